@@ -1,0 +1,1 @@
+//! Running a job's container, and sampling its memory.

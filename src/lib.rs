@@ -1,0 +1,50 @@
+//! Assay runs container jobs on machines nobody has to trust, and tells which results to keep.
+//!
+//! A *requester* submits a job, *compute nodes* bid, the requester accepts some of the bids, each accepted
+//! node runs the same container, and a *verdict* says whose results agree. Who orders these steps is a
+//! [`scheduler`]: an authenticated, ordered, replayable log of job events. Everything else is a fold over
+//! that log or a reaction to it.
+//!
+//! # Words
+//!
+//! - **job**: what is asked: a *spec* under a *deal*.
+//! - **spec**: image, command, environment, inputs, resources, timeout.
+//! - **deal**: the terms: *concurrency* N, *confidence* M, *tolerance* Q, method, price, bond, durations.
+//! - **bid**, **acceptance**, **seat** (an accepted node's place in a job), **execution** (one node's run).
+//! - **result**: output root, exit code and *fingerprint* (ten memory samples and CPU time in one word).
+//! - **commitment**: salted hash of a result. **reveal**: its opening. **verdict**: who agreed.
+//! - **backend**: one way to agree on the log.
+//!
+//! # Layers
+//!
+//! The heart is pure: [`domain`], [`rules`], [`verdict`] and [`policy`] are functions of values, with time
+//! and randomness passed in. `cargo check --no-default-features` compiles them alone, so the compiler
+//! proves that nothing in them does I/O. The rest is a thin shell around them; `ARCHITECTURE.md` has the map.
+//!
+//! # Features
+//!
+//! `node` (what any running node needs), `libp2p` and `docker` (one backend, one executor), `cli` (all of
+//! it, with the binary; the default). A feature adds modules and changes no behaviour.
+
+pub mod domain;
+pub mod policy;
+pub mod rules;
+pub mod verdict;
+
+#[cfg(feature = "node")]
+pub mod api;
+#[cfg(feature = "node")]
+pub mod executor;
+#[cfg(feature = "node")]
+pub mod identity;
+#[cfg(feature = "node")]
+pub mod node;
+#[cfg(feature = "node")]
+pub mod scheduler;
+#[cfg(feature = "node")]
+pub mod store;
+
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod devstack;

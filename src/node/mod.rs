@@ -1,0 +1,1 @@
+//! One running node: its parts, their order of start and stop.

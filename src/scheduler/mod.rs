@@ -1,0 +1,1 @@
+//! The ordered log of job events, and the backends that agree on it.

@@ -1,0 +1,1 @@
+//! What a node keeps on disk: the log, its own executions, content by digest.

@@ -1,0 +1,1 @@
+//! Which of N runs of one job agree: the output gate, then the scorers.
