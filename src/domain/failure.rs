@@ -1,0 +1,90 @@
+//! Why a run gave no result.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// Why a seat's run ended without a result. The order is part of the wire format: only append.
+///
+/// A command that exits non-zero is no failure: it is a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum FailureKind {
+    /// The run did not end within the timeout of the deal.
+    Timeout = 0,
+    /// The run needed more memory than the spec allows.
+    Memory = 1,
+    /// The run wrote more to `/outputs` than the spec allows.
+    Disk = 2,
+    /// The container engine failed or could not start the container.
+    Engine = 3,
+    /// The image was not to be had.
+    Image = 4,
+    /// An input was not to be had, or was not what its digest says.
+    Input = 5,
+    /// The node stopped, or crashed and started again, while the job ran.
+    Interrupted = 6,
+}
+
+impl FailureKind {
+    /// Every kind, in the order of the wire format.
+    pub const ALL: [Self; 7] =
+        [Self::Timeout, Self::Memory, Self::Disk, Self::Engine, Self::Image, Self::Input, Self::Interrupted];
+
+    /// The kind with this index on the wire.
+    pub fn from_index(index: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(index)).copied()
+    }
+
+    /// The index on the wire.
+    pub const fn index(self) -> u8 {
+        self as u8
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+            Self::Engine => "engine",
+            Self::Image => "image",
+            Self::Input => "input",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Text that names no failure kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown failure kind")]
+pub struct UnknownFailureKind;
+
+impl FromStr for FailureKind {
+    type Err = UnknownFailureKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFailureKind> {
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or(UnknownFailureKind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_and_names_are_inverse() {
+        for (index, kind) in FailureKind::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(kind.index()), index);
+            assert_eq!(FailureKind::from_index(kind.index()), Some(kind));
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        assert_eq!(FailureKind::from_index(7), None);
+    }
+}

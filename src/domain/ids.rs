@@ -1,0 +1,218 @@
+//! Identifiers: fixed-width byte strings with one text form, `0x` and lower-case hex.
+
+use std::{fmt, str::FromStr};
+
+use alloy_primitives::{Address, B256, hex, keccak256};
+use alloy_sol_types::SolValue;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest as _, Sha256};
+
+/// Text that is no identifier of the wanted width.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected 0x and {expected} hex digits, got {found:?}")]
+pub struct ParseIdError {
+    expected: usize,
+    found: String,
+}
+
+/// Longest piece of foreign text that an error repeats, in characters.
+const QUOTED_CHARS: usize = 80;
+
+fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseIdError> {
+    let mut bytes = [0; N];
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    match hex::decode_to_slice(digits, &mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(_) => Err(ParseIdError { expected: 2 * N, found: text.chars().take(QUOTED_CHARS).collect() }),
+    }
+}
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident, $width:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        pub struct $name([u8; $width]);
+
+        impl $name {
+            /// All bytes zero: "none" wherever a fixed-width field may be empty.
+            pub const ZERO: Self = Self([0; $width]);
+
+            /// Wraps bytes that are already an identifier.
+            pub const fn new(bytes: [u8; $width]) -> Self {
+                Self(bytes)
+            }
+
+            /// The bytes, big endian.
+            pub const fn as_bytes(&self) -> &[u8; $width] {
+                &self.0
+            }
+
+            /// Whether this is [`Self::ZERO`].
+            pub fn is_zero(&self) -> bool {
+                self.0 == [0; $width]
+            }
+
+            /// The first eight hex digits, for tables and logs.
+            pub fn short(&self) -> String {
+                hex::encode(&self.0[..4])
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&hex::encode_prefixed(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIdError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIdError> {
+                parse_hex(text).map(Self)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            }
+        }
+    };
+}
+
+identifier!(
+    /// A party: the Ethereum address of its secp256k1 key, on every backend.
+    NodeId, 20
+);
+identifier!(
+    /// A job: keccak256 over domain, requester, the requester's nonce, spec hash and revision.
+    JobId, 32
+);
+identifier!(
+    /// A 32-byte hash: keccak256 for what a contract also computes, SHA-256 for content.
+    Digest, 32
+);
+
+impl Digest {
+    /// keccak256 of `bytes`.
+    pub fn keccak(bytes: impl AsRef<[u8]>) -> Self {
+        Self(keccak256(bytes).0)
+    }
+
+    /// SHA-256 of `bytes`.
+    pub fn sha256(bytes: impl AsRef<[u8]>) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl From<NodeId> for Address {
+    fn from(id: NodeId) -> Self {
+        Self::from(id.0)
+    }
+}
+
+impl From<Address> for NodeId {
+    fn from(address: Address) -> Self {
+        Self(address.into_array())
+    }
+}
+
+impl From<Digest> for B256 {
+    fn from(digest: Digest) -> Self {
+        Self::from(digest.0)
+    }
+}
+
+impl From<B256> for Digest {
+    fn from(word: B256) -> Self {
+        Self(word.0)
+    }
+}
+
+impl From<JobId> for B256 {
+    fn from(id: JobId) -> Self {
+        Self::from(id.0)
+    }
+}
+
+impl From<B256> for JobId {
+    fn from(word: B256) -> Self {
+        Self(word.0)
+    }
+}
+
+/// What separates one log from every other: chain id and contract address, 0 and 0 without a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogDomain {
+    /// The EVM chain id; 0 without a chain.
+    pub chain_id: u64,
+    /// The scheduler contract; zero without a chain.
+    pub contract: NodeId,
+}
+
+impl LogDomain {
+    /// The id of the job that `requester` submits with this nonce, spec and revision.
+    pub fn job_id(&self, requester: NodeId, nonce: u64, spec_hash: Digest, revision: Digest) -> JobId {
+        let fields = (
+            self.chain_id,
+            Address::from(self.contract),
+            Address::from(requester),
+            nonce,
+            B256::from(spec_hash),
+            B256::from(revision),
+        );
+        JobId(keccak256(fields.abi_encode()).0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn display_and_parse_are_inverse(bytes: [u8; 32], short: [u8; 20]) {
+            prop_assert_eq!(Digest::new(bytes).to_string().parse(), Ok(Digest::new(bytes)));
+            prop_assert_eq!(NodeId::new(short).to_string().parse(), Ok(NodeId::new(short)));
+        }
+
+        #[test]
+        fn hostile_text_never_panics(text: String) {
+            let parsed = text.parse::<JobId>();
+            prop_assert_eq!(parsed.is_ok(), text.parse::<Digest>().is_ok());
+        }
+    }
+
+    #[test]
+    fn a_job_id_depends_on_every_part_of_its_origin() {
+        let domain = LogDomain::default();
+        let other = LogDomain { chain_id: 31337, ..domain };
+        let (alice, bob) = (NodeId::new([1; 20]), NodeId::new([2; 20]));
+        let (a, b) = (Digest::new([3; 32]), Digest::new([4; 32]));
+        let ids = [
+            domain.job_id(alice, 1, a, b),
+            other.job_id(alice, 1, a, b),
+            domain.job_id(bob, 1, a, b),
+            domain.job_id(alice, 2, a, b),
+            domain.job_id(alice, 1, b, b),
+            domain.job_id(alice, 1, a, a),
+        ];
+        let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len());
+    }
+}

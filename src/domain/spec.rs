@@ -1,0 +1,247 @@
+//! What a job runs: the spec, its canonical document and its hash.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Digest;
+
+/// Largest spec document, in bytes: a command line and an environment, not data.
+pub const MAX_SPEC_BYTES: usize = 32 * 1024;
+
+/// Most inputs of one job.
+pub const MAX_INPUTS: usize = 16;
+
+/// Where a job's outputs are collected from, inside its container.
+pub const OUTPUTS_DIR: &str = "/outputs";
+
+/// What every accepted node runs. How long it may run is a term of the deal, since rules depend on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The image as an engine finds it: `name@sha256:..` of a registry, or an image id `sha256:..`.
+    pub image: String,
+    /// The image as the requester named it, for people.
+    pub image_name: String,
+    /// Replaces the image's entrypoint when not empty.
+    pub entrypoint: Vec<String>,
+    /// Arguments, or the whole command when there is no entrypoint; the image's own when empty.
+    pub command: Vec<String>,
+    /// Environment variables.
+    pub environment: BTreeMap<String, String>,
+    /// Absolute directory to start in; the image's own when absent.
+    pub working_directory: Option<String>,
+    /// Content mounted read-only.
+    pub inputs: Vec<Input>,
+    /// Limits of the container.
+    pub resources: Resources,
+}
+
+/// Content that the requester provides and every node mounts read-only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// SHA-256 of the canonical archive.
+    pub digest: Digest,
+    /// Length of that archive in bytes.
+    pub bytes: u64,
+    /// Absolute path in the container.
+    pub target: String,
+}
+
+/// Limits of one container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resources {
+    /// Memory in bytes, without swap.
+    pub memory_bytes: u64,
+    /// CPU time per wall time, in thousandths of one CPU.
+    pub cpu_millis: u32,
+    /// Processes and threads.
+    pub pids: u32,
+    /// Bytes that `/outputs` may hold.
+    pub disk_bytes: u64,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self { memory_bytes: 512 << 20, cpu_millis: 1000, pids: 256, disk_bytes: 1 << 30 }
+    }
+}
+
+/// Why a spec, or its document, is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// The document is longer than [`MAX_SPEC_BYTES`].
+    #[error("the spec takes {actual} bytes, {MAX_SPEC_BYTES} are allowed")]
+    TooLong {
+        /// Its length.
+        actual: usize,
+    },
+    /// The document is no JSON of a spec.
+    #[error("the spec cannot be read: {reason}")]
+    Malformed {
+        /// What the JSON reader said.
+        reason: String,
+    },
+    /// The document reads as a spec but is not its canonical form.
+    #[error("the spec is not in canonical form")]
+    NotCanonical,
+    /// A field has a value that no node may run.
+    #[error("{field} {problem}")]
+    Invalid {
+        /// The field's name.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Spec {
+    /// The one JSON form of this spec: fields in declaration order, no white space.
+    pub fn to_document(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a spec has string keys only, so that JSON can hold it")
+    }
+
+    /// Reads a document from a stranger: bounded, canonical and valid, or refused.
+    ///
+    /// # Errors
+    /// See [`SpecError`]; nothing is repaired.
+    pub fn from_document(document: &[u8]) -> Result<Self, SpecError> {
+        if document.len() > MAX_SPEC_BYTES {
+            return Err(SpecError::TooLong { actual: document.len() });
+        }
+        let spec: Self = serde_json::from_slice(document)
+            .map_err(|error| SpecError::Malformed { reason: error.to_string() })?;
+        if spec.to_document() != document {
+            return Err(SpecError::NotCanonical);
+        }
+        spec.validate()?;
+        Ok(spec)
+    }
+
+    /// SHA-256 of a spec document.
+    pub fn hash_document(document: &[u8]) -> Digest {
+        Digest::sha256(document)
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`SpecError::Invalid`] for the first bad field, [`SpecError::TooLong`] for the whole.
+    pub fn validate(&self) -> Result<(), SpecError> {
+        let invalid = |field, problem: &str| Err(SpecError::Invalid { field, problem: problem.to_owned() });
+        if self.image.is_empty() || self.image.contains(char::is_whitespace) {
+            return invalid("image", "must name an image");
+        }
+        let words = self.entrypoint.iter().chain(&self.command);
+        if words.chain(self.environment.values()).any(|word| word.contains('\0')) {
+            return invalid("command", "must not contain NUL bytes");
+        }
+        if self.environment.keys().any(|key| key.is_empty() || key.contains(['=', '\0'])) {
+            return invalid("environment", "has a name that is empty or contains = or NUL");
+        }
+        if self.working_directory.as_deref().is_some_and(|path| !is_clean_absolute(path)) {
+            return invalid("working_directory", "must be an absolute path without .. or NUL");
+        }
+        self.validate_inputs()?;
+        let Resources { memory_bytes, cpu_millis, pids, disk_bytes } = self.resources;
+        if memory_bytes < 6 << 20 {
+            return invalid(
+                "resources.memory_bytes",
+                "must be at least 6 MiB, what an engine needs to start",
+            );
+        }
+        if cpu_millis == 0 || pids == 0 || disk_bytes == 0 || i64::try_from(memory_bytes).is_err() {
+            return invalid("resources", "must all be above zero and fit 63 bits");
+        }
+        let actual = self.to_document().len();
+        if actual > MAX_SPEC_BYTES {
+            return Err(SpecError::TooLong { actual });
+        }
+        Ok(())
+    }
+
+    fn validate_inputs(&self) -> Result<(), SpecError> {
+        let invalid = |problem: String| Err(SpecError::Invalid { field: "inputs", problem });
+        if self.inputs.len() > MAX_INPUTS {
+            return invalid(format!("are {}, {MAX_INPUTS} are allowed", self.inputs.len()));
+        }
+        for (index, Input { target, .. }) in self.inputs.iter().enumerate() {
+            if !is_clean_absolute(target) || target == "/" {
+                return invalid(format!("have the target {target:?}, which is no absolute path without .."));
+            }
+            let overlaps = |other: &str| {
+                let (a, b) = (format!("{target}/"), format!("{other}/"));
+                a.starts_with(&b) || b.starts_with(&a)
+            };
+            let earlier = self.inputs.iter().take(index).map(|input| input.target.as_str());
+            if let Some(other) = earlier.chain([OUTPUTS_DIR, "/tmp"]).find(|other| overlaps(other)) {
+                return invalid(format!("have the target {target:?}, which overlaps {other:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_clean_absolute(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.contains('\0')
+        && (path == "/" || path[1..].split('/').all(|part| !matches!(part, "" | "." | "..")))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn spec() -> Spec {
+        Spec {
+            image: format!("sha256:{}", "a".repeat(64)),
+            image_name: "assay/demo:1".to_owned(),
+            entrypoint: vec![],
+            command: vec!["true".to_owned()],
+            environment: BTreeMap::from([("SEED".to_owned(), "7".to_owned())]),
+            working_directory: Some("/inputs".to_owned()),
+            inputs: vec![Input { digest: Digest::ZERO, bytes: 10, target: "/inputs".to_owned() }],
+            resources: Resources::default(),
+        }
+    }
+
+    #[test]
+    fn a_document_reads_back_as_its_spec() {
+        assert_eq!(Spec::from_document(&spec().to_document()), Ok(spec()));
+    }
+
+    #[test]
+    fn another_form_of_the_same_spec_is_refused() {
+        let pretty = serde_json::to_vec_pretty(&spec()).unwrap();
+        assert_eq!(Spec::from_document(&pretty), Err(SpecError::NotCanonical));
+    }
+
+    #[test]
+    fn an_oversized_document_is_refused_before_it_is_read() {
+        let document = vec![b'{'; MAX_SPEC_BYTES + 1];
+        assert_eq!(Spec::from_document(&document), Err(SpecError::TooLong { actual: MAX_SPEC_BYTES + 1 }));
+    }
+
+    #[test]
+    fn targets_that_escape_or_overlap_are_refused() {
+        for target in ["inputs", "/", "/a/../b", "/a//b", "/outputs", "/outputs/x", "/tmp", "/in\0"] {
+            let mut bad = spec();
+            bad.inputs[0].target = target.to_owned();
+            assert!(matches!(bad.validate(), Err(SpecError::Invalid { field: "inputs", .. })), "{target}");
+        }
+        let mut twice = spec();
+        twice.inputs.push(Input { target: "/inputs/more".to_owned(), ..twice.inputs[0].clone() });
+        assert!(twice.validate().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_documents_never_panic(document in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(Spec::from_document(&document).is_err());
+        }
+    }
+}
