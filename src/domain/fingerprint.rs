@@ -1,0 +1,239 @@
+//! What a run leaves of its memory and CPU use: ten numbers and a time, and the 256-bit word they travel in.
+//!
+//! The arithmetic is that of `docs/verification.md`; the Solidity twin of [`FingerprintWord`] is
+//! `contracts/src/Fingerprints.sol`, and both read `tests/vectors/fingerprint.json`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use alloy_primitives::{U256, hex};
+use serde::{Deserialize, Serialize};
+
+use super::method::Method;
+
+/// Memory samples in a fingerprint: one for each tenth of the run.
+pub const TENTHS: usize = 10;
+
+/// Times are below this many milliseconds (34 years), so that no sum below can overflow.
+pub const MAX_TIME_MS: u64 = 1 << 40;
+
+/// One reading of a container's anonymous memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// When it was taken, in milliseconds on the clock of the run.
+    pub t_ms: u64,
+    /// Anonymous resident memory, in KiB.
+    pub rss_kib: u32,
+}
+
+/// One run's memory, seen in two ways, and its CPU time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Time-weighted mean memory in each tenth of the run, in KiB.
+    pub w: [u32; TENTHS],
+    /// Memory not exceeded during 5 %, 15 %, ... 95 % of the run, in KiB; never decreasing.
+    pub q: [u32; TENTHS],
+    /// CPU time read at exit, in milliseconds.
+    pub cpu_ms: u64,
+}
+
+/// The row of a fingerprint that a method compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// `w` for `kmeans`, `q` for `ball` and `hash`, in KiB.
+    pub memory_kib: [u32; TENTHS],
+    /// CPU time, in milliseconds.
+    pub cpu_ms: u64,
+}
+
+impl Fingerprint {
+    /// The fingerprint of the run from `start_ms` up to, but not including, `end_ms`.
+    ///
+    /// A sample holds until the next one, the first also back to the start. Samples at or after the end, and
+    /// all but the last at or before the start, are dropped. `None`, which makes the run absent and is
+    /// never a row of zeros, when the times do not strictly increase, when no sample is left, or when the
+    /// window is empty or reaches [`MAX_TIME_MS`].
+    pub fn from_samples(samples: &[Sample], start_ms: u64, end_ms: u64, cpu_ms: u64) -> Option<Self> {
+        let increasing = samples.is_sorted_by(|a, b| a.t_ms < b.t_ms);
+        if !increasing || start_ms >= end_ms || end_ms >= MAX_TIME_MS {
+            return None;
+        }
+        let steps = steps(samples, start_ms, end_ms)?;
+        let duration = end_ms - start_ms;
+        Some(Self { w: tenths(&steps, duration), q: quantiles(steps, duration), cpu_ms })
+    }
+
+    /// The row that `method` compares.
+    pub fn profile(&self, method: Method) -> Profile {
+        let memory_kib = match method {
+            Method::KMeans => self.w,
+            Method::Ball | Method::Hash => self.q,
+        };
+        Profile { memory_kib, cpu_ms: self.cpu_ms }
+    }
+}
+
+/// A stretch of time, in milliseconds since the start of the run, with one memory value.
+struct Step {
+    from: u64,
+    to: u64,
+    kib: u32,
+}
+
+/// The run as a step function that covers its whole window, or `None` without a usable sample.
+fn steps(samples: &[Sample], start_ms: u64, end_ms: u64) -> Option<Vec<Step>> {
+    let samples = &samples[..samples.partition_point(|s| s.t_ms < end_ms)];
+    let before = samples.partition_point(|s| s.t_ms <= start_ms);
+    let samples = &samples[before.saturating_sub(1)..];
+    let mut steps: Vec<Step> = Vec::with_capacity(samples.len());
+    for (i, sample) in samples.iter().enumerate() {
+        let from = if i == 0 { 0 } else { sample.t_ms - start_ms };
+        let to = samples.get(i + 1).map_or(end_ms, |next| next.t_ms) - start_ms;
+        steps.push(Step { from, to, kib: sample.rss_kib });
+    }
+    (!steps.is_empty()).then_some(steps)
+}
+
+/// The mean of each tenth, rounded half up.
+///
+/// Time is counted in tenths of a millisecond, so that every tenth has an integral border: an area is at most
+/// 2^32 KiB x 2^40 = 2^72.
+fn tenths(steps: &[Step], duration: u64) -> [u32; TENTHS] {
+    let mut areas = [0u128; TENTHS];
+    for (k, area) in (0u64..).zip(&mut areas) {
+        let (low, high) = (k * duration, (k + 1) * duration);
+        let first = steps.partition_point(|step| 10 * step.to <= low);
+        for step in steps[first..].iter().take_while(|step| 10 * step.from < high) {
+            let overlap = (10 * step.to).min(high) - (10 * step.from).max(low);
+            *area += u128::from(step.kib) * u128::from(overlap);
+        }
+    }
+    let duration = u128::from(duration);
+    areas.map(|area| {
+        let mean = (2 * area + duration) / (2 * duration);
+        u32::try_from(mean).expect("a mean of 32-bit values is one")
+    })
+}
+
+/// For 5 %, 15 %, ... 95 % of the time: the least value that memory did not exceed for so long.
+fn quantiles(mut steps: Vec<Step>, duration: u64) -> [u32; TENTHS] {
+    steps.sort_unstable_by_key(|step| step.kib);
+    let mut quantiles = [0; TENTHS];
+    let mut steps = steps.into_iter();
+    let (mut time, mut kib) = (0, 0);
+    for (k, quantile) in (0u64..).zip(&mut quantiles) {
+        while 20 * time < (2 * k + 1) * duration {
+            let step = steps.next().expect("the steps cover the whole duration");
+            time += step.to - step.from;
+            kib = step.kib;
+        }
+        *quantile = kib;
+    }
+    quantiles
+}
+
+/// A fingerprint in 256 bits, big endian: what a node commits to and reveals.
+///
+/// Sample k is in bits 22k to 22k + 21, in units of 64 KiB, rounded half up and cut at 2^22 - 1 (256 GiB).
+/// The CPU time is in bits 220 to 251, in milliseconds, cut at 2^32 - 1. Bits 252 to 255 are zero.
+/// [`FingerprintWord::VOID`] says that there is no fingerprint; a word of zeros is one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct FingerprintWord(pub [u8; 32]);
+
+const SAMPLE_BITS: usize = 22;
+const SAMPLE_MAX: u64 = (1 << SAMPLE_BITS) - 1;
+const CPU_SHIFT: usize = SAMPLE_BITS * TENTHS;
+const CPU_MAX: u64 = u32::MAX as u64;
+const DIRTY_SHIFT: usize = CPU_SHIFT + 32;
+const UNIT_KIB: u64 = 64;
+
+/// The word is no fingerprint: one of its bits 252 to 255 is set and it is not the void word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("fingerprint word has a bit above 251 set")]
+pub struct DirtyFingerprint;
+
+/// The text is not `0x` and 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("fingerprint word is not `0x` and 64 hexadecimal digits")]
+pub struct ParseFingerprintError;
+
+impl FingerprintWord {
+    /// No fingerprint: all bits set.
+    pub const VOID: Self = Self([0xff; 32]);
+
+    /// The word of the row that `method` compares. Loses up to 32 KiB a sample, and what does not fit.
+    pub fn pack(fingerprint: &Fingerprint, method: Method) -> Self {
+        let profile = fingerprint.profile(method);
+        let mut word = U256::from(profile.cpu_ms.min(CPU_MAX)) << CPU_SHIFT;
+        for (k, kib) in profile.memory_kib.into_iter().enumerate() {
+            let units = (u64::from(kib) + UNIT_KIB / 2) / UNIT_KIB;
+            word |= U256::from(units.min(SAMPLE_MAX)) << (SAMPLE_BITS * k);
+        }
+        Self(word.to_be_bytes())
+    }
+
+    /// The row in KiB and milliseconds, or `None` for the void word.
+    ///
+    /// # Errors
+    ///
+    /// [`DirtyFingerprint`]: a fingerprint has one encoding, so every other use of the top bits is refused.
+    pub fn unpack(self) -> Result<Option<Profile>, DirtyFingerprint> {
+        if self == Self::VOID {
+            return Ok(None);
+        }
+        let word = U256::from_be_bytes(self.0);
+        if !(word >> DIRTY_SHIFT).is_zero() {
+            return Err(DirtyFingerprint);
+        }
+        let field = |shift: usize, mask: u64| ((word >> shift) & U256::from(mask)).to::<u64>();
+        let memory_kib = std::array::from_fn(|k| {
+            let kib = field(SAMPLE_BITS * k, SAMPLE_MAX) * UNIT_KIB;
+            u32::try_from(kib).expect("22 bits times 64 are 28 bits")
+        });
+        Ok(Some(Profile { memory_kib, cpu_ms: field(CPU_SHIFT, CPU_MAX) }))
+    }
+}
+
+impl fmt::Display for FingerprintWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode_prefixed(self.0))
+    }
+}
+
+impl fmt::Debug for FingerprintWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for FingerprintWord {
+    type Err = ParseFingerprintError;
+
+    fn from_str(text: &str) -> Result<Self, ParseFingerprintError> {
+        let digits = text
+            .strip_prefix("0x")
+            .filter(|digits| !digits.starts_with("0x"))
+            .ok_or(ParseFingerprintError)?;
+        let mut word = [0; 32];
+        hex::decode_to_slice(digits, &mut word).map_err(|_| ParseFingerprintError)?;
+        Ok(Self(word))
+    }
+}
+
+impl From<FingerprintWord> for String {
+    fn from(word: FingerprintWord) -> Self {
+        word.to_string()
+    }
+}
+
+impl TryFrom<String> for FingerprintWord {
+    type Error = ParseFingerprintError;
+
+    fn try_from(text: String) -> Result<Self, ParseFingerprintError> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests;

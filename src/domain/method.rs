@@ -1,0 +1,114 @@
+//! How a job's runs are compared.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How the runs of a job are compared once their outputs alone did not decide.
+///
+/// The discriminant is the method's number on the wire and on a chain; it never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
+#[repr(u8)]
+pub enum Method {
+    /// Equal outputs alone.
+    Hash = 0,
+    /// Distance from the mean at every tenth of the run, split by 2-means.
+    KMeans = 1,
+    /// The largest set of runs that all lie within the tolerance of one of them.
+    Ball = 2,
+}
+
+/// The text names no method.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown method, expected `hash`, `kmeans` or `ball`")]
+pub struct UnknownMethod;
+
+impl Method {
+    /// The name used in files, on the command line and in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hash => "hash",
+            Self::KMeans => "kmeans",
+            Self::Ball => "ball",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Method {
+    type Err = UnknownMethod;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMethod> {
+        [Self::Hash, Self::KMeans, Self::Ball]
+            .into_iter()
+            .find(|method| method.name() == text)
+            .ok_or(UnknownMethod)
+    }
+}
+
+impl From<Method> for &'static str {
+    fn from(method: Method) -> Self {
+        method.name()
+    }
+}
+
+impl TryFrom<String> for Method {
+    type Error = UnknownMethod;
+
+    fn try_from(text: String) -> Result<Self, UnknownMethod> {
+        text.parse()
+    }
+}
+
+impl From<Method> for u8 {
+    fn from(method: Method) -> Self {
+        method as Self
+    }
+}
+
+impl TryFrom<u8> for Method {
+    type Error = UnknownMethod;
+
+    fn try_from(number: u8) -> Result<Self, UnknownMethod> {
+        [Self::Hash, Self::KMeans, Self::Ball]
+            .into_iter()
+            .find(|method| u8::from(*method) == number)
+            .ok_or(UnknownMethod)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_round_trip() {
+        for (method, number, name) in
+            [(Method::Hash, 0, "hash"), (Method::KMeans, 1, "kmeans"), (Method::Ball, 2, "ball")]
+        {
+            assert_eq!(u8::from(method), number);
+            assert_eq!(Method::try_from(number), Ok(method));
+            assert_eq!(method.to_string(), name);
+            assert_eq!(name.parse(), Ok(method));
+            let json = serde_json::to_string(&method).unwrap();
+            assert_eq!(json, format!("\"{name}\""));
+            assert_eq!(serde_json::from_str::<Method>(&json).unwrap(), method);
+        }
+    }
+
+    #[test]
+    fn other_names_and_numbers_are_refused() {
+        for name in ["", "Ball", "ball ", "k-means"] {
+            assert_eq!(name.parse::<Method>(), Err(UnknownMethod), "{name:?}");
+        }
+        assert_eq!(Method::try_from(3), Err(UnknownMethod));
+        assert!(serde_json::from_str::<Method>(r#"{"ball":null}"#).is_err());
+    }
+}
