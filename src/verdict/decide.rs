@@ -1,0 +1,95 @@
+//! The order of the questions: are the terms sane, do the outputs decide, and what does the scorer say.
+
+use std::collections::BTreeMap;
+
+use super::outcome::{Field, Note, Outcome};
+use super::{ball, gate, kmeans};
+use crate::domain::{Method, Profile};
+
+/// More runs than this are not compared: the bounds of the scorers' 64-bit sums are stated for so many.
+pub const MAX_RUNS: usize = 128;
+
+/// Permille in a whole: the largest relative tolerance.
+const PERMILLE: u16 = 1000;
+
+/// What a job's deal says about its verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How many runs must agree, beyond being a strict majority; 1 to the number of runs.
+    pub confidence: u32,
+    /// How far apart runs may be at any memory level, in KiB.
+    pub tolerance_kib: u32,
+    /// How far apart runs may be for their memory level, in permille of it; 0 to 1000. The larger of the two
+    /// tolerances counts.
+    pub relative_permille: u16,
+    /// How runs are compared when no output has a majority.
+    pub method: Method,
+    /// Whether all right runs have the same output, so that there is nothing to compare but outputs.
+    pub deterministic: bool,
+}
+
+/// What one node that was asked brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Hash of its output; `None` when the node brought no result. Such a run agrees with nobody.
+    pub output: Option<[u8; 32]>,
+    /// Its memory and CPU time; `None` when its fingerprint is void.
+    pub profile: Option<Profile>,
+}
+
+/// A tolerance that grows with the memory level.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tolerance {
+    pub(super) kib: u32,
+    pub(super) permille: u16,
+}
+
+impl Tolerance {
+    /// 1000 times the tolerance, both parts weighted as the caller's sums are: `kib_weight` times 10 for the
+    /// absolute part, `level` being the memory level times as much.
+    ///
+    /// With at most 128 runs, `kib_weight` is at most 2^14 and `level` at most 2^49.4 (128 x 128 rows
+    /// of ten 32-bit values), hence the result is below 2^60.
+    pub(super) fn scaled(self, kib_weight: u64, level: u64) -> u64 {
+        (10_000 * u64::from(self.kib) * kib_weight).max(u64::from(self.permille) * level)
+    }
+}
+
+/// Which of the runs agree under the terms. `runs` holds every node that was asked, in an order that none of
+/// them chose, because `ball` settles its last ties by index.
+///
+/// No runs, more than [`MAX_RUNS`], a confidence of 0 or above their number, or a relative tolerance above
+/// 1000 permille is [`Note::BadParameters`].
+pub fn decide(terms: &Terms, runs: &[Run]) -> Outcome {
+    let confidence = usize::try_from(terms.confidence).unwrap_or(usize::MAX);
+    let mut field = Field { asked: runs.len(), confidence, absent: Vec::new() };
+    let sane = (1..=MAX_RUNS).contains(&runs.len())
+        && (1..=runs.len()).contains(&confidence)
+        && terms.relative_permille <= PERMILLE;
+    if !sane {
+        return field.inconclusive(BTreeMap::new(), Note::BadParameters);
+    }
+
+    field.absent = indices(runs, |run| run.output.is_none());
+    if let Some(group) = gate::majority(runs) {
+        return field.agreed(group, BTreeMap::new(), Note::EqualOutputs);
+    }
+    if terms.deterministic {
+        return field.inconclusive(BTreeMap::new(), Note::OutputsDisagree);
+    }
+
+    let scorer = match terms.method {
+        Method::Hash => return field.inconclusive(BTreeMap::new(), Note::OutputsDisagree),
+        Method::KMeans => kmeans::score,
+        Method::Ball => ball::score,
+    };
+    let profiles = runs.iter().map(|run| run.output.and(run.profile)).enumerate();
+    let present: Vec<(usize, Profile)> =
+        profiles.filter_map(|(run, profile)| Some((run, profile?))).collect();
+    field.absent = indices(runs, |run| run.output.is_none() || run.profile.is_none());
+    scorer(field, &present, Tolerance { kib: terms.tolerance_kib, permille: terms.relative_permille })
+}
+
+fn indices(runs: &[Run], wanted: impl Fn(&Run) -> bool) -> Vec<usize> {
+    runs.iter().enumerate().filter(|(_, run)| wanted(run)).map(|(index, _)| index).collect()
+}

@@ -1,0 +1,19 @@
+//! The output gate: one output brought by more than half of all nodes asked.
+//!
+//! Never a plurality: where right runs differ, two colluders with one made-up output would be the largest group.
+
+use std::collections::BTreeMap;
+
+use super::decide::Run;
+
+/// The runs, ascending, of the output with a strict majority of all runs. Runs without an output join no
+/// group and count in the total; the hash of an empty output is an output like any other.
+pub(super) fn majority(runs: &[Run]) -> Option<Vec<usize>> {
+    let mut groups: BTreeMap<&[u8; 32], Vec<usize>> = BTreeMap::new();
+    for (index, run) in runs.iter().enumerate() {
+        if let Some(output) = &run.output {
+            groups.entry(output).or_default().push(index);
+        }
+    }
+    groups.into_values().find(|group| 2 * group.len() > runs.len())
+}

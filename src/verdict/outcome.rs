@@ -1,0 +1,132 @@
+//! What a verdict says, and the one rule that makes it a verdict.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// Who agreed, or that nobody can be told apart. Runs are named by their index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// Whether there is a verdict.
+    #[serde(rename = "outcome")]
+    pub decision: Decision,
+    /// The runs that agree, ascending; empty without a verdict.
+    pub accepted: Vec<usize>,
+    /// The runs that were compared and do not agree, ascending; empty without a verdict.
+    pub rejected: Vec<usize>,
+    /// The runs that brought nothing to compare, ascending; under a verdict the three lists hold every run.
+    pub absent: Vec<usize>,
+    /// Each compared run's score: for `kmeans` 10 n times its distance from the mean of the n runs in the
+    /// first round, for `ball` 10 times its distance from the centre, in KiB. Empty where no scorer was
+    /// asked or it had nothing to compare.
+    pub scores: BTreeMap<usize, u64>,
+    /// Why.
+    pub note: Note,
+}
+
+/// Whether there is a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// A strict majority of all runs agrees, and at least as many as the confidence asks for.
+    Verdict,
+    /// No such majority: nobody is blamed.
+    Inconclusive,
+}
+
+/// Why a verdict was, or was not, reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A majority brought the same output.
+    EqualOutputs,
+    /// A majority used memory and CPU alike.
+    Agreement,
+    /// There are no runs, too many, or a confidence that they cannot reach.
+    BadParameters,
+    /// No output has a majority and the terms ask no scorer.
+    OutputsDisagree,
+    /// `ball` had no run to compare.
+    NoTraces,
+    /// Splitting off the runs far from the mean left no majority.
+    NoMajorityNearMean,
+    /// The runs that `kmeans` could not split are further apart than the tolerance.
+    SpreadOverTolerance,
+    /// The runs that agree are no strict majority of all runs asked.
+    NoMajorityAgrees,
+    /// The runs that agree are a majority, but fewer than the confidence asks for.
+    FewerThanConfidence,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::EqualOutputs => "equal outputs",
+            Self::Agreement => "agreement",
+            Self::BadParameters => "bad parameters",
+            Self::OutputsDisagree => "outputs disagree",
+            Self::NoTraces => "no traces",
+            Self::NoMajorityNearMean => "no majority near the mean",
+            Self::SpreadOverTolerance => "spread over the tolerance",
+            Self::NoMajorityAgrees => "no majority agrees",
+            Self::FewerThanConfidence => "fewer than M agree",
+        })
+    }
+}
+
+impl Serialize for Note {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Which runs there are and which of them can be compared.
+#[derive(Debug)]
+pub(super) struct Field {
+    /// How many nodes were asked.
+    pub(super) asked: usize,
+    /// How many must agree.
+    pub(super) confidence: usize,
+    /// The runs that brought nothing to compare.
+    pub(super) absent: Vec<usize>,
+}
+
+impl Field {
+    /// Whether so many runs are more than half of those asked.
+    pub(super) fn is_majority(&self, runs: usize) -> bool {
+        2 * runs > self.asked
+    }
+
+    /// The outcome when exactly the runs of `agreeing`, ascending, agree for the reason `note`.
+    pub(super) fn agreed(self, agreeing: Vec<usize>, scores: BTreeMap<usize, u64>, note: Note) -> Outcome {
+        if !self.is_majority(agreeing.len()) {
+            return self.inconclusive(scores, Note::NoMajorityAgrees);
+        }
+        if agreeing.len() < self.confidence {
+            return self.inconclusive(scores, Note::FewerThanConfidence);
+        }
+        let rejected = (0..self.asked)
+            .filter(|run| agreeing.binary_search(run).is_err() && self.absent.binary_search(run).is_err())
+            .collect();
+        Outcome {
+            decision: Decision::Verdict,
+            accepted: agreeing,
+            rejected,
+            absent: self.absent,
+            scores,
+            note,
+        }
+    }
+
+    /// The outcome that blames nobody.
+    pub(super) fn inconclusive(self, scores: BTreeMap<usize, u64>, note: Note) -> Outcome {
+        Outcome {
+            decision: Decision::Inconclusive,
+            accepted: Vec::new(),
+            rejected: Vec::new(),
+            absent: self.absent,
+            scores,
+            note,
+        }
+    }
+}

@@ -1,0 +1,305 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::domain::{Method, Profile, TENTHS};
+
+mod naive;
+
+const REFERENCE: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/verdict-reference.json"));
+const RANDOM: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/verdict-random.json"));
+
+fn number<T: TryFrom<u64, Error: std::fmt::Debug>>(value: &Value) -> T {
+    value.as_u64().unwrap().try_into().unwrap()
+}
+
+/// An output of its own for every `id`; 0 is none.
+fn output(id: u8) -> Option<[u8; 32]> {
+    (id > 0).then_some([id; 32])
+}
+
+fn flat(kib: u32) -> Option<Profile> {
+    Some(Profile { memory_kib: [kib; TENTHS], cpu_ms: 900 })
+}
+
+/// A run with an output of its own and that memory.
+fn unlike(index: usize, profile: Option<Profile>) -> Run {
+    Run { output: output(u8::try_from(index + 1).unwrap()), profile }
+}
+
+fn terms(method: Method, confidence: u32, tolerance_kib: u32, relative_permille: u16) -> Terms {
+    Terms { confidence, tolerance_kib, relative_permille, method, deterministic: false }
+}
+
+/// The vectors' memory row is in order of time; `ball` compares it sorted.
+fn profile(row: &Value, cpu_ms: &Value, method: Method) -> Option<Profile> {
+    let mut memory_kib: [u32; TENTHS] = serde_json::from_value::<Option<_>>(row.clone()).unwrap()?;
+    if method == Method::Ball {
+        memory_kib.sort_unstable();
+    }
+    Some(Profile { memory_kib, cpu_ms: number(cpu_ms) })
+}
+
+/// What the scorer says when it is asked without the gate.
+fn scored(terms: &Terms, runs: &[Run]) -> Outcome {
+    let tolerance = decide::Tolerance { kib: terms.tolerance_kib, permille: terms.relative_permille };
+    let present: Vec<(usize, Profile)> =
+        runs.iter().enumerate().filter_map(|(i, run)| Some((i, run.profile?))).collect();
+    let field = outcome::Field {
+        asked: runs.len(),
+        confidence: terms.confidence as usize,
+        absent: (0..runs.len()).filter(|&i| runs[i].profile.is_none()).collect(),
+    };
+    match terms.method {
+        Method::KMeans => kmeans::score(field, &present, tolerance),
+        Method::Ball | Method::Hash => ball::score(field, &present, tolerance),
+    }
+}
+
+#[test]
+fn reference_vectors_agree_bit_for_bit() {
+    let vectors: Value = serde_json::from_str(REFERENCE).unwrap();
+    let vectors = vectors["verdicts"].as_array().unwrap();
+    assert_eq!(vectors.len(), 15);
+    for vector in vectors {
+        let scorers =
+            [("kmeans_0", Method::KMeans, 0), ("ball_300", Method::Ball, 300), ("ball_0", Method::Ball, 0)];
+        for (key, method, permille) in scorers {
+            let rows = vector["rows"].as_array().unwrap().iter();
+            let profiles = rows.flat_map(|row| vec![profile(&row[1], &row[2], method); number(&row[0])]);
+            let runs: Vec<Run> = profiles.enumerate().map(|(i, profile)| unlike(i, profile)).collect();
+            let terms =
+                terms(method, number(&vector["confidence"]), number(&vector["tolerance_kib"]), permille);
+            // Alone, a run's own output is a majority: the vector says what the scorer would.
+            let mut expected = vector[key].clone();
+            if runs.len() == 1 {
+                expected["note"] = json!("equal outputs");
+                expected["scores"] = json!({});
+            }
+            assert_eq!(json!(decide(&terms, &runs)), expected, "{} {key}", vector["name"]);
+            assert_eq!(json!(scored(&terms, &runs)), vector[key], "{} {key}", vector["name"]);
+        }
+    }
+}
+
+#[test]
+fn random_cases_agree_with_the_reference_bit_for_bit() {
+    let vectors: Vec<Value> = serde_json::from_str(RANDOM).unwrap();
+    assert_eq!(vectors.len(), 300);
+    for vector in &vectors {
+        for method in [Method::KMeans, Method::Ball] {
+            let runs: Vec<Run> = vector["rows"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|row| Run {
+                    output: output(number(&row[0])),
+                    profile: profile(&row[1], &row[2], method),
+                })
+                .collect();
+            let terms = Terms {
+                confidence: number(&vector["confidence"]),
+                tolerance_kib: number(&vector["tolerance_kib"]),
+                relative_permille: number(&vector["relative_permille"]),
+                method,
+                deterministic: vector["deterministic"].as_bool().unwrap(),
+            };
+            assert_eq!(json!(decide(&terms, &runs)), vector[method.name()], "{method} {vector}");
+        }
+    }
+}
+
+#[test]
+fn parameters_that_make_no_sense_are_inconclusive() {
+    let runs: Vec<Run> = (0..129).map(|i| unlike(i, flat(1))).collect();
+    for method in [Method::Hash, Method::KMeans, Method::Ball] {
+        for (n, confidence, permille) in
+            [(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 2, 0), (129, 65, 0), (128, u32::MAX, 0), (3, 2, 1001)]
+        {
+            let outcome = decide(&terms(method, confidence, 0, permille), &runs[..n]);
+            assert_eq!(outcome.note, Note::BadParameters, "{n} {confidence} {permille}");
+            assert_eq!(outcome.decision, Decision::Inconclusive);
+            assert_eq!(outcome.absent, [0; 0]);
+        }
+    }
+}
+
+#[test]
+fn one_run_alone_is_accepted_uncompared() {
+    for method in [Method::Hash, Method::KMeans, Method::Ball] {
+        let outcome = decide(&terms(method, 1, 0, 0), &[unlike(0, None)]);
+        assert_eq!((outcome.decision, outcome.note), (Decision::Verdict, Note::EqualOutputs));
+        assert!(outcome.scores.is_empty());
+    }
+}
+
+#[test]
+fn of_two_that_differ_neither_is_blamed() {
+    let runs = [unlike(0, flat(0)), unlike(1, flat(1 << 20))];
+    for method in [Method::Hash, Method::KMeans, Method::Ball] {
+        let outcome = decide(&terms(method, 1, 1024, 300), &runs);
+        assert_eq!(outcome.decision, Decision::Inconclusive, "{method}");
+        assert!(outcome.accepted.is_empty() && outcome.rejected.is_empty() && outcome.absent.is_empty());
+    }
+}
+
+#[test]
+fn an_output_with_a_majority_ends_the_matter() {
+    let group = |size: usize, n: usize| -> Vec<Run> {
+        (0..n).map(|i| if i < size { unlike(199, flat(7)) } else { unlike(i, flat(7)) }).collect()
+    };
+    for method in [Method::Hash, Method::KMeans, Method::Ball] {
+        let outcome = decide(&terms(method, 3, 0, 0), &group(3, 5));
+        assert_eq!((outcome.accepted, outcome.rejected), (vec![0, 1, 2], vec![3, 4]));
+        assert_eq!(outcome.note, Note::EqualOutputs);
+
+        let outcome = decide(&terms(method, 4, 0, 0), &group(3, 5));
+        assert_eq!((outcome.decision, outcome.note), (Decision::Inconclusive, Note::FewerThanConfidence));
+        assert!(outcome.scores.is_empty());
+    }
+}
+
+#[test]
+fn a_plurality_of_outputs_decides_nothing() {
+    let runs = [1, 1, 2, 3].map(|id| Run { output: output(id), profile: flat(7) });
+    let hash = decide(&terms(Method::Hash, 2, 0, 0), &runs);
+    assert_eq!((hash.decision, hash.note), (Decision::Inconclusive, Note::OutputsDisagree));
+    let deterministic = Terms { deterministic: true, ..terms(Method::Ball, 2, 0, 0) };
+    assert_eq!(decide(&deterministic, &runs).note, Note::OutputsDisagree);
+    assert_eq!(decide(&terms(Method::Ball, 2, 0, 0), &runs).accepted, [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_run_without_output_is_absent_for_the_gate_and_for_the_scorer() {
+    let none = Run { output: None, profile: flat(7) };
+    let gated = decide(&terms(Method::Ball, 2, 0, 0), &[none, unlike(0, None), unlike(0, None)]);
+    assert_eq!((gated.accepted, gated.rejected, gated.absent), (vec![1, 2], vec![], vec![0]));
+
+    let scored = decide(&terms(Method::Ball, 2, 0, 0), &[none, unlike(0, flat(7)), unlike(1, flat(7))]);
+    assert_eq!((scored.accepted, scored.rejected, scored.absent), (vec![1, 2], vec![], vec![0]));
+    assert!(!scored.scores.contains_key(&0));
+
+    let all = decide(&terms(Method::Hash, 1, 0, 0), &[none, none]);
+    assert_eq!((all.decision, all.absent), (Decision::Inconclusive, vec![0, 1]));
+}
+
+#[test]
+fn a_void_fingerprint_is_absent_for_the_scorer_alone() {
+    let runs = [unlike(0, None), unlike(1, flat(7)), unlike(2, flat(7))];
+    for method in [Method::KMeans, Method::Ball] {
+        assert_eq!(decide(&terms(method, 2, 0, 0), &runs).absent, [0]);
+    }
+    assert!(decide(&terms(Method::Hash, 2, 0, 0), &runs).absent.is_empty());
+    let void = runs.map(|run| Run { profile: None, ..run });
+    assert_eq!(decide(&terms(Method::Ball, 2, 0, 0), &void).note, Note::NoTraces);
+    assert_eq!(decide(&terms(Method::KMeans, 2, 0, 0), &void).note, Note::NoMajorityAgrees);
+}
+
+#[test]
+fn the_cpu_tolerance_is_a_third_of_the_larger_or_200_ms() {
+    let agree = |a, b| {
+        let run = |i, cpu_ms| unlike(i, Some(Profile { memory_kib: [0; TENTHS], cpu_ms }));
+        decide(&terms(Method::Ball, 2, 0, 0), &[run(0, a), run(1, b)]).decision == Decision::Verdict
+    };
+    assert!(agree(0, 200) && !agree(0, 201));
+    assert!(agree(667, 1000) && !agree(666, 1000));
+    assert!(agree(u64::MAX, u64::MAX) && !agree(0, u64::MAX));
+}
+
+/// Few values, so that ties and equal runs are common, and the extremes.
+fn kib() -> impl Strategy<Value = u32> {
+    prop_oneof![4 => 0u32..4, 2 => 5_000u32..9_000, 1 => Just(u32::MAX), 1 => any::<u32>()]
+}
+
+fn row() -> impl Strategy<Value = [u32; TENTHS]> {
+    prop_oneof![kib().prop_map(|kib| [kib; TENTHS]), prop::array::uniform10(kib())]
+}
+
+fn run() -> impl Strategy<Value = Run> {
+    let cpu_ms = prop_oneof![Just(900u64), 0u64..1_500, any::<u64>()];
+    let profile = (row(), cpu_ms).prop_map(|(memory_kib, cpu_ms)| Profile { memory_kib, cpu_ms });
+    (prop_oneof![0u8..4, 4u8..=255], prop::option::weighted(0.9, profile))
+        .prop_map(|(id, profile)| Run { output: output(id), profile })
+}
+
+fn any_terms() -> impl Strategy<Value = Terms> {
+    let method = prop_oneof![Just(Method::Hash), Just(Method::KMeans), Just(Method::Ball)];
+    (0u32..9, prop_oneof![Just(0), 0u32..3_000, any::<u32>()], 0u16..=1000, method, any::<bool>()).prop_map(
+        |(confidence, tolerance_kib, relative_permille, method, deterministic)| Terms {
+            confidence,
+            tolerance_kib,
+            relative_permille,
+            method,
+            deterministic,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn verdicts_are_those_of_a_naive_engine(terms in any_terms(), runs in prop::collection::vec(run(), 0..9)) {
+        prop_assert_eq!(decide(&terms, &runs), naive::decide(&terms, &runs));
+    }
+
+    #[test]
+    fn extreme_runs_never_overflow(
+        method in prop_oneof![Just(Method::KMeans), Just(Method::Ball)],
+        picks in prop::collection::vec(0u8..4, 100..=129),
+        tolerance_kib in prop_oneof![Just(0), Just(u32::MAX), any::<u32>()],
+        permille in any::<u16>(),
+    ) {
+        let runs: Vec<Run> = picks.iter().enumerate().map(|(i, pick)| unlike(i, match pick {
+            0 => flat(0),
+            1 => flat(u32::MAX),
+            2 => Some(Profile {
+ memory_kib: std::array::from_fn(|k| if k % 2 == 0 { 0 } else { u32::MAX }),
+ cpu_ms: u64::MAX,
+ }),
+            _ => None,
+        })).collect();
+        let outcome = decide(&terms(method, 1, tolerance_kib, permille), &runs);
+        if outcome.decision == Decision::Verdict {
+            let listed = outcome.accepted.len() + outcome.rejected.len() + outcome.absent.len();
+            prop_assert_eq!(listed, runs.len());
+        } else {
+            prop_assert!(outcome.accepted.is_empty() && outcome.rejected.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_runs_does_not_matter(
+        terms in any_terms(),
+        runs in prop::collection::vec(run(), 1..9),
+        turn in 0usize..9,
+    ) {
+        // Ties of `ball` are settled by index, so only its number of accepted runs is free of the order.
+        let mut turned = runs.clone();
+        turned.rotate_left(turn % runs.len());
+        let back = |index: usize| (index + turn) % runs.len();
+        let (outcome, other) = (decide(&terms, &runs), decide(&terms, &turned));
+        prop_assert_eq!((outcome.decision, outcome.note), (other.decision, other.note));
+        prop_assert_eq!(outcome.accepted.len(), other.accepted.len());
+        if terms.method != Method::Ball || outcome.note == Note::EqualOutputs {
+            let mut accepted: Vec<usize> = other.accepted.into_iter().map(back).collect();
+            accepted.sort_unstable();
+            prop_assert_eq!(outcome.accepted, accepted);
+            prop_assert_eq!(outcome.scores, other.scores.into_iter().map(|(r, s)| (back(r), s)).collect());
+        }
+    }
+
+    #[test]
+    fn two_means_is_the_best_of_all_bipartitions(
+        values in prop::collection::vec(prop_oneof![0u32..6, 0u32..1000, any::<u32>()], 0..11),
+    ) {
+        let mut sorted = values.clone();
+        prop_assert_eq!(two_means(&mut sorted), naive::two_means(&values));
+        prop_assert!(sorted.is_sorted());
+    }
+}
+
+#[test]
+fn two_means_takes_a_million_extreme_values() {
+    let mut values: Vec<u32> = (0..1_000_000).map(|i| if i % 4 == 0 { u32::MAX - i } else { i }).collect();
+    assert_eq!(two_means(&mut values).unwrap().low, 750_000);
+}
