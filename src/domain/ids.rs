@@ -18,7 +18,7 @@ pub struct ParseIdError {
 /// Longest piece of foreign text that an error repeats, in characters.
 const QUOTED_CHARS: usize = 80;
 
-fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseIdError> {
+pub(super) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseIdError> {
     let mut bytes = [0; N];
     let digits = text.strip_prefix("0x").unwrap_or(text);
     match hex::decode_to_slice(digits, &mut bytes) {

@@ -5,6 +5,7 @@ mod failure;
 mod fingerprint;
 mod ids;
 mod method;
+mod signature;
 mod spec;
 mod time;
 
@@ -16,5 +17,6 @@ pub use fingerprint::{
 };
 pub use ids::{Digest, JobId, LogDomain, NodeId, ParseIdError};
 pub use method::{Method, UnknownMethod};
+pub use signature::{Signature, SignatureError};
 pub use spec::{Input, MAX_INPUTS, MAX_SPEC_BYTES, OUTPUTS_DIR, Resources, Spec, SpecError};
 pub use time::{Span, Timestamp};

@@ -1,0 +1,192 @@
+//! Recoverable secp256k1 signatures: one encoding each, so that nobody can alter one and still have it hold.
+//!
+//! Making them needs a key and is not done here; see `identity::keys`.
+
+use std::{fmt, str::FromStr};
+
+use alloy_primitives::{U256, hex, uint};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::ids::{Digest, NodeId, ParseIdError, parse_hex};
+
+/// Half the order of the secp256k1 group: the largest `s` of the one accepted form of a signature.
+const HALF_ORDER: U256 =
+    uint!(0x7FFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFF_5D576E73_57A4501D_DFE92F46_681B20A0_U256);
+
+/// Bytes that no key can have signed, or a second form of a signature that has another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// The last byte is neither 27 nor 28.
+    #[error("signature has recovery byte {0}, not 27 or 28")]
+    RecoveryByte(u8),
+    /// `s` is in the upper half of the group: the mirrored signature is the one that counts.
+    #[error("signature is not in its low-s form")]
+    HighS,
+    /// `r` or `s` is zero or beyond the group, or no point of the curve belongs to `r`.
+    #[error("signature belongs to no public key")]
+    NoPublicKey,
+}
+
+/// A signature as Ethereum writes it: `r`, `s`, then 27 or 28; 65 bytes, of which nothing is checked before
+/// [`Self::recover`]. The text form is `0x` and 130 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Signature([u8; 65]);
+
+impl Signature {
+    /// Wraps 65 bytes, whatever they are.
+    pub const fn new(bytes: [u8; 65]) -> Self {
+        Self(bytes)
+    }
+
+    /// `r`, `s`, 27 or 28.
+    pub const fn as_bytes(&self) -> &[u8; 65] {
+        &self.0
+    }
+
+    /// The node whose key signed `digest`.
+    ///
+    /// A well-formed signature always names *some* node: the caller compares it with the author it expects.
+    ///
+    /// # Errors
+    /// Every form but the canonical one (low `s`, 27 or 28), and bytes that belong to no key.
+    pub fn recover(&self, digest: Digest) -> Result<NodeId, SignatureError> {
+        let address = self.canonical()?.recover_address_from_prehash(&digest.into());
+        address.map(NodeId::from).map_err(|_| SignatureError::NoPublicKey)
+    }
+
+    /// The public key that signed `digest`, compressed: what a libp2p peer id is made from.
+    ///
+    /// # Errors
+    /// As [`Self::recover`].
+    pub fn recover_public_key(&self, digest: Digest) -> Result<[u8; 33], SignatureError> {
+        let key = self.canonical()?.recover_from_prehash(&digest.into());
+        let point = key.map_err(|_| SignatureError::NoPublicKey)?.to_encoded_point(true);
+        Ok(point.as_bytes().try_into().expect("a compressed point of the curve has 33 bytes"))
+    }
+
+    fn canonical(&self) -> Result<alloy_primitives::Signature, SignatureError> {
+        let odd = match self.0[64] {
+            27 => false,
+            28 => true,
+            other => return Err(SignatureError::RecoveryByte(other)),
+        };
+        let signature = alloy_primitives::Signature::from_bytes_and_parity(&self.0[..64], odd);
+        if signature.s() > HALF_ORDER { Err(SignatureError::HighS) } else { Ok(signature) }
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode_prefixed(self.0))
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Signature {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        parse_hex(text).map(Self)
+    }
+}
+
+impl Serialize for Signature {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Signature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// "Some data" signed as an Ethereum message: the example in web3.js's documentation of `accounts.sign`.
+    const SIGNED: &str = "0xb91467e570a6466aa9e9876cbcd013baba02900b8979d43fe208a4a4f339f5fd\
+                          6007e74cd82e037b800186422fc2da167c747ef045e5d18a5f5d4300f8e1a0291c";
+
+    fn signed() -> (Signature, Digest) {
+        (SIGNED.parse().unwrap(), Digest::keccak(b"\x19Ethereum Signed Message:\n9Some data"))
+    }
+
+    fn altered(change: impl FnOnce(&mut [u8; 65])) -> Signature {
+        let mut bytes = *signed().0.as_bytes();
+        change(&mut bytes);
+        Signature::new(bytes)
+    }
+
+    #[test]
+    fn a_known_signature_names_its_signer() {
+        let (signature, digest) = signed();
+        let signer = signature.recover(digest).unwrap();
+        assert_eq!(signer.to_string(), "0x2c7536e3605d9c16a7a3d7b1898e529396a65c23");
+        let key = signature.recover_public_key(digest).unwrap();
+        assert!(matches!(key[0], 2 | 3));
+    }
+
+    #[test]
+    fn another_digest_names_another_signer() {
+        let (signature, digest) = signed();
+        assert_ne!(signature.recover(Digest::keccak(b"other")), signature.recover(digest));
+    }
+
+    #[test]
+    fn the_mirrored_signature_is_refused() {
+        let (signature, digest) = signed();
+        let order = (HALF_ORDER << 1) + U256::from(1);
+        let mirrored = altered(|bytes| {
+            let s: U256 = order - U256::from_be_slice(&signature.as_bytes()[32..64]);
+            bytes[32..64].copy_from_slice(&s.to_be_bytes::<32>());
+            bytes[64] = 27;
+        });
+        assert_eq!(mirrored.recover(digest), Err(SignatureError::HighS));
+        assert_eq!(mirrored.recover_public_key(digest), Err(SignatureError::HighS));
+    }
+
+    #[test]
+    fn only_27_and_28_end_a_signature() {
+        let (_, digest) = signed();
+        for byte in (0..=u8::MAX).filter(|byte| !matches!(byte, 27 | 28)) {
+            let result = altered(|bytes| bytes[64] = byte).recover(digest);
+            assert_eq!(result, Err(SignatureError::RecoveryByte(byte)));
+        }
+    }
+
+    #[test]
+    fn scalars_outside_the_group_are_refused() {
+        let (_, digest) = signed();
+        let zero_r = altered(|bytes| bytes[..32].fill(0));
+        let large_r = altered(|bytes| bytes[..32].fill(0xff));
+        let zero_s = altered(|bytes| bytes[32..64].fill(0));
+        for signature in [zero_r, large_r, zero_s] {
+            assert_eq!(signature.recover(digest), Err(SignatureError::NoPublicKey));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_never_panic_and_both_recoveries_agree(
+            r: [u8; 32], s: [u8; 32], v in prop_oneof![Just(27_u8), Just(28), any::<u8>()], digest: [u8; 32],
+        ) {
+            let mut bytes = [0; 65];
+            bytes[..32].copy_from_slice(&r);
+            bytes[32..64].copy_from_slice(&s);
+            bytes[64] = v;
+            let (signature, digest) = (Signature::new(bytes), Digest::new(digest));
+            prop_assert_eq!(signature.recover(digest).err(), signature.recover_public_key(digest).err());
+            prop_assert_eq!(signature.to_string().parse(), Ok(signature));
+        }
+    }
+}
