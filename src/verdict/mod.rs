@@ -1,6 +1,6 @@
 //! Which of N runs of one job agree: the output gate, then the scorers.
 //!
-//! [`decide`] is the only entry. It asks first whether a strict majority of all nodes asked brought the same
+//! [`decide()`] is the only entry. It asks first whether a strict majority of all nodes asked brought the same
 //! output, and only for a job that is not deterministic whether a strict majority used memory and CPU
 //! alike. All arithmetic is on integers, so every implementation comes to the same result bit for bit: the
 //! Solidity twin is `contracts/src/Verdicts.sol`. The methods, their limits and how well they do are in
