@@ -1,1 +1,7 @@
 //! One secp256k1 key a node: its address, its signatures and its peer id.
+//!
+//! What a signature is, and who made it, is a matter of the pure core: [`crate::domain::Signature`].
+
+mod keys;
+
+pub use keys::{KeyError, NodeKey};
