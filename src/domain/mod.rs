@@ -1,22 +1,36 @@
 //! The values of the field: no async, no I/O, no clock, no randomness.
 
 mod amount;
+pub mod codec;
+mod deal;
+mod event;
 mod failure;
 mod fingerprint;
 mod ids;
+mod job;
 mod method;
+mod result;
+mod seats;
 mod signature;
 mod spec;
 mod time;
 
 pub use amount::Amount;
+pub use deal::{
+    Acceptance, Deal, InvalidTerm, MAX_ALLOWED, MAX_BOND_FACTOR, MAX_DURATION, MIN_REVEAL,
+    ParseToleranceError, RUN_MARGIN, ToleranceKib,
+};
+pub use event::{Action, Event, EventKind, Facts, MAX_REMARK_BYTES, SignedAction, Stamped};
 pub use failure::{FailureKind, UnknownFailureKind};
 pub use fingerprint::{
     DirtyFingerprint, Fingerprint, FingerprintWord, MAX_TIME_MS, ParseFingerprintError, Profile, Sample,
     TENTHS,
 };
 pub use ids::{Digest, JobId, LogDomain, NodeId, ParseIdError};
+pub use job::{Bid, BidStatus, Job, JobRecord, JobState, Seat, SeatStatus, Verdict};
 pub use method::{Method, UnknownMethod};
+pub use result::{Opening, SeatOpening};
+pub use seats::{MAX_SEATS, SeatSet};
 pub use signature::{Signature, SignatureError};
 pub use spec::{Input, MAX_INPUTS, MAX_SPEC_BYTES, OUTPUTS_DIR, Resources, Spec, SpecError};
 pub use time::{Span, Timestamp};

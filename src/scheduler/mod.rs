@@ -1,1 +1,162 @@
 //! The ordered log of job events, and the backends that agree on it.
+//!
+//! A backend takes a signed action, orders it or refuses it, and lets anyone read the log from a cursor.
+//! Bidding, matching and verifying are not in it: they are policies of the roles ([`crate::policy`]), driven by
+//! the log. Moving inputs and results is not in it either ([`crate::node`]).
+//!
+//! - [`local`]: in memory, in one process: what the trait means.
+//! - `libp2p`: each requester orders the log of its own jobs; see that module for what keeps it honest.
+
+use std::fmt;
+
+use futures::{future::BoxFuture, stream::BoxStream};
+
+use crate::{
+    domain::{Digest, Event, JobId, LogDomain, NodeId, SignedAction, Stamped, Timestamp},
+    rules::Rejection,
+};
+
+pub mod local;
+
+/// A position in the log as one backend delivers it to one node; 0 is before the first entry.
+///
+/// Cursors of one node only grow, and survive its restart. Different nodes number differently.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct Cursor(pub u64);
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogItem {
+    /// Where it stands in this node's reading order.
+    pub cursor: Cursor,
+    /// The hash that names this entry in the job's log, which later actions name as `seen`.
+    pub entry: Digest,
+    /// What happened, checked: signature, order and rules.
+    pub stamped: Stamped<Event>,
+    /// The entry as the backend's peers exchange it, for checking elsewhere; empty where nothing is signed.
+    pub proof: Vec<u8>,
+}
+
+/// Events after a cursor, then live ones, without gaps and in order; ends when the backend stops.
+pub type EventStream = BoxStream<'static, Result<LogItem, BackendError>>;
+
+/// An agreed, ordered log of job events.
+pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
+    /// Brings a signed action into the log: resolves when it has its place there, or is refused.
+    ///
+    /// The same action again is answered with the same place. Dropping the future withdraws nothing.
+    fn submit(&self, action: SignedAction) -> BoxFuture<'_, Result<Cursor, SubmitError>>;
+
+    /// Every event after `after` that concerns this node, then live ones.
+    fn events(&self, after: Cursor) -> EventStream;
+
+    /// The clock that deadlines are judged by.
+    fn now(&self) -> BoxFuture<'_, Result<Timestamp, BackendError>>;
+
+    /// Other nodes known to take announcements of jobs. For ranks and estimates only: nobody vouches for it.
+    fn members(&self) -> Vec<NodeId>;
+
+    /// What signatures in this log are bound to.
+    fn domain(&self) -> LogDomain;
+}
+
+/// Why an action has no place in the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The rules say no; sending it again is of no use while the job stays as it is.
+    #[error("refused by the rules: {0}")]
+    Rejected(Rejection),
+    /// The envelope says no: a bad signature, a reused or skipped sequence, a foreign or stale `seen`.
+    #[error("refused before the rules: {0}")]
+    Refused(EnvelopeRefusal),
+    /// Nobody has answered for it yet; the same action may be sent again.
+    #[error("not ordered yet")]
+    NotOrdered(#[source] BackendError),
+}
+
+/// What is wrong around an action rather than with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeRefusal {
+    /// The signature recovers to nobody.
+    #[error("the signature is malformed")]
+    BadSignature,
+    /// The sequence is not the author's next one.
+    #[error("the author's next sequence number is {expected}")]
+    WrongSequence {
+        /// The next one.
+        expected: u64,
+    },
+    /// `seen` names no entry of this job's log, or too early a one for this action.
+    #[error("the newest entry the author names is foreign to this log or too early")]
+    WrongSeen,
+    /// A commitment after the close of commits.
+    #[error("commits are closed")]
+    CommitsClosed,
+    /// This log holds no money, so that a price, a bond or a fee means nothing in it.
+    #[error("this backend holds no money: price, bond and fee must be 0")]
+    Moneyless,
+    /// The author sends more than its share.
+    #[error("too many actions from this author")]
+    TooMany,
+}
+
+/// The transport, the store or the chain failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// The backend was shut down.
+    #[error("the backend has stopped")]
+    Stopped,
+    /// Whoever orders this job's log does not answer.
+    #[error("{peer} cannot be reached: {reason}")]
+    Unreachable {
+        /// Who.
+        peer: NodeId,
+        /// What was seen.
+        reason: String,
+    },
+    /// This node has no way to whoever orders the log of this job.
+    #[error("nobody here knows the log of job {job}")]
+    UnknownLog {
+        /// The job.
+        job: JobId,
+    },
+    /// Reading or writing the node's own store failed.
+    #[error("the node's store failed: {reason}")]
+    Store {
+        /// What the store said.
+        reason: String,
+    },
+    /// Someone broke the log: two entries at one height, or an entry that the rules refuse.
+    #[error("the log of job {job} is broken at height {height}: {reason}")]
+    BrokenLog {
+        /// The job.
+        job: JobId,
+        /// The height.
+        height: u64,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl SubmitError {
+    /// Whether sending the same action again may succeed.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::NotOrdered(error) => error.is_retryable(),
+            Self::Rejected(_) | Self::Refused(_) => false,
+        }
+    }
+}
+
+impl BackendError {
+    /// Whether waiting may help.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::UnknownLog { .. } => true,
+            Self::Stopped | Self::Store { .. } | Self::BrokenLog { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Canonical bytes and what is signed.
+//!
+//! A signed action travels and is stored as one version byte and the ABI encoding of its fields; the event
+//! inside is the ABI encoding of *its* fields. ABI encoding is fixed-width and big endian, and a contract
+//! computes the same hashes from it. It is not unique when read leniently, so what does not encode back to
+//! the same bytes is refused.
+
+use alloy_primitives::{Address, B256, Bytes, Uint};
+use alloy_sol_types::{Eip712Domain, SolStruct, SolValue, sol};
+
+use super::{
+    Acceptance, Action, Amount, Deal, Digest, Event, EventKind, FailureKind, FingerprintWord, JobId,
+    LogDomain, MAX_REMARK_BYTES, MAX_SEATS, MAX_SPEC_BYTES, Method, NodeId, Opening, SeatOpening, SeatSet,
+    Signature, SignedAction, Span,
+};
+
+/// First byte of every encoded action.
+pub const ACTION_VERSION: u8 = 1;
+
+/// Longest encoded action: the largest spec, the longest allow-list or every opening, and the envelope.
+pub const MAX_ACTION_BYTES: usize = MAX_SPEC_BYTES + 16 * 1024;
+
+mod abi {
+    super::sol! {
+        #[derive(Debug)]
+        struct Terms {
+            uint8 concurrency;
+            uint8 confidence;
+            uint32 toleranceKib;
+            uint16 relativePermille;
+            uint8 method;
+            bool deterministic;
+            uint8 acceptance;
+            uint96 price;
+            uint96 bond;
+            uint96 keeperFee;
+            uint32 open;
+            uint32 timeout;
+            uint32 run;
+            uint32 reveal;
+            bool liveLogs;
+            address[] allowList;
+            uint32 minPaidJobs;
+            uint8 escalationLimit;
+            bytes32 parent;
+        }
+
+        #[derive(Debug)]
+        struct Revelation {
+            bytes32 resultHash;
+            bytes32 outputRoot;
+            int32 exitCode;
+            bytes32 fingerprint;
+            bytes32 salt;
+        }
+
+        #[derive(Debug)]
+        struct SeatRevelation {
+            uint8 seat;
+            Revelation opening;
+        }
+
+        #[derive(Debug)]
+        struct Action {
+            bytes32 job;
+            bytes32 revision;
+            uint64 sequence;
+            bytes32 seen;
+            uint8 kind;
+            bytes payload;
+        }
+    }
+}
+
+/// Why bytes are no action.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// More than [`MAX_ACTION_BYTES`].
+    #[error("the action takes {actual} bytes, {MAX_ACTION_BYTES} are allowed")]
+    TooLong {
+        /// Its length.
+        actual: usize,
+    },
+    /// The version byte is missing or not [`ACTION_VERSION`].
+    #[error("the action has format version {found:?}, this program reads {ACTION_VERSION}")]
+    Version {
+        /// The byte found.
+        found: Option<u8>,
+    },
+    /// The bytes are no ABI encoding of the expected fields.
+    #[error("the action is malformed")]
+    Malformed,
+    /// The bytes decode, but are not what the decoded action encodes to.
+    #[error("the action is not in canonical form")]
+    NotCanonical,
+    /// A field has a value outside its range.
+    #[error("the action's {field} is out of range")]
+    OutOfRange {
+        /// The field's name.
+        field: &'static str,
+    },
+}
+
+const fn out_of_range(field: &'static str) -> CodecError {
+    CodecError::OutOfRange { field }
+}
+
+/// The ABI encoding of the terms, whose keccak256 is the revision.
+pub fn encode_deal(deal: &Deal) -> Vec<u8> {
+    terms(deal).abi_encode()
+}
+
+/// The EIP-712 digest of an action: domain "Assay", version "1", chain id and contract.
+pub fn signing_digest(action: &Action, domain: LogDomain) -> Digest {
+    let eip712 = Eip712Domain::new(
+        Some("Assay".into()),
+        Some("1".into()),
+        Some(Uint::from(domain.chain_id)),
+        Some(Address::from(domain.contract)),
+        None,
+    );
+    envelope(action).eip712_signing_hash(&eip712).into()
+}
+
+/// The canonical bytes of a signed action.
+pub fn encode_action(signed: &SignedAction) -> Vec<u8> {
+    let mut bytes = vec![ACTION_VERSION];
+    let signature = Bytes::copy_from_slice(signed.signature.as_bytes());
+    bytes.extend((envelope(&signed.action), signature).abi_encode_params());
+    bytes
+}
+
+/// Reads canonical bytes of a stranger; the signature is not checked here.
+///
+/// # Errors
+/// See [`CodecError`]; never panics, and allocates no more than the bytes given warrant.
+pub fn decode_action(bytes: &[u8]) -> Result<SignedAction, CodecError> {
+    if bytes.len() > MAX_ACTION_BYTES {
+        return Err(CodecError::TooLong { actual: bytes.len() });
+    }
+    let Some((&ACTION_VERSION, body)) = bytes.split_first() else {
+        return Err(CodecError::Version { found: bytes.first().copied() });
+    };
+    let (envelope, signature) =
+        <(abi::Action, Bytes)>::abi_decode_params_validate(body).map_err(|_| CodecError::Malformed)?;
+    let signature: [u8; 65] = signature.as_ref().try_into().map_err(|_| out_of_range("signature"))?;
+    let kind = EventKind::from_index(envelope.kind).ok_or(out_of_range("kind"))?;
+    let signed = SignedAction {
+        action: Action {
+            job: envelope.job.into(),
+            revision: envelope.revision.into(),
+            sequence: envelope.sequence,
+            seen: envelope.seen.into(),
+            event: decode_event(kind, &envelope.payload)?,
+        },
+        signature: Signature::new(signature),
+    };
+    if encode_action(&signed) == bytes { Ok(signed) } else { Err(CodecError::NotCanonical) }
+}
+
+fn envelope(action: &Action) -> abi::Action {
+    abi::Action {
+        job: action.job.into(),
+        revision: action.revision.into(),
+        sequence: action.sequence,
+        seen: action.seen.into(),
+        kind: action.event.kind().index(),
+        payload: encode_event(&action.event).into(),
+    }
+}
+
+/// The ABI encoding of an event's fields, in declaration order.
+pub fn encode_event(event: &Event) -> Vec<u8> {
+    match event {
+        Event::Submitted { deal, spec, nonce } => {
+            (terms(deal), Bytes::copy_from_slice(spec), *nonce).abi_encode_params()
+        }
+        Event::DealUpdated { deal } => terms(deal).abi_encode(),
+        Event::BidPlaced { price } => amount(*price).abi_encode(),
+        Event::BidAccepted { node } | Event::BidRejected { node } => Address::from(*node).abi_encode(),
+        Event::FailureReported { kind } => u16::from(kind.index()).abi_encode(),
+        Event::Committed { commitment } => B256::from(*commitment).abi_encode(),
+        Event::Revealed { opening } => revelation(opening).abi_encode(),
+        Event::VerdictPosted { openings, accepted } => {
+            let openings = openings.iter().map(|SeatOpening { seat, opening }| abi::SeatRevelation {
+                seat: *seat,
+                opening: revelation(opening),
+            });
+            (openings.collect::<Vec<_>>(), accepted.bits()).abi_encode_params()
+        }
+        Event::Remarked { node, remark } => (Address::from(*node), remark.clone()).abi_encode_params(),
+        Event::Cancelled | Event::BidWithdrawn | Event::Stopped | Event::Expired | Event::Ticked => {
+            Vec::new()
+        }
+    }
+}
+
+fn decode_event(kind: EventKind, payload: &[u8]) -> Result<Event, CodecError> {
+    let malformed = |_| CodecError::Malformed;
+    let empty = |event| if payload.is_empty() { Ok(event) } else { Err(CodecError::NotCanonical) };
+    let node = || Address::abi_decode_validate(payload).map(NodeId::from).map_err(malformed);
+    match kind {
+        EventKind::Submitted => {
+            let (deal, spec, nonce) =
+                <(abi::Terms, Bytes, u64)>::abi_decode_params_validate(payload).map_err(malformed)?;
+            if spec.len() > MAX_SPEC_BYTES {
+                return Err(out_of_range("spec"));
+            }
+            Ok(Event::Submitted { deal: deal_from(&deal)?, spec: spec.to_vec(), nonce })
+        }
+        EventKind::DealUpdated => {
+            let deal = abi::Terms::abi_decode_validate(payload).map_err(malformed)?;
+            Ok(Event::DealUpdated { deal: deal_from(&deal)? })
+        }
+        EventKind::BidPlaced => {
+            let price = Uint::<96, 2>::abi_decode_validate(payload).map_err(malformed)?;
+            Ok(Event::BidPlaced { price: amount_from(price)? })
+        }
+        EventKind::BidAccepted => Ok(Event::BidAccepted { node: node()? }),
+        EventKind::BidRejected => Ok(Event::BidRejected { node: node()? }),
+        EventKind::FailureReported => {
+            let index = u16::abi_decode_validate(payload).map_err(malformed)?;
+            let index = u8::try_from(index).ok();
+            let kind = index.and_then(FailureKind::from_index).ok_or(out_of_range("failure kind"))?;
+            Ok(Event::FailureReported { kind })
+        }
+        EventKind::Committed => {
+            let commitment = B256::abi_decode_validate(payload).map_err(malformed)?.into();
+            Ok(Event::Committed { commitment })
+        }
+        EventKind::Revealed => {
+            let opening = abi::Revelation::abi_decode_validate(payload).map_err(malformed)?;
+            Ok(Event::Revealed { opening: opening_from(&opening) })
+        }
+        EventKind::VerdictPosted => decode_verdict(payload),
+        EventKind::Remarked => {
+            let (node, remark) =
+                <(Address, String)>::abi_decode_params_validate(payload).map_err(malformed)?;
+            if remark.len() > MAX_REMARK_BYTES {
+                return Err(out_of_range("remark"));
+            }
+            Ok(Event::Remarked { node: node.into(), remark })
+        }
+        EventKind::Cancelled => empty(Event::Cancelled),
+        EventKind::BidWithdrawn => empty(Event::BidWithdrawn),
+        EventKind::Stopped => empty(Event::Stopped),
+        EventKind::Expired => empty(Event::Expired),
+        EventKind::Ticked => empty(Event::Ticked),
+    }
+}
+
+fn decode_verdict(payload: &[u8]) -> Result<Event, CodecError> {
+    let (openings, accepted) = <(Vec<abi::SeatRevelation>, u32)>::abi_decode_params_validate(payload)
+        .map_err(|_| CodecError::Malformed)?;
+    if openings.len() > usize::from(MAX_SEATS) {
+        return Err(out_of_range("openings"));
+    }
+    let openings =
+        openings.iter().map(|given| SeatOpening { seat: given.seat, opening: opening_from(&given.opening) });
+    Ok(Event::VerdictPosted { openings: openings.collect(), accepted: SeatSet::from_bits(accepted) })
+}
+
+fn amount(amount: Amount) -> Uint<96, 2> {
+    Uint::from(amount.units())
+}
+
+fn amount_from(word: Uint<96, 2>) -> Result<Amount, CodecError> {
+    u128::try_from(word).ok().and_then(Amount::new).ok_or(out_of_range("amount"))
+}
+
+fn terms(deal: &Deal) -> abi::Terms {
+    abi::Terms {
+        concurrency: deal.concurrency,
+        confidence: deal.confidence,
+        toleranceKib: deal.tolerance_kib,
+        relativePermille: deal.relative_permille,
+        method: deal.method.into(),
+        deterministic: deal.deterministic,
+        acceptance: deal.acceptance as u8,
+        price: amount(deal.price),
+        bond: amount(deal.bond),
+        keeperFee: amount(deal.keeper_fee),
+        open: deal.open.as_secs(),
+        timeout: deal.timeout.as_secs(),
+        run: deal.run.as_secs(),
+        reveal: deal.reveal.as_secs(),
+        liveLogs: deal.live_logs,
+        allowList: deal.allow_list.iter().copied().map(Address::from).collect(),
+        minPaidJobs: deal.min_paid_jobs,
+        escalationLimit: deal.escalation_limit,
+        parent: deal.parent.unwrap_or(JobId::ZERO).into(),
+    }
+}
+
+fn deal_from(terms: &abi::Terms) -> Result<Deal, CodecError> {
+    let parent = JobId::from(terms.parent);
+    Ok(Deal {
+        concurrency: terms.concurrency,
+        confidence: terms.confidence,
+        tolerance_kib: terms.toleranceKib,
+        relative_permille: terms.relativePermille,
+        method: Method::try_from(terms.method).map_err(|_| out_of_range("method"))?,
+        deterministic: terms.deterministic,
+        acceptance: Acceptance::from_index(terms.acceptance).ok_or(out_of_range("acceptance"))?,
+        price: amount_from(terms.price)?,
+        bond: amount_from(terms.bond)?,
+        keeper_fee: amount_from(terms.keeperFee)?,
+        open: Span::from_secs(terms.open),
+        timeout: Span::from_secs(terms.timeout),
+        run: Span::from_secs(terms.run),
+        reveal: Span::from_secs(terms.reveal),
+        live_logs: terms.liveLogs,
+        allow_list: terms.allowList.iter().copied().map(NodeId::from).collect(),
+        min_paid_jobs: terms.minPaidJobs,
+        escalation_limit: terms.escalationLimit,
+        parent: (!parent.is_zero()).then_some(parent),
+    })
+}
+
+fn revelation(opening: &Opening) -> abi::Revelation {
+    abi::Revelation {
+        resultHash: opening.result_hash.into(),
+        outputRoot: opening.output_root.into(),
+        exitCode: opening.exit_code,
+        fingerprint: opening.fingerprint.0.into(),
+        salt: opening.salt.into(),
+    }
+}
+
+fn opening_from(opening: &abi::Revelation) -> Opening {
+    Opening {
+        result_hash: opening.resultHash.into(),
+        output_root: opening.outputRoot.into(),
+        exit_code: opening.exitCode,
+        fingerprint: FingerprintWord(opening.fingerprint.0),
+        salt: opening.salt.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

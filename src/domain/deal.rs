@@ -1,0 +1,337 @@
+//! The terms of a job: bounds, defaults and the revision.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Amount, Digest, JobId, MAX_SEATS, Method, NodeId, Span, codec};
+
+/// What a run may take beyond its timeout before commits close: pulling, starting, hashing, sending.
+pub const RUN_MARGIN: Span = Span::from_secs(60);
+
+/// Shortest time in which nodes must be able to reveal.
+pub const MIN_REVEAL: Span = Span::from_secs(60);
+
+/// Longest of any one duration: 30 days, so that no money waits for longer.
+pub const MAX_DURATION: Span = Span::from_secs(30 * 24 * 60 * 60);
+
+/// Most nodes in an allow-list.
+pub const MAX_ALLOWED: usize = 64;
+
+/// Most that a bond may be, as a multiple of the price.
+pub const MAX_BOND_FACTOR: u8 = 10;
+
+/// Who turns bids into seats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Acceptance {
+    /// The requester chooses among the bids.
+    #[default]
+    Requester = 0,
+    /// A bid takes a free seat at once.
+    FirstCome = 1,
+}
+
+impl Acceptance {
+    /// The value with this index on the wire.
+    pub fn from_index(index: u8) -> Option<Self> {
+        [Self::Requester, Self::FirstCome].get(usize::from(index)).copied()
+    }
+}
+
+/// The terms under which a job runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deal {
+    /// N: how many nodes run the job, 1..=31.
+    pub concurrency: u8,
+    /// M: how many must agree, 1..=N.
+    pub confidence: u8,
+    /// Q: how far two traces may differ, in KiB.
+    pub tolerance_kib: u32,
+    /// How far two traces may differ, in thousandths of their level, 0..=1000.
+    pub relative_permille: u16,
+    /// How runs with different outputs are compared.
+    pub method: Method,
+    /// Whether equal work must give equal output: then outputs alone decide, and a wrong one is slashed.
+    pub deterministic: bool,
+    /// Who turns bids into seats.
+    pub acceptance: Acceptance,
+    /// Most that a seat is paid.
+    pub price: Amount,
+    /// What a node stands to lose; price..=10 x price.
+    pub bond: Amount,
+    /// What the sender of the verdict, or of the expiry, earns.
+    pub keeper_fee: Amount,
+    /// How long bids are taken.
+    pub open: Span,
+    /// How long a run may take, wall time in the container.
+    pub timeout: Span,
+    /// From the last acceptance to the close of commits; at least timeout + 60 s.
+    pub run: Span,
+    /// From the close of commits to the end of reveals; at least 60 s.
+    pub reveal: Span,
+    /// Whether output streams while the job runs, which gives up independence.
+    pub live_logs: bool,
+    /// Who may bid, ascending and without repetition; empty for anyone.
+    pub allow_list: Vec<NodeId>,
+    /// How many paid jobs a bidder must have behind it.
+    pub min_paid_jobs: u32,
+    /// Most seats of a follow-up job after an inconclusive one; 0 for no follow-up.
+    pub escalation_limit: u8,
+    /// The inconclusive job that this one follows up.
+    pub parent: Option<JobId>,
+}
+
+impl Default for Deal {
+    fn default() -> Self {
+        let timeout = Span::from_secs(30 * 60);
+        Self {
+            concurrency: 3,
+            confidence: 2,
+            tolerance_kib: 1024,
+            relative_permille: 300,
+            method: Method::Ball,
+            deterministic: false,
+            acceptance: Acceptance::Requester,
+            price: Amount::ZERO,
+            bond: Amount::ZERO,
+            keeper_fee: Amount::ZERO,
+            open: Span::from_secs(120),
+            timeout,
+            run: timeout.plus(RUN_MARGIN),
+            reveal: MIN_REVEAL,
+            live_logs: false,
+            allow_list: Vec::new(),
+            min_paid_jobs: 0,
+            escalation_limit: 0,
+            parent: None,
+        }
+    }
+}
+
+/// A term with a value that the rules do not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{term} {problem}")]
+pub struct InvalidTerm {
+    /// The term's name.
+    pub term: &'static str,
+    /// What is wrong with it and what would be right.
+    pub problem: String,
+}
+
+impl Deal {
+    /// The hash of the terms, which every bid names.
+    pub fn revision(&self) -> Digest {
+        Digest::keccak(codec::encode_deal(self))
+    }
+
+    /// How many seats must agree, or reveal, for a verdict: max(M, floor(N / 2) + 1).
+    pub fn quorum(&self) -> u8 {
+        self.confidence.max(self.concurrency / 2 + 1)
+    }
+
+    /// What a requester locks: N x price + keeper fee; `None` if that is no amount.
+    pub fn escrow(&self) -> Option<Amount> {
+        self.price.checked_mul(self.concurrency)?.checked_add(self.keeper_fee)
+    }
+
+    /// The terms of the follow-up of an inconclusive job: 2N + 1 seats up to the limit, all else equal.
+    ///
+    /// `None` when the deal asks for no follow-up or has no room for a larger one.
+    pub fn escalated(&self, parent: JobId) -> Option<Self> {
+        let concurrency = self.concurrency.checked_mul(2)?.checked_add(1)?.min(self.escalation_limit);
+        (concurrency > self.concurrency).then(|| Self { concurrency, parent: Some(parent), ..self.clone() })
+    }
+
+    /// Checks every term.
+    ///
+    /// # Errors
+    /// The first term, in the order of the fields, whose value is out of bounds.
+    pub fn validate(&self) -> Result<(), InvalidTerm> {
+        let bad = |term, problem: String| Err(InvalidTerm { term, problem });
+        if self.concurrency == 0 || self.concurrency > MAX_SEATS {
+            return bad("concurrency", format!("is {}: it must be 1 to {MAX_SEATS}", self.concurrency));
+        }
+        if self.confidence == 0 || self.confidence > self.concurrency {
+            let n = self.concurrency;
+            return bad(
+                "confidence",
+                format!("is {}: it must be 1 to the concurrency, {n}", self.confidence),
+            );
+        }
+        if self.relative_permille > 1000 {
+            return bad("relative_permille", format!("is {}: it must be 0 to 1000", self.relative_permille));
+        }
+        let most = self.price.checked_mul(MAX_BOND_FACTOR).unwrap_or(Amount::MAX);
+        if self.bond < self.price || self.bond > most {
+            return bad(
+                "bond",
+                format!("is {}: it must be one to {MAX_BOND_FACTOR} times the price", self.bond),
+            );
+        }
+        if self.escrow().is_none() {
+            return bad("price", "times the concurrency, plus the keeper fee, exceeds 96 bits".to_owned());
+        }
+        self.validate_durations()?;
+        if self.allow_list.len() > MAX_ALLOWED || !self.allow_list.is_sorted_by(|a, b| a < b) {
+            return bad(
+                "allow_list",
+                format!("must be ascending, without repetition, at most {MAX_ALLOWED}"),
+            );
+        }
+        let limit = self.escalation_limit;
+        if limit != 0 && (limit < self.concurrency || limit > MAX_SEATS) {
+            return bad("escalation_limit", format!("is {limit}: it must be 0, or N to {MAX_SEATS}"));
+        }
+        Ok(())
+    }
+
+    fn validate_durations(&self) -> Result<(), InvalidTerm> {
+        let spans = [
+            ("open", self.open, Span::from_secs(1)),
+            ("timeout", self.timeout, Span::from_secs(1)),
+            ("run", self.run, self.timeout.plus(RUN_MARGIN)),
+            ("reveal", self.reveal, MIN_REVEAL),
+        ];
+        for (term, span, least) in spans {
+            if span < least || span > MAX_DURATION {
+                return Err(InvalidTerm {
+                    term,
+                    problem: format!("is {span}: it must be {least} to {MAX_DURATION}"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Acceptance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Requester => "requester",
+            Self::FirstCome => "first_come",
+        })
+    }
+}
+
+/// Text that is no tolerance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected MiB with at most three decimals, such as 1 or 0.5, up to {} MiB", u32::MAX / 1024)]
+pub struct ParseToleranceError;
+
+/// A tolerance as people write it, in MiB, rounded down to whole KiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToleranceKib(pub u32);
+
+impl FromStr for ToleranceKib {
+    type Err = ParseToleranceError;
+
+    fn from_str(text: &str) -> Result<Self, ParseToleranceError> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()) && !part.is_empty();
+        if !digits(whole) || !digits(decimals) || decimals.len() > 3 {
+            return Err(ParseToleranceError);
+        }
+        let whole: u64 = whole.parse().map_err(|_| ParseToleranceError)?;
+        let thousandths: u64 = format!("{decimals:0<3}").parse().map_err(|_| ParseToleranceError)?;
+        let milli_mib = whole.checked_mul(1000).and_then(|mib| mib.checked_add(thousandths));
+        let kib = milli_mib.and_then(|mib| mib.checked_mul(1024)).ok_or(ParseToleranceError)? / 1000;
+        u32::try_from(kib).map(Self).map_err(|_| ParseToleranceError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut Deal)) -> &'static str {
+        let mut deal = Deal::default();
+        change(&mut deal);
+        deal.validate().expect_err("the change must be refused").term
+    }
+
+    #[test]
+    fn the_default_deal_is_valid() {
+        assert_eq!(Deal::default().validate(), Ok(()));
+        assert_eq!(Deal::default().quorum(), 2);
+    }
+
+    #[test]
+    fn every_bound_is_checked() {
+        let wei = |units| Amount::new(units).unwrap();
+        assert_eq!(refused(|deal| deal.concurrency = 0), "concurrency");
+        assert_eq!(refused(|deal| deal.concurrency = 32), "concurrency");
+        assert_eq!(refused(|deal| deal.confidence = 0), "confidence");
+        assert_eq!(refused(|deal| deal.confidence = 4), "confidence");
+        assert_eq!(refused(|deal| deal.relative_permille = 1001), "relative_permille");
+        assert_eq!(refused(|deal| deal.bond = wei(1)), "bond");
+        assert_eq!(refused(|deal| deal.price = wei(1)), "bond");
+        assert_eq!(refused(|deal| (deal.price, deal.bond) = (wei(1), wei(11))), "bond");
+        assert_eq!(refused(|deal| (deal.price, deal.bond) = (Amount::MAX, Amount::MAX)), "price");
+        assert_eq!(refused(|deal| deal.open = Span::from_secs(0)), "open");
+        assert_eq!(refused(|deal| deal.run = deal.timeout.plus(Span::from_secs(59))), "run");
+        assert_eq!(refused(|deal| deal.reveal = Span::from_secs(59)), "reveal");
+        assert_eq!(refused(|deal| deal.reveal = MAX_DURATION.plus(Span::from_secs(1))), "reveal");
+        assert_eq!(refused(|deal| deal.allow_list = vec![NodeId::ZERO; 2]), "allow_list");
+        assert_eq!(refused(|deal| deal.escalation_limit = 2), "escalation_limit");
+    }
+
+    #[test]
+    fn every_term_changes_the_revision() {
+        let changes: [fn(&mut Deal); 19] = [
+            |deal| deal.concurrency += 1,
+            |deal| deal.confidence += 1,
+            |deal| deal.tolerance_kib += 1,
+            |deal| deal.relative_permille += 1,
+            |deal| deal.method = Method::Hash,
+            |deal| deal.deterministic = true,
+            |deal| deal.acceptance = Acceptance::FirstCome,
+            |deal| deal.price = Amount::MAX,
+            |deal| deal.bond = Amount::MAX,
+            |deal| deal.keeper_fee = Amount::MAX,
+            |deal| deal.open = Span::from_secs(7),
+            |deal| deal.timeout = Span::from_secs(7),
+            |deal| deal.run = Span::from_secs(7),
+            |deal| deal.reveal = Span::from_secs(7),
+            |deal| deal.live_logs = true,
+            |deal| deal.allow_list.push(NodeId::ZERO),
+            |deal| deal.min_paid_jobs += 1,
+            |deal| deal.escalation_limit += 1,
+            |deal| deal.parent = Some(JobId::new([1; 32])),
+        ];
+        let mut revisions = std::collections::BTreeSet::from([Deal::default().revision()]);
+        for change in changes {
+            let mut deal = Deal::default();
+            change(&mut deal);
+            assert!(revisions.insert(deal.revision()), "{deal:?}");
+        }
+    }
+
+    #[test]
+    fn a_tolerance_is_rounded_down_to_whole_kib() {
+        let kib = |text: &str| text.parse::<ToleranceKib>().map(|tolerance| tolerance.0);
+        assert_eq!(kib("1"), Ok(1024));
+        assert_eq!(kib("0.5"), Ok(512));
+        assert_eq!(kib("0.001"), Ok(1));
+        assert_eq!(kib("1.999"), Ok(2046));
+        assert_eq!(kib("0"), Ok(0));
+        assert_eq!(kib("4194303.999"), Ok(u32::MAX - 1));
+        for bad in ["", "-1", "1.", ".5", "1.0001", "1e3", "NaN", "4194304", "99999999999999999999", "+1"] {
+            assert_eq!(kib(bad), Err(ParseToleranceError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_follow_up_has_more_seats_up_to_the_limit() {
+        let seats = |n, limit| {
+            let deal = Deal { concurrency: n, escalation_limit: limit, ..Deal::default() };
+            deal.escalated(JobId::ZERO).map(|deal| deal.concurrency)
+        };
+        assert_eq!(seats(3, 31), Some(7));
+        assert_eq!(seats(3, 5), Some(5));
+        assert_eq!(seats(31, 31), None);
+        assert_eq!(seats(3, 0), None);
+    }
+}

@@ -1,0 +1,269 @@
+//! What can happen to a job, who said so and when.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Amount, Deal, Digest, FailureKind, JobId, LogDomain, NodeId, SeatOpening, SeatSet, Signature,
+    SignatureError, Timestamp, codec, result::Opening,
+};
+
+/// Longest remark, in bytes.
+pub const MAX_REMARK_BYTES: usize = 256;
+
+/// One step in a job's life, as its author signs it. One variant a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A requester asks for a job.
+    Submitted {
+        /// The terms.
+        deal: Deal,
+        /// The canonical spec document.
+        #[serde(with = "document")]
+        spec: Vec<u8>,
+        /// The requester's nonce, which makes the job's id unique.
+        nonce: u64,
+    },
+    /// The requester changes the terms; every earlier bid is void.
+    DealUpdated {
+        /// The new terms.
+        deal: Deal,
+    },
+    /// The requester withdraws a job that no seat was ever accepted for.
+    Cancelled,
+    /// A node offers to run the job, under the revision that its action names.
+    BidPlaced {
+        /// What it wants for its seat.
+        price: Amount,
+    },
+    /// A node takes its bid back.
+    BidWithdrawn,
+    /// The requester gives the bidder a seat.
+    BidAccepted {
+        /// The bidder.
+        node: NodeId,
+    },
+    /// The requester declines a bid.
+    BidRejected {
+        /// The bidder.
+        node: NodeId,
+    },
+    /// An accepted node says that its run gave no result.
+    FailureReported {
+        /// Why.
+        kind: FailureKind,
+    },
+    /// An accepted node commits to its result.
+    Committed {
+        /// The salted hash of the result; see [`Opening::commitment`].
+        commitment: Digest,
+    },
+    /// The requester ends a running job and pays every seat that has not failed.
+    Stopped,
+    /// A committed node opens its commitment.
+    Revealed {
+        /// The result and the salt.
+        opening: Opening,
+    },
+    /// Anyone posts the verdict, which is recomputed.
+    VerdictPosted {
+        /// Openings that are not in the log yet, ascending by seat; others may be repeated.
+        openings: Vec<SeatOpening>,
+        /// Seats whose results agree; empty claims an inconclusive outcome.
+        accepted: SeatSet,
+    },
+    /// Anyone ends a job whose deadline passed.
+    Expired,
+    /// The requester notes an error of a node; no state changes.
+    Remarked {
+        /// The node.
+        node: NodeId,
+        /// What was noticed; at most [`MAX_REMARK_BYTES`].
+        remark: String,
+    },
+    /// The sequencer of a log without a chain closes commits after their deadline.
+    Ticked,
+}
+
+/// The kind of an event. The order is part of the wire format: only append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+#[expect(missing_docs, reason = "each kind is documented at the event of the same name")]
+pub enum EventKind {
+    Submitted = 0,
+    DealUpdated = 1,
+    Cancelled = 2,
+    BidPlaced = 3,
+    BidWithdrawn = 4,
+    BidAccepted = 5,
+    BidRejected = 6,
+    FailureReported = 7,
+    Committed = 8,
+    Stopped = 9,
+    Revealed = 10,
+    VerdictPosted = 11,
+    Expired = 12,
+    Remarked = 13,
+    Ticked = 14,
+}
+
+impl EventKind {
+    /// Every kind, in the order of the wire format.
+    pub const ALL: [Self; 15] = [
+        Self::Submitted,
+        Self::DealUpdated,
+        Self::Cancelled,
+        Self::BidPlaced,
+        Self::BidWithdrawn,
+        Self::BidAccepted,
+        Self::BidRejected,
+        Self::FailureReported,
+        Self::Committed,
+        Self::Stopped,
+        Self::Revealed,
+        Self::VerdictPosted,
+        Self::Expired,
+        Self::Remarked,
+        Self::Ticked,
+    ];
+
+    /// The index on the wire.
+    pub const fn index(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind with this index on the wire.
+    pub fn from_index(index: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(index)).copied()
+    }
+}
+
+impl Event {
+    /// Which kind of event this is.
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::Submitted { .. } => EventKind::Submitted,
+            Self::DealUpdated { .. } => EventKind::DealUpdated,
+            Self::Cancelled => EventKind::Cancelled,
+            Self::BidPlaced { .. } => EventKind::BidPlaced,
+            Self::BidWithdrawn => EventKind::BidWithdrawn,
+            Self::BidAccepted { .. } => EventKind::BidAccepted,
+            Self::BidRejected { .. } => EventKind::BidRejected,
+            Self::FailureReported { .. } => EventKind::FailureReported,
+            Self::Committed { .. } => EventKind::Committed,
+            Self::Stopped => EventKind::Stopped,
+            Self::Revealed { .. } => EventKind::Revealed,
+            Self::VerdictPosted { .. } => EventKind::VerdictPosted,
+            Self::Expired => EventKind::Expired,
+            Self::Remarked { .. } => EventKind::Remarked,
+            Self::Ticked => EventKind::Ticked,
+        }
+    }
+}
+
+/// An event with what ties it to one place in one job's log; this is what an author signs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Action {
+    /// The job.
+    pub job: JobId,
+    /// The revision of the deal that the author knows.
+    pub revision: Digest,
+    /// The author's own count of actions in this job, from 0: a repeated action is the same action.
+    pub sequence: u64,
+    /// The hash of the newest entry of this job that the author holds; zero when it holds none.
+    pub seen: Digest,
+    /// What happens.
+    pub event: Event,
+}
+
+impl Action {
+    /// The EIP-712 digest that the author signs.
+    pub fn signing_digest(&self, domain: LogDomain) -> Digest {
+        codec::signing_digest(self, domain)
+    }
+}
+
+/// An action and its author's signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedAction {
+    /// What was signed.
+    pub action: Action,
+    /// Over [`Action::signing_digest`].
+    pub signature: Signature,
+}
+
+impl SignedAction {
+    /// Who signed.
+    ///
+    /// # Errors
+    /// When the signature is malformed or recovers to nobody.
+    pub fn author(&self, domain: LogDomain) -> Result<NodeId, SignatureError> {
+        self.signature.recover(self.action.signing_digest(domain))
+    }
+}
+
+/// What a backend knows about an event's author and the rules need: accounts on a chain and in the local
+/// backend, constants where there is no money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// Whether the money that the event locks is there: the requester's escrow, or the bidder's bond.
+    pub funded: bool,
+    /// How many paid jobs of other requesters the bidder has behind it.
+    pub paid_jobs: u32,
+    /// Whether the bidder had a seat in the parent of this job.
+    pub sat_in_parent: bool,
+}
+
+impl Facts {
+    /// What holds where there is no money: nothing to lock, nobody paid before.
+    pub const MONEYLESS: Self = Self { funded: true, paid_jobs: 0, sat_in_parent: false };
+}
+
+/// An event as the rules see it: who, when, and what the backend knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stamped<E> {
+    /// The job.
+    pub job: JobId,
+    /// Whose signature, or transaction, it is.
+    pub author: NodeId,
+    /// The sequencer's, or the block's, time.
+    pub at: Timestamp,
+    /// The revision that the author named.
+    pub revision: Digest,
+    /// What the backend knows.
+    pub facts: Facts,
+    /// What happens.
+    pub event: E,
+}
+
+/// A spec document reads as text in JSON, since it is JSON itself.
+mod document {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&String::from_utf8_lossy(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        String::deserialize(deserializer).map(String::into_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_of_kinds_are_inverse() {
+        for (index, kind) in EventKind::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(kind.index()), index);
+            assert_eq!(EventKind::from_index(kind.index()), Some(kind));
+        }
+        assert_eq!(EventKind::from_index(15), None);
+    }
+}

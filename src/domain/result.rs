@@ -1,0 +1,86 @@
+//! What a run leaves: its result, the commitment to it and the opening of that commitment.
+
+use alloy_primitives::{Address, B256};
+use alloy_sol_types::SolValue;
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, FingerprintWord, JobId, LogDomain, NodeId};
+
+/// A result and the salt of its commitment: what a node reveals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Opening {
+    /// SHA-256 over job id, exit code, stdout and the files of `/outputs`: what nodes are compared by.
+    pub result_hash: Digest,
+    /// SHA-256 of the archive of the result directory: what a requester fetches.
+    pub output_root: Digest,
+    /// The command's own exit code.
+    pub exit_code: i32,
+    /// Memory and CPU time of the run.
+    pub fingerprint: FingerprintWord,
+    /// 32 random bytes, so that a guessed result cannot be checked against the commitment.
+    pub salt: Digest,
+}
+
+impl Opening {
+    /// The commitment that this opening opens, for this node in this seat of this job only.
+    pub fn commitment(&self, domain: LogDomain, job: JobId, seat: u8, node: NodeId) -> Digest {
+        let fields = (
+            domain.chain_id,
+            Address::from(domain.contract),
+            B256::from(job),
+            // ABI encoding gives every unsigned integer a whole word; a bare `u8` would mean `bytes`.
+            u16::from(seat),
+            Address::from(node),
+            B256::from(self.result_hash),
+            B256::from(self.output_root),
+            self.exit_code,
+            B256::from(self.fingerprint.0),
+            B256::from(self.salt),
+        );
+        Digest::keccak(fields.abi_encode())
+    }
+}
+
+/// An opening given for a seat together with a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeatOpening {
+    /// The seat.
+    pub seat: u8,
+    /// Its opening.
+    pub opening: Opening,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commitment_opens_for_one_node_in_one_seat_of_one_job_only() {
+        let opening = Opening {
+            result_hash: Digest::new([1; 32]),
+            output_root: Digest::new([2; 32]),
+            exit_code: 0,
+            fingerprint: FingerprintWord::VOID,
+            salt: Digest::new([3; 32]),
+        };
+        let domain = LogDomain::default();
+        let chain = LogDomain { chain_id: 1, ..domain };
+        let (job, node) = (JobId::new([4; 32]), NodeId::new([5; 20]));
+        let commitments = [
+            opening.commitment(domain, job, 0, node),
+            opening.commitment(chain, job, 0, node),
+            opening.commitment(domain, JobId::ZERO, 0, node),
+            opening.commitment(domain, job, 1, node),
+            opening.commitment(domain, job, 0, NodeId::ZERO),
+            Opening { exit_code: -1, ..opening }.commitment(domain, job, 0, node),
+            Opening { result_hash: Digest::ZERO, ..opening }.commitment(domain, job, 0, node),
+            Opening { output_root: Digest::ZERO, ..opening }.commitment(domain, job, 0, node),
+            Opening { salt: Digest::ZERO, ..opening }.commitment(domain, job, 0, node),
+            Opening { fingerprint: FingerprintWord([0; 32]), ..opening }.commitment(domain, job, 0, node),
+        ];
+        let distinct: std::collections::BTreeSet<_> = commitments.iter().collect();
+        assert_eq!(distinct.len(), commitments.len());
+    }
+}

@@ -1,0 +1,181 @@
+//! All jobs of a log, folded from its events.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Accounts, Rejection,
+    payout::held,
+    transition::{check, open},
+};
+use crate::domain::{
+    Amount, BidStatus, Event, Facts, Job, JobId, JobState, LogDomain, NodeId, SeatStatus, Stamped, Timestamp,
+};
+
+/// Every job that a log made, and the money behind them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    domain: LogDomain,
+    jobs: BTreeMap<JobId, Job>,
+    children: BTreeMap<JobId, JobId>,
+    accounts: Accounts,
+}
+
+impl Ledger {
+    /// A ledger without jobs.
+    pub const fn new(domain: LogDomain) -> Self {
+        Self { domain, jobs: BTreeMap::new(), children: BTreeMap::new(), accounts: Accounts::new() }
+    }
+
+    /// The log that this is the fold of.
+    pub const fn domain(&self) -> LogDomain {
+        self.domain
+    }
+
+    /// Folds one event.
+    ///
+    /// # Errors
+    /// What the rules refuse; then nothing has changed.
+    pub fn apply(&mut self, stamped: &Stamped<Event>) -> Result<&Job, Rejection> {
+        if !self.jobs.contains_key(&stamped.job) {
+            return self.open(stamped);
+        }
+        let job = self.jobs.get_mut(&stamped.job).ok_or(Rejection::NoSuchJob)?;
+        let effect = check(job, stamped)?;
+        let before = self.accounts.is_used().then(|| job.clone());
+        effect.apply(job, stamped.at);
+        if let Some(before) = before {
+            self.accounts.follow(Some(&before), job);
+        }
+        Ok(job)
+    }
+
+    fn open(&mut self, stamped: &Stamped<Event>) -> Result<&Job, Rejection> {
+        let Event::Submitted { deal, .. } = &stamped.event else {
+            return Err(Rejection::NoSuchJob);
+        };
+        let parent = deal.parent.filter(|parent| !self.children.contains_key(parent));
+        let job = open(self.domain, parent.and_then(|parent| self.jobs.get(&parent)), stamped)?;
+        if let Some(parent) = parent {
+            self.children.insert(parent, job.id);
+        }
+        self.accounts.follow(None, &job);
+        Ok(self.jobs.entry(job.id).or_insert(job))
+    }
+
+    /// The job with this id.
+    pub fn get(&self, job: JobId) -> Option<&Job> {
+        self.jobs.get(&job)
+    }
+
+    /// Every job, by id.
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values()
+    }
+
+    /// Jobs that can still change.
+    pub fn open_jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values().filter(|job| !job.state.is_terminal())
+    }
+
+    /// The follow-up of an inconclusive job.
+    pub fn child_of(&self, parent: JobId) -> Option<JobId> {
+        self.children.get(&parent).copied()
+    }
+
+    /// The money.
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// The money, to deposit some.
+    pub const fn accounts_mut(&mut self) -> &mut Accounts {
+        &mut self.accounts
+    }
+
+    /// What this ledger knows about an event that `author` would like to add now.
+    pub fn facts(&self, job: JobId, author: NodeId, event: &Event) -> Facts {
+        let known = self.get(job);
+        let locked = known.map(held).unwrap_or_default();
+        let affords = |node: NodeId, amount: Option<Amount>| {
+            let in_escrow = |job: &Job| job.deal.escrow().filter(|_| node == job.requester);
+            let returned = match event {
+                Event::DealUpdated { .. } if locked.contains_key(&node) => known.and_then(in_escrow),
+                _ => None,
+            };
+            let free = self.accounts.free(node).checked_add(returned.unwrap_or_default());
+            amount.is_some_and(|amount| free.is_some_and(|free| free >= amount))
+        };
+        let bond = known.map(|job| job.deal.bond);
+        let funded = match event {
+            Event::Submitted { deal, .. } | Event::DealUpdated { deal } => affords(author, deal.escrow()),
+            Event::BidPlaced { .. } => affords(author, bond),
+            Event::BidAccepted { node } => affords(*node, bond),
+            _ => true,
+        };
+        let parent = known.and_then(|job| job.deal.parent).and_then(|parent| self.get(parent));
+        let sat_in_parent = parent.is_some_and(|parent| {
+            let bid = parent.bids.get(&author);
+            bid.is_some_and(|bid| matches!(bid.status, BidStatus::Seated(_)))
+        });
+        Facts { funded, paid_jobs: self.accounts.paid_jobs(author), sat_in_parent }
+    }
+
+    /// Everything that belongs to somebody or was burnt: constant but for deposits.
+    pub fn total_money(&self) -> Option<Amount> {
+        let locked: Option<Amount> = self
+            .jobs
+            .values()
+            .map(|job| held(job).values().sum::<Option<Amount>>())
+            .try_fold(Amount::ZERO, |total, held| total.checked_add(held?));
+        self.accounts.total_free()?.checked_add(locked?)?.checked_add(self.accounts.burnt())
+    }
+
+    /// Checks what must hold after every event.
+    ///
+    /// # Panics
+    /// When it does not; for tests and simulations.
+    pub fn assert_invariants(&self) {
+        for job in self.jobs.values() {
+            assert_job(job);
+        }
+    }
+}
+
+fn assert_job(job: &Job) {
+    let n = job.deal.concurrency;
+    let seats = u8::try_from(job.seats.len()).expect("a job has at most 31 seats");
+    assert!(seats <= n && job.committed.len() + job.failed.len() <= seats, "{job:?}");
+    assert!(job.revealed.iter().all(|seat| job.committed.contains(seat)), "{job:?}");
+    let holders: std::collections::BTreeSet<_> = job.seats.iter().map(|seat| seat.node).collect();
+    assert_eq!(holders.len(), job.seats.len(), "a node holds two seats: {job:?}");
+    for (index, seat) in (0..n).zip(&job.seats) {
+        let (failed, committed, revealed) = match seat.status {
+            SeatStatus::Accepted => (false, false, false),
+            SeatStatus::Failed(_) => (true, false, false),
+            SeatStatus::Committed(_) => (false, true, false),
+            SeatStatus::Revealed(_) => (false, true, true),
+        };
+        assert_eq!(
+            (failed, committed, revealed),
+            (job.failed.contains(index), job.committed.contains(index), job.revealed.contains(index)),
+            "a bitmap differs from its seats: {job:?}",
+        );
+        assert!(seat.price <= job.deal.price, "{job:?}");
+        assert_eq!(job.bids.get(&seat.node).map(|bid| bid.status), Some(BidStatus::Seated(index)), "{job:?}");
+    }
+    assert_eq!(job.state.is_terminal(), job.ended_by.is_some(), "{job:?}");
+    match job.state {
+        JobState::Open | JobState::Expired => assert_eq!(job.commit_by, Timestamp::ZERO, "{job:?}"),
+        JobState::Running | JobState::Revealing | JobState::Failed => assert_eq!(seats, n, "{job:?}"),
+        JobState::Verified => {
+            let verdict = job.verdict.as_ref().expect("a verified job has a verdict");
+            assert!(verdict.accepted.len() >= job.deal.quorum(), "{job:?}");
+            assert_eq!(verdict.accepted.len() + verdict.rejected.len() + verdict.absent.len(), n, "{job:?}");
+        }
+        JobState::Inconclusive => {
+            let verdict = job.verdict.as_ref().expect("an inconclusive job has a verdict");
+            assert!(verdict.accepted.is_empty() && verdict.rejected.is_empty(), "{job:?}");
+        }
+        JobState::Cancelled => assert!(seats == 0 || seats == n, "{job:?}"),
+    }
+}

@@ -1,0 +1,156 @@
+//! The log in memory, for one process: what [`Scheduler`] means, with a clock that its owner sets.
+//!
+//! Several nodes share one [`LocalLog`]; each holds a [`LocalScheduler`] on it, with nothing but its own id.
+//! Used by tests and simulations, and by nothing that must survive a restart.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use tokio::sync::watch;
+
+use super::{BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, Scheduler, SubmitError};
+use crate::{
+    domain::{Amount, Digest, JobId, LogDomain, NodeId, SignedAction, Stamped, Timestamp},
+    rules::Ledger,
+};
+
+/// One log, its money and its clock.
+#[derive(Debug)]
+pub struct LocalLog {
+    domain: LogDomain,
+    inner: Mutex<Inner>,
+    head: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    ledger: Ledger,
+    items: Vec<LogItem>,
+    now: Timestamp,
+    members: Vec<NodeId>,
+    /// By job and author: the actions so far, so that a repeated one finds its place.
+    actions: BTreeMap<(JobId, NodeId), Vec<(Digest, Cursor)>>,
+}
+
+impl LocalLog {
+    /// An empty log whose clock stands at `now`.
+    pub fn new(domain: LogDomain, now: Timestamp) -> Arc<Self> {
+        let inner = Inner {
+            ledger: Ledger::new(domain),
+            items: Vec::new(),
+            now,
+            members: Vec::new(),
+            actions: BTreeMap::new(),
+        };
+        Arc::new(Self { domain, inner: Mutex::new(inner), head: watch::Sender::new(0) })
+    }
+
+    /// The scheduler of one member.
+    pub fn join(self: &Arc<Self>, node: NodeId) -> LocalScheduler {
+        self.lock().members.push(node);
+        LocalScheduler { log: Arc::clone(self), node }
+    }
+
+    /// Sets the clock; it never goes back.
+    pub fn set_now(&self, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.now = inner.now.max(now);
+    }
+
+    /// Adds to a free balance.
+    ///
+    /// # Panics
+    /// When the sum is no amount: the caller made the money up.
+    pub fn deposit(&self, node: NodeId, amount: Amount) {
+        assert!(self.lock().ledger.accounts_mut().deposit(node, amount), "deposits exceed 96 bits");
+    }
+
+    /// The jobs and the money as of now.
+    pub fn ledger(&self) -> Ledger {
+        self.lock().ledger.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic inside leaves the ledger as it was: events apply whole or not at all.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn append(&self, signed: &SignedAction) -> Result<Cursor, SubmitError> {
+        let author =
+            signed.author(self.domain).map_err(|_| SubmitError::Refused(EnvelopeRefusal::BadSignature))?;
+        let digest = signed.action.signing_digest(self.domain);
+        let action = &signed.action;
+        let mut inner = self.lock();
+        let known = inner.actions.get(&(action.job, author));
+        let expected = u64::try_from(known.map_or(0, Vec::len)).unwrap_or(u64::MAX);
+        if action.sequence != expected {
+            let index = usize::try_from(action.sequence).unwrap_or(usize::MAX);
+            let same = known.and_then(|known| known.get(index)).filter(|(known, _)| *known == digest);
+            return same
+                .map(|(_, cursor)| *cursor)
+                .ok_or(SubmitError::Refused(EnvelopeRefusal::WrongSequence { expected }));
+        }
+        let stamped = Stamped {
+            job: action.job,
+            author,
+            at: inner.now,
+            revision: action.revision,
+            facts: inner.ledger.facts(action.job, author, &action.event),
+            event: action.event.clone(),
+        };
+        inner.ledger.apply(&stamped).map_err(SubmitError::Rejected)?;
+        let cursor = Cursor(u64::try_from(inner.items.len()).unwrap_or(u64::MAX) + 1);
+        inner.items.push(LogItem { cursor, entry: digest, stamped, proof: Vec::new() });
+        inner.actions.entry((action.job, author)).or_default().push((digest, cursor));
+        drop(inner);
+        self.head.send_replace(cursor.0);
+        Ok(cursor)
+    }
+
+    fn item_after(&self, after: Cursor) -> Option<LogItem> {
+        let index = usize::try_from(after.0).ok()?;
+        self.lock().items.get(index).cloned()
+    }
+}
+
+/// One node's way into a [`LocalLog`].
+#[derive(Debug, Clone)]
+pub struct LocalScheduler {
+    log: Arc<LocalLog>,
+    node: NodeId,
+}
+
+impl Scheduler for LocalScheduler {
+    fn submit(&self, action: SignedAction) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
+        async move { self.log.append(&action) }.boxed()
+    }
+
+    fn events(&self, after: Cursor) -> EventStream {
+        // Weak, so that the stream ends with the log instead of keeping it alive.
+        let (log, head) = (Arc::downgrade(&self.log), self.log.head.subscribe());
+        stream::unfold((log, head, after), |(log, mut head, after)| async move {
+            // A level, not an edge: an entry appended before this is waited for is seen at once.
+            head.wait_for(|head| *head > after.0).await.ok()?;
+            let item = log.upgrade()?.item_after(after)?;
+            let cursor = item.cursor;
+            Some((Ok(item), (log, head, cursor)))
+        })
+        .boxed()
+    }
+
+    fn now(&self) -> BoxFuture<'_, Result<Timestamp, BackendError>> {
+        let now = self.log.lock().now;
+        async move { Ok(now) }.boxed()
+    }
+
+    fn members(&self) -> Vec<NodeId> {
+        self.log.lock().members.iter().copied().filter(|member| *member != self.node).collect()
+    }
+
+    fn domain(&self) -> LogDomain {
+        self.log.domain
+    }
+}
