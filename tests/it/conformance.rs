@@ -1,0 +1,1 @@
+//! What every scheduler backend must do: one suite, run against each of them.

@@ -1,0 +1,3 @@
+//! The single integration binary: everything that needs more than the pure core.
+
+mod conformance;
