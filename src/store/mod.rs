@@ -1,1 +1,19 @@
 //! What a node keeps on disk: the log, its own executions, content by digest.
+//!
+//! Everything lives in one [`DataDir`], which one process at a time may hold. The calls block: they are short
+//! (one transaction, one chunk of a file), and where they are not, the caller uses `spawn_blocking`.
+//! Nothing here knows what a log entry means; its bytes are opaque.
+
+mod db;
+mod dir;
+mod executions;
+mod log;
+mod reputation;
+mod submissions;
+
+pub use db::{Db, DbError};
+pub use dir::{DataDir, DirError};
+pub use executions::{Execution, ExecutionError, Executions, Finished, Stage};
+pub use log::{EventLog, Head, LogError, NewEntry, StoredEntry};
+pub use reputation::{Reputation, Tally};
+pub use submissions::{Submission, Submissions};

@@ -1,0 +1,303 @@
+//! The database of a node: one SQLite file, its schema, and named cursors.
+//!
+//! Every commit is on disk before the call returns (WAL with `synchronous = FULL`). One connection behind a
+//! mutex is enough: the sections are single transactions, and nothing awaits inside one.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{
+    Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior,
+    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
+};
+use tokio::sync::watch;
+
+use super::dir::DataDir;
+use crate::domain::{Digest, JobId, NodeId};
+
+/// How long a statement waits for another reader of the file, such as somebody's `sqlite3` shell.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The schema, one step a version. A step that has been released is never changed: append another.
+const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+
+/// The database cannot be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The file is no database, or cannot be opened.
+    #[error("cannot open the database {path}", path = path.display())]
+    Open {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A newer program wrote the file.
+    #[error(
+        "the database {path} has schema {found}, written by a newer assay; this one knows up to {known}: \
+         upgrade it or choose another data directory",
+        path = path.display()
+    )]
+    NewerSchema {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: usize,
+        /// The newest version that this program knows.
+        known: usize,
+    },
+    /// A statement failed: the disk is full or broken, or the file was altered by others.
+    #[error("the database failed")]
+    Statement(#[from] rusqlite::Error),
+}
+
+/// A handle of the node's database; clones share it.
+#[derive(Clone)]
+pub struct Db {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    connection: Mutex<Connection>,
+    /// The newest cursor of the log, kept here because every [`super::EventLog`] over this database shares it.
+    head: watch::Sender<u64>,
+    _dir: Option<DataDir>,
+}
+
+impl Db {
+    /// Opens the database of a data directory, which it holds from then on.
+    ///
+    /// # Errors
+    /// [`DbError::NewerSchema`] for a file of a newer program, [`DbError::Open`] for one that is no database.
+    pub fn open(dir: &DataDir) -> Result<Self, DbError> {
+        let path = dir.database();
+        let opened = Connection::open(&path).and_then(|mut connection| {
+            configure(&connection)?;
+            migrate(&mut connection).map(|version| (connection, version))
+        });
+        let (connection, version) = opened.map_err(|source| DbError::Open { path: path.clone(), source })?;
+        Self::new(connection, version, &path, Some(dir.clone()))
+    }
+
+    /// A database that is gone with its last handle.
+    ///
+    /// # Errors
+    /// [`DbError::Statement`] if memory is short.
+    pub fn in_memory() -> Result<Self, DbError> {
+        let mut connection = Connection::open_in_memory()?;
+        let version = migrate(&mut connection)?;
+        Self::new(connection, version, Path::new(":memory:"), None)
+    }
+
+    fn new(connection: Connection, found: usize, path: &Path, dir: Option<DataDir>) -> Result<Self, DbError> {
+        if found > MIGRATIONS.len() {
+            return Err(DbError::NewerSchema { path: path.to_owned(), found, known: MIGRATIONS.len() });
+        }
+        let head =
+            connection.query_row("SELECT ifnull(max(cursor), 0) FROM entries", (), |row| row.get(0))?;
+        let Unsigned(head) = head;
+        let head = watch::Sender::new(head);
+        Ok(Self { shared: Arc::new(Shared { connection: Mutex::new(connection), head, _dir: dir }) })
+    }
+
+    /// The durable position that was stored under `name`; 0 before the first.
+    ///
+    /// # Errors
+    /// [`DbError::Statement`].
+    pub fn cursor(&self, name: &str) -> Result<u64, DbError> {
+        let sql = "SELECT position FROM cursors WHERE name = ?1";
+        let position: Option<Unsigned> =
+            self.connection().query_row(sql, [name], |row| row.get(0)).optional()?;
+        Ok(position.map_or(0, |Unsigned(position)| position))
+    }
+
+    /// Stores a position under `name`, in place of the one before.
+    ///
+    /// # Errors
+    /// [`DbError::Statement`], also for a position above 2^63 - 1.
+    pub fn set_cursor(&self, name: &str, position: u64) -> Result<(), DbError> {
+        let sql = "INSERT INTO cursors (name, position) VALUES (?1, ?2)
+                   ON CONFLICT (name) DO UPDATE SET position = excluded.position";
+        self.connection().execute(sql, (name, Unsigned(position)))?;
+        Ok(())
+    }
+
+    /// For one statement. The guard is never held across an await: no method that takes it is async.
+    pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A panic inside a transaction has rolled it back, so the connection is good for the next user.
+        self.shared.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `body` in a transaction that is durable when this returns `Ok`, and never was otherwise.
+    pub(super) fn write<T, E: From<DbError>>(
+        &self,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut connection = self.connection();
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(DbError::from)?;
+        let value = body(&transaction)?;
+        transaction.commit().map_err(DbError::from)?;
+        Ok(value)
+    }
+
+    pub(super) fn head(&self) -> &watch::Sender<u64> {
+        &self.shared.head
+    }
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Db").field("dir", &self.shared._dir).finish_non_exhaustive()
+    }
+}
+
+fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")
+}
+
+/// Applies the steps that the file lacks, and says which version it has then: a newer one is left alone.
+fn migrate(connection: &mut Connection) -> Result<usize, rusqlite::Error> {
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let mut version = usize::try_from(version).unwrap_or(usize::MAX);
+    for step in MIGRATIONS.iter().skip(version) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        version += 1;
+        let stored = u32::try_from(version).expect("a handful of migrations");
+        transaction.pragma_update(None, "user_version", stored)?;
+        transaction.commit()?;
+    }
+    Ok(version)
+}
+
+/// A `u64` as SQLite's signed integer; what is above 2^63 - 1 is an error and never wraps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unsigned(pub(super) u64);
+
+impl ToSql for Unsigned {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let value =
+            i64::try_from(self.0).map_err(|err| rusqlite::Error::ToSqlConversionFailure(Box::new(err)))?;
+        Ok(value.into())
+    }
+}
+
+impl FromSql for Unsigned {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let value = value.as_i64()?;
+        u64::try_from(value).map(Self).map_err(|_| FromSqlError::OutOfRange(value))
+    }
+}
+
+macro_rules! identifiers_are_blobs {
+    ($($name:ident),*) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                self.as_bytes().to_sql()
+            }
+        }
+
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                FromSql::column_result(value).map(Self::new)
+            }
+        }
+    )*};
+}
+
+identifiers_are_blobs!(JobId, NodeId, Digest);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn scratch() -> (tempfile::TempDir, DataDir) {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path()).unwrap();
+        (root, dir)
+    }
+
+    #[test]
+    fn commits_are_durable_before_they_return() {
+        let (_root, dir) = scratch();
+        let db = Db::open(&dir).unwrap();
+        let pragma = |name| db.connection().pragma_query_value(None, name, |row| row.get::<_, String>(0));
+        assert_eq!(pragma("journal_mode").unwrap(), "wal");
+        let synchronous: u8 =
+            db.connection().pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        assert_eq!(synchronous, 2);
+    }
+
+    #[test]
+    fn a_cursor_starts_at_zero_and_survives_a_restart() {
+        let (_root, dir) = scratch();
+        let db = Db::open(&dir).unwrap();
+        assert_eq!(db.cursor("blocks").unwrap(), 0);
+        db.set_cursor("blocks", 7).unwrap();
+        db.set_cursor("blocks", 9).unwrap();
+        drop(db);
+        let db = Db::open(&dir).unwrap();
+        assert_eq!(db.cursor("blocks").unwrap(), 9);
+        assert_eq!(db.cursor("other").unwrap(), 0);
+    }
+
+    #[test]
+    fn a_position_that_the_database_cannot_hold_is_refused() {
+        let db = Db::in_memory().unwrap();
+        assert!(matches!(db.set_cursor("blocks", u64::MAX), Err(DbError::Statement(_))));
+        assert_eq!(db.cursor("blocks").unwrap(), 0);
+    }
+
+    #[test]
+    fn a_database_of_a_newer_program_is_refused_and_left_alone() {
+        let (_root, dir) = scratch();
+        drop(Db::open(&dir).unwrap());
+        let newer = MIGRATIONS.len() + 1;
+        let connection = Connection::open(dir.database()).unwrap();
+        connection.pragma_update(None, "user_version", u32::try_from(newer).unwrap()).unwrap();
+        drop(connection);
+        let err = Db::open(&dir).unwrap_err();
+        assert!(matches!(err, DbError::NewerSchema { found, known: 1, .. } if found == newer), "{err}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused_by_name() {
+        let (_root, dir) = scratch();
+        fs::write(dir.database(), b"not a database, but long enough to be looked at by SQLite".repeat(9))
+            .unwrap();
+        let err = Db::open(&dir).unwrap_err();
+        assert!(matches!(&err, DbError::Open { path, .. } if *path == dir.database()), "{err}");
+    }
+
+    #[test]
+    fn a_failed_transaction_leaves_nothing() {
+        let db = Db::in_memory().unwrap();
+        let result: Result<(), DbError> = db.write(|transaction| {
+            transaction.execute("INSERT INTO cursors VALUES ('a', 1)", ())?;
+            transaction.execute("INSERT INTO cursors VALUES ('b', 'no number')", ())?;
+            Ok(())
+        });
+        assert!(result.is_err());
+        assert_eq!(db.cursor("a").unwrap(), 0);
+    }
+
+    #[test]
+    fn the_directory_stays_locked_as_long_as_the_database_is_open() {
+        let (root, dir) = scratch();
+        let db = Db::open(&dir).unwrap();
+        drop(dir);
+        assert!(DataDir::open(root.path()).is_err());
+        drop(db);
+        DataDir::open(root.path()).unwrap();
+    }
+}

@@ -1,0 +1,145 @@
+//! The data directory of a node: its owner's alone, and one process's at a time.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A data directory that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirError {
+    /// The operating system refused.
+    #[error("cannot use the data directory {path}", path = path.display())]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
+    /// Others than the owner have rights to the directory, which holds the key and undisclosed results.
+    #[error(
+        "the data directory {path} has mode {mode:04o} and is open to other users of this machine; \
+         run: chmod 700 {path}",
+        path = path.display()
+    )]
+    Exposed {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Another process holds the directory.
+    #[error(
+        "the data directory {path} is in use by another process; stop that process or choose another directory",
+        path = path.display()
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+/// A locked data directory. The lock is held until the last clone is dropped, or the process ends.
+#[derive(Debug, Clone)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: Arc<File>,
+}
+
+impl DataDir {
+    /// Takes the directory, making it (and its parents, for the owner alone) when there is none. One that is
+    /// empty is closed to others.
+    ///
+    /// # Errors
+    /// [`DirError::Exposed`] if it holds something and group or world have any right to it, [`DirError::Locked`] if it is taken.
+    pub fn open(path: &Path) -> Result<Self, DirError> {
+        let io_error = |source| DirError::Io { path: path.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error)?;
+        let mode = fs::metadata(path).map_err(io_error)?.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            if fs::read_dir(path).map_err(io_error)?.next().is_some() {
+                return Err(DirError::Exposed { path: path.to_owned(), mode });
+            }
+            fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(io_error)?;
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let lock = options.open(path.join("lock")).map_err(io_error)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: Arc::new(lock) }),
+            Err(TryLockError::WouldBlock) => Err(DirError::Locked { path: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(io_error(source)),
+        }
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file of the node's key.
+    pub fn key_file(&self) -> PathBuf {
+        self.path.join("node.key")
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.path.join("node.db")
+    }
+
+    /// The content-addressed files.
+    pub fn blobs(&self) -> PathBuf {
+        self.path.join("blobs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_directory_is_its_owners_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/b");
+        let _dir = DataDir::open(&path).unwrap();
+        for made in ["a", "a/b"] {
+            let mode = fs::metadata(root.path().join(made)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
+        assert_eq!(fs::metadata(path.join("lock")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_directory_that_others_may_enter_is_refused_with_the_remedy() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("something"), "").unwrap();
+        fs::set_permissions(root.path(), Permissions::from_mode(0o750)).unwrap();
+        let err = DataDir::open(root.path()).unwrap_err();
+        assert!(matches!(err, DirError::Exposed { mode: 0o750, .. }));
+        assert!(err.to_string().contains("chmod 700"), "{err}");
+    }
+
+    #[test]
+    fn an_empty_directory_is_closed_to_others() {
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
+        let _dir = DataDir::open(root.path()).unwrap();
+        assert_eq!(fs::metadata(root.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_held_directory_is_refused_until_its_last_holder_lets_go() {
+        let root = tempfile::tempdir().unwrap();
+        let first = DataDir::open(root.path()).unwrap();
+        let clone = first.clone();
+        drop(first);
+        let err = DataDir::open(root.path()).unwrap_err();
+        assert!(matches!(&err, DirError::Locked { path } if path == root.path()));
+        drop(clone);
+        DataDir::open(root.path()).unwrap();
+    }
+}

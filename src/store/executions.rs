@@ -1,0 +1,287 @@
+//! This node's own runs, one a job, from which it goes on after a restart.
+//!
+//! A finished run holds the whole opening of its commitment, salt included, and is stored before the
+//! commitment is sent: a node that commits and then crashes can still reveal. It never changes after that,
+//! since a second salt would open nothing. What the run left lies in the blob of its output root.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::db::{Db, DbError, Unsigned};
+use crate::domain::{Digest, FailureKind, FingerprintWord, JobId, Timestamp};
+
+/// A step that does not fit the run's stage.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutionError {
+    /// Nothing was started for the job.
+    #[error("job {0} was not started here")]
+    NotStarted(JobId),
+    /// The run ended before, and otherwise.
+    #[error("the run of job {0} has ended already, in another way")]
+    Ended(JobId),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<rusqlite::Error> for ExecutionError {
+    fn from(err: rusqlite::Error) -> Self {
+        Self::Db(err.into())
+    }
+}
+
+/// One run of one job on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Execution {
+    /// The job.
+    pub job: JobId,
+    /// When this node started it.
+    pub started_at: Timestamp,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The container may be running.
+    Started,
+    /// There is a result.
+    Finished(Finished),
+    /// There will be none.
+    Failed(FailureKind),
+}
+
+/// What a run left: all that its commitment covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// What nodes are compared by.
+    pub result_hash: Digest,
+    /// SHA-256 of the archive of the result directory.
+    pub output_root: Digest,
+    /// The command's own exit code.
+    pub exit_code: i32,
+    /// Memory and CPU time of the run.
+    pub fingerprint: FingerprintWord,
+    /// 32 random bytes of the commitment.
+    pub salt: Digest,
+}
+
+/// The runs in a database; clones share it.
+#[derive(Debug, Clone)]
+pub struct Executions {
+    db: Db,
+}
+
+impl Executions {
+    /// The runs in this database.
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Notes, durably, that the run of `job` is about to start. `false` if it was noted before: a job is run
+    /// once, and the first note stays.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn start(&self, job: JobId, at: Timestamp) -> Result<bool, DbError> {
+        let sql = "INSERT OR IGNORE INTO executions (job, started_at, stage) VALUES (?1, ?2, 'started')";
+        Ok(self.db.connection().execute(sql, (job, Unsigned(at.as_secs())))? == 1)
+    }
+
+    /// Notes, durably, what a started run left. Once more with the same is no error.
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotStarted`]; [`ExecutionError::Ended`] if it ended with anything else.
+    pub fn finish(&self, job: JobId, finished: &Finished) -> Result<(), ExecutionError> {
+        self.end(job, Stage::Finished(*finished))
+    }
+
+    /// Notes, durably, that a started run gives no result. Once more with the same kind is no error.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn fail(&self, job: JobId, kind: FailureKind) -> Result<(), ExecutionError> {
+        self.end(job, Stage::Failed(kind))
+    }
+
+    /// For the start of a node: every run that was started and did not end has failed as
+    /// [`FailureKind::Interrupted`]. Returns their jobs, which are still to be reported.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn interrupt_unfinished(&self) -> Result<Vec<JobId>, DbError> {
+        self.db.write(|transaction| {
+            let sql =
+                "UPDATE executions SET stage = 'failed', failure = ?1 WHERE stage = 'started' RETURNING job";
+            let mut statement = transaction.prepare(sql)?;
+            let rows = statement.query_map([FailureKind::Interrupted.index()], |row| row.get(0))?;
+            let mut jobs = rows.collect::<Result<Vec<JobId>, _>>()?;
+            jobs.sort_unstable();
+            Ok(jobs)
+        })
+    }
+
+    /// The run of a job, if this node has started one.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn get(&self, job: JobId) -> Result<Option<Execution>, DbError> {
+        get(&self.db.connection(), job)
+    }
+
+    /// All runs, by time of start, then by job.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn list(&self) -> Result<Vec<Execution>, DbError> {
+        let connection = self.db.connection();
+        let mut statement = connection.prepare_cached("SELECT * FROM executions ORDER BY started_at, job")?;
+        let rows = statement.query_map((), execution_of_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn end(&self, job: JobId, stage: Stage) -> Result<(), ExecutionError> {
+        self.db.write(|transaction| {
+            let known = get(transaction, job)?.ok_or(ExecutionError::NotStarted(job))?;
+            if known.stage == stage {
+                return Ok(());
+            }
+            if known.stage != Stage::Started {
+                return Err(ExecutionError::Ended(job));
+            }
+            match stage {
+                Stage::Started => return Ok(()),
+                Stage::Finished(Finished { result_hash, output_root, exit_code, fingerprint, salt }) => {
+                    let sql = "UPDATE executions SET stage = 'finished', result_hash = ?2, output_root = ?3,
+                               exit_code = ?4, fingerprint = ?5, salt = ?6 WHERE job = ?1";
+                    transaction.execute(
+                        sql,
+                        params![job, result_hash, output_root, exit_code, fingerprint.0, salt],
+                    )?
+                }
+                Stage::Failed(kind) => {
+                    let sql = "UPDATE executions SET stage = 'failed', failure = ?2 WHERE job = ?1";
+                    transaction.execute(sql, (job, kind.index()))?
+                }
+            };
+            Ok(())
+        })
+    }
+}
+
+fn get(connection: &rusqlite::Connection, job: JobId) -> Result<Option<Execution>, DbError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM executions WHERE job = ?1")?;
+    Ok(statement.query_row([job], execution_of_row).optional()?)
+}
+
+fn execution_of_row(row: &Row<'_>) -> rusqlite::Result<Execution> {
+    let Unsigned(started_at) = row.get("started_at")?;
+    let stage = match row.get_ref("stage")?.as_str()? {
+        "started" => Stage::Started,
+        "finished" => Stage::Finished(Finished {
+            result_hash: row.get("result_hash")?,
+            output_root: row.get("output_root")?,
+            exit_code: row.get("exit_code")?,
+            fingerprint: FingerprintWord(row.get("fingerprint")?),
+            salt: row.get("salt")?,
+        }),
+        // The schema knows no fourth stage.
+        _failed => {
+            let index: u8 = row.get("failure")?;
+            let kind = FailureKind::from_index(index)
+                .ok_or(rusqlite::Error::IntegralValueOutOfRange(0, i64::from(index)))?;
+            Stage::Failed(kind)
+        }
+    };
+    Ok(Execution { job: row.get("job")?, started_at: Timestamp::from_secs(started_at), stage })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::DataDir;
+
+    const AT: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    fn job(byte: u8) -> JobId {
+        JobId::new([byte; 32])
+    }
+
+    fn finished() -> Finished {
+        Finished {
+            result_hash: Digest::new([1; 32]),
+            output_root: Digest::new([2; 32]),
+            exit_code: -3,
+            fingerprint: FingerprintWord([4; 32]),
+            salt: Digest::new([5; 32]),
+        }
+    }
+
+    fn executions() -> Executions {
+        Executions::new(Db::in_memory().unwrap())
+    }
+
+    #[test]
+    fn a_job_is_started_once() {
+        let runs = executions();
+        assert_eq!(runs.get(job(1)).unwrap(), None);
+        assert!(runs.start(job(1), AT).unwrap());
+        assert!(!runs.start(job(1), Timestamp::ZERO).unwrap());
+        let run = Execution { job: job(1), started_at: AT, stage: Stage::Started };
+        assert_eq!(runs.get(job(1)).unwrap(), Some(run));
+        assert_eq!(runs.list().unwrap(), [run]);
+    }
+
+    #[test]
+    fn an_opening_survives_a_restart_and_is_never_changed() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path()).unwrap();
+        let runs = Executions::new(Db::open(&dir).unwrap());
+        runs.start(job(1), AT).unwrap();
+        runs.finish(job(1), &finished()).unwrap();
+        drop(runs);
+        let runs = Executions::new(Db::open(&dir).unwrap());
+        assert_eq!(runs.get(job(1)).unwrap().unwrap().stage, Stage::Finished(finished()));
+        runs.finish(job(1), &finished()).unwrap();
+        let other = Finished { salt: Digest::new([6; 32]), ..finished() };
+        assert!(matches!(runs.finish(job(1), &other), Err(ExecutionError::Ended(_))));
+        assert!(matches!(runs.fail(job(1), FailureKind::Engine), Err(ExecutionError::Ended(_))));
+        assert_eq!(runs.get(job(1)).unwrap().unwrap().stage, Stage::Finished(finished()));
+    }
+
+    #[test]
+    fn what_was_not_started_cannot_end() {
+        let runs = executions();
+        assert!(matches!(runs.finish(job(1), &finished()), Err(ExecutionError::NotStarted(_))));
+        assert!(matches!(runs.fail(job(1), FailureKind::Disk), Err(ExecutionError::NotStarted(_))));
+        assert_eq!(runs.list().unwrap(), []);
+    }
+
+    #[test]
+    fn every_kind_of_failure_is_kept() {
+        let runs = executions();
+        for kind in FailureKind::ALL {
+            let job = job(kind.index());
+            runs.start(job, AT).unwrap();
+            runs.fail(job, kind).unwrap();
+            runs.fail(job, kind).unwrap();
+            assert_eq!(runs.get(job).unwrap().unwrap().stage, Stage::Failed(kind));
+        }
+    }
+
+    #[test]
+    fn only_unfinished_runs_are_interrupted_and_only_once() {
+        let runs = executions();
+        for byte in 1..=4 {
+            runs.start(job(byte), AT).unwrap();
+        }
+        runs.finish(job(2), &finished()).unwrap();
+        runs.fail(job(3), FailureKind::Memory).unwrap();
+        assert_eq!(runs.interrupt_unfinished().unwrap(), [job(1), job(4)]);
+        assert_eq!(runs.interrupt_unfinished().unwrap(), []);
+        let stage = |byte| runs.get(job(byte)).unwrap().unwrap().stage;
+        assert_eq!(stage(1), Stage::Failed(FailureKind::Interrupted));
+        assert_eq!(stage(2), Stage::Finished(finished()));
+        assert_eq!(stage(3), Stage::Failed(FailureKind::Memory));
+    }
+}

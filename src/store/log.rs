@@ -1,0 +1,356 @@
+//! The log as this node holds it: entries in the order of their arrival, each job's without a gap.
+//!
+//! Readers follow it by cursor: they read what is after theirs, then wait until the head is beyond it. They
+//! wait for a level, so no wake-up can be lost, and a slow reader costs nobody anything.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tokio::sync::watch;
+
+use super::db::{Db, DbError, Unsigned};
+use crate::domain::{Digest, JobId};
+
+/// An entry that the log does not take.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// An entry is missing in between.
+    #[error("entry {found} of job {job} came before entry {expected}")]
+    Gap {
+        /// The job.
+        job: JobId,
+        /// The height that comes next.
+        expected: u64,
+        /// The height that came.
+        found: u64,
+    },
+    /// The job has another entry at this height: somebody wrote two histories.
+    #[error("job {job} has another entry at height {height}: {held}")]
+    Conflict {
+        /// The job.
+        job: JobId,
+        /// The height of both entries.
+        height: u64,
+        /// The hash of the entry that this node holds.
+        held: Digest,
+    },
+    /// The job has this very entry at another height.
+    #[error("entry {entry_hash} of job {job} came a second time")]
+    Repeated {
+        /// The job.
+        job: JobId,
+        /// The entry.
+        entry_hash: Digest,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<rusqlite::Error> for LogError {
+    fn from(err: rusqlite::Error) -> Self {
+        Self::Db(err.into())
+    }
+}
+
+/// An entry to be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// The job it belongs to.
+    pub job: JobId,
+    /// Its place in the job's log: 1 for the first, one more for each that follows.
+    pub height: u64,
+    /// Its hash, which names it.
+    pub entry_hash: Digest,
+    /// Its encoding, opaque to the store.
+    pub bytes: Vec<u8>,
+}
+
+/// An entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// Its place in the order of arrival at this node: rising, with gaps, never 0.
+    pub cursor: u64,
+    /// What was appended.
+    pub entry: NewEntry,
+}
+
+/// The newest entry of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Its height: the number of entries the job has.
+    pub height: u64,
+    /// Its hash.
+    pub entry_hash: Digest,
+}
+
+/// The log of all jobs that a node follows; clones share it.
+#[derive(Debug, Clone)]
+pub struct EventLog {
+    db: Db,
+}
+
+impl EventLog {
+    /// The log in this database.
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Appends an entry, durably, and returns its cursor. An entry that is there already keeps the one it has.
+    ///
+    /// # Errors
+    /// [`LogError::Gap`] unless its height follows the job's head, [`LogError::Conflict`] if another entry has
+    /// its height, [`LogError::Repeated`] if it has another height itself.
+    pub fn append(&self, entry: &NewEntry) -> Result<u64, LogError> {
+        let cursors = self.append_all(std::slice::from_ref(entry))?;
+        Ok(cursors.into_iter().next_back().expect("one cursor for the one entry"))
+    }
+
+    /// Appends entries in one transaction, all or none, and returns the cursor of each.
+    ///
+    /// # Errors
+    /// That of the first entry that [`Self::append`] would refuse.
+    pub fn append_all(&self, entries: &[NewEntry]) -> Result<Vec<u64>, LogError> {
+        let cursors: Vec<u64> = self.db.write(|transaction| {
+            entries.iter().map(|entry| insert(transaction, entry)).collect::<Result<_, LogError>>()
+        })?;
+        if let Some(&newest) = cursors.iter().max() {
+            // Another thread may have committed after us and got here first: the head only rises.
+            self.db.head().send_if_modified(|head| {
+                let rises = newest > *head;
+                *head = newest.max(*head);
+                rises
+            });
+        }
+        Ok(cursors)
+    }
+
+    /// The cursor of the newest entry, 0 before the first, as a level to wait for.
+    pub fn watch_head(&self) -> watch::Receiver<u64> {
+        self.db.head().subscribe()
+    }
+
+    /// Up to `limit` entries with a cursor above `after`, in their order.
+    ///
+    /// # Errors
+    /// [`LogError::Db`].
+    pub fn read_after(&self, after: u64, limit: u32) -> Result<Vec<StoredEntry>, LogError> {
+        let connection = self.db.connection();
+        let mut statement = connection.prepare_cached(
+            "SELECT cursor, job, height, entry_hash, bytes FROM entries WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
+        )?;
+        let rows = statement.query_map((Unsigned(after), limit), entry_of_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Up to `limit` entries of a job with a height above `after_height`, in their order; 0 for all.
+    ///
+    /// # Errors
+    /// [`LogError::Db`].
+    pub fn read_job(&self, job: JobId, after_height: u64, limit: u32) -> Result<Vec<StoredEntry>, LogError> {
+        let connection = self.db.connection();
+        let mut statement = connection.prepare_cached(
+            "SELECT cursor, job, height, entry_hash, bytes FROM entries
+             WHERE job = ?1 AND height > ?2 ORDER BY height LIMIT ?3",
+        )?;
+        let rows = statement.query_map((job, Unsigned(after_height), limit), entry_of_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The newest entry of a job, if there is one.
+    ///
+    /// # Errors
+    /// [`LogError::Db`].
+    pub fn head(&self, job: JobId) -> Result<Option<Head>, LogError> {
+        head(&self.db.connection(), job)
+    }
+
+    /// Every job that has an entry, in the order in which their first entries came.
+    ///
+    /// # Errors
+    /// [`LogError::Db`].
+    pub fn jobs(&self) -> Result<Vec<JobId>, LogError> {
+        let connection = self.db.connection();
+        let mut statement =
+            connection.prepare_cached("SELECT job FROM entries WHERE height = 1 ORDER BY cursor")?;
+        let rows = statement.query_map((), |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn insert(connection: &Connection, entry: &NewEntry) -> Result<u64, LogError> {
+    let NewEntry { job, height, entry_hash, ref bytes } = *entry;
+    let expected = head(connection, job)?.map_or(0, |head| head.height) + 1;
+    if (1..expected).contains(&height) {
+        return held(connection, job, height, entry_hash);
+    }
+    if height != expected {
+        return Err(LogError::Gap { job, expected, found: height });
+    }
+    let known = "SELECT 1 FROM entries WHERE job = ?1 AND entry_hash = ?2";
+    if connection.prepare_cached(known)?.exists((job, entry_hash))? {
+        return Err(LogError::Repeated { job, entry_hash });
+    }
+    let insert =
+        "INSERT INTO entries (job, height, entry_hash, bytes) VALUES (?1, ?2, ?3, ?4) RETURNING cursor";
+    let mut statement = connection.prepare_cached(insert)?;
+    let Unsigned(cursor) =
+        statement.query_row(params![job, Unsigned(height), entry_hash, bytes], |row| row.get(0))?;
+    Ok(cursor)
+}
+
+/// The cursor of the entry that has this height, if it is the same one.
+fn held(connection: &Connection, job: JobId, height: u64, entry_hash: Digest) -> Result<u64, LogError> {
+    let sql = "SELECT cursor, entry_hash FROM entries WHERE job = ?1 AND height = ?2";
+    let (Unsigned(cursor), held) = connection
+        .prepare_cached(sql)?
+        .query_row((job, Unsigned(height)), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if held == entry_hash { Ok(cursor) } else { Err(LogError::Conflict { job, height, held }) }
+}
+
+fn head(connection: &Connection, job: JobId) -> Result<Option<Head>, LogError> {
+    let sql = "SELECT height, entry_hash FROM entries WHERE job = ?1 ORDER BY height DESC LIMIT 1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let head = statement.query_row([job], |row| {
+        let Unsigned(height) = row.get(0)?;
+        Ok(Head { height, entry_hash: row.get(1)? })
+    });
+    Ok(head.optional()?)
+}
+
+fn entry_of_row(row: &Row<'_>) -> rusqlite::Result<StoredEntry> {
+    let (Unsigned(cursor), Unsigned(height)) = (row.get(0)?, row.get(2)?);
+    let entry = NewEntry { job: row.get(1)?, height, entry_hash: row.get(3)?, bytes: row.get(4)? };
+    Ok(StoredEntry { cursor, entry })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Duration};
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::store::DataDir;
+
+    fn job(byte: u8) -> JobId {
+        JobId::new([byte; 32])
+    }
+
+    fn entry(job_byte: u8, height: u64) -> NewEntry {
+        let bytes = format!("entry {height} of {job_byte}").into_bytes();
+        NewEntry { job: job(job_byte), height, entry_hash: Digest::sha256(&bytes), bytes }
+    }
+
+    fn log() -> EventLog {
+        EventLog::new(Db::in_memory().unwrap())
+    }
+
+    fn entries(stored: Vec<StoredEntry>) -> Vec<NewEntry> {
+        stored.into_iter().map(|stored| stored.entry).collect()
+    }
+
+    #[test]
+    fn entries_are_read_in_the_order_of_their_arrival() {
+        let log = log();
+        let arrived = [entry(2, 1), entry(1, 1), entry(2, 2), entry(1, 2)];
+        let cursors: Vec<u64> = arrived.iter().map(|entry| log.append(entry).unwrap()).collect();
+        assert!(cursors.is_sorted_by(|a, b| a < b) && cursors[0] > 0);
+        assert_eq!(entries(log.read_after(0, 10).unwrap()), arrived);
+        assert_eq!(entries(log.read_after(cursors[1], 1).unwrap()), [arrived[2].clone()]);
+        assert_eq!(entries(log.read_job(job(1), 0, 10).unwrap()), [arrived[1].clone(), arrived[3].clone()]);
+        assert_eq!(entries(log.read_job(job(1), 1, 10).unwrap()), [arrived[3].clone()]);
+        assert_eq!(log.jobs().unwrap(), [job(2), job(1)]);
+        let head = Head { height: 2, entry_hash: arrived[2].entry_hash };
+        assert_eq!(log.head(job(2)).unwrap(), Some(head));
+        assert_eq!(log.head(job(3)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_gap_is_refused() {
+        let log = log();
+        for height in [0, 2, 3, u64::MAX] {
+            let err = log.append(&entry(1, height)).unwrap_err();
+            assert!(matches!(err, LogError::Gap { expected: 1, found, .. } if found == height));
+        }
+        log.append(&entry(1, 1)).unwrap();
+        assert!(matches!(log.append(&entry(1, 3)), Err(LogError::Gap { expected: 2, found: 3, .. })));
+        assert!(matches!(log.append(&entry(1, 0)), Err(LogError::Gap { expected: 2, found: 0, .. })));
+    }
+
+    #[test]
+    fn an_entry_that_comes_again_keeps_its_cursor() {
+        let log = log();
+        let first = log.append(&entry(1, 1)).unwrap();
+        log.append(&entry(1, 2)).unwrap();
+        assert_eq!(log.append(&entry(1, 1)).unwrap(), first);
+        assert_eq!(log.read_after(0, 10).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_second_history_is_refused_and_named() {
+        let log = log();
+        let honest = entry(1, 1);
+        log.append(&honest).unwrap();
+        let forged = NewEntry { entry_hash: Digest::sha256("forged"), ..honest.clone() };
+        let err = log.append(&forged).unwrap_err();
+        assert!(matches!(err, LogError::Conflict { height: 1, held, .. } if held == honest.entry_hash));
+        let repeated = NewEntry { height: 2, ..honest };
+        assert!(matches!(log.append(&repeated), Err(LogError::Repeated { .. })));
+    }
+
+    #[test]
+    fn a_batch_is_taken_whole_or_not_at_all() {
+        let log = log();
+        let head = log.watch_head();
+        assert!(log.append_all(&[entry(1, 1), entry(1, 2), entry(1, 4)]).is_err());
+        assert_eq!(log.read_after(0, 10).unwrap(), []);
+        assert_eq!(*head.borrow(), 0);
+        let cursors = log.append_all(&[entry(1, 1), entry(1, 2), entry(2, 1)]).unwrap();
+        assert_eq!(cursors.len(), 3);
+        assert_eq!(*head.borrow(), cursors[2]);
+        assert_eq!(log.append_all(&[]).unwrap(), [0; 0]);
+    }
+
+    #[test]
+    fn the_log_survives_a_restart() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path()).unwrap();
+        let log = EventLog::new(Db::open(&dir).unwrap());
+        let cursor = log.append(&entry(1, 1)).unwrap();
+        drop(log);
+        let log = EventLog::new(Db::open(&dir).unwrap());
+        assert_eq!(*log.watch_head().borrow(), cursor);
+        assert_eq!(entries(log.read_after(0, 10).unwrap()), [entry(1, 1)]);
+        assert!(log.append(&entry(1, 2)).unwrap() > cursor);
+    }
+
+    #[tokio::test]
+    async fn a_reader_wakes_when_the_head_passes_its_cursor() {
+        let log = log();
+        let mut head = log.watch_head();
+        let writer = thread::spawn({
+            let log = log.clone();
+            move || log.append(&entry(1, 1)).unwrap()
+        });
+        let seen = *timeout(Duration::from_secs(10), head.wait_for(|&head| head > 0)).await.unwrap().unwrap();
+        assert_eq!(seen, writer.join().unwrap());
+        assert_eq!(log.read_after(0, 10).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn writers_on_many_threads_lose_nothing_and_the_head_ends_at_the_newest() {
+        let log = log();
+        thread::scope(|scope| {
+            for byte in 1..=4 {
+                let log = log.clone();
+                scope.spawn(move || {
+                    for height in 1..=25 {
+                        log.append(&entry(byte, height)).unwrap();
+                    }
+                });
+            }
+        });
+        let stored = log.read_after(0, 1000).unwrap();
+        assert_eq!(stored.len(), 100);
+        assert_eq!(*log.watch_head().borrow(), stored[99].cursor);
+    }
+}
