@@ -1,1 +1,5 @@
-//! The HTTP API of a node, under `/api/v1`.
+//! The HTTP API of one node, for the command line and for programs on the same machine.
+//!
+//! [`types`] is its JSON, shared with the client.
+
+pub mod types;

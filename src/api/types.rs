@@ -1,0 +1,454 @@
+//! The JSON of the API: what the node answers and its clients read.
+//!
+//! Identifiers are `0x` and hex, times Unix seconds, money decimal text. An absent value is `null`, never a
+//! missing field and never a zero. Nothing here can carry what would help to copy a result before its job ends.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    Amount, BidStatus, Deal, Digest, Event, Facts, FailureKind, Input, JobId, JobState, LogDomain, Method,
+    NodeId, Resources, Spec, Stamped, Timestamp,
+};
+
+/// Every answer that is no success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorReply {
+    /// What went wrong.
+    pub error: ErrorBody,
+}
+
+/// What went wrong, for programs and for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// For programs; the HTTP status follows from it.
+    pub code: ErrorCode,
+    /// What failed, on what, and why.
+    pub message: String,
+    /// What to do about it, where there is something.
+    pub hint: Option<String>,
+}
+
+/// What kind of error it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The request cannot be read, or names something impossible.
+    BadRequest,
+    /// The Host header names another machine: a page of a foreign site is asking.
+    ForbiddenHost,
+    /// There is no such address.
+    NotFound,
+    /// The body is longer than allowed.
+    TooLarge,
+    /// A term of the deal is out of bounds, or this backend cannot keep it.
+    InvalidDeal,
+    /// The spec is not one that a node may run.
+    InvalidSpec,
+    /// The image is neither here nor in a registry.
+    UnknownImage,
+    /// An input is not in this node's store.
+    UnknownInput,
+    /// The job asks for more nodes than are known.
+    NotEnoughNodes,
+    /// No job has this id, or begins so.
+    NoSuchJob,
+    /// Several jobs begin so.
+    AmbiguousJob,
+    /// This node did not submit the job.
+    NotRequester,
+    /// The rules refuse, given where the job is.
+    Refused,
+    /// The job has no verdict yet.
+    NotDecided,
+    /// The job ended without a result to keep.
+    NoResult,
+    /// The results are at another node, which does not serve them.
+    Unavailable,
+    /// The node, its engine or its backend failed, or is stopping.
+    Unexpected,
+}
+
+/// `GET /api/v1/node`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// The node's id: the address of its key.
+    pub id: NodeId,
+    /// The same key as a peer of the network; null where there is none.
+    pub peer_id: Option<String>,
+    /// Of this program.
+    pub version: String,
+    /// The name of the backend.
+    pub backend: String,
+    /// What signatures in its log are bound to.
+    pub domain: LogDomain,
+    /// Where this API listens.
+    pub api: String,
+    /// Addresses under which other nodes reach this one.
+    pub listen: Vec<String>,
+    /// How many jobs it runs at once; 0 for a node that only requests.
+    pub compute_slots: usize,
+    /// How many other nodes it knows.
+    pub members: usize,
+    /// How many jobs it knows, by state.
+    pub jobs: BTreeMap<JobState, usize>,
+}
+
+/// One row of `GET /api/v1/nodes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRow {
+    /// The node.
+    pub id: NodeId,
+    /// Whether it is the one that answers.
+    pub is_self: bool,
+    /// Whether it is there now, as far as this node knows.
+    pub known: bool,
+    /// Results of it that verdicts kept, in jobs that this node requested or took part in.
+    pub accepted: u64,
+    /// Results of it that verdicts rejected, in the same jobs.
+    pub rejected: u64,
+}
+
+/// Answer to `POST /api/v1/blobs`, whose body is a canonical archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobInfo {
+    /// SHA-256 of the archive.
+    pub digest: Digest,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Body of `POST /api/v1/jobs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitRequest {
+    /// The image by name, tag or digest; the node pins it.
+    pub image: String,
+    /// Replaces the image's entrypoint when not empty.
+    #[serde(default)]
+    pub entrypoint: Vec<String>,
+    /// Arguments; the image's own when empty.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Environment variables.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Absolute directory to start in.
+    #[serde(default)]
+    pub working_directory: Option<String>,
+    /// Archives uploaded before, and where they appear in the container.
+    #[serde(default)]
+    pub inputs: Vec<Input>,
+    /// Limits of the container.
+    #[serde(default)]
+    pub resources: Resources,
+    /// The terms.
+    pub deal: Deal,
+}
+
+/// Answer to `POST /api/v1/jobs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubmitReply {
+    /// The new job.
+    pub job: JobId,
+    /// The image as it was pinned.
+    pub image: String,
+}
+
+/// One row of `GET /api/v1/jobs?limit=`, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRow {
+    /// The job.
+    pub job: JobId,
+    /// Who asked for it.
+    pub requester: NodeId,
+    /// The state as of now, deadlines considered.
+    pub state: JobState,
+    /// The image as the requester named it.
+    pub image: String,
+    /// What runs in it.
+    pub command: Vec<String>,
+    /// N.
+    pub concurrency: u8,
+    /// How many seats are filled.
+    pub seats: usize,
+    /// How many results the verdict kept; null before it.
+    pub accepted: Option<usize>,
+    /// When it was submitted.
+    pub submitted_at: Timestamp,
+    /// When it ended; null before.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// `GET /api/v1/jobs/{job}`: everything there is to say about a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobView {
+    /// The job.
+    pub job: JobId,
+    /// Who asked for it.
+    pub requester: NodeId,
+    /// What runs.
+    pub spec: Spec,
+    /// SHA-256 of the spec document.
+    pub spec_hash: Digest,
+    /// The terms.
+    pub deal: Deal,
+    /// The hash of the terms.
+    pub revision: Digest,
+    /// How many seats must agree.
+    pub quorum: u8,
+    /// The state as of `now`, deadlines considered.
+    pub state: JobState,
+    /// The clock of the log when this was answered.
+    pub now: Timestamp,
+    /// When it was submitted.
+    pub submitted_at: Timestamp,
+    /// When it ended; null before.
+    pub ended_at: Option<Timestamp>,
+    /// Who ended it; null before.
+    pub ended_by: Option<NodeId>,
+    /// Every deadline known so far, in order.
+    pub deadlines: Vec<Deadline>,
+    /// Whether a deadline passed, and nobody wrote it into the log: the requester is gone.
+    pub requester_gone: bool,
+    /// The bids, by node.
+    pub bids: Vec<BidView>,
+    /// The seats filled so far.
+    pub seats: Vec<SeatView>,
+    /// The verdict; null before the end and where there was none.
+    pub verdict: Option<VerdictView>,
+    /// Why there is no verdict, in words; null while there may be one.
+    pub failure: Option<String>,
+    /// This node's own run; null when it has none.
+    pub execution: Option<ExecutionView>,
+    /// The job that followed this one; null when none did.
+    pub followed_by: Option<JobId>,
+}
+
+/// A deadline and what it bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadline {
+    /// `open_by`, `refill_by`, `commit_by` or `reveal_by`.
+    pub name: String,
+    /// Until when.
+    pub at: Timestamp,
+    /// What may be done until then, in words.
+    pub bounds: String,
+}
+
+/// One bid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BidView {
+    /// The bidder.
+    pub node: NodeId,
+    /// What it asks for.
+    pub price: Amount,
+    /// What became of it.
+    pub status: BidState,
+}
+
+/// What became of a bid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BidState {
+    /// Waits for the requester.
+    Standing,
+    /// Made under an earlier deal.
+    Void,
+    /// Taken back by the node.
+    Withdrawn,
+    /// Declined by the requester.
+    Rejected,
+    /// Passed over: it could not be taken.
+    Skipped,
+    /// Has, or had, a seat.
+    Seated,
+}
+
+impl BidState {
+    /// The state of a bid that is, or is not, of the current deal.
+    pub const fn new(status: BidStatus, is_current: bool) -> Self {
+        match status {
+            BidStatus::Standing if !is_current => Self::Void,
+            BidStatus::Standing => Self::Standing,
+            BidStatus::Withdrawn => Self::Withdrawn,
+            BidStatus::Rejected => Self::Rejected,
+            BidStatus::Skipped => Self::Skipped,
+            BidStatus::Seated(_) => Self::Seated,
+        }
+    }
+}
+
+/// One seat, its node and what is known of its run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeatView {
+    /// Its number.
+    pub seat: u8,
+    /// Who holds it.
+    pub node: NodeId,
+    /// What the node is paid.
+    pub price: Amount,
+    /// How far its execution is.
+    pub status: SeatState,
+    /// Why its run gave no result; null when that was not reported.
+    pub failure: Option<FailureKind>,
+    /// What the node revealed; null before, and when it did not.
+    pub result: Option<ResultView>,
+    /// How far the result lies from the others, in the unit of the method (`docs/verification.md`); null where
+    /// outputs alone decided.
+    pub score: Option<u64>,
+    /// What the verdict says; null before it.
+    pub judgement: Option<Judgement>,
+    /// Why, in words; null before the verdict.
+    pub reason: Option<String>,
+}
+
+/// How far a seat's execution is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeatState {
+    /// Accepted, nothing said yet.
+    Accepted,
+    /// Reported that its run gave no result.
+    Failed,
+    /// Committed to a result.
+    Committed,
+    /// Opened its commitment.
+    Revealed,
+}
+
+/// A result as its node revealed it in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultView {
+    /// The command's own exit code.
+    pub exit_code: i32,
+    /// What nodes are compared by.
+    pub result_hash: Digest,
+    /// SHA-256 of the archive of the result directory.
+    pub output_root: Digest,
+    /// Memory over the run in the row that the method compares, in KiB; null without a fingerprint.
+    pub memory_kib: Option<[u32; 10]>,
+    /// CPU time in milliseconds; null without a fingerprint.
+    pub cpu_ms: Option<u64>,
+}
+
+/// What a verdict says of one seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judgement {
+    /// The result agrees with the majority: keep it.
+    Accepted,
+    /// The result disagrees with the majority.
+    Rejected,
+    /// There is nothing to compare.
+    Absent,
+}
+
+/// Who agreed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictView {
+    /// Nodes whose results to keep; empty when the outcome is inconclusive.
+    pub accepted: Vec<NodeId>,
+    /// Nodes whose results disagree.
+    pub rejected: Vec<NodeId>,
+    /// Nodes with nothing to compare.
+    pub absent: Vec<NodeId>,
+    /// Why, in the words of `docs/verification.md`.
+    pub note: String,
+    /// The method of the deal.
+    pub method: Method,
+    /// First-round scores, by node; empty where outputs alone decided.
+    pub scores: BTreeMap<NodeId, u64>,
+    /// Whether no node could see another's output; false with live logs.
+    pub independent: bool,
+}
+
+/// This node's own run of a job. Says nothing of what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecutionView {
+    /// When it started.
+    pub started_at: Timestamp,
+    /// How far it is.
+    pub stage: ExecutionStage,
+    /// Why there is no result; null when there is, or may be, one.
+    pub failure: Option<FailureKind>,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutionStage {
+    /// It may be running.
+    Started,
+    /// There is a result.
+    Finished,
+    /// There will be none.
+    Failed,
+}
+
+/// One entry of a job's log: `GET /api/v1/jobs/{job}/log` gives all of them, `.../events?after=` streams those
+/// above a height.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// Its place in the job's log, from 1.
+    pub height: u64,
+    /// The hash that names it.
+    pub entry: Digest,
+    /// Whose signature it bears.
+    pub author: NodeId,
+    /// The sequencer's, or the block's, time.
+    pub at: Timestamp,
+    /// The revision of the deal that the author named.
+    pub revision: Digest,
+    /// What the backend knew, and the rules needed.
+    pub facts: Facts,
+    /// What happened.
+    pub event: Event,
+    /// The entry as nodes exchange it, in hex; empty where nothing is signed.
+    pub proof: String,
+}
+
+impl LogEntry {
+    /// The event as the rules take it.
+    pub fn stamped(&self, job: JobId) -> Stamped<Event> {
+        let Self { author, at, revision, facts, ref event, .. } = *self;
+        Stamped { job, author, at, revision, facts, event: event.clone() }
+    }
+}
+
+/// Answer to `POST /api/v1/jobs/{job}/cancel`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelReply {
+    /// The job.
+    pub job: JobId,
+    /// Whether nodes had begun, so that they are paid.
+    pub stopped: bool,
+}
+
+/// Answer to `POST /api/v1/jobs/{job}/deal`, whose body is the whole new [`Deal`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateReply {
+    /// The job.
+    pub job: JobId,
+    /// The hash of the new terms; every earlier bid is void.
+    pub revision: Digest,
+}
+
+/// One row of `GET /api/v1/jobs/{job}/results`; `.../results/{node}/archive` has the content and
+/// `GET /api/v1/jobs/{job}/output` the accepted standard output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultRow {
+    /// The seat.
+    pub seat: u8,
+    /// Who made it.
+    pub node: NodeId,
+    /// The command's own exit code.
+    pub exit_code: i32,
+    /// SHA-256 of the archive.
+    pub output_root: Digest,
+    /// What the verdict says; null without one.
+    pub judgement: Option<Judgement>,
+    /// Length of the archive; null when it is not here yet.
+    pub bytes: Option<u64>,
+}
