@@ -9,8 +9,8 @@ use crate::domain::{Method, Profile};
 /// More runs than this are not compared: the bounds of the scorers' 64-bit sums are stated for so many.
 pub const MAX_RUNS: usize = 128;
 
-/// Permille in a whole: the largest relative tolerance.
-const PERMILLE: u16 = 1000;
+/// The largest relative tolerance: the whole memory level.
+pub(super) const MAX_PERMILLE: u16 = 1000;
 
 /// What a job's deal says about its verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub fn decide(terms: &Terms, runs: &[Run]) -> Outcome {
     let mut field = Field { asked: runs.len(), confidence, absent: Vec::new() };
     let sane = (1..=MAX_RUNS).contains(&runs.len())
         && (1..=runs.len()).contains(&confidence)
-        && terms.relative_permille <= PERMILLE;
+        && terms.relative_permille <= MAX_PERMILLE;
     if !sane {
         return field.inconclusive(BTreeMap::new(), Note::BadParameters);
     }

@@ -11,8 +11,10 @@
 //! - `kmeans`, `ball`: the scorers; each takes rows of ten numbers and answers with an [`Outcome`]
 //! - `two_means`: the exact one-dimensional split that `kmeans` repeats
 //! - `outcome`: what a verdict says and the one rule that makes it one
+//! - `batch`: verdicts over JSON lines
 
 mod ball;
+pub mod batch;
 mod decide;
 mod gate;
 mod kmeans;

@@ -1,0 +1,232 @@
+//! Verdicts over JSON lines: one case a line in, one outcome a line out, in order.
+//!
+//! A case is
+//!
+//! ```json
+//! {"confidence": 2, "tolerance_kib": 1024, "relative_permille": 300, "method": "ball", "deterministic": false,
+//!  "runs": [{"output": "<64 hex digits>", "fingerprint": {"w": [10 numbers], "q": [10 numbers], "cpu_ms": 900}},
+//!           {"output": null, "fingerprint": null}]}
+//! ```
+//!
+//! on one line, with memory in KiB and exactly these keys in any order. Its outcome is
+//!
+//! ```json
+//! {"outcome":"verdict","accepted":[0],"rejected":[],"absent":[1],"scores":{"0":0},"note":"agreement"}
+//! ```
+//!
+//! A line that is no case gives `{"error":"...","line":n}`, with lines counted from 1, and the rest goes on.
+
+use std::fmt;
+use std::io::{self, BufRead, Read, Write};
+use std::marker::PhantomData;
+
+use alloy_primitives::hex;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use super::decide::{MAX_PERMILLE, Run, Terms, decide};
+use super::outcome::Outcome;
+use crate::domain::{Fingerprint, MAX_TIME_MS, Method, TENTHS};
+
+/// Longest line that is read, in bytes without its end: room for some 3000 runs, of which 128 are compared.
+pub const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// Longest piece of a parser's message that is repeated, in characters: it may quote the line.
+const MESSAGE_CHARS: usize = 200;
+
+/// Why a line is no case.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// The line is longer than [`MAX_LINE_BYTES`].
+    #[error("line is longer than {MAX_LINE_BYTES} bytes")]
+    TooLong,
+    /// The line holds nothing but white space.
+    #[error("line is empty")]
+    Empty,
+    /// The line is no JSON, or not that of a case.
+    #[error("{message}, near column {column}")]
+    Json {
+        /// What is wrong.
+        message: String,
+        /// Where, in bytes.
+        column: usize,
+    },
+}
+
+/// The outcome of the case on `line`.
+///
+/// # Errors
+///
+/// [`LineError`] when the line is no case. A case whose numbers make no sense together, such as a confidence
+/// above the number of runs, is none of these but an outcome with the note "bad parameters".
+pub fn compute_line(line: &[u8]) -> Result<Outcome, LineError> {
+    if line.len() > MAX_LINE_BYTES {
+        return Err(LineError::TooLong);
+    }
+    if line.trim_ascii().is_empty() {
+        return Err(LineError::Empty);
+    }
+    let Object(case) = serde_json::from_slice::<Object<Case>>(line).map_err(|error| json_error(&error))?;
+    let runs: Vec<Run> = case.runs.iter().map(|Object(run)| run.resolve(case.method)).collect();
+    Ok(decide(&case.terms(), &runs))
+}
+
+/// Reads cases from `input` to its end and writes their outcomes to `output`. Returns how many lines were no
+/// cases. A line end at the end of the input begins no further line.
+///
+/// # Errors
+///
+/// Those of `input` and `output`.
+pub fn compute_lines(mut input: impl BufRead, mut output: impl Write) -> io::Result<u64> {
+    let mut bad = 0;
+    let mut line = Vec::new();
+    let mut number = 0;
+    while read_line(&mut input, &mut line)? {
+        number += 1;
+        match compute_line(&line) {
+            Ok(outcome) => serde_json::to_writer(&mut output, &outcome)?,
+            Err(error) => {
+                bad += 1;
+                serde_json::to_writer(&mut output, &Bad { error: error.to_string(), line: number })?;
+            }
+        }
+        output.write_all(b"\n")?;
+    }
+    output.flush()?;
+    Ok(bad)
+}
+
+#[derive(Serialize)]
+struct Bad {
+    error: String,
+    line: u64,
+}
+
+/// Reads one line without its end, or `false` at the end of the input. Of a line that is too long, only as
+/// much is kept as shows that it is.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let limit = MAX_LINE_BYTES as u64 + 1;
+    if input.by_ref().take(limit).read_until(b'\n', line)? == 0 {
+        return Ok(false);
+    }
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if line.len() > MAX_LINE_BYTES {
+        input.skip_until(b'\n')?;
+    }
+    Ok(true)
+}
+
+fn json_error(error: &serde_json::Error) -> LineError {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let message = message.strip_suffix(&place).unwrap_or(&message).chars().take(MESSAGE_CHARS).collect();
+    LineError::Json { message, column: error.column() }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    confidence: u32,
+    tolerance_kib: u32,
+    #[serde(deserialize_with = "permille")]
+    relative_permille: u16,
+    method: Method,
+    deterministic: bool,
+    runs: Vec<Object<CaseRun>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseRun {
+    #[serde(deserialize_with = "output")]
+    output: Option<[u8; 32]>,
+    // Naming the function makes a missing key an error, where a plain `Option` would take it for null.
+    #[serde(deserialize_with = "Option::deserialize")]
+    fingerprint: Option<Object<CaseFingerprint>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseFingerprint {
+    w: [u32; TENTHS],
+    q: [u32; TENTHS],
+    #[serde(deserialize_with = "cpu_ms")]
+    cpu_ms: u64,
+}
+
+impl Case {
+    fn terms(&self) -> Terms {
+        Terms {
+            confidence: self.confidence,
+            tolerance_kib: self.tolerance_kib,
+            relative_permille: self.relative_permille,
+            method: self.method,
+            deterministic: self.deterministic,
+        }
+    }
+}
+
+impl CaseRun {
+    fn resolve(&self, method: Method) -> Run {
+        let fingerprint = self
+            .fingerprint
+            .as_ref()
+            .map(|Object(CaseFingerprint { w, q, cpu_ms })| Fingerprint { w: *w, q: *q, cpu_ms: *cpu_ms });
+        Run { output: self.output, profile: fingerprint.map(|fingerprint| fingerprint.profile(method)) }
+    }
+}
+
+/// A struct that is written as an object: on its own, serde also takes an array of the fields' values.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+fn permille<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let permille = u16::deserialize(deserializer)?;
+    if permille > MAX_PERMILLE {
+        return Err(D::Error::custom("relative_permille is above 1000"));
+    }
+    Ok(permille)
+}
+
+fn cpu_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let cpu_ms = u64::deserialize(deserializer)?;
+    if cpu_ms >= MAX_TIME_MS {
+        return Err(D::Error::custom("cpu_ms is not below 2^40"));
+    }
+    Ok(cpu_ms)
+}
+
+fn output<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 32]>, D::Error> {
+    let Some(digits) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let mut output = [0; 32];
+    // The decoder would skip a prefix, and the length then tells.
+    if digits.len() != 64 || hex::decode_to_slice(&digits, &mut output).is_err() {
+        return Err(D::Error::custom("output is not 64 hex digits"));
+    }
+    Ok(Some(output))
+}
+
+#[cfg(test)]
+mod tests;
