@@ -1,0 +1,303 @@
+//! The vectors that the contract reads too are those of this implementation.
+//!
+//! `UPDATE_VECTORS=1 cargo test --no-default-features --test vectors` writes them anew. The formats are described
+//! in `docs/verification.md`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{env, fs, path::PathBuf};
+
+use assay::domain::{Fingerprint, FingerprintWord, Method, TENTHS};
+use assay::verdict::{Decision, Run, Terms, decide};
+use serde_json::{Value, json};
+
+/// The largest sample of a word: 2^22 - 1 units of 64 KiB.
+const LARGEST_KIB: u32 = ((1 << 22) - 1) * 64;
+
+/// Compares the file with what it should hold, or writes it when asked to.
+fn check(name: &str, expected: &str) {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "vectors", name].iter().collect();
+    if env::var_os("UPDATE_VECTORS").is_some() {
+        fs::write(&path, expected).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == expected, "{} is stale: run this test with UPDATE_VECTORS=1", path.display());
+}
+
+/// A JSON array with one element a line, so that changes can be read.
+fn lines(elements: &[Value]) -> String {
+    let elements: Vec<String> = elements.iter().map(Value::to_string).collect();
+    format!("[\n{}\n]", elements.join(",\n"))
+}
+
+/// A fixed sequence of numbers (SplitMix64), so that the vectors are the same everywhere.
+struct Numbers(u64);
+
+impl Numbers {
+    /// The next number below `bound`.
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        u32::try_from((x ^ x >> 31) % u64::from(bound)).unwrap()
+    }
+
+    fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        let bound = u32::try_from(choices.len()).unwrap();
+        choices[usize::try_from(self.below(bound)).unwrap()]
+    }
+}
+
+#[test]
+fn fingerprint_words_are_current() {
+    let ramp = std::array::from_fn(|k| 64 * u32::try_from(k).unwrap());
+    let edge = [0, 31, 32, 95, 96, 159, LARGEST_KIB - 1, LARGEST_KIB + 31, LARGEST_KIB + 32, u32::MAX];
+    let pack: Vec<Value> = [
+        ("zeros are a fingerprint", [0; TENTHS], [0; TENTHS], 0),
+        ("one unit, one millisecond", [64; TENTHS], [64; TENTHS], 1),
+        ("the rows differ", ramp, [6400; TENTHS], 1234),
+        ("rounded half up, cut at the largest", edge, edge, 600),
+        ("everything cut", [u32::MAX; TENTHS], [u32::MAX; TENTHS], (1 << 40) - 1),
+        ("the largest time that fits", [0; TENTHS], ramp, u64::from(u32::MAX)),
+        ("the first time that does not", ramp, [0; TENTHS], 1 << 32),
+    ]
+    .into_iter()
+    .map(|(name, w, q, cpu_ms)| {
+        let fingerprint = Fingerprint { w, q, cpu_ms };
+        let word = |method| FingerprintWord::pack(&fingerprint, method);
+        assert_eq!(word(Method::Hash), word(Method::Ball));
+        json!({
+            "name": name, "w": w, "q": q, "cpu_ms": cpu_ms,
+            "kmeans": word(Method::KMeans), "ball": word(Method::Ball),
+        })
+    })
+    .collect();
+
+    let mut words: Vec<FingerprintWord> = ["ball", "kmeans"]
+        .iter()
+        .flat_map(|key| pack.iter().map(move |v| serde_json::from_value(v[key].clone()).unwrap()))
+        .collect();
+    let bit = |bit: usize| std::array::from_fn(|byte| if 31 - bit / 8 == byte { 1 << (bit % 8) } else { 0 });
+    words.extend([0, 21, 22, 43, 219, 220, 251, 252, 253, 254, 255].map(|at| FingerprintWord(bit(at))));
+    words.push(FingerprintWord::VOID);
+    // Void but for one bit: dirty, whichever it is.
+    words.extend([0, 220, 251].map(|at| FingerprintWord(bit(at).map(|byte: u8| !byte))));
+    // Void but for the top bits: the largest fingerprint.
+    words.push(FingerprintWord(std::array::from_fn(|byte| if byte == 0 { 0x0f } else { 0xff })));
+    let unpack: Vec<Value> = words
+        .into_iter()
+        .map(|word| {
+            let profile = word.unpack();
+            let row = profile.ok().flatten();
+            json!({
+                "word": word, "void": profile == Ok(None), "dirty": profile.is_err(),
+                "memory_kib": row.map_or([0; TENTHS], |row| row.memory_kib),
+                "cpu_ms": row.map_or(0, |row| row.cpu_ms),
+            })
+        })
+        .collect();
+
+    let counts = format!("\"pack_count\":{},\n\"unpack_count\":{}", pack.len(), unpack.len());
+    check(
+        "fingerprint.json",
+        &format!("{{{counts},\n\"pack\":{},\n\"unpack\":{}}}\n", lines(&pack), lines(&unpack)),
+    );
+}
+
+/// What a node brought: the number of its output (0 is none) and its word.
+type Brought = (u32, FingerprintWord);
+
+fn word(kib: u32, cpu_ms: u64) -> FingerprintWord {
+    let row = [kib; TENTHS];
+    FingerprintWord::pack(&Fingerprint { w: row, q: row, cpu_ms }, Method::Ball)
+}
+
+fn case(name: &str, terms: &Terms, brought: &[Brought]) -> Value {
+    let output = |id: u32| -> [u8; 32] {
+        let mut output = [0; 32];
+        output[28..].copy_from_slice(&id.to_be_bytes());
+        output
+    };
+    let runs: Vec<Run> = brought
+        .iter()
+        .map(|&(id, word)| Run { output: (id > 0).then(|| output(id)), profile: word.unpack().unwrap() })
+        .collect();
+    let outcome = decide(terms, &runs);
+    let mask = |indices: &[usize]| indices.iter().fold(0u32, |mask, index| mask | 1 << index);
+    json!({
+        "name": name,
+        "confidence": terms.confidence,
+        "tolerance_kib": terms.tolerance_kib,
+        "relative_permille": terms.relative_permille,
+        "method": u8::from(terms.method),
+        "deterministic": terms.deterministic,
+        "outputs": brought.iter().map(|&(id, _)| FingerprintWord(output(id))).collect::<Vec<_>>(),
+        "words": brought.iter().map(|&(_, word)| word).collect::<Vec<_>>(),
+        "verdict": outcome.decision == Decision::Verdict,
+        "accepted": mask(&outcome.accepted),
+        "rejected": mask(&outcome.rejected),
+        "absent": mask(&outcome.absent),
+    })
+}
+
+/// Outputs that all differ.
+fn unlike(words: &[FingerprintWord]) -> Vec<Brought> {
+    (1..).zip(words.iter().copied()).collect()
+}
+
+const VOID: FingerprintWord = FingerprintWord::VOID;
+
+/// Name, confidence, tolerance in KiB and in permille, whether outputs must be equal, and the runs.
+type Edge = (&'static str, u32, u32, u16, bool, Vec<Brought>);
+
+/// The edges, each for every method.
+fn edges() -> Vec<Edge> {
+    let w = |kib| word(kib, 900);
+    let (low, high) = (w(64), w(102_400));
+    let mut peeled = vec![w(64_000); 16];
+    peeled.extend((1..=15).map(|k| word(64_000 << k.min(12), 900)));
+    let flat_31 = vec![w(LARGEST_KIB); 31];
+    vec![
+        ("one alone", 1, 1024, 300, false, unlike(&[high])),
+        ("two alike", 2, 1024, 300, false, unlike(&[high, w(102_464)])),
+        ("two that differ", 1, 1024, 300, false, unlike(&[high, low])),
+        ("two against two", 2, 1024, 300, false, unlike(&[high, high, low, low])),
+        ("one idle of three", 2, 1024, 300, false, unlike(&[high, w(102_592), low])),
+        ("all equal, no tolerance", 3, 0, 0, false, unlike(&[high; 5])),
+        ("a unit apart, no tolerance", 2, 0, 0, false, unlike(&[w(6400), w(6464), w(6400)])),
+        ("exactly the tolerance apart", 2, 64, 0, false, unlike(&[w(6400), w(6464), w(6528)])),
+        (
+            "three agree where four should",
+            4,
+            512,
+            300,
+            false,
+            unlike(&[w(50_048), w(50_112), w(50_176), low, low]),
+        ),
+        (
+            "masking: one huge beside one idle",
+            3,
+            2048,
+            0,
+            false,
+            unlike(&[high, w(103_424), w(104_448), low, w(2_048_000)]),
+        ),
+        ("opposite sides", 2, 512, 0, false, unlike(&[w(0), high, w(204_800)])),
+        ("a ball's tie is settled by index", 2, 64, 0, false, unlike(&[w(0), w(64), w(128), w(192), w(256)])),
+        (
+            "one without the CPU time",
+            2,
+            512,
+            300,
+            false,
+            unlike(&[word(3328, 1500), word(3328, 1480), word(3264, 30)]),
+        ),
+        (
+            "CPU exactly a third apart",
+            2,
+            512,
+            300,
+            false,
+            unlike(&[word(64, 667), word(64, 1000), word(64, 666)]),
+        ),
+        (
+            "CPU exactly 200 ms apart",
+            2,
+            512,
+            300,
+            false,
+            unlike(&[word(64, 0), word(64, 200), word(64, 201)]),
+        ),
+        (
+            "CPU at the largest",
+            2,
+            512,
+            300,
+            false,
+            unlike(&[word(64, u64::MAX), word(64, u64::MAX), word(64, 0)]),
+        ),
+        ("one void", 2, 512, 300, false, unlike(&[high, high, VOID])),
+        ("all void", 2, 512, 300, false, unlike(&[VOID; 3])),
+        ("all zero", 2, 0, 300, false, unlike(&[w(0); 3])),
+        ("a majority of outputs, whatever the words", 2, 0, 0, false, vec![(7, high), (7, VOID), (8, low)]),
+        ("a majority of outputs, too few", 3, 512, 300, false, vec![(7, high), (7, high), (8, high)]),
+        ("a plurality of outputs", 2, 512, 300, false, vec![(7, high), (7, high), (8, high), (9, high)]),
+        ("half of the outputs", 2, 512, 300, false, vec![(7, high), (7, high), (8, low), (9, low)]),
+        ("no majority where outputs must be equal", 2, 512, 300, true, unlike(&[high; 3])),
+        ("a majority where outputs must be equal", 2, 512, 300, true, vec![(7, low), (8, low), (7, high)]),
+        ("a node without a result", 2, 512, 300, false, vec![(1, high), (0, VOID), (2, high)]),
+        (
+            "a node without a result beside a majority",
+            2,
+            512,
+            300,
+            true,
+            vec![(7, high), (0, VOID), (7, high)],
+        ),
+        ("one result of three", 1, 512, 300, false, vec![(7, high), (0, VOID), (0, VOID)]),
+        ("no results", 1, 512, 300, false, vec![(0, VOID); 3]),
+        ("one liar peeled a round", 16, 1024, 300, false, unlike(&peeled)),
+        ("widest, all equal", 31, 0, 0, false, unlike(&flat_31)),
+        (
+            "widest, 16 against 15",
+            16,
+            u32::MAX,
+            0,
+            false,
+            unlike(&[vec![w(LARGEST_KIB); 16], vec![w(0); 15]].concat()),
+        ),
+        ("confidence of none", 0, 512, 300, false, unlike(&[high; 3])),
+        ("confidence above all", 4, 512, 300, false, unlike(&[high; 3])),
+    ]
+}
+
+/// Jobs with a few levels of memory, so that groups, ties and borders are common.
+fn random_case(numbers: &mut Numbers, index: usize) -> Value {
+    let n = numbers.pick(&[1, 2, 3, 3, 3, 4, 5, 5, 7, 9]);
+    let level = numbers.pick(&[0, 640, 32_000, 128_000, LARGEST_KIB / 2]);
+    let levels = [level, level, level, level / 2, level * 2, numbers.below(200_000)];
+    let jitter = numbers.pick(&[1, 200, level / 10 + 1, level / 2 + 1]);
+    let cpu = numbers.pick(&[100, 600, 5000]);
+    let outputs = numbers.pick(&[2, 100, 100, 100]);
+    let method = numbers.pick(&[Method::KMeans, Method::KMeans, Method::Ball, Method::Ball, Method::Hash]);
+    let mut brought = Vec::new();
+    for _ in 0..n {
+        let base = numbers.pick(&levels);
+        let mut w = [0; TENTHS];
+        for kib in &mut w {
+            *kib = base + numbers.below(jitter);
+        }
+        let mut q = w;
+        q.sort_unstable();
+        let cpu_ms = u64::from(cpu + numbers.below(cpu));
+        let word = match numbers.below(16) {
+            0 => FingerprintWord::VOID,
+            _ => FingerprintWord::pack(&Fingerprint { w, q, cpu_ms }, method),
+        };
+        let id = numbers.below(outputs + 1);
+        brought.push((id, if id == 0 { FingerprintWord::VOID } else { word }));
+    }
+    let terms = Terms {
+        confidence: numbers.pick(&[1, n / 2 + 1, n / 2 + 1, n]),
+        tolerance_kib: numbers.pick(&[0, 64, 1024, 1024, 5120]),
+        relative_permille: numbers.pick(&[0, 100, 300, 300, 1000]),
+        method,
+        deterministic: numbers.below(10) == 0,
+    };
+    case(&format!("random {index}"), &terms, &brought)
+}
+
+#[test]
+fn packed_verdicts_are_current() {
+    let mut cases = Vec::new();
+    for (name, confidence, tolerance_kib, relative_permille, deterministic, brought) in edges() {
+        for method in [Method::Hash, Method::KMeans, Method::Ball] {
+            let terms = Terms { confidence, tolerance_kib, relative_permille, method, deterministic };
+            cases.push(case(name, &terms, &brought));
+        }
+    }
+    let mut numbers = Numbers(1);
+    cases.extend((0..100).map(|index| random_case(&mut numbers, index)));
+    check("verdict-packed.json", &format!("{{\"count\":{},\n\"cases\":{}}}\n", cases.len(), lines(&cases)));
+}
