@@ -1,1 +1,44 @@
 //! Running a job's container, and sampling its memory.
+//!
+//! An [`Executor`] runs one spec within its limits and says what came of it. It knows nothing of bids,
+//! verdicts or money: the compute side of a node calls it, and misbehaving nodes wrap it. [`FakeExecutor`] is
+//! a scripted one for tests and simulations.
+
+mod error;
+mod fake;
+mod run;
+
+use std::fmt::Debug;
+
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+pub use error::ExecutorError;
+pub use fake::{FakeExecutor, Script};
+pub use run::{InputMount, Reading, RunOutcome, RunRequest, Trace};
+
+use crate::domain::Spec;
+
+/// What runs containers.
+pub trait Executor: Debug + Send + Sync + 'static {
+    /// Whether a run of this spec could start here; asked before a node bids.
+    ///
+    /// # Errors
+    /// Why not: the engine is down, the image is neither here nor in a registry, the machine is too small.
+    fn check<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>>;
+
+    /// Runs one container to its end and leaves `stdout`, `stderr`, `exit_code`, `trace.csv` and `outputs/`
+    /// in the request's result directory.
+    ///
+    /// A command that exits non-zero is an outcome, no error. When `cancel` fires the container is killed and
+    /// removed, and the run ends as [`ExecutorError::Interrupted`]. Not cancel safe: dropping the future
+    /// leaves the container to whoever removes left-overs.
+    ///
+    /// # Errors
+    /// Every way in which a run gives no result; [`ExecutorError::failure_kind`] is what the node reports.
+    fn run(
+        &self,
+        request: RunRequest,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'_, Result<RunOutcome, ExecutorError>>;
+}

@@ -1,0 +1,131 @@
+//! Why a run gave no result.
+
+use std::{error::Error, io, path::PathBuf};
+
+use crate::domain::{FailureKind, Span};
+
+/// Why an executor cannot run, or did not finish, a job.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutorError {
+    /// No engine answers.
+    #[error("the container engine at {address} does not answer")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// What the connection met.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The engine answered, and refused or failed.
+    #[error("the container engine could not {operation}")]
+    Engine {
+        /// What was asked of it.
+        operation: &'static str,
+        /// Its answer.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// This machine is smaller than the spec asks for.
+    #[error("the job asks for {wanted} {unit}, this machine has {available}")]
+    TooSmall {
+        /// Of what.
+        unit: &'static str,
+        /// What the spec asks for.
+        wanted: u64,
+        /// What there is.
+        available: u64,
+    },
+    /// The image is neither on this machine nor in a registry that can be reached.
+    #[error("the image {image} is not on this machine and cannot be pulled: {reason}")]
+    ImageMissing {
+        /// As the spec or the user names it.
+        image: String,
+        /// What the registry, or the engine in its place, said.
+        reason: String,
+    },
+    /// The image would run as root.
+    #[error("the image names the user {user:?}, who is root inside it")]
+    RootUser {
+        /// As the image names it.
+        user: String,
+    },
+    /// The run took longer than its deal allows, and was killed.
+    #[error("the run did not end within {limit}")]
+    Timeout {
+        /// What the deal allows.
+        limit: Span,
+    },
+    /// The kernel killed a process of the run for want of memory.
+    #[error("the run needed more than {limit_bytes} bytes of memory")]
+    Memory {
+        /// What the spec allows.
+        limit_bytes: u64,
+    },
+    /// Somebody else killed the container, or its command died of a kill (exit code 137).
+    ///
+    /// Most often that is the kernel, short of memory, on an engine that misses to say so. It is no result in
+    /// any case: a machine that is shut down while it works must not seem to have computed something else.
+    #[error("the run was killed, most likely for want of memory")]
+    Killed,
+    /// The run wrote too much, and was killed. Nothing is cut silently: what is written is hashed.
+    #[error("the run wrote more than {limit_bytes} bytes to {place}")]
+    Disk {
+        /// `/outputs`, stdout or stderr.
+        place: &'static str,
+        /// What is allowed there.
+        limit_bytes: u64,
+    },
+    /// An input is not where the request says.
+    #[error("the input {} cannot be read", path.display())]
+    Input {
+        /// On this machine.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The result directory cannot be written.
+    #[error("the result file {} cannot be written", path.display())]
+    ResultDir {
+        /// On this machine.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The node stopped while the job ran.
+    #[error("the run was interrupted")]
+    Interrupted,
+}
+
+impl ExecutorError {
+    /// The kind a node reports for its seat.
+    pub fn failure_kind(&self) -> FailureKind {
+        match self {
+            // A full or broken disk of the node is the node's own failure, not the job's.
+            Self::Unreachable { .. }
+            | Self::Engine { .. }
+            | Self::TooSmall { .. }
+            | Self::ResultDir { .. } => FailureKind::Engine,
+            Self::ImageMissing { .. } | Self::RootUser { .. } => FailureKind::Image,
+            Self::Timeout { .. } => FailureKind::Timeout,
+            Self::Memory { .. } | Self::Killed => FailureKind::Memory,
+            Self::Disk { .. } => FailureKind::Disk,
+            Self::Input { .. } => FailureKind::Input,
+            Self::Interrupted => FailureKind::Interrupted,
+        }
+    }
+
+    /// What the user can do about it, where there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { .. } => Some("is Docker running, and may this user open its socket?"),
+            Self::ImageMissing { .. } => {
+                Some("build or load it on the machine of every node, or push it to a registry they can reach")
+            }
+            Self::RootUser { .. } => Some("give the image a USER that is not root, or none"),
+            Self::TooSmall { .. } => Some("ask for less, or run a node on a larger machine"),
+            Self::Timeout { .. } => Some("submit the job with a longer timeout"),
+            Self::Memory { .. } | Self::Killed => Some("submit the job with a higher memory limit"),
+            Self::Disk { place: "/outputs", .. } => Some("submit the job with a higher disk limit"),
+            Self::Disk { .. } => Some("write large results to /outputs instead"),
+            Self::Engine { .. } | Self::Input { .. } | Self::ResultDir { .. } | Self::Interrupted => None,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! An executor that does as a script says, for tests and simulations of everything around it.
+
+use std::{fmt, os::unix::fs::DirBuilderExt as _, path::PathBuf};
+
+use futures::future::BoxFuture;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Executor, ExecutorError, RunOutcome, RunRequest, Trace, run::write};
+use crate::domain::Spec;
+
+/// What one scripted run does.
+#[derive(Debug)]
+pub struct Script {
+    /// What the run ends with.
+    pub outcome: Result<RunOutcome, ExecutorError>,
+    /// The content of `stdout`; `stderr` stays empty.
+    pub stdout: Vec<u8>,
+    /// Files under `outputs/`: relative path and content.
+    pub outputs: Vec<(String, Vec<u8>)>,
+}
+
+impl Script {
+    /// A run that prints `stdout` and exits 0, too short to be sampled.
+    pub fn printing(stdout: impl Into<Vec<u8>>) -> Self {
+        let outcome = RunOutcome { exit_code: 0, trace: Trace::default() };
+        Self { outcome: Ok(outcome), stdout: stdout.into(), outputs: vec![] }
+    }
+
+    /// A run that gives no result.
+    pub fn failing(error: ExecutorError) -> Self {
+        Self { outcome: Err(error), stdout: vec![], outputs: vec![] }
+    }
+}
+
+/// An executor without containers.
+///
+/// [`Self::new`] ends every run at once; after [`Self::hold`] runs wait until they are [released](Self::release).
+pub struct FakeExecutor {
+    script: Box<dyn Fn(&RunRequest) -> Script + Send + Sync>,
+    gate: Option<Semaphore>,
+    started: watch::Sender<usize>,
+}
+
+impl FakeExecutor {
+    /// Runs whatever `script` says for each request.
+    pub fn new(script: impl Fn(&RunRequest) -> Script + Send + Sync + 'static) -> Self {
+        Self { script: Box::new(script), gate: None, started: watch::Sender::new(0) }
+    }
+
+    /// Makes every run wait for a [release](Self::release).
+    #[must_use]
+    pub fn hold(self) -> Self {
+        Self { gate: Some(Semaphore::new(0)), ..self }
+    }
+
+    /// Lets `runs` more runs end.
+    pub fn release(&self, runs: usize) {
+        if let Some(gate) = &self.gate {
+            gate.add_permits(runs);
+        }
+    }
+
+    /// Counts the runs begun so far, and wakes on each.
+    pub fn started(&self) -> watch::Receiver<usize> {
+        self.started.subscribe()
+    }
+
+    async fn play(&self, request: RunRequest) -> Result<RunOutcome, ExecutorError> {
+        self.started.send_modify(|started| *started += 1);
+        if let Some(gate) = &self.gate {
+            gate.acquire().await.expect("the gate is never closed").forget();
+        }
+        let Script { outcome, stdout, outputs } = (self.script)(&request);
+        let outcome = outcome?;
+        let dir = &request.result_dir;
+        create_dir(dir.join("outputs"))?;
+        write(dir.join("stdout"), &stdout).await?;
+        write(dir.join("stderr"), b"").await?;
+        for (path, content) in outputs {
+            let path = dir.join("outputs").join(path);
+            create_dir(path.parent().unwrap_or(dir).to_owned())?;
+            write(path, &content).await?;
+        }
+        outcome.save(dir).await?;
+        Ok(outcome)
+    }
+}
+
+fn create_dir(path: PathBuf) -> Result<(), ExecutorError> {
+    let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+    created.map_err(|source| ExecutorError::ResultDir { path, source })
+}
+
+impl fmt::Debug for FakeExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeExecutor").field("started", &*self.started.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl Executor for FakeExecutor {
+    fn check<'a>(&'a self, _spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn run(
+        &self,
+        request: RunRequest,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'_, Result<RunOutcome, ExecutorError>> {
+        Box::pin(async move {
+            cancel.run_until_cancelled(self.play(request)).await.unwrap_or(Err(ExecutorError::Interrupted))
+        })
+    }
+}
