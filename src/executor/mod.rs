@@ -1,9 +1,11 @@
 //! Running a job's container, and sampling its memory.
 //!
 //! An [`Executor`] runs one spec within its limits and says what came of it. It knows nothing of bids,
-//! verdicts or money: the compute side of a node calls it, and misbehaving nodes wrap it. [`FakeExecutor`] is
-//! a scripted one for tests and simulations.
+//! verdicts or money: the compute side of a node calls it, and misbehaving nodes wrap it. [`DockerExecutor`]
+//! is the real one, [`FakeExecutor`] a scripted one for tests and simulations.
 
+#[cfg(feature = "docker")]
+mod docker;
 mod error;
 mod fake;
 mod run;
@@ -13,6 +15,8 @@ use std::fmt::Debug;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "docker")]
+pub use docker::{DEFAULT_SOCKET, DockerExecutor, MAX_STREAM_BYTES, ResolvedImage};
 pub use error::ExecutorError;
 pub use fake::{FakeExecutor, Script};
 pub use run::{InputMount, Reading, RunOutcome, RunRequest, Trace};

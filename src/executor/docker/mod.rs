@@ -1,0 +1,20 @@
+//! Containers of a Docker engine on the same machine, reached over its Unix socket.
+//!
+//! `engine` connects and cleans up, `image` finds images, `config` holds the safe defaults, `run` sees one
+//! container through, `streams` keeps what it prints, `sampler` reads `cgroup` and `disk` while it runs, and
+//! `times` reads the engine's time stamps. The engine must see this process's file system and cgroups: a
+//! remote engine is not supported.
+
+mod cgroup;
+mod config;
+mod disk;
+mod engine;
+mod image;
+mod run;
+mod sampler;
+mod streams;
+mod times;
+
+pub use engine::{DEFAULT_SOCKET, DockerExecutor};
+pub use image::ResolvedImage;
+pub use streams::MAX_STREAM_BYTES;

@@ -1,0 +1,191 @@
+//! Watches one container while it runs: its memory and CPU time, and what it writes to `/outputs`.
+//!
+//! A thread of its own, since readings block for up to tens of milliseconds on a busy machine and their
+//! times are the data. [`Sampler::finish`], or dropping the sampler, stops it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    time::Duration,
+};
+
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, spawn_blocking},
+    time::Instant,
+};
+
+use super::{
+    super::{Reading, Trace},
+    cgroup::{Cgroup, Usage},
+    disk,
+};
+
+/// Between two readings. The trace asks for 50 ms or less; a reading takes 0.15 ms, so that this is 0.4 % of
+/// one CPU.
+const PERIOD: Duration = Duration::from_millis(40);
+
+/// Readings kept of one run: nearly three hours at [`PERIOD`]. When they are full every second one is
+/// dropped and the period doubles, so that a trace of any length takes at most 8 MiB.
+const MAX_READINGS: usize = 1 << 18;
+
+/// Least time between two measurements of `/outputs`.
+const DISK_PERIOD: Duration = Duration::from_millis(120);
+
+/// A measurement that took long is followed by a pause this many times as long: 5 % of one CPU at most.
+const DISK_PAUSE_FACTOR: u32 = 20;
+
+/// A running sampler.
+#[derive(Debug)]
+pub(super) struct Sampler {
+    stop: SyncSender<()>,
+    thread: JoinHandle<Observed>,
+}
+
+/// What a sampler saw.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    readings: Vec<(Instant, Usage)>,
+    /// Whether `/outputs` was ever over its limit, or could not be measured.
+    pub(super) disk_exceeded: bool,
+}
+
+impl Sampler {
+    /// Starts watching; the receiver hears when `/outputs` holds more than `disk_bytes`.
+    ///
+    /// Without a cgroup (the run was over before it could be found) only the disk is watched.
+    pub(super) fn start(
+        cgroup: Option<Cgroup>,
+        outputs: PathBuf,
+        disk_bytes: u64,
+    ) -> (Self, oneshot::Receiver<()>) {
+        let (stop, stopped) = sync_channel(0);
+        let (exceeded, on_exceeded) = oneshot::channel();
+        let thread = spawn_blocking(move || watch(cgroup.as_ref(), &outputs, disk_bytes, &stopped, exceeded));
+        (Self { stop, thread }, on_exceeded)
+    }
+
+    /// Stops, after one last look.
+    ///
+    /// # Errors
+    /// When the thread panicked, or the runtime is shutting down.
+    pub(super) async fn finish(self) -> io::Result<Observed> {
+        drop(self.stop);
+        self.thread.await.map_err(io::Error::other)
+    }
+}
+
+fn watch(
+    cgroup: Option<&Cgroup>,
+    outputs: &Path,
+    disk_bytes: u64,
+    stopped: &Receiver<()>,
+    exceeded: oneshot::Sender<()>,
+) -> Observed {
+    let mut observed = Observed::default();
+    let mut exceeded = Some(exceeded);
+    let mut period = PERIOD;
+    let mut pause = Duration::ZERO;
+    let mut next_disk = Instant::now();
+    loop {
+        let last = match stopped.recv_timeout(pause) {
+            Err(RecvTimeoutError::Timeout) => false,
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
+        };
+        let now = Instant::now();
+        if let Some(usage) = cgroup.and_then(|cgroup| cgroup.read().ok()) {
+            observed.keep(now, usage, &mut period);
+        }
+        if last || now >= next_disk {
+            if !disk::measure(outputs, disk_bytes).is_ok_and(|bytes| bytes <= disk_bytes) {
+                observed.disk_exceeded = true;
+                if let Some(exceeded) = exceeded.take() {
+                    // Nobody listens any more when the run ended in the same moment; `disk_exceeded` says it too.
+                    let _ = exceeded.send(());
+                }
+            }
+            next_disk = Instant::now() + DISK_PERIOD.max(now.elapsed() * DISK_PAUSE_FACTOR);
+        }
+        if last {
+            return observed;
+        }
+        pause = period;
+    }
+}
+
+impl Observed {
+    fn keep(&mut self, now: Instant, usage: Usage, period: &mut Duration) {
+        if self.readings.len() >= MAX_READINGS {
+            let mut odd = false;
+            self.readings.retain(|_| {
+                odd = !odd;
+                odd
+            });
+            *period *= 2;
+        }
+        self.readings.push((now, usage));
+    }
+
+    /// Whether the kernel killed a process of the run for want of memory, as far as the readings show.
+    pub(super) fn oom_killed(&self) -> bool {
+        self.readings.last().is_some_and(|(_, usage)| usage.oom_kills > 0)
+    }
+
+    /// The readings on the run's own clock. Of two in one millisecond the later is left out: times increase.
+    pub(super) fn trace(&self, started: Instant, duration: Duration) -> Trace {
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let mut readings: Vec<Reading> = Vec::with_capacity(self.readings.len());
+        for (taken, usage) in &self.readings {
+            let t_ms = millis(taken.saturating_duration_since(started));
+            if readings.last().is_none_or(|last| last.t_ms < t_ms) {
+                readings.push(Reading { t_ms, rss_kib: usage.rss_kib, cpu_ms: usage.cpu_ms });
+            }
+        }
+        let cpu_ms = self.readings.last().map_or(0, |(_, usage)| usage.cpu_ms);
+        Trace { readings, duration_ms: millis(duration), cpu_ms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USAGE: Usage = Usage { rss_kib: 7, cpu_ms: 9, oom_kills: 0 };
+
+    #[test]
+    fn a_full_trace_is_thinned_and_then_taken_half_as_often() {
+        let begin = Instant::now();
+        let mut observed = Observed::default();
+        let mut period = PERIOD;
+        for n in 0..=u32::try_from(MAX_READINGS).unwrap() {
+            observed.keep(begin + PERIOD * n, USAGE, &mut period);
+        }
+        assert_eq!(observed.readings.len(), MAX_READINGS / 2 + 1);
+        assert_eq!(period, PERIOD * 2);
+        assert_eq!(observed.readings[1].0, begin + PERIOD * 2);
+        let times: Vec<_> = observed.readings.iter().map(|(taken, _)| *taken).collect();
+        assert!(times.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn times_in_a_trace_strictly_increase() {
+        let begin = Instant::now();
+        let at = |micros| (begin + Duration::from_micros(micros), USAGE);
+        let observed =
+            Observed { readings: vec![at(100), at(900), at(1_000), at(41_000)], disk_exceeded: false };
+        let trace = observed.trace(begin, Duration::from_millis(50));
+        let times: Vec<_> = trace.readings.iter().map(|reading| reading.t_ms).collect();
+        assert_eq!(times, [0, 1, 41]);
+        assert_eq!((trace.duration_ms, trace.cpu_ms), (50, 9));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_while_the_run_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let (sampler, exceeded) = Sampler::start(None, dir.path().to_owned(), 100_000);
+        std::fs::write(dir.path().join("large"), vec![7; 200_000]).unwrap();
+        tokio::time::timeout(Duration::from_secs(10), exceeded).await.unwrap().unwrap();
+        assert!(sampler.finish().await.unwrap().disk_exceeded);
+    }
+}

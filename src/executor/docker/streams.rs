@@ -1,0 +1,101 @@
+//! Keeps what a container prints: all of it, or the run has no result.
+
+use std::path::Path;
+
+use bollard::{container::LogOutput, errors::Error};
+use futures::{Stream, StreamExt as _};
+use tokio::{fs::File, io::AsyncWriteExt as _};
+
+use super::super::ExecutorError;
+
+/// Most bytes of stdout, and as many of stderr. Large results belong in `/outputs`.
+///
+/// stdout is part of the result hash, so that an output over the limit fails the run on every node alike; to
+/// cut it would make different outputs equal. stderr is held to the same rule, to have one.
+pub const MAX_STREAM_BYTES: u64 = 16 << 20;
+
+struct Capture {
+    file: File,
+    path: std::path::PathBuf,
+    name: &'static str,
+    bytes: u64,
+}
+
+/// Creates `stdout` and `stderr` in `dir` and fills them until the container's streams end.
+///
+/// # Errors
+/// [`ExecutorError::Disk`] when a stream passes [`MAX_STREAM_BYTES`]; the container then has to be stopped.
+pub(super) async fn capture(
+    mut output: impl Stream<Item = Result<LogOutput, Error>> + Unpin,
+    dir: &Path,
+) -> Result<(), ExecutorError> {
+    let (mut stdout, mut stderr) =
+        (Capture::create(dir, "stdout").await?, Capture::create(dir, "stderr").await?);
+    while let Some(chunk) = output.next().await {
+        let chunk = chunk.map_err(|source| ExecutorError::Engine {
+            operation: "pass on the container's output",
+            source: source.into(),
+        })?;
+        match chunk {
+            // Without a terminal there is no console stream, and nothing is attached to stdin.
+            LogOutput::StdOut { message } | LogOutput::Console { message } => stdout.append(&message).await?,
+            LogOutput::StdErr { message } => stderr.append(&message).await?,
+            LogOutput::StdIn { .. } => {}
+        }
+    }
+    stdout.close().await?;
+    stderr.close().await
+}
+
+impl Capture {
+    async fn create(dir: &Path, name: &'static str) -> Result<Self, ExecutorError> {
+        let path = dir.join(name);
+        match File::create(&path).await {
+            Ok(file) => Ok(Self { file, path, name, bytes: 0 }),
+            Err(source) => Err(ExecutorError::ResultDir { path, source }),
+        }
+    }
+
+    async fn append(&mut self, message: &[u8]) -> Result<(), ExecutorError> {
+        self.bytes = self.bytes.saturating_add(u64::try_from(message.len()).unwrap_or(u64::MAX));
+        if self.bytes > MAX_STREAM_BYTES {
+            return Err(ExecutorError::Disk { place: self.name, limit_bytes: MAX_STREAM_BYTES });
+        }
+        let written = self.file.write_all(message).await;
+        written.map_err(|source| ExecutorError::ResultDir { path: self.path.clone(), source })
+    }
+
+    async fn close(mut self) -> Result<(), ExecutorError> {
+        self.file.flush().await.map_err(|source| ExecutorError::ResultDir { path: self.path, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    fn stdout(message: Vec<u8>) -> Result<LogOutput, Error> {
+        Ok(LogOutput::StdOut { message: message.into() })
+    }
+
+    #[tokio::test]
+    async fn the_streams_are_kept_apart_and_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let stderr = Ok(LogOutput::StdErr { message: "oops".into() });
+        let output = stream::iter([stdout(b"one ".to_vec()), stderr, stdout(b"two".to_vec())]);
+        capture(output, dir.path()).await.unwrap();
+        assert_eq!(std::fs::read(dir.path().join("stdout")).unwrap(), b"one two");
+        assert_eq!(std::fs::read(dir.path().join("stderr")).unwrap(), b"oops");
+    }
+
+    #[tokio::test]
+    async fn an_output_at_the_limit_is_kept_and_one_byte_more_is_a_disk_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let full = || stdout(vec![b'x'; usize::try_from(MAX_STREAM_BYTES).unwrap()]);
+        capture(stream::iter([full()]), dir.path()).await.unwrap();
+        let over = capture(stream::iter([full(), stdout(vec![b'x'])]), dir.path()).await;
+        assert!(matches!(over, Err(ExecutorError::Disk { place: "stdout", .. })), "{over:?}");
+    }
+}
