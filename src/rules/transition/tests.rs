@@ -1,1 +1,306 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    domain::{EventKind, Facts, FailureKind, JobId},
+    rules::{Ledger, cases::Table, held, payouts},
+};
+
+const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/transition.json");
+
+/// Enumerated once: tests only read it.
+static TABLE: LazyLock<Table> = LazyLock::new(Table::enumerate);
+
+fn situation(name: &str) -> &'static Job {
+    &TABLE.situations.iter().find(|situation| situation.name == name).unwrap().job
+}
+
+#[test]
+fn the_vector_file_is_the_table_of_cases() {
+    let table = serde_json::to_string(&*TABLE).unwrap() + "\n";
+    if std::env::var_os("UPDATE_VECTORS").is_some() {
+        std::fs::write(VECTORS, &table).unwrap();
+    }
+    let file = std::fs::read_to_string(VECTORS).unwrap();
+    assert!(
+        file == table,
+        "tests/vectors/transition.json is stale: run the tests once with UPDATE_VECTORS=1"
+    );
+}
+
+#[test]
+fn the_table_reaches_every_state_every_event_and_every_rejection_of_a_job() {
+    let table = &*TABLE;
+    let states: BTreeSet<_> = table.situations.iter().map(|situation| situation.job.state).collect();
+    assert_eq!(states.len(), JobState::ALL.len());
+    let mut kinds_accepted = BTreeSet::new();
+    let mut outcomes = BTreeSet::new();
+    let mut count = 0;
+    for [_, event, _, _, outcome] in table.situations.iter().flat_map(|situation| &situation.cases) {
+        count += 1;
+        outcomes.insert((*outcome).min(1000));
+        if *outcome >= 1000 {
+            kinds_accepted.insert(table.events[usize::try_from(*event).unwrap()].kind());
+        }
+    }
+    assert_eq!(count, table.count);
+    let never_accepted: Vec<_> =
+        EventKind::ALL.into_iter().filter(|kind| !kinds_accepted.contains(kind)).collect();
+    assert_eq!(never_accepted, [EventKind::Submitted], "a submission is never accepted by a job that exists");
+    let unreached: Vec<_> = Rejection::ALL
+        .iter()
+        .filter(|rejection| !outcomes.contains(&u64::from(rejection.index())))
+        .copied()
+        .collect();
+    // What `open` alone refuses, and a bid too many, have tests of their own.
+    let elsewhere = [
+        Rejection::NoSuchJob,
+        Rejection::InvalidSpec,
+        Rejection::WrongJobId,
+        Rejection::BadParent,
+        Rejection::TooManyBids,
+    ];
+    assert_eq!(unreached, elsewhere);
+}
+
+const REQUESTER: NodeId = NodeId::new([0xAA; 20]);
+
+fn spec_document() -> Vec<u8> {
+    situation("open, no bid").spec.to_document()
+}
+
+fn submission(deal: &Deal, document: &[u8], nonce: u64) -> Stamped<Event> {
+    let domain = LogDomain::default();
+    let job = domain.job_id(REQUESTER, nonce, Spec::hash_document(document), deal.revision());
+    Stamped {
+        job,
+        author: REQUESTER,
+        at: Timestamp::from_secs(1000),
+        revision: deal.revision(),
+        facts: Facts::MONEYLESS,
+        event: Event::Submitted { deal: deal.clone(), spec: document.to_vec(), nonce },
+    }
+}
+
+#[test]
+fn a_submission_is_checked_terms_first_then_spec_id_and_money() {
+    let (domain, document) = (LogDomain::default(), spec_document());
+    let good = submission(&Deal::default(), &document, 1);
+    assert_eq!(open(domain, None, &good).map(|job| job.state), Ok(JobState::Open));
+
+    let bad_deal = Deal { confidence: 9, ..Deal::default() };
+    assert_eq!(open(domain, None, &submission(&bad_deal, b"{", 1)), Err(Rejection::InvalidTerms));
+    assert_eq!(open(domain, None, &submission(&Deal::default(), b"{", 1)), Err(Rejection::InvalidSpec));
+    let foreign = Stamped { job: JobId::ZERO, ..good.clone() };
+    assert_eq!(open(domain, None, &foreign), Err(Rejection::WrongJobId));
+    let poor = Stamped { facts: Facts { funded: false, ..Facts::MONEYLESS }, ..good.clone() };
+    assert_eq!(open(domain, None, &poor), Err(Rejection::NotFunded));
+    assert_eq!(
+        Ledger::new(domain).apply(&Stamped { event: Event::Cancelled, ..good }),
+        Err(Rejection::NoSuchJob)
+    );
+}
+
+#[test]
+fn a_follow_up_needs_its_own_inconclusive_parent_and_its_terms() {
+    let document = spec_document();
+    let escalating = Deal { confidence: 3, escalation_limit: 7, ..Deal::default() };
+    let mut ledger = Ledger::new(LogDomain::default());
+    let parent = submission(&escalating, &document, 1);
+    ledger.apply(&parent).unwrap();
+    let child = |deal: &Deal, nonce| submission(&deal.escalated(parent.job).unwrap(), &document, nonce);
+    assert_eq!(ledger.apply(&child(&escalating, 2)), Err(Rejection::BadParent), "the parent is open");
+
+    conclude(&mut ledger, parent.job);
+    assert_eq!(ledger.get(parent.job).unwrap().state, JobState::Inconclusive);
+    let other = Deal { tolerance_kib: 9, ..escalating.clone() };
+    assert_eq!(ledger.apply(&child(&other, 2)), Err(Rejection::BadParent), "other terms");
+    ledger.apply(&child(&escalating, 2)).unwrap();
+    assert_eq!(ledger.apply(&child(&escalating, 3)), Err(Rejection::BadParent), "a second child");
+
+    let sat = NodeId::new([1; 20]);
+    let bid = Event::BidPlaced { price: Amount::ZERO };
+    let child_id = child(&escalating, 2).job;
+    assert!(ledger.facts(child_id, sat, &bid).sat_in_parent);
+    assert!(!ledger.facts(child_id, NodeId::new([9; 20]), &bid).sat_in_parent);
+}
+
+/// Runs a job of three seats whose outputs and traces all differ.
+fn conclude(ledger: &mut Ledger, job: JobId) {
+    let at = Timestamp::from_secs(1010);
+    let act = |ledger: &mut Ledger, author, event| {
+        let revision = ledger.get(job).unwrap().revision;
+        let facts = Facts::MONEYLESS;
+        ledger.apply(&Stamped { job, author, at, revision, facts, event }).unwrap();
+    };
+    let nodes: Vec<NodeId> = (1..=3).map(|byte| NodeId::new([byte; 20])).collect();
+    let opening = |seat: u8| Opening {
+        result_hash: Digest::new([seat; 32]),
+        output_root: Digest::ZERO,
+        exit_code: 0,
+        fingerprint: crate::domain::FingerprintWord::VOID,
+        salt: Digest::ZERO,
+    };
+    for node in &nodes {
+        act(ledger, *node, Event::BidPlaced { price: Amount::ZERO });
+        act(ledger, REQUESTER, Event::BidAccepted { node: *node });
+    }
+    for (seat, node) in (0..).zip(&nodes) {
+        let commitment = opening(seat).commitment(LogDomain::default(), job, seat, *node);
+        act(ledger, *node, Event::Committed { commitment });
+    }
+    let openings = (0..3).map(|seat| SeatOpening { seat, opening: opening(seat) }).collect();
+    act(ledger, nodes[0], Event::VerdictPosted { openings, accepted: SeatSet::EMPTY });
+}
+
+#[test]
+fn a_job_keeps_a_bounded_number_of_bids() {
+    let submitted = submission(&Deal::default(), &spec_document(), 1);
+    let mut ledger = Ledger::new(LogDomain::default());
+    ledger.apply(&submitted).unwrap();
+    let bid = |number: usize| {
+        let mut bytes = [0; 20];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        Stamped {
+            author: NodeId::new(bytes),
+            event: Event::BidPlaced { price: Amount::ZERO },
+            ..submitted.clone()
+        }
+    };
+    for number in 0..MAX_BIDS {
+        ledger.apply(&bid(number)).unwrap();
+    }
+    assert_eq!(ledger.apply(&bid(MAX_BIDS)), Err(Rejection::TooManyBids));
+}
+
+#[test]
+fn runs_are_ordered_by_a_beacon_that_every_salt_moves() {
+    let job = situation("revealing, all revealed");
+    let openings = openings_of(job);
+    let order = run_order(job, &openings);
+    assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), 3);
+    let orders: BTreeSet<Vec<u8>> = (0..32)
+        .map(|salt| {
+            let mut openings = openings.clone();
+            openings.get_mut(&2).unwrap().salt = Digest::new([salt; 32]);
+            run_order(job, &openings)
+        })
+        .collect();
+    assert!(orders.len() > 3, "the last salt must move the order: {orders:?}");
+}
+
+/// A random walk: events of the table, by any author, at growing times, with money.
+fn walk() -> impl Strategy<Value = Vec<(usize, usize, u64)>> {
+    proptest::collection::vec((0_usize..7, any::<prop::sample::Index>(), 0_u64..400), 0..60).prop_map(
+        |steps| steps.into_iter().map(|(who, what, wait)| (who, what.index(1 << 20), wait)).collect(),
+    )
+}
+
+fn money() -> (Ledger, Deal) {
+    let units = |units| Amount::new(units).unwrap();
+    let mut ledger = Ledger::new(LogDomain::default());
+    let deal = Deal { price: units(10), bond: units(20), keeper_fee: units(3), ..Deal::default() };
+    for byte in [0xAA, 1, 2, 3, 4, 5, 0xEE] {
+        assert!(ledger.accounts_mut().deposit(NodeId::new([byte; 20]), units(50)));
+    }
+    (ledger, deal)
+}
+
+proptest! {
+    #[test]
+    fn refusals_change_nothing_and_money_is_conserved(steps in walk()) {
+        let table = &*TABLE;
+        let (mut ledger, deal) = money();
+        let submitted = submission(&deal, &spec_document(), 0);
+        let facts = ledger.facts(submitted.job, REQUESTER, &submitted.event);
+        ledger.apply(&Stamped { facts, ..submitted.clone() }).unwrap();
+        let total = ledger.total_money();
+        let mut at = submitted.at;
+        for (who, what, wait) in steps {
+            at = at.plus(crate::domain::Span::from_secs(u32::try_from(wait).unwrap()));
+            let author = table.authors[who % table.authors.len()];
+            let event = table.events[what % table.events.len()].clone();
+            let facts = ledger.facts(submitted.job, author, &event);
+            let job = ledger.get(submitted.job).unwrap().clone();
+            let stamped = Stamped { job: job.id, author, at, revision: job.revision, facts, event };
+            let before = ledger.clone();
+            let expected = transition(&job, &stamped);
+            match ledger.apply(&stamped) {
+                Ok(next) => {
+                    prop_assert_eq!(Ok(next.clone()), expected);
+                    prop_assert!(job.state <= next.state || !next.state.is_terminal());
+                    if next.state.is_terminal() && !job.state.is_terminal() {
+                        let held: Option<Amount> = held(&job).values().sum();
+                        let freed = payouts(next).total();
+                        prop_assert_eq!(held, freed, "{:?}", next);
+                    }
+                }
+                Err(rejection) => {
+                    prop_assert_eq!(Err(rejection), expected);
+                    prop_assert_eq!(&before, &ledger);
+                }
+            }
+            ledger.assert_invariants();
+            prop_assert_eq!(ledger.total_money(), total);
+        }
+    }
+
+    #[test]
+    fn from_every_state_anyone_can_end_a_job_once_its_deadlines_passed(index: prop::sample::Index) {
+        let table = &*TABLE;
+        let situation = &table.situations[index.index(table.situations.len())];
+        let mut job = situation.job.clone();
+        let at = Timestamp::from_secs(u64::from(u32::MAX));
+        let stranger = NodeId::new([0x77; 20]);
+        let act = |job: &Job, event| {
+            let facts = Facts::MONEYLESS;
+            transition(job, &Stamped { job: job.id, author: stranger, at, revision: job.revision, facts, event })
+        };
+        if !job.state.is_terminal() {
+            let accepted = verdict_of(&job, &openings_of(&job)).accepted;
+            job = act(&job, Event::Expired)
+                .or_else(|_| act(&job, Event::VerdictPosted { openings: vec![], accepted }))
+                .unwrap();
+        }
+        prop_assert!(job.state.is_terminal());
+        let events = table.events.iter().filter(|event| !matches!(event, Event::Remarked { .. }));
+        for event in events {
+            prop_assert!(act(&job, event.clone()).is_err(), "{event:?} changed a terminal job");
+        }
+    }
+}
+
+#[test]
+fn whoever_did_its_part_in_a_failed_job_has_its_bond_back() {
+    // The quorum is 2, so with the third seat gone the job reveals; with nobody revealing it fails.
+    let job = situation("running, two committed").clone();
+    let at = |timestamp: Timestamp| timestamp.plus(crate::domain::Span::from_secs(1));
+    let end = at(job.commit_by.plus(job.deal.reveal));
+    let stamped = Stamped {
+        job: job.id,
+        author: REQUESTER,
+        at: end,
+        revision: job.revision,
+        facts: Facts::MONEYLESS,
+        event: Event::Expired,
+    };
+    let failed = transition(&job, &stamped).unwrap();
+    assert_eq!(failed.state, JobState::Failed);
+    let paid = payouts(&failed);
+    let (deal, expected_burnt) = (&job.deal, 3 * job.deal.bond.units());
+    assert_eq!(paid.burnt.units(), expected_burnt, "nobody revealed, one never committed");
+    assert_eq!(paid.credits, BTreeMap::from([(REQUESTER, deal.escrow().unwrap())]));
+
+    let job = situation("running, one committed, two failed").clone();
+    let stamped = Stamped { job: job.id, at: at(job.refill_by()), revision: job.revision, ..stamped };
+    let failed = transition(&job, &stamped).unwrap();
+    assert_eq!((failed.state, failed.commonest_failure()), (JobState::Failed, Some(FailureKind::Memory)));
+    let paid = payouts(&failed);
+    assert!(paid.burnt.is_zero(), "the committed seat did its part, the others reported");
+    assert_eq!(paid.credits[&job.seats[0].node], job.deal.bond);
+}

@@ -1,0 +1,291 @@
+//! Jobs in every situation that the cases start from, each built of real events.
+
+use std::collections::BTreeMap;
+
+use super::{REQUESTER, STRANGER, one};
+use crate::{
+    domain::{
+        Acceptance, Amount, Deal, Digest, Event, Facts, FailureKind, FingerprintWord, Job, JobId, LogDomain,
+        NodeId, Opening, Resources, SeatSet, Spec, Stamped, Timestamp,
+    },
+    rules::Ledger,
+};
+
+/// When every situation begins.
+const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+pub(super) const fn bidder(number: u8) -> NodeId {
+    NodeId::new([number + 1; 20])
+}
+
+pub(super) fn units(units: u128) -> Amount {
+    Amount::new(units).unwrap_or(Amount::MAX)
+}
+
+pub(super) fn spec() -> Spec {
+    Spec {
+        image: "sha256:00".to_owned(),
+        image_name: "demo".to_owned(),
+        entrypoint: Vec::new(),
+        command: vec!["true".to_owned()],
+        environment: BTreeMap::new(),
+        working_directory: None,
+        inputs: Vec::new(),
+        resources: Resources::default(),
+    }
+}
+
+pub(super) fn deal() -> Deal {
+    Deal { price: units(10), bond: units(20), keeper_fee: units(1), ..Deal::default() }
+}
+
+/// Seats 0 and 1 agree, seat 2 differs in output, memory and CPU time.
+pub(super) fn opening(seat: u8) -> Opening {
+    let lies = seat == 2;
+    Opening {
+        result_hash: Digest::new([if lies { 2 } else { 1 }; 32]),
+        output_root: Digest::new([3; 32]),
+        exit_code: 0,
+        fingerprint: FingerprintWord([if lies { 1 } else { 0 }; 32]),
+        salt: Digest::new([seat; 32]),
+    }
+}
+
+/// An opening whose fingerprint word sets bits that no fingerprint has.
+pub(super) fn dirty() -> Opening {
+    let mut word = [0; 32];
+    word[0] = 0xF0;
+    Opening { fingerprint: FingerprintWord(word), ..opening(0) }
+}
+
+/// A script that folds events into a job, a second apart.
+struct Script {
+    ledger: Ledger,
+    job: JobId,
+    at: Timestamp,
+}
+
+impl Script {
+    fn open(deal: &Deal) -> Self {
+        let document = spec().to_document();
+        let domain = LogDomain::default();
+        let job = domain.job_id(REQUESTER, 0, Spec::hash_document(&document), deal.revision());
+        let mut script = Self { ledger: Ledger::new(domain), job, at: START };
+        let submitted = Event::Submitted { deal: deal.clone(), spec: document, nonce: 0 };
+        script.add(REQUESTER, submitted);
+        script
+    }
+
+    fn add(&mut self, author: NodeId, event: Event) -> &mut Self {
+        let revision = self.ledger.get(self.job).map_or(Digest::ZERO, |job| job.revision);
+        let facts = Facts { funded: true, paid_jobs: 2, sat_in_parent: false };
+        let stamped = Stamped { job: self.job, author, at: self.at, revision, facts, event };
+        self.ledger.apply(&stamped).expect("a situation is built of events that the rules accept");
+        self.at = self.at.plus(one());
+        self
+    }
+
+    fn bid(&mut self, numbers: &[u8]) -> &mut Self {
+        for number in numbers {
+            self.add(bidder(*number), Event::BidPlaced { price: units(10) });
+        }
+        self
+    }
+
+    fn accept(&mut self, numbers: &[u8]) -> &mut Self {
+        for number in numbers {
+            self.add(REQUESTER, Event::BidAccepted { node: bidder(*number) });
+        }
+        self
+    }
+
+    fn commit(&mut self, seats: &[u8]) -> &mut Self {
+        for seat in seats {
+            let commitment = opening(*seat).commitment(LogDomain::default(), self.job, *seat, bidder(*seat));
+            self.add(bidder(*seat), Event::Committed { commitment });
+        }
+        self
+    }
+
+    fn reveal(&mut self, seats: &[u8]) -> &mut Self {
+        for seat in seats {
+            self.add(bidder(*seat), Event::Revealed { opening: opening(*seat) });
+        }
+        self
+    }
+
+    fn wait_until(&mut self, at: Timestamp) -> &mut Self {
+        self.at = self.at.max(at);
+        self
+    }
+
+    fn read(&self) -> Job {
+        self.ledger.get(self.job).expect("the script submitted it").clone()
+    }
+}
+
+pub(super) fn situations() -> Vec<(&'static str, Job)> {
+    let fail = Event::FailureReported { kind: FailureKind::Memory };
+    let build = |deal: Deal, steps: &dyn Fn(&mut Script)| {
+        let mut script = Script::open(&deal);
+        steps(&mut script);
+        script.read()
+    };
+    let running = |script: &mut Script| {
+        script.bid(&[0, 1, 2, 3]).accept(&[0, 1, 2]);
+    };
+    let first_come = Deal { acceptance: Acceptance::FirstCome, ..deal() };
+    let allowing = Deal { allow_list: vec![bidder(0), bidder(1), bidder(2)], min_paid_jobs: 1, ..deal() };
+    let late_failure = |script: &mut Script| {
+        let refill_by = script.read().refill_by();
+        script.commit(&[0, 1]).wait_until(refill_by.plus(one())).add(bidder(2), fail.clone());
+    };
+    vec![
+        ("open, no bid", build(deal(), &|_| {})),
+        (
+            "open, bids of every status",
+            build(deal(), &|script| {
+                script.bid(&[0, 1, 2, 3]).add(bidder(1), Event::BidWithdrawn);
+                script.add(REQUESTER, Event::BidRejected { node: bidder(2) });
+            }),
+        ),
+        (
+            "open, bids void after an update",
+            build(deal(), &|script| {
+                script.bid(&[0, 1]);
+                script.add(REQUESTER, Event::DealUpdated { deal: Deal { tolerance_kib: 7, ..deal() } });
+            }),
+        ),
+        (
+            "open, two seats filled",
+            build(deal(), &|script| {
+                script.bid(&[0, 1, 2]).accept(&[0, 1]);
+            }),
+        ),
+        ("open, allow-list and paid jobs", build(allowing, &|_| {})),
+        (
+            "open, first come",
+            build(first_come.clone(), &|script| {
+                script.bid(&[0, 1]);
+            }),
+        ),
+        ("running", build(deal(), &running)),
+        (
+            "running, a seat failed",
+            build(deal(), &|script| {
+                running(script);
+                script.add(bidder(0), fail.clone());
+            }),
+        ),
+        (
+            "running, a seat failed, first come",
+            build(first_come, &|script| {
+                script.bid(&[0, 1, 2]).add(bidder(0), fail.clone());
+            }),
+        ),
+        (
+            "running, two committed",
+            build(deal(), &|script| {
+                running(script);
+                script.commit(&[0, 1]);
+            }),
+        ),
+        (
+            "running, two committed, the third failed",
+            build(deal(), &|script| {
+                running(script);
+                script.commit(&[0, 1]).add(bidder(2), fail.clone());
+            }),
+        ),
+        (
+            "running, one committed, two failed",
+            build(deal(), &|script| {
+                running(script);
+                script.commit(&[0]).add(bidder(1), fail.clone()).add(bidder(2), fail.clone());
+            }),
+        ),
+        (
+            "revealing after a failure too late for another node",
+            build(deal(), &|script| {
+                running(script);
+                late_failure(script);
+            }),
+        ),
+        (
+            "revealing",
+            build(deal(), &|script| {
+                running(script);
+                script.commit(&[0, 1, 2]);
+            }),
+        ),
+        (
+            "revealing, a word no fingerprint has",
+            build(deal(), &|script| {
+                running(script);
+                let commitment = dirty().commitment(LogDomain::default(), script.job, 0, bidder(0));
+                script.add(bidder(0), Event::Committed { commitment }).commit(&[1, 2]);
+            }),
+        ),
+        (
+            "revealing, one revealed",
+            build(deal(), &|script| {
+                running(script);
+                script.commit(&[0, 1, 2]).reveal(&[0]);
+            }),
+        ),
+        (
+            "revealing, all revealed",
+            build(deal(), &|script| {
+                running(script);
+                script.commit(&[0, 1, 2]).reveal(&[0, 1, 2]);
+            }),
+        ),
+        (
+            "verified",
+            build(deal(), &|script| {
+                running(script);
+                script.commit(&[0, 1, 2]).reveal(&[0, 1, 2]);
+                script.add(
+                    STRANGER,
+                    Event::VerdictPosted { openings: vec![], accepted: SeatSet::from_bits(3) },
+                );
+            }),
+        ),
+        (
+            "inconclusive",
+            build(Deal { confidence: 3, ..deal() }, &|script| {
+                running(script);
+                script.commit(&[0, 1, 2]).reveal(&[0, 1, 2]);
+                script.add(STRANGER, Event::VerdictPosted { openings: vec![], accepted: SeatSet::EMPTY });
+            }),
+        ),
+        (
+            "failed",
+            build(deal(), &|script| {
+                running(script);
+                let commit_by = script.read().commit_by;
+                script.wait_until(commit_by.plus(one())).add(STRANGER, Event::Expired);
+            }),
+        ),
+        (
+            "stopped",
+            build(deal(), &|script| {
+                running(script);
+                script.add(REQUESTER, Event::Stopped);
+            }),
+        ),
+        (
+            "cancelled",
+            build(deal(), &|script| {
+                script.add(REQUESTER, Event::Cancelled);
+            }),
+        ),
+        (
+            "expired",
+            build(deal(), &|script| {
+                let open_by = script.read().open_by;
+                script.wait_until(open_by.plus(one())).add(STRANGER, Event::Expired);
+            }),
+        ),
+    ]
+}
