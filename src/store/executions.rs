@@ -7,7 +7,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::db::{Db, DbError, Unsigned};
-use crate::domain::{Digest, FailureKind, FingerprintWord, JobId, Timestamp};
+use crate::domain::{FailureKind, FingerprintWord, JobId, Opening, Timestamp};
 
 /// A step that does not fit the run's stage.
 #[derive(Debug, thiserror::Error)]
@@ -45,25 +45,10 @@ pub struct Execution {
 pub enum Stage {
     /// The container may be running.
     Started,
-    /// There is a result.
-    Finished(Finished),
+    /// There is a result; this is all that its commitment covers.
+    Finished(Opening),
     /// There will be none.
     Failed(FailureKind),
-}
-
-/// What a run left: all that its commitment covers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Finished {
-    /// What nodes are compared by.
-    pub result_hash: Digest,
-    /// SHA-256 of the archive of the result directory.
-    pub output_root: Digest,
-    /// The command's own exit code.
-    pub exit_code: i32,
-    /// Memory and CPU time of the run.
-    pub fingerprint: FingerprintWord,
-    /// 32 random bytes of the commitment.
-    pub salt: Digest,
 }
 
 /// The runs in a database; clones share it.
@@ -92,8 +77,8 @@ impl Executions {
     ///
     /// # Errors
     /// [`ExecutionError::NotStarted`]; [`ExecutionError::Ended`] if it ended with anything else.
-    pub fn finish(&self, job: JobId, finished: &Finished) -> Result<(), ExecutionError> {
-        self.end(job, Stage::Finished(*finished))
+    pub fn finish(&self, job: JobId, opening: &Opening) -> Result<(), ExecutionError> {
+        self.end(job, Stage::Finished(*opening))
     }
 
     /// Notes, durably, that a started run gives no result. Once more with the same kind is no error.
@@ -151,7 +136,7 @@ impl Executions {
             }
             match stage {
                 Stage::Started => return Ok(()),
-                Stage::Finished(Finished { result_hash, output_root, exit_code, fingerprint, salt }) => {
+                Stage::Finished(Opening { result_hash, output_root, exit_code, fingerprint, salt }) => {
                     let sql = "UPDATE executions SET stage = 'finished', result_hash = ?2, output_root = ?3,
                                exit_code = ?4, fingerprint = ?5, salt = ?6 WHERE job = ?1";
                     transaction.execute(
@@ -178,7 +163,7 @@ fn execution_of_row(row: &Row<'_>) -> rusqlite::Result<Execution> {
     let Unsigned(started_at) = row.get("started_at")?;
     let stage = match row.get_ref("stage")?.as_str()? {
         "started" => Stage::Started,
-        "finished" => Stage::Finished(Finished {
+        "finished" => Stage::Finished(Opening {
             result_hash: row.get("result_hash")?,
             output_root: row.get("output_root")?,
             exit_code: row.get("exit_code")?,
@@ -199,7 +184,7 @@ fn execution_of_row(row: &Row<'_>) -> rusqlite::Result<Execution> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::DataDir;
+    use crate::{domain::Digest, store::DataDir};
 
     const AT: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -207,8 +192,8 @@ mod tests {
         JobId::new([byte; 32])
     }
 
-    fn finished() -> Finished {
-        Finished {
+    fn opening() -> Opening {
+        Opening {
             result_hash: Digest::new([1; 32]),
             output_root: Digest::new([2; 32]),
             exit_code: -3,
@@ -238,21 +223,21 @@ mod tests {
         let dir = DataDir::open(root.path()).unwrap();
         let runs = Executions::new(Db::open(&dir).unwrap());
         runs.start(job(1), AT).unwrap();
-        runs.finish(job(1), &finished()).unwrap();
+        runs.finish(job(1), &opening()).unwrap();
         drop(runs);
         let runs = Executions::new(Db::open(&dir).unwrap());
-        assert_eq!(runs.get(job(1)).unwrap().unwrap().stage, Stage::Finished(finished()));
-        runs.finish(job(1), &finished()).unwrap();
-        let other = Finished { salt: Digest::new([6; 32]), ..finished() };
+        assert_eq!(runs.get(job(1)).unwrap().unwrap().stage, Stage::Finished(opening()));
+        runs.finish(job(1), &opening()).unwrap();
+        let other = Opening { salt: Digest::new([6; 32]), ..opening() };
         assert!(matches!(runs.finish(job(1), &other), Err(ExecutionError::Ended(_))));
         assert!(matches!(runs.fail(job(1), FailureKind::Engine), Err(ExecutionError::Ended(_))));
-        assert_eq!(runs.get(job(1)).unwrap().unwrap().stage, Stage::Finished(finished()));
+        assert_eq!(runs.get(job(1)).unwrap().unwrap().stage, Stage::Finished(opening()));
     }
 
     #[test]
     fn what_was_not_started_cannot_end() {
         let runs = executions();
-        assert!(matches!(runs.finish(job(1), &finished()), Err(ExecutionError::NotStarted(_))));
+        assert!(matches!(runs.finish(job(1), &opening()), Err(ExecutionError::NotStarted(_))));
         assert!(matches!(runs.fail(job(1), FailureKind::Disk), Err(ExecutionError::NotStarted(_))));
         assert_eq!(runs.list().unwrap(), []);
     }
@@ -275,13 +260,13 @@ mod tests {
         for byte in 1..=4 {
             runs.start(job(byte), AT).unwrap();
         }
-        runs.finish(job(2), &finished()).unwrap();
+        runs.finish(job(2), &opening()).unwrap();
         runs.fail(job(3), FailureKind::Memory).unwrap();
         assert_eq!(runs.interrupt_unfinished().unwrap(), [job(1), job(4)]);
         assert_eq!(runs.interrupt_unfinished().unwrap(), []);
         let stage = |byte| runs.get(job(byte)).unwrap().unwrap().stage;
         assert_eq!(stage(1), Stage::Failed(FailureKind::Interrupted));
-        assert_eq!(stage(2), Stage::Finished(finished()));
+        assert_eq!(stage(2), Stage::Finished(opening()));
         assert_eq!(stage(3), Stage::Failed(FailureKind::Memory));
     }
 }

@@ -13,7 +13,7 @@ mod submissions;
 
 pub use db::{Db, DbError};
 pub use dir::{DataDir, DirError};
-pub use executions::{Execution, ExecutionError, Executions, Finished, Stage};
+pub use executions::{Execution, ExecutionError, Executions, Stage};
 pub use log::{EventLog, Head, LogError, NewEntry, StoredEntry};
 pub use reputation::{Reputation, Tally};
 pub use submissions::{Submission, Submissions};
