@@ -4,16 +4,24 @@
 //! (one transaction, one chunk of a file), and where they are not, the caller uses `spawn_blocking`.
 //! Nothing here knows what a log entry means; its bytes are opaque.
 
+mod archive;
 mod db;
 mod dir;
 mod executions;
 mod log;
 mod reputation;
+mod result;
 mod submissions;
+mod tree;
+mod unpack;
 
+pub use archive::{Limits, PackError, Packed, pack};
 pub use db::{Db, DbError};
 pub use dir::{DataDir, DirError};
 pub use executions::{Execution, ExecutionError, Executions, Stage};
 pub use log::{EventLog, Head, LogError, NewEntry, StoredEntry};
 pub use reputation::{Reputation, Tally};
+pub use result::{EXIT_CODE, OUTPUTS, ResultError, STDERR, STDOUT, TRACE, result_hash};
 pub use submissions::{Submission, Submissions};
+pub use tree::{TreeError, UnsupportedKind};
+pub use unpack::{UnpackError, unpack};

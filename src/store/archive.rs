@@ -1,0 +1,235 @@
+//! The canonical archive of a directory or a file: the same content gives the same bytes, on every machine.
+//!
+//! It is a GNU tar that any `tar` reads, with every freedom taken out of it: all regular files and
+//! directories below the root, the empty ones too, each directory named before what is in it; sorted by the
+//! bytes of their relative UTF-8 paths; owner 0:0 without names, time 0, mode 0755 for directories and what
+//! its owner may execute, else 0644; a path of more than 100 bytes in one `././@LongLink` entry; two zero
+//! blocks at the end and nothing after. [`super::unpack`] refuses whatever deviates, so that a digest of an
+//! archive is a digest of its content.
+//!
+//! A single file is the archive of a directory with that one file in it under its own name. So
+//! `-i data.csv:/inputs` mounts the directory that holds it, and the container finds `/inputs/data.csv`.
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest as _, Sha256};
+use tar::{EntryType, Header};
+
+use super::tree::{self, Node, TreeError};
+use crate::domain::Digest;
+
+/// What a tar file is made of: everything is padded to this many bytes.
+pub(super) const BLOCK: usize = 512;
+
+/// Longest path that fits a header; a longer one precedes it in an entry of its own.
+const HEADER_PATH_BYTES: usize = 100;
+
+/// The name of the entry that holds a long path.
+const LONG_PATH: &[u8] = b"././@LongLink";
+
+/// How much is read and written at a time.
+pub(super) const CHUNK: usize = 64 * 1024;
+
+/// Bounds of an archive, the same for who packs and who unpacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Length of the whole archive in bytes.
+    pub bytes: u64,
+    /// Files and directories together.
+    pub entries: usize,
+    /// Names in a path.
+    pub depth: usize,
+    /// Bytes in one name.
+    pub name_bytes: usize,
+}
+
+impl Limits {
+    /// The bounds of every archive of the network, at a length of `bytes`: 100,000 entries (their paths are
+    /// held in memory to be sorted), 32 levels, and names of the 255 bytes that Linux allows.
+    pub const fn with_bytes(bytes: u64) -> Self {
+        Self { bytes, entries: 100_000, depth: 32, name_bytes: 255 }
+    }
+}
+
+/// What [`pack`] wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packed {
+    /// SHA-256 of the archive.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// Content that does not become an archive.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// The tree holds what cannot be sent, or cannot be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The archive would be longer than allowed.
+    #[error("{path:?} is more than {limit} bytes as an archive")]
+    TooLarge {
+        /// The source.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
+    /// The archive cannot be written.
+    #[error("cannot write the archive")]
+    Write(#[source] io::Error),
+}
+
+/// Writes the archive of a directory's content, or of one file, to `out`.
+///
+/// A link at `source` itself is followed, since the caller named it; none below it is.
+///
+/// # Errors
+/// [`PackError::Tree`] with the path of what is no regular file or directory, or breaks another limit;
+/// [`PackError::TooLarge`]. What was written until then is worthless.
+pub fn pack(source: &Path, out: &mut impl Write, limits: &Limits) -> Result<Packed, PackError> {
+    let metadata =
+        fs::metadata(source).map_err(|err| TreeError::Io { path: source.to_owned(), source: err })?;
+    let mut sink = Sink { out, hasher: Sha256::new(), written: 0, limit: limits.bytes, source };
+    if metadata.is_dir() {
+        for (path, node) in tree::walk(source, limits)? {
+            sink.entry(&path, node, &source.join(&path))?;
+        }
+    } else {
+        let name = source.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| TreeError::UnsupportedName { path: source.to_owned() })?;
+        sink.entry(name, Node::of(source, &metadata)?, source)?;
+    }
+    sink.write(&[0; 2 * BLOCK])?;
+    let digest = Digest::new(sink.hasher.finalize().into());
+    Ok(Packed { digest, bytes: sink.written })
+}
+
+struct Sink<'a, W> {
+    out: &'a mut W,
+    hasher: Sha256,
+    written: u64,
+    limit: u64,
+    source: &'a Path,
+}
+
+impl<W: Write> Sink<'_, W> {
+    fn entry(&mut self, path: &str, node: Node, full: &Path) -> Result<(), PackError> {
+        let Node::File { executable, .. } = node else {
+            return self.write(&entry_head(path, Kind::Directory));
+        };
+        let (file, length) = tree::open(full, node)?;
+        // Said before the first byte of a file that cannot fit.
+        if length > self.limit.saturating_sub(self.written) {
+            return Err(self.too_large());
+        }
+        self.write(&entry_head(path, Kind::File { executable, length }))?;
+        let changed = || TreeError::Changed { path: full.to_owned() };
+        let mut copied = 0;
+        // One byte more than it should have, to notice that it has grown.
+        let mut file = file.take(length.saturating_add(1));
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let count = read(&mut file, &mut chunk, full)?;
+            if count.is_empty() {
+                break;
+            }
+            copied += count.len() as u64;
+            if copied > length {
+                return Err(changed().into());
+            }
+            self.write(count)?;
+        }
+        if copied < length {
+            return Err(changed().into());
+        }
+        self.write(&[0; BLOCK][..padding(length)])
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
+        self.written += bytes.len() as u64;
+        if self.written > self.limit {
+            return Err(self.too_large());
+        }
+        self.hasher.update(bytes);
+        self.out.write_all(bytes).map_err(PackError::Write)
+    }
+
+    fn too_large(&self) -> PackError {
+        PackError::TooLarge { path: self.source.to_owned(), limit: self.limit }
+    }
+}
+
+/// The next bytes of `file`, as many as fit; none at its end.
+pub(super) fn read<'a>(
+    file: &mut impl Read,
+    chunk: &'a mut [u8],
+    path: &Path,
+) -> Result<&'a [u8], TreeError> {
+    loop {
+        match file.read(chunk) {
+            Ok(count) => return Ok(&chunk[..count]),
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(TreeError::Io { path: path.to_owned(), source }),
+        }
+    }
+}
+
+/// The two kinds of entry that an archive has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Directory,
+    File { executable: bool, length: u64 },
+}
+
+/// Everything of an entry that precedes its content: the only form there is of it.
+pub(super) fn entry_head(path: &str, kind: Kind) -> Vec<u8> {
+    let mut name = path.as_bytes().to_vec();
+    let (entry_type, mode, length) = match kind {
+        Kind::Directory => (EntryType::Directory, 0o755, 0),
+        Kind::File { executable: true, length } => (EntryType::Regular, 0o755, length),
+        Kind::File { executable: false, length } => (EntryType::Regular, 0o644, length),
+    };
+    if kind == Kind::Directory {
+        name.push(b'/');
+    }
+    let mut head = Vec::with_capacity(BLOCK);
+    if name.len() > HEADER_PATH_BYTES {
+        let with_nul = name.len() as u64 + 1;
+        head.extend_from_slice(header(LONG_PATH, EntryType::GNULongName, 0, with_nul).as_bytes());
+        head.extend_from_slice(&name);
+        head.resize(head.len() + 1 + padding(with_nul), 0);
+    }
+    head.extend_from_slice(header(&name, entry_type, mode, length).as_bytes());
+    head
+}
+
+fn header(name: &[u8], entry_type: EntryType, mode: u32, length: u64) -> Header {
+    let mut header = Header::new_gnu();
+    let shown = name.len().min(HEADER_PATH_BYTES);
+    header.as_old_mut().name[..shown].copy_from_slice(&name[..shown]);
+    header.set_entry_type(entry_type);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(length);
+    seal(&mut header);
+    header
+}
+
+/// Sets the checksum in the traditional spelling of six digits, a NUL and a space, as other tars do.
+pub(super) fn seal(header: &mut Header) {
+    header.as_old_mut().cksum = [b' '; 8];
+    let sum: u32 = header.as_bytes().iter().copied().map(u32::from).sum();
+    header.as_old_mut().cksum.copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+}
+
+/// How many zeros follow content of this length.
+pub(super) fn padding(length: u64) -> usize {
+    let rest = usize::try_from(length % BLOCK as u64).expect("less than a block");
+    (BLOCK - rest) % BLOCK
+}

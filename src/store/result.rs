@@ -1,0 +1,247 @@
+//! The directory that a run leaves, and the hash that runs of one job are compared by.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    archive::{self, CHUNK, Limits},
+    tree::{self, Node, TreeError},
+};
+use crate::domain::{Digest, JobId};
+
+/// The file of what the command wrote to its standard output.
+pub const STDOUT: &str = "stdout";
+/// The file of what it wrote to its standard error; compared with nothing.
+pub const STDERR: &str = "stderr";
+/// The file of its exit code: a decimal number and a line end.
+pub const EXIT_CODE: &str = "exit_code";
+/// The file of its memory and CPU time over the run; compared by fingerprint only.
+pub const TRACE: &str = "trace.csv";
+/// The directory of what it left in `/outputs`.
+pub const OUTPUTS: &str = "outputs";
+
+/// Keeps a result hash from being the hash of anything else; the number is the version of the layout.
+const TAG: &[u8; 16] = b"assay result v1\0";
+
+/// The longest exit code: ten digits, a sign and a line end.
+const MAX_EXIT_CODE_BYTES: u64 = 12;
+
+/// A directory that is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultError {
+    /// The tree holds what no result may hold, or cannot be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A part of the result is missing, or is a directory in place of a file or the reverse.
+    #[error("{path:?} is missing from the result")]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The file holds no exit code in its one form.
+    #[error("{path:?} holds no exit code")]
+    ExitCode {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The result hash of `job`, from the directory that its run left.
+///
+/// SHA-256 over, numbers big endian:
+/// 16 bytes `assay result v1` and a zero; 32 bytes job id; 4 bytes exit code, in two's complement; 8 bytes
+/// number of files; then for `stdout` and every file below `outputs/`, sorted by the bytes of their paths in
+/// the result directory: 4 bytes length of the path, the path, 8 bytes length of the content, the content.
+///
+/// Standard error, the trace, modes and empty directories are not in it. The files are read in pieces.
+///
+/// # Errors
+/// [`ResultError::Tree`] names a file that is no regular one, [`ResultError::Missing`] a part that is absent.
+pub fn result_hash(job: JobId, result_dir: &Path, limits: &Limits) -> Result<Digest, ResultError> {
+    let missing = |name| ResultError::Missing { path: result_dir.join(name) };
+    let found = tree::walk(result_dir, limits)?;
+    if found.get(OUTPUTS) != Some(&Node::Directory) {
+        return Err(missing(OUTPUTS));
+    }
+    let files: Vec<(&str, Node)> = found
+        .iter()
+        .filter(|&(path, &node)| node != Node::Directory && is_compared(path))
+        .map(|(path, &node)| (path.as_str(), node))
+        .collect();
+    if !files.iter().any(|&(path, _)| path == STDOUT) {
+        return Err(missing(STDOUT));
+    }
+    let exit_code = *found.get(EXIT_CODE).ok_or_else(|| missing(EXIT_CODE))?;
+    let exit_code = read_exit_code(&result_dir.join(EXIT_CODE), exit_code)?;
+
+    let mut hasher = Sha256::new();
+    hasher.update(TAG);
+    hasher.update(job.as_bytes());
+    hasher.update(exit_code.to_be_bytes());
+    hasher.update((files.len() as u64).to_be_bytes());
+    for (path, node) in files {
+        let length = u32::try_from(path.len()).expect("the limits of depth and name bound a path");
+        hasher.update(length.to_be_bytes());
+        hasher.update(path);
+        let full = result_dir.join(path);
+        let (file, length) = tree::open(&full, node)?;
+        hasher.update(length.to_be_bytes());
+        if hash_content(file, length, &full, &mut hasher)? != length {
+            return Err(TreeError::Changed { path: full }.into());
+        }
+    }
+    Ok(Digest::new(hasher.finalize().into()))
+}
+
+fn is_compared(path: &str) -> bool {
+    path == STDOUT || path.strip_prefix(OUTPUTS).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Hashes a file, and counts one byte more than `length` if it has grown.
+fn hash_content(file: File, length: u64, path: &Path, hasher: &mut Sha256) -> Result<u64, TreeError> {
+    let mut file = file.take(length.saturating_add(1));
+    let mut chunk = vec![0; CHUNK];
+    let mut count = 0;
+    loop {
+        let bytes = archive::read(&mut file, &mut chunk, path)?;
+        if bytes.is_empty() {
+            return Ok(count);
+        }
+        hasher.update(bytes);
+        count += bytes.len() as u64;
+    }
+}
+
+fn read_exit_code(path: &Path, node: Node) -> Result<i32, ResultError> {
+    let io_error = |source| TreeError::Io { path: path.to_owned(), source };
+    let bad = || ResultError::ExitCode { path: path.to_owned() };
+    if node == Node::Directory {
+        return Err(bad());
+    }
+    let (file, _) = tree::open(path, node)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_EXIT_CODE_BYTES + 1).read_to_end(&mut bytes).map_err(io_error)?;
+    let text = String::from_utf8(bytes).map_err(|_| bad())?;
+    let code: i32 = text.strip_suffix('\n').and_then(|text| text.parse().ok()).ok_or_else(bad)?;
+    // One spelling: no plus, no leading zeros.
+    if format!("{code}\n") == text { Ok(code) } else { Err(bad()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    const LIMITS: Limits = Limits::with_bytes(1 << 20);
+
+    fn job() -> JobId {
+        JobId::new([7; 32])
+    }
+
+    fn result() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(STDOUT), "hello\n").unwrap();
+        fs::write(dir.path().join(STDERR), "noise").unwrap();
+        fs::write(dir.path().join(EXIT_CODE), "3\n").unwrap();
+        fs::write(dir.path().join(TRACE), "t_ms,rss_kib\n").unwrap();
+        fs::create_dir_all(dir.path().join("outputs/sub/empty")).unwrap();
+        fs::write(dir.path().join("outputs/sub/x"), "x").unwrap();
+        fs::write(dir.path().join("outputs/sub-y"), "").unwrap();
+        dir
+    }
+
+    fn hash(dir: &tempfile::TempDir) -> Digest {
+        result_hash(job(), dir.path(), &LIMITS).unwrap()
+    }
+
+    #[test]
+    fn the_layout_is_the_documented_one() {
+        let mut bytes = b"assay result v1\0".to_vec();
+        bytes.extend([7; 32]);
+        bytes.extend([0, 0, 0, 3]);
+        bytes.extend([0, 0, 0, 0, 0, 0, 0, 3]);
+        for (path, content) in [("outputs/sub-y", ""), ("outputs/sub/x", "x"), ("stdout", "hello\n")] {
+            bytes.extend([0, 0, 0, u8::try_from(path.len()).unwrap()]);
+            bytes.extend(path.as_bytes());
+            bytes.extend([0, 0, 0, 0, 0, 0, 0, u8::try_from(content.len()).unwrap()]);
+            bytes.extend(content.as_bytes());
+        }
+        assert_eq!(hash(&result()), Digest::sha256(bytes));
+    }
+
+    /// Calculated by Python's `hashlib` over the documented layout.
+    #[test]
+    fn the_golden_hash_holds() {
+        assert_eq!(
+            hash(&result()).to_string(),
+            "0xc961f3cc44390ffd7ce3a04e1590ba7e690a439dd7645738fb9396c8ebc40b1a"
+        );
+    }
+
+    #[test]
+    fn what_is_not_compared_changes_nothing() {
+        let dir = result();
+        let before = hash(&dir);
+        fs::write(dir.path().join(STDERR), "other noise").unwrap();
+        fs::write(dir.path().join(TRACE), "").unwrap();
+        fs::remove_dir(dir.path().join("outputs/sub/empty")).unwrap();
+        assert_eq!(hash(&dir), before);
+    }
+
+    #[test]
+    fn whatever_is_compared_changes_the_hash() {
+        let original = hash(&result());
+        let changes: [fn(&Path); 6] = [
+            |dir| fs::write(dir.join(STDOUT), "hello").unwrap(),
+            |dir| fs::write(dir.join(EXIT_CODE), "-3\n").unwrap(),
+            |dir| fs::write(dir.join("outputs/sub/x"), "y").unwrap(),
+            |dir| fs::remove_file(dir.join("outputs/sub-y")).unwrap(),
+            |dir| fs::write(dir.join("outputs/new"), "").unwrap(),
+            |dir| fs::rename(dir.join("outputs/sub/x"), dir.join("outputs/sub/z")).unwrap(),
+        ];
+        for change in changes {
+            let dir = result();
+            change(dir.path());
+            assert_ne!(hash(&dir), original);
+        }
+        assert_ne!(result_hash(JobId::new([8; 32]), result().path(), &LIMITS).unwrap(), original);
+    }
+
+    #[test]
+    fn a_link_in_the_outputs_is_refused_with_its_path() {
+        let dir = result();
+        symlink("/etc/passwd", dir.path().join("outputs/link")).unwrap();
+        let err = result_hash(job(), dir.path(), &LIMITS).unwrap_err();
+        let ResultError::Tree(TreeError::UnsupportedFile { path, .. }) = err else { panic!("{err}") };
+        assert_eq!(path, dir.path().join("outputs/link"));
+    }
+
+    #[test]
+    fn a_part_that_is_missing_is_named() {
+        for part in [STDOUT, EXIT_CODE, OUTPUTS] {
+            let dir = result();
+            let path = dir.path().join(part);
+            if part == OUTPUTS { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();
+            let err = result_hash(job(), dir.path(), &LIMITS).unwrap_err();
+            assert!(matches!(err, ResultError::Missing { path: named } if named == path));
+        }
+    }
+
+    #[test]
+    fn an_exit_code_has_one_spelling() {
+        for text in
+            ["", "3", "+3\n", "03\n", "3 \n", "3\n\n", "-0\n", "2147483648\n", "\u{ff13}\n", "three\n"]
+        {
+            let dir = result();
+            fs::write(dir.path().join(EXIT_CODE), text).unwrap();
+            let err = result_hash(job(), dir.path(), &LIMITS).unwrap_err();
+            assert!(matches!(err, ResultError::ExitCode { .. }), "{text:?}");
+        }
+    }
+}
