@@ -5,6 +5,7 @@
 //! Nothing here knows what a log entry means; its bytes are opaque.
 
 mod archive;
+mod blobs;
 mod db;
 mod dir;
 mod executions;
@@ -16,6 +17,7 @@ mod tree;
 mod unpack;
 
 pub use archive::{Limits, PackError, Packed, pack};
+pub use blobs::{BlobError, BlobWriter, Blobs, MAX_RANGE_BYTES};
 pub use db::{Db, DbError};
 pub use dir::{DataDir, DirError};
 pub use executions::{Execution, ExecutionError, Executions, Stage};

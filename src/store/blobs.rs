@@ -1,0 +1,478 @@
+//! Files named by the SHA-256 of their content: `<2 hex>/<64 hex>` below one directory.
+//!
+//! A file appears whole, hashed and flushed to the disk, or not at all: it is written under a temporary name
+//! and renamed. Any number of threads may insert, also the same content. The sum of all lengths, those of
+//! files still being written included, stays below a cap.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
+
+use super::archive::CHUNK;
+use crate::domain::Digest;
+
+/// Where files are until they are whole; on the same file system, so that they can be renamed.
+const SCRATCH: &str = "tmp";
+
+/// The most that [`Blobs::read_range`] returns: what a peer asks for is held in memory.
+pub const MAX_RANGE_BYTES: u64 = 1024 * 1024;
+
+/// Content that is not stored or not found.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// The operating system refused.
+    #[error("cannot use {path:?}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
+    /// The source of the content failed.
+    #[error("cannot read what is to be stored")]
+    Source(#[source] io::Error),
+    /// The store has no room left.
+    #[error("the store is full: {used} of {cap} bytes are taken; remove results or raise its size")]
+    Full {
+        /// Bytes taken.
+        used: u64,
+        /// The cap.
+        cap: u64,
+    },
+    /// The content is longer than its bound.
+    #[error("content has more than {limit} bytes")]
+    TooLarge {
+        /// The bound.
+        limit: u64,
+    },
+    /// The content is not the one that was announced.
+    #[error("content has digest {found}, not {expected}")]
+    Mismatch {
+        /// What was announced.
+        expected: Digest,
+        /// What came.
+        found: Digest,
+    },
+    /// There is no such content.
+    #[error("there is no content {0} here")]
+    NotFound(Digest),
+}
+
+/// A store of content; clones share it. One process at a time: see [`super::DataDir`].
+#[derive(Debug, Clone)]
+pub struct Blobs {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    root: PathBuf,
+    cap: u64,
+    /// Bytes of all files and reservations. Also held while a name appears or goes, so that both agree.
+    used: Mutex<u64>,
+}
+
+impl Blobs {
+    /// The store in directory `root`, which is made when absent, of at most `cap` bytes. What a crash left half
+    /// written is removed.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn open(root: &Path, cap: u64) -> Result<Self, BlobError> {
+        let scratch = root.join(SCRATCH);
+        let io_error = |source| BlobError::Io { path: scratch.clone(), source };
+        if let Err(source) = fs::remove_dir_all(&scratch)
+            && source.kind() != io::ErrorKind::NotFound
+        {
+            return Err(io_error(source));
+        }
+        fs::create_dir_all(&scratch).map_err(io_error)?;
+        let blobs = Self { shared: Arc::new(Shared { root: root.to_owned(), cap, used: Mutex::new(0) }) };
+        let used = blobs.list()?.values().sum();
+        *blobs.used() = used;
+        Ok(blobs)
+    }
+
+    /// Stores what `reader` gives, at most `limit` bytes, and returns its digest and length.
+    ///
+    /// # Errors
+    /// [`BlobError::TooLarge`], [`BlobError::Full`]; [`BlobError::Source`] if the reader fails.
+    pub fn insert(&self, mut reader: impl Read, limit: u64) -> Result<(Digest, u64), BlobError> {
+        let mut writer = self.writer(limit)?;
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match reader.read(&mut chunk) {
+                Ok(0) => return writer.commit(),
+                Ok(count) => writer.push(&chunk[..count])?,
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) => return Err(BlobError::Source(err)),
+            }
+        }
+    }
+
+    /// Begins new content of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn writer(&self, limit: u64) -> Result<BlobWriter, BlobError> {
+        let scratch = self.shared.root.join(SCRATCH);
+        let file = NamedTempFile::new_in(&scratch)
+            .map_err(|source| BlobError::Io { path: scratch.clone(), source })?;
+        Ok(BlobWriter { file, hasher: Sha256::new(), written: 0, limit, blobs: self.clone() })
+    }
+
+    /// Opens content for reading.
+    ///
+    /// # Errors
+    /// [`BlobError::NotFound`].
+    pub fn open_blob(&self, digest: Digest) -> Result<File, BlobError> {
+        let path = self.path(digest);
+        File::open(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => BlobError::NotFound(digest),
+            _ => BlobError::Io { path, source },
+        })
+    }
+
+    /// The length of content in bytes.
+    ///
+    /// # Errors
+    /// [`BlobError::NotFound`].
+    pub fn length(&self, digest: Digest) -> Result<u64, BlobError> {
+        let file = self.open_blob(digest)?;
+        let metadata = file.metadata();
+        Ok(metadata.map_err(|source| BlobError::Io { path: self.path(digest), source })?.len())
+    }
+
+    /// The bytes from `offset` on: `length` of them, but at most [`MAX_RANGE_BYTES`] and not beyond the end.
+    ///
+    /// # Errors
+    /// [`BlobError::NotFound`].
+    pub fn read_range(&self, digest: Digest, offset: u64, length: u64) -> Result<Vec<u8>, BlobError> {
+        let file = self.open_blob(digest)?;
+        let io_error = |source| BlobError::Io { path: self.path(digest), source };
+        let rest = file.metadata().map_err(io_error)?.len().saturating_sub(offset);
+        let length = length.min(rest).min(MAX_RANGE_BYTES);
+        let mut bytes = vec![0; usize::try_from(length).expect("at most MAX_RANGE_BYTES")];
+        file.read_exact_at(&mut bytes, offset).map_err(io_error)?;
+        Ok(bytes)
+    }
+
+    /// Removes content and returns whether it was there. Who has it open reads on.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn remove(&self, digest: Digest) -> Result<bool, BlobError> {
+        let path = self.path(digest);
+        let mut used = self.used();
+        let removed = fs::symlink_metadata(&path).and_then(|metadata| {
+            fs::remove_file(&path)?;
+            Ok(metadata.len())
+        });
+        match removed {
+            Ok(bytes) => {
+                *used = used.saturating_sub(bytes);
+                Ok(true)
+            }
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(BlobError::Io { path, source }),
+        }
+    }
+
+    /// All content with its length in bytes. Reads every directory: for start and administration.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn list(&self) -> Result<BTreeMap<Digest, u64>, BlobError> {
+        let mut found = BTreeMap::new();
+        for shard in entries(&self.shared.root)? {
+            if shard == self.shared.root.join(SCRATCH) || !shard.is_dir() {
+                continue;
+            }
+            for path in entries(&shard)? {
+                let name = path.file_name().and_then(|name| name.to_str());
+                // Whatever else somebody put there is not ours to count.
+                let Some(digest) = name.and_then(|name| name.parse().ok()) else {
+                    continue;
+                };
+                if self.path(digest) == path {
+                    let metadata = fs::symlink_metadata(&path);
+                    let metadata = metadata.map_err(|source| BlobError::Io { path, source })?;
+                    found.insert(digest, metadata.len());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Bytes taken, those of content still being written included.
+    pub fn used_bytes(&self) -> u64 {
+        *self.used()
+    }
+
+    fn path(&self, digest: Digest) -> PathBuf {
+        let text = digest.to_string();
+        let hex = text.strip_prefix("0x").unwrap_or(&text);
+        self.shared.root.join(&hex[..2]).join(hex)
+    }
+
+    fn used(&self) -> MutexGuard<'_, u64> {
+        self.shared.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reserve(&self, bytes: u64) -> Result<(), BlobError> {
+        let mut used = self.used();
+        let cap = self.shared.cap;
+        match used.checked_add(bytes).filter(|&sum| sum <= cap) {
+            Some(sum) => *used = sum,
+            None => return Err(BlobError::Full { used: *used, cap }),
+        }
+        Ok(())
+    }
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, BlobError> {
+    let read = fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    read.map_err(|source| BlobError::Io { path: dir.to_owned(), source })
+}
+
+fn sync_dir(dir: &Path) -> Result<(), BlobError> {
+    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(|source| BlobError::Io { path: dir.to_owned(), source })
+}
+
+/// Content on its way into the store; dropped before [`Self::commit`] it leaves nothing.
+#[derive(Debug)]
+pub struct BlobWriter {
+    file: NamedTempFile,
+    hasher: Sha256,
+    written: u64,
+    limit: u64,
+    blobs: Blobs,
+}
+
+impl BlobWriter {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// [`BlobError::TooLarge`], [`BlobError::Full`], [`BlobError::Io`]; the content is lost then.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
+        let count = bytes.len() as u64;
+        if count > self.limit - self.written {
+            return Err(BlobError::TooLarge { limit: self.limit });
+        }
+        self.blobs.reserve(count)?;
+        self.written += count;
+        self.hasher.update(bytes);
+        let path = self.file.path();
+        self.file.as_file().write_all(bytes).map_err(|source| BlobError::Io { path: path.to_owned(), source })
+    }
+
+    /// Stores the content under its digest, durably, and returns that and the length.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn commit(self) -> Result<(Digest, u64), BlobError> {
+        let digest = self.digest();
+        let bytes = self.written;
+        self.publish(digest)?;
+        Ok((digest, bytes))
+    }
+
+    /// Stores the content, durably, if it is what `expected` says.
+    ///
+    /// # Errors
+    /// [`BlobError::Mismatch`], and nothing is kept.
+    pub fn commit_as(self, expected: Digest) -> Result<u64, BlobError> {
+        let found = self.digest();
+        if found != expected {
+            return Err(BlobError::Mismatch { expected, found });
+        }
+        let bytes = self.written;
+        self.publish(found)?;
+        Ok(bytes)
+    }
+
+    /// A caller that goes on after a failed write must not store what the digest does not cover.
+    fn check_length(&self) -> Result<(), BlobError> {
+        let length = self.file.as_file().metadata().map(|metadata| metadata.len());
+        let checked = length.and_then(|length| {
+            if length == self.written { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        });
+        checked.map_err(|source| BlobError::Io { path: self.file.path().to_owned(), source })
+    }
+
+    fn digest(&self) -> Digest {
+        Digest::new(self.hasher.clone().finalize().into())
+    }
+
+    fn publish(mut self, digest: Digest) -> Result<(), BlobError> {
+        self.check_length()?;
+        let path = self.blobs.path(digest);
+        let root = self.blobs.shared.root.clone();
+        let shard = root.join(path.parent().expect("a blob lies in a shard"));
+        let io_error = |source| BlobError::Io { path: path.clone(), source };
+        self.file.as_file().sync_all().map_err(io_error)?;
+        fs::create_dir_all(&shard).map_err(io_error)?;
+        {
+            let _used = self.blobs.used();
+            if !path.exists() {
+                fs::rename(self.file.path(), &path).map_err(io_error)?;
+                // The bytes belong to the name from here on, and the temporary one is gone.
+                self.written = 0;
+                self.file.disable_cleanup(true);
+            }
+        }
+        sync_dir(&shard)?;
+        sync_dir(&root)
+    }
+}
+
+impl Drop for BlobWriter {
+    fn drop(&mut self) {
+        let mut used = self.blobs.used();
+        *used = used.saturating_sub(self.written);
+    }
+}
+
+/// For `io::copy` and [`super::pack`]; the error holds the [`BlobError`].
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.push(bytes).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const CAP: u64 = 1000;
+
+    fn blobs() -> (tempfile::TempDir, Blobs) {
+        let root = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(root.path(), CAP).unwrap();
+        (root, blobs)
+    }
+
+    fn scratch_files(blobs: &Blobs) -> usize {
+        fs::read_dir(blobs.shared.root.join(SCRATCH)).unwrap().count()
+    }
+
+    #[test]
+    fn content_is_found_by_its_digest_also_after_a_restart() {
+        let (root, blobs) = blobs();
+        let (digest, length) = blobs.insert(&b"hello"[..], 5).unwrap();
+        assert_eq!((digest, length), (Digest::sha256("hello"), 5));
+        let hex = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        assert_eq!(fs::read(root.path().join("2c").join(hex)).unwrap(), b"hello");
+        drop(blobs);
+        let blobs = Blobs::open(root.path(), CAP).unwrap();
+        assert_eq!(blobs.used_bytes(), 5);
+        assert_eq!(blobs.list().unwrap(), BTreeMap::from([(digest, 5)]));
+        assert_eq!(blobs.length(digest).unwrap(), 5);
+        assert_eq!(io::read_to_string(blobs.open_blob(digest).unwrap()).unwrap(), "hello");
+        assert_eq!(scratch_files(&blobs), 0);
+    }
+
+    #[test]
+    fn ranges_are_cut_at_the_end_and_at_the_bound() {
+        let (_root, blobs) = blobs();
+        let (digest, _) = blobs.insert(&b"0123456789"[..], 10).unwrap();
+        assert_eq!(blobs.read_range(digest, 3, 4).unwrap(), b"3456");
+        assert_eq!(blobs.read_range(digest, 8, u64::MAX).unwrap(), b"89");
+        assert_eq!(blobs.read_range(digest, 10, 1).unwrap(), b"");
+        assert_eq!(blobs.read_range(digest, u64::MAX, u64::MAX).unwrap(), b"");
+        let root = tempfile::tempdir().unwrap();
+        let large = Blobs::open(root.path(), u64::MAX).unwrap();
+        let (digest, _) = large.insert(io::repeat(1).take(MAX_RANGE_BYTES + 7), u64::MAX).unwrap();
+        assert_eq!(large.read_range(digest, 0, u64::MAX).unwrap().len() as u64, MAX_RANGE_BYTES);
+    }
+
+    #[test]
+    fn content_beyond_its_bound_leaves_nothing() {
+        let (_root, blobs) = blobs();
+        let err = blobs.insert(&b"123456"[..], 5).unwrap_err();
+        assert!(matches!(err, BlobError::TooLarge { limit: 5 }));
+        assert_eq!((blobs.used_bytes(), scratch_files(&blobs)), (0, 0));
+    }
+
+    #[test]
+    fn a_full_store_says_so_and_takes_content_again_after_a_removal() {
+        let (_root, blobs) = blobs();
+        let (first, _) = blobs.insert(&[1; 600][..], CAP).unwrap();
+        let err = blobs.insert(&[2; 401][..], CAP).unwrap_err();
+        assert!(matches!(err, BlobError::Full { used: 600, cap: CAP }));
+        blobs.insert(&[3; 400][..], CAP).unwrap();
+        assert!(blobs.remove(first).unwrap());
+        assert!(!blobs.remove(first).unwrap());
+        assert!(matches!(blobs.open_blob(first), Err(BlobError::NotFound(digest)) if digest == first));
+        blobs.insert(&[2; 401][..], CAP).unwrap();
+        assert_eq!(blobs.used_bytes(), 801);
+    }
+
+    #[test]
+    fn content_that_was_not_announced_is_not_kept() {
+        let (_root, blobs) = blobs();
+        let mut writer = blobs.writer(CAP).unwrap();
+        writer.push(b"lie").unwrap();
+        let expected = Digest::sha256("truth");
+        assert!(matches!(writer.commit_as(expected), Err(BlobError::Mismatch { .. })));
+        assert_eq!(blobs.list().unwrap(), BTreeMap::new());
+        assert_eq!((blobs.used_bytes(), scratch_files(&blobs)), (0, 0));
+        let mut writer = blobs.writer(CAP).unwrap();
+        writer.push(b"truth").unwrap();
+        assert_eq!(writer.commit_as(expected).unwrap(), 5);
+    }
+
+    #[test]
+    fn the_same_content_from_many_threads_is_stored_and_counted_once() {
+        let (_root, blobs) = blobs();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| blobs.insert(&[7; 100][..], CAP).unwrap());
+            }
+        });
+        assert_eq!(blobs.list().unwrap().len(), 1);
+        assert_eq!((blobs.used_bytes(), scratch_files(&blobs)), (100, 0));
+    }
+
+    #[test]
+    fn a_failing_source_leaves_nothing() {
+        #[derive(Debug)]
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("cable"))
+            }
+        }
+        let (_root, blobs) = blobs();
+        let err = blobs.insert((&b"12"[..]).chain(Broken), CAP).unwrap_err();
+        assert!(matches!(err, BlobError::Source(_)));
+        assert_eq!((blobs.used_bytes(), scratch_files(&blobs)), (0, 0));
+    }
+
+    #[test]
+    fn what_a_crash_left_half_written_is_removed() {
+        let (root, blobs) = blobs();
+        drop(blobs);
+        fs::write(root.path().join(SCRATCH).join("half"), "x").unwrap();
+        fs::write(root.path().join("stray"), "not ours").unwrap();
+        let blobs = Blobs::open(root.path(), CAP).unwrap();
+        assert_eq!((blobs.used_bytes(), scratch_files(&blobs)), (0, 0));
+    }
+}
