@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Executor, ExecutorError, RunOutcome, RunRequest, Trace, run::write};
-use crate::domain::Spec;
+use crate::domain::{NodeId, Spec};
 
 /// What one scripted run does.
 #[derive(Debug)]
@@ -99,6 +99,14 @@ impl fmt::Debug for FakeExecutor {
 }
 
 impl Executor for FakeExecutor {
+    fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<String, ExecutorError>> {
+        Box::pin(async move { Ok(image.to_owned()) })
+    }
+
+    fn remove_leftovers(&self, _node: NodeId) -> BoxFuture<'_, Result<usize, ExecutorError>> {
+        Box::pin(async { Ok(0) })
+    }
+
     fn check<'a>(&'a self, _spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>> {
         Box::pin(async { Ok(()) })
     }

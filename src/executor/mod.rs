@@ -21,10 +21,22 @@ pub use error::ExecutorError;
 pub use fake::{FakeExecutor, Script};
 pub use run::{InputMount, Reading, RunOutcome, RunRequest, Trace};
 
-use crate::domain::Spec;
+use crate::domain::{NodeId, Spec};
 
 /// What runs containers.
 pub trait Executor: Debug + Send + Sync + 'static {
+    /// The name under which every node finds the image that `image` means now; asked once a job, at submission.
+    ///
+    /// # Errors
+    /// [`ExecutorError::ImageMissing`] when it is neither here nor to be had.
+    fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<String, ExecutorError>>;
+
+    /// Removes what earlier runs of this node left behind when it was killed, and counts it.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    fn remove_leftovers(&self, node: NodeId) -> BoxFuture<'_, Result<usize, ExecutorError>>;
+
     /// Whether a run of this spec could start here; asked before a node bids.
     ///
     /// # Errors

@@ -122,6 +122,14 @@ impl DockerExecutor {
 }
 
 impl Executor for DockerExecutor {
+    fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<String, ExecutorError>> {
+        Box::pin(async move { Ok(self.resolve_image(image).await?.pinned) })
+    }
+
+    fn remove_leftovers(&self, node: NodeId) -> BoxFuture<'_, Result<usize, ExecutorError>> {
+        Box::pin(Self::remove_leftovers(self, node))
+    }
+
     fn check<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>> {
         Box::pin(async {
             self.check_size(spec)?;
