@@ -16,6 +16,8 @@ use crate::{
     rules::Rejection,
 };
 
+#[cfg(feature = "libp2p")]
+pub mod libp2p;
 pub mod local;
 
 /// A position in the log as one backend delivers it to one node; 0 is before the first entry.

@@ -1,0 +1,349 @@
+//! Who orders a job's log and who follows it, as values: no I/O, no clock, no task.
+//!
+//! The requester's node holds a [`Sequencer`] for each of its jobs, every other node a [`Follower`] for each job
+//! that it takes part in. Both check the same things ([`super::chain`]), so a sequencer that lets pass what it
+//! must not is found out by whoever reads its log. What it signs proves it: [`Fault`] keeps the proof.
+//! Both are rebuilt from the entries alone.
+
+use super::{
+    chain::{Chain, Checked},
+    entry::Entry,
+};
+use crate::{
+    domain::{Digest, Job, LogDomain, SignedAction, Span, Timestamp},
+    identity::NodeKey,
+    rules::Rejection,
+    scheduler::{BackendError, SubmitError},
+};
+
+/// How far a live entry's stamp may be from a follower's clock: more than clocks drift and packets take, and
+/// less than any deadline that could be moved by it.
+pub const MAX_SKEW: Span = Span::from_secs(30);
+
+/// Orders the log of one job that this node's key submitted.
+#[derive(Debug, Clone)]
+pub struct Sequencer {
+    key: NodeKey,
+    chain: Chain,
+}
+
+/// The place of an action in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// It is new: this entry was made for it, and is to be stored before anyone hears of it.
+    New(Box<Entry>),
+    /// It is there already, at this height.
+    Known(u64),
+}
+
+impl Sequencer {
+    /// Starts the log of a submission that `key` signed. `parent` is the job that the deal names, if known.
+    ///
+    /// # Errors
+    /// What the envelope or the rules refuse; a submission of another key's is `NotRequester`.
+    pub fn open(
+        key: NodeKey,
+        domain: LogDomain,
+        parent: Option<&Job>,
+        now: Timestamp,
+        action: SignedAction,
+    ) -> Result<Self, SubmitError> {
+        let next = Chain::check_submission(domain, parent, &action, now)?;
+        if next.author() != key.node_id() {
+            return Err(SubmitError::Rejected(Rejection::NotRequester));
+        }
+        let entry = Entry::sign(&key, domain, (1, Digest::ZERO), now, action);
+        let chain = Chain::open(domain, parent, entry, next);
+        Ok(Self { key, chain })
+    }
+
+    /// Continues a log from its stored entries.
+    ///
+    /// # Errors
+    /// The fault, when the entries are not what this key's sequencer made.
+    pub fn rebuild(
+        key: NodeKey,
+        domain: LogDomain,
+        parent: Option<&Job>,
+        entries: impl IntoIterator<Item = Entry>,
+    ) -> Result<Self, RebuildError> {
+        let follower = Follower::rebuild(domain, parent, entries)?;
+        if follower.chain.job().requester != key.node_id() {
+            return Err(RebuildError::Forged);
+        }
+        Ok(Self { key, chain: follower.chain })
+    }
+
+    /// Gives an action its place. Stamps never decrease, even if the clock does.
+    ///
+    /// # Errors
+    /// What [`super::chain`] refuses; nothing has changed then.
+    pub fn append(&mut self, now: Timestamp, action: SignedAction) -> Result<Place, SubmitError> {
+        let at = now.max(self.chain.at());
+        match self.chain.check(&action, at)? {
+            Checked::Known(height) => Ok(Place::Known(height)),
+            Checked::Next(next) => {
+                let place = (self.chain.height() + 1, self.chain.head());
+                let entry = Entry::sign(&self.key, self.chain.domain(), place, at, action);
+                self.chain.adopt(entry.clone(), *next);
+                Ok(Place::New(Box::new(entry)))
+            }
+        }
+    }
+
+    /// The log so far.
+    pub const fn chain(&self) -> &Chain {
+        &self.chain
+    }
+}
+
+/// Follows a log that another node orders, and believes nothing.
+#[derive(Debug, Clone)]
+pub struct Follower {
+    chain: Chain,
+    fault: Option<Fault>,
+    skew: Option<Skew>,
+}
+
+/// How an entry reached a follower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// As it was ordered: its stamp is compared with the follower's clock.
+    Live(Timestamp),
+    /// Later, asked for as history: its stamp says nothing about the sequencer's clock.
+    Synced,
+}
+
+/// What a follower made of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipt {
+    /// It is the newest entry of the log now.
+    Appended,
+    /// It was there.
+    Duplicate,
+    /// Entries above this height are missing in between; the entry was not kept.
+    Gap {
+        /// The height held.
+        after_height: u64,
+    },
+    /// The requester did not sign it, or it belongs to another job: it says nothing about the log.
+    Forged,
+    /// The requester signed what breaks the log, now or before; nothing is followed any more.
+    Broken,
+}
+
+/// The requester broke its log: what it signed is the proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It signed two entries at one height.
+    Equivocation {
+        /// The entry that came first.
+        held: Box<Entry>,
+        /// The other one.
+        other: Box<Entry>,
+    },
+    /// It signed an entry over another history than it gave us.
+    Fork {
+        /// Our newest entry.
+        held: Box<Entry>,
+        /// The entry that should follow it.
+        other: Box<Entry>,
+    },
+    /// It signed an entry that is stamped before the one it follows.
+    StampDecreased {
+        /// The entry.
+        entry: Box<Entry>,
+    },
+    /// It gave a place to what has none: refused by envelope or rules, or there already.
+    Refused {
+        /// The entry.
+        entry: Box<Entry>,
+        /// Why it has no place; `None` for an action that is in the log already.
+        error: Option<SubmitError>,
+    },
+}
+
+/// A live entry was stamped too far from the follower's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Skew {
+    /// The height of the entry.
+    pub height: u64,
+    /// Its stamp.
+    pub at: Timestamp,
+    /// The follower's clock when it came.
+    pub now: Timestamp,
+}
+
+/// Why entries make no log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RebuildError {
+    /// There is no first entry.
+    #[error("the log is empty")]
+    Empty,
+    /// The first entry is not the submission of whoever signed the entry.
+    #[error("an entry was not signed by the requester")]
+    Forged,
+    /// The first entry's submission is refused.
+    #[error("the submission is refused")]
+    Submission(#[source] SubmitError),
+    /// An entry is missing.
+    #[error("the entry after height {after_height} is missing")]
+    Gap {
+        /// The height before the missing entry.
+        after_height: u64,
+    },
+    /// The requester broke the log at this height.
+    #[error("the log is broken at height {0}")]
+    Broken(u64),
+}
+
+impl Follower {
+    /// Follows a log from its first entry. `parent` is the job that the deal names, if known.
+    ///
+    /// # Errors
+    /// [`RebuildError::Forged`] and [`RebuildError::Submission`].
+    pub fn open(domain: LogDomain, parent: Option<&Job>, first: Entry) -> Result<Self, RebuildError> {
+        let signer = first.signer(domain).map_err(|_| RebuildError::Forged)?;
+        let next = Chain::check_submission(domain, parent, &first.action, first.at)
+            .map_err(RebuildError::Submission)?;
+        if next.author() != signer || first.height != 1 || !first.prev.is_zero() {
+            return Err(RebuildError::Forged);
+        }
+        Ok(Self { chain: Chain::open(domain, parent, first, next), fault: None, skew: None })
+    }
+
+    /// Follows a log from its stored entries on.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with them.
+    pub fn rebuild(
+        domain: LogDomain,
+        parent: Option<&Job>,
+        entries: impl IntoIterator<Item = Entry>,
+    ) -> Result<Self, RebuildError> {
+        let mut entries = entries.into_iter();
+        let mut follower = Self::open(domain, parent, entries.next().ok_or(RebuildError::Empty)?)?;
+        for entry in entries {
+            let height = entry.height;
+            match follower.receive(entry, Arrival::Synced) {
+                Receipt::Appended | Receipt::Duplicate => {}
+                Receipt::Gap { after_height } => return Err(RebuildError::Gap { after_height }),
+                Receipt::Forged => return Err(RebuildError::Forged),
+                Receipt::Broken => return Err(RebuildError::Broken(height)),
+            }
+        }
+        Ok(follower)
+    }
+
+    /// Takes an entry of this log, from whomever it came. Only what the requester signed can break the log.
+    pub fn receive(&mut self, entry: Entry, arrival: Arrival) -> Receipt {
+        let domain = self.chain.domain();
+        let hash = entry.hash(domain);
+        if self.chain.height_of(hash).is_some() {
+            return Receipt::Duplicate;
+        }
+        let requester = self.chain.job().requester;
+        if entry.job() != self.chain.job().id || entry.signature.recover(hash) != Ok(requester) {
+            return Receipt::Forged;
+        }
+        if self.fault.is_some() {
+            return Receipt::Broken;
+        }
+        if let Some(held) = self.chain.entry(entry.height) {
+            let held = Box::new(held.clone());
+            return self.break_with(Fault::Equivocation { held, other: Box::new(entry) });
+        }
+        if entry.height != self.chain.height() + 1 {
+            return Receipt::Gap { after_height: self.chain.height() };
+        }
+        self.follow(entry, arrival)
+    }
+
+    fn follow(&mut self, entry: Entry, arrival: Arrival) -> Receipt {
+        if entry.prev != self.chain.head() {
+            let held = self.chain.entry(self.chain.height()).expect("a chain has a first entry");
+            let held = Box::new(held.clone());
+            return self.break_with(Fault::Fork { held, other: Box::new(entry) });
+        }
+        if entry.at < self.chain.at() {
+            return self.break_with(Fault::StampDecreased { entry: Box::new(entry) });
+        }
+        let next = match self.chain.check(&entry.action, entry.at) {
+            Ok(Checked::Next(next)) => next,
+            Ok(Checked::Known(_)) => {
+                return self.break_with(Fault::Refused { entry: Box::new(entry), error: None });
+            }
+            Err(error) => {
+                return self.break_with(Fault::Refused { entry: Box::new(entry), error: Some(error) });
+            }
+        };
+        if let Arrival::Live(now) = arrival
+            && (entry.at > now.plus(MAX_SKEW) || now > entry.at.plus(MAX_SKEW))
+        {
+            self.skew.get_or_insert(Skew { height: entry.height, at: entry.at, now });
+        }
+        self.chain.adopt(entry, *next);
+        Receipt::Appended
+    }
+
+    fn break_with(&mut self, fault: Fault) -> Receipt {
+        self.fault.get_or_insert(fault);
+        Receipt::Broken
+    }
+
+    /// The log as far as it is sound.
+    pub const fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// The proof that the requester broke the log, if it did.
+    pub const fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
+    }
+
+    /// Whether a live entry was stamped too far from this follower's clock.
+    pub const fn skew(&self) -> Option<Skew> {
+        self.skew
+    }
+
+    /// Whether this node may act in the job: not once the log is broken, or its requester's clock cannot be
+    /// what it says.
+    ///
+    /// # Errors
+    /// [`BackendError::BrokenLog`].
+    pub fn may_act(&self) -> Result<(), BackendError> {
+        let (height, reason) = match (&self.fault, self.skew) {
+            (Some(fault), _) => (fault.height(), fault.to_string()),
+            (None, Some(Skew { height, at, now })) => {
+                (height, format!("stamped {at} when the clock here said {now}"))
+            }
+            (None, None) => return Ok(()),
+        };
+        Err(BackendError::BrokenLog { job: self.chain.job().id, height, reason })
+    }
+}
+
+impl Fault {
+    /// The height at which the log broke.
+    pub const fn height(&self) -> u64 {
+        match self {
+            Self::Equivocation { other, .. } | Self::Fork { other, .. } => other.height,
+            Self::StampDecreased { entry } | Self::Refused { entry, .. } => entry.height,
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Equivocation { .. } => f.write_str("its requester signed two entries at this height"),
+            Self::Fork { .. } => f.write_str("its requester signed an entry over another history"),
+            Self::StampDecreased { .. } => f.write_str("the entry is stamped before the one it follows"),
+            Self::Refused { error: Some(error), .. } => write!(f, "the entry is {error}"),
+            Self::Refused { error: None, .. } => f.write_str("the action has a place already"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

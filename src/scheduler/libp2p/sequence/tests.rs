@@ -1,0 +1,523 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    domain::{
+        Action, Amount, Deal, Event, FingerprintWord, JobId, JobState, NodeId, Opening, SeatSet, Signature,
+        Spec, Timestamp,
+    },
+    scheduler::{
+        EnvelopeRefusal,
+        libp2p::{
+            chain::{MAX_AUTHOR_ACTIONS, MAX_LOG_ENTRIES},
+            entry::{EntryError, MAX_ENTRY_BYTES},
+        },
+    },
+};
+
+const DOMAIN: LogDomain = LogDomain { chain_id: 0, contract: NodeId::ZERO };
+const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+fn key(byte: u8) -> NodeKey {
+    NodeKey::from_bytes(&[byte; 32]).unwrap()
+}
+
+fn later(secs: u32) -> Timestamp {
+    START.plus(Span::from_secs(secs))
+}
+
+fn submission(key: &NodeKey, deal: &Deal, nonce: u64) -> SignedAction {
+    let spec = Spec {
+        image: format!("sha256:{}", "a".repeat(64)),
+        image_name: "demo".to_owned(),
+        entrypoint: Vec::new(),
+        command: vec!["true".to_owned()],
+        environment: Default::default(),
+        working_directory: None,
+        inputs: Vec::new(),
+        resources: Default::default(),
+    };
+    let document = spec.to_document();
+    let revision = deal.revision();
+    let job = DOMAIN.job_id(key.node_id(), nonce, Spec::hash_document(&document), revision);
+    let event = Event::Submitted { deal: deal.clone(), spec: document, nonce };
+    signed(key, Action { job, revision, sequence: 0, seen: Digest::ZERO, event })
+}
+
+fn signed(key: &NodeKey, action: Action) -> SignedAction {
+    SignedAction { signature: key.sign(action.signing_digest(DOMAIN)), action }
+}
+
+fn open() -> Sequencer {
+    Sequencer::open(key(1), DOMAIN, None, START, submission(&key(1), &Deal::default(), 7)).unwrap()
+}
+
+/// The author's next action in this chain, having seen all of it.
+fn act(chain: &Chain, author: &NodeKey, event: Event) -> SignedAction {
+    let job = chain.job();
+    let sequence = chain.next_sequence(author.node_id());
+    signed(author, Action { job: job.id, revision: job.revision, sequence, seen: chain.head(), event })
+}
+
+fn append(sequencer: &mut Sequencer, now: Timestamp, author: &NodeKey, event: Event) -> Entry {
+    let action = act(sequencer.chain(), author, event);
+    match sequencer.append(now, action).unwrap() {
+        Place::New(entry) => *entry,
+        Place::Known(height) => panic!("known at {height}"),
+    }
+}
+
+fn bid() -> Event {
+    Event::BidPlaced { price: Amount::ZERO }
+}
+
+fn opening(byte: u8) -> Opening {
+    Opening {
+        result_hash: Digest::new([9; 32]),
+        output_root: Digest::new([8; 32]),
+        exit_code: 0,
+        fingerprint: FingerprintWord([0xff; 32]),
+        salt: Digest::new([byte; 32]),
+    }
+}
+
+fn commit(job: JobId, seat: u8, node: &NodeKey) -> Event {
+    let commitment = opening(seat).commitment(DOMAIN, job, seat, node.node_id());
+    Event::Committed { commitment }
+}
+
+/// A job whose three seats are filled, by keys 2, 3 and 4 in this order.
+fn running() -> Sequencer {
+    let mut sequencer = open();
+    for byte in 2..5 {
+        append(&mut sequencer, later(1), &key(byte), bid());
+    }
+    for byte in 2..5 {
+        append(&mut sequencer, later(2), &key(1), Event::BidAccepted { node: key(byte).node_id() });
+    }
+    assert_eq!(sequencer.chain().job().state, JobState::Running);
+    sequencer
+}
+
+fn revealing() -> Sequencer {
+    let mut sequencer = running();
+    let job = sequencer.chain().job().id;
+    for seat in 0..3 {
+        let node = key(seat + 2);
+        append(&mut sequencer, later(3), &node, commit(job, seat, &node));
+    }
+    sequencer
+}
+
+fn finished() -> Sequencer {
+    let mut sequencer = revealing();
+    for seat in 0..3 {
+        append(&mut sequencer, later(4), &key(seat + 2), Event::Revealed { opening: opening(seat) });
+    }
+    let verdict = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::from_bits(0b111) };
+    append(&mut sequencer, later(5), &key(3), verdict);
+    sequencer
+}
+
+fn follow(sequencer: &Sequencer) -> Follower {
+    let entries = sequencer.chain().entries_after(0).to_vec();
+    Follower::rebuild(DOMAIN, None, entries).unwrap()
+}
+
+/// What the requester's key would sign next, whatever it is.
+fn forge(chain: &Chain, at: Timestamp, action: SignedAction) -> Entry {
+    Entry::sign(&key(1), DOMAIN, (chain.height() + 1, chain.head()), at, action)
+}
+
+fn refusal(sequencer: &mut Sequencer, now: Timestamp, action: SignedAction) -> EnvelopeRefusal {
+    match sequencer.append(now, action) {
+        Err(SubmitError::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_whole_job_is_sequenced_and_followed() {
+    let sequencer = finished();
+    assert_eq!(sequencer.chain().job().state, JobState::Verified);
+    let follower = follow(&sequencer);
+    assert_eq!(follower.chain().job(), sequencer.chain().job());
+    assert_eq!(follower.chain().head(), sequencer.chain().head());
+    assert_eq!(follower.may_act(), Ok(()));
+}
+
+#[test]
+fn a_restarted_sequencer_goes_on_where_it_was() {
+    let mut before = revealing();
+    let entries = before.chain().entries_after(0).iter().map(|entry| Entry::decode(&entry.encode()).unwrap());
+    let mut after = Sequencer::rebuild(key(1), DOMAIN, None, entries).unwrap();
+    assert_eq!(after.chain().closing_height(), before.chain().closing_height());
+    let reveal = act(before.chain(), &key(2), Event::Revealed { opening: opening(0) });
+    assert_eq!(before.append(later(9), reveal.clone()), after.append(later(9), reveal));
+    assert_eq!(before.chain().head(), after.chain().head());
+}
+
+#[test]
+fn a_log_of_another_key_is_not_continued() {
+    let entries = open().chain().entries_after(0).to_vec();
+    let stolen = Sequencer::rebuild(key(2), DOMAIN, None, entries);
+    assert_eq!(stolen.err(), Some(RebuildError::Forged));
+    let submission = submission(&key(1), &Deal::default(), 0);
+    let opened = Sequencer::open(key(2), DOMAIN, None, START, submission);
+    assert_eq!(opened.err(), Some(SubmitError::Rejected(Rejection::NotRequester)));
+}
+
+#[test]
+fn the_same_action_again_has_its_old_place() {
+    let mut sequencer = open();
+    let action = act(sequencer.chain(), &key(2), bid());
+    assert!(matches!(sequencer.append(START, action.clone()), Ok(Place::New(_))));
+    append(&mut sequencer, START, &key(3), bid());
+    assert_eq!(sequencer.append(later(1000), action), Ok(Place::Known(2)));
+    assert_eq!(sequencer.chain().height(), 3);
+}
+
+#[test]
+fn sequences_have_no_gap_and_no_second_use() {
+    let mut sequencer = open();
+    let mut action = act(sequencer.chain(), &key(2), bid()).action;
+    action.sequence = 1;
+    let skipped = refusal(&mut sequencer, START, signed(&key(2), action.clone()));
+    assert_eq!(skipped, EnvelopeRefusal::WrongSequence { expected: 0 });
+    append(&mut sequencer, START, &key(2), bid());
+    action.sequence = 0;
+    action.event = Event::BidWithdrawn;
+    let reused = refusal(&mut sequencer, START, signed(&key(2), action));
+    assert_eq!(reused, EnvelopeRefusal::WrongSequence { expected: 1 });
+}
+
+#[test]
+fn stamps_never_decrease() {
+    let mut sequencer = open();
+    append(&mut sequencer, later(10), &key(2), bid());
+    assert_eq!(append(&mut sequencer, later(5), &key(3), bid()).at, later(10));
+}
+
+#[test]
+fn a_malformed_signature_is_refused() {
+    let mut sequencer = open();
+    let mut action = act(sequencer.chain(), &key(2), bid());
+    action.signature = Signature::new([0xff; 65]);
+    assert_eq!(refusal(&mut sequencer, START, action), EnvelopeRefusal::BadSignature);
+}
+
+#[test]
+fn seen_must_name_an_entry_of_this_log() {
+    let mut sequencer = open();
+    let mut action = act(sequencer.chain(), &key(2), bid()).action;
+    action.seen = Digest::new([5; 32]);
+    let foreign = refusal(&mut sequencer, START, signed(&key(2), action.clone()));
+    assert_eq!(foreign, EnvelopeRefusal::WrongSeen);
+    action.seen = Digest::ZERO;
+    assert!(sequencer.append(START, signed(&key(2), action)).is_ok(), "a first bid may have seen nothing");
+    let mut second = act(sequencer.chain(), &key(2), Event::BidWithdrawn).action;
+    second.seen = Digest::ZERO;
+    let blind = refusal(&mut sequencer, START, signed(&key(2), second));
+    assert_eq!(blind, EnvelopeRefusal::WrongSeen);
+}
+
+#[test]
+fn terms_with_money_are_refused() {
+    let wei = Amount::new(1).unwrap();
+    for deal in
+        [Deal { price: wei, bond: wei, ..Deal::default() }, Deal { keeper_fee: wei, ..Deal::default() }]
+    {
+        let opened = Sequencer::open(key(1), DOMAIN, None, START, submission(&key(1), &deal, 0));
+        assert_eq!(opened.err(), Some(SubmitError::Refused(EnvelopeRefusal::Moneyless)));
+        let mut sequencer = open();
+        let update = act(sequencer.chain(), &key(1), Event::DealUpdated { deal });
+        assert_eq!(refusal(&mut sequencer, START, update), EnvelopeRefusal::Moneyless);
+    }
+}
+
+#[test]
+fn the_rules_refuse_here_too() {
+    let mut sequencer = running();
+    let stranger =
+        act(sequencer.chain(), &key(9), Event::FailureReported { kind: crate::domain::FailureKind::Disk });
+    assert_eq!(sequencer.append(later(3), stranger), Err(SubmitError::Rejected(Rejection::NotSeatHolder)));
+    let other = Action { job: JobId::ZERO, ..act(sequencer.chain(), &key(9), bid()).action };
+    let other = sequencer.append(later(3), signed(&key(9), other));
+    assert_eq!(other, Err(SubmitError::Rejected(Rejection::NoSuchJob)));
+}
+
+#[test]
+fn a_commitment_after_the_close_is_refused() {
+    let mut sequencer = running();
+    let job = sequencer.chain().job().id;
+    for seat in 0..2 {
+        let node = key(seat + 2);
+        append(&mut sequencer, later(3), &node, commit(job, seat, &node));
+    }
+    let past = sequencer.chain().job().commit_by.plus(Span::from_secs(1));
+    let late = act(sequencer.chain(), &key(4), commit(job, 2, &key(4)));
+    append(&mut sequencer, past, &key(1), Event::Ticked);
+    assert_eq!(sequencer.chain().closing_height(), Some(sequencer.chain().height()));
+    // The requester's clock went back, but its stamps do not.
+    assert_eq!(refusal(&mut sequencer, later(4), late), EnvelopeRefusal::CommitsClosed);
+}
+
+#[test]
+fn nothing_is_opened_before_the_closing_entry() {
+    let mut sequencer = running();
+    let job = sequencer.chain().job().id;
+    for seat in 0..2 {
+        let node = key(seat + 2);
+        append(&mut sequencer, later(3), &node, commit(job, seat, &node));
+    }
+    let past = sequencer.chain().job().commit_by.plus(Span::from_secs(1));
+    let reveal = act(sequencer.chain(), &key(2), Event::Revealed { opening: opening(0) });
+    assert_eq!(refusal(&mut sequencer, past, reveal.clone()), EnvelopeRefusal::WrongSeen);
+    let verdict = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::EMPTY };
+    let verdict = act(sequencer.chain(), &key(1), verdict);
+    assert_eq!(refusal(&mut sequencer, past, verdict), EnvelopeRefusal::WrongSeen);
+    append(&mut sequencer, past, &key(1), Event::Ticked);
+    assert_eq!(refusal(&mut sequencer, past, reveal), EnvelopeRefusal::WrongSeen);
+    append(&mut sequencer, past, &key(2), Event::Revealed { opening: opening(0) });
+}
+
+#[test]
+fn one_author_cannot_fill_a_log() {
+    let mut sequencer = open();
+    append(&mut sequencer, START, &key(2), bid());
+    let mut used = 1;
+    while used < MAX_AUTHOR_ACTIONS {
+        let deal = Deal { min_paid_jobs: 0, tolerance_kib: u32::try_from(used).unwrap(), ..Deal::default() };
+        append(&mut sequencer, START, &key(1), Event::DealUpdated { deal });
+        append(&mut sequencer, START, &key(2), bid());
+        used += 1;
+    }
+    let more = act(sequencer.chain(), &key(2), Event::BidWithdrawn);
+    assert_eq!(refusal(&mut sequencer, START, more), EnvelopeRefusal::TooMany);
+    assert!(sequencer.chain().height() < u64::try_from(MAX_LOG_ENTRIES).unwrap());
+    append(&mut sequencer, START, &key(1), Event::Cancelled);
+}
+
+#[test]
+fn entries_out_of_order_are_asked_for_and_duplicates_are_ignored() {
+    let sequencer = finished();
+    let entries = sequencer.chain().entries_after(0);
+    let mut follower = Follower::open(DOMAIN, None, entries[0].clone()).unwrap();
+    assert_eq!(follower.receive(entries[2].clone(), Arrival::Synced), Receipt::Gap { after_height: 1 });
+    for entry in &entries[1..] {
+        assert_eq!(follower.receive(entry.clone(), Arrival::Synced), Receipt::Appended);
+        assert_eq!(follower.receive(entry.clone(), Arrival::Synced), Receipt::Duplicate);
+    }
+    assert_eq!(follower.chain().head(), sequencer.chain().head());
+}
+
+#[test]
+fn who_is_not_the_requester_cannot_extend_or_break_a_log() {
+    let sequencer = running();
+    let mut follower = follow(&sequencer);
+    let chain = sequencer.chain();
+    let action = act(chain, &key(1), Event::Stopped);
+    for height in [1, chain.height(), chain.height() + 1, chain.height() + 7] {
+        let entry = Entry::sign(&key(9), DOMAIN, (height, chain.head()), later(3), action.clone());
+        assert_eq!(follower.receive(entry, Arrival::Synced), Receipt::Forged);
+    }
+    let other =
+        Sequencer::open(key(1), DOMAIN, None, START, submission(&key(1), &Deal::default(), 8)).unwrap();
+    let foreign = other.chain().entries_after(0)[0].clone();
+    assert_eq!(follower.receive(foreign, Arrival::Synced), Receipt::Forged);
+    assert_eq!(follower.may_act(), Ok(()));
+    let mut stolen = sequencer.chain().entries_after(0)[0].clone();
+    stolen.signature = key(9).sign(stolen.hash(DOMAIN));
+    assert_eq!(Follower::open(DOMAIN, None, stolen).err(), Some(RebuildError::Forged));
+}
+
+#[test]
+fn a_forged_author_breaks_the_log_of_who_ordered_it() {
+    let sequencer = running();
+    let mut follower = follow(&sequencer);
+    let chain = sequencer.chain();
+    let mut action = act(chain, &key(2), commit(chain.job().id, 0, &key(2)));
+    action.signature = key(1).sign(action.action.signing_digest(DOMAIN));
+    let entry = forge(chain, later(3), action);
+    assert_eq!(follower.receive(entry, Arrival::Synced), Receipt::Broken);
+    assert!(matches!(follower.fault(), Some(Fault::Refused { error: Some(_), .. })));
+}
+
+#[test]
+fn two_entries_at_one_height_are_proof_and_stop_the_follower() {
+    let mut one = running();
+    let mut two = one.clone();
+    let mut follower = follow(&one);
+    let job = one.chain().job().id;
+    let first = append(&mut one, later(3), &key(2), commit(job, 0, &key(2)));
+    let second = append(&mut two, later(3), &key(3), commit(job, 1, &key(3)));
+    assert_eq!(follower.receive(first.clone(), Arrival::Synced), Receipt::Appended);
+    assert_eq!(follower.receive(second.clone(), Arrival::Synced), Receipt::Broken);
+    let (held, other) = (Box::new(first), Box::new(second));
+    assert_eq!(held.signer(DOMAIN), other.signer(DOMAIN));
+    assert_eq!(follower.fault(), Some(&Fault::Equivocation { held, other }));
+    assert!(matches!(follower.may_act(), Err(BackendError::BrokenLog { height: 8, .. })));
+    let next = append(&mut one, later(3), &key(3), commit(job, 1, &key(3)));
+    assert_eq!(follower.receive(next, Arrival::Synced), Receipt::Broken);
+    assert_eq!(follower.chain().height(), 8);
+}
+
+#[test]
+fn an_entry_over_another_history_breaks_the_log() {
+    let sequencer = running();
+    let mut follower = follow(&sequencer);
+    let chain = sequencer.chain();
+    let place = (chain.height() + 1, Digest::new([7; 32]));
+    let entry = Entry::sign(&key(1), DOMAIN, place, later(3), act(chain, &key(1), Event::Stopped));
+    assert_eq!(follower.receive(entry, Arrival::Synced), Receipt::Broken);
+    assert!(matches!(follower.fault(), Some(Fault::Fork { .. })));
+}
+
+#[test]
+fn a_stamp_that_decreases_breaks_the_log() {
+    let sequencer = running();
+    let mut follower = follow(&sequencer);
+    let entry = forge(sequencer.chain(), later(1), act(sequencer.chain(), &key(1), Event::Stopped));
+    assert_eq!(follower.receive(entry, Arrival::Synced), Receipt::Broken);
+    assert!(matches!(follower.fault(), Some(Fault::StampDecreased { .. })));
+}
+
+#[test]
+fn a_commitment_ordered_after_the_close_breaks_the_log() {
+    let mut sequencer = running();
+    let job = sequencer.chain().job().id;
+    let late = act(sequencer.chain(), &key(4), commit(job, 2, &key(4)));
+    for seat in 0..2 {
+        let node = key(seat + 2);
+        append(&mut sequencer, later(3), &node, commit(job, seat, &node));
+    }
+    let past = sequencer.chain().job().commit_by.plus(Span::from_secs(1));
+    append(&mut sequencer, past, &key(1), Event::Ticked);
+    let mut follower = follow(&sequencer);
+    let entry = forge(sequencer.chain(), past, late);
+    assert_eq!(follower.receive(entry, Arrival::Synced), Receipt::Broken);
+}
+
+#[test]
+fn an_action_ordered_twice_breaks_the_log() {
+    let sequencer = running();
+    let mut follower = follow(&sequencer);
+    let again = sequencer.chain().entry(2).unwrap().action.clone();
+    let entry = forge(sequencer.chain(), later(3), again);
+    assert_eq!(follower.receive(entry, Arrival::Synced), Receipt::Broken);
+    assert!(matches!(follower.fault(), Some(Fault::Refused { error: None, .. })));
+}
+
+#[test]
+fn a_live_stamp_off_the_clock_stops_actions_and_an_old_one_does_not() {
+    let sequencer = running();
+    let stop = forge(sequencer.chain(), later(100), act(sequencer.chain(), &key(1), Event::Stopped));
+    for (now, sound) in [(70, true), (69, false), (130, true), (131, false)] {
+        let mut follower = follow(&sequencer);
+        assert_eq!(follower.receive(stop.clone(), Arrival::Live(later(now))), Receipt::Appended);
+        assert_eq!(follower.may_act().is_ok(), sound, "{now}");
+    }
+    let mut follower = follow(&sequencer);
+    assert_eq!(follower.receive(stop, Arrival::Synced), Receipt::Appended);
+    assert_eq!(follower.may_act(), Ok(()));
+}
+
+#[test]
+fn a_follow_up_needs_its_parent_and_refuses_its_nodes() {
+    let deal = Deal { escalation_limit: 7, confidence: 3, ..Deal::default() };
+    let mut parent = Sequencer::open(key(1), DOMAIN, None, START, submission(&key(1), &deal, 0)).unwrap();
+    for byte in 2..5 {
+        append(&mut parent, START, &key(byte), bid());
+        append(&mut parent, START, &key(1), Event::BidAccepted { node: key(byte).node_id() });
+    }
+    let job = parent.chain().job().id;
+    let differing = |seat: u8| Opening { result_hash: Digest::new([seat; 32]), ..opening(seat) };
+    for seat in 0..3 {
+        let node = key(seat + 2);
+        let commitment = differing(seat).commitment(DOMAIN, job, seat, node.node_id());
+        append(&mut parent, START, &node, Event::Committed { commitment });
+    }
+    for seat in 0..3 {
+        append(&mut parent, START, &key(seat + 2), Event::Revealed { opening: differing(seat) });
+    }
+    let verdict = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::EMPTY };
+    append(&mut parent, START, &key(1), verdict);
+    let parent = parent.chain().job();
+    assert_eq!(parent.state, JobState::Inconclusive);
+
+    let action = submission(&key(1), &deal.escalated(job).unwrap(), 1);
+    let orphan = Sequencer::open(key(1), DOMAIN, None, START, action.clone());
+    assert_eq!(orphan.err(), Some(SubmitError::Rejected(Rejection::BadParent)));
+    let mut child = Sequencer::open(key(1), DOMAIN, Some(parent), START, action).unwrap();
+    let again = act(child.chain(), &key(2), bid());
+    assert_eq!(child.append(START, again), Err(SubmitError::Rejected(Rejection::SatInParent)));
+    append(&mut child, START, &key(5), bid());
+    let entries = child.chain().entries_after(0).to_vec();
+    let follower = Follower::rebuild(DOMAIN, Some(parent), entries.clone()).unwrap();
+    assert_eq!(follower.chain().job(), child.chain().job());
+    assert!(Follower::rebuild(DOMAIN, None, entries).is_err());
+}
+
+#[test]
+fn an_oversized_entry_is_refused_unread() {
+    let bytes = vec![1; MAX_ENTRY_BYTES + 1];
+    assert_eq!(Entry::decode(&bytes), Err(EntryError::TooLong { actual: bytes.len() }));
+    assert_eq!(Entry::decode(&[]), Err(EntryError::Version { found: None }));
+    assert_eq!(Entry::decode(&[2]), Err(EntryError::Version { found: Some(2) }));
+}
+
+#[test]
+fn every_altered_byte_is_noticed() {
+    let sequencer = running();
+    let entry = sequencer.chain().entry(2).unwrap();
+    let bytes = entry.encode();
+    assert_eq!(Entry::decode(&bytes).as_ref(), Ok(entry));
+    for index in 0..bytes.len() {
+        let mut altered = bytes.clone();
+        altered[index] ^= 1;
+        let same = Entry::decode(&altered).is_ok_and(|entry| entry.signer(DOMAIN) == Ok(key(1).node_id()));
+        assert!(!same, "byte {index}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn random_bytes_are_no_entry(bytes: Vec<u8>) {
+        prop_assert!(Entry::decode(&bytes).is_err());
+        let versioned = [&[1], bytes.as_slice()].concat();
+        prop_assert!(Entry::decode(&versioned).is_err());
+    }
+
+    #[test]
+    fn altered_entries_never_panic_and_never_pass(at in 0_usize..4096, with: u8, pick in 0_usize..14) {
+        let sequencer = finished();
+        let entries = sequencer.chain().entries_after(0);
+        let mut bytes = entries[pick].encode();
+        let at = at % bytes.len();
+        bytes[at] = with;
+        let mut follower = follow(&sequencer);
+        if let Ok(entry) = Entry::decode(&bytes) {
+            // The hash names an entry, so another signature under the same one is that entry again.
+            let receipt = follower.receive(entry, Arrival::Synced);
+            prop_assert!(matches!(receipt, Receipt::Duplicate | Receipt::Forged), "{:?}", receipt);
+        }
+        prop_assert_eq!(follower.may_act(), Ok(()));
+    }
+
+    #[test]
+    fn any_order_of_arrival_gives_the_same_log(order in Just((0..14_usize).collect::<Vec<_>>()).prop_shuffle()) {
+        let sequencer = finished();
+        let entries = sequencer.chain().entries_after(0);
+        let mut follower = Follower::open(DOMAIN, None, entries[0].clone()).unwrap();
+        for _round in 0..entries.len() {
+            for index in &order {
+                let entry = entries[*index].clone();
+                let receipt = follower.receive(entry, Arrival::Synced);
+                prop_assert!(!matches!(receipt, Receipt::Broken | Receipt::Forged));
+            }
+        }
+        prop_assert_eq!(follower.chain().head(), sequencer.chain().head());
+    }
+}
