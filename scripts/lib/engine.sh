@@ -23,7 +23,7 @@ ensure_engine() {
     # Two scripts at once must not start two engines.
     exec 9>"$STATE_DIR/engine.lock"
     flock -w 900 9 || die "another script has been setting up the engine for 15 minutes" "end it, and try again"
-    have dockerd || apt_install "a Docker engine" docker.io
+    have dockerd || apt_install "a Docker engine" docker.io 9>&-
     engine_answers || start_engine
     exec 9>&-
     answer=$(engine ping) || die "the engine stopped answering" "look at $STATE_DIR/dockerd.log"
@@ -31,6 +31,10 @@ ensure_engine() {
 }
 
 start_engine() {
+    # Installing the package, or the start of the machine, may have begun to start one.
+    if pidof dockerd >/dev/null && wait_until 30 engine_answers; then
+        return
+    fi
     if [[ -d /run/systemd/system ]]; then
         say "starting the engine with systemd"
         timeout 90 systemctl start docker || die "systemctl start docker failed" "journalctl -u docker"
