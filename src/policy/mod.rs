@@ -1,1 +1,19 @@
 //! What each role decides: pure functions from a job and the time to the next step.
+//!
+//! Policies are level-triggered. Each is told what the log says of one job, what this node has done for it so
+//! far and what time it is, and answers with the one next step; it remembers nothing. A driver asks after
+//! every change of the log, after every finished run and at the [`Wake`] of the last answer, and carries out
+//! what it is told. So a restart, a repeated entry or a lost wake-up costs nothing but another question.
+//!
+//! - [`compute`]: bid, run, commit, reveal.
+//! - [`requester`]: choose among bids, fill failed seats again, close what is over, follow up.
+//! - [`verifier`]: post verdicts and expiries.
+
+pub mod compute;
+#[cfg(test)]
+mod fixture;
+mod moment;
+pub mod requester;
+pub mod verifier;
+
+pub use moment::{Moment, Wake};

@@ -1,0 +1,269 @@
+//! What a compute node does for a job: bid, run, commit, reveal.
+
+use super::{Moment, Wake};
+use crate::domain::{
+    Acceptance, Amount, BidStatus, Digest, Event, Facts, FailureKind, Job, JobId, JobState, NodeId, Opening,
+    Resources, SeatStatus, Span, Timestamp,
+};
+
+/// How much later each further group of 2N nodes bids, in milliseconds, so that bids do not storm.
+pub const RANK_STEP_MS: u64 = 100;
+
+/// How long before the close of commits an unfinished run is given up, so that the report still counts.
+///
+/// Well inside the margin of 60 s that a deal leaves beyond its timeout: only a run that started late is cut.
+pub const REPORT_MARGIN: Span = Span::from_secs(20);
+
+/// What a compute node knows of one job.
+#[derive(Debug, Clone, Copy)]
+pub struct ComputeView<'a> {
+    /// This node.
+    pub me: NodeId,
+    /// The job as the log has it.
+    pub job: &'a Job,
+    /// The time.
+    pub moment: Moment,
+    /// When this process first heard of the job, on the monotonic clock.
+    pub heard_ms: u64,
+    /// See [`rank`].
+    pub rank: usize,
+    /// What this node takes on.
+    pub limits: &'a BidLimits,
+    /// What the backend knows of this node, were it to bid now.
+    pub facts: Facts,
+    /// How far this node's run is; what has finished or failed survives a restart.
+    pub execution: Execution<'a>,
+    /// Who orders the log.
+    pub log: LogTrust,
+}
+
+/// What a node takes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BidLimits {
+    /// How many more jobs it can promise now.
+    pub free_slots: usize,
+    /// The highest bond it risks.
+    pub max_bond: Amount,
+    /// What it asks for a seat.
+    pub price: Amount,
+    /// The most it gives to one container.
+    pub max_resources: Resources,
+    /// The longest run it takes.
+    pub max_timeout: Span,
+    /// Whether its executor has the image and the inputs, or knows where to get them.
+    pub can_run: bool,
+}
+
+/// How far this node's run of the job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Execution<'a> {
+    /// Not started, or cut off by a restart.
+    None,
+    /// In the executor.
+    Running,
+    /// A result, with its salt, both on disk.
+    Finished(&'a Opening),
+    /// No result.
+    Failed(FailureKind),
+}
+
+/// Who orders the log, and how far this node follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogTrust {
+    /// Nobody with a stake in the job: a chain, or one process.
+    Neutral,
+    /// The job's requester, who must not commit after it has read a reveal.
+    Requester {
+        /// Whether the stamps of live entries agree with this node's own clock.
+        clock_agrees: bool,
+        /// Whether the log was 30 s off this node's clock, breaks the rules, or was seen forked.
+        suspended: bool,
+    },
+}
+
+/// What to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ComputeStep {
+    /// Nothing yet. A bid that stands and a seat keep their slot.
+    Wait(Wake),
+    /// Sign and submit this; ask again once it has its place in the log or is refused.
+    Submit(Event),
+    /// Start the run.
+    Run,
+    /// Nothing more as the log stands: stop a run that still goes, free the slot. A later entry, such as a new
+    /// deal, may bring more to do. If the job is not terminal but overdue, whoever orders the log is gone.
+    Done,
+}
+
+/// How many of `members` come before `me` in the order of keccak256(job, node).
+pub fn rank(job: JobId, me: NodeId, members: &[NodeId]) -> usize {
+    let place = |node: NodeId| Digest::keccak([job.as_bytes().as_slice(), node.as_bytes()].concat());
+    let mine = place(me);
+    members.iter().filter(|member| place(**member) < mine).count()
+}
+
+/// The next step.
+pub fn next(view: &ComputeView<'_>) -> ComputeStep {
+    let (job, now) = (view.job, view.moment.now);
+    let (state, reveal_by) = job.state_at(now);
+    if state.is_terminal() || (view.by_requester() && job.is_overdue(now)) {
+        return ComputeStep::Done;
+    }
+    if view.suspended() {
+        return wait(view);
+    }
+    let Some(seat) = job.seat_of(view.me) else {
+        return without_seat(view, state);
+    };
+    match job.seats[usize::from(seat)].status {
+        SeatStatus::Accepted => accepted(view, state, seat),
+        SeatStatus::Committed(commitment) => committed(view, state, reveal_by, seat, commitment),
+        SeatStatus::Failed(_) | SeatStatus::Revealed(_) => ComputeStep::Done,
+    }
+}
+
+impl ComputeView<'_> {
+    const fn by_requester(&self) -> bool {
+        matches!(self.log, LogTrust::Requester { .. })
+    }
+
+    const fn suspended(&self) -> bool {
+        matches!(self.log, LogTrust::Requester { suspended: true, .. })
+    }
+}
+
+fn wait(view: &ComputeView<'_>) -> ComputeStep {
+    ComputeStep::Wait(Wake::after_next_deadline(view.job, view.moment.now))
+}
+
+/// Bids, or waits for what becomes of the bid, as long as seats are filled.
+fn without_seat(view: &ComputeView<'_>, state: JobState) -> ComputeStep {
+    let job = view.job;
+    let filled_by = if state == JobState::Open { job.open_by } else { job.refill_by() };
+    if view.moment.now > filled_by || state > JobState::Running {
+        return ComputeStep::Done;
+    }
+    match job.bids.get(&view.me).filter(|bid| bid.epoch == job.epoch).map(|bid| bid.status) {
+        None => bid(view, filled_by),
+        Some(BidStatus::Standing) => ComputeStep::Wait(Wake::after(filled_by)),
+        Some(BidStatus::Withdrawn | BidStatus::Rejected | BidStatus::Skipped | BidStatus::Seated(_)) => {
+            ComputeStep::Done
+        }
+    }
+}
+
+fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
+    let job = view.job;
+    let takes_bids = job.state == JobState::Open || job.deal.acceptance == Acceptance::FirstCome;
+    if !takes_bids || !is_eligible(view) {
+        return ComputeStep::Done;
+    }
+    let wanted = 2 * usize::from(job.deal.concurrency);
+    let seat_free = job.seats.len() < usize::from(job.deal.concurrency) || !job.failed.is_empty();
+    if view.limits.free_slots == 0 || fitting_bids(job) >= wanted || !seat_free {
+        return ComputeStep::Wait(Wake::after(filled_by));
+    }
+    let steps = u64::try_from(view.rank / wanted.max(1)).unwrap_or(u64::MAX);
+    let turn_ms = view.heard_ms.saturating_add(steps.saturating_mul(RANK_STEP_MS));
+    if view.moment.elapsed_ms < turn_ms {
+        return ComputeStep::Wait(Wake::after(filled_by).or_at(turn_ms));
+    }
+    ComputeStep::Submit(Event::BidPlaced { price: view.limits.price })
+}
+
+/// Whether the deal admits this node, and the node takes on the deal.
+fn is_eligible(view: &ComputeView<'_>) -> bool {
+    let (deal, limits, most) = (&view.job.deal, view.limits, view.limits.max_resources);
+    let asked = view.job.spec.resources;
+    let admitted = (deal.allow_list.is_empty() || deal.allow_list.binary_search(&view.me).is_ok())
+        && view.facts.paid_jobs >= deal.min_paid_jobs
+        && !view.facts.sat_in_parent
+        && view.facts.funded;
+    let fits = asked.memory_bytes <= most.memory_bytes
+        && asked.cpu_millis <= most.cpu_millis
+        && asked.pids <= most.pids
+        && asked.disk_bytes <= most.disk_bytes
+        && deal.timeout <= limits.max_timeout;
+    admitted && fits && limits.can_run && deal.bond <= limits.max_bond && deal.price >= limits.price
+}
+
+/// Bids that have a seat or may still get one.
+fn fitting_bids(job: &Job) -> usize {
+    let seated = job.seats.iter().filter(|seat| !matches!(seat.status, SeatStatus::Failed(_))).count();
+    job.standing_bids().count() + seated
+}
+
+/// Waits until every seat is filled, then runs and says how it went.
+fn accepted(view: &ComputeView<'_>, state: JobState, seat: u8) -> ComputeStep {
+    let (job, now) = (view.job, view.moment.now);
+    if state == JobState::Open && now <= job.open_by {
+        return wait(view);
+    }
+    if state != JobState::Running || now > job.commit_by {
+        return ComputeStep::Done;
+    }
+    let give_up_after = job.commit_by.minus(REPORT_MARGIN);
+    match view.execution {
+        Execution::Finished(opening) => {
+            let commitment = opening.commitment(job.domain, job.id, seat, view.me);
+            ComputeStep::Submit(Event::Committed { commitment })
+        }
+        Execution::Failed(kind) => ComputeStep::Submit(Event::FailureReported { kind }),
+        Execution::None | Execution::Running if now > give_up_after => {
+            ComputeStep::Submit(Event::FailureReported { kind: FailureKind::Interrupted })
+        }
+        Execution::None => ComputeStep::Run,
+        Execution::Running => ComputeStep::Wait(Wake::after(give_up_after)),
+    }
+}
+
+/// Opens the commitment once that cannot help anybody any more.
+fn committed(
+    view: &ComputeView<'_>,
+    state: JobState,
+    reveal_by: Timestamp,
+    seat: u8,
+    commitment: Digest,
+) -> ComputeStep {
+    let (job, now) = (view.job, view.moment.now);
+    if state == JobState::Running && !job.is_overdue(now) {
+        return wait(view);
+    }
+    let Execution::Finished(opening) = view.execution else {
+        return ComputeStep::Done;
+    };
+    let mine = opening.commitment(job.domain, job.id, seat, view.me) == commitment;
+    if state != JobState::Revealing || now > reveal_by || !mine {
+        return ComputeStep::Done;
+    }
+    match doubt(view, reveal_by) {
+        Some(until) => ComputeStep::Wait(Wake::after(until)),
+        None => ComputeStep::Submit(Event::Revealed { opening: *opening }),
+    }
+}
+
+/// Until when to hold an opening back, if the log does not yet prove to this node that commits are closed.
+///
+/// Only a log that the requester orders leaves a doubt: it might show a close to read openings, and commit
+/// afterwards. So an entry must say that commits are closed, and where a deadline closed them rather than the
+/// last commitment, this node's own clock must say so too.
+fn doubt(view: &ComputeView<'_>, reveal_by: Timestamp) -> Option<Timestamp> {
+    let LogTrust::Requester { clock_agrees, suspended: _ } = view.log else {
+        return None;
+    };
+    if view.job.state != JobState::Revealing {
+        return Some(reveal_by);
+    }
+    let deadline = closing_deadline(view.job)?;
+    if view.moment.now <= deadline { Some(deadline) } else { (!clock_agrees).then_some(reveal_by) }
+}
+
+/// The deadline that closed commits; none when every seat has committed, so that no clock is needed to know.
+fn closing_deadline(job: &Job) -> Option<Timestamp> {
+    let (committed, n) = (job.committed.len(), job.deal.concurrency);
+    let all_said = committed + job.failed.len() == n;
+    (committed < n).then(|| if all_said { job.refill_by() } else { job.commit_by })
+}
+
+#[cfg(test)]
+mod tests;

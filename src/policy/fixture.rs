@@ -1,0 +1,109 @@
+//! Jobs for the tests of policies, made the only way there is: by the rules.
+
+use std::collections::BTreeMap;
+
+use super::Moment;
+use crate::{
+    domain::{
+        Deal, Digest, Event, Facts, FingerprintWord, Job, LogDomain, NodeId, Opening, Resources, Span, Spec,
+        Stamped, Timestamp,
+    },
+    rules::{self, Rejection},
+};
+
+pub(super) const REQUESTER: NodeId = NodeId::new([0xee; 20]);
+
+pub(super) const fn node(index: u8) -> NodeId {
+    NodeId::new([index; 20])
+}
+
+pub(super) const fn at(secs: u64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+pub(super) const fn moment(secs: u64) -> Moment {
+    Moment { now: at(secs), elapsed_ms: secs * 1000 }
+}
+
+/// Three seats; 100 s to fill them, 400 s to commit of which a run takes 100 s, 60 s to reveal.
+pub(super) fn deal() -> Deal {
+    Deal {
+        open: Span::from_secs(100),
+        timeout: Span::from_secs(100),
+        run: Span::from_secs(400),
+        ..Deal::default()
+    }
+}
+
+pub(super) fn opening(index: u8) -> Opening {
+    Opening {
+        result_hash: Digest::new([7; 32]),
+        output_root: Digest::new([8; 32]),
+        exit_code: 0,
+        fingerprint: FingerprintWord::VOID,
+        salt: Digest::new([index; 32]),
+    }
+}
+
+/// What a stamped event of `author` is.
+pub(super) fn stamped(job: &Job, author: NodeId, secs: u64, event: Event) -> Stamped<Event> {
+    let facts = Facts::MONEYLESS;
+    Stamped { job: job.id, author, at: at(secs), revision: job.revision, facts, event }
+}
+
+/// A job submitted at 1000.
+pub(super) fn open(deal: Deal) -> Job {
+    let spec = Spec {
+        image: "sha256:0".to_owned(),
+        image_name: "demo".to_owned(),
+        entrypoint: vec![],
+        command: vec![],
+        environment: BTreeMap::new(),
+        working_directory: None,
+        inputs: vec![],
+        resources: Resources::default(),
+    };
+    let (spec, revision) = (spec.to_document(), deal.revision());
+    let domain = LogDomain::default();
+    let event = Event::Submitted { deal, spec: spec.clone(), nonce: 0 };
+    let submission = Stamped {
+        job: domain.job_id(REQUESTER, 0, Spec::hash_document(&spec), revision),
+        author: REQUESTER,
+        at: at(1000),
+        revision,
+        facts: Facts::MONEYLESS,
+        event,
+    };
+    rules::open(domain, None, &submission).unwrap()
+}
+
+pub(super) fn then(job: &mut Job, author: NodeId, secs: u64, event: Event) -> Result<(), Rejection> {
+    *job = rules::transition(job, &stamped(job, author, secs, event))?;
+    Ok(())
+}
+
+pub(super) fn bid(job: &mut Job, index: u8, secs: u64) {
+    then(job, node(index), secs, Event::BidPlaced { price: job.deal.price }).unwrap();
+}
+
+pub(super) fn accept(job: &mut Job, index: u8, secs: u64) {
+    then(job, REQUESTER, secs, Event::BidAccepted { node: node(index) }).unwrap();
+}
+
+/// A job whose seats 0, 1, 2 nodes 0, 1, 2 were given at 1010; node 3 has bid too.
+pub(super) fn running() -> Job {
+    let mut job = open(deal());
+    (0..4).for_each(|index| bid(&mut job, index, 1010));
+    (0..3).for_each(|index| accept(&mut job, index, 1010));
+    job
+}
+
+pub(super) fn commit(job: &mut Job, index: u8, secs: u64) {
+    let seat = job.seat_of(node(index)).unwrap();
+    let commitment = opening(index).commitment(job.domain, job.id, seat, node(index));
+    then(job, node(index), secs, Event::Committed { commitment }).unwrap();
+}
+
+pub(super) fn reveal(job: &mut Job, index: u8, secs: u64) {
+    then(job, node(index), secs, Event::Revealed { opening: opening(index) }).unwrap();
+}

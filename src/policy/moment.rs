@@ -1,0 +1,42 @@
+//! The time as policies see it, and when they want to be asked again.
+
+use crate::domain::{Job, Timestamp};
+
+/// Two clocks: the backend's, which deadlines are judged by, and a monotonic one for delays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The backend's time.
+    pub now: Timestamp,
+    /// Milliseconds since some fixed point of this process.
+    pub elapsed_ms: u64,
+}
+
+/// When to ask again if nothing happens before: whichever comes first; never, when neither is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wake {
+    /// Once the backend's time is *after* this.
+    pub deadline: Option<Timestamp>,
+    /// Once the monotonic clock has reached this.
+    pub elapsed_ms: Option<u64>,
+}
+
+impl Wake {
+    /// Only when something happens.
+    pub const NEVER: Self = Self { deadline: None, elapsed_ms: None };
+
+    /// Once the backend's time is after `deadline`.
+    pub const fn after(deadline: Timestamp) -> Self {
+        Self { deadline: Some(deadline), elapsed_ms: None }
+    }
+
+    /// Once the next deadline of the job has passed; never, when all of them have.
+    pub fn after_next_deadline(job: &Job, now: Timestamp) -> Self {
+        Self { deadline: job.next_deadline(now).filter(|deadline| *deadline >= now), elapsed_ms: None }
+    }
+
+    /// As before, or once the monotonic clock reaches `elapsed_ms`.
+    #[must_use]
+    pub const fn or_at(self, elapsed_ms: u64) -> Self {
+        Self { elapsed_ms: Some(elapsed_ms), ..self }
+    }
+}

@@ -1,0 +1,176 @@
+use super::*;
+use crate::{
+    domain::{BidStatus, FailureKind, Opening},
+    policy::fixture::{
+        REQUESTER, accept, at, bid, commit, deal, moment, node, open, opening, reveal, running, then,
+    },
+};
+
+const NEWCOMER: &dyn Fn(NodeId) -> Standing = &|_| Standing { accepted: 0, rejected: 0 };
+
+fn view(job: &Job, secs: u64) -> RequesterView<'_> {
+    RequesterView {
+        job,
+        moment: moment(secs),
+        opened_ms: 1_000_000,
+        reputation: NEWCOMER,
+        secret: Digest::new([5; 32]),
+        members: 10,
+        orders_log: false,
+        followed_up: false,
+    }
+}
+
+fn accepted(step: RequesterStep) -> Vec<NodeId> {
+    let RequesterStep::Submit(events) = step else { panic!("{step:?} submits nothing") };
+    let node = |event| match event {
+        Event::BidAccepted { node } => node,
+        other => panic!("{other:?} accepts nothing"),
+    };
+    events.into_iter().map(node).collect()
+}
+
+fn after(secs: u64) -> RequesterStep {
+    RequesterStep::Wait(Wake::after(at(secs)))
+}
+
+#[test]
+fn too_few_bids_are_waited_for_and_then_the_job_expires() {
+    let mut job = open(deal());
+    bid(&mut job, 0, 1000);
+    bid(&mut job, 1, 1000);
+    assert_eq!(next(&view(&job, 1050)), after(1100));
+    assert_eq!(next(&view(&job, 1101)), RequesterStep::Submit(vec![Event::Expired]));
+}
+
+#[test]
+fn seats_are_filled_once_twice_n_have_bid_or_all_or_the_window_is_over() {
+    let mut job = open(deal());
+    (0..3).for_each(|index| bid(&mut job, index, 1000));
+    let waits = RequesterStep::Wait(Wake::after(at(1100)).or_at(1_000_500));
+    assert_eq!(next(&view(&job, 1000)), waits);
+    assert_eq!(accepted(next(&view(&job, 1001))).len(), 3, "the window is over");
+    assert_eq!(accepted(next(&RequesterView { members: 3, ..view(&job, 1000) })).len(), 3, "all have bid");
+    (3..6).for_each(|index| bid(&mut job, index, 1000));
+    assert_eq!(accepted(next(&view(&job, 1000))).len(), 3, "2N have bid");
+}
+
+#[test]
+fn a_skipped_bid_is_made_up_for() {
+    let mut job = open(deal());
+    (0..4).for_each(|index| bid(&mut job, index, 1000));
+    then(&mut job, node(3), 1001, Event::BidWithdrawn).unwrap();
+    then(&mut job, REQUESTER, 1001, Event::BidAccepted { node: node(3) }).unwrap();
+    assert_eq!(job.bids[&node(3)].status, BidStatus::Skipped);
+    accept(&mut job, 0, 1001);
+    let rest = accepted(next(&view(&job, 1001)));
+    assert!(rest.len() == 2 && !rest.contains(&node(0)) && !rest.contains(&node(3)), "{rest:?}");
+}
+
+#[test]
+fn cheap_bids_come_first_and_equal_ones_by_a_secret_lot() {
+    let price = |units| Amount::new(units).unwrap();
+    let mut job = open(Deal { price: price(9), bond: price(9), ..deal() });
+    for (index, units) in [(0, 9), (1, 8), (2, 9), (3, 8), (4, 9), (5, 9)] {
+        then(&mut job, node(index), 1000, Event::BidPlaced { price: price(units) }).unwrap();
+    }
+    let mut lots: Vec<NodeId> = Vec::new();
+    for seed in 0..32 {
+        let chosen = accepted(next(&RequesterView { secret: Digest::new([seed; 32]), ..view(&job, 1000) }));
+        assert!(chosen[..2].contains(&node(1)) && chosen[..2].contains(&node(3)), "{chosen:?}");
+        lots.push(chosen[2]);
+    }
+    lots.sort_unstable();
+    lots.dedup();
+    assert_eq!(lots, [node(0), node(2), node(4), node(5)], "another secret, another lot");
+}
+
+#[test]
+fn a_node_below_the_floor_is_taken_only_for_want_of_others() {
+    let bad = |id| Standing { accepted: 4, rejected: if id == node(0) { 2 } else { 1 } };
+    let mut job = open(deal());
+    (0..3).for_each(|index| bid(&mut job, index, 1000));
+    let chosen = accepted(next(&RequesterView { reputation: &bad, ..view(&job, 1001) }));
+    assert_eq!(chosen[2], node(0), "nobody else is there");
+    bid(&mut job, 3, 1001);
+    let chosen = accepted(next(&RequesterView { reputation: &bad, ..view(&job, 1001) }));
+    assert!(!chosen.contains(&node(0)), "{chosen:?}");
+}
+
+#[test]
+fn newcomers_are_above_the_floor_and_one_bad_result_of_five_is_too() {
+    let below = |accepted, rejected| Standing { accepted, rejected }.is_below_floor();
+    assert!(!below(0, 0) && !below(4, 1));
+    assert!(below(0, 1) && below(3, 1) && below(u32::MAX, u32::MAX - 1));
+}
+
+#[test]
+fn a_failed_seat_is_filled_again_while_a_whole_run_fits() {
+    let mut job = running();
+    assert_eq!(next(&view(&job, 1100)), after(1410));
+    then(&mut job, node(1), 1100, Event::FailureReported { kind: FailureKind::Disk }).unwrap();
+    assert_eq!(accepted(next(&view(&job, 1250))), [node(3)]);
+    assert_eq!(next(&view(&job, 1251)), after(1410));
+    accept(&mut job, 3, 1250);
+    then(&mut job, node(3), 1250, Event::FailureReported { kind: FailureKind::Disk }).unwrap();
+    assert_eq!(next(&view(&job, 1250)), after(1250), "no bid is left");
+}
+
+#[test]
+fn only_who_orders_the_log_writes_down_that_commits_are_closed() {
+    let mut job = running();
+    (0..2).for_each(|index| commit(&mut job, index, 1100));
+    assert_eq!(next(&RequesterView { orders_log: true, ..view(&job, 1410) }), after(1410));
+    let tick = RequesterStep::Submit(vec![Event::Ticked]);
+    assert_eq!(next(&RequesterView { orders_log: true, ..view(&job, 1411) }), tick);
+    assert_eq!(next(&view(&job, 1411)), after(1470));
+    then(&mut job, REQUESTER, 1411, Event::Ticked).unwrap();
+    assert_eq!(next(&RequesterView { orders_log: true, ..view(&job, 1411) }), after(1470));
+}
+
+#[test]
+fn a_job_without_a_quorum_expires() {
+    let mut job = running();
+    commit(&mut job, 0, 1100);
+    assert_eq!(next(&view(&job, 1411)), RequesterStep::Submit(vec![Event::Expired]));
+    (1..3).for_each(|index| commit(&mut job, index, 1100));
+    reveal(&mut job, 0, 1100);
+    assert_eq!(next(&view(&job, 1161)), RequesterStep::Submit(vec![Event::Expired]));
+}
+
+#[test]
+fn an_inconclusive_job_is_followed_up_once_if_the_deal_asks() {
+    let differing = |index: u8| Opening { result_hash: Digest::new([index; 32]), ..opening(index) };
+    for limit in [0, 5] {
+        let mut job = open(Deal { escalation_limit: limit, ..deal() });
+        (0..3).for_each(|index| bid(&mut job, index, 1000));
+        (0..3).for_each(|index| accept(&mut job, index, 1000));
+        for (seat, index) in (0..3).enumerate() {
+            let seat = u8::try_from(seat).unwrap();
+            let commitment = differing(index).commitment(job.domain, job.id, seat, node(index));
+            then(&mut job, node(index), 1001, Event::Committed { commitment }).unwrap();
+        }
+        for index in 0..3 {
+            then(&mut job, node(index), 1001, Event::Revealed { opening: differing(index) }).unwrap();
+        }
+        let accepted = crate::domain::SeatSet::EMPTY;
+        then(&mut job, REQUESTER, 1001, Event::VerdictPosted { openings: vec![], accepted }).unwrap();
+        assert_eq!(job.state, JobState::Inconclusive);
+        let followed_up = RequesterView { followed_up: true, ..view(&job, 1002) };
+        assert_eq!(next(&followed_up), RequesterStep::Done);
+        match next(&view(&job, 1002)) {
+            RequesterStep::Escalate(deal) => {
+                assert_eq!((deal.concurrency, deal.parent, limit), (5, Some(job.id), 5));
+            }
+            step => assert_eq!((step, limit), (RequesterStep::Done, 0)),
+        }
+    }
+}
+
+#[test]
+fn a_view_does_not_print_its_secret() {
+    let job = open(deal());
+    let secret = Digest::new([0xab; 32]);
+    let text = format!("{:?}", RequesterView { secret, ..view(&job, 1000) });
+    assert!(!text.contains(&secret.to_string()), "{text}");
+}

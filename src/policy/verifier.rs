@@ -1,0 +1,84 @@
+//! What anyone does to end a job: post the verdict that the rules give, or the expiry.
+
+use super::{Moment, Wake};
+use crate::{
+    domain::{Event, Job, JobState, SeatStatus, Timestamp},
+    rules,
+};
+
+/// How long each further node waits for the ones before it, in milliseconds.
+pub const FALLBACK_STEP_MS: u64 = 5_000;
+
+/// What a verifier knows of one job.
+#[derive(Debug, Clone, Copy)]
+pub struct VerifierView<'a> {
+    /// The job as the log has it.
+    pub job: &'a Job,
+    /// The time.
+    pub moment: Moment,
+    /// See [`super::compute::rank`].
+    pub rank: usize,
+    /// Whether this node acts at once, as the requester does; the others only when nobody did.
+    pub in_charge: bool,
+    /// Since when this process has found [`is_due`] true without a break, on the monotonic clock; the present
+    /// when it is so for the first time.
+    pub due_since_ms: u64,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VerifierStep {
+    /// Nothing yet.
+    Wait(Wake),
+    /// Submit this; ask again afterwards.
+    Submit(Event),
+    /// The job is over.
+    Done,
+}
+
+/// Whether the job can be ended by anyone at `now`.
+pub fn is_due(job: &Job, now: Timestamp) -> bool {
+    job.is_overdue(now) || verdict_is_due(job, now)
+}
+
+/// Every seat that committed has revealed, or the time to reveal is over and a quorum has.
+fn verdict_is_due(job: &Job, now: Timestamp) -> bool {
+    let (state, reveal_by) = job.state_at(now);
+    let enough = job.revealed.len() >= job.deal.quorum();
+    state == JobState::Revealing && enough && (now > reveal_by || job.revealed == job.committed)
+}
+
+/// The next step.
+pub fn next(view: &VerifierView<'_>) -> VerifierStep {
+    let (job, now) = (view.job, view.moment.now);
+    if job.state.is_terminal() {
+        return VerifierStep::Done;
+    }
+    if !is_due(job, now) {
+        return VerifierStep::Wait(Wake::after_next_deadline(job, now));
+    }
+    let turn_ms = view.due_since_ms.saturating_add(delay_ms(view));
+    if view.moment.elapsed_ms < turn_ms {
+        return VerifierStep::Wait(Wake::NEVER.or_at(turn_ms));
+    }
+    VerifierStep::Submit(if job.is_overdue(now) { Event::Expired } else { verdict(job) })
+}
+
+/// None for whoever is in charge; growing with the rank for the others, so that they do not storm.
+fn delay_ms(view: &VerifierView<'_>) -> u64 {
+    let place = u64::try_from(view.rank).unwrap_or(u64::MAX).saturating_add(1);
+    if view.in_charge { 0 } else { place.saturating_mul(FALLBACK_STEP_MS) }
+}
+
+/// The verdict over the openings in the log, which need not be given again.
+fn verdict(job: &Job) -> Event {
+    let openings = (0..).zip(&job.seats).filter_map(|(index, seat)| match seat.status {
+        SeatStatus::Revealed(opening) => Some((index, opening)),
+        SeatStatus::Accepted | SeatStatus::Failed(_) | SeatStatus::Committed(_) => None,
+    });
+    let accepted = rules::verdict_of(job, &openings.collect()).accepted;
+    Event::VerdictPosted { openings: Vec::new(), accepted }
+}
+
+#[cfg(test)]
+mod tests;
