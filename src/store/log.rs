@@ -226,6 +226,7 @@ fn entry_of_row(row: &Row<'_>) -> rusqlite::Result<StoredEntry> {
 mod tests {
     use std::{thread, time::Duration};
 
+    use proptest::prelude::*;
     use tokio::time::timeout;
 
     use super::*;
@@ -334,6 +335,36 @@ mod tests {
         let seen = *timeout(Duration::from_secs(10), head.wait_for(|&head| head > 0)).await.unwrap().unwrap();
         assert_eq!(seen, writer.join().unwrap());
         assert_eq!(log.read_after(0, 10).unwrap().len(), 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_arrivals_leave_each_job_without_a_gap(
+            arrivals in proptest::collection::vec((1_u8..4, 0_u64..6), 0..40), page in 1_u32..5,
+        ) {
+            let log = log();
+            for &(job, height) in &arrivals {
+                let before = log.head(entry(job, 0).job).unwrap().map_or(0, |head| head.height);
+                prop_assert_eq!(log.append(&entry(job, height)).is_ok(), (1..=before + 1).contains(&height));
+            }
+            let whole = log.read_after(0, 1000).unwrap();
+            let mut paged: Vec<StoredEntry> = vec![];
+            loop {
+                let after = paged.last().map_or(0, |stored| stored.cursor);
+                let next = log.read_after(after, page).unwrap();
+                if next.is_empty() {
+                    break;
+                }
+                paged.extend(next);
+            }
+            prop_assert_eq!(&paged, &whole);
+            for job in log.jobs().unwrap() {
+                let heights = log.read_job(job, 0, 1000).unwrap().into_iter().map(|stored| stored.entry.height);
+                prop_assert!(heights.eq(1..=log.head(job).unwrap().unwrap().height));
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tempfile::{TempDir, tempdir};
 
 use super::*;
 use crate::store::{
+    BlobError, Blobs,
     archive::{PackError, pack, seal},
     tree::{TreeError, UnsupportedKind},
 };
@@ -302,6 +303,23 @@ fn a_failing_destination_is_named() {
     File::create(outer.path().join("file")).unwrap();
     let dest = outer.path().join("file/dest");
     assert!(matches!(unpack(&bytes[..], &dest, digest, &LIMITS), Err(UnpackError::Write { .. })));
+}
+
+#[test]
+fn an_archive_goes_into_the_blobs_and_comes_out_of_them() {
+    let root = tempdir().unwrap();
+    let blobs = Blobs::open(&root.path().join("blobs"), 8192).unwrap();
+    let mut writer = blobs.writer(LIMITS.bytes).unwrap();
+    let packed = pack(sample().path(), &mut writer, &LIMITS).unwrap();
+    assert_eq!(writer.commit_as(packed.digest).unwrap(), packed.bytes);
+    let dest = root.path().join("dest");
+    unpack(blobs.open_blob(packed.digest).unwrap(), &dest, packed.digest, &LIMITS).unwrap();
+    assert_eq!(fs::read(dest.join("a-b")).unwrap(), b"22");
+
+    let mut writer = blobs.writer(LIMITS.bytes).unwrap();
+    let err = pack(sample().path(), &mut writer, &LIMITS).unwrap_err();
+    let PackError::Write(cause) = err else { panic!("{err}") };
+    assert!(matches!(cause.downcast(), Ok(BlobError::Full { used: 8192, cap: 8192 })));
 }
 
 fn name() -> impl Strategy<Value = String> {
