@@ -2,7 +2,7 @@
 //!
 //! A *requester* submits a job, *compute nodes* bid, the requester accepts some of the bids, each accepted
 //! node runs the same container, and a *verdict* says whose results agree. Who orders these steps is a
-//! [`scheduler`]: an authenticated, ordered, replayable log of job events. Everything else is a fold over
+//! *scheduler*: an authenticated, ordered, replayable log of job events. Everything else is a fold over
 //! that log or a reaction to it.
 //!
 //! # Words

@@ -1,6 +1,6 @@
 //! The only place where a job changes.
 //!
-//! [`open`] makes a job of a submission, [`transition`] makes the next job of a job and an event; both are
+//! [`open`] makes a job of a submission, [`transition()`] makes the next job of a job and an event; both are
 //! pure and refuse with a [`Rejection`]. [`Ledger`] folds a log with them. The Solidity twin is
 //! `contracts/src/Rules.sol`, held to these by the cases that [`cases`] enumerates into `tests/vectors/`.
 

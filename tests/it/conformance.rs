@@ -1,1 +1,73 @@
 //! What every scheduler backend must do: one suite, run against each of them.
+//!
+//! A backend brings parties, each with a key and its own way into the log, and a clock that the suite sets.
+
+mod suite;
+mod world;
+
+use std::sync::Arc;
+
+use assay::{
+    domain::{LogDomain, Timestamp},
+    identity::NodeKey,
+    scheduler::local::LocalLog,
+};
+use world::{Backend, Party, World};
+
+/// When every job of the suite begins.
+const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+/// The requester, four nodes and a stranger.
+const PARTIES: usize = 6;
+
+#[derive(Debug)]
+struct Local(Arc<LocalLog>);
+
+impl Backend for Local {
+    fn set_now(&self, now: Timestamp) {
+        self.0.set_now(now);
+    }
+}
+
+async fn local() -> World {
+    let log = LocalLog::new(LogDomain::default(), START);
+    let parties = (0..PARTIES)
+        .map(|_| {
+            let key = NodeKey::generate().unwrap();
+            Party::new(log.join(key.node_id()), key)
+        })
+        .collect();
+    World::new(Box::new(Local(log)), parties)
+}
+
+/// Every case of the suite, against each backend.
+macro_rules! conforms {
+    ($($backend:ident),*) => {
+        $(mod $backend {
+            conforms!(@cases $backend:
+                a_job_runs_from_submission_to_verdict,
+                openings_may_come_with_the_verdict,
+                the_same_action_again_has_the_same_place,
+                envelopes_are_checked_before_the_rules,
+                only_the_requester_chooses_and_ends,
+                an_update_voids_every_earlier_bid,
+                a_withdrawn_bid_is_passed_over,
+                a_failed_seat_goes_to_another_node_while_there_is_time,
+                deadlines_end_what_nobody_does,
+                who_does_not_reveal_does_not_stop_a_verdict,
+                a_copied_commitment_cannot_be_opened,
+                a_requester_may_stop_a_running_job,
+                readers_get_every_entry_in_order_from_any_cursor,
+                actions_on_an_unknown_job_are_refused,
+            );
+        })*
+    };
+    (@cases $backend:ident: $($case:ident,)*) => {
+        $(#[tokio::test]
+        async fn $case() {
+            super::suite::$case(super::$backend().await).await;
+        })*
+    };
+}
+
+conforms!(local);

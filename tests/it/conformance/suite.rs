@@ -1,0 +1,212 @@
+//! The cases. A backend has no tests of the rules of its own: they stand here.
+
+use assay::{
+    domain::{
+        Amount, BidStatus, Deal, Digest, Event, FailureKind, JobState, SeatOpening, SeatSet, SeatStatus,
+        Signature, SignedAction, Span,
+    },
+    rules::Rejection,
+    scheduler::{Cursor, EnvelopeRefusal, SubmitError},
+};
+use futures::StreamExt;
+
+use super::world::{REQUESTER, STRANGER, World, opening};
+
+fn bid() -> Event {
+    Event::BidPlaced { price: Amount::ZERO }
+}
+
+fn verdict(openings: &[u8], accepted: u32) -> Event {
+    let openings = openings.iter().map(|seat| SeatOpening { seat: *seat, opening: opening(*seat) }).collect();
+    Event::VerdictPosted { openings, accepted: SeatSet::from_bits(accepted) }
+}
+
+pub(super) async fn a_job_runs_from_submission_to_verdict(mut world: World) {
+    world.run(Deal::default()).await;
+    assert_eq!(world.job().state, JobState::Running);
+    world.commit_all().await;
+    assert_eq!(world.job().state, JobState::Revealing);
+    for seat in 0..3 {
+        world.act(usize::from(seat) + 1, Event::Revealed { opening: opening(seat) }).await;
+    }
+    world.refused(2, verdict(&[], 0b111), Rejection::VerdictMismatch).await;
+    world.act(2, verdict(&[], 0b011)).await;
+    assert_eq!(world.job().state, JobState::Verified);
+    for node in 1..=3 {
+        assert_eq!(world.job_of(node), world.job(), "every follower folds the same job");
+    }
+    world.refused(1, Event::Expired, Rejection::WrongState).await;
+}
+
+pub(super) async fn openings_may_come_with_the_verdict(mut world: World) {
+    world.run(Deal::default()).await;
+    world.commit_all().await;
+    world.act(1, Event::Revealed { opening: opening(0) }).await;
+    world.refused(REQUESTER, verdict(&[1], 0b011), Rejection::OpeningsMissing).await;
+    world.refused(REQUESTER, verdict(&[2, 1], 0b011), Rejection::OpeningsOutOfOrder).await;
+    world.act(REQUESTER, verdict(&[0, 1, 2], 0b011)).await;
+    assert_eq!(world.job().state, JobState::Verified);
+}
+
+pub(super) async fn the_same_action_again_has_the_same_place(mut world: World) {
+    world.submit(Deal::default()).await;
+    let action = world.sign(1, bid());
+    let first = world.send(1, action.clone()).await.unwrap();
+    world.parties[REQUESTER].read_one().await;
+    assert_eq!(world.send(1, action.clone()).await, Ok(first));
+    world.act(2, bid()).await;
+    assert_eq!(world.send(1, action).await, Ok(first));
+    assert_eq!(world.job().bids.len(), 2);
+}
+
+pub(super) async fn envelopes_are_checked_before_the_rules(mut world: World) {
+    world.submit(Deal::default()).await;
+    let good = world.sign(1, bid());
+    let skipped = world.resign(1, assay::domain::Action { sequence: 7, ..good.action.clone() });
+    let wrong = SubmitError::Refused(EnvelopeRefusal::WrongSequence { expected: 0 });
+    assert_eq!(world.send(1, skipped).await, Err(wrong));
+    let forged = SignedAction { signature: Signature::new([0; 65]), action: good.action };
+    assert_eq!(world.send(1, forged).await, Err(SubmitError::Refused(EnvelopeRefusal::BadSignature)));
+    assert!(world.job().bids.is_empty());
+}
+
+pub(super) async fn only_the_requester_chooses_and_ends(mut world: World) {
+    world.submit(Deal::default()).await;
+    world.act(1, bid()).await;
+    let node = world.id(1);
+    for event in [
+        Event::BidAccepted { node },
+        Event::BidRejected { node },
+        Event::Cancelled,
+        Event::DealUpdated { deal: Deal::default() },
+        Event::Remarked { node, remark: "slow".to_owned() },
+    ] {
+        world.refused(STRANGER, event, Rejection::NotRequester).await;
+    }
+    world.act(REQUESTER, Event::Remarked { node, remark: "slow".to_owned() }).await;
+    world.act(REQUESTER, Event::BidRejected { node }).await;
+    world.refused(REQUESTER, Event::BidAccepted { node }, Rejection::BidNotStanding).await;
+    world.act(REQUESTER, Event::Cancelled).await;
+    assert_eq!(world.job().state, JobState::Cancelled);
+    world.refused(2, bid(), Rejection::WrongState).await;
+}
+
+pub(super) async fn an_update_voids_every_earlier_bid(mut world: World) {
+    world.submit(Deal::default()).await;
+    world.act(1, bid()).await;
+    let stale = world.sign(2, bid());
+    world.act(REQUESTER, Event::DealUpdated { deal: Deal { tolerance_kib: 7, ..Deal::default() } }).await;
+    assert_eq!(world.send(2, stale).await, Err(SubmitError::Rejected(Rejection::WrongRevision)));
+    let node = world.id(1);
+    world.act(REQUESTER, Event::BidAccepted { node }).await;
+    assert_eq!(world.job().bids[&node].status, BidStatus::Skipped);
+    world.act(1, bid()).await;
+    world.act(REQUESTER, Event::BidAccepted { node }).await;
+    assert_eq!(world.job().seats.len(), 1);
+    let deal = Deal::default();
+    world.refused(REQUESTER, Event::DealUpdated { deal }, Rejection::SeatsTaken).await;
+}
+
+pub(super) async fn a_withdrawn_bid_is_passed_over(mut world: World) {
+    world.submit(Deal::default()).await;
+    world.act(1, bid()).await;
+    world.refused(1, bid(), Rejection::AlreadyBid).await;
+    world.act(1, Event::BidWithdrawn).await;
+    let node = world.id(1);
+    world.act(REQUESTER, Event::BidAccepted { node }).await;
+    assert_eq!(world.job().bids[&node].status, BidStatus::Skipped);
+    assert!(world.job().seats.is_empty());
+}
+
+pub(super) async fn a_failed_seat_goes_to_another_node_while_there_is_time(mut world: World) {
+    world.submit(Deal::default()).await;
+    for node in 1..=4 {
+        world.act(node, bid()).await;
+    }
+    for node in 1..=3 {
+        world.act(REQUESTER, Event::BidAccepted { node: world.id(node) }).await;
+    }
+    world.act(1, Event::FailureReported { kind: FailureKind::Engine }).await;
+    world.refused(1, world.commitment(1, 0), Rejection::SeatFailed).await;
+    world.act(REQUESTER, Event::BidAccepted { node: world.id(4) }).await;
+    assert_eq!(world.job().seat_of(world.id(4)), Some(0));
+    world.refused(1, world.commitment(1, 0), Rejection::NotSeatHolder).await;
+    world.act(2, Event::FailureReported { kind: FailureKind::Timeout }).await;
+    world.wait_until(world.job().refill_by().plus(Span::from_secs(1)));
+    let node = world.id(1);
+    world.refused(REQUESTER, Event::BidAccepted { node }, Rejection::DeadlinePassed).await;
+    world.act(4, world.commitment(4, 0)).await;
+    world.act(3, world.commitment(3, 2)).await;
+    assert_eq!(world.job().state, JobState::Revealing, "the last seat that could commit has");
+}
+
+pub(super) async fn deadlines_end_what_nobody_does(mut world: World) {
+    world.run(Deal::default()).await;
+    world.refused(STRANGER, Event::Expired, Rejection::DeadlineNotReached).await;
+    world.act(1, world.commitment(1, 0)).await;
+    world.wait_until(world.job().commit_by.plus(Span::from_secs(1)));
+    world.refused(2, world.commitment(2, 1), Rejection::DeadlinePassed).await;
+    world.act(STRANGER, Event::Expired).await;
+    assert_eq!(world.job().state, JobState::Failed);
+}
+
+pub(super) async fn who_does_not_reveal_does_not_stop_a_verdict(mut world: World) {
+    world.run(Deal::default()).await;
+    world.commit_all().await;
+    for seat in 0..2 {
+        world.act(usize::from(seat) + 1, Event::Revealed { opening: opening(seat) }).await;
+    }
+    world.refused(REQUESTER, verdict(&[], 0b011), Rejection::OpeningsMissing).await;
+    world.wait_until(world.job().reveal_by.plus(Span::from_secs(1)));
+    world.refused(3, Event::Revealed { opening: opening(2) }, Rejection::DeadlinePassed).await;
+    world.refused(REQUESTER, Event::Expired, Rejection::VerdictDue).await;
+    world.refused(REQUESTER, verdict(&[2], 0b011), Rejection::OpeningTooLate).await;
+    world.act(REQUESTER, verdict(&[], 0b011)).await;
+    let verdict = world.job().verdict.as_ref().unwrap();
+    assert_eq!((verdict.accepted.bits(), verdict.absent.bits()), (0b011, 0b100));
+}
+
+pub(super) async fn a_copied_commitment_cannot_be_opened(mut world: World) {
+    world.run(Deal::default()).await;
+    let copied = world.commitment(1, 0);
+    world.act(1, copied.clone()).await;
+    world.act(2, world.commitment(2, 1)).await;
+    world.act(3, copied).await;
+    world.act(1, Event::Revealed { opening: opening(0) }).await;
+    world.refused(3, Event::Revealed { opening: opening(0) }, Rejection::BadOpening).await;
+    assert!(matches!(world.job().seats[2].status, SeatStatus::Committed(_)));
+}
+
+pub(super) async fn a_requester_may_stop_a_running_job(mut world: World) {
+    world.run(Deal::default()).await;
+    world.refused(1, Event::Stopped, Rejection::NotRequester).await;
+    world.act(REQUESTER, Event::Stopped).await;
+    assert_eq!(world.job().state, JobState::Cancelled);
+    world.refused(1, world.commitment(1, 0), Rejection::WrongState).await;
+}
+
+pub(super) async fn readers_get_every_entry_in_order_from_any_cursor(mut world: World) {
+    world.run(Deal::default()).await;
+    world.commit_all().await;
+    let requester = &world.parties[REQUESTER];
+    let expected: Vec<Digest> = requester.read.iter().map(|item| item.entry).collect();
+    for (skipped, item) in requester.read.iter().enumerate() {
+        let after = if skipped == 0 { Cursor(0) } else { requester.read[skipped - 1].cursor };
+        let rest = requester.scheduler.events(after).take(expected.len() - skipped);
+        let rest: Vec<Digest> = rest.map(|item| item.unwrap().entry).collect().await;
+        assert_eq!(rest, expected[skipped..], "after {after:?}, before {:?}", item.cursor);
+    }
+    for node in 1..=3 {
+        let of_node: Vec<Digest> = world.parties[node].read.iter().map(|item| item.entry).collect();
+        assert_eq!(of_node, expected, "node {node} reads the same entries in the same order");
+    }
+}
+
+pub(super) async fn actions_on_an_unknown_job_are_refused(mut world: World) {
+    let _unsent = world.submission(Deal::default());
+    let answer = world.send(1, world.sign(1, bid())).await;
+    assert!(
+        matches!(answer, Err(SubmitError::Rejected(Rejection::NoSuchJob) | SubmitError::NotOrdered(_))),
+        "{answer:?}"
+    );
+}

@@ -1,0 +1,223 @@
+//! Parties acting on one job, each by what its own reading of the log tells it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use assay::{
+    domain::{
+        Action, Deal, Digest, Event, FingerprintWord, Job, JobId, NodeId, Opening, Resources, SignedAction,
+        Span, Spec, Timestamp,
+    },
+    identity::NodeKey,
+    rules::{Ledger, Rejection},
+    scheduler::{Cursor, EventStream, LogItem, Scheduler, SubmitError},
+};
+use futures::StreamExt;
+
+use super::START;
+
+/// Longest wait for something that has to come; far above what any backend takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the suite needs of a backend beyond its schedulers; dropped with the world.
+pub(super) trait Backend: fmt::Debug {
+    fn set_now(&self, now: Timestamp);
+}
+
+/// A key, a way into the log, and what was read there so far.
+pub(super) struct Party {
+    pub(super) key: NodeKey,
+    pub(super) scheduler: Arc<dyn Scheduler>,
+    stream: EventStream,
+    pub(super) read: Vec<LogItem>,
+    ledger: Ledger,
+}
+
+impl Party {
+    pub(super) fn new(scheduler: impl Scheduler, key: NodeKey) -> Self {
+        let scheduler: Arc<dyn Scheduler> = Arc::new(scheduler);
+        let (stream, ledger) = (scheduler.events(Cursor(0)), Ledger::new(scheduler.domain()));
+        Self { key, scheduler, stream, read: Vec::new(), ledger }
+    }
+
+    pub(super) fn id(&self) -> NodeId {
+        self.key.node_id()
+    }
+
+    pub(super) async fn read_one(&mut self) {
+        let item = tokio::time::timeout(PATIENCE, self.stream.next()).await;
+        let item =
+            item.expect("the next entry comes in time").expect("the log goes on").expect("the log is whole");
+        self.ledger.apply(&item.stamped).expect("an entry of the log obeys the rules");
+        self.ledger.assert_invariants();
+        self.read.push(item);
+    }
+
+    /// Reads on until this party holds entry `entry`.
+    pub(super) async fn read_until(&mut self, entry: Digest) {
+        while !self.read.iter().any(|item| item.entry == entry) {
+            self.read_one().await;
+        }
+    }
+}
+
+pub(super) struct World {
+    backend: Box<dyn Backend>,
+    pub(super) parties: Vec<Party>,
+    now: Timestamp,
+    pub(super) job: JobId,
+}
+
+/// The requester's place among the parties; 1 to 4 are nodes.
+pub(super) const REQUESTER: usize = 0;
+pub(super) const STRANGER: usize = 5;
+
+impl World {
+    pub(super) fn new(backend: Box<dyn Backend>, parties: Vec<Party>) -> Self {
+        Self { backend, parties, now: START, job: JobId::ZERO }
+    }
+
+    pub(super) fn id(&self, who: usize) -> NodeId {
+        self.parties[who].id()
+    }
+
+    /// The job as the requester has read it.
+    pub(super) fn job(&self) -> &Job {
+        self.parties[REQUESTER].ledger.get(self.job).expect("the job was submitted")
+    }
+
+    /// The job as `who` has read it.
+    pub(super) fn job_of(&self, who: usize) -> &Job {
+        self.parties[who].ledger.get(self.job).expect("this party follows the job")
+    }
+
+    pub(super) fn wait_until(&mut self, at: Timestamp) {
+        self.now = self.now.max(at);
+        self.backend.set_now(self.now);
+    }
+
+    /// What `who` would sign now, by what it has read.
+    pub(super) fn sign(&self, who: usize, event: Event) -> SignedAction {
+        let party = &self.parties[who];
+        let of_job = party.read.iter().filter(|item| item.stamped.job == self.job);
+        let own = of_job.clone().filter(|item| item.stamped.author == party.id()).count();
+        let job = party.ledger.get(self.job);
+        let revision = match (&event, job) {
+            (Event::Submitted { deal, .. }, None) => deal.revision(),
+            (_, job) => job.map_or(Digest::ZERO, |job| job.revision),
+        };
+        let action = Action {
+            job: self.job,
+            revision,
+            sequence: u64::try_from(own).unwrap(),
+            seen: of_job.last().map_or(Digest::ZERO, |item| item.entry),
+            event,
+        };
+        self.resign(who, action)
+    }
+
+    pub(super) fn resign(&self, who: usize, action: Action) -> SignedAction {
+        let party = &self.parties[who];
+        let signature = party.key.sign(action.signing_digest(party.scheduler.domain()));
+        SignedAction { action, signature }
+    }
+
+    pub(super) async fn send(&self, who: usize, action: SignedAction) -> Result<Cursor, SubmitError> {
+        let sent = tokio::time::timeout(PATIENCE, self.parties[who].scheduler.submit(action)).await;
+        sent.expect("an action is answered in time")
+    }
+
+    /// `who` acts, and everybody who follows the job reads that it did.
+    pub(super) async fn act(&mut self, who: usize, event: Event) {
+        let kind = event.kind();
+        let before = self.parties[REQUESTER].read.len();
+        self.send(who, self.sign(who, event))
+            .await
+            .unwrap_or_else(|error| panic!("{kind:?} by {who}: {error}"));
+        self.parties[REQUESTER].read_one().await;
+        let item = self.parties[REQUESTER].read[before].clone();
+        assert_eq!((item.stamped.author, item.stamped.event.kind()), (self.id(who), kind));
+        self.spread(item.entry).await;
+    }
+
+    /// Everybody with a bid reads up to `entry`.
+    async fn spread(&mut self, entry: Digest) {
+        let followers: Vec<NodeId> = self.job().bids.keys().copied().collect();
+        for party in self.parties.iter_mut().skip(1).filter(|party| followers.contains(&party.id())) {
+            party.read_until(entry).await;
+        }
+    }
+
+    /// `who` tries to act and the rules say no.
+    pub(super) async fn refused(&mut self, who: usize, event: Event, rejection: Rejection) {
+        let kind = event.kind();
+        let answer = self.send(who, self.sign(who, event)).await;
+        assert_eq!(answer, Err(SubmitError::Rejected(rejection)), "{kind:?} by {who}");
+    }
+
+    pub(super) fn submission(&mut self, deal: Deal) -> SignedAction {
+        let document = spec().to_document();
+        let requester = self.id(REQUESTER);
+        let domain = self.parties[REQUESTER].scheduler.domain();
+        self.job = domain.job_id(requester, 0, Spec::hash_document(&document), deal.revision());
+        self.sign(REQUESTER, Event::Submitted { deal, spec: document, nonce: 0 })
+    }
+
+    /// Submits a job; every party hears of it.
+    pub(super) async fn submit(&mut self, deal: Deal) {
+        let action = self.submission(deal);
+        self.send(REQUESTER, action).await.expect("a valid job is taken");
+        self.parties[REQUESTER].read_one().await;
+        let entry = self.parties[REQUESTER].read[0].entry;
+        for party in &mut self.parties {
+            party.read_until(entry).await;
+        }
+    }
+
+    /// Submits, lets nodes 1 to 3 bid and seats them in that order.
+    pub(super) async fn run(&mut self, deal: Deal) {
+        self.submit(deal).await;
+        for node in 1..=3 {
+            self.act(node, Event::BidPlaced { price: Default::default() }).await;
+        }
+        for node in 1..=3 {
+            self.act(REQUESTER, Event::BidAccepted { node: self.id(node) }).await;
+        }
+    }
+
+    pub(super) fn commitment(&self, who: usize, seat: u8) -> Event {
+        let domain = self.parties[who].scheduler.domain();
+        Event::Committed { commitment: opening(seat).commitment(domain, self.job, seat, self.id(who)) }
+    }
+
+    pub(super) async fn commit_all(&mut self) {
+        for seat in 0..3 {
+            let who = usize::from(seat) + 1;
+            self.act(who, self.commitment(who, seat)).await;
+        }
+    }
+}
+
+/// Seats 0 and 1 agree; seat 2 has another output, memory and CPU time.
+pub(super) fn opening(seat: u8) -> Opening {
+    let lies = seat == 2;
+    Opening {
+        result_hash: Digest::new([if lies { 2 } else { 1 }; 32]),
+        output_root: Digest::new([3; 32]),
+        exit_code: 0,
+        fingerprint: FingerprintWord([if lies { 1 } else { 0 }; 32]),
+        salt: Digest::new([seat; 32]),
+    }
+}
+
+fn spec() -> Spec {
+    Spec {
+        image: "sha256:00".to_owned(),
+        image_name: "demo".to_owned(),
+        entrypoint: Vec::new(),
+        command: vec!["true".to_owned()],
+        environment: Default::default(),
+        working_directory: None,
+        inputs: Vec::new(),
+        resources: Resources::default(),
+    }
+}
