@@ -121,3 +121,67 @@ impl Executor for FakeExecutor {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::Path};
+
+    use super::*;
+    use crate::domain::{JobId, NodeId, Resources, Span};
+
+    fn request(result_dir: &Path) -> RunRequest {
+        let spec = Spec {
+            image: "sha256:0".to_owned(),
+            image_name: "none".to_owned(),
+            entrypoint: vec![],
+            command: vec![],
+            environment: BTreeMap::new(),
+            working_directory: None,
+            inputs: vec![],
+            resources: Resources::default(),
+        };
+        let (job, node, timeout) = (JobId::ZERO, NodeId::ZERO, Span::from_secs(1));
+        RunRequest { job, node, spec, timeout, inputs: vec![], result_dir: result_dir.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn a_held_run_ends_when_it_is_released_and_leaves_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let outputs = || vec![("a/b".to_owned(), b"data".to_vec())];
+        let fake =
+            FakeExecutor::new(move |_| Script { outputs: outputs(), ..Script::printing("hello") }).hold();
+        let mut started = fake.started();
+        let run = fake.run(request(dir.path()), CancellationToken::new());
+        let release = async {
+            started.wait_for(|started| *started == 1).await.unwrap();
+            assert!(!dir.path().join("stdout").exists());
+            fake.release(1);
+        };
+        let (outcome, ()) = tokio::join!(run, release);
+        assert_eq!(outcome.unwrap().exit_code, 0);
+        let content = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!(
+            [content("stdout"), content("exit_code"), content("outputs/a/b")],
+            ["hello", "0\n", "data"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_held_run_can_be_cancelled() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = FakeExecutor::new(|_| Script::printing("hello")).hold();
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let ended = fake.run(request(dir.path()), cancel).await;
+        assert!(matches!(ended, Err(ExecutorError::Interrupted)), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn a_failing_run_leaves_no_result() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = FakeExecutor::new(|_| Script::failing(ExecutorError::Killed));
+        let ended = fake.run(request(dir.path()), CancellationToken::new()).await;
+        assert!(matches!(ended, Err(ExecutorError::Killed)), "{ended:?}");
+        assert!(!dir.path().join("exit_code").exists());
+    }
+}

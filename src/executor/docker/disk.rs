@@ -1,4 +1,8 @@
 //! How much a container's `/outputs` holds, while the container may still write to it.
+//!
+//! The engine has no limit for a mount on most file systems, so that this is a measurement: a container may
+//! pass its limit by what it writes between two, and the space of a deleted file that it still holds open
+//! is not seen.
 
 use std::{
     fs::{self, File},
