@@ -41,6 +41,12 @@ pub enum ExecutorError {
         /// What the registry, or the engine in its place, said.
         reason: String,
     },
+    /// The spec names an image by something that may mean another image tomorrow, or on the next node.
+    #[error("the image {image:?} is not named by its content")]
+    Unpinned {
+        /// As the spec names it.
+        image: String,
+    },
     /// The image would run as root.
     #[error("the image names the user {user:?}, who is root inside it")]
     RootUser {
@@ -103,7 +109,7 @@ impl ExecutorError {
             | Self::Engine { .. }
             | Self::TooSmall { .. }
             | Self::ResultDir { .. } => FailureKind::Engine,
-            Self::ImageMissing { .. } | Self::RootUser { .. } => FailureKind::Image,
+            Self::ImageMissing { .. } | Self::Unpinned { .. } | Self::RootUser { .. } => FailureKind::Image,
             Self::Timeout { .. } => FailureKind::Timeout,
             Self::Memory { .. } | Self::Killed => FailureKind::Memory,
             Self::Disk { .. } => FailureKind::Disk,
@@ -119,6 +125,7 @@ impl ExecutorError {
             Self::ImageMissing { .. } => {
                 Some("build or load it on the machine of every node, or push it to a registry they can reach")
             }
+            Self::Unpinned { .. } => Some("name it name@sha256:.., or by its id sha256:.."),
             Self::RootUser { .. } => Some("give the image a USER that is not root, or none"),
             Self::TooSmall { .. } => Some("ask for less, or run a node on a larger machine"),
             Self::Timeout { .. } => Some("submit the job with a longer timeout"),

@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test does not expect fails it")]
 
+mod registry;
+
 use std::{collections::HashMap, env, fs, path::Path, time::Duration};
 
 use assay::{
@@ -26,6 +28,8 @@ use futures::StreamExt as _;
 use tempfile::TempDir;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+
+use registry::Registry;
 
 const HINT: &str = "run ./scripts/test, which sets up the engine and the demo image";
 const MIB: u64 = 1 << 20;
@@ -169,6 +173,16 @@ async fn a_run_leaves_its_streams_exit_code_outputs_and_trace() {
 }
 
 #[tokio::test]
+async fn what_an_earlier_attempt_left_is_no_part_of_the_result() {
+    let bench = Bench::new().await;
+    bench
+        .run_script("echo early; echo data > /outputs/early; mkdir /outputs/d; ln -s / /outputs/d/root")
+        .await;
+    bench.run_script("ls -A /outputs").await;
+    assert_eq!(bench.result("stdout"), "");
+}
+
+#[tokio::test]
 async fn a_command_that_exits_non_zero_is_a_result() {
     let bench = Bench::new().await;
     assert_eq!(bench.run_script("echo before; exit 3").await.exit_code, 3);
@@ -297,7 +311,6 @@ async fn too_much_in_outputs_is_seen_though_the_run_is_over_at_once() {
         FailureKind::Disk
     );
     assert_eq!(fs::metadata(bench.dir.path().join("result/outputs/f")).unwrap().len(), 8 * MIB + 1);
-    fs::remove_dir_all(bench.dir.path().join("result")).unwrap();
     bench.run_script("head -c 8000000 /dev/zero > /outputs/f").await;
 }
 
@@ -381,6 +394,39 @@ async fn an_image_that_is_nowhere_is_said_before_the_node_bids() {
     assert_eq!(error.failure_kind(), FailureKind::Image);
     assert!(error.to_string().contains("not on this machine") && error.hint().is_some(), "{error}");
     assert_eq!(bench.failure(request).await, FailureKind::Image);
+}
+
+#[tokio::test]
+async fn an_image_named_by_a_tag_is_refused_before_the_node_bids() {
+    let bench = Bench::new().await;
+    let mut request = bench.request("true");
+    request.spec.image = "assay/demo:1".to_owned();
+    let error = bench.executor.check(&request.spec).await.unwrap_err();
+    assert!(matches!(error, ExecutorError::Unpinned { .. }), "{error:?}");
+    assert_eq!(bench.failure(request).await, FailureKind::Image);
+}
+
+#[tokio::test]
+async fn an_image_of_a_registry_is_pulled_and_pinned_by_its_digest() {
+    let bench = Bench::new().await;
+    let registry = Registry::start().await;
+    let (name, pinned) =
+        (format!("{}/tiny", registry.host), format!("{}/tiny@{}", registry.host, registry.digest));
+    let mut spec = bench.request("true").spec;
+    // Nobody has it yet, but the registry says that it could be had.
+    spec.image = pinned.clone();
+    bench.executor.check(&spec).await.unwrap();
+    for asked in [&pinned, &name] {
+        let resolved = bench.executor.resolve_image(asked).await.unwrap();
+        assert_eq!((&resolved.name, &resolved.pinned), (asked, &pinned));
+    }
+    bench.remove_image(&pinned).await;
+    bench.executor.resolve_image(&format!("{name}:1")).await.unwrap();
+    bench.remove_image(&pinned).await;
+
+    spec.image = format!("{name}@sha256:{}", "0".repeat(64));
+    let error = bench.executor.check(&spec).await.unwrap_err();
+    assert!(matches!(error, ExecutorError::ImageMissing { .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::{
     super::{Executor, ExecutorError, RunOutcome, RunRequest},
     config::NODE_LABEL,
+    image::require_pinned,
 };
 use crate::domain::{NodeId, Spec};
 
@@ -132,6 +133,7 @@ impl Executor for DockerExecutor {
 
     fn check<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>> {
         Box::pin(async {
+            require_pinned(&spec.image)?;
             self.check_size(spec)?;
             self.find_image(&spec.image).await
         })

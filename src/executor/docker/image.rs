@@ -1,4 +1,4 @@
-//! Which image a name means, and getting it here.
+//! Which image a name means, and getting it here. Registries are asked without credentials.
 
 use std::time::Duration;
 
@@ -92,6 +92,17 @@ impl DockerExecutor {
     }
 }
 
+/// Refuses a spec whose image is a mutable tag: nodes would run different images and be judged for it. A
+/// shortened id is none better, since the engine takes any prefix.
+pub(super) fn require_pinned(image: &str) -> Result<(), ExecutorError> {
+    let digest = image.rsplit_once('@').map_or(image, |(_, digest)| digest).strip_prefix("sha256:");
+    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if digest.is_some_and(|digest| digest.len() == 64 && digest.bytes().all(hex)) {
+        return Ok(());
+    }
+    Err(ExecutorError::Unpinned { image: image.to_owned() })
+}
+
 fn refuse_bare_id(name: &str) -> Result<(), ExecutorError> {
     if name.starts_with("sha256:") {
         return Err(missing(name, "it is named by its id, which no registry knows"));
@@ -143,6 +154,23 @@ mod tests {
         let mirrored = pin("mirror.example:5000/busybox", &digests);
         assert_eq!(mirrored.as_deref(), Some("mirror.example:5000/busybox@sha256:aa"));
         assert_eq!(pin("other/busybox", &digests), None);
+    }
+
+    #[test]
+    fn only_a_whole_digest_pins_an_image() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        require_pinned(&digest).unwrap();
+        require_pinned(&format!("mirror.example:5000/busybox:1@{digest}")).unwrap();
+        for loose in [
+            "busybox",
+            "busybox:latest",
+            "sha256:0a0a",
+            "busybox@sha256:0a",
+            &digest[7..],
+            &digest.to_uppercase(),
+        ] {
+            assert!(matches!(require_pinned(loose), Err(ExecutorError::Unpinned { .. })), "{loose}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use super::{
     cgroup::Cgroup,
     config::{User, container_body},
     engine::DockerExecutor,
+    image::require_pinned,
     sampler::{Observed, Sampler},
     streams::capture,
     times::nanos_between,
@@ -44,13 +45,14 @@ impl DockerExecutor {
         request: &RunRequest,
         cancel: &CancellationToken,
     ) -> Result<RunOutcome, ExecutorError> {
+        require_pinned(&request.spec.image)?;
         let image = cancel.run_until_cancelled(self.image(&request.spec.image)).await;
         let config = image.unwrap_or(Err(ExecutorError::Interrupted))?.config.unwrap_or_default();
         let user = User::of_image(config.user.as_deref().unwrap_or_default());
         let request = absolute(request)?;
         let outputs = request.result_dir.join("outputs");
-        prepare_outputs(&outputs, &user)
-            .map_err(|source| ExecutorError::ResultDir { path: outputs.clone(), source })?;
+        let prepared = prepare_outputs(&outputs, &user).await;
+        prepared.map_err(|source| ExecutorError::ResultDir { path: outputs.clone(), source })?;
 
         let body = container_body(&request, &user, &config.volumes.unwrap_or_default(), &outputs);
         let created = self.docker().create_container(None::<CreateContainerOptions>, body).await;
@@ -200,8 +202,14 @@ fn refuse_root(pid: Option<u32>, user: &User) -> Result<(), ExecutorError> {
     Ok(())
 }
 
-/// Makes `outputs/` a directory that the container's user may write to and change.
-fn prepare_outputs(outputs: &Path, user: &User) -> io::Result<()> {
+/// Makes `outputs/` an empty directory that the container's user may write to and change.
+///
+/// What is there already is of an attempt that a crash cut short: it is no part of this run.
+async fn prepare_outputs(outputs: &Path, user: &User) -> io::Result<()> {
+    match tokio::fs::remove_dir_all(outputs).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
     DirBuilder::new().recursive(true).mode(0o700).create(outputs)?;
     if let Some(uid) = user.uid {
         match chown(outputs, Some(uid), None) {
