@@ -4,7 +4,7 @@
 //! directories below the root, the empty ones too, each directory named before what is in it; sorted by the
 //! bytes of their relative UTF-8 paths; owner 0:0 without names, time 0, mode 0755 for directories and what
 //! its owner may execute, else 0644; a path of more than 100 bytes in one `././@LongLink` entry; two zero
-//! blocks at the end and nothing after. [`super::unpack`] refuses whatever deviates, so that a digest of an
+//! blocks at the end and nothing after. [`super::unpack()`] refuses whatever deviates, so that a digest of an
 //! archive is a digest of its content.
 //!
 //! A single file is the archive of a directory with that one file in it under its own name. So
