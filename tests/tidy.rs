@@ -1,0 +1,210 @@
+//! The invariants of ARCHITECTURE.md that a reader of the source can check.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Longest file, in lines before its tests.
+const MAX_LINES: usize = 500;
+
+/// Layers that are functions of values.
+const PURE: [&str; 4] = ["domain", "rules", "verdict", "policy"];
+
+/// What each layer may import from the crate. `cli`, `devstack` and `main.rs` may import everything.
+const IMPORTS: [(&str, &[&str]); 11] = [
+    ("domain", &[]),
+    ("verdict", &["domain"]),
+    ("rules", &["domain", "verdict"]),
+    ("policy", &["domain", "rules", "verdict"]),
+    ("identity", &["domain"]),
+    ("store", &["domain", "identity"]),
+    ("executor", &["domain"]),
+    ("network", &["domain", "identity"]),
+    ("scheduler", &["domain", "rules", "identity", "store", "network"]),
+    (
+        "node",
+        &["domain", "rules", "verdict", "policy", "identity", "store", "executor", "network", "scheduler"],
+    ),
+    ("api", &["domain", "rules", "verdict", "store", "executor", "scheduler", "node"]),
+];
+
+struct Source {
+    path: String,
+    layer: String,
+    /// Everything before the first `#[cfg(test)]`.
+    code: String,
+    is_test: bool,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources: Vec<Source> = files(&root.join("src"))
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let path = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            let layer = path.split('/').nth(1).unwrap().trim_end_matches(".rs").to_owned();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+            let is_test = path.ends_with("/tests.rs") || path.contains("/tests/");
+            Source { path, layer, code, is_test }
+        })
+        .collect();
+    sources.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(sources.len() > 50, "the sources are not where this test looks");
+    sources
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Lines of code, without comments, with their place.
+fn lines(source: &Source) -> impl Iterator<Item = (String, &str)> {
+    let numbered = source.code.lines().enumerate();
+    let code = numbered.filter(|(_, line)| !line.trim_start().starts_with("//"));
+    code.map(|(number, line)| (format!("{}:{}", source.path, number + 1), line))
+}
+
+fn nothing(found: Vec<String>, rule: &str) {
+    assert!(found.is_empty(), "{rule}:\n  {}", found.join("\n  "));
+}
+
+#[test]
+fn every_file_says_what_it_is_and_stays_short() {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test) {
+        if !source.code.starts_with("//!") {
+            found.push(format!("{} does not begin with its documentation", source.path));
+        }
+        let length = source.code.lines().count();
+        if length > MAX_LINES {
+            found.push(format!("{} has {length} lines before its tests", source.path));
+        }
+    }
+    nothing(found, "a file has one subject, said in its first line");
+}
+
+#[test]
+fn layers_import_only_what_lies_below_them() {
+    let layers: BTreeSet<&str> = IMPORTS.iter().map(|(layer, _)| *layer).chain(["cli", "devstack"]).collect();
+    let mut found = Vec::new();
+    for source in &sources() {
+        let Some((_, allowed)) = IMPORTS.iter().find(|(layer, _)| *layer == source.layer) else { continue };
+        for (place, line) in lines(source) {
+            for other in layers.iter().filter(|other| **other != source.layer && !allowed.contains(other)) {
+                if line.contains(&format!("crate::{other}::")) || names_in_braces(line, other) {
+                    found.push(format!("{place}: {} imports {other}", source.layer));
+                }
+            }
+        }
+    }
+    nothing(found, "a layer imports only what lies below it");
+}
+
+/// Whether a line inside `use crate::{..}` names `layer` as a path of its own.
+fn names_in_braces(line: &str, layer: &str) -> bool {
+    line.starts_with(&format!("    {layer}::"))
+}
+
+#[test]
+fn the_heart_has_no_clock_no_chance_no_input_and_no_floats() {
+    let banned = [
+        "tokio",
+        "std::time",
+        "SystemTime",
+        "Instant",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::thread",
+        "rand::",
+        "getrandom",
+        "HashMap",
+        "HashSet",
+        "f32",
+        "f64",
+        "println!",
+        "tracing",
+    ];
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| PURE.contains(&source.layer.as_str()) && !source.is_test) {
+        for (place, line) in lines(source) {
+            let words = banned.iter().filter(|word| line.contains(*word));
+            found.extend(words.map(|word| format!("{place}: {word}")));
+        }
+    }
+    nothing(found, "domain, rules, verdict and policy are functions of values");
+}
+
+#[test]
+fn only_the_rules_change_a_job() {
+    let mut found = Vec::new();
+    for source in
+        sources().iter().filter(|source| source.layer != "rules" && source.path != "src/domain/job.rs")
+    {
+        let calls =
+            lines(source).filter(|(_, line)| line.contains("record_mut(") || line.contains("from_record("));
+        found.extend(calls.map(|(place, _)| place));
+    }
+    nothing(found, "a job changes in `rules` alone");
+}
+
+#[test]
+fn only_the_outermost_layers_name_a_backend_or_an_executor() {
+    let concrete = ["scheduler::local", "scheduler::libp2p", "scheduler::contract", "DockerExecutor"];
+    let free = ["cli", "devstack", "main"];
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !free.contains(&source.layer.as_str()) && !source.is_test)
+    {
+        let owned = |name: &&&str| !(source.layer == "executor" && **name == "DockerExecutor");
+        for (place, line) in lines(source) {
+            found.extend(
+                concrete
+                    .iter()
+                    .filter(owned)
+                    .filter(|name| line.contains(**name))
+                    .map(|name| format!("{place}: {name}")),
+            );
+        }
+    }
+    nothing(found, "a node is handed its backend and its executor");
+}
+
+#[test]
+fn a_backend_does_not_know_the_others() {
+    let backends = ["local", "libp2p", "contract"];
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| source.layer == "scheduler" && !source.is_test) {
+        let own =
+            source.path.trim_start_matches("src/scheduler/").split(['/', '.']).next().unwrap_or_default();
+        for other in backends.iter().filter(|other| backends.contains(&own) && **other != own) {
+            let named = lines(source).filter(|(_, line)| {
+                line.contains(&format!("super::{other}")) || line.contains(&format!("scheduler::{other}"))
+            });
+            found.extend(named.map(|(place, _)| format!("{place}: {own} names {other}")));
+        }
+    }
+    nothing(found, "backends never import each other");
+}
+
+#[test]
+fn no_marks_are_left() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let marks = ["TODO", "FIXME", "XXX", "unimplemented!", "todo!("];
+    let folders = ["src", "scripts", "benches"].map(|folder| root.join(folder));
+    let mut found = Vec::new();
+    for path in folders.iter().filter(|folder| folder.exists()).flat_map(|folder| files(folder)) {
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        found.extend(
+            marks
+                .iter()
+                .filter(|mark| text.contains(*mark))
+                .map(|mark| format!("{}: {mark}", path.display())),
+        );
+    }
+    nothing(found, "what is not done is an issue, not a mark");
+}
