@@ -13,6 +13,8 @@ pub mod compute;
 #[cfg(test)]
 mod fixture;
 mod moment;
+#[cfg(test)]
+mod properties;
 pub mod requester;
 pub mod verifier;
 

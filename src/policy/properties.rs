@@ -1,0 +1,189 @@
+//! What holds for every policy in every job: nothing is proposed that the rules refuse at that time, and
+//! every wait ends.
+
+use proptest::prelude::*;
+
+use super::{
+    Moment, Wake,
+    compute::{self, BidLimits, ComputeStep, ComputeView, Execution, LogTrust},
+    fixture::{REQUESTER, deal, node, open, opening, stamped},
+    requester::{self, RequesterStep, RequesterView, Standing},
+    verifier::{self, VerifierStep, VerifierView},
+};
+use crate::{
+    domain::{
+        Acceptance, Amount, Deal, Digest, Event, Facts, FailureKind, Job, JobState, NodeId, Opening, Span,
+    },
+    rules,
+};
+
+/// One try of somebody to change a job, `wait` seconds after the one before.
+#[derive(Debug, Clone, Copy)]
+struct Try {
+    what: u8,
+    who: u8,
+    wait: u8,
+}
+
+fn tries() -> impl Strategy<Value = Vec<Try>> {
+    let one = (0..24_u8, 0..6_u8, prop_oneof![8 => Just(0_u8), 4 => 1..20_u8, 1 => any::<u8>()]);
+    proptest::collection::vec(one.prop_map(|(what, who, wait)| Try { what, who, wait }), 0..60)
+}
+
+fn deals() -> impl Strategy<Value = Deal> {
+    let terms = (1..4_u8, 1..4_u8, any::<bool>(), any::<bool>(), prop_oneof![Just(0_u8), Just(7)]);
+    terms.prop_map(|(n, m, first_come, deterministic, escalation_limit)| Deal {
+        concurrency: n,
+        confidence: m.min(n),
+        acceptance: if first_come { Acceptance::FirstCome } else { Acceptance::Requester },
+        deterministic,
+        escalation_limit,
+        ..deal()
+    })
+}
+
+/// Nodes 4 and 5 lie, each in its own way.
+fn result(who: u8) -> Opening {
+    let lie = Digest::new([who; 32]);
+    Opening { result_hash: if who < 4 { opening(who).result_hash } else { lie }, ..opening(who) }
+}
+
+fn event(job: &Job, Try { what, who, .. }: Try) -> (NodeId, Event) {
+    let (me, bidder) = (node(who), node(who));
+    match what {
+        0..6 => (me, Event::BidPlaced { price: Amount::ZERO }),
+        6..11 => (REQUESTER, Event::BidAccepted { node: bidder }),
+        11 => (me, Event::BidWithdrawn),
+        12 => (REQUESTER, Event::BidRejected { node: bidder }),
+        13 => {
+            (REQUESTER, Event::DealUpdated { deal: Deal { tolerance_kib: who.into(), ..job.deal.clone() } })
+        }
+        14 => (me, Event::FailureReported { kind: FailureKind::Memory }),
+        15..19 => {
+            let seat = job.seat_of(me).unwrap_or_default();
+            let commitment = result(who).commitment(job.domain, job.id, seat, me);
+            (me, Event::Committed { commitment })
+        }
+        19..22 => (me, Event::Revealed { opening: result(who) }),
+        22 => (REQUESTER, Event::Ticked),
+        _ => (REQUESTER, Event::Remarked { node: bidder, remark: String::new() }),
+    }
+}
+
+/// Asserts that `events` of `author` have their places at `now`, one after the other.
+fn assert_allowed(job: &Job, author: NodeId, now: u64, events: &[Event]) {
+    events.iter().fold(job.clone(), |job, event| {
+        rules::transition(&job, &stamped(&job, author, now, event.clone()))
+            .unwrap_or_else(|rejection| panic!("{event:?} at {now}: {rejection:?} in {job:?}"))
+    });
+}
+
+fn assert_ends(job: &Job, moment: Moment, wake: Wake) {
+    let Wake { deadline, elapsed_ms } = wake;
+    assert!(deadline.is_none_or(|deadline| deadline >= moment.now), "{wake:?} is over in {job:?}");
+    assert!(elapsed_ms.is_none_or(|at| at > moment.elapsed_ms), "{wake:?} is over in {job:?}");
+    // Past the deadline of reveals, whoever ends the job is no longer a matter of time.
+    let (state, reveal_by) = job.state_at(moment.now);
+    let bounded = deadline.is_some() || elapsed_ms.is_some();
+    assert!(bounded || (state == JobState::Revealing && moment.now > reveal_by), "{job:?} waits for ever");
+}
+
+fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
+    let limits = BidLimits {
+        free_slots: 1,
+        max_bond: Amount::MAX,
+        price: Amount::ZERO,
+        max_resources: job.spec.resources,
+        max_timeout: Span::from_secs(u32::MAX),
+        can_run: true,
+    };
+    let result = result(who);
+    let runs = [
+        Execution::None,
+        Execution::Running,
+        Execution::Finished(&result),
+        Execution::Failed(FailureKind::Disk),
+    ];
+    let trust = |clock_agrees, suspended| LogTrust::Requester { clock_agrees, suspended };
+    let logs = [LogTrust::Neutral, trust(true, false), trust(false, false), trust(true, true)];
+    for (execution, log) in runs.iter().flat_map(|run| logs.map(|log| (*run, log))) {
+        let (me, facts) = (node(who), Facts::MONEYLESS);
+        let view =
+            ComputeView { me, job, moment, heard_ms: 0, rank: 0, limits: &limits, facts, execution, log };
+        match compute::next(&view) {
+            ComputeStep::Wait(wake) => assert_ends(job, moment, wake),
+            ComputeStep::Submit(event) => {
+                assert_ne!(log, logs[3], "a suspended node submits {event:?}");
+                assert_allowed(job, me, now, &[event]);
+            }
+            ComputeStep::Run => {
+                assert_eq!(job.state, JobState::Running);
+                assert!(job.seat_of(me).is_some(), "{job:?}");
+            }
+            ComputeStep::Done => {}
+        }
+    }
+}
+
+fn ask_requester(job: &Job, moment: Moment, now: u64) {
+    let reputation = |id: NodeId| Standing { accepted: 0, rejected: u32::from(id == node(0)) };
+    for orders_log in [false, true] {
+        let view = RequesterView {
+            job,
+            moment,
+            opened_ms: 1_000_000,
+            reputation: &reputation,
+            secret: Digest::ZERO,
+            members: 6,
+            orders_log,
+            followed_up: false,
+        };
+        match requester::next(&view) {
+            RequesterStep::Wait(wake) => assert_ends(job, moment, wake),
+            RequesterStep::Submit(events) => {
+                assert!(!events.is_empty(), "{job:?}");
+                assert_allowed(job, REQUESTER, now, &events);
+            }
+            RequesterStep::Escalate(deal) => {
+                assert_eq!((deal.validate(), deal.parent), (Ok(()), Some(job.id)));
+            }
+            RequesterStep::Done => assert!(job.state.is_terminal(), "{job:?}"),
+        }
+    }
+}
+
+fn ask_verifier(job: &Job, moment: Moment, now: u64) {
+    for in_charge in [false, true] {
+        let due_since_ms = moment.elapsed_ms;
+        match verifier::next(&VerifierView { job, moment, rank: 3, in_charge, due_since_ms }) {
+            VerifierStep::Wait(wake) => assert_ends(job, moment, wake),
+            VerifierStep::Submit(event) => {
+                assert!(in_charge, "the others wait");
+                assert_allowed(job, node(9), now, &[event]);
+            }
+            VerifierStep::Done => assert!(job.state.is_terminal(), "{job:?}"),
+        }
+        assert_eq!(job.is_overdue(moment.now), {
+            let expiry = stamped(job, node(9), now, Event::Expired);
+            rules::transition(job, &expiry).is_ok()
+        });
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_policy_submits_what_the_rules_refuse(deal in deals(), tries in tries()) {
+        let (mut job, mut now) = (open(deal), 1000);
+        for step in tries {
+            now += u64::from(step.wait);
+            let (author, event) = event(&job, step);
+            if let Ok(next) = rules::transition(&job, &stamped(&job, author, now, event)) {
+                job = next;
+            }
+            let moment = super::fixture::moment(now);
+            (0..6).for_each(|who| ask_compute(&job, who, moment, now));
+            ask_requester(&job, moment, now);
+            ask_verifier(&job, moment, now);
+        }
+    }
+}
