@@ -420,9 +420,10 @@ async fn an_image_of_a_registry_is_pulled_and_pinned_by_its_digest() {
         let resolved = bench.executor.resolve_image(asked).await.unwrap();
         assert_eq!((&resolved.name, &resolved.pinned), (asked, &pinned));
     }
-    bench.remove_image(&pinned).await;
+    bench.remove_image(&format!("{name}:latest")).await;
+    bench.executor.check(&spec).await.unwrap();
     bench.executor.resolve_image(&format!("{name}:1")).await.unwrap();
-    bench.remove_image(&pinned).await;
+    bench.remove_image(&format!("{name}:1")).await;
 
     spec.image = format!("{name}@sha256:{}", "0".repeat(64));
     let error = bench.executor.check(&spec).await.unwrap_err();
