@@ -15,6 +15,7 @@ use assay::{
         RunOutcome, RunRequest,
     },
 };
+use axum::{Router, routing::get};
 use bollard::{
     API_DEFAULT_VERSION, Docker,
     models::{ContainerConfig, ContainerCreateBody, ContainerInspectResponse},
@@ -26,7 +27,7 @@ use bollard::{
 };
 use futures::StreamExt as _;
 use tempfile::TempDir;
-use tokio::time::timeout;
+use tokio::{net::UnixListener, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use registry::Registry;
@@ -459,6 +460,28 @@ async fn a_machine_too_small_for_the_job_says_so() {
 async fn an_engine_that_is_not_there_is_named() {
     let error = DockerExecutor::connect("/no/such/engine.sock").await.unwrap_err();
     assert!(error.to_string().contains("/no/such/engine.sock") && error.hint().is_some(), "{error}");
+}
+
+#[tokio::test]
+async fn an_engine_that_went_away_is_told_from_one_that_refuses() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("engine.sock");
+    let answer = || get(async || r#"{ "ApiVersion": "1.41", "NCPU": 2, "MemTotal": 2000000000 }"#);
+    let app = Router::new().route("/version", answer()).route("/info", answer());
+    let listener = UnixListener::bind(&socket).unwrap();
+    let mut server = JoinSet::new();
+    server.spawn(async { axum::serve(listener, app).await.unwrap() });
+    let executor = DockerExecutor::connect(socket.to_str().unwrap()).await.unwrap();
+    let spec = Bench::new().await.request("true").spec;
+    // This engine answers 404 to what it does not know, so that the image is not here and has no registry.
+    assert_eq!(executor.check(&spec).await.unwrap_err().failure_kind(), FailureKind::Image);
+    server.shutdown().await;
+    let refused = executor.check(&spec).await.unwrap_err();
+    fs::remove_file(&socket).unwrap();
+    let gone = executor.check(&spec).await.unwrap_err();
+    for error in [refused, gone] {
+        assert!(matches!(error, ExecutorError::Unreachable { .. }), "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -170,6 +170,17 @@ mod tests {
     }
 
     #[test]
+    fn controllers_that_share_a_mount_are_told_apart_by_name() {
+        let mounts = "33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct
+35 31 0:32 / /sys/fs/cgroup/memory rw shared:11 - cgroup cgroup rw,memory";
+        let membership = "4:memory:/docker/a\n2:cpu,cpuacct:/docker/a\n1:name=systemd:/x\n";
+        let found = |controller| directory(mounts, membership, Version::V1, controller);
+        assert_eq!(found("cpuacct"), Some("sys/fs/cgroup/cpu,cpuacct/docker/a".into()));
+        assert_eq!(found("memory"), Some("sys/fs/cgroup/memory/docker/a".into()));
+        assert_eq!(found("pids"), None);
+    }
+
+    #[test]
     fn damaged_files_are_refused_rather_than_read_as_zero() {
         assert!(field("anon \n", "anon").is_err());
         assert!(field("anon_thp 4096\n", "anon").is_err());
