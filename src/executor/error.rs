@@ -79,6 +79,12 @@ pub enum ExecutorError {
         /// What is allowed there.
         limit_bytes: u64,
     },
+    /// What the run wrote cannot be measured, and was not let grow unseen: its directories are nested too deep.
+    #[error("what the run wrote to /outputs cannot be measured")]
+    Outputs {
+        /// Why.
+        source: io::Error,
+    },
     /// An input is not where the request says.
     #[error("the input {} cannot be read", path.display())]
     Input {
@@ -112,7 +118,7 @@ impl ExecutorError {
             Self::ImageMissing { .. } | Self::Unpinned { .. } | Self::RootUser { .. } => FailureKind::Image,
             Self::Timeout { .. } => FailureKind::Timeout,
             Self::Memory { .. } | Self::Killed => FailureKind::Memory,
-            Self::Disk { .. } => FailureKind::Disk,
+            Self::Disk { .. } | Self::Outputs { .. } => FailureKind::Disk,
             Self::Input { .. } => FailureKind::Input,
             Self::Interrupted => FailureKind::Interrupted,
         }
@@ -132,6 +138,7 @@ impl ExecutorError {
             Self::Memory { .. } | Self::Killed => Some("submit the job with a higher memory limit"),
             Self::Disk { place: "/outputs", .. } => Some("submit the job with a higher disk limit"),
             Self::Disk { .. } => Some("write large results to /outputs instead"),
+            Self::Outputs { .. } => Some("write fewer levels of directories, or an archive of them"),
             Self::Engine { .. } | Self::Input { .. } | Self::ResultDir { .. } | Self::Interrupted => None,
         }
     }

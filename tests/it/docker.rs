@@ -316,6 +316,19 @@ async fn too_much_in_outputs_is_seen_though_the_run_is_over_at_once() {
 }
 
 #[tokio::test]
+async fn hostile_files_in_outputs_mislead_nobody() {
+    let bench = Bench::new().await;
+    let odd =
+        "cd /outputs; mkfifo pipe; ln -s / root; ln -s . self; ln -s /dev/zero zero; cp /bin/busybox setuid
+               chmod 4755 setuid; touch closed; chmod 0 closed; mkdir dir; chmod 0 dir; sleep 1";
+    assert_eq!(bench.run_script(odd).await.exit_code, 0);
+    let deep = "cd /outputs; i=0; while [ $i -lt 150 ]; do mkdir d; cd d; i=$((i + 1)); done; sleep 60";
+    let error = bench.run(bench.request(deep)).await.unwrap_err();
+    assert!(matches!(error, ExecutorError::Outputs { .. }), "{error:?}");
+    assert_eq!(error.failure_kind(), FailureKind::Disk);
+}
+
+#[tokio::test]
 async fn more_output_than_is_kept_fails_and_is_not_cut() {
     let bench = Bench::new().await;
     for (place, redirect) in [("stdout", ""), ("stderr", ">&2")] {

@@ -26,7 +26,7 @@ use super::{
     config::{User, container_body},
     engine::DockerExecutor,
     image::require_pinned,
-    sampler::{Observed, Sampler},
+    sampler::{DiskProblem, Observed, Sampler},
     streams::capture,
     times::nanos_between,
 };
@@ -87,14 +87,14 @@ impl DockerExecutor {
         let limits = request.spec.resources;
         let cgroup = pid.and_then(|pid| Cgroup::of_process(Path::new("/"), pid).ok());
         let outputs = request.result_dir.join("outputs");
-        let (sampler, disk_exceeded) = Sampler::start(cgroup, outputs, limits.disk_bytes);
-        let disk = ExecutorError::Disk { place: "/outputs", limit_bytes: limits.disk_bytes };
+        let (sampler, disk_problem) = Sampler::start(cgroup, outputs, limits.disk_bytes);
         let limit = Duration::from_secs(request.timeout.as_secs().into());
         let ended = tokio::select! {
             biased;
             ended = self.end(id, attached.output, &request.result_dir) => ended,
             () = cancel.cancelled() => Err(ExecutorError::Interrupted),
-            Ok(()) = disk_exceeded => Err(disk),
+            // What it is stands in what the sampler saw, and is judged first.
+            Ok(()) = disk_problem => Ok(()),
             () = sleep(limit) => Err(ExecutorError::Timeout { limit: request.timeout }),
         };
         let returned = Instant::now();
@@ -103,7 +103,13 @@ impl DockerExecutor {
             operation: "be watched while it ran the container",
             source: source.into(),
         })?;
-        ended?;
+        match observed.disk {
+            None => ended?,
+            Some(DiskProblem::Unreadable(source)) => return Err(ExecutorError::Outputs { source }),
+            Some(DiskProblem::Exceeded) => {
+                return Err(ExecutorError::Disk { place: "/outputs", limit_bytes: limits.disk_bytes });
+            }
+        }
         let state = self.state(id).await?;
         judge(&state, &observed, request)?;
         let trace = trace(&state, &observed, started, returned);
@@ -160,14 +166,10 @@ impl DockerExecutor {
     }
 }
 
-/// Fails a run that passed a limit, whatever its exit code: a shell may survive its killed child and exit 0.
+/// Fails a run that was killed, whatever its exit code: a shell may survive its killed child and exit 0.
 fn judge(state: &ContainerState, observed: &Observed, request: &RunRequest) -> Result<(), ExecutorError> {
-    let limits = request.spec.resources;
     if state.oom_killed == Some(true) || observed.oom_killed() {
-        return Err(ExecutorError::Memory { limit_bytes: limits.memory_bytes });
-    }
-    if observed.disk_exceeded {
-        return Err(ExecutorError::Disk { place: "/outputs", limit_bytes: limits.disk_bytes });
+        return Err(ExecutorError::Memory { limit_bytes: request.spec.resources.memory_bytes });
     }
     if state.exit_code == Some(KILLED) {
         return Err(ExecutorError::Killed);

@@ -47,12 +47,21 @@ pub(super) struct Sampler {
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     readings: Vec<(Instant, Usage)>,
-    /// Whether `/outputs` was ever over its limit, or could not be measured.
-    pub(super) disk_exceeded: bool,
+    /// What was first seen wrong with `/outputs`.
+    pub(super) disk: Option<DiskProblem>,
+}
+
+/// Why `/outputs` cannot be kept.
+#[derive(Debug)]
+pub(super) enum DiskProblem {
+    /// It held more than its limit.
+    Exceeded,
+    /// It cannot be measured, and is not trusted to be small.
+    Unreadable(io::Error),
 }
 
 impl Sampler {
-    /// Starts watching; the receiver hears when `/outputs` holds more than `disk_bytes`.
+    /// Starts watching; the receiver hears of the first [`DiskProblem`].
     ///
     /// Without a cgroup (the run was over before it could be found) only the disk is watched.
     pub(super) fn start(
@@ -98,10 +107,15 @@ fn watch(
             observed.keep(now, usage, &mut period);
         }
         if last || now >= next_disk {
-            if !disk::measure(outputs, disk_bytes).is_ok_and(|bytes| bytes <= disk_bytes) {
-                observed.disk_exceeded = true;
+            let problem = match disk::measure(outputs, disk_bytes) {
+                Ok(bytes) if bytes <= disk_bytes => None,
+                Ok(_) => Some(DiskProblem::Exceeded),
+                Err(error) => Some(DiskProblem::Unreadable(error)),
+            };
+            if observed.disk.is_none() && problem.is_some() {
+                observed.disk = problem;
                 if let Some(exceeded) = exceeded.take() {
-                    // Nobody listens any more when the run ended in the same moment; `disk_exceeded` says it too.
+                    // Nobody listens any more when the run ended in the same moment; `observed` says it too.
                     let _ = exceeded.send(());
                 }
             }
@@ -172,8 +186,7 @@ mod tests {
     fn times_in_a_trace_strictly_increase() {
         let begin = Instant::now();
         let at = |micros| (begin + Duration::from_micros(micros), USAGE);
-        let observed =
-            Observed { readings: vec![at(100), at(900), at(1_000), at(41_000)], disk_exceeded: false };
+        let observed = Observed { readings: vec![at(100), at(900), at(1_000), at(41_000)], disk: None };
         let trace = observed.trace(begin, Duration::from_millis(50));
         let times: Vec<_> = trace.readings.iter().map(|reading| reading.t_ms).collect();
         assert_eq!(times, [0, 1, 41]);
@@ -186,6 +199,6 @@ mod tests {
         let (sampler, exceeded) = Sampler::start(None, dir.path().to_owned(), 100_000);
         std::fs::write(dir.path().join("large"), vec![7; 200_000]).unwrap();
         tokio::time::timeout(Duration::from_secs(10), exceeded).await.unwrap().unwrap();
-        assert!(sampler.finish().await.unwrap().disk_exceeded);
+        assert!(matches!(sampler.finish().await.unwrap().disk, Some(DiskProblem::Exceeded)));
     }
 }
