@@ -2,8 +2,6 @@
 //!
 //! Needs both: `./scripts/test` sets them up. Without them the tests fail and say so.
 
-#![expect(clippy::unwrap_used, reason = "what a test does not expect fails it")]
-
 mod registry;
 
 use std::{collections::HashMap, env, fs, path::Path, time::Duration};

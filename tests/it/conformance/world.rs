@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use assay::{
     domain::{
         Action, Deal, Digest, Event, FingerprintWord, Job, JobId, NodeId, Opening, Resources, SignedAction,
-        Span, Spec, Timestamp,
+        Spec, Timestamp,
     },
     identity::NodeKey,
     rules::{Ledger, Rejection},
@@ -98,7 +98,7 @@ impl World {
     /// What `who` would sign now, by what it has read.
     pub(super) fn sign(&self, who: usize, event: Event) -> SignedAction {
         let party = &self.parties[who];
-        let of_job = party.read.iter().filter(|item| item.stamped.job == self.job);
+        let mut of_job = party.read.iter().filter(|item| item.stamped.job == self.job);
         let own = of_job.clone().filter(|item| item.stamped.author == party.id()).count();
         let job = party.ledger.get(self.job);
         let revision = match (&event, job) {
@@ -109,7 +109,7 @@ impl World {
             job: self.job,
             revision,
             sequence: u64::try_from(own).unwrap(),
-            seen: of_job.last().map_or(Digest::ZERO, |item| item.entry),
+            seen: of_job.next_back().map_or(Digest::ZERO, |item| item.entry),
             event,
         };
         self.resign(who, action)
