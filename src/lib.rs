@@ -48,3 +48,5 @@ pub mod store;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod devstack;
+#[cfg(feature = "cli")]
+pub mod telemetry;

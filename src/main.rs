@@ -1,3 +1,13 @@
-//! The `assay` program.
+//! The `assay` program: parse, run, turn the end into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use assay::cli;
+
+fn main() -> std::io::Result<ExitCode> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let status = runtime.block_on(cli::run(std::env::args_os()));
+    // Whoever interrupts a second time does not wait for a blocking call.
+    runtime.shutdown_background();
+    Ok(status.into())
+}

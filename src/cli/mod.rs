@@ -1,1 +1,30 @@
 //! The command line.
+//!
+//! Arguments as they stand (`args`) become resolved settings (`settings`), and one function a command (`commands`)
+//! does the rest: it asks a node over its API (`client`), writes through the only printer (`output`) and
+//! answers with how the program ends (`exit`) or why it could not do as told (`error`).
+//!
+//! `watch` waits for a job with `progress` to show, `ending` says what came of it, `fetch` brings results here and
+//! checks them, `audit` recomputes a job from its log alone, `text` is how values read.
+//!
+//! Nothing here decides anything about a job: the rules are the node's.
+
+mod args;
+mod audit;
+mod client;
+mod commands;
+mod ending;
+mod error;
+mod exit;
+mod fetch;
+mod output;
+mod progress;
+mod run;
+mod settings;
+mod text;
+mod watch;
+
+pub use args::Cli;
+pub use error::CliError;
+pub use exit::ExitStatus;
+pub use run::run;

@@ -1,0 +1,166 @@
+//! `assay job`.
+
+use clap::{Args, Subcommand};
+
+use super::{ApiArgs, DealArgs, values};
+use crate::domain::{NodeId, Resources, Span};
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum JobCommand {
+    /// Submit a job, wait for its verdict and print what the agreeing runs printed
+    Submit(Box<SubmitArgs>),
+    /// List jobs, newest first
+    List(ListArgs),
+    /// Tell everything about a job on one screen, with the bound of every wait
+    Describe(DescribeArgs),
+    /// Wait for a job's verdict
+    Wait(WaitArgs),
+    /// Cancel a job that nobody has been accepted for, or stop one that runs
+    Cancel(CancelArgs),
+    /// Change the deal of a job that nobody has been accepted for
+    Update(Box<UpdateArgs>),
+    /// Print what a job's program printed, once the job is decided
+    Logs(LogsArgs),
+}
+
+/// `assay job submit`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SubmitArgs {
+    /// The image, by name and tag or by digest
+    #[arg(value_name = "IMAGE")]
+    pub(in crate::cli) image: String,
+
+    /// Arguments for the image's entrypoint, or the whole command if it has none
+    #[arg(last = true, value_name = "CMD")]
+    pub(in crate::cli) command: Vec<String>,
+
+    /// Print the id of the job and do not wait
+    #[arg(long, short)]
+    pub(in crate::cli) detach: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) deal: DealArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) container: ContainerArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) api: ApiArgs,
+}
+
+/// What a job runs, and its limits.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Container")]
+pub(in crate::cli) struct ContainerArgs {
+    /// Give a local file or directory to every node, read-only; may be repeated
+    #[arg(long = "input", short, value_parser = values::input, value_name = "PATH:/target")]
+    pub(in crate::cli) inputs: Vec<(String, String)>,
+
+    /// Set an environment variable; may be repeated
+    #[arg(long = "env", short, value_parser = values::variable, value_name = "NAME=VALUE")]
+    pub(in crate::cli) environment: Vec<(String, String)>,
+
+    /// Directory to start in [default: the image's]
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) workdir: Option<String>,
+
+    /// Replace the image's entrypoint by this program
+    #[arg(long, value_name = "PROGRAM")]
+    pub(in crate::cli) entrypoint: Option<String>,
+
+    /// Memory, such as 512m or 2g
+    #[arg(long, value_parser = values::bytes, default_value = "512m", value_name = "SIZE")]
+    pub(in crate::cli) memory: u64,
+
+    /// CPUs, with at most three decimals
+    #[arg(long, value_parser = values::cpu_millis, default_value = "1", value_name = "CPUS")]
+    pub(in crate::cli) cpus: u32,
+
+    /// Processes and threads
+    #[arg(long, default_value_t = Resources::default().pids, value_name = "COUNT")]
+    pub(in crate::cli) pids: u32,
+
+    /// What /outputs may hold, such as 1g
+    #[arg(long, value_parser = values::bytes, default_value = "1g", value_name = "SIZE")]
+    pub(in crate::cli) disk: u64,
+}
+
+/// `assay job list`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ListArgs {
+    /// List at most so many
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    pub(in crate::cli) limit: usize,
+
+    #[command(flatten)]
+    pub(in crate::cli) api: ApiArgs,
+}
+
+/// `assay job describe`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DescribeArgs {
+    /// The job: its id or the beginning of it
+    pub(in crate::cli) job: String,
+
+    #[command(flatten)]
+    pub(in crate::cli) api: ApiArgs,
+}
+
+/// `assay job wait`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct WaitArgs {
+    /// The job: its id or the beginning of it
+    pub(in crate::cli) job: String,
+
+    /// Give up waiting after so long; the job goes on [default: the job's own deadlines]
+    #[arg(long, value_parser = values::span, value_name = "TIME")]
+    pub(in crate::cli) wait_timeout: Option<Span>,
+
+    #[command(flatten)]
+    pub(in crate::cli) api: ApiArgs,
+}
+
+/// `assay job cancel`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CancelArgs {
+    /// The job: its id or the beginning of it
+    pub(in crate::cli) job: String,
+
+    #[command(flatten)]
+    pub(in crate::cli) api: ApiArgs,
+}
+
+/// `assay job update`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct UpdateArgs {
+    /// The job: its id or the beginning of it
+    pub(in crate::cli) job: String,
+
+    #[command(flatten)]
+    pub(in crate::cli) deal: DealArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) api: ApiArgs,
+}
+
+/// `assay job logs`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct LogsArgs {
+    /// The job: its id or the beginning of it
+    pub(in crate::cli) job: String,
+
+    /// Show progress until the job is decided, then print
+    #[arg(long, short)]
+    pub(in crate::cli) follow: bool,
+
+    /// The node whose run to print [default: one of those that agree]
+    #[arg(long, value_name = "NODE")]
+    pub(in crate::cli) node: Option<NodeId>,
+
+    /// Print what the program wrote to its standard error instead
+    #[arg(long)]
+    pub(in crate::cli) stderr: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) api: ApiArgs,
+}

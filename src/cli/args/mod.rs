@@ -1,0 +1,111 @@
+//! What may stand on the command line, as it stands there. What it means is [`super::settings`]'s to say.
+//!
+//! - `common`: what several commands take
+//! - `deal`: the terms of a job
+//! - `job`, `results`, `verdict`: one noun a file
+//! - `values`: the text forms of durations, sizes and pairs
+
+mod common;
+pub(super) mod deal;
+mod job;
+mod results;
+pub(super) mod values;
+mod verdict;
+
+use clap::{Parser, Subcommand};
+
+pub(super) use common::{ApiArgs, Format, LogFormat};
+pub(super) use deal::{AcceptanceArg, DealArgs};
+pub(super) use job::{
+    CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, SubmitArgs, UpdateArgs, WaitArgs,
+};
+pub(super) use results::{FetchArgs, ResultsCommand, ResultsListArgs};
+pub(super) use verdict::{CheckArgs, ComputeArgs, ExportArgs, ShowArgs, VerdictCommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  assay devstack --nodes 5 --bad-actors 1
+  assay job submit --concurrency 3 --confidence 2 assay/demo:1 -- echo hello
+  assay results fetch JOB --output-dir results
+
+";
+
+/// Runs container jobs on machines nobody has to trust, and tells which results to keep.
+#[derive(Debug, Parser)]
+#[command(
+    name = "assay",
+    version,
+    before_long_help = EXAMPLES,
+    after_long_help = super::exit::EXIT_CODES,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// How data is written to standard output
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub(super) output: Format,
+
+    /// Write nothing to standard error but errors
+    #[arg(long, short, global = true)]
+    pub(super) quiet: bool,
+
+    /// Which log messages to write to standard error, such as `info` or `assay=debug`
+    #[arg(long, global = true, env = "ASSAY_LOG", hide_env_values = true, value_name = "FILTER")]
+    pub(super) log: Option<String>,
+
+    /// How log messages are written
+    #[arg(
+        long,
+        global = true,
+        env = "ASSAY_LOG_FORMAT",
+        hide_env_values = true,
+        value_enum,
+        default_value_t = LogFormat::Text,
+        value_name = "FORMAT"
+    )]
+    pub(super) log_format: LogFormat,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Submit jobs and follow them
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// List and fetch what a job left
+    #[command(subcommand)]
+    Results(ResultsCommand),
+    /// Explain, check and compute verdicts
+    #[command(subcommand)]
+    Verdict(VerdictCommand),
+    /// See the nodes of the network
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Print a script that completes commands in a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the version of this program, and of the node if one answers
+    Version(ApiArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum NodeCommand {
+    /// List the nodes that the asked node knows, itself included
+    List(ApiArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_has_no_contradictions() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,350 @@
+//! The client of a node's API: one method a request, every reply bounded, every wait bounded.
+
+use std::{error::Error, io, path::Path, time::Duration};
+
+use reqwest::{Body, RequestBuilder, Response, StatusCode, Url};
+use serde::de::DeserializeOwned;
+use tokio_util::io::ReaderStream;
+
+use super::{
+    ExitStatus,
+    settings::{ApiAddress, ApiOrigin},
+};
+use crate::{
+    api::types::{
+        BlobInfo, CancelReply, ErrorBody, ErrorCode, ErrorReply, JobRow, JobView, LogEntry, NodeInfo,
+        NodeRow, ResultRow, SubmitReply, SubmitRequest, UpdateReply,
+    },
+    domain::{Deal, NodeId},
+};
+
+/// A node on this machine or network answers or refuses a connection in much less.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest silence in a reply. Event streams send something every few seconds, and a node may fetch a
+/// result from another one before it answers.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest JSON reply: the log of a job with a thousand bids takes a few MiB.
+const MAX_REPLY_BYTES: usize = 64 << 20;
+
+/// Longest line of an event stream: a submission with the largest spec and its proof.
+const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// Why a node did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers, or stops answering.
+    #[error("the node at {api} cannot be reached: {reason}")]
+    Unreachable {
+        /// Where.
+        api: String,
+        /// Whether the user named it, or it was assumed.
+        assumed: bool,
+        /// Why: the innermost cause, which alone says something new.
+        reason: String,
+    },
+    /// The node says no.
+    #[error("the node at {api} says: {}", body.message)]
+    Refused {
+        /// Where.
+        api: String,
+        /// What it says.
+        body: ErrorBody,
+    },
+    /// Whoever answers speaks another language.
+    #[error("what answers at {api} is no Assay node of this version: {problem}")]
+    Foreign {
+        /// Where.
+        api: String,
+        /// What was seen.
+        problem: String,
+    },
+    /// The reply is longer than anything a node sends.
+    #[error("the node at {api} sends more than {limit} bytes")]
+    TooLong {
+        /// Where.
+        api: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// A local file on its way to or from the node.
+    #[error("a temporary file failed")]
+    Local(#[from] io::Error),
+}
+
+impl ClientError {
+    /// How the program ends.
+    pub(super) fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::Unreachable { .. } | Self::Foreign { .. } => ExitStatus::Unreachable,
+            Self::TooLong { .. } | Self::Local(_) => ExitStatus::Failure,
+            Self::Refused { body, .. } => match body.code {
+                ErrorCode::BadRequest
+                | ErrorCode::InvalidDeal
+                | ErrorCode::InvalidSpec
+                | ErrorCode::UnknownImage
+                | ErrorCode::UnknownInput
+                | ErrorCode::NoSuchJob
+                | ErrorCode::AmbiguousJob => ExitStatus::Usage,
+                ErrorCode::NotEnoughNodes => ExitStatus::NoNode,
+                ErrorCode::NoResult => ExitStatus::NoResult,
+                ErrorCode::Unavailable => ExitStatus::Unreachable,
+                ErrorCode::ForbiddenHost
+                | ErrorCode::NotFound
+                | ErrorCode::TooLarge
+                | ErrorCode::NotRequester
+                | ErrorCode::Refused
+                | ErrorCode::NotDecided
+                | ErrorCode::Unexpected => ExitStatus::Failure,
+            },
+        }
+    }
+
+    /// What to do about it.
+    pub(super) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { assumed: true, .. } => {
+                Some("start a network with `assay devstack`, or name a node with --api URL".to_owned())
+            }
+            Self::Unreachable { assumed: false, .. } | Self::Foreign { .. } => {
+                Some("check the address in --api or ASSAY_API, and that the node runs".to_owned())
+            }
+            Self::Refused { body, .. } => body.hint.clone(),
+            Self::TooLong { .. } | Self::Local(_) => None,
+        }
+    }
+}
+
+/// Asks one node.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    api: ApiAddress,
+}
+
+impl Client {
+    pub(super) fn new(api: ApiAddress) -> Self {
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            // A node is asked directly: its address means nothing to a proxy of the web.
+            .no_proxy()
+            .build()
+            .expect("without TLS there is nothing that could fail to load");
+        Self { http, api }
+    }
+
+    /// The address to name in commands for the user, without a slash at its end.
+    pub(super) fn address(&self) -> &str {
+        self.api.url.as_str().trim_end_matches('/')
+    }
+
+    pub(super) async fn node(&self) -> Result<NodeInfo, ClientError> {
+        self.json(self.http.get(self.url(&["node"]))).await
+    }
+
+    pub(super) async fn nodes(&self) -> Result<Vec<NodeRow>, ClientError> {
+        self.json(self.http.get(self.url(&["nodes"]))).await
+    }
+
+    /// Sends an archive; `bytes` is its length.
+    pub(super) async fn upload(&self, archive: &Path, bytes: u64) -> Result<BlobInfo, ClientError> {
+        let file = tokio::fs::File::open(archive).await?;
+        let body = Body::wrap_stream(ReaderStream::new(file));
+        let request = self.http.post(self.url(&["blobs"])).header(reqwest::header::CONTENT_LENGTH, bytes);
+        self.json(request.body(body)).await
+    }
+
+    pub(super) async fn submit(&self, request: &SubmitRequest) -> Result<SubmitReply, ClientError> {
+        self.json(self.http.post(self.url(&["jobs"])).json(request)).await
+    }
+
+    pub(super) async fn jobs(&self, limit: usize) -> Result<Vec<JobRow>, ClientError> {
+        self.json(self.http.get(self.url(&["jobs"])).query(&[("limit", limit)])).await
+    }
+
+    pub(super) async fn job(&self, job: &str) -> Result<JobView, ClientError> {
+        self.json(self.http.get(self.url(&["jobs", job]))).await
+    }
+
+    pub(super) async fn cancel(&self, job: &str) -> Result<CancelReply, ClientError> {
+        self.json(self.http.post(self.url(&["jobs", job, "cancel"]))).await
+    }
+
+    pub(super) async fn update(&self, job: &str, deal: &Deal) -> Result<UpdateReply, ClientError> {
+        self.json(self.http.post(self.url(&["jobs", job, "deal"])).json(deal)).await
+    }
+
+    pub(super) async fn log(&self, job: &str) -> Result<Vec<LogEntry>, ClientError> {
+        self.json(self.http.get(self.url(&["jobs", job, "log"]))).await
+    }
+
+    pub(super) async fn results(&self, job: &str) -> Result<Vec<ResultRow>, ClientError> {
+        self.json(self.http.get(self.url(&["jobs", job, "results"]))).await
+    }
+
+    /// What the program of the accepted run printed.
+    pub(super) async fn output(&self, job: &str) -> Result<Download, ClientError> {
+        self.download(&["jobs", job, "output"]).await
+    }
+
+    /// One node's result, as a canonical archive.
+    pub(super) async fn archive(&self, job: &str, node: NodeId) -> Result<Download, ClientError> {
+        self.download(&["jobs", job, "results", &node.to_string(), "archive"]).await
+    }
+
+    /// Wakes the caller whenever something happened to a job above this height of its log.
+    pub(super) async fn events(&self, job: &str, after: u64) -> Result<Events, ClientError> {
+        let request = self.http.get(self.url(&["jobs", job, "events"])).query(&[("after", after)]);
+        Ok(Events { download: self.open(request).await?, line: Vec::new() })
+    }
+
+    async fn download(&self, path: &[&str]) -> Result<Download, ClientError> {
+        self.open(self.http.get(self.url(path))).await
+    }
+
+    async fn open(&self, request: RequestBuilder) -> Result<Download, ClientError> {
+        let response = self.send(request).await?;
+        Ok(Download { response, client: self.clone() })
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.api.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.clear().extend(["api", "v1"]).extend(path);
+        }
+        url
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = self.body(response).await?;
+        match serde_json::from_slice(&body) {
+            Ok(ErrorReply { error }) => {
+                Err(ClientError::Refused { api: self.address().to_owned(), body: error })
+            }
+            Err(_) => Err(self.foreign(status, &body)),
+        }
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let response = self.send(request).await?;
+        let body = self.body(response).await?;
+        serde_json::from_slice(&body).map_err(|error| ClientError::Foreign {
+            api: self.address().to_owned(),
+            problem: error.to_string(),
+        })
+    }
+
+    async fn body(&self, response: Response) -> Result<Vec<u8>, ClientError> {
+        let mut download = Download { response, client: self.clone() };
+        let mut body = Vec::new();
+        while let Some(chunk) = download.next().await? {
+            let chunk = chunk.as_ref();
+            if body.len() + chunk.len() > MAX_REPLY_BYTES {
+                return Err(self.too_long(MAX_REPLY_BYTES as u64));
+            }
+            body.extend_from_slice(chunk);
+        }
+        Ok(body)
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> ClientError {
+        let assumed = self.api.origin != ApiOrigin::User;
+        let causes = std::iter::successors(error.source(), |cause: &&dyn Error| (*cause).source());
+        let reason = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
+        ClientError::Unreachable { api: self.address().to_owned(), assumed, reason }
+    }
+
+    fn foreign(&self, status: StatusCode, body: &[u8]) -> ClientError {
+        let text: String = String::from_utf8_lossy(body).chars().take(100).collect();
+        ClientError::Foreign { api: self.address().to_owned(), problem: format!("{status} {text}") }
+    }
+
+    fn too_long(&self, limit: u64) -> ClientError {
+        ClientError::TooLong { api: self.address().to_owned(), limit }
+    }
+}
+
+/// A body on its way.
+#[derive(Debug)]
+pub(super) struct Download {
+    response: Response,
+    client: Client,
+}
+
+impl Download {
+    /// The next piece; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, ClientError> {
+        self.response.chunk().await.map_err(|error| self.client.unreachable(&error))
+    }
+
+    /// Writes everything, up to `limit` bytes, to `sink`; returns how many there were.
+    pub(super) async fn save(mut self, sink: &mut impl io::Write, limit: u64) -> Result<u64, ClientError> {
+        let mut total = 0;
+        while let Some(chunk) = self.next().await? {
+            let chunk = chunk.as_ref();
+            total += chunk.len() as u64;
+            if total > limit {
+                return Err(self.client.too_long(limit));
+            }
+            sink.write_all(chunk)?;
+        }
+        Ok(total)
+    }
+}
+
+/// Server-sent events, of which only the fact that they come is used: what happened is asked for.
+#[derive(Debug)]
+pub(super) struct Events {
+    download: Download,
+    line: Vec<u8>,
+}
+
+impl Events {
+    /// Waits for the next event; `false` when the stream has ended. Cancel safe.
+    pub(super) async fn next(&mut self) -> Result<bool, ClientError> {
+        loop {
+            while let Some(end) = self.line.iter().position(|byte| *byte == b'\n') {
+                let is_data = self.line.starts_with(b"data:");
+                self.line.drain(..=end);
+                if is_data {
+                    return Ok(true);
+                }
+            }
+            if self.line.len() > MAX_LINE_BYTES {
+                return Err(self.download.client.too_long(MAX_LINE_BYTES as u64));
+            }
+            match self.download.next().await? {
+                Some(chunk) => self.line.extend_from_slice(chunk.as_ref()),
+                None => return Ok(false),
+            }
+        }
+    }
+}
+
+/// What a request for a job names, as the API takes it: an id or its beginning, in hex.
+pub(super) fn is_job_prefix(text: &str) -> bool {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    (1..=64).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_named_by_hex_digits() {
+        for good in ["0x1a", "1a2b", &"f".repeat(64)] {
+            assert!(is_job_prefix(good), "{good}");
+        }
+        for bad in ["", "0x", "xyz", "../node", "1a/../..", &"f".repeat(65)] {
+            assert!(!is_job_prefix(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! `assay job describe`: a job on one screen.
+
+use super::{client, job_name};
+use crate::{
+    api::types::{JobView, LogEntry, SeatView},
+    cli::{
+        CliError, ExitStatus,
+        args::DescribeArgs,
+        ending,
+        output::{Output, printable, table},
+        text,
+    },
+    domain::{Deal, Event},
+};
+
+/// Tells everything about a job.
+pub(in crate::cli) async fn run(args: &DescribeArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let client = client(&args.api)?;
+    let job = job_name(&args.job)?;
+    let view = client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
+    if output.is_json() {
+        output.document(&view)?;
+        return Ok(ExitStatus::Success);
+    }
+    let log = client.log(&view.job.to_string()).await;
+    let log = log.map_err(CliError::node(format!("read the log of job {job}")))?;
+    let sections = [head(&view), deal(&view.deal), waits(&view), nodes(&view), history(&log), next(&view)];
+    output.data(sections.join("\n").as_bytes())?;
+    Ok(ExitStatus::Success)
+}
+
+fn head(view: &JobView) -> String {
+    let spec = &view.spec;
+    let mut lines = vec![
+        ("Job", view.job.to_string()),
+        ("State", state(view)),
+        ("Requester", view.requester.to_string()),
+        ("Submitted", text::relative(view.submitted_at, view.now)),
+        ("Image", format!("{} ({})", spec.image_name, spec.image)),
+    ];
+    if !spec.entrypoint.is_empty() {
+        lines.push(("Entrypoint", text::command(&spec.entrypoint)));
+    }
+    if !spec.command.is_empty() {
+        lines.push(("Command", text::command(&spec.command)));
+    }
+    for (name, value) in &spec.environment {
+        lines.push(("Environment", format!("{name}={value}")));
+    }
+    for input in &spec.inputs {
+        lines.push(("Input", format!("{} ({}) at {}", input.digest, text::bytes(input.bytes), input.target)));
+    }
+    let limits = &spec.resources;
+    lines.push((
+        "Limits",
+        format!(
+            "{} memory, {} CPUs, {} processes, {} in /outputs",
+            text::bytes(limits.memory_bytes),
+            text::thousandths(limits.cpu_millis),
+            limits.pids,
+            text::bytes(limits.disk_bytes)
+        ),
+    ));
+    if let Some(child) = view.followed_by {
+        lines.push(("Followed by", child.to_string()));
+    }
+    fields(&lines)
+}
+
+fn state(view: &JobView) -> String {
+    let since = view.ended_at.map_or(String::new(), |ended| format!(", {}", text::relative(ended, view.now)));
+    let gone = if view.requester_gone { "; its requester does not answer" } else { "" };
+    let why = view.failure.as_deref().map_or(String::new(), |failure| format!(": {failure}"));
+    format!("{}{since}{gone}{why}", view.state)
+}
+
+fn deal(deal: &Deal) -> String {
+    let compared = if deal.deterministic { "equal outputs".to_owned() } else { deal.method.to_string() };
+    let mut lines = vec![
+        ("Deal", format!("{} nodes run it, {} must agree", deal.concurrency, deal.quorum())),
+        (
+            "Compared",
+            format!(
+                "{compared}, within {} or {} permille",
+                text::bytes(u64::from(deal.tolerance_kib) * 1024),
+                deal.relative_permille
+            ),
+        ),
+        (
+            "Durations",
+            format!(
+                "open {}, run {} with a timeout of {}, reveal {}",
+                text::term(deal.open),
+                text::term(deal.run),
+                text::term(deal.timeout),
+                text::term(deal.reveal)
+            ),
+        ),
+        ("Acceptance", deal.acceptance.to_string()),
+    ];
+    if !deal.price.is_zero() {
+        lines.push(("Price", format!("{} a seat, bond {}", deal.price, deal.bond)));
+    }
+    if !deal.allow_list.is_empty() {
+        let nodes: Vec<String> = deal.allow_list.iter().map(|node| text::node(*node)).collect();
+        lines.push(("Allowed", nodes.join(" ")));
+    }
+    if deal.escalation_limit > 0 {
+        lines.push(("Escalation", format!("up to {} nodes when inconclusive", deal.escalation_limit)));
+    }
+    if let Some(parent) = deal.parent {
+        lines.push(("Follows", parent.to_string()));
+    }
+    fields(&lines)
+}
+
+/// Every wait has a bound; these are the ones known so far.
+fn waits(view: &JobView) -> String {
+    let rows = view.deadlines.iter().map(|deadline| {
+        vec![deadline.name.clone(), text::relative(deadline.at, view.now), deadline.bounds.clone()]
+    });
+    table(&["DEADLINE", "WHEN", "UNTIL THEN"], rows)
+}
+
+fn nodes(view: &JobView) -> String {
+    if view.seats.is_empty() {
+        return format!("No node is accepted yet; {} have bid.\n", view.bids.len());
+    }
+    let rows = view.seats.iter().map(|seat| {
+        let result = seat.result.as_ref();
+        let cpu = result.and_then(|result| result.cpu_ms);
+        vec![
+            text::node(seat.node),
+            text::progress(seat),
+            result.map_or("-".to_owned(), |result| result.exit_code.to_string()),
+            cpu.map_or("-".to_owned(), |cpu| format!("{cpu}ms")),
+            memory(seat),
+            text::distance(seat, view),
+            text::judgement(seat).to_owned(),
+            seat.reason.clone().unwrap_or_default(),
+        ]
+    });
+    let table = table(&["NODE", "STATE", "EXIT", "CPU", "MEMORY", "DISTANCE", "VERDICT", "WHY"], rows);
+    if view.state.is_terminal() { format!("{table}\n{}\n", printable(&ending::summary(view))) } else { table }
+}
+
+fn memory(seat: &SeatView) -> String {
+    let row = seat.result.and_then(|result| result.memory_kib);
+    let most = row.and_then(|row| row.into_iter().max());
+    most.map_or("-".to_owned(), |kib| text::bytes(u64::from(kib) * 1024))
+}
+
+fn history(log: &[LogEntry]) -> String {
+    let began = log.first().map_or(0, |entry| entry.at.as_secs());
+    let rows = log.iter().map(|entry| {
+        vec![
+            format!("+{}", text::span(entry.at.as_secs().saturating_sub(began))),
+            text::node(entry.author),
+            event(&entry.event),
+        ]
+    });
+    table(&["TIME", "BY", "EVENT"], rows)
+}
+
+/// An event in a few words.
+fn event(event: &Event) -> String {
+    match event {
+        Event::Submitted { .. } => "submitted the job".to_owned(),
+        Event::DealUpdated { .. } => "changed the deal".to_owned(),
+        Event::Cancelled => "cancelled the job".to_owned(),
+        Event::BidPlaced { price } if price.is_zero() => "bid".to_owned(),
+        Event::BidPlaced { price } => format!("bid {price}"),
+        Event::BidWithdrawn => "withdrew its bid".to_owned(),
+        Event::BidAccepted { node } => format!("accepted {}", text::node(*node)),
+        Event::BidRejected { node } => format!("rejected the bid of {}", text::node(*node)),
+        Event::FailureReported { kind } => format!("reported a failure: {kind}"),
+        Event::Committed { commitment } => format!("committed to {}", commitment.short()),
+        Event::Stopped => "stopped the job".to_owned(),
+        Event::Revealed { opening } => {
+            format!("revealed output {}, exit code {}", opening.result_hash.short(), opening.exit_code)
+        }
+        Event::VerdictPosted { accepted, .. } if accepted.is_empty() => "found it inconclusive".to_owned(),
+        Event::VerdictPosted { accepted, .. } => format!("posted the verdict: {} agree", accepted.len()),
+        Event::Expired => "ended it after a deadline".to_owned(),
+        Event::Remarked { node, remark } => format!("remarked on {}: {remark}", text::node(*node)),
+        Event::Ticked => "closed the commitments".to_owned(),
+    }
+}
+
+fn next(view: &JobView) -> String {
+    let id = text::job(view.job);
+    let commands = if !view.state.is_terminal() {
+        [format!("assay job wait {id}"), format!("assay job cancel {id}")]
+    } else if ending::accepted(view).is_some() {
+        [format!("assay results fetch {id}"), format!("assay verdict check {id}")]
+    } else {
+        [format!("assay verdict show {id}"), format!("assay verdict check {id}")]
+    };
+    format!("Next:\n  {}\n", commands.join("\n  "))
+}
+
+fn fields(lines: &[(&str, String)]) -> String {
+    lines.iter().map(|(name, value)| format!("{:<13}{}\n", format!("{name}:"), printable(value))).collect()
+}

@@ -1,0 +1,27 @@
+//! One function a command: settings in, requests to a node, results out.
+
+use super::{
+    CliError,
+    args::ApiArgs,
+    client::{Client, is_job_prefix},
+    settings::{self, SettingsError},
+};
+
+pub(super) mod check;
+pub(super) mod describe;
+pub(super) mod jobs;
+pub(super) mod node;
+pub(super) mod program;
+pub(super) mod results;
+pub(super) mod submit;
+pub(super) mod verdict;
+
+/// The client of the node that the arguments name.
+fn client(args: &ApiArgs) -> Result<Client, CliError> {
+    Ok(Client::new(settings::api(args)?))
+}
+
+/// A job as the user names it, fit for the path of a request.
+fn job_name(text: &str) -> Result<&str, SettingsError> {
+    if is_job_prefix(text) { Ok(text) } else { Err(SettingsError::JobName { text: text.to_owned() }) }
+}

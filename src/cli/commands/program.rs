@@ -1,0 +1,56 @@
+//! `assay version` and `assay completion`: about the program itself.
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+use serde::Serialize;
+
+use super::client;
+use crate::cli::{Cli, CliError, ExitStatus, args::ApiArgs, client::ClientError, output::Output};
+
+/// Of this program and of the node that was asked, if one answered.
+#[derive(Debug, Serialize)]
+struct Versions {
+    version: &'static str,
+    node: Option<NodeVersion>,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeVersion {
+    api: String,
+    version: String,
+    backend: String,
+}
+
+/// Tells the versions. That no node answers is no error: the program has a version without one.
+pub(in crate::cli) async fn version(args: &ApiArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let client = client(args)?;
+    let node = match client.node().await {
+        Ok(node) => Some(NodeVersion {
+            api: client.address().to_owned(),
+            version: node.version,
+            backend: node.backend,
+        }),
+        Err(ClientError::Unreachable { .. }) => None,
+        Err(error) => return Err(CliError::node("ask the node for its version")(error)),
+    };
+    let versions = Versions { version: env!("CARGO_PKG_VERSION"), node };
+    output.result(&versions, || match &versions.node {
+        Some(node) => format!(
+            "assay {}\nnode  {} ({}, at {})\n",
+            versions.version,
+            crate::cli::output::printable(&node.version),
+            crate::cli::output::printable(&node.backend),
+            node.api
+        ),
+        None => format!("assay {}\n", versions.version),
+    })?;
+    Ok(ExitStatus::Success)
+}
+
+/// Writes the script that completes commands in `shell`.
+pub(in crate::cli) fn completion(shell: Shell, output: Output) -> Result<ExitStatus, CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "assay", &mut script);
+    output.data(&script)?;
+    Ok(ExitStatus::Success)
+}

@@ -1,0 +1,119 @@
+//! `assay results`, and `assay job logs`, which prints a part of one.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{client, job_name, jobs::follow_to_end};
+use crate::{
+    api::types::{JobView, Judgement, SeatView},
+    cli::{
+        CliError, ExitStatus,
+        args::{FetchArgs, LogsArgs, ResultsListArgs},
+        ending,
+        fetch::fetch as fetch_result,
+        output::{Output, table},
+        text,
+    },
+    domain::{JobId, NodeId},
+    store::{STDERR, STDOUT},
+};
+
+/// Lists what each node of a job brought.
+pub(in crate::cli) async fn list(args: &ResultsListArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let client = client(&args.api)?;
+    let job = job_name(&args.job)?;
+    let rows = client.results(job).await.map_err(CliError::node(format!("list the results of job {job}")))?;
+    output.result(&rows, || {
+        let rows = rows.iter().map(|row| {
+            let judgement = match row.judgement {
+                Some(Judgement::Accepted) => "accepted",
+                Some(Judgement::Rejected) => "rejected",
+                Some(Judgement::Absent) => "absent",
+                None => "-",
+            };
+            vec![
+                text::node(row.node),
+                row.exit_code.to_string(),
+                judgement.to_owned(),
+                row.bytes.map_or("not here".to_owned(), text::bytes),
+                row.output_root.to_string(),
+            ]
+        });
+        table(&["NODE", "EXIT", "VERDICT", "SIZE", "ROOT"], rows)
+    })?;
+    Ok(ExitStatus::Success)
+}
+
+/// What was fetched, for programs.
+#[derive(Debug, Serialize)]
+struct Fetched {
+    job: JobId,
+    results: Vec<FetchedResult>,
+}
+
+#[derive(Debug, Serialize)]
+struct FetchedResult {
+    node: NodeId,
+    directory: PathBuf,
+}
+
+/// Fetches the accepted results, checks each against the log and unpacks it.
+pub(in crate::cli) async fn fetch(args: FetchArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let client = client(&args.api)?;
+    let job = job_name(&args.job)?;
+    let view = client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
+    let accepted = |seat: &&SeatView| seat.judgement == Some(Judgement::Accepted);
+    let seats: Vec<&SeatView> = view.seats.iter().filter(accepted).collect();
+    if seats.is_empty() {
+        return Err(no_result(&view));
+    }
+    let dir = args.output_dir.unwrap_or_else(|| PathBuf::from(format!("job-{}", view.job.short())));
+    std::fs::create_dir_all(&dir).map_err(CliError::file("make the directory", &dir))?;
+    let mut fetched = Fetched { job: view.job, results: Vec::new() };
+    for seat in seats {
+        let directory = dir.join(text::node(seat.node));
+        fetch_result(&client, &view, seat, &directory).await?;
+        output.note(&format!("node {}: root and hash are those of the log", text::node(seat.node)));
+        fetched.results.push(FetchedResult { node: seat.node, directory });
+    }
+    output.result(&fetched, || {
+        let lines = fetched.results.iter().map(|result| format!("{}\n", result.directory.display()));
+        lines.collect()
+    })?;
+    Ok(ExitStatus::Success)
+}
+
+/// Prints what a job's program printed, once the job is decided.
+pub(in crate::cli) async fn logs(args: &LogsArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let client = client(&args.api)?;
+    let job = job_name(&args.job)?;
+    let view = if args.follow {
+        match follow_to_end(&client, job, None, output).await? {
+            Ok(view) => *view,
+            Err(status) => return Ok(status),
+        }
+    } else {
+        client.job(job).await.map_err(CliError::node(format!("find job {job}")))?
+    };
+    let seat = match args.node {
+        Some(node) => view.seats.iter().find(|seat| seat.node == node).filter(|_| view.state.is_terminal()),
+        None => ending::accepted(&view),
+    };
+    let Some(seat) = seat else { return Err(no_result(&view)) };
+    let scratch = tempfile::tempdir().map_err(CliError::file("make a directory in", std::env::temp_dir()))?;
+    let result = scratch.path().join("result");
+    fetch_result(&client, &view, seat, &result).await?;
+    print(&result.join(if args.stderr { STDERR } else { STDOUT }), output)?;
+    Ok(ExitStatus::Success)
+}
+
+/// Passes a file on byte for byte: what a program printed is not ours to change.
+fn print(path: &Path, output: Output) -> Result<(), CliError> {
+    let bytes = std::fs::read(path).map_err(CliError::file("read", path))?;
+    output.data(&bytes)
+}
+
+fn no_result(view: &JobView) -> CliError {
+    CliError::NoResult { job: view.job, state: view.state }
+}

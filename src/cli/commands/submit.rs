@@ -1,0 +1,82 @@
+//! `assay job submit`.
+
+use std::{collections::BTreeMap, io::BufWriter, path::Path};
+
+use super::{client, jobs::follow};
+use crate::{
+    api::types::{SubmitReply, SubmitRequest},
+    cli::{
+        CliError, ExitStatus,
+        args::{ContainerArgs, SubmitArgs},
+        client::Client,
+        output::Output,
+        settings, text,
+    },
+    domain::{Deal, Input, Resources},
+    store::{self, Limits},
+};
+
+/// Longest input: a node refuses more.
+const MAX_INPUT_BYTES: u64 = 4 << 30;
+
+/// Submits a job; then waits for it, unless the user wants only its id.
+pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<ExitStatus, CliError> {
+    // Everything that can be refused here is, before anything is sent.
+    let deal = settings::deal(&args.deal, Deal::default())?;
+    let client = client(&args.api)?;
+    let mut request = request(args.image, args.command, &args.container, deal);
+    for (path, target) in &args.container.inputs {
+        request.inputs.push(upload(&client, Path::new(path), target, output).await?);
+    }
+    let reply = client.submit(&request).await.map_err(CliError::node("submit the job"))?;
+    if args.detach {
+        output.result(&reply, || format!("{}\n", reply.job))?;
+        output.note(&format!("hint: take it up again with: assay job wait {}", text::job(reply.job)));
+        return Ok(ExitStatus::Success);
+    }
+    announce(&reply, output);
+    follow(&client, &reply.job.to_string(), None, output).await
+}
+
+fn request(image: String, command: Vec<String>, container: &ContainerArgs, deal: Deal) -> SubmitRequest {
+    let environment: BTreeMap<String, String> = container.environment.iter().cloned().collect();
+    SubmitRequest {
+        image,
+        entrypoint: container.entrypoint.iter().cloned().collect(),
+        command,
+        environment,
+        working_directory: container.workdir.clone(),
+        inputs: Vec::new(),
+        resources: Resources {
+            memory_bytes: container.memory,
+            cpu_millis: container.cpus,
+            pids: container.pids,
+            disk_bytes: container.disk,
+        },
+        deal,
+    }
+}
+
+fn announce(reply: &SubmitReply, output: Output) {
+    output.note(&format!("job {}", reply.job));
+}
+
+/// Packs a file or directory, and gives it to the node to pass on.
+async fn upload(client: &Client, path: &Path, target: &str, output: Output) -> Result<Input, CliError> {
+    let bad = |source| CliError::Input { path: path.to_owned(), source };
+    let file = tempfile::NamedTempFile::new();
+    let file = file.map_err(CliError::file("make a temporary file in", std::env::temp_dir()))?;
+    let (source, sink) = (path.to_owned(), file.reopen());
+    let sink = sink.map_err(CliError::file("write", file.path()))?;
+    let packing = tokio::task::spawn_blocking(move || {
+        let mut sink = BufWriter::new(sink);
+        let packed = store::pack(&source, &mut sink, &Limits::with_bytes(MAX_INPUT_BYTES))?;
+        sink.into_inner().map_err(|error| store::PackError::Write(error.into_error()))?;
+        Ok(packed)
+    });
+    let packed = packing.await.expect("packing does not panic").map_err(bad)?;
+    let blob = client.upload(file.path(), packed.bytes).await;
+    let blob = blob.map_err(CliError::node(format!("send the input {}", path.display())))?;
+    output.note(&format!("input {}: {} sent, for {target}", path.display(), text::bytes(blob.bytes)));
+    Ok(Input { digest: packed.digest, bytes: packed.bytes, target: target.to_owned() })
+}

@@ -1,0 +1,111 @@
+//! `assay verdict show` and `compute`.
+
+use std::{
+    fs::File,
+    io::{self, BufReader},
+};
+
+use serde::Serialize;
+
+use super::{client, job_name};
+use crate::{
+    api::types::{JobView, SeatView, VerdictView},
+    cli::{
+        CliError, ExitStatus,
+        args::{ComputeArgs, ShowArgs},
+        ending,
+        output::{Output, printable, table},
+        text,
+    },
+    domain::{JobId, JobState, Method},
+    verdict::batch::compute_lines,
+};
+
+/// A verdict with what it was made of, for programs.
+#[derive(Debug, Serialize)]
+struct Explained<'a> {
+    job: JobId,
+    state: JobState,
+    quorum: u8,
+    verdict: Option<&'a VerdictView>,
+    seats: &'a [SeatView],
+}
+
+/// Explains a job's verdict.
+pub(in crate::cli) async fn show(args: &ShowArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let client = client(&args.api)?;
+    let job = job_name(&args.job)?;
+    let view = client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
+    let explained = Explained {
+        job: view.job,
+        state: view.state,
+        quorum: view.quorum,
+        verdict: view.verdict.as_ref(),
+        seats: &view.seats,
+    };
+    output.result(&explained, || explain(&view))?;
+    Ok(ExitStatus::Success)
+}
+
+fn explain(view: &JobView) -> String {
+    let mut sections = vec![format!("{}\n", printable(&ending::summary(view))), rule(view)];
+    if !view.seats.is_empty() {
+        let rows = view.seats.iter().filter_map(|seat| seat.result?.memory_kib);
+        let most = rows.flatten().max().unwrap_or(0);
+        sections.push(ending::verdict_table(view));
+        sections.push(format!(
+            "Memory over the run, each row from 0 to {}:\n{}",
+            text::bytes(u64::from(most) * 1024),
+            table(&["NODE", "MEMORY", "CPU", "VERDICT"], view.seats.iter().map(|seat| profile(seat, most)))
+        ));
+    }
+    sections.join("\n")
+}
+
+fn profile(seat: &SeatView, most: u32) -> Vec<String> {
+    let result = seat.result.as_ref();
+    vec![
+        text::node(seat.node),
+        result.and_then(|result| result.memory_kib).map_or("-".to_owned(), |row| text::bars(&row, most)),
+        result.and_then(|result| result.cpu_ms).map_or("-".to_owned(), |cpu| format!("{cpu}ms")),
+        text::judgement(seat).to_owned(),
+    ]
+}
+
+/// By which rule this job is decided, with its own numbers.
+fn rule(view: &JobView) -> String {
+    let deal = &view.deal;
+    let majority = format!(
+        "1. Equal outputs of more than half of {} nodes decide, if at least {} agree.\n",
+        deal.concurrency, deal.confidence
+    );
+    if deal.deterministic || deal.method == Method::Hash {
+        return majority + "2. Otherwise nothing does: this job is compared by outputs alone.\n";
+    }
+    let method = match deal.method {
+        Method::Ball => "the largest set of runs around one of them",
+        Method::KMeans | Method::Hash => "the runs near the mean",
+    };
+    majority
+        + &format!(
+            "2. Otherwise {method} does, memory within {} or {} permille of the level.\n   \
+             It must hold at least {} of {} nodes. Who brought nothing to compare counts as one of them.\n",
+            text::bytes(u64::from(deal.tolerance_kib) * 1024),
+            deal.relative_permille,
+            deal.quorum(),
+            deal.concurrency
+        )
+}
+
+/// Decides cases, one JSON object a line. Asks no node.
+pub(in crate::cli) fn compute(args: &ComputeArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let path = &args.file;
+    let sink = output.sink();
+    let bad = if path.as_os_str() == "-" {
+        compute_lines(io::stdin().lock(), sink)?
+    } else {
+        let file = File::open(path).map_err(CliError::file("read", path))?;
+        compute_lines(BufReader::new(file), sink)?
+    };
+    if bad > 0 { Err(CliError::BadCases { bad }) } else { Ok(ExitStatus::Success) }
+}

@@ -1,0 +1,157 @@
+//! Why a command could not do as told: what failed, where, why, what to do next, and how the program ends.
+
+use std::{io, path::PathBuf};
+
+use super::{ExitStatus, audit::AuditError, client::ClientError, fetch::FetchError, settings::SettingsError};
+use crate::{
+    domain::{JobId, JobState, NodeId},
+    store::PackError,
+};
+
+/// Why a command could not do as told.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The command line asks for something impossible.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The filter of log messages cannot be read.
+    #[error("the log filter {filter:?} cannot be read: {reason}")]
+    LogFilter {
+        /// As given.
+        filter: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The node did not do as asked.
+    #[error("failed to {doing}")]
+    Node {
+        /// What was asked.
+        doing: String,
+        /// Why not.
+        source: ClientError,
+    },
+    /// Standard output cannot be written.
+    #[error("failed to write to standard output")]
+    Output(#[from] io::Error),
+    /// A local file cannot be read or written.
+    #[error("failed to {doing} {}", path.display())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Lines of `verdict compute` are no cases.
+    #[error("{bad} of the lines hold no case")]
+    BadCases {
+        /// How many.
+        bad: u64,
+    },
+    /// What a node served is not its result.
+    #[error("the result of node {} in job {} is not the one it committed to", node.short(), job.short())]
+    Fetch {
+        /// The job.
+        job: JobId,
+        /// The node.
+        node: NodeId,
+        /// What is wrong.
+        source: FetchError,
+    },
+    /// There is no such result to keep.
+    #[error("job {} is {state} and has no such result to keep", job.short())]
+    NoResult {
+        /// The job.
+        job: JobId,
+        /// Where it is.
+        state: JobState,
+    },
+    /// A directory or file does not become an input.
+    #[error("{} cannot be an input", path.display())]
+    Input {
+        /// The directory or file.
+        path: PathBuf,
+        /// Why not.
+        source: PackError,
+    },
+    /// The log of a job does not hold.
+    #[error("the log from {log} proves nothing")]
+    Audit {
+        /// Where it is from.
+        log: String,
+        /// What is wrong.
+        source: AuditError,
+    },
+    /// A file holds no exported log.
+    #[error("{} holds no log of a job: {reason}", path.display())]
+    NoLog {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        reason: String,
+    },
+}
+
+impl CliError {
+    /// Names what a request to a node was for.
+    pub(super) fn node(doing: impl Into<String>) -> impl FnOnce(ClientError) -> Self {
+        let doing = doing.into();
+        |source| Self::Node { doing, source }
+    }
+
+    /// Names what was tried with a local file.
+    pub(super) fn file(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { doing, path, source }
+    }
+
+    /// Whether the reader of standard output went away, as `head` does: it has what it wanted.
+    pub(super) fn is_closed_output(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// How the program ends.
+    pub fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::Settings(_)
+            | Self::LogFilter { .. }
+            | Self::BadCases { .. }
+            | Self::Input { .. }
+            | Self::NoLog { .. } => ExitStatus::Usage,
+            Self::NoResult { .. } => ExitStatus::NoResult,
+            Self::Node { source, .. } => source.exit_status(),
+            Self::Output(_) | Self::File { .. } | Self::Fetch { .. } | Self::Audit { .. } => {
+                ExitStatus::Failure
+            }
+        }
+    }
+
+    /// What to do about it, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Settings(error) => error.hint(),
+            Self::LogFilter { .. } => {
+                Some("a filter is a level or target=level, such as assay=debug".to_owned())
+            }
+            Self::Node { source, .. } => source.hint(),
+            Self::BadCases { .. } => {
+                Some("each line on standard output that begins with {\"error\" says what is wrong".to_owned())
+            }
+            Self::Audit { .. } => {
+                Some("whoever serves this log, or the requester that ordered it, is not honest".to_owned())
+            }
+            Self::NoLog { .. } => Some("make one with: assay verdict export JOB > log.json".to_owned()),
+            Self::Fetch { node, .. } => {
+                Some(format!("node {} is faulty or not honest; take another accepted result", node.short()))
+            }
+            Self::NoResult { job, state } if state.is_terminal() => {
+                Some(format!("see what each node brought: assay job describe {}", job.short()))
+            }
+            Self::NoResult { job, .. } => {
+                Some(format!("nothing is shown before the end; wait for it: assay job wait {}", job.short()))
+            }
+            Self::Output(_) | Self::File { .. } | Self::Input { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! How the program ends: the one table of exit codes.
+
+use std::process::ExitCode;
+
+/// The exit codes, as `--help` and `docs/cli.md` show them.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  any   that of the program, when its job was accepted; 0 when all went well
+    2   the command line is wrong, or names something impossible or unknown
+  120   no node could take the job
+  121   no result to keep: rejected, inconclusive or failed
+  122   a deadline passed
+  123   the job was cancelled or stopped
+  124   the node, or the backend behind it, cannot be reached
+  125   anything else of ours
+  130   interrupted; a job that was waited for goes on
+With --output json the document holds the program's code and the job's state apart.";
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// All went well.
+    Success,
+    /// A job was accepted; its program ended with this code.
+    Program(u8),
+    /// The command line is wrong, or names something impossible or unknown.
+    Usage,
+    /// No node could take the job.
+    NoNode,
+    /// There is no result to keep.
+    NoResult,
+    /// A deadline passed.
+    Deadline,
+    /// The job was cancelled or stopped.
+    Cancelled,
+    /// The node or its backend cannot be reached.
+    Unreachable,
+    /// Anything else of ours.
+    Failure,
+    /// The user interrupted the waiting.
+    Interrupted,
+}
+
+impl ExitStatus {
+    /// The number that the shell sees.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Program(code) => code,
+            Self::Usage => 2,
+            Self::NoNode => 120,
+            Self::NoResult => 121,
+            Self::Deadline => 122,
+            Self::Cancelled => 123,
+            Self::Unreachable => 124,
+            Self::Failure => 125,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_stands_in_the_table() {
+        let own = [
+            ExitStatus::Usage,
+            ExitStatus::NoNode,
+            ExitStatus::NoResult,
+            ExitStatus::Deadline,
+            ExitStatus::Cancelled,
+            ExitStatus::Unreachable,
+            ExitStatus::Failure,
+            ExitStatus::Interrupted,
+        ];
+        for status in own {
+            let line = format!("{:>5}   ", status.code());
+            assert!(EXIT_CODES.lines().any(|found| found.starts_with(&line)), "{status:?}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What happens to a job while the user waits: drawn over and over on a terminal, else one line a change.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
+
+use super::{output::Output, output::printable, text};
+use crate::{
+    api::types::JobView,
+    domain::{JobState, NodeId},
+};
+
+/// How often a live display turns its spinner.
+const TICK: Duration = Duration::from_millis(120);
+
+/// Shows a job from one view of it to the next.
+#[derive(Debug)]
+pub(super) struct Progress {
+    output: Output,
+    began: Instant,
+    /// What was said last, by subject: nothing is said twice.
+    said: BTreeMap<Subject, String>,
+    live: Option<Live>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Job,
+    Node(NodeId),
+}
+
+#[derive(Debug)]
+struct Live {
+    bars: MultiProgress,
+    lines: BTreeMap<Subject, ProgressBar>,
+}
+
+impl Progress {
+    pub(super) fn new(output: Output) -> Self {
+        let live = output.is_live().then(|| Live {
+            bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
+            lines: BTreeMap::new(),
+        });
+        Self { output, began: Instant::now(), said: BTreeMap::new(), live }
+    }
+
+    /// Shows what is new in `view`.
+    pub(super) fn show(&mut self, view: &JobView) {
+        self.say(Subject::Job, job_line(view));
+        for seat in &view.seats {
+            self.say(Subject::Node(seat.node), text::progress(seat));
+        }
+    }
+
+    /// Takes a live display away, so that what follows stands on a clean line.
+    pub(super) fn finish(&self) {
+        if let Some(live) = &self.live {
+            live.lines.values().for_each(ProgressBar::finish_and_clear);
+            // A terminal that is gone needs no cleaning.
+            let _ = live.bars.clear();
+        }
+    }
+
+    fn say(&mut self, subject: Subject, line: String) {
+        if self.said.get(&subject) == Some(&line) {
+            return;
+        }
+        let name = match subject {
+            Subject::Job => "job".to_owned(),
+            Subject::Node(node) => format!("node {}", text::node(node)),
+        };
+        match &mut self.live {
+            Some(live) => live.set(subject, &name, printable(&line)),
+            None => {
+                let elapsed = self.began.elapsed();
+                let (secs, tenths) = (elapsed.as_secs(), elapsed.subsec_millis() / 100);
+                self.output.note(&format!("[{secs:>3}.{tenths}s] {name:<13}  {}", printable(&line)));
+            }
+        }
+        self.said.insert(subject, line);
+    }
+}
+
+impl Live {
+    fn set(&mut self, subject: Subject, name: &str, line: String) {
+        let bars = &self.bars;
+        let bar = self.lines.entry(subject).or_insert_with(|| {
+            let bar = bars.add(ProgressBar::new_spinner());
+            let style = ProgressStyle::with_template("{spinner} {prefix:<13}  {msg}  {elapsed}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
+            bar.set_style(style);
+            bar.set_prefix(name.to_owned());
+            bar.enable_steady_tick(TICK);
+            bar
+        });
+        bar.set_message(line);
+    }
+}
+
+/// The state of the job, and by what it is bounded when it begins.
+fn job_line(view: &JobView) -> String {
+    let (seats, wanted) = (view.seats.len(), view.deal.concurrency);
+    match view.state {
+        JobState::Open if seats == 0 => {
+            format!("open, {wanted} nodes wanted within {}", text::term(view.deal.open))
+        }
+        JobState::Open => format!("open, {seats} of {wanted} nodes accepted"),
+        JobState::Running => format!("running, {} at most", text::term(view.deal.run)),
+        JobState::Revealing => format!("revealing, {} at most", text::term(view.deal.reveal)),
+        JobState::Verified
+        | JobState::Inconclusive
+        | JobState::Failed
+        | JobState::Cancelled
+        | JobState::Expired => view.state.to_string(),
+    }
+}

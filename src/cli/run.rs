@@ -1,0 +1,71 @@
+//! From the words of the command line to the end of the program.
+
+use std::ffi::OsString;
+
+use clap::Parser as _;
+
+use super::{
+    Cli, CliError, ExitStatus,
+    args::{Command, JobCommand, LogFormat, NodeCommand, ResultsCommand, VerdictCommand},
+    commands,
+    output::{self, Output},
+};
+use crate::telemetry::{self, LogStyle};
+
+/// Does what the words of a command line, the program's name first, say; tells the user what came of it.
+pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(message) => {
+            output::clap_message(&message);
+            return if message.use_stderr() { ExitStatus::Usage } else { ExitStatus::Success };
+        }
+    };
+    let output = Output::new(cli.output, cli.quiet);
+    match dispatch(cli, output).await {
+        Ok(status) => status,
+        Err(error) if error.is_closed_output() => ExitStatus::Success,
+        Err(error) => {
+            output.error(&error);
+            error.exit_status()
+        }
+    }
+}
+
+async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
+    start_log(&cli)?;
+    match cli.command {
+        Command::Job(command) => match command {
+            JobCommand::Submit(args) => commands::submit::run(*args, output).await,
+            JobCommand::List(args) => commands::jobs::list(&args, output).await,
+            JobCommand::Describe(args) => commands::describe::run(&args, output).await,
+            JobCommand::Wait(args) => commands::jobs::wait(&args, output).await,
+            JobCommand::Cancel(args) => commands::jobs::cancel(&args, output).await,
+            JobCommand::Update(args) => commands::jobs::update(&args, output).await,
+            JobCommand::Logs(args) => commands::results::logs(&args, output).await,
+        },
+        Command::Results(command) => match command {
+            ResultsCommand::List(args) => commands::results::list(&args, output).await,
+            ResultsCommand::Fetch(args) => commands::results::fetch(args, output).await,
+        },
+        Command::Verdict(command) => match command {
+            VerdictCommand::Show(args) => commands::verdict::show(&args, output).await,
+            VerdictCommand::Check(args) => commands::check::check(&args, output).await,
+            VerdictCommand::Export(args) => commands::check::export(&args, output).await,
+            VerdictCommand::Compute(args) => commands::verdict::compute(&args, output),
+        },
+        Command::Node(NodeCommand::List(args)) => commands::node::list(&args, output).await,
+        Command::Completion { shell } => commands::program::completion(shell, output),
+        Command::Version(args) => commands::program::version(&args, output).await,
+    }
+}
+
+fn start_log(cli: &Cli) -> Result<(), CliError> {
+    let style = match cli.log_format {
+        LogFormat::Text => LogStyle::Text { ansi: output::use_colour() },
+        LogFormat::Json => LogStyle::Json,
+    };
+    let filter = cli.log.as_deref().unwrap_or("warn");
+    telemetry::init(filter, style)
+        .map_err(|source| CliError::LogFilter { filter: filter.to_owned(), reason: source.to_string() })
+}

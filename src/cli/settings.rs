@@ -1,0 +1,287 @@
+//! What the command line means: arguments, environment and defaults resolved, contradictions refused.
+
+use std::path::PathBuf;
+
+use reqwest::Url;
+
+use super::args::{AcceptanceArg, ApiArgs, DealArgs};
+use crate::domain::{Acceptance, Deal, InvalidTerm, RUN_MARGIN, SpecError};
+
+/// Where a node's API listens, and is looked for, unless told otherwise.
+pub(super) const DEFAULT_API: &str = "127.0.0.1:7421";
+
+/// A command line that asks for something impossible.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A term of the deal is out of bounds.
+    #[error("the deal is not possible: {0}")]
+    Term(#[from] InvalidTerm),
+    /// The spec is not one that a node may run.
+    #[error("the job is not possible: {0}")]
+    Spec(#[from] SpecError),
+    /// Anybody could take every seat.
+    #[error("--acceptance first-come lets one owner of many nodes take every seat")]
+    OpenFirstCome,
+    /// Says something about an acceptance that is not chosen.
+    #[error("--first-come means nothing with --acceptance requester")]
+    FirstComeUnused,
+    /// Nothing is to be changed.
+    #[error("no term to change was given")]
+    NothingToUpdate,
+    /// Text that names no job.
+    #[error("{text:?} names no job")]
+    JobName {
+        /// As given.
+        text: String,
+    },
+    /// Text that is no address of an API.
+    #[error("{text:?} is no address of a node's API: {problem}")]
+    Api {
+        /// As given.
+        text: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A backend that this program was built without.
+    #[error("the scheduler {name:?} is not available in this build")]
+    NoSuchBackend {
+        /// Its name.
+        name: &'static str,
+    },
+    /// A devstack that cannot be.
+    #[error("a devstack of {nodes} nodes cannot have {bad} bad ones")]
+    BadNodes {
+        /// How many nodes.
+        nodes: usize,
+        /// How many bad ones.
+        bad: usize,
+    },
+    /// A devstack of none, or of more nodes than one process holds.
+    #[error("a devstack has 1 to {most} nodes, not {nodes}")]
+    NodeCount {
+        /// As asked.
+        nodes: usize,
+        /// As possible.
+        most: usize,
+    },
+    /// Neither the flag nor the environment says where to keep data.
+    #[error("there is no place for the node's data: neither XDG_STATE_HOME nor HOME is set")]
+    NoDataDir,
+}
+
+impl SettingsError {
+    /// What to do about it.
+    pub(super) fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Term(InvalidTerm { term, .. }) => return term_hint(term),
+            Self::Spec(_) => return None,
+            Self::OpenFirstCome => {
+                "name the nodes that may bid with --allow, or say that you accept this with --first-come open"
+            }
+            Self::FirstComeUnused => "leave it out, or choose --acceptance first-come",
+            Self::NothingToUpdate => "name one, such as --timeout 10m; see assay job update --help",
+            Self::JobName { .. } => {
+                "give a job's id, or as many of its first hex digits as make it unique; see assay job list"
+            }
+            Self::Api { .. } => "give a host and a port, such as http://127.0.0.1:7421",
+            Self::NoSuchBackend { .. } => "use --scheduler libp2p, the default",
+            Self::BadNodes { .. } => "ask for more --nodes, or fewer --bad-actors",
+            Self::NodeCount { .. } => "choose another number for --nodes",
+            Self::NoDataDir => "name a directory with --data-dir",
+        };
+        Some(hint.to_owned())
+    }
+}
+
+fn term_hint(term: &str) -> Option<String> {
+    let hint = match term {
+        "concurrency" => "choose how many nodes run the job with --concurrency, such as 3",
+        "confidence" => "lower --confidence, or raise --concurrency",
+        "relative_permille" => "choose a --relative-permille of 0 to 1000",
+        "open" | "timeout" | "reveal" => return Some(format!("choose another --{term}")),
+        "run" => "raise --run or lower --timeout; without --run it is the timeout and a minute",
+        "allow_list" => "name fewer nodes with --allow",
+        "escalation_limit" => "choose an --escalate from the concurrency up to 31",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// The terms that the arguments make of `base`: defaults for a new job, its own terms for one that is updated.
+pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
+    let mut deal = base;
+    if let Some(concurrency) = args.concurrency {
+        deal.concurrency = concurrency;
+        // Fewer would mean nothing: no verdict is reached without a majority.
+        deal.confidence = concurrency / 2 + 1;
+    }
+    deal.confidence = args.confidence.unwrap_or(deal.confidence);
+    deal.tolerance_kib = args.tolerance.map_or(deal.tolerance_kib, |tolerance| tolerance.0);
+    deal.relative_permille = args.relative_permille.unwrap_or(deal.relative_permille);
+    deal.method = args.method.unwrap_or(deal.method);
+    deal.deterministic |= args.deterministic;
+    if let Some(timeout) = args.timeout {
+        deal.timeout = timeout;
+        deal.run = timeout.plus(RUN_MARGIN);
+    }
+    deal.run = args.run.unwrap_or(deal.run);
+    deal.open = args.open.unwrap_or(deal.open);
+    deal.reveal = args.reveal.unwrap_or(deal.reveal);
+    deal.escalation_limit = args.escalate.unwrap_or(deal.escalation_limit);
+    if !args.allow.is_empty() {
+        deal.allow_list = args.allow.clone();
+        deal.allow_list.sort_unstable();
+        deal.allow_list.dedup();
+    }
+    acceptance(args, &mut deal)?;
+    deal.validate()?;
+    Ok(deal)
+}
+
+fn acceptance(args: &DealArgs, deal: &mut Deal) -> Result<(), SettingsError> {
+    match args.acceptance {
+        None => {}
+        Some(AcceptanceArg::Requester) if args.first_come.is_some() => {
+            return Err(SettingsError::FirstComeUnused);
+        }
+        Some(AcceptanceArg::Requester) => deal.acceptance = Acceptance::Requester,
+        Some(AcceptanceArg::FirstCome) => {
+            let guarded = !deal.allow_list.is_empty() || deal.min_paid_jobs > 0;
+            if !guarded && args.first_come.is_none() {
+                return Err(SettingsError::OpenFirstCome);
+            }
+            deal.acceptance = Acceptance::FirstCome;
+        }
+    }
+    Ok(())
+}
+
+/// Which node to ask, and who said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ApiAddress {
+    /// Ends with a slash.
+    pub(super) url: Url,
+    /// For the hint when nobody answers there.
+    pub(super) origin: ApiOrigin,
+}
+
+/// Who said where the node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ApiOrigin {
+    /// The flag or `ASSAY_API`.
+    User,
+    /// A devstack or a node of this machine, when it started.
+    StateFile,
+    /// Nobody.
+    Default,
+}
+
+/// Flag, then environment (both in `args`), then what the newest devstack or node left, then the default.
+pub(super) fn api(args: &ApiArgs) -> Result<ApiAddress, SettingsError> {
+    if let Some(text) = &args.api {
+        return Ok(ApiAddress { url: api_url(text)?, origin: ApiOrigin::User });
+    }
+    let recorded = state_file().and_then(|path| std::fs::read_to_string(path).ok());
+    match recorded.as_deref().map(str::trim).map(api_url) {
+        Some(Ok(url)) => Ok(ApiAddress { url, origin: ApiOrigin::StateFile }),
+        Some(Err(_)) | None => Ok(ApiAddress { url: api_url(DEFAULT_API)?, origin: ApiOrigin::Default }),
+    }
+}
+
+fn api_url(text: &str) -> Result<Url, SettingsError> {
+    let bad = |problem: String| SettingsError::Api { text: text.to_owned(), problem };
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let url = Url::parse(&whole).map_err(|error| bad(error.to_string()))?;
+    if url.scheme() != "http" {
+        return Err(bad("only http is spoken".to_owned()));
+    }
+    if url.host_str().is_none() || url.path() != "/" || url.query().is_some() {
+        return Err(bad("expected a host and a port alone".to_owned()));
+    }
+    Ok(url)
+}
+
+/// Where this user's nodes leave the address of their API, and their data.
+fn state_dir() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
+    Some(base.join("assay"))
+}
+
+/// The file that names the API of the newest devstack or node.
+pub(super) fn state_file() -> Option<PathBuf> {
+    Some(state_dir()?.join("api"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::args::deal::FirstComeArg,
+        domain::{NodeId, Span},
+    };
+
+    fn resolve(args: &DealArgs) -> Result<Deal, SettingsError> {
+        deal(args, Deal::default())
+    }
+
+    #[test]
+    fn no_arguments_are_the_default_deal() {
+        assert_eq!(resolve(&DealArgs::default()).unwrap(), Deal::default());
+    }
+
+    #[test]
+    fn confidence_follows_concurrency_unless_given() {
+        for (concurrency, confidence) in [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (31, 16)] {
+            let args = DealArgs { concurrency: Some(concurrency), ..DealArgs::default() };
+            assert_eq!(resolve(&args).unwrap().confidence, confidence);
+        }
+        let args = DealArgs { concurrency: Some(5), confidence: Some(5), ..DealArgs::default() };
+        assert_eq!(resolve(&args).unwrap().confidence, 5);
+    }
+
+    #[test]
+    fn the_run_leaves_room_for_the_timeout() {
+        let secs = Span::from_secs;
+        let args = DealArgs { timeout: Some(secs(10)), ..DealArgs::default() };
+        assert_eq!(resolve(&args).unwrap().run, secs(70));
+        let args = DealArgs { run: Some(secs(69)), ..args };
+        assert!(matches!(resolve(&args), Err(SettingsError::Term(InvalidTerm { term: "run", .. }))));
+    }
+
+    #[test]
+    fn impossible_terms_are_refused_with_the_remedy() {
+        let error = |args: DealArgs| resolve(&args).unwrap_err();
+        let over = error(DealArgs { confidence: Some(4), ..DealArgs::default() });
+        assert_eq!(over.hint().as_deref(), Some("lower --confidence, or raise --concurrency"));
+        for args in [
+            DealArgs { concurrency: Some(0), ..DealArgs::default() },
+            DealArgs { concurrency: Some(32), ..DealArgs::default() },
+            DealArgs { relative_permille: Some(1001), ..DealArgs::default() },
+            DealArgs { escalate: Some(2), ..DealArgs::default() },
+            DealArgs { reveal: Some(Span::from_secs(5)), ..DealArgs::default() },
+            DealArgs { acceptance: Some(AcceptanceArg::FirstCome), ..DealArgs::default() },
+        ] {
+            assert!(error(args).hint().is_some());
+        }
+    }
+
+    #[test]
+    fn first_come_needs_a_guard_or_a_word() {
+        let first = DealArgs { acceptance: Some(AcceptanceArg::FirstCome), ..DealArgs::default() };
+        assert!(matches!(resolve(&first), Err(SettingsError::OpenFirstCome)));
+        let open = DealArgs { first_come: Some(FirstComeArg::Open), ..first };
+        assert_eq!(resolve(&open).unwrap().acceptance, Acceptance::FirstCome);
+        let guarded = DealArgs { first_come: None, allow: vec![NodeId::ZERO; 2], ..open };
+        assert_eq!(resolve(&guarded).unwrap().allow_list, [NodeId::ZERO]);
+    }
+
+    #[test]
+    fn an_api_address_is_a_host_and_a_port() {
+        assert_eq!(api_url("127.0.0.1:9").unwrap().as_str(), "http://127.0.0.1:9/");
+        assert_eq!(api_url("http://host:9/").unwrap().as_str(), "http://host:9/");
+        for bad in ["", "https://host:9", "http://host:9/api", "http://", "http://host:99999"] {
+            assert!(api_url(bad).is_err(), "{bad:?}");
+        }
+    }
+}

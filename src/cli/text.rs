@@ -1,0 +1,164 @@
+//! Values as people read them.
+
+use crate::{
+    api::types::{JobView, Judgement, SeatState, SeatView},
+    domain::{JobId, Method, NodeId, Span, Timestamp},
+};
+
+/// A job in a table or a sentence: enough of it to name it again.
+pub(super) fn job(job: JobId) -> String {
+    job.short()
+}
+
+/// A node in a table or a sentence.
+pub(super) fn node(node: NodeId) -> String {
+    node.short()
+}
+
+/// A length of time, in its two largest units.
+pub(super) fn span(secs: u64) -> String {
+    let (days, hours, minutes, seconds) = (secs / 86_400, secs / 3600 % 24, secs / 60 % 60, secs % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) if seconds == 0 => format!("{minutes}m"),
+        (0, 0, _) => format!("{minutes}m{seconds}s"),
+        (0, _, 0) => format!("{hours}h"),
+        (0, _, _) => format!("{hours}h{minutes}m"),
+        (_, 0, _) => format!("{days}d"),
+        _ => format!("{days}d{hours}h"),
+    }
+}
+
+/// How long ago `then` was at `now`.
+pub(super) fn age(then: Timestamp, now: Timestamp) -> String {
+    span(now.as_secs().saturating_sub(then.as_secs()))
+}
+
+/// A time by its distance from now, ahead or behind.
+pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
+    if at >= now { format!("in {}", age(now, at)) } else { format!("{} ago", age(at, now)) }
+}
+
+/// A term of the deal.
+pub(super) fn term(term: Span) -> String {
+    span(term.as_secs().into())
+}
+
+/// A number of bytes in the largest unit that it fills, with one decimal at most.
+pub(super) fn bytes(bytes: u64) -> String {
+    let (unit, shift) = match bytes {
+        0..0x400 => return format!("{bytes} B"),
+        0x400..0x10_0000 => ("KiB", 10),
+        0x10_0000..0x4000_0000 => ("MiB", 20),
+        _ => ("GiB", 30),
+    };
+    let tenths = u128::from(bytes) * 10 / (1 << shift);
+    let (whole, tenth) = (tenths / 10, tenths % 10);
+    if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
+}
+
+/// Thousandths as a decimal number.
+pub(super) fn thousandths(thousandths: u32) -> String {
+    let (whole, rest) = (thousandths / 1000, thousandths % 1000);
+    if rest == 0 { whole.to_string() } else { format!("{whole}.{rest:03}").trim_end_matches('0').to_owned() }
+}
+
+/// How far a seat's result lies from the others, as a memory level, if memory was compared at all.
+pub(super) fn distance(seat: &SeatView, view: &JobView) -> String {
+    let Some(score) = seat.score else { return "-".to_owned() };
+    // The unit of the score: ten samples, and for `kmeans` also the number of runs that were compared.
+    let divisor = match view.deal.method {
+        Method::Ball | Method::Hash => 10,
+        Method::KMeans => 10 * view.verdict.as_ref().map_or(1, |verdict| verdict.scores.len().max(1) as u64),
+    };
+    bytes((score / divisor).saturating_mul(1024))
+}
+
+/// A judgement, or how far the seat is as long as there is none.
+pub(super) const fn judgement(seat: &SeatView) -> &'static str {
+    match seat.judgement {
+        Some(Judgement::Accepted) => "accepted",
+        Some(Judgement::Rejected) => "rejected",
+        Some(Judgement::Absent) => "absent",
+        None => "-",
+    }
+}
+
+/// How far a seat's execution is.
+pub(super) fn progress(seat: &SeatView) -> String {
+    match (seat.status, seat.failure) {
+        (SeatState::Failed, Some(failure)) => format!("failed: {failure}"),
+        (SeatState::Failed, None) => "failed".to_owned(),
+        (SeatState::Accepted, _) => "running".to_owned(),
+        (SeatState::Committed, _) => "committed".to_owned(),
+        (SeatState::Revealed, _) => "revealed".to_owned(),
+    }
+}
+
+/// Words of a command, quoted as a shell would need them.
+pub(super) fn command(words: &[String]) -> String {
+    let plain = |word: &str| {
+        let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
+        !word.is_empty() && word.bytes().all(safe)
+    };
+    let quoted = words
+        .iter()
+        .map(|word| if plain(word) { word.clone() } else { format!("'{}'", word.replace('\'', "'\\''")) });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// Memory over a run as a row of bars, the highest of them at `most`.
+pub(super) fn bars(memory_kib: &[u32], most: u32) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let bar = |kib: &u32| {
+        let level = u64::from(*kib) * 7 / u64::from(most.max(1));
+        BARS[usize::try_from(level.min(7)).unwrap_or(7)]
+    };
+    memory_kib.iter().map(bar).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_show_two_units() {
+        for (secs, shown) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (61, "1m1s"),
+            (3600, "1h"),
+            (5400, "1h30m"),
+            (86_400, "1d"),
+            (90_000, "1d1h"),
+        ] {
+            assert_eq!(span(secs), shown);
+        }
+        let (then, now) = (Timestamp::from_secs(100), Timestamp::from_secs(190));
+        assert_eq!(relative(then, now), "1m30s ago");
+        assert_eq!(relative(now, then), "in 1m30s");
+    }
+
+    #[test]
+    fn sizes_show_one_decimal() {
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(512 << 20), "512 MiB");
+        assert_eq!(bytes(u64::MAX), "17179869183.9 GiB");
+        assert_eq!(thousandths(500), "0.5");
+        assert_eq!(thousandths(2000), "2");
+    }
+
+    #[test]
+    fn commands_can_be_pasted() {
+        let words = ["sh", "-c", "echo 'a b'", ""].map(str::to_owned);
+        assert_eq!(command(&words), r"sh -c 'echo '\''a b'\''' ''");
+    }
+
+    #[test]
+    fn bars_fill_between_zero_and_the_most() {
+        assert_eq!(bars(&[0, 50, 100], 100), "▁▄█");
+        assert_eq!(bars(&[0, 0], 0), "▁▁");
+    }
+}
