@@ -63,6 +63,25 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
 
     /// What signatures in this log are bound to.
     fn domain(&self) -> LogDomain;
+
+    /// Who orders the log of `job`; nobody with a stake in it, unless a backend says otherwise.
+    fn order(&self, _job: JobId) -> LogOrder {
+        LogOrder::Neutral
+    }
+}
+
+/// Who orders a job's log, and how far this node can follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogOrder {
+    /// Nobody with a stake in the job.
+    Neutral,
+    /// Its requester.
+    Requester {
+        /// Whether the stamps of live entries agree with this node's own clock.
+        clock_agrees: bool,
+        /// Whether this node stopped acting: the log was far off its clock, broke the rules or was seen forked.
+        suspended: bool,
+    },
 }
 
 /// Why an action has no place in the log.
