@@ -1,1 +1,36 @@
-//! One running node: its parts, their order of start and stop.
+//! One running node: it reads the log, plays its roles, runs containers and moves content.
+//!
+//! Each role's decisions are in [`crate::policy`]; this module asks, acts, and asks again. It names no backend and
+//! no executor: [`NodeParts`] brings them.
+//!
+//! - `start`: what a node is made of, and its tasks.
+//! - `follow`: reads the log into the `board`, and starts a `driver` for every job that needs one.
+//! - `driver`: one task a job, in which the roles take turns; `submit` signs and sends, `work` runs a container.
+//! - `transfer`: who may have which content; `fetch`: getting it and checking it.
+//! - `requests`: what a user asks for. `clock`: the only reader of the wall clock.
+//!
+//! # Stopping
+//!
+//! One token ends a node. What was attached to it, such as the API, takes no more requests; the drivers send nothing more and cancel their runs,
+//! which get [`NodeConfig::stop_grace`] to remove their containers; then the log is no longer read and all tasks
+//! are joined. A run that is cut off stays noted as started and is reported by the next start. The backend is its
+//! owner's to close, after [`NodeHandle::join`]. A task that ends by itself ends the node, with its error.
+
+mod board;
+mod clock;
+mod config;
+mod driver;
+mod fetch;
+mod follow;
+mod requests;
+mod start;
+mod submit;
+mod transfer;
+mod work;
+
+pub use clock::wall_clock;
+pub use config::{About, ComputeLimits, NodeConfig, NodeParts};
+pub use fetch::FetchError;
+pub use requests::{Ended, RequestError};
+pub use start::{Node, NodeError, NodeHandle};
+pub use transfer::{Chunk, ChunkRequest, LocalHub, LocalTransfer, Shelf, Transfer, TransferError};

@@ -4,3 +4,5 @@
 
 mod conformance;
 mod docker;
+mod node;
+mod town;

@@ -1,0 +1,154 @@
+//! What a node knows of every job: the log so far, and its fold.
+//!
+//! One task writes (`follow`), everybody reads. Who waits for a job's next entry waits for a level, never for
+//! an edge, so that nothing is missed between reading and waiting.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    domain::{Digest, Event, Facts, Job, JobId, LogDomain, NodeId},
+    rules::{Ledger, Rejection},
+    scheduler::{Cursor, LogItem},
+};
+
+/// The jobs of one node.
+#[derive(Debug)]
+pub(crate) struct Board {
+    inner: Mutex<Inner>,
+    cursor: watch::Sender<Cursor>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    ledger: Ledger,
+    logs: BTreeMap<JobId, JobLog>,
+}
+
+#[derive(Debug)]
+struct JobLog {
+    items: Vec<LogItem>,
+    changed: watch::Sender<u64>,
+    /// Held while an action of this node is on its way, so that no sequence number is used twice.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// A job and where its log stands, at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    /// The job.
+    pub(crate) job: Job,
+    /// Its follow-up.
+    pub(crate) followed_by: Option<JobId>,
+}
+
+/// What an action of one author must name to be its next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Envelope {
+    pub(crate) revision: Digest,
+    pub(crate) sequence: u64,
+    pub(crate) seen: Digest,
+}
+
+impl Board {
+    /// Knows nothing yet.
+    pub(crate) fn new(domain: LogDomain) -> Self {
+        let inner = Inner { ledger: Ledger::new(domain), logs: BTreeMap::new() };
+        Self { inner: Mutex::new(inner), cursor: watch::Sender::new(Cursor::default()) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic inside leaves the ledger as it was: events apply whole or not at all.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Folds the next entry; returns its job as it is then.
+    ///
+    /// # Errors
+    /// What the rules refuse; nothing has changed then, but the entry is passed over.
+    pub(crate) fn fold(&self, item: LogItem) -> Result<Job, Rejection> {
+        let (cursor, job) = (item.cursor, item.stamped.job);
+        let folded = {
+            let mut inner = self.lock();
+            let folded = inner.ledger.apply(&item.stamped).cloned();
+            if folded.is_ok() {
+                let log = inner.logs.entry(job).or_insert_with(|| JobLog {
+                    items: Vec::new(),
+                    changed: watch::Sender::new(0),
+                    turn: Arc::default(),
+                });
+                log.items.push(item);
+                log.changed.send_modify(|version| *version += 1);
+            }
+            folded
+        };
+        self.cursor.send_replace(cursor);
+        folded
+    }
+
+    /// Waits until everything up to `cursor` is folded.
+    pub(crate) async fn reached(&self, cursor: Cursor) {
+        // The sender is in `self`, so that the wait cannot fail.
+        let _ = self.cursor.subscribe().wait_for(|known| *known >= cursor).await;
+    }
+
+    /// Waits until the log makes of a job what `is_so` asks for; forever if it never does.
+    pub(crate) async fn when(&self, job: JobId, is_so: impl Fn(&Job) -> bool) -> Job {
+        let mut cursor = self.cursor.subscribe();
+        loop {
+            cursor.borrow_and_update();
+            if let Some(job) = self.lock().ledger.get(job).filter(|job| is_so(job)) {
+                return job.clone();
+            }
+            // The sender is in `self`, so that the wait cannot fail.
+            let _ = cursor.changed().await;
+        }
+    }
+
+    /// A job as of now.
+    pub(crate) fn snapshot(&self, job: JobId) -> Option<Snapshot> {
+        let inner = self.lock();
+        let known = inner.ledger.get(job)?;
+        Some(Snapshot { job: known.clone(), followed_by: inner.ledger.child_of(job) })
+    }
+
+    /// What `read` makes of the job, without a copy of it.
+    pub(crate) fn read<T>(&self, job: JobId, read: impl FnOnce(&Job) -> T) -> Option<T> {
+        self.lock().ledger.get(job).map(read)
+    }
+
+    /// What `read` makes of every job, by id.
+    pub(crate) fn read_all<T>(&self, read: impl FnMut(&Job) -> T) -> Vec<T> {
+        self.lock().ledger.jobs().map(read).collect()
+    }
+
+    /// What the log says of `node`, were it to bid. Whether its money is there only the backend can say.
+    pub(crate) fn facts(&self, job: JobId, node: NodeId) -> Facts {
+        let event = Event::BidPlaced { price: crate::domain::Amount::ZERO };
+        Facts { funded: true, ..self.lock().ledger.facts(job, node, &event) }
+    }
+
+    /// Wakes with every entry of the job.
+    pub(crate) fn watch(&self, job: JobId) -> Option<watch::Receiver<u64>> {
+        self.lock().logs.get(&job).map(|log| log.changed.subscribe())
+    }
+
+    /// The right to send an action in this job.
+    pub(crate) fn turn(&self, job: JobId) -> Option<Arc<tokio::sync::Mutex<()>>> {
+        self.lock().logs.get(&job).map(|log| Arc::clone(&log.turn))
+    }
+
+    /// What the next action of `author` must name.
+    pub(crate) fn envelope(&self, job: JobId, author: NodeId) -> Option<Envelope> {
+        let inner = self.lock();
+        let revision = inner.ledger.get(job)?.revision;
+        let items = &inner.logs.get(&job)?.items;
+        let own = items.iter().filter(|item| item.stamped.author == author).count();
+        let seen = items.last().map(|item| item.entry)?;
+        Some(Envelope { revision, sequence: u64::try_from(own).unwrap_or(u64::MAX), seen })
+    }
+}

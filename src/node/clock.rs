@@ -1,0 +1,111 @@
+//! The clocks of a node: the only place that reads the wall clock.
+//!
+//! Deadlines are judged by the backend's clock ([`Clock`]); delays are measured on tokio's, which tests pause.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::{
+    domain::Timestamp,
+    policy::Moment,
+    scheduler::{BackendError, Scheduler},
+};
+
+/// How often the backend's clock is read. It counts seconds, so a deadline is noticed this much too late at most.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Now, as this machine's wall clock has it.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+pub fn wall_clock() -> Timestamp {
+    // A clock before 1970 is broken; every deadline being in the future is the safe reading of it.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_secs(since.as_secs())
+}
+
+/// The backend's time as last read, and the time since the node started.
+#[derive(Debug, Clone)]
+pub(crate) struct Clock {
+    now: watch::Sender<Timestamp>,
+    started: Instant,
+}
+
+impl Clock {
+    /// Reads the backend's clock for the first time.
+    pub(crate) async fn start(scheduler: &dyn Scheduler) -> Result<Self, BackendError> {
+        Ok(Self { now: watch::Sender::new(scheduler.now().await?), started: Instant::now() })
+    }
+
+    /// Follows the backend's clock until stopped. It never goes back.
+    pub(crate) async fn follow(self, scheduler: Arc<dyn Scheduler>, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            match scheduler.now().await {
+                Ok(now) => {
+                    self.now.send_if_modified(|known| {
+                        let later = now > *known;
+                        *known = now.max(*known);
+                        later
+                    });
+                }
+                Err(error) => warn!(%error, "the backend's clock cannot be read"),
+            }
+        }
+    }
+
+    /// The present, on both clocks.
+    pub(crate) fn moment(&self) -> Moment {
+        let elapsed = Instant::now().duration_since(self.started).as_millis();
+        Moment { now: *self.now.borrow(), elapsed_ms: u64::try_from(elapsed).unwrap_or(u64::MAX) }
+    }
+
+    /// Waits until the backend's time is after `deadline`; forever without one.
+    pub(crate) async fn after(&self, deadline: Option<Timestamp>) {
+        let Some(deadline) = deadline else {
+            return std::future::pending().await;
+        };
+        // The sender is in `self`, so that the wait cannot fail.
+        let _ = self.now.subscribe().wait_for(|now| *now > deadline).await;
+    }
+
+    /// Waits until so many milliseconds have passed since the start of the node; forever without a number.
+    pub(crate) async fn elapsed(&self, elapsed_ms: Option<u64>) {
+        match elapsed_ms {
+            Some(ms) => tokio::time::sleep_until(self.started + Duration::from_millis(ms)).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::{
+        domain::{LogDomain, NodeId},
+        scheduler::local::LocalLog,
+    };
+
+    #[tokio::test]
+    async fn a_deadline_passes_when_the_backends_clock_is_after_it() {
+        let log = LocalLog::new(LogDomain::default(), Timestamp::from_secs(100));
+        let scheduler: Arc<dyn Scheduler> = Arc::new(log.join(NodeId::ZERO));
+        let clock = Clock::start(&*scheduler).await.unwrap();
+        let (stop, reader) = (CancellationToken::new(), clock.clone());
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(reader.follow(scheduler, stop.clone()));
+        log.set_now(Timestamp::from_secs(101));
+        clock.after(Some(Timestamp::from_secs(100))).await;
+        assert_eq!(clock.after(Some(Timestamp::from_secs(101))).now_or_never(), None);
+        assert_eq!(clock.moment().now, Timestamp::from_secs(101));
+        stop.cancel();
+        tasks.join_all().await;
+    }
+}

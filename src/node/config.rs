@@ -1,0 +1,95 @@
+//! What a node is made of: settings, and the parts that only the command line names.
+
+use std::{sync::Arc, time::Duration};
+
+use super::transfer::{Shelf, Transfer};
+use crate::{
+    domain::{Amount, Resources, Span},
+    executor::Executor,
+    identity::NodeKey,
+    scheduler::Scheduler,
+    store::{DataDir, Db},
+};
+
+/// What a node does, and how much of it.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// How many jobs it runs at once; 0 for a requester that computes nothing.
+    pub compute_slots: usize,
+    /// What it takes on.
+    pub limits: ComputeLimits,
+    /// Longest archive of a result or an input that it stores or fetches, in bytes.
+    pub max_archive_bytes: u64,
+    /// How long running containers get to be removed when the node stops.
+    pub stop_grace: Duration,
+    /// What it tells about its place in the network.
+    pub about: About,
+}
+
+/// What a compute node takes on.
+#[derive(Debug, Clone, Copy)]
+pub struct ComputeLimits {
+    /// The highest bond it risks.
+    pub max_bond: Amount,
+    /// What it asks for a seat.
+    pub price: Amount,
+    /// The most it gives to one container.
+    pub max_resources: Resources,
+    /// The longest run it takes.
+    pub max_timeout: Span,
+}
+
+/// How a node describes itself to its user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// The name of the backend.
+    pub backend: String,
+    /// The node's key as a peer of the network, where there is one.
+    pub peer_id: Option<String>,
+    /// Addresses under which other nodes reach it.
+    pub listen: Vec<String>,
+}
+
+/// What a node works with. Backends, executors and transports are chosen by whoever starts it.
+#[derive(Debug)]
+pub struct NodeParts {
+    /// Signs its actions.
+    pub key: NodeKey,
+    /// Its own, locked.
+    pub dir: DataDir,
+    /// In that directory.
+    pub db: Db,
+    /// Orders the log.
+    pub scheduler: Arc<dyn Scheduler>,
+    /// Runs containers.
+    pub executor: Arc<dyn Executor>,
+    /// Fetches inputs and results.
+    pub transfer: Arc<dyn Transfer>,
+    /// Serves them; made first, because a transport that answers peers needs it from its start.
+    pub shelf: Arc<Shelf>,
+}
+
+impl Default for ComputeLimits {
+    fn default() -> Self {
+        let max_resources =
+            Resources { memory_bytes: 4 << 30, cpu_millis: 4000, pids: 4096, disk_bytes: 8 << 30 };
+        Self {
+            max_bond: Amount::ZERO,
+            price: Amount::ZERO,
+            max_resources,
+            max_timeout: Span::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            compute_slots: 1,
+            limits: ComputeLimits::default(),
+            max_archive_bytes: 2 << 30,
+            stop_grace: Duration::from_secs(10),
+            about: About::default(),
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! One task a job: asks each role of this node what to do, does it, and waits for a reason to ask again.
+//!
+//! The roles take turns because they share one sequence of actions in a job's log. A question costs little, so
+//! every change asks all of them: an entry, the end of a run, a passed deadline, a free slot.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::{
+    Node,
+    board::Snapshot,
+    submit::{Backoff, is_passing},
+    transfer::takes_part,
+    work::{Held, work},
+};
+use crate::{
+    domain::{BidStatus, Deal, Event, Job, JobId},
+    policy::{Moment, Wake, compute, requester, verifier},
+    scheduler::{LogOrder, SubmitError},
+};
+
+/// What a role wants.
+#[derive(Debug)]
+enum Step {
+    Wait(Wake),
+    Submit(Vec<Event>),
+    Run,
+    Escalate(Box<Deal>),
+    Done,
+}
+
+/// What came of a role's turn.
+#[derive(Debug)]
+enum Turn {
+    /// Something happened: ask all roles again.
+    Acted,
+    /// Nothing to do before this.
+    Waits(Wake),
+    /// Nothing to do until the log changes.
+    Done,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    Requester = 0,
+    Compute = 1,
+    Verifier = 2,
+}
+
+/// The state of one job's task that is not in the log.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    node: Arc<Node>,
+    id: JobId,
+    changed: watch::Receiver<u64>,
+    heard_ms: u64,
+    due_since_ms: Option<u64>,
+    backoffs: [Backoff; 3],
+    held: Held,
+    /// The container is running, or is about to; at most one.
+    runs: JoinSet<Held>,
+    cancel_run: CancellationToken,
+    slot: Option<OwnedSemaphorePermit>,
+    wants_slot: bool,
+    /// What the executor said, once it was asked.
+    can_run: Option<bool>,
+}
+
+impl Driver {
+    /// `None` when the log has no such job, or this node's own record of it cannot be read.
+    pub(crate) fn new(node: Arc<Node>, id: JobId) -> Option<Self> {
+        let changed = node.board.watch(id)?;
+        let held = match node.executions.get(id) {
+            Ok(execution) => execution.map_or(Held::None, |execution| execution.stage.into()),
+            Err(error) => {
+                error!(job = %id, %error, "the record of a run cannot be read");
+                return None;
+            }
+        };
+        let heard_ms = node.clock.moment().elapsed_ms;
+        Some(Self {
+            node,
+            id,
+            changed,
+            heard_ms,
+            due_since_ms: None,
+            backoffs: Default::default(),
+            held,
+            runs: JoinSet::new(),
+            cancel_run: CancellationToken::new(),
+            slot: None,
+            wants_slot: false,
+            can_run: None,
+        })
+    }
+
+    /// Drives the job until nothing more can come of it but by a new entry, or until the node stops.
+    pub(crate) async fn drive(mut self) {
+        let stop = self.node.stop.clone();
+        while !stop.is_cancelled() {
+            self.changed.borrow_and_update();
+            let Some(snapshot) = self.node.board.snapshot(self.id) else { break };
+            // An action that was sent has been sent: nothing is withdrawn by not waiting for its entry.
+            let Some(turn) = stop.run_until_cancelled(self.ask(&snapshot)).await else { break };
+            match turn {
+                Turn::Acted => {}
+                Turn::Waits(wake) => self.wait(wake).await,
+                Turn::Done if !self.runs.is_empty() => self.wait(Wake::NEVER).await,
+                Turn::Done => {
+                    self.slot = None;
+                    if self.node.retire(self.id, &self.changed) {
+                        return;
+                    }
+                }
+            }
+        }
+        self.stop_run().await;
+    }
+
+    /// Gives each role its turn; the first that acts ends the round.
+    async fn ask(&mut self, snapshot: &Snapshot) -> Turn {
+        let moment = self.node.clock.moment();
+        let mut wake = None;
+        for role in [Role::Requester, Role::Compute, Role::Verifier] {
+            let due_ms = self.backoffs[role as usize].until_ms();
+            if moment.elapsed_ms < due_ms {
+                wake = Some(earlier(wake, Wake::NEVER.or_at(due_ms)));
+                continue;
+            }
+            let step = match role {
+                Role::Requester => self.requester_step(snapshot, moment),
+                Role::Compute => self.compute_step(&snapshot.job, moment).await,
+                Role::Verifier => self.verifier_step(&snapshot.job, moment),
+            };
+            match self.carry_out(role, step, &snapshot.job, moment).await {
+                Turn::Acted => return Turn::Acted,
+                Turn::Waits(until) => wake = Some(earlier(wake, until)),
+                Turn::Done => {}
+            }
+        }
+        wake.map_or(Turn::Done, Turn::Waits)
+    }
+
+    async fn carry_out(&mut self, role: Role, step: Step, job: &Job, moment: Moment) -> Turn {
+        let failed = match step {
+            Step::Wait(wake) => return Turn::Waits(wake),
+            Step::Done => return Turn::Done,
+            Step::Run => {
+                self.cancel_run = CancellationToken::new();
+                let run = work(Arc::clone(&self.node), job.clone(), self.cancel_run.clone());
+                self.runs.spawn(run);
+                self.held = Held::Running;
+                return Turn::Acted;
+            }
+            Step::Submit(events) => self.submit_all(events).await.err(),
+            Step::Escalate(deal) => {
+                let followed = self.node.submit_spec((*job.spec).clone(), *deal).await;
+                match &followed {
+                    Ok(child) => info!(job = %self.id, %child, "job is followed up"),
+                    Err(error) => warn!(job = %self.id, %error, "follow-up not submitted"),
+                }
+                followed.err()
+            }
+        };
+        let Some(error) = failed else {
+            self.backoffs[role as usize] = Backoff::default();
+            return Turn::Acted;
+        };
+        self.backoffs[role as usize].fail(moment.elapsed_ms);
+        debug!(job = %self.id, ?role, %error, passing = is_passing(&error), "action not taken");
+        Turn::Waits(Wake::NEVER.or_at(self.backoffs[role as usize].until_ms()))
+    }
+
+    /// In order; what follows a refused one is asked for again later.
+    async fn submit_all(&self, events: Vec<Event>) -> Result<(), SubmitError> {
+        for event in events {
+            self.node.submit(self.id, event).await?;
+        }
+        Ok(())
+    }
+
+    fn requester_step(&self, snapshot: &Snapshot, moment: Moment) -> Step {
+        let job = &snapshot.job;
+        if job.requester != self.node.id {
+            return Step::Done;
+        }
+        let counts = self.node.counts();
+        let view = requester::RequesterView {
+            job,
+            moment,
+            opened_ms: self.heard_ms,
+            reputation: &|node| counts.get(&node).copied().unwrap_or_default(),
+            secret: self.node.secret,
+            members: self.node.bidders(),
+            orders_log: matches!(self.node.scheduler.order(self.id), LogOrder::Requester { .. }),
+            followed_up: snapshot.followed_by.is_some(),
+        };
+        match requester::next(&view) {
+            requester::RequesterStep::Wait(wake) => Step::Wait(wake),
+            requester::RequesterStep::Submit(events) => Step::Submit(events),
+            requester::RequesterStep::Escalate(deal) => Step::Escalate(deal),
+            requester::RequesterStep::Done => Step::Done,
+        }
+    }
+
+    fn verifier_step(&mut self, job: &Job, moment: Moment) -> Step {
+        // Whoever has no stake in a job holds no more of its log than the announcement.
+        if !takes_part(job, self.node.id) {
+            return Step::Done;
+        }
+        let due = verifier::is_due(job, moment.now);
+        let due_since_ms = *self.due_since_ms.filter(|_| due).get_or_insert(moment.elapsed_ms);
+        self.due_since_ms = due.then_some(due_since_ms);
+        let view = verifier::VerifierView {
+            job,
+            moment,
+            rank: compute::rank(self.id, self.node.id, &self.node.scheduler.members()),
+            in_charge: job.requester == self.node.id,
+            due_since_ms,
+        };
+        match verifier::next(&view) {
+            verifier::VerifierStep::Wait(wake) => Step::Wait(wake),
+            verifier::VerifierStep::Submit(event) => Step::Submit(vec![event]),
+            verifier::VerifierStep::Done => Step::Done,
+        }
+    }
+
+    /// Asks the compute role, and holds a slot whenever its answer needs one: from the bid to the end of the run.
+    async fn compute_step(&mut self, job: &Job, moment: Moment) -> Step {
+        self.wants_slot = false;
+        if self.node.config.compute_slots == 0 {
+            return Step::Done;
+        }
+        let step = self.ask_compute(job, moment);
+        let step = match step {
+            compute::ComputeStep::Submit(Event::BidPlaced { .. }) if !self.may_run(job).await => {
+                self.ask_compute(job, moment)
+            }
+            other => other,
+        };
+        let needs_slot = match &step {
+            compute::ComputeStep::Submit(Event::BidPlaced { .. }) | compute::ComputeStep::Run => true,
+            compute::ComputeStep::Submit(_) | compute::ComputeStep::Wait(_) | compute::ComputeStep::Done => {
+                self.is_promised(job)
+            }
+        };
+        if !needs_slot {
+            self.slot = None;
+        } else if self.slot.is_none() {
+            self.slot = Arc::clone(&self.node.slots).try_acquire_owned().ok();
+        }
+        match step {
+            compute::ComputeStep::Submit(Event::BidPlaced { .. }) | compute::ComputeStep::Run
+                if self.slot.is_none() =>
+            {
+                self.wants_slot = true;
+                Step::Wait(Wake::after_next_deadline(job, moment.now))
+            }
+            compute::ComputeStep::Submit(event) => Step::Submit(vec![event]),
+            compute::ComputeStep::Run => Step::Run,
+            compute::ComputeStep::Wait(wake) => Step::Wait(wake),
+            compute::ComputeStep::Done => {
+                self.cancel_run.cancel();
+                Step::Done
+            }
+        }
+    }
+
+    fn ask_compute(&mut self, job: &Job, moment: Moment) -> compute::ComputeStep {
+        let limits = self.node.config.limits;
+        let limits = compute::BidLimits {
+            // The slot itself is taken before the bid is sent, or waited for.
+            free_slots: 1,
+            max_bond: limits.max_bond,
+            price: limits.price,
+            max_resources: limits.max_resources,
+            max_timeout: limits.max_timeout,
+            can_run: self.can_run.unwrap_or(true),
+        };
+        compute::next(&compute::ComputeView {
+            me: self.node.id,
+            job,
+            moment,
+            heard_ms: self.heard_ms,
+            rank: compute::rank(self.id, self.node.id, &self.node.scheduler.members()),
+            limits: &limits,
+            facts: self.node.board.facts(self.id, self.node.id),
+            execution: match &self.held {
+                Held::None => compute::Execution::None,
+                Held::Running => compute::Execution::Running,
+                Held::Finished(opening) => compute::Execution::Finished(opening),
+                Held::Failed(kind) => compute::Execution::Failed(*kind),
+            },
+            log: match self.node.scheduler.order(self.id) {
+                LogOrder::Neutral => compute::LogTrust::Neutral,
+                LogOrder::Requester { clock_agrees, suspended } => {
+                    compute::LogTrust::Requester { clock_agrees, suspended }
+                }
+            },
+        })
+    }
+
+    /// Whether this node is bound to run the job, and has not yet.
+    fn is_promised(&self, job: &Job) -> bool {
+        let standing = job
+            .bids
+            .get(&self.node.id)
+            .is_some_and(|bid| bid.status == BidStatus::Standing && bid.epoch == job.epoch);
+        let ended = matches!(self.held, Held::Finished(_) | Held::Failed(_));
+        !job.state.is_terminal() && !ended && (standing || job.seat_of(self.node.id).is_some())
+    }
+
+    /// Whether the executor could run the job; asked once, when everything else speaks for a bid.
+    async fn may_run(&mut self, job: &Job) -> bool {
+        if let Some(known) = self.can_run {
+            return known;
+        }
+        let checked = self.node.executor.check(&job.spec).await;
+        if let Err(error) = &checked {
+            info!(job = %self.id, error = %super::work::chain(error), "no bid: the job cannot run here");
+        }
+        *self.can_run.insert(checked.is_ok())
+    }
+
+    /// Waits for any reason to ask again.
+    async fn wait(&mut self, wake: Wake) {
+        let clock = &self.node.clock;
+        tokio::select! {
+            () = self.node.stop.cancelled() => {}
+            // The sender lives as long as the board, which the node holds.
+            _ = self.changed.changed() => self.backoffs = Default::default(),
+            () = clock.after(wake.deadline) => {}
+            () = clock.elapsed(wake.elapsed_ms) => {}
+            Some(ended) = self.runs.join_next() => self.held = ended_run(ended),
+            slot = Arc::clone(&self.node.slots).acquire_owned(), if self.wants_slot => self.slot = slot.ok(),
+        }
+    }
+
+    /// Cancels a run that still goes, and waits until its container is removed.
+    async fn stop_run(&mut self) {
+        self.cancel_run.cancel();
+        let grace = self.node.config.stop_grace;
+        if timeout(grace, async { while self.runs.join_next().await.is_some() {} }).await.is_err() {
+            warn!(job = %self.id, ?grace, "a run did not stop in time; the next start removes its container");
+        }
+    }
+}
+
+fn ended_run(ended: Result<Held, tokio::task::JoinError>) -> Held {
+    ended.unwrap_or_else(|error| {
+        error!(%error, "a run panicked");
+        Held::Failed(crate::domain::FailureKind::Interrupted)
+    })
+}
+
+/// The earlier of two reasons to ask again, in either clock.
+fn earlier(known: Option<Wake>, other: Wake) -> Wake {
+    let Some(known) = known else { return other };
+    let first = |a: Option<_>, b: Option<_>| a.into_iter().chain(b).min();
+    Wake {
+        deadline: known.deadline.into_iter().chain(other.deadline).min(),
+        elapsed_ms: first(known.elapsed_ms, other.elapsed_ms),
+    }
+}

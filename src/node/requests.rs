@@ -1,0 +1,255 @@
+//! What a user asks of a node: submit, cancel, update, fetch. Checked before anything is sent.
+
+use crate::{
+    domain::{
+        Deal, Event, Input, InvalidTerm, Job, JobId, JobState, NodeId, Opening, SeatStatus, Spec, SpecError,
+    },
+    executor::ExecutorError,
+    scheduler::{EnvelopeRefusal, SubmitError},
+    store::{BlobError, DbError},
+};
+
+use super::{Node, fetch::FetchError, work::chain};
+
+/// Why a user's request comes to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// A term of the deal is out of bounds.
+    #[error("the deal is not valid: {0}")]
+    Deal(InvalidTerm),
+    /// The spec is not one that a node may run.
+    #[error("the spec is not valid: {0}")]
+    Spec(SpecError),
+    /// The image cannot be found.
+    #[error("cannot resolve the image: {}", chain(.0))]
+    Image(ExecutorError),
+    /// An input was not uploaded, or has another length.
+    #[error("the input {} of {} bytes is not in this node's store", .0.digest, .0.bytes)]
+    Input(Input),
+    /// There are fewer nodes than the job needs.
+    #[error("the job asks for {wanted} nodes, {known} are known")]
+    NotEnoughNodes {
+        /// N.
+        wanted: u8,
+        /// The others, and this node if it computes.
+        known: usize,
+    },
+    /// No job has this id.
+    #[error("this node knows no job {0}")]
+    NoSuchJob(JobId),
+    /// Only the requester may ask for this.
+    #[error("the job {job} was submitted by {requester}, not by this node")]
+    NotRequester {
+        /// The job.
+        job: JobId,
+        /// Whose it is.
+        requester: NodeId,
+    },
+    /// The job is over.
+    #[error("the job is {state} already")]
+    Over {
+        /// Its state.
+        state: JobState,
+    },
+    /// Some seats are taken, and not all: it can neither be withdrawn nor stopped.
+    #[error("{taken} of {seats} seats are taken: the job can be stopped once all are")]
+    PartlySeated {
+        /// Seats taken.
+        taken: usize,
+        /// N.
+        seats: u8,
+    },
+    /// The log refuses.
+    #[error("{}", chain(.0))]
+    Submit(#[from] SubmitError),
+    /// The job has no verdict yet.
+    #[error("the job is {state}: results stay at their nodes until it is decided")]
+    NotDecided {
+        /// Its state.
+        state: JobState,
+    },
+    /// There is no result to keep.
+    #[error("the job ended without an accepted result: it is {state}")]
+    NoResult {
+        /// Its state.
+        state: JobState,
+    },
+    /// The node revealed no result in this job.
+    #[error("{node} revealed no result in this job")]
+    NotRevealed {
+        /// The node.
+        node: NodeId,
+    },
+    /// A result does not come, or is another one.
+    #[error("{}", chain(.0))]
+    Fetch(#[from] FetchError),
+    /// The node's own store failed.
+    #[error("{}", chain(.0))]
+    Blob(#[from] BlobError),
+    /// The node's own database failed.
+    #[error("{}", chain(.0))]
+    Db(#[from] DbError),
+}
+
+impl RequestError {
+    /// What the user can do about it, where there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Image(error) => error.hint(),
+            Self::Input(_) => Some("upload it first: POST /api/v1/blobs"),
+            Self::NotEnoughNodes { .. } => {
+                Some("ask for fewer with --concurrency, or wait until more nodes are connected")
+            }
+            Self::NotRequester { .. } => Some("ask the node that submitted it"),
+            Self::NotDecided { .. } => Some("wait for the verdict: assay job wait"),
+            Self::Submit(SubmitError::Refused(EnvelopeRefusal::Moneyless)) => {
+                Some("leave price, bond and fee away, or use a backend that holds money")
+            }
+            Self::Deal(_)
+            | Self::Spec(_)
+            | Self::NoSuchJob(_)
+            | Self::Over { .. }
+            | Self::PartlySeated { .. }
+            | Self::Submit(_)
+            | Self::NoResult { .. }
+            | Self::NotRevealed { .. }
+            | Self::Fetch(_)
+            | Self::Blob(_)
+            | Self::Db(_) => None,
+        }
+    }
+}
+
+/// How a job was ended by its requester.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// No node had begun.
+    Cancelled,
+    /// Nodes had begun, and are paid.
+    Stopped,
+}
+
+impl Node {
+    /// Submits a job; `spec.image` is what the user named and is pinned here.
+    ///
+    /// # Errors
+    /// In order: the deal, the number of nodes, the inputs, the image, the spec; then what the log says.
+    pub async fn submit_job(&self, mut spec: Spec, deal: Deal) -> Result<(JobId, String), RequestError> {
+        deal.validate().map_err(RequestError::Deal)?;
+        let known = self.bidders();
+        if usize::from(deal.concurrency) > known {
+            return Err(RequestError::NotEnoughNodes { wanted: deal.concurrency, known });
+        }
+        for input in &spec.inputs {
+            if self.shelf.blobs().length(input.digest).ok() != Some(input.bytes) {
+                return Err(RequestError::Input(input.clone()));
+            }
+        }
+        // Before the engine is asked: a spec that cannot be is none of its business.
+        spec.validate().map_err(RequestError::Spec)?;
+        spec.image = self.executor.resolve(&spec.image).await.map_err(RequestError::Image)?;
+        spec.validate().map_err(RequestError::Spec)?;
+        let image = spec.image.clone();
+        Ok((self.submit_spec(spec, deal).await?, image))
+    }
+
+    /// Submits a checked spec. A nonce is used up also when this fails.
+    pub(crate) async fn submit_spec(&self, spec: Spec, deal: Deal) -> Result<JobId, SubmitError> {
+        let nonce = self.submissions.next_nonce().map_err(|error| {
+            SubmitError::NotOrdered(crate::scheduler::BackendError::Store { reason: chain(&error) })
+        })?;
+        let document = spec.to_document();
+        let revision = deal.revision();
+        let domain = self.scheduler.domain();
+        let job = domain.job_id(self.id, nonce, Spec::hash_document(&document), revision);
+        self.submit_first(job, revision, Event::Submitted { deal, spec: document, nonce }).await?;
+        Ok(job)
+    }
+
+    /// The job as soon as this node reads in the log what `is_so` asks for; the caller bounds the wait.
+    pub async fn when(&self, job: JobId, is_so: impl Fn(&Job) -> bool) -> Job {
+        self.board.when(job, is_so).await
+    }
+
+    /// Cancels an open job, or stops a running one.
+    ///
+    /// # Errors
+    /// When the job is not this node's, is over, or is in between.
+    pub async fn cancel_job(&self, job: JobId) -> Result<Ended, RequestError> {
+        let known = self.own_job(job)?;
+        let (state, _) = known.state_at(self.clock.moment().now);
+        let (event, ended) = match state {
+            JobState::Open if known.seats.is_empty() => (Event::Cancelled, Ended::Cancelled),
+            JobState::Open => {
+                let (taken, seats) = (known.seats.len(), known.deal.concurrency);
+                return Err(RequestError::PartlySeated { taken, seats });
+            }
+            JobState::Running => (Event::Stopped, Ended::Stopped),
+            JobState::Revealing
+            | JobState::Verified
+            | JobState::Inconclusive
+            | JobState::Failed
+            | JobState::Cancelled
+            | JobState::Expired => return Err(RequestError::Over { state }),
+        };
+        self.submit_for_user(job, event).await?;
+        Ok(ended)
+    }
+
+    /// Changes the terms of an open job; every earlier bid is void.
+    ///
+    /// # Errors
+    /// When the job is not this node's, and what the rules refuse.
+    pub async fn update_deal(&self, job: JobId, deal: Deal) -> Result<crate::domain::Digest, RequestError> {
+        deal.validate().map_err(RequestError::Deal)?;
+        self.own_job(job)?;
+        let revision = deal.revision();
+        self.submit_for_user(job, Event::DealUpdated { deal }).await?;
+        Ok(revision)
+    }
+
+    /// Brings the result of one node here, checked; returns its opening and the length of its archive.
+    ///
+    /// # Errors
+    /// [`RequestError::NotDecided`] while the job is, [`RequestError::NotRevealed`], [`RequestError::Fetch`].
+    pub async fn result_of(&self, job: JobId, node: NodeId) -> Result<(Opening, u64), RequestError> {
+        let known = self.known_job(job)?;
+        if !known.state.is_terminal() {
+            return Err(RequestError::NotDecided { state: known.state });
+        }
+        let opening = known.seats.iter().find(|seat| seat.node == node).and_then(|seat| match seat.status {
+            SeatStatus::Revealed(opening) => Some(opening),
+            SeatStatus::Accepted | SeatStatus::Failed(_) | SeatStatus::Committed(_) => None,
+        });
+        let opening = opening.ok_or(RequestError::NotRevealed { node })?;
+        let bytes = self.fetch_result(job, node, &opening).await?;
+        Ok((opening, bytes))
+    }
+
+    /// The nodes whose results the verdict keeps, in seat order.
+    ///
+    /// # Errors
+    /// [`RequestError::NotDecided`] before there is a verdict, [`RequestError::NoResult`] when there is none.
+    pub fn accepted_nodes(&self, job: JobId) -> Result<Vec<NodeId>, RequestError> {
+        let known = self.known_job(job)?;
+        let state = known.state;
+        if !state.is_terminal() {
+            return Err(RequestError::NotDecided { state });
+        }
+        let accepted = known.verdict.iter().flat_map(|verdict| verdict.accepted.iter());
+        let nodes: Vec<_> = accepted.filter_map(|seat| known.seat(seat)).map(|seat| seat.node).collect();
+        if nodes.is_empty() { Err(RequestError::NoResult { state }) } else { Ok(nodes) }
+    }
+
+    pub(crate) fn known_job(&self, job: JobId) -> Result<Job, RequestError> {
+        Ok(self.board.snapshot(job).ok_or(RequestError::NoSuchJob(job))?.job)
+    }
+
+    fn own_job(&self, job: JobId) -> Result<Job, RequestError> {
+        let known = self.known_job(job)?;
+        if known.requester == self.id {
+            return Ok(known);
+        }
+        Err(RequestError::NotRequester { job, requester: known.requester })
+    }
+}

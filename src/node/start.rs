@@ -1,0 +1,238 @@
+//! Starting a node, and ending it in the order that the module's documentation gives.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{
+    sync::Semaphore,
+    task::{JoinError, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, error, info, info_span, warn};
+
+use super::{
+    NodeConfig, NodeParts,
+    board::Board,
+    clock::Clock,
+    follow::follow,
+    transfer::{Shelf, Transfer},
+    work::chain,
+};
+use crate::{
+    domain::{Digest, JobId, NodeId},
+    executor::Executor,
+    identity::NodeKey,
+    scheduler::{BackendError, Scheduler},
+    store::{DataDir, DbError, Executions, Reputation, Submissions},
+};
+
+/// Why a node does not start, or has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The backend failed or ended.
+    #[error("the backend failed")]
+    Backend(#[source] BackendError),
+    /// The database failed.
+    #[error("the node's database failed")]
+    Db(#[from] DbError),
+    /// The scratch directory cannot be emptied.
+    #[error("cannot clear {}", path.display())]
+    Scratch {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A server that belongs to the node failed.
+    #[error("a server of the node failed")]
+    Server(#[source] std::io::Error),
+    /// A task panicked.
+    #[error("the task {task} panicked")]
+    Panicked {
+        /// Its name.
+        task: &'static str,
+        /// What is known of it.
+        #[source]
+        source: JoinError,
+    },
+    /// A task ended though nobody stopped it.
+    #[error("the task {task} ended unexpectedly")]
+    Ended {
+        /// Its name.
+        task: &'static str,
+    },
+}
+
+impl NodeError {
+    pub(crate) fn panicked(task: &'static str) -> impl FnOnce(JoinError) -> Self {
+        move |source| Self::Panicked { task, source }
+    }
+}
+
+/// One node: its parts and what it knows. The roles run in tasks of their own; this is what they share.
+#[derive(Debug)]
+pub struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) key: NodeKey,
+    /// Orders equal bids; nobody else can know it.
+    pub(crate) secret: Digest,
+    pub(crate) config: NodeConfig,
+    pub(crate) scheduler: Arc<dyn Scheduler>,
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) transfer: Arc<dyn Transfer>,
+    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) clock: Clock,
+    pub(crate) executions: Executions,
+    pub(crate) submissions: Submissions,
+    pub(crate) reputation: Reputation,
+    /// One permit a job that this node is bound to run, or runs.
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) stop: CancellationToken,
+    driven: Mutex<BTreeSet<JobId>>,
+    dir: DataDir,
+}
+
+/// A running node. Dropping it aborts the node; [`Self::join`] ends it in order.
+#[derive(Debug)]
+pub struct NodeHandle {
+    node: Arc<Node>,
+    tasks: JoinSet<(&'static str, Result<(), NodeError>)>,
+}
+
+impl Node {
+    /// Starts a node. What a crash left of earlier runs is removed first, and those runs are reported.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing runs then.
+    pub async fn start(config: NodeConfig, parts: NodeParts) -> Result<NodeHandle, NodeError> {
+        let NodeParts { key, dir, db, scheduler, executor, transfer, shelf } = parts;
+        let id = key.node_id();
+        let executions = Executions::new(db.clone());
+        let interrupted = executions.interrupt_unfinished()?;
+        info!(node = %id, interrupted = interrupted.len(), "node starts");
+        let clock = Clock::start(&*scheduler).await.map_err(NodeError::Backend)?;
+        let board = Arc::new(Board::new(scheduler.domain()));
+        shelf.open(id, Arc::clone(&board));
+        let secret = Digest::keccak(key.sign(Digest::keccak(b"assay: the order of equal bids")).as_bytes());
+        let slots = Arc::new(Semaphore::new(config.compute_slots));
+        let node = Arc::new(Self {
+            id,
+            key,
+            secret,
+            config,
+            scheduler,
+            executor,
+            transfer,
+            shelf,
+            board,
+            clock,
+            executions,
+            submissions: Submissions::new(db.clone()),
+            reputation: Reputation::new(db),
+            slots,
+            stop: CancellationToken::new(),
+            driven: Mutex::default(),
+            dir,
+        });
+        node.clear_scratch()?;
+        if node.config.compute_slots > 0 {
+            match node.executor.remove_leftovers(id).await {
+                Ok(removed) => info!(node = %id, removed, "left-overs removed"),
+                Err(error) => warn!(node = %id, error = %chain(&error), "left-overs cannot be removed"),
+            }
+        }
+        Ok(node.spawn())
+    }
+
+    fn spawn(self: Arc<Self>) -> NodeHandle {
+        let (clock, scheduler, stop) = (self.clock.clone(), Arc::clone(&self.scheduler), self.stop.clone());
+        let following = follow(Arc::clone(&self));
+        let mut handle = NodeHandle { node: self, tasks: JoinSet::new() };
+        handle.attach("clock", async move {
+            clock.follow(scheduler, stop).await;
+            Ok(())
+        });
+        handle.attach("log", following);
+        handle
+    }
+
+    /// Jobs that have a driver.
+    pub(crate) fn driven(&self) -> MutexGuard<'_, BTreeSet<JobId>> {
+        // A set of ids cannot be left half changed.
+        self.driven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many nodes may bid for a job of this one, as far as is known.
+    pub(crate) fn bidders(&self) -> usize {
+        self.scheduler.members().len() + usize::from(self.config.compute_slots > 0)
+    }
+
+    /// Where runs and checks keep what nobody needs after a crash.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.dir.path().join("work")
+    }
+
+    fn clear_scratch(&self) -> Result<(), NodeError> {
+        let path = self.scratch();
+        match std::fs::remove_dir_all(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(NodeError::Scratch { path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl NodeHandle {
+    /// The node's id.
+    pub fn id(&self) -> NodeId {
+        self.node.id
+    }
+
+    /// The node itself, for callers in the same process.
+    pub fn node(&self) -> Arc<Node> {
+        Arc::clone(&self.node)
+    }
+
+    /// Adds a task that lives as long as the node: it must end when the token is cancelled, and ends the node when
+    /// it ends earlier.
+    pub fn attach(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = Result<(), NodeError>> + Send + 'static,
+    ) {
+        let span = info_span!("node", id = %self.node.id.short());
+        self.tasks.spawn(async move { (name, task.await) }.instrument(span));
+    }
+
+    /// Ends the node when cancelled.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.node.stop.clone()
+    }
+
+    /// Waits until the node has ended, in order. It ends when its token is cancelled, or when a part of it fails.
+    ///
+    /// # Errors
+    /// The first failure; the others are logged.
+    pub async fn join(mut self) -> Result<(), NodeError> {
+        let mut first = None;
+        while let Some(ended) = self.tasks.join_next().await {
+            let error = match ended {
+                Ok((task, Ok(()))) if !self.node.stop.is_cancelled() => NodeError::Ended { task },
+                Ok((_, Ok(()))) => continue,
+                Ok((_, Err(error))) => error,
+                Err(source) => NodeError::Panicked { task: "node", source },
+            };
+            error!(node = %self.node.id, error = %chain(&error), "node fails");
+            self.node.stop.cancel();
+            first.get_or_insert(error);
+        }
+        info!(node = %self.node.id, "node has ended");
+        first.map_or(Ok(()), Err)
+    }
+}

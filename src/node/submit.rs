@@ -1,0 +1,136 @@
+//! Sending actions: each names the author's next sequence number and the newest entry the author holds.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::Node;
+use crate::{
+    domain::{Action, Digest, Event, JobId, SignedAction},
+    scheduler::{BackendError, Cursor, EnvelopeRefusal, SubmitError},
+};
+
+/// How long one attempt may take, and how long its entry may take to come back in the log.
+const ATTEMPT: Duration = Duration::from_secs(30);
+
+/// The first pause before an action is sent again, in milliseconds; doubled up to [`LONGEST_PAUSE_MS`].
+const FIRST_PAUSE_MS: u64 = 200;
+const LONGEST_PAUSE_MS: u64 = 10_000;
+
+/// How often a user's own request is sent before the user hears that it was not ordered.
+const ATTEMPTS: u32 = 5;
+
+/// When the next attempt is due, after attempts that came to nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Backoff {
+    failures: u32,
+    until_ms: u64,
+}
+
+impl Backoff {
+    /// One more failure, at `now_ms`.
+    pub(crate) fn fail(&mut self, now_ms: u64) {
+        self.until_ms = now_ms.saturating_add(self.pause_ms());
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// When the next attempt is due.
+    pub(crate) const fn until_ms(self) -> u64 {
+        self.until_ms
+    }
+
+    fn pause_ms(self) -> u64 {
+        FIRST_PAUSE_MS.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE_MS)
+    }
+}
+
+impl Node {
+    /// Sends one action in a known job, once, and waits until the node's own view holds it.
+    ///
+    /// One at a time in each job: the sequence number of the next follows from the log.
+    pub(crate) async fn submit(&self, job: JobId, event: Event) -> Result<Cursor, SubmitError> {
+        let unknown = || SubmitError::NotOrdered(BackendError::UnknownLog { job });
+        let turn = self.board.turn(job).ok_or_else(unknown)?;
+        let _turn = turn.lock().await;
+        let envelope = self.board.envelope(job, self.id).ok_or_else(unknown)?;
+        let action = Action {
+            job,
+            revision: envelope.revision,
+            sequence: envelope.sequence,
+            seen: envelope.seen,
+            event,
+        };
+        self.send(action).await
+    }
+
+    /// As [`Self::submit`], again while waiting may help: for what a user waits for.
+    pub(crate) async fn submit_for_user(&self, job: JobId, event: Event) -> Result<Cursor, SubmitError> {
+        let mut pause = Backoff::default();
+        for _ in 1..ATTEMPTS {
+            match self.submit(job, event.clone()).await {
+                Err(error) if is_passing(&error) => debug!(%job, %error, "action is sent again"),
+                other => return other,
+            }
+            tokio::time::sleep(Duration::from_millis(pause.pause_ms())).await;
+            pause.fail(0);
+        }
+        self.submit(job, event).await
+    }
+
+    /// Sends the first action of a new job.
+    pub(crate) async fn submit_first(
+        &self,
+        job: JobId,
+        revision: Digest,
+        event: Event,
+    ) -> Result<Cursor, SubmitError> {
+        self.send(Action { job, revision, sequence: 0, seen: Digest::ZERO, event }).await
+    }
+
+    async fn send(&self, action: Action) -> Result<Cursor, SubmitError> {
+        let signature = self.key.sign(action.signing_digest(self.scheduler.domain()));
+        let submitted = timeout(ATTEMPT, self.scheduler.submit(SignedAction { action, signature })).await;
+        let cursor = submitted.unwrap_or_else(|_| Err(SubmitError::NotOrdered(late(self.id))))?;
+        // When the entry is late the next question is asked of an old log, and its answer refused: no harm.
+        let _ = timeout(ATTEMPT, self.board.reached(cursor)).await;
+        Ok(cursor)
+    }
+}
+
+/// Whether the same action, derived anew, may be taken later though nothing else happens.
+pub(crate) const fn is_passing(error: &SubmitError) -> bool {
+    match error {
+        SubmitError::NotOrdered(error) => error.is_retryable(),
+        // The sequencer has entries that are still on their way here.
+        SubmitError::Refused(EnvelopeRefusal::WrongSequence { .. } | EnvelopeRefusal::WrongSeen) => true,
+        SubmitError::Refused(
+            EnvelopeRefusal::BadSignature
+            | EnvelopeRefusal::CommitsClosed
+            | EnvelopeRefusal::Moneyless
+            | EnvelopeRefusal::TooMany,
+        )
+        | SubmitError::Rejected(_) => false,
+    }
+}
+
+fn late(peer: crate::domain::NodeId) -> BackendError {
+    BackendError::Unreachable { peer, reason: format!("no answer within {} s", ATTEMPT.as_secs()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_a_bound() {
+        let mut backoff = Backoff::default();
+        let mut pauses = Vec::new();
+        for _ in 0..40 {
+            backoff.fail(1000);
+            pauses.push(backoff.until_ms() - 1000);
+        }
+        assert_eq!(pauses[..4], [200, 400, 800, 1600]);
+        assert_eq!(pauses[39], LONGEST_PAUSE_MS);
+    }
+}

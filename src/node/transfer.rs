@@ -1,0 +1,174 @@
+//! Who may have which content from this node, and the way content comes from other nodes.
+//!
+//! Inputs go to nodes with a seat in a job that still runs, results to the requester and the seats of a job that
+//! has ended: nothing that helps to copy a result leaves before. Everybody else hears that there is nothing.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use futures::future::BoxFuture;
+
+use super::board::Board;
+use crate::{
+    domain::{BidStatus, Digest, Job, JobId, NodeId, SeatStatus},
+    store::{Blobs, MAX_RANGE_BYTES},
+};
+
+/// A piece of content that belongs to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkRequest {
+    /// The job whose input or result it is.
+    pub job: JobId,
+    /// SHA-256 of the whole content.
+    pub digest: Digest,
+    /// Where the piece begins.
+    pub offset: u64,
+}
+
+/// A piece of content, at most [`MAX_RANGE_BYTES`] long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Length of the whole content.
+    pub total: u64,
+    /// From the offset that was asked for; empty only at the end.
+    pub bytes: Vec<u8>,
+}
+
+/// Brings content from other nodes. What comes is hostile until its digest was checked.
+pub trait Transfer: fmt::Debug + Send + Sync + 'static {
+    /// Asks `from` for one piece. Bounded in time and length by the implementation.
+    ///
+    /// # Errors
+    /// [`TransferError`]; another attempt may help unless the node refused.
+    fn fetch_chunk(&self, from: NodeId, request: ChunkRequest)
+    -> BoxFuture<'_, Result<Chunk, TransferError>>;
+}
+
+/// Why no content came.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransferError {
+    /// The node has nothing under this digest, or nothing for us.
+    #[error("{from} serves no content {digest} to this node")]
+    Refused {
+        /// Who was asked.
+        from: NodeId,
+        /// For what.
+        digest: Digest,
+    },
+    /// The node does not answer.
+    #[error("{from} cannot be reached: {reason}")]
+    Unreachable {
+        /// Who was asked.
+        from: NodeId,
+        /// What was seen.
+        reason: String,
+    },
+}
+
+/// What a node serves to others. Serves nothing before its node has started.
+pub struct Shelf {
+    blobs: Blobs,
+    access: OnceLock<(NodeId, Arc<Board>)>,
+}
+
+impl Shelf {
+    /// The content in `blobs`, for those whom the jobs of a node entitle to it.
+    pub fn new(blobs: Blobs) -> Arc<Self> {
+        Arc::new(Self { blobs, access: OnceLock::new() })
+    }
+
+    /// The content itself, for the node that owns it.
+    pub(crate) const fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// From here on `board` says who may have what. The first call counts: a shelf belongs to one node.
+    pub(crate) fn open(&self, me: NodeId, board: Arc<Board>) {
+        // A second node on one shelf would be a mistake in the wiring; it would serve what the first may.
+        let _ = self.access.set((me, board));
+    }
+
+    /// A piece for `asker`, whose identity the transport has proven; `None` if there is nothing for it. Blocks.
+    pub fn read(&self, asker: NodeId, request: ChunkRequest) -> Option<Chunk> {
+        let ChunkRequest { job, digest, offset } = request;
+        let (me, board) = self.access.get()?;
+        if !board.read(job, |job| may_have(job, *me, asker, digest))? {
+            return None;
+        }
+        let total = self.blobs.length(digest).ok()?;
+        let bytes = self.blobs.read_range(digest, offset, MAX_RANGE_BYTES).ok()?;
+        Some(Chunk { total, bytes })
+    }
+}
+
+impl fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shelf").field("open", &self.access.get().is_some()).finish_non_exhaustive()
+    }
+}
+
+/// The rule. An input is served by the requester alone, a result by the node that revealed it.
+fn may_have(job: &Job, me: NodeId, asker: NodeId, digest: Digest) -> bool {
+    let has_seat = job.seat_of(asker).is_some();
+    let is_input = job.spec.inputs.iter().any(|input| input.digest == digest);
+    if is_input && me == job.requester && has_seat && !job.state.is_terminal() {
+        return true;
+    }
+    job.state.is_terminal()
+        && (asker == job.requester || has_seat)
+        && job.seats.iter().any(|seat| seat.node == me && revealed_root(seat.status) == Some(digest))
+}
+
+const fn revealed_root(status: SeatStatus) -> Option<Digest> {
+    match status {
+        SeatStatus::Revealed(opening) => Some(opening.output_root),
+        SeatStatus::Accepted | SeatStatus::Failed(_) | SeatStatus::Committed(_) => None,
+    }
+}
+
+/// Whether `node` takes, or took, part in the job beyond having heard of it.
+pub(crate) fn takes_part(job: &Job, node: NodeId) -> bool {
+    let seated = |status| matches!(status, BidStatus::Seated(_) | BidStatus::Standing);
+    job.requester == node || job.bids.get(&node).is_some_and(|bid| seated(bid.status))
+}
+
+/// Nodes of one process, which read from each other's shelves without a network.
+#[derive(Debug, Default)]
+pub struct LocalHub {
+    shelves: Mutex<BTreeMap<NodeId, Arc<Shelf>>>,
+}
+
+impl LocalHub {
+    /// Adds a node, in place of the one with the same id before, and gives it its way to the others.
+    pub fn join(self: &Arc<Self>, node: NodeId, shelf: Arc<Shelf>) -> LocalTransfer {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner).insert(node, shelf);
+        LocalTransfer { hub: Arc::clone(self), node }
+    }
+}
+
+/// One node's way to the shelves of the others.
+#[derive(Debug, Clone)]
+pub struct LocalTransfer {
+    hub: Arc<LocalHub>,
+    node: NodeId,
+}
+
+impl Transfer for LocalTransfer {
+    fn fetch_chunk(
+        &self,
+        from: NodeId,
+        request: ChunkRequest,
+    ) -> BoxFuture<'_, Result<Chunk, TransferError>> {
+        let shelf = self.hub.shelves.lock().unwrap_or_else(PoisonError::into_inner).get(&from).cloned();
+        let chunk = match shelf {
+            Some(shelf) => {
+                shelf.read(self.node, request).ok_or(TransferError::Refused { from, digest: request.digest })
+            }
+            None => Err(TransferError::Unreachable { from, reason: "no such node here".to_owned() }),
+        };
+        Box::pin(std::future::ready(chunk))
+    }
+}

@@ -1,0 +1,208 @@
+//! One run: inputs in, container, result out. Everything that must survive a crash is on disk before the next
+//! step: that the run began, and later the whole opening of the commitment to come, salt included.
+
+use std::{path::Path, sync::Arc};
+
+use tempfile::TempDir;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::{
+    Node,
+    fetch::{FetchError, scratch_dir},
+};
+use crate::{
+    domain::{Digest, FailureKind, Fingerprint, FingerprintWord, Job, JobId, Method, Opening, Sample},
+    executor::{ExecutorError, InputMount, RunOutcome, RunRequest, Trace},
+    store::{
+        BlobError, DbError, ExecutionError, Limits, PackError, ResultError, Stage, UnpackError, pack,
+        result_hash, unpack,
+    },
+};
+
+/// How far this node's run of a job is, as far as it is worth remembering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Not begun.
+    None,
+    /// In the executor, or on its way there.
+    Running,
+    /// On disk.
+    Finished(Opening),
+    /// Over, without a result.
+    Failed(FailureKind),
+}
+
+impl From<Stage> for Held {
+    fn from(stage: Stage) -> Self {
+        match stage {
+            Stage::Started => Self::Running,
+            Stage::Finished(opening) => Self::Finished(opening),
+            Stage::Failed(kind) => Self::Failed(kind),
+        }
+    }
+}
+
+/// A run that gave nothing to commit to.
+#[derive(Debug, thiserror::Error)]
+enum WorkError {
+    #[error("an input is not to be had")]
+    Input(#[source] FetchError),
+    #[error("an input cannot be unpacked")]
+    Unpack(#[source] UnpackError),
+    #[error("the run gave no result")]
+    Executor(#[source] ExecutorError),
+    #[error("the result cannot be kept")]
+    Pack(#[from] PackError),
+    #[error("the result cannot be kept")]
+    Blob(#[from] BlobError),
+    #[error("the result is incomplete")]
+    Result(#[from] ResultError),
+    #[error("the run cannot be noted")]
+    Execution(#[from] ExecutionError),
+    #[error("no randomness from the operating system")]
+    Randomness(#[source] getrandom::Error),
+}
+
+impl WorkError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Input(_) | Self::Unpack(_) => FailureKind::Input,
+            Self::Executor(error) => error.failure_kind(),
+            Self::Pack(_) | Self::Blob(_) | Self::Result(_) | Self::Execution(_) | Self::Randomness(_) => {
+                FailureKind::Engine
+            }
+        }
+    }
+}
+
+impl From<DbError> for WorkError {
+    fn from(error: DbError) -> Self {
+        Self::Execution(error.into())
+    }
+}
+
+/// Runs a job to its end, or until cancelled, and notes what came of it.
+///
+/// A run that is cancelled because the node stops stays noted as started, so that the next start reports it.
+pub(crate) async fn work(node: Arc<Node>, job: Job, cancel: CancellationToken) -> Held {
+    let id = job.id;
+    match node.run_once(&job, &cancel).await {
+        Ok(opening) => {
+            info!(job = %id, "run finished");
+            Held::Finished(opening)
+        }
+        Err(WorkError::Executor(ExecutorError::Interrupted)) if node.stop.is_cancelled() => Held::Running,
+        Err(error) => {
+            let kind = error.kind();
+            warn!(job = %id, %kind, error = %chain(&error), "run failed");
+            if let Err(error) = node.executions.fail(id, kind) {
+                error!(job = %id, error = %chain(&error), "the failure of a run cannot be noted");
+            }
+            Held::Failed(kind)
+        }
+    }
+}
+
+impl Node {
+    async fn run_once(self: &Arc<Self>, job: &Job, cancel: &CancellationToken) -> Result<Opening, WorkError> {
+        if !self.executions.start(job.id, self.clock.moment().now)? {
+            warn!(job = %job.id, "a run that began before is not repeated");
+            return Err(WorkError::Executor(ExecutorError::Interrupted));
+        }
+        info!(job = %job.id, image = job.spec.image, "run started");
+        let dir = scratch_dir(&self.scratch())?;
+        let inputs = cancel
+            .run_until_cancelled(self.inputs(job, &dir))
+            .await
+            .unwrap_or(Err(WorkError::Executor(ExecutorError::Interrupted)))?;
+        let result_dir = dir.path().join("result");
+        let request = RunRequest {
+            job: job.id,
+            node: self.id,
+            spec: (*job.spec).clone(),
+            timeout: job.deal.timeout,
+            inputs,
+            result_dir: result_dir.clone(),
+        };
+        let outcome = self.executor.run(request, cancel.clone()).await.map_err(WorkError::Executor)?;
+        let (node, id, method) = (Arc::clone(self), job.id, job.deal.method);
+        let kept = spawn_blocking(move || {
+            // Moved here so that the directory goes when all of it was read.
+            let _dir = dir;
+            node.keep(id, method, &outcome, &result_dir)
+        });
+        kept.await.expect("keeping a result returns its errors")
+    }
+
+    /// Fetches and unpacks every input; the executor mounts them read-only.
+    async fn inputs(&self, job: &Job, dir: &TempDir) -> Result<Vec<InputMount>, WorkError> {
+        let mut mounts = Vec::new();
+        for (index, input) in job.spec.inputs.iter().enumerate() {
+            self.fetch(job.id, job.requester, input.digest, input.bytes).await.map_err(WorkError::Input)?;
+            let source = dir.path().join(format!("input-{index}"));
+            let (blobs, target, digest) = (self.shelf.blobs().clone(), source.clone(), input.digest);
+            let limits = Limits::with_bytes(input.bytes);
+            let unpacked = spawn_blocking(move || {
+                let archive = blobs.open_blob(digest)?;
+                unpack(archive, &target, digest, &limits).map_err(WorkError::Unpack)
+            });
+            unpacked.await.expect("unpacking returns its errors")?;
+            mounts.push(InputMount { source, target: input.target.clone() });
+        }
+        Ok(mounts)
+    }
+
+    /// Packs the result into the store and notes the opening of the commitment to it. Blocks.
+    fn keep(
+        &self,
+        job: JobId,
+        method: Method,
+        outcome: &RunOutcome,
+        result_dir: &Path,
+    ) -> Result<Opening, WorkError> {
+        let limits = Limits::with_bytes(self.config.max_archive_bytes);
+        let mut writer = self.shelf.blobs().writer(limits.bytes)?;
+        let packed = pack(result_dir, &mut writer, &limits)?;
+        let opening = Opening {
+            result_hash: result_hash(job, result_dir, &limits)?,
+            output_root: packed.digest,
+            exit_code: outcome.exit_code,
+            fingerprint: fingerprint(&outcome.trace, method),
+            salt: salt()?,
+        };
+        writer.commit_as(packed.digest)?;
+        self.executions.finish(job, &opening)?;
+        Ok(opening)
+    }
+}
+
+/// The word of a trace; void when the run was too short to be seen.
+fn fingerprint(trace: &Trace, method: Method) -> FingerprintWord {
+    let samples: Vec<Sample> = trace
+        .readings
+        .iter()
+        .map(|reading| Sample { t_ms: reading.t_ms, rss_kib: reading.rss_kib })
+        .collect();
+    Fingerprint::from_samples(&samples, 0, trace.duration_ms, trace.cpu_ms)
+        .map_or(FingerprintWord::VOID, |fingerprint| FingerprintWord::pack(&fingerprint, method))
+}
+
+fn salt() -> Result<Digest, WorkError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(WorkError::Randomness)?;
+    Ok(Digest::new(bytes))
+}
+
+/// An error and what caused it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,195 @@
+//! Whole nodes on the log in memory, with scripted executors.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use assay::{
+    domain::{BidStatus, Digest, FailureKind, Input, Job, JobState, SeatStatus, Span},
+    executor::{ExecutorError, FakeExecutor, RunOutcome, Script, Trace},
+    node::{Ended, RequestError},
+};
+
+use crate::town::{Citizen, Town, deal, end, printing, spec};
+
+async fn three(town: &Town) -> [Citizen; 3] {
+    let hello = || printing("hello\n");
+    [town.node(1, 1, hello()).await, town.node(2, 1, hello()).await, town.node(3, 1, hello()).await]
+}
+
+async fn end_all(citizens: impl IntoIterator<Item = Citizen>) {
+    for citizen in citizens {
+        end(citizen.handle).await;
+    }
+}
+
+fn committed(job: &Job) -> bool {
+    !job.committed.is_empty()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn honest_nodes_bring_a_job_to_its_verdict() {
+    let town = Town::new();
+    let citizens = three(&town).await;
+    let (job, _) = citizens[0].node().submit_job(spec(), deal(3, 2)).await.unwrap();
+    let ended = citizens[0].ended(job).await;
+    assert_eq!(ended.state, JobState::Verified);
+    assert_eq!(ended.verdict.as_ref().unwrap().accepted.len(), 3);
+    let result = citizens[0].node().result_of(job, citizens[1].id()).await.unwrap();
+    assert!(result.1 > 0);
+    end_all(citizens).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_fails_is_a_result() {
+    let town = Town::new();
+    let failing = || {
+        Arc::new(FakeExecutor::new(|_| Script {
+            outcome: Ok(RunOutcome { exit_code: 3, trace: Trace::default() }),
+            ..Script::printing("no\n")
+        }))
+    };
+    let (a, b) = (town.node(1, 1, failing()).await, town.node(2, 1, failing()).await);
+    let (job, _) = a.node().submit_job(spec(), deal(2, 2)).await.unwrap();
+    let ended = a.ended(job).await;
+    assert_eq!(ended.state, JobState::Verified);
+    let exit_codes: Vec<_> = ended
+        .seats
+        .iter()
+        .map(|seat| match seat.status {
+            SeatStatus::Revealed(opening) => opening.exit_code,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(exit_codes, [3, 3]);
+    end_all([a, b]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_run_is_reported_and_its_seat_filled_again() {
+    let town = Town::new();
+    let requester = town.node(1, 0, printing("")).await;
+    let first = AtomicBool::new(true);
+    let fails_once = Arc::new(FakeExecutor::new(move |_| {
+        let timeout = ExecutorError::Timeout { limit: Span::from_secs(60) };
+        if first.swap(false, Ordering::SeqCst) { Script::failing(timeout) } else { Script::printing("x") }
+    }));
+    let mut nodes = Vec::new();
+    for key in 2..=4 {
+        nodes.push(town.node(key, 1, Arc::clone(&fails_once) as _).await);
+    }
+    let (job, _) = requester.node().submit_job(spec(), deal(2, 2)).await.unwrap();
+    let ended = requester.ended(job).await;
+    assert_eq!(ended.state, JobState::Verified);
+    assert_eq!(ended.failures[usize::from(FailureKind::Timeout.index())], 1);
+    let seated = ended.bids.values().filter(|bid| matches!(bid.status, BidStatus::Seated(_)));
+    assert_eq!(seated.count(), 3);
+    end_all(nodes).await;
+    end(requester.handle).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_a_restart_cut_off_is_reported_as_interrupted() {
+    let town = Town::new();
+    let requester = town.node(1, 0, printing("")).await;
+    let held = Arc::new(FakeExecutor::new(|_| Script::printing("x")).hold());
+    let node = town.node(2, 1, Arc::clone(&held) as _).await;
+    let (job, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+    held.started().wait_for(|started| *started == 1).await.unwrap();
+    let node = town.restart(2, node, printing("x")).await;
+    let reported = requester.when(job, |job| !job.failed.is_empty()).await;
+    assert_eq!(reported.seats[0].status, SeatStatus::Failed(FailureKind::Interrupted));
+    end_all([requester, node]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_restarts_after_its_commitment_reveals_what_it_committed_to() {
+    let town = Town::new();
+    let requester = town.node(1, 0, printing("")).await;
+    let first = town.node(2, 1, printing("x")).await;
+    let held = Arc::new(FakeExecutor::new(|_| Script::printing("x")).hold());
+    let second = town.node(3, 1, Arc::clone(&held) as _).await;
+    let (job, _) = requester.node().submit_job(spec(), deal(2, 2)).await.unwrap();
+    requester.when(job, committed).await;
+    // Whatever this run would print, it is not asked again.
+    let first = town.restart(2, first, printing("another")).await;
+    held.release(1);
+    let ended = requester.ended(job).await;
+    assert_eq!(ended.state, JobState::Verified);
+    assert_eq!(ended.verdict.as_ref().unwrap().accepted.len(), 2);
+    end_all([requester, first, second]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_job_is_cancelled_and_a_running_one_stopped() {
+    let town = Town::new();
+    let requester = town.node(1, 0, printing("")).await;
+    let held = Arc::new(FakeExecutor::new(|_| Script::printing("x")).hold());
+    let node = town.node(2, 1, Arc::clone(&held) as _).await;
+    let (running, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+    held.started().wait_for(|started| *started == 1).await.unwrap();
+    // The node's only slot is taken, so that nobody bids for this one.
+    let (open, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+    assert_eq!(requester.node().cancel_job(open).await.unwrap(), Ended::Cancelled);
+    assert_eq!(requester.node().cancel_job(running).await.unwrap(), Ended::Stopped);
+    assert_eq!(requester.ended(open).await.state, JobState::Cancelled);
+    assert_eq!(requester.ended(running).await.state, JobState::Cancelled);
+    let again = requester.node().cancel_job(open).await;
+    assert!(matches!(again, Err(RequestError::Over { state: JobState::Cancelled })));
+    let stranger = node.node().cancel_job(open).await;
+    assert!(matches!(stranger, Err(RequestError::NotRequester { .. })));
+    end_all([requester, node]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_is_free_again_takes_the_next_job() {
+    let town = Town::new();
+    let requester = town.node(1, 0, printing("")).await;
+    let held = Arc::new(FakeExecutor::new(|_| Script::printing("x")).hold());
+    let node = town.node(2, 1, Arc::clone(&held) as _).await;
+    let mut started = held.started();
+    let mut jobs = Vec::new();
+    for _ in 0..3 {
+        jobs.push(requester.node().submit_job(spec(), deal(1, 1)).await.unwrap().0);
+    }
+    for run in 1..=3 {
+        started.wait_for(|started| *started == run).await.unwrap();
+        let running = town.log.ledger().jobs().filter(|job| !job.seats.is_empty()).count();
+        assert_eq!(running, run, "a node with one slot promised two runs at once");
+        held.release(1);
+    }
+    for job in jobs {
+        assert_eq!(requester.ended(job).await.state, JobState::Verified);
+    }
+    end_all([requester, node]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_nobody_takes_expires() {
+    let town = Town::new();
+    let requester = town.node(1, 1, printing("")).await;
+    let deal = assay::domain::Deal { allow_list: vec![assay::domain::NodeId::new([9; 20])], ..deal(1, 1) };
+    let (job, _) = requester.node().submit_job(spec(), deal).await.unwrap();
+    town.at(121);
+    assert_eq!(requester.ended(job).await.state, JobState::Expired);
+    end(requester.handle).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_run_is_refused_before_anything_is_sent() {
+    let town = Town::new();
+    let node = town.node(1, 1, printing("")).await;
+    let submit = async |spec, deal| node.node().submit_job(spec, deal).await.unwrap_err();
+    assert!(matches!(submit(spec(), deal(1, 2)).await, RequestError::Deal(_)));
+    let many = submit(spec(), deal(2, 2)).await;
+    assert!(matches!(many, RequestError::NotEnoughNodes { wanted: 2, known: 1 }));
+    let mut absent = spec();
+    absent.inputs = vec![Input { digest: Digest::ZERO, bytes: 9, target: "/in".to_owned() }];
+    assert!(matches!(submit(absent, deal(1, 1)).await, RequestError::Input(_)));
+    let mut root = spec();
+    root.working_directory = Some("..".to_owned());
+    assert!(matches!(submit(root, deal(1, 1)).await, RequestError::Spec(_)));
+    assert_eq!(town.log.ledger().jobs().count(), 0);
+    end(node.handle).await;
+}

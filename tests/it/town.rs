@@ -1,0 +1,138 @@
+//! Nodes of one process on one log in memory, with scripted executors: what tests of whole nodes share.
+
+#![expect(clippy::unwrap_used, reason = "what a test does not expect fails it")]
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use assay::{
+    domain::{Deal, Job, JobId, LogDomain, NodeId, Resources, Span, Spec, Timestamp},
+    executor::{Executor, FakeExecutor, Script},
+    identity::NodeKey,
+    node::{LocalHub, Node, NodeConfig, NodeHandle, NodeParts, Shelf},
+    scheduler::local::{LocalLog, LocalScheduler},
+    store::{Blobs, DataDir, Db},
+};
+use tempfile::TempDir;
+
+/// When the log of a town begins.
+pub(crate) const START: u64 = 1_700_000_000;
+
+/// Longer than any step takes; a test that waits so long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Town {
+    pub(crate) log: Arc<LocalLog>,
+    pub(crate) hub: Arc<LocalHub>,
+}
+
+/// A node, and the directory that it comes back to after a restart.
+pub(crate) struct Citizen {
+    pub(crate) handle: NodeHandle,
+    pub(crate) scheduler: LocalScheduler,
+    pub(crate) dir: TempDir,
+}
+
+impl Town {
+    pub(crate) fn new() -> Self {
+        let log = LocalLog::new(LogDomain::default(), Timestamp::from_secs(START));
+        Self { log, hub: Arc::default() }
+    }
+
+    pub(crate) fn at(&self, seconds: u64) {
+        self.log.set_now(Timestamp::from_secs(START + seconds));
+    }
+
+    /// A new node whose key is this byte.
+    pub(crate) async fn node(&self, key: u8, slots: usize, executor: Arc<dyn Executor>) -> Citizen {
+        let scheduler = self.log.join(key_of(key).node_id());
+        self.start(key, slots, executor, scheduler, tempfile::tempdir().unwrap()).await
+    }
+
+    /// The same node, started again after it has ended.
+    pub(crate) async fn restart(&self, key: u8, citizen: Citizen, executor: Arc<dyn Executor>) -> Citizen {
+        let Citizen { handle, scheduler, dir } = citizen;
+        end(handle).await;
+        self.start(key, 1, executor, scheduler, dir).await
+    }
+
+    async fn start(
+        &self,
+        key: u8,
+        slots: usize,
+        executor: Arc<dyn Executor>,
+        scheduler: LocalScheduler,
+        dir: TempDir,
+    ) -> Citizen {
+        let key = key_of(key);
+        let data = DataDir::open(dir.path()).unwrap();
+        let shelf = shelf(&data);
+        let parts = NodeParts {
+            db: Db::open(&data).unwrap(),
+            dir: data,
+            scheduler: Arc::new(scheduler.clone()),
+            executor,
+            transfer: Arc::new(self.hub.join(key.node_id(), Arc::clone(&shelf))),
+            shelf,
+            key,
+        };
+        let config = NodeConfig { compute_slots: slots, ..NodeConfig::default() };
+        Citizen { handle: Node::start(config, parts).await.unwrap(), scheduler, dir }
+    }
+}
+
+impl Citizen {
+    pub(crate) fn node(&self) -> Arc<Node> {
+        self.handle.node()
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.handle.id()
+    }
+
+    /// The job once this node reads it so in the log.
+    pub(crate) async fn when(&self, job: JobId, is_so: impl Fn(&Job) -> bool) -> Job {
+        let node = self.node();
+        let found = tokio::time::timeout(PATIENCE, node.when(job, is_so));
+        found.await.expect("the log comes to it in time")
+    }
+
+    pub(crate) async fn ended(&self, job: JobId) -> Job {
+        self.when(job, |job| job.state.is_terminal()).await
+    }
+}
+
+pub(crate) fn key_of(byte: u8) -> NodeKey {
+    NodeKey::from_bytes(&[byte; 32]).unwrap()
+}
+
+fn shelf(dir: &DataDir) -> Arc<Shelf> {
+    Shelf::new(Blobs::open(&dir.blobs(), 1 << 30).unwrap())
+}
+
+pub(crate) async fn end(handle: NodeHandle) {
+    handle.stop_token().cancel();
+    tokio::time::timeout(PATIENCE, handle.join()).await.expect("a node ends in time").unwrap();
+}
+
+/// Every run prints this.
+pub(crate) fn printing(stdout: &'static str) -> Arc<FakeExecutor> {
+    Arc::new(FakeExecutor::new(move |_| Script::printing(stdout)))
+}
+
+pub(crate) fn deal(concurrency: u8, confidence: u8) -> Deal {
+    let timeout = Span::from_secs(60);
+    Deal { concurrency, confidence, timeout, run: Span::from_secs(240), ..Deal::default() }
+}
+
+pub(crate) fn spec() -> Spec {
+    Spec {
+        image: "demo".to_owned(),
+        image_name: "demo".to_owned(),
+        entrypoint: vec![],
+        command: vec!["true".to_owned()],
+        environment: BTreeMap::new(),
+        working_directory: None,
+        inputs: vec![],
+        resources: Resources::default(),
+    }
+}
