@@ -58,7 +58,9 @@ impl Ledger {
         if let Some(parent) = parent {
             self.children.insert(parent, job.id);
         }
-        self.accounts.follow(None, &job);
+        if self.accounts.is_used() {
+            self.accounts.follow(None, &job);
+        }
         Ok(self.jobs.entry(job.id).or_insert(job))
     }
 
