@@ -6,7 +6,7 @@ use super::{REQUESTER, STRANGER, one};
 use crate::{
     domain::{
         Acceptance, Amount, Deal, Digest, Event, Facts, FailureKind, FingerprintWord, Job, JobId, LogDomain,
-        NodeId, Opening, Resources, SeatSet, Spec, Stamped, Timestamp,
+        NodeId, Opening, Resources, SeatSet, Span, Spec, Stamped, Timestamp,
     },
     rules::Ledger,
 };
@@ -136,6 +136,8 @@ pub(super) fn situations() -> Vec<(&'static str, Job)> {
     };
     let first_come = Deal { acceptance: Acceptance::FirstCome, ..deal() };
     let allowing = Deal { allow_list: vec![bidder(0), bidder(1), bidder(2)], min_paid_jobs: 1, ..deal() };
+    // The default terms leave no second in which a whole run would still fit.
+    let roomy = Deal { run: deal().run.plus(Span::from_secs(600)), ..deal() };
     let late_failure = |script: &mut Script| {
         let refill_by = script.read().refill_by();
         script.commit(&[0, 1]).wait_until(refill_by.plus(one())).add(bidder(2), fail.clone());
@@ -285,6 +287,47 @@ pub(super) fn situations() -> Vec<(&'static str, Job)> {
             build(deal(), &|script| {
                 let open_by = script.read().open_by;
                 script.wait_until(open_by.plus(one())).add(STRANGER, Event::Expired);
+            }),
+        ),
+        (
+            "running with time to spare, a seat failed",
+            build(roomy.clone(), &|script| {
+                running(script);
+                script.add(bidder(0), fail.clone());
+            }),
+        ),
+        (
+            "running with time to spare, a seat failed, first come",
+            build(Deal { acceptance: Acceptance::FirstCome, ..roomy.clone() }, &|script| {
+                script.bid(&[0, 1, 2]).add(bidder(0), fail.clone());
+            }),
+        ),
+        (
+            "running with time to spare, two committed, the third failed",
+            build(roomy.clone(), &|script| {
+                running(script);
+                script.commit(&[0, 1]).add(bidder(2), fail.clone());
+            }),
+        ),
+        (
+            "running, a failed seat given to another node",
+            build(roomy, &|script| {
+                running(script);
+                script.add(bidder(0), fail.clone()).accept(&[3]).commit(&[1]);
+            }),
+        ),
+        (
+            "revealing, the liar has not revealed",
+            build(deal(), &|script| {
+                running(script);
+                script.commit(&[0, 1, 2]).reveal(&[0, 1]);
+            }),
+        ),
+        (
+            "revealing, all revealed, too few agree",
+            build(Deal { confidence: 3, ..deal() }, &|script| {
+                running(script);
+                script.commit(&[0, 1, 2]).reveal(&[0, 1, 2]);
             }),
         ),
     ]

@@ -68,6 +68,26 @@ fn the_table_reaches_every_state_every_event_and_every_rejection_of_a_job() {
     assert_eq!(unreached, elsewhere);
 }
 
+#[test]
+fn the_table_fills_failed_seats_again_up_to_the_last_second_in_which_a_run_fits() {
+    let table = &*TABLE;
+    let newest = |name: &str, kind: EventKind| {
+        let situation = table.situations.iter().find(|situation| situation.name == name).unwrap();
+        let filled = situation.cases.iter().filter(|[_, event, _, _, outcome]| {
+            let same = table.events[usize::try_from(*event).unwrap()].kind() == kind;
+            let head = usize::try_from(*outcome).unwrap().checked_sub(1000).map(|head| &table.heads[head]);
+            same && head.is_some_and(|head| head.failed.is_empty())
+        });
+        (filled.map(|[_, _, at, _, _]| *at).max(), Some(situation.job.refill_by().as_secs()))
+    };
+    let (newest_filled, refill_by) =
+        newest("running with time to spare, a seat failed", EventKind::BidAccepted);
+    assert_eq!(newest_filled, refill_by);
+    let (newest_filled, refill_by) =
+        newest("running with time to spare, a seat failed, first come", EventKind::BidPlaced);
+    assert_eq!(newest_filled, refill_by);
+}
+
 const REQUESTER: NodeId = NodeId::new([0xAA; 20]);
 
 fn spec_document() -> Vec<u8> {
@@ -303,4 +323,169 @@ fn whoever_did_its_part_in_a_failed_job_has_its_bond_back() {
     let paid = payouts(&failed);
     assert!(paid.burnt.is_zero(), "the committed seat did its part, the others reported");
     assert_eq!(paid.credits[&job.seats[0].node], job.deal.bond);
+}
+
+#[test]
+fn a_log_without_money_keeps_no_books() {
+    let deal = Deal { price: units(10), bond: units(20), keeper_fee: units(1), ..Deal::default() };
+    let mut ledger = Ledger::new(LogDomain::default());
+    let submitted = submission(&deal, &spec_document(), 1);
+    ledger.apply(&submitted).unwrap();
+    let cancelled = Stamped { event: Event::Cancelled, ..submitted };
+    assert_eq!(ledger.apply(&cancelled).unwrap().state, JobState::Cancelled);
+    assert!(!ledger.accounts().is_used(), "money that nobody deposited was made up");
+}
+
+#[test]
+fn every_end_in_the_table_pays_out_what_the_job_held() {
+    let table = &*TABLE;
+    let mut ends = BTreeSet::new();
+    for situation in &table.situations {
+        let total: Option<Amount> = held(&situation.job).values().sum();
+        for [author, event, at, facts, outcome] in &situation.cases {
+            let facts = Facts {
+                funded: facts & 1 != 0,
+                sat_in_parent: facts & 2 != 0,
+                paid_jobs: u32::try_from(facts >> 3).unwrap(),
+            };
+            if *outcome < 1000 || situation.job.state.is_terminal() {
+                continue;
+            }
+            let stamped = Stamped {
+                job: situation.job.id,
+                author: table.authors[usize::try_from(*author).unwrap()],
+                at: Timestamp::from_secs(*at),
+                revision: situation.job.revision,
+                facts,
+                event: table.events[usize::try_from(*event).unwrap()].clone(),
+            };
+            let next = transition(&situation.job, &stamped).unwrap();
+            if next.state.is_terminal() {
+                ends.insert(next.state);
+                assert_eq!(payouts(&next).total(), total, "{}: {stamped:?}", situation.name);
+                assert!(held(&next).is_empty());
+            }
+        }
+    }
+    let expected = JobState::ALL.into_iter().filter(|state| state.is_terminal());
+    assert_eq!(ends.into_iter().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+}
+
+fn units(units: u128) -> Amount {
+    Amount::new(units).unwrap()
+}
+
+const KEEPER: NodeId = NodeId::new([0xEE; 20]);
+
+/// A job with price 10, bond 20 and keeper fee 1, whose three seats asked for 4, 6 and 10.
+struct Priced {
+    ledger: Ledger,
+    job: JobId,
+    at: Timestamp,
+}
+
+impl Priced {
+    fn open(terms: Deal) -> Self {
+        let deal = Deal { price: units(10), bond: units(20), keeper_fee: units(1), ..terms };
+        let submitted = submission(&deal, &spec_document(), 1);
+        let mut ledger = Ledger::new(LogDomain::default());
+        ledger.apply(&submitted).unwrap();
+        Self { ledger, job: submitted.job, at: submitted.at }
+    }
+
+    fn act(&mut self, author: NodeId, event: Event) {
+        let revision = self.job().revision;
+        let (job, at, facts) = (self.job, self.at, Facts::MONEYLESS);
+        self.ledger.apply(&Stamped { job, author, at, revision, facts, event }).unwrap();
+    }
+
+    fn job(&self) -> &Job {
+        self.ledger.get(self.job).unwrap()
+    }
+
+    fn node(seat: u8) -> NodeId {
+        NodeId::new([seat + 1; 20])
+    }
+
+    fn seat(&mut self, seats: u8) {
+        for (seat, price) in (0..seats).zip([4, 6, 10]) {
+            self.act(Self::node(seat), Event::BidPlaced { price: units(price) });
+            self.act(REQUESTER, Event::BidAccepted { node: Self::node(seat) });
+        }
+    }
+
+    /// Seats 0 and 1 agree, seat 2 has another output.
+    fn opening(seat: u8) -> Opening {
+        Opening {
+            result_hash: Digest::new([seat / 2; 32]),
+            output_root: Digest::ZERO,
+            exit_code: 0,
+            fingerprint: crate::domain::FingerprintWord::VOID,
+            salt: Digest::new([seat; 32]),
+        }
+    }
+
+    /// All seats commit, those of `revealing` reveal, and the keeper ends the job as soon as it may.
+    fn end(terms: Deal, revealing: &[u8]) -> Self {
+        let mut priced = Self::open(terms);
+        priced.seat(3);
+        for seat in 0..3 {
+            let node = Self::node(seat);
+            let commitment = Self::opening(seat).commitment(LogDomain::default(), priced.job, seat, node);
+            priced.act(node, Event::Committed { commitment });
+        }
+        for seat in revealing {
+            priced.act(Self::node(*seat), Event::Revealed { opening: Self::opening(*seat) });
+        }
+        if revealing.len() < 3 {
+            priced.at = priced.job().reveal_by.plus(crate::domain::Span::from_secs(1));
+        }
+        let openings = openings_of(priced.job());
+        let enough = revealing.len() >= usize::from(priced.job().deal.quorum());
+        let accepted = verdict_of(priced.job(), &openings).accepted;
+        let verdict = Event::VerdictPosted { openings: Vec::new(), accepted };
+        priced.act(KEEPER, if enough { verdict } else { Event::Expired });
+        priced
+    }
+
+    /// The state, what seats 0 to 2, the keeper and the requester get, and what is burnt.
+    fn paid(&self) -> (JobState, [u128; 5], u128) {
+        let payouts = payouts(self.job());
+        let parties = [Self::node(0), Self::node(1), Self::node(2), KEEPER, REQUESTER];
+        let of = |party| payouts.credits.get(&party).map_or(0, |amount| amount.units());
+        (self.job().state, parties.map(of), payouts.burnt.units())
+    }
+}
+
+#[test]
+fn money_goes_where_the_rules_send_it() {
+    use JobState::{Cancelled, Expired, Failed, Inconclusive, Verified};
+    let terms = Deal::default();
+    let exact = Deal { deterministic: true, ..terms.clone() };
+    let unanimous = Deal { confidence: 3, ..terms.clone() };
+    let all = [0, 1, 2];
+    for (terms, revealing, expected) in [
+        (&terms, &all[..], (Verified, [24, 26, 20, 1, 20], 0)),
+        (&exact, &all, (Verified, [24, 26, 0, 1, 20], 20)),
+        (&terms, &all[..2], (Verified, [24, 26, 0, 1, 20], 20)),
+        (&unanimous, &all, (Inconclusive, [20, 20, 20, 1, 30], 0)),
+        (&terms, &[0, 2], (Inconclusive, [20, 0, 20, 1, 30], 20)),
+        (&unanimous, &[0, 2], (Failed, [20, 0, 20, 1, 30], 20)),
+        (&terms, &[1], (Failed, [0, 20, 0, 1, 30], 40)),
+    ] {
+        assert_eq!(Priced::end(terms.clone(), revealing).paid(), expected, "{revealing:?} {terms:?}");
+    }
+
+    let mut stopped = Priced::open(terms.clone());
+    stopped.seat(3);
+    let failure = Event::FailureReported { kind: FailureKind::Engine };
+    stopped.act(Priced::node(1), failure);
+    stopped.act(REQUESTER, Event::Stopped);
+    assert_eq!(stopped.paid(), (Cancelled, [24, 0, 30, 0, 17], 0), "the bond of seat 1 is back already");
+
+    let mut expired = Priced::open(terms);
+    expired.seat(2);
+    expired.at = expired.job().open_by.plus(crate::domain::Span::from_secs(1));
+    expired.act(KEEPER, Event::Expired);
+    assert_eq!(expired.paid(), (Expired, [20, 20, 0, 1, 30], 0));
 }
