@@ -35,7 +35,7 @@ const IMPORTS: [(&str, &[&str]); 11] = [
 struct Source {
     path: String,
     layer: String,
-    /// Everything before the first `#[cfg(test)]`.
+    /// Everything before the tests that end it.
     code: String,
     is_test: bool,
 }
@@ -49,7 +49,7 @@ fn sources() -> Vec<Source> {
             let text = fs::read_to_string(&path).unwrap();
             let path = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
             let layer = path.split('/').nth(1).unwrap().trim_end_matches(".rs").to_owned();
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+            let code = before_tests(&text).to_owned();
             let is_test = path.ends_with("/tests.rs") || path.contains("/tests/");
             Source { path, layer, code, is_test }
         })
@@ -62,6 +62,13 @@ fn sources() -> Vec<Source> {
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Cuts off a block of tests at the end; a line that only declares a module for tests hides nothing below it.
+fn before_tests(text: &str) -> &str {
+    let mut marks = text.match_indices("#[cfg(test)]\n").map(|(at, mark)| (at, &text[at + mark.len()..]));
+    let block = marks.find(|(_, rest)| !rest.lines().next().unwrap_or_default().ends_with(';'));
+    block.map_or(text, |(at, _)| &text[..at])
 }
 
 /// Lines of code, without comments, with their place.
@@ -96,20 +103,58 @@ fn layers_import_only_what_lies_below_them() {
     let mut found = Vec::new();
     for source in &sources() {
         let Some((_, allowed)) = IMPORTS.iter().find(|(layer, _)| *layer == source.layer) else { continue };
-        for (place, line) in lines(source) {
-            for other in layers.iter().filter(|other| **other != source.layer && !allowed.contains(other)) {
-                if line.contains(&format!("crate::{other}::")) || names_in_braces(line, other) {
-                    found.push(format!("{place}: {} imports {other}", source.layer));
-                }
+        for other in named_layers(source) {
+            if layers.contains(&*other) && other != source.layer && !allowed.contains(&&*other) {
+                found.push(format!("{}: {} imports {other}", source.path, source.layer));
             }
         }
     }
     nothing(&found, "a layer imports only what lies below it");
 }
 
-/// Whether a line inside `use crate::{..}` names `layer` as a path of its own.
-fn names_in_braces(line: &str, layer: &str) -> bool {
-    line.starts_with(&format!("    {layer}::"))
+/// What follows `crate::` anywhere in the code, alone or first in a path inside its braces.
+fn named_layers(source: &Source) -> BTreeSet<String> {
+    let code: String = lines(source).flat_map(|(_, line)| [line, "\n"]).collect();
+    let mut named = BTreeSet::new();
+    for path in code.split("crate::").skip(1) {
+        let (mut depth, mut word, mut in_path) = (0, String::new(), false);
+        for character in path.chars() {
+            if character.is_alphanumeric() || character == '_' {
+                word.push(character);
+                continue;
+            }
+            if !word.is_empty() && !in_path {
+                named.insert(word.clone());
+                in_path = true;
+            }
+            word.clear();
+            match character {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => in_path = false,
+                _ => {}
+            }
+            if depth <= 0 {
+                break;
+            }
+        }
+    }
+    named
+}
+
+#[test]
+fn every_way_to_write_an_import_is_seen() {
+    let code = "use crate::{domain::{Job, spec::Spec}, rules};\nuse crate::store;\nfn f() { crate::node::g() }\n\
+                #[cfg(test)]\nmod tests;\nuse crate::{\n    // crate::api\n    policy,\n    cli::Args,\n};\n\
+                #[cfg(test)]\nmod more {\n    use crate::executor;\n}\n";
+    let source = Source {
+        path: String::new(),
+        layer: String::new(),
+        code: before_tests(code).to_owned(),
+        is_test: false,
+    };
+    let expected = ["cli", "domain", "node", "policy", "rules", "store"].map(str::to_owned);
+    assert_eq!(named_layers(&source), BTreeSet::from(expected));
 }
 
 #[test]
