@@ -1,0 +1,150 @@
+//! A scheduler that sends another node's commitment as its node's own, and then that node's opening.
+//!
+//! Commitments cover the seat and the node, so the opening does not open the copy: the rules refuse it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
+use tokio::{sync::watch, time::timeout};
+use tracing::debug;
+
+use crate::{
+    domain::{Action, Digest, Event, JobId, LogDomain, NodeId, Opening, SignedAction, Timestamp},
+    identity::NodeKey,
+    scheduler::{BackendError, Cursor, EventStream, LogItem, Scheduler, SubmitError},
+};
+
+/// How long it waits for somebody to copy, less than a node gives one attempt; then it sends what it has.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the copied opening may take to be refused.
+const REVEAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Sends what others commit to.
+#[derive(Debug)]
+pub(super) struct Copycat {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    inner: Arc<dyn Scheduler>,
+    key: NodeKey,
+    jobs: Mutex<BTreeMap<JobId, Seen>>,
+    /// Counts commitments of others, to be waited for.
+    commitments: watch::Sender<u64>,
+}
+
+/// What a copycat knows of one job.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The first commitment of another node: whose, and what.
+    other: Option<(NodeId, Digest)>,
+    /// The action in which it was copied.
+    copied: Option<Action>,
+}
+
+impl Copycat {
+    pub(super) fn new(inner: Arc<dyn Scheduler>, key: NodeKey) -> Self {
+        let shared = Shared { inner, key, jobs: Mutex::default(), commitments: watch::Sender::new(0) };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl Shared {
+    fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, Seen>> {
+        // Every change to the map is a single insertion.
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn other(&self, job: JobId) -> Option<Digest> {
+        self.jobs().get(&job).and_then(|seen| seen.other).map(|(_, commitment)| commitment)
+    }
+
+    fn sign(&self, action: Action) -> SignedAction {
+        let signature = self.key.sign(action.signing_digest(self.inner.domain()));
+        SignedAction { action, signature }
+    }
+
+    /// The node's own commitment, with the content of another's.
+    async fn commit(&self, own: SignedAction) -> Result<Cursor, SubmitError> {
+        let job = own.action.job;
+        let mut commitments = self.commitments.subscribe();
+        let seen = timeout(PATIENCE, commitments.wait_for(|_| self.other(job).is_some())).await.is_ok();
+        let Some(commitment) = self.other(job).filter(|_| seen) else { return self.inner.submit(own).await };
+        let action = Action { event: Event::Committed { commitment }, ..own.action };
+        self.jobs().entry(job).or_default().copied = Some(action.clone());
+        self.inner.submit(self.sign(action)).await
+    }
+
+    /// Learns from what others do, and repeats the opening of whoever was copied.
+    async fn observe(&self, item: &LogItem) {
+        let (job, author) = (item.stamped.job, item.stamped.author);
+        if author == self.key.node_id() {
+            return;
+        }
+        match &item.stamped.event {
+            Event::Committed { commitment } => {
+                self.jobs().entry(job).or_default().other.get_or_insert((author, *commitment));
+                self.commitments.send_modify(|count| *count += 1);
+            }
+            Event::Revealed { opening } => self.reveal(job, author, opening, item.entry).await,
+            _ => {}
+        }
+    }
+
+    async fn reveal(&self, job: JobId, author: NodeId, opening: &Opening, entry: Digest) {
+        let copied = self.jobs().get_mut(&job).and_then(|seen| {
+            seen.other.filter(|(other, _)| *other == author)?;
+            seen.copied.take()
+        });
+        let Some(copied) = copied else { return };
+        let action = Action {
+            sequence: copied.sequence + 1,
+            seen: entry,
+            event: Event::Revealed { opening: *opening },
+            ..copied
+        };
+        let refused = timeout(REVEAL_LIMIT, self.inner.submit(self.sign(action))).await;
+        debug!(%job, ?refused, "a copied opening was sent");
+    }
+}
+
+impl Scheduler for Copycat {
+    fn submit(&self, action: SignedAction) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
+        match action.action.event {
+            Event::Committed { .. } => self.shared.commit(action).boxed(),
+            _ => self.shared.inner.submit(action),
+        }
+    }
+
+    fn events(&self, after: Cursor) -> EventStream {
+        let shared = Arc::clone(&self.shared);
+        let observed = self.shared.inner.events(after).then(move |item| {
+            let shared = Arc::clone(&shared);
+            async move {
+                if let Ok(item) = &item {
+                    shared.observe(item).await;
+                }
+                item
+            }
+        });
+        observed.boxed()
+    }
+
+    fn now(&self) -> BoxFuture<'_, Result<Timestamp, BackendError>> {
+        self.shared.inner.now()
+    }
+
+    fn members(&self) -> Vec<NodeId> {
+        self.shared.inner.members()
+    }
+
+    fn domain(&self) -> LogDomain {
+        self.shared.inner.domain()
+    }
+}

@@ -1,0 +1,53 @@
+//! How bad nodes misbehave: decorators around the scheduler and the executor of an otherwise ordinary node.
+//!
+//! Nothing in the real code knows that they exist. [`corrupt`] wraps what a node is about to be started with.
+//!
+//! - `kind`: the kinds, and how many nodes are of one
+//! - `invent`: results of runs that never were (idle, faker, collude, and what a copycat has of its own)
+//! - `partial`: work that is cut short
+//! - `crash`: a node that dies at the start of its run
+//! - `silent`: openings that never come
+//! - `copycat`: another's commitment and opening, sent as one's own
+
+mod copycat;
+mod crash;
+mod invent;
+mod kind;
+mod partial;
+mod silent;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+pub use kind::{BadActors, Fault, ParseBadActorsError};
+
+use crate::{executor::Executor, identity::NodeKey, scheduler::Scheduler};
+
+/// What of a node can be made to misbehave.
+#[derive(Debug, Clone)]
+pub struct Organs {
+    /// Orders its log.
+    pub scheduler: Arc<dyn Scheduler>,
+    /// Runs its containers.
+    pub executor: Arc<dyn Executor>,
+}
+
+/// Makes a node misbehave. `key` is the node's own, `die` ends it as if it had crashed.
+pub fn corrupt(fault: Fault, organs: Organs, key: &NodeKey, die: CancellationToken) -> Organs {
+    let Organs { scheduler, executor } = organs;
+    match fault {
+        Fault::Idle | Fault::Faker | Fault::Collude => {
+            Organs { scheduler, executor: Arc::new(invent::Inventor::new(executor, fault)) }
+        }
+        Fault::Copycat => Organs {
+            scheduler: Arc::new(copycat::Copycat::new(scheduler, key.clone())),
+            executor: Arc::new(invent::Inventor::new(executor, fault)),
+        },
+        Fault::Partial => Organs { scheduler, executor: Arc::new(partial::Partial::new(executor)) },
+        Fault::Silent => Organs { scheduler: Arc::new(silent::Silent::new(scheduler)), executor },
+        Fault::Crash => Organs { scheduler, executor: Arc::new(crash::Crash::new(executor, die)) },
+    }
+}

@@ -1,0 +1,52 @@
+//! A scheduler that keeps its node's openings to itself.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use crate::{
+    domain::{Event, LogDomain, NodeId, SignedAction, Timestamp},
+    scheduler::{BackendError, Cursor, EventStream, Scheduler, SubmitError},
+};
+
+/// Passes everything on but reveals.
+#[derive(Debug)]
+pub(super) struct Silent {
+    inner: Arc<dyn Scheduler>,
+}
+
+impl Silent {
+    pub(super) const fn new(inner: Arc<dyn Scheduler>) -> Self {
+        Self { inner }
+    }
+}
+
+impl Scheduler for Silent {
+    fn submit(&self, action: SignedAction) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
+        match action.action.event {
+            // The node believes that nobody hears it, and tries again until it is too late.
+            Event::Revealed { .. } => Box::pin(async { Err(SubmitError::NotOrdered(withheld())) }),
+            _ => self.inner.submit(action),
+        }
+    }
+
+    fn events(&self, after: Cursor) -> EventStream {
+        self.inner.events(after)
+    }
+
+    fn now(&self) -> BoxFuture<'_, Result<Timestamp, BackendError>> {
+        self.inner.now()
+    }
+
+    fn members(&self) -> Vec<NodeId> {
+        self.inner.members()
+    }
+
+    fn domain(&self) -> LogDomain {
+        self.inner.domain()
+    }
+}
+
+fn withheld() -> BackendError {
+    BackendError::Unreachable { peer: NodeId::ZERO, reason: "withheld by a silent node".to_owned() }
+}
