@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Test} from "forge-std/Test.sol";
+import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {Verdicts} from "../../src/Verdicts.sol";
+
+/// Every vector of `tests/vectors/verdict-packed.json`, which the Rust side reads too.
+contract VerdictsTest is Test {
+    /// The fields of a vector, in the order of `TYPE`.
+    struct Case {
+        bool verdict;
+        uint256 accepted;
+        uint256 rejected;
+        uint256 absent;
+        uint256 confidence;
+        uint256 toleranceKib;
+        uint256 relativePermille;
+        uint256 method;
+        bool deterministic;
+        bytes32[] outputs;
+        bytes32[] words;
+    }
+
+    string private constant TYPE = "JsonCase(bool verdict,uint256 accepted,uint256 rejected,uint256 absent,uint256 confidence,uint256 tolerance_kib,"
+        "uint256 relative_permille,uint256 method,bool deterministic,bytes32[] outputs,bytes32[] words)";
+
+    function test_every_verdict_is_the_one_of_rust() public view {
+        string memory json = vm.readFile("tests/vectors/verdict-packed.json");
+        Case[] memory cases = abi.decode(vm.parseJsonTypeArray(json, ".cases", TYPE), (Case[]));
+        uint256 scored = 0;
+        for (uint256 i = 0; i < cases.length; ++i) {
+            if (check(cases[i], vm.toString(i))) ++scored;
+        }
+        assertEq(cases.length, vm.parseJsonUint(json, ".count"));
+        assertGt(scored, 0);
+    }
+
+    function check(Case memory given, string memory name) private pure returns (bool scored) {
+        uint256 n = given.outputs.length;
+        Verdicts.Question memory question = Verdicts.Question({
+            asked: n,
+            confidence: given.confidence,
+            toleranceKib: given.toleranceKib,
+            relativePermille: given.relativePermille,
+            method: IJobScheduler.Method(given.method),
+            deterministic: given.deterministic
+        });
+        // An output of zeros is no result: `decide` is given the results there are.
+        uint256 results = 0;
+        for (uint256 i = 0; i < n; ++i) {
+            if (given.outputs[i] != 0) ++results;
+        }
+        bytes32[] memory outputs = new bytes32[](results);
+        uint256[] memory words = new uint256[](results);
+        uint256[] memory runs = new uint256[](results);
+        results = 0;
+        for (uint256 i = 0; i < n; ++i) {
+            if (given.outputs[i] == 0) continue;
+            (outputs[results], words[results], runs[results]) = (given.outputs[i], uint256(given.words[i]), i);
+            ++results;
+        }
+        uint256 accepted = spread(Verdicts.decide(question, outputs, words, runs), runs);
+        assertEq(accepted, given.accepted, name);
+        assertEq(accepted != 0, given.verdict, name);
+        if (given.verdict) assertEq(accepted | given.rejected | given.absent, (1 << n) - 1, name);
+        return !Verdicts.gateDecides(question, outputs);
+    }
+
+    /// A set of indices into `runs` as a set of runs.
+    function spread(uint256 set, uint256[] memory runs) private pure returns (uint256 spreadSet) {
+        for (uint256 i = 0; i < runs.length; ++i) {
+            if (set >> i & 1 != 0) spreadSet |= 1 << runs[i];
+        }
+    }
+}
