@@ -37,6 +37,8 @@ pub mod api;
 pub mod executor;
 #[cfg(feature = "node")]
 pub mod identity;
+#[cfg(feature = "libp2p")]
+pub mod network;
 #[cfg(feature = "node")]
 pub mod node;
 #[cfg(feature = "node")]

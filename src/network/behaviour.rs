@@ -1,0 +1,135 @@
+//! The protocols of a node and their limits.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use ::libp2p::{
+    StreamProtocol, connection_limits, gossipsub, identify, identity::Keypair, ping, request_response,
+    swarm::NetworkBehaviour,
+};
+
+use super::{
+    config::Limits,
+    wire::{
+        BLOB_PROTOCOL, BlobRequest, BlobResponse, LOG_PROTOCOL, LogRequest, LogResponse,
+        MAX_BLOB_REQUEST_BYTES, MAX_BLOB_RESPONSE_BYTES, MAX_LOG_REQUEST_BYTES, MAX_LOG_RESPONSE_BYTES,
+    },
+};
+
+/// The one topic: new jobs.
+pub(super) const TOPIC: &str = "assay/jobs/1";
+
+/// Longest gossip message: one entry with the largest spec, and addresses.
+pub(super) const MAX_GOSSIP_BYTES: usize = 56 * 1024;
+
+/// How long a request may take, its answer included.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests of one connection at a time, each way, and protocol.
+const MAX_STREAMS: usize = 32;
+
+type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>;
+
+#[derive(NetworkBehaviour)]
+pub(super) struct Behaviour {
+    // First, so that a refused connection costs the others nothing.
+    pub(super) limits: connection_limits::Behaviour,
+    pub(super) gossip: Gossip,
+    pub(super) identify: identify::Behaviour,
+    pub(super) ping: ping::Behaviour,
+    pub(super) log: request_response::cbor::Behaviour<LogRequest, LogResponse>,
+    pub(super) blob: request_response::cbor::Behaviour<BlobRequest, BlobResponse>,
+}
+
+impl Behaviour {
+    pub(super) fn new(key: &Keypair, limits: &Limits) -> Result<Self, &'static str> {
+        let identify =
+            identify::Config::new("/assay/1".to_owned(), key.public()).with_push_listen_addr_updates(true);
+        let requests = || {
+            request_response::Config::default()
+                .with_request_timeout(REQUEST_TIMEOUT)
+                .with_max_concurrent_streams(MAX_STREAMS)
+        };
+        let log = request_response::cbor::codec::Codec::default()
+            .set_request_size_maximum(MAX_LOG_REQUEST_BYTES)
+            .set_response_size_maximum(MAX_LOG_RESPONSE_BYTES);
+        let blob = request_response::cbor::codec::Codec::default()
+            .set_request_size_maximum(MAX_BLOB_REQUEST_BYTES)
+            .set_response_size_maximum(MAX_BLOB_RESPONSE_BYTES);
+        let full = request_response::ProtocolSupport::Full;
+        Ok(Self {
+            limits: connection_limits::Behaviour::new(
+                connection_limits::ConnectionLimits::default()
+                    .with_max_pending_incoming(Some(limits.max_pending))
+                    .with_max_pending_outgoing(Some(limits.max_pending))
+                    .with_max_established(Some(limits.max_connections))
+                    .with_max_established_per_peer(Some(limits.max_connections_per_peer)),
+            ),
+            gossip: gossip(key)?,
+            identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::default(),
+            log: request_response::Behaviour::with_codec(
+                log,
+                [(StreamProtocol::new(LOG_PROTOCOL), full.clone())],
+                requests(),
+            ),
+            blob: request_response::Behaviour::with_codec(
+                blob,
+                [(StreamProtocol::new(BLOB_PROTOCOL), full)],
+                requests(),
+            ),
+        })
+    }
+}
+
+fn gossip(key: &Keypair) -> Result<Gossip, &'static str> {
+    let config = gossipsub::ConfigBuilder::default()
+        .heartbeat_interval(Duration::from_millis(700))
+        // Five seconds by default, in which nothing announced is heard.
+        .heartbeat_initial_delay(Duration::from_millis(100))
+        .validation_mode(gossipsub::ValidationMode::Strict)
+        .validate_messages()
+        .max_transmit_size(MAX_GOSSIP_BYTES)
+        // Signer and count: repeating an announcement is a new message, forwarding it is not.
+        .message_id_fn(|message| {
+            let source = message.source.map(|peer| peer.to_bytes()).unwrap_or_default();
+            let sequence = message.sequence_number.unwrap_or_default().to_be_bytes();
+            gossipsub::MessageId::from([source.as_slice(), &sequence].concat())
+        })
+        .build()
+        .map_err(|_| "the gossip configuration is invalid")?;
+    let topic = gossipsub::IdentTopic::new(TOPIC);
+    let filter = gossipsub::WhitelistSubscriptionFilter(HashSet::from([topic.hash()]));
+    let authenticity = gossipsub::MessageAuthenticity::Signed(key.clone());
+    let mut gossip = Gossip::new_with_subscription_filter(authenticity, config, filter)?;
+    gossip
+        .with_peer_score(scores(&topic), gossipsub::PeerScoreThresholds::default())
+        .map_err(|_| "the gossip scores are invalid")?;
+    gossip.subscribe(&topic).map_err(|_| "the gossip topic cannot be subscribed to")?;
+    Ok(gossip)
+}
+
+/// Only what is provably wrong costs a peer its standing: an invalid message is worth minus ten, squared, so
+/// that three of them silence it for the minutes until it is forgotten.
+fn scores(topic: &gossipsub::IdentTopic) -> gossipsub::PeerScoreParams {
+    let jobs = gossipsub::TopicScoreParams {
+        topic_weight: 1.0,
+        // Being around, or first, is no merit that could be saved up against later lies.
+        time_in_mesh_weight: 0.0,
+        first_message_deliveries_weight: 0.0,
+        // Announcements are rare, so silence is no fault.
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        invalid_message_deliveries_weight: -10.0,
+        invalid_message_deliveries_decay: 0.99,
+        ..gossipsub::TopicScoreParams::default()
+    };
+    gossipsub::PeerScoreParams {
+        topics: HashMap::from([(topic.hash(), jobs)]),
+        // Many nodes on one machine are the usual way to try this out; connections are limited elsewhere.
+        ip_colocation_factor_weight: 0.0,
+        ..gossipsub::PeerScoreParams::default()
+    }
+}

@@ -1,0 +1,51 @@
+//! What a network is started with, and why it cannot be.
+
+use ::libp2p::Multiaddr;
+
+use crate::identity::NodeKey;
+
+/// How the network of a node is set up.
+#[derive(Debug, Clone)]
+pub struct NetworkConfig {
+    /// Who this node is.
+    pub key: NodeKey,
+    /// Where to listen; port 0 takes a free one, which [`super::Status::listening`] tells.
+    pub listen: Vec<Multiaddr>,
+    /// Nodes to stay connected to.
+    pub peers: Vec<Multiaddr>,
+    /// Bounds on connections.
+    pub limits: Limits,
+}
+
+/// Bounds on connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections, in and out.
+    pub max_connections: u32,
+    /// Connections with one peer. Two, since two nodes may dial each other at the same moment.
+    pub max_connections_per_peer: u32,
+    /// Connections that are being set up, each way.
+    pub max_pending: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_connections: 256, max_connections_per_peer: 2, max_pending: 64 }
+    }
+}
+
+/// Why a network cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// The address cannot be listened on: taken, not ours, or of an unsupported kind.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// The address.
+        address: Multiaddr,
+        /// What the transport said.
+        reason: String,
+    },
+    /// A protocol refused its configuration.
+    #[error("cannot set up the network: {0}")]
+    SetUp(String),
+}

@@ -1,0 +1,475 @@
+//! The task that owns the swarm.
+//!
+//! Commands come from [`NetworkHandle`]s over a bounded channel. What peers send leaves over another one, for one
+//! reader. Content is read on blocking threads. The cancellation token given to [`Driver::run`] stops it.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use ::libp2p::{
+    Multiaddr, PeerId, Swarm, SwarmBuilder, gossipsub, identify, noise,
+    request_response::{Event as RequestEvent, Message},
+    request_response::{InboundRequestId, OutboundFailure, OutboundRequestId, ResponseChannel},
+    swarm::SwarmEvent,
+    tcp, yamux,
+};
+use futures::StreamExt;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    behaviour::{Behaviour, BehaviourEvent, MAX_GOSSIP_BYTES, TOPIC},
+    blob::{BlobDenied, BlobSource},
+    book::PeerBook,
+    bucket::Buckets,
+    config::{NetworkConfig, NetworkError},
+    handle::{
+        Announcement, Command, Inbound, Judgement, NetworkHandle, PublishError, RequestError, Responder,
+    },
+    links::Links,
+    status::Status,
+    wire::{BlobRequest, BlobResponse, LogRequest, LogResponse},
+};
+use crate::domain::NodeId;
+
+/// Commands waiting for the driver: beyond this, callers wait.
+const COMMANDS: usize = 64;
+
+/// Requests and announcements waiting for their reader: beyond this, peers are told that we are busy.
+const INBOUND: usize = 256;
+
+/// Pieces of content read at a time; each holds up to 1 MiB.
+const BLOB_READS: usize = 8;
+
+/// Requests under way: beyond this, callers are told so.
+const MAX_PENDING: usize = 1024;
+
+/// Connections idle for this long are closed.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Most addresses that one peer may tell us of itself.
+const MAX_PEER_ADDRESSES: usize = 8;
+
+/// Owns the swarm; see the module's documentation.
+pub struct Driver {
+    swarm: Swarm<Behaviour>,
+    commands: mpsc::Receiver<Command>,
+    /// For responders, so that answers come back the same way.
+    answers: mpsc::WeakSender<Command>,
+    inbound: mpsc::Sender<Inbound>,
+    status: watch::Sender<Status>,
+    blobs: Arc<dyn BlobSource>,
+    blob_reads: JoinSet<(ResponseChannel<BlobResponse>, BlobResponse)>,
+    book: PeerBook,
+    links: Links,
+    log_requests: BTreeMap<OutboundRequestId, oneshot::Sender<Result<LogResponse, RequestError>>>,
+    blob_requests: BTreeMap<OutboundRequestId, oneshot::Sender<Result<BlobResponse, RequestError>>>,
+    signers: Buckets<NodeId>,
+    forwarders: Buckets<NodeId>,
+    askers: Buckets<NodeId>,
+}
+
+/// Sets up the network. Nothing happens before [`Driver::run`] is polled, in a tokio runtime.
+///
+/// # Errors
+/// [`NetworkError`].
+pub fn start(
+    config: NetworkConfig,
+    blobs: Arc<dyn BlobSource>,
+) -> Result<(Driver, NetworkHandle, mpsc::Receiver<Inbound>), NetworkError> {
+    let NetworkConfig { key, listen, peers, limits } = config;
+    let set_up = |reason: &dyn fmt::Display| NetworkError::SetUp(reason.to_string());
+    let keypair = key.libp2p_keypair();
+    let behaviour = Behaviour::new(&keypair, &limits).map_err(|reason| set_up(&reason))?;
+    let mut swarm = SwarmBuilder::with_existing_identity(keypair)
+        .with_tokio()
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+        .map_err(|error| set_up(&error))?
+        .with_behaviour(|_| behaviour)
+        .map_err(|error| set_up(&error))?
+        .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE))
+        .build();
+    for address in listen {
+        swarm
+            .listen_on(address.clone())
+            .map_err(|error| NetworkError::Listen { address, reason: error.to_string() })?;
+    }
+    let (command_sender, commands) = mpsc::channel(COMMANDS);
+    let (inbound, inbound_receiver) = mpsc::channel(INBOUND);
+    let status = watch::Sender::new(Status::default());
+    let handle =
+        NetworkHandle { commands: command_sender.clone(), status: status.subscribe(), node: key.node_id() };
+    let driver = Driver {
+        swarm,
+        commands,
+        answers: command_sender.downgrade(),
+        inbound,
+        status,
+        blobs,
+        blob_reads: JoinSet::new(),
+        book: PeerBook::default(),
+        links: Links::new(peers, Instant::now()),
+        log_requests: BTreeMap::new(),
+        blob_requests: BTreeMap::new(),
+        // A requester repeats its open jobs, at most two a second, and submits in bursts.
+        signers: Buckets::new(128, Duration::from_millis(200)),
+        // A peer forwards what a whole neighbourhood announces.
+        forwarders: Buckets::new(1024, Duration::from_millis(10)),
+        // A verdict's worth of messages at once, and polling.
+        askers: Buckets::new(512, Duration::from_millis(10)),
+    };
+    Ok((driver, handle, inbound_receiver))
+}
+
+impl Driver {
+    /// Runs until `stop`, or until every handle is gone.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            self.dial_due();
+            let redial = self.links.next_due();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                command = self.commands.recv() => match command {
+                    Some(command) => self.on_command(command),
+                    None => break,
+                },
+                event = self.swarm.select_next_some() => self.on_event(event),
+                Some(read) = self.blob_reads.join_next() => match read {
+                    // An error means that the peer has gone.
+                    Ok((channel, response)) => {
+                        let _ = self.swarm.behaviour_mut().blob.send_response(channel, response);
+                    }
+                    Err(error) => tracing::error!(%error, "reading content panicked"),
+                },
+                () = sleep_until(redial) => {}
+            }
+        }
+        // Threads that read a file end by themselves; their answers have nowhere to go.
+        self.blob_reads.abort_all();
+        while self.blob_reads.join_next().await.is_some() {}
+    }
+
+    fn on_command(&mut self, command: Command) {
+        let behaviour = self.swarm.behaviour_mut();
+        match command {
+            Command::Log { node, request, reply } => match self.peer(node, self.log_requests.len()) {
+                Ok(peer) => {
+                    let id = self.swarm.behaviour_mut().log.send_request(&peer, request);
+                    self.log_requests.insert(id, reply);
+                }
+                Err(error) => answer(reply, Err(error)),
+            },
+            Command::Blob { node, request, reply } => match self.peer(node, self.blob_requests.len()) {
+                Ok(peer) => {
+                    let id = self.swarm.behaviour_mut().blob.send_request(&peer, BlobRequest(request));
+                    self.blob_requests.insert(id, reply);
+                }
+                Err(error) => answer(reply, Err(error)),
+            },
+            Command::Respond { channel, response } => {
+                // An error means that the peer has gone.
+                let _ = behaviour.log.send_response(channel, response);
+            }
+            Command::Publish { data, reply } => {
+                let topic = gossipsub::IdentTopic::new(TOPIC);
+                let published = if data.len() > MAX_GOSSIP_BYTES {
+                    Err(PublishError::TooLarge)
+                } else {
+                    behaviour.gossip.publish(topic, data).map(|_| ()).map_err(publish_error)
+                };
+                answer(reply, published);
+            }
+            Command::Judge { forwarder, id, judgement } => self.judge(&forwarder, &id, judgement),
+            Command::Learn { peer, addresses } => self.learn(peer, addresses),
+            Command::Score { node, reply } => {
+                let peer = self.book.peer(node);
+                answer(reply, peer.and_then(|peer| self.swarm.behaviour().gossip.peer_score(&peer)));
+            }
+        }
+    }
+
+    fn peer(&self, node: NodeId, pending: usize) -> Result<PeerId, RequestError> {
+        if pending >= MAX_PENDING {
+            return Err(RequestError::Busy);
+        }
+        self.book.peer(node).ok_or(RequestError::UnknownPeer(node))
+    }
+
+    fn learn(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        if peer != *self.swarm.local_peer_id() && self.book.learn(peer).is_some() {
+            for address in addresses.into_iter().take(MAX_PEER_ADDRESSES) {
+                self.swarm.add_peer_address(peer, address);
+            }
+        }
+    }
+
+    fn judge(&mut self, forwarder: &PeerId, id: &gossipsub::MessageId, judgement: Judgement) {
+        let (acceptance, count): (_, fn(&mut Status)) = match judgement {
+            Judgement::Accept => (gossipsub::MessageAcceptance::Accept, |status| {
+                status.counters.announcements_accepted += 1;
+            }),
+            Judgement::Ignore => (gossipsub::MessageAcceptance::Ignore, |status| {
+                status.counters.announcements_ignored += 1;
+            }),
+            Judgement::Reject => (gossipsub::MessageAcceptance::Reject, |status| {
+                status.counters.announcements_rejected += 1;
+            }),
+        };
+        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        if !gossip.report_message_validation_result(id, forwarder, acceptance) {
+            tracing::debug!(%forwarder, "an announcement was judged too late to be forwarded");
+        }
+        self.status.send_modify(count);
+    }
+
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour(event),
+            SwarmEvent::NewListenAddr { address, .. } => {
+                tracing::info!(%address, "listening");
+                self.status.send_modify(|status| status.listening.push(address));
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.status.send_modify(|status| status.listening.retain(|known| *known != address));
+            }
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
+                match self.book.learn(peer_id) {
+                    Some(node) => {
+                        self.book.connect(node);
+                        self.links.connected(connection_id, node);
+                    }
+                    None => {
+                        self.status.send_modify(|status| status.counters.foreign_keys += 1);
+                        // An error means that it has gone by itself.
+                        let _ = self.swarm.disconnect_peer_id(peer_id);
+                        self.links.failed(connection_id, "its key is not secp256k1", Instant::now());
+                    }
+                }
+                self.publish_links();
+            }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
+                if let Some(node) = super::peer::node_of_peer(&peer_id) {
+                    self.book.disconnect(node);
+                    self.links.disconnected(node, Instant::now());
+                }
+                self.publish_links();
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
+                let node = peer_id.and_then(|peer| super::peer::node_of_peer(&peer));
+                match node.filter(|node| self.book.is_connected(*node)) {
+                    Some(node) => self.links.connected(connection_id, node),
+                    None => self.links.failed(connection_id, &error.to_string(), Instant::now()),
+                }
+                if matches!(error, ::libp2p::swarm::DialError::Denied { .. }) {
+                    self.status.send_modify(|status| status.counters.connections_refused += 1);
+                }
+                self.publish_links();
+            }
+            SwarmEvent::IncomingConnectionError { error, .. } => {
+                if matches!(error, ::libp2p::swarm::ListenError::Denied { .. }) {
+                    self.status.send_modify(|status| status.counters.connections_refused += 1);
+                }
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener failed"),
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                tracing::error!(?addresses, ?reason, "a listener closed");
+            }
+            _other => {}
+        }
+    }
+
+    fn on_behaviour(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Gossip(event) => self.on_gossip(event),
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                self.learn(peer_id, info.listen_addrs);
+            }
+            BehaviourEvent::Log(RequestEvent::Message { peer, message, .. }) => match message {
+                Message::Request { request, channel, .. } => self.on_log_request(peer, request, channel),
+                Message::Response { request_id, response } => {
+                    if let Some(reply) = self.log_requests.remove(&request_id) {
+                        answer(reply, Ok(response));
+                    }
+                }
+            },
+            BehaviourEvent::Log(RequestEvent::OutboundFailure { request_id, error, .. }) => {
+                if let Some(reply) = self.log_requests.remove(&request_id) {
+                    answer(reply, Err(failed(&error)));
+                }
+            }
+            BehaviourEvent::Blob(RequestEvent::Message { peer, message, .. }) => match message {
+                Message::Request { request, channel, .. } => self.on_blob_request(peer, request, channel),
+                Message::Response { request_id, response } => {
+                    if let Some(reply) = self.blob_requests.remove(&request_id) {
+                        answer(reply, Ok(response));
+                    }
+                }
+            },
+            BehaviourEvent::Blob(RequestEvent::OutboundFailure { request_id, error, .. }) => {
+                if let Some(reply) = self.blob_requests.remove(&request_id) {
+                    answer(reply, Err(failed(&error)));
+                }
+            }
+            BehaviourEvent::Log(RequestEvent::InboundFailure { peer, request_id, error, .. })
+            | BehaviourEvent::Blob(RequestEvent::InboundFailure { peer, request_id, error, .. }) => {
+                trace_failure(&peer, request_id, &error);
+            }
+            BehaviourEvent::Log(RequestEvent::ResponseSent { .. })
+            | BehaviourEvent::Blob(RequestEvent::ResponseSent { .. })
+            | BehaviourEvent::Identify(_)
+            | BehaviourEvent::Ping(_) => {}
+        }
+    }
+
+    fn on_gossip(&mut self, event: gossipsub::Event) {
+        match event {
+            gossipsub::Event::Message { propagation_source, message_id, message } => {
+                self.on_announcement(propagation_source, message_id, message);
+            }
+            gossipsub::Event::Subscribed { peer_id, .. } => {
+                if let Some(node) = self.book.learn(peer_id) {
+                    self.status.send_modify(|status| {
+                        status.subscribed.insert(node);
+                    });
+                }
+            }
+            gossipsub::Event::Unsubscribed { peer_id, .. } => {
+                if let Some(node) = super::peer::node_of_peer(&peer_id) {
+                    self.status.send_modify(|status| {
+                        status.subscribed.remove(&node);
+                    });
+                }
+            }
+            _other => {}
+        }
+    }
+
+    fn on_announcement(&mut self, forwarder: PeerId, id: gossipsub::MessageId, message: gossipsub::Message) {
+        let now = Instant::now();
+        let source = message.source.as_ref().and_then(super::peer::node_of_peer);
+        let (Some(source), Some(via)) = (source, super::peer::node_of_peer(&forwarder)) else {
+            return self.judge(&forwarder, &id, Judgement::Reject);
+        };
+        if !self.forwarders.take(via, now) || !self.signers.take(source, now) {
+            self.status.send_modify(|status| status.counters.announcements_limited += 1);
+            // Who floods by itself is to blame; who passes on a flood has the same limits and will stop.
+            let judgement = if source == via { Judgement::Reject } else { Judgement::Ignore };
+            return self.judge(&forwarder, &id, judgement);
+        }
+        let announcement = Announcement { source, data: message.data, forwarder, id };
+        if let Err(full) = self.inbound.try_send(Inbound::Announcement(announcement)) {
+            self.status.send_modify(|status| status.counters.inbound_busy += 1);
+            if let Inbound::Announcement(Announcement { forwarder, id, .. }) = full.into_inner() {
+                self.judge(&forwarder, &id, Judgement::Ignore);
+            }
+        }
+    }
+
+    fn on_log_request(&mut self, peer: PeerId, request: LogRequest, channel: ResponseChannel<LogResponse>) {
+        let (Some(from), Some(commands)) = (super::peer::node_of_peer(&peer), self.answers.upgrade()) else {
+            return;
+        };
+        if !self.askers.take(from, Instant::now()) {
+            self.status.send_modify(|status| status.counters.requests_limited += 1);
+            let _ = self.swarm.behaviour_mut().log.send_response(channel, LogResponse::Busy);
+            return;
+        }
+        let request = Inbound::Request { from, request, responder: Responder { commands, channel } };
+        if let Err(full) = self.inbound.try_send(request) {
+            self.status.send_modify(|status| status.counters.inbound_busy += 1);
+            if let Inbound::Request { responder, .. } = full.into_inner() {
+                let channel = responder.channel;
+                let _ = self.swarm.behaviour_mut().log.send_response(channel, LogResponse::Busy);
+            }
+        }
+    }
+
+    fn on_blob_request(
+        &mut self,
+        peer: PeerId,
+        BlobRequest(request): BlobRequest,
+        channel: ResponseChannel<BlobResponse>,
+    ) {
+        let Some(from) = super::peer::node_of_peer(&peer) else { return };
+        if self.blob_reads.len() >= BLOB_READS || !self.askers.take(from, Instant::now()) {
+            self.status.send_modify(|status| status.counters.inbound_busy += 1);
+            let busy = BlobResponse::Denied(BlobDenied::Busy);
+            let _ = self.swarm.behaviour_mut().blob.send_response(channel, busy);
+            return;
+        }
+        let blobs = Arc::clone(&self.blobs);
+        self.blob_reads.spawn_blocking(move || (channel, blobs.read(from, request).into()));
+    }
+
+    fn dial_due(&mut self) {
+        let now = Instant::now();
+        while let Some((link, opts)) = self.links.start_due(now) {
+            match self.swarm.dial(opts) {
+                Ok(()) => {}
+                Err(error) => {
+                    let connected = self.links.peer(link).and_then(|peer| super::peer::node_of_peer(&peer));
+                    match connected.filter(|node| self.book.is_connected(*node)) {
+                        Some(node) => self.links.reached(link, node),
+                        None => self.links.refused(link, &error.to_string(), now),
+                    }
+                    self.publish_links();
+                }
+            }
+        }
+    }
+
+    fn publish_links(&self) {
+        self.status.send_modify(|status| {
+            status.connected.clone_from(self.book.connected());
+            status.subscribed.retain(|node| self.book.is_connected(*node));
+            status.peers = self.links.status();
+        });
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("peer", self.swarm.local_peer_id()).finish_non_exhaustive()
+    }
+}
+
+/// For ever, when nothing is due.
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whoever asked may have stopped waiting; then nobody misses the answer.
+fn answer<T>(reply: oneshot::Sender<T>, value: T) {
+    let _ = reply.send(value);
+}
+
+fn failed(error: &OutboundFailure) -> RequestError {
+    RequestError::Failed(match error {
+        OutboundFailure::DialFailure => "it cannot be dialled".to_owned(),
+        OutboundFailure::Timeout => "it does not answer in time".to_owned(),
+        OutboundFailure::ConnectionClosed => "the connection closed".to_owned(),
+        OutboundFailure::UnsupportedProtocols => "it does not speak this protocol".to_owned(),
+        OutboundFailure::Io(error) => error.to_string(),
+    })
+}
+
+fn publish_error(error: gossipsub::PublishError) -> PublishError {
+    match error {
+        gossipsub::PublishError::NoPeersSubscribedToTopic => PublishError::NobodyListens,
+        gossipsub::PublishError::MessageTooLarge => PublishError::TooLarge,
+        gossipsub::PublishError::Duplicate
+        | gossipsub::PublishError::SigningError(_)
+        | gossipsub::PublishError::TransformFailed(_)
+        | gossipsub::PublishError::AllQueuesFull(_) => PublishError::NotSent,
+    }
+}
+
+fn trace_failure(peer: &PeerId, request: InboundRequestId, error: &dyn fmt::Display) {
+    tracing::debug!(%peer, %request, %error, "a request of a peer failed");
+}

@@ -1,0 +1,205 @@
+//! What the rest of a node holds of the network.
+
+use ::libp2p::{Multiaddr, PeerId, gossipsub, request_response::ResponseChannel};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    blob::{BlobDenied, Chunk, ChunkRequest, MAX_CHUNK_BYTES},
+    status::Status,
+    wire::{BlobResponse, LogRequest, LogResponse},
+};
+use crate::domain::NodeId;
+
+/// A way to the network; clones share it. Everything fails with `Stopped` once the driver has ended.
+#[derive(Debug, Clone)]
+pub struct NetworkHandle {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) status: watch::Receiver<Status>,
+    pub(super) node: NodeId,
+}
+
+/// What comes from other nodes.
+#[derive(Debug)]
+pub enum Inbound {
+    /// Somebody announces a job. Say what it is worth with [`NetworkHandle::judge`], within a few seconds.
+    Announcement(Announcement),
+    /// Somebody asks about a log.
+    Request {
+        /// Who, proven by the connection.
+        from: NodeId,
+        /// What.
+        request: LogRequest,
+        /// Where the answer goes.
+        responder: Responder,
+    },
+}
+
+/// A gossip message, whose signature by `source` has been checked.
+#[derive(Debug)]
+pub struct Announcement {
+    /// Who made it.
+    pub source: NodeId,
+    /// What it says.
+    pub data: Vec<u8>,
+    pub(super) forwarder: PeerId,
+    pub(super) id: gossipsub::MessageId,
+}
+
+/// What an announcement is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// It is valid: forwarded.
+    Accept,
+    /// It is of no use here, and nobody is to blame: not forwarded.
+    Ignore,
+    /// Whoever sent it should have known better: not forwarded, and remembered against the peer.
+    Reject,
+}
+
+/// The way back to a peer that asked. Dropped without an answer, the peer sees its request fail.
+#[derive(Debug)]
+pub struct Responder {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) channel: ResponseChannel<LogResponse>,
+}
+
+/// Why a request got no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// Nothing is known about how to reach this node.
+    #[error("no address of {0} is known")]
+    UnknownPeer(NodeId),
+    /// Dialling, sending or waiting failed.
+    #[error("{0}")]
+    Failed(String),
+    /// Too many requests are under way here.
+    #[error("too many requests are under way")]
+    Busy,
+    /// The network was shut down.
+    #[error("the network has stopped")]
+    Stopped,
+}
+
+/// Why a piece of content did not come.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// The node says no.
+    #[error(transparent)]
+    Denied(#[from] BlobDenied),
+    /// The node did not answer.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The node sent what nobody asked for.
+    #[error("the node sent a piece that does not fit its content")]
+    Malformed,
+}
+
+/// Why an announcement did not go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// Nobody to hear it is connected yet.
+    #[error("no connected node takes announcements yet")]
+    NobodyListens,
+    /// It is too large.
+    #[error("the announcement is too large")]
+    TooLarge,
+    /// The queues to all peers are full, or signing failed.
+    #[error("the announcement could not be sent")]
+    NotSent,
+    /// The network was shut down.
+    #[error("the network has stopped")]
+    Stopped,
+}
+
+/// What the driver is asked to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    Log { node: NodeId, request: LogRequest, reply: oneshot::Sender<Result<LogResponse, RequestError>> },
+    Blob { node: NodeId, request: ChunkRequest, reply: oneshot::Sender<Result<BlobResponse, RequestError>> },
+    Respond { channel: ResponseChannel<LogResponse>, response: LogResponse },
+    Publish { data: Vec<u8>, reply: oneshot::Sender<Result<(), PublishError>> },
+    Judge { forwarder: PeerId, id: gossipsub::MessageId, judgement: Judgement },
+    Learn { peer: PeerId, addresses: Vec<Multiaddr> },
+    Score { node: NodeId, reply: oneshot::Sender<Option<f64>> },
+}
+
+impl NetworkHandle {
+    /// This node.
+    pub const fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The network as of now, and as it changes.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Asks a node about a log. Bounded by the time-out of the protocol, 10 s.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn request(&self, node: NodeId, request: LogRequest) -> Result<LogResponse, RequestError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Log { node, request, reply }).await.ok_or(RequestError::Stopped)?;
+        answer.await.map_err(|_| RequestError::Stopped)?
+    }
+
+    /// Asks a node for a piece of content. Bounded by the time-out of the protocol, 10 s.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn fetch_chunk(&self, node: NodeId, request: ChunkRequest) -> Result<Chunk, FetchError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Blob { node, request, reply }).await.ok_or(RequestError::Stopped)?;
+        match answer.await.map_err(|_| RequestError::Stopped)?? {
+            BlobResponse::Chunk { total_bytes, bytes } => {
+                let bytes = bytes.0;
+                let end = u64::try_from(bytes.len()).ok().and_then(|len| request.offset.checked_add(len));
+                let fits = bytes.len() <= MAX_CHUNK_BYTES && end.is_some_and(|end| end <= total_bytes);
+                if fits { Ok(Chunk { total_bytes, bytes }) } else { Err(FetchError::Malformed) }
+            }
+            BlobResponse::Denied(denied) => Err(FetchError::Denied(denied)),
+        }
+    }
+
+    /// Announces something to every node.
+    ///
+    /// # Errors
+    /// [`PublishError`]; most are worth another attempt.
+    pub async fn publish(&self, data: Vec<u8>) -> Result<(), PublishError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Publish { data, reply }).await.ok_or(PublishError::Stopped)?;
+        answer.await.map_err(|_| PublishError::Stopped)?
+    }
+
+    /// Says what an announcement is worth.
+    pub async fn judge(&self, announcement: &Announcement, judgement: Judgement) {
+        let Announcement { forwarder, id, .. } = announcement;
+        self.send(Command::Judge { forwarder: *forwarder, id: id.clone(), judgement }).await;
+    }
+
+    /// Remembers which peer a node is, and where it may be reached.
+    pub async fn learn(&self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        self.send(Command::Learn { peer, addresses }).await;
+    }
+
+    /// What gossip thinks of a connected node: 0 for one that did nothing wrong, negative for others.
+    pub async fn score(&self, node: NodeId) -> Option<f64> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Score { node, reply }).await?;
+        answer.await.ok().flatten()
+    }
+
+    /// `None` when the driver has ended.
+    async fn send(&self, command: Command) -> Option<()> {
+        self.commands.send(command).await.ok()
+    }
+}
+
+impl Responder {
+    /// Answers. If the peer has gone meanwhile, nobody misses the answer.
+    pub async fn answer(self, response: LogResponse) {
+        // The driver has ended, and with it every connection.
+        let _ = self.commands.send(Command::Respond { channel: self.channel, response }).await;
+    }
+}

@@ -1,0 +1,33 @@
+//! The swarm of a node: encrypted connections to other nodes, gossip, and two request protocols.
+//!
+//! One task, the [`Driver`], owns the swarm. Everybody else holds a [`NetworkHandle`] and sends it commands over
+//! a bounded channel; requests and gossip of others leave the driver over another bounded channel, and when
+//! that is full they are answered with "busy" or dropped, and counted. The driver awaits nothing but its
+//! own `select!`. It knows neither jobs nor logs: what an announcement is worth is said by whoever reads it.
+//!
+//! A peer is a [`NodeId`](crate::domain::NodeId): the Ethereum address of the secp256k1 key that its peer id
+//! embeds. Peers with keys of other types are disconnected.
+
+mod behaviour;
+mod blob;
+mod book;
+mod bucket;
+mod config;
+mod driver;
+mod handle;
+mod links;
+mod peer;
+mod redial;
+mod status;
+mod wire;
+
+pub use ::libp2p::{Multiaddr, PeerId};
+pub use blob::{BlobDenied, BlobSource, Chunk, ChunkRequest, MAX_CHUNK_BYTES, NoBlobs};
+pub use config::{Limits, NetworkConfig, NetworkError};
+pub use driver::{Driver, start};
+pub use handle::{
+    Announcement, FetchError, Inbound, Judgement, NetworkHandle, PublishError, RequestError, Responder,
+};
+pub use peer::{node_of_key, node_of_peer, peer_of_key};
+pub use status::{Counters, PeerLink, Status};
+pub use wire::{LogRequest, LogResponse, MAX_RESPONSE_ENTRIES_BYTES, WireBytes};

@@ -1,0 +1,91 @@
+//! When to dial the configured peers again: for ever, ever less often, and at once after a link that held.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The first pause, which doubles with each failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// One configured peer's next attempt.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Redial {
+    /// Connected, or an attempt is under way.
+    Waiting {
+        /// Failures in a row.
+        failures: u32,
+    },
+    /// The next attempt is due then.
+    Due {
+        /// Failures in a row.
+        failures: u32,
+        /// When.
+        at: Instant,
+    },
+}
+
+impl Redial {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self::Due { failures: 0, at: now }
+    }
+
+    /// Whether to dial now; if so, an attempt is under way from here on.
+    pub(super) fn start(&mut self, now: Instant) -> bool {
+        match *self {
+            Self::Due { failures, at } if at <= now => {
+                *self = Self::Waiting { failures };
+                true
+            }
+            Self::Due { .. } | Self::Waiting { .. } => false,
+        }
+    }
+
+    pub(super) const fn succeeded(&mut self) {
+        *self = Self::Waiting { failures: 0 };
+    }
+
+    /// The attempt failed, or the link broke.
+    pub(super) fn failed(&mut self, now: Instant) {
+        let (Self::Waiting { failures } | Self::Due { failures, .. }) = *self;
+        let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
+        *self = Self::Due { failures: failures.saturating_add(1), at: now + pause };
+    }
+
+    /// When the next attempt is due, if none is under way.
+    pub(super) const fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Due { at, .. } => Some(*at),
+            Self::Waiting { .. } => None,
+        }
+    }
+
+    pub(super) const fn failures(&self) -> u32 {
+        let (Self::Waiting { failures } | Self::Due { failures, .. }) = *self;
+        failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_bound_and_begin_again_after_success() {
+        let now = Instant::now();
+        let mut redial = Redial::new(now);
+        assert!(redial.start(now) && !redial.start(now));
+        let mut pauses = Vec::new();
+        for _ in 0..40 {
+            redial.failed(now);
+            pauses.push(redial.due().unwrap() - now);
+        }
+        assert_eq!(pauses[..3], [FIRST_PAUSE, FIRST_PAUSE * 2, FIRST_PAUSE * 4]);
+        assert!(pauses.is_sorted() && *pauses.last().unwrap() == LONGEST_PAUSE);
+        redial.succeeded();
+        redial.failed(now);
+        assert_eq!(redial.due(), Some(now + FIRST_PAUSE));
+    }
+}

@@ -1,0 +1,56 @@
+//! What can be seen of the network from outside, as a level to wait for.
+
+use std::collections::BTreeSet;
+
+use ::libp2p::Multiaddr;
+
+use crate::domain::NodeId;
+
+/// The network as of now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Addresses that others can dial, with real ports.
+    pub listening: Vec<Multiaddr>,
+    /// Nodes with a connection.
+    pub connected: BTreeSet<NodeId>,
+    /// Connected nodes that take announcements.
+    pub subscribed: BTreeSet<NodeId>,
+    /// The configured peers.
+    pub peers: Vec<PeerLink>,
+    /// What was refused.
+    pub counters: Counters,
+}
+
+/// A configured peer, which this node dials until it answers, and again when it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerLink {
+    /// Its address as configured.
+    pub address: Multiaddr,
+    /// Who answers there, while connected.
+    pub node: Option<NodeId>,
+    /// Attempts since it last answered.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+}
+
+/// What was refused since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Announcements passed on.
+    pub announcements_accepted: u64,
+    /// Announcements that are forged, malformed or too large.
+    pub announcements_rejected: u64,
+    /// Announcements that are stale, or known, or of no use here.
+    pub announcements_ignored: u64,
+    /// Announcements of who sends too many, as a signer or as a forwarder.
+    pub announcements_limited: u64,
+    /// Requests answered with "busy", and announcements dropped, because this node cannot keep up.
+    pub inbound_busy: u64,
+    /// Requests of peers that send too many.
+    pub requests_limited: u64,
+    /// Connections closed because the peer's key is not secp256k1.
+    pub foreign_keys: u64,
+    /// Connections refused, or not made, because there are too many.
+    pub connections_refused: u64,
+}
