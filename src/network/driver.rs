@@ -178,7 +178,7 @@ impl Driver {
                 let published = if data.len() > MAX_GOSSIP_BYTES {
                     Err(PublishError::TooLarge)
                 } else {
-                    behaviour.gossip.publish(topic, data).map(|_| ()).map_err(publish_error)
+                    behaviour.gossip.publish(topic, data).map(|_| ()).map_err(|error| publish_error(&error))
                 };
                 answer(reply, published);
             }
@@ -459,7 +459,7 @@ fn failed(error: &OutboundFailure) -> RequestError {
     })
 }
 
-fn publish_error(error: gossipsub::PublishError) -> PublishError {
+fn publish_error(error: &gossipsub::PublishError) -> PublishError {
     match error {
         gossipsub::PublishError::NoPeersSubscribedToTopic => PublishError::NobodyListens,
         gossipsub::PublishError::MessageTooLarge => PublishError::TooLarge,

@@ -30,4 +30,4 @@ pub use handle::{
 };
 pub use peer::{node_of_key, node_of_peer, peer_of_key};
 pub use status::{Counters, PeerLink, Status};
-pub use wire::{LogRequest, LogResponse, MAX_RESPONSE_ENTRIES_BYTES, WireBytes};
+pub use wire::{LogRequest, LogResponse, MAX_RESPONSE_ENTRIES_BYTES, WireBytes, WireRefusal};

@@ -98,6 +98,7 @@ pub enum LogResponse {
 
 /// An envelope refusal on the wire; each variant is documented at the one of the same name in the scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is documented at the refusal of the same name")]
 pub enum WireRefusal {
     BadSignature,
     WrongSequence { expected: u64 },

@@ -3,7 +3,26 @@
 //! - [`entry`]: an action in its place, signed by the requester over the entry before.
 //! - [`chain`]: a job's log, and what may come next in it.
 //! - [`sequence`]: the requester's side and everybody else's, as pure values.
+//! - [`announce`]: what is gossiped of a new job.
+//!
+//! [`Libp2pScheduler`] brings these to the network and to the store. Authors send actions to the requester, who
+//! stores the entry, then answers, then pushes it to everybody with a bid or a seat. What is lost on the way is
+//! asked for. A requester that breaks its log is found out by whoever reads it ([`sequence::Fault`]); one that
+//! leaves actions out is seen by the seats, to whom commitments and reveals are sent as well.
 
+pub mod announce;
+mod announcer;
 pub mod chain;
+mod convert;
+mod courier;
 pub mod entry;
+mod follow;
+mod logs;
+mod node;
 pub mod sequence;
+mod serve;
+mod shared;
+mod witness;
+
+pub use node::{Libp2pConfig, Libp2pScheduler, Running, StartError};
+pub use shared::{Clock, LogCounters};

@@ -1,0 +1,405 @@
+//! The logs that a node orders and follows: chains in memory over entries in the store.
+//!
+//! An entry is in the store before anybody hears of it. If the store fails, the chain in memory is dropped, so
+//! that nothing goes on from what would be gone after a restart. All calls block, for one transaction at most.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    chain::{Chain, parent_of},
+    entry::Entry,
+    sequence::{Arrival, Follower, Place, Receipt, Sequencer},
+};
+use crate::{
+    domain::{Digest, Event, Job, JobId, JobState, LogDomain, NodeId, SignedAction, Timestamp},
+    identity::NodeKey,
+    network::{MAX_RESPONSE_ENTRIES_BYTES, WireBytes},
+    rules::Rejection,
+    scheduler::{BackendError, Cursor, SubmitError},
+    store::{EventLog, LogError, NewEntry, StoredEntry},
+};
+
+/// Most unfinished jobs of one requester that a node follows.
+const MAX_JOBS_OF_REQUESTER: usize = 256;
+
+/// Most unfinished jobs that a node follows.
+const MAX_JOBS: usize = 4096;
+
+/// Entries read from the store at a time.
+const PAGE: u32 = 64;
+
+/// Every log of a node.
+pub(super) struct Logs {
+    key: NodeKey,
+    domain: LogDomain,
+    store: EventLog,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    jobs: BTreeMap<JobId, JobLog>,
+    children: BTreeMap<JobId, JobId>,
+}
+
+enum JobLog {
+    Own(Box<Sequencer>),
+    Followed(Box<Follower>),
+}
+
+/// What became of an action at its sequencer.
+#[derive(Debug)]
+pub(super) struct Sequenced {
+    pub(super) height: u64,
+    /// The entry, if it was made for this.
+    pub(super) entry: Option<Entry>,
+    /// Who is to hear of it: everybody with a bid or a seat, this node apart.
+    pub(super) followers: Vec<NodeId>,
+}
+
+/// What became of entries that came from elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Received {
+    /// All of them are here now; `appended` were new.
+    Here { appended: usize },
+    /// Entries are missing before them.
+    Gap,
+    /// One was not signed by the requester.
+    Forged,
+    /// The requester broke the log.
+    Broken,
+}
+
+/// Why a log is not followed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AdoptError {
+    #[error("the log is this node's own, or followed already")]
+    Known,
+    #[error("too many unfinished jobs are followed")]
+    TooMany,
+    #[error("another job follows up the same parent")]
+    SecondChild,
+    #[error("it is no log of a job: {0}")]
+    Invalid(#[from] super::sequence::RebuildError),
+    #[error(transparent)]
+    Store(#[from] BackendError),
+}
+
+/// What the tasks of a node need to know of a job.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    pub(super) own: bool,
+    pub(super) requester: NodeId,
+    pub(super) height: u64,
+    pub(super) state: JobState,
+    /// Whether this node has acted in the job.
+    pub(super) takes_part: bool,
+    /// When nothing can happen in the job any more, whatever its requester does.
+    pub(super) over_by: Timestamp,
+    pub(super) seats: Vec<NodeId>,
+    pub(super) closing_height: Option<u64>,
+    pub(super) may_act: Result<(), BackendError>,
+    pub(super) clock_agrees: bool,
+}
+
+impl Logs {
+    /// The logs in `store`. One that cannot be continued is left out, with an error in the node's own log.
+    pub(super) fn open(key: NodeKey, domain: LogDomain, store: EventLog) -> Result<Self, BackendError> {
+        let mut inner = Inner::default();
+        for job in store.jobs().map_err(|error| store_error(&error))? {
+            let entries = stored_entries(&store, job)?;
+            match rebuild(&key, domain, &inner, entries) {
+                Ok(log) => inner.insert(log),
+                Err(error) => tracing::error!(%job, %error, "a stored log cannot be continued"),
+            }
+        }
+        Ok(Self { key, domain, store, inner: Mutex::new(inner) })
+    }
+
+    pub(super) const fn domain(&self) -> LogDomain {
+        self.domain
+    }
+
+    pub(super) const fn store(&self) -> &EventLog {
+        &self.store
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Chains change last in every call, so that a panic leaves them as they were.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives an action its place in a log of this node's own.
+    pub(super) fn sequence(&self, now: Timestamp, action: SignedAction) -> Result<Sequenced, SubmitError> {
+        let job = action.action.job;
+        let mut inner = self.lock();
+        let place = match inner.jobs.get_mut(&job) {
+            Some(JobLog::Own(sequencer)) => sequencer.append(now, action)?,
+            Some(JobLog::Followed(_)) => return Err(unknown(job)),
+            None if matches!(action.action.event, Event::Submitted { .. }) => {
+                let parent = parent_of(&action.action.event);
+                if parent.is_some_and(|parent| inner.children.contains_key(&parent)) {
+                    return Err(SubmitError::Rejected(Rejection::BadParent));
+                }
+                let parent = parent.and_then(|parent| inner.job(parent));
+                let sequencer = Sequencer::open(self.key.clone(), self.domain, parent, now, action)?;
+                let first = sequencer.chain().entry(1).expect("a chain has a first entry").clone();
+                inner.insert(JobLog::Own(Box::new(sequencer)));
+                Place::New(Box::new(first))
+            }
+            None => return Err(unknown(job)),
+        };
+        match place {
+            Place::Known(height) => Ok(Sequenced { height, entry: None, followers: Vec::new() }),
+            Place::New(entry) => {
+                self.persist(&mut inner, job, std::slice::from_ref(&*entry))
+                    .map_err(SubmitError::NotOrdered)?;
+                let bidders = inner.job(job).into_iter().flat_map(|job| job.bids.keys());
+                let followers = bidders.copied().filter(|node| *node != self.key.node_id()).collect();
+                Ok(Sequenced { height: entry.height, entry: Some(*entry), followers })
+            }
+        }
+    }
+
+    /// Begins to follow a log from its first entry. The parent's log, if there is one, must be here.
+    pub(super) fn adopt(&self, first: Entry) -> Result<(), AdoptError> {
+        let job = first.job();
+        let mut inner = self.lock();
+        if inner.jobs.contains_key(&job) {
+            return Err(AdoptError::Known);
+        }
+        let parent = parent_of(first.event());
+        if parent.is_some_and(|parent| inner.children.contains_key(&parent)) {
+            return Err(AdoptError::SecondChild);
+        }
+        let parent = parent.and_then(|parent| inner.job(parent));
+        let follower = Follower::open(self.domain, parent, first.clone())?;
+        let requester = follower.chain().job().requester;
+        if requester == self.key.node_id() {
+            return Err(AdoptError::Known);
+        }
+        let unfinished = || inner.jobs.values().map(JobLog::job).filter(|job| !job.state.is_terminal());
+        let of_requester = unfinished().filter(|job| job.requester == requester).count();
+        if of_requester >= MAX_JOBS_OF_REQUESTER || unfinished().count() >= MAX_JOBS {
+            return Err(AdoptError::TooMany);
+        }
+        inner.insert(JobLog::Followed(Box::new(follower)));
+        self.persist(&mut inner, job, &[first])?;
+        Ok(())
+    }
+
+    /// Takes entries of a followed log.
+    pub(super) fn receive(
+        &self,
+        job: JobId,
+        entries: Vec<Entry>,
+        arrival: Arrival,
+    ) -> Result<Received, BackendError> {
+        let mut inner = self.lock();
+        let follower = match inner.jobs.get_mut(&job) {
+            Some(JobLog::Followed(follower)) => follower,
+            // Nobody tells a sequencer what its log is.
+            Some(JobLog::Own(_)) => return Ok(Received::Here { appended: 0 }),
+            None => return Err(BackendError::UnknownLog { job }),
+        };
+        let sound = follower.fault().is_none();
+        let (mut appended, mut result) = (Vec::new(), None);
+        for entry in entries {
+            match follower.receive(entry.clone(), arrival) {
+                Receipt::Appended => appended.push(entry),
+                Receipt::Duplicate => {}
+                Receipt::Gap { .. } => result = Some(Received::Gap),
+                Receipt::Forged => result = Some(Received::Forged),
+                Receipt::Broken => result = Some(Received::Broken),
+            }
+            if result.is_some() {
+                break;
+            }
+        }
+        if let (true, Some(fault)) = (sound, follower.fault()) {
+            tracing::error!(%job, height = fault.height(), %fault, proof = ?fault, "a requester broke its log");
+        }
+        self.persist(&mut inner, job, &appended)?;
+        Ok(result.unwrap_or(Received::Here { appended: appended.len() }))
+    }
+
+    fn persist(&self, inner: &mut Inner, job: JobId, entries: &[Entry]) -> Result<(), BackendError> {
+        let new: Vec<NewEntry> = entries
+            .iter()
+            .map(|entry| NewEntry {
+                job,
+                height: entry.height,
+                entry_hash: entry.hash(self.domain),
+                bytes: entry.encode(),
+            })
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.store.append_all(&new).map(|_| ()).map_err(|error| {
+            inner.jobs.remove(&job);
+            store_error(&error)
+        })
+    }
+
+    /// The entries of a job above a height, as many as one response holds, and the newest height.
+    pub(super) fn page(&self, job: JobId, after_height: u64) -> Option<(u64, Vec<WireBytes>)> {
+        let inner = self.lock();
+        let chain = inner.jobs.get(&job)?.chain();
+        let mut bytes = 0;
+        let encoded = chain.entries_after(after_height).iter().map(Entry::encode);
+        let page = encoded.take_while(|entry| {
+            bytes += entry.len();
+            bytes <= MAX_RESPONSE_ENTRIES_BYTES
+        });
+        Some((chain.height(), page.map(WireBytes).collect()))
+    }
+
+    /// Where the entry at this height stands in the order of this node's readers.
+    pub(super) fn cursor(&self, job: JobId, height: u64) -> Result<Cursor, BackendError> {
+        let stored = self.store.read_job(job, height.saturating_sub(1), 1);
+        let stored = stored.map_err(|error| store_error(&error))?;
+        stored.first().map(|stored| Cursor(stored.cursor)).ok_or(BackendError::UnknownLog { job })
+    }
+
+    /// Whether the entry at this height holds this action.
+    pub(super) fn holds(&self, job: JobId, height: u64, action: Digest) -> bool {
+        let inner = self.lock();
+        let entry = inner.jobs.get(&job).and_then(|log| log.chain().entry(height));
+        entry.is_some_and(|entry| entry.action.action.signing_digest(self.domain) == action)
+    }
+
+    /// Whether an action is in the log: as the author's action with its sequence number.
+    pub(super) fn next_sequence(&self, job: JobId, author: NodeId) -> u64 {
+        self.lock().jobs.get(&job).map_or(0, |log| log.chain().next_sequence(author))
+    }
+
+    pub(super) fn view(&self, job: JobId) -> Option<View> {
+        let inner = self.lock();
+        let log = inner.jobs.get(&job)?;
+        let (chain, job) = (log.chain(), log.job());
+        let spans = job.deal.open.plus(job.deal.run).plus(job.deal.reveal);
+        let (own, may_act, clock_agrees) = match log {
+            JobLog::Own(_) => (true, Ok(()), true),
+            JobLog::Followed(follower) => (false, follower.may_act(), follower.skew().is_none()),
+        };
+        Some(View {
+            own,
+            requester: job.requester,
+            height: chain.height(),
+            state: job.state,
+            takes_part: chain.next_sequence(self.key.node_id()) > 0,
+            over_by: job.submitted_at.plus(spans),
+            seats: job.seats.iter().map(|seat| seat.node).collect(),
+            closing_height: chain.closing_height(),
+            may_act,
+            clock_agrees,
+        })
+    }
+
+    /// The height of the entry with this hash.
+    pub(super) fn height_of(&self, job: JobId, hash: Digest) -> Option<u64> {
+        self.lock().jobs.get(&job)?.chain().height_of(hash)
+    }
+
+    /// Jobs of this node that can still change, and the first entry of each.
+    pub(super) fn own_unfinished(&self) -> Vec<(JobId, Entry)> {
+        let inner = self.lock();
+        let own = inner.jobs.iter().filter(|(_, log)| matches!(log, JobLog::Own(_)));
+        own.filter(|(_, log)| !log.job().state.is_terminal())
+            .filter_map(|(job, log)| Some((*job, log.chain().entry(1)?.clone())))
+            .collect()
+    }
+
+    /// Jobs of others that can still change.
+    pub(super) fn followed_unfinished(&self) -> Vec<JobId> {
+        let inner = self.lock();
+        let followed = inner.jobs.iter().filter(|(_, log)| matches!(log, JobLog::Followed(_)));
+        followed.filter(|(_, log)| !log.job().state.is_terminal()).map(|(job, _)| *job).collect()
+    }
+}
+
+impl Inner {
+    fn job(&self, job: JobId) -> Option<&Job> {
+        self.jobs.get(&job).map(JobLog::job)
+    }
+
+    fn insert(&mut self, log: JobLog) {
+        let (job, parent) = (log.job().id, log.job().deal.parent);
+        if let Some(parent) = parent {
+            self.children.insert(parent, job);
+        }
+        self.jobs.insert(job, log);
+    }
+}
+
+impl JobLog {
+    const fn chain(&self) -> &Chain {
+        match self {
+            Self::Own(sequencer) => sequencer.chain(),
+            Self::Followed(follower) => follower.chain(),
+        }
+    }
+
+    const fn job(&self) -> &Job {
+        self.chain().job()
+    }
+}
+
+impl fmt::Debug for Logs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logs").field("node", &self.key.node_id()).finish_non_exhaustive()
+    }
+}
+
+fn rebuild(
+    key: &NodeKey,
+    domain: LogDomain,
+    inner: &Inner,
+    entries: Vec<Entry>,
+) -> Result<JobLog, super::sequence::RebuildError> {
+    let parent = entries.first().and_then(|first| parent_of(first.event()));
+    let parent = parent.and_then(|parent| inner.job(parent));
+    let own = entries.first().and_then(|first| first.signer(domain).ok()) == Some(key.node_id());
+    if own {
+        let sequencer = Sequencer::rebuild(key.clone(), domain, parent, entries)?;
+        Ok(JobLog::Own(Box::new(sequencer)))
+    } else {
+        Ok(JobLog::Followed(Box::new(Follower::rebuild(domain, parent, entries)?)))
+    }
+}
+
+fn stored_entries(store: &EventLog, job: JobId) -> Result<Vec<Entry>, BackendError> {
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let after = entries.last().map_or(0, |entry| entry.height);
+        let page = store.read_job(job, after, PAGE).map_err(|error| store_error(&error))?;
+        if page.is_empty() {
+            return Ok(entries);
+        }
+        for StoredEntry { entry, .. } in page {
+            let decoded = Entry::decode(&entry.bytes).map_err(|error| BackendError::Store {
+                reason: format!("entry {} of job {job} cannot be read: {error}", entry.height),
+            })?;
+            entries.push(decoded);
+        }
+    }
+}
+
+fn unknown(job: JobId) -> SubmitError {
+    SubmitError::NotOrdered(BackendError::UnknownLog { job })
+}
+
+pub(super) fn store_error(error: &LogError) -> BackendError {
+    let mut reason = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        reason = format!("{reason}: {cause}");
+        source = cause.source();
+    }
+    BackendError::Store { reason }
+}

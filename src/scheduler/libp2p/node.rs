@@ -1,0 +1,323 @@
+//! The backend of one node: its handle, and its tasks.
+
+use std::{collections::VecDeque, fmt, sync::Arc};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use tokio::{
+    sync::{Mutex, mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    announcer,
+    convert::refusal_from_wire,
+    courier,
+    entry::Entry,
+    follow,
+    logs::{Logs, store_error},
+    sequence::Arrival,
+    serve,
+    shared::{Clock, LogCounters, Shared, request_error, unreachable},
+};
+use crate::{
+    domain::{Event, JobId, LogDomain, NodeId, SignedAction, Timestamp, codec},
+    network::{
+        self, BlobSource, LogRequest, LogResponse, NetworkConfig, NetworkError, NetworkHandle, WireBytes,
+    },
+    scheduler::{
+        BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError,
+    },
+    store::{EventLog, StoredEntry},
+};
+
+/// Messages waiting to be delivered: one entry to every bidder of two large jobs.
+const PARCELS: usize = 2048;
+
+/// Entries that a reader takes from the store at a time.
+const READ_AHEAD: u32 = 64;
+
+/// What the backend of a node needs.
+pub struct Libp2pConfig {
+    /// The swarm.
+    pub network: NetworkConfig,
+    /// Where the logs are kept.
+    pub log: EventLog,
+    /// The node's clock.
+    pub clock: Clock,
+    /// What the node serves to others.
+    pub blobs: Arc<dyn BlobSource>,
+}
+
+/// Why the backend cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The network cannot be set up.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The logs cannot be read.
+    #[error("cannot read the logs of this node")]
+    Logs(#[source] BackendError),
+}
+
+/// The scheduler of one node; clones share it. Ends when its [`Running`] is shut down or dropped.
+#[derive(Debug, Clone)]
+pub struct Libp2pScheduler {
+    shared: Arc<Shared>,
+}
+
+/// The tasks of a running backend.
+#[derive(Debug)]
+pub struct Running {
+    stop: CancellationToken,
+    stop_network: CancellationToken,
+    tasks: Mutex<JoinSet<()>>,
+    network: Mutex<JoinSet<()>>,
+}
+
+impl Libp2pScheduler {
+    /// Starts the backend of a node: reads its logs, listens, dials, announces and follows.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: Libp2pConfig) -> Result<(Self, Running), StartError> {
+        let Libp2pConfig { network, log, clock, blobs } = config;
+        let key = network.key.clone();
+        let opened = tokio::task::spawn_blocking(move || Logs::open(key, LogDomain::default(), log)).await;
+        let logs = opened.unwrap_or(Err(BackendError::Stopped)).map_err(StartError::Logs)?;
+        let (driver, handle, inbound) = network::start(network, blobs)?;
+        let (stop, stop_network) = (CancellationToken::new(), CancellationToken::new());
+        let (parcels, parcel_receiver) = mpsc::channel(PARCELS);
+        let shared = Arc::new(Shared {
+            logs,
+            network: handle,
+            clock,
+            stop: stop.clone(),
+            parcels,
+            wanted: Default::default(),
+            wake_follower: Default::default(),
+            wake_announcer: Default::default(),
+            witnesses: Default::default(),
+            counting: Default::default(),
+        });
+        let (mut tasks, mut network) = (JoinSet::new(), JoinSet::new());
+        // Whichever task ends, however it ends, stops the others: half a backend would only look alive.
+        let guarded = |task: BoxFuture<'static, ()>| {
+            let guard = stop.clone().drop_guard();
+            async move {
+                task.await;
+                drop(guard);
+            }
+        };
+        network.spawn(guarded(driver.run(stop_network.clone()).boxed()));
+        tasks.spawn(guarded(serve::run(Arc::clone(&shared), inbound).boxed()));
+        tasks.spawn(guarded(courier::run(Arc::clone(&shared), parcel_receiver).boxed()));
+        tasks.spawn(guarded(follow::run(Arc::clone(&shared)).boxed()));
+        tasks.spawn(guarded(announcer::run(Arc::clone(&shared)).boxed()));
+        let running = Running { stop, stop_network, tasks: Mutex::new(tasks), network: Mutex::new(network) };
+        Ok((Self { shared }, running))
+    }
+
+    /// The network, for moving content and for showing how it stands.
+    pub fn network(&self) -> NetworkHandle {
+        self.shared.network.clone()
+    }
+
+    /// What was seen and done since the start.
+    pub fn counters(&self) -> LogCounters {
+        self.shared.counters()
+    }
+
+    async fn submit_own(&self, action: SignedAction) -> Result<Cursor, SubmitError> {
+        let (shared, now, job) = (&self.shared, self.shared.now(), action.action.job);
+        let placed = shared.blocking(move |shared| shared.logs.sequence(now, action)).await;
+        let placed = placed.map_err(SubmitError::NotOrdered)??;
+        let height = placed.height;
+        serve::spread(shared, placed);
+        shared.wake_announcer.notify_one();
+        self.cursor(job, height).await.map_err(SubmitError::NotOrdered)
+    }
+
+    async fn submit_to(&self, requester: NodeId, action: SignedAction) -> Result<Cursor, SubmitError> {
+        let shared = &self.shared;
+        let job = action.action.job;
+        let digest = action.action.signing_digest(shared.logs.domain());
+        let bytes = WireBytes(codec::encode_action(&action));
+        self.inform_seats(&action, &bytes)?;
+        let after_height = shared.logs.view(job).map_or(0, |view| view.height);
+        let answered = shared.network.request(requester, LogRequest::Submit { action: bytes, after_height });
+        let (height, entries) = match answered.await {
+            Ok(LogResponse::Placed { height, entries }) => (height, entries),
+            Ok(other) => {
+                return Err(refusal_from_wire(&other, |reason| unreachable(requester, reason)));
+            }
+            Err(error) => return Err(SubmitError::NotOrdered(request_error(requester, &error))),
+        };
+        shared.receive(job, entries, Arrival::Synced).await.map_err(SubmitError::NotOrdered)?;
+        if shared.logs.view(job).is_some_and(|view| view.height < height) {
+            shared.sync(job).await.map_err(SubmitError::NotOrdered)?;
+        }
+        shared.want(job);
+        if !shared.logs.holds(job, height, digest) {
+            let broken = shared.logs.view(job).and_then(|view| view.may_act.err());
+            let lied = unreachable(requester, "it named a place where the action is not");
+            return Err(SubmitError::NotOrdered(broken.unwrap_or(lied)));
+        }
+        self.cursor(job, height).await.map_err(SubmitError::NotOrdered)
+    }
+
+    /// Commitments and reveals go to every seat as well, so that leaving one out does not stay unseen. A reveal
+    /// leaves this node only when its own chain says that commits are closed.
+    fn inform_seats(&self, action: &SignedAction, bytes: &WireBytes) -> Result<(), SubmitError> {
+        let (shared, job) = (&self.shared, action.action.job);
+        let Some(view) = shared.logs.view(job) else { return Ok(()) };
+        let reveals = matches!(action.action.event, Event::Revealed { .. });
+        if !reveals && !matches!(action.action.event, Event::Committed { .. }) {
+            return Ok(());
+        }
+        let seen = shared.logs.height_of(job, action.action.seen);
+        let closed = view.closing_height.is_some_and(|closing| seen.is_some_and(|seen| seen >= closing));
+        if reveals && !closed {
+            return Err(SubmitError::Refused(EnvelopeRefusal::WrongSeen));
+        }
+        let me = shared.network.node();
+        for seat in view.seats.into_iter().filter(|seat| *seat != me && *seat != view.requester) {
+            shared.post(seat, LogRequest::Witness { action: bytes.clone() });
+        }
+        Ok(())
+    }
+
+    async fn cursor(&self, job: JobId, height: u64) -> Result<Cursor, BackendError> {
+        self.shared.blocking(move |shared| shared.logs.cursor(job, height)).await?
+    }
+}
+
+impl Scheduler for Libp2pScheduler {
+    /// Resolves when the requester has signed the action's place and this node has stored it. Bounded by the
+    /// network's time-outs.
+    fn submit(&self, action: SignedAction) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
+        async move {
+            if self.shared.stop.is_cancelled() {
+                return Err(SubmitError::NotOrdered(BackendError::Stopped));
+            }
+            let job = action.action.job;
+            match self.shared.logs.view(job) {
+                Some(view) if view.own => self.submit_own(action).await,
+                Some(view) => {
+                    view.may_act.map_err(SubmitError::NotOrdered)?;
+                    self.submit_to(view.requester, action).await
+                }
+                None => self.submit_own(action).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn events(&self, after: Cursor) -> EventStream {
+        let shared = &self.shared;
+        let reader = Reader {
+            store: shared.logs.store().clone(),
+            head: shared.logs.store().watch_head(),
+            stop: shared.stop.clone(),
+            domain: shared.logs.domain(),
+            after,
+            page: VecDeque::new(),
+        };
+        stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
+    }
+
+    fn now(&self) -> BoxFuture<'_, Result<Timestamp, BackendError>> {
+        let now = self.shared.now();
+        async move { Ok(now) }.boxed()
+    }
+
+    fn members(&self) -> Vec<NodeId> {
+        self.shared.network.status().borrow().subscribed.iter().copied().collect()
+    }
+
+    fn domain(&self) -> LogDomain {
+        self.shared.logs.domain()
+    }
+
+    fn order(&self, job: JobId) -> LogOrder {
+        let view = self.shared.logs.view(job);
+        let (clock_agrees, suspended) =
+            view.map_or((true, false), |view| (view.clock_agrees, view.may_act.is_err()));
+        LogOrder::Requester { clock_agrees, suspended }
+    }
+}
+
+impl Running {
+    /// Stops everything, in this order: no more actions and answers, then the network. Returns when all tasks have
+    /// ended. Once more is no error.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        join(&mut *self.tasks.lock().await).await;
+        self.stop_network.cancel();
+        join(&mut *self.network.lock().await).await;
+    }
+
+    /// Resolves when the backend has stopped, by [`Self::shutdown`] or because one of its tasks ended.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+}
+
+async fn join(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a task of the libp2p backend panicked");
+        }
+    }
+}
+
+/// One reader's place in the stored log.
+struct Reader {
+    store: EventLog,
+    head: watch::Receiver<u64>,
+    stop: CancellationToken,
+    domain: LogDomain,
+    after: Cursor,
+    page: VecDeque<StoredEntry>,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<Result<LogItem, BackendError>> {
+        loop {
+            if let Some(stored) = self.page.pop_front() {
+                self.after = Cursor(stored.cursor);
+                return Some(item(self.domain, stored));
+            }
+            // A level, not an edge: what was appended before this is waited for is seen at once.
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                head = self.head.wait_for(|head| *head > self.after.0) => {
+                    head.ok()?;
+                }
+            }
+            let (store, after) = (self.store.clone(), self.after.0);
+            let page = tokio::task::spawn_blocking(move || store.read_after(after, READ_AHEAD)).await.ok()?;
+            match page {
+                Ok(page) => self.page = page.into(),
+                Err(error) => return Some(Err(store_error(&error))),
+            }
+        }
+    }
+}
+
+fn item(domain: LogDomain, stored: StoredEntry) -> Result<LogItem, BackendError> {
+    let StoredEntry { cursor, entry: stored } = stored;
+    let unreadable = |reason: &dyn fmt::Display| BackendError::Store {
+        reason: format!("entry {} of job {} cannot be read: {reason}", stored.height, stored.job),
+    };
+    let entry = Entry::decode(&stored.bytes).map_err(|error| unreadable(&error))?;
+    let stamped = entry.stamped(domain).map_err(|error| unreadable(&error))?;
+    Ok(LogItem { cursor: Cursor(cursor), entry: stored.entry_hash, stamped, proof: stored.bytes })
+}
+
+impl fmt::Debug for Libp2pConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Libp2pConfig").field("network", &self.network).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,172 @@
+//! Answers other nodes: announcements, actions for this node's own logs, entries of others' logs, questions.
+//!
+//! Reads from the network's inbound channel; a bounded number of answers is prepared at a time, and when the
+//! channel fills up meanwhile, the network tells peers that this node is busy. Stops with the backend.
+
+use std::sync::{Arc, PoisonError};
+
+use tokio::{sync::mpsc, task::JoinSet};
+
+use super::{
+    announce::{Announcement, AnnouncementError},
+    convert::refusal_to_wire,
+    entry::Entry,
+    logs::{AdoptError, Received, Sequenced},
+    sequence::Arrival,
+    shared::Shared,
+    witness::Witnessed,
+};
+use crate::{
+    domain::{Event, NodeId, codec},
+    network::{self, Inbound, Judgement, LogRequest, LogResponse, WireBytes, peer_of_key},
+    scheduler::BackendError,
+};
+
+/// Answers prepared at a time.
+const MAX_ANSWERS: usize = 32;
+
+pub(super) async fn run(shared: Arc<Shared>, mut inbound: mpsc::Receiver<Inbound>) {
+    let mut answers = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = shared.stop.cancelled() => break,
+            received = inbound.recv(), if answers.len() < MAX_ANSWERS => match received {
+                Some(Inbound::Announcement(announcement)) => {
+                    answers.spawn(hear(Arc::clone(&shared), announcement));
+                }
+                Some(Inbound::Request { from, request, responder }) => {
+                    let shared = Arc::clone(&shared);
+                    answers.spawn(async move { responder.answer(answer(&shared, from, request).await).await });
+                }
+                None => break,
+            },
+            Some(answered) = answers.join_next() => {
+                if let Err(error) = answered {
+                    tracing::error!(%error, "answering a peer panicked");
+                }
+            }
+        }
+    }
+    answers.shutdown().await;
+}
+
+async fn hear(shared: Arc<Shared>, gossip: network::Announcement) {
+    let source = gossip.source;
+    let judged = judge(&shared, source, &gossip.data);
+    let judgement = match &judged {
+        Ok(_) => Judgement::Accept,
+        Err(error) if error.is_fault_of_sender() => Judgement::Reject,
+        Err(_) => Judgement::Ignore,
+    };
+    shared.network.judge(&gossip, judgement).await;
+    let announcement = match judged {
+        Ok(announcement) => announcement,
+        Err(error) => return tracing::debug!(%source, %error, "an announcement is not followed"),
+    };
+    let Announcement { entry, addresses } = announcement;
+    let hash = entry.hash(shared.logs.domain());
+    let key = entry.signature.recover_public_key(hash).ok();
+    if let Some(peer) = key.and_then(|key| peer_of_key(&key)) {
+        shared.network.learn(peer, addresses).await;
+    }
+    let job = entry.job();
+    match shared.adopt(entry, source).await {
+        Ok(()) => tracing::debug!(%job, requester = %source, "a job is followed"),
+        Err(AdoptError::Known) => {}
+        Err(error) => tracing::warn!(%job, requester = %source, %error, "a job cannot be followed"),
+    }
+}
+
+fn judge(shared: &Shared, source: NodeId, data: &[u8]) -> Result<Announcement, AnnouncementError> {
+    let announcement = Announcement::decode(data)?;
+    announcement.check(shared.logs.domain(), source)?;
+    if shared.logs.view(announcement.entry.job()).is_none() {
+        announcement.check_time(shared.now())?;
+    }
+    Ok(announcement)
+}
+
+async fn answer(shared: &Arc<Shared>, from: NodeId, request: LogRequest) -> LogResponse {
+    match request {
+        LogRequest::Submit { action, after_height } => submit(shared, action, after_height).await,
+        LogRequest::Read { job, after_height } => {
+            match shared.blocking(move |shared| shared.logs.page(job, after_height)).await {
+                Ok(Some((height, entries))) => LogResponse::Entries { height, entries },
+                Ok(None) => LogResponse::Unknown,
+                Err(_) => LogResponse::Failed,
+            }
+        }
+        LogRequest::Push { entry } => push(shared, from, entry).await,
+        LogRequest::Witness { action } => witness(shared, &action),
+    }
+}
+
+async fn submit(shared: &Arc<Shared>, action: WireBytes, after_height: u64) -> LogResponse {
+    let Ok(action) = codec::decode_action(&action.0) else { return LogResponse::Malformed };
+    let job = action.action.job;
+    // A submission is its requester's own, and never comes over the network.
+    if !shared.logs.view(job).is_some_and(|view| view.own) {
+        return LogResponse::Unknown;
+    }
+    let now = shared.now();
+    let placed = shared.blocking(move |shared| {
+        let placed = shared.logs.sequence(now, action)?;
+        Ok((placed, shared.logs.page(job, after_height)))
+    });
+    match placed.await {
+        Ok(Ok((placed, page))) => {
+            let height = placed.height;
+            spread(shared, placed);
+            LogResponse::Placed { height, entries: page.map_or_else(Vec::new, |(_, entries)| entries) }
+        }
+        Ok(Err(error)) => refusal_to_wire(&error),
+        Err(_) => LogResponse::Failed,
+    }
+}
+
+/// Sends a new entry to those who are to hear of it.
+pub(super) fn spread(shared: &Shared, placed: Sequenced) {
+    let Some(entry) = placed.entry else { return };
+    let bytes = WireBytes(entry.encode());
+    for follower in placed.followers {
+        shared.post(follower, LogRequest::Push { entry: bytes.clone() });
+    }
+}
+
+async fn push(shared: &Arc<Shared>, from: NodeId, bytes: WireBytes) -> LogResponse {
+    let Ok(entry) = Entry::decode(&bytes.0) else { return LogResponse::Malformed };
+    let job = entry.job();
+    let Some(view) = shared.logs.view(job) else { return LogResponse::Unknown };
+    // Others may hold an entry back before they pass it on: only the requester's own word is live.
+    let arrival = if from == view.requester { Arrival::Live(shared.now()) } else { Arrival::Synced };
+    match shared.receive(job, vec![bytes], arrival).await {
+        Ok(Received::Gap) => {
+            shared.want(job);
+            LogResponse::Taken
+        }
+        Ok(Received::Here { .. } | Received::Broken | Received::Forged) => LogResponse::Taken,
+        Err(BackendError::UnknownLog { .. }) => LogResponse::Unknown,
+        Err(_) => LogResponse::Failed,
+    }
+}
+
+fn witness(shared: &Shared, bytes: &WireBytes) -> LogResponse {
+    let Ok(signed) = codec::decode_action(&bytes.0) else { return LogResponse::Malformed };
+    let what = if matches!(signed.action.event, Event::Committed { .. }) {
+        Witnessed::Commitment
+    } else if matches!(signed.action.event, Event::Revealed { .. }) {
+        Witnessed::Reveal
+    } else {
+        return LogResponse::Malformed;
+    };
+    let job = signed.action.job;
+    let Ok(author) = signed.author(shared.logs.domain()) else { return LogResponse::Malformed };
+    match shared.logs.view(job) {
+        Some(view) if view.seats.contains(&author) => {
+            let mut witnesses = shared.witnesses.lock().unwrap_or_else(PoisonError::into_inner);
+            witnesses.note(job, author, what, signed.action.sequence);
+            LogResponse::Taken
+        }
+        _ => LogResponse::Unknown,
+    }
+}

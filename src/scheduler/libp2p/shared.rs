@@ -1,0 +1,239 @@
+//! What the tasks of the backend share, and the steps that several of them take.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    courier::Parcel,
+    entry::Entry,
+    logs::{AdoptError, Logs, Received},
+    sequence::Arrival,
+    witness::Witnesses,
+};
+use crate::{
+    domain::{JobId, NodeId, Timestamp},
+    network::{LogRequest, LogResponse, NetworkHandle, RequestError, WireBytes},
+    scheduler::BackendError,
+};
+
+/// The clock of a node.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Most pages asked for at a time: enough for the longest log.
+const MAX_PAGES: usize = 32;
+
+/// Most generations of follow-ups: seats at least double, and a job has at most 31.
+const MAX_PARENTS: usize = 5;
+
+/// What was seen and done since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogCounters {
+    /// Actions that their author sent to this node too, and that their requester left out of its log.
+    pub actions_censored: u64,
+    /// Entries that came and were not signed by the requester.
+    pub entries_forged: u64,
+    /// Messages to other nodes that were given up, and left to be asked for.
+    pub messages_dropped: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counting {
+    pub(super) actions_censored: AtomicU64,
+    pub(super) entries_forged: AtomicU64,
+    pub(super) messages_dropped: AtomicU64,
+}
+
+pub(super) struct Shared {
+    pub(super) logs: Logs,
+    pub(super) network: NetworkHandle,
+    pub(super) clock: Clock,
+    pub(super) stop: CancellationToken,
+    pub(super) parcels: mpsc::Sender<Parcel>,
+    /// Jobs to be asked for at once, and the wake-up that goes with them.
+    pub(super) wanted: Mutex<BTreeSet<JobId>>,
+    pub(super) wake_follower: Notify,
+    pub(super) wake_announcer: Notify,
+    pub(super) witnesses: Mutex<Witnesses>,
+    pub(super) counting: Counting,
+}
+
+impl Shared {
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub(super) fn counters(&self) -> LogCounters {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        LogCounters {
+            actions_censored: read(&self.counting.actions_censored),
+            entries_forged: read(&self.counting.entries_forged),
+            messages_dropped: read(&self.counting.messages_dropped),
+        }
+    }
+
+    /// Has the log of a job asked for soon.
+    pub(super) fn want(&self, job: JobId) {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
+        self.wake_follower.notify_one();
+    }
+
+    /// Sends without waiting for an answer; what is lost is asked for later.
+    pub(super) fn post(&self, to: NodeId, request: LogRequest) {
+        if self.parcels.try_send(Parcel { to, request }).is_err() {
+            self.counting.messages_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Runs what blocks on a thread for it. Goes on to its end even if nobody waits any more.
+    pub(super) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        run: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, BackendError> {
+        let shared = Arc::clone(self);
+        tokio::task::spawn_blocking(move || run(&shared)).await.map_err(|error| {
+            tracing::error!(%error, "a step of the log failed");
+            BackendError::Stopped
+        })
+    }
+
+    /// Takes entries of a followed log, in their encoding.
+    pub(super) async fn receive(
+        self: &Arc<Self>,
+        job: JobId,
+        entries: Vec<WireBytes>,
+        arrival: Arrival,
+    ) -> Result<Received, BackendError> {
+        self.blocking(move |shared| {
+            let decoded: Result<Vec<Entry>, _> =
+                entries.iter().map(|entry| Entry::decode(&entry.0)).collect();
+            let received = match decoded {
+                Ok(entries) => shared.logs.receive(job, entries, arrival)?,
+                Err(_) => Received::Forged,
+            };
+            if received == Received::Forged {
+                shared.counting.entries_forged.fetch_add(1, Ordering::Relaxed);
+            }
+            shared.audit(job);
+            Ok(received)
+        })
+        .await?
+    }
+
+    /// Counts witnessed actions that the log has left out for good.
+    fn audit(&self, job: JobId) {
+        let Some(view) = self.logs.view(job) else { return };
+        let mut witnesses = self.witnesses.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = |author| self.logs.next_sequence(job, author);
+        let over = view.state.is_terminal();
+        let censored = witnesses.audit(job, view.closing_height.is_some(), over, next);
+        for author in &censored {
+            tracing::warn!(%job, requester = %view.requester, %author, "an action was left out of the log");
+        }
+        let count = u64::try_from(censored.len()).unwrap_or(u64::MAX);
+        self.counting.actions_censored.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Asks the requester of a followed job for what is missing. Says whether anything came.
+    pub(super) async fn sync(self: &Arc<Self>, job: JobId) -> Result<bool, BackendError> {
+        let mut progressed = false;
+        for _page in 0..MAX_PAGES {
+            let view = self.logs.view(job).ok_or(BackendError::UnknownLog { job })?;
+            let (requester, after_height) = (view.requester, view.height);
+            let (height, entries) = self.read(requester, job, after_height).await?;
+            let came = !entries.is_empty();
+            match self.receive(job, entries, Arrival::Synced).await? {
+                Received::Here { .. } | Received::Broken => {}
+                Received::Gap | Received::Forged => {
+                    return Err(unreachable(requester, "it sent entries that nobody asked for"));
+                }
+            }
+            let held = self.logs.view(job).map_or(0, |view| view.height);
+            progressed |= held > after_height;
+            if held >= height || !came || held == after_height {
+                break;
+            }
+        }
+        Ok(progressed)
+    }
+
+    async fn read(
+        &self,
+        from: NodeId,
+        job: JobId,
+        after_height: u64,
+    ) -> Result<(u64, Vec<WireBytes>), BackendError> {
+        match self.network.request(from, LogRequest::Read { job, after_height }).await {
+            Ok(LogResponse::Entries { height, entries }) => Ok((height, entries)),
+            Ok(LogResponse::Unknown) => Err(unreachable(from, "it does not know the job")),
+            Ok(LogResponse::Busy) => Err(unreachable(from, "it is busy")),
+            Ok(_) => Err(unreachable(from, "it answered something else")),
+            Err(error) => Err(request_error(from, &error)),
+        }
+    }
+
+    /// Begins to follow a job whose first entry was announced; the logs of its parents are fetched first.
+    pub(super) async fn adopt(self: &Arc<Self>, first: Entry, requester: NodeId) -> Result<(), AdoptError> {
+        let mut chain = vec![first];
+        while let Some(parent) = chain.last().and_then(|entry| super::chain::parent_of(entry.event())) {
+            if self.logs.view(parent).is_some() {
+                self.sync_parent(parent).await?;
+                break;
+            }
+            if chain.len() > MAX_PARENTS {
+                return Err(AdoptError::TooMany);
+            }
+            let (_, entries) = self.read(requester, parent, 0).await?;
+            let entry = entries.first().and_then(|entry| Entry::decode(&entry.0).ok());
+            chain.push(entry.ok_or_else(|| unreachable(requester, "it sent no first entry"))?);
+        }
+        while let Some(entry) = chain.pop() {
+            let job = entry.job();
+            match self.blocking(move |shared| shared.logs.adopt(entry)).await? {
+                Ok(()) | Err(AdoptError::Known) => {}
+                Err(error) => return Err(error),
+            }
+            if chain.is_empty() {
+                self.want(job);
+            } else {
+                self.sync_parent(job).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn sync_parent(self: &Arc<Self>, parent: JobId) -> Result<(), BackendError> {
+        let view = self.logs.view(parent);
+        if view.is_some_and(|view| !view.own && !view.state.is_terminal()) {
+            self.sync(parent).await?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("logs", &self.logs).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn unreachable(peer: NodeId, reason: &str) -> BackendError {
+    BackendError::Unreachable { peer, reason: reason.to_owned() }
+}
+
+pub(super) fn request_error(peer: NodeId, error: &RequestError) -> BackendError {
+    match error {
+        RequestError::Stopped => BackendError::Stopped,
+        RequestError::UnknownPeer(_) | RequestError::Failed(_) | RequestError::Busy => {
+            BackendError::Unreachable { peer, reason: error.to_string() }
+        }
+    }
+}
