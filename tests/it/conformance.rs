@@ -10,9 +10,11 @@ use std::sync::Arc;
 use assay::{
     domain::{LogDomain, Timestamp},
     identity::NodeKey,
-    scheduler::local::LocalLog,
+    scheduler::{libp2p::Running, local::LocalLog},
 };
 use world::{Backend, Party, World};
+
+use crate::libp2p::node::TestClock;
 
 /// When every job of the suite begins.
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -38,6 +40,30 @@ async fn local() -> World {
         })
         .collect();
     World::new(Box::new(Local(log)), parties)
+}
+
+/// Nodes that are all connected to the requester, over real connections.
+#[derive(Debug)]
+struct Libp2p {
+    clock: TestClock,
+    _running: Vec<Running>,
+}
+
+impl Backend for Libp2p {
+    fn set_now(&self, now: Timestamp) {
+        self.clock.set(now);
+    }
+}
+
+async fn libp2p() -> World {
+    let clock = TestClock::new();
+    let (requester, nodes) = crate::libp2p::network(&clock, PARTIES - 1).await;
+    let (mut parties, mut running) = (Vec::new(), Vec::new());
+    for node in std::iter::once(requester).chain(nodes) {
+        parties.push(Party::new(node.scheduler, node.key));
+        running.push(node.running);
+    }
+    World::new(Box::new(Libp2p { clock, _running: running }), parties)
 }
 
 /// Every case of the suite, against each backend.
@@ -70,4 +96,4 @@ macro_rules! conforms {
     };
 }
 
-conforms!(local);
+conforms!(local, libp2p);
