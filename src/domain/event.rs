@@ -212,7 +212,7 @@ impl SignedAction {
 pub struct Facts {
     /// Whether the money that the event locks is there: the requester's escrow, or the bidder's bond.
     pub funded: bool,
-    /// How many paid jobs of other requesters the bidder has behind it.
+    /// How many paid jobs the bidder has behind it, counting none of one seat and none without a price.
     pub paid_jobs: u32,
     /// Whether the bidder had a seat in the parent of this job.
     pub sat_in_parent: bool,

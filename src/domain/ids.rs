@@ -21,9 +21,12 @@ const QUOTED_CHARS: usize = 80;
 pub(super) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseIdError> {
     let mut bytes = [0; N];
     let digits = text.strip_prefix("0x").unwrap_or(text);
+    // The decoder would take a second prefix.
     match hex::decode_to_slice(digits, &mut bytes) {
-        Ok(()) => Ok(bytes),
-        Err(_) => Err(ParseIdError { expected: 2 * N, found: text.chars().take(QUOTED_CHARS).collect() }),
+        Ok(()) if !digits.starts_with("0x") => Ok(bytes),
+        Ok(()) | Err(_) => {
+            Err(ParseIdError { expected: 2 * N, found: text.chars().take(QUOTED_CHARS).collect() })
+        }
     }
 }
 
@@ -196,6 +199,13 @@ mod tests {
             let parsed = text.parse::<JobId>();
             prop_assert_eq!(parsed.is_ok(), text.parse::<Digest>().is_ok());
         }
+    }
+
+    #[test]
+    fn one_prefix_is_enough() {
+        let digits = "ab".repeat(32);
+        assert_eq!(format!("0x{digits}").parse(), Ok(Digest::new([0xab; 32])));
+        assert!(format!("0x0x{digits}").parse::<Digest>().is_err());
     }
 
     #[test]
