@@ -110,8 +110,11 @@ pub struct Follower {
 pub enum Arrival {
     /// As it was ordered: its stamp is compared with the follower's clock.
     Live(Timestamp),
-    /// Later, asked for as history: its stamp says nothing about the sequencer's clock.
-    Synced,
+    /// Later, asked for as history: it may be as old as it likes, but not from beyond the follower's clock. Else
+    /// a requester could end a job before its time by leaving a follower to ask.
+    Synced(Timestamp),
+    /// From the follower's own store: it was compared when it came.
+    Stored,
 }
 
 /// What a follower made of an entry.
@@ -163,7 +166,7 @@ pub enum Fault {
     },
 }
 
-/// A live entry was stamped too far from the follower's clock.
+/// An entry was stamped too far from the follower's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Skew {
     /// The height of the entry.
@@ -225,7 +228,7 @@ impl Follower {
         let mut follower = Self::open(domain, parent, entries.next().ok_or(RebuildError::Empty)?)?;
         for entry in entries {
             let height = entry.height;
-            match follower.receive(entry, Arrival::Synced) {
+            match follower.receive(entry, Arrival::Stored) {
                 Receipt::Appended | Receipt::Duplicate => {}
                 Receipt::Gap { after_height } => return Err(RebuildError::Gap { after_height }),
                 Receipt::Forged => return Err(RebuildError::Forged),
@@ -277,8 +280,13 @@ impl Follower {
                 return self.break_with(Fault::Refused { entry: Box::new(entry), error: Some(error) });
             }
         };
-        if let Arrival::Live(now) = arrival
-            && (entry.at > now.plus(MAX_SKEW) || now > entry.at.plus(MAX_SKEW))
+        let clock = match arrival {
+            Arrival::Live(now) => Some((now, now > entry.at.plus(MAX_SKEW))),
+            Arrival::Synced(now) => Some((now, false)),
+            Arrival::Stored => None,
+        };
+        if let Some((now, stale)) = clock
+            && (stale || entry.at > now.plus(MAX_SKEW))
         {
             self.skew.get_or_insert(Skew { height: entry.height, at: entry.at, now });
         }
@@ -301,7 +309,7 @@ impl Follower {
         self.fault.as_ref()
     }
 
-    /// Whether a live entry was stamped too far from this follower's clock.
+    /// Whether an entry was stamped too far from this follower's clock.
     pub const fn skew(&self) -> Option<Skew> {
         self.skew
     }

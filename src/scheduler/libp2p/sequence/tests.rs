@@ -303,10 +303,10 @@ fn entries_out_of_order_are_asked_for_and_duplicates_are_ignored() {
     let sequencer = finished();
     let entries = sequencer.chain().entries_after(0);
     let mut follower = Follower::open(DOMAIN, None, entries[0].clone()).unwrap();
-    assert_eq!(follower.receive(entries[2].clone(), Arrival::Synced), Receipt::Gap { after_height: 1 });
+    assert_eq!(follower.receive(entries[2].clone(), Arrival::Stored), Receipt::Gap { after_height: 1 });
     for entry in &entries[1..] {
-        assert_eq!(follower.receive(entry.clone(), Arrival::Synced), Receipt::Appended);
-        assert_eq!(follower.receive(entry.clone(), Arrival::Synced), Receipt::Duplicate);
+        assert_eq!(follower.receive(entry.clone(), Arrival::Stored), Receipt::Appended);
+        assert_eq!(follower.receive(entry.clone(), Arrival::Stored), Receipt::Duplicate);
     }
     assert_eq!(follower.chain().head(), sequencer.chain().head());
 }
@@ -319,12 +319,12 @@ fn who_is_not_the_requester_cannot_extend_or_break_a_log() {
     let action = act(chain, &key(1), Event::Stopped);
     for height in [1, chain.height(), chain.height() + 1, chain.height() + 7] {
         let entry = Entry::sign(&key(9), DOMAIN, (height, chain.head()), later(3), action.clone());
-        assert_eq!(follower.receive(entry, Arrival::Synced), Receipt::Forged);
+        assert_eq!(follower.receive(entry, Arrival::Stored), Receipt::Forged);
     }
     let other =
         Sequencer::open(key(1), DOMAIN, None, START, submission(&key(1), &Deal::default(), 8)).unwrap();
     let foreign = other.chain().entries_after(0)[0].clone();
-    assert_eq!(follower.receive(foreign, Arrival::Synced), Receipt::Forged);
+    assert_eq!(follower.receive(foreign, Arrival::Stored), Receipt::Forged);
     assert_eq!(follower.may_act(), Ok(()));
     let mut stolen = sequencer.chain().entries_after(0)[0].clone();
     stolen.signature = key(9).sign(stolen.hash(DOMAIN));
@@ -339,7 +339,7 @@ fn a_forged_author_breaks_the_log_of_who_ordered_it() {
     let mut action = act(chain, &key(2), commit(chain.job().id, 0, &key(2)));
     action.signature = key(1).sign(action.action.signing_digest(DOMAIN));
     let entry = forge(chain, later(3), action);
-    assert_eq!(follower.receive(entry, Arrival::Synced), Receipt::Broken);
+    assert_eq!(follower.receive(entry, Arrival::Stored), Receipt::Broken);
     assert!(matches!(follower.fault(), Some(Fault::Refused { error: Some(_), .. })));
 }
 
@@ -351,14 +351,14 @@ fn two_entries_at_one_height_are_proof_and_stop_the_follower() {
     let job = one.chain().job().id;
     let first = append(&mut one, later(3), &key(2), commit(job, 0, &key(2)));
     let second = append(&mut two, later(3), &key(3), commit(job, 1, &key(3)));
-    assert_eq!(follower.receive(first.clone(), Arrival::Synced), Receipt::Appended);
-    assert_eq!(follower.receive(second.clone(), Arrival::Synced), Receipt::Broken);
+    assert_eq!(follower.receive(first.clone(), Arrival::Stored), Receipt::Appended);
+    assert_eq!(follower.receive(second.clone(), Arrival::Stored), Receipt::Broken);
     let (held, other) = (Box::new(first), Box::new(second));
     assert_eq!(held.signer(DOMAIN), other.signer(DOMAIN));
     assert_eq!(follower.fault(), Some(&Fault::Equivocation { held, other }));
     assert!(matches!(follower.may_act(), Err(BackendError::BrokenLog { height: 8, .. })));
     let next = append(&mut one, later(3), &key(3), commit(job, 1, &key(3)));
-    assert_eq!(follower.receive(next, Arrival::Synced), Receipt::Broken);
+    assert_eq!(follower.receive(next, Arrival::Stored), Receipt::Broken);
     assert_eq!(follower.chain().height(), 8);
 }
 
@@ -369,7 +369,7 @@ fn an_entry_over_another_history_breaks_the_log() {
     let chain = sequencer.chain();
     let place = (chain.height() + 1, Digest::new([7; 32]));
     let entry = Entry::sign(&key(1), DOMAIN, place, later(3), act(chain, &key(1), Event::Stopped));
-    assert_eq!(follower.receive(entry, Arrival::Synced), Receipt::Broken);
+    assert_eq!(follower.receive(entry, Arrival::Stored), Receipt::Broken);
     assert!(matches!(follower.fault(), Some(Fault::Fork { .. })));
 }
 
@@ -378,7 +378,7 @@ fn a_stamp_that_decreases_breaks_the_log() {
     let sequencer = running();
     let mut follower = follow(&sequencer);
     let entry = forge(sequencer.chain(), later(1), act(sequencer.chain(), &key(1), Event::Stopped));
-    assert_eq!(follower.receive(entry, Arrival::Synced), Receipt::Broken);
+    assert_eq!(follower.receive(entry, Arrival::Stored), Receipt::Broken);
     assert!(matches!(follower.fault(), Some(Fault::StampDecreased { .. })));
 }
 
@@ -395,7 +395,7 @@ fn a_commitment_ordered_after_the_close_breaks_the_log() {
     append(&mut sequencer, past, &key(1), Event::Ticked);
     let mut follower = follow(&sequencer);
     let entry = forge(sequencer.chain(), past, late);
-    assert_eq!(follower.receive(entry, Arrival::Synced), Receipt::Broken);
+    assert_eq!(follower.receive(entry, Arrival::Stored), Receipt::Broken);
 }
 
 #[test]
@@ -404,12 +404,12 @@ fn an_action_ordered_twice_breaks_the_log() {
     let mut follower = follow(&sequencer);
     let again = sequencer.chain().entry(2).unwrap().action.clone();
     let entry = forge(sequencer.chain(), later(3), again);
-    assert_eq!(follower.receive(entry, Arrival::Synced), Receipt::Broken);
+    assert_eq!(follower.receive(entry, Arrival::Stored), Receipt::Broken);
     assert!(matches!(follower.fault(), Some(Fault::Refused { error: None, .. })));
 }
 
 #[test]
-fn a_live_stamp_off_the_clock_stops_actions_and_an_old_one_does_not() {
+fn a_stamp_from_the_future_stops_actions_and_an_old_one_does_only_live() {
     let sequencer = running();
     let stop = forge(sequencer.chain(), later(100), act(sequencer.chain(), &key(1), Event::Stopped));
     for (now, sound) in [(70, true), (69, false), (130, true), (131, false)] {
@@ -417,8 +417,13 @@ fn a_live_stamp_off_the_clock_stops_actions_and_an_old_one_does_not() {
         assert_eq!(follower.receive(stop.clone(), Arrival::Live(later(now))), Receipt::Appended);
         assert_eq!(follower.may_act().is_ok(), sound, "{now}");
     }
+    for (now, sound) in [(70, true), (69, false), (130, true), (1_000_000, true)] {
+        let mut follower = follow(&sequencer);
+        assert_eq!(follower.receive(stop.clone(), Arrival::Synced(later(now))), Receipt::Appended);
+        assert_eq!(follower.may_act().is_ok(), sound, "{now}");
+    }
     let mut follower = follow(&sequencer);
-    assert_eq!(follower.receive(stop, Arrival::Synced), Receipt::Appended);
+    assert_eq!(follower.receive(stop, Arrival::Stored), Receipt::Appended);
     assert_eq!(follower.may_act(), Ok(()));
 }
 
@@ -500,7 +505,7 @@ proptest! {
         let mut follower = follow(&sequencer);
         if let Ok(entry) = Entry::decode(&bytes) {
             // The hash names an entry, so another signature under the same one is that entry again.
-            let receipt = follower.receive(entry, Arrival::Synced);
+            let receipt = follower.receive(entry, Arrival::Stored);
             prop_assert!(matches!(receipt, Receipt::Duplicate | Receipt::Forged), "{:?}", receipt);
         }
         prop_assert_eq!(follower.may_act(), Ok(()));
@@ -514,7 +519,7 @@ proptest! {
         for _round in 0..entries.len() {
             for index in &order {
                 let entry = entries[*index].clone();
-                let receipt = follower.receive(entry, Arrival::Synced);
+                let receipt = follower.receive(entry, Arrival::Stored);
                 prop_assert!(!matches!(receipt, Receipt::Broken | Receipt::Forged));
             }
         }
