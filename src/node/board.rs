@@ -132,6 +132,14 @@ impl Board {
         Facts { funded: true, ..self.lock().ledger.facts(job, node, &event) }
     }
 
+    /// The entries of a job above a height, the first entry having height 1.
+    pub(crate) fn entries_after(&self, job: JobId, height: u64) -> Vec<LogItem> {
+        let inner = self.lock();
+        let items = inner.logs.get(&job).map(|log| log.items.as_slice()).unwrap_or_default();
+        let from = usize::try_from(height).unwrap_or(usize::MAX).min(items.len());
+        items[from..].to_vec()
+    }
+
     /// Wakes with every entry of the job.
     pub(crate) fn watch(&self, job: JobId) -> Option<watch::Receiver<u64>> {
         self.lock().logs.get(&job).map(|log| log.changed.subscribe())

@@ -7,7 +7,7 @@
 //! - `follow`: reads the log into the `board`, and starts a `driver` for every job that needs one.
 //! - `driver`: one task a job, in which the roles take turns; `submit` signs and sends, `work` runs a container.
 //! - `transfer`: who may have which content; `fetch`: getting it and checking it.
-//! - `requests`: what a user asks for. `clock`: the only reader of the wall clock.
+//! - `requests`, `queries`, `results`: what a user asks for. `clock`: the only reader of the wall clock.
 //!
 //! # Stopping
 //!
@@ -22,7 +22,9 @@ mod config;
 mod driver;
 mod fetch;
 mod follow;
+mod queries;
 mod requests;
+mod results;
 mod start;
 mod submit;
 mod transfer;

@@ -1,12 +1,10 @@
-//! What a user asks of a node: submit, cancel, update, fetch. Checked before anything is sent.
+//! What a user asks of a node: submit, cancel, update. Checked before anything is sent.
 
 use crate::{
-    domain::{
-        Deal, Event, Input, InvalidTerm, Job, JobId, JobState, NodeId, Opening, SeatStatus, Spec, SpecError,
-    },
+    domain::{Deal, Event, Input, InvalidTerm, Job, JobId, JobState, NodeId, Spec, SpecError},
     executor::ExecutorError,
     scheduler::{EnvelopeRefusal, SubmitError},
-    store::{BlobError, DbError},
+    store::{BlobError, DbError, UnpackError},
 };
 
 use super::{Node, fetch::FetchError, work::chain};
@@ -37,6 +35,20 @@ pub enum RequestError {
     /// No job has this id.
     #[error("this node knows no job {0}")]
     NoSuchJob(JobId),
+    /// No job begins so.
+    #[error("this node knows no job {prefix}")]
+    UnknownPrefix {
+        /// What the user typed.
+        prefix: String,
+    },
+    /// Several jobs begin so.
+    #[error("{matches} jobs begin with {prefix}")]
+    AmbiguousPrefix {
+        /// What the user typed.
+        prefix: String,
+        /// How many.
+        matches: usize,
+    },
     /// Only the requester may ask for this.
     #[error("the job {job} was submitted by {requester}, not by this node")]
     NotRequester {
@@ -86,6 +98,9 @@ pub enum RequestError {
     /// The node's own store failed.
     #[error("{}", chain(.0))]
     Blob(#[from] BlobError),
+    /// What was uploaded is no canonical archive.
+    #[error("{}", chain(.0))]
+    Unpack(#[from] UnpackError),
     /// The node's own database failed.
     #[error("{}", chain(.0))]
     Db(#[from] DbError),
@@ -101,6 +116,8 @@ impl RequestError {
                 Some("ask for fewer with --concurrency, or wait until more nodes are connected")
             }
             Self::NotRequester { .. } => Some("ask the node that submitted it"),
+            Self::UnknownPrefix { .. } => Some("list the jobs it knows: assay job list"),
+            Self::AmbiguousPrefix { .. } => Some("give more of the id"),
             Self::NotDecided { .. } => Some("wait for the verdict: assay job wait"),
             Self::Submit(SubmitError::Refused(EnvelopeRefusal::Moneyless)) => {
                 Some("leave price, bond and fee away, or use a backend that holds money")
@@ -115,6 +132,7 @@ impl RequestError {
             | Self::NotRevealed { .. }
             | Self::Fetch(_)
             | Self::Blob(_)
+            | Self::Unpack(_)
             | Self::Db(_) => None,
         }
     }
@@ -166,11 +184,6 @@ impl Node {
         Ok(job)
     }
 
-    /// The job as soon as this node reads in the log what `is_so` asks for; the caller bounds the wait.
-    pub async fn when(&self, job: JobId, is_so: impl Fn(&Job) -> bool) -> Job {
-        self.board.when(job, is_so).await
-    }
-
     /// Cancels an open job, or stops a running one.
     ///
     /// # Errors
@@ -206,43 +219,6 @@ impl Node {
         let revision = deal.revision();
         self.submit_for_user(job, Event::DealUpdated { deal }).await?;
         Ok(revision)
-    }
-
-    /// Brings the result of one node here, checked; returns its opening and the length of its archive.
-    ///
-    /// # Errors
-    /// [`RequestError::NotDecided`] while the job is, [`RequestError::NotRevealed`], [`RequestError::Fetch`].
-    pub async fn result_of(&self, job: JobId, node: NodeId) -> Result<(Opening, u64), RequestError> {
-        let known = self.known_job(job)?;
-        if !known.state.is_terminal() {
-            return Err(RequestError::NotDecided { state: known.state });
-        }
-        let opening = known.seats.iter().find(|seat| seat.node == node).and_then(|seat| match seat.status {
-            SeatStatus::Revealed(opening) => Some(opening),
-            SeatStatus::Accepted | SeatStatus::Failed(_) | SeatStatus::Committed(_) => None,
-        });
-        let opening = opening.ok_or(RequestError::NotRevealed { node })?;
-        let bytes = self.fetch_result(job, node, &opening).await?;
-        Ok((opening, bytes))
-    }
-
-    /// The nodes whose results the verdict keeps, in seat order.
-    ///
-    /// # Errors
-    /// [`RequestError::NotDecided`] before there is a verdict, [`RequestError::NoResult`] when there is none.
-    pub fn accepted_nodes(&self, job: JobId) -> Result<Vec<NodeId>, RequestError> {
-        let known = self.known_job(job)?;
-        let state = known.state;
-        if !state.is_terminal() {
-            return Err(RequestError::NotDecided { state });
-        }
-        let accepted = known.verdict.iter().flat_map(|verdict| verdict.accepted.iter());
-        let nodes: Vec<_> = accepted.filter_map(|seat| known.seat(seat)).map(|seat| seat.node).collect();
-        if nodes.is_empty() { Err(RequestError::NoResult { state }) } else { Ok(nodes) }
-    }
-
-    pub(crate) fn known_job(&self, job: JobId) -> Result<Job, RequestError> {
-        Ok(self.board.snapshot(job).ok_or(RequestError::NoSuchJob(job))?.job)
     }
 
     fn own_job(&self, job: JobId) -> Result<Job, RequestError> {

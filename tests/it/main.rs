@@ -1,8 +1,10 @@
 //! The single integration binary: everything that needs more than the pure core.
 #![expect(clippy::unwrap_used, reason = "what a test does not expect fails it")]
 
+mod api;
 mod conformance;
 mod docker;
 mod libp2p;
 mod node;
+mod secrecy;
 mod town;

@@ -1,17 +1,17 @@
 //! Nodes of one process on one log in memory, with scripted executors: what tests of whole nodes share.
 
-#![expect(clippy::unwrap_used, reason = "what a test does not expect fails it")]
-
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use assay::{
+    api::ApiConfig,
     domain::{Deal, Job, JobId, LogDomain, NodeId, Resources, Span, Spec, Timestamp},
     executor::{Executor, FakeExecutor, Script},
     identity::NodeKey,
-    node::{LocalHub, Node, NodeConfig, NodeHandle, NodeParts, Shelf},
+    node::{LocalHub, LocalTransfer, Node, NodeConfig, NodeHandle, NodeParts, Shelf},
     scheduler::local::{LocalLog, LocalScheduler},
     store::{Blobs, DataDir, Db},
 };
+use reqwest::RequestBuilder;
 use tempfile::TempDir;
 
 /// When the log of a town begins.
@@ -28,7 +28,9 @@ pub(crate) struct Town {
 /// A node, and the directory that it comes back to after a restart.
 pub(crate) struct Citizen {
     pub(crate) handle: NodeHandle,
+    pub(crate) api: SocketAddr,
     pub(crate) scheduler: LocalScheduler,
+    pub(crate) transfer: LocalTransfer,
     pub(crate) dir: TempDir,
 }
 
@@ -50,7 +52,7 @@ impl Town {
 
     /// The same node, started again after it has ended.
     pub(crate) async fn restart(&self, key: u8, citizen: Citizen, executor: Arc<dyn Executor>) -> Citizen {
-        let Citizen { handle, scheduler, dir } = citizen;
+        let Citizen { handle, scheduler, dir, .. } = citizen;
         end(handle).await;
         self.start(key, 1, executor, scheduler, dir).await
     }
@@ -66,23 +68,49 @@ impl Town {
         let key = key_of(key);
         let data = DataDir::open(dir.path()).unwrap();
         let shelf = shelf(&data);
+        let transfer = self.hub.join(key.node_id(), Arc::clone(&shelf));
         let parts = NodeParts {
             db: Db::open(&data).unwrap(),
             dir: data,
             scheduler: Arc::new(scheduler.clone()),
             executor,
-            transfer: Arc::new(self.hub.join(key.node_id(), Arc::clone(&shelf))),
+            transfer: Arc::new(transfer.clone()),
             shelf,
             key,
         };
         let config = NodeConfig { compute_slots: slots, ..NodeConfig::default() };
-        Citizen { handle: Node::start(config, parts).await.unwrap(), scheduler, dir }
+        let mut handle = Node::start(config, parts).await.unwrap();
+        let api = assay::api::serve(&mut handle, ApiConfig::default()).await.unwrap();
+        Citizen { handle, api, scheduler, transfer, dir }
     }
 }
 
 impl Citizen {
     pub(crate) fn node(&self) -> Arc<Node> {
         self.handle.node()
+    }
+
+    /// Asks its API; the answer, and its status.
+    pub(crate) async fn ask(&self, request: RequestBuilder) -> (u16, Vec<u8>) {
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.bytes().await.unwrap().to_vec())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Vec<u8>) {
+        self.ask(self.http().get(self.url(path))).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> (u16, Vec<u8>) {
+        let request = self.http().post(self.url(path)).header("content-type", "application/json");
+        self.ask(request.body(body)).await
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}/api/v1/{path}", self.api)
+    }
+
+    pub(crate) fn http(&self) -> reqwest::Client {
+        reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
     }
 
     pub(crate) fn id(&self) -> NodeId {

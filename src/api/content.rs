@@ -1,0 +1,112 @@
+//! Handlers that move content: archives in, results and output out.
+
+use axum::{
+    Json,
+    body::{Body, BodyDataStream},
+    extract::{Path, State},
+    http::header,
+    response::IntoResponse,
+};
+use futures::StreamExt as _;
+use tokio::{fs::File, io::AsyncRead};
+use tokio_util::io::ReaderStream;
+
+use super::{
+    error::Failure,
+    server::Api,
+    types::{BlobInfo, ErrorCode, ResultRow},
+    view,
+};
+use crate::{
+    domain::{NodeId, SeatStatus},
+    node::RequestError,
+    store::STDOUT,
+};
+
+/// Takes an archive in; what is not canonical is refused here, before any node fails over it.
+pub(super) async fn upload(
+    State(Api { node, .. }): State<Api>,
+    body: Body,
+) -> Result<Json<BlobInfo>, Failure> {
+    let mut stream: BodyDataStream = body.into_data_stream();
+    let mut upload = node.begin_upload()?;
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|error| Failure::new(ErrorCode::BadRequest, error.to_string()))?;
+        upload = upload.push(piece.to_vec()).await?;
+    }
+    let (digest, bytes) = upload.finish(&node).await?;
+    Ok(Json(BlobInfo { digest, bytes }))
+}
+
+pub(super) async fn results(
+    State(Api { node, .. }): State<Api>,
+    Path(job): Path<String>,
+) -> Result<Json<Vec<ResultRow>>, Failure> {
+    let job = node.known_job(node.find_job(&job)?)?;
+    if !job.state.is_terminal() {
+        return Err(RequestError::NotDecided { state: job.state }.into());
+    }
+    let rows = (0..).zip(&job.seats).filter_map(|(seat, held)| {
+        let SeatStatus::Revealed(opening) = held.status else { return None };
+        Some(ResultRow {
+            seat,
+            node: held.node,
+            exit_code: opening.exit_code,
+            output_root: opening.output_root,
+            judgement: view::judgement(&job, seat),
+            bytes: node.shelf.blobs().length(opening.output_root).ok(),
+        })
+    });
+    Ok(Json(rows.collect()))
+}
+
+/// The checked result of one node, fetched from it when it is not here.
+pub(super) async fn archive(
+    State(Api { node, .. }): State<Api>,
+    Path((job, from)): Path<(String, String)>,
+) -> Result<impl IntoResponse, Failure> {
+    let job = node.find_job(&job)?;
+    let from: NodeId = from.parse().map_err(|error| {
+        Failure::new(ErrorCode::BadRequest, format!("the node's id is malformed: {error}"))
+    })?;
+    let (opening, bytes) = node.result_of(job, from).await?;
+    let file = node.shelf.blobs().open_blob(opening.output_root).map_err(RequestError::Blob)?;
+    Ok(stream(File::from_std(file), bytes, "application/x-tar", ()))
+}
+
+/// The standard output of the first accepted result that can be had.
+pub(super) async fn output(
+    State(Api { node, .. }): State<Api>,
+    Path(job): Path<String>,
+) -> Result<impl IntoResponse, Failure> {
+    let job = node.find_job(&job)?;
+    let dir = node.accepted_result(job).await?;
+    let read = async {
+        let file = File::open(dir.path().join("result").join(STDOUT)).await?;
+        let bytes = file.metadata().await?.len();
+        Ok((file, bytes))
+    };
+    let (file, bytes) =
+        read.await.map_err(|error: std::io::Error| Failure::new(ErrorCode::Unexpected, error.to_string()))?;
+    Ok(stream(file, bytes, "application/octet-stream", dir))
+}
+
+/// A file as a body. `keep` lives as long as the body is read.
+fn stream(
+    file: impl AsyncRead + Send + 'static,
+    bytes: u64,
+    kind: &'static str,
+    keep: impl Send + 'static,
+) -> impl IntoResponse {
+    let pieces = ReaderStream::new(file).map(move |piece| {
+        let _keep = &keep;
+        piece
+    });
+    let headers = [
+        (header::CONTENT_TYPE, kind.to_owned()),
+        (header::CONTENT_LENGTH, bytes.to_string()),
+        // Bytes of a stranger's program: no browser should guess what they are.
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ];
+    (headers, Body::from_stream(pieces))
+}

@@ -1,0 +1,113 @@
+//! Every answer that is no success: one JSON form, and the HTTP status that fits.
+
+use axum::{
+    Json,
+    extract::rejection::{JsonRejection, QueryRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+use super::types::{ErrorBody, ErrorCode, ErrorReply};
+use crate::{
+    node::{FetchError, RequestError},
+    scheduler::{EnvelopeRefusal, SubmitError},
+    store::BlobError,
+};
+
+/// What a handler answers when it cannot do as asked.
+#[derive(Debug)]
+pub(super) struct Failure(ErrorBody);
+
+impl Failure {
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self(ErrorBody { code, message: message.into(), hint: None })
+    }
+
+    pub(super) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self(ErrorBody { hint: Some(hint.into()), ..self.0 })
+    }
+
+    fn status(&self) -> StatusCode {
+        match self.0.code {
+            ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
+            ErrorCode::ForbiddenHost | ErrorCode::NotRequester => StatusCode::FORBIDDEN,
+            ErrorCode::NotFound | ErrorCode::NoSuchJob => StatusCode::NOT_FOUND,
+            ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::InvalidDeal
+            | ErrorCode::InvalidSpec
+            | ErrorCode::UnknownImage
+            | ErrorCode::UnknownInput => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorCode::NotEnoughNodes
+            | ErrorCode::AmbiguousJob
+            | ErrorCode::Refused
+            | ErrorCode::NotDecided
+            | ErrorCode::NoResult => StatusCode::CONFLICT,
+            ErrorCode::Unavailable => StatusCode::BAD_GATEWAY,
+            ErrorCode::Unexpected => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.status(), Json(ErrorReply { error: self.0 })).into_response()
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        let code = match &error {
+            RequestError::Deal(_) => ErrorCode::InvalidDeal,
+            RequestError::Spec(_) => ErrorCode::InvalidSpec,
+            RequestError::Image(_) => ErrorCode::UnknownImage,
+            RequestError::Input(_) => ErrorCode::UnknownInput,
+            RequestError::NotEnoughNodes { .. } => ErrorCode::NotEnoughNodes,
+            RequestError::NoSuchJob(_) | RequestError::UnknownPrefix { .. } => ErrorCode::NoSuchJob,
+            RequestError::AmbiguousPrefix { .. } => ErrorCode::AmbiguousJob,
+            RequestError::NotRequester { .. } => ErrorCode::NotRequester,
+            RequestError::Over { .. } | RequestError::PartlySeated { .. } => ErrorCode::Refused,
+            RequestError::Submit(error) => submit_code(error),
+            RequestError::NotDecided { .. } => ErrorCode::NotDecided,
+            RequestError::NoResult { .. } | RequestError::NotRevealed { .. } => ErrorCode::NoResult,
+            RequestError::Fetch(FetchError::Blob { source, .. }) | RequestError::Blob(source) => {
+                blob_code(source)
+            }
+            RequestError::Fetch(_) => ErrorCode::Unavailable,
+            RequestError::Unpack(_) => ErrorCode::BadRequest,
+            RequestError::Db(_) => ErrorCode::Unexpected,
+        };
+        let hint = error.hint().map(str::to_owned);
+        Self(ErrorBody { code, message: error.to_string(), hint })
+    }
+}
+
+const fn submit_code(error: &SubmitError) -> ErrorCode {
+    match error {
+        SubmitError::Refused(EnvelopeRefusal::Moneyless) => ErrorCode::InvalidDeal,
+        SubmitError::Rejected(_) | SubmitError::Refused(_) => ErrorCode::Refused,
+        SubmitError::NotOrdered(_) => ErrorCode::Unexpected,
+    }
+}
+
+const fn blob_code(error: &BlobError) -> ErrorCode {
+    match error {
+        BlobError::TooLarge { .. } => ErrorCode::TooLarge,
+        BlobError::Source(_) => ErrorCode::BadRequest,
+        BlobError::Mismatch { .. } | BlobError::NotFound(_) => ErrorCode::Unavailable,
+        BlobError::Io { .. } | BlobError::Full { .. } => ErrorCode::Unexpected,
+    }
+}
+
+impl From<JsonRejection> for Failure {
+    fn from(rejection: JsonRejection) -> Self {
+        let is_long = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        let code = if is_long { ErrorCode::TooLarge } else { ErrorCode::BadRequest };
+        Self::new(code, rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Failure {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(ErrorCode::BadRequest, rejection.body_text())
+    }
+}

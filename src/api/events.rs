@@ -1,0 +1,99 @@
+//! Handlers that read a job's log, whole or as it grows.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use alloy_primitives::hex;
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    response::sse::{Event, KeepAlive, Sse},
+};
+use futures::{Stream, StreamExt as _, stream};
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use super::{error::Failure, server::Api, types::LogEntry};
+use crate::{
+    domain::JobId,
+    node::{Node, RequestError},
+    scheduler::LogItem,
+};
+
+/// Silence in a stream after which a comment is sent, so that both sides notice a dead connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Deserialize)]
+pub(super) struct After {
+    /// The height of the last entry that the client has.
+    #[serde(default)]
+    after: u64,
+}
+
+pub(super) async fn log(
+    State(Api { node, .. }): State<Api>,
+    Path(job): Path<String>,
+) -> Result<Json<Vec<LogEntry>>, Failure> {
+    let job = node.find_job(&job)?;
+    let items = node.board.entries_after(job, 0);
+    Ok(Json((1..).zip(items).map(|(height, item)| entry(height, item)).collect()))
+}
+
+pub(super) async fn follow(
+    State(Api { node, .. }): State<Api>,
+    Path(job): Path<String>,
+    query: Result<Query<After>, QueryRejection>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
+    let after = query?.after;
+    let job = node.find_job(&job)?;
+    let changed = node.board.watch(job).ok_or(RequestError::NoSuchJob(job))?;
+    let tail = Tail { node, job, height: after, changed };
+    let entries = stream::unfold(tail, Tail::next).flat_map(stream::iter);
+    let events = entries.map(|entry| {
+        let event = Event::default().id(entry.height.to_string());
+        Ok(event.json_data(&entry).expect("an entry has string keys only, so that JSON can hold it"))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+/// The rest of a job's log, until the job is over or the node stops.
+struct Tail {
+    node: Arc<Node>,
+    job: JobId,
+    height: u64,
+    changed: watch::Receiver<u64>,
+}
+
+impl Tail {
+    async fn next(mut self) -> Option<(Vec<LogEntry>, Self)> {
+        loop {
+            self.changed.borrow_and_update();
+            // In this order: what is read after the job was seen to be over is all of it.
+            let is_over = self.node.board.read(self.job, |job| job.state.is_terminal())?;
+            let items = self.node.board.entries_after(self.job, self.height);
+            if !items.is_empty() {
+                let entries: Vec<_> =
+                    (self.height + 1..).zip(items).map(|(height, item)| entry(height, item)).collect();
+                self.height = entries.last().map_or(self.height, |entry| entry.height);
+                return Some((entries, self));
+            }
+            if is_over {
+                return None;
+            }
+            self.node.stop.run_until_cancelled(self.changed.changed()).await?.ok()?;
+        }
+    }
+}
+
+fn entry(height: u64, item: LogItem) -> LogEntry {
+    let LogItem { entry, stamped, proof, cursor: _ } = item;
+    LogEntry {
+        height,
+        entry,
+        author: stamped.author,
+        at: stamped.at,
+        revision: stamped.revision,
+        facts: stamped.facts,
+        event: stamped.event,
+        proof: hex::encode(proof),
+    }
+}

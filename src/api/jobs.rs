@@ -1,0 +1,134 @@
+//! Handlers about the node and its jobs.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{
+        Path, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
+};
+use serde::Deserialize;
+
+use super::{
+    error::Failure,
+    server::Api,
+    types::{CancelReply, JobRow, JobView, NodeInfo, NodeRow, SubmitReply, SubmitRequest, UpdateReply},
+    view,
+};
+use crate::{
+    domain::{Deal, Spec},
+    node::Ended,
+};
+
+/// Rows of a list when the client does not say, and at most.
+const ROWS: usize = 50;
+const MAX_ROWS: usize = 10_000;
+
+type Reply<T> = Result<Json<T>, Failure>;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ListQuery {
+    limit: Option<usize>,
+}
+
+pub(super) async fn node_info(State(Api { node, bound }): State<Api>) -> Json<NodeInfo> {
+    let now = node.now();
+    let mut jobs = BTreeMap::new();
+    for state in node.board.read_all(|job| view::state_at(&node, job, now)) {
+        *jobs.entry(state).or_insert(0) += 1;
+    }
+    let about = &node.config.about;
+    Json(NodeInfo {
+        id: node.id,
+        peer_id: about.peer_id.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        backend: about.backend.clone(),
+        domain: node.scheduler.domain(),
+        api: format!("http://{bound}"),
+        listen: about.listen.clone(),
+        compute_slots: node.config.compute_slots,
+        members: node.scheduler.members().len(),
+        jobs,
+    })
+}
+
+/// Every node that is there, and every one that was in a job with this one.
+pub(super) async fn nodes(State(Api { node, .. }): State<Api>) -> Json<Vec<NodeRow>> {
+    let counts = node.counts();
+    let members = node.scheduler.members();
+    let mut ids: Vec<_> = members.iter().copied().chain(counts.keys().copied()).chain([node.id]).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let row = |id| {
+        let standing = counts.get(&id).copied().unwrap_or_default();
+        let is_self = id == node.id;
+        NodeRow {
+            id,
+            is_self,
+            known: is_self || members.contains(&id),
+            accepted: standing.accepted.into(),
+            rejected: standing.rejected.into(),
+        }
+    };
+    Json(ids.into_iter().map(row).collect())
+}
+
+pub(super) async fn submit(
+    State(Api { node, .. }): State<Api>,
+    request: Result<Json<SubmitRequest>, JsonRejection>,
+) -> Reply<SubmitReply> {
+    let Json(request) = request?;
+    let SubmitRequest { image, entrypoint, command, environment, working_directory, inputs, resources, deal } =
+        request;
+    let spec = Spec {
+        image_name: image.clone(),
+        image,
+        entrypoint,
+        command,
+        environment,
+        working_directory,
+        inputs,
+        resources,
+    };
+    let (job, image) = node.submit_job(spec, deal).await?;
+    Ok(Json(SubmitReply { job, image }))
+}
+
+pub(super) async fn list(
+    State(Api { node, .. }): State<Api>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Reply<Vec<JobRow>> {
+    let limit = query?.limit.unwrap_or(ROWS).min(MAX_ROWS);
+    let now = node.now();
+    let mut rows = node.board.read_all(|job| view::row(&node, job, now));
+    rows.sort_by_key(|row| (std::cmp::Reverse(row.submitted_at), row.job));
+    rows.truncate(limit);
+    Ok(Json(rows))
+}
+
+pub(super) async fn describe(State(Api { node, .. }): State<Api>, Path(job): Path<String>) -> Reply<JobView> {
+    let job = node.find_job(&job)?;
+    Ok(Json(view::job(&node, job)?))
+}
+
+pub(super) async fn cancel(
+    State(Api { node, .. }): State<Api>,
+    Path(job): Path<String>,
+) -> Reply<CancelReply> {
+    let job = node.find_job(&job)?;
+    let stopped = node.cancel_job(job).await? == Ended::Stopped;
+    Ok(Json(CancelReply { job, stopped }))
+}
+
+pub(super) async fn update(
+    State(Api { node, .. }): State<Api>,
+    Path(job): Path<String>,
+    deal: Result<Json<Deal>, JsonRejection>,
+) -> Reply<UpdateReply> {
+    let Json(deal) = deal?;
+    let job = node.find_job(&job)?;
+    let revision = node.update_deal(job, deal).await?;
+    Ok(Json(UpdateReply { job, revision }))
+}

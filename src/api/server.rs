@@ -1,0 +1,204 @@
+//! Addresses, limits, and who may ask.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderMap, HeaderValue, header},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use tokio::net::TcpListener;
+use tracing::info;
+
+use super::{content, error::Failure, events, jobs, types::ErrorCode};
+use crate::node::{Node, NodeError, NodeHandle};
+
+/// Longest JSON request: the largest spec and a full allow-list, several times over.
+const MAX_JSON_BYTES: usize = 256 * 1024;
+
+/// How long answers that are on their way may take once the node stops.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// Where the API listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiConfig {
+    /// Port 0 for any free one.
+    pub address: SocketAddr,
+    /// Whether other machines may reach it. It asks nobody who they are.
+    pub beyond_loopback: bool,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self { address: SocketAddr::from(([127, 0, 0, 1], 0)), beyond_loopback: false }
+    }
+}
+
+/// Why the API does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken, or not this machine's.
+    #[error("the API cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The address can be reached from other machines, and that was not asked for.
+    #[error("the API asks nobody who they are, and other machines can reach {address}")]
+    NotLoopback {
+        /// Where.
+        address: SocketAddr,
+    },
+}
+
+/// Serves the API of a node for as long as it runs; returns where.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve(handle: &mut NodeHandle, config: ApiConfig) -> Result<SocketAddr, ServeError> {
+    let ApiConfig { address, beyond_loopback } = config;
+    if !address.ip().is_loopback() && !beyond_loopback {
+        return Err(ServeError::NotLoopback { address });
+    }
+    let listen_error = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+    let bound = listener.local_addr().map_err(listen_error)?;
+    let stop = handle.stop_token();
+    let app = router(handle.node(), bound);
+    handle.attach("api", async move {
+        info!(api = %bound, "api listens");
+        let stopped = stop.clone().cancelled_owned();
+        let serving = axum::serve(listener, app).with_graceful_shutdown(stopped).into_future();
+        let overtime = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_GRACE).await;
+        };
+        tokio::select! {
+            served = serving => served.map_err(NodeError::Server),
+            () = overtime => Ok(()),
+        }
+    });
+    Ok(bound)
+}
+
+/// The whole API of a node that listens on `bound`.
+pub fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
+    let api = Api { node, bound };
+    let v1 = Router::new()
+        .route("/node", get(jobs::node_info))
+        .route("/nodes", get(jobs::nodes))
+        .route("/blobs", post(content::upload).layer(DefaultBodyLimit::disable()))
+        .route("/jobs", get(jobs::list).post(jobs::submit))
+        .route("/jobs/{job}", get(jobs::describe))
+        .route("/jobs/{job}/events", get(events::follow))
+        .route("/jobs/{job}/log", get(events::log))
+        .route("/jobs/{job}/cancel", post(jobs::cancel))
+        .route("/jobs/{job}/deal", post(jobs::update))
+        .route("/jobs/{job}/results", get(content::results))
+        .route("/jobs/{job}/results/{node}/archive", get(content::archive))
+        .route("/jobs/{job}/output", get(content::output));
+    Router::new()
+        .nest("/api/v1", v1)
+        .fallback(async || Failure::new(ErrorCode::NotFound, "there is nothing at this address"))
+        .method_not_allowed_fallback(async || {
+            Failure::new(ErrorCode::BadRequest, "this address takes another method")
+        })
+        .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
+        .layer(middleware::from_fn_with_state(api.clone(), only_local_pages))
+        .with_state(api)
+}
+
+/// What every handler has.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    pub(super) node: Arc<Node>,
+    pub(super) bound: SocketAddr,
+}
+
+/// Refuses what a browser sends for a foreign site: a name that was made to resolve to this machine (DNS
+/// rebinding), or a page of another origin. Programs send no Origin.
+async fn only_local_pages(State(api): State<Api>, request: Request, next: Next) -> Response {
+    match check_host(request.headers(), api.bound.ip()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => Failure::new(ErrorCode::ForbiddenHost, problem)
+            .with_hint(format!("ask http://{}", api.bound))
+            .into_response(),
+    }
+}
+
+fn check_host(headers: &HeaderMap, bound: IpAddr) -> Result<(), String> {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let host = headers.get(header::HOST).map(text).ok_or("the request names no host")?;
+    if !is_here(&host, bound) {
+        return Err(format!("{host:?} is not this node"));
+    }
+    match headers.get(header::ORIGIN).map(text) {
+        Some(origin) if origin.strip_prefix("http://") != Some(host.as_str()) => {
+            Err(format!("a page of {origin:?} may not ask this node"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a Host header names this machine by address, or as localhost. A node that listens beyond the loopback
+/// address may be asked under any address: only a name can be made to point here by somebody else.
+fn is_here(host: &str, bound: IpAddr) -> bool {
+    let is_ours = |ip: IpAddr| !bound.is_loopback() || ip.is_loopback();
+    let address = host.parse::<SocketAddr>().map(|address| address.ip());
+    let bare = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    if let Ok(ip) = address.or(bare) {
+        return is_ours(ip);
+    }
+    let (name, port) = host.split_once(':').unwrap_or((host, "80"));
+    name.eq_ignore_ascii_case("localhost") && port.parse::<u16>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(host: &str, origin: Option<&str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host.parse().unwrap());
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn only_this_machine_may_be_named_as_host() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        for host in ["127.0.0.1:4000", "127.0.0.1", "localhost:1", "LOCALHOST", "[::1]:80", "[::1]"] {
+            assert_eq!(check_host(&headers(host, None), loopback), Ok(()), "{host}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "10.0.0.1", ""] {
+            assert!(check_host(&headers(host, None), loopback).is_err(), "{host}");
+        }
+        assert!(check_host(&HeaderMap::new(), loopback).is_err());
+        let beyond = IpAddr::from([0, 0, 0, 0]);
+        assert_eq!(check_host(&headers("10.0.0.1:80", None), beyond), Ok(()));
+        assert!(check_host(&headers("evil.example", None), beyond).is_err());
+    }
+
+    #[test]
+    fn pages_of_other_origins_may_not_ask() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        let host = "127.0.0.1:4000";
+        assert_eq!(check_host(&headers(host, Some("http://127.0.0.1:4000")), loopback), Ok(()));
+        for origin in ["http://evil.example", "http://127.0.0.1:5000", "null", "https://127.0.0.1:4000"] {
+            assert!(check_host(&headers(host, Some(origin)), loopback).is_err(), "{origin}");
+        }
+    }
+}

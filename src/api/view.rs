@@ -1,0 +1,229 @@
+//! What there is to say about a job, in numbers and in words.
+
+use super::types::{
+    BidState, BidView, Deadline, ExecutionStage, ExecutionView, JobRow, JobView, Judgement, ResultView,
+    SeatState, SeatView, VerdictView,
+};
+use crate::{
+    domain::{Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, Span, Timestamp, Verdict},
+    node::{Node, RequestError},
+    scheduler::LogOrder,
+    store::Stage,
+    verdict::Note,
+};
+
+/// How late a requester may be with what it owes the log before it counts as gone.
+const GONE_AFTER: Span = Span::from_secs(30);
+
+/// Whether the one node that can end this job in its log does not.
+fn is_gone(node: &Node, job: &Job, now: Timestamp) -> bool {
+    let orders = matches!(node.scheduler.order(job.id), LogOrder::Requester { .. });
+    orders && job.requester != node.id && job.is_overdue(now.minus(GONE_AFTER))
+}
+
+/// The state as of `now`: what the deadlines make of the log.
+pub(super) fn state_at(node: &Node, job: &Job, now: Timestamp) -> JobState {
+    match job.state_at(now).0 {
+        JobState::Open if is_gone(node, job, now) => JobState::Expired,
+        JobState::Running | JobState::Revealing if is_gone(node, job, now) => JobState::Failed,
+        state => state,
+    }
+}
+
+pub(super) fn row(node: &Node, job: &Job, now: Timestamp) -> JobRow {
+    JobRow {
+        job: job.id,
+        requester: job.requester,
+        state: state_at(node, job, now),
+        image: job.spec.image_name.clone(),
+        command: job.spec.command.clone(),
+        concurrency: job.deal.concurrency,
+        seats: job.seats.len(),
+        accepted: job.verdict.as_ref().map(|verdict| usize::from(verdict.accepted.len())),
+        submitted_at: job.submitted_at,
+        ended_at: ended_at(job),
+    }
+}
+
+/// Everything there is to say about a job.
+pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
+    let (job, followed_by) = node.describe(id)?;
+    let now = node.now();
+    let state = state_at(node, &job, now);
+    let execution = node.execution(id)?.map(|execution| ExecutionView {
+        started_at: execution.started_at,
+        stage: match execution.stage {
+            Stage::Started => ExecutionStage::Started,
+            Stage::Finished(_) => ExecutionStage::Finished,
+            Stage::Failed(_) => ExecutionStage::Failed,
+        },
+        failure: match execution.stage {
+            Stage::Failed(kind) => Some(kind),
+            Stage::Started | Stage::Finished(_) => None,
+        },
+    });
+    Ok(JobView {
+        job: id,
+        requester: job.requester,
+        spec: (*job.spec).clone(),
+        spec_hash: job.spec_hash,
+        deal: job.deal.clone(),
+        revision: job.revision,
+        quorum: job.deal.quorum(),
+        state,
+        now,
+        submitted_at: job.submitted_at,
+        ended_at: ended_at(&job),
+        ended_by: job.ended_by,
+        deadlines: deadlines(&job, now),
+        requester_gone: is_gone(node, &job, now),
+        bids: bids(&job),
+        seats: (0..).zip(&job.seats).map(|(seat, held)| seat_view(&job, seat, held)).collect(),
+        verdict: job.verdict.as_ref().map(|verdict| verdict_view(&job, verdict)),
+        failure: failure(&job, state),
+        execution,
+        followed_by,
+    })
+}
+
+fn ended_at(job: &Job) -> Option<Timestamp> {
+    job.state.is_terminal().then_some(job.ended_at)
+}
+
+fn deadlines(job: &Job, now: Timestamp) -> Vec<Deadline> {
+    let (_, reveal_by) = job.state_at(now);
+    let n = job.deal.concurrency;
+    let all = [
+        ("open_by", job.open_by, format!("{n} seats must be filled, or the job expires")),
+        ("refill_by", job.refill_by(), "a failed seat can be given to another node".to_owned()),
+        ("commit_by", job.commit_by, "nodes must have run and committed to their results".to_owned()),
+        ("reveal_by", reveal_by, "nodes must have opened their commitments".to_owned()),
+    ];
+    let known = |at: Timestamp, name| {
+        at != Timestamp::ZERO && (name != "refill_by" || job.commit_by != Timestamp::ZERO)
+    };
+    all.into_iter()
+        .filter(|(name, at, _)| known(*at, *name))
+        .map(|(name, at, bounds)| Deadline { name: name.to_owned(), at, bounds })
+        .collect()
+}
+
+fn bids(job: &Job) -> Vec<BidView> {
+    let view = |(node, bid): (&NodeId, &crate::domain::Bid)| BidView {
+        node: *node,
+        price: bid.price,
+        status: BidState::new(bid.status, bid.epoch == job.epoch),
+    };
+    job.bids.iter().map(view).collect()
+}
+
+fn seat_view(job: &Job, seat: u8, held: &Seat) -> SeatView {
+    let (status, failure, opening) = match held.status {
+        SeatStatus::Accepted => (SeatState::Accepted, None, None),
+        SeatStatus::Failed(kind) => (SeatState::Failed, Some(kind), None),
+        SeatStatus::Committed(_) => (SeatState::Committed, None, None),
+        SeatStatus::Revealed(opening) => (SeatState::Revealed, None, Some(opening)),
+    };
+    let judgement = judgement(job, seat);
+    SeatView {
+        seat,
+        node: held.node,
+        price: held.price,
+        status,
+        failure,
+        result: opening.as_ref().map(result_view),
+        score: job.verdict.as_ref().and_then(|verdict| verdict.scores.get(&seat).copied()),
+        judgement,
+        reason: judgement.map(|judgement| reason(job, seat, held, judgement)),
+    }
+}
+
+fn result_view(opening: &Opening) -> ResultView {
+    let profile = opening.fingerprint.unpack().ok().flatten();
+    ResultView {
+        exit_code: opening.exit_code,
+        result_hash: opening.result_hash,
+        output_root: opening.output_root,
+        memory_kib: profile.map(|profile| profile.memory_kib),
+        cpu_ms: profile.map(|profile| profile.cpu_ms),
+    }
+}
+
+/// What the verdict says of a seat; of an inconclusive job only who is absent.
+pub(super) fn judgement(job: &Job, seat: u8) -> Option<Judgement> {
+    let verdict = job.verdict.as_ref()?;
+    if verdict.accepted.contains(seat) {
+        Some(Judgement::Accepted)
+    } else if verdict.rejected.contains(seat) {
+        Some(Judgement::Rejected)
+    } else {
+        verdict.absent.contains(seat).then_some(Judgement::Absent)
+    }
+}
+
+fn reason(job: &Job, seat: u8, held: &Seat, judgement: Judgement) -> String {
+    let by_output = is_by_output(job);
+    let score = job.verdict.as_ref().and_then(|verdict| verdict.scores.get(&seat));
+    let scored = score.map(|score| format!(" (score {score})")).unwrap_or_default();
+    let accepted = job.verdict.as_ref().map_or(0, |verdict| verdict.accepted.len());
+    match judgement {
+        Judgement::Accepted if by_output => format!("its output equals that of {accepted} of the nodes"),
+        Judgement::Accepted => format!("it used memory and CPU like the majority{scored}"),
+        Judgement::Rejected if by_output => "its output differs from the majority's".to_owned(),
+        Judgement::Rejected => format!("it used memory or CPU unlike the majority{scored}"),
+        Judgement::Absent => match held.status {
+            SeatStatus::Accepted => "it never committed to a result".to_owned(),
+            SeatStatus::Failed(kind) => format!("its run gave no result: {kind}"),
+            SeatStatus::Committed(_) => "it committed to a result and did not reveal it".to_owned(),
+            SeatStatus::Revealed(_) => "its run was too short to be measured".to_owned(),
+        },
+    }
+}
+
+fn is_by_output(job: &Job) -> bool {
+    job.verdict.as_ref().is_some_and(|verdict| verdict.note == Note::EqualOutputs.to_string())
+}
+
+fn verdict_view(job: &Job, verdict: &Verdict) -> VerdictView {
+    let holder = |seat: u8| job.seat(seat).map(|held| held.node);
+    let nodes = |seats: crate::domain::SeatSet| seats.iter().filter_map(holder).collect();
+    let scores = verdict.scores.iter().filter_map(|(seat, score)| Some((holder(*seat)?, *score)));
+    VerdictView {
+        accepted: nodes(verdict.accepted),
+        rejected: nodes(verdict.rejected),
+        absent: nodes(verdict.absent),
+        note: verdict.note.clone(),
+        method: job.deal.method,
+        scores: scores.collect(),
+        independent: !job.deal.live_logs,
+    }
+}
+
+/// Why there is no verdict, once there will be none.
+fn failure(job: &Job, state: JobState) -> Option<String> {
+    let (n, quorum) = (job.deal.concurrency, job.deal.quorum());
+    let seats = job.seats.len();
+    let commonest = job.commonest_failure().map(|kind| format!("; the commonest reason: {kind}"));
+    let commonest = commonest.unwrap_or_default();
+    match state {
+        JobState::Open | JobState::Running | JobState::Revealing | JobState::Verified => None,
+        JobState::Inconclusive => {
+            let note = job.verdict.as_ref().map_or("no majority", |verdict| verdict.note.as_str());
+            Some(format!("the results do not single out a majority: {note}"))
+        }
+        JobState::Failed if job.committed.len() < quorum => {
+            let committed = job.committed.len();
+            Some(format!("{committed} of {n} nodes committed to a result, {quorum} are needed{commonest}"))
+        }
+        JobState::Failed => {
+            let revealed = job.revealed.len();
+            Some(format!("{revealed} of {n} nodes revealed their result, {quorum} are needed{commonest}"))
+        }
+        JobState::Cancelled if seats == 0 => Some("its requester cancelled it".to_owned()),
+        JobState::Cancelled => Some("its requester stopped it while it ran".to_owned()),
+        JobState::Expired => {
+            let bids = job.bids.len();
+            Some(format!("{seats} of {n} seats were filled in time, from {bids} bids"))
+        }
+    }
+}
