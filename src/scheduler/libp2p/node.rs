@@ -153,7 +153,7 @@ impl Libp2pScheduler {
             }
             Err(error) => return Err(SubmitError::NotOrdered(request_error(requester, &error))),
         };
-        shared.receive(job, entries, Arrival::Synced).await.map_err(SubmitError::NotOrdered)?;
+        shared.receive(job, entries, Arrival::Synced(shared.now())).await.map_err(SubmitError::NotOrdered)?;
         if shared.logs.view(job).is_some_and(|view| view.height < height) {
             shared.sync(job).await.map_err(SubmitError::NotOrdered)?;
         }

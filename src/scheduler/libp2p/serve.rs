@@ -138,7 +138,8 @@ async fn push(shared: &Arc<Shared>, from: NodeId, bytes: WireBytes) -> LogRespon
     let job = entry.job();
     let Some(view) = shared.logs.view(job) else { return LogResponse::Unknown };
     // Others may hold an entry back before they pass it on: only the requester's own word is live.
-    let arrival = if from == view.requester { Arrival::Live(shared.now()) } else { Arrival::Synced };
+    let now = shared.now();
+    let arrival = if from == view.requester { Arrival::Live(now) } else { Arrival::Synced(now) };
     match shared.receive(job, vec![bytes], arrival).await {
         Ok(Received::Gap) => {
             shared.want(job);

@@ -150,7 +150,7 @@ impl Shared {
             let (requester, after_height) = (view.requester, view.height);
             let (height, entries) = self.read(requester, job, after_height).await?;
             let came = !entries.is_empty();
-            match self.receive(job, entries, Arrival::Synced).await? {
+            match self.receive(job, entries, Arrival::Synced(self.now())).await? {
                 Received::Here { .. } | Received::Broken => {}
                 Received::Gap | Received::Forged => {
                     return Err(unreachable(requester, "it sent entries that nobody asked for"));
