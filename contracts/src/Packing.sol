@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IJobScheduler} from "./IJobScheduler.sol";
+
+/// What a job's rules look at, in one word; zero when there is no such job. From the lowest bit: concurrency 5,
+/// confidence 5, acceptance 1, rostered 1, state 3, filled 5, failed 31, committed 31, revealed 31, timeout 22,
+/// reveal 22, bids 11, epoch 24, deadline 32, changedAt 32. Times are Unix seconds until 2106; durations are at most
+/// 30 days.
+type Head is uint256;
+
+/// What became of a node in a job, in one word; zero when it never bid. Before its commitment: price 96, epoch 24,
+/// status 3, seat 5. After it: the top bit, and 255 bits of the hash of commitment, price and seat, which whoever
+/// needs them gives again.
+type Slot is uint256;
+
+/// A party's money and record, in one word: free 96, then counters of 32 that stop at their largest: seats, paid,
+/// rejected, failures.
+type Account is uint256;
+
+using Heads for Head global;
+using Slots for Slot global;
+using Accounts for Account global;
+
+/// @title The fields of a `Head`
+library Heads {
+    uint256 internal constant MAX_EPOCH = (1 << 24) - 1;
+    uint256 private constant SEATS = (1 << 31) - 1;
+
+    function isNone(Head head) internal pure returns (bool) {
+        return Head.unwrap(head) == 0;
+    }
+
+    function concurrency(Head head) internal pure returns (uint256) {
+        return Head.unwrap(head) & 31;
+    }
+
+    function confidence(Head head) internal pure returns (uint256) {
+        return Head.unwrap(head) >> 5 & 31;
+    }
+
+    function isFirstCome(Head head) internal pure returns (bool) {
+        return Head.unwrap(head) >> 10 & 1 != 0;
+    }
+
+    function isRostered(Head head) internal pure returns (bool) {
+        return Head.unwrap(head) >> 11 & 1 != 0;
+    }
+
+    /// As stored: never `Revealing`.
+    function state(Head head) internal pure returns (IJobScheduler.JobState) {
+        return IJobScheduler.JobState(Head.unwrap(head) >> 12 & 7);
+    }
+
+    function filled(Head head) internal pure returns (uint256) {
+        return Head.unwrap(head) >> 15 & 31;
+    }
+
+    function failed(Head head) internal pure returns (uint256) {
+        return Head.unwrap(head) >> 20 & SEATS;
+    }
+
+    function committed(Head head) internal pure returns (uint256) {
+        return Head.unwrap(head) >> 51 & SEATS;
+    }
+
+    function revealed(Head head) internal pure returns (uint256) {
+        return Head.unwrap(head) >> 82 & SEATS;
+    }
+
+    function timeout(Head head) internal pure returns (uint256) {
+        return Head.unwrap(head) >> 113 & (1 << 22) - 1;
+    }
+
+    function reveal(Head head) internal pure returns (uint256) {
+        return Head.unwrap(head) >> 135 & (1 << 22) - 1;
+    }
+
+    function bids(Head head) internal pure returns (uint256) {
+        return Head.unwrap(head) >> 157 & (1 << 11) - 1;
+    }
+
+    function epoch(Head head) internal pure returns (uint256) {
+        return Head.unwrap(head) >> 168 & MAX_EPOCH;
+    }
+
+    /// Of bids while the job is open, then of commitments.
+    function deadline(Head head) internal pure returns (uint256) {
+        return Head.unwrap(head) >> 192 & type(uint32).max;
+    }
+
+    /// When the newest seat was filled, failed or committed; the submission, before any was.
+    function changedAt(Head head) internal pure returns (uint256) {
+        return Head.unwrap(head) >> 224;
+    }
+
+    /// Every seat of the deal.
+    function all(Head head) internal pure returns (uint256) {
+        unchecked {
+            return (1 << concurrency(head)) - 1;
+        }
+    }
+
+    /// The head of an open job of these terms, none of whose seats is filled.
+    function make(IJobScheduler.Terms calldata terms, uint256 submittedAt, uint256 bids_, uint256 epoch_)
+        internal
+        pure
+        returns (Head)
+    {
+        unchecked {
+            return Head.wrap(
+                uint256(terms.concurrency) | uint256(terms.confidence) << 5 | uint256(terms.acceptance) << 10
+                    | uint256(terms.timeout) << 113 | uint256(terms.reveal) << 135 | bids_ << 157 | epoch_
+                    << 168 | (submittedAt + terms.open) << 192 | submittedAt << 224
+            );
+        }
+    }
+
+    function withState(Head head, IJobScheduler.JobState value) internal pure returns (Head) {
+        return Head.wrap(Head.unwrap(head) & ~(uint256(7) << 12) | uint256(value) << 12);
+    }
+
+    function withRostered(Head head, bool value) internal pure returns (Head) {
+        return Head.wrap(Head.unwrap(head) & ~(uint256(1) << 11) | (value ? uint256(1) << 11 : 0));
+    }
+
+    function withOneMoreFilled(Head head) internal pure returns (Head) {
+        unchecked {
+            return Head.wrap(Head.unwrap(head) + (1 << 15));
+        }
+    }
+
+    function withOneMoreBid(Head head) internal pure returns (Head) {
+        unchecked {
+            return Head.wrap(Head.unwrap(head) + (1 << 157));
+        }
+    }
+
+    function withFailed(Head head, uint256 seat) internal pure returns (Head) {
+        return Head.wrap(Head.unwrap(head) | 1 << (20 + seat));
+    }
+
+    function withoutFailed(Head head, uint256 seat) internal pure returns (Head) {
+        return Head.wrap(Head.unwrap(head) & ~(1 << (20 + seat)));
+    }
+
+    function withCommitted(Head head, uint256 seats) internal pure returns (Head) {
+        return Head.wrap(Head.unwrap(head) | seats << 51);
+    }
+
+    function withRevealed(Head head, uint256 seats) internal pure returns (Head) {
+        return Head.wrap(Head.unwrap(head) | seats << 82);
+    }
+
+    function withDeadline(Head head, uint256 at) internal pure returns (Head) {
+        return Head.wrap(Head.unwrap(head) & ~(uint256(type(uint32).max) << 192) | at << 192);
+    }
+
+    function withChangedAt(Head head, uint256 at) internal pure returns (Head) {
+        return Head.wrap(Head.unwrap(head) & type(uint224).max | at << 224);
+    }
+}
+
+/// @title The fields of a `Slot`
+library Slots {
+    uint256 private constant COMMITTED = 1 << 255;
+
+    function isNone(Slot slot) internal pure returns (bool) {
+        return Slot.unwrap(slot) == 0;
+    }
+
+    function equals(Slot slot, Slot other) internal pure returns (bool) {
+        return Slot.unwrap(slot) == Slot.unwrap(other);
+    }
+
+    function status(Slot slot) internal pure returns (IJobScheduler.BidStatus) {
+        if (Slot.unwrap(slot) & COMMITTED != 0) return IJobScheduler.BidStatus.Committed;
+        return IJobScheduler.BidStatus(Slot.unwrap(slot) >> 120 & 7);
+    }
+
+    function price(Slot slot) internal pure returns (uint256) {
+        return Slot.unwrap(slot) & type(uint96).max;
+    }
+
+    function epoch(Slot slot) internal pure returns (uint256) {
+        return Slot.unwrap(slot) >> 96 & Heads.MAX_EPOCH;
+    }
+
+    function seat(Slot slot) internal pure returns (uint256) {
+        return Slot.unwrap(slot) >> 123 & 31;
+    }
+
+    function make(uint256 price_, uint256 epoch_, IJobScheduler.BidStatus status_, uint256 seat_)
+        internal
+        pure
+        returns (Slot)
+    {
+        return Slot.wrap(price_ | epoch_ << 96 | uint256(status_) << 120 | seat_ << 123);
+    }
+
+    function withStatus(Slot slot, IJobScheduler.BidStatus value) internal pure returns (Slot) {
+        return Slot.wrap(Slot.unwrap(slot) & ~(uint256(7) << 120) | uint256(value) << 120);
+    }
+
+    function ofCommitment(bytes32 commitment, uint256 price_, uint256 seat_)
+        internal
+        pure
+        returns (Slot slot)
+    {
+        assembly ("memory-safe") {
+            mstore(0, commitment)
+            mstore(32, or(price_, shl(96, seat_)))
+            slot := or(keccak256(0, 64), shl(255, 1))
+        }
+    }
+
+    /// Whether the node has, or had, a seat.
+    function wasSeated(Slot slot) internal pure returns (bool) {
+        return status(slot) >= IJobScheduler.BidStatus.Seated;
+    }
+}
+
+/// @title The fields of an `Account`
+library Accounts {
+    uint256 internal constant SEATS = 96;
+    uint256 internal constant PAID = 128;
+    uint256 internal constant REJECTED = 160;
+    uint256 internal constant FAILURES = 192;
+
+    function free(Account account) internal pure returns (uint256) {
+        return Account.unwrap(account) & type(uint96).max;
+    }
+
+    /// One of the counters, named by its first bit.
+    function count(Account account, uint256 counter) internal pure returns (uint256) {
+        return Account.unwrap(account) >> counter & type(uint32).max;
+    }
+
+    function withOneMore(Account account, uint256 counter) internal pure returns (Account) {
+        unchecked {
+            bool isFull = count(account, counter) == type(uint32).max;
+            return isFull ? account : Account.wrap(Account.unwrap(account) + (1 << counter));
+        }
+    }
+
+    /// Adds to what is free. The caller knows that the sum fits 96 bits: all money held does.
+    function plus(Account account, uint256 amount) internal pure returns (Account) {
+        unchecked {
+            return Account.wrap(Account.unwrap(account) + amount);
+        }
+    }
+
+    /// Takes from what is free. The caller knows that there is as much.
+    function minus(Account account, uint256 amount) internal pure returns (Account) {
+        unchecked {
+            return Account.wrap(Account.unwrap(account) - amount);
+        }
+    }
+}
