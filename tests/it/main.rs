@@ -7,4 +7,5 @@ mod docker;
 mod libp2p;
 mod node;
 mod secrecy;
+mod sim;
 mod town;

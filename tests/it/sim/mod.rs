@@ -1,0 +1,135 @@
+//! Jobs on a simulated network, replayed from a seed: what the protocol promises in any weather.
+//!
+//! `ASSAY_SIM_SEED` replays the one run that a failure names; `ASSAY_SIM_RUNS` says how many seeds to try.
+
+mod chance;
+mod node;
+mod replica;
+mod world;
+
+use assay::domain::{Job, JobState, NodeId, SeatStatus};
+use chance::Chance;
+use node::Temper;
+use world::{Order, Weather, World, deal};
+
+/// Long enough for a job, its follow-up, and everybody who may have to step in.
+const HORIZON_MS: u64 = 1_500_000;
+
+/// Runs `run` with each seed, and says which one before it does.
+#[expect(clippy::print_stdout, reason = "who sees a run fail must know its seed")]
+fn for_seeds(name: &str, runs: u64, run: impl Fn(u64)) {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    let seeds = match number("ASSAY_SIM_SEED") {
+        Some(seed) => seed..=seed,
+        None => 1..=number("ASSAY_SIM_RUNS").unwrap_or(runs),
+    };
+    for seed in seeds {
+        println!("{name}: ASSAY_SIM_SEED={seed}");
+        run(seed);
+    }
+}
+
+/// Eight nodes, at most three of them bad, and three jobs of two requesters.
+fn world(seed: u64, order: Order, weather: Weather) -> World {
+    let mut chance = Chance::new(!seed);
+    let bad = usize::try_from(chance.within(0..4)).unwrap();
+    let mut tempers = vec![Temper::Honest; 8];
+    for temper in &mut tempers[2..2 + bad] {
+        *temper = chance.pick(&Temper::BAD);
+    }
+    let mut world = World::new(seed, order, weather, &tempers);
+    for index in 0..3 {
+        let (n, m) = chance.pick(&[(1, 1), (3, 2), (3, 3), (5, 3), (5, 5)]);
+        let mut terms = deal(order, n, m);
+        terms.escalation_limit = chance.pick(&[0, 7]);
+        let command = chance.pick(&["pure", "noisy"]);
+        terms.deterministic = command == "pure" && chance.permille(300);
+        world.want(chance.within(0..20_000), index % 2, terms, command);
+    }
+    world
+}
+
+fn temper_of(world: &World, node: NodeId) -> Temper {
+    world.nodes.iter().find(|held| held.id() == node).expect("a seat's holder").temper
+}
+
+/// What must hold of every job once it is over.
+fn check_end(world: &World, job: &Job) {
+    let honest = |node| temper_of(world, node) == Temper::Honest;
+    let longest = [job.deal.open, job.deal.run, job.deal.reveal];
+    let latest = longest.into_iter().fold(job.submitted_at, |t, span| t.plus(span));
+    assert!(job.ended_at.as_secs() <= latest.as_secs() + 120, "ended too late: {job:?}");
+    let went_far = |status| matches!(status, SeatStatus::Committed(_) | SeatStatus::Revealed(_));
+    let sound = job.seats.iter().filter(|seat| honest(seat.node) && went_far(seat.status)).count();
+    let decided = sound >= usize::from(job.deal.quorum());
+    let verdict = job.verdict.as_ref();
+    if decided {
+        assert_eq!(job.state, JobState::Verified, "a quorum was honest: {job:?}");
+    }
+    for (index, seat) in (0..).zip(&job.seats).filter(|_| job.state > JobState::Revealing) {
+        let accepted = verdict.is_some_and(|verdict| verdict.accepted.contains(index));
+        if temper_of(world, seat.node) == Temper::Liar && decided {
+            assert!(!accepted, "a lie was accepted: {job:?}");
+        }
+        if !honest(seat.node) {
+            continue;
+        }
+        if decided && went_far(seat.status) {
+            assert!(accepted, "an honest result was not: {job:?}");
+        }
+        let lost = match (job.state, seat.status) {
+            (JobState::Verified | JobState::Inconclusive, status) => {
+                matches!(status, SeatStatus::Accepted | SeatStatus::Committed(_))
+            }
+            (JobState::Failed, SeatStatus::Accepted) => job.ended_at > job.commit_by,
+            (JobState::Failed, SeatStatus::Committed(_)) => job.reveal_by.as_secs() != 0,
+            _ => false,
+        };
+        assert!(!lost, "seat {index} is honest and loses its bond: {job:?}");
+    }
+}
+
+fn simulate(name: &str, runs: u64, order: Order, weather: Weather) {
+    for_seeds(name, runs, |seed| {
+        let mut world = world(seed, order, weather);
+        let settled = world.run(HORIZON_MS);
+        assert!(settled, "not every job is over everywhere: {:?}", world.truth);
+        world.truth.jobs().for_each(|job| check_end(&world, job));
+    });
+}
+
+#[test]
+fn jobs_end_well_on_a_calm_network() {
+    simulate("calm", 60, Order::Neutral, Weather::CALM);
+}
+
+#[test]
+fn jobs_end_well_in_a_storm_with_crashes() {
+    simulate("storm", 60, Order::Neutral, Weather::STORM);
+}
+
+#[test]
+fn jobs_end_well_where_requesters_order_on_a_calm_network() {
+    simulate("calm requesters", 4, Order::Requester, Weather::CALM);
+}
+
+#[test]
+fn jobs_end_well_where_requesters_order_in_a_storm_with_crashes() {
+    simulate("stormy requesters", 4, Order::Requester, Weather::STORM);
+}
+
+#[test]
+fn a_job_whose_requester_never_returns_is_over_for_everybody_by_its_deadlines() {
+    for_seeds("gone", 4, |seed| {
+        let mut world = World::new(seed, Order::Requester, Weather::CALM, &[Temper::Honest; 6]);
+        world.want(0, 0, deal(Order::Requester, 3, 2), "pure");
+        let leaves_ms = Chance::new(!seed).within(0..45_000);
+        world.crash(leaves_ms, 0, 2 * HORIZON_MS);
+        let longest_ms = 1000 * (30 + 150 + 60 + 10);
+        world.run(longest_ms);
+        let id = world.truth.jobs().next().expect("it was submitted").id;
+        for node in 1..6 {
+            assert!(world.has_nothing_to_do(node, id), "node {node} still waits: {:?}", world.truth);
+        }
+    });
+}
