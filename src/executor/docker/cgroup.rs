@@ -113,6 +113,10 @@ fn directory(mounts: &str, membership: &str, version: Version, controller: &str)
     })?;
     // A mount may show only a part of the hierarchy, as inside another container.
     let below = Path::new(path).strip_prefix(mount_root).ok()?;
+    // A process that has just ended is shown at the root of a v1 hierarchy, whose numbers are the whole machine's.
+    if below.as_os_str().is_empty() {
+        return None;
+    }
     (!below.components().any(|part| part.as_os_str() == ".."))
         .then(|| Path::new(mount_point.trim_start_matches('/')).join(below))
 }
@@ -157,6 +161,14 @@ mod tests {
     fn a_process_that_is_gone_has_no_cgroup() {
         let gone = Cgroup::of_process(&recorded("cgroup-v2"), 1).unwrap_err();
         assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_not_taken_for_the_whole_machine() {
+        let mounts = "35 31 0:32 / /sys/fs/cgroup/memory rw shared:11 - cgroup cgroup rw,memory";
+        assert_eq!(directory(mounts, "4:memory:/\n", Version::V1, "memory"), None);
+        let mounts = "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup rw";
+        assert_eq!(directory(mounts, "0::/\n", Version::V2, ""), None);
     }
 
     #[test]
