@@ -4,7 +4,10 @@ use std::{io, path::PathBuf};
 
 use super::{ExitStatus, audit::AuditError, client::ClientError, fetch::FetchError, settings::SettingsError};
 use crate::{
+    api::ServeError,
+    devstack::{HostError, StackError},
     domain::{JobId, JobState, NodeId},
+    executor::ExecutorError,
     store::PackError,
 };
 
@@ -75,6 +78,18 @@ pub enum CliError {
         /// Why not.
         source: PackError,
     },
+    /// No container engine answers.
+    #[error("there is no container engine to run jobs with")]
+    Engine(#[source] ExecutorError),
+    /// A devstack does not start.
+    #[error("failed to start the devstack")]
+    Stack(#[source] StackError),
+    /// A node does not start, or has ended.
+    #[error("the node failed")]
+    Host(#[source] HostError),
+    /// Signals cannot be taken.
+    #[error("failed to listen for signals")]
+    Signals(#[source] io::Error),
     /// The log of a job does not hold.
     #[error("the log from {log} proves nothing")]
     Audit {
@@ -120,10 +135,15 @@ impl CliError {
             | Self::Input { .. }
             | Self::NoLog { .. } => ExitStatus::Usage,
             Self::NoResult { .. } => ExitStatus::NoResult,
+            Self::Engine(_) => ExitStatus::Unreachable,
             Self::Node { source, .. } => source.exit_status(),
-            Self::Output(_) | Self::File { .. } | Self::Fetch { .. } | Self::Audit { .. } => {
-                ExitStatus::Failure
-            }
+            Self::Output(_)
+            | Self::File { .. }
+            | Self::Fetch { .. }
+            | Self::Audit { .. }
+            | Self::Stack(_)
+            | Self::Host(_)
+            | Self::Signals(_) => ExitStatus::Failure,
         }
     }
 
@@ -151,7 +171,31 @@ impl CliError {
             Self::NoResult { job, .. } => {
                 Some(format!("nothing is shown before the end; wait for it: assay job wait {}", job.short()))
             }
-            Self::Output(_) | Self::File { .. } | Self::Input { .. } => None,
+            Self::Engine(error) => error.hint().map(str::to_owned),
+            Self::Host(error) | Self::Stack(StackError::Host { source: error, .. }) => host_hint(error),
+            Self::Stack(StackError::Apart) => {
+                Some("the machine may be too busy; try fewer --nodes".to_owned())
+            }
+            Self::Output(_) | Self::File { .. } | Self::Input { .. } | Self::Signals(_) => None,
         }
     }
+}
+
+fn host_hint(error: &HostError) -> Option<String> {
+    let hint = match error {
+        HostError::Api(ServeError::Listen { .. }) => {
+            "choose another --api address; port 0 takes any free one"
+        }
+        HostError::Api(ServeError::NotLoopback { .. }) => {
+            "listen on 127.0.0.1, and let others in through something that asks who they are"
+        }
+        HostError::Deaf(_) => "choose another --listen address; port 0 takes any free one",
+        HostError::Dir(_)
+        | HostError::Key(_)
+        | HostError::Db(_)
+        | HostError::Blobs(_)
+        | HostError::Backend(_)
+        | HostError::Node(_) => return None,
+    };
+    Some(hint.to_owned())
 }

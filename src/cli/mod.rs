@@ -7,6 +7,8 @@
 //! `watch` waits for a job with `progress` to show, `ending` says what came of it, `fetch` brings results here and
 //! checks them, `audit` recomputes a job from its log alone, `text` is how values read.
 //!
+//! `running` is what commands that run nodes share.
+//!
 //! Nothing here decides anything about a job: the rules are the node's.
 
 mod args;
@@ -20,6 +22,7 @@ mod fetch;
 mod output;
 mod progress;
 mod run;
+mod running;
 mod settings;
 mod text;
 mod watch;

@@ -35,6 +35,8 @@ pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
 async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
     start_log(&cli)?;
     match cli.command {
+        Command::Devstack(args) => commands::devstack::run(args, output).await,
+        Command::Serve(args) => commands::serve::run(args, output).await,
         Command::Job(command) => match command {
             JobCommand::Submit(args) => commands::submit::run(*args, output).await,
             JobCommand::List(args) => commands::jobs::list(&args, output).await,
@@ -61,11 +63,15 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
 }
 
 fn start_log(cli: &Cli) -> Result<(), CliError> {
+    let default = match cli.command {
+        Command::Serve(_) => "assay=info,warn",
+        _ => "warn",
+    };
     let style = match cli.log_format {
         LogFormat::Text => LogStyle::Text { ansi: output::use_colour() },
         LogFormat::Json => LogStyle::Json,
     };
-    let filter = cli.log.as_deref().unwrap_or("warn");
+    let filter = cli.log.as_deref().unwrap_or(default);
     telemetry::init(filter, style)
         .map_err(|source| CliError::LogFilter { filter: filter.to_owned(), reason: source.to_string() })
 }

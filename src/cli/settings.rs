@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
-use super::args::{AcceptanceArg, ApiArgs, DealArgs};
-use crate::domain::{Acceptance, Deal, InvalidTerm, RUN_MARGIN, SpecError};
+use super::args::{AcceptanceArg, ApiArgs, DealArgs, DevstackArgs, SchedulerArg};
+use crate::{
+    devstack::{Backend, BadActors, MAX_NODES},
+    domain::{Acceptance, Deal, InvalidTerm, RUN_MARGIN, SpecError},
+};
 
 /// Where a node's API listens, and is looked for, unless told otherwise.
 pub(super) const DEFAULT_API: &str = "127.0.0.1:7421";
@@ -156,6 +159,34 @@ fn acceptance(args: &DealArgs, deal: &mut Deal) -> Result<(), SettingsError> {
     Ok(())
 }
 
+/// The backend behind the flag.
+pub(super) fn backend(scheduler: SchedulerArg) -> Result<Backend, SettingsError> {
+    match scheduler {
+        SchedulerArg::Libp2p => Ok(Backend::Libp2p),
+        SchedulerArg::Contract => Err(SettingsError::NoSuchBackend { name: "contract" }),
+    }
+}
+
+/// What a devstack is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DevstackSettings {
+    pub(super) backend: Backend,
+    pub(super) nodes: usize,
+    pub(super) bad: BadActors,
+}
+
+/// A devstack that can be.
+pub(super) fn devstack(args: &DevstackArgs) -> Result<DevstackSettings, SettingsError> {
+    let (nodes, bad) = (args.nodes, args.bad_actors);
+    if !(1..=MAX_NODES).contains(&nodes) {
+        return Err(SettingsError::NodeCount { nodes, most: MAX_NODES });
+    }
+    if bad.count > nodes {
+        return Err(SettingsError::BadNodes { nodes, bad: bad.count });
+    }
+    Ok(DevstackSettings { backend: backend(args.scheduler)?, nodes, bad })
+}
+
 /// Which node to ask, and who said so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiAddress {
@@ -211,6 +242,11 @@ fn state_dir() -> Option<PathBuf> {
 /// The file that names the API of the newest devstack or node.
 pub(super) fn state_file() -> Option<PathBuf> {
     Some(state_dir()?.join("api"))
+}
+
+/// Where a node keeps its data when nobody says.
+pub(super) fn default_data_dir() -> Result<PathBuf, SettingsError> {
+    Ok(state_dir().ok_or(SettingsError::NoDataDir)?.join("node"))
 }
 
 #[cfg(test)]

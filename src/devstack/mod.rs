@@ -1,7 +1,18 @@
-//! Several nodes in one process, some of them bad, to try and test a network.
+//! Nodes put together: one of them, or several in one process, some of them bad, to try and test a network.
 //!
+//! With the command line, the only place that names a backend and an executor.
+//!
+//! - `backend`: who orders the events, chosen by name
+//! - `host`: one node with everything that it works with
+//! - `stack`: several that know each other
 //! - [`faults`]: how a bad node misbehaves: decorators around its scheduler and its executor
 
+mod backend;
 pub mod faults;
+mod host;
+mod stack;
 
+pub use backend::Backend;
 pub use faults::{BadActors, Fault};
+pub use host::{Host, HostConfig, HostError};
+pub use stack::{MAX_NODES, Stack, StackConfig, StackError, StackNode};

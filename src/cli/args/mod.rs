@@ -2,11 +2,12 @@
 //!
 //! - `common`: what several commands take
 //! - `deal`: the terms of a job
-//! - `job`, `results`, `verdict`: one noun a file
+//! - `job`, `results`, `verdict`, `host`: one noun a file
 //! - `values`: the text forms of durations, sizes and pairs
 
 mod common;
 pub(super) mod deal;
+mod host;
 mod job;
 mod results;
 pub(super) mod values;
@@ -16,6 +17,7 @@ use clap::{Parser, Subcommand};
 
 pub(super) use common::{ApiArgs, Format, LogFormat};
 pub(super) use deal::{AcceptanceArg, DealArgs};
+pub(super) use host::{DevstackArgs, SchedulerArg, ServeArgs};
 pub(super) use job::{
     CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, SubmitArgs, UpdateArgs, WaitArgs,
 };
@@ -71,6 +73,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Run several nodes in this process, some of them bad, to try the network
+    Devstack(DevstackArgs),
+    /// Run one node
+    Serve(ServeArgs),
     /// Submit jobs and follow them
     #[command(subcommand)]
     Job(JobCommand),

@@ -14,16 +14,20 @@ use crate::{
         watch::{Watched, watch},
     },
     domain::Span,
+    node::wall_clock,
 };
 
 /// Lists jobs, newest first.
 pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<ExitStatus, CliError> {
     let client = client(&args.api)?;
     let jobs = client.jobs(args.limit).await.map_err(CliError::node("list the jobs"))?;
+    // Rows have times of the backend's clock, which is in step with everybody's or nothing works.
+    let now = wall_clock();
     output.result(&jobs, || {
         let rows = jobs.iter().map(|row| {
             vec![
                 text::job(row.job),
+                text::age(row.submitted_at, now),
                 row.state.to_string(),
                 format!("{}/{}", row.seats, row.concurrency),
                 row.accepted.map_or("-".to_owned(), |accepted| accepted.to_string()),
@@ -31,7 +35,7 @@ pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<Exit
                 text::command(&row.command),
             ]
         });
-        table(&["JOB", "STATE", "NODES", "AGREED", "IMAGE", "COMMAND"], rows)
+        table(&["JOB", "AGE", "STATE", "NODES", "AGREED", "IMAGE", "COMMAND"], rows)
     })?;
     Ok(ExitStatus::Success)
 }

@@ -9,10 +9,12 @@ use super::{
 
 pub(super) mod check;
 pub(super) mod describe;
+pub(super) mod devstack;
 pub(super) mod jobs;
 pub(super) mod node;
 pub(super) mod program;
 pub(super) mod results;
+pub(super) mod serve;
 pub(super) mod submit;
 pub(super) mod verdict;
 

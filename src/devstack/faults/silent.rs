@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use crate::{
-    domain::{Event, LogDomain, NodeId, SignedAction, Timestamp},
-    scheduler::{BackendError, Cursor, EventStream, Scheduler, SubmitError},
+    domain::{Event, JobId, LogDomain, NodeId, SignedAction, Timestamp},
+    scheduler::{BackendError, Cursor, EventStream, LogOrder, Scheduler, SubmitError},
 };
 
 /// Passes everything on but reveals.
@@ -44,6 +44,10 @@ impl Scheduler for Silent {
 
     fn domain(&self) -> LogDomain {
         self.inner.domain()
+    }
+
+    fn order(&self, job: JobId) -> LogOrder {
+        self.inner.order(job)
     }
 }
 

@@ -1,0 +1,65 @@
+//! `assay devstack` and `assay serve`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use libp2p::Multiaddr;
+
+use crate::devstack::BadActors;
+
+/// `assay devstack`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DevstackArgs {
+    /// How many nodes to run
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(in crate::cli) nodes: usize,
+
+    /// How many of them misbehave, and how: idle, faker, copycat, partial, silent, crash or collude
+    #[arg(long, value_name = "N[:KIND]", default_value = "0")]
+    pub(in crate::cli) bad_actors: BadActors,
+
+    /// Who orders the events of a job
+    #[arg(long, value_enum, value_name = "BACKEND", default_value_t = SchedulerArg::Libp2p)]
+    pub(in crate::cli) scheduler: SchedulerArg,
+
+    /// Where the nodes keep their data [default: a new directory that is removed at the end]
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) data_dir: Option<PathBuf>,
+}
+
+/// `assay serve`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ServeArgs {
+    /// Where other nodes reach this one
+    #[arg(long, value_name = "MULTIADDR", default_value = "/ip4/127.0.0.1/tcp/0")]
+    pub(in crate::cli) listen: Multiaddr,
+
+    /// A node to join, as it prints its address; may be repeated
+    #[arg(long, value_name = "MULTIADDR")]
+    pub(in crate::cli) peer: Vec<Multiaddr>,
+
+    /// Where the API listens
+    #[arg(long, value_name = "ADDR", default_value = crate::cli::settings::DEFAULT_API)]
+    pub(in crate::cli) api: SocketAddr,
+
+    /// Where the node keeps its key and data [default: the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) data_dir: Option<PathBuf>,
+
+    /// How many jobs to run at once; 0 for a node that only requests
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(in crate::cli) slots: usize,
+
+    /// Who orders the events of a job
+    #[arg(long, value_enum, value_name = "BACKEND", default_value_t = SchedulerArg::Libp2p)]
+    pub(in crate::cli) scheduler: SchedulerArg,
+}
+
+/// Who orders the events of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum SchedulerArg {
+    /// The requester of each job, over a peer-to-peer network
+    Libp2p,
+    /// A contract on an EVM chain; not in this build
+    Contract,
+}

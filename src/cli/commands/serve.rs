@@ -1,0 +1,70 @@
+//! `assay serve`: one node in this process.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        CliError, ExitStatus,
+        args::ServeArgs,
+        output::Output,
+        running::{Announced, Interrupts, ended},
+        settings,
+    },
+    devstack::{Host, HostConfig},
+    domain::NodeId,
+    executor::{DEFAULT_SOCKET, DockerExecutor},
+};
+
+/// A node that serves, for programs.
+#[derive(Debug, Serialize)]
+struct Serving {
+    version: u32,
+    id: NodeId,
+    api: String,
+    addresses: Vec<String>,
+}
+
+/// Runs one node until the user interrupts.
+pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let backend = settings::backend(args.scheduler)?;
+    let data_dir = args.data_dir.map_or_else(settings::default_data_dir, Ok)?;
+    let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
+    let engine = DockerExecutor::connect(DEFAULT_SOCKET).await.map_err(CliError::Engine)?;
+    let config = HostConfig {
+        backend,
+        data_dir,
+        listen: vec![args.listen],
+        peers: args.peer,
+        api: args.api,
+        compute_slots: args.slots,
+        executor: Arc::new(engine),
+        fault: None,
+    };
+    let host = Host::start(config).await.map_err(CliError::Host)?;
+    let serving = Serving {
+        version: 1,
+        id: host.id(),
+        api: format!("http://{}", host.api()),
+        addresses: host.addresses().iter().map(ToString::to_string).collect(),
+    };
+    let _announced = Announced::new(&serving.api, output);
+    output.result(&serving, || {
+        let peers = serving.addresses.iter().map(|address| format!("Join:  assay serve --peer {address}\n"));
+        format!("Node:  {}\nAPI:   {}\n{}", serving.id, serving.api, peers.collect::<String>())
+    })?;
+    output.note("ready; Ctrl-C stops the node");
+    let stop = host.stop_token();
+    let mut joined = Box::pin(host.join());
+    tokio::select! {
+        joined = &mut joined => return ended(joined.map_err(CliError::Host)),
+        () = interrupts.next() => {}
+    }
+    output.note("stopping; Ctrl-C again to stop at once");
+    stop.cancel();
+    tokio::select! {
+        joined = joined => ended(joined.map_err(CliError::Host)),
+        () = interrupts.next() => Ok(ExitStatus::Interrupted),
+    }
+}

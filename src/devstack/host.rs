@@ -1,0 +1,193 @@
+//! One node with everything that it works with: directory, key, backend, executor, and its fault if it is bad.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Backend, Fault,
+    backend::{BackendConfig, Connected, Link},
+    faults::{Organs, corrupt},
+};
+use crate::{
+    api::{self, ApiConfig, ServeError},
+    domain::NodeId,
+    executor::Executor,
+    identity::{KeyError, NodeKey},
+    network::Multiaddr,
+    node::{Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf},
+    scheduler::libp2p::StartError,
+    store::{BlobError, Blobs, DataDir, Db, DbError, DirError, EventLog},
+};
+
+/// What inputs and results may take on the disk of one node.
+const BLOBS_CAP_BYTES: u64 = 16 << 30;
+
+/// What a node is made of.
+#[derive(Debug)]
+pub struct HostConfig {
+    /// Who orders its log.
+    pub backend: Backend,
+    /// Where it keeps its key and data.
+    pub data_dir: PathBuf,
+    /// Where other nodes reach it.
+    pub listen: Vec<Multiaddr>,
+    /// Nodes to join.
+    pub peers: Vec<Multiaddr>,
+    /// Where its API listens; port 0 for any free one.
+    pub api: SocketAddr,
+    /// How many jobs it runs at once.
+    pub compute_slots: usize,
+    /// What runs them.
+    pub executor: Arc<dyn Executor>,
+    /// How it misbehaves, if it does.
+    pub fault: Option<Fault>,
+}
+
+/// Why a node cannot be started, or has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// Its directory cannot be used.
+    #[error(transparent)]
+    Dir(#[from] DirError),
+    /// Its key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Its database cannot be used.
+    #[error("the node's database cannot be opened")]
+    Db(#[from] DbError),
+    /// Its content cannot be used.
+    #[error("the node's content cannot be opened")]
+    Blobs(#[from] BlobError),
+    /// Its backend does not start.
+    #[error("the backend does not start")]
+    Backend(#[from] StartError),
+    /// It does not come to listen.
+    #[error("the node does not come to listen on {0}")]
+    Deaf(String),
+    /// The node itself.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// Its API.
+    #[error(transparent)]
+    Api(#[from] ServeError),
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Host {
+    handle: NodeHandle,
+    link: Link,
+    api: SocketAddr,
+    addresses: Vec<Multiaddr>,
+    /// Cancelled by a fault that kills the node.
+    die: CancellationToken,
+}
+
+impl Host {
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// [`HostError`]; nothing runs then.
+    pub async fn start(config: HostConfig) -> Result<Self, HostError> {
+        let dir = DataDir::open(&config.data_dir)?;
+        let key = NodeKey::load_or_create(&dir.key_file())?;
+        let db = Db::open(&dir)?;
+        let shelf = Shelf::new(Blobs::open(&dir.blobs(), BLOBS_CAP_BYTES)?);
+        let asked = config.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let backend = BackendConfig {
+            key: key.clone(),
+            listen: config.listen,
+            peers: config.peers,
+            log: EventLog::new(db.clone()),
+            shelf: Arc::clone(&shelf),
+        };
+        let Connected { scheduler, transfer, link } = config.backend.connect(backend).await?;
+        let addresses = link.addresses().await;
+        if addresses.is_empty() {
+            link.shutdown().await;
+            return Err(HostError::Deaf(asked));
+        }
+        let die = CancellationToken::new();
+        let honest = Organs { scheduler, executor: config.executor };
+        let Organs { scheduler, executor } = match config.fault {
+            Some(fault) => corrupt(fault, honest, &key, die.clone()),
+            None => honest,
+        };
+        let about = link.about().await;
+        let node = NodeConfig { compute_slots: config.compute_slots, about, ..NodeConfig::default() };
+        let parts = NodeParts { key, dir, db, scheduler, executor, transfer, shelf };
+        match start_node(node, parts, config.api).await {
+            Ok((handle, api)) => Ok(Self { handle, link, api, addresses, die }),
+            Err(error) => {
+                link.shutdown().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The node's id.
+    pub fn id(&self) -> NodeId {
+        self.handle.id()
+    }
+
+    /// Where its API listens.
+    pub const fn api(&self) -> SocketAddr {
+        self.api
+    }
+
+    /// Addresses that other nodes can join.
+    pub fn addresses(&self) -> &[Multiaddr] {
+        &self.addresses
+    }
+
+    /// Ends the node when cancelled.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.handle.stop_token()
+    }
+
+    /// Resolves when it hears, and is heard by, so many others.
+    pub async fn meets(&self, others: usize) {
+        self.link.meets(others).await;
+    }
+
+    /// Waits until the node has ended, then ends its backend.
+    ///
+    /// # Errors
+    /// The node's first failure.
+    pub async fn join(self) -> Result<(), HostError> {
+        let Self { handle, link, die, .. } = self;
+        let stop = handle.stop_token();
+        let mut joined = Box::pin(handle.join());
+        let ended = tokio::select! {
+            ended = &mut joined => ended,
+            () = die.cancelled() => {
+                stop.cancel();
+                joined.await
+            }
+            () = link.stopped() => {
+                stop.cancel();
+                joined.await
+            }
+        };
+        link.shutdown().await;
+        Ok(ended?)
+    }
+}
+
+async fn start_node(
+    config: NodeConfig,
+    parts: NodeParts,
+    api: SocketAddr,
+) -> Result<(NodeHandle, SocketAddr), HostError> {
+    let mut handle = Node::start(config, parts).await?;
+    let served = api::serve(&mut handle, ApiConfig { address: api, beyond_loopback: false }).await;
+    match served {
+        Ok(bound) => Ok((handle, bound)),
+        Err(error) => {
+            handle.stop_token().cancel();
+            handle.join().await?;
+            Err(error.into())
+        }
+    }
+}

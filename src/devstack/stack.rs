@@ -1,0 +1,158 @@
+//! Several nodes in one process, each with its own key, directory, API and place in the network.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use tokio::{task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::{
+    Backend, BadActors, Fault,
+    host::{Host, HostConfig, HostError},
+};
+use crate::{domain::NodeId, executor::Executor, network::Multiaddr};
+
+/// Most nodes of one devstack: each is a process's worth of sockets and files.
+pub const MAX_NODES: usize = 64;
+
+/// How many jobs one of its nodes runs at once.
+const COMPUTE_SLOTS: usize = 4;
+
+/// How long the nodes may take to find each other: they are on one machine.
+const MEET_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a devstack is made of.
+#[derive(Debug)]
+pub struct StackConfig {
+    /// Who orders the events.
+    pub backend: Backend,
+    /// How many nodes there are, 1 to [`MAX_NODES`].
+    pub nodes: usize,
+    /// How many of them are bad; the last ones.
+    pub bad: BadActors,
+    /// Where they keep their data, each below it.
+    pub data_dir: PathBuf,
+    /// What runs their containers.
+    pub executor: Arc<dyn Executor>,
+}
+
+/// Why a devstack does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// A node does not start.
+    #[error("node {index} of the devstack does not start")]
+    Host {
+        /// Which, from 0.
+        index: usize,
+        /// Why.
+        #[source]
+        source: HostError,
+    },
+    /// The nodes do not find each other.
+    #[error("the nodes of the devstack did not find each other within {} s", MEET_LIMIT.as_secs())]
+    Apart,
+}
+
+/// One node of a devstack.
+#[derive(Debug, Clone)]
+pub struct StackNode {
+    /// Its id.
+    pub id: NodeId,
+    /// Where its API listens.
+    pub api: SocketAddr,
+    /// Addresses that other nodes can join.
+    pub addresses: Vec<Multiaddr>,
+    /// How it misbehaves, if it does.
+    pub fault: Option<Fault>,
+}
+
+/// Running nodes that know each other. Dropping it aborts them; [`Self::join`] ends them in order.
+#[derive(Debug)]
+pub struct Stack {
+    nodes: Vec<StackNode>,
+    stops: Vec<CancellationToken>,
+    hosts: JoinSet<(NodeId, Result<(), HostError>)>,
+}
+
+impl Stack {
+    /// Starts all nodes, and returns when each hears every other.
+    ///
+    /// # Errors
+    /// [`StackError`]; nothing runs then.
+    pub async fn start(config: StackConfig) -> Result<Self, StackError> {
+        let mut hosts: Vec<Host> = Vec::new();
+        for index in 0..config.nodes {
+            let peers = hosts.iter().flat_map(|host| host.addresses().to_vec()).collect();
+            let host = Host::start(host_config(&config, index, peers)).await;
+            hosts.push(host.map_err(|source| StackError::Host { index, source })?);
+        }
+        let others = config.nodes - 1;
+        let met = join_all(hosts.iter().map(|host| host.meets(others)));
+        timeout(MEET_LIMIT, met).await.map_err(|_| StackError::Apart)?;
+        let node = |(index, host): (usize, &Host)| StackNode {
+            id: host.id(),
+            api: host.api(),
+            addresses: host.addresses().to_vec(),
+            fault: fault(&config, index),
+        };
+        let nodes = hosts.iter().enumerate().map(node).collect();
+        let stops = hosts.iter().map(Host::stop_token).collect();
+        let mut tasks = JoinSet::new();
+        for host in hosts {
+            let id = host.id();
+            tasks.spawn(async move { (id, host.join().await) });
+        }
+        Ok(Self { nodes, stops, hosts: tasks })
+    }
+
+    /// The nodes; the first is never bad unless all are.
+    pub fn nodes(&self) -> &[StackNode] {
+        &self.nodes
+    }
+
+    /// Begins to end all nodes; [`Self::join`] waits for it.
+    pub fn stop(&self) {
+        self.stops.iter().for_each(CancellationToken::cancel);
+    }
+
+    /// Waits until all nodes have ended. One that fails, or is made to crash, leaves the others running.
+    ///
+    /// # Errors
+    /// The first failure of a node.
+    pub async fn join(&mut self) -> Result<(), HostError> {
+        let mut first = Ok(());
+        while let Some(ended) = self.hosts.join_next().await {
+            match ended {
+                Ok((node, Ok(()))) => info!(%node, "node has ended"),
+                Ok((node, Err(error))) => {
+                    error!(%node, error = %error, "node has failed");
+                    first = first.and(Err(error));
+                }
+                Err(error) => error!(%error, "a node panicked"),
+            }
+        }
+        first
+    }
+}
+
+fn fault(config: &StackConfig, index: usize) -> Option<Fault> {
+    (index + config.bad.count >= config.nodes).then_some(config.bad.fault)
+}
+
+fn host_config(config: &StackConfig, index: usize, peers: Vec<Multiaddr>) -> HostConfig {
+    HostConfig {
+        backend: config.backend,
+        data_dir: config.data_dir.join(format!("node-{index}")),
+        listen: vec![loopback()],
+        peers,
+        api: SocketAddr::from(([127, 0, 0, 1], 0)),
+        compute_slots: COMPUTE_SLOTS,
+        executor: Arc::clone(&config.executor),
+        fault: fault(config, index),
+    }
+}
+
+fn loopback() -> Multiaddr {
+    "/ip4/127.0.0.1/tcp/0".parse().expect("a constant address is well formed")
+}
