@@ -401,7 +401,7 @@ pub(super) fn deal(order: Order, concurrency: u8, confidence: u8) -> Deal {
     }
 }
 
-fn spec(command: &str) -> Spec {
+pub(super) fn spec(command: &str) -> Spec {
     Spec {
         image: format!("sha256:{}", "a".repeat(64)),
         image_name: "demo".to_owned(),
