@@ -10,7 +10,7 @@ const MAX_PARTIES: usize = 4096;
 
 /// One bucket a party, filled at a steady rate.
 #[derive(Debug)]
-pub(super) struct Buckets<K> {
+pub(crate) struct Buckets<K> {
     burst: u32,
     every: Duration,
     levels: BTreeMap<K, (u32, Instant)>,
@@ -18,12 +18,12 @@ pub(super) struct Buckets<K> {
 
 impl<K: Ord + Copy> Buckets<K> {
     /// Buckets of `burst` tokens that gain one `every` so often.
-    pub(super) const fn new(burst: u32, every: Duration) -> Self {
+    pub(crate) const fn new(burst: u32, every: Duration) -> Self {
         Self { burst, every, levels: BTreeMap::new() }
     }
 
     /// Takes a token of `party`, if there is one.
-    pub(super) fn take(&mut self, party: K, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, party: K, now: Instant) -> bool {
         if self.levels.len() >= MAX_PARTIES && !self.levels.contains_key(&party) {
             let (burst, every) = (self.burst, self.every);
             self.levels.retain(|_, level| refilled(*level, burst, every, now).0 < burst);

@@ -114,8 +114,8 @@ pub fn start(
         links: Links::new(peers, Instant::now()),
         log_requests: BTreeMap::new(),
         blob_requests: BTreeMap::new(),
-        // A requester repeats its open jobs, at most two a second, and submits in bursts.
-        signers: Buckets::new(128, Duration::from_millis(200)),
+        // Four times what a requester of this program sends, since gossip may bunch what was sent evenly.
+        signers: Buckets::new(256, Duration::from_millis(12)),
         // A peer forwards what a whole neighbourhood announces.
         forwarders: Buckets::new(1024, Duration::from_millis(10)),
         // A verdict's worth of messages at once, and polling.

@@ -1,5 +1,7 @@
 //! What the rest of a node holds of the network.
 
+use std::time::Duration;
+
 use ::libp2p::{Multiaddr, PeerId, gossipsub, request_response::ResponseChannel};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -9,6 +11,9 @@ use super::{
     wire::{BlobResponse, LogRequest, LogResponse},
 };
 use crate::domain::NodeId;
+
+/// Longest wait for an answer: dialling takes up to 10 s, and the request as long again.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// A way to the network; clones share it. Everything fails with `Stopped` once the driver has ended.
 #[derive(Debug, Clone)]
@@ -134,24 +139,24 @@ impl NetworkHandle {
         self.status.clone()
     }
 
-    /// Asks a node about a log. Bounded by the time-out of the protocol, 10 s.
+    /// Asks a node about a log. Bounded by [`LONGEST_WAIT`].
     ///
     /// # Errors
     /// [`RequestError`].
     pub async fn request(&self, node: NodeId, request: LogRequest) -> Result<LogResponse, RequestError> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Log { node, request, reply }).await.ok_or(RequestError::Stopped)?;
-        answer.await.map_err(|_| RequestError::Stopped)?
+        in_time(answer).await
     }
 
-    /// Asks a node for a piece of content. Bounded by the time-out of the protocol, 10 s.
+    /// Asks a node for a piece of content. Bounded by [`LONGEST_WAIT`].
     ///
     /// # Errors
     /// [`FetchError`].
     pub async fn fetch_chunk(&self, node: NodeId, request: ChunkRequest) -> Result<Chunk, FetchError> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Blob { node, request, reply }).await.ok_or(RequestError::Stopped)?;
-        match answer.await.map_err(|_| RequestError::Stopped)?? {
+        match in_time(answer).await? {
             BlobResponse::Chunk { total_bytes, bytes } => {
                 let bytes = bytes.0;
                 let end = u64::try_from(bytes.len()).ok().and_then(|len| request.offset.checked_add(len));
@@ -193,6 +198,14 @@ impl NetworkHandle {
     /// `None` when the driver has ended.
     async fn send(&self, command: Command) -> Option<()> {
         self.commands.send(command).await.ok()
+    }
+}
+
+/// Waits for what the driver has to say about a request.
+async fn in_time<T>(answer: oneshot::Receiver<Result<T, RequestError>>) -> Result<T, RequestError> {
+    match tokio::time::timeout(LONGEST_WAIT, answer).await {
+        Ok(answered) => answered.map_err(|_| RequestError::Stopped)?,
+        Err(_) => Err(RequestError::Failed("it does not answer in time".to_owned())),
     }
 }
 

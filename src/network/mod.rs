@@ -23,10 +23,12 @@ mod wire;
 
 pub use ::libp2p::{Multiaddr, PeerId};
 pub use blob::{BlobDenied, BlobSource, Chunk, ChunkRequest, MAX_CHUNK_BYTES, NoBlobs};
+pub(crate) use bucket::Buckets;
 pub use config::{Limits, NetworkConfig, NetworkError};
 pub use driver::{Driver, start};
 pub use handle::{
-    Announcement, FetchError, Inbound, Judgement, NetworkHandle, PublishError, RequestError, Responder,
+    Announcement, FetchError, Inbound, Judgement, LONGEST_WAIT, NetworkHandle, PublishError, RequestError,
+    Responder,
 };
 pub use peer::{node_of_key, node_of_peer, peer_of_key};
 pub use status::{Counters, PeerLink, Status};

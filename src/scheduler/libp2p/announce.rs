@@ -146,3 +146,117 @@ impl Announcement {
         parent_of(self.entry.event())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        domain::{Action, Amount, Deal, Digest, SignedAction, Span, Spec},
+        identity::NodeKey,
+        scheduler::EnvelopeRefusal,
+    };
+
+    const DOMAIN: LogDomain = LogDomain { chain_id: 0, contract: NodeId::ZERO };
+    const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    fn key(byte: u8) -> NodeKey {
+        NodeKey::from_bytes(&[byte; 32]).unwrap()
+    }
+
+    fn submission(key: &NodeKey, deal: &Deal) -> SignedAction {
+        let spec = Spec {
+            image: format!("sha256:{}", "a".repeat(64)),
+            image_name: "demo".to_owned(),
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            environment: Default::default(),
+            working_directory: None,
+            inputs: Vec::new(),
+            resources: Default::default(),
+        };
+        let (document, revision) = (spec.to_document(), deal.revision());
+        let job = DOMAIN.job_id(key.node_id(), 0, Spec::hash_document(&document), revision);
+        let event = Event::Submitted { deal: deal.clone(), spec: document, nonce: 0 };
+        let action = Action { job, revision, sequence: 0, seen: Digest::ZERO, event };
+        SignedAction { signature: key.sign(action.signing_digest(DOMAIN)), action }
+    }
+
+    fn announcement(author: &NodeKey, signer: &NodeKey, deal: &Deal) -> Announcement {
+        let entry = Entry::sign(signer, DOMAIN, (1, Digest::ZERO), START, submission(author, deal));
+        Announcement { entry, addresses: vec!["/ip4/127.0.0.1/tcp/4001".parse().unwrap()] }
+    }
+
+    #[test]
+    fn an_announcement_comes_back_whole() {
+        let announcement = announcement(&key(1), &key(1), &Deal::default());
+        assert_eq!(Announcement::decode(&announcement.encode()).as_ref(), Ok(&announcement));
+        assert_eq!(announcement.check(DOMAIN, key(1).node_id()), Ok(()));
+    }
+
+    #[test]
+    fn source_author_and_signer_are_one() {
+        let deal = Deal::default();
+        for (author, signer, source) in [(2, 1, 1), (1, 2, 1), (1, 1, 2), (2, 2, 1), (1, 2, 2)] {
+            let announcement = announcement(&key(author), &key(signer), &deal);
+            let checked = announcement.check(DOMAIN, key(source).node_id());
+            assert_eq!(checked, Err(AnnouncementError::Forged), "{author} {signer} {source}");
+        }
+        let mut second = announcement(&key(1), &key(1), &deal);
+        second.entry = Entry::sign(&key(1), DOMAIN, (2, Digest::ZERO), START, second.entry.action);
+        assert_eq!(second.check(DOMAIN, key(1).node_id()), Err(AnnouncementError::Forged));
+    }
+
+    #[test]
+    fn a_submission_that_has_no_place_is_refused() {
+        let wei = Amount::new(1).unwrap();
+        let priced = Deal { price: wei, bond: wei, ..Deal::default() };
+        let checked = announcement(&key(1), &key(1), &priced).check(DOMAIN, key(1).node_id());
+        let moneyless = SubmitError::Refused(EnvelopeRefusal::Moneyless);
+        assert_eq!(checked, Err(AnnouncementError::Refused(moneyless)));
+        let invalid = Deal { concurrency: 0, ..Deal::default() };
+        let checked = announcement(&key(1), &key(1), &invalid).check(DOMAIN, key(1).node_id());
+        let terms = SubmitError::Rejected(Rejection::InvalidTerms);
+        assert_eq!(checked, Err(AnnouncementError::Refused(terms)));
+        let orphan = Deal { parent: Some(JobId::new([1; 32])), ..Deal::default() };
+        let checked = announcement(&key(1), &key(1), &orphan).check(DOMAIN, key(1).node_id());
+        assert_eq!(checked, Ok(()), "whether it fits its parent is seen once the parent is here");
+    }
+
+    #[test]
+    fn bids_must_still_be_taken_by_the_clock_here() {
+        let announcement = announcement(&key(1), &key(1), &Deal::default());
+        let open = Deal::default().open;
+        assert_eq!(announcement.check_time(START.plus(open)), Ok(()));
+        assert_eq!(announcement.check_time(START.minus(MAX_SKEW)), Ok(()));
+        for now in
+            [START.plus(open).plus(Span::from_secs(1)), START.minus(MAX_SKEW).minus(Span::from_secs(1))]
+        {
+            assert_eq!(announcement.check_time(now), Err(AnnouncementError::Stale));
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_unread() {
+        let long = vec![ANNOUNCEMENT_VERSION; MAX_ANNOUNCEMENT_BYTES + 1];
+        assert_eq!(Announcement::decode(&long), Err(AnnouncementError::TooLong { actual: long.len() }));
+        let mut many = announcement(&key(1), &key(1), &Deal::default());
+        many.addresses = vec![many.addresses[0].clone(); MAX_ADDRESSES + 1];
+        let kept = Announcement::decode(&many.encode()).unwrap();
+        assert_eq!(kept.addresses.len(), MAX_ADDRESSES);
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_never_panic(bytes: Vec<u8>, at in 0_usize..4096, with: u8) {
+            prop_assert!(Announcement::decode(&bytes).is_err());
+            let mut altered = announcement(&key(1), &key(1), &Deal::default()).encode();
+            let at = at % altered.len();
+            altered[at] = with;
+            if let Ok(announcement) = Announcement::decode(&altered) {
+                prop_assert_eq!(announcement.encode(), altered);
+            }
+        }
+    }
+}

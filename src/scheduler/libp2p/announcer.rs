@@ -3,7 +3,11 @@
 //! A new job is announced as soon as somebody listens; unfinished ones in turn, the open ones more often. One
 //! announcement a step bounds what the network carries for this node. Stops with the backend.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -12,8 +16,8 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    domain::{JobId, JobState},
-    network::PublishError,
+    domain::{JobId, JobState, NodeId},
+    network::{Buckets, PublishError},
 };
 
 /// At most one repetition a step.
@@ -25,54 +29,78 @@ const REPEAT_OPEN: Duration = Duration::from_secs(5);
 /// A job that runs is repeated this often: its nodes may have restarted and look for its requester.
 const REPEAT_RUNNING: Duration = Duration::from_secs(20);
 
+/// When somebody new listens, what was announced longer ago than this is repeated.
+const REPEAT_FOR_NEWCOMERS: Duration = Duration::from_secs(1);
+
+/// Announcements at once, and one more every so often: well below what peers take from one signer.
+const BURST: (u32, Duration) = (64, Duration::from_millis(50));
+
+/// What was announced when, and to whom.
+struct Announced {
+    at: BTreeMap<JobId, Instant>,
+    listeners: BTreeSet<NodeId>,
+    /// When somebody was among the listeners for the first time.
+    newcomer_at: Instant,
+    allowance: Buckets<()>,
+}
+
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut announced: BTreeMap<JobId, Instant> = BTreeMap::new();
+    let mut announced = Announced {
+        at: BTreeMap::new(),
+        listeners: BTreeSet::new(),
+        newcomer_at: Instant::now(),
+        allowance: Buckets::new(BURST.0, BURST.1),
+    };
     let mut status = shared.network.status();
     loop {
-        let wait = announce(&shared, &mut announced).await;
+        announced.look_around(&status.borrow_and_update().subscribed);
+        announced.step(&shared).await;
         tokio::select! {
             () = shared.stop.cancelled() => return,
             () = shared.wake_announcer.notified() => {}
             () = tokio::time::sleep(STEP) => {}
-            // Somebody may listen now to what nobody has heard.
-            changed = status.changed(), if wait => {
-                if changed.is_err() {
-                    return;
-                }
-            }
         }
     }
 }
 
-/// Announces what is new and repeats one job that is due. Says whether something waits for a listener.
-async fn announce(shared: &Shared, announced: &mut BTreeMap<JobId, Instant>) -> bool {
-    let jobs = shared.logs.own_unfinished();
-    announced.retain(|job, _| jobs.iter().any(|(known, _)| known == job));
-    let addresses = shared.network.status().borrow().listening.clone();
-    let now = Instant::now();
-    let is_due = |job: JobId, at: Instant| {
-        let open = shared.logs.view(job).is_some_and(|view| view.state == JobState::Open);
-        now >= at + if open { REPEAT_OPEN } else { REPEAT_RUNNING }
-    };
-    let oldest = announced.iter().filter(|(job, at)| is_due(**job, **at)).min_by_key(|(_, at)| **at);
-    let oldest = oldest.map(|(job, _)| *job);
-    let mut waits = false;
-    for (job, entry) in jobs {
-        if announced.contains_key(&job) && oldest != Some(job) {
-            continue;
+impl Announced {
+    fn look_around(&mut self, listeners: &BTreeSet<NodeId>) {
+        if !listeners.is_subset(&self.listeners) {
+            self.newcomer_at = Instant::now();
         }
-        let addresses = addresses.iter().take(MAX_ADDRESSES).cloned().collect();
-        let announcement = Announcement { entry, addresses };
-        match shared.network.publish(announcement.encode()).await {
-            Ok(()) => {
-                announced.insert(job, now);
+        self.listeners.clone_from(listeners);
+    }
+
+    /// Announces what is new and repeats one job that is due.
+    async fn step(&mut self, shared: &Shared) {
+        let jobs = shared.logs.own_unfinished();
+        self.at.retain(|job, _| jobs.iter().any(|(known, _)| known == job));
+        let addresses = shared.network.status().borrow().listening.clone();
+        let now = Instant::now();
+        let due = self.at.iter().filter(|(job, at)| now >= self.repeat_at(shared, **job, **at));
+        let oldest = due.min_by_key(|(_, at)| **at).map(|(job, _)| *job);
+        for (job, entry) in jobs {
+            let wanted = !self.at.contains_key(&job) || oldest == Some(job);
+            if !wanted || self.listeners.is_empty() || !self.allowance.take((), now) {
+                continue;
             }
-            Err(PublishError::NobodyListens) => waits = true,
-            Err(error @ (PublishError::TooLarge | PublishError::NotSent)) => {
-                tracing::warn!(%job, %error, "a job was not announced");
+            let addresses = addresses.iter().take(MAX_ADDRESSES).cloned().collect();
+            let announcement = Announcement { entry, addresses };
+            match shared.network.publish(announcement.encode()).await {
+                Ok(()) => {
+                    self.at.insert(job, now);
+                }
+                Err(PublishError::NobodyListens | PublishError::Stopped) => return,
+                Err(error @ (PublishError::TooLarge | PublishError::NotSent)) => {
+                    tracing::warn!(%job, %error, "a job was not announced");
+                }
             }
-            Err(PublishError::Stopped) => return false,
         }
     }
-    waits
+
+    fn repeat_at(&self, shared: &Shared, job: JobId, at: Instant) -> Instant {
+        let open = shared.logs.view(job).is_some_and(|view| view.state == JobState::Open);
+        let regular = at + if open { REPEAT_OPEN } else { REPEAT_RUNNING };
+        if at <= self.newcomer_at { regular.min(at + REPEAT_FOR_NEWCOMERS) } else { regular }
+    }
 }
