@@ -1,8 +1,15 @@
 //! The libp2p backend over real connections on 127.0.0.1: nodes that find each other, fail, lie and come back.
 
+mod lies;
 pub(crate) mod node;
+mod stranger;
 
-use assay::domain::{Deal, Event, JobId, JobState, SeatSet};
+use assay::{
+    domain::{Deal, Event, JobId, JobState, SeatSet},
+    network::Limits,
+    scheduler::{BackendError, Cursor, Scheduler, SubmitError},
+};
+use futures::StreamExt;
 use node::{Node, Setup, TestClock, bid, commitment, opening};
 
 fn deal() -> Deal {
@@ -69,4 +76,157 @@ async fn a_job_runs_through_three_nodes() {
     commit(&mut requester, &mut nodes, job).await;
     reveal_and_decide(&mut requester, &mut nodes, job).await;
     assert_eq!(requester.scheduler.counters(), Default::default());
+}
+
+#[tokio::test]
+async fn announcements_travel_and_nodes_find_the_requester_behind_them() {
+    let clock = TestClock::new();
+    let relay = Node::start(Setup::new(&clock, &[])).await;
+    let address = relay.address().await;
+    let mut requester = Node::start(Setup::new(&clock, std::slice::from_ref(&address))).await;
+    let mut node = Node::start(Setup::new(&clock, std::slice::from_ref(&address))).await;
+    relay.network_is(|status| status.subscribed.len() == 2).await;
+    let (job, first) = requester.submit(deal(), 0).await;
+    node.read_until(first).await;
+    let entry = node.act(job, bid()).await;
+    requester.read_until(entry).await;
+    let requester_id = requester.id();
+    node.network_is(|status| status.connected.contains(&requester_id)).await;
+    assert!(requester.scheduler.members().contains(&relay.id()));
+}
+
+#[tokio::test]
+async fn a_late_node_hears_of_open_jobs_and_gets_their_whole_log() {
+    let clock = TestClock::new();
+    let (mut requester, mut nodes) = network(&clock, 1).await;
+    let (job, first) = requester.submit(deal(), 0).await;
+    nodes[0].read_until(first).await;
+    let early = nodes[0].act(job, bid()).await;
+    requester.read_until(early).await;
+    let address = requester.address().await;
+    let mut late = Node::start(Setup::new(&clock, &[address])).await;
+    late.read_until(first).await;
+    let entry = late.act(job, bid()).await;
+    requester.read_until(entry).await;
+    let heights: Vec<_> = late.read.iter().map(|item| item.entry).collect();
+    assert_eq!(heights, [first, early, entry], "the bid of the other came before one's own");
+}
+
+#[tokio::test]
+async fn requester_and_node_go_on_after_a_restart() {
+    let clock = TestClock::new();
+    let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let setup = Setup { dir: Some(home.path().to_owned()), ..Setup::new(&clock, &[]) };
+    let mut requester = Node::start(setup).await;
+    let address = requester.address().await;
+    let peers = [address.clone()];
+    let setup = Setup { dir: Some(other.path().to_owned()), ..Setup::new(&clock, &peers) };
+    let mut nodes = vec![Node::start(setup).await, Node::start(Setup::new(&clock, &peers)).await];
+    requester.network_is(|status| status.subscribed.len() == 2).await;
+    let (job, first) = requester.submit(deal(), 0).await;
+    for node in &mut nodes {
+        node.read_until(first).await;
+    }
+    fill(&mut requester, &mut nodes, job).await;
+
+    let before: Vec<_> = requester.read.iter().map(|item| (item.cursor, item.entry)).collect();
+    let requester_key = requester.stop().await;
+    let node_key = nodes.remove(0).stop().await;
+    let dir = Some(home.path().to_owned());
+    let setup = Setup { key: requester_key, dir, listen: address, ..Setup::new(&clock, &[]) };
+    let mut requester = Node::start(setup).await;
+    for _ in 0..before.len() {
+        requester.next_item().await;
+    }
+    let after: Vec<_> = requester.read.iter().map(|item| (item.cursor, item.entry)).collect();
+    assert_eq!(before, after);
+    let dir = Some(other.path().to_owned());
+    let setup = Setup { key: node_key, dir, ..Setup::new(&clock, &peers) };
+    nodes.insert(0, Node::start(setup).await);
+    requester.network_is(|status| status.subscribed.len() == 2).await;
+    nodes[0].read_until(before[before.len() - 1].1).await;
+
+    commit(&mut requester, &mut nodes, job).await;
+    reveal_and_decide(&mut requester, &mut nodes, job).await;
+}
+
+#[tokio::test]
+async fn a_node_that_was_away_gets_what_it_missed() {
+    let clock = TestClock::new();
+    let dir = tempfile::tempdir().unwrap();
+    let (mut requester, mut nodes) = network(&clock, 1).await;
+    let peers = [requester.address().await];
+    let setup = Setup { dir: Some(dir.path().to_owned()), ..Setup::new(&clock, &peers) };
+    nodes.push(Node::start(setup).await);
+    requester.network_is(|status| status.subscribed.len() == 2).await;
+    let (job, first) = requester.submit(deal(), 0).await;
+    for node in &mut nodes {
+        node.read_until(first).await;
+        let entry = node.act(job, bid()).await;
+        requester.read_until(entry).await;
+    }
+    let away = nodes.remove(1).stop().await;
+    let first = requester.act(job, Event::BidAccepted { node: nodes[0].id() }).await;
+    let second = requester.act(job, Event::BidAccepted { node: away.node_id() }).await;
+    let setup = Setup { key: away, dir: Some(dir.path().to_owned()), ..Setup::new(&clock, &peers) };
+    let mut back = Node::start(setup).await;
+    back.read_until(first).await;
+    back.read_until(second).await;
+    assert_eq!(back.job(job).state, JobState::Running);
+}
+
+#[tokio::test]
+async fn an_unreachable_requester_is_reported_in_time() {
+    let clock = TestClock::new();
+    let (mut requester, mut nodes) = network(&clock, 1).await;
+    let (job, first) = requester.submit(deal(), 0).await;
+    let (id, node) = (requester.id(), &mut nodes[0]);
+    node.read_until(first).await;
+    requester.stop().await;
+    node.network_is(|status| status.connected.is_empty()).await;
+    let answer = node.send(node.sign(job, bid())).await;
+    let expected =
+        |error: &BackendError| matches!(error, BackendError::Unreachable { peer, .. } if *peer == id);
+    assert!(matches!(&answer, Err(SubmitError::NotOrdered(error)) if expected(error)), "{answer:?}");
+    assert!(answer.unwrap_err().is_retryable());
+    node.network_is(|status| status.peers[0].attempts > 1 && status.peers[0].last_error.is_some()).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_comes_back_is_found_again() {
+    let clock = TestClock::new();
+    let (requester, nodes) = network(&clock, 1).await;
+    let (address, id) = (requester.address().await, requester.id());
+    let key = requester.stop().await;
+    nodes[0].network_is(|status| status.peers[0].node.is_none() && status.peers[0].attempts > 0).await;
+    let _back = Node::start(Setup { key, listen: address, ..Setup::new(&clock, &[]) }).await;
+    nodes[0].network_is(|status| status.peers[0].node == Some(id) && status.connected.contains(&id)).await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_refused() {
+    let clock = TestClock::new();
+    let limits = Limits { max_connections: 2, ..Limits::default() };
+    let full = Node::start(Setup { limits, ..Setup::new(&clock, &[]) }).await;
+    let peers = [full.address().await];
+    let _first = Node::start(Setup::new(&clock, &peers)).await;
+    let _second = Node::start(Setup::new(&clock, &peers)).await;
+    full.network_is(|status| status.connected.len() == 2).await;
+    let third = Node::start(Setup::new(&clock, &peers)).await;
+    full.network_is(|status| status.counters.connections_refused > 0).await;
+    third.network_is(|status| status.peers[0].attempts > 0).await;
+    assert_eq!(full.network().status().borrow().connected.len(), 2);
+}
+
+#[tokio::test]
+async fn a_stopped_backend_ends_its_streams_and_takes_nothing() {
+    let clock = TestClock::new();
+    let node = Node::start(Setup::new(&clock, &[])).await;
+    let (scheduler, key) = (node.scheduler.clone(), node.key.clone());
+    let mut stream = scheduler.events(Cursor(0));
+    node.stop().await;
+    let ended = tokio::time::timeout(node::PATIENCE, stream.next()).await.expect("the stream ends in time");
+    assert!(ended.is_none());
+    let answer = scheduler.submit(node::submission(&key, deal(), 0)).await;
+    assert_eq!(answer, Err(SubmitError::NotOrdered(BackendError::Stopped)));
 }

@@ -52,6 +52,7 @@ impl TestClock {
 pub(crate) struct Setup {
     pub(crate) key: NodeKey,
     pub(crate) dir: Option<PathBuf>,
+    pub(crate) listen: Multiaddr,
     pub(crate) peers: Vec<Multiaddr>,
     pub(crate) limits: Limits,
     pub(crate) clock: TestClock,
@@ -62,6 +63,7 @@ impl Setup {
         Self {
             key: NodeKey::generate().unwrap(),
             dir: None,
+            listen: "/ip4/127.0.0.1/tcp/0".parse().unwrap(),
             peers: peers.to_vec(),
             limits: Limits::default(),
             clock: clock.clone(),
@@ -81,14 +83,13 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn start(setup: Setup) -> Self {
-        let Setup { key, dir, peers, limits, clock } = setup;
+        let Setup { key, dir, listen, peers, limits, clock } = setup;
         let db = match dir {
             Some(dir) => Db::open(&DataDir::open(&dir).unwrap()).unwrap(),
             None => Db::in_memory().unwrap(),
         };
-        let listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
         let config = Libp2pConfig {
-            network: NetworkConfig { key: key.clone(), listen, peers, limits },
+            network: NetworkConfig { key: key.clone(), listen: vec![listen], peers, limits },
             log: EventLog::new(db),
             clock: Arc::new(move || clock.now()),
             blobs: Arc::new(NoBlobs),
@@ -104,6 +105,12 @@ impl Node {
 
     pub(crate) fn network(&self) -> NetworkHandle {
         self.scheduler.network()
+    }
+
+    /// Stops, and leaves its data behind.
+    pub(crate) async fn stop(self) -> NodeKey {
+        tokio::time::timeout(PATIENCE, self.running.shutdown()).await.expect("a node stops in time");
+        self.key
     }
 
     /// Waits until the network is as wanted.
