@@ -2,14 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures::future::BoxFuture;
 use tokio::time::timeout;
 
 use crate::{
-    domain::NodeId,
     identity::NodeKey,
-    network::{self, BlobDenied, BlobSource, Multiaddr, NetworkConfig, NetworkHandle, PeerId},
-    node::{About, Chunk, ChunkRequest, Shelf, Transfer, TransferError, wall_clock},
+    network::{self, Multiaddr, NetworkConfig, NetworkHandle, PeerId},
+    node::{About, PeerTransfer, Shelf, Transfer, wall_clock},
     scheduler::{
         Scheduler,
         libp2p::{Libp2pConfig, Libp2pScheduler, Running, StartError},
@@ -83,13 +81,12 @@ async fn libp2p(config: BackendConfig) -> Result<Connected, StartError> {
     let BackendConfig { key, listen, peers, log, shelf } = config;
     let peer = key.libp2p_keypair().public().to_peer_id();
     let network = NetworkConfig { key, listen, peers, limits: network::Limits::default() };
-    let blobs = Arc::new(ShelfSource(shelf));
-    let config = Libp2pConfig { network, log, clock: Arc::new(wall_clock), blobs };
+    let config = Libp2pConfig { network, log, clock: Arc::new(wall_clock), blobs: shelf };
     let (scheduler, running) = Libp2pScheduler::start(config).await?;
     let network = scheduler.network();
     Ok(Connected {
         scheduler: Arc::new(scheduler),
-        transfer: Arc::new(NetworkTransfer(network.clone())),
+        transfer: Arc::new(PeerTransfer::new(network.clone())),
         link: Link::Libp2p { running, network, peer },
     })
 }
@@ -152,44 +149,6 @@ impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Libp2p => "libp2p",
-        })
-    }
-}
-
-/// A shelf as the network asks it.
-#[derive(Debug)]
-struct ShelfSource(Arc<Shelf>);
-
-impl BlobSource for ShelfSource {
-    fn read(&self, peer: NodeId, request: network::ChunkRequest) -> Result<network::Chunk, BlobDenied> {
-        let network::ChunkRequest { job, digest, offset } = request;
-        let chunk = self.0.read(peer, ChunkRequest { job, digest, offset }).ok_or(BlobDenied::NotFound)?;
-        Ok(network::Chunk { total_bytes: chunk.total, bytes: chunk.bytes })
-    }
-}
-
-/// The network as a node asks it for content.
-#[derive(Debug)]
-struct NetworkTransfer(NetworkHandle);
-
-impl Transfer for NetworkTransfer {
-    fn fetch_chunk(
-        &self,
-        from: NodeId,
-        request: ChunkRequest,
-    ) -> BoxFuture<'_, Result<Chunk, TransferError>> {
-        Box::pin(async move {
-            let ChunkRequest { job, digest, offset } = request;
-            let fetched = self.0.fetch_chunk(from, network::ChunkRequest { job, digest, offset }).await;
-            let chunk = fetched.map_err(|error| match error {
-                network::FetchError::Denied(BlobDenied::NotFound) => TransferError::Refused { from, digest },
-                network::FetchError::Denied(BlobDenied::Busy)
-                | network::FetchError::Request(_)
-                | network::FetchError::Malformed => {
-                    TransferError::Unreachable { from, reason: error.to_string() }
-                }
-            })?;
-            Ok(Chunk { total: chunk.total_bytes, bytes: chunk.bytes })
         })
     }
 }

@@ -3,7 +3,7 @@
 //! The roles take turns because they share one sequence of actions in a job's log. A question costs little, so
 //! every change asks all of them: an entry, the end of a run, a passed deadline, a free slot.
 
-use std::sync::Arc;
+use std::{cell::LazyCell, sync::Arc};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -62,6 +62,8 @@ pub(crate) struct Driver {
     changed: watch::Receiver<u64>,
     heard_ms: u64,
     due_since_ms: Option<u64>,
+    /// The number of members, and this node's rank among them.
+    ranked: (usize, usize),
     backoffs: [Backoff; 3],
     held: Held,
     /// The container is running, or is about to; at most one.
@@ -91,6 +93,7 @@ impl Driver {
             changed,
             heard_ms,
             due_since_ms: None,
+            ranked: (0, 0),
             backoffs: Default::default(),
             held,
             runs: JoinSet::new(),
@@ -191,7 +194,8 @@ impl Driver {
         if job.requester != self.node.id {
             return Step::Done;
         }
-        let counts = self.node.counts();
+        // Read only when bids are ranked.
+        let counts = LazyCell::new(|| self.node.counts());
         let view = requester::RequesterView {
             job,
             moment,
@@ -221,7 +225,7 @@ impl Driver {
         let view = verifier::VerifierView {
             job,
             moment,
-            rank: compute::rank(self.id, self.node.id, &self.node.scheduler.members()),
+            rank: self.rank(),
             in_charge: job.requester == self.node.id,
             due_since_ms,
         };
@@ -274,7 +278,7 @@ impl Driver {
     }
 
     fn ask_compute(&mut self, job: &Job, moment: Moment) -> compute::ComputeStep {
-        let limits = self.node.config.limits;
+        let (limits, rank) = (self.node.config.limits, self.rank());
         let limits = compute::BidLimits {
             // The slot itself is taken before the bid is sent, or waited for.
             free_slots: 1,
@@ -289,7 +293,7 @@ impl Driver {
             job,
             moment,
             heard_ms: self.heard_ms,
-            rank: compute::rank(self.id, self.node.id, &self.node.scheduler.members()),
+            rank,
             limits: &limits,
             facts: self.node.board.facts(self.id, self.node.id),
             execution: match &self.held {
@@ -305,6 +309,15 @@ impl Driver {
                 }
             },
         })
+    }
+
+    /// This node's place among those it knows. One hash a member, so it is kept while their number stays.
+    fn rank(&mut self) -> usize {
+        let members = self.node.scheduler.members();
+        if self.ranked.0 != members.len() {
+            self.ranked = (members.len(), compute::rank(self.id, self.node.id, &members));
+        }
+        self.ranked.1
     }
 
     /// Whether this node is bound to run the job, and has not yet.

@@ -112,12 +112,12 @@ impl Node {
         loop {
             let chunk = self.fetch_piece(from, ChunkRequest { job, digest, offset: received }).await?;
             let count = u64::try_from(chunk.bytes.len()).unwrap_or(u64::MAX);
-            if count == 0 && received < chunk.total {
+            if count == 0 && received < chunk.total_bytes {
                 return Err(FetchError::Short { from, digest, received });
             }
             received = received.saturating_add(count);
             writer = push(writer, chunk.bytes).await.map_err(blob_error)?;
-            if received >= chunk.total {
+            if received >= chunk.total_bytes {
                 break;
             }
         }

@@ -6,7 +6,8 @@
 //! - `start`: what a node is made of, and its tasks.
 //! - `follow`: reads the log into the `board`, and starts a `driver` for every job that needs one.
 //! - `driver`: one task a job, in which the roles take turns; `submit` signs and sends, `work` runs a container.
-//! - `transfer`: who may have which content; `fetch`: getting it and checking it.
+//! - `transfer`: who may have which content; `fetch`: getting it and checking it; `peers`: both ends on
+//!   the network.
 //! - `requests`, `queries`, `results`: what a user asks for. `clock`: the only reader of the wall clock.
 //!
 //! # Stopping
@@ -22,6 +23,8 @@ mod config;
 mod driver;
 mod fetch;
 mod follow;
+#[cfg(feature = "libp2p")]
+mod peers;
 mod queries;
 mod requests;
 mod results;
@@ -33,6 +36,8 @@ mod work;
 pub use clock::wall_clock;
 pub use config::{About, ComputeLimits, NodeConfig, NodeParts};
 pub use fetch::FetchError;
+#[cfg(feature = "libp2p")]
+pub use peers::PeerTransfer;
 pub use requests::{Ended, RequestError};
 pub use start::{Node, NodeError, NodeHandle};
 pub use transfer::{Chunk, ChunkRequest, LocalHub, LocalTransfer, Shelf, Transfer, TransferError};

@@ -32,7 +32,7 @@ pub struct ChunkRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// Length of the whole content.
-    pub total: u64,
+    pub total_bytes: u64,
     /// From the offset that was asked for; empty only at the end.
     pub bytes: Vec<u8>,
 }
@@ -92,15 +92,15 @@ impl Shelf {
     }
 
     /// A piece for `asker`, whose identity the transport has proven; `None` if there is nothing for it. Blocks.
-    pub fn read(&self, asker: NodeId, request: ChunkRequest) -> Option<Chunk> {
+    pub fn read_for(&self, asker: NodeId, request: ChunkRequest) -> Option<Chunk> {
         let ChunkRequest { job, digest, offset } = request;
         let (me, board) = self.access.get()?;
         if !board.read(job, |job| may_have(job, *me, asker, digest))? {
             return None;
         }
-        let total = self.blobs.length(digest).ok()?;
+        let total_bytes = self.blobs.length(digest).ok()?;
         let bytes = self.blobs.read_range(digest, offset, MAX_RANGE_BYTES).ok()?;
-        Some(Chunk { total, bytes })
+        Some(Chunk { total_bytes, bytes })
     }
 }
 
@@ -164,9 +164,9 @@ impl Transfer for LocalTransfer {
     ) -> BoxFuture<'_, Result<Chunk, TransferError>> {
         let shelf = self.hub.shelves.lock().unwrap_or_else(PoisonError::into_inner).get(&from).cloned();
         let chunk = match shelf {
-            Some(shelf) => {
-                shelf.read(self.node, request).ok_or(TransferError::Refused { from, digest: request.digest })
-            }
+            Some(shelf) => shelf
+                .read_for(self.node, request)
+                .ok_or(TransferError::Refused { from, digest: request.digest }),
             None => Err(TransferError::Unreachable { from, reason: "no such node here".to_owned() }),
         };
         Box::pin(std::future::ready(chunk))

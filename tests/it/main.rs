@@ -6,6 +6,7 @@ mod conformance;
 mod docker;
 mod libp2p;
 mod node;
+mod peers;
 mod secrecy;
 mod sim;
 mod town;

@@ -1,0 +1,154 @@
+//! Whole nodes that reach each other over the network alone, with scripted executors.
+
+use std::{sync::Arc, time::Duration};
+
+use assay::{
+    domain::{Input, Job, JobId, JobState},
+    executor::{Executor, FakeExecutor, Script},
+    network::{Limits as NetworkLimits, Multiaddr, NetworkConfig},
+    node::{Node, NodeConfig, NodeHandle, NodeParts, PeerTransfer, Shelf, wall_clock},
+    scheduler::libp2p::{Libp2pConfig, Libp2pScheduler, Running},
+    store::{Blobs, DataDir, Db, EventLog, Limits, pack},
+};
+use tempfile::TempDir;
+
+use crate::town::{PATIENCE, deal, end, key_of, printing, spec};
+
+struct Peer {
+    handle: NodeHandle,
+    backend: Running,
+    scheduler: Libp2pScheduler,
+    blobs: Blobs,
+    dir: TempDir,
+}
+
+async fn peer(key: u8, slots: usize, executor: Arc<dyn Executor>, peers: &[Multiaddr], dir: TempDir) -> Peer {
+    let key = key_of(key);
+    let data = until(|| DataDir::open(dir.path()).ok()).await;
+    let db = Db::open(&data).unwrap();
+    let blobs = Blobs::open(&data.blobs(), 1 << 30).unwrap();
+    let shelf = Shelf::new(blobs.clone());
+    let (scheduler, backend) = Libp2pScheduler::start(Libp2pConfig {
+        network: NetworkConfig {
+            key: key.clone(),
+            listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+            peers: peers.to_vec(),
+            limits: NetworkLimits::default(),
+        },
+        log: EventLog::new(db.clone()),
+        clock: Arc::new(wall_clock),
+        blobs: Arc::clone(&shelf) as _,
+    })
+    .await
+    .unwrap();
+    let transfer = Arc::new(PeerTransfer::new(scheduler.network()));
+    let parts =
+        NodeParts { key, dir: data, db, scheduler: Arc::new(scheduler.clone()), executor, transfer, shelf };
+    let config = NodeConfig { compute_slots: slots, ..NodeConfig::default() };
+    Peer { handle: Node::start(config, parts).await.unwrap(), backend, scheduler, blobs, dir }
+}
+
+impl Peer {
+    async fn address(&self) -> Multiaddr {
+        let mut status = self.scheduler.network().status();
+        let listening = status.wait_for(|status| !status.listening.is_empty());
+        tokio::time::timeout(PATIENCE, listening).await.unwrap().unwrap().listening[0].clone()
+    }
+
+    /// Waits until so many nodes can be told of a job.
+    async fn knows(&self, members: usize) {
+        let mut status = self.scheduler.network().status();
+        let known = status.wait_for(|status| status.subscribed.len() >= members);
+        tokio::time::timeout(PATIENCE, known).await.expect("the nodes find each other").unwrap();
+    }
+
+    async fn when(&self, job: JobId, is_so: impl Fn(&Job) -> bool) -> Job {
+        let node = self.handle.node();
+        tokio::time::timeout(PATIENCE, node.when(job, is_so)).await.expect("the log comes to it in time")
+    }
+
+    async fn end(self) -> TempDir {
+        end(self.handle).await;
+        self.backend.shutdown().await;
+        self.dir
+    }
+}
+
+/// What `look` finds in the end: for what has nothing to wait on, such as a lock that an aborted task still holds.
+async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    let found = async {
+        loop {
+            ticks.tick().await;
+            if let Some(found) = look() {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.expect("it comes in time")
+}
+
+fn dir() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_with_an_input_runs_on_three_peers_and_its_results_come_back() {
+    let reads = || {
+        Arc::new(FakeExecutor::new(|request| {
+            Script::printing(std::fs::read(request.inputs[0].source.join("data.txt")).unwrap())
+        }))
+    };
+    let requester = peer(1, 0, printing(""), &[], dir()).await;
+    let address = [requester.address().await];
+    let mut nodes = Vec::new();
+    for key in 2..=4 {
+        nodes.push(peer(key, 1, reads(), &address, dir()).await);
+    }
+    requester.knows(3).await;
+
+    let source = dir();
+    let content = "x".repeat(3 << 20);
+    std::fs::write(source.path().join("data.txt"), &content).unwrap();
+    let mut writer = requester.blobs.writer(1 << 30).unwrap();
+    pack(source.path(), &mut writer, &Limits::with_bytes(1 << 30)).unwrap();
+    let (digest, bytes) = writer.commit().unwrap();
+    let mut spec = spec();
+    spec.inputs = vec![Input { digest, bytes, target: "/in".to_owned() }];
+    let node = requester.handle.node();
+    let (job, _) = node.submit_job(spec, deal(3, 2)).await.unwrap();
+    let ended = requester.when(job, |job| job.state.is_terminal()).await;
+    assert_eq!(ended.state, JobState::Verified, "{ended:#?}");
+    assert_eq!(ended.verdict.as_ref().unwrap().accepted.len(), 3);
+    for citizen in &nodes {
+        let (opening, length) = node.result_of(job, citizen.handle.id()).await.unwrap();
+        assert!(length > 3 << 20);
+        assert_eq!(requester.blobs.length(opening.output_root).unwrap(), length);
+    }
+    for citizen in nodes {
+        citizen.when(job, |job| job.state == JobState::Verified).await;
+        citizen.end().await;
+    }
+    requester.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_restarts_after_its_commitment_reveals_it() {
+    let held = Arc::new(FakeExecutor::new(|_| Script::printing("x")).hold());
+    let requester = peer(1, 0, printing(""), &[], dir()).await;
+    let address = [requester.address().await];
+    let first = peer(2, 1, printing("x"), &address, dir()).await;
+    let second = peer(3, 1, Arc::clone(&held) as _, &address, dir()).await;
+    requester.knows(2).await;
+    let (job, _) = requester.handle.node().submit_job(spec(), deal(2, 2)).await.unwrap();
+    requester.when(job, |job| !job.committed.is_empty()).await;
+    let kept = first.end().await;
+    let first = peer(2, 1, printing("another"), &address, kept).await;
+    held.release(1);
+    let ended = requester.when(job, |job| job.state.is_terminal()).await;
+    assert_eq!(ended.state, JobState::Verified, "{ended:#?}");
+    assert_eq!(ended.verdict.as_ref().unwrap().accepted.len(), 2);
+    for citizen in [first, second, requester] {
+        citizen.end().await;
+    }
+}
