@@ -100,7 +100,8 @@ impl Default for Deal {
             keeper_fee: Amount::ZERO,
             open: Span::from_secs(120),
             timeout,
-            run: timeout.plus(RUN_MARGIN),
+            // Twice what one run takes, so that a failed seat can be given to another node.
+            run: timeout.plus(RUN_MARGIN).plus(timeout).plus(RUN_MARGIN),
             reveal: MIN_REVEAL,
             live_logs: false,
             allow_list: Vec::new(),

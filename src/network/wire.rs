@@ -104,6 +104,7 @@ pub enum WireRefusal {
     WrongSequence { expected: u64 },
     WrongSeen,
     CommitsClosed,
+    NotRevealed,
     Moneyless,
     TooMany,
 }

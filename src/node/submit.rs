@@ -107,6 +107,7 @@ pub(crate) const fn is_passing(error: &SubmitError) -> bool {
         SubmitError::Refused(
             EnvelopeRefusal::BadSignature
             | EnvelopeRefusal::CommitsClosed
+            | EnvelopeRefusal::NotRevealed
             | EnvelopeRefusal::Moneyless
             | EnvelopeRefusal::TooMany,
         )

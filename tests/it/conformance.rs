@@ -53,6 +53,10 @@ impl Backend for Libp2p {
     fn set_now(&self, now: Timestamp) {
         self.clock.set(now);
     }
+
+    fn ordered_by_requester(&self) -> bool {
+        true
+    }
 }
 
 async fn libp2p() -> World {

@@ -6,7 +6,7 @@ use super::{REQUESTER, STRANGER, one};
 use crate::{
     domain::{
         Acceptance, Amount, Deal, Digest, Event, Facts, FailureKind, FingerprintWord, Job, JobId, LogDomain,
-        NodeId, Opening, Resources, SeatSet, Span, Spec, Stamped, Timestamp,
+        NodeId, Opening, RUN_MARGIN, Resources, SeatSet, Span, Spec, Stamped, Timestamp,
     },
     rules::Ledger,
 };
@@ -36,7 +36,10 @@ pub(super) fn spec() -> Spec {
 }
 
 pub(super) fn deal() -> Deal {
-    Deal { price: units(10), bond: units(20), keeper_fee: units(1), ..Deal::default() }
+    let standard = Deal::default();
+    // As short as it may be, so that the last second of a re-fill is the first second of the run.
+    let run = standard.timeout.plus(RUN_MARGIN);
+    Deal { price: units(10), bond: units(20), keeper_fee: units(1), run, ..standard }
 }
 
 /// Seats 0 and 1 agree, seat 2 differs in output, memory and CPU time.

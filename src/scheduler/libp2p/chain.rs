@@ -170,7 +170,13 @@ impl Chain {
         let opens = matches!(event, Event::Revealed { .. } | Event::VerdictPosted { .. });
         let too_early =
             matches!(event, Event::Revealed { .. }) && closing.is_some_and(|closing| seen < closing);
-        if opens && (closing.is_none() || too_early) { Err(EnvelopeRefusal::WrongSeen) } else { Ok(()) }
+        if opens && (closing.is_none() || too_early) {
+            return Err(EnvelopeRefusal::WrongSeen);
+        }
+        // An opening that its node never revealed in this log was read in another one.
+        let foreign = matches!(event, Event::VerdictPosted { openings, .. }
+            if openings.iter().any(|given| !self.job.revealed.contains(given.seat)));
+        if foreign { Err(EnvelopeRefusal::NotRevealed) } else { Ok(()) }
     }
 
     /// Appends an entry that holds the action which `next` was made of.
@@ -250,7 +256,8 @@ fn author_of(domain: LogDomain, signed: &SignedAction) -> Result<NodeId, SubmitE
 }
 
 fn check_moneyless(event: &Event) -> Result<(), SubmitError> {
-    let costs = |deal: &Deal| !(deal.price.is_zero() && deal.bond.is_zero() && deal.keeper_fee.is_zero());
+    let free = |deal: &Deal| deal.price.is_zero() && deal.bond.is_zero() && deal.keeper_fee.is_zero();
+    let costs = |deal: &Deal| !free(deal) || deal.min_paid_jobs > 0;
     if let Event::Submitted { deal, .. } | Event::DealUpdated { deal } = event
         && costs(deal)
     {

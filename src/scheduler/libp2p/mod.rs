@@ -13,6 +13,7 @@
 pub mod announce;
 mod announcer;
 pub mod chain;
+mod compare;
 mod convert;
 mod courier;
 pub mod entry;

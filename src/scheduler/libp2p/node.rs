@@ -10,7 +10,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    announcer,
+    announcer, compare,
     convert::refusal_from_wire,
     courier,
     entry::Entry,
@@ -143,6 +143,7 @@ impl Libp2pScheduler {
         let job = action.action.job;
         let digest = action.action.signing_digest(shared.logs.domain());
         let bytes = WireBytes(codec::encode_action(&action));
+        self.compare_before_reveal(&action).await?;
         self.inform_seats(&action, &bytes)?;
         let after_height = shared.logs.view(job).map_or(0, |view| view.height);
         let answered = shared.network.request(requester, LogRequest::Submit { action: bytes, after_height });
@@ -164,6 +165,18 @@ impl Libp2pScheduler {
             return Err(SubmitError::NotOrdered(broken.unwrap_or(lied)));
         }
         self.cursor(job, height).await.map_err(SubmitError::NotOrdered)
+    }
+
+    /// Before a reveal leaves this node, the other seats must not have been shown another history.
+    async fn compare_before_reveal(&self, action: &SignedAction) -> Result<(), SubmitError> {
+        let (shared, job) = (&self.shared, action.action.job);
+        let view = shared.logs.view(job);
+        if let (Event::Revealed { .. }, Some(view)) = (&action.action.event, view)
+            && let Some(closing_height) = view.closing_height
+        {
+            compare::with_other_seats(shared, job, &view, closing_height).await;
+        }
+        shared.logs.view(job).map_or(Ok(()), |view| view.may_act).map_err(SubmitError::NotOrdered)
     }
 
     /// Commitments and reveals go to every seat as well, so that leaving one out does not stay unseen. A reveal

@@ -165,7 +165,8 @@ impl Shared {
         Ok(progressed)
     }
 
-    async fn read(
+    /// Asks `from` for entries above `after_height`, and how many it has in all.
+    pub(super) async fn read(
         &self,
         from: NodeId,
         job: JobId,

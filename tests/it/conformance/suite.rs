@@ -42,8 +42,13 @@ pub(super) async fn openings_may_come_with_the_verdict(mut world: World) {
     world.run(Deal::default()).await;
     world.commit_all().await;
     world.act(1, Event::Revealed { opening: opening(0) }).await;
-    world.refused(REQUESTER, verdict(&[1], 0b011), Rejection::OpeningsMissing).await;
-    world.refused(REQUESTER, verdict(&[2, 1], 0b011), Rejection::OpeningsOutOfOrder).await;
+    world.openings_refused(REQUESTER, verdict(&[1], 0b011), Rejection::OpeningsMissing).await;
+    world.openings_refused(REQUESTER, verdict(&[2, 1], 0b011), Rejection::OpeningsOutOfOrder).await;
+    if !world.takes_openings_with_the_verdict() {
+        for seat in 1..3 {
+            world.act(usize::from(seat) + 1, Event::Revealed { opening: opening(seat) }).await;
+        }
+    }
     world.act(REQUESTER, verdict(&[0, 1, 2], 0b011)).await;
     assert_eq!(world.job().state, JobState::Verified);
 }
@@ -160,7 +165,7 @@ pub(super) async fn who_does_not_reveal_does_not_stop_a_verdict(mut world: World
     world.wait_until(world.job().reveal_by.plus(Span::from_secs(1)));
     world.refused(3, Event::Revealed { opening: opening(2) }, Rejection::DeadlinePassed).await;
     world.refused(REQUESTER, Event::Expired, Rejection::VerdictDue).await;
-    world.refused(REQUESTER, verdict(&[2], 0b011), Rejection::OpeningTooLate).await;
+    world.openings_refused(REQUESTER, verdict(&[2], 0b011), Rejection::OpeningTooLate).await;
     world.act(REQUESTER, verdict(&[], 0b011)).await;
     let verdict = world.job().verdict.as_ref().unwrap();
     assert_eq!((verdict.accepted.bits(), verdict.absent.bits()), (0b011, 0b100));

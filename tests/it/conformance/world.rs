@@ -9,7 +9,7 @@ use assay::{
     },
     identity::NodeKey,
     rules::{Ledger, Rejection},
-    scheduler::{Cursor, EventStream, LogItem, Scheduler, SubmitError},
+    scheduler::{Cursor, EnvelopeRefusal, EventStream, LogItem, Scheduler, SubmitError},
 };
 use futures::StreamExt;
 
@@ -21,6 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What the suite needs of a backend beyond its schedulers; dropped with the world.
 pub(super) trait Backend: fmt::Debug {
     fn set_now(&self, now: Timestamp);
+
+    /// Whether the requester orders the log, so that a verdict brings no opening that its node did not reveal.
+    fn ordered_by_requester(&self) -> bool {
+        false
+    }
 }
 
 /// A key, a way into the log, and what was read there so far.
@@ -152,6 +157,20 @@ impl World {
         let kind = event.kind();
         let answer = self.send(who, self.sign(who, event)).await;
         assert_eq!(answer, Err(SubmitError::Rejected(rejection)), "{kind:?} by {who}");
+    }
+
+    /// `who` tries to bring openings that are not in the log: the rules say no, or the log itself does.
+    pub(super) async fn openings_refused(&mut self, who: usize, event: Event, rejection: Rejection) {
+        let expected = if self.backend.ordered_by_requester() {
+            SubmitError::Refused(EnvelopeRefusal::NotRevealed)
+        } else {
+            SubmitError::Rejected(rejection)
+        };
+        assert_eq!(self.send(who, self.sign(who, event)).await, Err(expected));
+    }
+
+    pub(super) fn takes_openings_with_the_verdict(&self) -> bool {
+        !self.backend.ordered_by_requester()
     }
 
     pub(super) fn submission(&mut self, deal: Deal) -> SignedAction {

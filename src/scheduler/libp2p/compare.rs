@@ -1,0 +1,62 @@
+//! Compares the close of commits among seats before a node reveals.
+//!
+//! A requester that shows each seat another history could close commits in one, read a reveal there, and commit to
+//! the same result in the other. So whoever is about to reveal asks every other seat for its newest entry, and
+//! gives it its own history up to the close: two histories meet at one of the two, which then holds both
+//! signatures and acts no more. A seat that cannot be asked in time does not hold up the others.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
+
+use super::{logs::View, sequence::Arrival, shared::Shared};
+use crate::{
+    domain::{JobId, NodeId},
+    network::LogRequest,
+    scheduler::BackendError,
+};
+
+/// How long the other seats have to answer, all together: well within the shortest time for reveals.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Resolves when every other seat has answered or [`PATIENCE`] is over. Whether the log still holds is then to be
+/// asked of its view.
+pub(super) async fn with_other_seats(shared: &Arc<Shared>, job: JobId, view: &View, closing_height: u64) {
+    let me = shared.network.node();
+    let mut comparisons = JoinSet::new();
+    for seat in view.seats.iter().copied().filter(|seat| *seat != me && *seat != view.requester) {
+        let shared = Arc::clone(shared);
+        comparisons.spawn(async move {
+            if let Err(error) = with_seat(&shared, job, seat, closing_height).await {
+                tracing::debug!(%job, %seat, %error, "a seat's history was not compared");
+            }
+        });
+    }
+    let all = async { while comparisons.join_next().await.is_some() {} };
+    if tokio::time::timeout(PATIENCE, all).await.is_err() {
+        tracing::warn!(%job, "not every seat's history could be compared in time");
+    }
+}
+
+async fn with_seat(
+    shared: &Arc<Shared>,
+    job: JobId,
+    seat: NodeId,
+    closing_height: u64,
+) -> Result<(), BackendError> {
+    let (height, mut newest) = shared.read(seat, job, closing_height.saturating_sub(1)).await?;
+    if height < closing_height {
+        // It is behind: its newest entry must be ours too, and what follows it becomes its history.
+        (_, newest) = shared.read(seat, job, height.saturating_sub(1)).await?;
+        let (_, ours) = shared.logs.page(job, height).unwrap_or_default();
+        let missing = usize::try_from(closing_height - height).unwrap_or(usize::MAX);
+        for entry in ours.into_iter().take(missing) {
+            shared
+                .network
+                .request(seat, LogRequest::Push { entry })
+                .await
+                .map_err(|error| BackendError::Unreachable { peer: seat, reason: error.to_string() })?;
+        }
+    }
+    shared.receive(job, newest, Arrival::Synced(shared.now())).await.map(|_| ())
+}
