@@ -17,7 +17,7 @@ ensure_rust() {
     have cc || apt_install "a C compiler" gcc libc6-dev
 }
 
-# build: the binary, with the features that the tests' dependencies add, so that both share every artefact.
+# build: the program, at $ROOT/target/debug/assay.
 build() {
     say "building (the first time takes minutes)"
     (cd "$ROOT" && cargo build --locked </dev/null)
