@@ -1,8 +1,8 @@
-//! Which peer a node is, and which nodes are connected.
+//! Which peer a node is, where it may be reached, and which nodes are connected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ::libp2p::PeerId;
+use ::libp2p::{Multiaddr, PeerId};
 
 use super::peer::node_of_peer;
 use crate::domain::NodeId;
@@ -10,10 +10,13 @@ use crate::domain::NodeId;
 /// Most nodes remembered. Those that are not connected are forgotten first.
 const MAX_NODES: usize = 8192;
 
+/// Most addresses remembered of one node: those that were heard last.
+const MAX_ADDRESSES: usize = 8;
+
 /// The peers this node has heard of.
 #[derive(Debug, Default)]
 pub(super) struct PeerBook {
-    peers: BTreeMap<NodeId, PeerId>,
+    peers: BTreeMap<NodeId, (PeerId, Vec<Multiaddr>)>,
     connected: BTreeSet<NodeId>,
 }
 
@@ -25,13 +28,22 @@ impl PeerBook {
             let connected = &self.connected;
             self.peers.retain(|node, _| connected.contains(node));
         }
-        self.peers.insert(node, peer);
+        self.peers.entry(node).or_insert((peer, Vec::new()));
         Some(node)
     }
 
-    /// The peer that a node is.
-    pub(super) fn peer(&self, node: NodeId) -> Option<PeerId> {
-        self.peers.get(&node).copied()
+    /// Remembers where a peer says that it is, in place of what was heard before, unless it says nothing.
+    pub(super) fn locate(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let Some(node) = self.learn(peer).filter(|_| !addresses.is_empty()) else { return };
+        if let Some((_, known)) = self.peers.get_mut(&node) {
+            *known = addresses;
+            known.truncate(MAX_ADDRESSES);
+        }
+    }
+
+    /// The peer that a node is, and where it may be reached.
+    pub(super) fn peer(&self, node: NodeId) -> Option<&(PeerId, Vec<Multiaddr>)> {
+        self.peers.get(&node)
     }
 
     pub(super) fn connect(&mut self, node: NodeId) {

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use ::libp2p::{
-    Multiaddr, PeerId, Swarm, SwarmBuilder, gossipsub, identify, noise,
+    Multiaddr, PeerId, Swarm, SwarmBuilder, gossipsub, identify, noise, ping,
     request_response::{Event as RequestEvent, Message},
     request_response::{InboundRequestId, OutboundFailure, OutboundRequestId, ResponseChannel},
     swarm::SwarmEvent,
@@ -49,9 +49,6 @@ const MAX_PENDING: usize = 1024;
 
 /// Connections idle for this long are closed.
 const IDLE: Duration = Duration::from_secs(60);
-
-/// Most addresses that one peer may tell us of itself.
-const MAX_PEER_ADDRESSES: usize = 8;
 
 /// Owns the swarm; see the module's documentation.
 pub struct Driver {
@@ -156,15 +153,17 @@ impl Driver {
         let behaviour = self.swarm.behaviour_mut();
         match command {
             Command::Log { node, request, reply } => match self.peer(node, self.log_requests.len()) {
-                Ok(peer) => {
-                    let id = self.swarm.behaviour_mut().log.send_request(&peer, request);
+                Ok((peer, addresses)) => {
+                    let log = &mut self.swarm.behaviour_mut().log;
+                    let id = log.send_request_with_addresses(&peer, request, addresses);
                     self.log_requests.insert(id, reply);
                 }
                 Err(error) => answer(reply, Err(error)),
             },
             Command::Blob { node, request, reply } => match self.peer(node, self.blob_requests.len()) {
-                Ok(peer) => {
-                    let id = self.swarm.behaviour_mut().blob.send_request(&peer, BlobRequest(request));
+                Ok((peer, addresses)) => {
+                    let blob = &mut self.swarm.behaviour_mut().blob;
+                    let id = blob.send_request_with_addresses(&peer, BlobRequest(request), addresses);
                     self.blob_requests.insert(id, reply);
                 }
                 Err(error) => answer(reply, Err(error)),
@@ -186,23 +185,21 @@ impl Driver {
             Command::Learn { peer, addresses } => self.learn(peer, addresses),
             Command::Score { node, reply } => {
                 let peer = self.book.peer(node);
-                answer(reply, peer.and_then(|peer| self.swarm.behaviour().gossip.peer_score(&peer)));
+                answer(reply, peer.and_then(|(peer, _)| self.swarm.behaviour().gossip.peer_score(peer)));
             }
         }
     }
 
-    fn peer(&self, node: NodeId, pending: usize) -> Result<PeerId, RequestError> {
+    fn peer(&self, node: NodeId, pending: usize) -> Result<(PeerId, Vec<Multiaddr>), RequestError> {
         if pending >= MAX_PENDING {
             return Err(RequestError::Busy);
         }
-        self.book.peer(node).ok_or(RequestError::UnknownPeer(node))
+        self.book.peer(node).cloned().ok_or(RequestError::UnknownPeer(node))
     }
 
     fn learn(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
-        if peer != *self.swarm.local_peer_id() && self.book.learn(peer).is_some() {
-            for address in addresses.into_iter().take(MAX_PEER_ADDRESSES) {
-                self.swarm.add_peer_address(peer, address);
-            }
+        if peer != *self.swarm.local_peer_id() {
+            self.book.locate(peer, addresses);
         }
     }
 
@@ -319,8 +316,13 @@ impl Driver {
             }
             BehaviourEvent::Log(RequestEvent::ResponseSent { .. })
             | BehaviourEvent::Blob(RequestEvent::ResponseSent { .. })
-            | BehaviourEvent::Identify(_)
-            | BehaviourEvent::Ping(_) => {}
+            | BehaviourEvent::Identify(_) => {}
+            BehaviourEvent::Ping(ping::Event { connection, result, .. }) => {
+                // A peer that went without a word leaves a connection on which every request would time out.
+                if let Err(ping::Failure::Timeout | ping::Failure::Other { .. }) = result {
+                    self.swarm.close_connection(connection);
+                }
+            }
         }
     }
 
