@@ -9,7 +9,10 @@ use std::{
     },
 };
 
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -88,7 +91,7 @@ impl Shared {
 
     /// Sends without waiting for an answer; what is lost is asked for later.
     pub(super) fn post(&self, to: NodeId, request: LogRequest) {
-        if self.parcels.try_send(Parcel { to, request }).is_err() {
+        if self.parcels.try_send(Parcel { to, request, posted: Instant::now() }).is_err() {
             self.counting.messages_dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
