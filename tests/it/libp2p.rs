@@ -5,8 +5,9 @@ pub(crate) mod node;
 mod stranger;
 
 use assay::{
-    domain::{Deal, Event, JobId, JobState, SeatSet},
+    domain::{Deal, Digest, Event, JobId, JobState, Opening, SeatSet},
     network::Limits,
+    rules::Rejection,
     scheduler::{BackendError, Cursor, Scheduler, SubmitError},
 };
 use futures::StreamExt;
@@ -229,4 +230,45 @@ async fn a_stopped_backend_ends_its_streams_and_takes_nothing() {
     assert!(ended.is_none());
     let answer = scheduler.submit(node::submission(&key, deal(), 0)).await;
     assert_eq!(answer, Err(SubmitError::NotOrdered(BackendError::Stopped)));
+}
+
+#[tokio::test]
+async fn a_follow_up_brings_its_parents_log_along() {
+    let clock = TestClock::new();
+    let (mut requester, mut nodes) = network(&clock, 2).await;
+    let terms = Deal { escalation_limit: 5, ..deal() };
+    let (parent, first) = requester.submit(terms.clone(), 0).await;
+    for node in &mut nodes {
+        node.read_until(first).await;
+    }
+    fill(&mut requester, &mut nodes, parent).await;
+    let differing = |seat: u8| Opening { result_hash: Digest::new([seat; 32]), ..opening(seat) };
+    for seat in 0..2 {
+        let node = &mut nodes[usize::from(seat)];
+        let domain = node.scheduler.domain();
+        let commitment = differing(seat).commitment(domain, parent, seat, node.id());
+        let entry = node.act(parent, Event::Committed { commitment }).await;
+        requester.read_until(entry).await;
+        for node in &mut nodes {
+            node.read_until(entry).await;
+        }
+    }
+    for seat in 0..2 {
+        let entry = nodes[usize::from(seat)].act(parent, Event::Revealed { opening: differing(seat) }).await;
+        requester.read_until(entry).await;
+    }
+    let verdict = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::EMPTY };
+    let end = requester.act(parent, verdict).await;
+    assert_eq!(requester.job(parent).state, JobState::Inconclusive);
+
+    let mut late = Node::start(Setup::new(&clock, &[requester.address().await])).await;
+    requester.network_is(|status| status.subscribed.len() == 3).await;
+    let (child, first) = requester.submit(terms.escalated(parent).unwrap(), 1).await;
+    late.read_until(first).await;
+    assert!(late.read.iter().any(|item| item.entry == end), "the whole log of the parent came before");
+    let entry = late.act(child, bid()).await;
+    requester.read_until(entry).await;
+    nodes[0].read_until(first).await;
+    let again = nodes[0].send(nodes[0].sign(child, bid())).await;
+    assert_eq!(again, Err(SubmitError::Rejected(Rejection::SatInParent)));
 }
