@@ -94,7 +94,7 @@ pub(super) fn verdict_table(view: &JobView) -> String {
             result.map_or("-".to_owned(), |result| result.result_hash.short()),
             text::distance(seat, view),
             text::judgement(seat).to_owned(),
-            seat.reason.clone().unwrap_or_else(|| text::progress(seat)),
+            seat.reason.clone().unwrap_or_else(|| text::progress(seat, view.state)),
         ]
     });
     table(&["NODE", "EXIT", "OUTPUT", "DISTANCE", "VERDICT", "WHY"], rows)

@@ -49,7 +49,7 @@ impl Progress {
     pub(super) fn show(&mut self, view: &JobView) {
         self.say(Subject::Job, job_line(view));
         for seat in &view.seats {
-            self.say(Subject::Node(seat.node), text::progress(seat));
+            self.say(Subject::Node(seat.node), text::progress(seat, view.state));
         }
     }
 

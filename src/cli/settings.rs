@@ -8,6 +8,7 @@ use super::args::{AcceptanceArg, ApiArgs, DealArgs, DevstackArgs, SchedulerArg};
 use crate::{
     devstack::{Backend, BadActors, MAX_NODES},
     domain::{Acceptance, Deal, InvalidTerm, RUN_MARGIN, SpecError},
+    executor::DEFAULT_SOCKET,
 };
 
 /// Where a node's API listens, and is looked for, unless told otherwise.
@@ -51,6 +52,12 @@ pub enum SettingsError {
         /// Its name.
         name: &'static str,
     },
+    /// An engine whose containers this program cannot see.
+    #[error("DOCKER_HOST is {host:?}, which is no engine on this machine")]
+    RemoteEngine {
+        /// Its value.
+        host: String,
+    },
     /// A devstack that cannot be.
     #[error("a devstack of {nodes} nodes cannot have {bad} bad ones")]
     BadNodes {
@@ -88,6 +95,9 @@ impl SettingsError {
             }
             Self::Api { .. } => "give a host and a port, such as http://127.0.0.1:7421",
             Self::NoSuchBackend { .. } => "use --scheduler libp2p, the default",
+            Self::RemoteEngine { .. } => {
+                "memory is read from this machine's kernel: set DOCKER_HOST to unix:// and a local socket, or unset it"
+            }
             Self::BadNodes { .. } => "ask for more --nodes, or fewer --bad-actors",
             Self::NodeCount { .. } => "choose another number for --nodes",
             Self::NoDataDir => "name a directory with --data-dir",
@@ -230,6 +240,17 @@ fn api_url(text: &str) -> Result<Url, SettingsError> {
         return Err(bad("expected a host and a port alone".to_owned()));
     }
     Ok(url)
+}
+
+/// The socket of the container engine: `DOCKER_HOST`, or where engines usually are.
+pub(super) fn engine_socket() -> Result<String, SettingsError> {
+    match std::env::var("DOCKER_HOST") {
+        Ok(host) if !host.is_empty() => match host.strip_prefix("unix://") {
+            Some(path) => Ok(path.to_owned()),
+            None => Err(SettingsError::RemoteEngine { host }),
+        },
+        _ => Ok(DEFAULT_SOCKET.to_owned()),
+    }
 }
 
 /// Where this user's nodes leave the address of their API, and their data.

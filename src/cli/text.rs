@@ -2,7 +2,7 @@
 
 use crate::{
     api::types::{JobView, Judgement, SeatState, SeatView},
-    domain::{JobId, Method, NodeId, Span, Timestamp},
+    domain::{JobId, JobState, Method, NodeId, Span, Timestamp},
 };
 
 /// A job in a table or a sentence: enough of it to name it again.
@@ -84,11 +84,14 @@ pub(super) const fn judgement(seat: &SeatView) -> &'static str {
     }
 }
 
-/// How far a seat's execution is.
-pub(super) fn progress(seat: &SeatView) -> String {
+/// How far a seat's execution is, in a job of this state.
+pub(super) fn progress(seat: &SeatView, state: JobState) -> String {
     match (seat.status, seat.failure) {
         (SeatState::Failed, Some(failure)) => format!("failed: {failure}"),
         (SeatState::Failed, None) => "failed".to_owned(),
+        // Nodes start when the last seat is filled.
+        (SeatState::Accepted, _) if state == JobState::Open => "accepted".to_owned(),
+        (SeatState::Accepted, _) if state.is_terminal() => "never committed".to_owned(),
         (SeatState::Accepted, _) => "running".to_owned(),
         (SeatState::Committed, _) => "committed".to_owned(),
         (SeatState::Revealed, _) => "revealed".to_owned(),

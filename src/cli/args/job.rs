@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{ApiArgs, DealArgs, values};
-use crate::domain::{NodeId, Resources, Span};
+use crate::domain::{Resources, Span};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum JobCommand {
@@ -153,9 +153,9 @@ pub(in crate::cli) struct LogsArgs {
     #[arg(long, short)]
     pub(in crate::cli) follow: bool,
 
-    /// The node whose run to print [default: one of those that agree]
+    /// The node whose run to print: its id or the beginning of it [default: one of those that agree]
     #[arg(long, value_name = "NODE")]
-    pub(in crate::cli) node: Option<NodeId>,
+    pub(in crate::cli) node: Option<String>,
 
     /// Print what the program wrote to its standard error instead
     #[arg(long)]

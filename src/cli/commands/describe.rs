@@ -131,7 +131,7 @@ fn nodes(view: &JobView) -> String {
         let cpu = result.and_then(|result| result.cpu_ms);
         vec![
             text::node(seat.node),
-            text::progress(seat),
+            text::progress(seat, view.state),
             result.map_or("-".to_owned(), |result| result.exit_code.to_string()),
             cpu.map_or("-".to_owned(), |cpu| format!("{cpu}ms")),
             memory(seat),

@@ -15,7 +15,7 @@ use crate::{
     },
     devstack::{Stack, StackConfig, StackNode},
     domain::NodeId,
-    executor::{DEFAULT_SOCKET, DockerExecutor},
+    executor::DockerExecutor,
 };
 
 /// A devstack that is ready, for programs.
@@ -41,7 +41,7 @@ struct ReadyNode {
 pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<ExitStatus, CliError> {
     let settings = settings::devstack(&args)?;
     let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
-    let engine = DockerExecutor::connect(DEFAULT_SOCKET).await.map_err(CliError::Engine)?;
+    let engine = DockerExecutor::connect(&settings::engine_socket()?).await.map_err(CliError::Engine)?;
     // Lives as long as the nodes; removed with all they kept, unless the user named a directory.
     let scratch = if args.data_dir.is_none() { Some(scratch()?) } else { None };
     let data_dir = args.data_dir.or_else(|| scratch.as_ref().map(|dir| dir.path().to_owned()));

@@ -96,8 +96,10 @@ pub(in crate::cli) async fn logs(args: &LogsArgs, output: Output) -> Result<Exit
     } else {
         client.job(job).await.map_err(CliError::node(format!("find job {job}")))?
     };
-    let seat = match args.node {
-        Some(node) => view.seats.iter().find(|seat| seat.node == node).filter(|_| view.state.is_terminal()),
+    let seat = match &args.node {
+        Some(node) => {
+            view.seats.iter().find(|seat| is_named(seat, node)).filter(|_| view.state.is_terminal())
+        }
         None => ending::accepted(&view),
     };
     let Some(seat) = seat else { return Err(no_result(&view)) };
@@ -112,6 +114,12 @@ pub(in crate::cli) async fn logs(args: &LogsArgs, output: Output) -> Result<Exit
 fn print(path: &Path, output: Output) -> Result<(), CliError> {
     let bytes = std::fs::read(path).map_err(CliError::file("read", path))?;
     output.data(&bytes)
+}
+
+/// Whether the user means this node; seats are few, so that a few digits tell them apart.
+fn is_named(seat: &SeatView, node: &str) -> bool {
+    let digits = node.strip_prefix("0x").unwrap_or(node);
+    !digits.is_empty() && seat.node.to_string()[2..].starts_with(&digits.to_ascii_lowercase())
 }
 
 fn no_result(view: &JobView) -> CliError {

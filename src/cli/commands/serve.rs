@@ -14,7 +14,7 @@ use crate::{
     },
     devstack::{Host, HostConfig},
     domain::NodeId,
-    executor::{DEFAULT_SOCKET, DockerExecutor},
+    executor::DockerExecutor,
 };
 
 /// A node that serves, for programs.
@@ -31,7 +31,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
     let backend = settings::backend(args.scheduler)?;
     let data_dir = args.data_dir.map_or_else(settings::default_data_dir, Ok)?;
     let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
-    let engine = DockerExecutor::connect(DEFAULT_SOCKET).await.map_err(CliError::Engine)?;
+    let engine = DockerExecutor::connect(&settings::engine_socket()?).await.map_err(CliError::Engine)?;
     let config = HostConfig {
         backend,
         data_dir,
