@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "what a test does not expect fails it")]
 
 mod api;
+mod cli;
 mod conformance;
+mod devstack;
 mod docker;
 mod libp2p;
 mod node;

@@ -1,0 +1,180 @@
+//! Whole commands as a user sees them: exit code, standard output and standard error.
+
+mod devstack;
+
+use std::{
+    io::Write as _,
+    process::{Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// A user with a home of their own, who has set nothing.
+struct User {
+    home: TempDir,
+    api: Option<String>,
+}
+
+/// What a command came to.
+struct Seen {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl User {
+    fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap(), api: None }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+        command.args(words).current_dir(self.home.path());
+        for name in ["ASSAY_API", "ASSAY_LOG", "ASSAY_LOG_FORMAT", "NO_COLOR", "XDG_STATE_HOME"] {
+            command.env_remove(name);
+        }
+        command.env("HOME", self.home.path());
+        if let Some(api) = &self.api {
+            command.env("ASSAY_API", api);
+        }
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Seen {
+        Seen::new(&self.command(words).stdin(Stdio::null()).output().unwrap())
+    }
+
+    fn run_with(&self, words: &[&str], input: &str) -> Seen {
+        let mut command = self.command(words);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Seen::new(&child.wait_with_output().unwrap())
+    }
+}
+
+impl Seen {
+    fn new(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout.clone()).unwrap(),
+            stderr: String::from_utf8(output.stderr.clone()).unwrap(),
+        }
+    }
+}
+
+/// Compares a whole command with what it was, ids and times apart.
+fn check(name: &str, seen: &Seen) {
+    let Seen { code, stdout, stderr } = seen;
+    let text = format!("exit code: {code}\n--- stdout\n{stdout}--- stderr\n{stderr}");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+#[test]
+fn help_shows_commands_and_exit_codes() {
+    let user = User::new();
+    check("help", &user.run(&["--help"]));
+    check("help_submit", &user.run(&["job", "submit", "--help"]));
+    check("help_devstack", &user.run(&["devstack", "--help"]));
+}
+
+#[test]
+fn the_documentation_has_the_same_exit_codes() {
+    let help = User::new().run(&["--help"]).stdout;
+    let (_, table) = help.split_once("Exit codes:\n").unwrap();
+    let documented = include_str!("../../docs/cli.md");
+    for line in table.lines().filter(|line| line.trim_start().starts_with(|char: char| char.is_ascii_digit()))
+    {
+        let (code, meaning) = line.trim().split_once("   ").unwrap();
+        assert!(documented.contains(&format!("| {code} | {} |", meaning.trim())), "{line}");
+    }
+}
+
+#[test]
+fn impossible_deals_are_refused_before_any_node_is_asked() {
+    let user = User::new();
+    let refusals = [
+        ("zero_concurrency", vec!["--concurrency", "0"]),
+        ("confidence_above_concurrency", vec!["--concurrency", "3", "--confidence", "4"]),
+        ("negative_tolerance", vec!["--tolerance", "-1"]),
+        ("short_run", vec!["--timeout", "10m", "--run", "10m"]),
+        ("open_first_come", vec!["--acceptance", "first-come"]),
+        ("unknown_method", vec!["--method", "median"]),
+    ];
+    for (name, terms) in refusals {
+        let words = [&["job", "submit"], terms.as_slice(), &["assay/demo:1"]].concat();
+        let seen = user.run(&words);
+        assert_eq!((seen.code, seen.stdout.as_str()), (2, ""), "{name}");
+        check(name, &seen);
+    }
+}
+
+#[test]
+fn a_node_that_does_not_answer_is_named_with_the_remedy() {
+    let mut user = User::new();
+    // Nothing listens on the discard port.
+    user.api = Some("127.0.0.1:9".to_owned());
+    check("unreachable", &user.run(&["job", "list"]));
+    // The flag goes before the environment.
+    let seen = user.run(&["job", "list", "--api", "http://127.0.0.1:10"]);
+    assert!(seen.stderr.contains("127.0.0.1:10"), "{}", seen.stderr);
+    assert_eq!(seen.code, 124);
+}
+
+#[test]
+fn impossible_devstacks_are_refused() {
+    let user = User::new();
+    check("devstack_contract", &user.run(&["devstack", "--scheduler", "contract"]));
+    check("devstack_bad_nodes", &user.run(&["devstack", "--nodes", "3", "--bad-actors", "4"]));
+    check("devstack_bad_kind", &user.run(&["devstack", "--bad-actors", "1:liar"]));
+}
+
+#[test]
+fn the_version_needs_no_node() {
+    let seen = User::new().run(&["version", "--output", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
+    assert_eq!(document, serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "node": null }));
+    assert_eq!(seen.code, 0);
+}
+
+#[test]
+fn completion_is_a_script_of_the_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let seen = User::new().run(&["completion", shell]);
+        assert_eq!(seen.code, 0);
+        assert!(seen.stdout.contains("devstack"), "{shell}");
+    }
+}
+
+#[test]
+fn verdicts_are_computed_without_a_node() {
+    let run = |output: char, kib: u32| {
+        let (output, row) = (output.to_string().repeat(64), format!("{:?}", [kib; 10]));
+        format!(r#"{{"output":"{output}","fingerprint":{{"w":{row},"q":{row},"cpu_ms":900}}}}"#)
+    };
+    let case = |runs: &[String]| {
+        let runs = runs.join(",");
+        format!(
+            r#"{{"confidence":2,"tolerance_kib":1024,"relative_permille":300,"method":"ball","deterministic":false,"runs":[{runs}]}}"#
+        )
+    };
+    let good = case(&[run('a', 102_400), run('b', 102_600), run('c', 4096)]);
+    let user = User::new();
+    check("compute_good", &user.run_with(&["verdict", "compute"], &format!("{good}\n")));
+    let mixed = format!("{good}\nnonsense\n\n{good}\n");
+    check("compute_bad_lines", &user.run_with(&["verdict", "compute", "-"], &mixed));
+    check("compute_no_file", &user.run(&["verdict", "compute", "no-such-file"]));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let user = User::new();
+    let mut command = user.command(&["completion", "bash"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}

@@ -1,0 +1,230 @@
+//! Sessions with a devstack in a process of its own, on the real engine.
+//!
+//! Needs the engine and the demo image: `./scripts/test` sets them up. Without them the tests fail and say so.
+
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+
+use super::{Seen, User, check};
+
+const HINT: &str = "run ./scripts/test, which sets up the engine and the demo image";
+
+/// A user with a devstack, which ends with them.
+struct Session {
+    user: User,
+    devstack: Child,
+}
+
+impl Session {
+    fn start(words: &[&str]) -> Self {
+        let user = User::new();
+        let words = [&["devstack", "--output", "json"], words].concat();
+        let errors = fs::File::create(user.home.path().join("devstack.log")).unwrap();
+        let mut command = user.command(&words);
+        let mut devstack = command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
+        // One document, when all nodes are ready; the process goes on.
+        let stdout = devstack.stdout.take().unwrap();
+        let ready = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>().next();
+        let session = Self { user, devstack };
+        let ready = ready.and_then(Result::ok).unwrap_or_else(|| panic!("{}; {HINT}", session.log()));
+        assert!(ready["api"].as_str().unwrap().starts_with("http://127.0.0.1:"));
+        session
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.user.home.path().join("devstack.log")).unwrap()
+    }
+
+    /// Other commands find the devstack by themselves.
+    fn run(&self, words: &[&str]) -> Seen {
+        self.user.run(words)
+    }
+
+    fn json(&self, words: &[&str]) -> Value {
+        let seen = self.run(&[words, &["--output", "json"]].concat());
+        serde_json::from_str(&seen.stdout).unwrap_or_else(|error| panic!("{error}: {}; {HINT}", seen.stderr))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let stopped = Command::new("kill").args(["-INT", &self.devstack.id().to_string()]).status();
+        if !stopped.is_ok_and(|status| status.success()) {
+            // It has ended by itself.
+            return;
+        }
+        assert!(self.devstack.wait().unwrap().success() || std::thread::panicking(), "{}", self.log());
+    }
+}
+
+/// A snapshot without ids and addresses.
+fn check_session(name: &str, seen: &Seen) {
+    let filters = [(r"\b[0-9a-f]{8}\b", "[short]"), (r"127\.0\.0\.1:\d+", "[address]")];
+    let mut settings = insta::Settings::clone_current();
+    for (pattern, replacement) in filters {
+        settings.add_filter(pattern, replacement);
+    }
+    settings.bind(|| check(name, seen));
+}
+
+/// The whole id of the job that a submission tells first.
+fn announced(submitted: &Seen) -> String {
+    let line = submitted.stderr.lines().find(|line| line.starts_with("job 0x"));
+    line.unwrap_or_else(|| panic!("{}; {HINT}", submitted.stderr))[4..].to_owned()
+}
+
+fn lines(text: &str, keep: impl Fn(&str) -> bool) -> String {
+    text.lines().filter(|line| keep(line)).map(|line| format!("{line}\n")).collect()
+}
+
+/// These columns of a table, its rows in order: who comes first is chance.
+fn rows(table: &str, columns: &[&str]) -> Vec<Vec<String>> {
+    let mut lines = table.lines();
+    let heading = lines.next().unwrap();
+    let starts: Vec<usize> = columns.iter().map(|column| heading.find(column).unwrap()).collect();
+    let cell = |line: &str, start: usize| {
+        line.get(start..).unwrap_or("").split("  ").next().unwrap_or("").trim().to_owned()
+    };
+    let mut rows: Vec<Vec<String>> = lines
+        .take_while(|line| !line.is_empty() && !line.starts_with("job "))
+        .map(|line| starts.iter().map(|start| cell(line, *start)).collect())
+        .collect();
+    rows.sort();
+    rows
+}
+
+#[test]
+fn a_job_with_a_liar_is_told_from_submission_to_check() {
+    let session = Session::start(&["--nodes", "3", "--bad-actors", "1"]);
+    let submitted = session.run(&["job", "submit", "assay/demo:1", "--", "echo", "hello"]);
+    assert_eq!((submitted.code, submitted.stdout.as_str()), (0, "hello\n"), "{}; {HINT}", submitted.stderr);
+    let progress = lines(&submitted.stderr, |line| line.starts_with('['));
+    assert!(progress.contains("running") && progress.contains("verified"), "{progress}");
+    let (_, verdict) = submitted.stderr.split_once("NODE").unwrap();
+    assert_eq!(
+        rows(&format!("NODE{verdict}"), &["EXIT", "VERDICT", "WHY"]),
+        [
+            ["0", "accepted", "its output equals that of 2 of the nodes"],
+            ["0", "accepted", "its output equals that of 2 of the nodes"],
+            ["0", "rejected", "its output differs from the majority's"],
+        ]
+    );
+
+    let job = announced(&submitted)[2..10].to_owned();
+    let listed = session.run(&["job", "list"]).stdout;
+    let columns = ["JOB", "STATE", "NODES", "AGREED", "IMAGE", "COMMAND"];
+    assert_eq!(rows(&listed, &columns), [[&job, "verified", "3/3", "2", "assay/demo:1", "echo hello"]]);
+    let described = session.run(&["job", "describe", &job]);
+    for said in [
+        "verified",
+        "3 nodes run it, 2 must agree",
+        "open_by",
+        "commit_by",
+        "reveal_by",
+        "posted the verdict",
+    ] {
+        assert!(described.stdout.contains(said), "{said}: {}", described.stdout);
+    }
+    assert_eq!(session.json(&["job", "describe", &job])["state"], "verified");
+    let nodes = session.run(&["node", "list"]).stdout;
+    assert_eq!(rows(&nodes, &["STATE"]), [["asked"], ["here"], ["here"]]);
+    let shown = session.run(&["verdict", "show", &job]).stdout;
+    assert!(
+        shown.contains("Equal outputs of more than half of 3 nodes decide, if at least 2 agree"),
+        "{shown}"
+    );
+    results_come_back(&session, &job);
+    a_verdict_is_checked_by_anybody(&session, &job);
+}
+
+fn results_come_back(session: &Session, job: &str) {
+    let listed = session.run(&["results", "list", job]).stdout;
+    assert_eq!(
+        rows(&listed, &["EXIT", "VERDICT"]),
+        [["0", "accepted"], ["0", "accepted"], ["0", "rejected"]]
+    );
+    let fetched = session.run(&["results", "fetch", job, "--output-dir", "results"]);
+    assert_eq!((fetched.code, fetched.stdout.lines().count()), (0, 2), "{}", fetched.stderr);
+    for directory in fetched.stdout.lines() {
+        let directory = session.user.home.path().join(directory);
+        assert_eq!(fs::read_to_string(directory.join("stdout")).unwrap(), "hello\n");
+    }
+    assert_eq!(session.run(&["job", "logs", job]).stdout, "hello\n");
+}
+
+fn a_verdict_is_checked_by_anybody(session: &Session, job: &str) {
+    check_session("verdict_check", &session.run(&["verdict", "check", job]));
+    let exported = session.run(&["verdict", "export", job]).stdout;
+    let file = session.user.home.path().join("log.json");
+    fs::write(&file, &exported).unwrap();
+    let stranger = User::new();
+    let check_file = || stranger.run(&["verdict", "check", "--file", file.to_str().unwrap()]);
+    assert_eq!(check_file().code, 0);
+
+    let mut claim: Value = serde_json::from_str(&exported).unwrap();
+    claim["claim"]["accepted"] = claim["claim"]["rejected"].clone();
+    fs::write(&file, claim.to_string()).unwrap();
+    check_session("verdict_check_differs", &check_file());
+
+    // One digit of an opening that a node revealed and signed.
+    fs::write(&file, exported.replacen("\"exit_code\": 0", "\"exit_code\": 1", 1)).unwrap();
+    let forged = check_file();
+    assert_eq!(forged.code, 125);
+    assert!(forged.stderr.contains("is of something else"), "{}", forged.stderr);
+}
+
+#[test]
+fn what_cannot_run_is_refused_with_the_reason() {
+    let session = Session::start(&["--nodes", "2"]);
+    check_session("too_many_nodes", &session.run(&["job", "submit", "--concurrency", "3", "assay/demo:1"]));
+    check_session("no_such_job", &session.run(&["job", "describe", "ffff"]));
+    let unknown = session.run(&["job", "submit", "--concurrency", "2", "localhost:9/no/such:1"]);
+    assert_eq!(unknown.code, 2, "{}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("the image localhost:9/no/such:1 is not on this machine"),
+        "{}",
+        unknown.stderr
+    );
+    assert!(unknown.stderr.contains("\nhint: "), "{}", unknown.stderr);
+    assert_eq!(session.json(&["job", "list"]), serde_json::json!([]), "nothing was submitted");
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_program_or_says_what_went_wrong() {
+    let session = Session::start(&["--nodes", "1"]);
+    let submit = ["job", "submit", "--concurrency", "1", "--timeout", "1s", "assay/demo:1", "--", "sh", "-c"];
+    let run = |script| session.run(&[&submit[..], &[script]].concat());
+    let failing = run("echo out; exit 7");
+    assert_eq!((failing.code, failing.stdout.as_str()), (7, "out\n"), "{}; {HINT}", failing.stderr);
+    let late = run("sleep 30");
+    assert_eq!((late.code, late.stdout.as_str()), (122, ""), "{}", late.stderr);
+    assert!(late.stderr.contains("timeout"), "{}", late.stderr);
+    let json = session.json(&["job", "wait", &announced(&late)]);
+    assert_eq!((&json["state"], &json["exit_code"]), (&"failed".into(), &122.into()));
+    assert_eq!(json["program_exit_code"], Value::Null);
+}
+
+#[test]
+fn a_detached_job_is_taken_up_again_or_cancelled() {
+    let session = Session::start(&["--nodes", "1"]);
+    let submit = ["job", "submit", "--detach", "--concurrency", "1", "assay/demo:1", "--"];
+    let detached = session.run(&[&submit[..], &["echo", "later"]].concat());
+    assert_eq!(detached.code, 0, "{}; {HINT}", detached.stderr);
+    let waited = session.run(&["job", "wait", detached.stdout.trim()]);
+    assert_eq!((waited.code, waited.stdout.as_str()), (0, "later\n"), "{}", waited.stderr);
+
+    let detached = session.run(&[&submit[..], &["sleep", "60"]].concat());
+    let job = detached.stdout.trim();
+    let early = session.run(&["job", "wait", "--wait-timeout", "1s", job]);
+    assert_eq!((early.code, early.stdout.as_str()), (122, ""), "{}", early.stderr);
+    let undecided = session.run(&["results", "fetch", job]);
+    assert_eq!(undecided.code, 121, "{}", undecided.stderr);
+    let cancelled = session.run(&["job", "cancel", job]);
+    assert_eq!((cancelled.code, cancelled.stdout.trim()), (0, job), "{}", cancelled.stderr);
+    assert_eq!(session.run(&["job", "wait", job]).code, 123);
+    assert_ne!(session.run(&["job", "cancel", job]).code, 0, "it is over");
+}
