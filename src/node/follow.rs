@@ -10,6 +10,7 @@ use super::{Node, NodeError, driver::Driver, transfer::takes_part, work::chain};
 use crate::{
     domain::{Event, Job, JobId, JobState, NodeId, SeatStatus},
     policy::requester::Standing,
+    rules::did_its_part,
     scheduler::{BackendError, Cursor, LogItem},
 };
 
@@ -155,10 +156,7 @@ fn outcomes(job: &Job) -> Vec<(NodeId, bool)> {
         let verdict = job.verdict.as_ref();
         let accepted = verdict.is_some_and(|verdict| verdict.accepted.contains(seat));
         let rejected = verdict.is_some_and(|verdict| verdict.rejected.contains(seat));
-        let broken = match held.status {
-            SeatStatus::Accepted | SeatStatus::Failed(_) | SeatStatus::Committed(_) => true,
-            SeatStatus::Revealed(_) => false,
-        };
+        let broken = matches!(held.status, SeatStatus::Failed(_)) || !did_its_part(job, held.status);
         (accepted || rejected || broken).then_some((held.node, accepted))
     };
     (0..).zip(&job.seats).filter(|_| ran).filter_map(judge).collect()

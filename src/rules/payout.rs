@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Amount, Job, JobState, NodeId, SeatStatus};
+use crate::domain::{Amount, Job, JobState, NodeId, SeatStatus, Timestamp};
 
 /// What a terminal job pays out: every unit that it held goes to somebody or is burnt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -93,7 +93,6 @@ enum Due {
 }
 
 fn seat_due(job: &Job, seat: u8, status: SeatStatus) -> Due {
-    let revealed = matches!(status, SeatStatus::Revealed(_));
     let verdict = job.verdict.as_ref();
     match job.state {
         JobState::Verified if verdict.is_some_and(|verdict| verdict.accepted.contains(seat)) => {
@@ -105,28 +104,27 @@ fn seat_due(job: &Job, seat: u8, status: SeatStatus) -> Due {
         {
             Due::Nothing
         }
-        JobState::Verified | JobState::Inconclusive => {
-            if revealed {
+        JobState::Verified | JobState::Inconclusive | JobState::Failed => {
+            if did_its_part(job, status) {
                 Due::Bond
             } else {
                 Due::Nothing
             }
         }
-        JobState::Failed => failed_due(job, status),
         JobState::Cancelled => Due::PriceAndBond,
         JobState::Expired => Due::Bond,
         JobState::Open | JobState::Running | JobState::Revealing => Due::Nothing,
     }
 }
 
-/// In a failed job a seat did its part when it went as far as there was time for.
-fn failed_due(job: &Job, status: SeatStatus) -> Due {
-    let did_its_part = match status {
+/// Whether a seat of an ended job went as far as there was time for, or said why it could not.
+pub fn did_its_part(job: &Job, status: SeatStatus) -> bool {
+    let failed = job.state == JobState::Failed;
+    match status {
         SeatStatus::Failed(_) | SeatStatus::Revealed(_) => true,
-        SeatStatus::Accepted => job.ended_at <= job.commit_by,
-        SeatStatus::Committed(_) => job.reveal_by.as_secs() == 0,
-    };
-    if did_its_part { Due::Bond } else { Due::Nothing }
+        SeatStatus::Accepted => failed && job.ended_at <= job.commit_by,
+        SeatStatus::Committed(_) => failed && job.reveal_by == Timestamp::ZERO,
+    }
 }
 
 const fn earns_keeper_fee(state: JobState) -> bool {
