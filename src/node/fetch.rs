@@ -15,8 +15,12 @@ use crate::{
     store::{BlobError, BlobWriter, Limits, ResultError, UnpackError, result_hash, unpack},
 };
 
-/// How long one piece may take, all attempts together.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long one piece of an input may take, all attempts together: a run that lacks it fails.
+pub(crate) const INPUT_PATIENCE: Duration = Duration::from_secs(20);
+
+/// The same for a result, for which a user waits and several nodes may be asked in turn. A node that has yet to read
+/// the end of the job refuses at first.
+const RESULT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Between attempts for the same piece.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -101,6 +105,7 @@ impl Node {
         from: NodeId,
         digest: Digest,
         limit: u64,
+        patience: Duration,
     ) -> Result<u64, FetchError> {
         let blobs = self.shelf.blobs();
         if let Ok(bytes) = blobs.length(digest) {
@@ -110,7 +115,8 @@ impl Node {
         let mut writer = blobs.writer(limit.min(self.config.max_archive_bytes)).map_err(blob_error)?;
         let mut received = 0;
         loop {
-            let chunk = self.fetch_piece(from, ChunkRequest { job, digest, offset: received }).await?;
+            let chunk =
+                self.fetch_piece(from, ChunkRequest { job, digest, offset: received }, patience).await?;
             let count = u64::try_from(chunk.bytes.len()).unwrap_or(u64::MAX);
             if count == 0 && received < chunk.total_bytes {
                 return Err(FetchError::Short { from, digest, received });
@@ -131,8 +137,9 @@ impl Node {
         &self,
         from: NodeId,
         request: ChunkRequest,
+        patience: Duration,
     ) -> Result<super::transfer::Chunk, TransferError> {
-        let give_up = Instant::now() + PATIENCE;
+        let give_up = Instant::now() + patience;
         loop {
             match self.transfer.fetch_chunk(from, request).await {
                 Err(error) if Instant::now() + PAUSE < give_up && !self.stop.is_cancelled() => {
@@ -169,7 +176,7 @@ impl Node {
 
     async fn fetch_checked(&self, job: JobId, from: NodeId, opening: &Opening) -> Result<u64, FetchError> {
         let (root, revealed) = (opening.output_root, opening.result_hash);
-        let bytes = self.fetch(job, from, root, self.config.max_archive_bytes).await?;
+        let bytes = self.fetch(job, from, root, self.config.max_archive_bytes, RESULT_PATIENCE).await?;
         let checked = self.unpack_result(job, from, root).await.and_then(|(_dir, found)| {
             if found == revealed { Ok(bytes) } else { Err(FetchError::OtherResult { from, revealed, found }) }
         });

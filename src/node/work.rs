@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Node,
-    fetch::{FetchError, scratch_dir},
+    fetch::{FetchError, INPUT_PATIENCE, scratch_dir},
 };
 use crate::{
     domain::{Digest, FailureKind, Fingerprint, FingerprintWord, Job, JobId, Method, Opening, Sample},
@@ -140,7 +140,9 @@ impl Node {
     async fn inputs(&self, job: &Job, dir: &TempDir) -> Result<Vec<InputMount>, WorkError> {
         let mut mounts = Vec::new();
         for (index, input) in job.spec.inputs.iter().enumerate() {
-            self.fetch(job.id, job.requester, input.digest, input.bytes).await.map_err(WorkError::Input)?;
+            self.fetch(job.id, job.requester, input.digest, input.bytes, INPUT_PATIENCE)
+                .await
+                .map_err(WorkError::Input)?;
             let source = dir.path().join(format!("input-{index}"));
             let (blobs, target, digest) = (self.shelf.blobs().clone(), source.clone(), input.digest);
             let limits = Limits::with_bytes(input.bytes);

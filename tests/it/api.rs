@@ -5,6 +5,7 @@ use assay::{
         BlobInfo, CancelReply, ErrorCode, ErrorReply, JobRow, JobView, Judgement, LogEntry, NodeInfo,
         NodeRow, ResultRow, SubmitReply, SubmitRequest,
     },
+    api::{self, ApiConfig, ServeError},
     domain::{Deal, Digest, Event, Input, JobId, JobState, LogDomain, Resources},
     rules::Ledger,
     store::{Limits, pack},
@@ -164,4 +165,51 @@ async fn a_job_is_cancelled_and_its_deal_updated() {
     assert_eq!(error(a.post(&format!("jobs/{job}/cancel"), "").await), (409, ErrorCode::Refused));
     end(a.handle).await;
     end(b.handle).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_listens_on_this_machine_alone_unless_told_otherwise() {
+    let town = Town::new();
+    let mut a = town.node(1, 1, printing("x")).await;
+    let address = "0.0.0.0:0".parse().unwrap();
+    let refused = api::serve(&mut a.handle, ApiConfig { address, beyond_loopback: false }).await;
+    assert!(matches!(refused, Err(ServeError::NotLoopback { .. })));
+    let open = api::serve(&mut a.handle, ApiConfig { address, beyond_loopback: true }).await;
+    assert_ne!(open.unwrap().port(), 0);
+    end(a.handle).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_disagrees_is_counted_against() {
+    let town = Town::new();
+    let requester = town.node(1, 0, printing("")).await;
+    let nodes = [
+        town.node(2, 1, printing("x")).await,
+        town.node(3, 1, printing("x")).await,
+        town.node(4, 1, printing("y")).await,
+    ];
+    let job = submit(&requester, &request(deal(3, 2))).await;
+    assert_eq!(requester.ended(job).await.state, JobState::Verified);
+    let view: JobView = read(requester.get(&format!("jobs/{job}")).await);
+    let liar = view.seats.iter().find(|seat| seat.node == nodes[2].id()).unwrap();
+    assert_eq!(liar.judgement, Some(Judgement::Rejected));
+    assert_eq!(liar.reason.as_deref(), Some("its output differs from the majority's"));
+    // A node's own job of one seat says nothing about it.
+    let alone = submit(&requester, &request(deal(1, 1))).await;
+    requester.ended(alone).await;
+    let rows: Vec<NodeRow> = read(requester.get("nodes").await);
+    for row in rows {
+        let expected = if row.is_self {
+            (0, 0)
+        } else if row.id == nodes[2].id() {
+            (0, 1)
+        } else {
+            (1, 0)
+        };
+        assert_eq!((row.accepted, row.rejected), expected, "{row:?}");
+    }
+    end(requester.handle).await;
+    for node in nodes {
+        end(node.handle).await;
+    }
 }

@@ -2,16 +2,23 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use assay::{
-    domain::{BidStatus, Digest, FailureKind, Input, Job, JobState, SeatStatus, Span},
-    executor::{ExecutorError, FakeExecutor, RunOutcome, Script, Trace},
-    node::{Ended, RequestError},
+    domain::{
+        Action, Amount, BidStatus, Deal, Digest, Event, FailureKind, FingerprintWord, Input, Job, JobId,
+        JobState, Method, NodeId, Opening, SeatStatus, SignedAction, Span, Spec,
+    },
+    executor::{Executor, ExecutorError, FakeExecutor, RunOutcome, RunRequest, Script, Trace},
+    node::{Chunk, ChunkRequest, Ended, FetchError, NodeError, RequestError, Transfer, TransferError},
+    scheduler::{Cursor, Scheduler as _},
+    store::{Limits, pack},
 };
+use futures::{StreamExt as _, future::BoxFuture};
+use tokio_util::sync::CancellationToken;
 
-use crate::town::{Citizen, Town, deal, end, printing, spec};
+use crate::town::{Citizen, PATIENCE, Town, deal, end, key_of, printing, spec};
 
 async fn three(town: &Town) -> [Citizen; 3] {
     let hello = || printing("hello\n");
@@ -139,6 +146,11 @@ async fn an_open_job_is_cancelled_and_a_running_one_stopped() {
     assert!(matches!(again, Err(RequestError::Over { state: JobState::Cancelled })));
     let stranger = node.node().cancel_job(open).await;
     assert!(matches!(stranger, Err(RequestError::NotRequester { .. })));
+    // The run was cancelled with its job, so that the slot is free for this one.
+    let (next, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+    held.started().wait_for(|started| *started == 2).await.unwrap();
+    held.release(1);
+    assert_eq!(requester.ended(next).await.state, JobState::Verified);
     end_all([requester, node]).await;
 }
 
@@ -169,7 +181,7 @@ async fn a_slot_that_is_free_again_takes_the_next_job() {
 async fn a_job_that_nobody_takes_expires() {
     let town = Town::new();
     let requester = town.node(1, 1, printing("")).await;
-    let deal = assay::domain::Deal { allow_list: vec![assay::domain::NodeId::new([9; 20])], ..deal(1, 1) };
+    let deal = Deal { allow_list: vec![NodeId::new([9; 20])], ..deal(1, 1) };
     let (job, _) = requester.node().submit_job(spec(), deal).await.unwrap();
     town.at(121);
     assert_eq!(requester.ended(job).await.state, JobState::Expired);
@@ -192,4 +204,152 @@ async fn what_cannot_run_is_refused_before_anything_is_sent() {
     assert!(matches!(submit(root, deal(1, 1)).await, RequestError::Spec(_)));
     assert_eq!(town.log.ledger().jobs().count(), 0);
     end(node.handle).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inconclusive_job_is_followed_up_by_other_nodes() {
+    let town = Town::new();
+    let requester = town.node(1, 0, printing("")).await;
+    let runs = AtomicUsize::new(0);
+    let disagree_at_first = Arc::new(FakeExecutor::new(move |_| match runs.fetch_add(1, Ordering::SeqCst) {
+        run @ 0..2 => Script::printing(run.to_string()),
+        _ => Script::printing("x"),
+    }));
+    let mut nodes = Vec::new();
+    for key in 2..=8 {
+        nodes.push(town.node(key, 1, Arc::clone(&disagree_at_first) as _).await);
+    }
+    let terms = Deal { method: Method::Hash, escalation_limit: 5, ..deal(2, 2) };
+    let (job, _) = requester.node().submit_job(spec(), terms).await.unwrap();
+    let parent = requester.ended(job).await;
+    assert_eq!(parent.state, JobState::Inconclusive);
+    // The child's entry is the next to come: the stream is waited on, not the clock.
+    let mut entries = requester.scheduler.events(Cursor::default());
+    let child = async {
+        loop {
+            let entry = entries.next().await.unwrap().unwrap().stamped;
+            match entry.event {
+                Event::Submitted { deal, .. } if deal.parent == Some(job) => break entry.job,
+                _ => {}
+            }
+        }
+    };
+    let child = tokio::time::timeout(PATIENCE, child).await.expect("the follow-up comes");
+    let child = requester.when(child, |child| child.state.is_terminal()).await;
+    assert_eq!(child.state, JobState::Verified);
+    assert_eq!((child.deal.concurrency, child.deal.parent), (5, Some(job)));
+    let sat = |node: NodeId| parent.seats.iter().any(|seat| seat.node == node);
+    assert!(!child.seats.iter().any(|seat| sat(seat.node)), "a node of the parent sits in the child");
+    end_all(nodes).await;
+    end(requester.handle).await;
+}
+
+/// Serves the same bytes to everybody for everything.
+#[derive(Debug)]
+struct Serves(Vec<u8>);
+
+impl Transfer for Serves {
+    fn fetch_chunk(&self, _: NodeId, _: ChunkRequest) -> BoxFuture<'_, Result<Chunk, TransferError>> {
+        let total_bytes = u64::try_from(self.0.len()).unwrap();
+        Box::pin(std::future::ready(Ok(Chunk { total_bytes, bytes: self.0.clone() })))
+    }
+}
+
+/// A result that prints `stdout`, as an archive.
+fn archive_of(stdout: &str) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("outputs")).unwrap();
+    for (name, content) in [("stdout", stdout), ("stderr", ""), ("exit_code", "0\n"), ("trace.csv", "")] {
+        std::fs::write(dir.path().join(name), content).unwrap();
+    }
+    let mut archive = Vec::new();
+    pack(dir.path(), &mut archive, &Limits::with_bytes(1 << 20)).unwrap();
+    archive
+}
+
+/// A verified job of a hand-made node that revealed `opening`, at a requester that is served `content`.
+async fn job_of_a_liar(opening: Opening, content: Vec<u8>) -> (Citizen, JobId, NodeId) {
+    let town = Town::new();
+    let requester = town.requester(1, Arc::new(Serves(content))).await;
+    let key = key_of(9);
+    let (liar, scheduler) = (key.node_id(), town.log.join(key.node_id()));
+    let (job, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+    let mut sequence = 0;
+    let mut say = async |event| {
+        let known = town.log.ledger();
+        let revision = known.get(job).unwrap().revision;
+        let action = Action { job, revision, sequence, seen: Digest::ZERO, event };
+        let signature = key.sign(action.signing_digest(scheduler.domain()));
+        scheduler.submit(SignedAction { action, signature }).await.unwrap();
+        sequence += 1;
+    };
+    say(Event::BidPlaced { price: Amount::ZERO }).await;
+    requester.when(job, |job| job.state == JobState::Running).await;
+    say(Event::Committed { commitment: opening.commitment(scheduler.domain(), job, 0, liar) }).await;
+    say(Event::Revealed { opening }).await;
+    assert_eq!(requester.ended(job).await.state, JobState::Verified);
+    (requester, job, liar)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_serves_another_result_than_it_revealed_is_found_out() {
+    let archive = archive_of("made up later");
+    let opening = Opening {
+        result_hash: Digest::sha256("what it claimed to have"),
+        output_root: Digest::sha256(&archive),
+        exit_code: 0,
+        fingerprint: FingerprintWord::VOID,
+        salt: Digest::ZERO,
+    };
+    // The archive is the one it named, and its content not what the verdict was about.
+    let (requester, job, liar) = job_of_a_liar(opening, archive.clone()).await;
+    for _again in 0..2 {
+        let fetched = requester.node().result_of(job, liar).await;
+        assert!(
+            matches!(fetched, Err(RequestError::Fetch(FetchError::OtherResult { from, .. })) if from == liar)
+        );
+    }
+    let (_, log) = requester.get(&format!("jobs/{job}/log")).await;
+    assert!(String::from_utf8(log).unwrap().contains("remarked"), "the requester says so in the log");
+    end(requester.handle).await;
+
+    // The archive is not even the one it named.
+    let other = Opening { output_root: Digest::sha256("another archive"), ..opening };
+    let (requester, job, liar) = job_of_a_liar(other, archive).await;
+    let fetched = requester.node().result_of(job, liar).await;
+    assert!(matches!(fetched, Err(RequestError::Fetch(FetchError::Blob { .. }))));
+    end(requester.handle).await;
+}
+
+/// Panics when it is asked whether it could run a job.
+#[derive(Debug)]
+struct Panics;
+
+impl Executor for Panics {
+    fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<String, ExecutorError>> {
+        Box::pin(std::future::ready(Ok(image.to_owned())))
+    }
+
+    fn remove_leftovers(&self, _: NodeId) -> BoxFuture<'_, Result<usize, ExecutorError>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
+    fn check<'a>(&'a self, _: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>> {
+        panic!("this executor is broken")
+    }
+
+    fn run(&self, _: RunRequest, _: CancellationToken) -> BoxFuture<'_, Result<RunOutcome, ExecutorError>> {
+        unreachable!("nobody bids")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_panics_ends_its_node_with_an_error() {
+    let town = Town::new();
+    let requester = town.node(1, 0, printing("")).await;
+    let broken = town.node(2, 1, Arc::new(Panics)).await;
+    requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+    let ended = tokio::time::timeout(PATIENCE, broken.handle.join()).await.unwrap();
+    assert!(matches!(ended, Err(NodeError::Panicked { task: "driver", .. })), "{ended:?}");
+    end(requester.handle).await;
 }

@@ -7,7 +7,7 @@ use assay::{
     domain::{Deal, Job, JobId, LogDomain, NodeId, Resources, Span, Spec, Timestamp},
     executor::{Executor, FakeExecutor, Script},
     identity::NodeKey,
-    node::{LocalHub, LocalTransfer, Node, NodeConfig, NodeHandle, NodeParts, Shelf},
+    node::{LocalHub, LocalTransfer, Node, NodeConfig, NodeHandle, NodeParts, Shelf, Transfer},
     scheduler::local::{LocalLog, LocalScheduler},
     store::{Blobs, DataDir, Db},
 };
@@ -47,14 +47,21 @@ impl Town {
     /// A new node whose key is this byte.
     pub(crate) async fn node(&self, key: u8, slots: usize, executor: Arc<dyn Executor>) -> Citizen {
         let scheduler = self.log.join(key_of(key).node_id());
-        self.start(key, slots, executor, scheduler, tempfile::tempdir().unwrap()).await
+        self.start(key, slots, executor, scheduler, tempfile::tempdir().unwrap(), None).await
+    }
+
+    /// A new node that fetches content in this way.
+    pub(crate) async fn requester(&self, key: u8, transfer: Arc<dyn Transfer>) -> Citizen {
+        let scheduler = self.log.join(key_of(key).node_id());
+        let dir = tempfile::tempdir().unwrap();
+        self.start(key, 0, printing(""), scheduler, dir, Some(transfer)).await
     }
 
     /// The same node, started again after it has ended.
     pub(crate) async fn restart(&self, key: u8, citizen: Citizen, executor: Arc<dyn Executor>) -> Citizen {
         let Citizen { handle, scheduler, dir, .. } = citizen;
         end(handle).await;
-        self.start(key, 1, executor, scheduler, dir).await
+        self.start(key, 1, executor, scheduler, dir, None).await
     }
 
     async fn start(
@@ -64,6 +71,7 @@ impl Town {
         executor: Arc<dyn Executor>,
         scheduler: LocalScheduler,
         dir: TempDir,
+        other_transfer: Option<Arc<dyn Transfer>>,
     ) -> Citizen {
         let key = key_of(key);
         let data = DataDir::open(dir.path()).unwrap();
@@ -74,7 +82,7 @@ impl Town {
             dir: data,
             scheduler: Arc::new(scheduler.clone()),
             executor,
-            transfer: Arc::new(transfer.clone()),
+            transfer: other_transfer.unwrap_or_else(|| Arc::new(transfer.clone())),
             shelf,
             key,
         };
