@@ -14,6 +14,11 @@ pub const RANK_STEP_MS: u64 = 100;
 /// Well inside the margin of 60 s that a deal leaves beyond its timeout: only a run that started late is cut.
 pub const REPORT_MARGIN: Span = Span::from_secs(20);
 
+/// How long after a deadline closed commits a node that reads a neutral log may lack entries from before it.
+///
+/// A third of the shortest time in which nodes must be able to reveal.
+pub const READ_MARGIN: Span = Span::from_secs(20);
+
 /// What a compute node knows of one job.
 #[derive(Debug, Clone, Copy)]
 pub struct ComputeView<'a> {
@@ -244,18 +249,24 @@ fn committed(
 
 /// Until when to hold an opening back, if the log does not yet prove to this node that commits are closed.
 ///
-/// Only a log that the requester orders leaves a doubt: it might show a close to read openings, and commit
-/// afterwards. So an entry must say that commits are closed, and where a deadline closed them rather than the
-/// last commitment, this node's own clock must say so too.
+/// An entry that says so is proof, and the only one in a log that the requester orders: it might show a close to
+/// read openings, and commit afterwards. There, where a deadline closed commits rather than the last
+/// commitment, this node's own clock must say so too. In a neutral log a deadline is enough once entries from
+/// before it, such as a failed seat's new holder, cannot be on their way to this node any more.
 fn doubt(view: &ComputeView<'_>, reveal_by: Timestamp) -> Option<Timestamp> {
-    let LogTrust::Requester { clock_agrees, suspended: _ } = view.log else {
-        return None;
-    };
-    if view.job.state != JobState::Revealing {
-        return Some(reveal_by);
+    let closed_by_entry = view.job.state == JobState::Revealing;
+    let (now, deadline) = (view.moment.now, closing_deadline(view.job));
+    match view.log {
+        LogTrust::Neutral if closed_by_entry => None,
+        LogTrust::Neutral => {
+            deadline.map(|deadline| deadline.plus(READ_MARGIN)).filter(|until| now <= *until)
+        }
+        LogTrust::Requester { .. } if !closed_by_entry => Some(reveal_by),
+        LogTrust::Requester { clock_agrees, suspended: _ } => match deadline? {
+            deadline if now <= deadline => Some(deadline),
+            _ => (!clock_agrees).then_some(reveal_by),
+        },
     }
-    let deadline = closing_deadline(view.job)?;
-    if view.moment.now <= deadline { Some(deadline) } else { (!clock_agrees).then_some(reveal_by) }
 }
 
 /// The deadline that closed commits; none when every seat has committed, so that no clock is needed to know.

@@ -179,12 +179,29 @@ fn a_commitment_is_opened_only_when_no_seat_can_commit_any_more() {
     assert_eq!(step(&job, 1100), after(1410));
     commit(&mut job, 1, 1100);
     assert_eq!(step(&job, 1410), after(1410), "seat 2 may still commit");
-    assert_eq!(step(&job, 1411), ComputeStep::Submit(Event::Revealed { opening: result }));
+    assert_eq!(step(&job, 1411), after(1430), "its commitment may be on its way");
+    assert_eq!(step(&job, 1431), ComputeStep::Submit(Event::Revealed { opening: result }));
     assert_eq!(step(&job, 1471), ComputeStep::Done, "too late to reveal");
     commit(&mut job, 2, 1200);
     assert_eq!(step(&job, 1200), ComputeStep::Submit(Event::Revealed { opening: result }));
     reveal(&mut job, 0, 1200);
     assert_eq!(step(&job, 1200), ComputeStep::Done);
+}
+
+#[test]
+fn on_a_neutral_log_a_failed_seat_is_dead_once_no_new_holder_can_be_on_its_way() {
+    let mut job = running();
+    (0..2).for_each(|index| commit(&mut job, index, 1100));
+    then(&mut job, node(2), 1100, Event::FailureReported { kind: FailureKind::Engine }).unwrap();
+    let result = opening(0);
+    let step = |job: &Job, secs| {
+        next(&ComputeView { execution: Execution::Finished(&result), ..view(job, 0, secs) })
+    };
+    assert_eq!(step(&job, 1250), after(1250));
+    assert_eq!(step(&job, 1251), after(1270), "node 3 may have got the seat");
+    assert!(reveals(&step(&job, 1271)));
+    then(&mut job, REQUESTER, 1251, Event::Remarked { node: node(2), remark: String::new() }).unwrap();
+    assert!(reveals(&step(&job, 1251)), "an entry from after the deadline: none from before is missing");
 }
 
 fn followed(job: &Job, secs: u64, log: LogTrust) -> ComputeStep {

@@ -79,6 +79,8 @@ pub(super) struct Memory {
     ranks: BTreeMap<JobId, usize>,
     due_since_ms: BTreeMap<JobId, u64>,
     pub(super) running: BTreeSet<JobId>,
+    /// Whether the logs were read since the start: before that a node acts on nothing.
+    pub(super) caught_up: bool,
     /// Wake-ups that are set: by job, in milliseconds.
     pub(super) wakes: BTreeSet<(JobId, u64)>,
 }

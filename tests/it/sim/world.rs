@@ -64,7 +64,13 @@ enum Happening {
     Asked {
         at: usize,
         by: usize,
+        life: u32,
         heights: BTreeMap<JobId, u64>,
+    },
+    /// A node has every entry that was there when it asked.
+    CaughtUp {
+        node: usize,
+        life: u32,
     },
     Wakes {
         node: usize,
@@ -202,7 +208,12 @@ impl World {
         match happening {
             Happening::Proposed { at, proposal } => self.order_proposal(at, *proposal),
             Happening::Told { to, item, live } => self.tell(to, item, live),
-            Happening::Asked { at, by, heights } => self.answer(at, by, &heights),
+            Happening::Asked { at, by, life, heights } => self.answer(at, (by, life), &heights),
+            Happening::CaughtUp { node, life } => {
+                if self.nodes[node].life == life && self.nodes[node].up {
+                    self.nodes[node].memory.caught_up = true;
+                }
+            }
             Happening::Wakes { node, life, job, at_ms } => {
                 if self.nodes[node].life == life {
                     self.nodes[node].memory.wakes.remove(&(job, at_ms));
@@ -329,7 +340,7 @@ impl World {
         }
     }
 
-    fn answer(&mut self, at: usize, by: usize, heights: &BTreeMap<JobId, u64>) {
+    fn answer(&mut self, at: usize, (by, life): (usize, u32), heights: &BTreeMap<JobId, u64>) {
         let height = |job: JobId| heights.get(&job).copied().unwrap_or_default();
         let items: Vec<Item> = match self.order {
             Order::Neutral => self.chain.jobs().flat_map(|job| self.chain.after(job, height(job))).collect(),
@@ -347,13 +358,14 @@ impl World {
             Order::Requester => Vec::new(),
         };
         // An answer is one message: in order, or not at all.
-        if items.is_empty() || self.chance.permille(self.weather.drop_permille) {
+        if self.chance.permille(self.weather.drop_permille) {
             return;
         }
         let at_ms = self.queue.now_ms() + self.chance.within(5..self.weather.most_delay_ms);
         for item in items {
             self.queue.put(at_ms, Happening::Told { to: by, item, live: false });
         }
+        self.queue.put(at_ms, Happening::CaughtUp { node: by, life });
     }
 
     fn poll(&mut self, node: usize) {
@@ -367,8 +379,9 @@ impl World {
             replicas.iter().map(|(job, held)| (*job, held.height())).collect();
         let (neutral, requesters) =
             (self.order == Order::Neutral, if self.order == Order::Neutral { 1 } else { 2 });
+        let life = self.nodes[node].life;
         for at in (0..requesters).filter(|at| neutral || *at != node) {
-            self.post(|| Happening::Asked { at, by: node, heights: heights.clone() });
+            self.post(|| Happening::Asked { at, by: node, life, heights: heights.clone() });
         }
         self.submit(node);
         for job in heights.into_keys() {

@@ -83,7 +83,9 @@ impl World {
 
     /// Asks a node's policies about one job and does what they say.
     pub(super) fn advance(&mut self, node: usize, job: JobId) {
-        if !self.nodes[node].up || !self.nodes[node].disk.replicas.contains_key(&job) {
+        let held = &self.nodes[node];
+        let reads = held.memory.caught_up || self.order == Order::Requester;
+        if !held.up || !reads || !held.disk.replicas.contains_key(&job) {
             return;
         }
         let deeds = self.ask(node, job);
