@@ -89,6 +89,9 @@ async fn ask(shared: Arc<Shared>, job: JobId) -> (JobId, bool) {
             false
         }
     };
+    if let Err(error) = shared.settle(job).await {
+        tracing::debug!(%job, %error, "the log could not be compared with another node's");
+    }
     (job, progressed)
 }
 

@@ -95,6 +95,7 @@ impl Libp2pScheduler {
             stop: stop.clone(),
             parcels,
             wanted: Default::default(),
+            doubts: Default::default(),
             wake_follower: Default::default(),
             wake_announcer: Default::default(),
             witnesses: Default::default(),

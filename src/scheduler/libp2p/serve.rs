@@ -97,7 +97,7 @@ async fn answer(shared: &Arc<Shared>, from: NodeId, request: LogRequest) -> LogR
             }
         }
         LogRequest::Push { entry } => push(shared, from, entry).await,
-        LogRequest::Witness { action } => witness(shared, &action),
+        LogRequest::Witness { action } => witness(shared, from, &action),
     }
 }
 
@@ -151,7 +151,7 @@ async fn push(shared: &Arc<Shared>, from: NodeId, bytes: WireBytes) -> LogRespon
     }
 }
 
-fn witness(shared: &Shared, bytes: &WireBytes) -> LogResponse {
+fn witness(shared: &Shared, from: NodeId, bytes: &WireBytes) -> LogResponse {
     let Ok(signed) = codec::decode_action(&bytes.0) else { return LogResponse::Malformed };
     let what = if matches!(signed.action.event, Event::Committed { .. }) {
         Witnessed::Commitment
@@ -166,6 +166,12 @@ fn witness(shared: &Shared, bytes: &WireBytes) -> LogResponse {
         Some(view) if view.seats.contains(&author) => {
             let mut witnesses = shared.witnesses.lock().unwrap_or_else(PoisonError::into_inner);
             witnesses.note(job, author, what, signed.action.sequence);
+            drop(witnesses);
+            // Either this node is behind, or the author was given another history.
+            let seen = signed.action.seen;
+            if shared.logs.height_of(job, seen).is_none() && !view.own {
+                shared.doubt(job, from, seen);
+            }
             LogResponse::Taken
         }
         _ => LogResponse::Unknown,

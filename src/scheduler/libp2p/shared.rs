@@ -1,7 +1,7 @@
 //! What the tasks of the backend share, and the steps that several of them take.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -23,7 +23,7 @@ use super::{
     witness::Witnesses,
 };
 use crate::{
-    domain::{JobId, NodeId, Timestamp},
+    domain::{Digest, JobId, NodeId, Timestamp},
     network::{LogRequest, LogResponse, NetworkHandle, RequestError, WireBytes},
     scheduler::BackendError,
 };
@@ -63,6 +63,8 @@ pub(super) struct Shared {
     pub(super) parcels: mpsc::Sender<Parcel>,
     /// Jobs to be asked for at once, and the wake-up that goes with them.
     pub(super) wanted: Mutex<BTreeSet<JobId>>,
+    /// Jobs of which another node has seen an entry that is not here: the node, and the entry.
+    pub(super) doubts: Mutex<BTreeMap<JobId, (NodeId, Digest)>>,
     pub(super) wake_follower: Notify,
     pub(super) wake_announcer: Notify,
     pub(super) witnesses: Mutex<Witnesses>,
@@ -87,6 +89,24 @@ impl Shared {
     pub(super) fn want(&self, job: JobId) {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
         self.wake_follower.notify_one();
+    }
+
+    /// Has the log of a job asked for, and then compared with what `other` holds of it, if `seen` has not come.
+    pub(super) fn doubt(&self, job: JobId, other: NodeId, seen: Digest) {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner).insert(job, (other, seen));
+        self.want(job);
+    }
+
+    /// Settles a doubt about a job, if there is one: entries that another node holds and that belong to another
+    /// history are the proof that the requester signed two.
+    pub(super) async fn settle(self: &Arc<Self>, job: JobId) -> Result<(), BackendError> {
+        let other = self.doubts.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+        let Some((other, seen)) = other else { return Ok(()) };
+        if self.logs.height_of(job, seen).is_some() {
+            return Ok(());
+        }
+        let (_, entries) = self.read(other, job, 0).await?;
+        self.receive(job, entries, Arrival::Synced(self.now())).await.map(|_| ())
     }
 
     /// Sends without waiting for an answer; what is lost is asked for later.

@@ -159,34 +159,47 @@ async fn two_histories_stop_a_node_and_a_third_party_cannot() {
     assert_eq!(answer, expected);
 }
 
-#[tokio::test]
-async fn a_commitment_left_out_of_the_log_is_seen_by_the_other_seats() {
+/// Two nodes with a seat each in a job whose requester orders it by hand.
+struct Seated {
+    clock: TestClock,
+    one: Node,
+    two: Node,
+    requester: Stranger,
+    sequencer: Sequencer,
+    job: JobId,
+}
+
+async fn seated() -> Seated {
     let clock = TestClock::new();
     let mut one = Node::start(Setup::new(&clock, &[])).await;
     let address = one.address().await;
     let mut two = Node::start(Setup::new(&clock, std::slice::from_ref(&address))).await;
-    let mut censor = Stranger::join(&address, Arc::new(NoBlobs)).await;
+    let mut requester = Stranger::join(&address, Arc::new(NoBlobs)).await;
     one.network_is(|status| status.subscribed.len() == 2).await;
-    let mut sequencer = censor.sequencer(clock.now(), submission(&censor.key, deal(), 0));
-    let first = announce(&censor, &sequencer).await;
+    let mut sequencer = requester.sequencer(clock.now(), submission(&requester.key, deal(), 0));
+    let first = announce(&requester, &sequencer).await;
     let job = sequencer.chain().job().id;
     for node in [&mut one, &mut two] {
         node.read_until(first).await;
         let (sent, _) =
-            tokio::join!(node.send(node.sign(job, bid())), censor.order_next(&mut sequencer, clock.now()));
+            tokio::join!(node.send(node.sign(job, bid())), requester.order_next(&mut sequencer, clock.now()));
         sent.unwrap();
     }
-    let mut last = None;
     for id in [one.id(), two.id()] {
-        last = Some(append(&censor, &mut sequencer, &clock, Event::BidAccepted { node: id }));
+        append(&requester, &mut sequencer, &clock, Event::BidAccepted { node: id });
     }
     for node in [&mut one, &mut two] {
         for entry in sequencer.chain().entries_after(1) {
-            censor.push(node.id(), entry).await;
+            requester.push(node.id(), entry).await;
         }
-        node.read_until(last.as_ref().unwrap().hash(LogDomain::default())).await;
+        node.read_until(sequencer.chain().head()).await;
     }
+    Seated { clock, one, two, requester, sequencer, job }
+}
 
+#[tokio::test]
+async fn a_commitment_left_out_of_the_log_is_seen_by_the_other_seats() {
+    let Seated { clock, one, mut two, requester: mut censor, mut sequencer, job } = seated().await;
     // The first seat commits, and the requester looks the other way.
     let action = one.sign(job, commitment(one.id(), job, 0));
     let censored = async {
@@ -202,6 +215,32 @@ async fn a_commitment_left_out_of_the_log_is_seen_by_the_other_seats() {
     censor.push(two.id(), &end).await;
     two.read_until(end.hash(LogDomain::default())).await;
     assert_eq!(two.scheduler.counters().actions_censored, 1);
+}
+
+#[tokio::test]
+async fn seats_that_were_given_two_histories_find_out_from_each_other() {
+    let Seated { clock, mut one, mut two, requester: mut liar, mut sequencer, job } = seated().await;
+    let mut fork = sequencer.clone();
+    let remark = |node: &Node| Event::Remarked { node: node.id(), remark: "slow".to_owned() };
+    let for_one = append(&liar, &mut sequencer, &clock, remark(&one));
+    let for_two = append(&liar, &mut fork, &clock, remark(&two));
+    liar.push(one.id(), &for_one).await;
+    liar.push(two.id(), &for_two).await;
+    one.read_until(for_one.hash(LogDomain::default())).await;
+    two.read_until(for_two.hash(LogDomain::default())).await;
+    let sound = LogOrder::Requester { clock_agrees: true, suspended: false };
+    assert_eq!([one.scheduler.order(job), two.scheduler.order(job)], [sound, sound]);
+
+    let action = one.sign(job, commitment(one.id(), job, 0));
+    let suspended = LogOrder::Requester { clock_agrees: true, suspended: true };
+    let found_out = async {
+        // The other node asks again and again, so that there is always a next one until it knows.
+        while two.scheduler.order(job) != suspended {
+            liar.refuse_next().await;
+        }
+    };
+    let (sent, ()) = tokio::join!(one.send(action), found_out);
+    assert!(sent.is_err());
 }
 
 /// Serves one piece of content, to one node.

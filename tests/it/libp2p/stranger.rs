@@ -73,6 +73,14 @@ impl Stranger {
         }
     }
 
+    /// Tells whoever asks next that it is busy.
+    pub(crate) async fn refuse_next(&mut self) {
+        let inbound = tokio::time::timeout(PATIENCE, self.inbound.recv()).await.unwrap().unwrap();
+        if let Inbound::Request { responder, .. } = inbound {
+            responder.answer(LogResponse::Busy).await;
+        }
+    }
+
     /// Gives the next action its place, as an honest requester would.
     pub(crate) async fn order_next(&mut self, sequencer: &mut Sequencer, now: Timestamp) -> Entry {
         let (action, responder) = self.next_action().await;
