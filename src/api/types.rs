@@ -300,7 +300,7 @@ pub struct SeatView {
     pub score: Option<u64>,
     /// What the verdict says; null before it.
     pub judgement: Option<Judgement>,
-    /// Why, in words; null before the verdict.
+    /// Why, in words; null before the end, and of a job that was cancelled or expired.
     pub reason: Option<String>,
 }
 

@@ -134,7 +134,7 @@ fn seat_view(job: &Job, seat: u8, held: &Seat) -> SeatView {
         result: opening.as_ref().map(result_view),
         score: job.verdict.as_ref().and_then(|verdict| verdict.scores.get(&seat).copied()),
         judgement,
-        reason: judgement.map(|judgement| reason(job, seat, held, judgement)),
+        reason: reason(job, seat, held, judgement),
     }
 }
 
@@ -161,23 +161,38 @@ pub(super) fn judgement(job: &Job, seat: u8) -> Option<Judgement> {
     }
 }
 
-fn reason(job: &Job, seat: u8, held: &Seat, judgement: Judgement) -> String {
-    let by_output = is_by_output(job);
+/// Why the seat stands as it does at the end of its job; `None` before.
+fn reason(job: &Job, seat: u8, held: &Seat, judgement: Option<Judgement>) -> Option<String> {
+    if !matches!(job.state, JobState::Verified | JobState::Inconclusive | JobState::Failed) {
+        return None;
+    }
+    let opening = match held.status {
+        SeatStatus::Accepted => return Some("it never committed to a result".to_owned()),
+        SeatStatus::Failed(kind) => return Some(format!("its run gave no result: {kind}")),
+        SeatStatus::Committed(_) => return Some("it committed to a result and did not reveal it".to_owned()),
+        SeatStatus::Revealed(opening) => opening,
+    };
     let score = job.verdict.as_ref().and_then(|verdict| verdict.scores.get(&seat));
     let scored = score.map(|score| format!(" (score {score})")).unwrap_or_default();
-    let accepted = job.verdict.as_ref().map_or(0, |verdict| verdict.accepted.len());
-    match judgement {
-        Judgement::Accepted if by_output => format!("its output equals that of {accepted} of the nodes"),
-        Judgement::Accepted => format!("it used memory and CPU like the majority{scored}"),
-        Judgement::Rejected if by_output => "its output differs from the majority's".to_owned(),
-        Judgement::Rejected => format!("it used memory or CPU unlike the majority{scored}"),
-        Judgement::Absent => match held.status {
-            SeatStatus::Accepted => "it never committed to a result".to_owned(),
-            SeatStatus::Failed(kind) => format!("its run gave no result: {kind}"),
-            SeatStatus::Committed(_) => "it committed to a result and did not reveal it".to_owned(),
-            SeatStatus::Revealed(_) => "its run was too short to be measured".to_owned(),
-        },
-    }
+    let equal =
+        || format!("its output equals that of {} of {} nodes", alike(job, &opening), job.deal.concurrency);
+    Some(match judgement {
+        None => equal() + &scored,
+        Some(Judgement::Accepted) if is_by_output(job) => equal(),
+        Some(Judgement::Rejected) if is_by_output(job) => "its output differs from the majority's".to_owned(),
+        Some(Judgement::Accepted) => format!("it used memory and CPU like the majority{scored}"),
+        Some(Judgement::Rejected) => format!("it used memory or CPU unlike the majority{scored}"),
+        Some(Judgement::Absent) => "its run was too short to be measured".to_owned(),
+    })
+}
+
+/// How many nodes revealed this output, the seat's own included.
+fn alike(job: &Job, opening: &Opening) -> usize {
+    let same = |held: &&Seat| match held.status {
+        SeatStatus::Revealed(other) => other.result_hash == opening.result_hash,
+        SeatStatus::Accepted | SeatStatus::Failed(_) | SeatStatus::Committed(_) => false,
+    };
+    job.seats.iter().filter(same).count()
 }
 
 fn is_by_output(job: &Job) -> bool {

@@ -8,7 +8,7 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{Node, NodeError, driver::Driver, transfer::takes_part, work::chain};
 use crate::{
-    domain::{Event, Job, JobId, JobState, NodeId, SeatStatus},
+    domain::{BidStatus, Event, Job, JobId, JobState, NodeId, SeatStatus},
     policy::requester::Standing,
     rules::did_its_part,
     scheduler::{BackendError, Cursor, LogItem},
@@ -159,7 +159,12 @@ fn outcomes(job: &Job) -> Vec<(NodeId, bool)> {
         let broken = matches!(held.status, SeatStatus::Failed(_)) || !did_its_part(job, held.status);
         (accepted || rejected || broken).then_some((held.node, accepted))
     };
-    (0..).zip(&job.seats).filter(|_| ran).filter_map(judge).collect()
+    // Whose seat was given to another node had reported a failure.
+    let replaced = |node: &NodeId| job.seat_of(*node).is_none();
+    let seated = job.bids.iter().filter(|(_, bid)| matches!(bid.status, BidStatus::Seated(_)));
+    let replaced = seated.map(|(node, _)| *node).filter(replaced).map(|node| (node, false));
+    let judged = (0..).zip(&job.seats).filter_map(judge);
+    if ran { judged.chain(replaced).collect() } else { Vec::new() }
 }
 
 /// One line a life event.

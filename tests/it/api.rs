@@ -75,7 +75,7 @@ async fn a_job_is_submitted_watched_and_its_output_read() {
     let view: JobView = read(a.get(&format!("jobs/{}", &job.to_string()[..10])).await);
     assert_eq!((view.job, view.state), (job, JobState::Verified));
     assert!(view.seats.iter().all(|seat| seat.judgement == Some(Judgement::Accepted)));
-    assert_eq!(view.seats[0].reason.as_deref(), Some("its output equals that of 2 of the nodes"));
+    assert_eq!(view.seats[0].reason.as_deref(), Some("its output equals that of 2 of 2 nodes"));
     assert_eq!(view.verdict.unwrap().accepted.len(), 2);
     assert_eq!(a.get(&format!("jobs/{job}/output")).await, (200, b"hello\n".to_vec()));
     let rows: Vec<ResultRow> = read(a.get(&format!("jobs/{job}/results")).await);

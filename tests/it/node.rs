@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use assay::{
+    api::types::NodeRow,
     domain::{
         Action, Amount, BidStatus, Deal, Digest, Event, FailureKind, FingerprintWord, Input, Job, JobId,
         JobState, Method, NodeId, Opening, SeatStatus, SignedAction, Span, Spec,
@@ -92,6 +93,11 @@ async fn a_failed_run_is_reported_and_its_seat_filled_again() {
     assert_eq!(ended.failures[usize::from(FailureKind::Timeout.index())], 1);
     let seated = ended.bids.values().filter(|bid| matches!(bid.status, BidStatus::Seated(_)));
     assert_eq!(seated.count(), 3);
+    let failed = ended.bids.keys().find(|node| ended.seat_of(**node).is_none()).unwrap();
+    let (_, rows) = requester.get("nodes").await;
+    let rows: Vec<NodeRow> = serde_json::from_slice(&rows).unwrap();
+    let row = rows.iter().find(|row| row.id == *failed).unwrap();
+    assert_eq!((row.accepted, row.rejected), (0, 1), "a failure counts, though the seat went on");
     end_all(nodes).await;
     end(requester.handle).await;
 }

@@ -108,8 +108,8 @@ fn a_job_with_a_liar_is_told_from_submission_to_check() {
     assert_eq!(
         rows(&format!("NODE{verdict}"), &["EXIT", "VERDICT", "WHY"]),
         [
-            ["0", "accepted", "its output equals that of 2 of the nodes"],
-            ["0", "accepted", "its output equals that of 2 of the nodes"],
+            ["0", "accepted", "its output equals that of 2 of 3 nodes"],
+            ["0", "accepted", "its output equals that of 2 of 3 nodes"],
             ["0", "rejected", "its output differs from the majority's"],
         ]
     );
