@@ -21,7 +21,7 @@ use super::{
     work::{Held, work},
 };
 use crate::{
-    domain::{BidStatus, Deal, Event, Job, JobId},
+    domain::{BidStatus, Deal, Event, Job, JobId, JobState},
     policy::{Moment, Wake, compute, requester, verifier},
     scheduler::{LogOrder, SubmitError},
 };
@@ -320,12 +320,14 @@ impl Driver {
         self.ranked.1
     }
 
-    /// Whether this node is bound to run the job, and has not yet.
+    /// Whether this node is bound to run the job, and has not yet. Once every seat is filled, a bid left over is a
+    /// reserve: it keeps no slot, and waits for one in the rare case that a seat fails.
     fn is_promised(&self, job: &Job) -> bool {
-        let standing = job
-            .bids
-            .get(&self.node.id)
-            .is_some_and(|bid| bid.status == BidStatus::Standing && bid.epoch == job.epoch);
+        let standing = job.state == JobState::Open
+            && job
+                .bids
+                .get(&self.node.id)
+                .is_some_and(|bid| bid.status == BidStatus::Standing && bid.epoch == job.epoch);
         let ended = matches!(self.held, Held::Finished(_) | Held::Failed(_));
         !job.state.is_terminal() && !ended && (standing || job.seat_of(self.node.id).is_some())
     }
