@@ -7,7 +7,7 @@ use tokio::{
     sync::{Mutex, mpsc, watch},
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     announcer, compare,
@@ -71,6 +71,7 @@ pub struct Libp2pScheduler {
 pub struct Running {
     stop: CancellationToken,
     stop_network: CancellationToken,
+    steps: TaskTracker,
     tasks: Mutex<JoinSet<()>>,
     network: Mutex<JoinSet<()>>,
 }
@@ -87,12 +88,14 @@ impl Libp2pScheduler {
         let logs = opened.unwrap_or(Err(BackendError::Stopped)).map_err(StartError::Logs)?;
         let (driver, handle, inbound) = network::start(network, blobs)?;
         let (stop, stop_network) = (CancellationToken::new(), CancellationToken::new());
+        let steps = TaskTracker::new();
         let (parcels, parcel_receiver) = mpsc::channel(PARCELS);
         let shared = Arc::new(Shared {
             logs,
             network: handle,
             clock,
             stop: stop.clone(),
+            steps: steps.clone(),
             parcels,
             wanted: Default::default(),
             doubts: Default::default(),
@@ -115,7 +118,8 @@ impl Libp2pScheduler {
         tasks.spawn(guarded(courier::run(Arc::clone(&shared), parcel_receiver).boxed()));
         tasks.spawn(guarded(follow::run(Arc::clone(&shared)).boxed()));
         tasks.spawn(guarded(announcer::run(Arc::clone(&shared)).boxed()));
-        let running = Running { stop, stop_network, tasks: Mutex::new(tasks), network: Mutex::new(network) };
+        let running =
+            Running { stop, stop_network, steps, tasks: Mutex::new(tasks), network: Mutex::new(network) };
         Ok((Self { shared }, running))
     }
 
@@ -233,6 +237,7 @@ impl Scheduler for Libp2pScheduler {
             store: shared.logs.store().clone(),
             head: shared.logs.store().watch_head(),
             stop: shared.stop.clone(),
+            steps: shared.steps.clone(),
             domain: shared.logs.domain(),
             after,
             page: VecDeque::new(),
@@ -269,6 +274,8 @@ impl Running {
         join(&mut *self.tasks.lock().await).await;
         self.stop_network.cancel();
         join(&mut *self.network.lock().await).await;
+        self.steps.close();
+        self.steps.wait().await;
     }
 
     /// Resolves when the backend has stopped, by [`Self::shutdown`] or because one of its tasks ended.
@@ -290,6 +297,7 @@ struct Reader {
     store: EventLog,
     head: watch::Receiver<u64>,
     stop: CancellationToken,
+    steps: TaskTracker,
     domain: LogDomain,
     after: Cursor,
     page: VecDeque<StoredEntry>,
@@ -311,7 +319,7 @@ impl Reader {
                 }
             }
             let (store, after) = (self.store.clone(), self.after.0);
-            let page = tokio::task::spawn_blocking(move || store.read_after(after, READ_AHEAD)).await.ok()?;
+            let page = self.steps.spawn_blocking(move || store.read_after(after, READ_AHEAD)).await.ok()?;
             match page {
                 Ok(page) => self.page = page.into(),
                 Err(error) => return Some(Err(store_error(&error))),

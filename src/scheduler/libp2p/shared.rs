@@ -13,7 +13,7 @@ use tokio::{
     sync::{Notify, mpsc},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     courier::Parcel,
@@ -60,6 +60,8 @@ pub(super) struct Shared {
     pub(super) network: NetworkHandle,
     pub(super) clock: Clock,
     pub(super) stop: CancellationToken,
+    /// Steps on threads of their own, which hold the store until they end.
+    pub(super) steps: TaskTracker,
     pub(super) parcels: mpsc::Sender<Parcel>,
     /// Jobs to be asked for at once, and the wake-up that goes with them.
     pub(super) wanted: Mutex<BTreeSet<JobId>>,
@@ -122,7 +124,7 @@ impl Shared {
         run: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, BackendError> {
         let shared = Arc::clone(self);
-        tokio::task::spawn_blocking(move || run(&shared)).await.map_err(|error| {
+        self.steps.spawn_blocking(move || run(&shared)).await.map_err(|error| {
             tracing::error!(%error, "a step of the log failed");
             BackendError::Stopped
         })
