@@ -76,6 +76,15 @@ pub(super) struct Audit {
     pub(super) found: Claim,
 }
 
+impl Audit {
+    /// Whether the log says what is claimed. Where the log has no end yet, a claim may say that a deadline has
+    /// passed meanwhile, but nothing of anybody's result.
+    pub(super) fn agrees(&self, claim: &Claim) -> bool {
+        let judges = !(claim.accepted.is_empty() && claim.rejected.is_empty() && claim.absent.is_empty());
+        self.found == *claim || (!self.found.state.is_terminal() && !judges)
+    }
+}
+
 /// Why a log says nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {

@@ -137,6 +137,9 @@ fn advice(view: &JobView) -> Option<String> {
     let id = text::job(view.job);
     Some(match view.state {
         JobState::Verified | JobState::Cancelled => return None,
+        JobState::Inconclusive if view.deal.escalation_limit > 0 => {
+            format!("a larger job may follow it up; see assay job describe {id}")
+        }
         JobState::Inconclusive => format!("see how far apart the runs are: assay verdict show {id}"),
         JobState::Failed => match failed_status(view) {
             ExitStatus::Deadline => format!("allow more time with --timeout; see assay job describe {id}"),

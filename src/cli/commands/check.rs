@@ -55,7 +55,7 @@ pub(in crate::cli) async fn check(args: &CheckArgs, output: Output) -> Result<Ex
     };
     let audit =
         audit::audit(&document).map_err(|error| CliError::Audit { log: source.clone(), source: error })?;
-    let agrees = audit.found == document.claim;
+    let agrees = audit.agrees(&document.claim);
     let checked = Checked {
         job: audit.job.id,
         agrees,

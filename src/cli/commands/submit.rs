@@ -16,8 +16,8 @@ use crate::{
     store::{self, Limits},
 };
 
-/// Longest input: a node refuses more.
-const MAX_INPUT_BYTES: u64 = 4 << 30;
+/// Longest input: what a node takes unless it is told otherwise.
+const MAX_INPUT_BYTES: u64 = 2 << 30;
 
 /// Submits a job; then waits for it, unless the user wants only its id.
 pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<ExitStatus, CliError> {

@@ -43,8 +43,11 @@ fn script(fault: Fault, request: &RunRequest) -> Script {
         Fault::Idle => claim(String::new(), 256, 1),
         // All of them say the same, down to the trace.
         Fault::Collude => claim(format!("agreed beforehand on {}\n", request.job), 64 << 10, 900),
+        // Everybody guesses for themselves, or two of them would agree by their traces.
         Fault::Faker | Fault::Copycat | Fault::Partial | Fault::Silent | Fault::Crash => {
-            claim(format!("made up by {}\n", request.node), 100 << 10, 700)
+            let guess = u16::from_be_bytes([request.node.as_bytes()[0], request.node.as_bytes()[1]]);
+            let stdout = format!("made up by {}\n", request.node);
+            claim(stdout, 4096 + 32 * u32::from(guess), 100 + u64::from(guess) / 8)
         }
     }
 }

@@ -4,6 +4,8 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -13,30 +15,56 @@ use super::{Seen, User, check};
 
 const HINT: &str = "run ./scripts/test, which sets up the engine and the demo image";
 
+/// A process of nodes that says when they are ready, and is stopped in order with its owner.
+struct Nodes {
+    child: Child,
+    ready: Value,
+    log: PathBuf,
+}
+
+impl Nodes {
+    fn start(user: &User, words: &[&str]) -> Self {
+        let words = [&["--output", "json"], words].concat();
+        let log = tempfile::NamedTempFile::new_in(user.home.path()).unwrap().keep().unwrap();
+        let mut command = user.command(&words);
+        let mut child = command.stdout(Stdio::piped()).stderr(log.0).spawn().unwrap();
+        // One document, when all nodes are ready; the process goes on.
+        let stdout = child.stdout.take().unwrap();
+        let ready = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>().next();
+        let mut nodes = Self { child, ready: Value::Null, log: log.1 };
+        nodes.ready = ready.and_then(Result::ok).unwrap_or_else(|| panic!("{}; {HINT}", nodes.log()));
+        nodes
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        let stopped = interrupt(&self.child) && self.child.wait().unwrap().success();
+        assert!(stopped || std::thread::panicking(), "{}", self.log());
+    }
+}
+
+/// Presses Ctrl-C; `false` if the process has ended before.
+fn interrupt(child: &Child) -> bool {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    sent.is_ok_and(|status| status.success())
+}
+
 /// A user with a devstack, which ends with them.
 struct Session {
     user: User,
-    devstack: Child,
+    _devstack: Nodes,
 }
 
 impl Session {
     fn start(words: &[&str]) -> Self {
         let user = User::new();
-        let words = [&["devstack", "--output", "json"], words].concat();
-        let errors = fs::File::create(user.home.path().join("devstack.log")).unwrap();
-        let mut command = user.command(&words);
-        let mut devstack = command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
-        // One document, when all nodes are ready; the process goes on.
-        let stdout = devstack.stdout.take().unwrap();
-        let ready = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>().next();
-        let session = Self { user, devstack };
-        let ready = ready.and_then(Result::ok).unwrap_or_else(|| panic!("{}; {HINT}", session.log()));
-        assert!(ready["api"].as_str().unwrap().starts_with("http://127.0.0.1:"));
-        session
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.user.home.path().join("devstack.log")).unwrap()
+        let devstack = Nodes::start(&user, &[&["devstack"], words].concat());
+        Self { user, _devstack: devstack }
     }
 
     /// Other commands find the devstack by themselves.
@@ -47,17 +75,6 @@ impl Session {
     fn json(&self, words: &[&str]) -> Value {
         let seen = self.run(&[words, &["--output", "json"]].concat());
         serde_json::from_str(&seen.stdout).unwrap_or_else(|error| panic!("{error}: {}; {HINT}", seen.stderr))
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let stopped = Command::new("kill").args(["-INT", &self.devstack.id().to_string()]).status();
-        if !stopped.is_ok_and(|status| status.success()) {
-            // It has ended by itself.
-            return;
-        }
-        assert!(self.devstack.wait().unwrap().success() || std::thread::panicking(), "{}", self.log());
     }
 }
 
@@ -209,6 +226,28 @@ fn the_exit_code_is_that_of_the_program_or_says_what_went_wrong() {
 }
 
 #[test]
+fn the_deal_of_a_job_can_change_until_somebody_is_accepted() {
+    let session = Session::start(&["--nodes", "1"]);
+    // Nobody here may bid.
+    let allowed = format!("0x{}", "11".repeat(20));
+    let submit = ["job", "submit", "--detach", "--concurrency", "1", "--allow", &allowed, "assay/demo:1"];
+    let submitted = session.run(&submit);
+    let job = submitted.stdout.trim();
+    assert_eq!(submitted.code, 0, "{}; {HINT}", submitted.stderr);
+    let before = session.json(&["job", "describe", job]);
+    let updated = session.run(&["job", "update", job, "--timeout", "5m"]);
+    assert_eq!(updated.code, 0, "{}", updated.stderr);
+    let after = session.json(&["job", "describe", job]);
+    assert_eq!((&after["deal"]["timeout"], &after["deal"]["run"]), (&300.into(), &360.into()));
+    assert_eq!(after["revision"], updated.stdout.trim());
+    assert_ne!(after["revision"], before["revision"]);
+    check_session("nothing_to_update", &session.run(&["job", "update", job]));
+    let cancelled = session.run(&["job", "cancel", job]);
+    assert!(cancelled.stderr.contains("nobody had begun"), "{}", cancelled.stderr);
+    assert_eq!(session.run(&["job", "wait", job]).code, 123);
+}
+
+#[test]
 fn a_detached_job_is_taken_up_again_or_cancelled() {
     let session = Session::start(&["--nodes", "1"]);
     let submit = ["job", "submit", "--detach", "--concurrency", "1", "assay/demo:1", "--"];
@@ -227,4 +266,64 @@ fn a_detached_job_is_taken_up_again_or_cancelled() {
     assert_eq!((cancelled.code, cancelled.stdout.trim()), (0, job), "{}", cancelled.stderr);
     assert_eq!(session.run(&["job", "wait", job]).code, 123);
     assert_ne!(session.run(&["job", "cancel", job]).code, 0, "it is over");
+}
+
+#[test]
+fn ctrl_c_detaches_and_says_how_to_go_on() {
+    let session = Session::start(&["--nodes", "1"]);
+    let words = ["job", "submit", "--concurrency", "1", "assay/demo:1", "--", "sleep", "60"];
+    let mut child = session.user.command(&words).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let job = stderr.next().unwrap().strip_prefix("job ").unwrap().to_owned();
+    // From the first line of progress on it is waiting.
+    stderr.next().unwrap();
+    assert!(interrupt(&child));
+    let rest: Vec<String> = stderr.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    assert!(
+        rest.last()
+            .unwrap()
+            .starts_with(&format!("hint: take it up again with: assay job wait {job} --api http://"))
+    );
+    assert_eq!(session.run(&["job", "cancel", &job]).code, 0);
+}
+
+#[test]
+fn nodes_of_separate_processes_join_by_address() {
+    let user = User::new();
+    let serve = |name: &str, words: &[&str]| {
+        let dir = user.home.path().join(name);
+        let own = ["serve", "--api", "127.0.0.1:0", "--data-dir", dir.to_str().unwrap()];
+        Nodes::start(&user, &[&own, words].concat())
+    };
+    let requester = serve("requester", &["--slots", "0"]);
+    let address = requester.ready["addresses"][0].as_str().unwrap();
+    let _others = [serve("a", &["--peer", address]), serve("b", &["--peer", address])];
+
+    let input = user.home.path().join("input");
+    fs::create_dir(&input).unwrap();
+    fs::write(input.join("words"), "from the requester\n").unwrap();
+    let api = requester.ready["api"].as_str().unwrap();
+    let submit = ["job", "submit", "--api", api, "--concurrency", "2", "-i", "input:/inputs", "assay/demo:1"];
+    let script = "cat /inputs/words; cp /inputs/words /outputs/copy";
+    let submitted = loop {
+        let submitted = user.run(&[&submit[..], &["--", "sh", "-c", script]].concat());
+        // Until both are connected, which nothing here could wait for, too few nodes are known.
+        if submitted.code != 120 {
+            break submitted;
+        }
+    };
+    assert_eq!(
+        (submitted.code, submitted.stdout.as_str()),
+        (0, "from the requester\n"),
+        "{}",
+        submitted.stderr
+    );
+    let job = announced(&submitted);
+    let fetched = user.run(&["results", "fetch", &job, "--api", api]);
+    assert_eq!(fetched.stdout.lines().count(), 2, "{}", fetched.stderr);
+    for directory in fetched.stdout.lines() {
+        let copy = user.home.path().join(directory).join("outputs/copy");
+        assert_eq!(fs::read_to_string(copy).unwrap(), "from the requester\n");
+    }
 }
