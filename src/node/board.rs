@@ -66,15 +66,19 @@ impl Board {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Folds the next entry; returns its job as it is then.
+    /// Folds the next entry; returns its job as it is then. `note` sees the job before anybody else does, so that
+    /// whoever finds a job ended finds what follows from that too.
     ///
     /// # Errors
     /// What the rules refuse; nothing has changed then, but the entry is passed over.
-    pub(crate) fn fold(&self, item: LogItem) -> Result<Job, Rejection> {
+    pub(crate) fn fold(&self, item: LogItem, note: impl FnOnce(&Job)) -> Result<Job, Rejection> {
         let (cursor, job) = (item.cursor, item.stamped.job);
         let folded = {
             let mut inner = self.lock();
             let folded = inner.ledger.apply(&item.stamped).cloned();
+            if let Ok(job) = &folded {
+                note(job);
+            }
             if folded.is_ok() {
                 let log = inner.logs.entry(job).or_insert_with(|| JobLog {
                     items: Vec::new(),

@@ -71,7 +71,7 @@ impl Node {
     /// Folds one entry; returns its job, unless the rules refuse it.
     fn fold(&self, item: LogItem, is_live: bool) -> Option<JobId> {
         let stamped = item.stamped.clone();
-        let job = match self.board.fold(item) {
+        let job = match self.board.fold(item, |job| self.count(job)) {
             Ok(job) => job,
             Err(rejection) => {
                 warn!(job = %stamped.job, %rejection, "the backend ordered what the rules refuse");
@@ -80,9 +80,6 @@ impl Node {
         };
         if is_live && takes_part(&job, self.id) {
             tell(&job, stamped.author, &stamped.event);
-        }
-        if job.state.is_terminal() {
-            self.count(&job);
         }
         Some(job.id)
     }
@@ -126,7 +123,7 @@ impl Node {
     /// say nothing. Unpaid jobs do count here, since this is no one's record but this node's own.
     fn count(&self, job: &Job) {
         let is_own = job.requester == self.id || job.seat_of(self.id).is_some();
-        if !is_own || job.deal.concurrency < 2 {
+        if !is_own || !job.state.is_terminal() || job.deal.concurrency < 2 {
             return;
         }
         for (node, accepted) in outcomes(job) {
