@@ -105,7 +105,7 @@ impl LocalLog {
         let cursor = Cursor(u64::try_from(inner.items.len()).unwrap_or(u64::MAX) + 1);
         inner.items.push(LogItem { cursor, entry: digest, stamped, proof: Vec::new() });
         inner.actions.entry((action.job, author)).or_default().push((digest, cursor));
-        drop(inner);
+        // Under the lock: told in another order than appended, the head would go back and a reader sleep on.
         self.head.send_replace(cursor.0);
         Ok(cursor)
     }
@@ -152,5 +152,59 @@ impl Scheduler for LocalScheduler {
 
     fn domain(&self) -> LogDomain {
         self.log.domain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        domain::{Action, Deal, Event, Resources, Spec},
+        identity::NodeKey,
+    };
+
+    fn signed(key: &NodeKey, job: JobId, deal: &Deal, event: Event) -> SignedAction {
+        let action = Action { job, revision: deal.revision(), sequence: 0, seen: Digest::ZERO, event };
+        SignedAction { signature: key.sign(action.signing_digest(LogDomain::default())), action }
+    }
+
+    fn spec() -> Spec {
+        Spec {
+            image: "sha256:00".to_owned(),
+            image_name: "demo".to_owned(),
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            environment: BTreeMap::new(),
+            working_directory: None,
+            inputs: Vec::new(),
+            resources: Resources::default(),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn the_head_never_falls_behind_what_many_threads_append() {
+        let (domain, deal, document) = (LogDomain::default(), Deal::default(), spec().to_document());
+        let requester = NodeKey::generate().unwrap();
+        let job = domain.job_id(requester.node_id(), 0, Spec::hash_document(&document), deal.revision());
+        let log = LocalLog::new(domain, Timestamp::from_secs(1000));
+        let submitted = Event::Submitted { deal: deal.clone(), spec: document, nonce: 0 };
+        let scheduler = log.join(requester.node_id());
+        scheduler.submit(signed(&requester, job, &deal, submitted)).await.unwrap();
+        let mut bidders = tokio::task::JoinSet::new();
+        for _ in 0..200 {
+            let key = NodeKey::generate().unwrap();
+            let bid = signed(&key, job, &deal, Event::BidPlaced { price: Amount::ZERO });
+            let scheduler = log.join(key.node_id());
+            bidders.spawn(async move { scheduler.submit(bid).await });
+        }
+        assert!(bidders.join_all().await.iter().all(Result::is_ok));
+        assert_eq!(*log.head.borrow(), 201);
+        let read = scheduler.events(Cursor(0)).take(201).collect::<Vec<_>>().await;
+        assert_eq!(
+            read.last().and_then(|item| item.as_ref().ok()).map(|item| item.cursor),
+            Some(Cursor(201))
+        );
     }
 }
