@@ -10,7 +10,7 @@ use super::ApiArgs;
 pub(in crate::cli) enum ResultsCommand {
     /// List what each node of a job brought
     List(ResultsListArgs),
-    /// Fetch the accepted results, check them and unpack each into DIR/<node>
+    /// Fetch the accepted results, check them and unpack each into DIR/NODE
     Fetch(FetchArgs),
 }
 
@@ -30,7 +30,7 @@ pub(in crate::cli) struct FetchArgs {
     /// The job: its id or the beginning of it
     pub(in crate::cli) job: String,
 
-    /// Where to unpack [default: job-<short id>]
+    /// Where to unpack [default: job-SHORT_ID]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) output_dir: Option<PathBuf>,
 
