@@ -103,6 +103,24 @@ interface IJobScheduler {
         RemarkTooLong
     }
 
+    /// @notice The terms that can be out of bounds.
+    enum Term {
+        Concurrency,
+        Confidence,
+        RelativePermille,
+        Price,
+        Bond,
+        Open,
+        Timeout,
+        Run,
+        Reveal,
+        AllowList,
+        EscalationLimit,
+        Parent,
+        Epoch,
+        Encoding
+    }
+
     /// @notice What became of a bid, and of the seat it took.
     enum BidStatus {
         None,
@@ -190,56 +208,19 @@ interface IJobScheduler {
         bytes32 commitment;
     }
 
-    /// @notice A bid that its node signed instead of sending: EIP-712 `Action` of kind `BidPlaced`, its payload
+    /// @notice What else an EIP-712 `Action` says that a node signed, and its signature: r, s, 27 or 28.
+    struct Signed {
+        uint64 sequence;
+        bytes32 seen;
+        bytes signature;
+    }
+
+    /// @notice A bid that its node signed instead of sending: an `Action` of kind `BidPlaced`, its payload
     /// `abi.encode(price)`.
     struct SignedBid {
         address node;
         uint96 price;
-        uint64 sequence;
-        bytes32 seen;
-        bytes signature;
-    }
-
-    /// @notice A commitment that its node signed instead of sending: EIP-712 `Action` of kind `Committed`, its
-    /// payload `abi.encode(commitment)`. `price` is that of the node's bid.
-    struct SignedCommitment {
-        address node;
-        uint96 price;
-        bytes32 commitment;
-        uint64 sequence;
-        bytes32 seen;
-        bytes signature;
-    }
-
-    /// @notice The stored part of a job.
-    /// @param state As of the block that asks.
-    /// @param deadline Of bids while the job is open, then of commitments.
-    /// @param revealBy Of reveals; zero before commits close.
-    /// @param changedAt When the newest seat was filled, failed or committed.
-    /// @param epoch How often the deal was updated.
-    /// @param bids How many nodes have bid.
-    /// @param filled How many seats have been filled.
-    /// @param failed Seats whose holder reported a failure, bit i for seat i, as in the other sets.
-    /// @param rostered Whether the seats are one hash, as `submitSigned` leaves them; see `unpack`.
-    /// @param root keccak256 over requester, revision and roster.
-    struct JobHead {
-        JobState state;
-        uint8 concurrency;
-        uint8 confidence;
-        Acceptance acceptance;
-        uint32 timeout;
-        uint32 reveal;
-        uint64 deadline;
-        uint64 revealBy;
-        uint64 changedAt;
-        uint32 epoch;
-        uint16 bids;
-        uint8 filled;
-        uint32 failed;
-        uint32 committed;
-        uint32 revealed;
-        bool rostered;
-        bytes32 root;
+        Signed signed;
     }
 
     /// @notice A party's money and record.
@@ -270,6 +251,8 @@ interface IJobScheduler {
     /// @notice An acceptance passed over a bid that is void, withdrawn, or whose bond is not there.
     event BidSkipped(bytes32 indexed job, address indexed node);
     event BidRejected(bytes32 indexed job, address indexed node);
+    /// @notice The node's signature on a bid for a job not yet submitted counts no more.
+    event SignedBidRevoked(bytes32 indexed job, address indexed node);
     event FailureReported(bytes32 indexed job, address indexed node, uint8 seat, FailureKind kind);
     event Committed(bytes32 indexed job, address indexed node, bytes32 commitment);
     event Stopped(bytes32 indexed job);
@@ -297,7 +280,7 @@ interface IJobScheduler {
     error DeadlinePassed(uint256 deadline);
     error DeadlineNotReached(uint256 deadline);
     error SeatsTaken(uint256 filled);
-    error InvalidTerms(string term);
+    error InvalidTerms(Term term);
     /// @notice Only the length can be judged here; nodes judge the rest.
     error InvalidSpec(uint256 length);
     error BadParent(bytes32 parent);
@@ -347,6 +330,7 @@ interface IJobScheduler {
     error TooMuchMoney();
     error TransferFailed();
     error AnnouncementTooLong(uint256 length);
+    error SignaturesMissing(uint256 expected);
 
     // Money.
 
@@ -418,12 +402,14 @@ interface IJobScheduler {
     /// @notice Commits the sender's seat to a result.
     function commit(bytes32 job, bytes32 commitment) external;
 
-    /// @notice Commits seats by their nodes' signatures; of a rostered job all seats at once.
+    /// @notice Commits seats by their nodes' signatures on an `Action` of kind `Committed`, its payload
+    /// `abi.encode(commitment)`; of a rostered job all seats at once.
     function commitSigned(
         bytes32 job,
         address requester,
         bytes32 revision,
-        SignedCommitment[] calldata commitments
+        SeatHolder[] calldata holders,
+        Signed[] calldata signatures
     ) external;
 
     /// @notice Opens the sender's commitment on the chain, so that nobody can leave it out of the verdict.
@@ -447,14 +433,18 @@ interface IJobScheduler {
 
     // Views.
 
-    function jobs(bytes32 job) external view returns (JobHead memory);
-    function accounts(address party) external view returns (Account memory);
-
-    /// @notice A node's bid: its price, seat and epoch are zero once it has committed.
-    function bids(bytes32 job, address node)
+    /// @notice A job as of the block that asks: its state; the deadline of reveals, zero before commits close; its
+    /// head, laid out as in `Packing.sol`, zero when there is no such job; and its root.
+    function jobs(bytes32 job)
         external
         view
-        returns (BidStatus status, uint96 price, uint8 seat, uint32 epoch);
+        returns (JobState state, uint256 revealBy, uint256 head, bytes32 root);
+
+    function accounts(address party) external view returns (Account memory);
+
+    /// @notice A node's bid, with its price, seat and epoch as laid out in `Packing.sol`.
+    function bids(bytes32 job, address node) external view returns (BidStatus status, uint256 slot);
+
     /// @notice What was burnt so far: nobody's.
     function burnt() external view returns (uint256);
     function childOf(bytes32 parent) external view returns (bytes32);

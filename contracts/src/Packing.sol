@@ -16,11 +16,11 @@ type Slot is uint256;
 
 /// A party's money and record, in one word: free 96, then counters of 32 that stop at their largest: seats, paid,
 /// rejected, failures.
-type Account is uint256;
+type Purse is uint256;
 
 using Heads for Head global;
 using Slots for Slot global;
-using Accounts for Account global;
+using Purses for Purse global;
 
 /// @title The fields of a `Head`
 library Heads {
@@ -220,40 +220,40 @@ library Slots {
     }
 }
 
-/// @title The fields of an `Account`
-library Accounts {
+/// @title The fields of an `Purse`
+library Purses {
     uint256 internal constant SEATS = 96;
     uint256 internal constant PAID = 128;
     uint256 internal constant REJECTED = 160;
     uint256 internal constant FAILURES = 192;
 
-    function free(Account account) internal pure returns (uint256) {
-        return Account.unwrap(account) & type(uint96).max;
+    function free(Purse account) internal pure returns (uint256) {
+        return Purse.unwrap(account) & type(uint96).max;
     }
 
     /// One of the counters, named by its first bit.
-    function count(Account account, uint256 counter) internal pure returns (uint256) {
-        return Account.unwrap(account) >> counter & type(uint32).max;
+    function count(Purse account, uint256 counter) internal pure returns (uint256) {
+        return Purse.unwrap(account) >> counter & type(uint32).max;
     }
 
-    function withOneMore(Account account, uint256 counter) internal pure returns (Account) {
+    function withOneMore(Purse account, uint256 counter) internal pure returns (Purse) {
         unchecked {
             bool isFull = count(account, counter) == type(uint32).max;
-            return isFull ? account : Account.wrap(Account.unwrap(account) + (1 << counter));
+            return isFull ? account : Purse.wrap(Purse.unwrap(account) + (1 << counter));
         }
     }
 
     /// Adds to what is free. The caller knows that the sum fits 96 bits: all money held does.
-    function plus(Account account, uint256 amount) internal pure returns (Account) {
+    function plus(Purse account, uint256 amount) internal pure returns (Purse) {
         unchecked {
-            return Account.wrap(Account.unwrap(account) + amount);
+            return Purse.wrap(Purse.unwrap(account) + amount);
         }
     }
 
     /// Takes from what is free. The caller knows that there is as much.
-    function minus(Account account, uint256 amount) internal pure returns (Account) {
+    function minus(Purse account, uint256 amount) internal pure returns (Purse) {
         unchecked {
-            return Account.wrap(Account.unwrap(account) - amount);
+            return Purse.wrap(Purse.unwrap(account) - amount);
         }
     }
 }

@@ -48,46 +48,40 @@ library Rules {
     function validate(IJobScheduler.Terms calldata terms) internal pure {
         unchecked {
             uint256 n = terms.concurrency;
-            if (n == 0 || n > MAX_SEATS) revert IJobScheduler.InvalidTerms("concurrency");
-            if (terms.confidence == 0 || terms.confidence > n) {
-                revert IJobScheduler.InvalidTerms("confidence");
-            }
-            if (terms.relativePermille > 1000) revert IJobScheduler.InvalidTerms("relativePermille");
             uint256 price = terms.price;
-            if (terms.bond < price || terms.bond > MAX_BOND_FACTOR * price) {
-                revert IJobScheduler.InvalidTerms("bond");
-            }
-            if (escrow(terms) > type(uint96).max) revert IJobScheduler.InvalidTerms("price");
-            uint256 run = uint256(terms.timeout) + RUN_MARGIN;
-            if (terms.open == 0 || terms.open > MAX_DURATION) revert IJobScheduler.InvalidTerms("open");
-            if (terms.timeout == 0 || terms.timeout > MAX_DURATION) {
-                revert IJobScheduler.InvalidTerms("timeout");
-            }
-            if (terms.run < run || terms.run > MAX_DURATION) revert IJobScheduler.InvalidTerms("run");
-            if (terms.reveal < MIN_REVEAL || terms.reveal > MAX_DURATION) {
-                revert IJobScheduler.InvalidTerms("reveal");
-            }
-            validateAllowList(terms.allowList);
+            uint256 timeout = terms.timeout;
             uint256 limit = terms.escalationLimit;
-            if (limit != 0 && (limit < n || limit > MAX_SEATS)) {
-                revert IJobScheduler.InvalidTerms("escalationLimit");
-            }
+            within(n, 1, MAX_SEATS, IJobScheduler.Term.Concurrency);
+            within(terms.confidence, 1, n, IJobScheduler.Term.Confidence);
+            within(terms.relativePermille, 0, 1000, IJobScheduler.Term.RelativePermille);
+            within(terms.bond, price, MAX_BOND_FACTOR * price, IJobScheduler.Term.Bond);
+            within(escrow(terms), 0, type(uint96).max, IJobScheduler.Term.Price);
+            within(terms.open, 1, MAX_DURATION, IJobScheduler.Term.Open);
+            within(timeout, 1, MAX_DURATION, IJobScheduler.Term.Timeout);
+            within(terms.run, timeout + RUN_MARGIN, MAX_DURATION, IJobScheduler.Term.Run);
+            within(terms.reveal, MIN_REVEAL, MAX_DURATION, IJobScheduler.Term.Reveal);
+            validateAllowList(terms.allowList);
+            if (limit != 0) within(limit, n, MAX_SEATS, IJobScheduler.Term.EscalationLimit);
         }
+    }
+
+    function within(uint256 value, uint256 least, uint256 most, IJobScheduler.Term term) private pure {
+        if (value < least || value > most) revert IJobScheduler.InvalidTerms(term);
     }
 
     /// The head of a job of these terms, which are checked first.
     function opened(IJobScheduler.Terms calldata terms, uint256 at) internal pure returns (Head) {
         validate(terms);
         // No deadline is later than submission + open + run.
-        if (at > type(uint32).max - 2 * MAX_DURATION) revert IJobScheduler.InvalidTerms("open");
+        if (at > type(uint32).max - 2 * MAX_DURATION) refuseTerm(IJobScheduler.Term.Open);
         return Heads.make(terms, at, 0, 0);
     }
 
     /// The hash of the terms, which every bid names: keccak256(abi.encode(terms)), read as it lies in calldata. The
     /// offset of the allow-list is part of what is hashed, so that terms laid out in another way have another
-    /// hash; `isCanonical` tells them.
+    /// hash; `checkEncoding` tells them.
     function revisionOf(IJobScheduler.Terms calldata terms) internal pure returns (bytes32 revision) {
-        uint256 size = 640 + 32 * terms.allowList.length;
+        uint256 size = encodedSize(terms);
         assembly ("memory-safe") {
             let start := mload(0x40)
             mstore(start, 0x20)
@@ -96,11 +90,24 @@ library Rules {
         }
     }
 
-    /// Whether the allow-list follows the 19 words of the other fields and its offset.
-    function isCanonical(IJobScheduler.Terms calldata terms) internal pure returns (bool canonical) {
-        assembly ("memory-safe") {
-            canonical := eq(calldataload(add(terms, 480)), 608)
+    /// The bytes that terms take: 19 words, the length of the allow-list, the list.
+    function encodedSize(IJobScheduler.Terms calldata terms) internal pure returns (uint256) {
+        unchecked {
+            return 640 + 32 * terms.allowList.length;
         }
+    }
+
+    /// Checks that terms are laid out, and their words filled, as `abi.encode` would. Reading a field checks it too;
+    /// here are those that no rule reads at a submission.
+    function checkEncoding(IJobScheduler.Terms calldata terms) internal pure {
+        bool isCanonical;
+        assembly ("memory-safe") {
+            let tooWide := or(shr(32, calldataload(add(terms, 64))), gt(calldataload(add(terms, 128)), 2))
+            tooWide := or(tooWide, shr(1, or(calldataload(add(terms, 160)), calldataload(add(terms, 448)))))
+            tooWide := or(tooWide, shr(32, calldataload(add(terms, 512))))
+            isCanonical := and(iszero(tooWide), eq(calldataload(add(terms, 480)), 608))
+        }
+        if (!isCanonical) refuseTerm(IJobScheduler.Term.Encoding);
     }
 
     /// What a node commits to.
@@ -128,12 +135,19 @@ library Rules {
         );
     }
 
+    function refuseTerm(IJobScheduler.Term term) private pure {
+        revert IJobScheduler.InvalidTerms(term);
+    }
+
     function validateAllowList(address[] calldata allowList) private pure {
         unchecked {
             uint256 length = allowList.length;
-            if (length > MAX_ALLOWED) revert IJobScheduler.InvalidTerms("allowList");
-            for (uint256 i = 1; i < length; ++i) {
-                if (allowList[i - 1] >= allowList[i]) revert IJobScheduler.InvalidTerms("allowList");
+            if (length > MAX_ALLOWED) refuseTerm(IJobScheduler.Term.AllowList);
+            uint256 last = 0;
+            for (uint256 i = 0; i < length; ++i) {
+                uint256 node = uint160(allowList[i]);
+                if (node <= last && i != 0) refuseTerm(IJobScheduler.Term.AllowList);
+                last = node;
             }
         }
     }
@@ -151,6 +165,23 @@ library Rules {
             uint256 seats = 2 * uint256(terms.concurrency) + 1;
             if (seats > terms.escalationLimit) seats = terms.escalationLimit;
             return seats > terms.concurrency ? seats : 0;
+        }
+    }
+
+    /// The revision of a parent's terms with other seats, as those of its follow-up.
+    function escalatedRevision(IJobScheduler.Terms calldata terms, uint256 seats, bytes32 parent)
+        internal
+        pure
+        returns (bytes32 revision)
+    {
+        uint256 size = encodedSize(terms);
+        assembly ("memory-safe") {
+            let start := mload(0x40)
+            mstore(start, 0x20)
+            calldatacopy(add(start, 32), terms, size)
+            mstore(add(start, 32), seats)
+            mstore(add(start, 608), parent)
+            revision := keccak256(start, add(size, 32))
         }
     }
 
@@ -230,8 +261,8 @@ library Rules {
     {
         unfilled(head, act);
         validate(next);
-        if (next.parent != parent) revert IJobScheduler.InvalidTerms("parent");
-        if (head.epoch() == Heads.MAX_EPOCH) revert IJobScheduler.InvalidTerms("epoch");
+        if (next.parent != parent) refuseTerm(IJobScheduler.Term.Parent);
+        if (head.epoch() == Heads.MAX_EPOCH) refuseTerm(IJobScheduler.Term.Epoch);
         unchecked {
             return Heads.make(next, head.changedAt(), head.bids(), head.epoch() + 1);
         }
@@ -424,6 +455,13 @@ library Rules {
         sealed_ = Slots.ofCommitment(commitment, slot.price(), seat);
     }
 
+    /// Every seat at once, none having committed or failed before.
+    function allCommitted(Head head, uint256 at) internal pure returns (Head) {
+        inState(head, at, IJobScheduler.JobState.Running);
+        until(head.deadline(), at);
+        return head.withCommitted(head.all()).withChangedAt(at);
+    }
+
     /// `seat` and `price` are what the author says; its slot tells whether they are right.
     function revealed(
         Head head,
@@ -550,7 +588,6 @@ library Rules {
         returns (uint256 seats)
     {
         unchecked {
-            uint256 count = openings.length;
             Verdicts.Question memory question = Verdicts.Question({
                 asked: terms.concurrency,
                 confidence: terms.confidence,
@@ -559,48 +596,49 @@ library Rules {
                 method: terms.method,
                 deterministic: terms.deterministic
             });
-            bytes32[] memory outputs = new bytes32[](count);
-            for (uint256 i = 0; i < count; ++i) {
-                outputs[i] = openings[i].opening.resultHash;
-            }
-            uint256[] memory words;
-            uint256[] memory keys;
-            if (!Verdicts.gateDecides(question, outputs)) (words, keys) = scored(openings);
-            uint256 runs = Verdicts.decide(question, outputs, words, keys);
-            for (uint256 i = 0; i < count; ++i) {
+            (bool isDecided, uint256 runs) = Verdicts.gate(question, column(openings, 3));
+            if (!isDecided) runs = Verdicts.score(question, column(openings, 6), orderKeys(openings));
+            for (uint256 i = 0; i < openings.length; ++i) {
                 if (runs >> i & 1 != 0) seats |= 1 << openings[i].seat;
             }
         }
     }
 
-    /// What the scorers compare, and in which order runs count.
-    function scored(IJobScheduler.SeatOpening[] calldata openings)
+    function orderKeys(IJobScheduler.SeatOpening[] calldata openings)
         private
         pure
-        returns (uint256[] memory words, uint256[] memory keys)
+        returns (uint256[] memory keys)
     {
         unchecked {
-            uint256 count = openings.length;
-            words = new uint256[](count);
-            keys = new uint256[](count);
-            // The salts, side by side in what becomes the keys.
-            for (uint256 i = 0; i < count; ++i) {
-                words[i] = uint256(openings[i].opening.fingerprint);
-                keys[i] = uint256(openings[i].opening.salt);
-            }
-            bytes32 beacon;
+            uint256[] memory salts = column(openings, 7);
+            keys = column(openings, 1);
             assembly ("memory-safe") {
-                beacon := keccak256(add(keys, 32), mul(count, 32))
+                mstore(0, keccak256(add(salts, 32), mul(mload(salts), 32)))
             }
-            for (uint256 i = 0; i < count; ++i) {
-                address node = openings[i].node;
+            for (uint256 i = 0; i < keys.length; ++i) {
+                uint256 node = keys[i];
                 uint256 key;
                 assembly ("memory-safe") {
-                    mstore(0, beacon)
                     mstore(32, shl(96, node))
                     key := keccak256(0, 52)
                 }
                 keys[i] = key;
+            }
+        }
+    }
+
+    /// One of the eight words of every opening: seat, node, price, result hash, output root, exit code, fingerprint,
+    /// salt.
+    function column(IJobScheduler.SeatOpening[] calldata openings, uint256 index)
+        private
+        pure
+        returns (uint256[] memory words)
+    {
+        words = new uint256[](openings.length);
+        assembly ("memory-safe") {
+            let from := add(openings.offset, mul(index, 32))
+            for { let i := 0 } lt(i, openings.length) { i := add(i, 1) } {
+                mstore(add(add(words, 32), mul(i, 32)), calldataload(add(from, mul(i, 256))))
             }
         }
     }

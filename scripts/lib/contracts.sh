@@ -17,7 +17,6 @@ ensure_foundry() {
     forge --version >/dev/null || die "forge does not run on this machine" "see https://getfoundry.sh for its platforms"
 }
 
-# contract_tests [FORGE ARGUMENTS...]
 contract_tests() {
-    (cd "$ROOT" && timeout 600 forge test "$@" </dev/null)
+    (cd "$ROOT" && timeout 600 forge test </dev/null)
 }

@@ -51,20 +51,23 @@ contract VerdictsTest is Test {
         for (uint256 i = 0; i < n; ++i) {
             if (given.outputs[i] != 0) ++results;
         }
-        bytes32[] memory outputs = new bytes32[](results);
+        uint256[] memory outputs = new uint256[](results);
         uint256[] memory words = new uint256[](results);
         uint256[] memory runs = new uint256[](results);
         results = 0;
         for (uint256 i = 0; i < n; ++i) {
             if (given.outputs[i] == 0) continue;
-            (outputs[results], words[results], runs[results]) = (given.outputs[i], uint256(given.words[i]), i);
+            (outputs[results], words[results], runs[results]) =
+            (uint256(given.outputs[i]), uint256(given.words[i]), i);
             ++results;
         }
-        uint256 accepted = spread(Verdicts.decide(question, outputs, words, runs), runs);
+        (bool isDecided, uint256 agreeing) = Verdicts.gate(question, outputs);
+        if (!isDecided) agreeing = Verdicts.score(question, words, runs);
+        uint256 accepted = spread(agreeing, runs);
         assertEq(accepted, given.accepted, name);
         assertEq(accepted != 0, given.verdict, name);
         if (given.verdict) assertEq(accepted | given.rejected | given.absent, (1 << n) - 1, name);
-        return !Verdicts.gateDecides(question, outputs);
+        return !isDecided;
     }
 
     /// A set of indices into `runs` as a set of runs.

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Fingerprints} from "./Fingerprints.sol";
+import {IJobScheduler} from "./IJobScheduler.sol";
+import {Verdicts} from "./Verdicts.sol";
+
+/// @title `kmeans` and `ball`: which runs used memory and CPU time alike
+/// @notice The twins of `src/verdict/kmeans.rs` and `ball.rs`. A library of its own, linked and not built in, since
+/// the scheduler would exceed the largest size of a contract; pure, so that the scheduler keeps its storage to itself.
+///
+/// Memory is compared ten samples at a time: two words of five lanes of 44 bits. A lane holds at most 31 samples of
+/// 22 bits, 27 bits, so that sums and multiples stay in their lanes and the top bit of each is free to say which
+/// of two is larger. Everything is in units of 64 KiB until it is compared with the tolerance.
+library Scorers {
+    uint256 private constant CPU_TOLERANCE_MS = 200;
+    uint256 private constant CPU_TOLERANCE_PERMILLE = 333;
+
+    /// 2^44 - 1: a word of 44-bit lanes modulo this is the sum of its lanes, if that is smaller.
+    uint256 private constant LANE_MODULUS = (1 << 44) - 1;
+    /// Bit 43 of each lane.
+    uint256 private constant TOP_BITS = 1 << 43 | 1 << 87 | 1 << 131 | 1 << 175 | 1 << 219;
+    /// Bit 0 of each lane.
+    uint256 private constant ONES = TOP_BITS >> 43;
+
+    /// The runs that the scorer of `question` finds to agree, be they enough or not.
+    function score(Verdicts.Question memory question, uint256[] memory words, uint256[] memory keys)
+        public
+        pure
+        returns (uint256)
+    {
+        uint256 present = 0;
+        for (uint256 i = 0; i < words.length; ++i) {
+            if (words[i] != Fingerprints.VOID) present |= 1 << i;
+        }
+        return question.method == IJobScheduler.Method.KMeans
+            ? kmeans(question, words, present)
+            : ball(question, words, keys, present);
+    }
+
+    /// The largest set of runs that all lie within the tolerance of one of them; then the tightest; then that
+    /// around the run with the least key. Distances are ten times the mean, below 2^26 units each.
+    function ball(
+        Verdicts.Question memory question,
+        uint256[] memory words,
+        uint256[] memory keys,
+        uint256 present
+    ) internal pure returns (uint256 best) {
+        unchecked {
+            uint256 n = words.length;
+            uint256 most = ballTolerance(question, words, present);
+            // Members in the low 32 bits, the sum of distances above them.
+            uint256[] memory balls = new uint256[](n);
+            for (uint256 i = 0; i < n; ++i) {
+                if (present >> i & 1 == 0) continue;
+                (uint256 even, uint256 odd) = Fingerprints.lanes(words[i]);
+                uint256 cpu = Fingerprints.cpuMs(words[i]);
+                uint256 own = balls[i] + (1 << i);
+                for (uint256 j = i + 1; j < n; ++j) {
+                    if (present >> j & 1 == 0) continue;
+                    uint256 word = words[j];
+                    if (!cpuAgrees(cpu, Fingerprints.cpuMs(word))) continue;
+                    (uint256 otherEven, uint256 otherOdd) = Fingerprints.lanes(word);
+                    uint256 apart = distance(even, odd, otherEven, otherOdd);
+                    if (apart > most) continue;
+                    own += (apart << 32) + (1 << j);
+                    balls[j] += (apart << 32) + (1 << i);
+                }
+                balls[i] = own;
+            }
+            uint256 bestSize = 0;
+            uint256 bestSpread = 0;
+            uint256 bestKey = 0;
+            for (uint256 i = 0; i < n; ++i) {
+                if (present >> i & 1 == 0) continue;
+                uint256 members = balls[i] & type(uint32).max;
+                uint256 spread = balls[i] >> 32;
+                uint256 size = Verdicts.popcount(members);
+                if (size < bestSize) continue;
+                if (size == bestSize) {
+                    if (spread > bestSpread) continue;
+                    if (spread == bestSpread && keys[i] > bestKey) continue;
+                }
+                (best, bestSize, bestSpread, bestKey) = (members, size, spread, keys[i]);
+            }
+        }
+    }
+
+    /// Most that runs of a ball may be apart, in units: the tolerance at the lower median of the memory levels.
+    function ballTolerance(Verdicts.Question memory question, uint256[] memory words, uint256 present)
+        private
+        pure
+        returns (uint256)
+    {
+        unchecked {
+            uint256[] memory levels = new uint256[](words.length);
+            uint256 n = 0;
+            for (uint256 i = 0; i < words.length; ++i) {
+                if (present >> i & 1 == 0) continue;
+                (uint256 even, uint256 odd) = Fingerprints.lanes(words[i]);
+                levels[n++] = laneSum(even + odd);
+            }
+            if (n == 0) return 0;
+            assembly ("memory-safe") {
+                mstore(levels, n)
+            }
+            sort(levels);
+            uint256 level = levels[(n - 1) / 2];
+            // 1000 x 64 x distance <= max(10000 Q, permille x 64 x level), distances being whole.
+            return max(
+                10_000 * question.toleranceKib, question.relativePermille * Fingerprints.UNIT_KIB * level
+            ) / (1000 * Fingerprints.UNIT_KIB);
+        }
+    }
+
+    function cpuAgrees(uint256 a, uint256 b) private pure returns (bool) {
+        unchecked {
+            (uint256 low, uint256 high) = a < b ? (a, b) : (b, a);
+            return 1000 * (high - low) <= max(1000 * CPU_TOLERANCE_MS, CPU_TOLERANCE_PERMILLE * high);
+        }
+    }
+
+    /// The runs near the mean of all, found by an exact 2-means split of their distances from it, as often as the
+    /// two groups are further apart than the tolerance; nothing when no majority is left or it is itself spread.
+    function kmeans(Verdicts.Question memory question, uint256[] memory words, uint256 near)
+        internal
+        pure
+        returns (uint256)
+    {
+        unchecked {
+            uint256[] memory scores = new uint256[](words.length);
+            while (true) {
+                uint256 n = Verdicts.popcount(near);
+                (uint256 even, uint256 odd) = sums(words, near);
+                uint256 total = 0;
+                for (uint256 i = 0; i < words.length; ++i) {
+                    if (near >> i & 1 == 0) continue;
+                    uint256 apart = apartFrom(words[i], n, even, odd);
+                    scores[i] = apart;
+                    total += apart;
+                }
+                uint256 low = split(scores, near, n, total);
+                if (low == 0 || !isApart(question, words, low, near & ~low)) {
+                    bool spread = total > 0
+                        && 1000 * Fingerprints.UNIT_KIB * total
+                            >= tolerance(question, n * n, n * laneSum(even + odd));
+                    return spread ? 0 : near;
+                }
+                near = low;
+                if (2 * Verdicts.popcount(near) <= question.asked) return 0;
+            }
+            return 0;
+        }
+    }
+
+    /// 1000 times the tolerance in KiB for sums with this weight: of the absolute part, and the level of memory,
+    /// in units, that the relative part is of. Below 2^60.
+    function tolerance(Verdicts.Question memory question, uint256 weight, uint256 level)
+        private
+        pure
+        returns (uint256)
+    {
+        unchecked {
+            return max(
+                10_000 * question.toleranceKib * weight,
+                question.relativePermille * Fingerprints.UNIT_KIB * level
+            );
+        }
+    }
+
+    /// Whether the runs of `high` are, on average, at least the tolerance away from the mean of `low`.
+    function isApart(Verdicts.Question memory question, uint256[] memory words, uint256 low, uint256 high)
+        private
+        pure
+        returns (bool)
+    {
+        unchecked {
+            uint256 size = Verdicts.popcount(low);
+            (uint256 even, uint256 odd) = sums(words, low);
+            uint256 far = 0;
+            for (uint256 i = 0; i < words.length; ++i) {
+                if (high >> i & 1 != 0) far += apartFrom(words[i], size, even, odd);
+            }
+            return 1000 * Fingerprints.UNIT_KIB * far
+                >= tolerance(question, size, laneSum(even + odd)) * Verdicts.popcount(high);
+        }
+    }
+
+    /// The runs of `near` with the lower scores, by the split that lessens the sum of squared distances from two
+    /// centres the most; nothing when all scores are equal. `n` runs have scores that add up to `total`.
+    function split(uint256[] memory scores, uint256 near, uint256 n, uint256 total)
+        private
+        pure
+        returns (uint256 low)
+    {
+        unchecked {
+            uint256[] memory sorted = new uint256[](n);
+            uint256 filled = 0;
+            for (uint256 i = 0; i < scores.length; ++i) {
+                if (near >> i & 1 != 0) sorted[filled++] = scores[i];
+            }
+            sort(sorted);
+            uint256 size = cut(sorted, total);
+            if (size == 0) return 0;
+            uint256 last = sorted[size - 1];
+            for (uint256 i = 0; i < scores.length; ++i) {
+                if (near >> i & 1 != 0 && scores[i] <= last) low |= 1 << i;
+            }
+        }
+    }
+
+    /// How many of the sorted values are in the low group; none when all are equal.
+    ///
+    /// The gain of a cut after the i least, whose sum is L, is (i T - n L)^2 / (i (n - i)). Scores are below 2^36, so
+    /// the squares are below 2^92 and the products far below 2^256.
+    function cut(uint256[] memory sorted, uint256 total) private pure returns (uint256 best) {
+        unchecked {
+            uint256 n = sorted.length;
+            uint256 sum = 0;
+            uint256 bestGain = 0;
+            uint256 bestWeight = 1;
+            for (uint256 i = 1; i < n; ++i) {
+                uint256 last = sorted[i - 1];
+                sum += last;
+                if (last == sorted[i]) continue;
+                uint256 weight = i * (n - i);
+                uint256 gain = i * total - n * sum;
+                gain *= gain;
+                if (gain * bestWeight < bestGain * weight) continue;
+                // Equal gains: the more uneven cut, then the larger; cuts come with ascending i.
+                bool equal = best != 0 && gain * bestWeight == bestGain * weight;
+                if (equal && max(i, n - i) < max(best, n - best)) continue;
+                (bestGain, bestWeight, best) = (gain, weight, i);
+            }
+        }
+    }
+
+    /// The sums of the samples of some runs.
+    function sums(uint256[] memory words, uint256 runs) private pure returns (uint256 even, uint256 odd) {
+        unchecked {
+            for (uint256 i = 0; i < words.length; ++i) {
+                if (runs >> i & 1 == 0) continue;
+                (uint256 e, uint256 o) = Fingerprints.lanes(words[i]);
+                even += e;
+                odd += o;
+            }
+        }
+    }
+
+    /// Ten `n` times the mean distance of a run from the mean of `n` runs with these sums.
+    function apartFrom(uint256 word, uint256 n, uint256 even, uint256 odd) private pure returns (uint256) {
+        unchecked {
+            (uint256 e, uint256 o) = Fingerprints.lanes(word);
+            return distance(n * e, n * o, even, odd);
+        }
+    }
+
+    /// The sum over all lanes of what two rows differ by.
+    function distance(uint256 even, uint256 odd, uint256 otherEven, uint256 otherOdd)
+        private
+        pure
+        returns (uint256)
+    {
+        unchecked {
+            return laneSum(differences(even, otherEven) + differences(odd, otherOdd));
+        }
+    }
+
+    /// Lane by lane, the larger minus the smaller. Lanes are below 2^43.
+    function differences(uint256 a, uint256 b) private pure returns (uint256) {
+        unchecked {
+            // With the top bit lent to each lane no lane borrows from the next; it is left where a >= b.
+            uint256 raw = (a | TOP_BITS) - b;
+            uint256 larger = (raw & TOP_BITS) >> 43;
+            uint256 smaller = larger ^ ONES;
+            // Where a < b, raw is 2^43 - (b - a): negate it within 43 bits.
+            return ((raw & ~TOP_BITS) ^ (smaller * ((1 << 43) - 1))) + smaller;
+        }
+    }
+
+    function laneSum(uint256 word) private pure returns (uint256) {
+        return word % LANE_MODULUS;
+    }
+
+    /// Insertion sort: at most 31 values, often nearly in order.
+    function sort(uint256[] memory values) private pure {
+        unchecked {
+            uint256 n = values.length;
+            for (uint256 i = 1; i < n; ++i) {
+                uint256 value = values[i];
+                uint256 j = i;
+                while (j > 0 && values[j - 1] > value) {
+                    values[j] = values[j - 1];
+                    --j;
+                }
+                values[j] = value;
+            }
+        }
+    }
+
+    function max(uint256 a, uint256 b) private pure returns (uint256) {
+        return a > b ? a : b;
+    }
+}

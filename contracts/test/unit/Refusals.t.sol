@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {SchedulerBase} from "../harness/SchedulerBase.sol";
+
+/// Sends everything on, again.
+contract Reentrant {
+    address private immutable SCHEDULER;
+
+    constructor(address scheduler) {
+        SCHEDULER = scheduler;
+    }
+
+    function drain(uint256 amount) external {
+        IJobScheduler(SCHEDULER).withdraw(amount);
+    }
+
+    receive() external payable {
+        IJobScheduler(SCHEDULER).withdraw(msg.value);
+    }
+}
+
+/// What the functions refuse beyond the rules, which `RulesVectors.t.sol` replays: terms, deals, money, callers.
+contract RefusalsTest is SchedulerBase {
+    function refusesTerms(IJobScheduler.Terms memory t, IJobScheduler.Term term) private {
+        vm.prank(requester);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.InvalidTerms.selector, term));
+        scheduler.submit{value: 1 ether}(t, SPEC, 0);
+    }
+
+    function test_every_term_is_checked_at_its_bounds() public {
+        IJobScheduler.Terms memory t = terms();
+        t.concurrency = 0;
+        refusesTerms(t, IJobScheduler.Term.Concurrency);
+        t.concurrency = 32;
+        refusesTerms(t, IJobScheduler.Term.Concurrency);
+        t = terms();
+        t.confidence = 0;
+        refusesTerms(t, IJobScheduler.Term.Confidence);
+        t.confidence = 4;
+        refusesTerms(t, IJobScheduler.Term.Confidence);
+        t = terms();
+        t.relativePermille = 1001;
+        refusesTerms(t, IJobScheduler.Term.RelativePermille);
+        t = terms();
+        t.bond = t.price - 1;
+        refusesTerms(t, IJobScheduler.Term.Bond);
+        t.bond = 10 * t.price + 1;
+        refusesTerms(t, IJobScheduler.Term.Bond);
+        t = terms();
+        (t.price, t.bond) = (type(uint96).max, type(uint96).max);
+        refusesTerms(t, IJobScheduler.Term.Price);
+        t = terms();
+        t.escalationLimit = 2;
+        refusesTerms(t, IJobScheduler.Term.EscalationLimit);
+        t.escalationLimit = 32;
+        refusesTerms(t, IJobScheduler.Term.EscalationLimit);
+    }
+
+    function test_every_duration_is_checked_at_its_bounds() public {
+        uint32 most = 30 days;
+        IJobScheduler.Terms memory t = terms();
+        t.open = 0;
+        refusesTerms(t, IJobScheduler.Term.Open);
+        t.open = most + 1;
+        refusesTerms(t, IJobScheduler.Term.Open);
+        t = terms();
+        t.timeout = 0;
+        refusesTerms(t, IJobScheduler.Term.Timeout);
+        t = terms();
+        t.run = t.timeout + 59;
+        refusesTerms(t, IJobScheduler.Term.Run);
+        t.run = most + 1;
+        refusesTerms(t, IJobScheduler.Term.Run);
+        t = terms();
+        t.reveal = 59;
+        refusesTerms(t, IJobScheduler.Term.Reveal);
+        t.reveal = most + 1;
+        refusesTerms(t, IJobScheduler.Term.Reveal);
+    }
+
+    function test_an_allow_list_ascends_and_is_looked_up() public {
+        IJobScheduler.Terms memory t = terms();
+        t.allowList = new address[](2);
+        (t.allowList[0], t.allowList[1]) = (nodes[1], nodes[1]);
+        refusesTerms(t, IJobScheduler.Term.AllowList);
+        t.allowList = new address[](65);
+        for (uint160 i = 0; i < 65; ++i) {
+            t.allowList[i] = address(i + 1);
+        }
+        refusesTerms(t, IJobScheduler.Term.AllowList);
+        t.allowList = new address[](3);
+        for (uint256 i = 0; i < 3; ++i) {
+            t.allowList[i] = nodes[i + 1];
+        }
+        bytes32 job = submit(t);
+        IJobScheduler.Deal memory d = deal_(t);
+        for (uint256 i = 0; i < 5; ++i) {
+            vm.prank(nodes[i]);
+            bool isListed = i > 0 && i < 4;
+            if (!isListed) {
+                vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NotAllowed.selector, nodes[i]));
+            }
+            scheduler.bid(job, d, 0);
+        }
+    }
+
+    function test_terms_have_one_encoding() public {
+        bytes memory call = abi.encodeCall(IJobScheduler.submit, (terms(), SPEC, 0));
+        // Words of the terms, which follow the selector and three words.
+        uint8[5] memory widths = [2, 4, 5, 14, 16];
+        for (uint256 i = 0; i < widths.length; ++i) {
+            bytes memory dirty = bytes.concat(call);
+            dirty[4 + 96 + 32 * uint256(widths[i])] = 0x80;
+            vm.prank(requester);
+            (bool done, bytes memory reason) = address(scheduler).call{value: escrow(terms())}(dirty);
+            assertFalse(done, vm.toString(widths[i]));
+            bytes4 selector = bytes4(reason);
+            assertTrue(selector == 0 || selector == IJobScheduler.InvalidTerms.selector);
+        }
+        vm.prank(requester);
+        (bool ok,) = address(scheduler).call{value: escrow(terms())}(call);
+        assertTrue(ok);
+    }
+
+    function test_specs_are_bounded() public {
+        IJobScheduler.Terms memory t = terms();
+        vm.startPrank(requester);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.InvalidSpec.selector, 0));
+        scheduler.submit{value: escrow(t)}(t, "", 0);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.InvalidSpec.selector, 32_769));
+        scheduler.submit{value: escrow(t)}(t, new bytes(32_769), 0);
+        scheduler.submit{value: escrow(t)}(t, new bytes(32_768), 0);
+    }
+
+    function test_a_job_exists_once() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = submit(t);
+        vm.prank(requester);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.JobExists.selector, job));
+        scheduler.submit{value: escrow(t)}(t, SPEC, 0);
+    }
+
+    function test_no_such_job() public {
+        IJobScheduler.Deal memory d = deal_(terms());
+        bytes32 job = keccak256("nothing");
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NoSuchJob.selector, job));
+        scheduler.bid(job, d, 0);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NoSuchJob.selector, job));
+        scheduler.commit(job, 0);
+    }
+
+    function test_an_escrow_comes_from_what_is_sent_and_what_is_free() public {
+        IJobScheduler.Terms memory t = terms();
+        uint256 needed = escrow(t);
+        vm.startPrank(requester);
+        scheduler.submit(t, SPEC, 0);
+        assertEq(free(requester), MONEY - needed);
+        scheduler.submit{value: needed + 5}(t, SPEC, 1);
+        assertEq(free(requester), MONEY - needed + 5);
+        scheduler.withdraw(MONEY - needed + 5);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobScheduler.NotFunded.selector, requester, needed - 1, needed)
+        );
+        scheduler.submit{value: needed - 1}(t, SPEC, 2);
+    }
+
+    function test_another_deal_is_refused_and_a_stranger_is_no_requester() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = submit(t);
+        IJobScheduler.Deal memory d = deal_(t);
+        vm.prank(keeper);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NotRequester.selector, requester));
+        scheduler.cancel(job, d);
+        d.requester = keeper;
+        vm.prank(keeper);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongDeal.selector, job));
+        scheduler.cancel(job, d);
+        d = deal_(t);
+        d.terms.price -= 1;
+        vm.prank(requester);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongDeal.selector, job));
+        scheduler.cancel(job, d);
+    }
+
+    function test_only_the_right_holders_are_paid() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = running(t);
+        commit(job, 0, opening(0, 3));
+        IJobScheduler.Deal memory d = deal_(t);
+        IJobScheduler.SeatHolder[] memory holders = holdersOf(job, t, 7, 1);
+        vm.startPrank(requester);
+        holders[1].node = keeper;
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongHolder.selector, 1));
+        scheduler.stop(job, d, holders);
+        holders[1].node = nodes[1];
+        holders[2].price -= 1;
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongHolder.selector, 2));
+        scheduler.stop(job, d, holders);
+        holders[2] = holders[1];
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongSeats.selector, 7));
+        scheduler.stop(job, d, holders);
+        holders = holdersOf(job, t, 7, 1);
+        holders[0].commitment = 0;
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongHolder.selector, 0));
+        scheduler.stop(job, d, holders);
+    }
+
+    function test_a_verdict_pays_the_price_of_the_bid() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = revealing(t);
+        IJobScheduler.SeatOpening[] memory list = openings(t, 7);
+        list[0].price -= 1;
+        IJobScheduler.Deal memory d = deal_(t);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadOpening.selector, 0));
+        scheduler.postVerdict(job, d, list, 3);
+        list[0].price += 1;
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.VerdictMismatch.selector, 7));
+        scheduler.postVerdict(job, d, list, 7);
+    }
+
+    function test_withdrawing_calls_back_without_harm() public {
+        Reentrant attacker = new Reentrant(address(scheduler));
+        scheduler.depositFor{value: 1 ether}(address(attacker));
+        uint256 held = address(scheduler).balance;
+        vm.expectRevert(IJobScheduler.TransferFailed.selector);
+        attacker.drain(1 ether);
+        assertEq(address(scheduler).balance, held);
+        assertEq(free(address(attacker)), 1 ether);
+    }
+
+    function test_nobody_withdraws_more_than_is_free() public {
+        vm.prank(keeper);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NotFunded.selector, keeper, MONEY, MONEY + 1));
+        scheduler.withdraw(MONEY + 1);
+    }
+
+    function test_a_receiver_that_refuses_blocks_itself_alone() public {
+        scheduler.depositFor{value: 1}(address(this));
+        vm.expectRevert(IJobScheduler.TransferFailed.selector);
+        scheduler.withdraw(1);
+        assertEq(free(address(this)), 1);
+    }
+
+    function test_all_money_fits_an_account() public {
+        vm.deal(keeper, type(uint128).max);
+        vm.prank(keeper);
+        vm.expectRevert(IJobScheduler.TooMuchMoney.selector);
+        scheduler.deposit{value: type(uint96).max}();
+    }
+
+    function test_announcements_are_bounded() public {
+        vm.expectEmit();
+        emit IJobScheduler.Announced(address(this), "/ip4/127.0.0.1/tcp/1");
+        scheduler.announce("/ip4/127.0.0.1/tcp/1");
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.AnnouncementTooLong.selector, 1025));
+        scheduler.announce(string(new bytes(1025)));
+    }
+
+    function test_the_bytecode_fits_a_contract() public view {
+        assertLe(address(scheduler).code.length, 24_576);
+    }
+
+    function test_minimum_of_paid_jobs() public {
+        IJobScheduler.Terms memory t = terms();
+        t.minPaidJobs = 1;
+        bytes32 job = submit(t);
+        IJobScheduler.Deal memory d = deal_(t);
+        vm.prank(nodes[0]);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.TooFewPaidJobs.selector, 0, 1));
+        scheduler.bid(job, d, 0);
+        bytes32 first = revealing(terms());
+        postVerdict(first, terms(), 7, 3);
+        vm.warp(1_700_000_000);
+        vm.prank(nodes[0]);
+        scheduler.bid(job, d, 0);
+    }
+}

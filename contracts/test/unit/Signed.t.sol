@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {Signatures} from "../../src/Signatures.sol";
+import {SchedulerBase} from "../harness/SchedulerBase.sol";
+
+/// Bids and commitments that nodes sign instead of sending, and the way back to single steps.
+contract SignedTest is SchedulerBase {
+    function seated(IJobScheduler.Terms memory t) private returns (bytes32 job) {
+        IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, t.concurrency);
+        job = submitSigned(t, list);
+    }
+
+    function commitSigned(bytes32 job, IJobScheduler.Terms memory t, uint256 seats) private {
+        IJobScheduler.SeatHolder[] memory holders = holdersOf(job, t, seats, seats);
+        IJobScheduler.Signed[] memory list = signatures(job, t, holders);
+        vm.prank(keeper);
+        scheduler.commitSigned(job, requester, revisionOf(t), holders, list);
+    }
+
+    function unpack(bytes32 job, IJobScheduler.Terms memory t, uint256 committed) private {
+        IJobScheduler.SeatHolder[] memory roster = holdersOf(job, t, 7, committed);
+        vm.prank(keeper);
+        scheduler.unpack(job, requester, revisionOf(t), roster);
+    }
+
+    function test_three_transactions_make_a_job() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = seated(t);
+        assertState(job, IJobScheduler.JobState.Running);
+        commitSigned(job, t, 7);
+        assertState(job, IJobScheduler.JobState.Revealing);
+        postVerdict(job, t, 7, 3);
+        assertState(job, IJobScheduler.JobState.Verified);
+        assertEq(free(nodes[0]), MONEY + t.price);
+        assertEq(free(nodes[2]), MONEY);
+        assertEq(free(requester), MONEY + t.price);
+    }
+
+    function test_after_unpacking_every_plain_step_works() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = seated(t);
+        vm.prank(nodes[0]);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.Rostered.selector, job));
+        scheduler.commit(job, 0);
+        unpack(job, t, 0);
+        commit(job, 0, opening(0, 3));
+        commitSigned(job, t, 6);
+        postVerdict(job, t, 7, 3);
+        assertEq(free(nodes[0]), MONEY + t.price);
+    }
+
+    function test_all_committed_can_be_unpacked_and_revealed() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = seated(t);
+        commitSigned(job, t, 7);
+        unpack(job, t, 7);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NotRostered.selector, job));
+        scheduler.unpack(job, requester, revisionOf(t), new IJobScheduler.SeatHolder[](0));
+        reveal(job, 0, t);
+        reveal(job, 1, t);
+        vm.warp(block.timestamp + t.reveal + 1);
+        postVerdict(job, t, 3, 3);
+        assertEq(scheduler.burnt(), t.bond);
+    }
+
+    function test_a_rostered_job_is_never_stuck() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = seated(t);
+        vm.warp(block.timestamp + t.run + 1);
+        unpack(job, t, 0);
+        expire(job, t, new IJobScheduler.SeatHolder[](0));
+        assertState(job, IJobScheduler.JobState.Failed);
+        assertEq(scheduler.burnt(), 3 * t.bond);
+    }
+
+    function test_a_false_roster_is_refused() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = seated(t);
+        IJobScheduler.SeatHolder[] memory roster = holdersOf(job, t, 7, 0);
+        bytes32 revision = revisionOf(t);
+        roster[2].price -= 1;
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongRoster.selector, job));
+        scheduler.unpack(job, requester, revision, roster);
+        IJobScheduler.SeatHolder[] memory two = holdersOf(job, t, 3, 0);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongRoster.selector, job));
+        scheduler.unpack(job, requester, revision, two);
+    }
+
+    function test_commitments_of_a_roster_come_all_at_once() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = seated(t);
+        IJobScheduler.SeatHolder[] memory two = holdersOf(job, t, 3, 3);
+        IJobScheduler.Signed[] memory list = signatures(job, t, two);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongRoster.selector, job));
+        scheduler.commitSigned(job, requester, revisionOf(t), two, list);
+    }
+
+    function test_a_false_opening_of_a_roster_is_refused() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = seated(t);
+        commitSigned(job, t, 7);
+        IJobScheduler.SeatOpening[] memory list = openings(t, 7);
+        list[1].opening.resultHash = 0;
+        IJobScheduler.Deal memory d = deal_(t);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongRoster.selector, job));
+        scheduler.postVerdict(job, d, list, 1);
+    }
+
+    function test_a_bid_without_its_money_is_passed_over_for_the_next() public {
+        IJobScheduler.Terms memory t = terms();
+        vm.prank(nodes[1]);
+        scheduler.withdraw(MONEY);
+        IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, 4);
+        bytes32 expected = nextJob(t);
+        vm.expectEmit();
+        emit IJobScheduler.BidSkipped(expected, nodes[1]);
+        bytes32 job = submitSigned(t, list);
+        assertState(job, IJobScheduler.JobState.Running);
+        assertEq(free(nodes[3]), MONEY - t.bond);
+    }
+
+    function test_too_few_signed_bids_leave_the_job_open() public {
+        IJobScheduler.Terms memory t = terms();
+        IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, 2);
+        bytes32 job = submitSigned(t, list);
+        assertState(job, IJobScheduler.JobState.Open);
+        bidOf(nodes[2], job, t, t.price);
+        address[] memory last = new address[](1);
+        last[0] = nodes[2];
+        accept(job, t, last);
+        commitAll(job, t);
+        postVerdict(job, t, 7, 3);
+        assertEq(free(nodes[1]), MONEY + t.price);
+    }
+
+    function test_a_revoked_bid_is_passed_over() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = nextJob(t);
+        vm.prank(nodes[0]);
+        scheduler.revokeSignedBid(job);
+        IJobScheduler.SignedBid[] memory list = signedBids(job, t, 3);
+        submitSigned(t, list);
+        assertState(job, IJobScheduler.JobState.Open);
+        assertEq(free(nodes[0]), MONEY);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.JobExists.selector, job));
+        scheduler.revokeSignedBid(job);
+    }
+
+    function test_bids_must_ascend_so_that_no_node_has_two_seats() public {
+        IJobScheduler.Terms memory t = terms();
+        IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, 3);
+        list[1] = list[0];
+        vm.prank(requester);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NodesOutOfOrder.selector, nodes[0]));
+        scheduler.submitSigned{value: escrow(t)}(t, SPEC, nonce, list);
+    }
+
+    function refusesBid(IJobScheduler.Terms memory t, IJobScheduler.SignedBid[] memory list) private {
+        vm.prank(requester);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadSignature.selector, nodes[0]));
+        scheduler.submitSigned{value: escrow(t)}(t, SPEC, nonce, list);
+    }
+
+    function test_a_bid_signed_for_another_job_price_or_node_is_refused() public {
+        IJobScheduler.Terms memory t = terms();
+        IJobScheduler.SignedBid[] memory list = signedBids(keccak256("another"), t, 1);
+        refusesBid(t, list);
+        list = signedBids(nextJob(t), t, 1);
+        list[0].price -= 1;
+        refusesBid(t, list);
+        list = signedBids(nextJob(t), t, 2);
+        list[0].signed = list[1].signed;
+        refusesBid(t, list);
+    }
+
+    function test_a_mirrored_or_short_signature_is_refused() public {
+        IJobScheduler.Terms memory t = terms();
+        IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, 1);
+        bytes memory signature = list[0].signed.signature;
+        bytes32 s;
+        assembly {
+            s := mload(add(signature, 64))
+        }
+        uint256 order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
+        uint256 mirrored = order - uint256(s);
+        uint8 v = uint8(signature[64]) == 27 ? 28 : 27;
+        assembly {
+            mstore(add(signature, 64), mirrored)
+            mstore8(add(signature, 96), v)
+        }
+        refusesBid(t, list);
+        list[0].signed.signature = hex"00";
+        refusesBid(t, list);
+        list[0].signed.signature = new bytes(65);
+        refusesBid(t, list);
+    }
+
+    function test_signatures_of_another_chain_count_nothing() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 here = nextJob(t);
+        IJobScheduler.SignedBid[] memory list = signedBids(here, t, 1);
+        vm.chainId(block.chainid + 1);
+        assertNotEq(nextJob(t), here);
+        refusesBid(t, list);
+    }
+
+    function test_first_come_deals_take_no_signed_bids() public {
+        IJobScheduler.Terms memory t = terms();
+        t.acceptance = IJobScheduler.Acceptance.FirstCome;
+        IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, 3);
+        vm.prank(requester);
+        vm.expectRevert(IJobScheduler.FirstComeDeal.selector);
+        scheduler.submitSigned{value: escrow(t)}(t, SPEC, nonce, list);
+    }
+
+    /// The action and digest that a snapshot beside `src/domain/codec.rs` pins.
+    function test_the_digest_is_the_one_of_rust() public pure {
+        bytes32 digest = Signatures.digest(
+            Signatures.separator(31_337, address(bytes20(repeated(6)))),
+            repeated(1),
+            repeated(2),
+            3,
+            repeated(4),
+            IJobScheduler.EventKind.Committed,
+            repeated(5)
+        );
+        assertEq(digest, 0xd99cb63abf034d7714f38ea3bb70a38e93afcca04c998f1107bdbdabc7f1ee1d);
+    }
+
+    function repeated(uint256 octet) private pure returns (bytes32) {
+        return bytes32(octet * 0x0101010101010101010101010101010101010101010101010101010101010101);
+    }
+
+    /// EIP-712 spelled out.
+    function test_what_is_signed_is_the_eip712_digest() public view {
+        bytes32 domain = keccak256(
+            abi.encode(
+                keccak256(
+                    "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+                ),
+                keccak256("Assay"),
+                keccak256("1"),
+                block.chainid,
+                address(scheduler)
+            )
+        );
+        assertEq(scheduler.domainSeparator(), domain);
+    }
+}
