@@ -12,7 +12,10 @@ ensure_foundry() {
         (cd "$ROOT" && timeout 600 npm ci </dev/null >&2) ||
             die "npm ci failed; its output is above" "the contracts' tools come from the npm registry: is it reachable?"
     fi
-    export PATH=$ROOT/node_modules/.bin:$PATH
+    # The platform's binaries themselves: npm's launchers before them exit with 0 whatever happened.
+    local bin
+    for bin in "$ROOT"/node_modules/@foundry-rs/*-*/bin; do PATH=$bin:$PATH; done
+    export PATH
     export FOUNDRY_SOLC=$LIB/solc.js FOUNDRY_OFFLINE=true FOUNDRY_DISABLE_NIGHTLY_WARNING=1
     forge --version >/dev/null || die "forge does not run on this machine" "see https://getfoundry.sh for its platforms"
 }
