@@ -2,12 +2,15 @@
 //!
 //! An [`Executor`] runs one spec within its limits and says what came of it. It knows nothing of bids,
 //! verdicts or money: the compute side of a node calls it, and misbehaving nodes wrap it. [`DockerExecutor`]
-//! is the real one, [`FakeExecutor`] a scripted one for tests and simulations.
+//! is the real one, [`NoEngine`] that of a node which only asks, [`FakeExecutor`] a scripted one for tests and
+//! simulations.
 
+mod absent;
 #[cfg(feature = "docker")]
 mod docker;
 mod error;
 mod fake;
+mod image;
 mod run;
 
 use std::fmt::Debug;
@@ -15,10 +18,12 @@ use std::fmt::Debug;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
+pub use absent::NoEngine;
 #[cfg(feature = "docker")]
 pub use docker::{DEFAULT_SOCKET, DockerExecutor, MAX_STREAM_BYTES, ResolvedImage};
 pub use error::ExecutorError;
 pub use fake::{FakeExecutor, Script};
+pub use image::is_pinned;
 pub use run::{InputMount, Reading, RunOutcome, RunRequest, Trace};
 
 use crate::domain::{NodeId, Spec};

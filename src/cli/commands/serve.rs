@@ -14,7 +14,7 @@ use crate::{
     },
     devstack::{Host, HostConfig},
     domain::NodeId,
-    executor::DockerExecutor,
+    executor::{DockerExecutor, Executor, NoEngine},
 };
 
 /// A node that serves, for programs.
@@ -31,7 +31,14 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
     let backend = settings::backend(args.scheduler)?;
     let data_dir = args.data_dir.map_or_else(settings::default_data_dir, Ok)?;
     let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
-    let engine = DockerExecutor::connect(&settings::engine_socket()?).await.map_err(CliError::Engine)?;
+    let executor: Arc<dyn Executor> = match DockerExecutor::connect(&settings::engine_socket()?).await {
+        Ok(engine) => Arc::new(engine),
+        Err(error) if args.slots == 0 => {
+            output.note(&format!("no engine here ({error}): jobs must name images as name@sha256:.."));
+            Arc::new(NoEngine)
+        }
+        Err(error) => return Err(CliError::Engine(error)),
+    };
     let config = HostConfig {
         backend,
         data_dir,
@@ -39,7 +46,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         peers: args.peer,
         api: args.api,
         compute_slots: args.slots,
-        executor: Arc::new(engine),
+        executor,
         fault: None,
     };
     let host = Host::start(config).await.map_err(CliError::Host)?;

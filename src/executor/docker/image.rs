@@ -7,7 +7,10 @@ use futures::StreamExt as _;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use super::{super::ExecutorError, engine::DockerExecutor};
+use super::{
+    super::{ExecutorError, is_pinned},
+    engine::DockerExecutor,
+};
 
 /// Longest pull of one image: some gigabytes over a home line.
 const PULL_LIMIT: Duration = Duration::from_secs(600);
@@ -92,15 +95,9 @@ impl DockerExecutor {
     }
 }
 
-/// Refuses a spec whose image is a mutable tag: nodes would run different images and be judged for it. A
-/// shortened id is none better, since the engine takes any prefix.
+/// Refuses a spec whose image is not named by its content: nodes would run different images and be judged for it.
 pub(super) fn require_pinned(image: &str) -> Result<(), ExecutorError> {
-    let digest = image.rsplit_once('@').map_or(image, |(_, digest)| digest).strip_prefix("sha256:");
-    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if digest.is_some_and(|digest| digest.len() == 64 && digest.bytes().all(hex)) {
-        return Ok(());
-    }
-    Err(ExecutorError::Unpinned { image: image.to_owned() })
+    if is_pinned(image) { Ok(()) } else { Err(ExecutorError::Unpinned { image: image.to_owned() }) }
 }
 
 fn refuse_bare_id(name: &str) -> Result<(), ExecutorError> {

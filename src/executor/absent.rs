@@ -1,0 +1,57 @@
+//! A node without an engine: it asks others to run jobs, and runs none.
+
+use futures::{FutureExt, future::BoxFuture};
+use tokio_util::sync::CancellationToken;
+
+use super::{Executor, ExecutorError, RunOutcome, RunRequest, is_pinned};
+use crate::domain::{NodeId, Spec};
+
+/// Runs nothing. Only images that are named by their content can be asked for, since nobody here can look up what
+/// another name means.
+#[derive(Debug, Clone, Copy)]
+pub struct NoEngine;
+
+impl NoEngine {
+    fn absent(operation: &'static str) -> ExecutorError {
+        ExecutorError::Engine { operation, source: "this node was started without an engine".into() }
+    }
+}
+
+impl Executor for NoEngine {
+    fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<String, ExecutorError>> {
+        let resolved = if is_pinned(image) {
+            Ok(image.to_owned())
+        } else {
+            Err(ExecutorError::Unpinned { image: image.to_owned() })
+        };
+        async move { resolved }.boxed()
+    }
+
+    fn remove_leftovers(&self, _: NodeId) -> BoxFuture<'_, Result<usize, ExecutorError>> {
+        async { Ok(0) }.boxed()
+    }
+
+    fn check<'a>(&'a self, _: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>> {
+        async { Err(Self::absent("check the image")) }.boxed()
+    }
+
+    fn run(&self, _: RunRequest, _: CancellationToken) -> BoxFuture<'_, Result<RunOutcome, ExecutorError>> {
+        async { Err(Self::absent("start a container")) }.boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn images_named_by_their_content_alone_can_be_asked_for() {
+        let id = format!("sha256:{}", "a".repeat(64));
+        for pinned in [id.clone(), format!("registry.example/image@{id}")] {
+            assert_eq!(NoEngine.resolve(&pinned).await.unwrap(), pinned);
+        }
+        for name in ["busybox", "busybox:1", "busybox@sha256:ab", ""] {
+            assert!(matches!(NoEngine.resolve(name).await, Err(ExecutorError::Unpinned { .. })), "{name}");
+        }
+    }
+}
