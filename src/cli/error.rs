@@ -176,6 +176,9 @@ impl CliError {
             Self::Stack(StackError::Apart) => {
                 Some("the machine may be too busy; try fewer --nodes".to_owned())
             }
+            Self::File { source, .. } if source.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                Some("something is there already; remove it, or choose another directory".to_owned())
+            }
             Self::Output(_) | Self::File { .. } | Self::Input { .. } | Self::Signals(_) => None,
         }
     }

@@ -49,7 +49,13 @@ pub(super) async fn fetch(
     seat: &SeatView,
     dest: &Path,
 ) -> Result<(), CliError> {
-    let wrong = |source| CliError::Fetch { job: view.job, node: seat.node, source };
+    let wrong = |source| match source {
+        // This machine's disk is not the node's fault.
+        FetchError::Archive(UnpackError::Write { path, source }) => {
+            CliError::File { doing: "write the result to", path, source }
+        }
+        source => CliError::Fetch { job: view.job, node: seat.node, source },
+    };
     let result = seat.result.ok_or(FetchError::Nothing).map_err(wrong)?;
     let limits = limits(view);
     let archive = download(client, view, seat.node, limits.bytes).await;

@@ -170,6 +170,10 @@ fn results_come_back(session: &Session, job: &str) {
         let directory = session.user.home.path().join(directory);
         assert_eq!(fs::read_to_string(directory.join("stdout")).unwrap(), "hello\n");
     }
+    let again = session.run(&["results", "fetch", job, "--output-dir", "results"]);
+    assert_eq!(again.code, 125);
+    assert!(again.stderr.contains("something is there already"), "{}", again.stderr);
+    assert!(!again.stderr.contains("honest"), "no node is to blame: {}", again.stderr);
     assert_eq!(session.run(&["job", "logs", job]).stdout, "hello\n");
 }
 
