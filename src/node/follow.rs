@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{Node, NodeError, driver::Driver, transfer::takes_part, work::chain};
@@ -18,32 +22,54 @@ use crate::{
 /// refuses what is out of date; it only makes noise.
 const QUIET: Duration = Duration::from_millis(50);
 
+/// A log that is never silent is not waited for longer: strangers who announce job after job must not keep a node
+/// from revealing what it committed to before it was restarted.
+const LONGEST_CATCH_UP: Duration = Duration::from_secs(5);
+
 /// Follows the log until the node stops.
 ///
 /// # Errors
 /// When the backend ends or its store fails, and when a driver panics.
 pub(crate) async fn follow(node: Arc<Node>) -> Result<(), NodeError> {
-    let mut events = node.scheduler.events(Cursor::default());
     let mut drivers = JoinSet::new();
+    let mut ended = read(&node, &mut drivers).await;
+    // Whatever ended it, the drivers remove their containers: dropped, they would leave them running unwatched.
+    node.stop.cancel();
+    while let Some(driver) = drivers.join_next().await {
+        ended = ended.and(driver.map_err(NodeError::panicked("driver")));
+    }
+    ended
+}
+
+/// Reads the log, and starts drivers for its jobs, until the node stops or the log ends.
+async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeError> {
+    let mut events = node.scheduler.events(Cursor::default());
+    let act_by = Instant::now() + LONGEST_CATCH_UP;
     let mut caught_up = false;
     loop {
         let next = async {
-            if caught_up { Some(events.next().await) } else { timeout(QUIET, events.next()).await.ok() }
+            if caught_up {
+                Some(events.next().await)
+            } else if Instant::now() < act_by {
+                timeout(QUIET, events.next()).await.ok()
+            } else {
+                None
+            }
         };
         tokio::select! {
-            () = node.stop.cancelled() => break,
+            () = node.stop.cancelled() => return Ok(()),
             Some(ended) = drivers.join_next() => ended.map_err(NodeError::panicked("driver"))?,
             item = next => match item {
                 None => {
                     caught_up = true;
-                    node.resume(&mut drivers);
+                    node.resume(drivers);
                 }
                 Some(None) => return Err(NodeError::Backend(BackendError::Stopped)),
                 Some(Some(Ok(item))) => {
                     if let Some(job) = node.fold(item, caught_up)
                         && caught_up
                     {
-                        node.ensure_driver(job, &mut drivers);
+                        node.ensure_driver(job, drivers);
                     }
                 }
                 Some(Some(Err(error))) if is_fatal(&error) => return Err(NodeError::Backend(error)),
@@ -51,10 +77,6 @@ pub(crate) async fn follow(node: Arc<Node>) -> Result<(), NodeError> {
             },
         }
     }
-    while let Some(ended) = drivers.join_next().await {
-        ended.map_err(NodeError::panicked("driver"))?;
-    }
-    Ok(())
 }
 
 /// A stranger's broken log, or a peer that is away, is no reason for this node to end.
