@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{Digest, Event, JobId, MAX_REMARK_BYTES, NodeId, Opening},
-    store::{BlobError, BlobWriter, Limits, ResultError, UnpackError, result_hash, unpack},
+    store::{BlobError, BlobWriter, Limits, MAX_RANGE_BYTES, ResultError, UnpackError, result_hash, unpack},
 };
 
 /// How long one piece of an input may take, all attempts together: a run that lacks it fails.
@@ -40,8 +40,8 @@ pub enum FetchError {
         #[source]
         source: BlobError,
     },
-    /// It sends less than it announced.
-    #[error("{from} ended after {received} bytes of {digest}")]
+    /// It sends less than it announced, or dribbles: any piece but the last is a full one.
+    #[error("{from} sends no full piece after {received} bytes of {digest}")]
     Short {
         /// Who served it.
         from: NodeId,
@@ -118,7 +118,8 @@ impl Node {
             let chunk =
                 self.fetch_piece(from, ChunkRequest { job, digest, offset: received }, patience).await?;
             let count = u64::try_from(chunk.bytes.len()).unwrap_or(u64::MAX);
-            if count == 0 && received < chunk.total_bytes {
+            // A byte at a time would keep whoever waits for it waiting without end.
+            if count < MAX_RANGE_BYTES.min(chunk.total_bytes.saturating_sub(received)) {
                 return Err(FetchError::Short { from, digest, received });
             }
             received = received.saturating_add(count);
@@ -176,11 +177,14 @@ impl Node {
 
     async fn fetch_checked(&self, job: JobId, from: NodeId, opening: &Opening) -> Result<u64, FetchError> {
         let (root, revealed) = (opening.output_root, opening.result_hash);
+        // A node may name anything as its root, also an input or a result that this node is to serve to others.
+        let held_before = self.shelf.blobs().length(root).is_ok();
         let bytes = self.fetch(job, from, root, self.config.max_archive_bytes, RESULT_PATIENCE).await?;
         let checked = self.unpack_result(job, from, root).await.and_then(|(_dir, found)| {
             if found == revealed { Ok(bytes) } else { Err(FetchError::OtherResult { from, revealed, found }) }
         });
         if checked.is_err()
+            && !held_before
             && let Err(error) = self.shelf.blobs().remove(root)
         {
             warn!(%root, %error, "a wrong result stays in the store");

@@ -273,10 +273,10 @@ fn archive_of(stdout: &str) -> Vec<u8> {
     archive
 }
 
-/// A verified job of a hand-made node that revealed `opening`, at a requester that is served `content`.
-async fn job_of_a_liar(opening: Opening, content: Vec<u8>) -> (Citizen, JobId, NodeId) {
+/// A verified job of a hand-made node that revealed `opening`, at a requester that fetches content this way.
+async fn job_of_a_liar(opening: Opening, transfer: Arc<dyn Transfer>) -> (Citizen, JobId, NodeId) {
     let town = Town::new();
-    let requester = town.requester(1, Arc::new(Serves(content))).await;
+    let requester = town.requester(1, transfer).await;
     let key = key_of(9);
     let (liar, scheduler) = (key.node_id(), town.log.join(key.node_id()));
     let (job, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
@@ -308,7 +308,7 @@ async fn a_node_that_serves_another_result_than_it_revealed_is_found_out() {
         salt: Digest::ZERO,
     };
     // The archive is the one it named, and its content not what the verdict was about.
-    let (requester, job, liar) = job_of_a_liar(opening, archive.clone()).await;
+    let (requester, job, liar) = job_of_a_liar(opening, Arc::new(Serves(archive.clone()))).await;
     for _again in 0..2 {
         let fetched = requester.node().result_of(job, liar).await;
         assert!(
@@ -319,11 +319,49 @@ async fn a_node_that_serves_another_result_than_it_revealed_is_found_out() {
     assert!(String::from_utf8(log).unwrap().contains("remarked"), "the requester says so in the log");
     end(requester.handle).await;
 
+    // It named what the requester has itself, and serves to others: that is not lost over its lie.
+    let (requester, job, liar) = job_of_a_liar(opening, Arc::new(Serves(Vec::new()))).await;
+    assert_eq!(
+        requester.ask(requester.http().post(requester.url("blobs")).body(archive.clone())).await.0,
+        200
+    );
+    for _again in 0..2 {
+        let fetched = requester.node().result_of(job, liar).await;
+        assert!(matches!(fetched, Err(RequestError::Fetch(FetchError::OtherResult { .. }))));
+    }
+    end(requester.handle).await;
+
     // The archive is not even the one it named.
     let other = Opening { output_root: Digest::sha256("another archive"), ..opening };
-    let (requester, job, liar) = job_of_a_liar(other, archive).await;
+    let (requester, job, liar) = job_of_a_liar(other, Arc::new(Serves(archive))).await;
     let fetched = requester.node().result_of(job, liar).await;
     assert!(matches!(fetched, Err(RequestError::Fetch(FetchError::Blob { .. }))));
+    end(requester.handle).await;
+}
+
+/// Promises an archive, and sends it byte by byte.
+#[derive(Debug)]
+struct Dribbles;
+
+impl Transfer for Dribbles {
+    fn fetch_chunk(&self, _: NodeId, _: ChunkRequest) -> BoxFuture<'_, Result<Chunk, TransferError>> {
+        Box::pin(std::future::ready(Ok(Chunk { total_bytes: 1 << 30, bytes: vec![0] })))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_dribbles_its_result_is_not_waited_for() {
+    let opening = Opening {
+        result_hash: Digest::ZERO,
+        output_root: Digest::sha256("an archive"),
+        exit_code: 0,
+        fingerprint: FingerprintWord::VOID,
+        salt: Digest::ZERO,
+    };
+    let (requester, job, liar) = job_of_a_liar(opening, Arc::new(Dribbles)).await;
+    let fetched = requester.node().result_of(job, liar).await;
+    let Err(RequestError::Fetch(FetchError::Short { received, .. })) = fetched else { panic!("{fetched:?}") };
+    assert_eq!(received, 0);
     end(requester.handle).await;
 }
 
