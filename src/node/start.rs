@@ -180,10 +180,15 @@ impl Node {
     fn clear_scratch(&self) -> Result<(), NodeError> {
         let path = self.scratch();
         match std::fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(NodeError::Scratch { path, source })
+            Ok(()) => Ok(()),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            // A container's user owns what it made in directories of its own, and only root may remove that. It
+            // takes space and stands in nobody's way: every run has a directory of its own.
+            Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                warn!(path = %path.display(), "what containers left cannot be removed; remove it as root");
+                Ok(())
             }
-            _ => Ok(()),
+            Err(source) => Err(NodeError::Scratch { path, source }),
         }
     }
 }
