@@ -23,7 +23,8 @@ use crate::{
     store::{EventLog, LogError, NewEntry, StoredEntry},
 };
 
-/// Most unfinished jobs of one requester that a node follows.
+/// Most unfinished jobs of one requester that a node follows. One that is past all of its deadlines does not count:
+/// its requester is gone, and nobody else can end it.
 const MAX_JOBS_OF_REQUESTER: usize = 256;
 
 /// Most unfinished jobs that a node follows.
@@ -81,6 +82,8 @@ pub(super) enum AdoptError {
     Known,
     #[error("too many unfinished jobs are followed")]
     TooMany,
+    #[error("too many requesters are being asked for the parents of their jobs")]
+    Busy,
     #[error("another job follows up the same parent")]
     SecondChild,
     #[error("it is no log of a job: {0}")]
@@ -166,7 +169,7 @@ impl Logs {
     }
 
     /// Begins to follow a log from its first entry. The parent's log, if there is one, must be here.
-    pub(super) fn adopt(&self, first: Entry) -> Result<(), AdoptError> {
+    pub(super) fn adopt(&self, now: Timestamp, first: Entry) -> Result<(), AdoptError> {
         let job = first.job();
         let mut inner = self.lock();
         if inner.jobs.contains_key(&job) {
@@ -182,7 +185,8 @@ impl Logs {
         if requester == self.key.node_id() {
             return Err(AdoptError::Known);
         }
-        let unfinished = || inner.jobs.values().map(JobLog::job).filter(|job| !job.state.is_terminal());
+        let is_unfinished = |job: &&Job| !job.state.is_terminal() && now <= over_by(job);
+        let unfinished = || inner.jobs.values().map(JobLog::job).filter(is_unfinished);
         let of_requester = unfinished().filter(|job| job.requester == requester).count();
         if of_requester >= MAX_JOBS_OF_REQUESTER || unfinished().count() >= MAX_JOBS {
             return Err(AdoptError::TooMany);
@@ -282,7 +286,6 @@ impl Logs {
         let inner = self.lock();
         let log = inner.jobs.get(&job)?;
         let (chain, job) = (log.chain(), log.job());
-        let spans = job.deal.open.plus(job.deal.run).plus(job.deal.reveal);
         let (own, may_act, clock_agrees) = match log {
             JobLog::Own(_) => (true, Ok(()), true),
             JobLog::Followed(follower) => (false, follower.may_act(), follower.skew().is_none()),
@@ -293,7 +296,7 @@ impl Logs {
             height: chain.height(),
             state: job.state,
             takes_part: chain.next_sequence(self.key.node_id()) > 0,
-            over_by: job.submitted_at.plus(spans),
+            over_by: over_by(job),
             seats: job.seats.iter().map(|seat| seat.node).collect(),
             closing_height: chain.closing_height(),
             may_act,
@@ -356,6 +359,11 @@ impl fmt::Debug for Logs {
     }
 }
 
+/// When nothing can happen in the job any more, whatever its requester does.
+fn over_by(job: &Job) -> Timestamp {
+    job.submitted_at.plus(job.deal.open.plus(job.deal.run).plus(job.deal.reveal))
+}
+
 fn rebuild(
     key: &NodeKey,
     domain: LogDomain,
@@ -402,4 +410,55 @@ pub(super) fn store_error(error: &LogError) -> BackendError {
         source = cause.source();
     }
     BackendError::Store { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{Action, Deal, Span, Spec},
+        store::Db,
+    };
+
+    const DOMAIN: LogDomain = LogDomain { chain_id: 0, contract: NodeId::ZERO };
+    const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    fn key(byte: u8) -> NodeKey {
+        NodeKey::from_bytes(&[byte; 32]).unwrap()
+    }
+
+    fn first_entry(key: &NodeKey, at: Timestamp, nonce: u64) -> Entry {
+        let spec = Spec {
+            image: format!("sha256:{}", "a".repeat(64)),
+            image_name: "demo".to_owned(),
+            entrypoint: Vec::new(),
+            command: vec!["true".to_owned()],
+            environment: Default::default(),
+            working_directory: None,
+            inputs: Vec::new(),
+            resources: Default::default(),
+        };
+        let (document, deal) = (spec.to_document(), Deal::default());
+        let revision = deal.revision();
+        let job = DOMAIN.job_id(key.node_id(), nonce, Spec::hash_document(&document), revision);
+        let event = Event::Submitted { deal, spec: document, nonce };
+        let action = Action { job, revision, sequence: 0, seen: Digest::ZERO, event };
+        let signature = key.sign(action.signing_digest(DOMAIN));
+        Entry::sign(key, DOMAIN, (1, Digest::ZERO), at, SignedAction { action, signature })
+    }
+
+    #[test]
+    fn jobs_whose_requester_has_gone_keep_no_place_for_ever() {
+        let logs = Logs::open(key(1), DOMAIN, EventLog::new(Db::in_memory().unwrap())).unwrap();
+        let stranger = key(2);
+        let count = u64::try_from(MAX_JOBS_OF_REQUESTER).unwrap();
+        for nonce in 0..count {
+            logs.adopt(START, first_entry(&stranger, START, nonce)).unwrap();
+        }
+        let one_more = first_entry(&stranger, START, count);
+        assert!(matches!(logs.adopt(START, one_more), Err(AdoptError::TooMany)));
+        let over_by = logs.view(first_entry(&stranger, START, 0).job()).unwrap().over_by;
+        let later = over_by.plus(Span::from_secs(1));
+        logs.adopt(later, first_entry(&stranger, later, count)).unwrap();
+    }
 }

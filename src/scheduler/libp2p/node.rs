@@ -4,7 +4,7 @@ use std::{collections::VecDeque, fmt, sync::Arc};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use tokio::{
-    sync::{Mutex, mpsc, watch},
+    sync::{Mutex, Semaphore, mpsc, watch},
     task::JoinSet,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -18,7 +18,7 @@ use super::{
     logs::{Logs, store_error},
     sequence::Arrival,
     serve,
-    shared::{Clock, LogCounters, Shared, request_error, unreachable},
+    shared::{Clock, LogCounters, MAX_ASKING_PARENTS, Shared, request_error, unreachable},
 };
 use crate::{
     domain::{Event, JobId, LogDomain, NodeId, SignedAction, Timestamp, codec},
@@ -102,6 +102,7 @@ impl Libp2pScheduler {
             wake_follower: Default::default(),
             wake_announcer: Default::default(),
             witnesses: Default::default(),
+            asking_parents: Semaphore::new(MAX_ASKING_PARENTS),
             counting: Default::default(),
         });
         let (mut tasks, mut network) = (JoinSet::new(), JoinSet::new());

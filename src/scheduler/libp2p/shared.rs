@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -36,6 +36,10 @@ const MAX_PAGES: usize = 32;
 
 /// Most generations of follow-ups: seats at least double, and a job has at most 31.
 const MAX_PARENTS: usize = 5;
+
+/// Announcements that may wait for their requester at a time, of the answers prepared at a time: strangers who
+/// announce follow-ups and never answer must not keep this node from answering those who work for it.
+pub(super) const MAX_ASKING_PARENTS: usize = 8;
 
 /// What was seen and done since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,6 +74,8 @@ pub(super) struct Shared {
     pub(super) wake_follower: Notify,
     pub(super) wake_announcer: Notify,
     pub(super) witnesses: Mutex<Witnesses>,
+    /// One permit an announcement that waits for its requester's answer about a parent.
+    pub(super) asking_parents: Semaphore,
     pub(super) counting: Counting,
 }
 
@@ -208,8 +214,16 @@ impl Shared {
 
     /// Begins to follow a job whose first entry was announced; the logs of its parents are fetched first.
     pub(super) async fn adopt(self: &Arc<Self>, first: Entry, requester: NodeId) -> Result<(), AdoptError> {
+        if self.logs.view(first.job()).is_some() {
+            self.want(first.job());
+            return Err(AdoptError::Known);
+        }
         let mut chain = vec![first];
+        let mut asking = None;
         while let Some(parent) = chain.last().and_then(|entry| super::chain::parent_of(entry.event())) {
+            if asking.is_none() {
+                asking = Some(self.asking_parents.try_acquire().map_err(|_| AdoptError::Busy)?);
+            }
             if self.logs.view(parent).is_some() {
                 self.sync_parent(parent).await?;
                 break;
@@ -223,7 +237,7 @@ impl Shared {
         }
         while let Some(entry) = chain.pop() {
             let job = entry.job();
-            match self.blocking(move |shared| shared.logs.adopt(entry)).await? {
+            match self.blocking(move |shared| shared.logs.adopt(shared.now(), entry)).await? {
                 Ok(()) | Err(AdoptError::Known) => {}
                 Err(error) => return Err(error),
             }
