@@ -65,6 +65,8 @@ impl Behaviour {
                     .with_max_pending_incoming(Some(limits.max_pending))
                     .with_max_pending_outgoing(Some(limits.max_pending))
                     .with_max_established(Some(limits.max_connections))
+                    // Keys cost nothing: strangers who take every connection must not keep this node from dialling.
+                    .with_max_established_incoming(Some(limits.max_connections - limits.max_connections / 4))
                     .with_max_established_per_peer(Some(limits.max_connections_per_peer)),
             ),
             gossip: gossip(key)?,

@@ -20,7 +20,7 @@ pub struct NetworkConfig {
 /// Bounds on connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections, in and out.
+    /// Connections, in and out; a quarter is for those that this node dials.
     pub max_connections: u32,
     /// Connections with one peer. Two, since two nodes may dial each other at the same moment.
     pub max_connections_per_peer: u32,
