@@ -6,8 +6,7 @@ import {IJobScheduler} from "./IJobScheduler.sol";
 import {Verdicts} from "./Verdicts.sol";
 
 /// @title `kmeans` and `ball`: which runs used memory and CPU time alike
-/// @notice The twins of `src/verdict/kmeans.rs` and `ball.rs`. A library of its own, linked and not built in, since
-/// the scheduler would exceed the largest size of a contract; pure, so that the scheduler keeps its storage to itself.
+/// @notice The twins of `src/verdict/kmeans.rs` and `ball.rs`.
 ///
 /// Memory is compared ten samples at a time: two words of five lanes of 44 bits. A lane holds at most 31 samples of
 /// 22 bits, 27 bits, so that sums and multiples stay in their lanes and the top bit of each is free to say which
@@ -19,13 +18,13 @@ library Scorers {
     /// 2^44 - 1: a word of 44-bit lanes modulo this is the sum of its lanes, if that is smaller.
     uint256 private constant LANE_MODULUS = (1 << 44) - 1;
     /// Bit 43 of each lane.
-    uint256 private constant TOP_BITS = 1 << 43 | 1 << 87 | 1 << 131 | 1 << 175 | 1 << 219;
+    uint256 private constant TOP_BITS = 0x8000000000080000000000800000000008000000000080000000000;
     /// Bit 0 of each lane.
-    uint256 private constant ONES = TOP_BITS >> 43;
+    uint256 private constant ONES = 0x100000000001000000000010000000000100000000001;
 
     /// The runs that the scorer of `question` finds to agree, be they enough or not.
     function score(Verdicts.Question memory question, uint256[] memory words, uint256[] memory keys)
-        public
+        internal
         pure
         returns (uint256)
     {
@@ -267,14 +266,13 @@ library Scorers {
     }
 
     /// Lane by lane, the larger minus the smaller. Lanes are below 2^43.
-    function differences(uint256 a, uint256 b) private pure returns (uint256) {
-        unchecked {
+    function differences(uint256 a, uint256 b) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
             // With the top bit lent to each lane no lane borrows from the next; it is left where a >= b.
-            uint256 raw = (a | TOP_BITS) - b;
-            uint256 larger = (raw & TOP_BITS) >> 43;
-            uint256 smaller = larger ^ ONES;
+            let raw := sub(or(a, TOP_BITS), b)
+            let smaller := xor(shr(43, and(raw, TOP_BITS)), ONES)
             // Where a < b, raw is 2^43 - (b - a): negate it within 43 bits.
-            return ((raw & ~TOP_BITS) ^ (smaller * ((1 << 43) - 1))) + smaller;
+            result := add(xor(and(raw, not(TOP_BITS)), sub(shl(43, smaller), smaller)), smaller)
         }
     }
 

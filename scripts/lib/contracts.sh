@@ -20,6 +20,7 @@ ensure_foundry() {
     forge --version >/dev/null || die "forge does not run on this machine" "see https://getfoundry.sh for its platforms"
 }
 
+# contract_tests: with the gas compared to contracts/snapshots, which plain `forge test` writes anew.
 contract_tests() {
-    (cd "$ROOT" && timeout 600 forge test </dev/null)
+    (cd "$ROOT" && FORGE_SNAPSHOT_CHECK=true timeout 600 forge test </dev/null)
 }

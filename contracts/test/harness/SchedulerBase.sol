@@ -3,7 +3,6 @@ pragma solidity ^0.8.30;
 
 import {Test} from "forge-std/Test.sol";
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
-import {JobScheduler} from "../../src/JobScheduler.sol";
 import {Signatures} from "../../src/Signatures.sol";
 
 /// A scheduler, a requester, nodes with money, and every step of a job in one line.
@@ -13,7 +12,7 @@ abstract contract SchedulerBase is Test {
         '"environment":{},"working_directory":null,"inputs":[],"resources":{"memory_bytes":536870912,"cpu_millis":1000,'
         '"pids":256,"disk_bytes":1073741824}}';
 
-    JobScheduler internal scheduler;
+    IJobScheduler internal scheduler;
     address internal requester = makeAddr("requester");
     address internal keeper = makeAddr("keeper");
     /// Ascending, so that they may sign in order.
@@ -23,7 +22,7 @@ abstract contract SchedulerBase is Test {
 
     function setUp() public virtual {
         vm.warp(1_700_000_000);
-        scheduler = new JobScheduler();
+        scheduler = IJobScheduler(vm.deployCode("JobScheduler.sol:JobScheduler"));
         fund(requester);
         fund(keeper);
         makeNodes(5);

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Verdicts} from "../../src/Verdicts.sol";
+
+/// The verdict compiled as the scheduler is, and what it costs.
+contract VerdictsHarness {
+    function score(
+        Verdicts.Question memory question,
+        uint256[] memory outputs,
+        uint256[] memory words,
+        uint256[] memory keys
+    ) external view returns (bool isDecided, uint256 accepted, uint256 gas) {
+        gas = gasleft();
+        (isDecided, accepted) = Verdicts.gate(question, outputs);
+        if (!isDecided) accepted = Verdicts.score(question, words, keys);
+        gas -= gasleft();
+    }
+}
