@@ -7,7 +7,7 @@ use reqwest::Url;
 use super::args::{AcceptanceArg, ApiArgs, DealArgs, DevstackArgs, SchedulerArg};
 use crate::{
     devstack::{Backend, BadActors, MAX_NODES},
-    domain::{Acceptance, Deal, InvalidTerm, RUN_MARGIN, SpecError},
+    domain::{Acceptance, Deal, InvalidTerm, SpecError},
     executor::DEFAULT_SOCKET,
 };
 
@@ -112,7 +112,7 @@ fn term_hint(term: &str) -> Option<String> {
         "confidence" => "lower --confidence, or raise --concurrency",
         "relative_permille" => "choose a --relative-permille of 0 to 1000",
         "open" | "timeout" | "reveal" => return Some(format!("choose another --{term}")),
-        "run" => "raise --run or lower --timeout; without --run it is the timeout and a minute",
+        "run" => "raise --run or lower --timeout; without --run it is the timeout and two minutes",
         "allow_list" => "name fewer nodes with --allow",
         "escalation_limit" => "choose an --escalate from the concurrency up to 31",
         _ => return None,
@@ -135,7 +135,7 @@ pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
     deal.deterministic |= args.deterministic;
     if let Some(timeout) = args.timeout {
         deal.timeout = timeout;
-        deal.run = timeout.plus(RUN_MARGIN);
+        deal.run = Deal::run_for(timeout);
     }
     deal.run = args.run.unwrap_or(deal.run);
     deal.open = args.open.unwrap_or(deal.open);
@@ -301,7 +301,7 @@ mod tests {
     fn the_run_leaves_room_for_the_timeout() {
         let secs = Span::from_secs;
         let args = DealArgs { timeout: Some(secs(10)), ..DealArgs::default() };
-        assert_eq!(resolve(&args).unwrap().run, secs(70));
+        assert_eq!(resolve(&args).unwrap().run, secs(130));
         let args = DealArgs { run: Some(secs(69)), ..args };
         assert!(matches!(resolve(&args), Err(SettingsError::Term(InvalidTerm { term: "run", .. }))));
     }

@@ -100,8 +100,7 @@ impl Default for Deal {
             keeper_fee: Amount::ZERO,
             open: Span::from_secs(120),
             timeout,
-            // Twice what one run takes, so that a failed seat can be given to another node.
-            run: timeout.plus(RUN_MARGIN).plus(timeout).plus(RUN_MARGIN),
+            run: Self::run_for(timeout),
             reveal: MIN_REVEAL,
             live_logs: false,
             allow_list: Vec::new(),
@@ -123,6 +122,15 @@ pub struct InvalidTerm {
 }
 
 impl Deal {
+    /// How long a run with this timeout may take unless the requester says otherwise.
+    ///
+    /// A minute more than it must: what goes wrong mostly does so at the start (an image, an input, an engine), and
+    /// within that minute the seat can be given to another node. More would let a job that nobody can run wait
+    /// for as long.
+    pub const fn run_for(timeout: Span) -> Span {
+        timeout.plus(RUN_MARGIN).plus(RUN_MARGIN)
+    }
+
     /// The hash of the terms, which every bid names.
     pub fn revision(&self) -> Digest {
         Digest::keccak(codec::encode_deal(self))

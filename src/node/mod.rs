@@ -14,7 +14,7 @@
 //!
 //! One token ends a node. What was attached to it, such as the API, takes no more requests; the drivers send nothing more and cancel their runs,
 //! which get [`NodeConfig::stop_grace`] to remove their containers; then the log is no longer read and all tasks
-//! are joined. A run that is cut off stays noted as started and is reported by the next start. The backend is its
+//! are joined. A run that is cut off stays noted as started, and the next start runs it again. The backend is its
 //! owner's to close, after [`NodeHandle::join`]. A task that ends by itself ends the node, with its error.
 
 mod board;

@@ -113,8 +113,7 @@ impl Node {
         let NodeParts { key, dir, db, scheduler, executor, transfer, shelf } = parts;
         let id = key.node_id();
         let executions = Executions::new(db.clone());
-        let interrupted = executions.interrupt_unfinished()?;
-        info!(node = %id, interrupted = interrupted.len(), "node starts");
+        info!(node = %id, "node starts");
         let clock = Clock::start(&*scheduler).await.map_err(NodeError::Backend)?;
         let board = Arc::new(Board::new(scheduler.domain()));
         shelf.open(id, Arc::clone(&board));

@@ -37,7 +37,8 @@ pub(crate) enum Held {
 impl From<Stage> for Held {
     fn from(stage: Stage) -> Self {
         match stage {
-            Stage::Started => Self::Running,
+            // Cut off by a crash or a restart: it is run again, as long as there is time.
+            Stage::Started => Self::None,
             Stage::Finished(opening) => Self::Finished(opening),
             Stage::Failed(kind) => Self::Failed(kind),
         }
@@ -85,7 +86,7 @@ impl From<DbError> for WorkError {
 
 /// Runs a job to its end, or until cancelled, and notes what came of it.
 ///
-/// A run that is cancelled because the node stops stays noted as started, so that the next start reports it.
+/// A run that is cancelled because the node stops stays noted as started, and the next start runs it again.
 pub(crate) async fn work(node: Arc<Node>, job: Job, cancel: CancellationToken) -> Held {
     let id = job.id;
     match node.run_once(&job, &cancel).await {
@@ -108,7 +109,7 @@ pub(crate) async fn work(node: Arc<Node>, job: Job, cancel: CancellationToken) -
 impl Node {
     async fn run_once(self: &Arc<Self>, job: &Job, cancel: &CancellationToken) -> Result<Opening, WorkError> {
         if !self.executions.start(job.id, self.clock.moment().now)? {
-            warn!(job = %job.id, "a run that began before is not repeated");
+            warn!(job = %job.id, "a run that ended before is not repeated");
             return Err(WorkError::Executor(ExecutorError::Interrupted));
         }
         info!(job = %job.id, image = job.spec.image, "run started");

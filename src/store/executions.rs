@@ -63,13 +63,14 @@ impl Executions {
         Self { db }
     }
 
-    /// Notes, durably, that the run of `job` is about to start. `false` if it was noted before: a job is run
-    /// once, and the first note stays.
+    /// Notes, durably, that the run of `job` is about to start. A run that a crash cut off may start again, and
+    /// keeps its first time; `false` if one has ended, since a result is never replaced by another.
     ///
     /// # Errors
     /// [`DbError`].
     pub fn start(&self, job: JobId, at: Timestamp) -> Result<bool, DbError> {
-        let sql = "INSERT OR IGNORE INTO executions (job, started_at, stage) VALUES (?1, ?2, 'started')";
+        let sql = "INSERT INTO executions (job, started_at, stage) VALUES (?1, ?2, 'started')
+                   ON CONFLICT (job) DO UPDATE SET stage = stage WHERE stage = 'started'";
         Ok(self.db.connection().execute(sql, (job, Unsigned(at.as_secs())))? == 1)
     }
 
@@ -87,23 +88,6 @@ impl Executions {
     /// As [`Self::finish`].
     pub fn fail(&self, job: JobId, kind: FailureKind) -> Result<(), ExecutionError> {
         self.end(job, Stage::Failed(kind))
-    }
-
-    /// For the start of a node: every run that was started and did not end has failed as
-    /// [`FailureKind::Interrupted`]. Returns their jobs, which are still to be reported.
-    ///
-    /// # Errors
-    /// [`DbError`].
-    pub fn interrupt_unfinished(&self) -> Result<Vec<JobId>, DbError> {
-        self.db.write(|transaction| {
-            let sql =
-                "UPDATE executions SET stage = 'failed', failure = ?1 WHERE stage = 'started' RETURNING job";
-            let mut statement = transaction.prepare(sql)?;
-            let rows = statement.query_map([FailureKind::Interrupted.index()], |row| row.get(0))?;
-            let mut jobs = rows.collect::<Result<Vec<JobId>, _>>()?;
-            jobs.sort_unstable();
-            Ok(jobs)
-        })
     }
 
     /// The run of a job, if this node has started one.
@@ -207,17 +191,6 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_started_once() {
-        let runs = executions();
-        assert_eq!(runs.get(job(1)).unwrap(), None);
-        assert!(runs.start(job(1), AT).unwrap());
-        assert!(!runs.start(job(1), Timestamp::ZERO).unwrap());
-        let run = Execution { job: job(1), started_at: AT, stage: Stage::Started };
-        assert_eq!(runs.get(job(1)).unwrap(), Some(run));
-        assert_eq!(runs.list().unwrap(), [run]);
-    }
-
-    #[test]
     fn an_opening_survives_a_restart_and_is_never_changed() {
         let root = tempfile::tempdir().unwrap();
         let dir = DataDir::open(root.path()).unwrap();
@@ -255,18 +228,22 @@ mod tests {
     }
 
     #[test]
-    fn only_unfinished_runs_are_interrupted_and_only_once() {
+    fn only_a_run_that_has_not_ended_may_start_again() {
         let runs = executions();
-        for byte in 1..=4 {
-            runs.start(job(byte), AT).unwrap();
+        let later = Timestamp::from_secs(AT.as_secs() + 60);
+        assert_eq!(runs.get(job(1)).unwrap(), None);
+        for byte in 1..=3 {
+            assert!(runs.start(job(byte), AT).unwrap());
         }
         runs.finish(job(2), &opening()).unwrap();
         runs.fail(job(3), FailureKind::Memory).unwrap();
-        assert_eq!(runs.interrupt_unfinished().unwrap(), [job(1), job(4)]);
-        assert_eq!(runs.interrupt_unfinished().unwrap(), []);
-        let stage = |byte| runs.get(job(byte)).unwrap().unwrap().stage;
-        assert_eq!(stage(1), Stage::Failed(FailureKind::Interrupted));
-        assert_eq!(stage(2), Stage::Finished(opening()));
-        assert_eq!(stage(3), Stage::Failed(FailureKind::Memory));
+        assert!(runs.start(job(1), later).unwrap());
+        assert!(!runs.start(job(2), later).unwrap());
+        assert!(!runs.start(job(3), later).unwrap());
+        let run = |byte| runs.get(job(byte)).unwrap().unwrap();
+        assert_eq!((run(1).stage, run(1).started_at), (Stage::Started, AT));
+        assert_eq!(run(2).stage, Stage::Finished(opening()));
+        assert_eq!(run(3).stage, Stage::Failed(FailureKind::Memory));
+        assert_eq!(runs.list().unwrap(), [run(1), run(2), run(3)]);
     }
 }

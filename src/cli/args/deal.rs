@@ -55,7 +55,7 @@ pub(in crate::cli) struct DealArgs {
     pub(in crate::cli) open: Option<Span>,
 
     /// How long nodes may take from the last acceptance to their commitment; at least the timeout and a
-    /// minute [default: that]
+    /// minute; more leaves time for another node to take a failed seat [default: the timeout and two minutes]
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) run: Option<Span>,
 
