@@ -332,10 +332,15 @@ impl Driver {
         !job.state.is_terminal() && !ended && (standing || job.seat_of(self.node.id).is_some())
     }
 
-    /// Whether the executor could run the job; asked once, when everything else speaks for a bid.
+    /// Whether the job could run here, and its result be kept; asked once, when everything else speaks for a bid.
     async fn may_run(&mut self, job: &Job) -> bool {
         if let Some(known) = self.can_run {
             return known;
+        }
+        let (needed, room) = (self.node.space_for(&job.spec), self.node.shelf.blobs().room_bytes());
+        if needed > room {
+            info!(job = %self.id, needed, room, "no bid: the store has no room for the job's inputs and result");
+            return *self.can_run.insert(false);
         }
         let checked = self.node.executor.check(&job.spec).await;
         if let Err(error) = &checked {

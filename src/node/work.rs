@@ -13,7 +13,7 @@ use super::{
     fetch::{FetchError, INPUT_PATIENCE, scratch_dir},
 };
 use crate::{
-    domain::{Digest, FailureKind, Fingerprint, FingerprintWord, Job, JobId, Method, Opening, Sample},
+    domain::{Digest, FailureKind, Fingerprint, FingerprintWord, Job, JobId, Method, Opening, Sample, Spec},
     executor::{ExecutorError, InputMount, RunOutcome, RunRequest, Trace},
     store::{
         BlobError, DbError, ExecutionError, Limits, PackError, ResultError, Stage, UnpackError, pack,
@@ -107,6 +107,12 @@ pub(crate) async fn work(node: Arc<Node>, job: Job, cancel: CancellationToken) -
 }
 
 impl Node {
+    /// The most that a run's inputs and result take in the store, in bytes.
+    pub(crate) fn space_for(&self, spec: &Spec) -> u64 {
+        let result = spec.resources.disk_bytes.min(self.config.max_archive_bytes);
+        spec.inputs.iter().fold(result, |sum, input| sum.saturating_add(input.bytes))
+    }
+
     async fn run_once(self: &Arc<Self>, job: &Job, cancel: &CancellationToken) -> Result<Opening, WorkError> {
         if !self.executions.start(job.id, self.clock.moment().now)? {
             warn!(job = %job.id, "a run that ended before is not repeated");

@@ -41,7 +41,10 @@ pub enum BlobError {
     #[error("cannot read what is to be stored")]
     Source(#[source] io::Error),
     /// The store has no room left.
-    #[error("the store is full: {used} of {cap} bytes are taken; remove results or raise its size")]
+    #[error(
+        "the store is full: {used} of {cap} bytes are taken; stop the node, remove what nobody needs from blobs/ \
+         in its data directory, and start it again"
+    )]
     Full {
         /// Bytes taken.
         used: u64,
@@ -216,6 +219,11 @@ impl Blobs {
     /// Bytes taken, those of content still being written included.
     pub fn used_bytes(&self) -> u64 {
         *self.used()
+    }
+
+    /// Bytes that may still be taken.
+    pub fn room_bytes(&self) -> u64 {
+        self.shared.cap.saturating_sub(*self.used())
     }
 
     fn path(&self, digest: Digest) -> PathBuf {

@@ -19,7 +19,7 @@ use assay::{
 use futures::{StreamExt as _, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
-use crate::town::{Citizen, PATIENCE, Town, deal, end, key_of, printing, spec};
+use crate::town::{Citizen, PATIENCE, STORE_BYTES, Town, deal, end, key_of, printing, spec};
 
 async fn three(town: &Town) -> [Citizen; 3] {
     let hello = || printing("hello\n");
@@ -192,6 +192,21 @@ async fn a_job_that_nobody_takes_expires() {
     town.at(121);
     assert_eq!(requester.ended(job).await.state, JobState::Expired);
     end(requester.handle).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_room_for_a_result_does_not_bid() {
+    let town = Town::new();
+    let (requester, node) = (town.node(1, 0, printing("")).await, town.node(2, 1, printing("x")).await);
+    let mut large = spec();
+    large.resources.disk_bytes = STORE_BYTES + 1;
+    let (job, _) = requester.node().submit_job(large, deal(1, 1)).await.unwrap();
+    // Its next job, which it does take, shows that it has seen the first.
+    let (other, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+    assert_eq!(requester.ended(other).await.state, JobState::Verified);
+    let open = requester.when(job, |_| true).await;
+    assert!(open.bids.is_empty() && open.state == JobState::Open, "{open:?}");
+    end_all([requester, node]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,7 @@ async fn peer(key: u8, slots: usize, executor: Arc<dyn Executor>, peers: &[Multi
     let key = key_of(key);
     let data = until(|| DataDir::open(dir.path()).ok()).await;
     let db = Db::open(&data).unwrap();
-    let blobs = Blobs::open(&data.blobs(), 1 << 30).unwrap();
+    let blobs = Blobs::open(&data.blobs(), 4 << 30).unwrap();
     let shelf = Shelf::new(blobs.clone());
     let (scheduler, backend) = Libp2pScheduler::start(Libp2pConfig {
         network: NetworkConfig {

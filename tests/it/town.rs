@@ -141,8 +141,11 @@ pub(crate) fn key_of(byte: u8) -> NodeKey {
     NodeKey::from_bytes(&[byte; 32]).unwrap()
 }
 
+/// What the store of a node takes: the results of many runs as they are, and of one at its default limit.
+pub(crate) const STORE_BYTES: u64 = 3 << 29;
+
 fn shelf(dir: &DataDir) -> Arc<Shelf> {
-    Shelf::new(Blobs::open(&dir.blobs(), 1 << 30).unwrap())
+    Shelf::new(Blobs::open(&dir.blobs(), STORE_BYTES).unwrap())
 }
 
 pub(crate) async fn end(handle: NodeHandle) {
