@@ -595,6 +595,8 @@ contract JobScheduler is IJobScheduler {
     /// Takes `needed` from what is there, `available` and the free balance; what is left becomes free.
     function _lock(address party, uint256 available, uint256 needed) private {
         _checkTotal();
+        // What was sent is a deposit, so that balances follow from events alone.
+        if (msg.value != 0) emit Deposited(party, msg.value);
         if (available != needed) _accounts[party] = _debited(party, available, needed);
     }
 
