@@ -53,7 +53,7 @@ contract RulesHarness {
         slots[node] = slot;
     }
 
-    /// `deal` are the job's terms, `stranger` somebody without a seat.
+    /// `deal` are the job's terms.
     function step(Event calldata event_, IJobScheduler.Terms calldata deal, Stamp calldata stamp)
         external
         view

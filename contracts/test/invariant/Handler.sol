@@ -2,8 +2,6 @@
 pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
-import {Head} from "../../src/Packing.sol";
-import {Rules} from "../../src/Rules.sol";
 import {SchedulerBase} from "../harness/SchedulerBase.sol";
 
 /// Steps of up to three jobs at once in any order, and what they ought to leave, kept apart from the contract.
