@@ -37,6 +37,8 @@ pub struct ComputeLimits {
     pub max_resources: Resources,
     /// The longest run it takes.
     pub max_timeout: Span,
+    /// The longest time for bids it takes: its bid keeps a slot from other jobs meanwhile.
+    pub max_open: Span,
 }
 
 /// How a node describes itself to its user.
@@ -78,6 +80,7 @@ impl Default for ComputeLimits {
             price: Amount::ZERO,
             max_resources,
             max_timeout: Span::from_secs(24 * 60 * 60),
+            max_open: Span::from_secs(10 * 60),
         }
     }
 }

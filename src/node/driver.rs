@@ -286,6 +286,7 @@ impl Driver {
             price: limits.price,
             max_resources: limits.max_resources,
             max_timeout: limits.max_timeout,
+            max_open: limits.max_open,
             can_run: self.can_run.unwrap_or(true),
         };
         compute::next(&compute::ComputeView {

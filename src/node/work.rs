@@ -115,7 +115,7 @@ impl Node {
 
     async fn run_once(self: &Arc<Self>, job: &Job, cancel: &CancellationToken) -> Result<Opening, WorkError> {
         if !self.executions.start(job.id, self.clock.moment().now)? {
-            warn!(job = %job.id, "a run that ended before is not repeated");
+            warn!(job = %job.id, "the run has ended, or was cut off too often, and is not started again");
             return Err(WorkError::Executor(ExecutorError::Interrupted));
         }
         info!(job = %job.id, image = job.spec.image, "run started");

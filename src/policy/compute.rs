@@ -55,6 +55,8 @@ pub struct BidLimits {
     pub max_resources: Resources,
     /// The longest run it takes.
     pub max_timeout: Span,
+    /// The longest time for bids that a slot is kept for.
+    pub max_open: Span,
     /// Whether its executor has the image and the inputs, or knows where to get them.
     pub can_run: bool,
 }
@@ -188,7 +190,8 @@ fn is_eligible(view: &ComputeView<'_>) -> bool {
         && asked.cpu_millis <= most.cpu_millis
         && asked.pids <= most.pids
         && asked.disk_bytes <= most.disk_bytes
-        && deal.timeout <= limits.max_timeout;
+        && deal.timeout <= limits.max_timeout
+        && deal.open <= limits.max_open;
     admitted && fits && limits.can_run && deal.bond <= limits.max_bond && deal.price >= limits.price
 }
 

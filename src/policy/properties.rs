@@ -95,6 +95,7 @@ fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
         price: Amount::ZERO,
         max_resources: job.spec.resources,
         max_timeout: Span::from_secs(u32::MAX),
+        max_open: Span::from_secs(u32::MAX),
         can_run: true,
     };
     let result = result(who);

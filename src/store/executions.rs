@@ -9,6 +9,9 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::db::{Db, DbError, Unsigned};
 use crate::domain::{FailureKind, FingerprintWord, JobId, Opening, Timestamp};
 
+/// Most starts of one run. Two crashes may be chance.
+pub const MAX_STARTS: u8 = 3;
+
 /// A step that does not fit the run's stage.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecutionError {
@@ -64,14 +67,16 @@ impl Executions {
     }
 
     /// Notes, durably, that the run of `job` is about to start. A run that a crash cut off may start again, and
-    /// keeps its first time; `false` if one has ended, since a result is never replaced by another.
+    /// keeps its first time. `false` if one has ended, since a result is never replaced by another, and after
+    /// [`MAX_STARTS`], since the job may be what brings the node down.
     ///
     /// # Errors
     /// [`DbError`].
     pub fn start(&self, job: JobId, at: Timestamp) -> Result<bool, DbError> {
-        let sql = "INSERT INTO executions (job, started_at, stage) VALUES (?1, ?2, 'started')
-                   ON CONFLICT (job) DO UPDATE SET stage = stage WHERE stage = 'started'";
-        Ok(self.db.connection().execute(sql, (job, Unsigned(at.as_secs())))? == 1)
+        let sql = "INSERT INTO executions (job, started_at, starts, stage) VALUES (?1, ?2, 1, 'started')
+                   ON CONFLICT (job) DO UPDATE SET starts = starts + 1
+                   WHERE stage = 'started' AND starts < ?3";
+        Ok(self.db.connection().execute(sql, (job, Unsigned(at.as_secs()), MAX_STARTS))? == 1)
     }
 
     /// Notes, durably, what a started run left. Once more with the same is no error.
@@ -238,6 +243,8 @@ mod tests {
         runs.finish(job(2), &opening()).unwrap();
         runs.fail(job(3), FailureKind::Memory).unwrap();
         assert!(runs.start(job(1), later).unwrap());
+        assert!(runs.start(job(1), later).unwrap());
+        assert!(!runs.start(job(1), later).unwrap(), "more than MAX_STARTS");
         assert!(!runs.start(job(2), later).unwrap());
         assert!(!runs.start(job(3), later).unwrap());
         let run = |byte| runs.get(job(byte)).unwrap().unwrap();

@@ -20,7 +20,7 @@ pub use archive::{Limits, PackError, Packed, pack};
 pub use blobs::{BlobError, BlobWriter, Blobs, MAX_RANGE_BYTES};
 pub use db::{Db, DbError};
 pub use dir::{DataDir, DirError};
-pub use executions::{Execution, ExecutionError, Executions, Stage};
+pub use executions::{Execution, ExecutionError, Executions, MAX_STARTS, Stage};
 pub use log::{EventLog, Head, LogError, NewEntry, StoredEntry};
 pub use reputation::{Reputation, Tally};
 pub use result::{EXIT_CODE, OUTPUTS, ResultError, STDERR, STDOUT, TRACE, result_hash};

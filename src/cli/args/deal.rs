@@ -50,7 +50,7 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) timeout: Option<Span>,
 
-    /// How long bids are taken [default: 2m]
+    /// How long bids are taken; by default nodes do not bid where that is over 10m [default: 2m]
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) open: Option<Span>,
 

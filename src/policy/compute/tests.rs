@@ -17,6 +17,7 @@ const LIMITS: BidLimits = BidLimits {
         disk_bytes: 1 << 40,
     },
     max_timeout: Span::from_secs(3600),
+    max_open: Span::from_secs(3600),
     can_run: true,
 };
 
@@ -90,6 +91,7 @@ fn a_node_bids_only_for_what_it_takes_on() {
     assert!(!bids(&BidLimits { price: money(6), ..limits }, known));
     assert!(!bids(&BidLimits { can_run: false, ..limits }, known));
     assert!(!bids(&BidLimits { max_timeout: Span::from_secs(99), ..limits }, known));
+    assert!(!bids(&BidLimits { max_open: Span::from_secs(1), ..limits }, known));
     let small = Resources { memory_bytes: 1 << 20, ..limits.max_resources };
     assert!(!bids(&BidLimits { max_resources: small, ..limits }, known));
     assert!(!bids(&limits, Facts { sat_in_parent: true, ..known }));

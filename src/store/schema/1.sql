@@ -20,6 +20,7 @@ CREATE TABLE cursors (
 CREATE TABLE executions (
     job         BLOB    NOT NULL PRIMARY KEY CHECK (length(job) = 32),
     started_at  INTEGER NOT NULL CHECK (started_at >= 0),
+    starts      INTEGER NOT NULL CHECK (starts >= 1),
     stage       TEXT    NOT NULL CHECK (stage IN ('started', 'finished', 'failed')),
     result_hash BLOB    CHECK (length(result_hash) = 32),
     output_root BLOB    CHECK (length(output_root) = 32),

@@ -154,6 +154,7 @@ impl Table {
             price: Amount::ZERO,
             max_resources: job.spec.resources,
             max_timeout: Span::from_secs(3600),
+            max_open: Span::from_secs(3600),
             can_run: true,
         };
         compute::next(&ComputeView {

@@ -246,6 +246,7 @@ fn limits(job: &Job) -> BidLimits {
         price: job.deal.price,
         max_resources: job.spec.resources,
         max_timeout: Span::from_secs(3600),
+        max_open: Span::from_secs(3600),
         can_run: true,
     }
 }
