@@ -2,11 +2,13 @@
 //!
 //! With the command line, the only place that names a backend and an executor.
 //!
+//! - [`anvil`]: a chain to run the contract backend on
 //! - `backend`: who orders the events, chosen by name
 //! - `host`: one node with everything that it works with
 //! - `stack`: several that know each other
 //! - [`faults`]: how a bad node misbehaves: decorators around its scheduler and its executor
 
+pub mod anvil;
 mod backend;
 pub mod faults;
 mod host;

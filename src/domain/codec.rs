@@ -110,6 +110,15 @@ pub fn encode_deal(deal: &Deal) -> Vec<u8> {
     terms(deal).abi_encode()
 }
 
+/// Reads the ABI encoding of terms; their bounds are not checked here.
+///
+/// # Errors
+/// [`CodecError::Malformed`] when the bytes are no terms, [`CodecError::OutOfRange`] for an unknown method or
+/// acceptance and for an amount above 96 bits.
+pub fn decode_deal(bytes: &[u8]) -> Result<Deal, CodecError> {
+    deal_from(&abi::Terms::abi_decode_validate(bytes).map_err(|_| CodecError::Malformed)?)
+}
+
 /// The EIP-712 digest of an action: domain "Assay", version "1", chain id and contract.
 pub fn signing_digest(action: &Action, domain: LogDomain) -> Digest {
     let eip712 = Eip712Domain::new(

@@ -147,6 +147,14 @@ impl NodeKey {
         libp2p::identity::secp256k1::Keypair::from(secret).into()
     }
 
+    /// The same key as a signer of transactions, so that a party has one address everywhere.
+    #[cfg(feature = "contract")]
+    pub fn transaction_signer(&self) -> alloy::signers::local::PrivateKeySigner {
+        let bytes = Zeroizing::new(<[u8; 32]>::from(self.secret.to_bytes()));
+        alloy::signers::local::PrivateKeySigner::from_slice(bytes.as_slice())
+            .expect("the bytes of a valid secp256k1 key")
+    }
+
     fn parse(text: &[u8]) -> Option<Self> {
         let text = text.trim_ascii();
         let digits = text.strip_prefix(b"0x").unwrap_or(text);

@@ -82,8 +82,9 @@ async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeErr
 /// A stranger's broken log, or a peer that is away, is no reason for this node to end.
 const fn is_fatal(error: &BackendError) -> bool {
     match error {
-        BackendError::Stopped | BackendError::Store { .. } => true,
+        BackendError::Stopped | BackendError::Store { .. } | BackendError::Reorganised { .. } => true,
         BackendError::Unreachable { .. }
+        | BackendError::Chain { .. }
         | BackendError::UnknownLog { .. }
         | BackendError::BrokenLog { .. } => false,
     }

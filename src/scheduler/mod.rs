@@ -5,6 +5,7 @@
 //! the log. Moving inputs and results is not in it either ([`crate::node`]).
 //!
 //! - [`local`]: in memory, in one process: what the trait means.
+//! - `contract`: a contract on an EVM chain, which holds the money too.
 //! - `libp2p`: each requester orders the log of its own jobs; see that module for what keeps it honest.
 
 use std::fmt;
@@ -16,6 +17,8 @@ use crate::{
     rules::Rejection,
 };
 
+#[cfg(feature = "contract")]
+pub mod contract;
 #[cfg(feature = "libp2p")]
 pub mod libp2p;
 pub mod local;
@@ -101,7 +104,7 @@ pub enum SubmitError {
 /// What is wrong around an action rather than with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeRefusal {
-    /// The signature recovers to nobody.
+    /// The signature recovers to nobody, or to another party than the one this backend acts for.
     #[error("the signature is malformed")]
     BadSignature,
     /// The sequence is not the author's next one.
@@ -153,6 +156,21 @@ pub enum BackendError {
         /// What the store said.
         reason: String,
     },
+    /// The chain does not answer, or not as it should.
+    #[error("the chain cannot be used: {reason}")]
+    Chain {
+        /// What was seen, endpoint by endpoint.
+        reason: String,
+    },
+    /// The chain dropped a block that this node has acted on.
+    #[error(
+        "the chain dropped block {block}, whose events this node has taken as final; start with more \
+         confirmations and a new data directory"
+    )]
+    Reorganised {
+        /// The block that was there.
+        block: u64,
+    },
     /// Someone broke the log: two entries at one height, or an entry that the rules refuse.
     #[error("the log of job {job} is broken at height {height}: {reason}")]
     BrokenLog {
@@ -179,8 +197,8 @@ impl BackendError {
     /// Whether waiting may help.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::UnknownLog { .. } => true,
-            Self::Stopped | Self::Store { .. } | Self::BrokenLog { .. } => false,
+            Self::Unreachable { .. } | Self::UnknownLog { .. } | Self::Chain { .. } => true,
+            Self::Stopped | Self::Store { .. } | Self::BrokenLog { .. } | Self::Reorganised { .. } => false,
         }
     }
 }

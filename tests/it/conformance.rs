@@ -10,11 +10,11 @@ use std::sync::Arc;
 use assay::{
     domain::{LogDomain, Timestamp},
     identity::NodeKey,
-    scheduler::{libp2p::Running, local::LocalLog},
+    scheduler::{contract::Running as ContractRunning, libp2p::Running, local::LocalLog},
 };
 use world::{Backend, Party, World};
 
-use crate::libp2p::node::TestClock;
+use crate::{contract::chain::Chain, libp2p::node::TestClock};
 
 /// When every job of the suite begins.
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -70,6 +70,30 @@ async fn libp2p() -> World {
     World::new(Box::new(Libp2p { clock, _running: running }), parties)
 }
 
+/// A contract on a chain of its own.
+#[derive(Debug)]
+struct Contract {
+    chain: Chain,
+    _running: Vec<ContractRunning>,
+}
+
+impl Backend for Contract {
+    fn set_now(&self, now: Timestamp) {
+        self.chain.set_now(now);
+    }
+}
+
+async fn contract() -> World {
+    let chain = Chain::start(Some(START.as_secs())).await;
+    let (mut parties, mut running) = (Vec::new(), Vec::new());
+    for _ in 0..PARTIES {
+        let member = chain.member().await;
+        parties.push(Party::new(member.scheduler, member.key));
+        running.push(member.running);
+    }
+    World::new(Box::new(Contract { chain, _running: running }), parties)
+}
+
 /// Every case of the suite, against each backend.
 macro_rules! conforms {
     ($($backend:ident),*) => {
@@ -100,4 +124,4 @@ macro_rules! conforms {
     };
 }
 
-conforms!(local, libp2p);
+conforms!(local, libp2p, contract);

@@ -4,6 +4,7 @@
 mod api;
 mod cli;
 mod conformance;
+mod contract;
 mod devstack;
 mod docker;
 mod libp2p;

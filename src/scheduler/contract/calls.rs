@@ -1,0 +1,197 @@
+//! The call that brings an event into the contract, made of the job as this node knows it.
+//!
+//! The contract keeps hashes where it can, so a call gives what was hashed: terms, holders, openings.
+
+use alloy::primitives::{Address, B256, Bytes, U256, Uint};
+use alloy_sol_types::SolCall;
+
+use super::{
+    abi::IJobScheduler as abi,
+    convert::{CHECKED, failure_to_abi, opening_to_abi, terms_of},
+};
+use crate::{
+    domain::{
+        Action, Amount, Deal, Event, Job, JobState, NodeId, Opening, Seat, SeatOpening, SeatSet, SeatStatus,
+        Stamped, Timestamp,
+    },
+    rules::{self, Ledger, Rejection},
+};
+
+/// The data of the call for an action.
+///
+/// # Errors
+/// What the rules refuse before a call can be made of it: `at` is the time it would have now.
+pub(super) fn call_data(
+    action: &Action,
+    author: NodeId,
+    at: Timestamp,
+    ledger: &Ledger,
+) -> Result<Option<Bytes>, Rejection> {
+    let stamped = stamped(action, author, at);
+    let Some(job) = ledger.get(action.job) else {
+        let Event::Submitted { deal, spec, nonce } = &action.event else { return Ok(None) };
+        let parent = deal.parent.and_then(|parent| ledger.get(parent));
+        // The contract cannot read a spec, and makes the id itself.
+        rules::open(ledger.domain(), parent, &stamped)?;
+        return Ok(Some(submission(deal, spec, *nonce, parent)));
+    };
+    let data = match &action.event {
+        // The contract would compare with the terms given, which are those that this node knows.
+        Event::BidPlaced { .. } if action.revision != job.revision => None,
+        event => job_call(event, author, at, job),
+    };
+    match data {
+        Some(data) => Ok(Some(data.into())),
+        None => match rules::transition(job, &stamped) {
+            Err(rejection) => Err(rejection),
+            Ok(_) => Ok(None),
+        },
+    }
+}
+
+/// An action as the rules would see it at `at`.
+fn stamped(action: &Action, author: NodeId, at: Timestamp) -> Stamped<Event> {
+    let (job, revision, event) = (action.job, action.revision, action.event.clone());
+    Stamped { job, author, at, revision, facts: CHECKED, event }
+}
+
+fn stamped_as(job: &Job, author: NodeId, at: Timestamp, event: Event) -> Stamped<Event> {
+    Stamped { job: job.id, author, at, revision: job.revision, facts: CHECKED, event }
+}
+
+fn submission(deal: &Deal, spec: &[u8], nonce: u64, parent: Option<&Job>) -> Bytes {
+    let (terms, spec) = (terms_of(deal), Bytes::copy_from_slice(spec));
+    match parent {
+        None => abi::submitCall { terms, spec, nonce }.abi_encode().into(),
+        Some(parent) => {
+            let parent = terms_of(&parent.deal);
+            abi::submitChildCall { terms, parentTerms: parent, spec, nonce }.abi_encode().into()
+        }
+    }
+}
+
+/// The call for an event of a job that exists; none where the rules alone decide.
+fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option<Vec<u8>> {
+    let job = B256::from(known.id);
+    let requester = Address::from(known.requester);
+    let revision = B256::from(known.revision);
+    let deal = abi::Deal { requester, terms: terms_of(&known.deal) };
+    let node_of = |node: &NodeId| Address::from(*node);
+    Some(match event {
+        Event::Submitted { deal, spec, nonce } => {
+            abi::submitCall { terms: terms_of(deal), spec: Bytes::copy_from_slice(spec), nonce: *nonce }
+                .abi_encode()
+        }
+        Event::DealUpdated { deal: next } => {
+            abi::updateDealCall { job, deal, next: terms_of(next) }.abi_encode()
+        }
+        Event::Cancelled => abi::cancelCall { job, deal }.abi_encode(),
+        Event::BidPlaced { price } => abi::bidCall { job, deal, price: units(*price) }.abi_encode(),
+        Event::BidWithdrawn => abi::withdrawBidCall { job }.abi_encode(),
+        Event::BidAccepted { node } => {
+            abi::acceptBidsCall { job, deal, nodes: vec![node_of(node)] }.abi_encode()
+        }
+        Event::BidRejected { node } => {
+            abi::rejectBidsCall { job, requester, revision, nodes: vec![node_of(node)] }.abi_encode()
+        }
+        Event::FailureReported { kind } => {
+            abi::reportFailureCall { job, deal, kind: failure_to_abi(*kind) }.abi_encode()
+        }
+        Event::Committed { commitment } => {
+            abi::commitCall { job, commitment: (*commitment).into() }.abi_encode()
+        }
+        Event::Stopped => {
+            let unfailed = |seat: &Seat| !matches!(seat.status, SeatStatus::Failed(_));
+            abi::stopCall { job, deal, holders: holders(known, unfailed) }.abi_encode()
+        }
+        Event::Revealed { opening } => {
+            let seat = known.seat_of(author)?;
+            let price = units(known.seat(seat)?.price);
+            abi::revealCall { job, seat, price, opening: opening_to_abi(opening) }.abi_encode()
+        }
+        Event::VerdictPosted { openings, accepted } => {
+            let openings = seat_openings(known, openings);
+            abi::postVerdictCall { job, deal, openings, accepted: accepted.bits() }.abi_encode()
+        }
+        Event::Expired => {
+            // While nothing is overdue the contract refuses whatever is given.
+            let ended = rules::transition(known, &stamped_as(known, author, at, Event::Expired));
+            let is_due = |seat: &Seat| ended.as_ref().is_ok_and(|ended| keeps_bond(ended, seat));
+            let holders = holders(known, is_due);
+            abi::expireCall { job, deal, holders }.abi_encode()
+        }
+        Event::Remarked { node, remark } => {
+            let (node, text) = (node_of(node), remark.clone());
+            abi::remarkCall { job, requester, revision, node, text }.abi_encode()
+        }
+        Event::Ticked => return None,
+    })
+}
+
+/// The call that gives the seats of a job submitted with signed bids slots of their own.
+pub(super) fn unpack_call(known: &Job) -> Bytes {
+    let (job, requester, revision) = (known.id.into(), known.requester.into(), known.revision.into());
+    abi::unpackCall { job, requester, revision, roster: holders(known, |_| true) }.abi_encode().into()
+}
+
+fn units(amount: Amount) -> Uint<96, 2> {
+    Uint::from(amount.units())
+}
+
+/// Whether the bond of a seat returns when the job ends so; that of a failed seat has returned already.
+fn keeps_bond(ended: &Job, seat: &Seat) -> bool {
+    let has_failed = matches!(seat.status, SeatStatus::Failed(_));
+    !has_failed && (ended.state == JobState::Expired || rules::did_its_part(ended, seat.status))
+}
+
+fn holders(job: &Job, wanted: impl Fn(&Seat) -> bool) -> Vec<abi::SeatHolder> {
+    let seats = (0_u8..).zip(&job.seats).filter(|(_, seat)| wanted(seat));
+    let holder = |(index, seat): (u8, &Seat)| abi::SeatHolder {
+        seat: index,
+        node: seat.node.into(),
+        price: units(seat.price),
+        commitment: commitment_of(job, index, seat),
+    };
+    seats.map(holder).collect()
+}
+
+fn commitment_of(job: &Job, index: u8, seat: &Seat) -> B256 {
+    match seat.status {
+        SeatStatus::Accepted | SeatStatus::Failed(_) => B256::ZERO,
+        SeatStatus::Committed(commitment) => commitment.into(),
+        SeatStatus::Revealed(opening) => opening.commitment(job.domain, job.id, index, seat.node).into(),
+    }
+}
+
+/// The openings given, and those that the log has already: the contract keeps none of them. Openings that are not
+/// in order stay so, for the contract to refuse.
+fn seat_openings(job: &Job, given: &[SeatOpening]) -> Vec<abi::SeatOpening> {
+    let named: SeatSet = given.iter().map(|given| given.seat).collect();
+    let mut all: Vec<SeatOpening> = given.to_vec();
+    if given.is_sorted_by(|a, b| a.seat < b.seat) {
+        all.extend((0_u8..).zip(&job.seats).filter_map(|(seat, held)| match held.status {
+            SeatStatus::Revealed(opening) if !named.contains(seat) => Some(SeatOpening { seat, opening }),
+            SeatStatus::Revealed(_)
+            | SeatStatus::Accepted
+            | SeatStatus::Failed(_)
+            | SeatStatus::Committed(_) => None,
+        }));
+        all.sort_by_key(|given| given.seat);
+    }
+    all.iter().map(|SeatOpening { seat, opening }| seat_opening(job, *seat, opening)).collect()
+}
+
+fn seat_opening(job: &Job, seat: u8, opening: &Opening) -> abi::SeatOpening {
+    let held = job.seat(seat);
+    abi::SeatOpening {
+        seat,
+        node: held.map(|held| held.node).unwrap_or_default().into(),
+        price: held.map_or(Uint::ZERO, |held| units(held.price)),
+        opening: opening_to_abi(opening),
+    }
+}
+
+/// A call without money.
+pub(super) fn to_contract(contract: Address, data: Bytes) -> super::sender::Call {
+    super::sender::Call { to: Some(contract), data, value: U256::ZERO }
+}

@@ -1,0 +1,94 @@
+//! Puts the contract on a chain.
+
+use std::sync::Arc;
+
+use alloy::primitives::{Bytes, U256, hex};
+use serde::Deserialize;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    client::{ConnectError, DEFAULT_MAX_FEE_PER_GAS, chain_id},
+    rpc::Endpoints,
+    sender::{Call, Policy, SendError, Sender},
+};
+use crate::{domain::NodeId, identity::NodeKey, scheduler::BackendError};
+
+/// What the compiler made of `contracts/src/JobScheduler.sol`; `scripts/contracts` writes it.
+const ARTIFACT: &str = include_str!("../../../contracts/artifacts/JobScheduler.json");
+
+/// A contract that was put on a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deployed {
+    /// The chain.
+    pub chain_id: u64,
+    /// Where it is.
+    pub contract: NodeId,
+    /// The block it is in: nothing before it is worth reading.
+    pub block: u64,
+}
+
+/// Why there is no contract now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeployError {
+    /// No chain to put it on.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The transaction failed.
+    #[error("the contract cannot be deployed")]
+    Chain(#[source] BackendError),
+    /// The chain runs the code and refuses it.
+    #[error("the chain refuses the contract: {reason}")]
+    Refused {
+        /// What it said.
+        reason: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Artifact {
+    bytecode: String,
+}
+
+/// The code that makes the contract.
+fn creation_code() -> Bytes {
+    let artifact: Artifact =
+        serde_json::from_str(ARTIFACT).expect("scripts/contracts writes JSON of this form");
+    hex::decode(artifact.bytecode).expect("scripts/contracts writes hex digits").into()
+}
+
+/// Deploys the contract, paid by `key`, and waits until it is there.
+///
+/// # Errors
+/// [`DeployError`].
+pub async fn deploy(rpc_urls: &[String], key: &NodeKey) -> Result<Deployed, DeployError> {
+    let endpoints = Arc::new(Endpoints::new(rpc_urls).map_err(ConnectError::from)?);
+    let chain_id = chain_id(&endpoints, None).await?;
+    let policy = Policy { chain_id, confirmations: 0, max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS };
+    let (sender, handle) = Sender::new(endpoints, key.transaction_signer(), policy);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(sender.run(CancellationToken::new()));
+    let sent = handle.send(Call { to: None, data: creation_code(), value: U256::ZERO }).await;
+    let receipt = sent.map_err(|error| match error {
+        SendError::Failed(error) => DeployError::Chain(error),
+        SendError::Reverted(revert) => DeployError::Refused { reason: format!("{revert:?}") },
+    })?;
+    let contract = receipt.contract_address.map(NodeId::from);
+    let contract =
+        contract.ok_or_else(|| DeployError::Refused { reason: "it made no contract".to_owned() })?;
+    Ok(Deployed { chain_id, contract, block: receipt.block_number.unwrap_or_default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The largest contract that a chain takes; the code that makes it is a little longer.
+    const MAX_CODE_BYTES: usize = 24_576;
+
+    #[test]
+    fn the_artefact_holds_whole_code_that_a_chain_takes() {
+        let code = creation_code();
+        assert!((1000..MAX_CODE_BYTES + 256).contains(&code.len()), "{}", code.len());
+    }
+}

@@ -1,0 +1,27 @@
+//! The log on an EVM chain: a contract orders the events, checks them by the same rules, and holds the money.
+//!
+//! - [`client`]: a key's way to one contract, and its money there.
+//! - `sender`: the one task that sends a key's transactions.
+//! - `follow` and `log`: the contract's events, read once they are deep enough, stored and folded.
+//! - `calls` and `convert`: our values as the contract takes and gives them.
+//! - [`deploy`]: puts the contract on a chain.
+//!
+//! An action's signature is checked but not sent: the sender of a transaction is its author. So a backend acts
+//! for its own key alone.
+
+mod abi;
+mod calls;
+pub mod client;
+mod convert;
+pub mod deploy;
+mod follow;
+mod log;
+mod node;
+mod rpc;
+mod sender;
+
+pub use client::{Account, ChainClient, ChainConfig, ConnectError, DEFAULT_MAX_FEE_PER_GAS, MoneyError};
+pub use deploy::{DeployError, Deployed, deploy};
+pub use log::Announced;
+pub use node::{Clock, ContractConfig, ContractScheduler, Running, StartError};
+pub use rpc::EndpointError;

@@ -1,0 +1,380 @@
+//! The backend of one node: its handle, and its tasks.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use alloy::primitives::Bytes;
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, Shared},
+    stream,
+};
+use tokio::{
+    sync::{Mutex as AsyncMutex, Notify, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    calls::{call_data, to_contract, unpack_call},
+    client::{ChainClient, ChainConfig, ConnectError},
+    convert::Revert,
+    follow::{Follower, Seen},
+    log::{Announced, ChainLog, item, store_error},
+    sender::SendError,
+};
+use crate::{
+    domain::{Digest, JobId, LogDomain, NodeId, SignedAction, Timestamp},
+    identity::NodeKey,
+    scheduler::{BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, Scheduler, SubmitError},
+    store::{Db, StoredEntry},
+};
+
+/// Longest wait for a transaction to be deep enough in the chain; the action may be sent again after it.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Longest wait until what the chain has is read here.
+const CATCH_UP: Duration = Duration::from_secs(30);
+
+/// Entries that a reader takes from the store at a time.
+const READ_AHEAD: u32 = 64;
+
+/// The wall clock: the chain's own stands still between blocks.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the backend of a node needs.
+pub struct ContractConfig {
+    /// The contract and the way to it.
+    pub chain: ChainConfig,
+    /// The block that the contract was deployed in, or an earlier one: reading begins there.
+    pub first_block: u64,
+    /// Where the log is kept.
+    pub db: Db,
+    /// The node's key, which pays and signs.
+    pub key: NodeKey,
+    /// The node's clock.
+    pub clock: Clock,
+}
+
+/// Why the backend cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no way to the contract.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The log cannot be read.
+    #[error("cannot read this node's copy of the contract's log")]
+    Log(#[source] BackendError),
+}
+
+type Answer = Result<Cursor, SubmitError>;
+
+/// The scheduler of one node; clones share it. Ends when its [`Running`] is shut down or dropped.
+#[derive(Clone)]
+pub struct ContractScheduler {
+    shared: Arc<State>,
+}
+
+struct State {
+    client: Arc<ChainClient>,
+    log: Arc<ChainLog>,
+    node: NodeId,
+    clock: Clock,
+    seen: watch::Receiver<Seen>,
+    wake: Arc<Notify>,
+    /// Actions on their way, so that the same one again joins the first.
+    in_flight: Mutex<BTreeMap<Digest, Shared<BoxFuture<'static, Answer>>>>,
+    stop: CancellationToken,
+}
+
+/// The tasks of a running backend.
+#[derive(Debug)]
+pub struct Running {
+    client: Arc<ChainClient>,
+    stop: CancellationToken,
+    tasks: AsyncMutex<JoinSet<()>>,
+}
+
+impl ContractScheduler {
+    /// Connects, checks chain and contract, reads this node's copy of the log and goes on from its end.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: ContractConfig) -> Result<(Self, Running), StartError> {
+        let ContractConfig { chain, first_block, db, key, clock } = config;
+        let client = Arc::new(ChainClient::connect(&chain, &key).await?);
+        let (node, domain) = (key.node_id(), client.domain());
+        let opened = tokio::task::spawn_blocking(move || ChainLog::open(node, domain, db)).await;
+        let log = Arc::new(opened.unwrap_or(Err(BackendError::Stopped)).map_err(StartError::Log)?);
+        let time =
+            client.block_time().await.map_err(|error| StartError::Connect(ConnectError::Chain(error)))?;
+        let (seen_sender, seen) = watch::channel(Seen { time, ..Seen::default() });
+        let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let follower = Follower {
+            endpoints: Arc::clone(&client.endpoints),
+            log: Arc::clone(&log),
+            contract: client.contract,
+            confirmations: client.confirmations(),
+            first_block,
+            seen: seen_sender,
+            wake: Arc::clone(&wake),
+        };
+        let mut tasks = JoinSet::new();
+        let (ended, following) = (stop.clone().drop_guard(), stop.clone());
+        tasks.spawn(async move {
+            follower.run(following).await;
+            drop(ended);
+        });
+        let running =
+            Running { client: Arc::clone(&client), stop: stop.clone(), tasks: AsyncMutex::new(tasks) };
+        let in_flight = Mutex::default();
+        Ok((
+            Self { shared: Arc::new(State { client, log, node, clock, seen, wake, in_flight, stop }) },
+            running,
+        ))
+    }
+
+    /// The key's money in the contract.
+    pub fn client(&self) -> Arc<ChainClient> {
+        Arc::clone(&self.shared.client)
+    }
+
+    /// Where nodes said that they can be reached, as far as it was read.
+    pub fn announced(&self) -> watch::Receiver<Announced> {
+        self.shared.log.announced()
+    }
+}
+
+impl State {
+    /// max(latest block, wall clock): under automine no block comes by itself, and a chain's clock may lead.
+    fn now(&self) -> Timestamp {
+        self.seen.borrow().time.max((self.clock)())
+    }
+
+    /// What ended the log, if anything did.
+    fn ended(&self) -> BackendError {
+        self.log.failure().borrow().clone().unwrap_or(BackendError::Stopped)
+    }
+
+    async fn submit(self: Arc<Self>, signed: SignedAction) -> Answer {
+        let action = &signed.action;
+        if self.stop.is_cancelled() {
+            return Err(SubmitError::NotOrdered(self.ended()));
+        }
+        let refused = |refusal| Err(SubmitError::Refused(refusal));
+        if signed.author(self.client.domain()) != Ok(self.node) {
+            return refused(EnvelopeRefusal::BadSignature);
+        }
+        match self.log.find(action) {
+            Ok(cursor) => return Ok(cursor),
+            Err(expected) if expected != action.sequence => {
+                return refused(EnvelopeRefusal::WrongSequence { expected });
+            }
+            Err(_) => {}
+        }
+        let digest = action.signing_digest(self.client.domain());
+        let joined = {
+            let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+            // What nobody waits for any more ends here, at the latest when somebody asks again.
+            in_flight.retain(|_, attempt| attempt.peek().is_none());
+            let attempt = in_flight.entry(digest);
+            attempt.or_insert_with(|| Arc::clone(&self).bring(signed).boxed().shared()).clone()
+        };
+        joined.await
+    }
+
+    /// Brings an action into the contract and waits until it is in this node's log.
+    async fn bring(self: Arc<Self>, signed: SignedAction) -> Answer {
+        let brought = timeout(PATIENCE, self.attempt(&signed)).await;
+        let late = || BackendError::Chain { reason: format!("no block within {} s", PATIENCE.as_secs()) };
+        brought.unwrap_or_else(|_| Err(SubmitError::NotOrdered(late())))
+    }
+
+    async fn attempt(&self, signed: &SignedAction) -> Answer {
+        let action = &signed.action;
+        let unknown = || SubmitError::NotOrdered(BackendError::UnknownLog { job: action.job });
+        let mut is_fresh = false;
+        loop {
+            let made = self.log.with_ledger(|ledger| call_data(action, self.node, self.now(), ledger));
+            let data = made.map_err(SubmitError::Rejected)?.ok_or_else(unknown)?;
+            let error = match self.send(action.job, data).await {
+                Ok(block) => {
+                    self.read_up_to(block).await?;
+                    return self.log.find(action).map_err(|_| unknown());
+                }
+                Err(error) => error,
+            };
+            // It may be on the chain already, by an earlier attempt whose answer was lost; and a call that was made
+            // of what the chain has moved on from is made anew, once.
+            self.catch_up().await?;
+            if let Ok(cursor) = self.log.find(action) {
+                return Ok(cursor);
+            }
+            return Err(match error {
+                SendError::Failed(error) => SubmitError::NotOrdered(error),
+                SendError::Reverted(Revert::Rule(rejection)) => SubmitError::Rejected(rejection),
+                SendError::Reverted(Revert::Stale(_)) if !is_fresh => {
+                    is_fresh = true;
+                    continue;
+                }
+                SendError::Reverted(revert) => SubmitError::NotOrdered(BackendError::Chain {
+                    reason: format!("the contract refused: {revert:?}"),
+                }),
+            });
+        }
+    }
+
+    /// Sends a call; gives the seats slots of their own first where the contract asks for that. Returns its block.
+    async fn send(&self, job: JobId, data: Bytes) -> Result<u64, SendError> {
+        let call = to_contract(self.client.contract, data);
+        let mut sent = self.client.sender.send(call.clone()).await;
+        if let (Err(SendError::Reverted(Revert::Rostered)), Some(job)) = (&sent, self.log.job(job)) {
+            self.client.sender.send(to_contract(self.client.contract, unpack_call(&job))).await?;
+            sent = self.client.sender.send(call).await;
+        }
+        self.wake.notify_one();
+        sent.map(|receipt| receipt.block_number.unwrap_or_default())
+    }
+
+    /// Waits until everything that the chain has now, and is deep enough, is in the log.
+    async fn catch_up(&self) -> Result<(), SubmitError> {
+        let asked = self
+            .client
+            .endpoints
+            .ask(|provider| async move { alloy::providers::Provider::get_block_number(&provider).await });
+        let head = asked.await.map_err(|error| SubmitError::NotOrdered(error.into()))?;
+        self.read_up_to(head.saturating_sub(self.client.confirmations())).await
+    }
+
+    async fn read_up_to(&self, block: u64) -> Result<(), SubmitError> {
+        self.wake.notify_one();
+        let mut seen = self.seen.clone();
+        let read = timeout(CATCH_UP, seen.wait_for(|seen| seen.read >= block));
+        let late = || BackendError::Chain { reason: format!("block {block} is not read yet") };
+        tokio::select! {
+            biased;
+            read = read => match read {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(_)) => Err(SubmitError::NotOrdered(self.ended())),
+                Err(_) => Err(SubmitError::NotOrdered(late())),
+            },
+            () = self.stop.cancelled() => Err(SubmitError::NotOrdered(self.ended())),
+        }
+    }
+}
+
+impl Scheduler for ContractScheduler {
+    /// Resolves when the transaction is as deep in the chain as configured and this node has stored its event.
+    fn submit(&self, action: SignedAction) -> BoxFuture<'_, Answer> {
+        Arc::clone(&self.shared).submit(action).boxed()
+    }
+
+    fn events(&self, after: Cursor) -> EventStream {
+        let reader = Reader {
+            log: Arc::clone(&self.shared.log),
+            head: self.shared.log.store().watch_head(),
+            failure: self.shared.log.failure(),
+            stop: self.shared.stop.clone(),
+            after,
+            page: VecDeque::new(),
+            ended: false,
+        };
+        stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
+    }
+
+    fn now(&self) -> BoxFuture<'_, Result<Timestamp, BackendError>> {
+        let now = self.shared.now();
+        async move { Ok(now) }.boxed()
+    }
+
+    fn members(&self) -> Vec<NodeId> {
+        self.shared.log.members()
+    }
+
+    fn domain(&self) -> LogDomain {
+        self.shared.client.domain()
+    }
+}
+
+impl Running {
+    /// Stops reading and sending. Returns when all tasks have ended. Once more is no error.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        let mut tasks = self.tasks.lock().await;
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task of the contract backend panicked");
+            }
+        }
+        self.client.shutdown().await;
+    }
+
+    /// Resolves when the backend has stopped, by [`Self::shutdown`] or because its log cannot go on.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+}
+
+/// One reader's place in the stored log.
+struct Reader {
+    log: Arc<ChainLog>,
+    head: watch::Receiver<u64>,
+    failure: watch::Receiver<Option<BackendError>>,
+    stop: CancellationToken,
+    after: Cursor,
+    page: VecDeque<StoredEntry>,
+    ended: bool,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<Result<LogItem, BackendError>> {
+        if self.ended {
+            return None;
+        }
+        loop {
+            if let Some(stored) = self.page.pop_front() {
+                self.after = Cursor(stored.cursor);
+                return Some(item(&stored));
+            }
+            // Levels, not edges: what was appended, or failed, before this is waited for is seen at once.
+            tokio::select! {
+                biased;
+                failed = self.failure.wait_for(Option::is_some) => {
+                    self.ended = true;
+                    return failed.ok()?.clone().map(Err);
+                }
+                () = self.stop.cancelled() => return None,
+                head = self.head.wait_for(|head| *head > self.after.0) => {
+                    head.ok()?;
+                }
+            }
+            let (log, after) = (Arc::clone(&self.log), self.after.0);
+            let page =
+                tokio::task::spawn_blocking(move || log.store().read_after(after, READ_AHEAD)).await.ok()?;
+            match page {
+                Ok(page) => self.page = page.into(),
+                Err(error) => return Some(Err(store_error(&error))),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ContractScheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContractScheduler")
+            .field("node", &self.shared.node)
+            .field("domain", &self.shared.client.domain())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ContractConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContractConfig").field("chain", &self.chain).finish_non_exhaustive()
+    }
+}

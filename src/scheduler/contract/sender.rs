@@ -1,0 +1,395 @@
+//! One task a key, which sends every transaction of that key, so that nonces have no gaps and no doubles.
+//!
+//! A call is estimated before it gets a nonce: what would revert is answered at once, with the contract's own
+//! error, and leaves no gap. A transaction is done when it is as deep in the chain as asked; until then it is
+//! sent again, dearer each time, so that neither a full block nor a reorganisation can lose it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use alloy::{
+    consensus::{SignableTransaction, TxEip1559, TxEnvelope},
+    eips::{BlockId, BlockNumberOrTag, Encodable2718},
+    network::TransactionBuilder,
+    primitives::{Address, B256, Bytes, TxKind, U256},
+    providers::{DynProvider, Provider, utils::Eip1559Estimation},
+    rpc::types::{TransactionReceipt, TransactionRequest},
+    signers::{SignerSync, local::PrivateKeySigner},
+    transports::TransportError,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    convert::{Revert, revert_of},
+    rpc::{AskError, Endpoints},
+};
+use crate::scheduler::BackendError;
+
+/// Calls that wait to be sent.
+const QUEUE: usize = 64;
+
+/// Transactions that are on their way at a time: what nodes keep of one account beyond it is dropped.
+const MAX_PENDING: usize = 48;
+
+/// Most gas of one transaction. The dearest verdict takes 4 million, a deployment 6.
+const MAX_GAS: u64 = 12_000_000;
+
+/// How long a transaction may wait for a block before it is sent again with a higher fee.
+const STUCK: Duration = Duration::from_secs(20);
+
+/// How long a nonce may be used up without a receipt of ours: then another program used the key.
+const FOREIGN: Duration = Duration::from_secs(30);
+
+/// What goes wrong with a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SendError {
+    /// The contract refuses.
+    Reverted(Revert),
+    /// It may have a place or not; the same action may be sent again.
+    Failed(BackendError),
+}
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    /// The contract; none to make one.
+    pub(super) to: Option<Address>,
+    pub(super) data: Bytes,
+    pub(super) value: U256,
+}
+
+/// Settings of a sender.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Policy {
+    pub(super) chain_id: u64,
+    /// How many blocks must follow the one of a transaction.
+    pub(super) confirmations: u64,
+    /// Most that is paid for a unit of gas, in wei.
+    pub(super) max_fee_per_gas: u128,
+}
+
+type Reply = oneshot::Sender<Result<TransactionReceipt, SendError>>;
+
+/// A way to the sender; clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct SenderHandle {
+    queue: mpsc::Sender<(Call, Reply)>,
+    address: Address,
+}
+
+impl SenderHandle {
+    /// Whose transactions these are.
+    pub(super) const fn address(&self) -> Address {
+        self.address
+    }
+
+    /// Sends a call and waits until it is deep enough in the chain. Dropping the future withdraws nothing.
+    pub(super) async fn send(&self, call: Call) -> Result<TransactionReceipt, SendError> {
+        let (reply, answer) = oneshot::channel();
+        let stopped = SendError::Failed(BackendError::Stopped);
+        self.queue.send((call, reply)).await.map_err(|_| stopped.clone())?;
+        answer.await.unwrap_or(Err(stopped))
+    }
+}
+
+/// The task behind [`SenderHandle`].
+pub(super) struct Sender {
+    endpoints: Arc<Endpoints>,
+    signer: PrivateKeySigner,
+    policy: Policy,
+    queue: mpsc::Receiver<(Call, Reply)>,
+    pending: Vec<Pending>,
+}
+
+/// A transaction on its way, with every form in which it was sent: one of them is mined.
+struct Pending {
+    transaction: TxEip1559,
+    raw: Bytes,
+    hashes: Vec<B256>,
+    sent_at: Instant,
+    /// Whether it was in a block when last looked for.
+    in_block: bool,
+    /// Since when the nonce is used up without a receipt.
+    missing_since: Option<Instant>,
+    reply: Reply,
+}
+
+impl Sender {
+    pub(super) fn new(
+        endpoints: Arc<Endpoints>,
+        signer: PrivateKeySigner,
+        policy: Policy,
+    ) -> (Self, SenderHandle) {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let handle = SenderHandle { queue: sender, address: signer.address() };
+        (Self { endpoints, signer, policy, queue, pending: Vec::new() }, handle)
+    }
+
+    /// Sends until stopped, or until every handle is gone and nothing is on its way.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut ticks = interval(self.endpoints.poll_interval());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let idle = self.pending.is_empty();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                next = self.queue.recv(), if self.pending.len() < MAX_PENDING => match next {
+                    Some((call, reply)) => self.place(call, reply).await,
+                    None if idle => break,
+                    // Closed: the ticks go on until what is on its way has arrived.
+                    None => { ticks.tick().await; self.check().await; }
+                },
+                _ = ticks.tick(), if !idle => self.check().await,
+            }
+        }
+    }
+
+    /// Gives a call a nonce and sends it, unless it would revert.
+    async fn place(&mut self, call: Call, reply: Reply) {
+        let placed = match self.prepare(&call).await {
+            Ok((transaction, raw, hash)) => self.broadcast(&raw).await.map(|()| (transaction, raw, hash)),
+            Err(error) => Err(error),
+        };
+        match placed {
+            Ok((transaction, raw, hash)) => self.pending.push(Pending {
+                transaction,
+                raw,
+                hashes: vec![hash],
+                sent_at: Instant::now(),
+                in_block: false,
+                missing_since: None,
+                reply,
+            }),
+            // Whoever asked may be gone; nothing was sent for it.
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    async fn prepare(&self, call: &Call) -> Result<(TxEip1559, Bytes, B256), SendError> {
+        let gas = self.estimate(call).await?;
+        let fees = self.fees().await?;
+        let nonce = self.next_nonce().await?;
+        let transaction = TxEip1559 {
+            chain_id: self.policy.chain_id,
+            nonce,
+            gas_limit: gas,
+            max_fee_per_gas: fees.max_fee_per_gas,
+            max_priority_fee_per_gas: fees.max_priority_fee_per_gas,
+            to: call.to.map_or(TxKind::Create, TxKind::Call),
+            value: call.value,
+            access_list: Default::default(),
+            input: call.data.clone(),
+        };
+        let (raw, hash) = self.sign(&transaction)?;
+        Ok((transaction, raw, hash))
+    }
+
+    /// The gas of a call at the next block, and a fifth more: others' transactions come in between.
+    async fn estimate(&self, call: &Call) -> Result<u64, SendError> {
+        let request = request(self.signer.address(), call.to, &call.data, call.value);
+        let estimated = self.endpoints.ask(|provider| {
+            let request = request.clone();
+            async move { provider.estimate_gas(request).block(BlockId::pending()).await }
+        });
+        let gas = estimated.await.map_err(|error| explain(error, self.signer.address()))?;
+        let limit = gas.saturating_add(gas / 5);
+        if limit > MAX_GAS {
+            let reason = format!("the transaction takes {gas} gas, this program pays for {MAX_GAS} at most");
+            return Err(SendError::Failed(BackendError::Chain { reason }));
+        }
+        Ok(limit)
+    }
+
+    async fn fees(&self) -> Result<Eip1559Estimation, SendError> {
+        let fees = self.endpoints.ask(|provider| async move { provider.estimate_eip1559_fees().await });
+        let fees = fees.await.map_err(|error| explain(error, self.signer.address()))?;
+        if fees.max_fee_per_gas > self.policy.max_fee_per_gas {
+            let (asked, most) = (fees.max_fee_per_gas, self.policy.max_fee_per_gas);
+            let reason = format!("gas costs {asked} wei, this node pays {most} at most");
+            return Err(SendError::Failed(BackendError::Chain { reason }));
+        }
+        Ok(fees)
+    }
+
+    /// The nonce after those that the chain, or this task, knows of. Asked anew each time: nothing is left over
+    /// from a transaction that failed.
+    async fn next_nonce(&self) -> Result<u64, SendError> {
+        let address = self.signer.address();
+        let known = self.endpoints.ask(|provider| async move {
+            provider.get_transaction_count(address).block_id(BlockId::pending()).await
+        });
+        let known = known.await.map_err(|error| explain(error, address))?;
+        let own = self.pending.iter().map(|pending| pending.transaction.nonce + 1).max().unwrap_or(0);
+        Ok(known.max(own))
+    }
+
+    fn sign(&self, transaction: &TxEip1559) -> Result<(Bytes, B256), SendError> {
+        let signature = self.signer.sign_hash_sync(&transaction.signature_hash()).map_err(|error| {
+            SendError::Failed(BackendError::Chain { reason: format!("the key cannot sign: {error}") })
+        })?;
+        let envelope: TxEnvelope = transaction.clone().into_signed(signature).into();
+        Ok((envelope.encoded_2718().into(), *envelope.tx_hash()))
+    }
+
+    /// Sends a signed transaction. The same bytes twice are one transaction, so this may be repeated at will.
+    async fn broadcast(&self, raw: &Bytes) -> Result<(), SendError> {
+        let sent = self.endpoints.ask(|provider| {
+            let raw = raw.clone();
+            async move { provider.send_raw_transaction(&raw).await.map(|_| ()) }
+        });
+        match sent.await {
+            Ok(()) => Ok(()),
+            Err(AskError::Answer(reason)) if is_known(&reason) => Ok(()),
+            Err(error) => Err(explain(error, self.signer.address())),
+        }
+    }
+
+    /// Looks at what is on its way: answers what has arrived, sends again what is stuck.
+    async fn check(&mut self) {
+        let Ok((mined, head)) = self.mined().await else { return };
+        let mut index = 0;
+        while index < self.pending.len() {
+            let pending = &mut self.pending[index];
+            let outcome = if pending.transaction.nonce < mined {
+                self.outcome(index, head).await
+            } else {
+                pending.missing_since = None;
+                let lost_its_block = std::mem::take(&mut pending.in_block);
+                if lost_its_block || pending.sent_at.elapsed() >= STUCK {
+                    self.send_again(index).await;
+                }
+                None
+            };
+            match outcome {
+                Some(outcome) => {
+                    let done = self.pending.remove(index);
+                    // Whoever asked may have stopped waiting.
+                    drop(done.reply.send(outcome));
+                }
+                None => index += 1,
+            }
+        }
+    }
+
+    /// How many transactions of this account are in blocks, and the newest block.
+    async fn mined(&self) -> Result<(u64, u64), AskError> {
+        let address = self.signer.address();
+        let asked = self.endpoints.ask(|provider: DynProvider| async move {
+            let mined = provider.get_transaction_count(address).await?;
+            Ok((mined, provider.get_block_number().await?))
+        });
+        asked.await
+    }
+
+    /// What became of a transaction whose nonce is used up; `None` while it is not deep enough.
+    async fn outcome(&mut self, index: usize, head: u64) -> Option<Result<TransactionReceipt, SendError>> {
+        let hashes = self.pending[index].hashes.clone();
+        let found = self.endpoints.ask(|provider| receipt_of(provider, hashes.clone())).await.ok()?;
+        let pending = &mut self.pending[index];
+        let Some(receipt) = found else {
+            let since = *pending.missing_since.get_or_insert_with(Instant::now);
+            let reason = "another transaction of the same key took the place of this one; \
+                          two programs must not share a key";
+            let lost = SendError::Failed(BackendError::Chain { reason: reason.to_owned() });
+            return (since.elapsed() >= FOREIGN).then_some(Err(lost));
+        };
+        (pending.missing_since, pending.in_block) = (None, true);
+        let block = receipt.block_number?;
+        if block.saturating_add(self.policy.confirmations) > head {
+            return None;
+        }
+        if receipt.status() {
+            return Some(Ok(receipt));
+        }
+        Some(Err(SendError::Reverted(self.reason_of(index, block).await)))
+    }
+
+    /// Why a mined transaction reverted: its receipt does not say, so the call is made again.
+    async fn reason_of(&self, index: usize, block: u64) -> Revert {
+        let TxEip1559 { to, value, input, gas_limit, .. } = &self.pending[index].transaction;
+        let mut request = request(self.signer.address(), to.to().copied(), input, *value);
+        request.set_gas_limit(*gas_limit);
+        let called = self.endpoints.ask(|provider| {
+            let request = request.clone();
+            async move { provider.call(request).block(BlockNumberOrTag::Number(block).into()).await }
+        });
+        match called.await {
+            Err(AskError::Reverted(revert)) => revert,
+            Err(AskError::Answer(reason)) => Revert::Unknown(reason),
+            Ok(_) | Err(AskError::Unreachable(_)) => revert_of(&[], "the transaction reverted"),
+        }
+    }
+
+    /// Sends a transaction once more, for a quarter more if that is within what this node pays.
+    async fn send_again(&mut self, index: usize) {
+        let mut dearer = self.pending[index].transaction.clone();
+        let quarter = |fee: u128| fee.saturating_add(fee / 4).saturating_add(1);
+        dearer.max_priority_fee_per_gas = quarter(dearer.max_priority_fee_per_gas);
+        dearer.max_fee_per_gas = match self.fees().await {
+            Ok(fees) => quarter(dearer.max_fee_per_gas).max(fees.max_fee_per_gas),
+            Err(_) => quarter(dearer.max_fee_per_gas),
+        };
+        let affordable = dearer.max_fee_per_gas <= self.policy.max_fee_per_gas;
+        if affordable && let Ok((raw, hash)) = self.sign(&dearer) {
+            let pending = &mut self.pending[index];
+            (pending.transaction, pending.raw) = (dearer, raw);
+            pending.hashes.push(hash);
+        }
+        let raw = self.pending[index].raw.clone();
+        let nonce = self.pending[index].transaction.nonce;
+        match self.broadcast(&raw).await {
+            Ok(()) => tracing::info!(nonce, "a transaction was sent again"),
+            Err(error) => tracing::warn!(nonce, ?error, "a transaction cannot be sent again"),
+        }
+        self.pending[index].sent_at = Instant::now();
+    }
+}
+
+async fn receipt_of(
+    provider: DynProvider,
+    hashes: Vec<B256>,
+) -> Result<Option<TransactionReceipt>, TransportError> {
+    for hash in hashes.into_iter().rev() {
+        if let Some(receipt) = provider.get_transaction_receipt(hash).await? {
+            return Ok(Some(receipt));
+        }
+    }
+    Ok(None)
+}
+
+/// A request as if `from` sent it.
+pub(super) fn request(from: Address, to: Option<Address>, data: &Bytes, value: U256) -> TransactionRequest {
+    let request = TransactionRequest::default().with_from(from).with_input(data.clone()).with_value(value);
+    match to {
+        Some(to) => request.with_to(to),
+        None => request.with_kind(TxKind::Create),
+    }
+}
+
+/// Whether an endpoint refuses a transaction because it has it already, in its pool or in a block.
+fn is_known(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    ["already known", "already imported", "known transaction"].iter().any(|known| reason.contains(known))
+}
+
+fn explain(error: AskError, account: Address) -> SendError {
+    match error {
+        AskError::Reverted(revert) => SendError::Reverted(revert),
+        AskError::Answer(reason) if reason.to_ascii_lowercase().contains("insufficient funds") => {
+            let reason =
+                format!("account {account} has too little money for gas; send some to it ({reason})");
+            SendError::Failed(BackendError::Chain { reason })
+        }
+        AskError::Answer(reason) => SendError::Failed(BackendError::Chain { reason }),
+        AskError::Unreachable(error) => SendError::Failed(error),
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("address", &self.signer.address()).finish_non_exhaustive()
+    }
+}
