@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use super::{ExitStatus, audit::AuditError, client::ClientError, fetch::FetchError, settings::SettingsError};
 use crate::{
     api::ServeError,
-    devstack::{HostError, StackError},
+    devstack::{HostError, StackError, chain::ChainError},
     domain::{JobId, JobState, NodeId},
     executor::ExecutorError,
     store::PackError,
@@ -84,6 +84,9 @@ pub enum CliError {
     /// A devstack does not start.
     #[error("failed to start the devstack")]
     Stack(#[source] StackError),
+    /// The chain of a devstack does not start.
+    #[error("failed to start a chain for the devstack")]
+    Chain(#[source] ChainError),
     /// A node does not start, or has ended.
     #[error("the node failed")]
     Host(#[source] HostError),
@@ -142,6 +145,7 @@ impl CliError {
             | Self::Fetch { .. }
             | Self::Audit { .. }
             | Self::Stack(_)
+            | Self::Chain(_)
             | Self::Host(_)
             | Self::Signals(_) => ExitStatus::Failure,
         }
@@ -179,7 +183,9 @@ impl CliError {
             Self::File { source, .. } if source.kind() == io::ErrorKind::DirectoryNotEmpty => {
                 Some("something is there already; remove it, or choose another directory".to_owned())
             }
-            Self::Output(_) | Self::File { .. } | Self::Input { .. } | Self::Signals(_) => None,
+            Self::Output(_) | Self::File { .. } | Self::Input { .. } | Self::Chain(_) | Self::Signals(_) => {
+                None
+            }
         }
     }
 }

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
-use super::args::{AcceptanceArg, ApiArgs, DealArgs, DevstackArgs, SchedulerArg};
+use super::args::{AcceptanceArg, ApiArgs, ChainArgs, DealArgs, DevstackArgs, SchedulerArg};
 use crate::{
     devstack::{Backend, BadActors, MAX_NODES},
     domain::{Acceptance, Deal, InvalidTerm, SpecError},
     executor::DEFAULT_SOCKET,
+    scheduler::contract::{ChainConfig, DEFAULT_MAX_FEE_PER_GAS},
 };
 
 /// Where a node's API listens, and is looked for, unless told otherwise.
@@ -46,11 +47,11 @@ pub enum SettingsError {
         /// What is wrong.
         problem: String,
     },
-    /// A backend that this program was built without.
-    #[error("the scheduler {name:?} is not available in this build")]
-    NoSuchBackend {
-        /// Its name.
-        name: &'static str,
+    /// A contract was asked for, and not said which.
+    #[error("--scheduler contract needs {flag}")]
+    NoContract {
+        /// The flag.
+        flag: &'static str,
     },
     /// An engine whose containers this program cannot see.
     #[error("DOCKER_HOST is {host:?}, which is no engine on this machine")]
@@ -94,7 +95,9 @@ impl SettingsError {
                 "give a job's id, or as many of its first hex digits as make it unique; see assay job list"
             }
             Self::Api { .. } => "give a host and a port, such as http://127.0.0.1:7421",
-            Self::NoSuchBackend { .. } => "use --scheduler libp2p, the default",
+            Self::NoContract { .. } => {
+                "give --rpc-url and --contract; assay devstack --scheduler contract prints both of a chain to try"
+            }
             Self::RemoteEngine { .. } => {
                 "memory is read from this machine's kernel: set DOCKER_HOST to unix:// and a local socket, or unset it"
             }
@@ -169,18 +172,31 @@ fn acceptance(args: &DealArgs, deal: &mut Deal) -> Result<(), SettingsError> {
     Ok(())
 }
 
-/// The backend behind the flag.
-pub(super) fn backend(scheduler: SchedulerArg) -> Result<Backend, SettingsError> {
+/// The backend behind the flags.
+pub(super) fn backend(scheduler: SchedulerArg, chain: &ChainArgs) -> Result<Backend, SettingsError> {
     match scheduler {
         SchedulerArg::Libp2p => Ok(Backend::Libp2p),
-        SchedulerArg::Contract => Err(SettingsError::NoSuchBackend { name: "contract" }),
+        SchedulerArg::Contract => {
+            let contract = chain.contract.ok_or(SettingsError::NoContract { flag: "--contract" })?;
+            if chain.rpc_url.is_empty() {
+                return Err(SettingsError::NoContract { flag: "--rpc-url" });
+            }
+            let ChainArgs { ref rpc_url, chain_id, confirmations, first_block, .. } = *chain;
+            let chain = ChainConfig {
+                rpc_urls: rpc_url.clone(),
+                contract,
+                chain_id,
+                confirmations,
+                max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS,
+            };
+            Ok(Backend::Contract { chain, first_block })
+        }
     }
 }
 
 /// What a devstack is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DevstackSettings {
-    pub(super) backend: Backend,
     pub(super) nodes: usize,
     pub(super) bad: BadActors,
 }
@@ -194,7 +210,7 @@ pub(super) fn devstack(args: &DevstackArgs) -> Result<DevstackSettings, Settings
     if bad.count > nodes {
         return Err(SettingsError::BadNodes { nodes, bad: bad.count });
     }
-    Ok(DevstackSettings { backend: backend(args.scheduler)?, nodes, bad })
+    Ok(DevstackSettings { nodes, bad })
 }
 
 /// Which node to ask, and who said so.

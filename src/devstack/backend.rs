@@ -2,27 +2,64 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     identity::NodeKey,
-    network::{self, Multiaddr, NetworkConfig, NetworkHandle, PeerId},
+    network::{self, Inbound, Multiaddr, NetworkConfig, NetworkError, NetworkHandle, PeerId},
     node::{About, PeerTransfer, Shelf, Transfer, wall_clock},
     scheduler::{
         Scheduler,
-        libp2p::{Libp2pConfig, Libp2pScheduler, Running, StartError},
+        contract::{self, Announced, ChainConfig, ContractConfig, ContractScheduler, MoneyError},
+        libp2p::{self, Libp2pConfig, Libp2pScheduler},
     },
-    store::EventLog,
+    store::{Db, EventLog},
 };
+
+/// Most addresses of one node that are tried.
+const MAX_ADDRESSES: usize = 8;
 
 /// A socket listens at once or never.
 const LISTEN_LIMIT: Duration = Duration::from_secs(5);
 
+/// The backends' names.
+const LIBP2P: &str = "libp2p";
+const CONTRACT: &str = "contract";
+
 /// A backend that this program can run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backend {
     /// The requester of each job, over a peer-to-peer network.
     Libp2p,
+    /// A contract; the peer-to-peer network moves content alone.
+    Contract {
+        /// The contract and the way to it.
+        chain: ChainConfig,
+        /// The block that the contract was deployed in, or an earlier one.
+        first_block: u64,
+    },
+}
+
+/// Why a backend does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendStartError {
+    /// Of [`Backend::Libp2p`].
+    #[error(transparent)]
+    Libp2p(#[from] libp2p::StartError),
+    /// Of [`Backend::Contract`].
+    #[error(transparent)]
+    Contract(#[from] contract::StartError),
+    /// The network that moves content.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The node cannot tell others where it is.
+    #[error("cannot announce this node's addresses on the chain")]
+    Announce(#[source] MoneyError),
 }
 
 /// What a node's backend is started with.
@@ -35,7 +72,7 @@ pub struct BackendConfig {
     /// Nodes to stay connected to.
     pub peers: Vec<Multiaddr>,
     /// Where logs are kept.
-    pub log: EventLog,
+    pub db: Db,
     /// What the node serves.
     pub shelf: Arc<Shelf>,
 }
@@ -57,11 +94,26 @@ pub enum Link {
     /// Of [`Backend::Libp2p`].
     Libp2p {
         /// Its tasks.
-        running: Running,
+        running: libp2p::Running,
         /// Its network.
         network: NetworkHandle,
         /// The node's name in it.
         peer: PeerId,
+    },
+    /// Of [`Backend::Contract`].
+    Contract {
+        /// Its tasks.
+        running: contract::Running,
+        /// The network for content.
+        network: NetworkHandle,
+        /// The node's name in it.
+        peer: PeerId,
+        /// Who is known on the chain.
+        announced: watch::Receiver<Announced>,
+        /// Ends the network.
+        stop: CancellationToken,
+        /// The tasks of the network.
+        tasks: tokio::sync::Mutex<JoinSet<()>>,
     },
 }
 
@@ -69,19 +121,89 @@ impl Backend {
     /// Starts this backend for one node.
     ///
     /// # Errors
-    /// [`StartError`].
-    pub async fn connect(self, config: BackendConfig) -> Result<Connected, StartError> {
+    /// [`BackendStartError`].
+    pub async fn connect(self, config: BackendConfig) -> Result<Connected, BackendStartError> {
         match self {
             Self::Libp2p => libp2p(config).await,
+            Self::Contract { chain, first_block } => contract(chain, first_block, config).await,
         }
     }
 }
 
-async fn libp2p(config: BackendConfig) -> Result<Connected, StartError> {
-    let BackendConfig { key, listen, peers, log, shelf } = config;
+async fn contract(
+    chain: ChainConfig,
+    first_block: u64,
+    config: BackendConfig,
+) -> Result<Connected, BackendStartError> {
+    let BackendConfig { key, listen, peers, db, shelf } = config;
+    let peer = key.libp2p_keypair().public().to_peer_id();
+    let config = NetworkConfig { key: key.clone(), listen, peers, limits: network::Limits::default() };
+    let (driver, network, inbound) = network::start(config, shelf)?;
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(driver.run(stop.clone()));
+    tasks.spawn(refuse(inbound));
+    let config = ContractConfig { chain, first_block, db, key, clock: Arc::new(wall_clock) };
+    // Dropping the tasks ends the network when this fails.
+    let (scheduler, running) = ContractScheduler::start(config).await?;
+    let announced = scheduler.announced();
+    tasks.spawn(introduce(announced.clone(), network.clone(), stop.clone()));
+    let link = Link::Contract {
+        running,
+        network: network.clone(),
+        peer,
+        announced,
+        stop,
+        tasks: tokio::sync::Mutex::new(tasks),
+    };
+    let addresses: Vec<String> = link.addresses().await.iter().map(ToString::to_string).collect();
+    if let Err(error) = scheduler.client().announce(&addresses.join("\n")).await {
+        link.shutdown().await;
+        return Err(BackendStartError::Announce(error));
+    }
+    Ok(Connected { scheduler: Arc::new(scheduler), transfer: Arc::new(PeerTransfer::new(network)), link })
+}
+
+/// Logs are on the chain: whoever asks for one here sees the request fail.
+async fn refuse(mut inbound: mpsc::Receiver<Inbound>) {
+    while inbound.recv().await.is_some() {}
+}
+
+/// Tells the network where the nodes that the chain knows can be reached.
+async fn introduce(
+    mut announced: watch::Receiver<Announced>,
+    network: NetworkHandle,
+    stop: CancellationToken,
+) {
+    let mut known = Announced::new();
+    loop {
+        let nodes = announced.borrow_and_update().clone();
+        for (node, text) in nodes.iter().filter(|(node, text)| known.get(node) != Some(text)) {
+            let addresses = text.lines().filter_map(|line| line.parse::<Multiaddr>().ok());
+            for address in addresses.take(MAX_ADDRESSES) {
+                // Whose key it is must be the announcer's: nobody speaks for another node.
+                let peer = address.iter().find_map(|part| match part {
+                    ::libp2p::multiaddr::Protocol::P2p(peer) => Some(peer),
+                    _ => None,
+                });
+                if let Some(peer) = peer.filter(|peer| network::node_of_peer(peer) == Some(*node)) {
+                    network.learn(peer, vec![address]).await;
+                }
+            }
+        }
+        known = nodes;
+        tokio::select! {
+            () = stop.cancelled() => break,
+            changed = announced.changed() => if changed.is_err() { break },
+        }
+    }
+}
+
+async fn libp2p(config: BackendConfig) -> Result<Connected, BackendStartError> {
+    let BackendConfig { key, listen, peers, db, shelf } = config;
     let peer = key.libp2p_keypair().public().to_peer_id();
     let network = NetworkConfig { key, listen, peers, limits: network::Limits::default() };
-    let config = Libp2pConfig { network, log, clock: Arc::new(wall_clock), blobs: shelf };
+    let config = Libp2pConfig { network, log: EventLog::new(db), clock: Arc::new(wall_clock), blobs: shelf };
     let (scheduler, running) = Libp2pScheduler::start(config).await?;
     let network = scheduler.network();
     Ok(Connected {
@@ -95,7 +217,7 @@ impl Link {
     /// Addresses that other nodes can join; none if it does not come to listen within a few seconds.
     pub async fn addresses(&self) -> Vec<Multiaddr> {
         match self {
-            Self::Libp2p { network, peer, .. } => {
+            Self::Libp2p { network, peer, .. } | Self::Contract { network, peer, .. } => {
                 let mut status = network.status();
                 let listening = status.wait_for(|status| !status.listening.is_empty());
                 let Ok(Ok(status)) = timeout(LISTEN_LIMIT, listening).await else { return Vec::new() };
@@ -108,12 +230,14 @@ impl Link {
 
     /// How the node describes its place.
     pub async fn about(&self) -> About {
-        match self {
-            Self::Libp2p { peer, .. } => About {
-                backend: Backend::Libp2p.to_string(),
-                peer_id: Some(peer.to_string()),
-                listen: self.addresses().await.iter().map(ToString::to_string).collect(),
-            },
+        let (backend, peer) = match self {
+            Self::Libp2p { peer, .. } => (LIBP2P, peer),
+            Self::Contract { peer, .. } => (CONTRACT, peer),
+        };
+        About {
+            backend: backend.to_owned(),
+            peer_id: Some(peer.to_string()),
+            listen: self.addresses().await.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -127,6 +251,13 @@ impl Link {
                     std::future::pending::<()>().await;
                 }
             }
+            Self::Contract { announced, .. } => {
+                let mut announced = announced.clone();
+                // This node is among them.
+                if announced.wait_for(|known| known.len() > others).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
         }
     }
 
@@ -134,6 +265,7 @@ impl Link {
     pub async fn stopped(&self) {
         match self {
             Self::Libp2p { running, .. } => running.stopped().await,
+            Self::Contract { running, .. } => running.stopped().await,
         }
     }
 
@@ -141,6 +273,16 @@ impl Link {
     pub async fn shutdown(&self) {
         match self {
             Self::Libp2p { running, .. } => running.shutdown().await,
+            Self::Contract { running, stop, tasks, .. } => {
+                running.shutdown().await;
+                stop.cancel();
+                let mut tasks = tasks.lock().await;
+                while let Some(ended) = tasks.join_next().await {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a task of the network panicked");
+                    }
+                }
+            }
         }
     }
 }
@@ -148,7 +290,8 @@ impl Link {
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Libp2p => "libp2p",
+            Self::Libp2p => LIBP2P,
+            Self::Contract { .. } => CONTRACT,
         })
     }
 }

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Backend, Fault,
-    backend::{BackendConfig, Connected, Link},
+    backend::{BackendConfig, BackendStartError, Connected, Link},
     faults::{Organs, corrupt},
 };
 use crate::{
@@ -16,8 +16,7 @@ use crate::{
     identity::{KeyError, NodeKey},
     network::Multiaddr,
     node::{Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf},
-    scheduler::libp2p::StartError,
-    store::{BlobError, Blobs, DataDir, Db, DbError, DirError, EventLog},
+    store::{BlobError, Blobs, DataDir, Db, DbError, DirError},
 };
 
 /// What inputs and results may take on the disk of one node.
@@ -30,6 +29,8 @@ pub struct HostConfig {
     pub backend: Backend,
     /// Where it keeps its key and data.
     pub data_dir: PathBuf,
+    /// Its key, if that is not the one in its directory.
+    pub key: Option<NodeKey>,
     /// Where other nodes reach it.
     pub listen: Vec<Multiaddr>,
     /// Nodes to join.
@@ -61,7 +62,7 @@ pub enum HostError {
     Blobs(#[from] BlobError),
     /// Its backend does not start.
     #[error("the backend does not start")]
-    Backend(#[from] StartError),
+    Backend(#[from] BackendStartError),
     /// It does not come to listen.
     #[error("the node does not come to listen on {0}")]
     Deaf(String),
@@ -91,7 +92,7 @@ impl Host {
     /// [`HostError`]; nothing runs then.
     pub async fn start(config: HostConfig) -> Result<Self, HostError> {
         let dir = DataDir::open(&config.data_dir)?;
-        let key = NodeKey::load_or_create(&dir.key_file())?;
+        let key = config.key.map_or_else(|| NodeKey::load_or_create(&dir.key_file()), Ok)?;
         let db = Db::open(&dir)?;
         let shelf = Shelf::new(Blobs::open(&dir.blobs(), BLOBS_CAP_BYTES)?);
         let asked = config.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -99,7 +100,7 @@ impl Host {
             key: key.clone(),
             listen: config.listen,
             peers: config.peers,
-            log: EventLog::new(db.clone()),
+            db: db.clone(),
             shelf: Arc::clone(&shelf),
         };
         let Connected { scheduler, transfer, link } = config.backend.connect(backend).await?;

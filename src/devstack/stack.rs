@@ -11,7 +11,7 @@ use super::{
     Backend, BadActors, Fault,
     host::{Host, HostConfig, HostError},
 };
-use crate::{domain::NodeId, executor::Executor, network::Multiaddr};
+use crate::{domain::NodeId, executor::Executor, identity::NodeKey, network::Multiaddr};
 
 /// Most nodes of one devstack: each is a process's worth of sockets and files.
 pub const MAX_NODES: usize = 64;
@@ -33,6 +33,8 @@ pub struct StackConfig {
     pub bad: BadActors,
     /// Where they keep their data, each below it.
     pub data_dir: PathBuf,
+    /// The keys of the first nodes; the others have one in their directory.
+    pub keys: Vec<NodeKey>,
     /// What runs their containers.
     pub executor: Arc<dyn Executor>,
 }
@@ -142,7 +144,8 @@ fn fault(config: &StackConfig, index: usize) -> Option<Fault> {
 
 fn host_config(config: &StackConfig, index: usize, peers: Vec<Multiaddr>) -> HostConfig {
     HostConfig {
-        backend: config.backend,
+        backend: config.backend.clone(),
+        key: config.keys.get(index).cloned(),
         data_dir: config.data_dir.join(format!("node-{index}")),
         listen: vec![loopback()],
         peers,

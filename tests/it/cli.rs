@@ -125,9 +125,12 @@ fn a_node_that_does_not_answer_is_named_with_the_remedy() {
 }
 
 #[test]
-fn impossible_devstacks_are_refused() {
+fn impossible_nodes_and_devstacks_are_refused() {
     let user = User::new();
-    check("devstack_contract", &user.run(&["devstack", "--scheduler", "contract"]));
+    check(
+        "serve_contract",
+        &user.run(&["serve", "--scheduler", "contract", "--rpc-url", "http://127.0.0.1:1"]),
+    );
     check("devstack_bad_nodes", &user.run(&["devstack", "--nodes", "3", "--bad-actors", "4"]));
     check("devstack_bad_kind", &user.run(&["devstack", "--bad-actors", "1:liar"]));
 }

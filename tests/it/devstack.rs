@@ -34,6 +34,7 @@ impl Network {
             nodes,
             bad: bad.parse::<BadActors>().unwrap(),
             data_dir: dir.path().to_owned(),
+            keys: Vec::new(),
             executor: Arc::new(engine),
         };
         let stack = Stack::start(config).await.unwrap();

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, ValueEnum};
 use libp2p::Multiaddr;
 
-use crate::devstack::BadActors;
+use crate::{devstack::BadActors, domain::NodeId};
 
 /// `assay devstack`.
 #[derive(Debug, Args)]
@@ -53,6 +53,9 @@ pub(in crate::cli) struct ServeArgs {
     /// Who orders the events of a job
     #[arg(long, value_enum, value_name = "BACKEND", default_value_t = SchedulerArg::Libp2p)]
     pub(in crate::cli) scheduler: SchedulerArg,
+
+    #[command(flatten)]
+    pub(in crate::cli) chain: ChainArgs,
 }
 
 /// Who orders the events of a job.
@@ -60,6 +63,35 @@ pub(in crate::cli) struct ServeArgs {
 pub(in crate::cli) enum SchedulerArg {
     /// The requester of each job, over a peer-to-peer network
     Libp2p,
-    /// A contract on an EVM chain; not in this build
+    /// A contract on an EVM chain, which holds the money too
     Contract,
+}
+
+/// Which chain, and which contract on it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --scheduler contract")]
+pub(in crate::cli) struct ChainArgs {
+    /// An endpoint of the chain: http://, ws:// or wss://; may be repeated, the next is used when one fails
+    #[arg(long, value_name = "URL", env = "ASSAY_RPC_URL", hide_env_values = true, value_delimiter = ',')]
+    pub(in crate::cli) rpc_url: Vec<String>,
+
+    /// The address of the contract
+    #[arg(long, value_name = "ADDRESS", env = "ASSAY_CONTRACT")]
+    pub(in crate::cli) contract: Option<NodeId>,
+
+    /// Refuse to start on another chain than the one with this id
+    #[arg(long, value_name = "ID")]
+    pub(in crate::cli) chain_id: Option<u64>,
+
+    /// How many blocks must follow a block before its events count
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(in crate::cli) confirmations: u64,
+
+    /// The block that the contract was deployed in: nothing is read before it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(in crate::cli) first_block: u64,
+
+    /// A file with the node's key in hex [default: the one in its data directory, made when there is none]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) key: Option<PathBuf>,
 }

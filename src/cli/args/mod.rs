@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 
 pub(super) use common::{ApiArgs, Format, LogFormat};
 pub(super) use deal::{AcceptanceArg, DealArgs};
-pub(super) use host::{DevstackArgs, SchedulerArg, ServeArgs};
+pub(super) use host::{ChainArgs, DevstackArgs, SchedulerArg, ServeArgs};
 pub(super) use job::{
     CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, SubmitArgs, UpdateArgs, WaitArgs,
 };

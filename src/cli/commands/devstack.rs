@@ -8,14 +8,15 @@ use tempfile::TempDir;
 use crate::{
     cli::{
         CliError, ExitStatus,
-        args::DevstackArgs,
+        args::{DevstackArgs, SchedulerArg},
         output::{Output, table},
         running::{Announced, Interrupts, ended},
         settings, text,
     },
-    devstack::{Stack, StackConfig, StackNode},
+    devstack::{Backend, Stack, StackConfig, StackNode, anvil::DevAccount, chain::LocalChain},
     domain::NodeId,
     executor::DockerExecutor,
+    scheduler::contract::Deployed,
 };
 
 /// A devstack that is ready, for programs.
@@ -25,7 +26,25 @@ struct Ready {
     scheduler: String,
     /// The node to ask: an honest one, if there is any.
     api: String,
+    /// The chain that holds the contract; null without one.
+    chain: Option<ReadyChain>,
     nodes: Vec<ReadyNode>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadyChain {
+    rpc_url: String,
+    chain_id: u64,
+    contract: NodeId,
+    first_block: u64,
+    accounts: Vec<ReadyAccount>,
+}
+
+/// Of this chain alone: everybody knows these keys.
+#[derive(Debug, Serialize)]
+struct ReadyAccount {
+    id: NodeId,
+    key: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -45,8 +64,22 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
     // Lives as long as the nodes; removed with all they kept, unless the user named a directory.
     let scratch = if args.data_dir.is_none() { Some(scratch()?) } else { None };
     let data_dir = args.data_dir.or_else(|| scratch.as_ref().map(|dir| dir.path().to_owned()));
+    let starting = async {
+        match args.scheduler {
+            SchedulerArg::Libp2p => Ok(None),
+            SchedulerArg::Contract => LocalChain::start(settings.nodes).await.map(Some),
+        }
+    };
+    // Ends with the nodes.
+    let chain = tokio::select! {
+        chain = starting => chain.map_err(CliError::Chain)?,
+        () = interrupts.next() => return Ok(ExitStatus::Interrupted),
+    };
+    let backend = chain.as_ref().map_or(Backend::Libp2p, LocalChain::backend);
+    let accounts = chain.as_ref().map_or([].as_slice(), LocalChain::accounts);
     let config = StackConfig {
-        backend: settings.backend,
+        backend,
+        keys: accounts.iter().map(|account| account.key.clone()).collect(),
         nodes: settings.nodes,
         bad: settings.bad,
         data_dir: data_dir.unwrap_or_default(),
@@ -57,7 +90,7 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
         stack = starting => stack.map_err(CliError::Stack)?,
         () = interrupts.next() => return Ok(ExitStatus::Interrupted),
     };
-    let ready = ready(&settings.backend.to_string(), stack.nodes());
+    let ready = ready(chain.as_ref(), stack.nodes());
     let _announced = Announced::new(&ready.api, output);
     output.result(&ready, || describe(&ready))?;
     output.note("ready; Ctrl-C stops all nodes");
@@ -78,7 +111,19 @@ fn scratch() -> Result<TempDir, CliError> {
     dir.map_err(CliError::file("make a directory in", std::env::temp_dir()))
 }
 
-fn ready(scheduler: &str, nodes: &[StackNode]) -> Ready {
+fn ready_chain(chain: &LocalChain) -> ReadyChain {
+    let account = |account: &DevAccount| ReadyAccount { id: account.id, key: account.secret.clone() };
+    let Deployed { chain_id, contract, block } = chain.deployed();
+    ReadyChain {
+        rpc_url: chain.rpc_url().to_owned(),
+        chain_id,
+        contract,
+        first_block: block,
+        accounts: chain.accounts().iter().map(account).collect(),
+    }
+}
+
+fn ready(chain: Option<&LocalChain>, nodes: &[StackNode]) -> Ready {
     let node = |node: &StackNode| ReadyNode {
         id: node.id,
         api: format!("http://{}", node.api),
@@ -87,7 +132,8 @@ fn ready(scheduler: &str, nodes: &[StackNode]) -> Ready {
     };
     let nodes: Vec<ReadyNode> = nodes.iter().map(node).collect();
     let api = nodes.first().map_or_else(String::new, |node| node.api.clone());
-    Ready { version: 1, scheduler: scheduler.to_owned(), api, nodes }
+    let scheduler = chain.map_or(Backend::Libp2p, LocalChain::backend).to_string();
+    Ready { version: 1, scheduler, api, chain: chain.map(ready_chain), nodes }
 }
 
 fn describe(ready: &Ready) -> String {
@@ -95,11 +141,21 @@ fn describe(ready: &Ready) -> String {
         let kind = node.fault.map_or("honest".to_owned(), |fault| format!("bad: {fault}"));
         vec![text::node(node.id), kind, node.api.clone(), node.addresses.join(" ")]
     });
+    let chain = ready.chain.as_ref().map_or_else(String::new, describe_chain);
     let (api, count) = (&ready.api, ready.nodes.len().min(3));
     let confidence = count / 2 + 1;
     format!(
-        "{}\nTry:\n  assay job submit --api {api} --concurrency {count} --confidence {confidence} assay/demo:1 -- echo hello\n  \
+        "{}{chain}\nTry:\n  assay job submit --api {api} --concurrency {count} --confidence {confidence} assay/demo:1 -- echo hello\n  \
          assay job list --api {api}\n  assay node list --api {api}\n",
         table(&["NODE", "KIND", "API", "ADDRESS"], rows)
+    )
+}
+
+fn describe_chain(chain: &ReadyChain) -> String {
+    let ReadyChain { rpc_url, chain_id, contract, first_block, accounts } = chain;
+    let keys = accounts.iter().map(|account| vec![account.id.to_string(), account.key.clone()]);
+    format!(
+        "\nChain:     {chain_id} at {rpc_url}\nContract:  {contract} from block {first_block}\n\n{}",
+        table(&["ACCOUNT", "KEY"], keys)
     )
 }

@@ -15,6 +15,7 @@ use crate::{
     devstack::{Host, HostConfig},
     domain::NodeId,
     executor::{DockerExecutor, Executor, NoEngine},
+    identity::NodeKey,
 };
 
 /// A node that serves, for programs.
@@ -28,7 +29,9 @@ struct Serving {
 
 /// Runs one node until the user interrupts.
 pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let backend = settings::backend(args.scheduler)?;
+    let backend = settings::backend(args.scheduler, &args.chain)?;
+    let key = args.chain.key.as_deref().map(NodeKey::load).transpose();
+    let key = key.map_err(|error| CliError::Host(error.into()))?;
     let data_dir = args.data_dir.map_or_else(settings::default_data_dir, Ok)?;
     let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
     let executor: Arc<dyn Executor> = match DockerExecutor::connect(&settings::engine_socket()?).await {
@@ -42,6 +45,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
     let config = HostConfig {
         backend,
         data_dir,
+        key,
         listen: vec![args.listen],
         peers: args.peer,
         api: args.api,
