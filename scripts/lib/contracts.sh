@@ -24,3 +24,8 @@ ensure_foundry() {
 contract_tests() {
     (cd "$ROOT" && FORGE_SNAPSHOT_CHECK=true timeout 600 forge test </dev/null)
 }
+
+# verifier_tests: the verdict in JavaScript, held to the vectors that program and contract are held to.
+verifier_tests() {
+    (cd "$ROOT" && timeout 120 node --test tests/js/*.test.mjs </dev/null)
+}

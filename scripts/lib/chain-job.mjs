@@ -1,0 +1,234 @@
+// A job as the contract's events tell it, rebuilt and checked by the rules of docs/verification.md and the
+// documentation of contracts/src/IJobScheduler.sol: what a verdict is made of. Pure: no chain, no files.
+
+import { AbiCoder, concat, keccak256, sha256 } from "ethers";
+
+import { decide, unpack } from "./verdict.mjs";
+
+const METHODS = ["hash", "kmeans", "ball"];
+
+/** What a run may take beyond its timeout before commits close, in seconds. */
+const RUN_MARGIN = 60n;
+
+const encode = (types, values) => AbiCoder.defaultAbiCoder().encode(types, values);
+const ascending = (numbers) => [...numbers].sort((a, b) => a - b);
+
+/** The runs that a bitmap names. */
+const members = (bits) => Array.from({ length: 32 }, (_, seat) => seat).filter((seat) => (bits >> BigInt(seat)) & 1n);
+
+export class ChainJob {
+  /** Says what no contract that keeps to the rules would have emitted. */
+  problems = [];
+  terms = null;
+  /** By number: {node, hasFailed, commitment, opening}. */
+  seats = new Map();
+  /** {openings, accepted, keeper, ...place}, once posted. */
+  posted = null;
+  /** The event that ended the job without a verdict. */
+  ended = null;
+  #commitBy = null;
+  #changedAt = null;
+
+  /** `domain`: {chainId, contract}; `termsType`: how the contract encodes terms. */
+  constructor(domain, job, termsType) {
+    this.domain = domain;
+    this.job = job;
+    this.termsType = termsType;
+  }
+
+  /** Takes the next event: {name, args, at, place}, `at` being the time of its block. */
+  apply(event) {
+    const { name, at, args } = event;
+    this.#where = `${name} in block ${event.place.block}`;
+    if (name !== "Submitted" && this.terms === null) {
+      throw new Error(`the job's first event is ${this.#where}, not its submission`);
+    }
+    if (name !== "Remarked" && (this.posted || this.ended)) this.#problem("comes after the job's end");
+    switch (name) {
+      case "Submitted":
+        this.#submitted(args);
+        break;
+      case "DealUpdated":
+        if (this.seats.size > 0) this.#problem("changes terms under which a seat was filled");
+        this.terms = args.terms;
+        break;
+      case "BidAccepted":
+      case "SeatTaken":
+        this.#seated(args, at);
+        break;
+      case "FailureReported":
+        this.#failed(args, at);
+        break;
+      case "Committed":
+        this.#committed(args, at);
+        break;
+      case "Revealed":
+        this.#revealed(args, at);
+        break;
+      case "VerdictPosted":
+        this.#judged(args, at, event.place);
+        break;
+      case "Cancelled":
+      case "Stopped":
+      case "Expired":
+        this.ended = name;
+        break;
+      default:
+        // Bids, remarks and slots change nothing that a verdict is made of.
+        break;
+    }
+  }
+
+  /** The verdict of the rules over the openings of the log: nodes instead of runs. */
+  verdict() {
+    const opened = ascending(this.seats.keys()).map((seat) => this.seats.get(seat));
+    const salts = opened.flatMap(({ opening }) => (opening ? [opening.salt] : []));
+    const beacon = keccak256(concat(salts));
+    const key = new Map(opened.map((seat) => [seat, keccak256(concat([beacon, seat.node]))]));
+    const order = opened.sort((a, b) => (key.get(a) < key.get(b) ? -1 : 1));
+    const runs = order.map(({ opening }) => ({
+      output: opening && opening.resultHash,
+      profile: opening && this.#profile(opening),
+    }));
+    const { confidence, toleranceKib, relativePermille, method, deterministic } = this.terms;
+    const named = { confidence, toleranceKib, relativePermille, deterministic, method: METHODS[method] };
+    const { outcome, accepted, rejected, absent, note } = decide(named, runs);
+    const nodes = (indices) => indices.map((index) => order[index].node).sort();
+    return { outcome, accepted: nodes(accepted), rejected: nodes(rejected), absent: nodes(absent), note };
+  }
+
+  /** What was posted, in the same words. */
+  claim() {
+    const { accepted: bits, openings: _, ...rest } = this.posted;
+    const unknown = members(bits).filter((seat) => !this.seats.has(seat));
+    if (unknown.length > 0) this.problems.push(`the verdict accepts seats that nobody has: ${unknown.join(", ")}`);
+    const accepted = members(bits).flatMap((seat) => this.seats.get(seat)?.node ?? []).sort();
+    return { outcome: bits === 0n ? "inconclusive" : "verdict", accepted, ...rest };
+  }
+
+  #where = "";
+
+  #problem(what) {
+    this.problems.push(`${this.#where} ${what}`);
+  }
+
+  #profile({ fingerprint }) {
+    try {
+      return unpack(fingerprint);
+    } catch (error) {
+      this.problems.push(error.message);
+      return null;
+    }
+  }
+
+  #submitted({ requester, nonce, terms, spec }) {
+    if (this.terms !== null) this.#problem("submits the job again");
+    this.terms = terms;
+    const { chainId, contract } = this.domain;
+    const revision = keccak256(encode([this.termsType], [terms]));
+    const types = ["uint256", "address", "address", "uint64", "bytes32", "bytes32"];
+    const id = keccak256(encode(types, [chainId, contract, requester, nonce, sha256(spec), revision]));
+    if (id !== this.job) this.#problem(`has terms and a spec whose job id is ${id}`);
+    if (METHODS[terms.method] === undefined) throw new Error(`${this.#where} names an unknown method, ${terms.method}`);
+  }
+
+  #seated({ node, seat: number }, at) {
+    const seat = Number(number);
+    const held = this.seats.get(seat);
+    if (number >= this.terms.concurrency) this.#problem(`gives seat ${seat} of ${this.terms.concurrency}`);
+    if (held && !held.hasFailed) this.#problem(`gives seat ${seat} away, which ${held.node} has`);
+    if (held && at > this.#refillBy()) this.#problem(`gives seat ${seat} to another node too late`);
+    if ([...this.seats.values()].some((other) => other.node === node.toLowerCase())) {
+      this.#problem(`gives ${node} a second seat`);
+    }
+    this.seats.set(seat, { node: node.toLowerCase(), hasFailed: false, commitment: null, opening: null });
+    this.#changedAt = at;
+    if (this.#commitBy === null && BigInt(this.seats.size) === this.terms.concurrency) {
+      this.#commitBy = at + this.terms.run;
+    }
+  }
+
+  #failed({ node, seat: number }, at) {
+    const seat = this.seats.get(Number(number));
+    if (seat?.node !== node.toLowerCase() || seat.commitment || seat.hasFailed) {
+      this.#problem(`is of ${node}, which has no such seat, or has committed`);
+      return;
+    }
+    this.#beforeClose(at);
+    seat.hasFailed = true;
+    this.#changedAt = at;
+  }
+
+  #committed({ node, commitment }, at) {
+    const seat = [...this.seats.values()].find((held) => held.node === node.toLowerCase());
+    if (!seat || seat.commitment || seat.hasFailed) {
+      this.#problem(`is of ${node}, which has no seat, has failed, or has committed before`);
+      return;
+    }
+    this.#beforeClose(at);
+    seat.commitment = commitment;
+    this.#changedAt = at;
+  }
+
+  #beforeClose(at) {
+    if (this.#commitBy === null || at > this.#commitBy) this.#problem("is out of the time for runs");
+  }
+
+  #revealed({ seat, node, opening }, at) {
+    const revealBy = this.#revealBy(at);
+    if (revealBy === null || at > revealBy) this.#problem("is out of the time for reveals");
+    this.#open(seat, node, opening);
+  }
+
+  #judged({ openings, accepted, keeper }, at, place) {
+    const revealBy = this.#revealBy(at);
+    if (revealBy === null) this.#problem("comes before commits are closed");
+    const isLate = revealBy !== null && at > revealBy;
+    for (const { seat, node, opening } of openings) {
+      const isNew = !this.seats.get(Number(seat))?.opening;
+      if (isLate && isNew) this.#problem(`brings the opening of seat ${seat}, which did not reveal in time`);
+      this.#open(seat, node, opening);
+    }
+    const held = [...this.seats.values()];
+    const [opened, committed] = ["opening", "commitment"].map((what) => held.filter((seat) => seat[what]).length);
+    if (!isLate && opened !== committed) {
+      this.#problem(`is over ${opened} of ${committed} commitments, before the deadline of reveals`);
+    }
+    const { concurrency, confidence } = this.terms;
+    const majority = concurrency / 2n + 1n;
+    const quorum = confidence > majority ? confidence : majority;
+    if (BigInt(opened) < quorum) this.#problem(`is over ${opened} runs and needs ${quorum}`);
+    this.posted = { openings, accepted, keeper: keeper.toLowerCase(), ...place };
+  }
+
+  /** Keeps an opening if it is the one that the seat committed to. */
+  #open(number, node, opening) {
+    const seat = this.seats.get(Number(number));
+    const { chainId, contract } = this.domain;
+    const { resultHash, outputRoot, exitCode, fingerprint, salt } = opening;
+    const types = ["uint256", "address", "bytes32", "uint8", "address", "bytes32", "bytes32", "int32", "bytes32", "bytes32"];
+    const values = [chainId, contract, this.job, number, node, resultHash, outputRoot, exitCode, fingerprint, salt];
+    const commitment = keccak256(encode(types, values));
+    if (seat?.node !== node.toLowerCase() || seat.commitment !== commitment) {
+      this.#problem(`brings an opening of seat ${number} that is not what ${node} committed to there`);
+    } else {
+      seat.opening = opening;
+    }
+  }
+
+  /** Until when a failed seat can be given away: what is left must hold a whole run. */
+  #refillBy() {
+    return this.#commitBy - this.terms.timeout - RUN_MARGIN;
+  }
+
+  /** The deadline of reveals as of `at`; null while some seat can still commit. */
+  #revealBy(at) {
+    if (this.#commitBy === null) return null;
+    const held = [...this.seats.values()];
+    const hasFailures = held.some((seat) => seat.hasFailed);
+    const isDone = held.every((seat) => seat.hasFailed || seat.commitment);
+    if (isDone && (!hasFailures || this.#changedAt > this.#refillBy())) return this.#changedAt + this.terms.reveal;
+    const deadline = isDone ? this.#refillBy() : this.#commitBy;
+    return at > deadline ? deadline + this.terms.reveal : null;
+  }
+}

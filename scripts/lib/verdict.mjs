@@ -1,0 +1,140 @@
+// The verdict over a job's runs by the rules of docs/verification.md: a second opinion on the program and the contract,
+// with which it shares no code. Integers only (BigInt). Pure: no chain, no files.
+
+const ROW = 10;
+const MAX_RUNS = 128;
+const VOID = (1n << 256n) - 1n;
+
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0n);
+const abs = (number) => (number < 0n ? -number : number);
+const max = (a, b) => (a > b ? a : b);
+const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+
+/** The memory row, in KiB, and the CPU time of a word; null for "no fingerprint". Throws at a word that is refused. */
+export function unpack(word) {
+  const bits = BigInt(word);
+  if (bits === VOID) return null;
+  if (bits >> 252n !== 0n) throw new RangeError(`fingerprint ${word} has one of its top four bits set`);
+  const sample = (k) => ((bits >> BigInt(22 * k)) & ((1n << 22n) - 1n)) * 64n;
+  return { row: Array.from({ length: ROW }, (_, k) => sample(k)), cpuMs: (bits >> 220n) & 0xffffffffn };
+}
+
+/**
+ * Which runs agree. `terms`: {confidence, toleranceKib, relativePermille, method, deterministic}, numbers as BigInt,
+ * method "hash", "kmeans" or "ball". `runs`: {output, profile} in the order that settles ties, null where missing.
+ * Gives {outcome, accepted, rejected, absent, scores, note}; runs are named by index.
+ */
+export function decide(terms, runs) {
+  const n = BigInt(runs.length);
+  const without = (isMissing) => runs.flatMap((run, index) => (isMissing(run) ? [index] : []));
+  const isSane = n >= 1n && n <= MAX_RUNS && terms.confidence >= 1n && terms.confidence <= n;
+  if (!isSane || terms.relativePermille > 1000n) return inconclusive([], "bad parameters");
+
+  const withoutOutput = without((run) => run.output === null);
+  const group = majority(runs);
+  if (group) return agreed(terms, runs, group, withoutOutput, {}, "equal outputs");
+  if (terms.deterministic || terms.method === "hash") return inconclusive(withoutOutput, "outputs disagree");
+
+  const isAbsent = (run) => run.output === null || run.profile === null;
+  const present = runs.flatMap((run, index) => (isAbsent(run) ? [] : [{ index, ...run.profile }]));
+  const found = (terms.method === "kmeans" ? kmeans : ball)(terms, n, present);
+  const absent = without(isAbsent);
+  if (!found.accepted) return inconclusive(absent, found.note, found.scores);
+  return agreed(terms, runs, found.accepted, absent, found.scores, "agreement");
+}
+
+/** The runs of the output that more than half of all brought, or null. */
+function majority(runs) {
+  const groups = new Map();
+  for (const [index, { output }] of runs.entries()) {
+    if (output !== null) groups.set(output, [...(groups.get(output) ?? []), index]);
+  }
+  return [...groups.values()].find((group) => 2 * group.length > runs.length) ?? null;
+}
+
+function inconclusive(absent, note, scores = {}) {
+  return { outcome: "inconclusive", accepted: [], rejected: [], absent, scores, note };
+}
+
+function agreed(terms, runs, accepted, absent, scores, note) {
+  if (2 * accepted.length <= runs.length) return inconclusive(absent, "no majority agrees", scores);
+  if (BigInt(accepted.length) < terms.confidence) return inconclusive(absent, "fewer than M agree", scores);
+  const rejected = [...runs.keys()].filter((index) => !accepted.includes(index) && !absent.includes(index));
+  return { outcome: "verdict", accepted, rejected, absent, scores, note };
+}
+
+/** The larger of the absolute and the relative tolerance, times 1000, weighted as the sums they are compared with. */
+const tolerance = (terms, weight, level) =>
+  max(10000n * terms.toleranceKib * weight, terms.relativePermille * level);
+
+const columnSums = (runs) => Array.from({ length: ROW }, (_, k) => sum(runs.map((run) => run.row[k])));
+
+/** Each run's distance from the mean of `count` runs whose rows add up to `sums`, times 10 x count. */
+const fromMean = (runs, count, sums) =>
+  runs.map((run) => sum(run.row.map((kib, k) => abs(count * kib - sums[k]))));
+
+function kmeans(terms, asked, present) {
+  let act = present;
+  let scores = {};
+  for (let round = 0; act.length >= 2; round += 1) {
+    const x = fromMean(act, BigInt(act.length), columnSums(act));
+    if (round === 0) scores = named(act, x);
+    const cut = lastLow(x);
+    if (cut === null) break;
+    const low = act.filter((_, r) => x[r] <= cut);
+    const high = act.filter((_, r) => x[r] > cut);
+    const [i, lowSums] = [BigInt(low.length), columnSums(low)];
+    const far = sum(fromMean(high, i, lowSums));
+    if (1000n * far < tolerance(terms, i, sum(lowSums)) * BigInt(high.length)) break;
+    act = low;
+    if (2n * i <= asked) return { accepted: null, scores, note: "no majority near the mean" };
+  }
+  const n = BigInt(act.length);
+  const sums = columnSums(act);
+  const spread = sum(fromMean(act, n, sums));
+  if (spread > 0n && 1000n * spread >= tolerance(terms, n * n, n * sum(sums))) {
+    return { accepted: null, scores, note: "spread over the tolerance" };
+  }
+  return { accepted: act.map((run) => run.index), scores };
+}
+
+/** The largest score of the low group of the best cut in two; null when all scores are equal. */
+function lastLow(scores) {
+  const sorted = [...scores].sort(compare);
+  const n = sorted.length;
+  const total = sum(sorted);
+  let best = null;
+  for (let i = 1; i < n; i += 1) {
+    if (sorted[i - 1] === sorted[i]) continue;
+    const gap = BigInt(i) * total - BigInt(n) * sum(sorted.slice(0, i));
+    const cut = { i, gain: gap * gap, weight: BigInt(i * (n - i)) };
+    if (best === null || isBetter(cut, best, n)) best = cut;
+  }
+  return best && sorted[best.i - 1];
+}
+
+function isBetter(cut, best, n) {
+  const [ours, theirs] = [cut.gain * best.weight, best.gain * cut.weight];
+  if (ours !== theirs) return ours > theirs;
+  // Of equals the more uneven cut, then the one further up: cuts come with i ascending.
+  return Math.max(cut.i, n - cut.i) >= Math.max(best.i, n - best.i);
+}
+
+function ball(terms, _asked, present) {
+  if (present.length === 0) return { accepted: null, scores: {}, note: "no traces" };
+  const levels = present.map((run) => sum(run.row)).sort(compare);
+  const most = tolerance(terms, 1n, levels[(levels.length - 1) >> 1]);
+  const apart = (a, b) => sum(a.row.map((kib, k) => abs(kib - b.row[k])));
+  const isCpuAlike = (a, b) => 1000n * abs(a.cpuMs - b.cpuMs) <= max(200000n, 333n * max(a.cpuMs, b.cpuMs));
+  let best = null;
+  for (const centre of present) {
+    const inside = present.filter((run) => 1000n * apart(centre, run) <= most && isCpuAlike(centre, run));
+    const found = { centre, inside, spread: sum(inside.map((run) => apart(centre, run))) };
+    const size = inside.length - (best?.inside.length ?? 0);
+    if (best === null || size > 0 || (size === 0 && found.spread < best.spread)) best = found;
+  }
+  const scores = named(present, present.map((run) => apart(best.centre, run)));
+  return { accepted: best.inside.map((run) => run.index), scores };
+}
+
+const named = (runs, scores) => Object.fromEntries(runs.map((run, r) => [run.index, scores[r]]));

@@ -1,0 +1,100 @@
+// The verdict functions of scripts/lib/verdict.mjs against the vectors that the program and the contract are held
+// to: node --test tests/js/*.test.mjs
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import { decide, unpack } from "../../scripts/lib/verdict.mjs";
+
+const METHODS = ["hash", "kmeans", "ball"];
+
+const vectors = (name) => JSON.parse(readFileSync(new URL(`../vectors/${name}.json`, import.meta.url), "utf8"));
+const mask = (indices) => indices.reduce((bits, index) => bits + 2 ** index, 0);
+const plain = (outcome) => ({
+  ...outcome,
+  scores: Object.fromEntries(Object.entries(outcome.scores).map(([run, score]) => [run, Number(score)])),
+});
+
+function terms(vector, method, relative = vector.relative_permille) {
+  return {
+    confidence: BigInt(vector.confidence),
+    toleranceKib: BigInt(vector.tolerance_kib),
+    relativePermille: BigInt(relative),
+    method,
+    deterministic: vector.deterministic ?? false,
+  };
+}
+
+/** A row in order of time; `ball` compares it sorted. */
+function profile([, row, cpu], method) {
+  if (row === null) return null;
+  const kib = method === "ball" ? [...row].sort((a, b) => a - b) : row;
+  return { row: kib.map(BigInt), cpuMs: BigInt(cpu) };
+}
+
+test("packed cases have the verdict of the program", () => {
+  const { count, cases } = vectors("verdict-packed");
+  assert.equal(cases.length, count);
+  assert.ok(count > 0);
+  for (const vector of cases) {
+    const runs = vector.words.map((word, run) => ({
+      output: BigInt(vector.outputs[run]) === 0n ? null : vector.outputs[run],
+      profile: unpack(word),
+    }));
+    const found = decide(terms(vector, METHODS[vector.method]), runs);
+    const { verdict, accepted, rejected, absent } = vector;
+    assert.deepEqual(
+      [found.outcome === "verdict", mask(found.accepted), mask(found.rejected), mask(found.absent)],
+      [verdict, accepted, rejected, absent],
+      JSON.stringify(vector),
+    );
+  }
+});
+
+test("reference cases have the scores and the verdict of the reference", () => {
+  const { verdicts } = vectors("verdict-reference");
+  assert.equal(verdicts.length, 15);
+  for (const vector of verdicts) {
+    for (const [key, method, relative] of [["kmeans_0", "kmeans", 0], ["ball_300", "ball", 300], ["ball_0", "ball", 0]]) {
+      // A row stands for as many nodes as its first number says, each with an output of its own.
+      const rows = vector.rows.flatMap((row) => Array(row[0]).fill(row));
+      const runs = rows.map((row, run) => ({ output: `${run}`, profile: profile(row, method) }));
+      // Alone, a run's own output is a majority: the vector says what the scorer would.
+      const alone = runs.length === 1 ? { note: "equal outputs", scores: {} } : {};
+      const found = plain(decide(terms(vector, method, relative), runs));
+      assert.deepEqual(found, { ...vector[key], ...alone }, `${vector.name} ${key}`);
+    }
+  }
+});
+
+test("random cases have the scores and the verdict of the reference", () => {
+  const cases = vectors("verdict-random");
+  assert.equal(cases.length, 300);
+  for (const vector of cases) {
+    for (const method of ["kmeans", "ball"]) {
+      const runs = vector.rows.map((row) => ({
+        output: row[0] === 0 ? null : `${row[0]}`,
+        profile: profile(row, method),
+      }));
+      assert.deepEqual(plain(decide(terms(vector, method), runs)), vector[method], JSON.stringify(vector));
+    }
+  }
+});
+
+test("words are read, void or refused as the program does", () => {
+  const { unpack: words, unpack_count: count } = vectors("fingerprint");
+  assert.equal(words.length, count);
+  for (const { word, void: isVoid, dirty, memory_kib: row, cpu_ms: cpu } of words) {
+    if (dirty) assert.throws(() => unpack(word), RangeError, word);
+    else assert.deepEqual(unpack(word), isVoid ? null : { row: row.map(BigInt), cpuMs: BigInt(cpu) }, word);
+  }
+});
+
+test("parameters that make no sense are inconclusive", () => {
+  const runs = Array.from({ length: 129 }, (_, run) => ({ output: `${run}`, profile: null }));
+  for (const [n, confidence, relative] of [[0, 0, 0], [0, 1, 0], [1, 0, 0], [1, 2, 0], [129, 65, 0], [3, 2, 1001]]) {
+    const found = decide(terms({ confidence, tolerance_kib: 0 }, "ball", relative), runs.slice(0, n));
+    assert.equal(found.note, "bad parameters");
+  }
+});
