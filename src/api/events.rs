@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use alloy_primitives::hex;
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -16,7 +15,6 @@ use super::{error::Failure, server::Api, types::LogEntry};
 use crate::{
     domain::JobId,
     node::{Node, RequestError},
-    scheduler::LogItem,
 };
 
 /// Silence in a stream after which a comment is sent, so that both sides notice a dead connection.
@@ -35,7 +33,7 @@ pub(super) async fn log(
 ) -> Result<Json<Vec<LogEntry>>, Failure> {
     let job = node.find_job(&job)?;
     let items = node.board.entries_after(job, 0);
-    Ok(Json((1..).zip(items).map(|(height, item)| entry(height, item)).collect()))
+    Ok(Json((1..).zip(items).map(|(height, item)| LogEntry::new(height, item)).collect()))
 }
 
 pub(super) async fn follow(
@@ -71,8 +69,10 @@ impl Tail {
             let is_over = self.node.board.read(self.job, |job| job.state.is_terminal())?;
             let items = self.node.board.entries_after(self.job, self.height);
             if !items.is_empty() {
-                let entries: Vec<_> =
-                    (self.height + 1..).zip(items).map(|(height, item)| entry(height, item)).collect();
+                let entries: Vec<_> = (self.height + 1..)
+                    .zip(items)
+                    .map(|(height, item)| LogEntry::new(height, item))
+                    .collect();
                 self.height = entries.last().map_or(self.height, |entry| entry.height);
                 return Some((entries, self));
             }
@@ -81,19 +81,5 @@ impl Tail {
             }
             self.node.stop.run_until_cancelled(self.changed.changed()).await?.ok()?;
         }
-    }
-}
-
-fn entry(height: u64, item: LogItem) -> LogEntry {
-    let LogItem { entry, stamped, proof, cursor: _ } = item;
-    LogEntry {
-        height,
-        entry,
-        author: stamped.author,
-        at: stamped.at,
-        revision: stamped.revision,
-        facts: stamped.facts,
-        event: stamped.event,
-        proof: hex::encode(proof),
     }
 }

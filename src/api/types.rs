@@ -5,11 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use alloy_primitives::hex;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{
-    Amount, BidStatus, Deal, Digest, Event, Facts, FailureKind, Input, JobId, JobState, LogDomain, Method,
-    NodeId, Resources, Spec, Stamped, Timestamp,
+use crate::{
+    domain::{
+        Amount, BidStatus, Deal, Digest, Event, Facts, FailureKind, Input, JobId, JobState, LogDomain,
+        Method, NodeId, Resources, Spec, Stamped, Timestamp,
+    },
+    scheduler::LogItem,
 };
 
 /// Every answer that is no success.
@@ -410,6 +414,21 @@ pub struct LogEntry {
 }
 
 impl LogEntry {
+    /// The entry at this place in a job's log.
+    pub(crate) fn new(height: u64, item: LogItem) -> Self {
+        let LogItem { entry, stamped, proof, cursor: _ } = item;
+        Self {
+            height,
+            entry,
+            author: stamped.author,
+            at: stamped.at,
+            revision: stamped.revision,
+            facts: stamped.facts,
+            event: stamped.event,
+            proof: hex::encode(proof),
+        }
+    }
+
     /// The event as the rules take it.
     pub fn stamped(&self, job: JobId) -> Stamped<Event> {
         let Self { author, at, revision, facts, ref event, .. } = *self;

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// Most blocks asked for at a time: what public endpoints answer.
-const RANGE: u64 = 1000;
+pub(super) const RANGE: u64 = 1000;
 
 /// Longest pause between attempts while no endpoint answers.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);

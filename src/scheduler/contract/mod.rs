@@ -3,6 +3,7 @@
 //! - [`client`]: a key's way to one contract, and its money there.
 //! - `sender`: the one task that sends a key's transactions.
 //! - `follow` and `log`: the contract's events, read once they are deep enough, stored and folded.
+//! - `history`: the events of one job, read at once, without a node.
 //! - `calls` and `convert`: our values as the contract takes and gives them.
 //! - [`deploy`]: puts the contract on a chain.
 //!
@@ -15,6 +16,7 @@ pub mod client;
 mod convert;
 pub mod deploy;
 mod follow;
+mod history;
 mod log;
 mod node;
 mod rpc;
@@ -22,6 +24,7 @@ mod sender;
 
 pub use client::{Account, ChainClient, ChainConfig, ConnectError, DEFAULT_MAX_FEE_PER_GAS, MoneyError};
 pub use deploy::{DeployError, Deployed, deploy};
+pub use history::{History, HistoryError, history};
 pub use log::Announced;
 pub use node::{Clock, ContractConfig, ContractScheduler, Running, StartError};
 pub use rpc::EndpointError;
