@@ -138,11 +138,19 @@ pub(super) fn audit(document: &LogDocument) -> Result<Audit, AuditError> {
     if document.version != LOG_VERSION {
         return Err(AuditError::Version { found: document.version });
     }
+    audit_logs(document.domain, &document.logs)
+}
+
+/// Folds logs, of which each follows up the one before, and finds what they say of the last job.
+///
+/// # Errors
+/// The first thing that is wrong with the logs.
+pub(super) fn audit_logs(domain: LogDomain, logs: &[JobLog]) -> Result<Audit, AuditError> {
     let mut parent: Option<Job> = None;
     let mut signed = 0;
-    for log in &document.logs {
-        signed += check_proofs(document.domain, parent.as_ref(), log)?;
-        parent = Some(fold(document.domain, parent.as_ref(), log)?);
+    for log in logs {
+        signed += check_proofs(domain, parent.as_ref(), log)?;
+        parent = Some(fold(domain, parent.as_ref(), log)?);
     }
     let job = parent.ok_or(AuditError::Empty)?;
     let found = found(&job);

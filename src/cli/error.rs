@@ -8,6 +8,7 @@ use crate::{
     devstack::{HostError, StackError, chain::ChainError},
     domain::{JobId, JobState, NodeId},
     executor::ExecutorError,
+    scheduler::contract::{ConnectError, HistoryError},
     store::PackError,
 };
 
@@ -101,6 +102,22 @@ pub enum CliError {
         /// What is wrong.
         source: AuditError,
     },
+    /// A chain has no log of the job.
+    #[error("failed to read the log of job {} from the chain", job.short())]
+    History {
+        /// The job.
+        job: JobId,
+        /// Why not.
+        source: HistoryError,
+    },
+    /// A job has no verdict that could be checked.
+    #[error("job {} is {state} and has no verdict to check", job.short())]
+    NoVerdict {
+        /// The job.
+        job: JobId,
+        /// Where it is.
+        state: JobState,
+    },
     /// A file holds no exported log.
     #[error("{} holds no log of a job: {reason}", path.display())]
     NoLog {
@@ -137,7 +154,16 @@ impl CliError {
             | Self::BadCases { .. }
             | Self::Input { .. }
             | Self::NoLog { .. } => ExitStatus::Usage,
-            Self::NoResult { .. } => ExitStatus::NoResult,
+            Self::NoResult { .. } | Self::NoVerdict { .. } => ExitStatus::NoResult,
+            Self::History { source, .. } => match source {
+                HistoryError::Connect(ConnectError::Chain(_)) | HistoryError::Chain(_) => {
+                    ExitStatus::Unreachable
+                }
+                HistoryError::Connect(_)
+                | HistoryError::UnknownJob { .. }
+                | HistoryError::NotFromTheStart { .. } => ExitStatus::Usage,
+                HistoryError::Unreadable { .. } => ExitStatus::Failure,
+            },
             Self::Engine(_) => ExitStatus::Unreachable,
             Self::Node { source, .. } => source.exit_status(),
             Self::Output(_)
@@ -175,6 +201,9 @@ impl CliError {
             Self::NoResult { job, .. } => {
                 Some(format!("nothing is shown before the end; wait for it: assay job wait {}", job.short()))
             }
+            Self::NoVerdict { state, .. } if state.is_terminal() => None,
+            Self::NoVerdict { .. } => Some("check it again once it is decided".to_owned()),
+            Self::History { source, .. } => history_hint(source),
             Self::Engine(error) => error.hint().map(str::to_owned),
             Self::Host(error) | Self::Stack(StackError::Host { source: error, .. }) => host_hint(error),
             Self::Stack(StackError::Apart) => {
@@ -188,6 +217,20 @@ impl CliError {
             }
         }
     }
+}
+
+fn history_hint(error: &HistoryError) -> Option<String> {
+    let hint = match error {
+        // These name what to check.
+        HistoryError::Connect(ConnectError::Chain(_)) | HistoryError::Chain(_) => {
+            "check that --rpc-url is a node of the contract's chain, and that it has old events"
+        }
+        HistoryError::Connect(_) => return None,
+        HistoryError::UnknownJob { .. } => "check the job, --contract, --rpc-url and --first-block",
+        HistoryError::NotFromTheStart { .. } => "give an earlier --first-block, or none",
+        HistoryError::Unreadable { .. } => "check --contract, or use the program of the contract's version",
+    };
+    Some(hint.to_owned())
 }
 
 fn host_hint(error: &HostError) -> Option<String> {

@@ -39,6 +39,12 @@ pub enum SettingsError {
         /// As given.
         text: String,
     },
+    /// Text that is no whole id of a job, where no node can be asked what it begins.
+    #[error("{text:?} is no whole id of a job")]
+    WholeJob {
+        /// As given.
+        text: String,
+    },
     /// Text that is no address of an API.
     #[error("{text:?} is no address of a node's API: {problem}")]
     Api {
@@ -94,6 +100,7 @@ impl SettingsError {
             Self::JobName { .. } => {
                 "give a job's id, or as many of its first hex digits as make it unique; see assay job list"
             }
+            Self::WholeJob { .. } => "give all 64 hex digits; assay job list --output json shows them",
             Self::Api { .. } => "give a host and a port, such as http://127.0.0.1:7421",
             Self::NoContract { .. } => {
                 "give --rpc-url and --contract; assay devstack --scheduler contract prints both of a chain to try"

@@ -16,4 +16,4 @@ pub use accounts::Accounts;
 pub use ledger::Ledger;
 pub use payout::{Payouts, did_its_part, held, payouts};
 pub use rejection::Rejection;
-pub use transition::{open, run_order, transition, verdict_of};
+pub use transition::{open, openings_of, run_order, transition, verdict_of};

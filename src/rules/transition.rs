@@ -332,7 +332,7 @@ fn verdict_posted(
 }
 
 /// The openings in the log so far, by seat.
-fn openings_of(job: &Job) -> BTreeMap<u8, Opening> {
+pub fn openings_of(job: &Job) -> BTreeMap<u8, Opening> {
     let seats = (0..MAX_SEATS).zip(&job.seats);
     seats
         .filter_map(|(seat, held)| match held.status {

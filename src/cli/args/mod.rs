@@ -22,7 +22,7 @@ pub(super) use job::{
     CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, SubmitArgs, UpdateArgs, WaitArgs,
 };
 pub(super) use results::{FetchArgs, ResultsCommand, ResultsListArgs};
-pub(super) use verdict::{CheckArgs, ComputeArgs, ExportArgs, ShowArgs, VerdictCommand};
+pub(super) use verdict::{CheckArgs, ComputeArgs, ExportArgs, OnChainArgs, ShowArgs, VerdictCommand};
 
 const EXAMPLES: &str = "\
 Examples:

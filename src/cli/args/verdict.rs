@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::ApiArgs;
+use crate::domain::NodeId;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum VerdictCommand {
@@ -51,6 +52,26 @@ pub(in crate::cli) struct CheckArgs {
 
     #[command(flatten)]
     pub(in crate::cli) api: ApiArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) chain: OnChainArgs,
+}
+
+/// Where a verdict was posted. Not from the environment: which log is checked must be seen in the command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Against a contract, without asking a node")]
+pub(in crate::cli) struct OnChainArgs {
+    /// An endpoint of the chain; may be repeated, the next is used when one fails
+    #[arg(long, value_name = "URL", value_delimiter = ',', requires = "contract", conflicts_with_all = ["file", "api"])]
+    pub(in crate::cli) rpc_url: Vec<String>,
+
+    /// The address of the contract
+    #[arg(long, value_name = "ADDRESS", requires = "rpc_url")]
+    pub(in crate::cli) contract: Option<NodeId>,
+
+    /// The block that the contract was deployed in: nothing is read before it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(in crate::cli) first_block: u64,
 }
 
 /// `assay verdict compute`.

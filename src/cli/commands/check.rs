@@ -4,7 +4,7 @@ use std::{fs::File, path::Path};
 
 use serde::Serialize;
 
-use super::{client, job_name};
+use super::{check_chain, client, job_name};
 use crate::{
     api::types::LogEntry,
     cli::{
@@ -44,6 +44,9 @@ pub(in crate::cli) async fn export(args: &ExportArgs, output: Output) -> Result<
 
 /// Recomputes a verdict from the log alone and compares it with the one that is claimed.
 pub(in crate::cli) async fn check(args: &CheckArgs, output: Output) -> Result<ExitStatus, CliError> {
+    if let (Some(contract), Some(job)) = (args.chain.contract, &args.job) {
+        return check_chain::check(job, contract, &args.chain, output).await;
+    }
     let (document, source) = match (&args.file, &args.job) {
         (Some(path), _) => (read(path)?, path.display().to_string()),
         (None, Some(job)) => {

@@ -8,6 +8,7 @@ use super::{
 };
 
 pub(super) mod check;
+mod check_chain;
 pub(super) mod describe;
 pub(super) mod devstack;
 pub(super) mod jobs;
