@@ -13,3 +13,4 @@ mod peers;
 mod secrecy;
 mod sim;
 mod town;
+mod verifiers;
