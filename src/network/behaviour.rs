@@ -15,6 +15,7 @@ use super::{
     wire::{
         BLOB_PROTOCOL, BlobRequest, BlobResponse, LOG_PROTOCOL, LogRequest, LogResponse,
         MAX_BLOB_REQUEST_BYTES, MAX_BLOB_RESPONSE_BYTES, MAX_LOG_REQUEST_BYTES, MAX_LOG_RESPONSE_BYTES,
+        MAX_PEERS_REQUEST_BYTES, MAX_PEERS_RESPONSE_BYTES, PEERS_PROTOCOL, PeersRequest, PeersResponse,
     },
 };
 
@@ -41,6 +42,7 @@ pub(super) struct Behaviour {
     pub(super) ping: ping::Behaviour,
     pub(super) log: request_response::cbor::Behaviour<LogRequest, LogResponse>,
     pub(super) blob: request_response::cbor::Behaviour<BlobRequest, BlobResponse>,
+    pub(super) peers: request_response::cbor::Behaviour<PeersRequest, PeersResponse>,
 }
 
 impl Behaviour {
@@ -58,6 +60,9 @@ impl Behaviour {
         let blob = request_response::cbor::codec::Codec::default()
             .set_request_size_maximum(MAX_BLOB_REQUEST_BYTES)
             .set_response_size_maximum(MAX_BLOB_RESPONSE_BYTES);
+        let peers = request_response::cbor::codec::Codec::default()
+            .set_request_size_maximum(MAX_PEERS_REQUEST_BYTES)
+            .set_response_size_maximum(MAX_PEERS_RESPONSE_BYTES);
         let full = request_response::ProtocolSupport::Full;
         Ok(Self {
             limits: connection_limits::Behaviour::new(
@@ -79,7 +84,12 @@ impl Behaviour {
             ),
             blob: request_response::Behaviour::with_codec(
                 blob,
-                [(StreamProtocol::new(BLOB_PROTOCOL), full)],
+                [(StreamProtocol::new(BLOB_PROTOCOL), full.clone())],
+                requests(),
+            ),
+            peers: request_response::Behaviour::with_codec(
+                peers,
+                [(StreamProtocol::new(PEERS_PROTOCOL), full)],
                 requests(),
             ),
         })

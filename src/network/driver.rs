@@ -3,12 +3,14 @@
 //! Commands come from [`NetworkHandle`]s over a bounded channel. What peers send leaves over another one, for one
 //! reader. Content is read on blocking threads. The cancellation token given to [`Driver::run`] stops it.
 
+mod meeting;
+
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use ::libp2p::{
-    Multiaddr, PeerId, Swarm, SwarmBuilder, gossipsub, identify, noise, ping,
+    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, gossipsub, identify, noise, ping,
     request_response::{Event as RequestEvent, Message},
-    request_response::{InboundRequestId, OutboundFailure, OutboundRequestId, ResponseChannel},
+    request_response::{InboundRequestId, OutboundRequestId, ResponseChannel},
     swarm::SwarmEvent,
     tcp, yamux,
 };
@@ -26,12 +28,13 @@ use super::{
     book::PeerBook,
     bucket::Buckets,
     config::{NetworkConfig, NetworkError},
+    exchange::Exchange,
     handle::{
         Announcement, Command, Inbound, Judgement, NetworkHandle, PublishError, RequestError, Responder,
     },
     links::Links,
     status::Status,
-    wire::{BlobRequest, BlobResponse, LogRequest, LogResponse},
+    wire::{BlobRequest, BlobResponse, LogRequest, LogResponse, PEERS_PROTOCOL},
 };
 use crate::domain::NodeId;
 
@@ -62,6 +65,7 @@ pub struct Driver {
     blob_reads: JoinSet<(ResponseChannel<BlobResponse>, BlobResponse)>,
     book: PeerBook,
     links: Links,
+    exchange: Exchange,
     log_requests: BTreeMap<OutboundRequestId, oneshot::Sender<Result<LogResponse, RequestError>>>,
     blob_requests: BTreeMap<OutboundRequestId, oneshot::Sender<Result<BlobResponse, RequestError>>>,
     signers: Buckets<NodeId>,
@@ -99,6 +103,7 @@ pub fn start(
     let status = watch::Sender::new(Status::default());
     let handle =
         NetworkHandle { commands: command_sender.clone(), status: status.subscribe(), node: key.node_id() };
+    let exchange = Exchange::new(*swarm.local_peer_id(), Instant::now());
     let driver = Driver {
         swarm,
         commands,
@@ -109,6 +114,7 @@ pub fn start(
         blob_reads: JoinSet::new(),
         book: PeerBook::default(),
         links: Links::new(peers, Instant::now()),
+        exchange,
         log_requests: BTreeMap::new(),
         blob_requests: BTreeMap::new(),
         // Four times what a requester of this program sends, since gossip may bunch what was sent evenly.
@@ -126,7 +132,8 @@ impl Driver {
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             self.dial_due();
-            let redial = self.links.next_due();
+            self.look_around();
+            let due = self.links.next_due().into_iter().chain(self.exchange.next_due()).min();
             tokio::select! {
                 () = stop.cancelled() => break,
                 command = self.commands.recv() => match command {
@@ -141,7 +148,7 @@ impl Driver {
                     }
                     Err(error) => tracing::error!(%error, "reading content panicked"),
                 },
-                () = sleep_until(redial) => {}
+                () = sleep_until(due) => {}
             }
         }
         // Threads that read a file end by themselves; their answers have nowhere to go.
@@ -177,7 +184,7 @@ impl Driver {
                 let published = if data.len() > MAX_GOSSIP_BYTES {
                     Err(PublishError::TooLarge)
                 } else {
-                    behaviour.gossip.publish(topic, data).map(|_| ()).map_err(|error| publish_error(&error))
+                    behaviour.gossip.publish(topic, data).map(|_| ()).map_err(|error| (&error).into())
                 };
                 answer(reply, published);
             }
@@ -232,11 +239,13 @@ impl Driver {
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.status.send_modify(|status| status.listening.retain(|known| *known != address));
             }
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 match self.book.learn(peer_id) {
                     Some(node) => {
                         self.book.connect(node);
                         self.links.connected(connection_id, node);
+                        let remote = endpoint.get_remote_address();
+                        self.exchange.connected(peer_id, connection_id, remote, endpoint.is_dialer());
                     }
                     None => {
                         self.status.send_modify(|status| status.counters.foreign_keys += 1);
@@ -252,6 +261,7 @@ impl Driver {
                     self.book.disconnect(node);
                     self.links.disconnected(node, Instant::now());
                 }
+                self.exchange.disconnected(peer_id, Instant::now());
                 self.publish_links();
             }
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
@@ -260,6 +270,7 @@ impl Driver {
                     Some(node) => self.links.connected(connection_id, node),
                     None => self.links.failed(connection_id, &error.to_string(), Instant::now()),
                 }
+                self.exchange.failed(connection_id);
                 if matches!(error, ::libp2p::swarm::DialError::Denied { .. }) {
                     self.status.send_modify(|status| status.counters.connections_refused += 1);
                 }
@@ -282,6 +293,8 @@ impl Driver {
         match event {
             BehaviourEvent::Gossip(event) => self.on_gossip(event),
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                let speaks = info.protocols.contains(&StreamProtocol::new(PEERS_PROTOCOL));
+                self.exchange.identified(peer_id, &info.listen_addrs, speaks, Instant::now());
                 self.learn(peer_id, info.listen_addrs);
             }
             BehaviourEvent::Log(RequestEvent::Message { peer, message, .. }) => match message {
@@ -294,7 +307,7 @@ impl Driver {
             },
             BehaviourEvent::Log(RequestEvent::OutboundFailure { request_id, error, .. }) => {
                 if let Some(reply) = self.log_requests.remove(&request_id) {
-                    answer(reply, Err(failed(&error)));
+                    answer(reply, Err((&error).into()));
                 }
             }
             BehaviourEvent::Blob(RequestEvent::Message { peer, message, .. }) => match message {
@@ -307,9 +320,10 @@ impl Driver {
             },
             BehaviourEvent::Blob(RequestEvent::OutboundFailure { request_id, error, .. }) => {
                 if let Some(reply) = self.blob_requests.remove(&request_id) {
-                    answer(reply, Err(failed(&error)));
+                    answer(reply, Err((&error).into()));
                 }
             }
+            BehaviourEvent::Peers(event) => self.on_peers(event),
             BehaviourEvent::Log(RequestEvent::InboundFailure { peer, request_id, error, .. })
             | BehaviourEvent::Blob(RequestEvent::InboundFailure { peer, request_id, error, .. }) => {
                 trace_failure(&peer, request_id, &error);
@@ -449,27 +463,6 @@ async fn sleep_until(due: Option<Instant>) {
 /// Whoever asked may have stopped waiting; then nobody misses the answer.
 fn answer<T>(reply: oneshot::Sender<T>, value: T) {
     let _ = reply.send(value);
-}
-
-fn failed(error: &OutboundFailure) -> RequestError {
-    RequestError::Failed(match error {
-        OutboundFailure::DialFailure => "it cannot be dialled".to_owned(),
-        OutboundFailure::Timeout => "it does not answer in time".to_owned(),
-        OutboundFailure::ConnectionClosed => "the connection closed".to_owned(),
-        OutboundFailure::UnsupportedProtocols => "it does not speak this protocol".to_owned(),
-        OutboundFailure::Io(error) => error.to_string(),
-    })
-}
-
-fn publish_error(error: &gossipsub::PublishError) -> PublishError {
-    match error {
-        gossipsub::PublishError::NoPeersSubscribedToTopic => PublishError::NobodyListens,
-        gossipsub::PublishError::MessageTooLarge => PublishError::TooLarge,
-        gossipsub::PublishError::Duplicate
-        | gossipsub::PublishError::SigningError(_)
-        | gossipsub::PublishError::TransformFailed(_)
-        | gossipsub::PublishError::AllQueuesFull(_) => PublishError::NotSent,
-    }
 }
 
 fn trace_failure(peer: &PeerId, request: InboundRequestId, error: &dyn fmt::Display) {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use ::libp2p::{Multiaddr, PeerId, gossipsub, request_response::ResponseChannel};
+use ::libp2p::{
+    Multiaddr, PeerId, gossipsub,
+    request_response::{OutboundFailure, ResponseChannel},
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
@@ -114,6 +117,31 @@ pub enum PublishError {
     /// The network was shut down.
     #[error("the network has stopped")]
     Stopped,
+}
+
+impl From<&OutboundFailure> for RequestError {
+    fn from(error: &OutboundFailure) -> Self {
+        Self::Failed(match error {
+            OutboundFailure::DialFailure => "it cannot be dialled".to_owned(),
+            OutboundFailure::Timeout => "it does not answer in time".to_owned(),
+            OutboundFailure::ConnectionClosed => "the connection closed".to_owned(),
+            OutboundFailure::UnsupportedProtocols => "it does not speak this protocol".to_owned(),
+            OutboundFailure::Io(error) => error.to_string(),
+        })
+    }
+}
+
+impl From<&gossipsub::PublishError> for PublishError {
+    fn from(error: &gossipsub::PublishError) -> Self {
+        match error {
+            gossipsub::PublishError::NoPeersSubscribedToTopic => Self::NobodyListens,
+            gossipsub::PublishError::MessageTooLarge => Self::TooLarge,
+            gossipsub::PublishError::Duplicate
+            | gossipsub::PublishError::SigningError(_)
+            | gossipsub::PublishError::TransformFailed(_)
+            | gossipsub::PublishError::AllQueuesFull(_) => Self::NotSent,
+        }
+    }
 }
 
 /// What the driver is asked to do.

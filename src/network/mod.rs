@@ -1,4 +1,4 @@
-//! The swarm of a node: encrypted connections to other nodes, gossip, and two request protocols.
+//! The swarm of a node: encrypted connections to other nodes, gossip, and three request protocols.
 //!
 //! One task, the [`Driver`], owns the swarm. Everybody else holds a [`NetworkHandle`] and sends it commands over
 //! a bounded channel; requests and gossip of others leave the driver over another bounded channel, and when
@@ -14,9 +14,11 @@ mod book;
 mod bucket;
 mod config;
 mod driver;
+mod exchange;
 mod handle;
 mod links;
 mod peer;
+mod places;
 mod redial;
 mod status;
 mod wire;

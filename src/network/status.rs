@@ -49,6 +49,8 @@ pub struct Counters {
     pub inbound_busy: u64,
     /// Requests of peers that send too many.
     pub requests_limited: u64,
+    /// Answers about other peers that are no such thing.
+    pub peer_lists_rejected: u64,
     /// Connections closed because the peer's key is not secp256k1.
     pub foreign_keys: u64,
     /// Connections refused, or not made, because there are too many.

@@ -15,6 +15,9 @@ pub(super) const LOG_PROTOCOL: &str = "/assay/log/1";
 /// The protocol of content.
 pub(super) const BLOB_PROTOCOL: &str = "/assay/blob/1";
 
+/// The protocol of peers that tell each other of peers.
+pub(super) const PEERS_PROTOCOL: &str = "/assay/peers/1";
+
 /// Longest request about a log: one entry of at most 49 KiB and its envelope.
 pub(super) const MAX_LOG_REQUEST_BYTES: u64 = 64 * 1024;
 
@@ -29,6 +32,15 @@ pub(super) const MAX_BLOB_REQUEST_BYTES: u64 = 512;
 
 /// Longest response with content.
 pub(super) const MAX_BLOB_RESPONSE_BYTES: u64 = MAX_CHUNK_BYTES as u64 + 512;
+
+/// Longest request for peers: it says nothing.
+pub(super) const MAX_PEERS_REQUEST_BYTES: u64 = 16;
+
+/// Most addresses in one answer about peers.
+pub(super) const MAX_NAMED_PLACES: usize = 64;
+
+/// Longest answer about peers: 64 addresses of at most 128 bytes.
+pub(super) const MAX_PEERS_RESPONSE_BYTES: u64 = 9 * 1024;
 
 /// Bytes that CBOR carries as such, and not as an array of numbers.
 #[derive(Clone, PartialEq, Eq)]
@@ -121,6 +133,14 @@ pub(super) enum BlobResponse {
     /// None.
     Denied(BlobDenied),
 }
+
+/// A request for peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PeersRequest;
+
+/// Where other peers listen: binary multiaddresses that end in `/p2p/..`, at most [`MAX_NAMED_PLACES`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PeersResponse(pub(super) Vec<WireBytes>);
 
 impl From<Result<Chunk, BlobDenied>> for BlobResponse {
     fn from(result: Result<Chunk, BlobDenied>) -> Self {

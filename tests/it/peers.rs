@@ -133,6 +133,25 @@ async fn a_job_with_an_input_runs_on_three_peers_and_its_results_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_finds_its_nodes_where_everybody_names_the_same_hub_alone() {
+    let hub = peer(1, 0, printing(""), &[], dir()).await;
+    let address = [hub.address().await];
+    let mut citizens = vec![peer(2, 0, printing(""), &address, dir()).await];
+    for key in 3..=5 {
+        citizens.push(peer(key, 1, printing("x"), &address, dir()).await);
+    }
+    let requester = &citizens[0];
+    requester.knows(4).await;
+    let (job, _) = requester.handle.node().submit_job(spec(), deal(3, 2)).await.unwrap();
+    let ended = requester.when(job, |job| job.state.is_terminal()).await;
+    assert_eq!(ended.state, JobState::Verified, "{ended:#?}");
+    assert_eq!(ended.verdict.as_ref().unwrap().accepted.len(), 3);
+    for citizen in citizens.into_iter().chain([hub]) {
+        citizen.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_restarts_after_its_commitment_reveals_it() {
     let held = Arc::new(FakeExecutor::new(|_| Script::printing("x")).hold());
     let requester = peer(1, 0, printing(""), &[], dir()).await;

@@ -1,0 +1,292 @@
+//! Who else is there: nodes that are connected tell each other of their peers, and dial some of them.
+//!
+//! An answer is a hint and nothing more. What follows from it is bounded by what this node wants to know
+//! ([`TARGET_PEERS`]), by dials at a time, in all and on one peer's word, by a pace, and by never dialling the
+//! same place twice within [`RETRY`], whatever came of it. A peer's queue of hints goes when the peer goes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use ::libp2p::{
+    Multiaddr, PeerId,
+    swarm::{ConnectionId, dial_opts::DialOpts, dial_opts::PeerCondition},
+};
+use tokio::time::Instant;
+
+use super::{
+    bucket::Buckets,
+    places::{self, address_of, place_in},
+    wire::{MAX_NAMED_PLACES, PeersResponse},
+};
+use crate::domain::MAX_SEATS;
+
+/// Peers that are enough: those for the largest job, and one. With fewer, this node asks and dials.
+const TARGET_PEERS: usize = MAX_SEATS as usize + 1;
+
+/// Most places told, kept and dialled of one peer.
+const MAX_PLACES: usize = 4;
+
+/// Dials at a time.
+const MAX_DIALS: usize = 4;
+
+/// Dials at a time on one peer's word, so that no liar holds up what others say.
+const MAX_DIALS_OF_ONE: usize = 2;
+
+/// How soon everybody is asked again after peers have come or gone; doubles with each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often everybody is asked again in the long run, while there are too few.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// How long the same place of the same peer is not dialled again.
+const RETRY: Duration = Duration::from_secs(300);
+
+/// What this node has to ask a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    /// It has not said yet what it speaks.
+    Unknown,
+    /// Nothing: it does not speak the protocol, or not properly.
+    Never,
+    /// It is to be asked.
+    Due,
+    /// It has been asked, and nothing has come.
+    Asked,
+    /// It is not asked before the next round.
+    Answered,
+}
+
+#[derive(Debug)]
+struct Peer {
+    /// The other end of its connection.
+    remote: Option<SocketAddr>,
+    /// Where it was dialled, if it was.
+    dialled: Option<SocketAddr>,
+    /// It is on this machine: it alone is told of, and believed about, loopback addresses.
+    near: bool,
+    /// Where it listens, by its own word; the likeliest first.
+    places: Vec<SocketAddr>,
+    question: Question,
+    /// Whom it named.
+    leads: VecDeque<(PeerId, Vec<SocketAddr>)>,
+}
+
+/// The connected peers and what they say of others.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    me: PeerId,
+    peers: BTreeMap<PeerId, Peer>,
+    rounds: u32,
+    next_round: Instant,
+    /// Dials under way, and on whose word.
+    dials: BTreeMap<ConnectionId, PeerId>,
+    /// What was dialled, and when; the pace of dials bounds it.
+    tried: BTreeMap<(PeerId, SocketAddr), Instant>,
+    pace: Buckets<()>,
+    askers: Buckets<PeerId>,
+    /// Where the next answer goes on.
+    last_told: Option<PeerId>,
+    last_followed: Option<PeerId>,
+}
+
+impl Exchange {
+    pub(super) fn new(me: PeerId, now: Instant) -> Self {
+        Self {
+            me,
+            peers: BTreeMap::new(),
+            rounds: 0,
+            next_round: now + FIRST_PAUSE,
+            dials: BTreeMap::new(),
+            tried: BTreeMap::new(),
+            pace: Buckets::new(32, Duration::from_secs(1)),
+            // The first rounds of an honest node, and its rounds after everybody else has come.
+            askers: Buckets::new(16, Duration::from_secs(1)),
+            last_told: None,
+            last_followed: None,
+        }
+    }
+
+    /// A connection stands.
+    pub(super) fn connected(
+        &mut self,
+        peer: PeerId,
+        attempt: ConnectionId,
+        remote: &Multiaddr,
+        dialled: bool,
+    ) {
+        self.dials.remove(&attempt);
+        let remote = place_in(remote);
+        let known = self.peers.entry(peer).or_insert(Peer {
+            remote,
+            dialled: None,
+            near: false,
+            places: Vec::new(),
+            question: Question::Unknown,
+            leads: VecDeque::new(),
+        });
+        known.near |= remote.is_some_and(|remote| remote.ip().is_loopback());
+        if dialled {
+            known.dialled = remote;
+        }
+    }
+
+    /// The last connection to a peer is gone.
+    pub(super) fn disconnected(&mut self, peer: PeerId, now: Instant) {
+        if self.peers.remove(&peer).is_some() {
+            self.ask_soon(now);
+        }
+    }
+
+    /// A dial came to nothing, ours or another.
+    pub(super) fn failed(&mut self, attempt: ConnectionId) {
+        self.dials.remove(&attempt);
+    }
+
+    /// A peer says where it listens, and whether it speaks this protocol.
+    pub(super) fn identified(&mut self, peer: PeerId, listening: &[Multiaddr], speaks: bool, now: Instant) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        let listening = listening.iter().filter_map(place_in);
+        let heard: BTreeSet<SocketAddr> = known.dialled.into_iter().chain(listening).collect();
+        let mut places: Vec<SocketAddr> =
+            heard.into_iter().filter(|place| known.near || !place.ip().is_loopback()).collect();
+        // What has been dialled works; what packets come from probably does.
+        let ip = known.remote.map(|remote| remote.ip());
+        places.sort_by_key(|place| (known.dialled != Some(*place), ip != Some(place.ip())));
+        places.truncate(MAX_PLACES);
+        known.places = places;
+        if known.question == Question::Unknown {
+            known.question = if speaks { Question::Due } else { Question::Never };
+            self.ask_soon(now);
+        }
+    }
+
+    /// Whom to ask now; all of them count as asked.
+    pub(super) fn ask_due(&mut self, now: Instant) -> Vec<PeerId> {
+        if self.peers.len() >= TARGET_PEERS {
+            return Vec::new();
+        }
+        if self.next_round <= now {
+            self.rounds = self.rounds.saturating_add(1);
+            let pause = FIRST_PAUSE.saturating_mul(1 << self.rounds.min(16)).min(LONGEST_PAUSE);
+            self.next_round = now + pause;
+            for peer in self.peers.values_mut().filter(|peer| peer.question == Question::Answered) {
+                peer.question = Question::Due;
+            }
+        }
+        let due = self.peers.iter_mut().filter(|(_, peer)| peer.question == Question::Due);
+        due.map(|(id, peer)| {
+            peer.question = Question::Asked;
+            *id
+        })
+        .collect()
+    }
+
+    /// When there is somebody to ask again, if that comes.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        (!self.peers.is_empty() && self.peers.len() < TARGET_PEERS).then_some(self.next_round)
+    }
+
+    /// What to tell a peer that asks, other peers in turn; `None` if it asks too often.
+    pub(super) fn answer(&mut self, asker: PeerId, now: Instant) -> Option<PeersResponse> {
+        let near = self.peers.get(&asker)?.near;
+        if !self.askers.take(asker, now) {
+            return None;
+        }
+        let mut told = Vec::new();
+        let mut last_told = self.last_told;
+        for (id, peer) in in_turn(&self.peers, self.last_told).filter(|(id, _)| **id != asker) {
+            if told.len() + MAX_PLACES > MAX_NAMED_PLACES {
+                break;
+            }
+            let places = peer.places.iter().filter(|place| near || !place.ip().is_loopback());
+            told.extend(places.map(|place| places::write(*id, *place)));
+            last_told = Some(*id);
+        }
+        self.last_told = last_told;
+        Some(PeersResponse(told))
+    }
+
+    /// A peer has answered; `false` if what it says is no answer, and then it is not asked again.
+    pub(super) fn heard(&mut self, from: PeerId, answer: &PeersResponse) -> bool {
+        let Some(peer) = self.peers.get_mut(&from) else { return true };
+        let Some(named) = places::read(answer) else {
+            peer.question = Question::Never;
+            peer.leads.clear();
+            return false;
+        };
+        peer.question = Question::Answered;
+        let mut leads: BTreeMap<PeerId, Vec<SocketAddr>> = BTreeMap::new();
+        // One place under many names would have this node knock there again and again.
+        let mut places = BTreeSet::new();
+        for (id, place) in named {
+            let is_of_use = id != self.me && (peer.near || !place.ip().is_loopback());
+            let lead = leads.entry(id).or_default();
+            if is_of_use && lead.len() < MAX_PLACES && places.insert(place) {
+                lead.push(place);
+            }
+        }
+        peer.leads = leads.into_iter().filter(|(_, places)| !places.is_empty()).collect();
+        true
+    }
+
+    /// A peer has not answered.
+    pub(super) fn unanswered(&mut self, peer: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.question = Question::Answered;
+        }
+    }
+
+    /// The next dial, if there are too few peers and one is named; it is under way from here on.
+    pub(super) fn next_dial(&mut self, now: Instant) -> Option<DialOpts> {
+        if self.dials.len() >= MAX_DIALS || self.peers.len() + self.dials.len() >= TARGET_PEERS {
+            return None;
+        }
+        loop {
+            let is_free = |id| self.dials.values().filter(|source| **source == id).count() < MAX_DIALS_OF_ONE;
+            let has_lead = |(id, peer): &(&PeerId, &Peer)| !peer.leads.is_empty() && is_free(**id);
+            let source = in_turn(&self.peers, self.last_followed).find(has_lead).map(|(id, _)| *id)?;
+            let leads = &mut self.peers.get_mut(&source)?.leads;
+            let (peer, mut places) = leads.pop_front()?;
+            places.retain(|place| {
+                self.tried.get(&(peer, *place)).is_none_or(|tried| now.duration_since(*tried) >= RETRY)
+            });
+            if places.is_empty() || self.peers.contains_key(&peer) {
+                continue;
+            }
+            if !self.pace.take((), now) {
+                self.peers.get_mut(&source)?.leads.push_front((peer, places));
+                return None;
+            }
+            self.last_followed = Some(source);
+            self.tried.retain(|_, tried| now.duration_since(*tried) < RETRY);
+            self.tried.extend(places.iter().map(|place| ((peer, *place), now)));
+            let opts = DialOpts::peer_id(peer)
+                // Even while it is dialled on another's word, which may be a lie.
+                .condition(PeerCondition::Disconnected)
+                .addresses(places.into_iter().map(address_of).collect())
+                // Two nodes that dial each other from the ports they listen on would make one connection with
+                // two callers.
+                .allocate_new_port()
+                .build();
+            self.dials.insert(opts.connection_id(), source);
+            return Some(opts);
+        }
+    }
+
+    fn ask_soon(&mut self, now: Instant) {
+        self.rounds = 0;
+        self.next_round = self.next_round.min(now + FIRST_PAUSE);
+    }
+}
+
+/// All of them, beginning behind `last`.
+fn in_turn(peers: &BTreeMap<PeerId, Peer>, last: Option<PeerId>) -> impl Iterator<Item = (&PeerId, &Peer)> {
+    let behind = peers.iter().filter(move |(id, _)| Some(**id) > last);
+    behind.chain(peers.iter().filter(move |(id, _)| Some(**id) <= last))
+}
+
+#[cfg(test)]
+mod tests;
