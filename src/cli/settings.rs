@@ -124,6 +124,8 @@ fn term_hint(term: &str) -> Option<String> {
         "open" | "timeout" | "reveal" => return Some(format!("choose another --{term}")),
         "run" => "raise --run or lower --timeout; without --run it is the timeout and two minutes",
         "allow_list" => "name fewer nodes with --allow",
+        "price" => "lower --price or --keeper-fee",
+        "bond" => "choose a --bond from the price up to ten times that",
         "escalation_limit" => "choose an --escalate from the concurrency up to 31",
         _ => return None,
     };
@@ -151,6 +153,11 @@ pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
     deal.open = args.open.unwrap_or(deal.open);
     deal.reveal = args.reveal.unwrap_or(deal.reveal);
     deal.escalation_limit = args.escalate.unwrap_or(deal.escalation_limit);
+    deal.keeper_fee = args.keeper_fee.unwrap_or(deal.keeper_fee);
+    if let Some(price) = args.price {
+        (deal.price, deal.bond) = (price, price);
+    }
+    deal.bond = args.bond.unwrap_or(deal.bond);
     if !args.allow.is_empty() {
         deal.allow_list = args.allow.clone();
         deal.allow_list.sort_unstable();

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What each node has in the contract from the start: 1000 ether of the chain's own, worth nothing elsewhere.
-const DEPOSIT: Amount = match Amount::new(1_000_000_000_000_000_000_000) {
+pub const DEPOSIT: Amount = match Amount::new(1_000_000_000_000_000_000_000) {
     Some(amount) => amount,
     None => Amount::ZERO,
 };

@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     api::{self, ApiConfig, ServeError},
-    domain::NodeId,
+    domain::{Amount, NodeId},
     executor::Executor,
     identity::{KeyError, NodeKey},
     network::Multiaddr,
-    node::{Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf},
+    node::{ComputeLimits, Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf},
     store::{BlobError, Blobs, DataDir, Db, DbError, DirError},
 };
 
@@ -39,6 +39,10 @@ pub struct HostConfig {
     pub api: SocketAddr,
     /// How many jobs it runs at once.
     pub compute_slots: usize,
+    /// The highest bond it risks.
+    pub max_bond: Amount,
+    /// What it asks for a seat.
+    pub price: Amount,
     /// What runs them.
     pub executor: Arc<dyn Executor>,
     /// How it misbehaves, if it does.
@@ -116,7 +120,9 @@ impl Host {
             None => honest,
         };
         let about = link.about().await;
-        let node = NodeConfig { compute_slots: config.compute_slots, about, ..NodeConfig::default() };
+        let limits =
+            ComputeLimits { max_bond: config.max_bond, price: config.price, ..ComputeLimits::default() };
+        let node = NodeConfig { compute_slots: config.compute_slots, limits, about, ..NodeConfig::default() };
         let parts = NodeParts { key, dir, db, scheduler, executor, transfer, shelf };
         match start_node(node, parts, config.api).await {
             Ok((handle, api)) => Ok(Self { handle, link, api, addresses, die }),

@@ -11,7 +11,12 @@ use super::{
     Backend, BadActors, Fault,
     host::{Host, HostConfig, HostError},
 };
-use crate::{domain::NodeId, executor::Executor, identity::NodeKey, network::Multiaddr};
+use crate::{
+    domain::{Amount, NodeId},
+    executor::Executor,
+    identity::NodeKey,
+    network::Multiaddr,
+};
 
 /// Most nodes of one devstack: each is a process's worth of sockets and files.
 pub const MAX_NODES: usize = 64;
@@ -35,6 +40,8 @@ pub struct StackConfig {
     pub data_dir: PathBuf,
     /// The keys of the first nodes; the others have one in their directory.
     pub keys: Vec<NodeKey>,
+    /// The highest bond that each risks.
+    pub max_bond: Amount,
     /// What runs their containers.
     pub executor: Arc<dyn Executor>,
 }
@@ -151,6 +158,8 @@ fn host_config(config: &StackConfig, index: usize, peers: Vec<Multiaddr>) -> Hos
         peers,
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: COMPUTE_SLOTS,
+        max_bond: config.max_bond,
+        price: Amount::ZERO,
         executor: Arc::clone(&config.executor),
         fault: fault(config, index),
     }

@@ -35,6 +35,7 @@ impl Network {
             bad: bad.parse::<BadActors>().unwrap(),
             data_dir: dir.path().to_owned(),
             keys: Vec::new(),
+            max_bond: Default::default(),
             executor: Arc::new(engine),
         };
         let stack = Stack::start(config).await.unwrap();

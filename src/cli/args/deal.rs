@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::values;
-use crate::domain::{Method, NodeId, Span, ToleranceKib};
+use crate::domain::{Amount, Method, NodeId, Span, ToleranceKib};
 
 /// The terms of a job.
 #[derive(Debug, Default, Args)]
@@ -62,6 +62,18 @@ pub(in crate::cli) struct DealArgs {
     /// How long nodes may take to reveal; at least a minute [default: 1m]
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) reveal: Option<Span>,
+
+    /// The most that a seat is paid, where the scheduler holds money, such as 5gwei or 2ether [default: 0]
+    #[arg(long, value_parser = values::amount, value_name = "AMOUNT")]
+    pub(in crate::cli) price: Option<Amount>,
+
+    /// What each node stands to lose: the price up to ten times that [default: the price]
+    #[arg(long, value_parser = values::amount, value_name = "AMOUNT")]
+    pub(in crate::cli) bond: Option<Amount>,
+
+    /// What whoever posts the verdict earns [default: 0]
+    #[arg(long, value_parser = values::amount, value_name = "AMOUNT")]
+    pub(in crate::cli) keeper_fee: Option<Amount>,
 
     /// Follow up an inconclusive job with a larger one, up to so many nodes [default: no follow-up]
     #[arg(long, value_name = "LIMIT")]

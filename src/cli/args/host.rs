@@ -5,7 +5,11 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, ValueEnum};
 use libp2p::Multiaddr;
 
-use crate::{devstack::BadActors, domain::NodeId};
+use super::values;
+use crate::{
+    devstack::BadActors,
+    domain::{Amount, NodeId},
+};
 
 /// `assay devstack`.
 #[derive(Debug, Args)]
@@ -90,6 +94,14 @@ pub(in crate::cli) struct ChainArgs {
     /// The block that the contract was deployed in: nothing is read before it
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(in crate::cli) first_block: u64,
+
+    /// The highest bond to risk for a seat, such as 5gwei or 2ether
+    #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
+    pub(in crate::cli) max_bond: Amount,
+
+    /// What to ask for a seat, such as 5gwei or 2ether
+    #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
+    pub(in crate::cli) ask: Amount,
 
     /// A file with the node's key in hex [default: the one in its data directory, made when there is none]
     #[arg(long, value_name = "FILE")]

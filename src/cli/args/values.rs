@@ -1,6 +1,6 @@
-//! The text forms of durations, sizes, CPU shares and pairs.
+//! The text forms of durations, sizes, amounts, CPU shares and pairs.
 
-use crate::domain::Span;
+use crate::domain::{Amount, Span};
 
 /// A duration: a number of seconds, or a number with `s`, `m`, `h` or `d`.
 pub(in crate::cli) fn span(text: &str) -> Result<Span, String> {
@@ -61,6 +61,21 @@ pub(in crate::cli) fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `5gwei`, `2ether`, or a number of wei.
+pub(in crate::cli) fn amount(text: &str) -> Result<Amount, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit: u128 = match &text[digits.len()..] {
+        "" | "wei" => 1,
+        "gwei" => 1_000_000_000,
+        "ether" => 1_000_000_000_000_000_000,
+        _ => return Err("expected a whole number of wei, gwei or ether, such as 5gwei".to_owned()),
+    };
+    let units = whole::<u128>(digits).and_then(|count| count.checked_mul(unit));
+    units
+        .and_then(Amount::new)
+        .ok_or_else(|| "expected a whole number below 2^96 wei, such as 5gwei".to_owned())
+}
+
 /// Decimal digits alone: no sign, no white space.
 fn whole<N: std::str::FromStr>(digits: &str) -> Option<N> {
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -93,6 +108,17 @@ mod tests {
         assert_eq!(bytes("1gb"), Ok(1 << 30));
         for bad in ["", "b", "m", "-1", "1.5g", "99999999999g", "1t"] {
             assert!(bytes(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn amounts_have_units() {
+        let wei = |text| amount(text).map(Amount::units);
+        assert_eq!((wei("7"), wei("7wei")), (Ok(7), Ok(7)));
+        assert_eq!(wei("5gwei"), Ok(5_000_000_000));
+        assert_eq!(wei("2ether"), Ok(2_000_000_000_000_000_000));
+        for bad in ["", "ether", "-1", "1.5ether", "1 gwei", "1eth", "99999999999ether"] {
+            assert!(wei(bad).is_err(), "{bad:?}");
         }
     }
 

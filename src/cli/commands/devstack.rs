@@ -13,8 +13,12 @@ use crate::{
         running::{Announced, Interrupts, ended},
         settings, text,
     },
-    devstack::{Backend, Stack, StackConfig, StackNode, anvil::DevAccount, chain::LocalChain},
-    domain::NodeId,
+    devstack::{
+        Backend, Stack, StackConfig, StackNode,
+        anvil::DevAccount,
+        chain::{DEPOSIT, LocalChain},
+    },
+    domain::{Amount, NodeId},
     executor::DockerExecutor,
     scheduler::contract::Deployed,
 };
@@ -78,6 +82,7 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
     let backend = chain.as_ref().map_or(Backend::Libp2p, LocalChain::backend);
     let accounts = chain.as_ref().map_or([].as_slice(), LocalChain::accounts);
     let config = StackConfig {
+        max_bond: chain.as_ref().map_or(Amount::ZERO, |_| DEPOSIT),
         backend,
         keys: accounts.iter().map(|account| account.key.clone()).collect(),
         nodes: settings.nodes,

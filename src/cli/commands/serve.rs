@@ -50,6 +50,8 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         peers: args.peer,
         api: args.api,
         compute_slots: args.slots,
+        max_bond: args.chain.max_bond,
+        price: args.chain.ask,
         executor,
         fault: None,
     };
