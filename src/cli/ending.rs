@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{
     CliError, ExitStatus,
     client::Client,
+    failure,
     output::{Output, table},
     text,
 };
@@ -75,13 +76,17 @@ pub(super) fn exit_status(view: &JobView) -> ExitStatus {
 
 /// By the failure that most nodes reported; nodes that said nothing let a deadline pass.
 fn failed_status(view: &JobView) -> ExitStatus {
-    let count = |kind| view.seats.iter().filter(|seat| seat.failure == Some(kind)).count();
-    let commonest = FailureKind::ALL.into_iter().rev().max_by_key(|kind| count(*kind));
-    match commonest.filter(|kind| count(*kind) > 0) {
+    match failure::commonest(view) {
         None | Some(FailureKind::Timeout) => ExitStatus::Deadline,
         Some(FailureKind::Memory | FailureKind::Disk | FailureKind::Interrupted) => ExitStatus::NoResult,
         Some(FailureKind::Engine | FailureKind::Image | FailureKind::Input) => ExitStatus::NoNode,
     }
+}
+
+/// Why a seat stands as it does: in which way it failed, what the verdict says, or how far it is.
+fn why(seat: &SeatView, view: &JobView) -> String {
+    let known = failure::of_seat(seat, view).or_else(|| seat.reason.clone());
+    known.unwrap_or_else(|| text::progress(seat, view.state))
 }
 
 /// What the verdict says of each seat, and why.
@@ -94,7 +99,7 @@ pub(super) fn verdict_table(view: &JobView) -> String {
             result.map_or("-".to_owned(), |result| result.result_hash.short()),
             text::distance(seat, view),
             text::judgement(seat).to_owned(),
-            seat.reason.clone().unwrap_or_else(|| text::progress(seat, view.state)),
+            why(seat, view),
         ]
     });
     table(&["NODE", "EXIT", "OUTPUT", "DISTANCE", "VERDICT", "WHY"], rows)
@@ -132,19 +137,28 @@ pub(super) fn summary(view: &JobView) -> String {
     }
 }
 
-/// What to do after a job that left no result.
+/// How the program of a verified job ended, if that is not what everybody hopes for.
+fn bad_exit(view: &JobView) -> Option<i32> {
+    let result = accepted(view).filter(|_| view.state == JobState::Verified)?.result?;
+    Some(result.exit_code).filter(|code| *code != 0)
+}
+
+/// What to do after a job that left no result, or one whose program failed.
 fn advice(view: &JobView) -> Option<String> {
     let id = text::job(view.job);
     Some(match view.state {
+        JobState::Verified if bad_exit(view).is_some() => {
+            format!("what it wrote to stderr: assay job logs {id} --stderr")
+        }
         JobState::Verified | JobState::Cancelled => return None,
         JobState::Inconclusive if view.deal.escalation_limit > 0 => {
             format!("a larger job may follow it up; see assay job describe {id}")
         }
         JobState::Inconclusive => format!("see how far apart the runs are: assay verdict show {id}"),
-        JobState::Failed => match failed_status(view) {
-            ExitStatus::Deadline => format!("allow more time with --timeout; see assay job describe {id}"),
-            _ => format!("see assay job describe {id}"),
-        },
+        JobState::Failed => {
+            let remedy = failure::commonest(view).map_or("allow more time with --timeout", failure::hint);
+            format!("{remedy}; see assay job describe {id}")
+        }
         JobState::Expired => "see which nodes there are: assay node list".to_owned(),
         JobState::Open | JobState::Running | JobState::Revealing => {
             "start the requester's node again; it goes on where it was".to_owned()
@@ -170,8 +184,43 @@ pub(super) async fn tell(client: &Client, view: &JobView, output: Output) -> Res
         }
     }
     output.note(&summary(view));
+    if let Some(code) = bad_exit(view) {
+        output.note(&format!("the program ended with exit code {code}, on every node that agrees"));
+    }
     if let Some(advice) = advice(view) {
         output.note(&format!("hint: {advice}"));
     }
     Ok(exit_status(view))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::failure::tests::{failed_view, verified_view};
+
+    #[test]
+    fn a_program_that_failed_is_told_with_the_way_to_its_stderr() {
+        let view = verified_view(127);
+        let job = text::job(view.job);
+        assert_eq!(exit_status(&view), ExitStatus::Program(127));
+        assert_eq!(bad_exit(&view), Some(127));
+        assert_eq!(advice(&view), Some(format!("what it wrote to stderr: assay job logs {job} --stderr")));
+        assert_eq!((bad_exit(&verified_view(0)), advice(&verified_view(0))), (None, None));
+    }
+
+    #[test]
+    fn a_failed_job_has_the_remedy_of_its_commonest_failure() {
+        for (kind, code, remedy) in [
+            (FailureKind::Timeout, 122, "--timeout"),
+            (FailureKind::Memory, 121, "--memory"),
+            (FailureKind::Disk, 121, "--disk"),
+            (FailureKind::Image, 120, "image"),
+        ] {
+            let view = failed_view(kind, JobState::Failed);
+            assert_eq!(exit_status(&view).code(), code);
+            assert!(advice(&view).unwrap().contains(remedy), "{kind}");
+        }
+        let table = verdict_table(&failed_view(FailureKind::Disk, JobState::Failed));
+        assert!(table.contains("1 GiB to /outputs") && table.contains("16 MiB to stdout"), "{table}");
+    }
 }

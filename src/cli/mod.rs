@@ -4,8 +4,8 @@
 //! does the rest: it asks a node over its API (`client`), writes through the only printer (`output`) and
 //! answers with how the program ends (`exit`) or why it could not do as told (`error`).
 //!
-//! `watch` waits for a job with `progress` to show, `ending` says what came of it, `fetch` brings results here and
-//! checks them, `audit` recomputes a job from its log alone, `text` is how values read.
+//! `watch` waits for a job with `progress` to show, `ending` says what came of it, `failure` why runs gave no
+//! result, `fetch` brings results here and checks them, `audit` recomputes a job from its log alone, `text` is how values read.
 //!
 //! `running` is what commands that run nodes share.
 //!
@@ -18,6 +18,7 @@ mod commands;
 mod ending;
 mod error;
 mod exit;
+mod failure;
 mod fetch;
 mod output;
 mod progress;

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
-use super::{output::Output, output::printable, text};
+use super::{failure, output::Output, output::printable, text};
 use crate::{
-    api::types::JobView,
+    api::types::{JobView, SeatView},
     domain::{JobState, NodeId},
 };
 
@@ -47,9 +47,12 @@ impl Progress {
 
     /// Shows what is new in `view`.
     pub(super) fn show(&mut self, view: &JobView) {
-        self.say(Subject::Job, job_line(view));
+        let refill = failure::refill(view);
+        let waits = refill.as_ref().map_or(String::new(), |refill| format!("; {}", refill.waits));
+        let left = refill.map_or(String::new(), |refill| format!(", {}", refill.left));
+        self.say(Subject::Job, job_line(view) + &waits, &left);
         for seat in &view.seats {
-            self.say(Subject::Node(seat.node), text::progress(seat, view.state));
+            self.say(Subject::Node(seat.node), seat_line(seat, view), "");
         }
     }
 
@@ -62,20 +65,22 @@ impl Progress {
         }
     }
 
-    fn say(&mut self, subject: Subject, line: String) {
+    /// Says a line unless it is the one that was said last; `left` alone, which changes by itself, is no news.
+    fn say(&mut self, subject: Subject, line: String, left: &str) {
         if self.said.get(&subject) == Some(&line) {
             return;
         }
+        let shown = printable(&format!("{line}{left}"));
         let name = match subject {
             Subject::Job => "job".to_owned(),
             Subject::Node(node) => format!("node {}", text::node(node)),
         };
         match &mut self.live {
-            Some(live) => live.set(subject, &name, printable(&line)),
+            Some(live) => live.set(subject, &name, shown),
             None => {
                 let elapsed = self.began.elapsed();
                 let (secs, tenths) = (elapsed.as_secs(), elapsed.subsec_millis() / 100);
-                self.output.note(&format!("[{secs:>3}.{tenths}s] {name:<13}  {}", printable(&line)));
+                self.output.note(&format!("[{secs:>3}.{tenths}s] {name:<13}  {shown}"));
             }
         }
         self.said.insert(subject, line);
@@ -114,4 +119,10 @@ fn job_line(view: &JobView) -> String {
         | JobState::Cancelled
         | JobState::Expired => view.state.to_string(),
     }
+}
+
+/// How far a seat's execution is, and why it gave no result if it did not.
+fn seat_line(seat: &SeatView, view: &JobView) -> String {
+    let progress = text::progress(seat, view.state);
+    failure::of_seat(seat, view).map_or(progress, |why| format!("failed: {why}"))
 }

@@ -1,5 +1,7 @@
 //! Values as people read them.
 
+use std::cmp::Ordering;
+
 use crate::{
     api::types::{JobView, Judgement, SeatState, SeatView},
     domain::{JobId, JobState, Method, NodeId, Span, Timestamp},
@@ -36,7 +38,17 @@ pub(super) fn age(then: Timestamp, now: Timestamp) -> String {
 
 /// A time by its distance from now, ahead or behind.
 pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
-    if at >= now { format!("in {}", age(now, at)) } else { format!("{} ago", age(at, now)) }
+    match at.cmp(&now) {
+        Ordering::Less => format!("{} ago", age(at, now)),
+        Ordering::Equal => "now".to_owned(),
+        Ordering::Greater => format!("in {}", age(now, at)),
+    }
+}
+
+/// The time of day, for what is near.
+pub(super) fn clock(at: Timestamp) -> String {
+    let secs = at.as_secs() % 86_400;
+    format!("{:02}:{:02}:{:02} UTC", secs / 3600, secs / 60 % 60, secs % 60)
 }
 
 /// A term of the deal.
@@ -141,6 +153,8 @@ mod tests {
         let (then, now) = (Timestamp::from_secs(100), Timestamp::from_secs(190));
         assert_eq!(relative(then, now), "1m30s ago");
         assert_eq!(relative(now, then), "in 1m30s");
+        assert_eq!(relative(now, now), "now");
+        assert_eq!(clock(Timestamp::from_secs(86_400 + 3661)), "01:01:01 UTC");
     }
 
     #[test]

@@ -6,11 +6,11 @@ use crate::{
     cli::{
         CliError, ExitStatus,
         args::DescribeArgs,
-        ending,
+        ending, failure,
         output::{Output, printable, table},
         text,
     },
-    domain::{Deal, Event},
+    domain::{Deal, Event, Timestamp},
 };
 
 /// Tells everything about a job.
@@ -68,10 +68,9 @@ fn head(view: &JobView) -> String {
 }
 
 fn state(view: &JobView) -> String {
-    let since = view.ended_at.map_or(String::new(), |ended| format!(", {}", text::relative(ended, view.now)));
     let gone = if view.requester_gone { "; its requester does not answer" } else { "" };
     let why = view.failure.as_deref().map_or(String::new(), |failure| format!(": {failure}"));
-    format!("{}{since}{gone}{why}", view.state)
+    format!("{}{gone}{why}", view.state)
 }
 
 fn deal(deal: &Deal) -> String {
@@ -114,12 +113,32 @@ fn deal(deal: &Deal) -> String {
     fields(&lines)
 }
 
-/// Every wait has a bound; these are the ones known so far.
+/// Every wait has a bound: those known so far, or at the end which of them were needed.
 fn waits(view: &JobView) -> String {
+    if let Some(ended) = view.ended_at {
+        return ended_waits(view, ended);
+    }
     let rows = view.deadlines.iter().map(|deadline| {
         vec![deadline.name.clone(), text::relative(deadline.at, view.now), deadline.bounds.clone()]
     });
-    table(&["DEADLINE", "WHEN", "UNTIL THEN"], rows)
+    let table = table(&["DEADLINE", "WHEN", "UNTIL THEN"], rows);
+    match failure::refill(view) {
+        Some(refill) => format!("{table}{}, {}\n", refill.waits, refill.left),
+        None => table,
+    }
+}
+
+fn ended_waits(view: &JobView, ended: Timestamp) -> String {
+    let names = |passed: bool| {
+        let such = view.deadlines.iter().filter(|deadline| (deadline.at < ended) == passed);
+        let names: Vec<&str> = such.map(|deadline| deadline.name.as_str()).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    let took = text::age(view.submitted_at, ended);
+    fields(&[
+        ("Ended", format!("{}, {took} after its submission", text::relative(ended, view.now))),
+        ("Deadlines", format!("passed before the end: {}; not reached: {}", names(true), names(false))),
+    ])
 }
 
 fn nodes(view: &JobView) -> String {
@@ -137,7 +156,7 @@ fn nodes(view: &JobView) -> String {
             memory(seat),
             text::distance(seat, view),
             text::judgement(seat).to_owned(),
-            seat.reason.clone().unwrap_or_default(),
+            failure::of_seat(seat, view).or_else(|| seat.reason.clone()).unwrap_or_default(),
         ]
     });
     let table = table(&["NODE", "STATE", "EXIT", "CPU", "MEMORY", "DISTANCE", "VERDICT", "WHY"], rows);
@@ -201,4 +220,31 @@ fn next(view: &JobView) -> String {
 
 fn fields(lines: &[(&str, String)]) -> String {
     lines.iter().map(|(name, value)| format!("{:<13}{}\n", format!("{name}:"), printable(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::failure::tests::{failed_view, verified_view},
+        domain::{FailureKind, JobState},
+    };
+
+    #[test]
+    fn a_job_that_goes_on_shows_what_it_waits_for_and_how_long() {
+        let shown = waits(&failed_view(FailureKind::Disk, JobState::Running));
+        assert!(shown.contains("refill_by  in 58s"), "{shown}");
+        assert!(shown.contains("a seat failed (disk); another node may take it until 00:02:38 UTC, in 58s"));
+    }
+
+    #[test]
+    fn an_ended_job_waits_for_nothing() {
+        let shown = waits(&verified_view(0));
+        assert_eq!(
+            shown,
+            "Ended:       now, 1m40s after its submission\n\
+             Deadlines:   passed before the end: open_by; not reached: refill_by\n"
+        );
+        assert_eq!(state(&verified_view(0)), "verified");
+    }
 }

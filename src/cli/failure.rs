@@ -1,0 +1,198 @@
+//! Why runs gave no result, in words: one sentence and one remedy for each kind of failure.
+
+use super::text;
+use crate::{
+    api::types::{JobView, SeatState, SeatView},
+    domain::{FailureKind, JobState},
+    executor::MAX_STREAM_BYTES,
+};
+
+/// Which limit a run passed, or what its node lacked.
+pub(super) fn sentence(kind: FailureKind, view: &JobView) -> String {
+    let limits = &view.spec.resources;
+    match kind {
+        FailureKind::Timeout => {
+            format!("the run did not end within its timeout of {}", text::term(view.deal.timeout))
+        }
+        FailureKind::Memory => {
+            format!("the run needed more than {} of memory, or was killed", text::bytes(limits.memory_bytes))
+        }
+        FailureKind::Disk => format!(
+            "the run wrote more than {} to /outputs, or more than {} to stdout or stderr",
+            text::bytes(limits.disk_bytes),
+            text::bytes(MAX_STREAM_BYTES)
+        ),
+        FailureKind::Engine => "the node's container engine or disk failed, or is too small".to_owned(),
+        FailureKind::Image => "the node could not get the image, or may not run it".to_owned(),
+        FailureKind::Input => "the node could not get an input".to_owned(),
+        FailureKind::Interrupted => "the node stopped while the job ran".to_owned(),
+    }
+}
+
+/// What to do about it.
+pub(super) const fn hint(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Timeout => "allow more time with --timeout",
+        FailureKind::Memory => "allow more with --memory",
+        FailureKind::Disk => {
+            "allow more in /outputs with --disk; stdout and stderr cannot have more, so write long output to a \
+             file in /outputs"
+        }
+        FailureKind::Engine => "ask for less with --memory or --cpus; the log of the node says what failed",
+        FailureKind::Image => {
+            "name an image without a root user that every node has, or finds in a registry it can reach"
+        }
+        FailureKind::Input => "keep the node that submitted the job running and connected",
+        FailureKind::Interrupted => "submit the job again",
+    }
+}
+
+/// Why a seat's run gave no result, if that was reported.
+pub(super) fn of_seat(seat: &SeatView, view: &JobView) -> Option<String> {
+    seat.failure.map(|kind| format!("{kind}: {}", sentence(kind, view)))
+}
+
+/// The failure that most nodes reported; the first in wire order among equals.
+pub(super) fn commonest(view: &JobView) -> Option<FailureKind> {
+    let count = |kind| view.seats.iter().filter(|seat| seat.failure == Some(kind)).count();
+    let reported = FailureKind::ALL.into_iter().filter(|kind| count(*kind) > 0);
+    reported.rev().max_by_key(|kind| count(*kind))
+}
+
+/// A job that waits for another node to take a failed seat.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refill {
+    /// What it waits for, and until when: the same however often it is asked for.
+    pub(super) waits: String,
+    /// How far away that is.
+    pub(super) left: String,
+}
+
+/// Whether a failed seat can still be given to another node, and for how long.
+pub(super) fn refill(view: &JobView) -> Option<Refill> {
+    if view.state != JobState::Running {
+        return None;
+    }
+    let failed = || view.seats.iter().filter(|seat| seat.status == SeatState::Failed);
+    let bound = view.deadlines.iter().find(|deadline| deadline.name == "refill_by")?.at;
+    let (count, kind) = (failed().count(), commonest(view)?);
+    if count == 0 || bound < view.now {
+        return None;
+    }
+    let seats = if count == 1 { "a seat".to_owned() } else { format!("{count} seats") };
+    let taken = if count == 1 { "another node may take it" } else { "other nodes may take them" };
+    Some(Refill {
+        waits: format!("{seats} failed ({kind}); {taken} until {}", text::clock(bound)),
+        left: text::relative(bound, view.now),
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        api::types::{Deadline, Judgement, ResultView},
+        domain::{Amount, Deal, Digest, JobId, NodeId, Resources, Spec, Timestamp},
+    };
+
+    /// A job with one seat, submitted at 0 and seen at 100, with a deadline on either side.
+    fn view(state: JobState, seat: SeatView) -> JobView {
+        let spec = Spec {
+            image: "sha256:0".to_owned(),
+            image_name: "demo:1".to_owned(),
+            entrypoint: vec![],
+            command: vec![],
+            environment: BTreeMap::new(),
+            working_directory: None,
+            inputs: vec![],
+            resources: Resources::default(),
+        };
+        let deadline = |name: &str, at| Deadline {
+            name: name.to_owned(),
+            at: Timestamp::from_secs(at),
+            bounds: String::new(),
+        };
+        let now = Timestamp::from_secs(100);
+        JobView {
+            job: JobId::ZERO,
+            requester: NodeId::ZERO,
+            spec,
+            spec_hash: Digest::ZERO,
+            deal: Deal { concurrency: 1, confidence: 1, ..Deal::default() },
+            revision: Digest::ZERO,
+            quorum: 1,
+            state,
+            now,
+            submitted_at: Timestamp::ZERO,
+            ended_at: state.is_terminal().then_some(now),
+            ended_by: None,
+            deadlines: vec![deadline("open_by", 50), deadline("refill_by", 158)],
+            requester_gone: false,
+            bids: vec![],
+            seats: vec![seat],
+            verdict: None,
+            failure: None,
+            execution: None,
+            followed_by: None,
+        }
+    }
+
+    fn seat(status: SeatState) -> SeatView {
+        SeatView {
+            seat: 0,
+            node: NodeId::ZERO,
+            price: Amount::ZERO,
+            status,
+            failure: None,
+            result: None,
+            score: None,
+            judgement: None,
+            reason: None,
+        }
+    }
+
+    /// A job whose only seat failed.
+    pub(in crate::cli) fn failed_view(kind: FailureKind, state: JobState) -> JobView {
+        view(state, SeatView { failure: Some(kind), ..seat(SeatState::Failed) })
+    }
+
+    /// A job whose program ended so, on the only node, which was accepted.
+    pub(in crate::cli) fn verified_view(exit_code: i32) -> JobView {
+        let result = ResultView {
+            exit_code,
+            result_hash: Digest::ZERO,
+            output_root: Digest::ZERO,
+            memory_kib: None,
+            cpu_ms: None,
+        };
+        let judgement = Some(Judgement::Accepted);
+        view(JobState::Verified, SeatView { result: Some(result), judgement, ..seat(SeatState::Revealed) })
+    }
+
+    #[test]
+    fn sentences_name_the_limits_of_the_job() {
+        let said = |kind| sentence(kind, &failed_view(kind, JobState::Failed));
+        assert!(said(FailureKind::Timeout).contains("30m"));
+        assert!(said(FailureKind::Memory).contains("512 MiB"));
+        let disk = said(FailureKind::Disk);
+        assert!(disk.contains("1 GiB to /outputs") && disk.contains("16 MiB to stdout or stderr"), "{disk}");
+    }
+
+    #[test]
+    fn a_failed_seat_can_be_taken_until_its_deadline() {
+        let mut running = failed_view(FailureKind::Disk, JobState::Running);
+        let waits = refill(&running).unwrap();
+        assert_eq!(waits.waits, "a seat failed (disk); another node may take it until 00:02:38 UTC");
+        assert_eq!(waits.left, "in 58s");
+        running.seats.push(running.seats[0].clone());
+        assert!(
+            refill(&running).unwrap().waits.starts_with("2 seats failed (disk); other nodes may take them")
+        );
+        running.now = Timestamp::from_secs(159);
+        assert_eq!(refill(&running), None, "it is too late");
+        assert_eq!(refill(&failed_view(FailureKind::Disk, JobState::Failed)), None);
+        assert_eq!(refill(&view(JobState::Running, seat(SeatState::Accepted))), None);
+    }
+}
