@@ -62,15 +62,38 @@ pub enum ServeError {
     },
 }
 
+impl ServeError {
+    /// What to do about it.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Listen { .. } => "choose another --api address; port 0 takes any free one",
+            Self::NotLoopback { .. } => {
+                "listen on 127.0.0.1, and let others in through something that asks who they are"
+            }
+        }
+    }
+}
+
+impl ApiConfig {
+    /// Refuses an address that other machines can reach, unless that was asked for.
+    ///
+    /// # Errors
+    /// [`ServeError::NotLoopback`].
+    pub fn check(&self) -> Result<(), ServeError> {
+        if self.beyond_loopback || self.address.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(ServeError::NotLoopback { address: self.address })
+    }
+}
+
 /// Serves the API of a node for as long as it runs; returns where.
 ///
 /// # Errors
 /// [`ServeError`].
 pub async fn serve(handle: &mut NodeHandle, config: ApiConfig) -> Result<SocketAddr, ServeError> {
-    let ApiConfig { address, beyond_loopback } = config;
-    if !address.ip().is_loopback() && !beyond_loopback {
-        return Err(ServeError::NotLoopback { address });
-    }
+    config.check()?;
+    let address = config.address;
     let listen_error = |source| ServeError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen_error)?;
     let bound = listener.local_addr().map_err(listen_error)?;

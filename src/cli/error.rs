@@ -4,7 +4,6 @@ use std::{io, path::PathBuf};
 
 use super::{ExitStatus, audit::AuditError, client::ClientError, fetch::FetchError, settings::SettingsError};
 use crate::{
-    api::ServeError,
     devstack::{HostError, StackError, chain::ChainError},
     domain::{JobId, JobState, NodeId},
     executor::ExecutorError,
@@ -63,13 +62,21 @@ pub enum CliError {
         /// What is wrong.
         source: FetchError,
     },
-    /// There is no such result to keep.
-    #[error("job {} is {state} and has no such result to keep", job.short())]
+    /// There is no result to keep.
+    #[error("job {} {}", job.short(), no_result(*state))]
     NoResult {
         /// The job.
         job: JobId,
         /// Where it is.
         state: JobState,
+    },
+    /// The node that the user names brought nothing.
+    #[error("no node {node} brought a result in job {}", job.short())]
+    NoResultOf {
+        /// The job.
+        job: JobId,
+        /// As given.
+        node: String,
     },
     /// A directory or file does not become an input.
     #[error("{} cannot be an input", path.display())]
@@ -154,7 +161,7 @@ impl CliError {
             | Self::BadCases { .. }
             | Self::Input { .. }
             | Self::NoLog { .. } => ExitStatus::Usage,
-            Self::NoResult { .. } | Self::NoVerdict { .. } => ExitStatus::NoResult,
+            Self::NoResult { .. } | Self::NoResultOf { .. } | Self::NoVerdict { .. } => ExitStatus::NoResult,
             Self::History { source, .. } => match source {
                 HistoryError::Connect(ConnectError::Chain(_)) | HistoryError::Chain(_) => {
                     ExitStatus::Unreachable
@@ -198,6 +205,9 @@ impl CliError {
             Self::NoResult { job, state } if state.is_terminal() => {
                 Some(format!("see what each node brought: assay job describe {}", job.short()))
             }
+            Self::NoResultOf { job, .. } => {
+                Some(format!("see what each node brought: assay job describe {}", job.short()))
+            }
             Self::NoResult { job, .. } => {
                 Some(format!("nothing is shown before the end; wait for it: assay job wait {}", job.short()))
             }
@@ -233,14 +243,22 @@ fn history_hint(error: &HistoryError) -> Option<String> {
     Some(hint.to_owned())
 }
 
+/// Why a job has no result to keep.
+const fn no_result(state: JobState) -> &'static str {
+    match state {
+        JobState::Open => "is open: no node runs it yet",
+        JobState::Running | JobState::Revealing => "is not decided yet",
+        JobState::Verified => "is verified, and yet has no accepted result",
+        JobState::Inconclusive => "is inconclusive: no result was accepted",
+        JobState::Failed => "failed: no result was accepted",
+        JobState::Cancelled => "was cancelled: it has no result",
+        JobState::Expired => "expired: no node ran it",
+    }
+}
+
 fn host_hint(error: &HostError) -> Option<String> {
     let hint = match error {
-        HostError::Api(ServeError::Listen { .. }) => {
-            "choose another --api address; port 0 takes any free one"
-        }
-        HostError::Api(ServeError::NotLoopback { .. }) => {
-            "listen on 127.0.0.1, and let others in through something that asks who they are"
-        }
+        HostError::Api(error) => error.hint(),
         HostError::Deaf(_) => "choose another --listen address; port 0 takes any free one",
         HostError::Dir(_)
         | HostError::Key(_)
@@ -250,4 +268,21 @@ fn host_hint(error: &HostError) -> Option<String> {
         | HostError::Node(_) => return None,
     };
     Some(hint.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_without_a_result_says_how_it_ended() {
+        let said = |state| {
+            let error = CliError::NoResult { job: JobId::ZERO, state };
+            assert!(error.hint().is_some());
+            error.to_string()
+        };
+        assert_eq!(said(JobState::Failed), "job 00000000 failed: no result was accepted");
+        assert_eq!(said(JobState::Running), "job 00000000 is not decided yet");
+        assert_eq!(said(JobState::Cancelled), "job 00000000 was cancelled: it has no result");
+    }
 }

@@ -6,6 +6,7 @@ use reqwest::Url;
 
 use super::args::{AcceptanceArg, ApiArgs, ChainArgs, DealArgs, DevstackArgs, SchedulerArg};
 use crate::{
+    api::ServeError,
     devstack::{Backend, BadActors, MAX_NODES},
     domain::{Acceptance, Deal, InvalidTerm, SpecError},
     executor::DEFAULT_SOCKET,
@@ -22,8 +23,11 @@ pub enum SettingsError {
     #[error("the deal is not possible: {0}")]
     Term(#[from] InvalidTerm),
     /// The spec is not one that a node may run.
-    #[error("the job is not possible: {0}")]
-    Spec(#[from] SpecError),
+    #[error("the job is not possible: {}", spec_problem(.0))]
+    Spec(SpecError),
+    /// The API would be where it must not be.
+    #[error(transparent)]
+    Exposed(#[from] ServeError),
     /// Anybody could take every seat.
     #[error("--acceptance first-come lets one owner of many nodes take every seat")]
     OpenFirstCome,
@@ -91,7 +95,8 @@ impl SettingsError {
     pub(super) fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Term(InvalidTerm { term, .. }) => return term_hint(term),
-            Self::Spec(_) => return None,
+            Self::Spec(error) => return spec_hint(error),
+            Self::Exposed(error) => error.hint(),
             Self::OpenFirstCome => {
                 "name the nodes that may bid with --allow, or say that you accept this with --first-come open"
             }
@@ -128,6 +133,40 @@ fn term_hint(term: &str) -> Option<String> {
         "bond" => "choose a --bond from the price up to ten times that",
         "escalation_limit" => "choose an --escalate from the concurrency up to 31",
         _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// What is wrong with a spec, in the words of the command line.
+fn spec_problem(error: &SpecError) -> String {
+    let SpecError::Invalid { field, problem } = error else { return error.to_string() };
+    let name = match *field {
+        "image" => "IMAGE",
+        "environment" => "--env",
+        "working_directory" => "--workdir",
+        "inputs" => "its inputs",
+        "resources.memory_bytes" => "--memory",
+        "resources" => "--memory, --cpus, --pids and --disk",
+        other => other,
+    };
+    format!("{name} {problem}")
+}
+
+fn spec_hint(error: &SpecError) -> Option<String> {
+    let hint = match error {
+        SpecError::TooLong { .. } => "give long arguments and variables as a file, with --input",
+        SpecError::Malformed { .. } | SpecError::NotCanonical => return None,
+        SpecError::Invalid { field, .. } => match *field {
+            "image" => "give an image by name and tag, such as alpine:3",
+            "environment" => "give variables as --env NAME=VALUE",
+            "working_directory" => "give a directory of the container, such as --workdir /inputs",
+            "inputs" => {
+                "give each input a place of its own, outside /outputs and /tmp, such as --input data:/inputs/data"
+            }
+            "resources.memory_bytes" => "memory has units: 512m or 2g; without one it is bytes",
+            "resources" => "leave out what the default is good for; see assay job submit --help",
+            _ => return None,
+        },
     };
     Some(hint.to_owned())
 }

@@ -58,7 +58,7 @@ pub enum RequestError {
         requester: NodeId,
     },
     /// The job is over.
-    #[error("the job is {state} already")]
+    #[error("the job is over: it is {state}")]
     Over {
         /// Its state.
         state: JobState,
@@ -118,6 +118,10 @@ impl RequestError {
             Self::NotRequester { .. } => Some("ask the node that submitted it"),
             Self::UnknownPrefix { .. } => Some("list the jobs it knows: assay job list"),
             Self::AmbiguousPrefix { .. } => Some("give more of the id"),
+            Self::Over { .. } => Some("nothing is left to end; see how it went: assay job describe JOB"),
+            Self::PartlySeated { .. } => Some(
+                "try again in a moment: it runs, or expires, when bids are no longer taken at the latest",
+            ),
             Self::NotDecided { .. } => Some("wait for the verdict: assay job wait"),
             Self::Submit(SubmitError::Refused(EnvelopeRefusal::Moneyless)) => {
                 Some("leave price, bond and fee away, or use a backend that holds money")
@@ -125,8 +129,6 @@ impl RequestError {
             Self::Deal(_)
             | Self::Spec(_)
             | Self::NoSuchJob(_)
-            | Self::Over { .. }
-            | Self::PartlySeated { .. }
             | Self::Submit(_)
             | Self::NoResult { .. }
             | Self::NotRevealed { .. }

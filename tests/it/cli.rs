@@ -113,6 +113,29 @@ fn impossible_deals_are_refused_before_any_node_is_asked() {
 }
 
 #[test]
+fn impossible_jobs_are_refused_in_the_words_of_the_command_line() {
+    let user = User::new();
+    let refusals = [
+        ("small_memory", vec!["--memory", "1"]),
+        ("relative_workdir", vec!["--workdir", "data"]),
+        // There is no such file: nothing is read before its target is refused.
+        ("input_over_outputs", vec!["--input", "no-such-file:/outputs"]),
+    ];
+    for (name, words) in refusals {
+        let seen = user.run(&[&["job", "submit"], words.as_slice(), &["assay/demo:1"]].concat());
+        assert_eq!((seen.code, seen.stdout.as_str()), (2, ""), "{name}");
+        check(name, &seen);
+    }
+}
+
+#[test]
+fn an_exposed_api_is_refused_before_anything_is_written() {
+    let user = User::new();
+    check("serve_exposed", &user.run(&["serve", "--api", "0.0.0.0:0", "--data-dir", "data"]));
+    assert!(!user.home.path().join("data").exists());
+}
+
+#[test]
 fn a_node_that_does_not_answer_is_named_with_the_remedy() {
     let mut user = User::new();
     // Nothing listens on the discard port.

@@ -97,12 +97,12 @@ pub(in crate::cli) async fn logs(args: &LogsArgs, output: Output) -> Result<Exit
         client.job(job).await.map_err(CliError::node(format!("find job {job}")))?
     };
     let seat = match &args.node {
-        Some(node) => {
-            view.seats.iter().find(|seat| is_named(seat, node)).filter(|_| view.state.is_terminal())
+        Some(node) if view.state.is_terminal() => {
+            let named = view.seats.iter().find(|seat| is_named(seat, node) && seat.result.is_some());
+            named.ok_or_else(|| CliError::NoResultOf { job: view.job, node: node.clone() })?
         }
-        None => ending::accepted(&view),
+        Some(_) | None => ending::accepted(&view).ok_or_else(|| no_result(&view))?,
     };
-    let Some(seat) = seat else { return Err(no_result(&view)) };
     let scratch = tempfile::tempdir().map_err(CliError::file("make a directory in", std::env::temp_dir()))?;
     let result = scratch.path().join("result");
     fetch_result(&client, &view, seat, &result).await?;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
+    api::ApiConfig,
     cli::{
         CliError, ExitStatus,
         args::ServeArgs,
         output::Output,
         running::{Announced, Interrupts, ended},
-        settings,
+        settings::{self, SettingsError},
     },
     devstack::{Host, HostConfig},
     domain::NodeId,
@@ -29,6 +30,9 @@ struct Serving {
 
 /// Runs one node until the user interrupts.
 pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitStatus, CliError> {
+    // Before anything listens or is written.
+    let api = ApiConfig { address: args.api, ..ApiConfig::default() };
+    api.check().map_err(SettingsError::from)?;
     let backend = settings::backend(args.scheduler, &args.chain)?;
     let key = args.chain.key.as_deref().map(NodeKey::load).transpose();
     let key = key.map_err(|error| CliError::Host(error.into()))?;

@@ -10,9 +10,10 @@ use crate::{
         args::{ContainerArgs, SubmitArgs},
         client::Client,
         output::Output,
-        settings, text,
+        settings::{self, SettingsError},
+        text,
     },
-    domain::{Deal, Input, Resources},
+    domain::{Deal, Digest, Input, Resources, Spec},
     store::{self, Limits},
 };
 
@@ -25,6 +26,7 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     let deal = settings::deal(&args.deal, Deal::default())?;
     let client = client(&args.api)?;
     let mut request = request(args.image, args.command, &args.container, deal);
+    check_spec(&request, &args.container)?;
     for (path, target) in &args.container.inputs {
         request.inputs.push(upload(&client, Path::new(path), target, output).await?);
     }
@@ -55,6 +57,23 @@ fn request(image: String, command: Vec<String>, container: &ContainerArgs, deal:
         },
         deal,
     }
+}
+
+/// Refuses what no node may run, before inputs are packed and sent: their targets are known, their content not yet.
+fn check_spec(request: &SubmitRequest, container: &ContainerArgs) -> Result<(), SettingsError> {
+    let inputs = container.inputs.iter();
+    let inputs = inputs.map(|(_, target)| Input { digest: Digest::ZERO, bytes: 0, target: target.clone() });
+    let spec = Spec {
+        image: request.image.clone(),
+        image_name: request.image.clone(),
+        entrypoint: request.entrypoint.clone(),
+        command: request.command.clone(),
+        environment: request.environment.clone(),
+        working_directory: request.working_directory.clone(),
+        inputs: inputs.collect(),
+        resources: request.resources,
+    };
+    spec.validate().map_err(SettingsError::Spec)
 }
 
 fn announce(reply: &SubmitReply, output: Output) {

@@ -219,11 +219,17 @@ fn the_exit_code_is_that_of_the_program_or_says_what_went_wrong() {
     let session = Session::start(&["--nodes", "1"]);
     let submit = ["job", "submit", "--concurrency", "1", "--timeout", "1s", "assay/demo:1", "--", "sh", "-c"];
     let run = |script| session.run(&[&submit[..], &[script]].concat());
-    let failing = run("echo out; exit 7");
+    let failing = run("echo out; echo why >&2; exit 7");
     assert_eq!((failing.code, failing.stdout.as_str()), (7, "out\n"), "{}; {HINT}", failing.stderr);
+    let (_, hint) = failing.stderr.split_once("\nhint: what it wrote to stderr: assay ").unwrap();
+    let written = session.run(&hint.split_whitespace().collect::<Vec<_>>());
+    assert_eq!((written.code, written.stdout.as_str()), (0, "why\n"), "{}", written.stderr);
     let late = run("sleep 30");
     assert_eq!((late.code, late.stdout.as_str()), (122, ""), "{}", late.stderr);
-    assert!(late.stderr.contains("timeout"), "{}", late.stderr);
+    assert!(late.stderr.contains("did not end within its timeout of 1s"), "{}", late.stderr);
+    let logs = session.run(&["job", "logs", &announced(&late)]);
+    assert_eq!(logs.code, 121);
+    assert!(logs.stderr.contains("failed: no result was accepted"), "{}", logs.stderr);
     let json = session.json(&["job", "wait", &announced(&late)]);
     assert_eq!((&json["state"], &json["exit_code"]), (&"failed".into(), &122.into()));
     assert_eq!(json["program_exit_code"], Value::Null);
@@ -269,7 +275,10 @@ fn a_detached_job_is_taken_up_again_or_cancelled() {
     let cancelled = session.run(&["job", "cancel", job]);
     assert_eq!((cancelled.code, cancelled.stdout.trim()), (0, job), "{}", cancelled.stderr);
     assert_eq!(session.run(&["job", "wait", job]).code, 123);
-    assert_ne!(session.run(&["job", "cancel", job]).code, 0, "it is over");
+    let over = session.run(&["job", "cancel", job]);
+    assert_eq!(over.code, 125);
+    assert!(over.stderr.contains("the job is over: it is cancelled"), "{}", over.stderr);
+    assert!(over.stderr.contains("\nhint: nothing is left to end"), "{}", over.stderr);
 }
 
 #[test]
