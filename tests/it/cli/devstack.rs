@@ -248,7 +248,7 @@ fn the_deal_of_a_job_can_change_until_somebody_is_accepted() {
     let updated = session.run(&["job", "update", job, "--timeout", "5m"]);
     assert_eq!(updated.code, 0, "{}", updated.stderr);
     let after = session.json(&["job", "describe", job]);
-    assert_eq!((&after["deal"]["timeout"], &after["deal"]["run"]), (&300.into(), &360.into()));
+    assert_eq!((&after["deal"]["timeout"], &after["deal"]["run"]), (&300.into(), &420.into()));
     assert_eq!(after["revision"], updated.stdout.trim());
     assert_ne!(after["revision"], before["revision"]);
     check_session("nothing_to_update", &session.run(&["job", "update", job]));
