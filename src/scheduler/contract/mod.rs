@@ -5,7 +5,7 @@
 //! - `follow` and `log`: the contract's events, read once they are deep enough, stored and folded.
 //! - `history`: the events of one job, read at once, without a node.
 //! - `calls` and `convert`: our values as the contract takes and gives them.
-//! - [`deploy`]: puts the contract on a chain.
+//! - [`mod@deploy`]: puts the contract on a chain.
 //!
 //! An action's signature is checked but not sent: the sender of a transaction is its author. So a backend acts
 //! for its own key alone.
