@@ -23,8 +23,8 @@
 //!
 //! # Features
 //!
-//! `node` (what any running node needs), `libp2p` and `docker` (one backend, one executor), `cli` (all of
-//! it, with the binary; the default). A feature adds modules and changes no behaviour.
+//! `node` (what any running node needs), `libp2p` and `contract` (a backend each), `docker` (an executor), `cli`
+//! (all of it, with the binary; the default). A feature adds modules and changes no behaviour.
 
 pub mod domain;
 pub mod policy;
