@@ -11,7 +11,7 @@ use std::{
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use tokio::sync::watch;
 
-use super::{BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, Scheduler, SubmitError};
+use super::{BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError};
 use crate::{
     domain::{Amount, Digest, JobId, LogDomain, NodeId, SignedAction, Stamped, Timestamp},
     rules::Ledger,
@@ -152,6 +152,10 @@ impl Scheduler for LocalScheduler {
 
     fn domain(&self) -> LogDomain {
         self.log.domain
+    }
+
+    fn order(&self, _: JobId) -> LogOrder {
+        LogOrder::Neutral
     }
 }
 

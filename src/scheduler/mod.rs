@@ -67,10 +67,9 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     /// What signatures in this log are bound to.
     fn domain(&self) -> LogDomain;
 
-    /// Who orders the log of `job`; nobody with a stake in it, unless a backend says otherwise.
-    fn order(&self, _job: JobId) -> LogOrder {
-        LogOrder::Neutral
-    }
+    /// Who orders the log of `job`. Without a default: a decorator that forgot it would have a node reveal where
+    /// it must not.
+    fn order(&self, job: JobId) -> LogOrder;
 }
 
 /// Who orders a job's log, and how far this node can follow.

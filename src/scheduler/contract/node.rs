@@ -31,7 +31,9 @@ use super::{
 use crate::{
     domain::{Digest, JobId, LogDomain, NodeId, SignedAction, Timestamp},
     identity::NodeKey,
-    scheduler::{BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, Scheduler, SubmitError},
+    scheduler::{
+        BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError,
+    },
     store::{Db, StoredEntry},
 };
 
@@ -298,6 +300,10 @@ impl Scheduler for ContractScheduler {
 
     fn domain(&self) -> LogDomain {
         self.shared.client.domain()
+    }
+
+    fn order(&self, _: JobId) -> LogOrder {
+        LogOrder::Neutral
     }
 }
 
