@@ -10,7 +10,7 @@
 //! - **job**: what is asked: a *spec* under a *deal*.
 //! - **spec**: image, command, environment, inputs, resources, timeout.
 //! - **deal**: the terms: *concurrency* N, *confidence* M, *tolerance* Q, method, price, bond, durations.
-//! - **bid**, **acceptance**, **seat** (an accepted node's place in a job), **execution** (one node's run).
+//! - **ask**: what a node wants for a seat. **bid**, **acceptance**, **seat** (an accepted node's place in a job), **execution** (one node's run).
 //! - **result**: output root, exit code and *fingerprint* (ten memory samples and CPU time in one word).
 //! - **commitment**: salted hash of a result. **reveal**: its opening. **verdict**: who agreed.
 //! - **backend**: one way to agree on the log.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{self, ApiConfig, ServeError},
-    domain::{Amount, NodeId},
+    domain::{Amount, Ask, NodeId},
     executor::Executor,
     identity::{KeyError, NodeKey},
     network::Multiaddr,
@@ -42,7 +42,7 @@ pub struct HostConfig {
     /// The highest bond it risks.
     pub max_bond: Amount,
     /// What it asks for a seat.
-    pub price: Amount,
+    pub ask: Ask,
     /// What runs them.
     pub executor: Arc<dyn Executor>,
     /// How it misbehaves, if it does.
@@ -120,8 +120,7 @@ impl Host {
             None => honest,
         };
         let about = link.about().await;
-        let limits =
-            ComputeLimits { max_bond: config.max_bond, price: config.price, ..ComputeLimits::default() };
+        let limits = ComputeLimits { max_bond: config.max_bond, ask: config.ask, ..ComputeLimits::default() };
         let node = NodeConfig { compute_slots: config.compute_slots, limits, about, ..NodeConfig::default() };
         let parts = NodeParts { key, dir, db, scheduler, executor, transfer, shelf };
         match start_node(node, parts, config.api).await {

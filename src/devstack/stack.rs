@@ -12,7 +12,7 @@ use super::{
     host::{Host, HostConfig, HostError},
 };
 use crate::{
-    domain::{Amount, NodeId},
+    domain::{Amount, Ask, NodeId},
     executor::Executor,
     identity::NodeKey,
     network::Multiaddr,
@@ -42,6 +42,8 @@ pub struct StackConfig {
     pub keys: Vec<NodeKey>,
     /// The highest bond that each risks.
     pub max_bond: Amount,
+    /// What each asks for a seat.
+    pub ask: Ask,
     /// What runs their containers.
     pub executor: Arc<dyn Executor>,
 }
@@ -159,7 +161,7 @@ fn host_config(config: &StackConfig, index: usize, peers: Vec<Multiaddr>) -> Hos
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: COMPUTE_SLOTS,
         max_bond: config.max_bond,
-        price: Amount::ZERO,
+        ask: config.ask,
         executor: Arc::clone(&config.executor),
         fault: fault(config, index),
     }

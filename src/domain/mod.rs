@@ -1,6 +1,7 @@
 //! The values of the field: no async, no I/O, no clock, no randomness.
 
 mod amount;
+mod ask;
 pub mod codec;
 mod deal;
 mod event;
@@ -16,6 +17,7 @@ mod spec;
 mod time;
 
 pub use amount::Amount;
+pub use ask::{Ask, ParsePercentError};
 pub use deal::{
     Acceptance, Deal, InvalidTerm, MAX_ALLOWED, MAX_BOND_FACTOR, MAX_DURATION, MIN_REVEAL,
     ParseToleranceError, RUN_MARGIN, ToleranceKib,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::transfer::{Shelf, Transfer};
 use crate::{
-    domain::{Amount, Resources, Span},
+    domain::{Amount, Ask, Resources, Span},
     executor::Executor,
     identity::NodeKey,
     scheduler::Scheduler,
@@ -32,7 +32,7 @@ pub struct ComputeLimits {
     /// The highest bond it risks.
     pub max_bond: Amount,
     /// What it asks for a seat.
-    pub price: Amount,
+    pub ask: Ask,
     /// The most it gives to one container.
     pub max_resources: Resources,
     /// The longest run it takes.
@@ -77,7 +77,7 @@ impl Default for ComputeLimits {
             Resources { memory_bytes: 4 << 30, cpu_millis: 4000, pids: 4096, disk_bytes: 8 << 30 };
         Self {
             max_bond: Amount::ZERO,
-            price: Amount::ZERO,
+            ask: Ask::ALL,
             max_resources,
             max_timeout: Span::from_secs(24 * 60 * 60),
             max_open: Span::from_secs(10 * 60),

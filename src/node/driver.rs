@@ -283,7 +283,7 @@ impl Driver {
             // The slot itself is taken before the bid is sent, or waited for.
             free_slots: 1,
             max_bond: limits.max_bond,
-            price: limits.price,
+            ask: limits.ask,
             max_resources: limits.max_resources,
             max_timeout: limits.max_timeout,
             max_open: limits.max_open,

@@ -2,8 +2,8 @@
 
 use super::{Moment, Wake};
 use crate::domain::{
-    Acceptance, Amount, BidStatus, Digest, Event, Facts, FailureKind, Job, JobId, JobState, NodeId, Opening,
-    Resources, SeatStatus, Span, Timestamp,
+    Acceptance, Amount, Ask, BidStatus, Digest, Event, Facts, FailureKind, Job, JobId, JobState, NodeId,
+    Opening, Resources, SeatStatus, Span, Timestamp,
 };
 
 /// How much later each further group of 2N nodes bids, in milliseconds, so that bids do not storm.
@@ -50,7 +50,7 @@ pub struct BidLimits {
     /// The highest bond it risks.
     pub max_bond: Amount,
     /// What it asks for a seat.
-    pub price: Amount,
+    pub ask: Ask,
     /// The most it gives to one container.
     pub max_resources: Resources,
     /// The longest run it takes.
@@ -162,9 +162,9 @@ fn without_seat(view: &ComputeView<'_>, state: JobState) -> ComputeStep {
 fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
     let job = view.job;
     let takes_bids = job.state == JobState::Open || job.deal.acceptance == Acceptance::FirstCome;
-    if !takes_bids || !is_eligible(view) {
+    let Some(price) = view.limits.ask.of(job.deal.price).filter(|_| takes_bids && is_eligible(view)) else {
         return ComputeStep::Done;
-    }
+    };
     let wanted = 2 * usize::from(job.deal.concurrency);
     let seat_free = job.seats.len() < usize::from(job.deal.concurrency) || !job.failed.is_empty();
     if view.limits.free_slots == 0 || fitting_bids(job) >= wanted || !seat_free {
@@ -175,7 +175,7 @@ fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
     if view.moment.elapsed_ms < turn_ms {
         return ComputeStep::Wait(Wake::after(filled_by).or_at(turn_ms));
     }
-    ComputeStep::Submit(Event::BidPlaced { price: view.limits.price })
+    ComputeStep::Submit(Event::BidPlaced { price })
 }
 
 /// Whether the deal admits this node, and the node takes on the deal.
@@ -192,7 +192,7 @@ fn is_eligible(view: &ComputeView<'_>) -> bool {
         && asked.disk_bytes <= most.disk_bytes
         && deal.timeout <= limits.max_timeout
         && deal.open <= limits.max_open;
-    admitted && fits && limits.can_run && deal.bond <= limits.max_bond && deal.price >= limits.price
+    admitted && fits && limits.can_run && deal.bond <= limits.max_bond
 }
 
 /// Bids that have a seat or may still get one.

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Acceptance, Amount, Deal, Digest, Event, Facts, FailureKind, Job, JobState, NodeId, Opening, Span,
+        Acceptance, Amount, Ask, Deal, Digest, Event, Facts, FailureKind, Job, JobState, NodeId, Opening,
+        Span,
     },
     rules,
 };
@@ -92,7 +93,7 @@ fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
     let limits = BidLimits {
         free_slots: 1,
         max_bond: Amount::MAX,
-        price: Amount::ZERO,
+        ask: Ask::ALL,
         max_resources: job.spec.resources,
         max_timeout: Span::from_secs(u32::MAX),
         max_open: Span::from_secs(u32::MAX),

@@ -36,6 +36,7 @@ impl Network {
             data_dir: dir.path().to_owned(),
             keys: Vec::new(),
             max_bond: Default::default(),
+            ask: Default::default(),
             executor: Arc::new(engine),
         };
         let stack = Stack::start(config).await.unwrap();

@@ -8,7 +8,7 @@ use libp2p::Multiaddr;
 use super::values;
 use crate::{
     devstack::BadActors,
-    domain::{Amount, NodeId},
+    domain::{Amount, Ask, NodeId},
 };
 
 /// `assay devstack`.
@@ -25,6 +25,10 @@ pub(in crate::cli) struct DevstackArgs {
     /// Who orders the events of a job
     #[arg(long, value_enum, value_name = "BACKEND", default_value_t = SchedulerArg::Libp2p)]
     pub(in crate::cli) scheduler: SchedulerArg,
+
+    /// What the nodes ask for a seat of a job with a price: an amount such as 5gwei, or a share of it
+    #[arg(long, value_parser = values::ask, value_name = "ASK", default_value_t = Ask::Percent(80))]
+    pub(in crate::cli) ask: Ask,
 
     /// Where the nodes keep their data [default: a new directory that is removed at the end]
     #[arg(long, value_name = "DIR")]
@@ -99,9 +103,9 @@ pub(in crate::cli) struct ChainArgs {
     #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
     pub(in crate::cli) max_bond: Amount,
 
-    /// What to ask for a seat, such as 5gwei or 2ether
-    #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
-    pub(in crate::cli) ask: Amount,
+    /// What to ask for a seat: an amount such as 5gwei or 2ether, or a share of the job's price such as 80%
+    #[arg(long, value_parser = values::ask, value_name = "ASK", default_value_t = Ask::ALL)]
+    pub(in crate::cli) ask: Ask,
 
     /// A file with the node's key in hex [default: the one in its data directory, made when there is none]
     #[arg(long, value_name = "FILE")]

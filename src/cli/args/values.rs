@@ -1,6 +1,6 @@
 //! The text forms of durations, sizes, amounts, CPU shares and pairs.
 
-use crate::domain::{Amount, Span};
+use crate::domain::{Amount, Ask, Span};
 
 /// A duration: a number of seconds, or a number with `s`, `m`, `h` or `d`.
 pub(in crate::cli) fn span(text: &str) -> Result<Span, String> {
@@ -76,6 +76,14 @@ pub(in crate::cli) fn amount(text: &str) -> Result<Amount, String> {
         .ok_or_else(|| "expected a whole number below 2^96 wei, such as 5gwei".to_owned())
 }
 
+/// An amount, or a share such as `80%`.
+pub(in crate::cli) fn ask(text: &str) -> Result<Ask, String> {
+    if text.ends_with('%') {
+        return Ask::percent(text).map_err(|error| error.to_string());
+    }
+    amount(text).map(Ask::Amount)
+}
+
 /// Decimal digits alone: no sign, no white space.
 fn whole<N: std::str::FromStr>(digits: &str) -> Option<N> {
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -120,6 +128,14 @@ mod tests {
         for bad in ["", "ether", "-1", "1.5ether", "1 gwei", "1eth", "99999999999ether"] {
             assert!(wei(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn an_ask_is_an_amount_or_a_share() {
+        assert_eq!(ask("80%"), Ok(Ask::Percent(80)));
+        assert_eq!(ask("5gwei"), Ok(Ask::Amount(Amount::new(5_000_000_000).unwrap())));
+        assert_eq!(ask("101%"), Err("expected 0% to 100%".to_owned()));
+        assert!(ask("half").is_err());
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
     let accounts = chain.as_ref().map_or([].as_slice(), LocalChain::accounts);
     let config = StackConfig {
         max_bond: chain.as_ref().map_or(Amount::ZERO, |_| DEPOSIT),
+        ask: args.ask,
         backend,
         keys: accounts.iter().map(|account| account.key.clone()).collect(),
         nodes: settings.nodes,

@@ -55,7 +55,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         api: args.api,
         compute_slots: args.slots,
         max_bond: args.chain.max_bond,
-        price: args.chain.ask,
+        ask: args.chain.ask,
         executor,
         fault: None,
     };

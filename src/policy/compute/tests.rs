@@ -9,7 +9,7 @@ use crate::{
 const LIMITS: BidLimits = BidLimits {
     free_slots: 1,
     max_bond: Amount::ZERO,
-    price: Amount::ZERO,
+    ask: Ask::ALL,
     max_resources: Resources {
         memory_bytes: 1 << 40,
         cpu_millis: 64_000,
@@ -82,13 +82,15 @@ fn nobody_bids_once_twice_n_bids_fit() {
 fn a_node_bids_only_for_what_it_takes_on() {
     let money = |units| Amount::new(units).unwrap();
     let job = open(Deal { price: money(5), bond: money(10), ..deal() });
-    let limits = BidLimits { max_bond: money(10), price: money(5), ..LIMITS };
+    let limits = BidLimits { max_bond: money(10), ask: Ask::Amount(money(5)), ..LIMITS };
     let bids = |limits: &BidLimits, facts| places_bid(&ComputeView { limits, facts, ..view(&job, 0, 1000) });
     let known = Facts::MONEYLESS;
     assert!(bids(&limits, known));
     assert!(!bids(&BidLimits { free_slots: 0, ..limits }, known));
     assert!(!bids(&BidLimits { max_bond: money(9), ..limits }, known));
-    assert!(!bids(&BidLimits { price: money(6), ..limits }, known));
+    assert!(!bids(&BidLimits { ask: Ask::Amount(money(6)), ..limits }, known));
+    let share = ComputeView { limits: &BidLimits { ask: Ask::Percent(80), ..limits }, ..view(&job, 0, 1000) };
+    assert_eq!(next(&share), ComputeStep::Submit(Event::BidPlaced { price: money(4) }));
     assert!(!bids(&BidLimits { can_run: false, ..limits }, known));
     assert!(!bids(&BidLimits { max_timeout: Span::from_secs(99), ..limits }, known));
     assert!(!bids(&BidLimits { max_open: Span::from_secs(1), ..limits }, known));

@@ -5,7 +5,7 @@
 
 use assay::{
     domain::{
-        Action, Amount, Deal, Digest, Event, Facts, FailureKind, FingerprintWord, Job, JobState, NodeId,
+        Action, Amount, Ask, Deal, Digest, Event, Facts, FailureKind, FingerprintWord, Job, JobState, NodeId,
         Opening, SeatSet, SignedAction, Span, Spec, Timestamp,
     },
     identity::NodeKey,
@@ -151,7 +151,7 @@ impl Table {
         let limits = BidLimits {
             free_slots: 1,
             max_bond: Amount::ZERO,
-            price: Amount::ZERO,
+            ask: Ask::ALL,
             max_resources: job.spec.resources,
             max_timeout: Span::from_secs(3600),
             max_open: Span::from_secs(3600),

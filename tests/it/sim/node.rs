@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assay::{
     domain::{
-        Amount, Deal, Digest, Event, Facts, FailureKind, Fingerprint, FingerprintWord, Job, JobId, NodeId,
-        Opening, SeatSet, Span,
+        Amount, Ask, Deal, Digest, Event, Facts, FailureKind, Fingerprint, FingerprintWord, Job, JobId,
+        NodeId, Opening, SeatSet, Span,
     },
     identity::NodeKey,
     policy::{
@@ -243,7 +243,7 @@ fn limits(job: &Job) -> BidLimits {
     BidLimits {
         free_slots: 0,
         max_bond: Amount::MAX,
-        price: job.deal.price,
+        ask: Ask::ALL,
         max_resources: job.spec.resources,
         max_timeout: Span::from_secs(3600),
         max_open: Span::from_secs(3600),
