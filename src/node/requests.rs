@@ -175,7 +175,7 @@ impl Node {
 
     /// Submits a checked spec. A nonce is used up also when this fails.
     pub(crate) async fn submit_spec(&self, spec: Spec, deal: Deal) -> Result<JobId, SubmitError> {
-        let nonce = self.submissions.next_nonce().map_err(|error| {
+        let nonce = self.nonces.draw().map_err(|error| {
             SubmitError::NotOrdered(crate::scheduler::BackendError::Store { reason: chain(&error) })
         })?;
         let document = spec.to_document();

@@ -26,7 +26,7 @@ use crate::{
     executor::Executor,
     identity::NodeKey,
     scheduler::{BackendError, Scheduler},
-    store::{DataDir, DbError, Executions, Reputation, Submissions},
+    store::{DataDir, DbError, Executions, Nonces, Reputation},
 };
 
 /// Why a node does not start, or has ended.
@@ -88,7 +88,7 @@ pub struct Node {
     pub(crate) board: Arc<Board>,
     pub(crate) clock: Clock,
     pub(crate) executions: Executions,
-    pub(crate) submissions: Submissions,
+    pub(crate) nonces: Nonces,
     pub(crate) reputation: Reputation,
     /// One permit a job that this node is bound to run, or runs.
     pub(crate) slots: Arc<Semaphore>,
@@ -131,7 +131,7 @@ impl Node {
             board,
             clock,
             executions,
-            submissions: Submissions::new(db.clone()),
+            nonces: Nonces::new(db.clone()),
             reputation: Reputation::new(db),
             slots,
             stop: CancellationToken::new(),

@@ -23,7 +23,7 @@ use crate::domain::{Digest, JobId, NodeId};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The schema, one step a version. A step that has been released is never changed: append another.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// The database cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -267,7 +267,27 @@ mod tests {
         connection.pragma_update(None, "user_version", u32::try_from(newer).unwrap()).unwrap();
         drop(connection);
         let err = Db::open(&dir).unwrap_err();
-        assert!(matches!(err, DbError::NewerSchema { found, known: 1, .. } if found == newer), "{err}");
+        assert!(
+            matches!(err, DbError::NewerSchema { found, known, .. } if (found, known + 1) == (newer, newer)),
+            "{err}"
+        );
+    }
+
+    #[test]
+    fn a_database_of_the_first_version_keeps_its_log_and_its_nonces() {
+        let (_root, dir) = scratch();
+        let mut connection = Connection::open(dir.database()).unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection.execute("UPDATE nonce SET next = 7", ()).unwrap();
+        connection.execute("INSERT INTO submissions VALUES (zeroblob(32), '{}')", ()).unwrap();
+        let entry = "INSERT INTO entries VALUES (3, zeroblob(32), 1, zeroblob(32), zeroblob(9))";
+        connection.execute(entry, ()).unwrap();
+        assert_eq!(migrate(&mut connection).unwrap(), MIGRATIONS.len());
+        drop(connection);
+        let db = Db::open(&dir).unwrap();
+        assert_eq!(*db.head().borrow(), 3);
+        assert_eq!(crate::store::Nonces::new(db).draw().unwrap(), 7);
     }
 
     #[test]

@@ -103,17 +103,6 @@ impl Executions {
         get(&self.db.connection(), job)
     }
 
-    /// All runs, by time of start, then by job.
-    ///
-    /// # Errors
-    /// [`DbError`].
-    pub fn list(&self) -> Result<Vec<Execution>, DbError> {
-        let connection = self.db.connection();
-        let mut statement = connection.prepare_cached("SELECT * FROM executions ORDER BY started_at, job")?;
-        let rows = statement.query_map((), execution_of_row)?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
     fn end(&self, job: JobId, stage: Stage) -> Result<(), ExecutionError> {
         self.db.write(|transaction| {
             let known = get(transaction, job)?.ok_or(ExecutionError::NotStarted(job))?;
@@ -217,7 +206,7 @@ mod tests {
         let runs = executions();
         assert!(matches!(runs.finish(job(1), &opening()), Err(ExecutionError::NotStarted(_))));
         assert!(matches!(runs.fail(job(1), FailureKind::Disk), Err(ExecutionError::NotStarted(_))));
-        assert_eq!(runs.list().unwrap(), []);
+        assert_eq!(runs.get(job(1)).unwrap(), None);
     }
 
     #[test]
@@ -251,6 +240,5 @@ mod tests {
         assert_eq!((run(1).stage, run(1).started_at), (Stage::Started, AT));
         assert_eq!(run(2).stage, Stage::Finished(opening()));
         assert_eq!(run(3).stage, Stage::Failed(FailureKind::Memory));
-        assert_eq!(runs.list().unwrap(), [run(1), run(2), run(3)]);
     }
 }

@@ -1,0 +1,2 @@
+-- Nothing ever wrote notes of a requester's own jobs.
+DROP TABLE submissions;
