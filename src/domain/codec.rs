@@ -119,6 +119,21 @@ pub fn decode_deal(bytes: &[u8]) -> Result<Deal, CodecError> {
     deal_from(&abi::Terms::abi_decode_validate(bytes).map_err(|_| CodecError::Malformed)?)
 }
 
+/// The ABI encoding of an opening, as a contract's interface has it too.
+pub fn encode_opening(opening: &Opening) -> Vec<u8> {
+    revelation(opening).abi_encode()
+}
+
+/// Reads the ABI encoding of an opening.
+///
+/// # Errors
+/// [`CodecError::Malformed`].
+pub fn decode_opening(bytes: &[u8]) -> Result<Opening, CodecError> {
+    abi::Revelation::abi_decode_validate(bytes)
+        .map(|given| opening_from(&given))
+        .map_err(|_| CodecError::Malformed)
+}
+
 /// The EIP-712 digest of an action: domain "Assay", version "1", chain id and contract.
 pub fn signing_digest(action: &Action, domain: LogDomain) -> Digest {
     let eip712 = Eip712Domain::new(
@@ -189,7 +204,7 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
         Event::BidAccepted { node } | Event::BidRejected { node } => Address::from(*node).abi_encode(),
         Event::FailureReported { kind } => u16::from(kind.index()).abi_encode(),
         Event::Committed { commitment } => B256::from(*commitment).abi_encode(),
-        Event::Revealed { opening } => revelation(opening).abi_encode(),
+        Event::Revealed { opening } => encode_opening(opening),
         Event::VerdictPosted { openings, accepted } => {
             let openings = openings.iter().map(|SeatOpening { seat, opening }| abi::SeatRevelation {
                 seat: *seat,
@@ -237,10 +252,7 @@ fn decode_event(kind: EventKind, payload: &[u8]) -> Result<Event, CodecError> {
             let commitment = B256::abi_decode_validate(payload).map_err(malformed)?.into();
             Ok(Event::Committed { commitment })
         }
-        EventKind::Revealed => {
-            let opening = abi::Revelation::abi_decode_validate(payload).map_err(malformed)?;
-            Ok(Event::Revealed { opening: opening_from(&opening) })
-        }
+        EventKind::Revealed => Ok(Event::Revealed { opening: decode_opening(payload)? }),
         EventKind::VerdictPosted => decode_verdict(payload),
         EventKind::Remarked => {
             let (node, remark) =

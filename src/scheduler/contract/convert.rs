@@ -5,8 +5,8 @@ use alloy_sol_types::{SolInterface, SolValue};
 use super::abi::{Errors, Events, IJobScheduler as abi};
 use crate::{
     domain::{
-        Amount, Deal, Digest, Event, Facts, FailureKind, FingerprintWord, JobId, JobState, MAX_REMARK_BYTES,
-        NodeId, Opening, SeatOpening, SeatSet, Stamped, Timestamp, codec,
+        Amount, Deal, Digest, Event, Facts, FailureKind, JobId, JobState, MAX_REMARK_BYTES, NodeId, Opening,
+        SeatOpening, SeatSet, Stamped, Timestamp, codec,
     },
     rules::{Ledger, Rejection},
 };
@@ -72,23 +72,11 @@ fn deal_of(terms: &abi::Terms) -> Result<Deal, UnknownValue> {
 }
 
 pub(super) fn opening_to_abi(opening: &Opening) -> abi::Opening {
-    abi::Opening {
-        resultHash: opening.result_hash.into(),
-        outputRoot: opening.output_root.into(),
-        exitCode: opening.exit_code,
-        fingerprint: opening.fingerprint.0.into(),
-        salt: opening.salt.into(),
-    }
+    abi::Opening::abi_decode(&codec::encode_opening(opening)).expect("both encodings are of the same fields")
 }
 
-fn opening_of(opening: &abi::Opening) -> Opening {
-    Opening {
-        result_hash: opening.resultHash.into(),
-        output_root: opening.outputRoot.into(),
-        exit_code: opening.exitCode,
-        fingerprint: FingerprintWord(opening.fingerprint.0),
-        salt: opening.salt.into(),
-    }
+fn opening_of(opening: &abi::Opening) -> Result<Opening, UnknownValue> {
+    codec::decode_opening(&opening.abi_encode()).map_err(|_| UnknownValue { what: "an opening" })
 }
 
 pub(super) fn failure_to_abi(kind: FailureKind) -> abi::FailureKind {
@@ -145,12 +133,14 @@ pub(super) fn chain_event(event: Events) -> Result<ChainEvent, UnknownValue> {
             by(log.job, log.node, Event::Committed { commitment: log.commitment.into() })
         }
         Events::Stopped(log) => by_requester(log.job, Event::Stopped),
-        Events::Revealed(log) => by(log.job, log.node, Event::Revealed { opening: opening_of(&log.opening) }),
+        Events::Revealed(log) => {
+            by(log.job, log.node, Event::Revealed { opening: opening_of(&log.opening)? })
+        }
         Events::VerdictPosted(log) => {
             let openings = log.openings.iter();
             let openings = openings
-                .map(|given| SeatOpening { seat: given.seat, opening: opening_of(&given.opening) })
-                .collect();
+                .map(|given| Ok(SeatOpening { seat: given.seat, opening: opening_of(&given.opening)? }))
+                .collect::<Result<_, UnknownValue>>()?;
             let accepted = SeatSet::from_bits(log.accepted);
             by(log.job, log.keeper, Event::VerdictPosted { openings, accepted })
         }
@@ -253,6 +243,17 @@ mod tests {
         };
         assert_eq!(deal_of(&terms_of(&deal)), Ok(deal.clone()));
         assert_eq!(Digest::keccak(terms_of(&deal).abi_encode()), deal.revision());
+    }
+
+    #[test]
+    fn openings_survive_the_way_through_the_contract() {
+        let byte = |byte| Digest::new([byte; 32]);
+        let (result_hash, output_root, salt) = (byte(1), byte(2), byte(4));
+        let fingerprint = crate::domain::FingerprintWord([3; 32]);
+        let opening = Opening { result_hash, output_root, exit_code: -1, fingerprint, salt };
+        let there = opening_to_abi(&opening);
+        assert_eq!((there.exitCode, there.salt), (-1, [4; 32].into()), "fields have their names");
+        assert_eq!(opening_of(&there), Ok(opening));
     }
 
     #[test]
