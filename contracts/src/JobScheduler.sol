@@ -417,12 +417,15 @@ contract JobScheduler is IJobScheduler {
     ) private returns (Job memory) {
         uint256[] memory roster = new uint256[](4 * uint256(terms.concurrency));
         address last = address(0);
+        // An enum has no neighbours that an equality could slip past.
+        // slither-disable-next-line incorrect-equality
         for (uint256 i = 0; i < signedBids.length && head.state() == JobState.Open; ++i) {
             if (signedBids[i].node <= last) revert NodesOutOfOrder(signedBids[i].node);
             last = signedBids[i].node;
             if (!_revoked[job][last]) head = _seatOne(job, revision, head, terms, signedBids[i], roster);
         }
         bytes32 root = _rootOf(msg.sender, revision);
+        // slither-disable-next-line incorrect-equality
         if (head.state() == JobState.Running) {
             return Job({head: head.withRostered(true), root: _hash(root, _rosterHash(roster))});
         }
@@ -446,16 +449,23 @@ contract JobScheduler is IJobScheduler {
         address node = given.node;
         _checkSigned(job, revision, node, EventKind.BidPlaced, bytes32(uint256(given.price)), given.signed);
         Rules.Act memory act = Rules.Act({at: block.timestamp, author: node, requester: msg.sender});
+        // All zero but for what follows: the revision is the job's own, and a job with a parent takes no signed bids.
+        // slither-disable-next-line uninitialized-local
         Rules.Facts memory facts;
         facts.isCurrent = true;
         facts.paidJobs = _accounts[node].count(Purses.PAID);
+        // Nobody has bid for a job that does not exist yet.
+        // slither-disable-next-line uninitialized-local
         Slot slot;
         // Under `FirstCome` the bid would take its seat here; the acceptance refuses such a deal.
+        // slither-disable-next-line unused-return
         (next, slot,) = Rules.bidPlaced(head, slot, act, facts, terms, given.price);
         emit BidPlaced(job, node, given.price);
         act.author = msg.sender;
         uint256 seat;
         (next, slot, seat) = _accept(job, next, act, slot, node, terms);
+        // A value that stands for no seat, and not an amount.
+        // slither-disable-next-line incorrect-equality
         if (seat == Rules.NO_SEAT) {
             _slots[job][node] = slot;
         } else {
@@ -485,6 +495,7 @@ contract JobScheduler is IJobScheduler {
         uint256 bond = terms.bond;
         bool isFunded = _accounts[node].free() >= bond;
         (next, slot, seat) = Rules.bidAccepted(head, bid_, act, node, terms.run, isFunded);
+        // slither-disable-next-line incorrect-equality
         if (seat == Rules.NO_SEAT) {
             emit BidSkipped(job, node);
         } else {

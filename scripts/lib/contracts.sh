@@ -2,6 +2,8 @@
 # What compiles and tests the contracts: forge, anvil and solc, at the versions of package-lock.json. Sourced, after
 # common.sh.
 
+SLITHER_VERSION=0.11.6
+
 # ensure_foundry: forge, anvil and cast on the PATH, and a compiler that needs no download.
 ensure_foundry() {
     have npm || apt_install "npm" nodejs npm
@@ -28,4 +30,49 @@ contract_tests() {
 # verifier_tests: the verdict in JavaScript, held to the vectors that program and contract are held to.
 verifier_tests() {
     (cd "$ROOT" && timeout 120 node --test tests/js/*.test.mjs </dev/null)
+}
+
+# contract_coverage: fails below 95 % of lines or branches, and when an error is never thrown. Sizes and gas mean nothing
+# in a build for coverage. A directory of its own keeps the other build as it is.
+contract_coverage() {
+    local dir=$ROOT/target/contracts
+    (cd "$ROOT" && FOUNDRY_PROFILE=coverage FOUNDRY_OUT=$dir/coverage FOUNDRY_CACHE_PATH=$dir/coverage-cache \
+        timeout 900 forge coverage --report lcov --report-file "$dir/lcov.info" --exclude-tests \
+        --no-match-path 'contracts/test/gas/*' </dev/null >"$dir/coverage.log" 2>&1) ||
+        { tail -n 40 "$dir/coverage.log" >&2 && return 1; }
+    (cd "$ROOT" && node "$LIB/coverage.js" "$dir/lcov.info" 95)
+}
+
+# contract_lints: in directories of its own, since forge lint leaves artefacts without bytecode behind.
+contract_lints() {
+    local dir=$ROOT/target/contracts
+    (cd "$ROOT" && FOUNDRY_OUT=$dir/lint FOUNDRY_CACHE_PATH=$dir/lint-cache timeout 300 forge lint --deny warnings </dev/null)
+}
+
+# contract_deep: fuzz tests and invariants once more, with many more cases.
+contract_deep() {
+    (cd "$ROOT" && FOUNDRY_PROFILE=deep timeout 900 forge test --match-path 'contracts/test/{fuzz,invariant}/*' </dev/null)
+}
+
+# ensure_slither: the analyser, in a Python environment of its own.
+ensure_slither() {
+    SLITHER=$ROOT/target/slither-$SLITHER_VERSION/bin/slither
+    [[ ! -x $SLITHER ]] || return 0
+    local venv=${SLITHER%/bin/slither}
+    have python3 || apt_install python3 python3
+    say "installing slither $SLITHER_VERSION"
+    python3 -m venv "$venv" >/dev/null 2>&1 || {
+        apt_install "Python's venv" python3-venv
+        python3 -m venv "$venv"
+    }
+    timeout 600 "$venv/bin/pip" install --quiet --disable-pip-version-check "slither-analyzer==$SLITHER_VERSION" >&2 ||
+        die "pip cannot install slither-analyzer $SLITHER_VERSION; its output is above" "is the package index reachable?"
+}
+
+# contract_analysis: after ensure_slither. Fails on a finding of high or medium impact. What is meant is answered in the
+# source, with the reason, by `slither-disable-next-line`. In directories of its own, since slither cleans first.
+contract_analysis() {
+    local dir=$ROOT/target/contracts
+    (cd "$ROOT" && FOUNDRY_OUT=$dir/slither FOUNDRY_CACHE_PATH=$dir/slither-cache timeout 600 "$SLITHER" . \
+        --filter-paths node_modules --exclude-low --exclude-informational --exclude-optimization --fail-medium </dev/null)
 }

@@ -23,6 +23,10 @@ contract JobsGasTest is SchedulerBase {
         assertLe(total, most, name);
     }
 
+    function test_the_bytecode_fits_a_contract() public view {
+        assertLe(address(scheduler).code.length, 24_576);
+    }
+
     /// Submission, bids, acceptance and commitments, one transaction each but for the acceptances.
     function plain(string memory name) private returns (bytes32 job, IJobScheduler.Terms memory t) {
         t = terms();

@@ -258,10 +258,6 @@ contract RefusalsTest is SchedulerBase {
         scheduler.announce(string(new bytes(1025)));
     }
 
-    function test_the_bytecode_fits_a_contract() public view {
-        assertLe(address(scheduler).code.length, 24_576);
-    }
-
     function test_minimum_of_paid_jobs() public {
         IJobScheduler.Terms memory t = terms();
         t.minPaidJobs = 1;

@@ -75,6 +75,75 @@ contract SignedTest is SchedulerBase {
         assertEq(scheduler.burnt(), 3 * t.bond);
     }
 
+    /// Every call that names a job whose seats are one hash, but for those made for it.
+    function test_a_rostered_job_takes_no_single_steps() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = seated(t);
+        IJobScheduler.Deal memory d = deal_(t);
+        bytes32 revision = revisionOf(t);
+        address[] memory none = new address[](0);
+        IJobScheduler.SeatHolder[] memory nobody = new IJobScheduler.SeatHolder[](0);
+        bytes[9] memory calls = [
+            abi.encodeCall(IJobScheduler.updateDeal, (job, d, t)),
+            abi.encodeCall(IJobScheduler.cancel, (job, d)),
+            abi.encodeCall(IJobScheduler.acceptBids, (job, d, none)),
+            abi.encodeCall(IJobScheduler.rejectBids, (job, requester, revision, none)),
+            abi.encodeCall(IJobScheduler.stop, (job, d, nobody)),
+            abi.encodeCall(IJobScheduler.remark, (job, requester, revision, nodes[0], "")),
+            abi.encodeCall(IJobScheduler.reportFailure, (job, d, IJobScheduler.FailureKind.Disk)),
+            abi.encodeCall(IJobScheduler.expire, (job, d, nobody)),
+            abi.encodeCall(IJobScheduler.reveal, (job, 0, t.price, opening(0, 3)))
+        ];
+        for (uint256 i = 0; i < calls.length; ++i) {
+            vm.prank(requester);
+            (bool done, bytes memory reason) = address(scheduler).call(calls[i]);
+            assertFalse(done, vm.toString(i));
+            assertEq(reason, abi.encodeWithSelector(IJobScheduler.Rostered.selector, job), vm.toString(i));
+        }
+    }
+
+    function test_every_seat_needs_its_signature() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = seated(t);
+        IJobScheduler.SeatHolder[] memory holders = holdersOf(job, t, 7, 7);
+        IJobScheduler.Signed[] memory list = signatures(job, t, holdersOf(job, t, 3, 3));
+        bytes32 revision = revisionOf(t);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.SignaturesMissing.selector, 3));
+        scheduler.commitSigned(job, requester, revision, holders, list);
+    }
+
+    function test_a_rostered_job_is_followed_up_once_unpacked() public {
+        IJobScheduler.Terms memory t = terms();
+        (t.confidence, t.escalationLimit) = (3, 5);
+        bytes32 job = seated(t);
+        commitSigned(job, t, 7);
+        postVerdict(job, t, 7, 0);
+        IJobScheduler.Terms memory child = terms();
+        (child.confidence, child.escalationLimit, child.concurrency, child.parent) = (3, 5, 5, job);
+        uint256 value = escrow(child);
+        vm.prank(requester);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.Rostered.selector, job));
+        scheduler.submitChild{value: value}(child, t, SPEC, nonce);
+        unpack(job, t, 7);
+        vm.prank(requester);
+        bytes32 childJob = scheduler.submitChild{value: value}(child, t, SPEC, nonce);
+        IJobScheduler.Deal memory d = deal_(child);
+        vm.prank(nodes[1]);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.SatInParent.selector, job));
+        scheduler.bid(childJob, d, 0);
+    }
+
+    function test_a_follow_up_takes_no_signed_bids() public {
+        IJobScheduler.Terms memory t = terms();
+        t.parent = keccak256("parent");
+        vm.prank(requester);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadParent.selector, t.parent));
+        scheduler.submitSigned(t, SPEC, 0, new IJobScheduler.SignedBid[](0));
+        vm.prank(requester);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadParent.selector, t.parent));
+        scheduler.submitChild(t, terms(), SPEC, 0);
+    }
+
     function test_a_false_roster_is_refused() public {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = seated(t);
