@@ -74,7 +74,7 @@ impl From<RequestError> for Failure {
             }
             RequestError::Fetch(_) => ErrorCode::Unavailable,
             RequestError::Unpack(_) => ErrorCode::BadRequest,
-            RequestError::Db(_) => ErrorCode::Unexpected,
+            RequestError::Db(_) | RequestError::Backend(_) => ErrorCode::Unexpected,
         };
         let hint = error.hint().map(str::to_owned);
         Self(ErrorBody { code, message: error.to_string(), hint })

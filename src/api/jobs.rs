@@ -20,6 +20,7 @@ use super::{
 use crate::{
     domain::{Deal, Spec},
     node::Ended,
+    scheduler::Anchor,
 };
 
 /// Rows of a list when the client does not say, and at most.
@@ -111,6 +112,15 @@ pub(super) async fn list(
 pub(super) async fn describe(State(Api { node, .. }): State<Api>, Path(job): Path<String>) -> Reply<JobView> {
     let job = node.find_job(&job)?;
     Ok(Json(view::job(&node, job)?))
+}
+
+/// Where the entries of a job's log stand on a chain; empty where they stand on none.
+pub(super) async fn anchors(
+    State(Api { node, .. }): State<Api>,
+    Path(job): Path<String>,
+) -> Reply<Vec<Anchor>> {
+    let job = node.find_job(&job)?;
+    Ok(Json(node.anchors(job).await?))
 }
 
 pub(super) async fn cancel(

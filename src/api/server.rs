@@ -126,6 +126,7 @@ pub fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
         .route("/jobs/{job}", get(jobs::describe))
         .route("/jobs/{job}/events", get(events::follow))
         .route("/jobs/{job}/log", get(events::log))
+        .route("/jobs/{job}/anchors", get(jobs::anchors))
         .route("/jobs/{job}/cancel", post(jobs::cancel))
         .route("/jobs/{job}/deal", post(jobs::update))
         .route("/jobs/{job}/results", get(content::results))

@@ -224,6 +224,8 @@ pub struct JobView {
     pub verdict: Option<VerdictView>,
     /// Why there is no verdict, in words; null while there may be one.
     pub failure: Option<String>,
+    /// Who locked and who gets what; null for a job without money.
+    pub money: Option<MoneyView>,
     /// This node's own run; null when it has none.
     pub execution: Option<ExecutionView>,
     /// The job that followed this one; null when none did.
@@ -366,6 +368,26 @@ pub struct VerdictView {
     pub scores: BTreeMap<NodeId, u64>,
     /// Whether no node could see another's output; false with live logs.
     pub independent: bool,
+}
+
+/// The money of a job, by the rules: everything locked is paid out or burnt when it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoneyView {
+    /// The requester first, then by seat, then whoever else ended the job.
+    pub parties: Vec<PartyMoney>,
+    /// Nobody's from here on; null before the end.
+    pub burnt: Option<Amount>,
+}
+
+/// What one party put into a job, and has of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartyMoney {
+    /// Who.
+    pub node: NodeId,
+    /// Escrow and bonds. The bond of a seat that failed is not among them: it returned at once.
+    pub locked: Amount,
+    /// What the end gave; null before it.
+    pub paid: Option<Amount>,
 }
 
 /// This node's own run of a job. Says nothing of what it found.

@@ -1,12 +1,13 @@
 //! What there is to say about a job, in numbers and in words.
 
 use super::types::{
-    BidState, BidView, Deadline, ExecutionStage, ExecutionView, JobRow, JobView, Judgement, ResultView,
-    SeatState, SeatView, VerdictView,
+    BidState, BidView, Deadline, ExecutionStage, ExecutionView, JobRow, JobView, Judgement, MoneyView,
+    PartyMoney, ResultView, SeatState, SeatView, VerdictView,
 };
 use crate::{
-    domain::{Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, Span, Timestamp, Verdict},
+    domain::{Amount, Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, Span, Timestamp, Verdict},
     node::{Node, RequestError},
+    rules,
     scheduler::LogOrder,
     store::Stage,
     verdict::Note,
@@ -81,6 +82,7 @@ pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
         seats: (0..).zip(&job.seats).map(|(seat, held)| seat_view(&job, seat, held)).collect(),
         verdict: job.verdict.as_ref().map(|verdict| verdict_view(&job, verdict)),
         failure: failure(&job, state),
+        money: money(&job),
         execution,
         followed_by,
     })
@@ -212,6 +214,28 @@ fn verdict_view(job: &Job, verdict: &Verdict) -> VerdictView {
         scores: scores.collect(),
         independent: !job.deal.live_logs,
     }
+}
+
+/// Who locked what, and who gets what; `None` where nothing is at stake.
+fn money(job: &Job) -> Option<MoneyView> {
+    if job.deal.escrow().is_none_or(Amount::is_zero) {
+        return None;
+    }
+    let (locked, payouts) = (rules::locked(job), rules::payouts(job));
+    let holders = job.seats.iter().map(|seat| seat.node);
+    let mut nodes: Vec<NodeId> = Vec::new();
+    for node in [job.requester].into_iter().chain(holders).chain(payouts.credits.keys().copied()) {
+        if !nodes.contains(&node) {
+            nodes.push(node);
+        }
+    }
+    let ended = job.state.is_terminal();
+    let party = |node: NodeId| PartyMoney {
+        node,
+        locked: locked.get(&node).copied().unwrap_or_default(),
+        paid: ended.then(|| payouts.credits.get(&node).copied().unwrap_or_default()),
+    };
+    Some(MoneyView { parties: nodes.into_iter().map(party).collect(), burnt: ended.then_some(payouts.burnt) })
 }
 
 /// Why there is no verdict, once there will be none.

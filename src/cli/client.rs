@@ -16,6 +16,7 @@ use crate::{
         NodeRow, ResultRow, SubmitReply, SubmitRequest, UpdateReply,
     },
     domain::{Deal, NodeId},
+    scheduler::Anchor,
 };
 
 /// A node on this machine or network answers or refuses a connection in much less.
@@ -178,6 +179,11 @@ impl Client {
 
     pub(super) async fn log(&self, job: &str) -> Result<Vec<LogEntry>, ClientError> {
         self.json(self.http.get(self.url(&["jobs", job, "log"]))).await
+    }
+
+    /// Where the entries of the log stand on a chain.
+    pub(super) async fn anchors(&self, job: &str) -> Result<Vec<Anchor>, ClientError> {
+        self.json(self.http.get(self.url(&["jobs", job, "anchors"]))).await
     }
 
     pub(super) async fn results(&self, job: &str) -> Result<Vec<ResultRow>, ClientError> {

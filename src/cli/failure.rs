@@ -134,6 +134,7 @@ pub(super) mod tests {
             seats: vec![seat],
             verdict: None,
             failure: None,
+            money: None,
             execution: None,
             followed_by: None,
         }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::{
     api::types::{JobView, Judgement, SeatState, SeatView},
-    domain::{JobId, JobState, Method, NodeId, Span, Timestamp},
+    domain::{Amount, JobId, JobState, Method, NodeId, Span, Timestamp},
 };
 
 /// A job in a table or a sentence: enough of it to name it again.
@@ -67,6 +67,20 @@ pub(super) fn bytes(bytes: u64) -> String {
     let tenths = u128::from(bytes) * 10 / (1 << shift);
     let (whole, tenth) = (tenths / 10, tenths % 10);
     if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
+}
+
+/// An amount of money, to the last wei, in the unit that makes it readable.
+pub(super) fn amount(amount: Amount) -> String {
+    let wei = amount.units();
+    let (unit, decimals): (_, usize) = match wei {
+        0..1_000_000 => return format!("{wei} wei"),
+        1_000_000..1_000_000_000_000_000 => ("gwei", 9),
+        _ => ("ether", 18),
+    };
+    let scale = 10_u128.pow(u32::try_from(decimals).unwrap_or(0));
+    let (whole, rest) = (wei / scale, wei % scale);
+    let digits = format!("{whole}.{rest:0decimals$}");
+    format!("{} {unit}", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// Thousandths as a decimal number.
@@ -165,6 +179,18 @@ mod tests {
         assert_eq!(bytes(u64::MAX), "17179869183.9 GiB");
         assert_eq!(thousandths(500), "0.5");
         assert_eq!(thousandths(2000), "2");
+    }
+
+    #[test]
+    fn amounts_are_exact_in_a_readable_unit() {
+        let shown = |units| amount(Amount::new(units).unwrap());
+        assert_eq!(shown(0), "0 wei");
+        assert_eq!(shown(999_999), "999999 wei");
+        assert_eq!(shown(1_000_000), "0.001 gwei");
+        assert_eq!(shown(5_000_000_000), "5 gwei");
+        assert_eq!(shown(1_000_000_000_000_000), "0.001 ether");
+        assert_eq!(shown(10_000_000_000_000_000_000), "10 ether");
+        assert_eq!(shown(1_000_000_000_000_000_001), "1.000000000000000001 ether");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{Node, RequestError};
 use crate::{
     domain::{Job, JobId, Timestamp},
+    scheduler::Anchor,
     store::Execution,
 };
 
@@ -45,6 +46,11 @@ impl Node {
     pub(crate) fn describe(&self, job: JobId) -> Result<(Job, Option<JobId>), RequestError> {
         let snapshot = self.board.snapshot(job).ok_or(RequestError::NoSuchJob(job))?;
         Ok((snapshot.job, snapshot.followed_by))
+    }
+
+    /// Where the entries of a job stand on a chain, if they do.
+    pub(crate) async fn anchors(&self, job: JobId) -> Result<Vec<Anchor>, RequestError> {
+        self.scheduler.anchors(job).await.map_err(RequestError::Backend)
     }
 
     /// This node's own run of a job.

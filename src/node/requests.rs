@@ -3,7 +3,7 @@
 use crate::{
     domain::{Deal, Event, Input, InvalidTerm, Job, JobId, JobState, NodeId, Spec, SpecError},
     executor::ExecutorError,
-    scheduler::{EnvelopeRefusal, SubmitError},
+    scheduler::{BackendError, EnvelopeRefusal, SubmitError},
     store::{BlobError, DbError, UnpackError},
 };
 
@@ -74,6 +74,9 @@ pub enum RequestError {
     /// The log refuses.
     #[error("{}", chain(.0))]
     Submit(#[from] SubmitError),
+    /// The backend does not answer for what only it knows.
+    #[error("{0}")]
+    Backend(BackendError),
     /// The job has no verdict yet.
     #[error("the job is {state}: results stay at their nodes until it is decided")]
     NotDecided {
@@ -130,6 +133,7 @@ impl RequestError {
             | Self::Spec(_)
             | Self::NoSuchJob(_)
             | Self::Submit(_)
+            | Self::Backend(_)
             | Self::NoResult { .. }
             | Self::NotRevealed { .. }
             | Self::Fetch(_)
@@ -175,9 +179,10 @@ impl Node {
 
     /// Submits a checked spec. A nonce is used up also when this fails.
     pub(crate) async fn submit_spec(&self, spec: Spec, deal: Deal) -> Result<JobId, SubmitError> {
-        let nonce = self.nonces.draw().map_err(|error| {
-            SubmitError::NotOrdered(crate::scheduler::BackendError::Store { reason: chain(&error) })
-        })?;
+        let nonce = self
+            .nonces
+            .draw()
+            .map_err(|error| SubmitError::NotOrdered(BackendError::Store { reason: chain(&error) }))?;
         let document = spec.to_document();
         let revision = deal.revision();
         let domain = self.scheduler.domain();

@@ -31,22 +31,24 @@ impl Payouts {
     }
 }
 
-/// What a job holds: the requester's escrow and the bond of every seat that has not failed; nothing once
-/// terminal. A holder that reports a failure has its bond back at once.
+/// What a job holds, by whom it was locked: nothing once it is terminal.
 pub fn held(job: &Job) -> BTreeMap<NodeId, Amount> {
-    let mut held = BTreeMap::new();
-    if job.state.is_terminal() {
-        return held;
-    }
+    if job.state.is_terminal() { BTreeMap::new() } else { locked(job) }
+}
+
+/// What a job holds, or held until its end, by whom it was locked: the requester's escrow and the bond of every
+/// seat that has not failed. A holder that reports a failure has its bond back at once.
+pub fn locked(job: &Job) -> BTreeMap<NodeId, Amount> {
+    let mut locked = BTreeMap::new();
     let mut add = |node: NodeId, amount: Amount| {
-        let sum: &mut Amount = held.entry(node).or_default();
+        let sum: &mut Amount = locked.entry(node).or_default();
         *sum = sum.checked_add(amount).expect("what a party locks is within what it had");
     };
     add(job.requester, job.deal.escrow().expect("a valid deal has an escrow"));
     for seat in job.seats.iter().filter(|seat| !matches!(seat.status, SeatStatus::Failed(_))) {
         add(seat.node, job.deal.bond);
     }
-    held
+    locked
 }
 
 /// The payouts of a terminal job; nothing for any other.

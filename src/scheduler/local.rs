@@ -11,7 +11,9 @@ use std::{
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use tokio::sync::watch;
 
-use super::{BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError};
+use super::{
+    Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError,
+};
 use crate::{
     domain::{Amount, Digest, JobId, LogDomain, NodeId, SignedAction, Stamped, Timestamp},
     rules::Ledger,
@@ -156,6 +158,10 @@ impl Scheduler for LocalScheduler {
 
     fn order(&self, _: JobId) -> LogOrder {
         LogOrder::Neutral
+    }
+
+    fn anchors(&self, _: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
+        async { Ok(Vec::new()) }.boxed()
     }
 }
 

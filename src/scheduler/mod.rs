@@ -12,8 +12,10 @@ use std::fmt;
 
 use futures::{future::BoxFuture, stream::BoxStream};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    domain::{Digest, Event, JobId, LogDomain, NodeId, SignedAction, Stamped, Timestamp},
+    domain::{Amount, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Stamped, Timestamp},
     rules::Rejection,
 };
 
@@ -70,6 +72,37 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     /// Who orders the log of `job`. Without a default: a decorator that forgot it would have a node reveal where
     /// it must not.
     fn order(&self, job: JobId) -> LogOrder;
+
+    /// Where the entries of a job's log stand outside of this program, by height; empty where they do not.
+    ///
+    /// Asks no more of others than a user waits for: what they do not tell is left out.
+    fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>>;
+}
+
+/// Where an entry of a job's log stands on a chain, and what it took to bring it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchor {
+    /// The entry's place in its job's log, from 1.
+    pub height: u64,
+    /// The transaction; several entries may share one.
+    pub transaction: Digest,
+    /// Its block.
+    pub block: u64,
+    /// How many blocks follow that one.
+    pub confirmations: u64,
+    /// What the transaction took; null when the chain does not tell now.
+    pub cost: Option<Cost>,
+}
+
+/// What a transaction took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Who paid.
+    pub payer: NodeId,
+    /// In units of gas.
+    pub gas_used: u64,
+    /// In wei.
+    pub fee: Amount,
 }
 
 /// Who orders a job's log, and how far this node can follow.

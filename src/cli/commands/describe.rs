@@ -1,8 +1,10 @@
 //! `assay job describe`: a job on one screen.
 
-use super::{client, job_name};
+use serde::Serialize;
+
+use super::{client, describe_money::money_table, describe_steps::Steps, job_name};
 use crate::{
-    api::types::{JobView, LogEntry, SeatView},
+    api::types::{JobView, SeatView},
     cli::{
         CliError, ExitStatus,
         args::DescribeArgs,
@@ -10,21 +12,35 @@ use crate::{
         output::{Output, printable, table},
         text,
     },
-    domain::{Deal, Event, Timestamp},
+    domain::{Deal, Timestamp},
 };
+
+/// A job, and every step of it, for programs.
+#[derive(Debug, Serialize)]
+struct Described<'a> {
+    #[serde(flatten)]
+    view: &'a JobView,
+    #[serde(flatten)]
+    steps: &'a Steps,
+}
 
 /// Tells everything about a job.
 pub(in crate::cli) async fn run(args: &DescribeArgs, output: Output) -> Result<ExitStatus, CliError> {
     let client = client(&args.api)?;
     let job = job_name(&args.job)?;
     let view = client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
+    let id = view.job.to_string();
+    let log = client.log(&id).await.map_err(CliError::node(format!("read the log of job {job}")))?;
+    let anchors = client.anchors(&id).await;
+    let anchors = anchors.map_err(CliError::node(format!("find the transactions of job {job}")))?;
+    let steps = Steps::new(&log, &anchors);
     if output.is_json() {
-        output.document(&view)?;
+        output.document(&Described { view: &view, steps: &steps })?;
         return Ok(ExitStatus::Success);
     }
-    let log = client.log(&view.job.to_string()).await;
-    let log = log.map_err(CliError::node(format!("read the log of job {job}")))?;
-    let sections = [head(&view), deal(&view.deal), waits(&view), nodes(&view), history(&log), next(&view)];
+    let mut sections = vec![head(&view), deal(&view.deal), waits(&view), nodes(&view), steps.table()];
+    sections.extend(view.money.as_ref().map(|money| money_table(money, view.requester)));
+    sections.push(next(&view));
     output.data(sections.join("\n").as_bytes())?;
     Ok(ExitStatus::Success)
 }
@@ -98,7 +114,7 @@ fn deal(deal: &Deal) -> String {
         ("Acceptance", deal.acceptance.to_string()),
     ];
     if !deal.price.is_zero() {
-        lines.push(("Price", format!("{} a seat, bond {}", deal.price, deal.bond)));
+        lines.push(("Price", price(deal)));
     }
     if !deal.allow_list.is_empty() {
         let nodes: Vec<String> = deal.allow_list.iter().map(|node| text::node(*node)).collect();
@@ -111,6 +127,15 @@ fn deal(deal: &Deal) -> String {
         lines.push(("Follows", parent.to_string()));
     }
     fields(&lines)
+}
+
+fn price(deal: &Deal) -> String {
+    let fee = if deal.keeper_fee.is_zero() {
+        String::new()
+    } else {
+        format!(", {} to who posts the verdict", text::amount(deal.keeper_fee))
+    };
+    format!("{} a seat at most, bond {}{fee}", text::amount(deal.price), text::amount(deal.bond))
 }
 
 /// Every wait has a bound: those known so far, or at the end which of them were needed.
@@ -167,43 +192,6 @@ fn memory(seat: &SeatView) -> String {
     let row = seat.result.and_then(|result| result.memory_kib);
     let most = row.and_then(|row| row.into_iter().max());
     most.map_or("-".to_owned(), |kib| text::bytes(u64::from(kib) * 1024))
-}
-
-fn history(log: &[LogEntry]) -> String {
-    let began = log.first().map_or(0, |entry| entry.at.as_secs());
-    let rows = log.iter().map(|entry| {
-        vec![
-            format!("+{}", text::span(entry.at.as_secs().saturating_sub(began))),
-            text::node(entry.author),
-            event(&entry.event),
-        ]
-    });
-    table(&["TIME", "BY", "EVENT"], rows)
-}
-
-/// An event in a few words.
-fn event(event: &Event) -> String {
-    match event {
-        Event::Submitted { .. } => "submitted the job".to_owned(),
-        Event::DealUpdated { .. } => "changed the deal".to_owned(),
-        Event::Cancelled => "cancelled the job".to_owned(),
-        Event::BidPlaced { price } if price.is_zero() => "bid".to_owned(),
-        Event::BidPlaced { price } => format!("bid {price}"),
-        Event::BidWithdrawn => "withdrew its bid".to_owned(),
-        Event::BidAccepted { node } => format!("accepted {}", text::node(*node)),
-        Event::BidRejected { node } => format!("rejected the bid of {}", text::node(*node)),
-        Event::FailureReported { kind } => format!("reported a failure: {kind}"),
-        Event::Committed { commitment } => format!("committed to {}", commitment.short()),
-        Event::Stopped => "stopped the job".to_owned(),
-        Event::Revealed { opening } => {
-            format!("revealed output {}, exit code {}", opening.result_hash.short(), opening.exit_code)
-        }
-        Event::VerdictPosted { accepted, .. } if accepted.is_empty() => "found it inconclusive".to_owned(),
-        Event::VerdictPosted { accepted, .. } => format!("posted the verdict: {} agree", accepted.len()),
-        Event::Expired => "ended it after a deadline".to_owned(),
-        Event::Remarked { node, remark } => format!("remarked on {}: {remark}", text::node(*node)),
-        Event::Ticked => "closed the commitments".to_owned(),
-    }
 }
 
 fn next(view: &JobView) -> String {

@@ -10,6 +10,8 @@ use super::{
 pub(super) mod check;
 mod check_chain;
 pub(super) mod describe;
+mod describe_money;
+mod describe_steps;
 pub(super) mod devstack;
 pub(super) mod jobs;
 pub(super) mod node;

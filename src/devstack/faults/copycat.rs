@@ -15,7 +15,7 @@ use tracing::debug;
 use crate::{
     domain::{Action, Digest, Event, JobId, LogDomain, NodeId, Opening, SignedAction, Timestamp},
     identity::NodeKey,
-    scheduler::{BackendError, Cursor, EventStream, LogItem, LogOrder, Scheduler, SubmitError},
+    scheduler::{Anchor, BackendError, Cursor, EventStream, LogItem, LogOrder, Scheduler, SubmitError},
 };
 
 /// How long it waits for somebody to copy, less than a node gives one attempt; then it sends what it has.
@@ -150,5 +150,9 @@ impl Scheduler for Copycat {
 
     fn order(&self, job: JobId) -> LogOrder {
         self.shared.inner.order(job)
+    }
+
+    fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
+        self.shared.inner.anchors(job)
     }
 }

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 
 use crate::{
     domain::{Event, JobId, LogDomain, NodeId, SignedAction, Timestamp},
-    scheduler::{BackendError, Cursor, EventStream, LogOrder, Scheduler, SubmitError},
+    scheduler::{Anchor, BackendError, Cursor, EventStream, LogOrder, Scheduler, SubmitError},
 };
 
 /// Passes everything on but reveals.
@@ -48,6 +48,10 @@ impl Scheduler for Silent {
 
     fn order(&self, job: JobId) -> LogOrder {
         self.inner.order(job)
+    }
+
+    fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
+        self.inner.anchors(job)
     }
 }
 

@@ -257,14 +257,16 @@ fn same_block(a: &Log, b: &Log) -> bool {
 fn decode(logs: Vec<(Log, Timestamp)>, known: &ChainLog) -> Vec<Mined> {
     let mut mined = Vec::new();
     for (log, at) in logs {
-        let (Some(block), Some(block_hash), Some(index)) = (log.block_number, log.block_hash, log.log_index)
+        let (Some(block), Some(block_hash), Some(index), Some(transaction)) =
+            (log.block_number, log.block_hash, log.log_index, log.transaction_hash)
         else {
             continue;
         };
         let event = Events::decode_raw_log(log.topics(), &log.data().data);
         match event.map(chain_event) {
             Ok(Ok(ChainEvent::Job(event))) => {
-                mined.push(Mined { block, block_hash: block_hash.into(), index, at, log: *event });
+                let (block_hash, transaction) = (block_hash.into(), transaction.into());
+                mined.push(Mined { block, block_hash, index, transaction, at, log: *event });
             }
             Ok(Ok(ChainEvent::Announced { node, addresses })) => known.announce(node, addresses),
             Ok(Ok(ChainEvent::Other)) => {}

@@ -36,6 +36,7 @@ pub(super) struct Mined {
     pub(super) block_hash: Digest,
     /// Of the log in its block.
     pub(super) index: u64,
+    pub(super) transaction: Digest,
     pub(super) at: Timestamp,
     pub(super) log: JobLog,
 }
@@ -46,6 +47,9 @@ struct Record {
     block: u64,
     block_hash: Digest,
     index: u64,
+    /// Absent from what earlier versions stored.
+    #[serde(default)]
+    transaction: Option<Digest>,
     stamped: Stamped<Event>,
 }
 
@@ -187,10 +191,10 @@ impl ChainLog {
     }
 
     fn persist(&self, inner: &mut Inner, event: &Mined, stamped: Stamped<Event>) -> Result<(), BackendError> {
-        let Mined { block, block_hash, index, .. } = *event;
+        let Mined { block, block_hash, index, transaction, .. } = *event;
         let job = stamped.job;
         let height = inner.heights.get(&job).copied().unwrap_or(0) + 1;
-        let record = Record { block, block_hash, index, stamped };
+        let record = Record { block, block_hash, index, transaction: Some(transaction), stamped };
         let bytes = serde_json::to_vec(&record).map_err(|error| unreadable(&error))?;
         let entry = NewEntry { job, height, entry_hash: entry_hash(block_hash, index), bytes };
         let cursor = self.store.append(&entry).map_err(|error| store_error(&error))?;
@@ -267,7 +271,7 @@ impl Inner {
     }
 
     fn note(&mut self, node: NodeId, record: &Record, height: u64, cursor: Cursor) {
-        let Record { block, block_hash, index, stamped } = record;
+        let Record { block, block_hash, index, stamped, .. } = record;
         self.newest = Some(Newest { block: *block, block_hash: *block_hash, index: *index });
         self.heights.insert(stamped.job, height);
         if stamped.author == node {
@@ -292,6 +296,12 @@ impl Inner {
 
 fn record(stored: &StoredEntry) -> Result<Record, BackendError> {
     serde_json::from_slice(&stored.entry.bytes).map_err(|error| unreadable(&error))
+}
+
+/// Where a stored entry stands: its block and its transaction, if it was stored with one.
+pub(super) fn place(stored: &StoredEntry) -> Result<Option<(u64, Digest)>, BackendError> {
+    let Record { block, transaction, .. } = record(stored)?;
+    Ok(transaction.map(|transaction| (block, transaction)))
 }
 
 /// A stored entry as readers get it.

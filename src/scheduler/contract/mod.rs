@@ -3,6 +3,7 @@
 //! - [`client`]: a key's way to one contract, and its money there.
 //! - `sender`: the one task that sends a key's transactions.
 //! - `follow` and `log`: the contract's events, read once they are deep enough, stored and folded.
+//! - `anchors`: the blocks and transactions of a job, and their gas.
 //! - `history`: the events of one job, read at once, without a node.
 //! - `calls` and `convert`: our values as the contract takes and gives them.
 //! - [`mod@deploy`]: puts the contract on a chain.
@@ -11,6 +12,7 @@
 //! for its own key alone.
 
 mod abi;
+mod anchors;
 mod calls;
 pub mod client;
 mod convert;

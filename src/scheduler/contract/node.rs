@@ -21,6 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    anchors::Receipts,
     calls::{call_data, to_contract, unpack_call},
     client::{ChainClient, ChainConfig, ConnectError},
     convert::Revert,
@@ -32,7 +33,7 @@ use crate::{
     domain::{Digest, JobId, LogDomain, NodeId, SignedAction, Timestamp},
     identity::NodeKey,
     scheduler::{
-        BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError,
+        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError,
     },
     store::{Db, StoredEntry},
 };
@@ -89,6 +90,7 @@ struct State {
     clock: Clock,
     seen: watch::Receiver<Seen>,
     wake: Arc<Notify>,
+    receipts: Receipts,
     /// Actions on their way, so that the same one again joins the first.
     in_flight: Mutex<BTreeMap<Digest, Shared<BoxFuture<'static, Answer>>>>,
     stop: CancellationToken,
@@ -135,10 +137,9 @@ impl ContractScheduler {
         let running =
             Running { client: Arc::clone(&client), stop: stop.clone(), tasks: AsyncMutex::new(tasks) };
         let in_flight = Mutex::default();
-        Ok((
-            Self { shared: Arc::new(State { client, log, node, clock, seen, wake, in_flight, stop }) },
-            running,
-        ))
+        let receipts = Receipts::default();
+        let state = State { client, log, node, clock, seen, wake, receipts, in_flight, stop };
+        Ok((Self { shared: Arc::new(state) }, running))
     }
 
     /// The key's money in the contract.
@@ -304,6 +305,12 @@ impl Scheduler for ContractScheduler {
 
     fn order(&self, _: JobId) -> LogOrder {
         LogOrder::Neutral
+    }
+
+    fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
+        let State { client, log, seen, receipts, .. } = &*self.shared;
+        let head = seen.borrow().head;
+        async move { receipts.anchors(log, &client.endpoints, job, head).await }.boxed()
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
         self, BlobSource, LogRequest, LogResponse, NetworkConfig, NetworkError, NetworkHandle, WireBytes,
     },
     scheduler::{
-        BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError,
+        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError,
     },
     store::{EventLog, StoredEntry},
 };
@@ -264,6 +264,10 @@ impl Scheduler for Libp2pScheduler {
         let (clock_agrees, suspended) =
             view.map_or((true, false), |view| (view.clock_agrees, view.may_act.is_err()));
         LogOrder::Requester { clock_agrees, suspended }
+    }
+
+    fn anchors(&self, _: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
+        async { Ok(Vec::new()) }.boxed()
     }
 }
 

@@ -1,0 +1,46 @@
+//! The money of a job: who locked what, and what became of it.
+
+use crate::{
+    api::types::{MoneyView, PartyMoney},
+    cli::{output::table, text},
+    domain::{Amount, NodeId},
+};
+
+/// A line a party, and what is burnt.
+pub(super) fn money_table(money: &MoneyView, requester: NodeId) -> String {
+    let rows = money.parties.iter().map(|party| {
+        let role = if party.node == requester { "requester" } else { "" };
+        let paid = party.paid.map_or("-".to_owned(), text::amount);
+        vec![text::node(party.node), role.to_owned(), text::amount(party.locked), paid, gain(party)]
+    });
+    let table = table(&["PARTY", "", "LOCKED", "PAID OUT", "GAIN"], rows);
+    let burnt = money.burnt.map_or(String::new(), |burnt| format!("Burnt: {}\n", text::amount(burnt)));
+    format!("{table}{burnt}")
+}
+
+/// What a party has more, or less, than before the job.
+fn gain(party: &PartyMoney) -> String {
+    let Some(paid) = party.paid else { return "-".to_owned() };
+    match (paid.checked_sub(party.locked), party.locked.checked_sub(paid)) {
+        (Some(Amount::ZERO), _) => "0".to_owned(),
+        (Some(more), _) => format!("+{}", text::amount(more)),
+        (None, less) => format!("-{}", text::amount(less.unwrap_or_default())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gains_and_losses_have_a_sign() {
+        let wei = |units| Amount::new(units).unwrap();
+        let gain_of = |locked, paid| {
+            gain(&PartyMoney { node: NodeId::ZERO, locked: wei(locked), paid: Some(wei(paid)) })
+        };
+        assert_eq!(gain_of(5, 8), "+3 wei");
+        assert_eq!(gain_of(5, 5), "0");
+        assert_eq!(gain_of(5, 0), "-5 wei");
+        assert_eq!(gain(&PartyMoney { node: NodeId::ZERO, locked: wei(5), paid: None }), "-");
+    }
+}

@@ -1,0 +1,128 @@
+//! Where the entries of a job stand on the chain, and what their transactions took.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use alloy::{primitives::B256, providers::Provider, rpc::types::TransactionReceipt};
+use futures::{StreamExt, stream};
+use tokio::time::timeout;
+
+use super::{
+    log::{ChainLog, place, store_error},
+    rpc::Endpoints,
+};
+use crate::{
+    domain::{Amount, Digest, JobId},
+    scheduler::{Anchor, BackendError, Cost},
+};
+
+/// Most receipts that are kept: those of some forty jobs. They never change once their block is final.
+const MAX_KEPT: usize = 1024;
+
+/// Most receipts that one question brings here, how many of them at a time, and how long all may take.
+const MAX_ASKED: usize = 256;
+const AT_A_TIME: usize = 8;
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Entries read from the store at a time.
+const PAGE: u32 = 256;
+
+/// What transactions took, as far as somebody asked.
+#[derive(Debug, Default)]
+pub(super) struct Receipts {
+    kept: Mutex<BTreeMap<Digest, Cost>>,
+}
+
+/// An entry's height, block and transaction.
+type Place = (u64, u64, Digest);
+
+impl Receipts {
+    /// The anchors of a job, `head` being the newest block.
+    pub(super) async fn anchors(
+        &self,
+        log: &Arc<ChainLog>,
+        endpoints: &Endpoints,
+        job: JobId,
+        head: u64,
+    ) -> Result<Vec<Anchor>, BackendError> {
+        let log = Arc::clone(log);
+        let read = tokio::task::spawn_blocking(move || places(&log, job)).await;
+        let places = read.unwrap_or(Err(BackendError::Stopped))?;
+        let costs = self.costs(endpoints, &places).await;
+        let anchor = |(height, block, transaction): Place| Anchor {
+            height,
+            transaction,
+            block,
+            confirmations: head.saturating_sub(block),
+            cost: costs.get(&transaction).copied(),
+        };
+        Ok(places.into_iter().map(anchor).collect())
+    }
+
+    /// What is known of these transactions, once those that are not known were asked for.
+    async fn costs(&self, endpoints: &Endpoints, places: &[Place]) -> BTreeMap<Digest, Cost> {
+        let wanted: BTreeSet<Digest> = places.iter().map(|(_, _, transaction)| *transaction).collect();
+        let mut known: BTreeMap<Digest, Cost> = {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            wanted.iter().filter_map(|transaction| Some((*transaction, *kept.get(transaction)?))).collect()
+        };
+        let missing: Vec<Digest> = wanted
+            .into_iter()
+            .filter(|transaction| !known.contains_key(transaction))
+            .take(MAX_ASKED)
+            .collect();
+        let asked = missing.into_iter().map(|transaction| cost(endpoints, transaction));
+        let mut answers = stream::iter(asked).buffer_unordered(AT_A_TIME);
+        let mut found = Vec::new();
+        let asking = async {
+            while let Some(answer) = answers.next().await {
+                found.extend(answer);
+            }
+        };
+        // What came in time is told; the rest is asked for again the next time.
+        let _ = timeout(LIMIT, asking).await;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() + found.len() > MAX_KEPT {
+            kept.clear();
+        }
+        kept.extend(found.iter().copied());
+        known.extend(found);
+        known
+    }
+}
+
+fn places(log: &ChainLog, job: JobId) -> Result<Vec<Place>, BackendError> {
+    let mut places = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = log.store().read_job(job, after, PAGE).map_err(|error| store_error(&error))?;
+        let Some(last) = page.last() else { return Ok(places) };
+        after = last.entry.height;
+        for stored in &page {
+            if let Some((block, transaction)) = place(stored)? {
+                places.push((stored.entry.height, block, transaction));
+            }
+        }
+    }
+}
+
+async fn cost(endpoints: &Endpoints, transaction: Digest) -> Option<(Digest, Cost)> {
+    let hash = B256::from(transaction);
+    let asked = endpoints.ask(|provider| async move { provider.get_transaction_receipt(hash).await });
+    match asked.await {
+        Ok(receipt) => Some((transaction, cost_of(&receipt?)?)),
+        Err(error) => {
+            tracing::debug!(%transaction, ?error, "the chain does not tell what a transaction took");
+            None
+        }
+    }
+}
+
+/// `None` if the numbers are such that no transaction can have taken so much.
+fn cost_of(receipt: &TransactionReceipt) -> Option<Cost> {
+    let fee = u128::from(receipt.gas_used).checked_mul(receipt.effective_gas_price)?;
+    Some(Cost { payer: receipt.from.into(), gas_used: receipt.gas_used, fee: Amount::new(fee)? })
+}
