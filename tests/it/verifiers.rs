@@ -142,30 +142,41 @@ impl Network {
 
     /// What both programs print of a verdict with which both must agree.
     async fn both(&self, job: JobId) -> (Value, Value) {
-        let url = &self.chain.anvil.rpc_url;
-        let (checked, verified) = (self.check(url, job).await, self.verify(url, job).await);
-        assert_eq!((checked.code, verified.code), (0, 0), "{checked:?} {verified:?}");
-        for told in [&checked.stdout, &verified.stdout] {
-            assert_eq!((&told["job"], &told["agrees"]), (&json!(job), &json!(true)), "{told}");
-        }
-        assert_eq!(checked.stdout["posted"]["accepted"], verified.stdout["posted"]["accepted"]);
-        assert_eq!(verified.stdout["problems"], json!([]));
-        (checked.stdout, verified.stdout)
+        both_agree(&self.chain.anvil.rpc_url, self.contract(), job).await
     }
 
     async fn check(&self, url: &str, job: JobId) -> Told {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_assay"));
-        program.args(["--output", "json", "verdict", "check", &job.to_string()]);
-        told(program.args(["--rpc-url", url, "--contract", &self.contract().to_string()])).await
+        check(url, self.contract(), job).await
     }
 
     async fn verify(&self, url: &str, job: JobId) -> Told {
-        let mut program = Command::new("node");
-        program
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args(["scripts/verify-verdict.mjs", &job.to_string()]);
-        told(program.args(["--rpc-url", url, "--contract", &self.contract().to_string()])).await
+        verify(url, self.contract(), job).await
     }
+}
+
+/// What `assay verdict check` and the second client print of a job whose verdict both must find on the chain, and
+/// find to be right.
+pub(crate) async fn both_agree(url: &str, contract: NodeId, job: JobId) -> (Value, Value) {
+    let (checked, verified) = (check(url, contract, job).await, verify(url, contract, job).await);
+    assert_eq!((checked.code, verified.code), (0, 0), "{checked:?} {verified:?}");
+    for told in [&checked.stdout, &verified.stdout] {
+        assert_eq!((&told["job"], &told["agrees"]), (&json!(job), &json!(true)), "{told}");
+    }
+    assert_eq!(checked.stdout["posted"]["accepted"], verified.stdout["posted"]["accepted"]);
+    assert_eq!(verified.stdout["problems"], json!([]));
+    (checked.stdout, verified.stdout)
+}
+
+async fn check(url: &str, contract: NodeId, job: JobId) -> Told {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_assay"));
+    program.args(["--output", "json", "verdict", "check", &job.to_string()]);
+    told(program.args(["--rpc-url", url, "--contract", &contract.to_string()])).await
+}
+
+async fn verify(url: &str, contract: NodeId, job: JobId) -> Told {
+    let mut program = Command::new("node");
+    program.current_dir(env!("CARGO_MANIFEST_DIR")).args(["scripts/verify-verdict.mjs", &job.to_string()]);
+    told(program.args(["--rpc-url", url, "--contract", &contract.to_string()])).await
 }
 
 /// What a program said.

@@ -94,21 +94,7 @@ impl Chain {
 
     /// Asks Anvil by hand, blocking: for what is no business of the program.
     pub(crate) fn rpc(&self, method: &str, params: &Value) -> Value {
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
-        let address = self.anvil.rpc_url.strip_prefix("http://").unwrap();
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let head = format!(
-            "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        stream.write_all((head + &body).as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        let body: Value = serde_json::from_str(body).unwrap();
-        assert!(body.get("error").is_none(), "{method}: {body}");
-        body["result"].clone()
+        rpc(&self.anvil.rpc_url, method, params)
     }
 
     /// Makes a block at `at`, if the chain is not there yet.
@@ -165,6 +151,25 @@ impl Member {
     pub(crate) async fn free(&self) -> Amount {
         self.scheduler.client().account(self.id()).await.unwrap().free
     }
+}
+
+/// Asks a chain of this machine by hand, blocking.
+pub(crate) fn rpc(url: &str, method: &str, params: &Value) -> Value {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    let address = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert!(body.get("error").is_none(), "{method}: {body}");
+    body["result"].clone()
 }
 
 pub(crate) fn fold(member: &Member, items: &[LogItem]) -> Ledger {
