@@ -45,6 +45,8 @@ pub mod node;
 pub mod scheduler;
 #[cfg(feature = "node")]
 pub mod store;
+#[cfg(feature = "contract")]
+pub mod tls;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -53,7 +53,7 @@ impl LocalChain {
         // The first account deploys, so that the nodes' nonces begin at 0.
         let options = AnvilOptions { accounts: Some(nodes + 1), ..AnvilOptions::default() };
         let anvil = Anvil::start(options).await?;
-        let deployed = deploy(std::slice::from_ref(&anvil.rpc_url), &anvil.accounts[0].key).await?;
+        let deployed = deploy(std::slice::from_ref(&anvil.rpc_url), None, &anvil.accounts[0].key).await?;
         let chain = Self { anvil, deployed };
         let config = chain.config();
         try_join_all(chain.accounts().iter().map(|account| fund(&config, account))).await?;
@@ -72,7 +72,7 @@ impl LocalChain {
 
     /// The backend of every node of the devstack.
     pub fn backend(&self) -> Backend {
-        Backend::Contract { chain: self.config(), first_block: self.deployed.block }
+        Backend::Contract { chain: self.config(), first_block: self.deployed.receipt.block }
     }
 
     /// Where the chain answers.

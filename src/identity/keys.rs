@@ -11,10 +11,11 @@ use std::{
 use alloy_primitives::{Address, hex};
 use k256::{ecdsa::SigningKey, elliptic_curve::zeroize::Zeroizing};
 
+use super::keystore::{Keystore, LockError, MAX_KEYSTORE_BYTES, Passphrase, is_keystore, lock};
 use crate::domain::{Digest, NodeId, Signature};
 
-/// A key file holds 66 characters and a line end; more than this is another file.
-const MAX_KEY_FILE_BYTES: u64 = 128;
+/// A key in hex takes 66 characters and a line end; more than this is another file.
+const MAX_HEX_BYTES: usize = 128;
 
 /// A key file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +47,33 @@ pub enum KeyError {
         /// The key file.
         path: PathBuf,
     },
+    /// The file is a keystore, and is not opened here.
+    #[error("{path} is a keystore, which only a passphrase opens", path = path.display())]
+    Locked {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The file is a keystore that cannot be opened.
+    #[error("cannot open the keystore {path}", path = path.display())]
+    Keystore {
+        /// The key file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: LockError,
+    },
     /// The operating system gave no randomness.
     #[error("cannot make a key without randomness from the operating system")]
     Randomness(#[source] getrandom::Error),
+}
+
+/// What a key file holds.
+#[derive(Debug, Clone)]
+pub enum KeyFile {
+    /// A key, for everybody who can read the file.
+    Plain(NodeKey),
+    /// A key, for those who know its passphrase.
+    Locked(Keystore),
 }
 
 /// The secret key of a node. `Debug` shows the address; the memory is wiped on drop.
@@ -94,31 +119,52 @@ impl NodeKey {
         }
     }
 
-    /// Reads the key from `path`.
+    /// Reads the key in hex from `path`.
     ///
     /// # Errors
-    /// [`KeyError::Exposed`] if group or world have any right to the file, [`KeyError::Malformed`] if it
-    /// holds anything but hex digits of a key and white space.
+    /// As [`KeyFile::read`], and [`KeyError::Locked`] if it is a keystore.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let io_error = |source| KeyError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(io_error)?;
-        let mode = file.metadata().map_err(io_error)?.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed { path: path.to_owned(), mode });
+        match KeyFile::read(path)? {
+            KeyFile::Plain(key) => Ok(key),
+            KeyFile::Locked(_) => Err(KeyError::Locked { path: path.to_owned() }),
         }
-        let mut text = Zeroizing::new(Vec::new());
-        file.take(MAX_KEY_FILE_BYTES).read_to_end(&mut text).map_err(io_error)?;
-        Self::parse(&text).ok_or_else(|| KeyError::Malformed { path: path.to_owned() })
     }
 
-    /// Makes a key and writes it to `path`, readable by the owner alone. The file appears whole or not at all.
+    /// Makes a key and writes it to `path` in hex.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub fn create(path: &Path) -> Result<Self, KeyError> {
+        let key = Self::generate()?;
+        key.save(path, None)?;
+        Ok(key)
+    }
+
+    /// Writes the key to `path`, in hex or as a keystore, readable by the owner alone. The file appears whole or not
+    /// at all.
     ///
     /// # Errors
     /// [`KeyError::Io`], also if there is a file at `path`: a key is never overwritten.
-    pub fn create(path: &Path) -> Result<Self, KeyError> {
-        let key = Self::generate()?;
-        key.write_new(path).map_err(|source| KeyError::Io { path: path.to_owned(), source })?;
-        Ok(key)
+    pub fn save(&self, path: &Path, passphrase: Option<&Passphrase>) -> Result<(), KeyError> {
+        let bytes = Zeroizing::new(<[u8; 32]>::from(self.secret.to_bytes()));
+        let written = match passphrase {
+            Some(passphrase) => lock(&bytes, passphrase).and_then(|text| write_new(path, &text)),
+            None => {
+                let mut text = Zeroizing::new([0; 64]);
+                hex::encode_to_slice(bytes.as_slice(), text.as_mut_slice()).expect("two digits a byte");
+                write_new(path, text.as_slice())
+            }
+        };
+        written.map_err(|source| KeyError::Io { path: path.to_owned(), source })
+    }
+
+    /// Reads a key in hex, with or without `0x` and white space around it; `None` for anything else.
+    pub fn from_hex(text: &[u8]) -> Option<Self> {
+        let text = text.trim_ascii();
+        let digits = text.strip_prefix(b"0x").unwrap_or(text);
+        let mut bytes = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(digits, bytes.as_mut_slice()).ok()?;
+        Self::from_bytes(&bytes)
     }
 
     /// The node this is the key of: the Ethereum address of the public key.
@@ -154,30 +200,48 @@ impl NodeKey {
         alloy::signers::local::PrivateKeySigner::from_slice(bytes.as_slice())
             .expect("the bytes of a valid secp256k1 key")
     }
+}
 
-    fn parse(text: &[u8]) -> Option<Self> {
-        let text = text.trim_ascii();
-        let digits = text.strip_prefix(b"0x").unwrap_or(text);
-        let mut bytes = Zeroizing::new([0; 32]);
-        hex::decode_to_slice(digits, bytes.as_mut_slice()).ok()?;
-        Self::from_bytes(&bytes)
+impl KeyFile {
+    /// Reads a key file.
+    ///
+    /// # Errors
+    /// [`KeyError::Exposed`] if group or world have any right to a file with a plain key, [`KeyError::Malformed`] if
+    /// it holds anything but hex digits of a key and white space, [`KeyError::Keystore`] if it is a keystore that
+    /// cannot be opened whatever the passphrase.
+    pub fn read(path: &Path) -> Result<Self, KeyError> {
+        let io_error = |source| KeyError::Io { path: path.to_owned(), source };
+        let file = File::open(path).map_err(io_error)?;
+        let mode = file.metadata().map_err(io_error)?.permissions().mode() & 0o7777;
+        let mut text = Zeroizing::new(Vec::new());
+        file.take(MAX_KEYSTORE_BYTES).read_to_end(&mut text).map_err(io_error)?;
+        // Its passphrase protects a keystore; other tools leave theirs readable.
+        if is_keystore(&text) {
+            let parsed = Keystore::parse(&text);
+            return parsed
+                .map(Self::Locked)
+                .map_err(|source| KeyError::Keystore { path: path.to_owned(), source });
+        }
+        if mode & 0o077 != 0 {
+            return Err(KeyError::Exposed { path: path.to_owned(), mode });
+        }
+        let key = if text.len() > MAX_HEX_BYTES { None } else { NodeKey::from_hex(&text) };
+        key.map(Self::Plain).ok_or_else(|| KeyError::Malformed { path: path.to_owned() })
     }
+}
 
-    fn write_new(&self, path: &Path) -> io::Result<()> {
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new()
-            .prefix(".key-")
-            .permissions(Permissions::from_mode(0o600))
-            .tempfile_in(dir)?;
-        let bytes = Zeroizing::new(<[u8; 32]>::from(self.secret.to_bytes()));
-        let mut text = Zeroizing::new([0; 64]);
-        hex::encode_to_slice(bytes.as_slice(), text.as_mut_slice()).expect("two digits a byte");
-        file.write_all(text.as_slice())?;
-        file.write_all(b"\n")?;
-        file.as_file().sync_all()?;
-        file.persist_noclobber(path).map_err(|err| err.error)?;
-        File::open(dir)?.sync_all()
-    }
+/// Writes one line to a file that must not exist.
+fn write_new(path: &Path, line: &[u8]) -> io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".key-")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(dir)?;
+    file.write_all(line)?;
+    file.write_all(b"\n")?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map_err(|err| err.error)?;
+    File::open(dir)?.sync_all()
 }
 
 impl fmt::Debug for NodeKey {
@@ -199,7 +263,7 @@ mod tests {
     const ANVIL_ADDRESS: &str = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
 
     fn anvil() -> NodeKey {
-        NodeKey::parse(ANVIL_KEY.as_bytes()).unwrap()
+        NodeKey::from_hex(ANVIL_KEY.as_bytes()).unwrap()
     }
 
     fn mode(path: &Path) -> u32 {
@@ -228,7 +292,7 @@ mod tests {
 
         #[test]
         fn hostile_key_files_never_panic(text: Vec<u8>) {
-            let key = NodeKey::parse(&text);
+            let key = NodeKey::from_hex(&text);
             prop_assert!(key.is_none() || text.len() >= 64);
         }
     }
@@ -289,6 +353,21 @@ mod tests {
         let err = NodeKey::load(&path).unwrap_err();
         assert!(matches!(err, KeyError::Malformed { .. }));
         assert!(!err.to_string().contains("ac0974be"), "{err}");
+    }
+
+    #[test]
+    fn a_keystore_is_told_from_a_key_and_is_private_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key.json");
+        let passphrase = Passphrase::new("open sesame".to_owned());
+        anvil().save(&path, Some(&passphrase)).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        assert!(matches!(NodeKey::load_or_create(&path), Err(KeyError::Locked { .. })));
+        // As other tools leave theirs.
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let KeyFile::Locked(keystore) = KeyFile::read(&path).unwrap() else { panic!("it is a keystore") };
+        assert_eq!(keystore.unlock(&passphrase).unwrap().node_id(), anvil().node_id());
+        assert!(matches!(anvil().save(&path, Some(&passphrase)), Err(KeyError::Io { .. })));
     }
 
     #[cfg(feature = "libp2p")]

@@ -3,5 +3,7 @@
 //! What a signature is, and who made it, is a matter of the pure core: [`crate::domain::Signature`].
 
 mod keys;
+mod keystore;
 
-pub use keys::{KeyError, NodeKey};
+pub use keys::{KeyError, KeyFile, NodeKey};
+pub use keystore::{Keystore, LockError, Passphrase};

@@ -85,6 +85,7 @@ const fn is_fatal(error: &BackendError) -> bool {
         BackendError::Stopped | BackendError::Store { .. } | BackendError::Reorganised { .. } => true,
         BackendError::Unreachable { .. }
         | BackendError::Chain { .. }
+        | BackendError::NoEther { .. }
         | BackendError::UnknownLog { .. }
         | BackendError::BrokenLog { .. } => false,
     }

@@ -194,6 +194,14 @@ pub enum BackendError {
         /// What was seen, endpoint by endpoint.
         reason: String,
     },
+    /// The account that signs cannot pay for a transaction.
+    #[error("account {account} cannot pay for a transaction: {reason}")]
+    NoEther {
+        /// The account.
+        account: NodeId,
+        /// What the endpoint said.
+        reason: String,
+    },
     /// The chain dropped a block that this node has acted on.
     #[error(
         "the chain dropped block {block}, whose events this node has taken as final; start with more \
@@ -229,7 +237,10 @@ impl BackendError {
     /// Whether waiting may help.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::UnknownLog { .. } | Self::Chain { .. } => true,
+            Self::Unreachable { .. }
+            | Self::UnknownLog { .. }
+            | Self::Chain { .. }
+            | Self::NoEther { .. } => true,
             Self::Stopped | Self::Store { .. } | Self::BrokenLog { .. } | Self::Reorganised { .. } => false,
         }
     }

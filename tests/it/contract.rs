@@ -148,13 +148,14 @@ async fn a_data_directory_of_another_contract_is_refused() {
     // Another contract on the same chain: only the address differs.
     let other = assay::scheduler::contract::deploy(
         std::slice::from_ref(&chain.anvil.rpc_url),
+        None,
         &chain.anvil.accounts[1].key,
     )
     .await
     .unwrap();
     let started = ContractScheduler::start(ContractConfig {
         chain: ChainConfig { contract: other.contract, ..chain.config() },
-        first_block: other.block,
+        first_block: other.receipt.block,
         db: member.db.clone(),
         key: member.key.clone(),
         clock: Arc::new(|| Timestamp::ZERO),
@@ -260,8 +261,8 @@ async fn a_verified_job_moves_the_money_that_the_rules_say() {
     assert_eq!(nodes[1].free().await.units(), ten + price);
     assert_eq!(nodes[2].free().await.units(), ten - bond, "a wrong hash on a deterministic job is burnt");
     let client = requester.scheduler.client();
-    assert_eq!(client.burnt().await.unwrap().units(), bond);
-    assert_eq!(client.account(nodes[0].id()).await.unwrap().paid, 1);
+    assert_eq!(client.reader().burnt().await.unwrap().units(), bond);
+    assert_eq!(client.reader().account(nodes[0].id()).await.unwrap().paid, 1);
     let too_much = client.withdraw(amount(ten)).await;
     assert_eq!(too_much, Err(MoneyError::Rejected(Rejection::NotFunded)));
     client.withdraw(amount(ten - 2 * price)).await.unwrap();

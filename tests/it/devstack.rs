@@ -69,7 +69,7 @@ impl Network {
             executor: Arc::new(engine),
         };
         let stack = Stack::start(config).await.unwrap();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = assay::tls::http_client().no_proxy().build().unwrap();
         Self { stack, chain, http, _dir: dir }
     }
 

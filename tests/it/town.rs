@@ -118,7 +118,7 @@ impl Citizen {
     }
 
     pub(crate) fn http(&self) -> reqwest::Client {
-        reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
+        assay::tls::http_client().no_proxy().timeout(PATIENCE).build().unwrap()
     }
 
     pub(crate) fn id(&self) -> NodeId {

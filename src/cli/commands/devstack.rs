@@ -119,12 +119,12 @@ fn scratch() -> Result<TempDir, CliError> {
 
 fn ready_chain(chain: &LocalChain) -> ReadyChain {
     let account = |account: &DevAccount| ReadyAccount { id: account.id, key: account.secret.clone() };
-    let Deployed { chain_id, contract, block } = chain.deployed();
+    let Deployed { chain_id, contract, receipt } = chain.deployed();
     ReadyChain {
         rpc_url: chain.rpc_url().to_owned(),
         chain_id,
         contract,
-        first_block: block,
+        first_block: receipt.block,
         accounts: chain.accounts().iter().map(account).collect(),
     }
 }

@@ -8,7 +8,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::{ConnectError, DEFAULT_MAX_FEE_PER_GAS, chain_id},
+    client::{ConnectError, DEFAULT_MAX_FEE_PER_GAS, Receipt, in_time},
+    reader::chain_id,
     rpc::Endpoints,
     sender::{Call, Policy, SendError, Sender},
 };
@@ -24,8 +25,8 @@ pub struct Deployed {
     pub chain_id: u64,
     /// Where it is.
     pub contract: NodeId,
-    /// The block it is in: nothing before it is worth reading.
-    pub block: u64,
+    /// The transaction that made it; nothing before its block is worth reading.
+    pub receipt: Receipt,
 }
 
 /// Why there is no contract now.
@@ -51,24 +52,28 @@ struct Artifact {
 }
 
 /// The code that makes the contract.
-fn creation_code() -> Bytes {
+pub(super) fn creation_code() -> Bytes {
     let artifact: Artifact =
         serde_json::from_str(ARTIFACT).expect("scripts/contracts writes JSON of this form");
     hex::decode(artifact.bytecode).expect("scripts/contracts writes hex digits").into()
 }
 
-/// Deploys the contract, paid by `key`, and waits until it is there.
+/// Deploys the contract, paid by `key`, and waits until it is there. Refuses another chain than `expected_chain`.
 ///
 /// # Errors
 /// [`DeployError`].
-pub async fn deploy(rpc_urls: &[String], key: &NodeKey) -> Result<Deployed, DeployError> {
+pub async fn deploy(
+    rpc_urls: &[String],
+    expected_chain: Option<u64>,
+    key: &NodeKey,
+) -> Result<Deployed, DeployError> {
     let endpoints = Arc::new(Endpoints::new(rpc_urls).map_err(ConnectError::from)?);
-    let chain_id = chain_id(&endpoints, None).await?;
+    let chain_id = chain_id(&endpoints, expected_chain).await?;
     let policy = Policy { chain_id, confirmations: 0, max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS };
     let (sender, handle) = Sender::new(endpoints, key.transaction_signer(), policy);
     let mut tasks = JoinSet::new();
     tasks.spawn(sender.run(CancellationToken::new()));
-    let sent = handle.send(Call { to: None, data: creation_code(), value: U256::ZERO }).await;
+    let sent = in_time(handle.send(Call { to: None, data: creation_code(), value: U256::ZERO })).await;
     let receipt = sent.map_err(|error| match error {
         SendError::Failed(error) => DeployError::Chain(error),
         SendError::Reverted(revert) => DeployError::Refused { reason: format!("{revert:?}") },
@@ -76,7 +81,7 @@ pub async fn deploy(rpc_urls: &[String], key: &NodeKey) -> Result<Deployed, Depl
     let contract = receipt.contract_address.map(NodeId::from);
     let contract =
         contract.ok_or_else(|| DeployError::Refused { reason: "it made no contract".to_owned() })?;
-    Ok(Deployed { chain_id, contract, block: receipt.block_number.unwrap_or_default() })
+    Ok(Deployed { chain_id, contract, receipt: Receipt::from(&receipt) })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The log of one job, read from the chain at once: for whoever checks it without a node of its own.
+//! The log of one job, or of all, read from the chain at once: for whoever looks without a node of its own.
 //!
 //! Nothing is judged here: an event that the rules refuse is given like any other.
 
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use alloy::{
     eips::BlockNumberOrTag,
-    primitives::{Address, B256},
+    primitives::B256,
     providers::Provider,
     rpc::types::{Filter, Log},
 };
@@ -14,14 +14,15 @@ use alloy_sol_types::SolEventInterface;
 
 use super::{
     abi::Events,
-    client::{ConnectError, chain_id},
+    client::ConnectError,
     convert::{ChainEvent, JobLog, chain_event, entry_hash},
     follow::RANGE,
-    rpc::{Endpoints, header},
+    reader::ContractReader,
+    rpc::header,
 };
 use crate::{
-    domain::{Digest, Event, JobId, LogDomain, NodeId, Timestamp},
-    rules::Ledger,
+    domain::{Amount, Digest, Event, JobId, LogDomain, NodeId, Timestamp},
+    rules::{Ledger, held},
     scheduler::{BackendError, Cursor, LogItem},
 };
 
@@ -86,20 +87,47 @@ pub async fn history(
     first_block: u64,
     job: JobId,
 ) -> Result<History, HistoryError> {
-    let reader = Reader::connect(rpc_urls, contract, first_block).await?;
+    let reader = ContractReader::connect(rpc_urls, contract, None).await?;
+    let pages = Pages::of(&reader, first_block).await?;
     let mut found = Vec::new();
     let mut next = Some(job);
     while let Some(job) = next.filter(|_| found.len() <= MAX_ANCESTORS) {
-        let events = reader.events(job).await?;
+        let events = pages.events(Some(job)).await?;
+        if events.is_empty() {
+            let LogDomain { chain_id, contract } = reader.domain();
+            let Pages { first, last, .. } = pages;
+            return Err(HistoryError::UnknownJob { job, contract, chain_id, first, last });
+        }
         let Some(Event::Submitted { deal, .. }) = events.first().map(|event| &event.log.event) else {
             return Err(HistoryError::NotFromTheStart { job, first: first_block });
         };
         next = deal.parent;
         found.insert(0, (job, events));
     }
-    let mut ledger = Ledger::new(reader.domain);
+    let mut ledger = Ledger::new(reader.domain());
     let jobs = found.into_iter().map(|(job, events)| (job, items(events, &mut ledger))).collect();
-    Ok(History { domain: reader.domain, jobs })
+    Ok(History { domain: reader.domain(), jobs })
+}
+
+/// What `party` has locked in jobs that are not over, by the events from `first_block` to the newest.
+///
+/// # Errors
+/// [`HistoryError`].
+pub async fn locked(
+    reader: &ContractReader,
+    first_block: u64,
+    party: NodeId,
+) -> Result<Amount, HistoryError> {
+    let events = Pages::of(reader, first_block).await?.events(None).await?;
+    let mut ledger = Ledger::new(reader.domain());
+    for event in events {
+        // A job whose beginning is not here, or that the rules cannot read, holds nothing that could be told.
+        if let Some(stamped) = event.log.stamped(event.at, &ledger) {
+            let _ = ledger.apply(&stamped);
+        }
+    }
+    let held = ledger.open_jobs().filter_map(|job| held(job).get(&party).copied());
+    Ok(held.fold(Amount::ZERO, |total, amount| total.checked_add(amount).unwrap_or(Amount::MAX)))
 }
 
 /// An event of a job and its place on the chain.
@@ -124,30 +152,20 @@ fn items(events: Vec<Placed>, ledger: &mut Ledger) -> Vec<LogItem> {
     items
 }
 
-struct Reader {
-    endpoints: Endpoints,
-    domain: LogDomain,
+struct Pages {
+    reader: ContractReader,
     first: u64,
     last: u64,
 }
 
-impl Reader {
-    async fn connect(urls: &[String], contract: NodeId, first: u64) -> Result<Self, HistoryError> {
-        let endpoints = Endpoints::new(urls).map_err(ConnectError::from)?;
-        let chain_id = chain_id(&endpoints, None).await?;
-        let address = Address::from(contract);
-        let code = endpoints.ask(|provider| async move { provider.get_code_at(address).await });
-        let code = code.await.map_err(|error| ConnectError::Chain(error.into()))?;
-        if code.is_empty() {
-            return Err(ConnectError::NoCode { contract, chain_id }.into());
-        }
-        let newest = endpoints.ask(|provider| async move { provider.get_block_number().await });
-        let last = newest.await.map_err(|error| ConnectError::Chain(error.into()))?;
-        Ok(Self { endpoints, domain: LogDomain { chain_id, contract }, first, last })
+impl Pages {
+    async fn of(reader: &ContractReader, first: u64) -> Result<Self, HistoryError> {
+        let (last, _) = reader.head().await.map_err(HistoryError::Chain)?;
+        Ok(Self { reader: reader.clone(), first, last })
     }
 
-    /// Every event of a job, in the chain's order; at least one.
-    async fn events(&self, job: JobId) -> Result<Vec<Placed>, HistoryError> {
+    /// Every event of a job, or of all jobs, in the chain's order.
+    async fn events(&self, job: Option<JobId>) -> Result<Vec<Placed>, HistoryError> {
         let mut times = BTreeMap::new();
         let mut events = Vec::new();
         let mut first = self.first;
@@ -164,19 +182,17 @@ impl Reader {
             }
             first = to.saturating_add(1);
         }
-        if events.is_empty() {
-            let LogDomain { chain_id, contract } = self.domain;
-            let (first, last) = (self.first, self.last);
-            return Err(HistoryError::UnknownJob { job, contract, chain_id, first, last });
-        }
         events.sort_by_key(|event| (event.block, event.index));
         Ok(events)
     }
 
-    async fn logs(&self, job: JobId, first: u64, last: u64) -> Result<Vec<Log>, HistoryError> {
-        let filter = Filter::new().address(Address::from(self.domain.contract)).from_block(first);
-        let filter = filter.to_block(last).topic1(B256::from(job));
-        let asked = self.endpoints.ask(|provider| {
+    async fn logs(&self, job: Option<JobId>, first: u64, last: u64) -> Result<Vec<Log>, HistoryError> {
+        let filter = Filter::new().address(self.reader.contract).from_block(first).to_block(last);
+        let filter = match job {
+            Some(job) => filter.topic1(B256::from(job)),
+            None => filter,
+        };
+        let asked = self.reader.endpoints.ask(|provider| {
             let filter = filter.clone();
             async move { provider.get_logs(&filter).await }
         });
@@ -185,14 +201,14 @@ impl Reader {
 
     async fn time(&self, block: u64) -> Result<Timestamp, HistoryError> {
         let number = BlockNumberOrTag::Number(block);
-        let asked = self.endpoints.ask(|provider| async move { header(&provider, number).await });
+        let asked = self.reader.endpoints.ask(|provider| async move { header(&provider, number).await });
         let header = asked.await.map_err(|error| HistoryError::Chain(error.into()))?;
         Ok(Timestamp::from_secs(header.timestamp))
     }
 }
 
 /// A log's event with its place; `None` when it changes no job, or is about another than asked for.
-fn placed(log: &Log, at: Timestamp, job: JobId) -> Result<Option<Placed>, HistoryError> {
+fn placed(log: &Log, at: Timestamp, job: Option<JobId>) -> Result<Option<Placed>, HistoryError> {
     let (Some(block), Some(block_hash), Some(index)) = (log.block_number, log.block_hash, log.log_index)
     else {
         return Ok(None);
@@ -200,7 +216,7 @@ fn placed(log: &Log, at: Timestamp, job: JobId) -> Result<Option<Placed>, Histor
     let unreadable = HistoryError::Unreadable { block };
     let event = Events::decode_raw_log(log.topics(), &log.data().data).map_err(|_| unreadable.clone())?;
     Ok(match chain_event(event).map_err(|_| unreadable)? {
-        ChainEvent::Job(event) if event.job == job => {
+        ChainEvent::Job(event) if job.is_none_or(|job| job == event.job) => {
             Some(Placed { block, block_hash: block_hash.into(), index, at, log: *event })
         }
         ChainEvent::Job(_) | ChainEvent::Announced { .. } | ChainEvent::Other => None,

@@ -1,10 +1,10 @@
 //! The log on an EVM chain: a contract orders the events, checks them by the same rules, and holds the money.
 //!
-//! - [`client`]: a key's way to one contract, and its money there.
+//! - `reader`: one contract, as anybody reads it; [`client`]: a key's way to it, and its money there.
 //! - `sender`: the one task that sends a key's transactions.
 //! - `follow` and `log`: the contract's events, read once they are deep enough, stored and folded.
 //! - `anchors`: the blocks and transactions of a job, and their gas.
-//! - `history`: the events of one job, read at once, without a node.
+//! - `history`: the events of one job, or of all, read at once, without a node.
 //! - `calls` and `convert`: our values as the contract takes and gives them.
 //! - [`mod@deploy`]: puts the contract on a chain.
 //!
@@ -21,12 +21,14 @@ mod follow;
 mod history;
 mod log;
 mod node;
+mod reader;
 mod rpc;
 mod sender;
 
-pub use client::{Account, ChainClient, ChainConfig, ConnectError, DEFAULT_MAX_FEE_PER_GAS, MoneyError};
+pub use client::{ChainClient, ChainConfig, ConnectError, DEFAULT_MAX_FEE_PER_GAS, MoneyError, Receipt};
 pub use deploy::{DeployError, Deployed, deploy};
-pub use history::{History, HistoryError, history};
+pub use history::{History, HistoryError, history, locked};
 pub use log::Announced;
 pub use node::{Clock, ContractConfig, ContractScheduler, Running, StartError};
+pub use reader::{Account, Code, ContractReader};
 pub use rpc::EndpointError;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     anchors::Receipts,
     calls::{call_data, to_contract, unpack_call},
-    client::{ChainClient, ChainConfig, ConnectError},
+    client::{ChainClient, ChainConfig, ConnectError, PATIENCE},
     convert::Revert,
     follow::{Follower, Seen},
     log::{Announced, ChainLog, item, store_error},
@@ -37,9 +37,6 @@ use crate::{
     },
     store::{Db, StoredEntry},
 };
-
-/// Longest wait for a transaction to be deep enough in the chain; the action may be sent again after it.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Longest wait until what the chain has is read here.
 const CATCH_UP: Duration = Duration::from_secs(30);
@@ -112,17 +109,17 @@ impl ContractScheduler {
     pub async fn start(config: ContractConfig) -> Result<(Self, Running), StartError> {
         let ContractConfig { chain, first_block, db, key, clock } = config;
         let client = Arc::new(ChainClient::connect(&chain, &key).await?);
-        let (node, domain) = (key.node_id(), client.domain());
+        let (node, domain) = (key.node_id(), client.reader().domain());
         let opened = tokio::task::spawn_blocking(move || ChainLog::open(node, domain, db)).await;
         let log = Arc::new(opened.unwrap_or(Err(BackendError::Stopped)).map_err(StartError::Log)?);
-        let time =
-            client.block_time().await.map_err(|error| StartError::Connect(ConnectError::Chain(error)))?;
+        let head = client.reader().head().await;
+        let (_, time) = head.map_err(|error| StartError::Connect(ConnectError::Chain(error)))?;
         let (seen_sender, seen) = watch::channel(Seen { time, ..Seen::default() });
         let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
         let follower = Follower {
-            endpoints: Arc::clone(&client.endpoints),
+            endpoints: Arc::clone(&client.reader().endpoints),
             log: Arc::clone(&log),
-            contract: client.contract,
+            contract: client.reader().contract,
             confirmations: client.confirmations(),
             first_block,
             seen: seen_sender,
@@ -170,7 +167,7 @@ impl State {
             return Err(SubmitError::NotOrdered(self.ended()));
         }
         let refused = |refusal| Err(SubmitError::Refused(refusal));
-        if signed.author(self.client.domain()) != Ok(self.node) {
+        if signed.author(self.client.reader().domain()) != Ok(self.node) {
             return refused(EnvelopeRefusal::BadSignature);
         }
         match self.log.find(action) {
@@ -180,7 +177,7 @@ impl State {
             }
             Err(_) => {}
         }
-        let digest = action.signing_digest(self.client.domain());
+        let digest = action.signing_digest(self.client.reader().domain());
         let joined = {
             let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
             // What nobody waits for any more ends here, at the latest when somebody asks again.
@@ -234,10 +231,10 @@ impl State {
 
     /// Sends a call; gives the seats slots of their own first where the contract asks for that. Returns its block.
     async fn send(&self, job: JobId, data: Bytes) -> Result<u64, SendError> {
-        let call = to_contract(self.client.contract, data);
+        let call = to_contract(self.client.reader().contract, data);
         let mut sent = self.client.sender.send(call.clone()).await;
         if let (Err(SendError::Reverted(Revert::Rostered)), Some(job)) = (&sent, self.log.job(job)) {
-            self.client.sender.send(to_contract(self.client.contract, unpack_call(&job))).await?;
+            self.client.sender.send(to_contract(self.client.reader().contract, unpack_call(&job))).await?;
             sent = self.client.sender.send(call).await;
         }
         self.wake.notify_one();
@@ -246,11 +243,7 @@ impl State {
 
     /// Waits until everything that the chain has now, and is deep enough, is in the log.
     async fn catch_up(&self) -> Result<(), SubmitError> {
-        let asked = self
-            .client
-            .endpoints
-            .ask(|provider| async move { alloy::providers::Provider::get_block_number(&provider).await });
-        let head = asked.await.map_err(|error| SubmitError::NotOrdered(error.into()))?;
+        let (head, _) = self.client.reader().head().await.map_err(SubmitError::NotOrdered)?;
         self.read_up_to(head.saturating_sub(self.client.confirmations())).await
     }
 
@@ -300,7 +293,7 @@ impl Scheduler for ContractScheduler {
     }
 
     fn domain(&self) -> LogDomain {
-        self.shared.client.domain()
+        self.shared.client.reader().domain()
     }
 
     fn order(&self, _: JobId) -> LogOrder {
@@ -310,7 +303,7 @@ impl Scheduler for ContractScheduler {
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
         let State { client, log, seen, receipts, .. } = &*self.shared;
         let head = seen.borrow().head;
-        async move { receipts.anchors(log, &client.endpoints, job, head).await }.boxed()
+        async move { receipts.anchors(log, &client.reader().endpoints, job, head).await }.boxed()
     }
 }
 
@@ -381,7 +374,7 @@ impl fmt::Debug for ContractScheduler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ContractScheduler")
             .field("node", &self.shared.node)
-            .field("domain", &self.shared.client.domain())
+            .field("domain", &self.shared.client.reader().domain())
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! The way to the chain: several endpoints, of which one is in use, and every request bounded in time.
 
 use std::{
+    error::Error,
     fmt,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -15,7 +16,7 @@ use alloy::{
 use tokio::{sync::Mutex, time::timeout};
 
 use super::convert::{Revert, revert_of};
-use crate::scheduler::BackendError;
+use crate::{scheduler::BackendError, tls};
 
 /// Longest wait for one answer.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -30,7 +31,7 @@ pub enum EndpointError {
     #[error("no RPC endpoint was given; name one, such as http://127.0.0.1:8545")]
     None,
     /// The text is no URL of a known kind.
-    #[error("{url:?} is no RPC endpoint: expected http://, ws:// or wss://")]
+    #[error("{url:?} is no RPC endpoint: expected http://, https://, ws:// or wss://")]
     Url {
         /// What was given.
         url: String,
@@ -64,7 +65,8 @@ impl Endpoints {
     pub(super) fn new(urls: &[String]) -> Result<Self, EndpointError> {
         let endpoint = |text: &String| {
             let url = text.parse::<Url>().ok();
-            let url = url.filter(|url| matches!(url.scheme(), "http" | "ws" | "wss") && url.has_host());
+            let url =
+                url.filter(|url| matches!(url.scheme(), "http" | "https" | "ws" | "wss") && url.has_host());
             let url = url.ok_or_else(|| EndpointError::Url { url: text.clone() })?;
             Ok(Endpoint { url, provider: Mutex::new(None) })
         };
@@ -102,7 +104,7 @@ impl Endpoints {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) => match answer_of(&error) {
                     Some(answer) => return Err(answer),
-                    None => error.to_string(),
+                    None => innermost(&error),
                 },
                 Err(_) => format!("no answer within {} s", REQUEST.as_secs()),
             };
@@ -119,7 +121,7 @@ impl Endpoints {
     pub(super) async fn new_blocks(&self) -> Option<alloy::pubsub::Subscription<Header>> {
         let current = self.current.load(Ordering::Relaxed) % self.list.len();
         let endpoint = &self.list[current];
-        if endpoint.url.scheme() == "http" {
+        if endpoint.is_http() {
             return None;
         }
         let subscribed =
@@ -135,14 +137,31 @@ impl Endpoint {
             return Ok(provider.clone());
         }
         let builder = ProviderBuilder::default();
-        let provider = if self.url.scheme() == "http" {
-            builder.connect_http(self.url.clone()).erased()
+        let provider = if self.is_http() {
+            builder.connect_reqwest(self.http_client()?, self.url.clone()).erased()
         } else {
+            tls::prepare();
             // A lost connection is an error here, and made anew here: requests must not wait in a dead one.
             builder.connect_ws(WsConnect::new(self.url.as_str()).with_max_retries(0)).await?.erased()
         };
         *held = Some(provider.clone());
         Ok(provider)
+    }
+
+    fn is_http(&self) -> bool {
+        matches!(self.url.scheme(), "http" | "https")
+    }
+
+    fn http_client(&self) -> Result<reqwest::Client, TransportError> {
+        let client = tls::http_client();
+        let client = if self.url.scheme() == "https" {
+            // Nobody on the way may lead requests to where they can be read.
+            client.https_only(true)
+        } else {
+            // Without TLS the machine need not trust any authority.
+            client.tls_certs_only([])
+        };
+        client.build().map_err(TransportErrorKind::custom)
     }
 
     /// The URL without the secrets that providers put into path and user name.
@@ -155,6 +174,18 @@ impl fmt::Debug for Endpoints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.list.iter().map(Endpoint::shown)).finish()
     }
+}
+
+/// The cause that alone says something new; those around it repeat the URL, in which providers put secrets.
+fn innermost(error: &TransportError) -> String {
+    let causes = std::iter::successors(Some(error as &dyn Error), |cause| (*cause).source());
+    let reason = causes.last().unwrap_or(error).to_string();
+    if reason.contains("invalid peer certificate") {
+        return format!(
+            "{reason}: no authority that this machine trusts vouches for it; SSL_CERT_FILE names a file of others"
+        );
+    }
+    reason
 }
 
 /// What an endpoint said, unless it is that it cannot answer.

@@ -77,15 +77,9 @@ type Reply = oneshot::Sender<Result<TransactionReceipt, SendError>>;
 #[derive(Debug, Clone)]
 pub(super) struct SenderHandle {
     queue: mpsc::Sender<(Call, Reply)>,
-    address: Address,
 }
 
 impl SenderHandle {
-    /// Whose transactions these are.
-    pub(super) const fn address(&self) -> Address {
-        self.address
-    }
-
     /// Sends a call and waits until it is deep enough in the chain. Dropping the future withdraws nothing.
     pub(super) async fn send(&self, call: Call) -> Result<TransactionReceipt, SendError> {
         let (reply, answer) = oneshot::channel();
@@ -124,8 +118,7 @@ impl Sender {
         policy: Policy,
     ) -> (Self, SenderHandle) {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let handle = SenderHandle { queue: sender, address: signer.address() };
-        (Self { endpoints, signer, policy, queue, pending: Vec::new() }, handle)
+        (Self { endpoints, signer, policy, queue, pending: Vec::new() }, SenderHandle { queue: sender })
     }
 
     /// Sends until stopped, or until every handle is gone and nothing is on its way.
@@ -379,9 +372,7 @@ fn explain(error: AskError, account: Address) -> SendError {
     match error {
         AskError::Reverted(revert) => SendError::Reverted(revert),
         AskError::Answer(reason) if reason.to_ascii_lowercase().contains("insufficient funds") => {
-            let reason =
-                format!("account {account} has too little money for gas; send some to it ({reason})");
-            SendError::Failed(BackendError::Chain { reason })
+            SendError::Failed(BackendError::NoEther { account: account.into(), reason })
         }
         AskError::Answer(reason) => SendError::Failed(BackendError::Chain { reason }),
         AskError::Unreachable(error) => SendError::Failed(error),

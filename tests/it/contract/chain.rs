@@ -51,7 +51,8 @@ impl Chain {
     pub(crate) async fn start(timestamp: Option<u64>) -> Self {
         let anvil = Anvil::start(AnvilOptions { timestamp, ..AnvilOptions::default() }).await;
         let anvil = anvil.expect("these tests need Anvil");
-        let deployed = deploy(std::slice::from_ref(&anvil.rpc_url), &anvil.accounts[0].key).await.unwrap();
+        let deployed =
+            deploy(std::slice::from_ref(&anvil.rpc_url), None, &anvil.accounts[0].key).await.unwrap();
         let chain = Self { anvil, deployed };
         if timestamp.is_some() {
             chain.rpc("anvil_setBlockTimestampInterval", &json!([0]));
@@ -83,7 +84,7 @@ impl Chain {
     pub(crate) async fn member_with(&self, chain: ChainConfig, key: NodeKey, db: Db) -> Member {
         let config = ContractConfig {
             chain,
-            first_block: self.deployed.block,
+            first_block: self.deployed.receipt.block,
             db: db.clone(),
             key: key.clone(),
             clock: Arc::new(|| Timestamp::ZERO),
@@ -149,7 +150,7 @@ impl Member {
     }
 
     pub(crate) async fn free(&self) -> Amount {
-        self.scheduler.client().account(self.id()).await.unwrap().free
+        self.scheduler.client().reader().account(self.id()).await.unwrap().free
     }
 }
 

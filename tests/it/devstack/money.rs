@@ -66,11 +66,11 @@ pub(super) async fn went_where_it_should(
     let client = client(chain).await;
     let mut total = 0;
     for node in network.stack.nodes() {
-        let free = i128::try_from(client.account(node.id).await.unwrap().free.units()).unwrap();
+        let free = i128::try_from(client.reader().account(node.id).await.unwrap().free.units()).unwrap();
         assert_eq!(free - deposit, gains.get(&node.id).copied().unwrap_or_default(), "{}", node.id);
         total += free;
     }
-    assert_eq!(i128::try_from(client.burnt().await.unwrap().units()).unwrap(), burnt);
+    assert_eq!(i128::try_from(client.reader().burnt().await.unwrap().units()).unwrap(), burnt);
     client.shutdown().await;
     let held = wei(&rpc(chain.rpc_url(), "eth_getBalance", &json!([chain.deployed().contract, "latest"])));
     assert_eq!(held, total + burnt, "the contract holds what it owes and what is burnt");

@@ -13,7 +13,7 @@ impl Endpoint {
     /// Passes on what the endpoint at `url` answers, with `truth` replaced.
     pub(super) async fn altering(url: &str, truth: &str, lie: &str) -> Self {
         let (url, truth, lie) = (url.to_owned(), truth.to_owned(), lie.to_owned());
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = assay::tls::http_client().no_proxy().build().unwrap();
         let answer = async move |question: Bytes| {
             let asked = http.post(&url).header("content-type", "application/json").body(question);
             asked.send().await.unwrap().text().await.unwrap().replace(&truth, &lie)

@@ -1,0 +1,189 @@
+//! The contract as anybody reads it, without a key: checked when it connects, asked at its newest block.
+
+use std::{fmt, sync::Arc};
+
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{Address, Bytes, U256, keccak256},
+    providers::Provider,
+};
+use alloy_sol_types::{Eip712Domain, SolCall};
+
+use super::{
+    abi::IJobScheduler as abi,
+    client::{ConnectError, MoneyError},
+    deploy::creation_code,
+    rpc::{Endpoints, header},
+    sender::request,
+};
+use crate::{
+    domain::{Amount, Digest, LogDomain, NodeId, Timestamp},
+    scheduler::BackendError,
+};
+
+/// Name and version that signatures are bound to.
+const DOMAIN: (&str, &str) = ("Assay", "1");
+
+/// What a party has in the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    /// May be locked by jobs, or withdrawn, in wei.
+    pub free: Amount,
+    /// Seats ever taken.
+    pub seats: u32,
+    /// Seats paid for by a verdict.
+    pub paid: u32,
+    /// Seats that a verdict found to disagree.
+    pub rejected: u32,
+    /// Failures reported.
+    pub failures: u32,
+}
+
+/// The code at the contract's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// Its length.
+    pub bytes: usize,
+    /// Its Keccak-256, as explorers show it.
+    pub hash: Digest,
+    /// Whether it is the code that this program deploys, byte for byte.
+    pub is_ours: bool,
+}
+
+/// A way to read the contract.
+#[derive(Clone)]
+pub struct ContractReader {
+    pub(super) endpoints: Arc<Endpoints>,
+    pub(super) contract: Address,
+    domain: LogDomain,
+    code: Code,
+}
+
+impl ContractReader {
+    /// Connects, and checks that chain and contract are what is expected.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn connect(
+        rpc_urls: &[String],
+        contract: NodeId,
+        expected_chain: Option<u64>,
+    ) -> Result<Self, ConnectError> {
+        let endpoints = Arc::new(Endpoints::new(rpc_urls)?);
+        let chain_id = chain_id(&endpoints, expected_chain).await?;
+        let address = Address::from(contract);
+        let code = endpoints.ask(|provider| async move { provider.get_code_at(address).await });
+        let code = code.await.map_err(|error| ConnectError::Chain(error.into()))?;
+        if code.is_empty() {
+            return Err(ConnectError::NoCode { contract, chain_id });
+        }
+        let code = Code {
+            bytes: code.len(),
+            hash: keccak256(&code).into(),
+            // What a deployment runs ends with the code that it leaves.
+            is_ours: creation_code().ends_with(&code),
+        };
+        let reader = Self { endpoints, contract: address, domain: LogDomain { chain_id, contract }, code };
+        let expected = Eip712Domain::new(
+            Some(DOMAIN.0.into()),
+            Some(DOMAIN.1.into()),
+            Some(U256::from(chain_id)),
+            Some(address),
+            None,
+        );
+        match reader.view(abi::domainSeparatorCall {}).await {
+            Ok(found) if found == expected.separator() => Ok(reader),
+            Ok(_) | Err(MoneyError::Rejected(_) | MoneyError::Refused { .. }) => {
+                Err(ConnectError::OtherContract { contract, chain_id })
+            }
+            Err(MoneyError::Chain(error)) => Err(ConnectError::Chain(error)),
+        }
+    }
+
+    /// What signatures in the contract's log are bound to.
+    pub const fn domain(&self) -> LogDomain {
+        self.domain
+    }
+
+    /// The version of the contract: that of the domain of its signatures.
+    pub const fn version(&self) -> &'static str {
+        DOMAIN.1
+    }
+
+    /// The code at its address.
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What a party has in the contract, as of the newest block.
+    ///
+    /// # Errors
+    /// [`MoneyError::Chain`].
+    pub async fn account(&self, party: NodeId) -> Result<Account, MoneyError> {
+        let found = self.view(abi::accountsCall { party: party.into() }).await?;
+        let free = amount(U256::from(found.free))?;
+        let abi::Account { seats, paid, rejected, failures, .. } = found;
+        Ok(Account { free, seats, paid, rejected, failures })
+    }
+
+    /// What was burnt so far.
+    ///
+    /// # Errors
+    /// [`MoneyError::Chain`].
+    pub async fn burnt(&self) -> Result<Amount, MoneyError> {
+        amount(self.view(abi::burntCall {}).await?)
+    }
+
+    /// What a party, or the contract itself, has on the chain, in wei.
+    ///
+    /// # Errors
+    /// [`MoneyError::Chain`].
+    pub async fn ether(&self, party: NodeId) -> Result<U256, MoneyError> {
+        let address = Address::from(party);
+        let asked = self.endpoints.ask(|provider| async move { provider.get_balance(address).await });
+        asked.await.map_err(|error| MoneyError::Chain(error.into()))
+    }
+
+    /// The newest block, and its time.
+    ///
+    /// # Errors
+    /// [`BackendError::Chain`].
+    pub async fn head(&self) -> Result<(u64, Timestamp), BackendError> {
+        let asked =
+            self.endpoints.ask(|provider| async move { header(&provider, BlockNumberOrTag::Latest).await });
+        let head = asked.await?;
+        Ok((head.number, Timestamp::from_secs(head.timestamp)))
+    }
+
+    async fn view<C: SolCall>(&self, call: C) -> Result<C::Return, MoneyError> {
+        let data = Bytes::from(call.abi_encode());
+        let request = request(Address::ZERO, Some(self.contract), &data, U256::ZERO);
+        let asked = self.endpoints.ask(|provider| {
+            let request = request.clone();
+            async move { provider.call(request).await }
+        });
+        let data = asked.await.map_err(|error| MoneyError::Chain(error.into()))?;
+        C::abi_decode_returns(&data).map_err(|error| MoneyError::Refused { reason: error.to_string() })
+    }
+}
+
+impl fmt::Debug for ContractReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContractReader").field("domain", &self.domain).finish_non_exhaustive()
+    }
+}
+
+/// The chain's id, which must be `expected` if that is given.
+pub(super) async fn chain_id(endpoints: &Endpoints, expected: Option<u64>) -> Result<u64, ConnectError> {
+    let asked = endpoints.ask(|provider| async move { provider.get_chain_id().await });
+    let found = asked.await.map_err(|error| ConnectError::Chain(error.into()))?;
+    match expected {
+        Some(expected) if expected != found => Err(ConnectError::WrongChain { expected, found }),
+        _ => Ok(found),
+    }
+}
+
+fn amount(wei: U256) -> Result<Amount, MoneyError> {
+    let units = u128::try_from(wei).ok().and_then(Amount::new);
+    units.ok_or_else(|| MoneyError::Refused { reason: format!("{wei} wei is no amount of this contract") })
+}
