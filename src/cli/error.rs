@@ -2,12 +2,18 @@
 
 use std::{io, path::PathBuf};
 
-use super::{ExitStatus, audit::AuditError, client::ClientError, fetch::FetchError, settings::SettingsError};
+use super::{
+    ExitStatus, audit::AuditError, client::ClientError, fetch::FetchError, keys::KeysError,
+    settings::SettingsError,
+};
 use crate::{
     devstack::{HostError, StackError, chain::ChainError},
     domain::{JobId, JobState, NodeId},
     executor::ExecutorError,
-    scheduler::contract::{ConnectError, HistoryError},
+    scheduler::{
+        BackendError,
+        contract::{ConnectError, DeployError, HistoryError, MoneyError},
+    },
     store::PackError,
 };
 
@@ -117,6 +123,26 @@ pub enum CliError {
         /// Why not.
         source: HistoryError,
     },
+    /// The contract's log cannot be read.
+    #[error("failed to read the contract's log")]
+    Log(#[source] HistoryError),
+    /// There is no way to the contract.
+    #[error("failed to reach the contract")]
+    Connect(#[from] ConnectError),
+    /// The contract is not on the chain.
+    #[error("failed to deploy the contract")]
+    Deploy(#[source] DeployError),
+    /// Money cannot be moved, or counted.
+    #[error("failed to {doing}")]
+    Money {
+        /// What was tried.
+        doing: String,
+        /// Why not.
+        source: MoneyError,
+    },
+    /// There is no key to act with.
+    #[error(transparent)]
+    Key(#[from] KeysError),
     /// A job has no verdict that could be checked.
     #[error("job {} is {state} and has no verdict to check", job.short())]
     NoVerdict {
@@ -148,6 +174,12 @@ impl CliError {
         move |source| Self::File { doing, path, source }
     }
 
+    /// Names what was tried with money.
+    pub(super) fn money(doing: impl Into<String>) -> impl FnOnce(MoneyError) -> Self {
+        let doing = doing.into();
+        |source| Self::Money { doing, source }
+    }
+
     /// Whether the reader of standard output went away, as `head` does: it has what it wanted.
     pub(super) fn is_closed_output(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -160,17 +192,19 @@ impl CliError {
             | Self::LogFilter { .. }
             | Self::BadCases { .. }
             | Self::Input { .. }
+            | Self::Key(_)
             | Self::NoLog { .. } => ExitStatus::Usage,
             Self::NoResult { .. } | Self::NoResultOf { .. } | Self::NoVerdict { .. } => ExitStatus::NoResult,
-            Self::History { source, .. } => match source {
-                HistoryError::Connect(ConnectError::Chain(_)) | HistoryError::Chain(_) => {
-                    ExitStatus::Unreachable
-                }
-                HistoryError::Connect(_)
-                | HistoryError::UnknownJob { .. }
-                | HistoryError::NotFromTheStart { .. } => ExitStatus::Usage,
+            Self::History { source, .. } | Self::Log(source) => match source {
+                HistoryError::Connect(error) => connect_status(error),
+                HistoryError::Chain(_) => ExitStatus::Unreachable,
+                HistoryError::UnknownJob { .. } | HistoryError::NotFromTheStart { .. } => ExitStatus::Usage,
                 HistoryError::Unreadable { .. } => ExitStatus::Failure,
             },
+            Self::Connect(error) | Self::Deploy(DeployError::Connect(error)) => connect_status(error),
+            Self::Deploy(DeployError::Chain(error))
+            | Self::Money { source: MoneyError::Chain(error), .. } => backend_status(error),
+            Self::Deploy(DeployError::Refused { .. }) | Self::Money { .. } => ExitStatus::Failure,
             Self::Engine(_) => ExitStatus::Unreachable,
             Self::Node { source, .. } => source.exit_status(),
             Self::Output(_)
@@ -213,7 +247,18 @@ impl CliError {
             }
             Self::NoVerdict { state, .. } if state.is_terminal() => None,
             Self::NoVerdict { .. } => Some("check it again once it is decided".to_owned()),
-            Self::History { source, .. } => history_hint(source),
+            Self::History { source, .. } | Self::Log(source) => history_hint(source),
+            Self::Connect(error) | Self::Deploy(DeployError::Connect(error)) => connect_hint(error),
+            Self::Deploy(DeployError::Chain(error))
+            | Self::Money { source: MoneyError::Chain(error), .. } => backend_hint(error),
+            Self::Deploy(DeployError::Refused { .. }) => {
+                Some("the chain must know the Cancun instructions".to_owned())
+            }
+            Self::Money { source: MoneyError::Rejected(_), .. } => {
+                Some("see what is free: assay wallet balance".to_owned())
+            }
+            Self::Money { source: MoneyError::Refused { .. }, .. } => None,
+            Self::Key(error) => error.hint(),
             Self::Engine(error) => error.hint().map(str::to_owned),
             Self::Host(error) | Self::Stack(StackError::Host { source: error, .. }) => host_hint(error),
             Self::Stack(StackError::Apart) => {
@@ -226,6 +271,59 @@ impl CliError {
                 None
             }
         }
+    }
+}
+
+/// How the program ends without a way to the contract.
+const fn connect_status(error: &ConnectError) -> ExitStatus {
+    match error {
+        ConnectError::Chain(_) => ExitStatus::Unreachable,
+        ConnectError::Endpoint(_)
+        | ConnectError::WrongChain { .. }
+        | ConnectError::NoCode { .. }
+        | ConnectError::OtherContract { .. } => ExitStatus::Usage,
+    }
+}
+
+fn connect_hint(error: &ConnectError) -> Option<String> {
+    match error {
+        ConnectError::Chain(error) => backend_hint(error),
+        // These name what to check.
+        ConnectError::Endpoint(_)
+        | ConnectError::WrongChain { .. }
+        | ConnectError::NoCode { .. }
+        | ConnectError::OtherContract { .. } => None,
+    }
+}
+
+/// How the program ends when its backend fails.
+const fn backend_status(error: &BackendError) -> ExitStatus {
+    match error {
+        BackendError::Unreachable { .. } | BackendError::Chain { .. } => ExitStatus::Unreachable,
+        BackendError::Stopped
+        | BackendError::UnknownLog { .. }
+        | BackendError::Store { .. }
+        | BackendError::NoEther { .. }
+        | BackendError::Reorganised { .. }
+        | BackendError::BrokenLog { .. } => ExitStatus::Failure,
+    }
+}
+
+fn backend_hint(error: &BackendError) -> Option<String> {
+    match error {
+        BackendError::Chain { .. } => Some(
+            "check --rpc-url or ASSAY_RPC_URL, and that the endpoint runs; more than one may be given"
+                .to_owned(),
+        ),
+        BackendError::NoEther { account, .. } => {
+            Some(format!("send ether to {account} on this chain: it pays for gas, and for what is deposited"))
+        }
+        BackendError::Stopped
+        | BackendError::Unreachable { .. }
+        | BackendError::UnknownLog { .. }
+        | BackendError::Store { .. }
+        | BackendError::Reorganised { .. }
+        | BackendError::BrokenLog { .. } => None,
     }
 }
 

@@ -7,7 +7,7 @@
 //! `watch` waits for a job with `progress` to show, `ending` says what came of it, `failure` why runs gave no
 //! result, `fetch` brings results here and checks them, `audit` recomputes a job from its log alone, `text` is how values read.
 //!
-//! `running` is what commands that run nodes share.
+//! `running` is what commands that run nodes share; `keys` opens the key that a command acts with.
 //!
 //! Nothing here decides anything about a job: the rules are the node's.
 
@@ -20,6 +20,7 @@ mod error;
 mod exit;
 mod failure;
 mod fetch;
+mod keys;
 mod output;
 mod progress;
 mod run;

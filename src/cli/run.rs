@@ -6,7 +6,10 @@ use clap::Parser as _;
 
 use super::{
     Cli, CliError, ExitStatus,
-    args::{Command, JobCommand, LogFormat, NodeCommand, ResultsCommand, VerdictCommand},
+    args::{
+        Command, ContractCommand, JobCommand, LogFormat, NodeCommand, ResultsCommand, VerdictCommand,
+        WalletCommand,
+    },
     commands,
     output::{self, Output},
 };
@@ -57,6 +60,18 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
             VerdictCommand::Compute(args) => commands::verdict::compute(&args, output),
         },
         Command::Node(NodeCommand::List(args)) => commands::node::list(&args, output).await,
+        Command::Wallet(command) => match command {
+            WalletCommand::New(args) => commands::wallet::new(&args, output),
+            WalletCommand::Import(args) => commands::wallet::import(&args, output),
+            WalletCommand::Show(args) => commands::wallet::show(&args, output),
+            WalletCommand::Balance(args) => commands::wallet::balance(args, output).await,
+            WalletCommand::Deposit(args) => commands::wallet::deposit(&args, output).await,
+            WalletCommand::Withdraw(args) => commands::wallet::withdraw(&args, output).await,
+        },
+        Command::Contract(command) => match command {
+            ContractCommand::Deploy(args) => commands::contract::deploy(&args, output).await,
+            ContractCommand::Info(args) => commands::contract::info(&args, output).await,
+        },
         Command::Completion { shell } => commands::program::completion(shell, output),
         Command::Version(args) => commands::program::version(&args, output).await,
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
-use super::args::{AcceptanceArg, ApiArgs, ChainArgs, DealArgs, DevstackArgs, SchedulerArg};
+use super::args::{AcceptanceArg, ApiArgs, ContractArgs, DealArgs, DevstackArgs, RpcArgs, SchedulerArg};
 use crate::{
     api::ServeError,
     devstack::{Backend, BadActors, MAX_NODES},
@@ -58,7 +58,7 @@ pub enum SettingsError {
         problem: String,
     },
     /// A contract was asked for, and not said which.
-    #[error("--scheduler contract needs {flag}")]
+    #[error("a contract is found by its chain and address: {flag} is missing")]
     NoContract {
         /// The flag.
         flag: &'static str,
@@ -108,7 +108,8 @@ impl SettingsError {
             Self::WholeJob { .. } => "give all 64 hex digits; assay job list --output json shows them",
             Self::Api { .. } => "give a host and a port, such as http://127.0.0.1:7421",
             Self::NoContract { .. } => {
-                "give --rpc-url and --contract; assay devstack --scheduler contract prints both of a chain to try"
+                "give --rpc-url and --contract, or set ASSAY_RPC_URL and ASSAY_CONTRACT; assay devstack --scheduler \
+                 contract prints both of a chain to try"
             }
             Self::RemoteEngine { .. } => {
                 "memory is read from this machine's kernel: set DOCKER_HOST to unix:// and a local socket, or unset it"
@@ -226,25 +227,35 @@ fn acceptance(args: &DealArgs, deal: &mut Deal) -> Result<(), SettingsError> {
 }
 
 /// The backend behind the flags.
-pub(super) fn backend(scheduler: SchedulerArg, chain: &ChainArgs) -> Result<Backend, SettingsError> {
+pub(super) fn backend(scheduler: SchedulerArg, args: &ContractArgs) -> Result<Backend, SettingsError> {
     match scheduler {
         SchedulerArg::Libp2p => Ok(Backend::Libp2p),
         SchedulerArg::Contract => {
-            let contract = chain.contract.ok_or(SettingsError::NoContract { flag: "--contract" })?;
-            if chain.rpc_url.is_empty() {
-                return Err(SettingsError::NoContract { flag: "--rpc-url" });
-            }
-            let ChainArgs { ref rpc_url, chain_id, confirmations, first_block, .. } = *chain;
-            let chain = ChainConfig {
-                rpc_urls: rpc_url.clone(),
-                contract,
-                chain_id,
-                confirmations,
-                max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS,
-            };
+            let (chain, first_block) = chain(args)?;
             Ok(Backend::Contract { chain, first_block })
         }
     }
+}
+
+/// The contract behind the flags, and the block to read from.
+pub(super) fn chain(args: &ContractArgs) -> Result<(ChainConfig, u64), SettingsError> {
+    let contract = args.contract.ok_or(SettingsError::NoContract { flag: "--contract" })?;
+    let chain = ChainConfig {
+        rpc_urls: rpc(&args.rpc)?,
+        contract,
+        chain_id: args.rpc.chain_id,
+        confirmations: args.confirmations,
+        max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS,
+    };
+    Ok((chain, args.first_block))
+}
+
+/// The endpoints behind the flags.
+pub(super) fn rpc(args: &RpcArgs) -> Result<Vec<String>, SettingsError> {
+    if args.rpc_url.is_empty() {
+        return Err(SettingsError::NoContract { flag: "--rpc-url" });
+    }
+    Ok(args.rpc_url.clone())
 }
 
 /// What a devstack is made of.

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use alloy_primitives::U256;
+
 use crate::{
     api::types::{JobView, Judgement, SeatState, SeatView},
     domain::{Amount, JobId, JobState, Method, NodeId, Span, Timestamp},
@@ -81,6 +83,12 @@ pub(super) fn amount(amount: Amount) -> String {
     let (whole, rest) = (wei / scale, wei % scale);
     let digits = format!("{whole}.{rest:0decimals$}");
     format!("{} {unit}", digits.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// What an address has, which may be more than any contract of ours holds.
+pub(super) fn wei(wei: U256) -> String {
+    let fits = u128::try_from(wei).ok().and_then(Amount::new);
+    fits.map_or_else(|| format!("{wei} wei"), amount)
 }
 
 /// Thousandths as a decimal number.

@@ -1,6 +1,7 @@
 //! Whole commands as a user sees them: exit code, standard output and standard error.
 
 mod devstack;
+mod wallet;
 
 use std::{
     io::Write as _,
@@ -13,6 +14,8 @@ use tempfile::TempDir;
 struct User {
     home: TempDir,
     api: Option<String>,
+    /// More variables of the environment.
+    set: Vec<(&'static str, String)>,
 }
 
 /// What a command came to.
@@ -24,19 +27,24 @@ struct Seen {
 
 impl User {
     fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap(), api: None }
+        Self { home: tempfile::tempdir().unwrap(), api: None, set: Vec::new() }
     }
 
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
         command.args(words).current_dir(self.home.path());
-        for name in ["ASSAY_API", "ASSAY_LOG", "ASSAY_LOG_FORMAT", "NO_COLOR", "XDG_STATE_HOME"] {
+        let set = std::env::vars_os().map(|(name, _)| name);
+        for name in set.filter(|name| name.to_string_lossy().starts_with("ASSAY_")) {
+            command.env_remove(name);
+        }
+        for name in ["NO_COLOR", "XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
             command.env_remove(name);
         }
         command.env("HOME", self.home.path());
         if let Some(api) = &self.api {
             command.env("ASSAY_API", api);
         }
+        command.envs(self.set.iter().cloned());
         command
     }
 

@@ -5,10 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, ValueEnum};
 use libp2p::Multiaddr;
 
-use super::values;
+use super::{ContractArgs, KeyArgs, values};
 use crate::{
     devstack::BadActors,
-    domain::{Amount, Ask, NodeId},
+    domain::{Amount, Ask},
 };
 
 /// `assay devstack`.
@@ -59,11 +59,22 @@ pub(in crate::cli) struct ServeArgs {
     pub(in crate::cli) slots: usize,
 
     /// Who orders the events of a job
-    #[arg(long, value_enum, value_name = "BACKEND", default_value_t = SchedulerArg::Libp2p)]
+    #[arg(long, value_enum, value_name = "BACKEND", env = "ASSAY_SCHEDULER", default_value_t = SchedulerArg::Libp2p)]
     pub(in crate::cli) scheduler: SchedulerArg,
 
+    /// The highest bond to risk for a seat, where the scheduler holds money, such as 5gwei or 0.1ether
+    #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
+    pub(in crate::cli) max_bond: Amount,
+
+    /// What to ask for a seat: an amount such as 5gwei or 0.1ether, or a share of the job's price such as 80%
+    #[arg(long, value_parser = values::ask, value_name = "ASK", default_value_t = Ask::ALL)]
+    pub(in crate::cli) ask: Ask,
+
     #[command(flatten)]
-    pub(in crate::cli) chain: ChainArgs,
+    pub(in crate::cli) chain: ContractArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) key: KeyArgs,
 }
 
 /// Who orders the events of a job.
@@ -73,41 +84,4 @@ pub(in crate::cli) enum SchedulerArg {
     Libp2p,
     /// A contract on an EVM chain, which holds the money too
     Contract,
-}
-
-/// Which chain, and which contract on it.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "With --scheduler contract")]
-pub(in crate::cli) struct ChainArgs {
-    /// An endpoint of the chain: http://, ws:// or wss://; may be repeated, the next is used when one fails
-    #[arg(long, value_name = "URL", env = "ASSAY_RPC_URL", hide_env_values = true, value_delimiter = ',')]
-    pub(in crate::cli) rpc_url: Vec<String>,
-
-    /// The address of the contract
-    #[arg(long, value_name = "ADDRESS", env = "ASSAY_CONTRACT")]
-    pub(in crate::cli) contract: Option<NodeId>,
-
-    /// Refuse to start on another chain than the one with this id
-    #[arg(long, value_name = "ID")]
-    pub(in crate::cli) chain_id: Option<u64>,
-
-    /// How many blocks must follow a block before its events count
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(in crate::cli) confirmations: u64,
-
-    /// The block that the contract was deployed in: nothing is read before it
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(in crate::cli) first_block: u64,
-
-    /// The highest bond to risk for a seat, such as 5gwei or 2ether
-    #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
-    pub(in crate::cli) max_bond: Amount,
-
-    /// What to ask for a seat: an amount such as 5gwei or 2ether, or a share of the job's price such as 80%
-    #[arg(long, value_parser = values::ask, value_name = "ASK", default_value_t = Ask::ALL)]
-    pub(in crate::cli) ask: Ask,
-
-    /// A file with the node's key in hex [default: the one in its data directory, made when there is none]
-    #[arg(long, value_name = "FILE")]
-    pub(in crate::cli) key: Option<PathBuf>,
 }

@@ -2,9 +2,11 @@
 //!
 //! - `common`: what several commands take
 //! - `deal`: the terms of a job
-//! - `job`, `results`, `verdict`, `host`: one noun a file
+//! - `chain`: a chain, a contract on it, and a key
+//! - `job`, `results`, `verdict`, `wallet`, `host`: one noun a file
 //! - `values`: the text forms of durations, sizes and pairs
 
+mod chain;
 mod common;
 pub(super) mod deal;
 mod host;
@@ -12,17 +14,22 @@ mod job;
 mod results;
 pub(super) mod values;
 mod verdict;
+mod wallet;
 
 use clap::{Parser, Subcommand};
 
+pub(super) use chain::{ContractArgs, KeyArgs, RpcArgs};
 pub(super) use common::{ApiArgs, Format, LogFormat};
 pub(super) use deal::{AcceptanceArg, DealArgs};
-pub(super) use host::{ChainArgs, DevstackArgs, SchedulerArg, ServeArgs};
+pub(super) use host::{DevstackArgs, SchedulerArg, ServeArgs};
 pub(super) use job::{
     CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, SubmitArgs, UpdateArgs, WaitArgs,
 };
 pub(super) use results::{FetchArgs, ResultsCommand, ResultsListArgs};
 pub(super) use verdict::{CheckArgs, ComputeArgs, ExportArgs, OnChainArgs, ShowArgs, VerdictCommand};
+pub(super) use wallet::{
+    BalanceArgs, ContractCommand, DeployArgs, ImportArgs, MoveArgs, NewArgs, WalletCommand,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,6 +96,12 @@ pub(super) enum Command {
     /// See the nodes of the network
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Keep keys, and their money on a contract
+    #[command(subcommand)]
+    Wallet(WalletCommand),
+    /// Deploy and check the contract
+    #[command(subcommand)]
+    Contract(ContractCommand),
     /// Print a script that completes commands in a shell
     Completion {
         /// The shell

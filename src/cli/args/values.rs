@@ -61,19 +61,22 @@ pub(in crate::cli) fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// `5gwei`, `2ether`, or a number of wei.
+/// `5gwei`, `0.1ether`, or a number of wei.
 pub(in crate::cli) fn amount(text: &str) -> Result<Amount, String> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit: u128 = match &text[digits.len()..] {
-        "" | "wei" => 1,
-        "gwei" => 1_000_000_000,
-        "ether" => 1_000_000_000_000_000_000,
-        _ => return Err("expected a whole number of wei, gwei or ether, such as 5gwei".to_owned()),
+    let expected = || "expected wei, gwei or ether, below 2^96 wei, such as 5gwei or 0.1ether".to_owned();
+    let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let decimals = match &text[number.len()..] {
+        "" | "wei" => 0,
+        "gwei" => 9,
+        "ether" => 18,
+        _ => return Err(expected()),
     };
-    let units = whole::<u128>(digits).and_then(|count| count.checked_mul(unit));
-    units
-        .and_then(Amount::new)
-        .ok_or_else(|| "expected a whole number below 2^96 wei, such as 5gwei".to_owned())
+    let (ones, rest) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = format!("{ones}{:0<decimals$}", rest.trim_end_matches('0'));
+    if ones.is_empty() || rest.is_empty() || digits.len() != ones.len() + decimals {
+        return Err(expected());
+    }
+    whole(&digits).and_then(Amount::new).ok_or_else(expected)
 }
 
 /// An amount, or a share such as `80%`.
@@ -125,7 +128,24 @@ mod tests {
         assert_eq!((wei("7"), wei("7wei")), (Ok(7), Ok(7)));
         assert_eq!(wei("5gwei"), Ok(5_000_000_000));
         assert_eq!(wei("2ether"), Ok(2_000_000_000_000_000_000));
-        for bad in ["", "ether", "-1", "1.5ether", "1 gwei", "1eth", "99999999999ether"] {
+        assert_eq!(wei("1.5ether"), Ok(1_500_000_000_000_000_000));
+        assert_eq!(wei("0.000000001gwei"), Ok(1));
+        assert_eq!((wei("1.0gwei"), wei("1.0")), (Ok(1_000_000_000), Ok(1)));
+        for bad in [
+            "",
+            "ether",
+            "-1",
+            "1.5",
+            "1.5wei",
+            "1.ether",
+            ".5ether",
+            "0.0000000001gwei",
+            "1..5gwei",
+            "1.-5gwei",
+            "1 gwei",
+            "1eth",
+            "99999999999ether",
+        ] {
             assert!(wei(bad).is_err(), "{bad:?}");
         }
     }

@@ -9,6 +9,7 @@ use super::{
 
 pub(super) mod check;
 mod check_chain;
+pub(super) mod contract;
 pub(super) mod describe;
 mod describe_money;
 mod describe_steps;
@@ -20,6 +21,7 @@ pub(super) mod results;
 pub(super) mod serve;
 pub(super) mod submit;
 pub(super) mod verdict;
+pub(super) mod wallet;
 
 /// The client of the node that the arguments name.
 fn client(args: &ApiArgs) -> Result<Client, CliError> {

@@ -9,6 +9,7 @@ use crate::{
     cli::{
         CliError, ExitStatus,
         args::ServeArgs,
+        keys,
         output::Output,
         running::{Announced, Interrupts, ended},
         settings::{self, SettingsError},
@@ -16,7 +17,6 @@ use crate::{
     devstack::{Host, HostConfig},
     domain::NodeId,
     executor::{DockerExecutor, Executor, NoEngine},
-    identity::NodeKey,
 };
 
 /// A node that serves, for programs.
@@ -34,8 +34,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
     let api = ApiConfig { address: args.api, ..ApiConfig::default() };
     api.check().map_err(SettingsError::from)?;
     let backend = settings::backend(args.scheduler, &args.chain)?;
-    let key = args.chain.key.as_deref().map(NodeKey::load).transpose();
-    let key = key.map_err(|error| CliError::Host(error.into()))?;
+    let key = args.key.key.is_some().then(|| keys::load(&args.key)).transpose()?;
     let data_dir = args.data_dir.map_or_else(settings::default_data_dir, Ok)?;
     let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
     let executor: Arc<dyn Executor> = match DockerExecutor::connect(&settings::engine_socket()?).await {
@@ -54,8 +53,8 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         peers: args.peer,
         api: args.api,
         compute_slots: args.slots,
-        max_bond: args.chain.max_bond,
-        ask: args.chain.ask,
+        max_bond: args.max_bond,
+        ask: args.ask,
         executor,
         fault: None,
     };

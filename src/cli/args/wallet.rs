@@ -1,0 +1,92 @@
+//! `assay wallet` and `assay contract`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{ContractArgs, KeyArgs, RpcArgs, values};
+use crate::domain::{Amount, NodeId};
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum WalletCommand {
+    /// Make a key and write it to the file that --key names
+    New(NewArgs),
+    /// Write a key that is given in hex to the file that --key names
+    Import(ImportArgs),
+    /// Print the address of a key
+    Show(KeyArgs),
+    /// Tell what an address has on the chain, and free and locked on the contract
+    Balance(BalanceArgs),
+    /// Move ether from the key's address to its account on the contract
+    Deposit(MoveArgs),
+    /// Move ether that is free on the contract back to the key's address
+    Withdraw(MoveArgs),
+}
+
+/// `assay wallet new`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct NewArgs {
+    /// Write the key in hex, which whoever reads the file can use, instead of a keystore with a passphrase
+    #[arg(long)]
+    pub(in crate::cli) plain: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) key: KeyArgs,
+}
+
+/// `assay wallet import`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ImportArgs {
+    /// The file with 64 hex digits; - for standard input
+    #[arg(default_value = "-", value_name = "HEX_FILE")]
+    pub(in crate::cli) source: PathBuf,
+
+    #[command(flatten)]
+    pub(in crate::cli) new: NewArgs,
+}
+
+/// `assay wallet balance`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct BalanceArgs {
+    /// The address [default: that of the key]
+    #[arg(value_name = "ADDRESS")]
+    pub(in crate::cli) address: Option<NodeId>,
+
+    #[command(flatten)]
+    pub(in crate::cli) chain: ContractArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) key: KeyArgs,
+}
+
+/// `assay wallet deposit` and `withdraw`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct MoveArgs {
+    /// How much, such as 5gwei or 0.1ether
+    #[arg(value_parser = values::amount)]
+    pub(in crate::cli) amount: Amount,
+
+    #[command(flatten)]
+    pub(in crate::cli) chain: ContractArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) key: KeyArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum ContractCommand {
+    /// Put the contract on a chain
+    Deploy(DeployArgs),
+    /// Check the contract at an address, and tell what it is
+    Info(ContractArgs),
+}
+
+/// `assay contract deploy`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DeployArgs {
+    #[command(flatten)]
+    pub(in crate::cli) rpc: RpcArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) key: KeyArgs,
+}

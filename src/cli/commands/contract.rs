@@ -1,0 +1,107 @@
+//! `assay contract`: puts the contract on a chain, and tells what is at an address.
+
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        CliError, ExitStatus,
+        args::{ContractArgs, DeployArgs},
+        keys,
+        output::Output,
+        settings, text,
+    },
+    domain::{Amount, Digest, NodeId},
+    scheduler::contract::{ContractReader, MoneyError, Receipt, deploy as put},
+};
+
+/// A new contract, for programs.
+#[derive(Debug, Serialize)]
+struct DeployedDocument {
+    version: u32,
+    chain_id: u64,
+    contract: NodeId,
+    first_block: u64,
+    transaction: Digest,
+    gas: u64,
+}
+
+/// A contract, for programs.
+#[derive(Debug, Serialize)]
+struct InfoDocument {
+    version: u32,
+    chain_id: u64,
+    contract: NodeId,
+    /// Of the domain that signatures are bound to.
+    contract_version: &'static str,
+    code_bytes: usize,
+    code_hash: Digest,
+    /// Whether the code is what this program deploys, byte for byte.
+    code_is_ours: bool,
+    /// The newest block of the chain.
+    block: u64,
+    /// All that the contract holds, in wei.
+    held: String,
+    /// The part of it that is nobody's.
+    burnt: Amount,
+}
+
+/// Puts the contract on a chain.
+pub(in crate::cli) async fn deploy(args: &DeployArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let rpc_urls = settings::rpc(&args.rpc)?;
+    let key = keys::load(&args.key)?;
+    output.note("sending a transaction, and waiting until it is in a block");
+    let deployed = put(&rpc_urls, args.rpc.chain_id, &key).await.map_err(CliError::Deploy)?;
+    let Receipt { transaction, block, gas } = deployed.receipt;
+    let (chain_id, contract) = (deployed.chain_id, deployed.contract);
+    let document = DeployedDocument { version: 1, chain_id, contract, first_block: block, transaction, gas };
+    output.result(&document, || {
+        format!(
+            "Contract:     {contract}\nChain:        {chain_id}\nBlock:        {block}\nTransaction:  {transaction}\n\
+             Gas:          {gas}\n"
+        )
+    })?;
+    output.note(&format!(
+        "use it, with the same --rpc-url or ASSAY_RPC_URL:\n  export ASSAY_SCHEDULER=contract \
+         ASSAY_CONTRACT={contract} ASSAY_FIRST_BLOCK={block}\n  assay wallet deposit 0.1ether --key FILE\n  \
+         assay serve --max-bond 0.01ether --key FILE      # to run jobs\n  \
+         assay job submit --key FILE IMAGE -- CMD         # to have them run"
+    ));
+    Ok(ExitStatus::Success)
+}
+
+/// Checks the contract at an address.
+pub(in crate::cli) async fn info(args: &ContractArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let (chain, _) = settings::chain(args)?;
+    let reader = ContractReader::connect(&chain.rpc_urls, chain.contract, chain.chain_id).await?;
+    let failed = || CliError::money("read the contract");
+    let (block, _) = reader.head().await.map_err(MoneyError::Chain).map_err(failed())?;
+    let held = reader.ether(chain.contract).await.map_err(failed())?;
+    let code = reader.code();
+    let document = InfoDocument {
+        version: 1,
+        chain_id: reader.domain().chain_id,
+        contract: chain.contract,
+        contract_version: reader.version(),
+        code_bytes: code.bytes,
+        code_hash: code.hash,
+        code_is_ours: code.is_ours,
+        block,
+        held: held.to_string(),
+        burnt: reader.burnt().await.map_err(failed())?,
+    };
+    output.result(&document, || {
+        let build = if code.is_ours { "what this program deploys" } else { "another build of it" };
+        format!(
+            "Contract:  {}\nChain:     {} at block {block}\nVersion:   {}\nCode:      {} bytes, {build}\n\
+             Hash:      {}\nHeld:      {}\nBurnt:     {}\n",
+            document.contract,
+            document.chain_id,
+            document.contract_version,
+            code.bytes,
+            code.hash,
+            text::wei(held),
+            text::amount(document.burnt)
+        )
+    })?;
+    Ok(ExitStatus::Success)
+}

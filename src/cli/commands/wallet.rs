@@ -1,0 +1,173 @@
+//! `assay wallet`: keys, and what they have.
+
+use alloy_primitives::U256;
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        CliError, ExitStatus,
+        args::{BalanceArgs, ImportArgs, KeyArgs, MoveArgs, NewArgs},
+        keys,
+        output::Output,
+        settings, text,
+    },
+    domain::{Amount, Digest, NodeId},
+    identity::NodeKey,
+    scheduler::contract::{ChainClient, ContractReader, MoneyError, Receipt, locked},
+};
+
+/// A chain with more blocks than this to read is worth a word.
+const MANY_BLOCKS: u64 = 50_000;
+
+/// A key, for programs.
+#[derive(Debug, Serialize)]
+struct KeyDocument {
+    version: u32,
+    address: NodeId,
+    key: String,
+}
+
+/// Money, for programs: amounts in wei, as text.
+#[derive(Debug, Serialize)]
+struct BalanceDocument {
+    version: u32,
+    address: NodeId,
+    chain_id: u64,
+    contract: NodeId,
+    /// On the chain, outside the contract.
+    ether: String,
+    /// On the contract, for jobs and bonds, or to withdraw.
+    free: Amount,
+    /// On the contract, in jobs that are not over.
+    locked: Amount,
+}
+
+/// A transaction that moved money, for programs.
+#[derive(Debug, Serialize)]
+struct MoveDocument {
+    version: u32,
+    address: NodeId,
+    amount: Amount,
+    transaction: Digest,
+    block: u64,
+    gas: u64,
+    /// On the contract, after it.
+    free: Amount,
+}
+
+/// Makes a key.
+pub(in crate::cli) fn new(args: &NewArgs, output: Output) -> Result<ExitStatus, CliError> {
+    save(&NodeKey::generate().map_err(keys::KeysError::from)?, args, output)
+}
+
+/// Writes a key that is given in hex.
+pub(in crate::cli) fn import(args: &ImportArgs, output: Output) -> Result<ExitStatus, CliError> {
+    save(&keys::from_hex(&args.source)?, &args.new, output)
+}
+
+fn save(key: &NodeKey, args: &NewArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let path = keys::path(&args.key)?;
+    let passphrase = if args.plain { None } else { Some(keys::new_passphrase(&args.key)?) };
+    key.save(path, passphrase.as_ref()).map_err(keys::KeysError::from)?;
+    tell(key, &args.key, output)?;
+    output.note(if args.plain {
+        "whoever reads this file has the key; keep a copy where nobody else does"
+    } else {
+        "keep a copy of this file and its passphrase: nobody can replace either"
+    });
+    Ok(ExitStatus::Success)
+}
+
+/// Prints the address of a key.
+pub(in crate::cli) fn show(args: &KeyArgs, output: Output) -> Result<ExitStatus, CliError> {
+    tell(&keys::load(args)?, args, output)?;
+    Ok(ExitStatus::Success)
+}
+
+fn tell(key: &NodeKey, args: &KeyArgs, output: Output) -> Result<(), CliError> {
+    let key_file = keys::path(args)?.display().to_string();
+    let document = KeyDocument { version: 1, address: key.node_id(), key: key_file };
+    output.result(&document, || format!("{}\n", document.address))
+}
+
+/// Tells what an address has.
+pub(in crate::cli) async fn balance(args: BalanceArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let (chain, first_block) = settings::chain(&args.chain)?;
+    let address = match args.address {
+        Some(address) => address,
+        None => keys::load(&args.key)?.node_id(),
+    };
+    let reader = ContractReader::connect(&chain.rpc_urls, chain.contract, chain.chain_id).await?;
+    let failed = || CliError::money("read the balance");
+    let (head, _) = reader.head().await.map_err(MoneyError::Chain).map_err(failed())?;
+    let blocks = head.saturating_sub(first_block);
+    if blocks > MANY_BLOCKS {
+        output.note(&format!(
+            "reading {blocks} blocks for what is locked; --first-block leaves out those before the contract"
+        ));
+    }
+    let balance = BalanceDocument {
+        version: 1,
+        address,
+        chain_id: reader.domain().chain_id,
+        contract: chain.contract,
+        ether: reader.ether(address).await.map_err(failed())?.to_string(),
+        free: reader.account(address).await.map_err(failed())?.free,
+        locked: locked(&reader, first_block, address).await.map_err(CliError::Log)?,
+    };
+    output.result(&balance, || {
+        let ether = balance.ether.parse::<U256>().unwrap_or(U256::MAX);
+        format!(
+            "Address:   {}\nOn chain:  {}\nFree:      {}\nLocked:    {}\n",
+            balance.address,
+            text::wei(ether),
+            text::amount(balance.free),
+            text::amount(balance.locked)
+        )
+    })?;
+    Ok(ExitStatus::Success)
+}
+
+/// Moves money into the contract.
+pub(in crate::cli) async fn deposit(args: &MoveArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let (client, address) = connect(args, output).await?;
+    let moved = client.deposit(args.amount).await;
+    let moved = moved.map_err(CliError::money(format!("deposit {}", text::amount(args.amount))))?;
+    told(&client, address, args.amount, moved, output).await
+}
+
+/// Moves money out of the contract.
+pub(in crate::cli) async fn withdraw(args: &MoveArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let (client, address) = connect(args, output).await?;
+    let moved = client.withdraw(args.amount).await;
+    let moved = moved.map_err(CliError::money(format!("withdraw {}", text::amount(args.amount))))?;
+    told(&client, address, args.amount, moved, output).await
+}
+
+async fn connect(args: &MoveArgs, output: Output) -> Result<(ChainClient, NodeId), CliError> {
+    let (chain, _) = settings::chain(&args.chain)?;
+    let key = keys::load(&args.key)?;
+    let client = ChainClient::connect(&chain, &key).await?;
+    output.note("sending a transaction, and waiting until it is in a block");
+    Ok((client, key.node_id()))
+}
+
+async fn told(
+    client: &ChainClient,
+    address: NodeId,
+    amount: Amount,
+    moved: Receipt,
+    output: Output,
+) -> Result<ExitStatus, CliError> {
+    let account = client.reader().account(address).await.map_err(CliError::money("read the balance"))?;
+    client.shutdown().await;
+    let Receipt { transaction, block, gas } = moved;
+    let document = MoveDocument { version: 1, address, amount, transaction, block, gas, free: account.free };
+    output.result(&document, || {
+        format!(
+            "Transaction:  {transaction}\nBlock:        {block}\nGas:          {gas}\nFree:         {}\n",
+            text::amount(account.free)
+        )
+    })?;
+    Ok(ExitStatus::Success)
+}
