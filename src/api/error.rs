@@ -68,7 +68,9 @@ impl From<RequestError> for Failure {
             RequestError::Over { .. } | RequestError::PartlySeated { .. } => ErrorCode::Refused,
             RequestError::Submit(error) => submit_code(error),
             RequestError::NotDecided { .. } => ErrorCode::NotDecided,
-            RequestError::NoResult { .. } | RequestError::NotRevealed { .. } => ErrorCode::NoResult,
+            RequestError::NoResult { .. }
+            | RequestError::NotRevealed { .. }
+            | RequestError::NotPaid { .. } => ErrorCode::NoResult,
             RequestError::Fetch(FetchError::Blob { source, .. }) | RequestError::Blob(source) => {
                 blob_code(source)
             }

@@ -95,6 +95,12 @@ pub enum RequestError {
         /// The node.
         node: NodeId,
     },
+    /// The verdict did not accept the result, so that nobody pays for it, and the node keeps it.
+    #[error("the verdict did not accept the result of {node}: it is not paid for, and stays with its node")]
+    NotPaid {
+        /// The node.
+        node: NodeId,
+    },
     /// A result does not come, or is another one.
     #[error("{}", chain(.0))]
     Fetch(#[from] FetchError),
@@ -126,6 +132,7 @@ impl RequestError {
                 "try again in a moment: it runs, or expires, when bids are no longer taken at the latest",
             ),
             Self::NotDecided { .. } => Some("wait for the verdict: assay job wait"),
+            Self::NotPaid { .. } => Some("fetch the accepted ones: assay results fetch"),
             Self::Submit(SubmitError::Refused(EnvelopeRefusal::Moneyless)) => {
                 Some("leave price, bond and fee away, or use a backend that holds money")
             }

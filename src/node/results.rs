@@ -4,7 +4,7 @@ use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
-use super::{Node, RequestError, fetch::scratch_dir};
+use super::{Node, RequestError, fetch::scratch_dir, transfer::Served};
 use crate::{
     domain::{Digest, JobId, NodeId, Opening, SeatStatus},
     store::{BlobWriter, Limits, unpack},
@@ -48,7 +48,8 @@ impl Node {
     /// Brings the result of one node here, checked; returns its opening and the length of its archive.
     ///
     /// # Errors
-    /// [`RequestError::NotDecided`] while the job is, [`RequestError::NotRevealed`], [`RequestError::Fetch`].
+    /// [`RequestError::NotDecided`] while the job is, [`RequestError::NotRevealed`],
+    /// [`RequestError::NotPaid`], [`RequestError::Fetch`].
     pub async fn result_of(&self, job: JobId, node: NodeId) -> Result<(Opening, u64), RequestError> {
         let known = self.known_job(job)?;
         if !known.state.is_terminal() {
@@ -59,6 +60,9 @@ impl Node {
             SeatStatus::Accepted | SeatStatus::Failed(_) | SeatStatus::Committed(_) => None,
         });
         let opening = opening.ok_or(RequestError::NotRevealed { node })?;
+        if node != self.id && Served::of(&*self.scheduler).of_node(&known, node).is_none() {
+            return Err(RequestError::NotPaid { node });
+        }
         let bytes = self.fetch_result(job, node, &opening).await?;
         Ok((opening, bytes))
     }

@@ -18,7 +18,7 @@ use super::{
     board::Board,
     clock::Clock,
     follow::follow,
-    transfer::{Shelf, Transfer},
+    transfer::{Served, Shelf, Transfer},
     work::chain,
 };
 use crate::{
@@ -116,7 +116,7 @@ impl Node {
         info!(node = %id, "node starts");
         let clock = Clock::start(&*scheduler).await.map_err(NodeError::Backend)?;
         let board = Arc::new(Board::new(scheduler.domain()));
-        shelf.open(id, Arc::clone(&board));
+        shelf.open(id, Arc::clone(&board), Served::of(&*scheduler));
         let secret = Digest::keccak(key.sign(Digest::keccak(b"assay: the order of equal bids")).as_bytes());
         let slots = Arc::new(Semaphore::new(config.compute_slots));
         let node = Arc::new(Self {

@@ -1,7 +1,8 @@
 //! Who may have which content from this node, and the way content comes from other nodes.
 //!
 //! Inputs go to nodes with a seat in a job that still runs, results to the requester and the seats of a job that
-//! has ended: nothing that helps to copy a result leaves before. Everybody else hears that there is nothing.
+//! has ended: nothing that helps to copy a result leaves before. Where results are paid for, the others stay. Everybody
+//! else hears that there is nothing.
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +15,7 @@ use futures::future::BoxFuture;
 use super::board::Board;
 use crate::{
     domain::{BidStatus, Digest, Job, JobId, NodeId, SeatStatus},
+    scheduler::Scheduler,
     store::{Blobs, MAX_RANGE_BYTES},
 };
 
@@ -68,10 +70,37 @@ pub enum TransferError {
     },
 }
 
+/// Which results of a decided job leave their node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// All that were revealed.
+    Revealed,
+    /// Those that the verdict accepted: only these are paid.
+    Accepted,
+}
+
+impl Served {
+    /// What is due where a scheduler orders the log.
+    pub(crate) fn of(scheduler: &dyn Scheduler) -> Self {
+        if scheduler.holds_money() { Self::Accepted } else { Self::Revealed }
+    }
+
+    /// The digest of what `node` must serve of a job.
+    pub(crate) fn of_node(self, job: &Job, node: NodeId) -> Option<Digest> {
+        let seat = job.seat_of(node).filter(|_| job.state.is_terminal())?;
+        let accepted = job.verdict.as_ref().is_some_and(|verdict| verdict.accepted.contains(seat));
+        let due = match self {
+            Self::Revealed => true,
+            Self::Accepted => accepted,
+        };
+        job.seat(seat).filter(|_| due).and_then(|seat| revealed_root(seat.status))
+    }
+}
+
 /// What a node serves to others. Serves nothing before its node has started.
 pub struct Shelf {
     blobs: Blobs,
-    access: OnceLock<(NodeId, Arc<Board>)>,
+    access: OnceLock<(NodeId, Arc<Board>, Served)>,
 }
 
 impl Shelf {
@@ -86,16 +115,16 @@ impl Shelf {
     }
 
     /// From here on `board` says who may have what. The first call counts: a shelf belongs to one node.
-    pub(crate) fn open(&self, me: NodeId, board: Arc<Board>) {
+    pub(crate) fn open(&self, me: NodeId, board: Arc<Board>, served: Served) {
         // A second node on one shelf would be a mistake in the wiring; it would serve what the first may.
-        let _ = self.access.set((me, board));
+        let _ = self.access.set((me, board, served));
     }
 
     /// A piece for `asker`, whose identity the transport has proven; `None` if there is nothing for it. Blocks.
     pub fn read_for(&self, asker: NodeId, request: ChunkRequest) -> Option<Chunk> {
         let ChunkRequest { job, digest, offset } = request;
-        let (me, board) = self.access.get()?;
-        if !board.read(job, |job| may_have(job, *me, asker, digest))? {
+        let (me, board, served) = self.access.get()?;
+        if !board.read(job, |job| may_have(job, *me, *served, asker, digest))? {
             return None;
         }
         let total_bytes = self.blobs.length(digest).ok()?;
@@ -111,15 +140,15 @@ impl fmt::Debug for Shelf {
 }
 
 /// The rule. An input is served by the requester alone, a result by the node that revealed it.
-fn may_have(job: &Job, me: NodeId, asker: NodeId, digest: Digest) -> bool {
+///
+/// Of a job that was stopped no result is known to anybody: nothing was revealed, so there is nothing to ask for.
+fn may_have(job: &Job, me: NodeId, served: Served, asker: NodeId, digest: Digest) -> bool {
     let has_seat = job.seat_of(asker).is_some();
     let is_input = job.spec.inputs.iter().any(|input| input.digest == digest);
     if is_input && me == job.requester && has_seat && !job.state.is_terminal() {
         return true;
     }
-    job.state.is_terminal()
-        && (asker == job.requester || has_seat)
-        && job.seats.iter().any(|seat| seat.node == me && revealed_root(seat.status) == Some(digest))
+    (asker == job.requester || has_seat) && served.of_node(job, me) == Some(digest)
 }
 
 const fn revealed_root(status: SeatStatus) -> Option<Digest> {

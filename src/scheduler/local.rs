@@ -160,6 +160,10 @@ impl Scheduler for LocalScheduler {
         LogOrder::Neutral
     }
 
+    fn holds_money(&self) -> bool {
+        true
+    }
+
     fn anchors(&self, _: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
         async { Ok(Vec::new()) }.boxed()
     }

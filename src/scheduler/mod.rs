@@ -73,6 +73,10 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     /// it must not.
     fn order(&self, job: JobId) -> LogOrder;
 
+    /// Whether the log holds money, so that whose result a verdict accepts is paid for it. Without a default, as
+    /// above: a node must not give away what nobody pays.
+    fn holds_money(&self) -> bool;
+
     /// Where the entries of a job's log stand outside of this program, by height; empty where they do not.
     ///
     /// Asks no more of others than a user waits for: what they do not tell is left out.

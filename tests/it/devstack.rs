@@ -153,6 +153,19 @@ impl Network {
         self.http.get(self.url(&format!("jobs/{job}/output"))).send().await.unwrap().text().await.unwrap()
     }
 
+    /// Where results are paid for, those that the verdict rejected stay with their nodes; elsewhere all are to be had.
+    async fn only_paid_results_are_served(&self, view: &JobView) {
+        for seat in view.seats.iter().filter(|seat| seat.result.is_some()) {
+            let path = format!("jobs/{}/results/{}/archive", view.job, seat.node);
+            let served = self.http.get(self.url(&path)).send().await.unwrap().status().is_success();
+            assert_eq!(
+                served,
+                self.chain.is_none() || seat.judgement == Some(Judgement::Accepted),
+                "{seat:?}"
+            );
+        }
+    }
+
     /// What the verdict says of honest and of bad nodes.
     fn judgements(&self, view: &JobView) -> (Vec<Judgement>, Vec<Judgement>) {
         let bad = self.bad_nodes();
@@ -183,6 +196,7 @@ async fn liars_are_found(on: On, nodes: usize, bad: &str, deterministic: bool, s
     assert_eq!(liars.len(), actors.count);
     assert!(liars.iter().all(|judgement| *judgement == said), "{liars:?}");
     assert_eq!(network.output(view.job).await, "hello\nmore than half of it\n");
+    network.only_paid_results_are_served(&view).await;
     if let Some(chain) = &network.chain {
         let liars = network.bad_nodes();
         let fates = |node: NodeId| if liars.contains(&node) { fate } else { Fate::Paid };

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use assay::{
-    domain::{Digest, JobState, SeatStatus},
+    domain::{Deal, Digest, JobState, Method, SeatStatus},
     executor::{FakeExecutor, Reading, RunOutcome, Script, Trace},
     node::{ChunkRequest, Transfer as _},
 };
@@ -100,6 +100,60 @@ async fn nothing_that_helps_to_copy_leaves_a_node_before_the_end() {
     assert!(blobs.contains(&opening.output_root));
     for citizen in [requester, done, running] {
         end(citizen.handle).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_nobody_pays_for_stays_with_its_node() {
+    let town = Town::new();
+    let requester = town.node(1, 0, printing("")).await;
+    let honest = [town.node(2, 1, printing("true")).await, town.node(3, 1, printing("true")).await];
+    let liar = town.node(4, 1, printing("false")).await;
+    let (job, _) = requester.node().submit_job(spec(), deal(3, 2)).await.unwrap();
+    let ended = requester.ended(job).await;
+    assert_eq!(ended.state, JobState::Verified);
+    let root_of = |node: &Citizen| {
+        let seat = ended.seats.iter().find(|seat| seat.node == node.id()).unwrap();
+        let SeatStatus::Revealed(opening) = seat.status else { panic!("{seat:?}") };
+        opening.output_root
+    };
+    for node in &honest {
+        node.ended(job).await;
+        let request = ChunkRequest { job, digest: root_of(node), offset: 0 };
+        assert!(requester.transfer.fetch_chunk(node.id(), request).await.is_ok());
+    }
+    liar.ended(job).await;
+    let request = ChunkRequest { job, digest: root_of(&liar), offset: 0 };
+    for asker in [&requester, &honest[0]] {
+        assert!(asker.transfer.fetch_chunk(liar.id(), request).await.is_err());
+    }
+    let path = format!("jobs/{job}/results/{}/archive", liar.id());
+    let (status, body) = requester.get(&path).await;
+    let body = String::from_utf8(body).unwrap();
+    assert!(status == 409 && body.contains("not paid for"), "{status} {body}");
+    assert_eq!(liar.get(&path).await.0, 200, "its own it may read");
+    for node in [requester, liar].into_iter().chain(honest) {
+        end(node.handle).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_a_result_of_an_inconclusive_job_that_pays_nobody() {
+    let town = Town::new();
+    let requester = town.node(1, 0, printing("")).await;
+    let nodes = [town.node(2, 1, printing("one")).await, town.node(3, 1, printing("two")).await];
+    let deal = Deal { method: Method::Hash, ..deal(2, 2) };
+    let (job, _) = requester.node().submit_job(spec(), deal).await.unwrap();
+    let ended = requester.ended(job).await;
+    assert_eq!(ended.state, JobState::Inconclusive);
+    for (node, seat) in nodes.iter().flat_map(|node| ended.seats.iter().map(move |seat| (node, seat))) {
+        node.ended(job).await;
+        let SeatStatus::Revealed(opening) = seat.status else { panic!("{seat:?}") };
+        let request = ChunkRequest { job, digest: opening.output_root, offset: 0 };
+        assert!(requester.transfer.fetch_chunk(node.id(), request).await.is_err());
+    }
+    for node in nodes.into_iter().chain([requester]) {
+        end(node.handle).await;
     }
 }
 

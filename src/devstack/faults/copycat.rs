@@ -152,6 +152,10 @@ impl Scheduler for Copycat {
         self.shared.inner.order(job)
     }
 
+    fn holds_money(&self) -> bool {
+        self.shared.inner.holds_money()
+    }
+
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
         self.shared.inner.anchors(job)
     }

@@ -50,6 +50,10 @@ impl Scheduler for Silent {
         self.inner.order(job)
     }
 
+    fn holds_money(&self) -> bool {
+        self.inner.holds_money()
+    }
+
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
         self.inner.anchors(job)
     }

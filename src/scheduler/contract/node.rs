@@ -300,6 +300,10 @@ impl Scheduler for ContractScheduler {
         LogOrder::Neutral
     }
 
+    fn holds_money(&self) -> bool {
+        true
+    }
+
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
         let State { client, log, seen, receipts, .. } = &*self.shared;
         let head = seen.borrow().head;

@@ -266,6 +266,10 @@ impl Scheduler for Libp2pScheduler {
         LogOrder::Requester { clock_agrees, suspended }
     }
 
+    fn holds_money(&self) -> bool {
+        false
+    }
+
     fn anchors(&self, _: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
         async { Ok(Vec::new()) }.boxed()
     }
