@@ -53,7 +53,7 @@ pub(super) async fn follow(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
-/// The rest of a job's log, until the job is over or the node stops.
+/// The rest of a job's log, until the job is over, its log is broken, or the node stops.
 struct Tail {
     node: Arc<Node>,
     job: JobId,
@@ -66,7 +66,8 @@ impl Tail {
         loop {
             self.changed.borrow_and_update();
             // In this order: what is read after the job was seen to be over is all of it.
-            let is_over = self.node.board.read(self.job, |job| job.state.is_terminal())?;
+            let is_over = self.node.board.read(self.job, |job| job.state.is_terminal())?
+                || self.node.board.is_broken(self.job);
             let items = self.node.board.entries_after(self.job, self.height);
             if !items.is_empty() {
                 let entries: Vec<_> = (self.height + 1..)

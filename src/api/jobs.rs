@@ -103,7 +103,8 @@ pub(super) async fn list(
 ) -> Reply<Vec<JobRow>> {
     let limit = query?.limit.unwrap_or(ROWS).min(MAX_ROWS);
     let now = node.now();
-    let mut rows = node.board.read_all(|job| view::row(&node, job, now));
+    let broken = node.board.broken();
+    let mut rows = node.board.read_all(|job| view::row(&node, job, broken.contains(&job.id), now));
     rows.sort_by_key(|row| (std::cmp::Reverse(row.submitted_at), row.job));
     rows.truncate(limit);
     Ok(Json(rows))

@@ -169,6 +169,8 @@ pub struct JobRow {
     pub requester: NodeId,
     /// The state as of now, deadlines considered.
     pub state: JobState,
+    /// Whether the state is only what it was when this node could follow the job last.
+    pub is_broken: bool,
     /// The image as the requester named it.
     pub image: String,
     /// What runs in it.
@@ -216,6 +218,9 @@ pub struct JobView {
     pub deadlines: Vec<Deadline>,
     /// Whether a deadline passed, and nobody wrote it into the log: the requester is gone.
     pub requester_gone: bool,
+    /// Why this node cannot follow the job any more, and what to do about it: all else here is as it was then. Null
+    /// while it can.
+    pub broken: Option<String>,
     /// The bids, by node.
     pub bids: Vec<BidView>,
     /// The seats filled so far.

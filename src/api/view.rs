@@ -6,7 +6,7 @@ use super::types::{
 };
 use crate::{
     domain::{Amount, Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, Span, Timestamp, Verdict},
-    node::{Node, RequestError},
+    node::{Node, RequestError, Snapshot},
     rules,
     scheduler::LogOrder,
     store::Stage,
@@ -31,11 +31,12 @@ pub(super) fn state_at(node: &Node, job: &Job, now: Timestamp) -> JobState {
     }
 }
 
-pub(super) fn row(node: &Node, job: &Job, now: Timestamp) -> JobRow {
+pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> JobRow {
     JobRow {
         job: job.id,
         requester: job.requester,
         state: state_at(node, job, now),
+        is_broken,
         image: job.spec.image_name.clone(),
         command: job.spec.command.clone(),
         concurrency: job.deal.concurrency,
@@ -48,7 +49,7 @@ pub(super) fn row(node: &Node, job: &Job, now: Timestamp) -> JobRow {
 
 /// Everything there is to say about a job.
 pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
-    let (job, followed_by) = node.describe(id)?;
+    let Snapshot { job, followed_by, broken } = node.describe(id)?;
     let now = node.now();
     let state = state_at(node, &job, now);
     let execution = node.execution(id)?.map(|execution| ExecutionView {
@@ -78,6 +79,7 @@ pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
         ended_by: job.ended_by,
         deadlines: deadlines(&job, now),
         requester_gone: is_gone(node, &job, now),
+        broken,
         bids: bids(&job),
         seats: (0..).zip(&job.seats).map(|(seat, held)| seat_view(&job, seat, held)).collect(),
         verdict: job.verdict.as_ref().map(|verdict| verdict_view(&job, verdict)),

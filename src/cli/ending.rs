@@ -131,6 +131,9 @@ pub(super) fn summary(view: &JobView) -> String {
         JobState::Failed => format!("job {job} failed{reason}"),
         JobState::Cancelled => format!("job {job} was cancelled"),
         JobState::Expired => format!("job {job} expired{reason}"),
+        JobState::Open | JobState::Running | JobState::Revealing if view.broken.is_some() => {
+            format!("job {job} was {} when this node could follow it last", view.state)
+        }
         JobState::Open | JobState::Running | JobState::Revealing => {
             format!("job {job} hangs: a deadline passed and its requester does not answer{reason}")
         }
@@ -146,6 +149,9 @@ fn bad_exit(view: &JobView) -> Option<i32> {
 /// What to do after a job that left no result, or one whose program failed.
 fn advice(view: &JobView) -> Option<String> {
     let id = text::job(view.job);
+    if let Some(broken) = &view.broken {
+        return Some(broken.clone());
+    }
     Some(match view.state {
         JobState::Verified if bad_exit(view).is_some() => {
             format!("what it wrote to stderr: assay job logs {id} --stderr")
@@ -206,6 +212,17 @@ mod tests {
         assert_eq!(bad_exit(&view), Some(127));
         assert_eq!(advice(&view), Some(format!("what it wrote to stderr: assay job logs {job} --stderr")));
         assert_eq!((bad_exit(&verified_view(0)), advice(&verified_view(0))), (None, None));
+    }
+
+    #[test]
+    fn a_job_that_cannot_be_followed_is_told_with_the_reason() {
+        let view = JobView {
+            broken: Some("contract and rules disagree".to_owned()),
+            ..failed_view(FailureKind::Disk, JobState::Running)
+        };
+        assert!(summary(&view).ends_with("was running when this node could follow it last"));
+        assert_eq!(advice(&view), view.broken);
+        assert_eq!(exit_status(&view), ExitStatus::Unreachable);
     }
 
     #[test]

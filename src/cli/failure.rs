@@ -130,6 +130,7 @@ pub(super) mod tests {
             ended_by: None,
             deadlines: vec![deadline("open_by", 50), deadline("refill_by", 158)],
             requester_gone: false,
+            broken: None,
             bids: vec![],
             seats: vec![seat],
             verdict: None,

@@ -95,7 +95,7 @@ async fn round(
     };
     let view = client.job(job).await?;
     progress.show(&view);
-    if view.state.is_terminal() || view.requester_gone {
+    if view.state.is_terminal() || view.requester_gone || view.broken.is_some() {
         return Ok(Some(view));
     }
     let deadlines = view.deadlines.iter().map(|deadline| deadline.at);

@@ -4,7 +4,7 @@
 //! an edge, so that nothing is missed between reading and waiting.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct Board {
 struct Inner {
     ledger: Ledger,
     logs: BTreeMap<JobId, JobLog>,
+    /// Jobs that this node cannot follow any more, and why.
+    broken: BTreeMap<JobId, String>,
 }
 
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub(crate) struct Snapshot {
     pub(crate) job: Job,
     /// Its follow-up.
     pub(crate) followed_by: Option<JobId>,
+    /// Why this node cannot follow it any more, if it cannot.
+    pub(crate) broken: Option<String>,
 }
 
 /// What an action of one author must name to be its next one.
@@ -57,7 +61,7 @@ pub(crate) struct Envelope {
 impl Board {
     /// Knows nothing yet.
     pub(crate) fn new(domain: LogDomain) -> Self {
-        let inner = Inner { ledger: Ledger::new(domain), logs: BTreeMap::new() };
+        let inner = Inner { ledger: Ledger::new(domain), logs: BTreeMap::new(), broken: BTreeMap::new() };
         Self { inner: Mutex::new(inner), cursor: watch::Sender::new(Cursor::default()) }
     }
 
@@ -94,6 +98,29 @@ impl Board {
         folded
     }
 
+    /// Notes that the log of a job cannot be followed any more, for the first reason that is given. A job that is
+    /// not known here stays so. Says whether this is news.
+    pub(crate) fn mark_broken(&self, job: JobId, reason: &str) -> bool {
+        let mut inner = self.lock();
+        if inner.broken.contains_key(&job) {
+            return false;
+        }
+        let Some(log) = inner.logs.get(&job) else { return false };
+        log.changed.send_modify(|version| *version += 1);
+        inner.broken.insert(job, reason.to_owned());
+        true
+    }
+
+    /// Whether the log of a job cannot be followed any more.
+    pub(crate) fn is_broken(&self, job: JobId) -> bool {
+        self.lock().broken.contains_key(&job)
+    }
+
+    /// The jobs whose log cannot be followed any more.
+    pub(crate) fn broken(&self) -> BTreeSet<JobId> {
+        self.lock().broken.keys().copied().collect()
+    }
+
     /// Waits until everything up to `cursor` is folded.
     pub(crate) async fn reached(&self, cursor: Cursor) {
         // The sender is in `self`, so that the wait cannot fail.
@@ -117,7 +144,8 @@ impl Board {
     pub(crate) fn snapshot(&self, job: JobId) -> Option<Snapshot> {
         let inner = self.lock();
         let known = inner.ledger.get(job)?;
-        Some(Snapshot { job: known.clone(), followed_by: inner.ledger.child_of(job) })
+        let broken = inner.broken.get(&job).cloned();
+        Some(Snapshot { job: known.clone(), followed_by: inner.ledger.child_of(job), broken })
     }
 
     /// What `read` makes of the job, without a copy of it.

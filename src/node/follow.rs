@@ -73,6 +73,7 @@ async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeErr
                     }
                 }
                 Some(Some(Err(error))) if is_fatal(&error) => return Err(NodeError::Backend(error)),
+                Some(Some(Err(BackendError::BrokenLog { job, reason, .. }))) => node.leave(job, &reason),
                 Some(Some(Err(error))) => warn!(%error, "part of the log cannot be read"),
             },
         }
@@ -98,7 +99,7 @@ impl Node {
         let job = match self.board.fold(item, |job| self.count(job)) {
             Ok(job) => job,
             Err(rejection) => {
-                warn!(job = %stamped.job, %rejection, "the backend ordered what the rules refuse");
+                self.leave(stamped.job, &format!("the backend ordered what the rules refuse: {rejection}"));
                 return None;
             }
         };
@@ -106,6 +107,15 @@ impl Node {
             tell(&job, stamped.author, &stamped.event);
         }
         Some(job.id)
+    }
+
+    /// A job's log is broken: whoever asks for the job is told, and so is whoever reads this node's log.
+    fn leave(&self, job: JobId, reason: &str) {
+        if self.board.mark_broken(job, reason) {
+            error!(%job, reason, "the log of a job is broken; what happens in it from here on is not seen");
+        } else {
+            debug!(%job, reason, "what the rules refuse is passed over");
+        }
     }
 
     /// Starts a driver for every job that is not over.

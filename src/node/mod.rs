@@ -33,6 +33,7 @@ mod submit;
 mod transfer;
 mod work;
 
+pub(crate) use board::Snapshot;
 pub use clock::wall_clock;
 pub use config::{About, ComputeLimits, NodeConfig, NodeParts};
 pub use fetch::FetchError;

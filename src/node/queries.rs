@@ -1,6 +1,6 @@
 //! What a user, or the API, asks a node about its jobs. Changes nothing.
 
-use super::{Node, RequestError};
+use super::{Node, RequestError, board::Snapshot};
 use crate::{
     domain::{Job, JobId, Timestamp},
     scheduler::Anchor,
@@ -42,10 +42,9 @@ impl Node {
         Ok(self.board.snapshot(job).ok_or(RequestError::NoSuchJob(job))?.job)
     }
 
-    /// A job, and the one that followed it.
-    pub(crate) fn describe(&self, job: JobId) -> Result<(Job, Option<JobId>), RequestError> {
-        let snapshot = self.board.snapshot(job).ok_or(RequestError::NoSuchJob(job))?;
-        Ok((snapshot.job, snapshot.followed_by))
+    /// A job, the one that followed it, and why it cannot be followed any more.
+    pub(crate) fn describe(&self, job: JobId) -> Result<Snapshot, RequestError> {
+        self.board.snapshot(job).ok_or(RequestError::NoSuchJob(job))
     }
 
     /// Where the entries of a job stand on a chain, if they do.

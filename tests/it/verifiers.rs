@@ -1,7 +1,7 @@
 //! Verdicts on a real chain, checked from its data alone by two programs that share no code: `assay verdict check`
 //! and `scripts/verify-verdict.mjs`. They need Anvil, Node and what `npm ci` installs.
 
-mod endpoint;
+pub(crate) mod endpoint;
 
 use std::{collections::BTreeMap, process::Output};
 

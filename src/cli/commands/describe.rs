@@ -86,7 +86,8 @@ fn head(view: &JobView) -> String {
 fn state(view: &JobView) -> String {
     let gone = if view.requester_gone { "; its requester does not answer" } else { "" };
     let why = view.failure.as_deref().map_or(String::new(), |failure| format!(": {failure}"));
-    format!("{}{gone}{why}", view.state)
+    let broken = view.broken.as_deref().map_or(String::new(), |broken| format!(" when last seen; {broken}"));
+    format!("{}{gone}{why}{broken}", view.state)
 }
 
 fn deal(deal: &Deal) -> String {
@@ -234,5 +235,8 @@ mod tests {
              Deadlines:   passed before the end: open_by; not reached: refill_by\n"
         );
         assert_eq!(state(&verified_view(0)), "verified");
+        let broken =
+            JobView { broken: Some("why".to_owned()), ..failed_view(FailureKind::Disk, JobState::Open) };
+        assert_eq!(state(&broken), "open when last seen; why");
     }
 }

@@ -28,7 +28,7 @@ pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<Exit
             vec![
                 text::job(row.job),
                 text::age(row.submitted_at, now),
-                row.state.to_string(),
+                if row.is_broken { format!("{} (broken)", row.state) } else { row.state.to_string() },
                 format!("{}/{}", row.seats, row.concurrency),
                 row.accepted.map_or("-".to_owned(), |accepted| accepted.to_string()),
                 row.image.clone(),

@@ -1,7 +1,7 @@
 //! The contract's events as this node holds them: entries in the store, and the jobs that they make.
 //!
 //! An entry is in the store before anybody hears of it. An event that the rules refuse although the contract
-//! took it breaks its job's log here, and no other: the rest of such a job is not read.
+//! took it breaks its job's log here, and no other: the rest of such a job is not read, and its readers are told.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -72,6 +72,8 @@ pub(super) struct ChainLog {
     announced: watch::Sender<Announced>,
     /// What ended the log, if anything did.
     failure: watch::Sender<Option<BackendError>>,
+    /// Jobs whose log is broken, in the order in which that was found: each a [`BackendError::BrokenLog`].
+    breaks: watch::Sender<Vec<BackendError>>,
 }
 
 /// Nodes, and where they said that they can be reached: libp2p multiaddresses, one a line.
@@ -101,7 +103,8 @@ impl ChainLog {
             bidders: BTreeSet::new(),
         };
         let (announced, failure) = (watch::Sender::default(), watch::Sender::new(None));
-        let log = Self { node, db, store, name, inner: Mutex::new(inner), announced, failure };
+        let (inner, breaks) = (Mutex::new(inner), watch::Sender::default());
+        let log = Self { node, db, store, name, inner, announced, failure, breaks };
         let known = log.db.cursor(&log.name).map_err(|error| db_error(&error))? > 0;
         let mut after = 0;
         loop {
@@ -126,10 +129,12 @@ impl ChainLog {
 
     fn mark_broken(&self) -> Result<(), BackendError> {
         let mut inner = self.lock();
-        let open: Vec<JobId> = inner.ledger.open_jobs().map(|job| job.id).collect();
-        for job in open {
-            if self.db.cursor(&self.broken_name(job)).map_err(|error| db_error(&error))? > 0 {
+        let jobs: Vec<JobId> = inner.ledger.jobs().map(|job| job.id).collect();
+        for job in jobs {
+            let block = self.db.cursor(&self.broken_name(job)).map_err(|error| db_error(&error))?;
+            if block > 0 {
                 inner.broken.insert(job);
+                self.tell_break(&inner, job, block, "found before this node was started");
             }
         }
         Ok(())
@@ -181,13 +186,31 @@ impl ChainLog {
                 }
                 Err(reason) => {
                     let (job, block) = (event.log.job, event.block);
-                    tracing::error!(%job, block, %reason, "the contract and the rules disagree; the job is left");
-                    self.db.set_cursor(&self.broken_name(job), 1).map_err(|error| db_error(&error))?;
+                    self.db
+                        .set_cursor(&self.broken_name(job), block.max(1))
+                        .map_err(|error| db_error(&error))?;
                     inner.broken.insert(job);
+                    self.tell_break(&inner, job, block, &reason);
                 }
             }
         }
         Ok(appended)
+    }
+
+    /// Tells readers that a job's log is broken. What was never a job here, such as a submission that anybody can
+    /// bring past the contract and no node can read, is none of their business.
+    fn tell_break(&self, inner: &Inner, job: JobId, block: u64, reason: &str) {
+        if inner.ledger.get(job).is_none() {
+            tracing::info!(%job, block, reason, "a submission that the rules refuse is passed over");
+            return;
+        }
+        let height = inner.heights.get(&job).copied().unwrap_or(0) + 1;
+        let reason = format!(
+            "the contract and the rules of this program disagree about block {block} ({reason}): one of them or the \
+             RPC endpoint is wrong. The contract decides over the money. Have both verifiers check the job at another \
+             endpoint, and report what they find; to follow it again, start with that --rpc-url and a new --data-dir"
+        );
+        self.breaks.send_modify(|breaks| breaks.push(BackendError::BrokenLog { job, height, reason }));
     }
 
     fn persist(&self, inner: &mut Inner, event: &Mined, stamped: Stamped<Event>) -> Result<(), BackendError> {
@@ -249,6 +272,11 @@ impl ChainLog {
     pub(super) fn fail(&self, error: BackendError) {
         tracing::error!(%error, "the log of the contract cannot go on");
         self.failure.send_replace(Some(error));
+    }
+
+    /// Every broken log so far, as a list that only grows.
+    pub(super) fn breaks(&self) -> watch::Receiver<Vec<BackendError>> {
+        self.breaks.subscribe()
     }
 
     pub(super) fn failure(&self) -> watch::Receiver<Option<BackendError>> {

@@ -275,6 +275,8 @@ impl Scheduler for ContractScheduler {
             log: Arc::clone(&self.shared.log),
             head: self.shared.log.store().watch_head(),
             failure: self.shared.log.failure(),
+            breaks: self.shared.log.breaks(),
+            told: 0,
             stop: self.shared.stop.clone(),
             after,
             page: VecDeque::new(),
@@ -335,6 +337,9 @@ struct Reader {
     log: Arc<ChainLog>,
     head: watch::Receiver<u64>,
     failure: watch::Receiver<Option<BackendError>>,
+    breaks: watch::Receiver<Vec<BackendError>>,
+    /// How many of them were told.
+    told: usize,
     stop: CancellationToken,
     after: Cursor,
     page: VecDeque<StoredEntry>,
@@ -361,6 +366,12 @@ impl Reader {
                 () = self.stop.cancelled() => return None,
                 head = self.head.wait_for(|head| *head > self.after.0) => {
                     head.ok()?;
+                }
+                // After the entries before it.
+                breaks = self.breaks.wait_for(|breaks| breaks.len() > self.told) => {
+                    let broken = breaks.ok()?.get(self.told).cloned()?;
+                    self.told += 1;
+                    return Some(Err(broken));
                 }
             }
             let (log, after) = (Arc::clone(&self.log), self.after.0);

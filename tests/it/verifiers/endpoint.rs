@@ -4,14 +4,14 @@ use axum::{Router, body::Bytes, routing::post};
 use tokio::{net::TcpListener, task::JoinSet};
 
 /// Answers until dropped.
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     url: String,
     _server: JoinSet<()>,
 }
 
 impl Endpoint {
     /// Passes on what the endpoint at `url` answers, with `truth` replaced.
-    pub(super) async fn altering(url: &str, truth: &str, lie: &str) -> Self {
+    pub(crate) async fn altering(url: &str, truth: &str, lie: &str) -> Self {
         let (url, truth, lie) = (url.to_owned(), truth.to_owned(), lie.to_owned());
         let http = assay::tls::http_client().no_proxy().build().unwrap();
         let answer = async move |question: Bytes| {
@@ -22,7 +22,7 @@ impl Endpoint {
     }
 
     /// Answers what nobody can make sense of.
-    pub(super) async fn garbage() -> Self {
+    pub(crate) async fn garbage() -> Self {
         Self::serve(Router::new().route("/", post(async || "<html>welcome</html>"))).await
     }
 
@@ -34,7 +34,7 @@ impl Endpoint {
         Self { url, _server: server }
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 }
