@@ -5,8 +5,9 @@ import {Test} from "forge-std/Test.sol";
 import {Fingerprints} from "../../src/Fingerprints.sol";
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Verdicts} from "../../src/Verdicts.sol";
+import {Reference} from "../harness/Reference.sol";
 
-/// The verdict against itself written naively, and against other orders of the same runs.
+/// The verdict against the reference, and against other orders of the same runs.
 contract VerdictsFuzzTest is Test {
     function question(uint256 n, uint256 kib, uint256 permille, IJobScheduler.Method method)
         private
@@ -35,60 +36,26 @@ contract VerdictsFuzzTest is Test {
         }
     }
 
-    function apart(uint256 a, uint256 b) private pure returns (uint256 sum) {
-        for (uint256 k = 0; k < 10; ++k) {
-            (uint256 x, uint256 y) = (Fingerprints.sampleKib(a, k), Fingerprints.sampleKib(b, k));
-            sum += x < y ? y - x : x - y;
-        }
-    }
-
-    struct Ball {
-        uint256 members;
-        uint256 count;
-        uint256 spread;
-        uint256 key;
-    }
-
-    function agree(uint256 a, uint256 b, uint256 kib) private pure returns (bool) {
-        (uint256 x, uint256 y) = (Fingerprints.cpuMs(a), Fingerprints.cpuMs(b));
-        (uint256 low, uint256 high) = x < y ? (x, y) : (y, x);
-        return (high - low <= 200 || 1000 * (high - low) <= 333 * high) && apart(a, b) <= 10 * kib;
-    }
-
-    function around(uint256[] memory words, uint256 centre, uint256 kib)
-        private
-        pure
-        returns (Ball memory ball)
-    {
-        for (uint256 j = 0; j < words.length; ++j) {
-            if (words[j] == Fingerprints.VOID || !agree(words[centre], words[j], kib)) continue;
-            ball.members |= 1 << j;
-            ++ball.count;
-            ball.spread += apart(words[centre], words[j]);
-        }
-    }
-
-    function beats(Ball memory a, Ball memory b) private pure returns (bool) {
-        if (a.count != b.count) return a.count > b.count;
-        if (a.spread != b.spread) return a.spread < b.spread;
-        return a.key < b.key;
-    }
-
-    function testFuzz_balls_are_those_of_a_naive_search(uint256 seed, uint8 size, uint16 kib) public pure {
+    /// Invariant 11, of `Verdicts` alone: whatever the runs, what it accepts is what the reference accepts.
+    function testFuzz_11_scores_are_those_of_the_reference(
+        uint256 seed,
+        uint8 size,
+        uint16 kib,
+        uint16 permille,
+        bool isBall
+    ) public pure {
         uint256 n = 1 + size % 9;
         (uint256[] memory words, uint256[] memory keys) = runs(seed, n);
-        Ball memory best;
-        for (uint256 i = 0; i < n; ++i) {
-            if (words[i] == Fingerprints.VOID) continue;
-            Ball memory ball = around(words, i, kib);
-            ball.key = keys[i];
-            if (beats(ball, best)) best = ball;
-        }
-        uint256 wanted = 2 * best.count > n ? best.members : 0;
-        assertEq(Verdicts.score(question(n, kib, 0, IJobScheduler.Method.Ball), words, keys), wanted);
+        permille %= 1001;
+        IJobScheduler.Method method = isBall ? IJobScheduler.Method.Ball : IJobScheduler.Method.KMeans;
+        uint256 wanted = Reference.score(Reference.Runs(n, n / 2 + 1, kib, permille, words, keys), method);
+        assertEq(Verdicts.score(question(n, kib, permille, method), words, keys), wanted);
     }
 
-    function testFuzz_verdicts_do_not_depend_on_the_order(uint256 seed, uint8 size, bool isBall) public pure {
+    function testFuzz_11_verdicts_do_not_depend_on_the_order(uint256 seed, uint8 size, bool isBall)
+        public
+        pure
+    {
         uint256 n = 2 + size % 30;
         (uint256[] memory words, uint256[] memory keys) = runs(seed, n);
         IJobScheduler.Method method = isBall ? IJobScheduler.Method.Ball : IJobScheduler.Method.KMeans;

@@ -2,308 +2,232 @@
 pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
-import {SchedulerBase} from "../harness/SchedulerBase.sol";
+import {Head} from "../../src/Packing.sol";
+import {Reference} from "../harness/Reference.sol";
+import {Steps} from "./Steps.sol";
 
-/// Steps of up to three jobs at once in any order, and what they ought to leave, kept apart from the contract.
-///
-/// Nodes are drawn from the bidders of the base. A call that the rules refuse is no failure: the handler tries it and
-/// goes on.
-contract Handler is SchedulerBase {
-    struct Ghost {
-        bytes32 job;
-        IJobScheduler.Terms terms;
-        address[] holders;
-        uint256 committed;
-        uint256 revealed;
-        uint256 failed;
-        uint256 maxState;
-        bool isOver;
-        bytes32[] commitments;
-        uint256 endedWith;
+/// The ends of jobs, time, and money that comes and goes.
+contract Handler is Steps {
+    // Ends.
+
+    function over(Ghost storage g, address caller) private {
+        if (g.isOver) ++changedEnds;
+        (g.isOver, g.endState, g.keeper) = (true, stateOf(g.job), caller);
     }
 
-    Ghost[] internal ghosts;
-    uint256 public deposited;
-    uint256 public accepted;
-    uint256 public ended;
-
-    function setUp() public override {
-        super.setUp();
-        deposited = (2 + nodes.length) * MONEY;
-    }
-
-    function count() external view returns (uint256) {
-        return ghosts.length;
-    }
-
-    function ghost(uint256 i) external view returns (Ghost memory) {
-        return ghosts[i];
-    }
-
-    function chain() external view returns (IJobScheduler) {
-        return scheduler;
-    }
-
-    function parties() external view returns (address[] memory list) {
-        list = new address[](nodes.length + 2);
-        for (uint256 i = 0; i < nodes.length; ++i) {
-            list[i] = nodes[i];
-        }
-        (list[nodes.length], list[nodes.length + 1]) = (requester, keeper);
-    }
-
-    modifier onJob(uint256 seed) {
-        if (ghosts.length == 0) return;
-        _;
-    }
-
-    function pick(uint256 seed) private view returns (Ghost storage) {
-        return ghosts[seed % ghosts.length];
-    }
-
-    // Steps.
-
-    function submit(uint256 seed) external {
-        if (ghosts.length >= 3) return;
-        IJobScheduler.Terms memory t = terms();
-        t.deterministic = seed & 1 != 0;
-        t.acceptance = IJobScheduler.Acceptance(seed >> 1 & 1);
-        t.method = IJobScheduler.Method(seed % 3);
-        t.confidence = uint8(1 + seed % 3);
-        bytes32 job = submit(t);
-        deposited += escrow(t);
-        Ghost storage made = ghosts.push();
-        (made.job, made.terms) = (job, t);
-        made.commitments = new bytes32[](3);
-    }
-
-    function bid(uint256 job, uint256 node) external onJob(job) {
+    /// By anybody, with the verdict of the reference or a guess.
+    function judgeOne(uint256 job, uint256 guess) external onJob {
         Ghost storage g = pick(job);
-        address who = nodes[node % nodes.length];
-        IJobScheduler.Deal memory d = deal_(g.terms);
-        uint96 price = g.terms.price;
-        vm.prank(who);
-        try scheduler.bid(g.job, d, price) {
-            if (g.terms.acceptance == IJobScheduler.Acceptance.FirstCome) seat(g, who);
-        } catch {}
+        uint256 wanted = Reference.verdict(g.terms, opened(g));
+        if (guess & 3 == 0) wanted = (guess >> 8) % (1 << g.terms.concurrency);
+        judge(g, parties[(guess >> 16) % parties.length], wanted);
     }
 
-    function accept(uint256 job, uint256 node) external onJob(job) {
-        Ghost storage g = pick(job);
-        address[] memory list = new address[](1);
-        list[0] = nodes[node % nodes.length];
-        IJobScheduler.Deal memory d = deal_(g.terms);
-        vm.prank(requester);
-        try scheduler.acceptBids(g.job, d, list) {
-            (IJobScheduler.BidStatus status,) = scheduler.bids(g.job, list[0]);
-            if (status == IJobScheduler.BidStatus.Seated) seat(g, list[0]);
-        } catch {}
+    /// The seats whose openings a verdict needs now.
+    function neededNow(Ghost storage g) private view returns (uint256) {
+        (, uint256 revealBy,,) = scheduler.jobs(g.job);
+        return revealBy != 0 && block.timestamp > revealBy ? g.revealed : g.committed;
     }
 
-    /// Bids and acceptances until the seats are full, so that jobs get further than chance would take them.
-    function fill(uint256 job) external onJob(job) {
-        for (uint256 node = 0; node < nodes.length; ++node) {
-            this.bid(job, node);
-            this.accept(job, node);
-        }
-    }
-
-    function commitRest(uint256 job) external onJob(job) {
-        for (uint256 i = 0; i < pick(job).holders.length; ++i) {
-            this.commit(job, i);
-        }
-    }
-
-    function withdrawBid(uint256 job, uint256 node) external onJob(job) {
-        vm.prank(nodes[node % nodes.length]);
-        try scheduler.withdrawBid(pick(job).job) {} catch {}
-    }
-
-    function seat(Ghost storage g, address who) private {
-        ++accepted;
+    function opened(Ghost storage g) private view returns (IJobScheduler.SeatOpening[] memory given) {
+        uint256 seats = neededNow(g);
+        given = new IJobScheduler.SeatOpening[](size(seats));
+        uint256 filled = 0;
         for (uint256 i = 0; i < g.holders.length; ++i) {
-            if (g.failed >> i & 1 != 0) {
-                g.holders[i] = who;
-                g.failed &= ~(1 << i);
-                return;
-            }
-        }
-        g.holders.push(who);
-    }
-
-    function said(Ghost storage g, uint256 i) private view returns (IJobScheduler.Opening memory o) {
-        o = opening(i, 3);
-        if (g.terms.method != IJobScheduler.Method.Hash && !g.terms.deterministic) {
-            o.resultHash = keccak256(abi.encode(i));
+            if (seats >> i & 1 == 0) continue;
+            given[filled++] = IJobScheduler.SeatOpening(uint8(i), g.holders[i], g.prices[i], said(g, i));
         }
     }
 
-    function commit(uint256 job, uint256 number) external onJob(job) {
-        Ghost storage g = pick(job);
-        if (g.holders.length == 0) return;
-        uint256 i = number % g.holders.length;
-        bytes32 commitment = scheduler.commitmentOf(g.job, uint8(i), g.holders[i], said(g, i));
-        vm.prank(g.holders[i]);
-        try scheduler.commit(g.job, commitment) {
-            require(g.committed >> i & 1 == 0, "committed twice");
-            g.committed |= 1 << i;
-            g.commitments[i] = commitment;
-        } catch {}
+    function isDue(Ghost storage g) private view returns (bool) {
+        uint256 given = size(neededNow(g));
+        bool isRevealing = stateOf(g.job) == IJobScheduler.JobState.Revealing;
+        return isRevealing && 2 * given > g.terms.concurrency && given >= g.terms.confidence;
     }
 
-    function fail_(uint256 job, uint256 number) external onJob(job) {
-        Ghost storage g = pick(job);
-        if (g.holders.length == 0) return;
-        uint256 i = number % g.holders.length;
+    /// Exactly the verdict of the reference is taken, and exactly when it is due.
+    function judge(Ghost storage g, address caller, uint256 accepted) private returns (bool done) {
+        uint256 seats = neededNow(g);
+        uint256 right = Reference.verdict(g.terms, opened(g));
+        bool isRight = isDue(g) && accepted == right;
+        done = post(g, caller, accepted);
+        if (done != isRight) ++misjudgements;
+        if (!done) return false;
+        over(g, caller);
+        (g.isVerdict, g.opened) = (true, seats);
+        (g.accepted, g.right) = (accepted, right);
+    }
+
+    function post(Ghost storage g, address caller, uint256 accepted) private returns (bool done) {
+        IJobScheduler.SeatOpening[] memory given = opened(g);
         IJobScheduler.Deal memory d = deal_(g.terms);
-        vm.prank(g.holders[i]);
-        try scheduler.reportFailure(g.job, d, IJobScheduler.FailureKind.Engine) {
-            g.failed |= 1 << i;
-        } catch {}
+        begin();
+        vm.prank(caller);
+        try scheduler.postVerdict(g.job, d, given, uint32(accepted)) {
+            done = true;
+        } catch {
+            forget();
+        }
+        finishStep(g.job, caller, 0);
     }
 
-    function reveal(uint256 job, uint256 number) external onJob(job) {
-        Ghost storage g = pick(job);
-        if (g.holders.length == 0) return;
-        uint256 i = number % g.holders.length;
-        IJobScheduler.Opening memory o = said(g, i);
-        (IJobScheduler.JobState before,,,) = scheduler.jobs(g.job);
-        vm.prank(g.holders[i]);
-        try scheduler.reveal(g.job, uint8(i), g.terms.price, o) {
-            require(before == IJobScheduler.JobState.Revealing, "revealed before commits closed");
-            g.revealed |= 1 << i;
-        } catch {}
-    }
-
-    function postVerdict(uint256 job, uint256 guess) external onJob(job) {
-        verdict(pick(job), guess % 8);
-    }
-
-    function stop(uint256 job) external onJob(job) {
+    function stop(uint256 job) external onJob {
         Ghost storage g = pick(job);
         if (job % 5 != 0) return;
-        uint256 live = ((1 << g.holders.length) - 1) & ~g.failed;
-        IJobScheduler.SeatHolder[] memory list = holders(g, live);
+        IJobScheduler.SeatHolder[] memory given = holders(g, live(g));
         IJobScheduler.Deal memory d = deal_(g.terms);
+        begin();
         vm.prank(requester);
-        try scheduler.stop(g.job, d, list) {
-            over(g, 0);
-        } catch {}
+        try scheduler.stop(g.job, d, given) {
+            over(g, requester);
+            g.accepted = live(g);
+        } catch {
+            forget();
+        }
+        finishStep(g.job, requester, 0);
     }
 
-    function cancel(uint256 job) external onJob(job) {
+    function cancel(uint256 job) external onJob {
         Ghost storage g = pick(job);
         if (job % 5 != 0) return;
         IJobScheduler.Deal memory d = deal_(g.terms);
+        begin();
         vm.prank(requester);
         try scheduler.cancel(g.job, d) {
-            over(g, 0);
-        } catch {}
+            over(g, requester);
+        } catch {
+            forget();
+        }
+        finishStep(g.job, requester, 0);
     }
 
-    function expire(uint256 job) external onJob(job) {
-        tryExpire(pick(job));
+    function expireOne(uint256 job, uint256 caller) external onJob {
+        tryExpire(pick(job), parties[caller % parties.length]);
     }
+
+    function tryExpire(Ghost storage g, address caller) private returns (bool) {
+        // What is due depends on how far the job came: who is left, who committed, who revealed.
+        uint256 due = live(g);
+        if (stateOf(g.job) == IJobScheduler.JobState.Revealing) due = g.revealed;
+        else if (stateOf(g.job) == IJobScheduler.JobState.Running && isPastCommits(g)) due = g.committed;
+        IJobScheduler.SeatHolder[] memory given = holders(g, due);
+        IJobScheduler.Deal memory d = deal_(g.terms);
+        bool done;
+        begin();
+        vm.prank(caller);
+        try scheduler.expire(g.job, d, given) {
+            over(g, caller);
+            g.opened = due;
+            done = true;
+        } catch {
+            forget();
+        }
+        finishStep(g.job, caller, 0);
+        return done;
+    }
+
+    function isPastCommits(Ghost storage g) private view returns (bool) {
+        (,, uint256 head,) = scheduler.jobs(g.job);
+        return block.timestamp > Head.wrap(head).deadline();
+    }
+
+    /// Ends a job by what anybody may do, once every deadline has passed. Leaves nothing behind but whether it could.
+    function canBeEnded(uint256 i) external returns (bool done) {
+        Ghost storage g = ghosts[i];
+        if (g.isOver) return true;
+        uint256 snapshot = vm.snapshotState();
+        uint256 now_ = block.timestamp;
+        address caller = makeAddr("passer-by");
+        vm.warp(now_ + 100_000);
+        done = judge(g, caller, Reference.verdict(g.terms, opened(g)));
+        if (!done) {
+            if (g.isRostered) unpack(i);
+            done = tryExpire(g, caller);
+        }
+        done = done && uint256(stateOf(g.job)) > uint256(IJobScheduler.JobState.Revealing);
+        vm.revertToState(snapshot);
+        vm.warp(now_);
+    }
+
+    // Time.
 
     function wait_(uint256 secs) external {
-        vm.warp(block.timestamp + secs % 700);
+        vm.warp(block.timestamp + secs % 100);
     }
 
+    /// To the second before a deadline of a job, to the deadline, or to the second after it.
+    function approach(uint256 job, uint256 side) external onJob {
+        (, uint256 revealBy, uint256 word,) = scheduler.jobs(pick(job).job);
+        Head head = Head.wrap(word);
+        uint256 refillBy = head.deadline() - head.timeout() - 60;
+        uint256[3] memory deadlines = [head.deadline(), refillBy, revealBy];
+        uint256 wanted = deadlines[(side >> 8) % 3] + side % 3;
+        if (wanted > block.timestamp + 1 && wanted < block.timestamp + 10_000) vm.warp(wanted - 1);
+    }
+
+    // Money.
+
     function withdraw(uint256 node, uint256 amount) external {
-        address who = nodes[node % nodes.length];
+        address who = parties[node % parties.length];
         amount = amount % (free(who) / 4 + 1);
+        uint256 had = who.balance;
+        uint256 freeBefore = free(who);
+        uint256 held = address(scheduler).balance;
+        begin();
         vm.prank(who);
-        scheduler.withdraw(amount);
-        deposited -= amount;
+        try scheduler.withdraw(amount) {
+            uint256 got = who.balance - had;
+            net[who] -= int256(got);
+            bool isExact = freeBefore - free(who) == got && held - address(scheduler).balance == got;
+            if (!isExact || got < amount) ++robberies;
+        } catch {
+            forget();
+            // Only a receiver that refuses its money is left without.
+            if (who != nodes[2]) ++robberies;
+        }
+        finishStep(0, who, 0);
     }
 
     function deposit(uint256 node, uint256 amount) external {
+        address to = parties[node % parties.length];
         amount = amount % 1 ether;
         vm.deal(keeper, amount);
+        begin();
         vm.prank(keeper);
-        scheduler.depositFor{value: amount}(nodes[node % nodes.length]);
-        deposited += amount;
+        scheduler.depositFor{value: amount}(to);
+        net[to] += int256(amount);
+        finishStep(0, keeper, 0);
     }
 
-    // Ends.
-
-    function over(Ghost storage g, uint256 verdict_) private {
-        require(!g.isOver, "ended twice");
-        (g.isOver, g.endedWith) = (true, verdict_);
-        ++ended;
+    /// Money that no function was told of.
+    function force(uint256 amount) external {
+        amount = amount % 1 ether;
+        forced += amount;
+        vm.deal(address(scheduler), address(scheduler).balance + amount);
     }
 
-    function holders(Ghost storage g, uint256 seats)
-        private
-        view
-        returns (IJobScheduler.SeatHolder[] memory list)
-    {
-        list = new IJobScheduler.SeatHolder[](size(seats));
-        uint256 filled = 0;
-        for (uint256 i = 0; i < 3; ++i) {
-            if (seats >> i & 1 == 0) continue;
-            list[filled++] = IJobScheduler.SeatHolder(uint8(i), g.holders[i], g.terms.price, g.commitments[i]);
-        }
-    }
-
-    function verdict(Ghost storage g, uint256 guess) private returns (bool) {
-        (IJobScheduler.JobState state, uint256 revealBy,,) = scheduler.jobs(g.job);
-        if (state != IJobScheduler.JobState.Revealing) return false;
-        uint256 seats = block.timestamp > revealBy ? g.revealed : g.committed;
-        IJobScheduler.SeatOpening[] memory list = new IJobScheduler.SeatOpening[](size(seats));
-        uint256 filled = 0;
-        for (uint256 i = 0; i < 3; ++i) {
-            if (seats >> i & 1 == 0) continue;
-            list[filled++] = IJobScheduler.SeatOpening(uint8(i), g.holders[i], g.terms.price, said(g, i));
-        }
+    /// A passer-by with no part in any job calls what only others may.
+    function meddle(uint256 job, uint256 which) external onJob {
+        Ghost storage g = pick(job);
+        address stranger = parties[parties.length - 1];
         IJobScheduler.Deal memory d = deal_(g.terms);
-        uint256[3] memory before;
-        for (uint256 i = 0; i < g.holders.length; ++i) {
-            before[i] = free(g.holders[i]);
-        }
-        vm.prank(keeper);
-        try scheduler.postVerdict(g.job, d, list, uint32(guess)) {
-            over(g, guess);
-            for (uint256 i = 0; i < g.holders.length; ++i) {
-                require(free(g.holders[i]) == before[i] + due(g, i, seats, guess), "paid otherwise");
-            }
-            return true;
-        } catch {
-            return false;
-        }
-    }
-
-    /// What a verdict owes a seat, written down anew from the rules of money.
-    function due(Ghost storage g, uint256 i, uint256 opened, uint256 guess) private view returns (uint256) {
-        if (g.failed >> i & 1 != 0 || opened >> i & 1 == 0) return 0;
-        if (guess >> i & 1 != 0) return g.terms.price + g.terms.bond;
-        return guess != 0 && g.terms.deterministic ? 0 : g.terms.bond;
-    }
-
-    function tryExpire(Ghost storage g) private returns (bool) {
-        uint256 live = g.holders.length == 0 ? 0 : ((1 << g.holders.length) - 1) & ~g.failed;
-        // What is due depends on how far the job came; the contract takes one of these and no other.
-        uint256[3] memory dues = [live, g.committed, g.revealed];
-        IJobScheduler.Deal memory d = deal_(g.terms);
-        for (uint256 i = 0; i < 3; ++i) {
-            IJobScheduler.SeatHolder[] memory list = holders(g, dues[i]);
-            vm.prank(keeper);
-            try scheduler.expire(g.job, d, list) {
-                over(g, 0);
-                return true;
-            } catch {}
-        }
-        return false;
-    }
-
-    /// Ends a job by what anybody may do, once every deadline has passed.
-    function finish(uint256 i) external returns (bool) {
-        Ghost storage g = ghosts[i];
-        if (g.isOver) return true;
-        vm.warp(block.timestamp + 10_000);
-        for (uint256 guess = 0; guess < 8; ++guess) {
-            if (verdict(g, guess)) return true;
-        }
-        return tryExpire(g);
+        IJobScheduler.SeatHolder[] memory given = holders(g, live(g));
+        bytes32 revision = revisionOf(g.terms);
+        bytes[8] memory calls = [
+            abi.encodeCall(IJobScheduler.updateDeal, (g.job, d, d.terms)),
+            abi.encodeCall(IJobScheduler.cancel, (g.job, d)),
+            abi.encodeCall(IJobScheduler.stop, (g.job, d, given)),
+            abi.encodeCall(IJobScheduler.acceptBids, (g.job, d, nodes)),
+            abi.encodeCall(IJobScheduler.rejectBids, (g.job, requester, revision, list(someNode(which)))),
+            abi.encodeCall(IJobScheduler.reportFailure, (g.job, d, IJobScheduler.FailureKind.Engine)),
+            abi.encodeCall(IJobScheduler.commit, (g.job, keccak256("meddling"))),
+            abi.encodeCall(IJobScheduler.withdraw, (free(stranger) + 1))
+        ];
+        begin();
+        vm.prank(stranger);
+        (bool done,) = address(scheduler).call(calls[which % calls.length]);
+        forget();
+        if (done) ++robberies;
+        finishStep(g.job, stranger, 0);
     }
 }

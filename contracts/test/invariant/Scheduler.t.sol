@@ -3,130 +3,357 @@ pragma solidity ^0.8.30;
 
 import {Test} from "forge-std/Test.sol";
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
-import {Head} from "../../src/Packing.sol";
-import {Rules} from "../../src/Rules.sol";
+import {Fingerprints} from "../../src/Fingerprints.sol";
+import {Head, Slot, Slots} from "../../src/Packing.sol";
+import {Reference} from "../harness/Reference.sol";
 import {Handler} from "./Handler.sol";
+import {Steps} from "./Steps.sol";
 
-/// What holds after every step of any jobs. That nobody is paid otherwise than the rules say, that commitments never
-/// change, that nothing is revealed early and no job ends twice is checked by the handler at each step.
+/// What holds after every step of any jobs, numbered as in `docs/contract.md`. What only shows in the middle of a step the
+/// handler counts.
 contract SchedulerInvariants is Test {
-    Handler private handler;
-    IJobScheduler private scheduler;
-    /// The last stored state of each job.
-    mapping(uint256 => uint256) private last;
+    Handler internal handler;
+    address internal requester = makeAddr("requester");
+    IJobScheduler internal scheduler;
 
     function setUp() public {
         handler = new Handler();
         handler.setUp();
         scheduler = handler.chain();
         targetContract(address(handler));
-        bytes4[] memory steps = new bytes4[](16);
-        steps[0] = Handler.submit.selector;
-        steps[1] = Handler.bid.selector;
-        steps[2] = Handler.accept.selector;
-        steps[3] = Handler.withdrawBid.selector;
-        steps[4] = Handler.commit.selector;
-        steps[5] = Handler.fail_.selector;
-        steps[6] = Handler.reveal.selector;
-        steps[7] = Handler.postVerdict.selector;
-        steps[8] = Handler.stop.selector;
-        steps[9] = Handler.cancel.selector;
-        steps[10] = Handler.expire.selector;
-        steps[11] = Handler.wait_.selector;
-        steps[12] = Handler.withdraw.selector;
-        steps[13] = Handler.deposit.selector;
-        steps[14] = Handler.fill.selector;
-        steps[15] = Handler.commitRest.selector;
-        targetSelector(FuzzSelector({addr: address(handler), selectors: steps}));
+        targetSelector(FuzzSelector({addr: address(handler), selectors: steps()}));
     }
 
-    /// The steps lead to a verdict, so that what holds after one is looked at too.
-    function test_the_steps_reach_a_verdict() public {
-        handler.submit(0);
-        handler.fill(0);
-        handler.commitRest(0);
-        for (uint256 guess = 0; guess < 8; ++guess) {
-            handler.postVerdict(0, guess);
-        }
-        assertEq(handler.ended(), 1);
-        invariant_money_is_conserved();
-        invariant_verdicts_are_majorities();
+    function steps() private pure returns (bytes4[] memory list) {
+        list = new bytes4[](33);
+        list[0] = Steps.submitPlain.selector;
+        list[1] = Steps.submitChild.selector;
+        list[2] = Steps.submitWithBids.selector;
+        list[3] = Steps.submitWithBids.selector;
+        list[4] = Steps.updateDeal.selector;
+        list[5] = Steps.acceptBid.selector;
+        list[6] = Steps.reject.selector;
+        list[7] = Steps.remark.selector;
+        list[8] = Steps.resubmit.selector;
+        list[9] = Steps.placeBid.selector;
+        list[10] = Steps.withdrawBid.selector;
+        list[11] = Steps.fill.selector;
+        list[12] = Steps.commitOne.selector;
+        list[13] = Steps.commitRest.selector;
+        list[14] = Steps.recommit.selector;
+        list[15] = Steps.commitSigned.selector;
+        list[16] = Steps.unpack.selector;
+        list[17] = Steps.fail_.selector;
+        list[18] = Steps.revealOne.selector;
+        list[19] = Steps.revealSome.selector;
+        list[20] = Handler.judgeOne.selector;
+        list[21] = Handler.stop.selector;
+        list[22] = Handler.cancel.selector;
+        list[23] = Handler.expireOne.selector;
+        list[24] = Handler.wait_.selector;
+        list[25] = Handler.approach.selector;
+        list[26] = Handler.withdraw.selector;
+        list[27] = Handler.deposit.selector;
+        list[28] = Handler.force.selector;
+        list[29] = Handler.meddle.selector;
+        // What takes jobs on comes up more often.
+        list[30] = Steps.commitRest.selector;
+        list[31] = Handler.judgeOne.selector;
+        list[32] = Handler.judgeOne.selector;
     }
 
-    function lockedIn(Handler.Ghost memory g) private view returns (uint256 locked) {
-        if (g.isOver) return 0;
-        locked = uint256(g.terms.concurrency) * g.terms.price + g.terms.keeperFee;
-        for (uint256 i = 0; i < g.holders.length; ++i) {
-            if (g.failed >> i & 1 == 0) locked += g.terms.bond;
-        }
-        assertEq(stored(g.job).isNone(), false);
+    function test_three_steps_end_a_signed_job() public {
+        handler.submitWithBids((1 << 44 | 1 << 28 | 1 << 24) * 5 + 2, 1);
+        assertTrue(handler.ghost(0).isRostered);
+        handler.commitSigned(0, 0);
+        assertEq(handler.ghost(0).committed, 7);
+        handler.judgeOne(0, 1);
+        assertTrue(handler.ghost(0).isVerdict);
+        invariant_17_events_rebuild_storage();
     }
+
+    /// Random steps, the same in every run, get to every end and by every way, so that what holds there is looked at.
+    function test_the_steps_reach_every_end() public {
+        uint256[8] memory ends;
+        uint256 signed = 0;
+        uint256 slashed = 0;
+        uint256 failed = 0;
+        uint256 children = 0;
+        bytes4[] memory list = steps();
+        for (uint256 run = 0; run < 40; ++run) {
+            setUp();
+            for (uint256 i = 0; i < 100; ++i) {
+                uint256 a = uint256(keccak256(abi.encode(run, i)));
+                uint256 b = uint256(keccak256(abi.encode(a)));
+                (bool done,) = address(handler).call(abi.encodeWithSelector(list[b % list.length], a, b >> 8));
+                assertTrue(done);
+            }
+            for (uint256 k = 0; k < handler.count(); ++k) {
+                Handler.Ghost memory g = handler.ghost(k);
+                ++ends[uint256(g.endState)];
+                if (g.isRostered && g.isVerdict) ++signed;
+                if (handler.burntBy(g.job) != 0) ++slashed;
+                if (g.failed != 0) ++failed;
+                if (g.terms.parent != 0) ++children;
+            }
+            invariant_01_money_is_conserved();
+            invariant_17_events_rebuild_storage();
+        }
+        for (uint256 state = uint256(IJobScheduler.JobState.Verified); state < ends.length; ++state) {
+            assertGt(ends[state], 0, vm.toString(state));
+        }
+        assertGt(signed, 0, "verdict of a rostered job");
+        assertGt(slashed, 0, "burnt bond");
+        assertGt(failed, 0, "failed seat");
+        assertGt(children, 0, "follow-up");
+    }
+
+    function invariant_01_money_is_conserved() public view {
+        assertEq(address(scheduler).balance, handler.owed() + scheduler.burnt() + handler.forced());
+        int256 put = 0;
+        address[] memory parties = handler.everybody();
+        for (uint256 i = 0; i < parties.length; ++i) {
+            put += handler.net(parties[i]);
+        }
+        assertEq(handler.owed() + scheduler.burnt(), uint256(put));
+    }
+
+    /// What an account put in and has not taken out is free, or held by its live jobs, or was settled by jobs that are
+    /// over.
+    function invariant_02_each_account_is_missing_what_its_live_jobs_hold() public view {
+        address[] memory parties = handler.everybody();
+        for (uint256 i = 0; i < parties.length; ++i) {
+            int256 wanted = handler.net(parties[i]) - int256(handler.lockedOf(parties[i]));
+            for (uint256 k = 0; k < handler.count(); ++k) {
+                Handler.Ghost memory g = handler.ghost(k);
+                if (g.isOver) wanted += settled(g, parties[i]);
+            }
+            assertEq(int256(uint256(scheduler.accounts(parties[i]).free)), wanted);
+        }
+    }
+
+    /// Escrow and bonds of a job that is over went to somebody or were burnt, to the last wei and once.
+    function invariant_03_escrow_goes_out_exactly_once() public view {
+        address[] memory parties = handler.everybody();
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            Handler.Ghost memory g = handler.ghost(k);
+            int256 sum = int256(handler.burntBy(g.job));
+            for (uint256 i = 0; i < parties.length; ++i) {
+                sum += handler.flow(g.job, parties[i]);
+            }
+            assertEq(-sum, g.isOver ? int256(0) : int256(held(g)));
+        }
+    }
+
+    function invariant_04_bonds_are_released_or_burnt() public view {
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            Handler.Ghost memory g = handler.ghost(k);
+            uint256 lost = 0;
+            for (uint256 i = 0; i < g.holders.length; ++i) {
+                if (g.isOver && isSlashed(g, i)) ++lost;
+            }
+            assertEq(handler.burntBy(g.job), lost * g.terms.bond);
+        }
+    }
+
+    function invariant_05_ends_are_final_and_ids_unique() public view {
+        assertEq(handler.changedEnds(), 0);
+        assertEq(handler.reusedIds(), 0);
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            Handler.Ghost memory g = handler.ghost(k);
+            (IJobScheduler.JobState state,,,) = scheduler.jobs(g.job);
+            assertEq(state > IJobScheduler.JobState.Revealing, g.isOver);
+            if (g.isOver) assertEq(uint256(state), uint256(g.endState));
+        }
+    }
+
+    /// However far a job came, a passer-by ends it once its deadlines have passed.
+    function invariant_06_anybody_ends_every_job() public {
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            assertTrue(handler.canBeEnded(k), "a job is stuck");
+        }
+    }
+
+    function invariant_07_seats_nest_and_have_different_holders() public view {
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            Handler.Ghost memory g = handler.ghost(k);
+            Head head = stored(g.job);
+            assertEq(head.filled(), g.holders.length);
+            assertLe(head.filled(), head.concurrency());
+            assertEq(head.failed(), g.failed);
+            assertEq(head.committed(), g.committed);
+            assertEq(head.committed() >> head.filled(), 0);
+            assertEq(head.committed() & head.failed(), 0);
+            assertEq(head.revealed() & ~head.committed(), 0);
+            assertEq(head.revealed(), g.isVerdict ? g.revealed | g.opened : g.revealed);
+            for (uint256 a = 0; a < g.holders.length; ++a) {
+                for (uint256 b = 0; b < a; ++b) {
+                    assertNotEq(g.holders[a], g.holders[b]);
+                }
+            }
+        }
+    }
+
+    function invariant_08_commitments_stay_and_nothing_is_revealed_early() public view {
+        assertEq(handler.changedCommitments(), 0);
+        assertEq(handler.earlyReveals(), 0);
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            Handler.Ghost memory g = handler.ghost(k);
+            for (uint256 i = 0; i < g.holders.length && !g.isRostered; ++i) {
+                if (g.committed >> i & 1 == 0) continue;
+                (, uint256 slot) = scheduler.bids(g.job, g.holders[i]);
+                assertTrue(Slot.wrap(slot).equals(Slots.ofCommitment(g.commitments[i], g.prices[i], i)));
+            }
+        }
+    }
+
+    /// Seats of a job that is over end as the rules of money say: the accepted with their price more, the rejected with
+    /// nothing less, or the bond where outputs alone decide.
+    function invariant_09_a_verdict_pays_exactly_its_seats() public view {
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            Handler.Ghost memory g = handler.ghost(k);
+            if (g.endState != IJobScheduler.JobState.Verified) continue;
+            for (uint256 i = 0; i < g.holders.length; ++i) {
+                int256 flow = handler.flow(g.job, g.holders[i]);
+                if (g.keeper == g.holders[i]) flow -= int256(uint256(g.terms.keeperFee));
+                if (g.accepted >> i & 1 != 0) assertEq(flow, int256(uint256(g.prices[i])));
+                else if (g.failed >> i & 1 != 0) assertEq(flow, 0);
+                else assertEq(flow, isSlashed(g, i) ? -int256(uint256(g.terms.bond)) : int256(0));
+            }
+        }
+    }
+
+    function invariant_10_who_does_not_reveal_gets_nothing() public view {
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            Handler.Ghost memory g = handler.ghost(k);
+            if (!g.isVerdict) continue;
+            for (uint256 i = 0; i < g.holders.length; ++i) {
+                if ((g.opened | g.failed) >> i & 1 != 0) continue;
+                int256 fee = g.keeper == g.holders[i] ? int256(uint256(g.terms.keeperFee)) : int256(0);
+                assertEq(handler.flow(g.job, g.holders[i]) - fee, -int256(uint256(g.terms.bond)));
+            }
+        }
+    }
+
+    /// Whatever anybody posts: taken exactly when it is due and what the reference says.
+    function invariant_11_verdicts_are_those_of_the_reference() public view {
+        assertEq(handler.misjudgements(), 0);
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            Handler.Ghost memory g = handler.ghost(k);
+            if (g.isVerdict) assertEq(g.accepted, g.right);
+        }
+    }
+
+    function invariant_12_verdicts_are_majorities_and_blame_nobody_without() public view {
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            Handler.Ghost memory g = handler.ghost(k);
+            if (!g.isVerdict) continue;
+            bool isVerified = g.endState == IJobScheduler.JobState.Verified;
+            assertEq(isVerified, g.accepted != 0);
+            if (isVerified) {
+                assertGt(2 * Reference.count(g.accepted), g.terms.concurrency);
+                assertGe(Reference.count(g.accepted), g.terms.confidence);
+                assertEq(g.accepted & ~g.opened, 0);
+                continue;
+            }
+            for (uint256 i = 0; i < g.holders.length; ++i) {
+                if (g.opened >> i & 1 == 0) continue;
+                int256 fee = g.keeper == g.holders[i] ? int256(uint256(g.terms.keeperFee)) : int256(0);
+                assertEq(handler.flow(g.job, g.holders[i]), fee);
+            }
+        }
+    }
+
+    /// Every opened seat of a verdict is counted as paid or as rejected, once; see also
+    /// `testFuzz_14_counters_stop_at_their_largest`.
+    function invariant_14_records_count_the_seats_decided() public view {
+        address[] memory parties = handler.everybody();
+        for (uint256 p = 0; p < parties.length; ++p) {
+            uint256 good = 0;
+            uint256 bad = 0;
+            for (uint256 k = 0; k < handler.count(); ++k) {
+                Handler.Ghost memory g = handler.ghost(k);
+                if (g.endState != IJobScheduler.JobState.Verified || g.terms.concurrency == 1) continue;
+                for (uint256 i = 0; i < g.holders.length; ++i) {
+                    bool isOwn = g.holders[i] == parties[p] && g.opened >> i & 1 != 0 && g.prices[i] != 0;
+                    if (isOwn) g.accepted >> i & 1 != 0 ? ++good : ++bad;
+                }
+            }
+            IJobScheduler.Account memory account = scheduler.accounts(parties[p]);
+            assertEq(account.paid, good);
+            assertEq(account.rejected, bad);
+        }
+    }
+
+    /// Receivers call back, refuse, and answer with a megabyte: what is owed is there even while money is on its way.
+    function invariant_15_withdrawals_leave_what_is_owed() public view {
+        assertEq(handler.shortfalls(), 0);
+        assertGe(address(scheduler).balance, handler.owed() + scheduler.burnt());
+    }
+
+    function invariant_16_bidders_without_a_seat_lose_and_gain_nothing() public view {
+        address[] memory parties = handler.everybody();
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            Handler.Ghost memory g = handler.ghost(k);
+            // The last three are the requester, the keeper and a passer-by.
+            for (uint256 i = 0; i + 3 < parties.length; ++i) {
+                if (handler.wasSeated(g.job, parties[i])) continue;
+                uint256 fee = g.keeper == parties[i] ? g.terms.keeperFee : 0;
+                assertEq(handler.flow(g.job, parties[i]), int256(fee));
+            }
+        }
+    }
+
+    function invariant_17_events_rebuild_storage() public {
+        handler.replica().compare(scheduler, block.timestamp);
+    }
+
+    /// But for the bond of a bid it placed or signed; counted at every step.
+    function invariant_18_nobody_takes_from_another() public view {
+        assertEq(handler.robberies(), 0);
+    }
+
+    function afterInvariant() public {
+        invariant_01_money_is_conserved();
+        invariant_03_escrow_goes_out_exactly_once();
+        invariant_06_anybody_ends_every_job();
+        invariant_17_events_rebuild_storage();
+    }
+
+    // The rules of money, written down anew.
 
     function stored(bytes32 job) private view returns (Head) {
         (,, uint256 head,) = scheduler.jobs(job);
         return Head.wrap(head);
     }
 
-    /// Free balances, what live jobs hold and what was burnt are what was deposited, to the wei: escrows and bonds
-    /// are locked once, and everything a job held goes to somebody or is burnt when it ends.
-    function invariant_money_is_conserved() public view {
-        uint256 sum = scheduler.burnt();
-        address[] memory parties = handler.parties();
-        for (uint256 i = 0; i < parties.length; ++i) {
-            sum += scheduler.accounts(parties[i]).free;
-        }
-        for (uint256 i = 0; i < handler.count(); ++i) {
-            sum += lockedIn(handler.ghost(i));
-        }
-        assertEq(sum, handler.deposited());
-        assertEq(address(scheduler).balance, handler.deposited());
+    /// Whether a seat of a job that is over lost its bond.
+    function isSlashed(Handler.Ghost memory g, uint256 i) private pure returns (bool) {
+        bool isFree = g.failed >> i & 1 != 0 || g.endState == IJobScheduler.JobState.Cancelled;
+        if (isFree) return false;
+        bool isWrong = g.accepted != 0 && g.terms.deterministic && g.accepted >> i & 1 == 0;
+        return g.opened >> i & 1 == 0 || isWrong;
     }
 
-    /// Sets nest, match what the handler saw, and a terminal state never changes.
-    function invariant_heads_are_sound() public {
-        for (uint256 i = 0; i < handler.count(); ++i) {
-            Handler.Ghost memory g = handler.ghost(i);
-            Head head = stored(g.job);
-            assertEq(head.filled(), g.holders.length);
-            assertLe(head.filled(), head.concurrency());
-            assertEq(head.committed(), g.committed);
-            assertEq(head.failed(), g.failed);
-            assertEq(head.committed() & head.failed(), 0);
-            assertEq(head.revealed() & ~head.committed(), 0);
-            assertEq(g.revealed & ~head.revealed(), 0);
-            for (uint256 a = 0; a < g.holders.length; ++a) {
-                for (uint256 b = 0; b < a; ++b) {
-                    assertNotEq(g.holders[a], g.holders[b]);
-                }
-            }
-            uint256 state = uint256(head.state());
-            assertEq(Rules.isTerminal(head.state()), g.isOver);
-            assertGe(state, last[i]);
-            if (last[i] > 2) assertEq(state, last[i]);
-            last[i] = state;
+    function held(Handler.Ghost memory g) private pure returns (uint256 sum) {
+        sum = uint256(g.terms.concurrency) * g.terms.price + g.terms.keeperFee;
+        for (uint256 i = 0; i < g.holders.length; ++i) {
+            if (g.failed >> i & 1 == 0) sum += g.terms.bond;
         }
     }
 
-    /// A verdict accepts nobody, or a strict majority and as many as the confidence asks for.
-    function invariant_verdicts_are_majorities() public view {
-        for (uint256 i = 0; i < handler.count(); ++i) {
-            Handler.Ghost memory g = handler.ghost(i);
-            if (g.endedWith == 0) continue;
-            uint256 size = 0;
-            for (uint256 set = g.endedWith; set != 0; set >>= 1) {
-                size += set & 1;
-            }
-            assertGt(2 * size, g.terms.concurrency);
-            assertGe(size, g.terms.confidence);
-            assertEq(uint256(stored(g.job).state()), uint256(IJobScheduler.JobState.Verified));
+    /// What a job that is over brought a party, all in all.
+    function settled(Handler.Ghost memory g, address party) private view returns (int256 sum) {
+        bool hasKeeper = g.endState != IJobScheduler.JobState.Cancelled;
+        uint256 paid = hasKeeper ? g.terms.keeperFee : 0;
+        if (hasKeeper && party == g.keeper) sum += int256(uint256(g.terms.keeperFee));
+        for (uint256 i = 0; i < g.holders.length; ++i) {
+            bool isAccepted = g.accepted >> i & 1 != 0;
+            if (isAccepted) paid += g.prices[i];
+            if (g.holders[i] != party) continue;
+            if (isAccepted) sum += int256(uint256(g.prices[i]));
+            if (isSlashed(g, i)) sum -= int256(uint256(g.terms.bond));
         }
-    }
-
-    /// However far a job came, anybody ends it once its deadlines have passed.
-    function afterInvariant() public {
-        for (uint256 i = 0; i < handler.count(); ++i) {
-            assertTrue(handler.finish(i), "a job is stuck");
-        }
-        invariant_money_is_conserved();
+        if (party == requester) sum -= int256(paid);
     }
 }

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {SchedulerBase} from "../harness/SchedulerBase.sol";
+
+/// Invariant 13: what a job ends with depends on neither who ends it, when, in which order nodes acted, nor on whether they
+/// sent or signed.
+contract OutcomeTest is SchedulerBase {
+    /// A permutation of 0 to n - 1.
+    function shuffled(uint256 n, uint256 seed) private pure returns (uint256[] memory order) {
+        order = new uint256[](n);
+        for (uint256 i = 0; i < n; ++i) {
+            uint256 k = uint256(keccak256(abi.encode(seed, i))) % (i + 1);
+            order[i] = order[k];
+            order[k] = i;
+        }
+    }
+
+    /// What each party has in the end, the keeper's fee apart, with its record.
+    function outcome(bytes32 job) private view returns (bytes memory all) {
+        all = abi.encode(stateOf(job), scheduler.burnt(), scheduler.accounts(requester));
+        for (uint256 i = 0; i < nodes.length; ++i) {
+            all = bytes.concat(all, abi.encode(scheduler.accounts(nodes[i])));
+        }
+    }
+
+    /// Commits in some order, some of them signed and in batches, reveals some, and posts the verdict at some time.
+    function play(bytes32 job, IJobScheduler.Terms memory t, uint256 seed, uint256 accepted) private {
+        uint256[] memory order = shuffled(t.concurrency, seed);
+        uint256 start = block.timestamp;
+        for (uint256 i = 0; i < order.length; ++i) {
+            vm.warp(start + i * (seed % 100));
+            if (seed >> (8 + i) & 1 == 0) commit(job, order[i], opening(order[i], t.concurrency));
+            else commitFor(job, t, order[i]);
+        }
+        order = shuffled(t.concurrency, ~seed);
+        for (uint256 i = 0; i < order.length; ++i) {
+            if (seed >> (16 + i) & 1 == 0) reveal(job, order[i], t);
+        }
+        vm.warp(block.timestamp + (seed >> 24) % (t.reveal + 1));
+        post(job, t, makeAddr(vm.toString(seed)), accepted);
+    }
+
+    function commitFor(bytes32 job, IJobScheduler.Terms memory t, uint256 seat) private {
+        IJobScheduler.SeatHolder[] memory one = holdersOf(job, t, 1 << seat, 1 << seat);
+        IJobScheduler.Signed[] memory by = signatures(job, t, one);
+        scheduler.commitSigned(job, requester, revisionOf(t), one, by);
+    }
+
+    function post(bytes32 job, IJobScheduler.Terms memory t, address caller, uint256 accepted) private {
+        IJobScheduler.Deal memory d = deal_(t);
+        IJobScheduler.SeatOpening[] memory list = openings(t, (1 << t.concurrency) - 1);
+        vm.prank(caller);
+        scheduler.postVerdict(job, d, list, uint32(accepted));
+    }
+
+    function testFuzz_13_outcomes_depend_on_no_order_caller_or_time(
+        uint256 seed,
+        uint256 other,
+        uint8 n,
+        bool isDeterministic
+    ) public {
+        IJobScheduler.Terms memory t = terms();
+        t.concurrency = uint8(2 + n % 4);
+        (t.deterministic, t.keeperFee) = (isDeterministic, 0.001 ether);
+        uint256 accepted = t.concurrency == 2 ? 0 : (1 << (t.concurrency - 1)) - 1;
+        uint256 snapshot = vm.snapshotState();
+        bytes32 job = running(t);
+        play(job, t, seed, accepted);
+        bytes memory first = outcome(job);
+        vm.revertToState(snapshot);
+        job = running(t);
+        play(job, t, other, accepted);
+        assertEq(outcome(job), first, "another order");
+        vm.revertToState(snapshot);
+        assertEq(signedOutcome(t, accepted), first, "signed");
+    }
+
+    /// The same with every bid and commitment signed; the escrow is sent along, as it is without.
+    function signedOutcome(IJobScheduler.Terms memory t, uint256 accepted) private returns (bytes memory) {
+        IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, t.concurrency);
+        bytes32 job = submitSigned(t, list);
+        uint256 all = (1 << t.concurrency) - 1;
+        IJobScheduler.SeatHolder[] memory holders = holdersOf(job, t, all, all);
+        IJobScheduler.Signed[] memory by = signatures(job, t, holders);
+        scheduler.commitSigned(job, requester, revisionOf(t), holders, by);
+        post(job, t, keeper, accepted);
+        return outcome(job);
+    }
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Test} from "forge-std/Test.sol";
+import {Vm} from "forge-std/Vm.sol";
+import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {Head, Slot, Slots} from "../../src/Packing.sol";
+
+/// Jobs, bids and accounts rebuilt from the events alone, transaction by transaction; and their comparison with what
+/// the chain says.
+contract Replica is Test {
+    struct Bid {
+        IJobScheduler.BidStatus status;
+        uint256 price;
+        uint256 epoch;
+        uint256 seat;
+        bytes32 commitment;
+    }
+
+    struct Job {
+        address requester;
+        IJobScheduler.Terms terms;
+        IJobScheduler.JobState state;
+        bool isRostered;
+        uint256 transaction;
+        uint256 failed;
+        uint256 committed;
+        uint256 revealed;
+        uint256 bids;
+        uint256 epoch;
+        uint256 deadline;
+        uint256 changedAt;
+        address[] holders;
+        address[] bidders;
+    }
+
+    uint256 private transactions;
+    uint256 private at;
+    uint256 private burnt;
+    bytes32[] private ids;
+    mapping(bytes32 job => Job) private jobs;
+    mapping(bytes32 job => mapping(address node => Bid)) private bids;
+    mapping(bytes32 parent => bytes32) private children;
+    mapping(address party => IJobScheduler.Account) private accounts;
+    mapping(address party => bool) private isKnown;
+    address[] private parties;
+
+    /// Takes the events of one transaction, in a block of this time.
+    function take(Vm.Log[] memory logs, uint256 time) external {
+        ++transactions;
+        at = time;
+        for (uint256 i = 0; i < logs.length; ++i) {
+            Vm.Log memory log = logs[i];
+            bytes32 topic = log.topics[0];
+            address party = address(uint160(uint256(log.topics[log.topics.length - 1])));
+            if (topic == IJobScheduler.Deposited.selector) {
+                credit(party, abi.decode(log.data, (uint256)));
+            } else if (topic == IJobScheduler.Withdrawn.selector) {
+                debit(party, abi.decode(log.data, (uint256)));
+            } else if (topic == IJobScheduler.Submitted.selector) {
+                submitted(log.topics[1], party, log.data);
+            } else if (topic != IJobScheduler.Announced.selector) {
+                bidding(jobs[log.topics[1]], log.topics[1], topic, party, log.data);
+            }
+        }
+    }
+
+    function credit(address party, uint256 amount) private {
+        if (!isKnown[party]) parties.push(party);
+        isKnown[party] = true;
+        accounts[party].free += uint96(amount);
+    }
+
+    function debit(address party, uint256 amount) private {
+        credit(party, 0);
+        accounts[party].free -= uint96(amount);
+    }
+
+    function escrow(IJobScheduler.Terms storage t) private view returns (uint256) {
+        return uint256(t.concurrency) * t.price + t.keeperFee;
+    }
+
+    function counts(Job storage s, uint256 price) private view returns (bool) {
+        return s.terms.concurrency > 1 && price != 0;
+    }
+
+    function submitted(bytes32 job, address party, bytes memory data) private {
+        Job storage s = jobs[job];
+        assertEq(s.requester, address(0), "a job submitted twice");
+        (, s.terms,) = abi.decode(data, (uint64, IJobScheduler.Terms, bytes));
+        (s.requester, s.transaction) = (party, transactions);
+        (s.deadline, s.changedAt) = (at + s.terms.open, at);
+        debit(party, escrow(s.terms));
+        if (s.terms.parent != 0) children[s.terms.parent] = job;
+        ids.push(job);
+    }
+
+    function bidding(Job storage s, bytes32 job, bytes32 topic, address party, bytes memory data) private {
+        Bid storage b = bids[job][party];
+        if (topic == IJobScheduler.DealUpdated.selector) {
+            credit(s.requester, escrow(s.terms));
+            s.terms = abi.decode(data, (IJobScheduler.Terms));
+            debit(s.requester, escrow(s.terms));
+            ++s.epoch;
+            s.deadline = s.changedAt + s.terms.open;
+        } else if (topic == IJobScheduler.BidPlaced.selector) {
+            if (b.status == IJobScheduler.BidStatus.None) {
+                ++s.bids;
+                s.bidders.push(party);
+            }
+            (b.status, b.price) = (IJobScheduler.BidStatus.Standing, abi.decode(data, (uint96)));
+            b.epoch = s.epoch;
+        } else if (topic == IJobScheduler.BidWithdrawn.selector) {
+            b.status = IJobScheduler.BidStatus.Withdrawn;
+        } else if (topic == IJobScheduler.BidRejected.selector) {
+            b.status = IJobScheduler.BidStatus.Rejected;
+        } else if (topic == IJobScheduler.BidSkipped.selector) {
+            b.status = IJobScheduler.BidStatus.Skipped;
+        } else if (topic == IJobScheduler.BidAccepted.selector) {
+            seated(s, b, party, abi.decode(data, (uint8)));
+            // Only signed bids are accepted in the transaction that submits their job.
+            bool isWhole = s.state == IJobScheduler.JobState.Running;
+            s.isRostered = s.isRostered || (isWhole && s.transaction == transactions);
+        } else if (topic == IJobScheduler.SeatTaken.selector) {
+            seated(s, b, party, abi.decode(data, (uint8)));
+        } else {
+            running(s, b, job, topic, party, data);
+        }
+    }
+
+    function seated(Job storage s, Bid storage b, address node, uint256 seat) private {
+        (b.status, b.seat, s.changedAt) = (IJobScheduler.BidStatus.Seated, seat, at);
+        debit(node, s.terms.bond);
+        if (counts(s, b.price)) ++accounts[node].seats;
+        if (seat < s.holders.length) {
+            assertTrue(s.failed >> seat & 1 != 0, "a seat taken twice");
+            s.failed ^= 1 << seat;
+            s.holders[seat] = node;
+            return;
+        }
+        s.holders.push(node);
+        if (s.holders.length == s.terms.concurrency) {
+            (s.state, s.deadline) = (IJobScheduler.JobState.Running, at + s.terms.run);
+        }
+    }
+
+    function running(
+        Job storage s,
+        Bid storage b,
+        bytes32 job,
+        bytes32 topic,
+        address party,
+        bytes memory data
+    ) private {
+        if (topic == IJobScheduler.FailureReported.selector) {
+            s.failed |= 1 << b.seat;
+            (b.status, s.changedAt) = (IJobScheduler.BidStatus.Failed, at);
+            credit(party, s.terms.bond);
+            if (counts(s, b.price)) ++accounts[party].failures;
+        } else if (topic == IJobScheduler.Committed.selector) {
+            s.committed |= 1 << b.seat;
+            (b.status, s.changedAt) = (IJobScheduler.BidStatus.Committed, at);
+            b.commitment = abi.decode(data, (bytes32));
+        } else if (topic == IJobScheduler.Revealed.selector) {
+            s.revealed |= 1 << b.seat;
+        } else if (topic == IJobScheduler.Unpacked.selector) {
+            s.isRostered = false;
+        } else if (topic == IJobScheduler.VerdictPosted.selector) {
+            (IJobScheduler.SeatOpening[] memory list, uint32 accepted) =
+                abi.decode(data, (IJobScheduler.SeatOpening[], uint32));
+            judged(s, job, party, list, accepted);
+        } else if (topic == IJobScheduler.Expired.selector) {
+            uint256 due = dueAtExpiry(s);
+            s.state = abi.decode(data, (IJobScheduler.JobState));
+            ended(s, job, due, 0, party);
+        } else if (topic == IJobScheduler.Stopped.selector) {
+            s.state = IJobScheduler.JobState.Cancelled;
+            ended(s, job, live(s), live(s), s.requester);
+        } else if (topic == IJobScheduler.Cancelled.selector) {
+            s.state = IJobScheduler.JobState.Cancelled;
+            ended(s, job, 0, 0, s.requester);
+        } else {
+            bool isLogOnly =
+                topic == IJobScheduler.Remarked.selector || topic == IJobScheduler.SignedBidRevoked.selector;
+            assertTrue(isLogOnly, "an unknown event");
+        }
+    }
+
+    function judged(
+        Job storage s,
+        bytes32 job,
+        address keeper,
+        IJobScheduler.SeatOpening[] memory list,
+        uint256 accepted
+    ) private {
+        uint256 opened = 0;
+        for (uint256 i = 0; i < list.length; ++i) {
+            opened |= 1 << list[i].seat;
+        }
+        s.revealed |= opened;
+        s.state = accepted == 0 ? IJobScheduler.JobState.Inconclusive : IJobScheduler.JobState.Verified;
+        for (uint256 i = 0; accepted != 0 && i < s.holders.length; ++i) {
+            if (opened >> i & 1 == 0 || !counts(s, bids[job][s.holders[i]].price)) continue;
+            if (accepted >> i & 1 != 0) ++accounts[s.holders[i]].paid;
+            else ++accounts[s.holders[i]].rejected;
+        }
+        bool burnsWrong = s.terms.deterministic && accepted != 0;
+        ended(s, job, burnsWrong ? accepted : opened, accepted, keeper);
+    }
+
+    /// The bonds of the seats that are `due` theirs go back, those of other live seats burn; `paid` ones get their
+    /// price; the keeper fee goes to `keeper`, the rest to the requester.
+    function ended(Job storage s, bytes32 job, uint256 due, uint256 paid, address keeper) private {
+        uint256 rest = escrow(s.terms) - s.terms.keeperFee;
+        for (uint256 i = 0; i < s.holders.length; ++i) {
+            if (live(s) >> i & 1 == 0) continue;
+            uint256 price = paid >> i & 1 != 0 ? bids[job][s.holders[i]].price : 0;
+            rest -= price;
+            if (due >> i & 1 != 0) credit(s.holders[i], price + s.terms.bond);
+            else burnt += s.terms.bond;
+        }
+        credit(keeper, s.terms.keeperFee);
+        credit(s.requester, rest);
+    }
+
+    function live(Job storage s) private view returns (uint256) {
+        return ((1 << s.holders.length) - 1) & ~s.failed;
+    }
+
+    function dueAtExpiry(Job storage s) private view returns (uint256) {
+        if (s.state == IJobScheduler.JobState.Open) return live(s);
+        if (revealBy(s) != 0) return s.revealed;
+        return at > s.deadline ? s.committed : live(s);
+    }
+
+    /// The deadline of reveals of a running job, once its commits have closed with a quorum.
+    function revealBy(Job storage s) private view returns (uint256) {
+        if (s.state != IJobScheduler.JobState.Running) return 0;
+        uint256 n = s.terms.concurrency;
+        uint256 size = 0;
+        for (uint256 i = 0; i < n; ++i) {
+            size += s.committed >> i & 1;
+        }
+        if (2 * size <= n || size < s.terms.confidence) return 0;
+        bool isDone = s.committed | s.failed == (1 << n) - 1;
+        uint256 refillBy = s.deadline - s.terms.timeout - 60;
+        if (isDone && (s.failed == 0 || s.changedAt > refillBy)) return s.changedAt + s.terms.reveal;
+        uint256 close = isDone ? refillBy : s.deadline;
+        return at > close ? close + s.terms.reveal : 0;
+    }
+
+    // The comparison.
+
+    function compare(IJobScheduler chain, uint256 time) external {
+        at = time;
+        for (uint256 i = 0; i < ids.length; ++i) {
+            compareJob(chain, ids[i]);
+            assertEq(chain.childOf(ids[i]), children[ids[i]], "child");
+        }
+        for (uint256 i = 0; i < parties.length; ++i) {
+            IJobScheduler.Account memory account = chain.accounts(parties[i]);
+            assertEq(abi.encode(account), abi.encode(accounts[parties[i]]), "account");
+        }
+        assertEq(chain.burnt(), burnt, "burnt");
+    }
+
+    function compareJob(IJobScheduler chain, bytes32 job) private view {
+        Job storage s = jobs[job];
+        (IJobScheduler.JobState state, uint256 by, uint256 word, bytes32 root) = chain.jobs(job);
+        Head head = Head.wrap(word);
+        assertEq(by, revealBy(s), "end of reveals");
+        assertEq(uint256(state), uint256(by == 0 ? s.state : IJobScheduler.JobState.Revealing), "state");
+        assertEq(uint256(head.state()), uint256(s.state), "stored state");
+        assertEq(head.concurrency(), s.terms.concurrency, "concurrency");
+        assertEq(head.confidence(), s.terms.confidence, "confidence");
+        assertEq(head.isFirstCome(), s.terms.acceptance == IJobScheduler.Acceptance.FirstCome, "acceptance");
+        assertEq(head.isRostered(), s.isRostered, "rostered");
+        assertEq(head.filled(), s.holders.length, "filled");
+        assertEq(head.failed(), s.failed, "failed");
+        assertEq(head.committed(), s.committed, "committed");
+        assertEq(head.revealed(), s.revealed, "revealed");
+        assertEq(head.timeout(), s.terms.timeout, "timeout");
+        assertEq(head.reveal(), s.terms.reveal, "reveal");
+        assertEq(head.bids(), s.bids, "bids");
+        assertEq(head.epoch(), s.epoch, "epoch");
+        assertEq(head.deadline(), s.deadline, "deadline");
+        assertEq(head.changedAt(), s.changedAt, "changed at");
+        bytes32 wanted = keccak256(abi.encode(s.requester, keccak256(abi.encode(s.terms))));
+        bytes memory roster;
+        for (uint256 i = 0; i < s.holders.length; ++i) {
+            Bid storage b = bids[job][s.holders[i]];
+            roster = bytes.concat(roster, abi.encode(i, s.holders[i], b.price, b.commitment));
+        }
+        if (s.isRostered) wanted = keccak256(abi.encode(wanted, keccak256(roster)));
+        assertEq(root, wanted, "root");
+        for (uint256 i = 0; i < s.bidders.length; ++i) {
+            compareBid(chain, job, s.bidders[i]);
+        }
+    }
+
+    function compareBid(IJobScheduler chain, bytes32 job, address node) private view {
+        Bid storage b = bids[job][node];
+        (IJobScheduler.BidStatus status, uint256 word) = chain.bids(job, node);
+        Slot slot = Slot.wrap(word);
+        if (jobs[job].isRostered && b.status >= IJobScheduler.BidStatus.Seated) {
+            assertEq(word, 0, "a slot besides the roster");
+            return;
+        }
+        assertEq(uint256(status), uint256(b.status), "bid");
+        if (status == IJobScheduler.BidStatus.Committed) {
+            assertTrue(slot.equals(Slots.ofCommitment(b.commitment, b.price, b.seat)), "commitment");
+            return;
+        }
+        assertEq(slot.price(), b.price, "price");
+        assertEq(slot.epoch(), b.epoch, "epoch of the bid");
+        if (slot.wasSeated()) assertEq(slot.seat(), b.seat, "seat");
+    }
+}

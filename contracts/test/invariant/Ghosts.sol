@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Vm} from "forge-std/Vm.sol";
+import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {IWatcher, Bomb, GreedyReenterer, Reenterer, Refuser} from "../harness/Griefers.sol";
+import {Replica} from "../harness/Replica.sol";
+import {SchedulerBase} from "../harness/SchedulerBase.sol";
+
+/// What the steps ought to leave, kept apart from the contract: each job as its steps made it, and what each step moved,
+/// seen from outside.
+abstract contract Ghosts is SchedulerBase, IWatcher {
+    struct Ghost {
+        bytes32 job;
+        uint64 nonce;
+        /// As submitted, and now.
+        IJobScheduler.Terms submitted;
+        IJobScheduler.Terms terms;
+        bool isRostered;
+        address[] holders;
+        uint96[] prices;
+        bytes32[] commitments;
+        uint256 failed;
+        uint256 committed;
+        uint256 revealed;
+        // The end.
+        bool isOver;
+        IJobScheduler.JobState endState;
+        uint256 opened;
+        uint256 accepted;
+        bool isVerdict;
+        address keeper;
+        /// The verdict of the reference over what was opened.
+        uint256 right;
+    }
+
+    Ghost[] internal ghosts;
+    Replica public replica;
+    address[] internal parties;
+    /// What a party has put in and taken out.
+    mapping(address party => int256) public net;
+    /// What the steps of a job moved into a party's free balance, and into what is burnt.
+    mapping(bytes32 job => mapping(address party => int256)) public flow;
+    mapping(bytes32 job => uint256) public burntBy;
+    mapping(bytes32 job => mapping(address node => bool)) public wasSeated;
+    /// Sent along by nobody's deposit.
+    uint256 public forced;
+    /// What must never happen, counted.
+    uint256 public robberies;
+    uint256 public shortfalls;
+    uint256 public earlyReveals;
+    uint256 public misjudgements;
+    uint256 public reusedIds;
+    uint256 public changedEnds;
+    uint256 public changedCommitments;
+
+    uint256[] private before;
+    uint256 private burntBefore;
+
+    function setUp() public virtual override {
+        replica = new Replica();
+        vm.recordLogs();
+        super.setUp();
+        makeNodes(7);
+        // In setUp every deposit is a transaction, which makes no difference to a deposit.
+        replica.take(vm.getRecordedLogs(), block.timestamp);
+        parties = nodes;
+        parties.push(requester);
+        parties.push(keeper);
+        parties.push(makeAddr("stranger"));
+        for (uint256 i = 0; i < parties.length; ++i) {
+            net[parties[i]] = int256(free(parties[i]));
+        }
+        // These nodes do as others do until they are sent money.
+        vm.etch(nodes[1], type(Reenterer).runtimeCode);
+        vm.store(nodes[1], 0, bytes32(uint256(uint160(address(this)))));
+        vm.etch(nodes[2], type(Refuser).runtimeCode);
+        vm.etch(nodes[3], type(Bomb).runtimeCode);
+        vm.etch(nodes[4], type(GreedyReenterer).runtimeCode);
+    }
+
+    function count() external view returns (uint256) {
+        return ghosts.length;
+    }
+
+    function ghost(uint256 i) external view returns (Ghost memory) {
+        return ghosts[i];
+    }
+
+    function chain() external view returns (IJobScheduler) {
+        return scheduler;
+    }
+
+    function everybody() external view returns (address[] memory) {
+        return parties;
+    }
+
+    /// A step that is one transaction, concerning a job or none.
+    modifier transaction(bytes32 job, address sender) {
+        begin();
+        _;
+        finishStep(job, sender, 0);
+    }
+
+    function begin() internal {
+        vm.recordLogs();
+        delete before;
+        for (uint256 i = 0; i < parties.length; ++i) {
+            before.push(free(parties[i]));
+        }
+        burntBefore = scheduler.burnt();
+    }
+
+    /// Of a call that was refused: what it emitted before is recorded all the same.
+    function forget() internal {
+        vm.getRecordedLogs();
+    }
+
+    /// `sent` came along with the call of the sender.
+    function finishStep(bytes32 job, address sender, uint256 sent) internal {
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        net[sender] += int256(sent);
+        for (uint256 i = 0; i < parties.length; ++i) {
+            address party = parties[i];
+            int256 moved = int256(free(party)) - int256(before[i]);
+            if (party == sender) moved -= int256(sent);
+            if (job != 0) flow[job][party] += moved;
+            // Only a bond may be taken from somebody who does nothing, and only for the seat it bid for.
+            if (moved < 0 && party != sender && moved != -int256(bondTaken(logs, job, party))) ++robberies;
+        }
+        if (job != 0) burntBy[job] += scheduler.burnt() - burntBefore;
+        else if (scheduler.burnt() != burntBefore) ++robberies;
+        replica.take(logs, block.timestamp);
+    }
+
+    function bondTaken(Vm.Log[] memory logs, bytes32 job, address party) private view returns (uint256 bond) {
+        for (uint256 i = 0; i < logs.length; ++i) {
+            bool isSeat = logs[i].topics[0] == IJobScheduler.BidAccepted.selector;
+            if (!isSeat || logs[i].topics[1] != job) continue;
+            if (address(uint160(uint256(logs[i].topics[2]))) != party) continue;
+            for (uint256 g = 0; g < ghosts.length; ++g) {
+                if (ghosts[g].job == job) bond += ghosts[g].terms.bond;
+            }
+        }
+    }
+
+    // Money.
+
+    function escrowOf(Ghost storage g) internal view returns (uint256) {
+        return uint256(g.terms.concurrency) * g.terms.price + g.terms.keeperFee;
+    }
+
+    function live(Ghost storage g) internal view returns (uint256) {
+        return ((1 << g.holders.length) - 1) & ~g.failed;
+    }
+
+    /// What live jobs hold of a party's money.
+    function lockedOf(address party) public view returns (uint256 locked) {
+        for (uint256 i = 0; i < ghosts.length; ++i) {
+            Ghost storage g = ghosts[i];
+            if (g.isOver) continue;
+            if (party == requester) locked += escrowOf(g);
+            for (uint256 k = 0; k < g.holders.length; ++k) {
+                if (g.holders[k] == party && g.failed >> k & 1 == 0) locked += g.terms.bond;
+            }
+        }
+    }
+
+    /// What the contract owes: free balances, and what live jobs hold.
+    function owed() public view returns (uint256 sum) {
+        for (uint256 i = 0; i < parties.length; ++i) {
+            sum += free(parties[i]) + lockedOf(parties[i]);
+        }
+    }
+
+    /// Called by a receiver in the middle of its withdrawal.
+    function onTransfer() external {
+        if (address(scheduler).balance < owed() + scheduler.burnt()) ++shortfalls;
+    }
+
+    // What nodes say: a third of the runs are lies, and some have no fingerprint.
+
+    function said(Ghost storage g, uint256 seat) internal view returns (IJobScheduler.Opening memory o) {
+        uint256 chance = uint256(keccak256(abi.encode(g.job, seat, g.holders[seat])));
+        bool isLie = chance % 3 == 0;
+        bool isRandom = uint256(g.job) % 2 == 0;
+        o.resultHash = keccak256(abi.encode(isRandom ? chance : isLie ? chance % 2 : 7));
+        o.outputRoot = keccak256("root");
+        o.exitCode = int32(int256(chance % 3)) - 1;
+        o.fingerprint = bytes32(word(isLie ? 50 + chance % 7 : 1600 + chance % 11, isLie ? 10 : 900));
+        if (chance >> 8 & 7 == 0) o.fingerprint = bytes32(type(uint256).max);
+        o.salt = keccak256(abi.encode("salt", chance));
+    }
+}

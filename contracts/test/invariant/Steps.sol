@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {Ghosts} from "./Ghosts.sol";
+
+/// Steps of jobs from their submission to the last reveal, in any order. A call that the rules refuse is no failure: it is
+/// tried, and the ghosts stay as they are.
+abstract contract Steps is Ghosts {
+    modifier onJob() {
+        if (ghosts.length == 0) return;
+        _;
+    }
+
+    function pick(uint256 seed) internal view returns (Ghost storage) {
+        return ghosts[seed % ghosts.length];
+    }
+
+    function someNode(uint256 seed) internal view returns (address) {
+        return nodes[seed % nodes.length];
+    }
+
+    function list(address node) internal pure returns (address[] memory one) {
+        one = new address[](1);
+        one[0] = node;
+    }
+
+    /// Terms of every kind.
+    function termsOf(uint256 seed) internal pure returns (IJobScheduler.Terms memory t) {
+        t = terms();
+        t.concurrency = uint8(1 + seed % 5);
+        t.confidence = uint8(1 + (seed >> 8) % t.concurrency);
+        t.method = IJobScheduler.Method((seed >> 16) % 3);
+        t.deterministic = seed >> 20 & 3 == 0;
+        t.acceptance =
+            seed >> 24 & 3 == 0 ? IJobScheduler.Acceptance.FirstCome : IJobScheduler.Acceptance.Requester;
+        if (seed >> 28 & 7 == 0) (t.price, t.bond) = (0, 0);
+        if (seed >> 32 & 3 == 0) t.keeperFee = 0;
+        (t.timeout, t.run, t.reveal) = (600, seed >> 36 & 1 == 0 ? 660 : 2000, 200);
+        if (seed >> 40 & 1 == 0) t.escalationLimit = 7;
+        if (seed >> 44 & 7 == 0) t.minPaidJobs = 1;
+    }
+
+    function priceOf(IJobScheduler.Terms memory t, uint256 seed) internal pure returns (uint96) {
+        return uint96(t.price - uint256(keccak256(abi.encode(seed))) % (t.price / 2 + 1));
+    }
+
+    function add(bytes32 job, IJobScheduler.Terms memory t) private {
+        for (uint256 i = 0; i < ghosts.length; ++i) {
+            if (ghosts[i].job == job) ++reusedIds;
+        }
+        Ghost storage made = ghosts.push();
+        (made.job, made.nonce, made.submitted, made.terms) = (job, nonce++, t, t);
+    }
+
+    // The requester.
+
+    /// Pays out of what is free, what is sent, or both.
+    function submitPlain(uint256 seed) external {
+        if (ghosts.length >= 4) return;
+        IJobScheduler.Terms memory t = termsOf(seed);
+        uint256 sent = escrow(t) * (seed >> 48 & 3) / 2;
+        begin();
+        vm.prank(requester);
+        try scheduler.submit{value: sent}(t, SPEC, nonce) returns (bytes32 job) {
+            add(job, t);
+            finishStep(job, requester, sent);
+        } catch {
+            forget();
+            finishStep(0, requester, 0);
+        }
+    }
+
+    /// The follow-up of an inconclusive job.
+    function submitChild(uint256 job) external onJob {
+        job %= ghosts.length;
+        for (uint256 i = 0; i < ghosts.length; ++i) {
+            if (pick(job).endState != IJobScheduler.JobState.Inconclusive) ++job;
+        }
+        Ghost storage parent = pick(job);
+        if (parent.isRostered) unpack(job);
+        IJobScheduler.Terms memory old = parent.terms;
+        IJobScheduler.Terms memory t = parent.terms;
+        (t.parent, t.concurrency) = (parent.job, uint8(2 * t.concurrency + 1));
+        if (t.concurrency > t.escalationLimit) t.concurrency = t.escalationLimit;
+        begin();
+        vm.prank(requester);
+        try scheduler.submitChild(t, old, SPEC, nonce) returns (bytes32 child) {
+            if (parent.endState != IJobScheduler.JobState.Inconclusive) ++misjudgements;
+            add(child, t);
+            finishStep(child, requester, 0);
+        } catch {
+            forget();
+            finishStep(0, requester, 0);
+        }
+    }
+
+    /// With bids that nodes signed: as many as there are seats, fewer or more, one of them perhaps revoked.
+    function submitWithBids(uint256 seed, uint256 bids) external {
+        if (ghosts.length >= 4) return;
+        IJobScheduler.Terms memory t = termsOf(seed);
+        bytes32 job = nextJob(t);
+        if (bids & 3 == 0) this.revoke(job, bids >> 8);
+        uint256 size = 1 + (bids >> 16) % nodes.length;
+        if (bids & 4 == 0 && size < t.concurrency) size = t.concurrency;
+        uint256 first = (bids >> 24) % (nodes.length - size + 1);
+        IJobScheduler.SignedBid[] memory offers = new IJobScheduler.SignedBid[](size);
+        for (uint256 i = 0; i < size; ++i) {
+            address node = nodes[first + i];
+            uint96 price = priceOf(t, bids + i);
+            bytes32 payload = bytes32(uint256(price));
+            offers[i] = IJobScheduler.SignedBid(
+                node, price, signed(job, revisionOf(t), node, IJobScheduler.EventKind.BidPlaced, payload)
+            );
+        }
+        begin();
+        vm.prank(requester);
+        try scheduler.submitSigned(t, SPEC, nonce, offers) {
+            add(job, t);
+            Ghost storage g = ghosts[ghosts.length - 1];
+            seatOffers(g, offers);
+            g.isRostered = g.holders.length == t.concurrency;
+            finishStep(job, requester, 0);
+        } catch {
+            forget();
+            finishStep(0, requester, 0);
+        }
+    }
+
+    /// Those bids got a seat whose node paid a bond; where there is none, those that were not passed over, in order.
+    function seatOffers(Ghost storage g, IJobScheduler.SignedBid[] memory offers) private {
+        for (uint256 i = 0; i < offers.length && g.holders.length < g.terms.concurrency; ++i) {
+            (IJobScheduler.BidStatus status,) = scheduler.bids(g.job, offers[i].node);
+            bool isOut = status == IJobScheduler.BidStatus.Skipped || revoked[g.job][offers[i].node];
+            if (!isOut) seat(g, offers[i].node, offers[i].price);
+        }
+    }
+
+    mapping(bytes32 job => mapping(address node => bool)) internal revoked;
+
+    function revoke(bytes32 job, uint256 node) external transaction(job, someNode(node)) {
+        vm.prank(someNode(node));
+        try scheduler.revokeSignedBid(job) {
+            revoked[job][someNode(node)] = true;
+        } catch {
+            forget();
+        }
+    }
+
+    function updateDeal(uint256 job, uint256 seed) external onJob {
+        Ghost storage g = pick(job);
+        IJobScheduler.Deal memory d = deal_(g.terms);
+        IJobScheduler.Terms memory next = termsOf(seed);
+        next.parent = d.terms.parent;
+        begin();
+        vm.prank(requester);
+        try scheduler.updateDeal(g.job, d, next) {
+            g.terms = next;
+        } catch {
+            forget();
+        }
+        finishStep(g.job, requester, 0);
+    }
+
+    function acceptBid(uint256 job, uint256 node) public onJob transaction(pick(job).job, requester) {
+        Ghost storage g = pick(job);
+        address who = someNode(node);
+        IJobScheduler.Deal memory d = deal_(g.terms);
+        vm.prank(requester);
+        try scheduler.acceptBids(g.job, d, list(who)) {
+            (IJobScheduler.BidStatus status, uint256 slot) = scheduler.bids(g.job, who);
+            if (status == IJobScheduler.BidStatus.Seated) seat(g, who, uint96(slot));
+        } catch {
+            forget();
+        }
+    }
+
+    function reject(uint256 job, uint256 node) external onJob transaction(pick(job).job, requester) {
+        Ghost storage g = pick(job);
+        bytes32 revision = revisionOf(g.terms);
+        vm.prank(requester);
+        try scheduler.rejectBids(g.job, requester, revision, list(someNode(node))) {}
+        catch {
+            forget();
+        }
+    }
+
+    function remark(uint256 job, uint256 node) external onJob transaction(pick(job).job, requester) {
+        Ghost storage g = pick(job);
+        bytes32 revision = revisionOf(g.terms);
+        vm.prank(requester);
+        try scheduler.remark(g.job, requester, revision, someNode(node), "late") {}
+        catch {
+            forget();
+        }
+    }
+
+    /// The same call that made a job once must not make it again, whatever became of it.
+    function resubmit(uint256 job) external onJob transaction(0, requester) {
+        Ghost storage g = pick(job);
+        IJobScheduler.Terms memory t = g.submitted;
+        vm.prank(requester);
+        try scheduler.submit{value: escrow(t)}(t, SPEC, g.nonce) {
+            ++reusedIds;
+        } catch {
+            forget();
+        }
+    }
+
+    // Nodes.
+
+    function placeBid(uint256 job, uint256 node) public onJob transaction(pick(job).job, someNode(node)) {
+        Ghost storage g = pick(job);
+        address who = someNode(node);
+        IJobScheduler.Deal memory d = deal_(g.terms);
+        uint96 price = priceOf(g.terms, node);
+        vm.prank(who);
+        try scheduler.bid(g.job, d, price) {
+            if (g.terms.acceptance == IJobScheduler.Acceptance.FirstCome) seat(g, who, price);
+        } catch {
+            forget();
+        }
+    }
+
+    function withdrawBid(uint256 job, uint256 node)
+        external
+        onJob
+        transaction(pick(job).job, someNode(node))
+    {
+        bytes32 id = pick(job).job;
+        vm.prank(someNode(node));
+        try scheduler.withdrawBid(id) {}
+        catch {
+            forget();
+        }
+    }
+
+    function seat(Ghost storage g, address who, uint96 price) private {
+        wasSeated[g.job][who] = true;
+        for (uint256 i = 0; i < g.holders.length && g.holders.length == g.terms.concurrency; ++i) {
+            if (g.failed >> i & 1 == 0) continue;
+            (g.holders[i], g.prices[i]) = (who, price);
+            g.failed &= ~(1 << i);
+            return;
+        }
+        g.holders.push(who);
+        g.prices.push(price);
+        g.commitments.push(0);
+    }
+
+    /// Bids and acceptances until the seats are full, so that jobs get further than chance would take them.
+    function fill(uint256 job) external onJob {
+        for (uint256 node = 0; node < nodes.length; ++node) {
+            placeBid(job, node);
+            acceptBid(job, node);
+        }
+    }
+
+    function commitOne(uint256 job, uint256 number) public onJob {
+        Ghost storage g = pick(job);
+        if (g.holders.length == 0) return;
+        uint256 i = number % g.holders.length;
+        address who = g.holders[i];
+        bytes32 commitment = scheduler.commitmentOf(g.job, uint8(i), who, said(g, i));
+        begin();
+        vm.prank(who);
+        try scheduler.commit(g.job, commitment) {
+            committed(g, i, commitment);
+        } catch {
+            forget();
+        }
+        finishStep(g.job, who, 0);
+    }
+
+    function committed(Ghost storage g, uint256 i, bytes32 commitment) private {
+        if (g.committed >> i & 1 != 0) ++changedCommitments;
+        g.committed |= 1 << i;
+        g.commitments[i] = commitment;
+    }
+
+    function commitRest(uint256 job) external onJob {
+        if (pick(job).isRostered) commitSigned(job, type(uint256).max);
+        for (uint256 i = 0; i < pick(job).holders.length; ++i) {
+            commitOne(job, i);
+        }
+    }
+
+    /// Somebody commits again, to something else, for itself or in another's seat.
+    function recommit(uint256 job, uint256 node) external onJob transaction(pick(job).job, someNode(node)) {
+        Ghost storage g = pick(job);
+        (IJobScheduler.BidStatus status,) = scheduler.bids(g.job, someNode(node));
+        bool maySeal = status == IJobScheduler.BidStatus.Seated;
+        if (maySeal) return;
+        vm.prank(someNode(node));
+        try scheduler.commit(g.job, keccak256("another")) {
+            ++changedCommitments;
+        } catch {
+            forget();
+        }
+    }
+
+    /// Commitments that nodes signed: of a rostered job all, of another some.
+    function commitSigned(uint256 job, uint256 seats) public onJob {
+        Ghost storage g = pick(job);
+        seats &= live(g);
+        if (g.isRostered) seats = live(g);
+        IJobScheduler.SeatHolder[] memory given = holders(g, seats);
+        for (uint256 i = 0; i < given.length; ++i) {
+            uint8 seat_ = given[i].seat;
+            given[i].commitment = scheduler.commitmentOf(g.job, seat_, given[i].node, said(g, seat_));
+        }
+        IJobScheduler.Signed[] memory by = signatures(g.job, g.terms, given);
+        bytes32 revision = revisionOf(g.terms);
+        begin();
+        vm.prank(keeper);
+        try scheduler.commitSigned(g.job, requester, revision, given, by) {
+            for (uint256 i = 0; i < given.length; ++i) {
+                committed(g, given[i].seat, given[i].commitment);
+            }
+        } catch {
+            forget();
+        }
+        finishStep(g.job, keeper, 0);
+    }
+
+    function unpack(uint256 job) public onJob {
+        Ghost storage g = pick(job);
+        IJobScheduler.SeatHolder[] memory roster = holders(g, live(g));
+        bytes32 revision = revisionOf(g.terms);
+        address caller = parties[parties.length - 1];
+        begin();
+        vm.prank(caller);
+        try scheduler.unpack(g.job, requester, revision, roster) {
+            g.isRostered = false;
+        } catch {
+            forget();
+        }
+        finishStep(g.job, caller, 0);
+    }
+
+    function fail_(uint256 job, uint256 number) external onJob {
+        Ghost storage g = pick(job);
+        if (g.holders.length == 0) return;
+        uint256 i = number % g.holders.length;
+        IJobScheduler.Deal memory d = deal_(g.terms);
+        begin();
+        vm.prank(g.holders[i]);
+        try scheduler.reportFailure(g.job, d, IJobScheduler.FailureKind(number % 7)) {
+            g.failed |= 1 << i;
+        } catch {
+            forget();
+        }
+        finishStep(g.job, g.holders[i], 0);
+    }
+
+    function revealOne(uint256 job, uint256 number) public onJob {
+        Ghost storage g = pick(job);
+        if (g.holders.length == 0) return;
+        uint256 i = number % g.holders.length;
+        IJobScheduler.Opening memory o = said(g, i);
+        bool mayReveal = stateOf(g.job) == IJobScheduler.JobState.Revealing;
+        begin();
+        vm.prank(g.holders[i]);
+        try scheduler.reveal(g.job, uint8(i), g.prices[i], o) {
+            if (!mayReveal) ++earlyReveals;
+            g.revealed |= 1 << i;
+        } catch {
+            forget();
+        }
+        finishStep(g.job, g.holders[i], 0);
+    }
+
+    function revealSome(uint256 job, uint256 seats) external onJob {
+        for (uint256 i = 0; i < pick(job).holders.length; ++i) {
+            if (seats >> i & 1 != 0) revealOne(job, i);
+        }
+    }
+
+    function holders(Ghost storage g, uint256 seats)
+        internal
+        view
+        returns (IJobScheduler.SeatHolder[] memory given)
+    {
+        given = new IJobScheduler.SeatHolder[](size(seats));
+        uint256 filled = 0;
+        for (uint256 i = 0; i < g.holders.length; ++i) {
+            if (seats >> i & 1 == 0) continue;
+            given[filled++] = IJobScheduler.SeatHolder(uint8(i), g.holders[i], g.prices[i], g.commitments[i]);
+        }
+    }
+}
