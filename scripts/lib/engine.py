@@ -73,4 +73,5 @@ def main():
         sys.exit(f"{host} does not answer: {error}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The benchmark: `scripts/bench` sets up what it needs, and this measures and writes."""

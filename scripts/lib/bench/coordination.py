@@ -1,0 +1,149 @@
+"""Rows without containers: what agreeing costs, and how that grows with jobs and nodes."""
+
+import contextlib
+import time
+
+from .measure import Figure, Series, in_turn
+from .processes import Server
+from .references import celery
+
+NODES = 3
+SCHEDULERS = ("libp2p", "contract")
+# Jobs of one user that are unfinished at a time.
+WINDOW = 64
+
+
+def _stack(bench, scheduler, nodes):
+    return Server([bench.coordination, "stack", scheduler, nodes, "stub"])
+
+
+def _bare(bench, nodes, links):
+    return Server([bench.coordination, "bare", nodes, links])
+
+
+def stub(bench):
+    """Coordination alone (an executor that prints at once), 1 and 3 nodes: as many Celery tasks that do nothing"""
+    with celery(bench.python) as tasks:
+        for scheduler in SCHEDULERS:
+            with _stack(bench, scheduler, NODES) as stack:
+                for seats in (1, 3):
+                    ours, theirs = in_turn(
+                        lambda: stack.ask("run", 1, seats, 1)["seconds"],
+                        lambda: tasks.ask("run", seats, seats)["seconds"],
+                        progress=bench.progress,
+                    )
+                    name = f"{seats}-node job without container, {scheduler}"
+                    yield Figure("stub", name, ours, f"Celery, {seats} no-op", theirs, "s", at_most=0.5)
+
+
+def stub_backlog(bench):
+    """10, 100 and 1000 jobs without containers, jobs/s: as many Celery tasks that do nothing"""
+    with celery(bench.python) as tasks:
+        for scheduler in SCHEDULERS:
+            rates = {}
+            for jobs in (10, 100, 1000):
+                # A new stack for each size, so that memory is that of so many jobs.
+                memory = []
+                with _stack(bench, scheduler, NODES) as stack:
+                    before = stack.ask("memory")["rss_kib"]
+
+                    def ours():
+                        answer = stack.ask("run", jobs, 1, WINDOW, patience=600)
+                        memory.append(answer["rss_kib"])
+                        return answer["seconds"]
+
+                    theirs = lambda: tasks.ask("run", jobs, WINDOW, patience=600)["seconds"]  # noqa: E731
+                    taken, reference = in_turn(ours, theirs, progress=bench.progress)
+                rate = lambda seconds: jobs / seconds  # noqa: E731
+                rates[jobs] = taken.map(rate)
+                bench.points.append(("jobs", scheduler, jobs, taken.median, memory[0] - before))
+                bench.points.append(("jobs", "Celery", jobs, reference.median, None))
+                yield Figure(
+                    "backlog-stub", f"{jobs} jobs without container, {scheduler}", rates[jobs],
+                    f"Celery, {jobs} no-op", reference.map(rate), "jobs/s",
+                    at_least=0.95 if jobs == 1000 else None, note=f"at most {WINDOW} unfinished at a time",
+                )
+            name = f"rate of 1000 jobs, {scheduler}"
+            yield Figure("backlog-stub", name, rates[1000], "rate of 100", rates[100], "jobs/s", at_least=0.95)
+
+
+def growth(bench):
+    """A 3-node job without containers among 10, 50 and 200 nodes: the same among 3"""
+    sizes = (3, 10, 50, 200)
+    with contextlib.ExitStack() as open_stacks:
+        stacks = [open_stacks.enter_context(_stack(bench, "libp2p", nodes)) for nodes in sizes]
+        runs = [lambda stack=stack: stack.ask("run", 1, 3, 1)["seconds"] for stack in stacks]
+        found = in_turn(*runs, progress=bench.progress)
+        memory = [stack.ask("memory")["rss_kib"] for stack in stacks]
+    for nodes, taken, kib in zip(sizes, found, memory):
+        bench.points.append(("nodes", "libp2p", nodes, taken.median, kib))
+        if nodes > sizes[0]:
+            name, most = f"3-node job among {nodes} nodes", 10 if nodes == 200 else None
+            yield Figure("growth", name, taken, "among 3 nodes", found[0], "s", at_most=most)
+
+
+def chain(bench):
+    """100 3-node jobs on a chain, transactions/s: the same signed transactions sent to an empty Anvil"""
+
+    def round():
+        with _stack(bench, "contract", NODES) as stack:
+            ran = stack.ask("run", 100, 3, WINDOW, patience=600)["seconds"]
+            sent = stack.ask("replay", patience=600)
+            return sent["transactions"] / ran, sent["transactions"] / sent["seconds"], sent["transactions"] / 100
+
+    found = [round() for _ in range(3)]
+    ours, theirs, each = (Series(column) for column in zip(*found))
+    yield Figure(
+        "chain", "jobs on chain", ours, "Anvil's own limit", theirs, "tx/s", at_least=0.8,
+        note=f"{each.median:.1f} transactions a job; the reference gets them in batches of 100",
+    )
+
+
+def _settled(server):
+    """Memory once it has stopped to change: two readings in a row within 1 %."""
+    before = server.ask("memory")["rss_kib"]
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        time.sleep(1)
+        now = server.ask("memory")["rss_kib"]
+        if abs(now - before) <= before / 100:
+            return now
+        before = now
+    return before
+
+
+def memory(bench):
+    """Memory of one more idle node in a devstack: of one more bare libp2p swarm with as many links"""
+    few, many = 4, 24
+
+    def more(start):
+        with start(few) as small:
+            base = _settled(small)
+        with start(many) as large:
+            return (_settled(large) - base) / (many - few) / 1024
+
+    found = [(more(lambda n: _stack(bench, "libp2p", n)), more(lambda n: _bare(bench, n, n))) for _ in range(3)]
+    ours, theirs = (Series(column) for column in zip(*found))
+    yield Figure("memory", "one more idle node", ours, "bare libp2p swarm", theirs, "MiB", at_most=1.5)
+
+
+def devstack(bench):
+    """A devstack that is ready: bare swarms that are meshed, and on a chain an Anvil that listens"""
+
+    def ready(start):
+        with start() as server:
+            return server.seconds_to_ready
+
+    def bare(nodes, scheduler):
+        swarms = ready(lambda: _bare(bench, nodes, 8))
+        return swarms if scheduler == "libp2p" else swarms + ready(lambda: Server([bench.coordination, "anvil"]))
+
+    for scheduler in SCHEDULERS:
+        for nodes in (3, 10, 100) if scheduler == "libp2p" else (3, 10):
+            ours, theirs = in_turn(
+                lambda: ready(lambda: _stack(bench, scheduler, nodes)),
+                lambda: bare(nodes, scheduler),
+                progress=bench.progress,
+            )
+            against = "bare swarms" if scheduler == "libp2p" else "bare swarms and Anvil"
+            yield Figure("devstack", f"{nodes} nodes ready, {scheduler}", ours, against, theirs, "s", at_most=2)
