@@ -77,6 +77,32 @@ contract OutcomeTest is SchedulerBase {
         assertEq(signedOutcome(t, accepted), first, "signed");
     }
 
+    /// Four runs in a row, each within the tolerance of the next alone, and one that is void: two balls tie, and the
+    /// one counts whose centre has the least hash of all salts and its node. Nobody knows which before the last reveal.
+    function testFuzz_13_the_last_tie_goes_to_a_hash_of_all_salts(bytes32 secret) public {
+        IJobScheduler.Terms memory t = terms();
+        (t.concurrency, t.relativePermille) = (5, 0);
+        bytes32 job = running(t);
+        IJobScheduler.SeatOpening[] memory list = openings(t, 31);
+        bytes memory salts;
+        for (uint256 i = 0; i < 5; ++i) {
+            list[i].opening.resultHash = keccak256(abi.encode(i));
+            // Units of 64 KiB: 16 are the tolerance of 1 MiB.
+            list[i].opening.fingerprint =
+                i == 4 ? bytes32(type(uint256).max) : bytes32(word(1000 + 16 * i, 900));
+            list[i].opening.salt = keccak256(abi.encode(secret, i));
+            salts = bytes.concat(salts, list[i].opening.salt);
+            commit(job, i, list[i].opening);
+        }
+        bytes32 all = keccak256(salts);
+        bool isLower = keccak256(abi.encodePacked(all, nodes[1])) < keccak256(abi.encodePacked(all, nodes[2]));
+        (uint32 right, uint32 wrong) = isLower ? (uint32(7), uint32(14)) : (uint32(14), uint32(7));
+        IJobScheduler.Deal memory d = deal_(t);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.VerdictMismatch.selector, wrong));
+        scheduler.postVerdict(job, d, list, wrong);
+        scheduler.postVerdict(job, d, list, right);
+    }
+
     /// The same with every bid and commitment signed; the escrow is sent along, as it is without.
     function signedOutcome(IJobScheduler.Terms memory t, uint256 accepted) private returns (bytes memory) {
         IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, t.concurrency);

@@ -102,6 +102,38 @@ contract SignedTest is SchedulerBase {
         }
     }
 
+    /// By another node, over another commitment, for another job: of a rostered job as of an unpacked one.
+    function test_a_commitment_that_its_node_did_not_sign_is_refused() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = seated(t);
+        refusesCommitments(job, t);
+        unpack(job, t, 0);
+        refusesCommitments(job, t);
+    }
+
+    function refusesCommitments(bytes32 job, IJobScheduler.Terms memory t) private {
+        IJobScheduler.SeatHolder[] memory holders = holdersOf(job, t, 7, 7);
+        IJobScheduler.Signed[] memory by = signatures(job, t, holders);
+        by[1] = by[2];
+        refusesCommitment(job, t, holders, by);
+        by = signatures(job, t, holders);
+        holders[1].commitment = keccak256("another");
+        refusesCommitment(job, t, holders, by);
+        holders = holdersOf(job, t, 7, 7);
+        by[1] = signatures(keccak256("another"), t, holders)[1];
+        refusesCommitment(job, t, holders, by);
+    }
+
+    function refusesCommitment(
+        bytes32 job,
+        IJobScheduler.Terms memory t,
+        IJobScheduler.SeatHolder[] memory holders,
+        IJobScheduler.Signed[] memory by
+    ) private {
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadSignature.selector, nodes[1]));
+        scheduler.commitSigned(job, requester, revisionOf(t), holders, by);
+    }
+
     function test_every_seat_needs_its_signature() public {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = seated(t);
