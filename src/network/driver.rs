@@ -11,7 +11,10 @@ use ::libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, gossipsub, identify, noise, ping,
     request_response::{Event as RequestEvent, Message},
     request_response::{InboundRequestId, OutboundRequestId, ResponseChannel},
-    swarm::SwarmEvent,
+    swarm::{
+        SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
     tcp, yamux,
 };
 use futures::StreamExt;
@@ -189,6 +192,7 @@ impl Driver {
                 answer(reply, published);
             }
             Command::Judge { forwarder, id, judgement } => self.judge(&forwarder, &id, judgement),
+            Command::Meet { node } => self.meet(node),
             Command::Learn { peer, addresses } => self.learn(peer, addresses),
             Command::Score { node, reply } => {
                 let peer = self.book.peer(node);
@@ -202,6 +206,16 @@ impl Driver {
             return Err(RequestError::Busy);
         }
         self.book.peer(node).cloned().ok_or(RequestError::UnknownPeer(node))
+    }
+
+    fn meet(&mut self, node: NodeId) {
+        if let Some((peer, addresses)) = self.book.peer(node).cloned()
+            && !self.book.is_connected(node)
+        {
+            let opts = DialOpts::peer_id(peer).condition(PeerCondition::DisconnectedAndNotDialing);
+            // One that is under way already is as good, and whoever asked asks again.
+            let _ = self.swarm.dial(opts.addresses(addresses).build());
+        }
     }
 
     fn learn(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {

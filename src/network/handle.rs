@@ -152,6 +152,7 @@ pub(super) enum Command {
     Respond { channel: ResponseChannel<LogResponse>, response: LogResponse },
     Publish { data: Vec<u8>, reply: oneshot::Sender<Result<(), PublishError>> },
     Judge { forwarder: PeerId, id: gossipsub::MessageId, judgement: Judgement },
+    Meet { node: NodeId },
     Learn { peer: PeerId, addresses: Vec<Multiaddr> },
     Score { node: NodeId, reply: oneshot::Sender<Option<f64>> },
 }
@@ -209,6 +210,12 @@ impl NetworkHandle {
     pub async fn judge(&self, announcement: &Announcement, judgement: Judgement) {
         let Announcement { forwarder, id, .. } = announcement;
         self.send(Command::Judge { forwarder: *forwarder, id: id.clone(), judgement }).await;
+    }
+
+    /// Dials a node unless it is connected, if it is known where it may be reached. It can then ask this one for
+    /// content, though it might not be able to dial it.
+    pub async fn meet(&self, node: NodeId) {
+        self.send(Command::Meet { node }).await;
     }
 
     /// Remembers which peer a node is, and where it may be reached.

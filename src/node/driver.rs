@@ -21,7 +21,7 @@ use super::{
     work::{Held, work},
 };
 use crate::{
-    domain::{BidStatus, Deal, Event, Job, JobId, JobState},
+    domain::{BidStatus, Deal, Event, Job, JobId, JobState, SeatStatus},
     policy::{Moment, Wake, compute, requester, verifier},
     scheduler::{LogOrder, SubmitError},
 };
@@ -138,7 +138,10 @@ impl Driver {
                 continue;
             }
             let step = match role {
-                Role::Requester => self.requester_step(snapshot, moment),
+                Role::Requester => {
+                    self.meet_runners(&snapshot.job).await;
+                    self.requester_step(snapshot, moment)
+                }
                 Role::Compute => self.compute_step(&snapshot.job, moment).await,
                 Role::Verifier => self.verifier_step(&snapshot.job, moment),
             };
@@ -187,6 +190,16 @@ impl Driver {
             self.node.submit(self.id, event).await?;
         }
         Ok(())
+    }
+
+    /// Nodes fetch the inputs of a job from its requester, and may have no way to it: it goes to them.
+    async fn meet_runners(&self, job: &Job) {
+        if job.requester != self.node.id || job.state.is_terminal() || job.spec.inputs.is_empty() {
+            return;
+        }
+        for seat in job.seats.iter().filter(|seat| matches!(seat.status, SeatStatus::Accepted)) {
+            self.node.transfer.meet(seat.node).await;
+        }
     }
 
     fn requester_step(&self, snapshot: &Snapshot, moment: Moment) -> Step {

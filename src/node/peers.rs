@@ -46,4 +46,8 @@ impl Transfer for PeerTransfer {
                 })
         })
     }
+
+    fn meet(&self, node: NodeId) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.meet(node))
+    }
 }

@@ -47,6 +47,12 @@ pub trait Transfer: fmt::Debug + Send + Sync + 'static {
     /// [`TransferError`]; another attempt may help unless the node refused.
     fn fetch_chunk(&self, from: NodeId, request: ChunkRequest)
     -> BoxFuture<'_, Result<Chunk, TransferError>>;
+
+    /// Sees to a way for `node`, which is about to ask for content here and may be unable to come by itself.
+    /// Nothing to do for a transport on which everybody reaches everybody.
+    fn meet(&self, _node: NodeId) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Why no content came.

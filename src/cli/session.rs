@@ -1,0 +1,258 @@
+//! A node to talk to: one that runs already, by its API, or one of this command's own for as long as it takes.
+//!
+//! The own one is a requester on a contract: it runs nothing for others, needs no container engine but to look up
+//! what an image's name means, and tells the chain nothing about where it is: it goes to the nodes that the chain
+//! names. What it knows is kept, one directory for each chain, contract and key.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout};
+
+use super::{
+    CliError,
+    args::{NodeArgs, SCHEDULER_VARIABLE},
+    client::Client,
+    keys,
+    output::Output,
+    running::Announced,
+    settings::{self, ApiAddress, Requester},
+};
+use crate::{
+    devstack::{Backend, Host, HostConfig, HostError},
+    domain::{Amount, Ask},
+    executor::{DockerExecutor, Executor, NoEngine},
+    node::NodeError,
+    scheduler::{
+        BackendError,
+        contract::{ConnectError, ContractReader},
+    },
+    store::DirError,
+};
+
+/// How long an own node gets to stop in order; what it has done is stored before.
+const STOP: Duration = Duration::from_secs(5);
+
+/// Reading the chain is worth a word after so long, and has failed when nothing comes of it for so long.
+const SLOW: Duration = Duration::from_secs(2);
+const STUCK: Duration = Duration::from_secs(60);
+
+/// What a command needs of its node beyond asking it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Nothing.
+    Answers,
+    /// That it knows which image a name means.
+    Images,
+}
+
+/// A node to talk to.
+#[derive(Debug)]
+pub(super) struct Session {
+    client: Client,
+    /// The flags by which another command finds this node, or is this requester.
+    flags: String,
+    is_own: bool,
+}
+
+impl Session {
+    /// Asks it.
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The command that takes a job up again.
+    pub(super) fn wait_command(&self, job: &str) -> String {
+        format!("assay job wait {job} {}", self.flags).trim_end().to_owned()
+    }
+
+    /// What becomes of a job that is not waited for.
+    pub(super) const fn without_us(&self) -> &'static str {
+        if self.is_own {
+            "nodes go on with what they have begun, but bids are accepted only while its requester waits for it"
+        } else {
+            "the job goes on"
+        }
+    }
+}
+
+/// Has `ask` done with the node that the arguments name, or with one of its own that ends after it.
+pub(super) async fn with_node<T>(
+    args: &NodeArgs,
+    need: Need,
+    output: Output,
+    ask: impl AsyncFnOnce(&Session) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let Some(requester) = settings::requester(args)? else {
+        let client = Client::new(settings::api(&args.api)?);
+        let flags = format!("--api {}", client.address());
+        return ask(&Session { client, flags, is_own: false }).await;
+    };
+    let (host, _announced) = start(args, &requester, need, output).await?;
+    let stop = host.stop_token();
+    let session =
+        Session { client: Client::new(ApiAddress::own(host.api())), flags: flags(args), is_own: true };
+    let ready = catch_up(&host, &requester, output).await;
+    let mut joined = Box::pin(host.join());
+    let asked = async {
+        ready?;
+        ask(&session).await
+    };
+    let result = tokio::select! {
+        result = asked => result,
+        ended = &mut joined => {
+            let stopped = || HostError::Node(NodeError::Backend(BackendError::Stopped));
+            return Err(CliError::Host(ended.err().unwrap_or_else(stopped)));
+        }
+    };
+    stop.cancel();
+    // Whatever it does not come to now, the next one does.
+    let _ = timeout(STOP, joined).await;
+    result
+}
+
+async fn start(
+    args: &NodeArgs,
+    requester: &Requester,
+    need: Need,
+    output: Output,
+) -> Result<(Host, Announced), CliError> {
+    let key = keys::load(&args.key)?;
+    let chain = &requester.chain;
+    let reader = ContractReader::connect(&chain.rpc_urls, chain.contract, chain.chain_id).await?;
+    let domain = reader.domain();
+    let data_dir = settings::requester_dir(domain, key.node_id())?;
+    let executor: Arc<dyn Executor> = match need {
+        Need::Answers => Arc::new(NoEngine),
+        Need::Images => match DockerExecutor::connect(&settings::engine_socket()?).await {
+            Ok(engine) => Arc::new(engine),
+            Err(error) => {
+                output.note(&format!("no engine here ({error}): the image must be named as name@sha256:.."));
+                Arc::new(NoEngine)
+            }
+        },
+    };
+    let config = HostConfig {
+        backend: Backend::Contract { chain: chain.clone(), first_block: requester.first_block },
+        data_dir: data_dir.clone(),
+        key: Some(key),
+        // Nobody comes to a requester that is gone in a minute: it goes to the nodes.
+        listen: Vec::new(),
+        peers: Vec::new(),
+        api: SocketAddr::from(([127, 0, 0, 1], 0)),
+        compute_slots: 0,
+        max_bond: Amount::ZERO,
+        ask: Ask::ALL,
+        executor,
+        fault: None,
+    };
+    let host = Host::start(config).await.map_err(|error| match error {
+        HostError::Dir(DirError::Locked { path }) => CliError::Busy { api: recorded(&path), path },
+        error => CliError::Host(error),
+    })?;
+    let announced = Announced::at(Some(api_file(&data_dir)), &format!("http://{}", host.api()), output);
+    Ok((host, announced))
+}
+
+/// Waits until the node knows what the chain has now.
+async fn catch_up(host: &Host, requester: &Requester, output: Output) -> Result<(), CliError> {
+    let Some(mut reading) = host.reading() else { return Ok(()) };
+    let (began, mut said) = (Instant::now(), false);
+    loop {
+        let seen = *reading.borrow_and_update();
+        if seen.is_complete(requester.chain.confirmations) {
+            break;
+        }
+        if !said && began.elapsed() >= SLOW {
+            said = true;
+            output.note(&format!(
+                "reading the contract's log: block {} of {}; --first-block leaves out those before the contract",
+                seen.read, seen.head
+            ));
+        }
+        let news = timeout(if said { STUCK } else { SLOW }, reading.changed()).await;
+        if matches!(news, Ok(Err(_))) || (news.is_err() && said) {
+            let reason = format!("it is read up to block {} of {}, and no further", seen.read, seen.head);
+            return Err(CliError::Connect(ConnectError::Chain(BackendError::Chain { reason })));
+        }
+    }
+    // From here on it is a matter of this process alone: a node that does not come to it says so by itself.
+    let _ = timeout(STUCK, host.caught_up()).await;
+    Ok(())
+}
+
+/// Where the command that has a directory leaves the address of its API.
+fn api_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("api")
+}
+
+fn recorded(data_dir: &Path) -> Option<String> {
+    Some(fs::read_to_string(api_file(data_dir)).ok()?.trim().to_owned())
+}
+
+/// What names the same requester again, but for what the environment says.
+fn flags(args: &NodeArgs) -> String {
+    let mut flags = Vec::new();
+    let mut add = |flag: &str, variable: &str, value: &str| {
+        if std::env::var(variable).ok().as_deref() != Some(value) {
+            flags.push(format!("{flag} {}", quoted(value)));
+        }
+    };
+    add("--scheduler", SCHEDULER_VARIABLE, "contract");
+    let urls = &args.chain.rpc.rpc_url;
+    // Providers put secrets into paths and names; those are not for a screen.
+    let is_public = urls.iter().all(|url| !url.contains('@') && url.trim_end_matches('/').matches('/').count() == 2);
+    let joined = urls.join(",");
+    if is_public || std::env::var("ASSAY_RPC_URL").is_ok_and(|set| set == joined) {
+        add("--rpc-url", "ASSAY_RPC_URL", &joined);
+    } else {
+        add("--rpc-url", "", "URL");
+    }
+    let shown = |value: Option<&PathBuf>| value.map(|path| path.display().to_string());
+    let optional = [
+        ("--contract", "ASSAY_CONTRACT", args.chain.contract.map(|contract| contract.to_string())),
+        ("--chain-id", "", args.chain.rpc.chain_id.map(|id| id.to_string())),
+        ("--confirmations", "", number(args.chain.confirmations)),
+        ("--first-block", "ASSAY_FIRST_BLOCK", number(args.chain.first_block)),
+        ("--key", "ASSAY_KEY", shown(args.key.key.as_ref())),
+        ("--passphrase-file", "ASSAY_PASSPHRASE_FILE", shown(args.key.passphrase_file.as_ref())),
+    ];
+    for (flag, variable, value) in optional {
+        if let Some(value) = value {
+            add(flag, variable, &value);
+        }
+    }
+    flags.join(" ")
+}
+
+/// A number that is not the default.
+fn number(number: u64) -> Option<String> {
+    (number > 0).then(|| number.to_string())
+}
+
+/// A word of a shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:,@%+=~".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(quoted("http://127.0.0.1:8545"), "http://127.0.0.1:8545");
+        assert_eq!(quoted("my key"), "'my key'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}
