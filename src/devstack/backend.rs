@@ -15,7 +15,7 @@ use crate::{
     node::{About, PeerTransfer, Shelf, Transfer, wall_clock},
     scheduler::{
         Scheduler,
-        contract::{self, Announced, ChainConfig, ContractConfig, ContractScheduler, MoneyError},
+        contract::{self, Announced, ChainConfig, ContractConfig, ContractScheduler, MoneyError, Seen},
         libp2p::{self, Libp2pConfig, Libp2pScheduler},
     },
     store::{Db, EventLog},
@@ -67,7 +67,7 @@ pub enum BackendStartError {
 pub struct BackendConfig {
     /// The node's key.
     pub key: NodeKey,
-    /// Where other nodes reach it.
+    /// Where other nodes reach it; nowhere for a node that goes to others alone, and tells nobody of itself.
     pub listen: Vec<Multiaddr>,
     /// Nodes to stay connected to.
     pub peers: Vec<Multiaddr>,
@@ -108,6 +108,8 @@ pub enum Link {
         network: NetworkHandle,
         /// The node's name in it.
         peer: PeerId,
+        /// How far the chain was read.
+        seen: watch::Receiver<Seen>,
         /// Who is known on the chain.
         announced: watch::Receiver<Announced>,
         /// Ends the network.
@@ -136,6 +138,7 @@ async fn contract(
     config: BackendConfig,
 ) -> Result<Connected, BackendStartError> {
     let BackendConfig { key, listen, peers, db, shelf } = config;
+    let is_reachable = !listen.is_empty();
     let peer = key.libp2p_keypair().public().to_peer_id();
     let config = NetworkConfig { key: key.clone(), listen, peers, limits: network::Limits::default() };
     let (driver, network, inbound) = network::start(config, shelf)?;
@@ -152,14 +155,17 @@ async fn contract(
         running,
         network: network.clone(),
         peer,
+        seen: scheduler.seen(),
         announced,
         stop,
         tasks: tokio::sync::Mutex::new(tasks),
     };
-    let addresses: Vec<String> = link.addresses().await.iter().map(ToString::to_string).collect();
-    if let Err(error) = scheduler.client().announce(&addresses.join("\n")).await {
-        link.shutdown().await;
-        return Err(BackendStartError::Announce(error));
+    if is_reachable {
+        let addresses: Vec<String> = link.addresses().await.iter().map(ToString::to_string).collect();
+        if let Err(error) = scheduler.client().announce(&addresses.join("\n")).await {
+            link.shutdown().await;
+            return Err(BackendStartError::Announce(error));
+        }
     }
     Ok(Connected { scheduler: Arc::new(scheduler), transfer: Arc::new(PeerTransfer::new(network)), link })
 }
@@ -180,15 +186,15 @@ async fn introduce(
         let nodes = announced.borrow_and_update().clone();
         for (node, text) in nodes.iter().filter(|(node, text)| known.get(node) != Some(text)) {
             let addresses = text.lines().filter_map(|line| line.parse::<Multiaddr>().ok());
-            for address in addresses.take(MAX_ADDRESSES) {
-                // Whose key it is must be the announcer's: nobody speaks for another node.
-                let peer = address.iter().find_map(|part| match part {
-                    ::libp2p::multiaddr::Protocol::P2p(peer) => Some(peer),
-                    _ => None,
-                });
-                if let Some(peer) = peer.filter(|peer| network::node_of_peer(peer) == Some(*node)) {
-                    network.learn(peer, vec![address]).await;
-                }
+            // Whose key it is must be the announcer's: nobody speaks for another node.
+            let own = addresses.take(MAX_ADDRESSES).filter_map(|address| {
+                let peer = peer_in(&address)?;
+                (network::node_of_peer(&peer) == Some(*node)).then_some((peer, address))
+            });
+            let (peers, addresses): (Vec<PeerId>, Vec<Multiaddr>) = own.unzip();
+            // Of one node, and so of one key.
+            if let Some(peer) = peers.first() {
+                network.learn(*peer, addresses).await;
             }
         }
         known = nodes;
@@ -197,6 +203,13 @@ async fn introduce(
             changed = announced.changed() => if changed.is_err() { break },
         }
     }
+}
+
+fn peer_in(address: &Multiaddr) -> Option<PeerId> {
+    address.iter().find_map(|part| match part {
+        ::libp2p::multiaddr::Protocol::P2p(peer) => Some(peer),
+        _ => None,
+    })
 }
 
 async fn libp2p(config: BackendConfig) -> Result<Connected, BackendStartError> {
@@ -228,8 +241,16 @@ impl Link {
         }
     }
 
-    /// How the node describes its place.
-    pub async fn about(&self) -> About {
+    /// How far the chain was read, where there is one.
+    pub fn reading(&self) -> Option<watch::Receiver<Seen>> {
+        match self {
+            Self::Libp2p { .. } => None,
+            Self::Contract { seen, .. } => Some(seen.clone()),
+        }
+    }
+
+    /// How a node that others reach at `addresses` describes its place.
+    pub fn about(&self, addresses: &[Multiaddr]) -> About {
         let (backend, peer) = match self {
             Self::Libp2p { peer, .. } => (LIBP2P, peer),
             Self::Contract { peer, .. } => (CONTRACT, peer),
@@ -237,7 +258,7 @@ impl Link {
         About {
             backend: backend.to_owned(),
             peer_id: Some(peer.to_string()),
-            listen: self.addresses().await.iter().map(ToString::to_string).collect(),
+            listen: addresses.iter().map(ToString::to_string).collect(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -16,7 +17,8 @@ use crate::{
     identity::{KeyError, NodeKey},
     network::Multiaddr,
     node::{ComputeLimits, Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf},
-    store::{BlobError, Blobs, DataDir, Db, DbError, DirError},
+    scheduler::{Cursor, contract::Seen},
+    store::{BlobError, Blobs, DataDir, Db, DbError, DirError, EventLog},
 };
 
 /// What inputs and results may take on the disk of one node.
@@ -31,7 +33,7 @@ pub struct HostConfig {
     pub data_dir: PathBuf,
     /// Its key, if that is not the one in its directory.
     pub key: Option<NodeKey>,
-    /// Where other nodes reach it.
+    /// Where other nodes reach it; nowhere for a node that goes to others alone.
     pub listen: Vec<Multiaddr>,
     /// Nodes to join.
     pub peers: Vec<Multiaddr>,
@@ -83,6 +85,7 @@ pub enum HostError {
 pub struct Host {
     handle: NodeHandle,
     link: Link,
+    db: Db,
     api: SocketAddr,
     addresses: Vec<Multiaddr>,
     /// Cancelled by a fault that kills the node.
@@ -108,8 +111,8 @@ impl Host {
             shelf: Arc::clone(&shelf),
         };
         let Connected { scheduler, transfer, link } = config.backend.connect(backend).await?;
-        let addresses = link.addresses().await;
-        if addresses.is_empty() {
+        let addresses = if asked.is_empty() { Vec::new() } else { link.addresses().await };
+        if addresses.is_empty() && !asked.is_empty() {
             link.shutdown().await;
             return Err(HostError::Deaf(asked));
         }
@@ -119,12 +122,12 @@ impl Host {
             Some(fault) => corrupt(fault, honest, &key, die.clone()),
             None => honest,
         };
-        let about = link.about().await;
+        let about = link.about(&addresses);
         let limits = ComputeLimits { max_bond: config.max_bond, ask: config.ask, ..ComputeLimits::default() };
         let node = NodeConfig { compute_slots: config.compute_slots, limits, about, ..NodeConfig::default() };
-        let parts = NodeParts { key, dir, db, scheduler, executor, transfer, shelf };
+        let parts = NodeParts { key, dir, db: db.clone(), scheduler, executor, transfer, shelf };
         match start_node(node, parts, config.api).await {
-            Ok((handle, api)) => Ok(Self { handle, link, api, addresses, die }),
+            Ok((handle, api)) => Ok(Self { handle, link, db, api, addresses, die }),
             Err(error) => {
                 link.shutdown().await;
                 Err(error)
@@ -150,6 +153,17 @@ impl Host {
     /// Ends the node when cancelled.
     pub fn stop_token(&self) -> CancellationToken {
         self.handle.stop_token()
+    }
+
+    /// How far its backend has read the chain, where there is one.
+    pub fn reading(&self) -> Option<watch::Receiver<Seen>> {
+        self.link.reading()
+    }
+
+    /// Resolves when the node knows everything that is in its log now.
+    pub async fn caught_up(&self) {
+        let newest = Cursor(*EventLog::new(self.db.clone()).watch_head().borrow());
+        self.handle.node().board.reached(newest).await;
     }
 
     /// Resolves when it hears, and is heard by, so many others.

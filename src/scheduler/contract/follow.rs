@@ -40,13 +40,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The chain as last seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Seen {
-    /// The newest block.
-    pub(super) head: u64,
+pub struct Seen {
+    /// The newest block; 0 before the first look.
+    pub head: u64,
     /// Its time.
-    pub(super) time: Timestamp,
+    pub time: Timestamp,
     /// Every event up to this block is in the log.
-    pub(super) read: u64,
+    pub read: u64,
+}
+
+impl Seen {
+    /// Whether everything is read that has so many blocks after it.
+    pub const fn is_complete(self, confirmations: u64) -> bool {
+        self.head > 0 && self.read.saturating_add(confirmations) >= self.head
+    }
 }
 
 /// What the follower needs.

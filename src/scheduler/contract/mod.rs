@@ -27,6 +27,7 @@ mod sender;
 
 pub use client::{ChainClient, ChainConfig, ConnectError, DEFAULT_MAX_FEE_PER_GAS, MoneyError, Receipt};
 pub use deploy::{DeployError, Deployed, deploy};
+pub use follow::Seen;
 pub use history::{History, HistoryError, history, locked};
 pub use log::Announced;
 pub use node::{Clock, ContractConfig, ContractScheduler, Running, StartError};

@@ -144,6 +144,11 @@ impl ContractScheduler {
         Arc::clone(&self.shared.client)
     }
 
+    /// How far the chain was read.
+    pub fn seen(&self) -> watch::Receiver<Seen> {
+        self.shared.seen.clone()
+    }
+
     /// Where nodes said that they can be reached, as far as it was read.
     pub fn announced(&self) -> watch::Receiver<Announced> {
         self.shared.log.announced()
