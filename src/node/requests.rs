@@ -3,6 +3,7 @@
 use crate::{
     domain::{Deal, Event, Input, InvalidTerm, Job, JobId, JobState, NodeId, Spec, SpecError},
     executor::ExecutorError,
+    rules::Rejection,
     scheduler::{BackendError, EnvelopeRefusal, SubmitError},
     store::{BlobError, DbError, UnpackError},
 };
@@ -133,6 +134,12 @@ impl RequestError {
             ),
             Self::NotDecided { .. } => Some("wait for the verdict: assay job wait"),
             Self::NotPaid { .. } => Some("fetch the accepted ones: assay results fetch"),
+            Self::Submit(SubmitError::Rejected(Rejection::NotFunded)) => {
+                Some("price, bond and fee come from the account on the contract: assay wallet deposit AMOUNT")
+            }
+            Self::Submit(SubmitError::NotOrdered(BackendError::NoEther { .. })) => {
+                Some("send ether to that account on this chain: it pays for gas")
+            }
             Self::Submit(SubmitError::Refused(EnvelopeRefusal::Moneyless)) => {
                 Some("leave price, bond and fee away, or use a backend that holds money")
             }

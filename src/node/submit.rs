@@ -21,6 +21,9 @@ const LONGEST_PAUSE_MS: u64 = 10_000;
 /// How often a user's own request is sent before the user hears that it was not ordered.
 const ATTEMPTS: u32 = 5;
 
+/// How often the wait for a submission is begun anew: ten minutes in all.
+const FIRST_ATTEMPTS: u32 = 20;
+
 /// When the next attempt is due, after attempts that came to nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Backoff {
@@ -78,14 +81,24 @@ impl Node {
         self.submit(job, event).await
     }
 
-    /// Sends the first action of a new job.
+    /// Sends the first action of a new job, for as long as the backend is at it: a chain may take many minutes, and
+    /// the same action again joins the first.
     pub(crate) async fn submit_first(
         &self,
         job: JobId,
         revision: Digest,
         event: Event,
     ) -> Result<Cursor, SubmitError> {
-        self.send(Action { job, revision, sequence: 0, seen: Digest::ZERO, event }).await
+        let action = Action { job, revision, sequence: 0, seen: Digest::ZERO, event };
+        for _ in 1..FIRST_ATTEMPTS {
+            match self.send(action.clone()).await {
+                Err(error) if error == SubmitError::NotOrdered(late(self.id)) => {
+                    debug!(%job, "the submission is still on its way");
+                }
+                other => return other,
+            }
+        }
+        self.send(action).await
     }
 
     async fn send(&self, action: Action) -> Result<Cursor, SubmitError> {
