@@ -26,6 +26,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// result from another one before it answers.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The same for a node of this process, which waits for a chain until it says that it did in vain.
+const OWN_READ_TIMEOUT: Duration = Duration::from_secs(900);
+
 /// Longest JSON reply: the log of a job with a thousand bids takes a few MiB.
 const MAX_REPLY_BYTES: usize = 64 << 20;
 
@@ -126,9 +129,10 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(api: ApiAddress) -> Self {
+        let silence = if api.origin == ApiOrigin::Own { OWN_READ_TIMEOUT } else { READ_TIMEOUT };
         let http = crate::tls::http_client()
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
+            .read_timeout(silence)
             // A node is asked directly: its address means nothing to a proxy of the web.
             .no_proxy()
             // Nor is it asked over TLS: a machine that trusts no authority asks it all the same.
@@ -263,7 +267,7 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ClientError {
-        let assumed = self.api.origin != ApiOrigin::User;
+        let assumed = matches!(self.api.origin, ApiOrigin::StateFile | ApiOrigin::Default);
         let causes = std::iter::successors(error.source(), |cause: &&dyn Error| (*cause).source());
         let reason = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
         ClientError::Unreachable { api: self.address().to_owned(), assumed, reason }

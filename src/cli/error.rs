@@ -7,12 +7,12 @@ use super::{
     settings::SettingsError,
 };
 use crate::{
-    devstack::{HostError, StackError, chain::ChainError},
+    devstack::{BackendStartError, HostError, StackError, chain::ChainError},
     domain::{JobId, JobState, NodeId},
     executor::ExecutorError,
     scheduler::{
         BackendError,
-        contract::{ConnectError, DeployError, HistoryError, MoneyError},
+        contract::{ConnectError, DeployError, HistoryError, MoneyError, StartError},
     },
     store::PackError,
 };
@@ -104,6 +104,14 @@ pub enum CliError {
     /// A node does not start, or has ended.
     #[error("the node failed")]
     Host(#[source] HostError),
+    /// Another command is the same requester.
+    #[error("another command is this requester now: {} is in use", path.display())]
+    Busy {
+        /// Its directory.
+        path: PathBuf,
+        /// Where that command answers, if it left word.
+        api: Option<String>,
+    },
     /// Signals cannot be taken.
     #[error("failed to listen for signals")]
     Signals(#[source] io::Error),
@@ -206,6 +214,9 @@ impl CliError {
             | Self::Money { source: MoneyError::Chain(error), .. } => backend_status(error),
             Self::Deploy(DeployError::Refused { .. }) | Self::Money { .. } => ExitStatus::Failure,
             Self::Engine(_) => ExitStatus::Unreachable,
+            Self::Host(HostError::Backend(BackendStartError::Contract(StartError::Connect(error)))) => {
+                connect_status(error)
+            }
             Self::Node { source, .. } => source.exit_status(),
             Self::Output(_)
             | Self::File { .. }
@@ -214,6 +225,7 @@ impl CliError {
             | Self::Stack(_)
             | Self::Chain(_)
             | Self::Host(_)
+            | Self::Busy { .. }
             | Self::Signals(_) => ExitStatus::Failure,
         }
     }
@@ -261,6 +273,10 @@ impl CliError {
             Self::Key(error) => error.hint(),
             Self::Engine(error) => error.hint().map(str::to_owned),
             Self::Host(error) | Self::Stack(StackError::Host { source: error, .. }) => host_hint(error),
+            Self::Busy { api: Some(api), .. } => {
+                Some(format!("ask that command's node with --api {api}, or wait until it ends"))
+            }
+            Self::Busy { api: None, .. } => Some("wait until it ends".to_owned()),
             Self::Stack(StackError::Apart) => {
                 Some("the machine may be too busy; try fewer --nodes".to_owned())
             }
@@ -358,6 +374,12 @@ fn host_hint(error: &HostError) -> Option<String> {
     let hint = match error {
         HostError::Api(error) => error.hint(),
         HostError::Deaf(_) => "choose another --listen address; port 0 takes any free one",
+        HostError::Backend(BackendStartError::Contract(StartError::Connect(error))) => {
+            return connect_hint(error);
+        }
+        HostError::Backend(BackendStartError::Announce(MoneyError::Chain(error))) => {
+            return backend_hint(error);
+        }
         HostError::Dir(_)
         | HostError::Key(_)
         | HostError::Db(_)

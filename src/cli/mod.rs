@@ -1,7 +1,7 @@
 //! The command line.
 //!
 //! Arguments as they stand (`args`) become resolved settings (`settings`), and one function a command (`commands`)
-//! does the rest: it asks a node over its API (`client`), writes through the only printer (`output`) and
+//! does the rest: it asks a node over its API (`client`), which may be one of its own (`session`), writes through the only printer (`output`) and
 //! answers with how the program ends (`exit`) or why it could not do as told (`error`).
 //!
 //! `watch` waits for a job with `progress` to show, `ending` says what came of it, `failure` why runs gave no
@@ -25,6 +25,7 @@ mod output;
 mod progress;
 mod run;
 mod running;
+mod session;
 mod settings;
 mod text;
 mod watch;

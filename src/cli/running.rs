@@ -43,7 +43,11 @@ pub(super) struct Announced {
 impl Announced {
     /// Writes the file. Without it the address has to be named, which is no reason to stop.
     pub(super) fn new(api: &str, output: Output) -> Self {
-        let file = settings::state_file();
+        Self::at(settings::state_file(), api, output)
+    }
+
+    /// The same in another file.
+    pub(super) fn at(file: Option<PathBuf>, api: &str, output: Output) -> Self {
         if let Some(path) = &file
             && let Err(error) = write(path, api)
         {

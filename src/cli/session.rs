@@ -71,6 +71,13 @@ impl Session {
         format!("assay job wait {job} {}", self.flags).trim_end().to_owned()
     }
 
+    /// Says what is waited for when something is about to be sent.
+    pub(super) fn tell_of_the_chain(&self, output: Output) {
+        if self.is_own {
+            output.note("sending a transaction, and waiting until it is in a block");
+        }
+    }
+
     /// What becomes of a job that is not waited for.
     pub(super) const fn without_us(&self) -> &'static str {
         if self.is_own {
@@ -206,7 +213,8 @@ fn flags(args: &NodeArgs) -> String {
     add("--scheduler", SCHEDULER_VARIABLE, "contract");
     let urls = &args.chain.rpc.rpc_url;
     // Providers put secrets into paths and names; those are not for a screen.
-    let is_public = urls.iter().all(|url| !url.contains('@') && url.trim_end_matches('/').matches('/').count() == 2);
+    let is_public =
+        urls.iter().all(|url| !url.contains('@') && url.trim_end_matches('/').matches('/').count() == 2);
     let joined = urls.join(",");
     if is_public || std::env::var("ASSAY_RPC_URL").is_ok_and(|set| set == joined) {
         add("--rpc-url", "ASSAY_RPC_URL", &joined);

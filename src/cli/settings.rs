@@ -1,14 +1,17 @@
 //! What the command line means: arguments, environment and defaults resolved, contradictions refused.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use reqwest::Url;
 
-use super::args::{AcceptanceArg, ApiArgs, ContractArgs, DealArgs, DevstackArgs, RpcArgs, SchedulerArg};
+use super::args::{
+    API_VARIABLE, AcceptanceArg, ApiArgs, ContractArgs, DealArgs, DevstackArgs, NodeArgs, RpcArgs,
+    SCHEDULER_VARIABLE, SchedulerArg,
+};
 use crate::{
     api::ServeError,
     devstack::{Backend, BadActors, MAX_NODES},
-    domain::{Acceptance, Deal, InvalidTerm, SpecError},
+    domain::{Acceptance, Deal, InvalidTerm, LogDomain, NodeId, SpecError},
     executor::DEFAULT_SOCKET,
     scheduler::contract::{ChainConfig, DEFAULT_MAX_FEE_PER_GAS},
 };
@@ -63,6 +66,12 @@ pub enum SettingsError {
         /// The flag.
         flag: &'static str,
     },
+    /// Both a node to ask and a requester to be.
+    #[error("--api asks a node, --scheduler contract asks none")]
+    TwoNodes,
+    /// A follow-up by a requester that is gone by then.
+    #[error("--escalate needs a requester that stays")]
+    NoFollowUp,
     /// An engine whose containers this program cannot see.
     #[error("DOCKER_HOST is {host:?}, which is no engine on this machine")]
     RemoteEngine {
@@ -111,12 +120,18 @@ impl SettingsError {
                 "give --rpc-url and --contract, or set ASSAY_RPC_URL and ASSAY_CONTRACT; assay devstack --scheduler \
                  contract prints both of a chain to try"
             }
+            Self::NoFollowUp => {
+                "start one with assay serve --scheduler contract --slots 0, and submit with --api"
+            }
+            Self::TwoNodes => "leave one of them out",
             Self::RemoteEngine { .. } => {
                 "memory is read from this machine's kernel: set DOCKER_HOST to unix:// and a local socket, or unset it"
             }
             Self::BadNodes { .. } => "ask for more --nodes, or fewer --bad-actors",
             Self::NodeCount { .. } => "choose another number for --nodes",
-            Self::NoDataDir => "name a directory with --data-dir",
+            Self::NoDataDir => {
+                "set one of them, or name a directory with --data-dir where there is that flag"
+            }
         };
         Some(hint.to_owned())
     }
@@ -258,6 +273,32 @@ pub(super) fn rpc(args: &RpcArgs) -> Result<Vec<String>, SettingsError> {
     Ok(args.rpc_url.clone())
 }
 
+/// A requester of a command's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Requester {
+    pub(super) chain: ChainConfig,
+    pub(super) first_block: u64,
+}
+
+/// The requester that a command is to be by itself; `None` when it is to ask a node.
+///
+/// Of a flag and a variable the flag counts; of two variables that of the node, which costs nothing.
+pub(super) fn requester(args: &NodeArgs) -> Result<Option<Requester>, SettingsError> {
+    if args.scheduler != Some(SchedulerArg::Contract) {
+        return Ok(None);
+    }
+    let is_flag = |variable, value: &str| std::env::var(variable).ok().as_deref() != Some(value);
+    let scheduler_is_flag = is_flag(SCHEDULER_VARIABLE, "contract");
+    match &args.api.api {
+        Some(api) if is_flag(API_VARIABLE, api) && scheduler_is_flag => Err(SettingsError::TwoNodes),
+        Some(_) if !scheduler_is_flag => Ok(None),
+        Some(_) | None => {
+            let (chain, first_block) = chain(&args.chain)?;
+            Ok(Some(Requester { chain, first_block }))
+        }
+    }
+}
+
 /// What a devstack is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DevstackSettings {
@@ -293,8 +334,18 @@ pub(super) enum ApiOrigin {
     User,
     /// A devstack or a node of this machine, when it started.
     StateFile,
+    /// This command, which runs the node.
+    Own,
     /// Nobody.
     Default,
+}
+
+impl ApiAddress {
+    /// That of a node of this process.
+    pub(super) fn own(address: SocketAddr) -> Self {
+        let url = api_url(&address.to_string()).expect("a socket address is a host and a port");
+        Self { url, origin: ApiOrigin::Own }
+    }
 }
 
 /// Flag, then environment (both in `args`), then what the newest devstack or node left, then the default.
@@ -345,6 +396,12 @@ pub(super) fn state_file() -> Option<PathBuf> {
     Some(state_dir()?.join("api"))
 }
 
+/// Where the requester with this key keeps what it knows of this contract.
+pub(super) fn requester_dir(domain: LogDomain, requester: NodeId) -> Result<PathBuf, SettingsError> {
+    let name = format!("{}-{}-{requester}", domain.chain_id, domain.contract);
+    Ok(state_dir().ok_or(SettingsError::NoDataDir)?.join("requester").join(name))
+}
+
 /// Where a node keeps its data when nobody says.
 pub(super) fn default_data_dir() -> Result<PathBuf, SettingsError> {
     Ok(state_dir().ok_or(SettingsError::NoDataDir)?.join("node"))
@@ -353,10 +410,7 @@ pub(super) fn default_data_dir() -> Result<PathBuf, SettingsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        cli::args::deal::FirstComeArg,
-        domain::{NodeId, Span},
-    };
+    use crate::{cli::args::deal::FirstComeArg, domain::Span};
 
     fn resolve(args: &DealArgs) -> Result<Deal, SettingsError> {
         deal(args, Deal::default())

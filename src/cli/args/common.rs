@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use super::{ContractArgs, KeyArgs, SchedulerArg};
+
 /// How data is written to standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Format {
@@ -20,10 +22,31 @@ pub(in crate::cli) enum LogFormat {
     Json,
 }
 
+/// Which node a command asks, or that it is a requester by itself.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct NodeArgs {
+    #[command(flatten)]
+    pub(in crate::cli) api: ApiArgs,
+
+    /// With contract, ask no node: be the requester, on that contract and with that key, while the command lasts
+    #[arg(long, value_enum, value_name = "BACKEND", env = SCHEDULER_VARIABLE, hide_env_values = true)]
+    pub(in crate::cli) scheduler: Option<SchedulerArg>,
+
+    #[command(flatten)]
+    pub(in crate::cli) chain: ContractArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) key: KeyArgs,
+}
+
+/// The variables that choose between a node's API and a requester of one's own.
+pub(in crate::cli) const API_VARIABLE: &str = "ASSAY_API";
+pub(in crate::cli) const SCHEDULER_VARIABLE: &str = "ASSAY_SCHEDULER";
+
 /// Where the node is that a command asks.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ApiArgs {
     /// Address of a node's API; without it the newest devstack or node of this machine is asked
-    #[arg(long, env = "ASSAY_API", hide_env_values = true, value_name = "URL")]
+    #[arg(long, env = API_VARIABLE, hide_env_values = true, value_name = "URL")]
     pub(in crate::cli) api: Option<String>,
 }

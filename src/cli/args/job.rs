@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ApiArgs, DealArgs, values};
+use super::{DealArgs, NodeArgs, values};
 use crate::domain::{Resources, Span};
 
 #[derive(Debug, Subcommand)]
@@ -45,7 +45,7 @@ pub(in crate::cli) struct SubmitArgs {
     pub(in crate::cli) container: ContainerArgs,
 
     #[command(flatten)]
-    pub(in crate::cli) api: ApiArgs,
+    pub(in crate::cli) asked: NodeArgs,
 }
 
 /// What a job runs, and its limits.
@@ -93,7 +93,7 @@ pub(in crate::cli) struct ListArgs {
     pub(in crate::cli) limit: usize,
 
     #[command(flatten)]
-    pub(in crate::cli) api: ApiArgs,
+    pub(in crate::cli) asked: NodeArgs,
 }
 
 /// `assay job describe`.
@@ -103,7 +103,7 @@ pub(in crate::cli) struct DescribeArgs {
     pub(in crate::cli) job: String,
 
     #[command(flatten)]
-    pub(in crate::cli) api: ApiArgs,
+    pub(in crate::cli) asked: NodeArgs,
 }
 
 /// `assay job wait`.
@@ -117,7 +117,7 @@ pub(in crate::cli) struct WaitArgs {
     pub(in crate::cli) wait_timeout: Option<Span>,
 
     #[command(flatten)]
-    pub(in crate::cli) api: ApiArgs,
+    pub(in crate::cli) asked: NodeArgs,
 }
 
 /// `assay job cancel`.
@@ -127,7 +127,7 @@ pub(in crate::cli) struct CancelArgs {
     pub(in crate::cli) job: String,
 
     #[command(flatten)]
-    pub(in crate::cli) api: ApiArgs,
+    pub(in crate::cli) asked: NodeArgs,
 }
 
 /// `assay job update`.
@@ -140,7 +140,7 @@ pub(in crate::cli) struct UpdateArgs {
     pub(in crate::cli) deal: DealArgs,
 
     #[command(flatten)]
-    pub(in crate::cli) api: ApiArgs,
+    pub(in crate::cli) asked: NodeArgs,
 }
 
 /// `assay job logs`.
@@ -162,5 +162,5 @@ pub(in crate::cli) struct LogsArgs {
     pub(in crate::cli) stderr: bool,
 
     #[command(flatten)]
-    pub(in crate::cli) api: ApiArgs,
+    pub(in crate::cli) asked: NodeArgs,
 }

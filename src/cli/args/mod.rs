@@ -19,7 +19,7 @@ mod wallet;
 use clap::{Parser, Subcommand};
 
 pub(super) use chain::{ContractArgs, KeyArgs, RpcArgs};
-pub(super) use common::{ApiArgs, Format, LogFormat};
+pub(super) use common::{API_VARIABLE, ApiArgs, Format, LogFormat, NodeArgs, SCHEDULER_VARIABLE};
 pub(super) use deal::{AcceptanceArg, DealArgs};
 pub(super) use host::{DevstackArgs, SchedulerArg, ServeArgs};
 pub(super) use job::{
@@ -114,7 +114,7 @@ pub(super) enum Command {
 #[derive(Debug, Subcommand)]
 pub(super) enum NodeCommand {
     /// List the nodes that the asked node knows, itself included
-    List(ApiArgs),
+    List(NodeArgs),
 }
 
 #[cfg(test)]

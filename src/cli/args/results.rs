@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::ApiArgs;
+use super::NodeArgs;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ResultsCommand {
@@ -21,7 +21,7 @@ pub(in crate::cli) struct ResultsListArgs {
     pub(in crate::cli) job: String,
 
     #[command(flatten)]
-    pub(in crate::cli) api: ApiArgs,
+    pub(in crate::cli) asked: NodeArgs,
 }
 
 /// `assay results fetch`.
@@ -35,5 +35,5 @@ pub(in crate::cli) struct FetchArgs {
     pub(in crate::cli) output_dir: Option<PathBuf>,
 
     #[command(flatten)]
-    pub(in crate::cli) api: ApiArgs,
+    pub(in crate::cli) asked: NodeArgs,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::ApiArgs;
+use super::{ApiArgs, NodeArgs};
 use crate::domain::NodeId;
 
 #[derive(Debug, Subcommand)]
@@ -26,7 +26,7 @@ pub(in crate::cli) struct ShowArgs {
     pub(in crate::cli) job: String,
 
     #[command(flatten)]
-    pub(in crate::cli) api: ApiArgs,
+    pub(in crate::cli) asked: NodeArgs,
 }
 
 /// `assay verdict export`.
@@ -36,7 +36,7 @@ pub(in crate::cli) struct ExportArgs {
     pub(in crate::cli) job: String,
 
     #[command(flatten)]
-    pub(in crate::cli) api: ApiArgs,
+    pub(in crate::cli) asked: NodeArgs,
 }
 
 /// `assay verdict check`.

@@ -4,7 +4,7 @@ use std::{fs::File, path::Path};
 
 use serde::Serialize;
 
-use super::{check_chain, client, job_name};
+use super::{check_chain, job_name};
 use crate::{
     api::types::LogEntry,
     cli::{
@@ -13,7 +13,8 @@ use crate::{
         audit::{self, Claim, JobLog, LOG_VERSION, LogDocument},
         client::Client,
         output::Output,
-        text,
+        session::{Need, Session, with_node},
+        settings, text,
     },
     domain::{Event, JobId},
 };
@@ -36,8 +37,11 @@ struct Checked<'a> {
 
 /// Writes a job's log with all that is needed to check it elsewhere.
 pub(in crate::cli) async fn export(args: &ExportArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let client = client(&args.api)?;
-    let document = collect(&client, job_name(&args.job)?).await?;
+    let job = job_name(&args.job)?;
+    let document = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
+        collect(session.client(), job).await
+    });
+    let document = document.await?;
     output.document(&document)?;
     Ok(ExitStatus::Success)
 }
@@ -50,7 +54,7 @@ pub(in crate::cli) async fn check(args: &CheckArgs, output: Output) -> Result<Ex
     let (document, source) = match (&args.file, &args.job) {
         (Some(path), _) => (read(path)?, path.display().to_string()),
         (None, Some(job)) => {
-            let client = client(&args.api)?;
+            let client = Client::new(settings::api(&args.api)?);
             let document = collect(&client, job_name(job)?).await?;
             (document, format!("the node at {}", client.address()))
         }

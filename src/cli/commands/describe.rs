@@ -2,14 +2,16 @@
 
 use serde::Serialize;
 
-use super::{client, describe_money::money_table, describe_steps::Steps, job_name};
+use super::{describe_money::money_table, describe_steps::Steps, job_name};
 use crate::{
     api::types::{JobView, SeatView},
     cli::{
         CliError, ExitStatus,
         args::DescribeArgs,
+        client::Client,
         ending, failure,
         output::{Output, printable, table},
+        session::{Need, Session, with_node},
         text,
     },
     domain::{Deal, Timestamp},
@@ -26,8 +28,14 @@ struct Described<'a> {
 
 /// Tells everything about a job.
 pub(in crate::cli) async fn run(args: &DescribeArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let client = client(&args.api)?;
     let job = job_name(&args.job)?;
+    with_node(&args.asked, Need::Answers, output, async |session: &Session| {
+        describe(session.client(), job, output).await
+    })
+    .await
+}
+
+async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStatus, CliError> {
     let view = client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
     let id = view.job.to_string();
     let log = client.log(&id).await.map_err(CliError::node(format!("read the log of job {job}")))?;

@@ -1,14 +1,14 @@
 //! `assay job list`, `wait`, `cancel` and `update`.
 
-use super::{client, job_name};
+use super::job_name;
 use crate::{
     api::types::JobView,
     cli::{
         CliError, ExitStatus,
         args::{CancelArgs, ListArgs, UpdateArgs, WaitArgs},
-        client::Client,
         ending,
         output::{Output, table},
+        session::{Need, Session, with_node},
         settings::{self, SettingsError},
         text,
         watch::{Watched, watch},
@@ -19,8 +19,10 @@ use crate::{
 
 /// Lists jobs, newest first.
 pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let client = client(&args.api)?;
-    let jobs = client.jobs(args.limit).await.map_err(CliError::node("list the jobs"))?;
+    let jobs = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
+        session.client().jobs(args.limit).await.map_err(CliError::node("list the jobs"))
+    });
+    let jobs = jobs.await?;
     // Rows have times of the backend's clock, which is in step with everybody's or nothing works.
     let now = wall_clock();
     output.result(&jobs, || {
@@ -42,39 +44,43 @@ pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<Exit
 
 /// Waits for a job's verdict and tells how it ended.
 pub(in crate::cli) async fn wait(args: &WaitArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let client = client(&args.api)?;
-    follow(&client, job_name(&args.job)?, args.wait_timeout, output).await
+    let job = job_name(&args.job)?;
+    with_node(&args.asked, Need::Answers, output, async |session: &Session| {
+        follow(session, job, args.wait_timeout, output).await
+    })
+    .await
 }
 
 /// Waits for a job and tells how it ended, or how to take it up again.
 pub(super) async fn follow(
-    client: &Client,
+    session: &Session,
     job: &str,
     limit: Option<Span>,
     output: Output,
 ) -> Result<ExitStatus, CliError> {
-    match follow_to_end(client, job, limit, output).await? {
-        Ok(view) => ending::tell(client, &view, output).await,
+    match follow_to_end(session, job, limit, output).await? {
+        Ok(view) => ending::tell(session.client(), &view, output).await,
         Err(status) => Ok(status),
     }
 }
 
 /// Waits for a job's end; if it does not come to that, says how to take it up again and how to exit.
 pub(super) async fn follow_to_end(
-    client: &Client,
+    session: &Session,
     job: &str,
     limit: Option<Span>,
     output: Output,
 ) -> Result<Result<Box<JobView>, ExitStatus>, CliError> {
-    let again = format!("hint: take it up again with: assay job wait {job} --api {}", client.address());
-    match watch(client, job, limit, output).await? {
+    let again = format!("hint: take it up again with: {}", session.wait_command(job));
+    let meanwhile = session.without_us();
+    match watch(session.client(), job, limit, output).await? {
         Watched::Ended(view) => Ok(Ok(view)),
         Watched::Interrupted => {
-            output.note(&format!("detached; the job goes on\n{again}"));
+            output.note(&format!("detached; {meanwhile}\n{again}"));
             Ok(Err(ExitStatus::Interrupted))
         }
         Watched::TimedOut => {
-            output.note(&format!("waited long enough; the job goes on\n{again}"));
+            output.note(&format!("waited long enough; {meanwhile}\n{again}"));
             Ok(Err(ExitStatus::Deadline))
         }
     }
@@ -82,9 +88,11 @@ pub(super) async fn follow_to_end(
 
 /// Cancels a job that nobody has been accepted for, or stops one that runs.
 pub(in crate::cli) async fn cancel(args: &CancelArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let client = client(&args.api)?;
     let job = job_name(&args.job)?;
-    let reply = client.cancel(job).await.map_err(CliError::node(format!("cancel job {job}")))?;
+    let reply = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
+        session.client().cancel(job).await.map_err(CliError::node(format!("cancel job {job}")))
+    });
+    let reply = reply.await?;
     output.result(&reply, || format!("{}\n", reply.job))?;
     output.note(if reply.stopped {
         "stopped: the nodes that ran it are told, and paid what was agreed"
@@ -96,15 +104,18 @@ pub(in crate::cli) async fn cancel(args: &CancelArgs, output: Output) -> Result<
 
 /// Changes the terms of a job that nobody has been accepted for.
 pub(in crate::cli) async fn update(args: &UpdateArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let client = client(&args.api)?;
     let job = job_name(&args.job)?;
-    let view = client.job(job).await.map_err(CliError::node(format!("read the deal of job {job}")))?;
-    let deal = settings::deal(&args.deal, view.deal.clone())?;
-    if deal == view.deal {
-        return Err(SettingsError::NothingToUpdate.into());
-    }
-    let reply = client.update(job, &deal).await;
-    let reply = reply.map_err(CliError::node(format!("change the deal of job {job}")))?;
+    let reply = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
+        let client = session.client();
+        let view = client.job(job).await.map_err(CliError::node(format!("read the deal of job {job}")))?;
+        let deal = settings::deal(&args.deal, view.deal.clone())?;
+        if deal == view.deal {
+            return Err(SettingsError::NothingToUpdate.into());
+        }
+        let reply = client.update(job, &deal).await;
+        reply.map_err(CliError::node(format!("change the deal of job {job}")))
+    });
+    let reply = reply.await?;
     output.result(&reply, || format!("{}\n", reply.revision))?;
     output.note("the deal is another: every earlier bid is void, and nodes bid again");
     Ok(ExitStatus::Success)

@@ -1,11 +1,6 @@
 //! One function a command: settings in, requests to a node, results out.
 
-use super::{
-    CliError,
-    args::ApiArgs,
-    client::{Client, is_job_prefix},
-    settings::{self, SettingsError},
-};
+use super::{client::is_job_prefix, settings::SettingsError};
 
 pub(super) mod check;
 mod check_chain;
@@ -22,11 +17,6 @@ pub(super) mod serve;
 pub(super) mod submit;
 pub(super) mod verdict;
 pub(super) mod wallet;
-
-/// The client of the node that the arguments name.
-fn client(args: &ApiArgs) -> Result<Client, CliError> {
-    Ok(Client::new(settings::api(args)?))
-}
 
 /// A job as the user names it, fit for the path of a request.
 fn job_name(text: &str) -> Result<&str, SettingsError> {

@@ -1,17 +1,19 @@
 //! `assay node`.
 
-use super::client;
 use crate::cli::{
     CliError, ExitStatus,
-    args::ApiArgs,
+    args::NodeArgs,
     output::{Output, table},
+    session::{Need, Session, with_node},
     text,
 };
 
 /// Lists the nodes that the asked one knows.
-pub(in crate::cli) async fn list(args: &ApiArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let client = client(args)?;
-    let nodes = client.nodes().await.map_err(CliError::node("list the nodes"))?;
+pub(in crate::cli) async fn list(args: &NodeArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let nodes = with_node(args, Need::Answers, output, async |session: &Session| {
+        session.client().nodes().await.map_err(CliError::node("list the nodes"))
+    });
+    let nodes = nodes.await?;
     output.result(&nodes, || {
         let rows = nodes.iter().map(|row| {
             let state = if row.is_self {

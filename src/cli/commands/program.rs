@@ -4,8 +4,13 @@ use clap::CommandFactory as _;
 use clap_complete::Shell;
 use serde::Serialize;
 
-use super::client;
-use crate::cli::{Cli, CliError, ExitStatus, args::ApiArgs, client::ClientError, output::Output};
+use crate::cli::{
+    Cli, CliError, ExitStatus,
+    args::ApiArgs,
+    client::{Client, ClientError},
+    output::Output,
+    settings,
+};
 
 /// Of this program and of the node that was asked, if one answered.
 #[derive(Debug, Serialize)]
@@ -23,7 +28,7 @@ struct NodeVersion {
 
 /// Tells the versions. That no node answers is no error: the program has a version without one.
 pub(in crate::cli) async fn version(args: &ApiArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let client = client(args)?;
+    let client = Client::new(settings::api(args)?);
     let node = match client.node().await {
         Ok(node) => Some(NodeVersion {
             api: client.address().to_owned(),

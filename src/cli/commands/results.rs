@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{client, job_name, jobs::follow_to_end};
+use super::{job_name, jobs::follow_to_end};
 use crate::{
     api::types::{JobView, Judgement, SeatView},
     cli::{
         CliError, ExitStatus,
         args::{FetchArgs, LogsArgs, ResultsListArgs},
+        client::Client,
         ending,
         fetch::fetch as fetch_result,
         output::{Output, table},
+        session::{Need, Session, with_node},
         text,
     },
     domain::{JobId, NodeId},
@@ -21,9 +23,12 @@ use crate::{
 
 /// Lists what each node of a job brought.
 pub(in crate::cli) async fn list(args: &ResultsListArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let client = client(&args.api)?;
     let job = job_name(&args.job)?;
-    let rows = client.results(job).await.map_err(CliError::node(format!("list the results of job {job}")))?;
+    let rows = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
+        let rows = session.client().results(job).await;
+        rows.map_err(CliError::node(format!("list the results of job {job}")))
+    });
+    let rows = rows.await?;
     output.result(&rows, || {
         let rows = rows.iter().map(|row| {
             let judgement = match row.judgement {
@@ -60,20 +65,32 @@ struct FetchedResult {
 
 /// Fetches the accepted results, checks each against the log and unpacks it.
 pub(in crate::cli) async fn fetch(args: FetchArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let client = client(&args.api)?;
-    let job = job_name(&args.job)?;
+    let FetchArgs { job, output_dir, asked } = args;
+    let job = job_name(&job)?;
+    with_node(&asked, Need::Answers, output, async |session: &Session| {
+        fetch_from(session.client(), job, output_dir, output).await
+    })
+    .await
+}
+
+async fn fetch_from(
+    client: &Client,
+    job: &str,
+    output_dir: Option<PathBuf>,
+    output: Output,
+) -> Result<ExitStatus, CliError> {
     let view = client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
     let accepted = |seat: &&SeatView| seat.judgement == Some(Judgement::Accepted);
     let seats: Vec<&SeatView> = view.seats.iter().filter(accepted).collect();
     if seats.is_empty() {
         return Err(no_result(&view));
     }
-    let dir = args.output_dir.unwrap_or_else(|| PathBuf::from(format!("job-{}", view.job.short())));
+    let dir = output_dir.unwrap_or_else(|| PathBuf::from(format!("job-{}", view.job.short())));
     std::fs::create_dir_all(&dir).map_err(CliError::file("make the directory", &dir))?;
     let mut fetched = Fetched { job: view.job, results: Vec::new() };
     for seat in seats {
         let directory = dir.join(text::node(seat.node));
-        fetch_result(&client, &view, seat, &directory).await?;
+        fetch_result(client, &view, seat, &directory).await?;
         output.note(&format!("node {}: root and hash are those of the log", text::node(seat.node)));
         fetched.results.push(FetchedResult { node: seat.node, directory });
     }
@@ -86,10 +103,22 @@ pub(in crate::cli) async fn fetch(args: FetchArgs, output: Output) -> Result<Exi
 
 /// Prints what a job's program printed, once the job is decided.
 pub(in crate::cli) async fn logs(args: &LogsArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let client = client(&args.api)?;
     let job = job_name(&args.job)?;
+    with_node(&args.asked, Need::Answers, output, async |session: &Session| {
+        logs_from(session, job, args, output).await
+    })
+    .await
+}
+
+async fn logs_from(
+    session: &Session,
+    job: &str,
+    args: &LogsArgs,
+    output: Output,
+) -> Result<ExitStatus, CliError> {
+    let client = session.client();
     let view = if args.follow {
-        match follow_to_end(&client, job, None, output).await? {
+        match follow_to_end(session, job, None, output).await? {
             Ok(view) => *view,
             Err(status) => return Ok(status),
         }
@@ -105,7 +134,7 @@ pub(in crate::cli) async fn logs(args: &LogsArgs, output: Output) -> Result<Exit
     };
     let scratch = tempfile::tempdir().map_err(CliError::file("make a directory in", std::env::temp_dir()))?;
     let result = scratch.path().join("result");
-    fetch_result(&client, &view, seat, &result).await?;
+    fetch_result(client, &view, seat, &result).await?;
     print(&result.join(if args.stderr { STDERR } else { STDOUT }), output)?;
     Ok(ExitStatus::Success)
 }

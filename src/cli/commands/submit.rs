@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::BufWriter, path::Path};
 
-use super::{client, jobs::follow};
+use super::jobs::follow;
 use crate::{
     api::types::{SubmitReply, SubmitRequest},
     cli::{
@@ -10,6 +10,7 @@ use crate::{
         args::{ContainerArgs, SubmitArgs},
         client::Client,
         output::Output,
+        session::{Need, Session, with_node},
         settings::{self, SettingsError},
         text,
     },
@@ -24,20 +25,30 @@ const MAX_INPUT_BYTES: u64 = 2 << 30;
 pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<ExitStatus, CliError> {
     // Everything that can be refused here is, before anything is sent.
     let deal = settings::deal(&args.deal, Deal::default())?;
-    let client = client(&args.api)?;
-    let mut request = request(args.image, args.command, &args.container, deal);
-    check_spec(&request, &args.container)?;
-    for (path, target) in &args.container.inputs {
-        request.inputs.push(upload(&client, Path::new(path), target, output).await?);
+    let SubmitArgs { image, command, detach, container, asked, .. } = args;
+    let deal_escalates = deal.escalation_limit > 0;
+    let mut request = request(image, command, &container, deal);
+    check_spec(&request, &container)?;
+    if deal_escalates && settings::requester(&asked)?.is_some() {
+        return Err(SettingsError::NoFollowUp.into());
     }
-    let reply = client.submit(&request).await.map_err(CliError::node("submit the job"))?;
-    if args.detach {
-        output.result(&reply, || format!("{}\n", reply.job))?;
-        output.note(&format!("hint: take it up again with: assay job wait {}", text::job(reply.job)));
-        return Ok(ExitStatus::Success);
-    }
-    announce(&reply, output);
-    follow(&client, &reply.job.to_string(), None, output).await
+    with_node(&asked, Need::Images, output, async |session: &Session| {
+        let client = session.client();
+        for (path, target) in &container.inputs {
+            request.inputs.push(upload(client, Path::new(path), target, output).await?);
+        }
+        session.tell_of_the_chain(output);
+        let reply = client.submit(&request).await.map_err(CliError::node("submit the job"))?;
+        if detach {
+            output.result(&reply, || format!("{}\n", reply.job))?;
+            let again = session.wait_command(&text::job(reply.job));
+            output.note(&format!("{}\nhint: take it up again with: {again}", session.without_us()));
+            return Ok(ExitStatus::Success);
+        }
+        announce(&reply, output);
+        follow(session, &reply.job.to_string(), None, output).await
+    })
+    .await
 }
 
 fn request(image: String, command: Vec<String>, container: &ContainerArgs, deal: Deal) -> SubmitRequest {

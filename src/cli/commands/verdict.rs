@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{client, job_name};
+use super::job_name;
 use crate::{
     api::types::{JobView, SeatView, VerdictView},
     cli::{
@@ -15,6 +15,7 @@ use crate::{
         args::{ComputeArgs, ShowArgs},
         ending,
         output::{Output, printable, table},
+        session::{Need, Session, with_node},
         text,
     },
     domain::{JobId, JobState, Method},
@@ -33,9 +34,11 @@ struct Explained<'a> {
 
 /// Explains a job's verdict.
 pub(in crate::cli) async fn show(args: &ShowArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let client = client(&args.api)?;
     let job = job_name(&args.job)?;
-    let view = client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
+    let view = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
+        session.client().job(job).await.map_err(CliError::node(format!("find job {job}")))
+    });
+    let view = view.await?;
     let explained = Explained {
         job: view.job,
         state: view.state,

@@ -2,6 +2,8 @@
 //!
 //! Needs the engine and the demo image: `./scripts/test` sets them up. Without them the tests fail and say so.
 
+mod requester;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader},
