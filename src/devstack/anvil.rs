@@ -41,7 +41,7 @@ pub struct Anvil {
     _drain: JoinSet<()>,
 }
 
-/// An account that everybody knows the key of; worth nothing outside a chain of one's own.
+/// An account of this chain, whose key Anvil prints; worth nothing outside.
 #[derive(Debug, Clone)]
 pub struct DevAccount {
     /// Its address.
@@ -100,6 +100,9 @@ impl Anvil {
         let chain_id = 31337;
         let mut command = Command::new(&path);
         command.args(["--host", "127.0.0.1", "--port", "0", "--chain-id", &chain_id.to_string()]);
+        // Nodes take these accounts. With the keys that Anvil has everywhere, a node would take the containers of the
+        // one with its id in another devstack on this machine for left-overs of its own, and remove them.
+        command.args(["--mnemonic-random", "12"]);
         if let Some(seconds) = options.block_time {
             command.args(["--block-time", &seconds.to_string()]);
         }

@@ -51,6 +51,15 @@ async fn a_hundred_concurrent_actions_of_one_key_all_get_their_place() {
 }
 
 #[tokio::test]
+async fn no_two_chains_share_an_account() {
+    // Or nodes of two devstacks on one machine have the same ids, and remove each other's containers.
+    let (first, second) = (Chain::start(None).await, Chain::start(None).await);
+    let ids = |chain: &Chain| chain.anvil.accounts.iter().map(|account| account.id).collect::<BTreeSet<_>>();
+    assert_eq!(ids(&first).len(), first.anvil.accounts.len());
+    assert!(ids(&first).is_disjoint(&ids(&second)));
+}
+
+#[tokio::test]
 async fn a_refused_action_leaves_no_gap_in_the_nonces() {
     let chain = Chain::start(None).await;
     let member = chain.member().await;

@@ -44,7 +44,7 @@ struct ReadyChain {
     accounts: Vec<ReadyAccount>,
 }
 
-/// Of this chain alone: everybody knows these keys.
+/// Of this chain alone, made for it.
 #[derive(Debug, Serialize)]
 struct ReadyAccount {
     id: NodeId,

@@ -1,6 +1,6 @@
 //! Sessions with a devstack in a process of its own, on the real engine.
 //!
-//! Needs the engine and the demo image: `./scripts/test` sets them up. Without them the tests fail and say so.
+//! Needs the engine, the demo image and Anvil: `./scripts/test` sets them up. Without them the tests fail and say so.
 
 mod requester;
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{Seen, User, check};
 
-const HINT: &str = "run ./scripts/test, which sets up the engine and the demo image";
+const HINT: &str = "run ./scripts/test, which sets up the engine, the demo image and Anvil";
 
 /// A process of nodes that says when they are ready, and is stopped in order with its owner.
 struct Nodes {
@@ -158,6 +158,44 @@ fn a_job_with_a_liar_is_told_from_submission_to_check() {
     );
     results_come_back(&session, &job);
     a_verdict_is_checked_by_anybody(&session, &job);
+}
+
+#[test]
+fn a_job_on_a_contract_is_told_with_its_money_and_its_gas() {
+    let session = Session::start(&["--scheduler", "contract", "--nodes", "3", "--bad-actors", "1"]);
+    let terms = ["--price", "1ether", "--bond", "2ether", "--keeper-fee", "1gwei", "--deterministic"];
+    let submit = [&["job", "submit"], &terms[..], &["assay/demo:1", "--", "echo", "hello"]].concat();
+    let submitted = session.run(&submit);
+    assert_eq!((submitted.code, submitted.stdout.as_str()), (0, "hello\n"), "{}; {HINT}", submitted.stderr);
+    let job = announced(&submitted);
+    let told = session.json(&["job", "describe", &job]);
+    let shown = session.run(&["job", "describe", &job]).stdout;
+
+    let steps = told["steps"].as_array().unwrap();
+    for (kind, count) in
+        [("submitted", 1), ("bid_placed", 3), ("bid_accepted", 3), ("committed", 3), ("verdict_posted", 1)]
+    {
+        assert_eq!(steps.iter().filter(|step| step["event"] == kind).count(), count, "{kind}");
+    }
+    let mut gas = std::collections::BTreeMap::new();
+    for step in steps {
+        assert!(step["block"].is_u64() && step["confirmations"].is_u64(), "{step}");
+        assert!(shown.contains(step["transaction"].as_str().unwrap()), "{step}");
+        gas.insert(step["transaction"].to_string(), step["cost"]["gas_used"].as_u64().unwrap());
+    }
+    assert_eq!(told["gas_used"], gas.into_values().sum::<u64>());
+    assert!(shown.contains(&format!("Gas: {} in all, for ", told["gas_used"])), "{shown}");
+
+    let (_, money) = shown.split_once("PARTY").unwrap();
+    let liar = told["verdict"]["rejected"][0].as_str().unwrap();
+    let gains = rows(&format!("PARTY{}", money.split_once("Burnt").unwrap().0), &["PARTY", "GAIN"]);
+    assert!(gains.contains(&vec![liar[2..10].to_owned(), "-2 ether".to_owned()]), "{gains:?}");
+    let worked = gains.iter().filter(|row| row[1].starts_with("+0.8")).count();
+    assert_eq!(worked, 1, "the other that worked also pays for both: {gains:?}");
+    assert!(shown.contains("Burnt: 2 ether"), "{shown}");
+    let unpaid = session.run(&["job", "logs", &job, "--node", liar]);
+    assert_eq!(unpaid.code, 121, "{}", unpaid.stderr);
+    assert!(unpaid.stderr.contains("not paid for"), "{}", unpaid.stderr);
 }
 
 fn results_come_back(session: &Session, job: &str) {
