@@ -78,10 +78,6 @@ fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option
     let deal = abi::Deal { requester, terms: terms_of(&known.deal) };
     let node_of = |node: &NodeId| Address::from(*node);
     Some(match event {
-        Event::Submitted { deal, spec, nonce } => {
-            abi::submitCall { terms: terms_of(deal), spec: Bytes::copy_from_slice(spec), nonce: *nonce }
-                .abi_encode()
-        }
         Event::DealUpdated { deal: next } => {
             abi::updateDealCall { job, deal, next: terms_of(next) }.abi_encode()
         }
@@ -124,7 +120,8 @@ fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option
             let (node, text) = (node_of(node), remark.clone());
             abi::remarkCall { job, requester, revision, node, text }.abi_encode()
         }
-        Event::Ticked => return None,
+        // A job is submitted once, and no chain needs ticks.
+        Event::Submitted { .. } | Event::Ticked => return None,
     })
 }
 
