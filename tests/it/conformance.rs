@@ -3,7 +3,7 @@
 //! A backend brings parties, each with a key and its own way into the log, and a clock that the suite sets.
 
 mod suite;
-mod world;
+pub(crate) mod world;
 
 use std::sync::Arc;
 

@@ -7,7 +7,8 @@ mod stranger;
 
 use assay::{
     domain::{Deal, Digest, Event, JobId, JobState, Opening, SeatSet},
-    network::Limits,
+    identity::NodeKey,
+    network::{Limits, Multiaddr},
     rules::Rejection,
     scheduler::{BackendError, Cursor, Scheduler, SubmitError},
 };
@@ -20,11 +21,19 @@ fn deal() -> Deal {
 
 /// A requester and `count` nodes that are connected to it and take its announcements.
 pub(crate) async fn network(clock: &TestClock, count: usize) -> (Node, Vec<Node>) {
-    let requester = Node::start(Setup::new(clock, &[])).await;
+    network_of(clock, (0..=count).map(|_| NodeKey::generate().unwrap()).collect()).await
+}
+
+/// The same of these keys, the requester's first.
+pub(crate) async fn network_of(clock: &TestClock, keys: Vec<NodeKey>) -> (Node, Vec<Node>) {
+    let count = keys.len() - 1;
+    let mut keys = keys.into_iter();
+    let setup = |key, peers: &[Multiaddr]| Setup { key, ..Setup::new(clock, peers) };
+    let requester = Node::start(setup(keys.next().unwrap(), &[])).await;
     let address = requester.address().await;
     let mut nodes = Vec::new();
-    for _ in 0..count {
-        nodes.push(Node::start(Setup::new(clock, std::slice::from_ref(&address))).await);
+    for key in keys {
+        nodes.push(Node::start(setup(key, std::slice::from_ref(&address))).await);
     }
     requester.network_is(|status| status.subscribed.len() == count).await;
     (requester, nodes)

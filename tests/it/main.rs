@@ -6,6 +6,7 @@ mod cli;
 mod conformance;
 mod contract;
 mod devstack;
+mod differential;
 mod docker;
 mod libp2p;
 mod node;

@@ -29,26 +29,31 @@ pub(super) trait Backend: fmt::Debug {
 }
 
 /// A key, a way into the log, and what was read there so far.
-pub(super) struct Party {
-    pub(super) key: NodeKey,
-    pub(super) scheduler: Arc<dyn Scheduler>,
+pub(crate) struct Party {
+    pub(crate) key: NodeKey,
+    pub(crate) scheduler: Arc<dyn Scheduler>,
     stream: EventStream,
-    pub(super) read: Vec<LogItem>,
+    pub(crate) read: Vec<LogItem>,
     ledger: Ledger,
 }
 
 impl Party {
-    pub(super) fn new(scheduler: impl Scheduler, key: NodeKey) -> Self {
+    pub(crate) fn new(scheduler: impl Scheduler, key: NodeKey) -> Self {
         let scheduler: Arc<dyn Scheduler> = Arc::new(scheduler);
         let (stream, ledger) = (scheduler.events(Cursor(0)), Ledger::new(scheduler.domain()));
         Self { key, scheduler, stream, read: Vec::new(), ledger }
     }
 
-    pub(super) fn id(&self) -> NodeId {
+    pub(crate) fn id(&self) -> NodeId {
         self.key.node_id()
     }
 
-    pub(super) async fn read_one(&mut self) {
+    /// A job as this party has read it.
+    pub(crate) fn job(&self, job: JobId) -> Option<&Job> {
+        self.ledger.get(job)
+    }
+
+    pub(crate) async fn read_one(&mut self) {
         let item = tokio::time::timeout(PATIENCE, self.stream.next()).await;
         let item =
             item.expect("the next entry comes in time").expect("the log goes on").expect("the log is whole");
@@ -58,7 +63,7 @@ impl Party {
     }
 
     /// Reads on until this party holds entry `entry`.
-    pub(super) async fn read_until(&mut self, entry: Digest) {
+    pub(crate) async fn read_until(&mut self, entry: Digest) {
         while !self.read.iter().any(|item| item.entry == entry) {
             self.read_one().await;
         }

@@ -77,8 +77,12 @@ impl Chain {
 
     pub(crate) fn funded_key(&self) -> NodeKey {
         let key = NodeKey::generate().unwrap();
-        self.rpc("anvil_setBalance", &json!([key.node_id(), format!("{:#x}", 1000 * ETHER)]));
+        self.give_gas(key.node_id());
         key
+    }
+
+    pub(crate) fn give_gas(&self, node: NodeId) {
+        self.rpc("anvil_setBalance", &json!([node, format!("{:#x}", 1000 * ETHER)]));
     }
 
     pub(crate) async fn member_with(&self, chain: ChainConfig, key: NodeKey, db: Db) -> Member {

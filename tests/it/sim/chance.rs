@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, ops::Range};
 
 /// SplitMix64, after Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
 #[derive(Debug, Clone)]
-pub(super) struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(super) const fn next(&mut self) -> u64 {
+    pub(crate) const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -19,21 +19,21 @@ impl Chance {
         word ^ (word >> 31)
     }
 
-    pub(super) const fn within(&mut self, range: Range<u64>) -> u64 {
+    pub(crate) const fn within(&mut self, range: Range<u64>) -> u64 {
         range.start + self.next() % (range.end - range.start)
     }
 
-    pub(super) const fn permille(&mut self, permille: u64) -> bool {
+    pub(crate) const fn permille(&mut self, permille: u64) -> bool {
         self.within(0..1000) < permille
     }
 
-    pub(super) fn bytes(&mut self) -> [u8; 32] {
+    pub(crate) fn bytes(&mut self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.next().to_be_bytes()));
         bytes
     }
 
-    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         let index = self.within(0..u64::try_from(from.len()).unwrap());
         from[usize::try_from(index).unwrap()]
     }

@@ -2,7 +2,7 @@
 //!
 //! `ASSAY_SIM_SEED` replays the one run that a failure names; `ASSAY_SIM_RUNS` says how many seeds to try.
 
-mod chance;
+pub(crate) mod chance;
 mod cheats;
 mod node;
 mod replica;
