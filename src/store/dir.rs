@@ -58,6 +58,9 @@ impl DataDir {
     /// [`DirError::Exposed`] if it holds something and group or world have any right to it, [`DirError::Locked`] if it is taken.
     pub fn open(path: &Path) -> Result<Self, DirError> {
         let io_error = |source| DirError::Io { path: path.to_owned(), source };
+        // A temporary file in a relative directory, once renamed, would be looked for below that directory again.
+        let path = &std::path::absolute(path).map_err(io_error)?;
+        let io_error = |source| DirError::Io { path: path.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error)?;
         let mode = fs::metadata(path).map_err(io_error)?.permissions().mode() & 0o7777;
         if mode & 0o077 != 0 {

@@ -345,8 +345,8 @@ fn ctrl_c_detaches_and_says_how_to_go_on() {
 fn nodes_of_separate_processes_join_by_address() {
     let user = User::new();
     let serve = |name: &str, words: &[&str]| {
-        let dir = user.home.path().join(name);
-        let own = ["serve", "--api", "127.0.0.1:0", "--data-dir", dir.to_str().unwrap()];
+        // Below the working directory, which is the user's home.
+        let own = ["serve", "--api", "127.0.0.1:0", "--data-dir", name];
         Nodes::start(&user, &[&own, words].concat())
     };
     let requester = serve("requester", &["--slots", "0"]);
