@@ -68,8 +68,7 @@ async function verify({ job, contract, url, first }, { Interface, ChainJob, Rpc 
     throw new Unknown(`contract ${contract} has no event of job ${job} in ${looked}`, "check the job, --contract and --first-block");
   }
   const scheduler = new Interface(JSON.parse(readFileSync(ARTIFACT, "utf8")).abi);
-  const termsType = scheduler.getEvent("Submitted").inputs.find((input) => input.name === "terms");
-  const chainJob = new ChainJob({ chainId, contract }, job, termsType);
+  const chainJob = new ChainJob({ chainId, contract }, job);
   const times = new Map();
   for (const log of logs) {
     if (!times.has(log.block)) times.set(log.block, await rpc.time(log.block));

@@ -2,11 +2,14 @@
 pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "./IJobScheduler.sol";
+import {TermsAt} from "./Deals.sol";
 
 /// What a job's rules look at, in one word; zero when there is no such job. From the lowest bit: concurrency 5,
 /// confidence 5, acceptance 1, rostered 1, state 3, filled 5, failed 31, committed 31, revealed 31, timeout 22,
-/// reveal 22, bids 11, epoch 24, deadline 32, changedAt 32. Times are Unix seconds until 2106; durations are at most
+/// reveal 22, unused 11, epoch 24, deadline 32, changedAt 32. Times are Unix seconds until 2106; durations are at most
 /// 30 days.
+///
+/// Of a rostered job it is `Heads.sealed_`: the rostered bit, the state, and the other bits of a hash.
 type Head is uint256;
 
 /// What became of a node in a job, in one word; zero when it never bid. Before its commitment: price 96, epoch 24,
@@ -29,6 +32,10 @@ library Heads {
 
     function isNone(Head head) internal pure returns (bool) {
         return Head.unwrap(head) == 0;
+    }
+
+    function equals(Head head, Head other) internal pure returns (bool) {
+        return Head.unwrap(head) == Head.unwrap(other);
     }
 
     function concurrency(Head head) internal pure returns (uint256) {
@@ -76,10 +83,6 @@ library Heads {
         return Head.unwrap(head) >> 135 & (1 << 22) - 1;
     }
 
-    function bids(Head head) internal pure returns (uint256) {
-        return Head.unwrap(head) >> 157 & (1 << 11) - 1;
-    }
-
     function epoch(Head head) internal pure returns (uint256) {
         return Head.unwrap(head) >> 168 & MAX_EPOCH;
     }
@@ -102,17 +105,29 @@ library Heads {
     }
 
     /// The head of an open job of these terms, none of whose seats is filled.
-    function make(IJobScheduler.Terms calldata terms, uint256 submittedAt, uint256 bids_, uint256 epoch_)
-        internal
-        pure
-        returns (Head)
-    {
+    function make(TermsAt terms, uint256 submittedAt, uint256 epoch_) internal pure returns (Head) {
         unchecked {
             return Head.wrap(
-                uint256(terms.concurrency) | uint256(terms.confidence) << 5 | uint256(terms.acceptance) << 10
-                    | uint256(terms.timeout) << 113 | uint256(terms.reveal) << 135 | bids_ << 157 | epoch_
-                    << 168 | (submittedAt + terms.open) << 192 | submittedAt << 224
+                terms.concurrency() | terms.confidence() << 5 | terms.acceptance() << 10 | terms.timeout()
+                    << 113 | terms.reveal() << 135 | epoch_ << 168 | (submittedAt + terms.open()) << 192
+                    | submittedAt << 224
             );
+        }
+    }
+
+    /// What is kept of a rostered job in place of its head: a hash of head, revision and roster, in which the
+    /// rostered bit is set and the state is that of the job, which may be `Revealing` here.
+    function sealed_(Head head, bytes32 revision, bytes32 roster, IJobScheduler.JobState state_)
+        internal
+        pure
+        returns (Head result)
+    {
+        assembly ("memory-safe") {
+            let start := mload(0x40)
+            mstore(start, head)
+            mstore(add(start, 32), revision)
+            mstore(add(start, 64), roster)
+            result := or(and(keccak256(start, 96), not(0x7800)), or(0x800, shl(12, state_)))
         }
     }
 
@@ -120,19 +135,9 @@ library Heads {
         return Head.wrap(Head.unwrap(head) & ~(uint256(7) << 12) | uint256(value) << 12);
     }
 
-    function withRostered(Head head, bool value) internal pure returns (Head) {
-        return Head.wrap(Head.unwrap(head) & ~(uint256(1) << 11) | (value ? uint256(1) << 11 : 0));
-    }
-
     function withOneMoreFilled(Head head) internal pure returns (Head) {
         unchecked {
             return Head.wrap(Head.unwrap(head) + (1 << 15));
-        }
-    }
-
-    function withOneMoreBid(Head head) internal pure returns (Head) {
-        unchecked {
-            return Head.wrap(Head.unwrap(head) + (1 << 157));
         }
     }
 
@@ -220,7 +225,7 @@ library Slots {
     }
 }
 
-/// @title The fields of an `Purse`
+/// @title The fields of a `Purse`
 library Purses {
     uint256 internal constant SEATS = 96;
     uint256 internal constant PAID = 128;

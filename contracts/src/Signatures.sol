@@ -35,14 +35,11 @@ library Signatures {
         return keccak256(abi.encodePacked(hex"1901", domain, action));
     }
 
-    /// Checks that `node` signed: r, s, then 27 or 28; 65 bytes.
-    function check(bytes32 hash, bytes calldata signature, address node) internal pure {
-        if (signature.length != 65) revert IJobScheduler.BadSignature(node);
-        bytes32 r = bytes32(signature[0:32]);
-        bytes32 s = bytes32(signature[32:64]);
-        uint8 v = uint8(signature[64]);
-        // ecrecover itself takes no other v than 27 and 28.
-        address signer = uint256(s) > HALF_ORDER ? address(0) : ecrecover(hash, v, r, s);
+    /// Checks that `node` signed.
+    function check(bytes32 hash, bytes32 r, bytes32 vs, address node) internal pure {
+        uint256 s = uint256(vs) & type(uint256).max >> 1;
+        address signer =
+            s > HALF_ORDER ? address(0) : ecrecover(hash, uint8(27 + (uint256(vs) >> 255)), r, bytes32(s));
         if (signer == address(0) || signer != node) revert IJobScheduler.BadSignature(node);
     }
 }

@@ -1,7 +1,7 @@
 // A job as the contract's events tell it, rebuilt and checked by the rules of docs/verification.md and the
 // documentation of contracts/src/IJobScheduler.sol: what a verdict is made of. Pure: no chain, no files.
 
-import { AbiCoder, concat, keccak256, sha256 } from "ethers";
+import { AbiCoder, concat, getBytes, hexlify, keccak256, sha256 } from "ethers";
 
 import { decide, unpack } from "./verdict.mjs";
 
@@ -16,6 +16,48 @@ const ascending = (numbers) => [...numbers].sort((a, b) => a - b);
 /** The runs that a bitmap names. */
 const members = (bits) => Array.from({ length: 32 }, (_, seat) => seat).filter((seat) => (bits >> BigInt(seat)) & 1n);
 
+/** The fields of terms in the order of the interface, with their bytes; the allow-list comes after all others. */
+const TERMS = [
+  ["concurrency", "uint8", 1],
+  ["confidence", "uint8", 1],
+  ["toleranceKib", "uint32", 4],
+  ["relativePermille", "uint16", 2],
+  ["method", "uint8", 1],
+  ["deterministic", "bool", 1],
+  ["acceptance", "uint8", 1],
+  ["price", "uint96", 12],
+  ["bond", "uint96", 12],
+  ["keeperFee", "uint96", 12],
+  ["open", "uint32", 4],
+  ["timeout", "uint32", 4],
+  ["run", "uint32", 4],
+  ["reveal", "uint32", 4],
+  ["liveLogs", "bool", 1],
+  ["allowList", "address[]", 0],
+  ["minPaidJobs", "uint32", 4],
+  ["escalationLimit", "uint8", 1],
+  ["parent", "bytes32", 32],
+];
+const TERMS_TYPE = `tuple(${TERMS.map(([name, type]) => `${type} ${name}`).join(",")})`;
+
+/** Packed terms as the interface describes them: their fields, and their revision. */
+export function unpackTerms(packed) {
+  const bytes = getBytes(packed);
+  const terms = {};
+  let at = 0;
+  for (const [name, type, width] of TERMS) {
+    const field = hexlify(bytes.slice(at, at + width));
+    at += width;
+    if (at > bytes.length) throw new Error("terms are too short");
+    if (type === "bytes32") terms[name] = field;
+    else if (type !== "address[]") terms[name] = type === "bool" ? BigInt(field) !== 0n : BigInt(field);
+  }
+  if ((bytes.length - at) % 20 !== 0) throw new Error("terms end within an address");
+  terms.allowList = [];
+  for (; at < bytes.length; at += 20) terms.allowList.push(hexlify(bytes.slice(at, at + 20)));
+  return { terms, revision: keccak256(encode([TERMS_TYPE], [terms])) };
+}
+
 export class ChainJob {
   /** Says what no contract that keeps to the rules would have emitted. */
   problems = [];
@@ -29,11 +71,10 @@ export class ChainJob {
   #commitBy = null;
   #changedAt = null;
 
-  /** `domain`: {chainId, contract}; `termsType`: how the contract encodes terms. */
-  constructor(domain, job, termsType) {
+  /** `domain`: {chainId, contract}. */
+  constructor(domain, job) {
     this.domain = domain;
     this.job = job;
-    this.termsType = termsType;
   }
 
   /** Takes the next event: {name, args, at, place}, `at` being the time of its block. */
@@ -50,7 +91,7 @@ export class ChainJob {
         break;
       case "DealUpdated":
         if (this.seats.size > 0) this.#problem("changes terms under which a seat was filled");
-        this.terms = args.terms;
+        this.terms = unpackTerms(args.terms).terms;
         break;
       case "BidAccepted":
       case "SeatTaken":
@@ -121,11 +162,11 @@ export class ChainJob {
     }
   }
 
-  #submitted({ requester, nonce, terms, spec }) {
+  #submitted({ requester, nonce, terms: packed, spec }) {
     if (this.terms !== null) this.#problem("submits the job again");
+    const { terms, revision } = unpackTerms(packed);
     this.terms = terms;
     const { chainId, contract } = this.domain;
-    const revision = keccak256(encode([this.termsType], [terms]));
     const types = ["uint256", "address", "address", "uint64", "bytes32", "bytes32"];
     const id = keccak256(encode(types, [chainId, contract, requester, nonce, sha256(spec), revision]));
     if (id !== this.job) this.#problem(`has terms and a spec whose job id is ${id}`);

@@ -216,11 +216,13 @@ pub struct Facts {
     pub paid_jobs: u32,
     /// Whether the bidder had a seat in the parent of this job.
     pub sat_in_parent: bool,
+    /// Whether the log bounds the bids of a job. A chain need not: whoever bids pays for the place it takes.
+    pub bids_bounded: bool,
 }
 
 impl Facts {
     /// What holds where there is no money: nothing to lock, nobody paid before.
-    pub const MONEYLESS: Self = Self { funded: true, paid_jobs: 0, sat_in_parent: false };
+    pub const MONEYLESS: Self = Self { funded: true, paid_jobs: 0, sat_in_parent: false, bids_bounded: true };
 }
 
 /// An event as the rules see it: who, when, and what the backend knows.

@@ -150,6 +150,8 @@ pub struct JobRecord {
     pub domain: LogDomain,
     /// Who asked for it.
     pub requester: NodeId,
+    /// The requester's number of it; its id is made of that, among others.
+    pub nonce: u64,
     /// SHA-256 of the spec document.
     pub spec_hash: Digest,
     /// What to run.

@@ -187,7 +187,7 @@ const fn one() -> crate::domain::Span {
 
 /// The facts that matter to an event, and whether it names the job's revision: all good, and each bad one.
 fn facts_for(event: &Event) -> Vec<(u64, Facts, bool)> {
-    let good = Facts { funded: true, paid_jobs: 2, sat_in_parent: false };
+    let good = Facts { paid_jobs: 2, ..Facts::MONEYLESS };
     let poor = (Facts { funded: false, ..good }, true);
     let mut facts = vec![(good, true)];
     match event {

@@ -119,7 +119,7 @@ impl Ledger {
             let bid = parent.bids.get(&author);
             bid.is_some_and(|bid| matches!(bid.status, BidStatus::Seated(_)))
         });
-        Facts { funded, paid_jobs: self.accounts.paid_jobs(author), sat_in_parent }
+        Facts { funded, paid_jobs: self.accounts.paid_jobs(author), sat_in_parent, bids_bounded: true }
     }
 
     /// Everything that belongs to somebody or was burnt: constant but for deposits.

@@ -21,7 +21,7 @@ use crate::{
     verdict::{self, Decision},
 };
 
-/// Most bids that a job keeps, so that nobody can fill a follower's memory with them.
+/// Most bids that a job keeps where they cost nothing, so that nobody can fill a follower's memory with them.
 pub(super) const MAX_BIDS: usize = 1024;
 
 /// Makes a job of a submission. `parent` is the job that the deal names, if the log has it.
@@ -48,6 +48,7 @@ pub fn open(domain: LogDomain, parent: Option<&Job>, stamped: &Stamped<Event>) -
         id: stamped.job,
         domain,
         requester: stamped.author,
+        nonce: *nonce,
         spec_hash,
         spec: Arc::new(spec),
         deal: deal.clone(),
@@ -182,7 +183,9 @@ fn bid_placed(job: &Job, stamped: &Stamped<Event>, price: Amount) -> Result<Effe
     match job.bids.get(&stamped.author) {
         Some(bid) if bid.epoch == job.epoch => return Err(Rejection::AlreadyBid),
         Some(_) => {}
-        None if job.bids.len() >= MAX_BIDS => return Err(Rejection::TooManyBids),
+        None if stamped.facts.bids_bounded && job.bids.len() >= MAX_BIDS => {
+            return Err(Rejection::TooManyBids);
+        }
         None => {}
     }
     let bid = Bid { price, epoch: job.epoch, status: BidStatus::Standing };

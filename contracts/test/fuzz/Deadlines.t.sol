@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {SchedulerBase} from "../harness/SchedulerBase.sol";
+import {Terms} from "../harness/Terms.sol";
 
 /// The second before every deadline, the deadline, and the second after it: whoever may act may act until the deadline, and
 /// only then may anybody expire.
@@ -28,16 +29,17 @@ contract DeadlinesTest is SchedulerBase {
         t.open = uint32(bound(open, 1, 30 days));
         bytes32 job = submit(t);
         bid(job, t, 2);
-        IJobScheduler.Deal memory d = deal_(t);
-        bytes32 revision = revisionOf(t);
+        bytes memory d = deal_(job, t);
         bool isIn = near(block.timestamp + t.open, side);
         assertEq(may(nodes[2], abi.encodeCall(IJobScheduler.bid, (job, d, t.price))), isIn, "bid");
         assertEq(may(nodes[0], abi.encodeCall(IJobScheduler.withdrawBid, (job))), isIn, "withdraw");
         bytes memory call = abi.encodeCall(IJobScheduler.acceptBids, (job, d, firstNodes(1)));
         assertEq(may(requester, call), isIn, "accept");
-        call = abi.encodeCall(IJobScheduler.rejectBids, (job, requester, revision, firstNodes(1)));
+        call = abi.encodeCall(IJobScheduler.rejectBids, (job, d, firstNodes(1)));
         assertEq(may(requester, call), isIn, "reject");
-        assertEq(may(requester, abi.encodeCall(IJobScheduler.updateDeal, (job, d, t))), isIn, "update");
+        assertEq(
+            may(requester, abi.encodeCall(IJobScheduler.updateDeal, (job, d, Terms.pack(t)))), isIn, "update"
+        );
         assertEq(may(requester, abi.encodeCall(IJobScheduler.cancel, (job, d))), isIn, "cancel");
         assertEq(may(keeper, abi.encodeCall(IJobScheduler.expire, (job, d, nobody))), !isIn, "expire");
     }
@@ -47,8 +49,9 @@ contract DeadlinesTest is SchedulerBase {
         t.run = uint32(bound(run, t.timeout + 60, 30 days));
         bytes32 job = running(t);
         bytes32 roster = signedJob(t);
+        uint256 head = rosteredHead(t, block.timestamp, 0);
         bool isIn = near(block.timestamp + t.run, side);
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         assertEq(may(nodes[0], abi.encodeCall(IJobScheduler.commit, (job, keccak256("x")))), isIn, "commit");
         bytes memory call =
             abi.encodeCall(IJobScheduler.reportFailure, (job, d, IJobScheduler.FailureKind.Engine));
@@ -58,11 +61,9 @@ contract DeadlinesTest is SchedulerBase {
         assertEq(may(keeper, abi.encodeCall(IJobScheduler.expire, (job, d, nobody))), !isIn, "expire");
         IJobScheduler.SeatHolder[] memory holders = holdersOf(roster, t, 7, 7);
         IJobScheduler.Signed[] memory by = signatures(roster, t, holders);
-        call = abi.encodeCall(IJobScheduler.commitSigned, (roster, requester, revisionOf(t), holders, by));
+        call = abi.encodeCall(IJobScheduler.commitRostered, (roster, revisionOf(t), head, holders, by));
         assertEq(may(keeper, call), isIn, "commit of a roster");
-        call = abi.encodeCall(
-            IJobScheduler.unpack, (roster, requester, revisionOf(t), holdersOf(roster, t, 7, 0))
-        );
+        call = abi.encodeCall(IJobScheduler.unpack, (roster, revisionOf(t), head, holdersOf(roster, t, 7, 0)));
         assertTrue(may(keeper, call), "unpacking is always possible");
     }
 
@@ -79,7 +80,7 @@ contract DeadlinesTest is SchedulerBase {
         bid(job, t, 4);
         accept(job, t, firstNodes(3));
         uint256 refillBy = block.timestamp + t.run - t.timeout - 60;
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.prank(nodes[0]);
         scheduler.reportFailure(job, d, IJobScheduler.FailureKind.Engine);
         vm.prank(nodes[1]);
@@ -102,7 +103,7 @@ contract DeadlinesTest is SchedulerBase {
         if (isQuorum) reveal(job, 1, t);
         reveal(job, 0, t);
         vm.warp(block.timestamp + side % 3);
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         bytes memory call = abi.encodeCall(IJobScheduler.reveal, (job, 2, t.price, opening(2, 3)));
         assertEq(may(nodes[2], call), isIn, "reveal");
         call = abi.encodeCall(IJobScheduler.postVerdict, (job, d, openings(t, 7), 3));

@@ -45,11 +45,11 @@ contract OutcomeTest is SchedulerBase {
     function commitFor(bytes32 job, IJobScheduler.Terms memory t, uint256 seat) private {
         IJobScheduler.SeatHolder[] memory one = holdersOf(job, t, 1 << seat, 1 << seat);
         IJobScheduler.Signed[] memory by = signatures(job, t, one);
-        scheduler.commitSigned(job, requester, revisionOf(t), one, by);
+        scheduler.commitSigned(job, deal_(job, t), one, by);
     }
 
     function post(bytes32 job, IJobScheduler.Terms memory t, address caller, uint256 accepted) private {
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         IJobScheduler.SeatOpening[] memory list = openings(t, (1 << t.concurrency) - 1);
         vm.prank(caller);
         scheduler.postVerdict(job, d, list, uint32(accepted));
@@ -97,7 +97,7 @@ contract OutcomeTest is SchedulerBase {
         bytes32 all = keccak256(salts);
         bool isLower = keccak256(abi.encodePacked(all, nodes[1])) < keccak256(abi.encodePacked(all, nodes[2]));
         (uint32 right, uint32 wrong) = isLower ? (uint32(7), uint32(14)) : (uint32(14), uint32(7));
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.VerdictMismatch.selector, wrong));
         scheduler.postVerdict(job, d, list, wrong);
         scheduler.postVerdict(job, d, list, right);
@@ -110,8 +110,9 @@ contract OutcomeTest is SchedulerBase {
         uint256 all = (1 << t.concurrency) - 1;
         IJobScheduler.SeatHolder[] memory holders = holdersOf(job, t, all, all);
         IJobScheduler.Signed[] memory by = signatures(job, t, holders);
-        scheduler.commitSigned(job, requester, revisionOf(t), holders, by);
-        post(job, t, keeper, accepted);
+        uint256 now_ = block.timestamp;
+        scheduler.commitRostered(job, revisionOf(t), rosteredHead(t, now_, 0), holders, by);
+        postVerdictRostered(job, t, rosteredHead(t, now_, now_), all, accepted);
         return outcome(job);
     }
 }

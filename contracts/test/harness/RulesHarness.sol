@@ -2,8 +2,13 @@
 pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
-import {Head, Slot} from "../../src/Packing.sol";
+import {Head, Slot, Slots} from "../../src/Packing.sol";
 import {Rules} from "../../src/Rules.sol";
+import {States} from "../../src/States.sol";
+import {TermsAt} from "../../src/Deals.sol";
+import {Endings} from "../../src/Endings.sol";
+import {Openings} from "../../src/Openings.sol";
+import {Terms} from "./Terms.sol";
 
 /// One job in storage, and `Rules` asked about events on it as `JobScheduler` asks, without changing it.
 contract RulesHarness {
@@ -53,19 +58,20 @@ contract RulesHarness {
         slots[node] = slot;
     }
 
-    /// `deal` are the job's terms.
-    function step(Event calldata event_, IJobScheduler.Terms calldata deal, Stamp calldata stamp)
+    /// `agreed` are the job's terms.
+    function step(Event calldata event_, IJobScheduler.Terms calldata agreed, Stamp calldata stamp)
         external
         view
         returns (Next memory next)
     {
+        TermsAt deal = Terms.place(agreed);
         IJobScheduler.EventKind kind = event_.kind;
-        Rules.Act memory act = Rules.Act({at: stamp.at, author: stamp.author, requester: requester});
+        States.Act memory act = States.Act({at: stamp.at, author: stamp.author, requester: requester});
         next = Next({head: head, node: stamp.author, slot: slots[stamp.author], seat: Rules.NO_SEAT});
         if (kind == IJobScheduler.EventKind.Submitted) {
             revert IJobScheduler.JobExists(job);
         } else if (kind == IJobScheduler.EventKind.DealUpdated) {
-            next.head = Rules.dealUpdated(head, act, deal.parent, event_.terms);
+            next.head = Rules.dealUpdated(head, act, deal.parent(), Terms.place(event_.terms));
             if (!stamp.isFunded) revert IJobScheduler.NotFunded(stamp.author, 0, 0);
         } else if (kind == IJobScheduler.EventKind.Cancelled) {
             next.head = Rules.cancelled(head, act);
@@ -76,7 +82,7 @@ contract RulesHarness {
         } else if (kind == IJobScheduler.EventKind.BidAccepted) {
             next.node = event_.node;
             (next.head, next.slot, next.seat) =
-                Rules.bidAccepted(head, slots[event_.node], act, event_.node, deal.run, stamp.isFunded);
+                Rules.bidAccepted(head, slots[event_.node], act, event_.node, deal.run(), stamp.isFunded);
         } else if (kind == IJobScheduler.EventKind.BidRejected) {
             next.node = event_.node;
             next.slot = Rules.bidRejected(head, slots[event_.node], act, event_.node);
@@ -90,9 +96,9 @@ contract RulesHarness {
 
     function bidPlaced(
         Next memory next,
-        Rules.Act memory act,
+        States.Act memory act,
         uint256 price_,
-        IJobScheduler.Terms calldata deal,
+        TermsAt deal,
         Stamp calldata stamp
     ) private view {
         Rules.Facts memory facts = Rules.Facts({
@@ -102,12 +108,10 @@ contract RulesHarness {
         if (next.seat != Rules.NO_SEAT && !stamp.isFunded) revert IJobScheduler.NotFunded(act.author, 0, 0);
     }
 
-    function later(
-        Next memory next,
-        Event calldata event_,
-        IJobScheduler.Terms calldata deal,
-        Rules.Act memory act
-    ) private view {
+    function later(Next memory next, Event calldata event_, TermsAt deal, States.Act memory act)
+        private
+        view
+    {
         IJobScheduler.EventKind kind = event_.kind;
         bool isHolder = seatOf(act.author) != Rules.NO_SEAT;
         if (kind == IJobScheduler.EventKind.Committed) {
@@ -118,33 +122,29 @@ contract RulesHarness {
         } else if (kind == IJobScheduler.EventKind.Revealed) {
             uint256 seat = seatOf(act.author);
             IJobScheduler.Opening calldata opening = event_.openings[0].opening;
-            bytes32 commitment = Rules.commitmentOf(0, address(0), job, seat, act.author, opening);
-            next.head =
-                Rules.revealed(head, next.slot, act, isHolder, seat, price, commitment, opening.fingerprint);
+            bytes32 commitment = Openings.commitment(0, address(0), job, seat, act.author, opening);
+            next.head = Rules.revealed(
+                head, next.slot, act, isHolder, seat, price, commitment, uint256(opening.fingerprint)
+            );
         } else if (kind == IJobScheduler.EventKind.VerdictPosted) {
             next.head = verdictPosted(event_, deal, act.at);
         } else if (kind == IJobScheduler.EventKind.Expired) {
-            (next.head,) = Rules.expired(head, act.at);
+            (next.head,) = Endings.expired(head, act.at);
         } else {
             assert(kind == IJobScheduler.EventKind.Remarked);
             Rules.remarked(slots[event_.node], act, event_.node, event_.remarkLength);
         }
     }
 
-    function verdictPosted(Event calldata event_, IJobScheduler.Terms calldata deal, uint256 at)
-        private
-        view
-        returns (Head)
-    {
+    function verdictPosted(Event calldata event_, TermsAt deal, uint256 at) private view returns (Head) {
         IJobScheduler.SeatOpening[] calldata openings = event_.openings;
-        Slot[] memory read = new Slot[](openings.length);
-        bytes32[] memory commitments = new bytes32[](openings.length);
+        bytes32[] memory commitments = Openings.commitments(0, address(0), job, openings);
+        uint256 known = 0;
         for (uint256 i = 0; i < openings.length; ++i) {
-            IJobScheduler.SeatOpening calldata given = openings[i];
-            read[i] = slots[given.node];
-            commitments[i] = Rules.commitmentOf(0, address(0), job, given.seat, given.node, given.opening);
+            Slot expected = Slots.ofCommitment(commitments[i], openings[i].price, openings[i].seat);
+            if (slots[openings[i].node].equals(expected)) known |= 1 << i;
         }
-        return Rules.verdictPosted(head, at, deal, openings, read, commitments, event_.accepted);
+        return Endings.verdictPosted(head, at, deal, openings, known, event_.accepted);
     }
 
     function seatOf(address node) private view returns (uint256) {

@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {Test} from "forge-std/Test.sol";
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Signatures} from "../../src/Signatures.sol";
+import {Terms} from "./Terms.sol";
 
 /// A scheduler, a requester, nodes with money, and every step of a job in one line.
 abstract contract SchedulerBase is Test {
@@ -19,6 +20,8 @@ abstract contract SchedulerBase is Test {
     address[] internal nodes;
     mapping(address => uint256) internal keys;
     uint64 internal nonce;
+    /// What each job was submitted with.
+    mapping(bytes32 job => uint64) internal nonceOf;
 
     function setUp() public virtual {
         vm.warp(1_700_000_000);
@@ -66,8 +69,9 @@ abstract contract SchedulerBase is Test {
         return uint256(t.concurrency) * t.price + t.keeperFee;
     }
 
-    function deal_(IJobScheduler.Terms memory t) internal view returns (IJobScheduler.Deal memory) {
-        return IJobScheduler.Deal(requester, t);
+    /// The deal of a job, whose terms are these now.
+    function deal_(bytes32 job, IJobScheduler.Terms memory t) internal view returns (bytes memory) {
+        return Terms.deal(requester, nonceOf[job], sha256(SPEC), t);
     }
 
     function revisionOf(IJobScheduler.Terms memory t) internal pure returns (bytes32) {
@@ -76,9 +80,10 @@ abstract contract SchedulerBase is Test {
 
     // Steps.
 
-    function submit(IJobScheduler.Terms memory t) internal returns (bytes32) {
+    function submit(IJobScheduler.Terms memory t) internal returns (bytes32 job) {
         vm.prank(requester);
-        return scheduler.submit{value: escrow(t)}(t, SPEC, nonce++);
+        job = scheduler.submit{value: escrow(t)}(Terms.pack(t), SPEC, nonce);
+        nonceOf[job] = nonce++;
     }
 
     function bid(bytes32 job, IJobScheduler.Terms memory t, uint256 count) internal {
@@ -88,7 +93,7 @@ abstract contract SchedulerBase is Test {
     }
 
     function bidOf(address node, bytes32 job, IJobScheduler.Terms memory t, uint96 price) internal {
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.prank(node);
         scheduler.bid(job, d, price);
     }
@@ -101,7 +106,7 @@ abstract contract SchedulerBase is Test {
     }
 
     function accept(bytes32 job, IJobScheduler.Terms memory t, address[] memory list) internal {
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.prank(requester);
         scheduler.acceptBids(job, d, list);
     }
@@ -110,6 +115,19 @@ abstract contract SchedulerBase is Test {
         job = submit(t);
         bid(job, t, t.concurrency);
         accept(job, t, firstNodes(t.concurrency));
+    }
+
+    function postVerdictRostered(
+        bytes32 job,
+        IJobScheduler.Terms memory t,
+        uint256 head,
+        uint256 seats,
+        uint256 accepted
+    ) internal {
+        bytes memory d = deal_(job, t);
+        IJobScheduler.SeatOpening[] memory list = openings(t, seats);
+        vm.prank(keeper);
+        scheduler.postVerdictRostered(job, d, head, list, uint32(accepted));
     }
 
     function commit(bytes32 job, uint256 seat, IJobScheduler.Opening memory said) internal {
@@ -137,7 +155,7 @@ abstract contract SchedulerBase is Test {
     function postVerdict(bytes32 job, IJobScheduler.Terms memory t, uint256 seats, uint256 accepted)
         internal
     {
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         IJobScheduler.SeatOpening[] memory list = openings(t, seats);
         vm.prank(keeper);
         scheduler.postVerdict(job, d, list, uint32(accepted));
@@ -146,7 +164,7 @@ abstract contract SchedulerBase is Test {
     function expire(bytes32 job, IJobScheduler.Terms memory t, IJobScheduler.SeatHolder[] memory holders)
         internal
     {
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.prank(keeper);
         scheduler.expire(job, d, holders);
     }
@@ -231,7 +249,7 @@ abstract contract SchedulerBase is Test {
     ) internal view returns (IJobScheduler.Signed memory) {
         bytes32 digest = Signatures.digest(scheduler.domainSeparator(), job, revision, 0, 0, kind, payload);
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(keys[node], digest);
-        return IJobScheduler.Signed(0, 0, abi.encodePacked(r, s, v));
+        return IJobScheduler.Signed(0, 0, r, bytes32(uint256(s) | uint256(v - 27) << 255));
     }
 
     function signedBids(bytes32 job, IJobScheduler.Terms memory t, uint256 count)
@@ -255,10 +273,23 @@ abstract contract SchedulerBase is Test {
 
     function submitSigned(IJobScheduler.Terms memory t, IJobScheduler.SignedBid[] memory list)
         internal
-        returns (bytes32)
+        returns (bytes32 job)
     {
         vm.prank(requester);
-        return scheduler.submitSigned{value: escrow(t)}(t, SPEC, nonce++, list);
+        job = scheduler.submitSigned{value: escrow(t)}(Terms.pack(t), SPEC, nonce, list);
+        nonceOf[job] = nonce++;
+    }
+
+    /// The head of a rostered job, whose seats were filled and then committed, or not yet, at these times.
+    function rosteredHead(IJobScheduler.Terms memory t, uint256 startedAt, uint256 committedAt)
+        internal
+        pure
+        returns (uint256)
+    {
+        uint256 seats = committedAt == 0 ? 0 : (1 << t.concurrency) - 1;
+        return uint256(t.concurrency) | uint256(t.confidence) << 5 | uint256(IJobScheduler.JobState.Running)
+            << 12 | uint256(t.concurrency) << 15 | seats << 51 | uint256(t.timeout) << 113 | uint256(t.reveal)
+            << 135 | (startedAt + t.run) << 192 | (committedAt == 0 ? startedAt : committedAt) << 224;
     }
 
     function signatures(bytes32 job, IJobScheduler.Terms memory t, IJobScheduler.SeatHolder[] memory holders)

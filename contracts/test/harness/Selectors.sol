@@ -55,9 +55,6 @@ library Selectors {
         if (selector == IJobScheduler.AlreadyBid.selector) {
             return uint256(IJobScheduler.Rejection.AlreadyBid);
         }
-        if (selector == IJobScheduler.TooManyBids.selector) {
-            return uint256(IJobScheduler.Rejection.TooManyBids);
-        }
         if (selector == IJobScheduler.NoSuchBid.selector) return uint256(IJobScheduler.Rejection.NoSuchBid);
         if (selector == IJobScheduler.BidNotStanding.selector) {
             return uint256(IJobScheduler.Rejection.BidNotStanding);

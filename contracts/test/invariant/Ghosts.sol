@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Vm} from "forge-std/Vm.sol";
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {Head} from "../../src/Packing.sol";
 import {IWatcher, Bomb, GreedyReenterer, Reenterer, Refuser} from "../harness/Griefers.sol";
 import {Replica} from "../harness/Replica.sol";
 import {SchedulerBase} from "../harness/SchedulerBase.sol";
@@ -35,6 +36,8 @@ abstract contract Ghosts is SchedulerBase, IWatcher {
     }
 
     Ghost[] internal ghosts;
+    /// The heads of rostered jobs, of which the contract keeps a hash.
+    mapping(bytes32 job => uint256) internal heads;
     Replica public replica;
     address[] internal parties;
     /// What a party has put in and taken out.
@@ -56,6 +59,15 @@ abstract contract Ghosts is SchedulerBase, IWatcher {
 
     uint256[] private before;
     uint256 private burntBefore;
+
+    /// The head of a job, and the deadline of reveals once commits closed.
+    function headOf(bytes32 job) public view returns (uint256 head, uint256 revealBy) {
+        (, revealBy, head,) = scheduler.jobs(job);
+        if (!Head.wrap(head).isRostered()) return (head, revealBy);
+        head = heads[job];
+        bool isRevealing = stateOf(job) == IJobScheduler.JobState.Revealing;
+        if (isRevealing) revealBy = Head.wrap(head).changedAt() + Head.wrap(head).reveal();
+    }
 
     function setUp() public virtual override {
         replica = new Replica();

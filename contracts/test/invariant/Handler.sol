@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Head} from "../../src/Packing.sol";
 import {Reference} from "../harness/Reference.sol";
+import {Terms} from "../harness/Terms.sol";
 import {Steps} from "./Steps.sol";
 
 /// The ends of jobs, time, and money that comes and goes.
@@ -25,7 +26,7 @@ contract Handler is Steps {
 
     /// The seats whose openings a verdict needs now.
     function neededNow(Ghost storage g) private view returns (uint256) {
-        (, uint256 revealBy,,) = scheduler.jobs(g.job);
+        (, uint256 revealBy) = headOf(g.job);
         return revealBy != 0 && block.timestamp > revealBy ? g.revealed : g.committed;
     }
 
@@ -60,13 +61,20 @@ contract Handler is Steps {
 
     function post(Ghost storage g, address caller, uint256 accepted) private returns (bool done) {
         IJobScheduler.SeatOpening[] memory given = opened(g);
-        IJobScheduler.Deal memory d = deal_(g.terms);
+        bytes memory d = deal_(g.job, g.terms);
+        uint256 head = heads[g.job];
+        bytes memory call = abi.encodeCall(IJobScheduler.postVerdict, (g.job, d, given, uint32(accepted)));
+        if (g.isRostered) {
+            call =
+                abi.encodeCall(IJobScheduler.postVerdictRostered, (g.job, d, head, given, uint32(accepted)));
+        }
         begin();
         vm.prank(caller);
-        try scheduler.postVerdict(g.job, d, given, uint32(accepted)) {
-            done = true;
-        } catch {
+        (done,) = address(scheduler).call(call);
+        if (!done) {
             forget();
+        } else {
+            heads[g.job] = Head.unwrap(Head.wrap(head).withRevealed(g.committed).withState(stateOf(g.job)));
         }
         finishStep(g.job, caller, 0);
     }
@@ -75,7 +83,7 @@ contract Handler is Steps {
         Ghost storage g = pick(job);
         if (job % 5 != 0) return;
         IJobScheduler.SeatHolder[] memory given = holders(g, live(g));
-        IJobScheduler.Deal memory d = deal_(g.terms);
+        bytes memory d = deal_(g.job, g.terms);
         begin();
         vm.prank(requester);
         try scheduler.stop(g.job, d, given) {
@@ -90,7 +98,7 @@ contract Handler is Steps {
     function cancel(uint256 job) external onJob {
         Ghost storage g = pick(job);
         if (job % 5 != 0) return;
-        IJobScheduler.Deal memory d = deal_(g.terms);
+        bytes memory d = deal_(g.job, g.terms);
         begin();
         vm.prank(requester);
         try scheduler.cancel(g.job, d) {
@@ -111,7 +119,7 @@ contract Handler is Steps {
         if (stateOf(g.job) == IJobScheduler.JobState.Revealing) due = g.revealed;
         else if (stateOf(g.job) == IJobScheduler.JobState.Running && isPastCommits(g)) due = g.committed;
         IJobScheduler.SeatHolder[] memory given = holders(g, due);
-        IJobScheduler.Deal memory d = deal_(g.terms);
+        bytes memory d = deal_(g.job, g.terms);
         bool done;
         begin();
         vm.prank(caller);
@@ -127,7 +135,7 @@ contract Handler is Steps {
     }
 
     function isPastCommits(Ghost storage g) private view returns (bool) {
-        (,, uint256 head,) = scheduler.jobs(g.job);
+        (uint256 head,) = headOf(g.job);
         return block.timestamp > Head.wrap(head).deadline();
     }
 
@@ -157,7 +165,7 @@ contract Handler is Steps {
 
     /// To the second before a deadline of a job, to the deadline, or to the second after it.
     function approach(uint256 job, uint256 side) external onJob {
-        (, uint256 revealBy, uint256 word,) = scheduler.jobs(pick(job).job);
+        (uint256 word, uint256 revealBy) = headOf(pick(job).job);
         Head head = Head.wrap(word);
         uint256 refillBy = head.deadline() - head.timeout() - 60;
         uint256[3] memory deadlines = [head.deadline(), refillBy, revealBy];
@@ -210,15 +218,14 @@ contract Handler is Steps {
     function meddle(uint256 job, uint256 which) external onJob {
         Ghost storage g = pick(job);
         address stranger = parties[parties.length - 1];
-        IJobScheduler.Deal memory d = deal_(g.terms);
+        bytes memory d = deal_(g.job, g.terms);
         IJobScheduler.SeatHolder[] memory given = holders(g, live(g));
-        bytes32 revision = revisionOf(g.terms);
         bytes[8] memory calls = [
-            abi.encodeCall(IJobScheduler.updateDeal, (g.job, d, d.terms)),
+            abi.encodeCall(IJobScheduler.updateDeal, (g.job, d, Terms.pack(g.terms))),
             abi.encodeCall(IJobScheduler.cancel, (g.job, d)),
             abi.encodeCall(IJobScheduler.stop, (g.job, d, given)),
             abi.encodeCall(IJobScheduler.acceptBids, (g.job, d, nodes)),
-            abi.encodeCall(IJobScheduler.rejectBids, (g.job, requester, revision, list(someNode(which)))),
+            abi.encodeCall(IJobScheduler.rejectBids, (g.job, d, list(someNode(which)))),
             abi.encodeCall(IJobScheduler.reportFailure, (g.job, d, IJobScheduler.FailureKind.Engine)),
             abi.encodeCall(IJobScheduler.commit, (g.job, keccak256("meddling"))),
             abi.encodeCall(IJobScheduler.withdraw, (free(stranger) + 1))

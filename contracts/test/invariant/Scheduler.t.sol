@@ -323,7 +323,7 @@ contract SchedulerInvariants is Test {
     // The rules of money, written down anew.
 
     function stored(bytes32 job) private view returns (Head) {
-        (,, uint256 head,) = scheduler.jobs(job);
+        (uint256 head,) = handler.headOf(job);
         return Head.wrap(head);
     }
 

@@ -2,6 +2,8 @@
 pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {Head} from "../../src/Packing.sol";
+import {Terms} from "../harness/Terms.sol";
 import {Ghosts} from "./Ghosts.sol";
 
 /// Steps of jobs from their submission to the last reveal, in any order. A call that the rules refuse is no failure: it is
@@ -50,7 +52,8 @@ abstract contract Steps is Ghosts {
             if (ghosts[i].job == job) ++reusedIds;
         }
         Ghost storage made = ghosts.push();
-        (made.job, made.nonce, made.submitted, made.terms) = (job, nonce++, t, t);
+        (made.job, made.nonce, made.submitted, made.terms) = (job, nonce, t, t);
+        nonceOf[job] = nonce++;
     }
 
     // The requester.
@@ -62,7 +65,7 @@ abstract contract Steps is Ghosts {
         uint256 sent = escrow(t) * (seed >> 48 & 3) / 2;
         begin();
         vm.prank(requester);
-        try scheduler.submit{value: sent}(t, SPEC, nonce) returns (bytes32 job) {
+        try scheduler.submit{value: sent}(Terms.pack(t), SPEC, nonce) returns (bytes32 job) {
             add(job, t);
             finishStep(job, requester, sent);
         } catch {
@@ -79,13 +82,13 @@ abstract contract Steps is Ghosts {
         }
         Ghost storage parent = pick(job);
         if (parent.isRostered) unpack(job);
-        IJobScheduler.Terms memory old = parent.terms;
+        bytes memory old = deal_(parent.job, parent.terms);
         IJobScheduler.Terms memory t = parent.terms;
         (t.parent, t.concurrency) = (parent.job, uint8(2 * t.concurrency + 1));
         if (t.concurrency > t.escalationLimit) t.concurrency = t.escalationLimit;
         begin();
         vm.prank(requester);
-        try scheduler.submitChild(t, old, SPEC, nonce) returns (bytes32 child) {
+        try scheduler.submitChild(Terms.pack(t), old, SPEC, nonce) returns (bytes32 child) {
             if (parent.endState != IJobScheduler.JobState.Inconclusive) ++misjudgements;
             add(child, t);
             finishStep(child, requester, 0);
@@ -115,11 +118,12 @@ abstract contract Steps is Ghosts {
         }
         begin();
         vm.prank(requester);
-        try scheduler.submitSigned(t, SPEC, nonce, offers) {
+        try scheduler.submitSigned(Terms.pack(t), SPEC, nonce, offers) {
             add(job, t);
             Ghost storage g = ghosts[ghosts.length - 1];
             seatOffers(g, offers);
             g.isRostered = g.holders.length == t.concurrency;
+            heads[job] = rosteredHead(t, block.timestamp, 0);
             finishStep(job, requester, 0);
         } catch {
             forget();
@@ -149,12 +153,12 @@ abstract contract Steps is Ghosts {
 
     function updateDeal(uint256 job, uint256 seed) external onJob {
         Ghost storage g = pick(job);
-        IJobScheduler.Deal memory d = deal_(g.terms);
+        bytes memory d = deal_(g.job, g.terms);
         IJobScheduler.Terms memory next = termsOf(seed);
-        next.parent = d.terms.parent;
+        next.parent = g.terms.parent;
         begin();
         vm.prank(requester);
-        try scheduler.updateDeal(g.job, d, next) {
+        try scheduler.updateDeal(g.job, d, Terms.pack(next)) {
             g.terms = next;
         } catch {
             forget();
@@ -165,7 +169,7 @@ abstract contract Steps is Ghosts {
     function acceptBid(uint256 job, uint256 node) public onJob transaction(pick(job).job, requester) {
         Ghost storage g = pick(job);
         address who = someNode(node);
-        IJobScheduler.Deal memory d = deal_(g.terms);
+        bytes memory d = deal_(g.job, g.terms);
         vm.prank(requester);
         try scheduler.acceptBids(g.job, d, list(who)) {
             (IJobScheduler.BidStatus status, uint256 slot) = scheduler.bids(g.job, who);
@@ -177,9 +181,9 @@ abstract contract Steps is Ghosts {
 
     function reject(uint256 job, uint256 node) external onJob transaction(pick(job).job, requester) {
         Ghost storage g = pick(job);
-        bytes32 revision = revisionOf(g.terms);
+        bytes memory d = deal_(g.job, g.terms);
         vm.prank(requester);
-        try scheduler.rejectBids(g.job, requester, revision, list(someNode(node))) {}
+        try scheduler.rejectBids(g.job, d, list(someNode(node))) {}
         catch {
             forget();
         }
@@ -187,9 +191,9 @@ abstract contract Steps is Ghosts {
 
     function remark(uint256 job, uint256 node) external onJob transaction(pick(job).job, requester) {
         Ghost storage g = pick(job);
-        bytes32 revision = revisionOf(g.terms);
+        bytes memory d = deal_(g.job, g.terms);
         vm.prank(requester);
-        try scheduler.remark(g.job, requester, revision, someNode(node), "late") {}
+        try scheduler.remark(g.job, d, someNode(node), "late") {}
         catch {
             forget();
         }
@@ -200,7 +204,7 @@ abstract contract Steps is Ghosts {
         Ghost storage g = pick(job);
         IJobScheduler.Terms memory t = g.submitted;
         vm.prank(requester);
-        try scheduler.submit{value: escrow(t)}(t, SPEC, g.nonce) {
+        try scheduler.submit{value: escrow(t)}(Terms.pack(t), SPEC, g.nonce) {
             ++reusedIds;
         } catch {
             forget();
@@ -212,7 +216,7 @@ abstract contract Steps is Ghosts {
     function placeBid(uint256 job, uint256 node) public onJob transaction(pick(job).job, someNode(node)) {
         Ghost storage g = pick(job);
         address who = someNode(node);
-        IJobScheduler.Deal memory d = deal_(g.terms);
+        bytes memory d = deal_(g.job, g.terms);
         uint96 price = priceOf(g.terms, node);
         vm.prank(who);
         try scheduler.bid(g.job, d, price) {
@@ -310,17 +314,33 @@ abstract contract Steps is Ghosts {
             given[i].commitment = scheduler.commitmentOf(g.job, seat_, given[i].node, said(g, seat_));
         }
         IJobScheduler.Signed[] memory by = signatures(g.job, g.terms, given);
-        bytes32 revision = revisionOf(g.terms);
         begin();
-        vm.prank(keeper);
-        try scheduler.commitSigned(g.job, requester, revision, given, by) {
+        if (commitBy(g, given, by)) {
             for (uint256 i = 0; i < given.length; ++i) {
                 committed(g, given[i].seat, given[i].commitment);
             }
-        } catch {
+        } else {
             forget();
         }
         finishStep(g.job, keeper, 0);
+    }
+
+    function commitBy(
+        Ghost storage g,
+        IJobScheduler.SeatHolder[] memory given,
+        IJobScheduler.Signed[] memory by
+    ) private returns (bool done) {
+        bytes32 revision = revisionOf(g.terms);
+        bytes memory call =
+            abi.encodeCall(IJobScheduler.commitSigned, (g.job, deal_(g.job, g.terms), given, by));
+        uint256 head = heads[g.job];
+        if (g.isRostered) {
+            call = abi.encodeCall(IJobScheduler.commitRostered, (g.job, revision, head, given, by));
+        }
+        vm.prank(keeper);
+        (done,) = address(scheduler).call(call);
+        if (!done || !g.isRostered) return done;
+        heads[g.job] = Head.unwrap(Head.wrap(head).withCommitted(live(g)).withChangedAt(block.timestamp));
     }
 
     function unpack(uint256 job) public onJob {
@@ -330,7 +350,7 @@ abstract contract Steps is Ghosts {
         address caller = parties[parties.length - 1];
         begin();
         vm.prank(caller);
-        try scheduler.unpack(g.job, requester, revision, roster) {
+        try scheduler.unpack(g.job, revision, heads[g.job], roster) {
             g.isRostered = false;
         } catch {
             forget();
@@ -342,7 +362,7 @@ abstract contract Steps is Ghosts {
         Ghost storage g = pick(job);
         if (g.holders.length == 0) return;
         uint256 i = number % g.holders.length;
-        IJobScheduler.Deal memory d = deal_(g.terms);
+        bytes memory d = deal_(g.job, g.terms);
         begin();
         vm.prank(g.holders[i]);
         try scheduler.reportFailure(g.job, d, IJobScheduler.FailureKind(number % 7)) {

@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {SchedulerBase} from "../harness/SchedulerBase.sol";
+import {Terms} from "../harness/Terms.sol";
 
 /// Every way through a job's life, and where the money is at its end.
 contract LifecycleTest is SchedulerBase {
@@ -44,7 +45,7 @@ contract LifecycleTest is SchedulerBase {
             list[i].opening.resultHash = keccak256(abi.encode("differs", i));
             commit(job, i, list[i].opening);
         }
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.VerdictMismatch.selector, 7));
         scheduler.postVerdict(job, d, list, 7);
         scheduler.postVerdict(job, d, list, 3);
@@ -57,7 +58,7 @@ contract LifecycleTest is SchedulerBase {
         for (uint256 i = 0; i < 3; ++i) {
             reveal(job, i, t);
         }
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         IJobScheduler.SeatOpening[] memory two = openings(t, 3);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.OpeningsMissing.selector, 4));
         scheduler.postVerdict(job, d, two, 3);
@@ -90,19 +91,21 @@ contract LifecycleTest is SchedulerBase {
 
         IJobScheduler.Terms memory child = terms();
         (child.confidence, child.escalationLimit, child.concurrency, child.parent) = (3, 5, 4, job);
+        bytes memory parent = deal_(job, t);
         vm.startPrank(requester);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadParent.selector, job));
-        scheduler.submitChild{value: escrow(child)}(child, t, SPEC, nonce);
+        scheduler.submitChild{value: escrow(child)}(Terms.pack(child), parent, SPEC, nonce);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadParent.selector, job));
-        scheduler.submit{value: escrow(child)}(child, SPEC, nonce);
+        scheduler.submit{value: escrow(child)}(Terms.pack(child), SPEC, nonce);
         child.concurrency = 5;
-        bytes32 childJob = scheduler.submitChild{value: escrow(child)}(child, t, SPEC, nonce++);
+        bytes32 childJob = scheduler.submitChild{value: escrow(child)}(Terms.pack(child), parent, SPEC, nonce);
+        nonceOf[childJob] = nonce++;
         assertEq(scheduler.childOf(job), childJob);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadParent.selector, job));
-        scheduler.submitChild{value: escrow(child)}(child, t, SPEC, nonce);
+        scheduler.submitChild{value: escrow(child)}(Terms.pack(child), parent, SPEC, nonce);
         vm.stopPrank();
 
-        IJobScheduler.Deal memory d = deal_(child);
+        bytes memory d = deal_(childJob, child);
         vm.prank(nodes[0]);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.SatInParent.selector, job));
         scheduler.bid(childJob, d, 0);
@@ -113,7 +116,7 @@ contract LifecycleTest is SchedulerBase {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = submit(t);
         bid(job, t, 2);
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.prank(requester);
         scheduler.cancel(job, d);
         assertState(job, IJobScheduler.JobState.Cancelled);
@@ -126,9 +129,9 @@ contract LifecycleTest is SchedulerBase {
         bid(job, t, 2);
         IJobScheduler.Terms memory dearer = terms();
         (dearer.price, dearer.bond) = (0.03 ether, 0.04 ether);
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.prank(requester);
-        scheduler.updateDeal(job, d, dearer);
+        scheduler.updateDeal(job, d, Terms.pack(dearer));
         assertEq(free(requester), MONEY - (escrow(dearer) - escrow(t)));
         vm.prank(nodes[2]);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongRevision.selector, revisionOf(t)));
@@ -172,9 +175,9 @@ contract LifecycleTest is SchedulerBase {
         bid(job, t, 2);
         vm.prank(nodes[0]);
         scheduler.withdrawBid(job);
+        bytes memory d = deal_(job, t);
         vm.prank(requester);
-        scheduler.rejectBids(job, requester, revisionOf(t), toList(nodes[1]));
-        IJobScheduler.Deal memory d = deal_(t);
+        scheduler.rejectBids(job, d, toList(nodes[1]));
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BidNotStanding.selector, nodes[1]));
         scheduler.acceptBids(job, d, toList(nodes[1]));
@@ -196,7 +199,7 @@ contract LifecycleTest is SchedulerBase {
     }
 
     function bidFailure(bytes32 job, IJobScheduler.Terms memory t) private {
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.prank(nodes[1]);
         scheduler.reportFailure(job, d, IJobScheduler.FailureKind.Memory);
         assertEq(scheduler.accounts(nodes[1]).failures, 1);
@@ -221,7 +224,7 @@ contract LifecycleTest is SchedulerBase {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = running(t);
         commit(job, 0, opening(0, 3));
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         IJobScheduler.SeatHolder[] memory two = holdersOf(job, t, 3, 1);
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongSeats.selector, 7));
@@ -242,7 +245,7 @@ contract LifecycleTest is SchedulerBase {
         bid(job, t, 2);
         accept(job, t, firstNodes(2));
         IJobScheduler.SeatHolder[] memory two = holdersOf(job, t, 3, 0);
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         for (uint256 i = 0; i < 2; ++i) {
             vm.warp(1_700_000_119 + i);
             vm.expectRevert(abi.encodeWithSelector(IJobScheduler.DeadlineNotReached.selector, 1_700_000_120));
@@ -343,10 +346,11 @@ contract LifecycleTest is SchedulerBase {
     function test_a_remark_changes_nothing_but_the_log() public {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = running(t);
+        bytes memory d = deal_(job, t);
         vm.prank(requester);
         vm.expectEmit();
         emit IJobScheduler.Remarked(job, nodes[0], "late");
-        scheduler.remark(job, requester, revisionOf(t), nodes[0], "late");
+        scheduler.remark(job, d, nodes[0], "late");
     }
 
     function toList(address node) private pure returns (address[] memory list) {

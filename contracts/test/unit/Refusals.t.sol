@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {SchedulerBase} from "../harness/SchedulerBase.sol";
+import {Terms} from "../harness/Terms.sol";
 
 /// Sends everything on, again.
 contract Reentrant {
@@ -26,7 +27,7 @@ contract RefusalsTest is SchedulerBase {
     function refusesTerms(IJobScheduler.Terms memory t, IJobScheduler.Term term) private {
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.InvalidTerms.selector, term));
-        scheduler.submit{value: 1 ether}(t, SPEC, 0);
+        scheduler.submit{value: 1 ether}(Terms.pack(t), SPEC, 0);
     }
 
     function test_every_term_is_checked_at_its_bounds() public {
@@ -95,7 +96,7 @@ contract RefusalsTest is SchedulerBase {
             t.allowList[i] = nodes[i + 1];
         }
         bytes32 job = submit(t);
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         for (uint256 i = 0; i < 5; ++i) {
             vm.prank(nodes[i]);
             bool isListed = i > 0 && i < 4;
@@ -107,31 +108,42 @@ contract RefusalsTest is SchedulerBase {
     }
 
     function test_terms_have_one_encoding() public {
-        bytes memory call = abi.encodeCall(IJobScheduler.submit, (terms(), SPEC, 0));
-        // Words of the terms, which follow the selector and three words.
-        uint8[5] memory widths = [2, 4, 5, 14, 16];
-        for (uint256 i = 0; i < widths.length; ++i) {
-            bytes memory dirty = bytes.concat(call);
-            dirty[4 + 96 + 32 * uint256(widths[i])] = 0x80;
-            vm.prank(requester);
-            (bool done, bytes memory reason) = address(scheduler).call{value: escrow(terms())}(dirty);
-            assertFalse(done, vm.toString(widths[i]));
-            bytes4 selector = bytes4(reason);
-            assertTrue(selector == 0 || selector == IJobScheduler.InvalidTerms.selector);
+        bytes memory packed = Terms.pack(terms());
+        // Method, deterministic, acceptance, live logs.
+        uint8[4] memory octets = [8, 9, 10, 63];
+        for (uint256 i = 0; i < octets.length; ++i) {
+            bytes memory dirty = bytes.concat(packed);
+            dirty[octets[i]] = octets[i] == 8 ? bytes1(0x03) : bytes1(0x02);
+            refusesEncoding(dirty);
         }
+        refusesEncoding("");
+        bytes memory short = bytes.concat(packed);
+        assembly ("memory-safe") {
+            mstore(short, 100)
+        }
+        refusesEncoding(short);
+        refusesEncoding(bytes.concat(packed, hex"00"));
+        refusesEncoding(bytes.concat(packed, new bytes(19)));
         vm.prank(requester);
-        (bool ok,) = address(scheduler).call{value: escrow(terms())}(call);
-        assertTrue(ok);
+        scheduler.submit{value: escrow(terms())}(packed, SPEC, 0);
+    }
+
+    function refusesEncoding(bytes memory packed) private {
+        vm.prank(requester);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobScheduler.InvalidTerms.selector, IJobScheduler.Term.Encoding)
+        );
+        scheduler.submit{value: 1 ether}(packed, SPEC, 0);
     }
 
     function test_specs_are_bounded() public {
         IJobScheduler.Terms memory t = terms();
         vm.startPrank(requester);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.InvalidSpec.selector, 0));
-        scheduler.submit{value: escrow(t)}(t, "", 0);
+        scheduler.submit{value: escrow(t)}(Terms.pack(t), "", 0);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.InvalidSpec.selector, 32_769));
-        scheduler.submit{value: escrow(t)}(t, new bytes(32_769), 0);
-        scheduler.submit{value: escrow(t)}(t, new bytes(32_768), 0);
+        scheduler.submit{value: escrow(t)}(Terms.pack(t), new bytes(32_769), 0);
+        scheduler.submit{value: escrow(t)}(Terms.pack(t), new bytes(32_768), 0);
     }
 
     function test_a_job_exists_once() public {
@@ -139,12 +151,12 @@ contract RefusalsTest is SchedulerBase {
         bytes32 job = submit(t);
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.JobExists.selector, job));
-        scheduler.submit{value: escrow(t)}(t, SPEC, 0);
+        scheduler.submit{value: escrow(t)}(Terms.pack(t), SPEC, 0);
     }
 
     function test_no_such_job() public {
-        IJobScheduler.Deal memory d = deal_(terms());
         bytes32 job = keccak256("nothing");
+        bytes memory d = deal_(job, terms());
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NoSuchJob.selector, job));
         scheduler.bid(job, d, 0);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NoSuchJob.selector, job));
@@ -155,40 +167,68 @@ contract RefusalsTest is SchedulerBase {
         IJobScheduler.Terms memory t = terms();
         uint256 needed = escrow(t);
         vm.startPrank(requester);
-        scheduler.submit(t, SPEC, 0);
+        scheduler.submit(Terms.pack(t), SPEC, 0);
         assertEq(free(requester), MONEY - needed);
-        scheduler.submit{value: needed + 5}(t, SPEC, 1);
+        scheduler.submit{value: needed + 5}(Terms.pack(t), SPEC, 1);
         assertEq(free(requester), MONEY - needed + 5);
         scheduler.withdraw(MONEY - needed + 5);
         vm.expectRevert(
             abi.encodeWithSelector(IJobScheduler.NotFunded.selector, requester, needed - 1, needed)
         );
-        scheduler.submit{value: needed - 1}(t, SPEC, 2);
+        scheduler.submit{value: needed - 1}(Terms.pack(t), SPEC, 2);
     }
 
     function test_another_deal_is_refused_and_a_stranger_is_no_requester() public {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = submit(t);
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.prank(keeper);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NotRequester.selector, requester));
         scheduler.cancel(job, d);
-        d.requester = keeper;
+        d = Terms.deal(keeper, nonceOf[job], sha256(SPEC), t);
         vm.prank(keeper);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongDeal.selector, job));
         scheduler.cancel(job, d);
-        d = deal_(t);
-        d.terms.price -= 1;
+        t.price -= 1;
+        d = deal_(job, t);
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongDeal.selector, job));
         scheduler.cancel(job, d);
+    }
+
+    function test_a_deal_too_short_for_its_requester_is_refused() public {
+        bytes32 job = submit(terms());
+        vm.prank(requester);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobScheduler.InvalidTerms.selector, IJobScheduler.Term.Encoding)
+        );
+        scheduler.cancel(job, new bytes(59));
+    }
+
+    /// Every word of an opening that is narrower than a word: seat, node, price, exit code.
+    function test_openings_have_one_encoding() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = revealing(t);
+        bytes memory call = abi.encodeCall(IJobScheduler.postVerdict, (job, deal_(job, t), openings(t, 7), 3));
+        // They are the last of the call, eight words each.
+        uint256 first = call.length - 3 * 256;
+        uint8[4] memory words = [0, 1, 2, 5];
+        for (uint256 i = 0; i < words.length; ++i) {
+            bytes memory dirty = bytes.concat(call);
+            dirty[first + 256 + 32 * uint256(words[i])] = 0x80;
+            (bool done, bytes memory reason) = address(scheduler).call(dirty);
+            assertFalse(done, vm.toString(words[i]));
+            assertEq(reason, "", vm.toString(words[i]));
+        }
+        (bool ok,) = address(scheduler).call(call);
+        assertTrue(ok);
     }
 
     function test_only_the_right_holders_are_paid() public {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = running(t);
         commit(job, 0, opening(0, 3));
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         IJobScheduler.SeatHolder[] memory holders = holdersOf(job, t, 7, 1);
         vm.startPrank(requester);
         holders[1].node = keeper;
@@ -212,7 +252,7 @@ contract RefusalsTest is SchedulerBase {
         bytes32 job = revealing(t);
         IJobScheduler.SeatOpening[] memory list = openings(t, 7);
         list[0].price -= 1;
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadOpening.selector, 0));
         scheduler.postVerdict(job, d, list, 3);
         list[0].price += 1;
@@ -262,7 +302,7 @@ contract RefusalsTest is SchedulerBase {
         IJobScheduler.Terms memory t = terms();
         t.minPaidJobs = 1;
         bytes32 job = submit(t);
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.prank(nodes[0]);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.TooFewPaidJobs.selector, 0, 1));
         scheduler.bid(job, d, 0);

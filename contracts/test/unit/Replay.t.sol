@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Replica} from "../harness/Replica.sol";
 import {SchedulerBase} from "../harness/SchedulerBase.sol";
+import {Terms} from "../harness/Terms.sol";
 
 /// Jobs, bids and accounts rebuilt from the events alone, compared with what the chain says after every step of jobs that
 /// end in each way. `invariant_17_events_rebuild_storage` does the same with random steps.
@@ -72,7 +73,7 @@ contract ReplayTest is SchedulerBase {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = started(t);
         IJobScheduler.SeatHolder[] memory live = holdersOf(job, t, 7, 0);
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.prank(requester);
         scheduler.stop(job, d, live);
         compare();
@@ -98,11 +99,11 @@ contract ReplayTest is SchedulerBase {
         compare();
         IJobScheduler.Terms memory next = terms();
         next.price = 0.015 ether;
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.prank(requester);
-        scheduler.updateDeal(job, d, next);
+        scheduler.updateDeal(job, d, Terms.pack(next));
         compare();
-        d = deal_(next);
+        d = deal_(job, next);
         vm.prank(requester);
         scheduler.cancel(job, d);
         compare();
@@ -115,9 +116,9 @@ contract ReplayTest is SchedulerBase {
         compare();
         IJobScheduler.SeatHolder[] memory holders = holdersOf(job, t, 7, 7);
         IJobScheduler.Signed[] memory by = signatures(job, t, holders);
-        scheduler.commitSigned(job, requester, revisionOf(t), holders, by);
+        scheduler.commitRostered(job, revisionOf(t), rosteredHead(t, block.timestamp, 0), holders, by);
         compare();
-        scheduler.unpack(job, requester, revisionOf(t), holders);
+        scheduler.unpack(job, revisionOf(t), rosteredHead(t, block.timestamp, block.timestamp), holders);
         compare();
         postVerdict(job, t, 7, 3);
         compare();

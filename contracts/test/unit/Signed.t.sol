@@ -4,9 +4,12 @@ pragma solidity ^0.8.30;
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Signatures} from "../../src/Signatures.sol";
 import {SchedulerBase} from "../harness/SchedulerBase.sol";
+import {Terms} from "../harness/Terms.sol";
 
 /// Bids and commitments that nodes sign instead of sending, and the way back to single steps.
 contract SignedTest is SchedulerBase {
+    uint256 private constant START = 1_700_000_000;
+
     function seated(IJobScheduler.Terms memory t) private returns (bytes32 job) {
         IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, t.concurrency);
         job = submitSigned(t, list);
@@ -15,23 +18,37 @@ contract SignedTest is SchedulerBase {
     function commitSigned(bytes32 job, IJobScheduler.Terms memory t, uint256 seats) private {
         IJobScheduler.SeatHolder[] memory holders = holdersOf(job, t, seats, seats);
         IJobScheduler.Signed[] memory list = signatures(job, t, holders);
+        bytes memory d = deal_(job, t);
         vm.prank(keeper);
-        scheduler.commitSigned(job, requester, revisionOf(t), holders, list);
+        scheduler.commitSigned(job, d, holders, list);
     }
 
-    function unpack(bytes32 job, IJobScheduler.Terms memory t, uint256 committed) private {
+    function commitRostered(bytes32 job, IJobScheduler.Terms memory t) private {
+        IJobScheduler.SeatHolder[] memory holders = holdersOf(job, t, 7, 7);
+        IJobScheduler.Signed[] memory list = signatures(job, t, holders);
+        vm.prank(keeper);
+        scheduler.commitRostered(job, revisionOf(t), started(t), holders, list);
+    }
+
+    /// The head of a job that was submitted, and has started, at the first moment.
+    function started(IJobScheduler.Terms memory t) private pure returns (uint256) {
+        return rosteredHead(t, START, 0);
+    }
+
+    function unpack(bytes32 job, IJobScheduler.Terms memory t, uint256 head, uint256 committed) private {
         IJobScheduler.SeatHolder[] memory roster = holdersOf(job, t, 7, committed);
         vm.prank(keeper);
-        scheduler.unpack(job, requester, revisionOf(t), roster);
+        scheduler.unpack(job, revisionOf(t), head, roster);
     }
 
     function test_three_transactions_make_a_job() public {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = seated(t);
         assertState(job, IJobScheduler.JobState.Running);
-        commitSigned(job, t, 7);
+        vm.warp(START + 10);
+        commitRostered(job, t);
         assertState(job, IJobScheduler.JobState.Revealing);
-        postVerdict(job, t, 7, 3);
+        postVerdictRostered(job, t, rosteredHead(t, START, START + 10), 7, 3);
         assertState(job, IJobScheduler.JobState.Verified);
         assertEq(free(nodes[0]), MONEY + t.price);
         assertEq(free(nodes[2]), MONEY);
@@ -44,7 +61,8 @@ contract SignedTest is SchedulerBase {
         vm.prank(nodes[0]);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.Rostered.selector, job));
         scheduler.commit(job, 0);
-        unpack(job, t, 0);
+        unpack(job, t, started(t), 0);
+        assertState(job, IJobScheduler.JobState.Running);
         commit(job, 0, opening(0, 3));
         commitSigned(job, t, 6);
         postVerdict(job, t, 7, 3);
@@ -54,10 +72,12 @@ contract SignedTest is SchedulerBase {
     function test_all_committed_can_be_unpacked_and_revealed() public {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = seated(t);
-        commitSigned(job, t, 7);
-        unpack(job, t, 7);
+        commitRostered(job, t);
+        uint256 head = rosteredHead(t, START, START);
+        unpack(job, t, head, 7);
+        assertState(job, IJobScheduler.JobState.Revealing);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NotRostered.selector, job));
-        scheduler.unpack(job, requester, revisionOf(t), new IJobScheduler.SeatHolder[](0));
+        scheduler.unpack(job, revisionOf(t), head, new IJobScheduler.SeatHolder[](0));
         reveal(job, 0, t);
         reveal(job, 1, t);
         vm.warp(block.timestamp + t.reveal + 1);
@@ -69,7 +89,7 @@ contract SignedTest is SchedulerBase {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = seated(t);
         vm.warp(block.timestamp + t.run + 1);
-        unpack(job, t, 0);
+        unpack(job, t, started(t), 0);
         expire(job, t, new IJobScheduler.SeatHolder[](0));
         assertState(job, IJobScheduler.JobState.Failed);
         assertEq(scheduler.burnt(), 3 * t.bond);
@@ -79,20 +99,21 @@ contract SignedTest is SchedulerBase {
     function test_a_rostered_job_takes_no_single_steps() public {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = seated(t);
-        IJobScheduler.Deal memory d = deal_(t);
-        bytes32 revision = revisionOf(t);
+        bytes memory d = deal_(job, t);
         address[] memory none = new address[](0);
         IJobScheduler.SeatHolder[] memory nobody = new IJobScheduler.SeatHolder[](0);
-        bytes[9] memory calls = [
-            abi.encodeCall(IJobScheduler.updateDeal, (job, d, t)),
+        bytes[11] memory calls = [
+            abi.encodeCall(IJobScheduler.updateDeal, (job, d, Terms.pack(t))),
             abi.encodeCall(IJobScheduler.cancel, (job, d)),
             abi.encodeCall(IJobScheduler.acceptBids, (job, d, none)),
-            abi.encodeCall(IJobScheduler.rejectBids, (job, requester, revision, none)),
+            abi.encodeCall(IJobScheduler.rejectBids, (job, d, none)),
             abi.encodeCall(IJobScheduler.stop, (job, d, nobody)),
-            abi.encodeCall(IJobScheduler.remark, (job, requester, revision, nodes[0], "")),
+            abi.encodeCall(IJobScheduler.remark, (job, d, nodes[0], "")),
             abi.encodeCall(IJobScheduler.reportFailure, (job, d, IJobScheduler.FailureKind.Disk)),
             abi.encodeCall(IJobScheduler.expire, (job, d, nobody)),
-            abi.encodeCall(IJobScheduler.reveal, (job, 0, t.price, opening(0, 3)))
+            abi.encodeCall(IJobScheduler.reveal, (job, 0, t.price, opening(0, 3))),
+            abi.encodeCall(IJobScheduler.commitSigned, (job, d, nobody, new IJobScheduler.Signed[](0))),
+            abi.encodeCall(IJobScheduler.postVerdict, (job, d, new IJobScheduler.SeatOpening[](0), 0))
         ];
         for (uint256 i = 0; i < calls.length; ++i) {
             vm.prank(requester);
@@ -106,32 +127,35 @@ contract SignedTest is SchedulerBase {
     function test_a_commitment_that_its_node_did_not_sign_is_refused() public {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = seated(t);
-        refusesCommitments(job, t);
-        unpack(job, t, 0);
-        refusesCommitments(job, t);
+        refusesCommitments(job, t, true);
+        unpack(job, t, started(t), 0);
+        refusesCommitments(job, t, false);
     }
 
-    function refusesCommitments(bytes32 job, IJobScheduler.Terms memory t) private {
+    function refusesCommitments(bytes32 job, IJobScheduler.Terms memory t, bool isRostered) private {
         IJobScheduler.SeatHolder[] memory holders = holdersOf(job, t, 7, 7);
         IJobScheduler.Signed[] memory by = signatures(job, t, holders);
         by[1] = by[2];
-        refusesCommitment(job, t, holders, by);
+        refusesCommitment(job, t, isRostered, holders, by);
         by = signatures(job, t, holders);
         holders[1].commitment = keccak256("another");
-        refusesCommitment(job, t, holders, by);
+        refusesCommitment(job, t, isRostered, holders, by);
         holders = holdersOf(job, t, 7, 7);
         by[1] = signatures(keccak256("another"), t, holders)[1];
-        refusesCommitment(job, t, holders, by);
+        refusesCommitment(job, t, isRostered, holders, by);
     }
 
     function refusesCommitment(
         bytes32 job,
         IJobScheduler.Terms memory t,
+        bool isRostered,
         IJobScheduler.SeatHolder[] memory holders,
         IJobScheduler.Signed[] memory by
     ) private {
+        bytes memory d = deal_(job, t);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadSignature.selector, nodes[1]));
-        scheduler.commitSigned(job, requester, revisionOf(t), holders, by);
+        if (isRostered) scheduler.commitRostered(job, revisionOf(t), started(t), holders, by);
+        else scheduler.commitSigned(job, d, holders, by);
     }
 
     function test_every_seat_needs_its_signature() public {
@@ -141,25 +165,34 @@ contract SignedTest is SchedulerBase {
         IJobScheduler.Signed[] memory list = signatures(job, t, holdersOf(job, t, 3, 3));
         bytes32 revision = revisionOf(t);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.SignaturesMissing.selector, 3));
-        scheduler.commitSigned(job, requester, revision, holders, list);
+        scheduler.commitRostered(job, revision, started(t), holders, list);
+        unpack(job, t, started(t), 0);
+        bytes memory d = deal_(job, t);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.SignaturesMissing.selector, 3));
+        scheduler.commitSigned(job, d, holders, list);
     }
 
     function test_a_rostered_job_is_followed_up_once_unpacked() public {
         IJobScheduler.Terms memory t = terms();
         (t.confidence, t.escalationLimit) = (3, 5);
         bytes32 job = seated(t);
-        commitSigned(job, t, 7);
-        postVerdict(job, t, 7, 0);
+        commitRostered(job, t);
+        uint256 head = rosteredHead(t, START, START);
+        postVerdictRostered(job, t, head, 7, 0);
+        assertState(job, IJobScheduler.JobState.Inconclusive);
+        bytes memory parent = deal_(job, t);
         IJobScheduler.Terms memory child = terms();
         (child.confidence, child.escalationLimit, child.concurrency, child.parent) = (3, 5, 5, job);
         uint256 value = escrow(child);
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.Rostered.selector, job));
-        scheduler.submitChild{value: value}(child, t, SPEC, nonce);
-        unpack(job, t, 7);
+        scheduler.submitChild{value: value}(Terms.pack(child), parent, SPEC, nonce);
+        // All have revealed since, and the state is another.
+        unpack(job, t, (head ^ 5 << 12) | 7 << 82, 7);
         vm.prank(requester);
-        bytes32 childJob = scheduler.submitChild{value: value}(child, t, SPEC, nonce);
-        IJobScheduler.Deal memory d = deal_(child);
+        bytes32 childJob = scheduler.submitChild{value: value}(Terms.pack(child), parent, SPEC, nonce);
+        nonceOf[childJob] = nonce;
+        bytes memory d = deal_(childJob, child);
         vm.prank(nodes[1]);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.SatInParent.selector, job));
         scheduler.bid(childJob, d, 0);
@@ -170,10 +203,10 @@ contract SignedTest is SchedulerBase {
         t.parent = keccak256("parent");
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadParent.selector, t.parent));
-        scheduler.submitSigned(t, SPEC, 0, new IJobScheduler.SignedBid[](0));
+        scheduler.submitSigned(Terms.pack(t), SPEC, 0, new IJobScheduler.SignedBid[](0));
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadParent.selector, t.parent));
-        scheduler.submitChild(t, terms(), SPEC, 0);
+        scheduler.submitChild(Terms.pack(t), "", SPEC, 0);
     }
 
     function test_a_false_roster_is_refused() public {
@@ -183,10 +216,30 @@ contract SignedTest is SchedulerBase {
         bytes32 revision = revisionOf(t);
         roster[2].price -= 1;
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongRoster.selector, job));
-        scheduler.unpack(job, requester, revision, roster);
+        scheduler.unpack(job, revision, started(t), roster);
+        roster[2].price += 1;
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongRoster.selector, job));
+        scheduler.unpack(job, revision, started(t) + (1 << 192), roster);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongRoster.selector, job));
+        scheduler.unpack(job, revision ^ bytes32(uint256(1)), started(t), roster);
         IJobScheduler.SeatHolder[] memory two = holdersOf(job, t, 3, 0);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongRoster.selector, job));
-        scheduler.unpack(job, requester, revision, two);
+        scheduler.unpack(job, revision, started(t), two);
+    }
+
+    function test_a_roster_of_no_job_or_another_deal_is_refused() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = nextJob(t);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NoSuchJob.selector, job));
+        scheduler.unpack(job, revisionOf(t), started(t), new IJobScheduler.SeatHolder[](0));
+        seated(t);
+        commitRostered(job, t);
+        uint256 head = rosteredHead(t, START, START);
+        IJobScheduler.SeatOpening[] memory list = openings(t, 7);
+        t.price -= 1;
+        bytes memory d = deal_(job, t);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongDeal.selector, job));
+        scheduler.postVerdictRostered(job, d, head, list, 3);
     }
 
     function test_commitments_of_a_roster_come_all_at_once() public {
@@ -195,18 +248,18 @@ contract SignedTest is SchedulerBase {
         IJobScheduler.SeatHolder[] memory two = holdersOf(job, t, 3, 3);
         IJobScheduler.Signed[] memory list = signatures(job, t, two);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongRoster.selector, job));
-        scheduler.commitSigned(job, requester, revisionOf(t), two, list);
+        scheduler.commitRostered(job, revisionOf(t), started(t), two, list);
     }
 
     function test_a_false_opening_of_a_roster_is_refused() public {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = seated(t);
-        commitSigned(job, t, 7);
+        commitRostered(job, t);
         IJobScheduler.SeatOpening[] memory list = openings(t, 7);
         list[1].opening.resultHash = 0;
-        IJobScheduler.Deal memory d = deal_(t);
+        bytes memory d = deal_(job, t);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongRoster.selector, job));
-        scheduler.postVerdict(job, d, list, 1);
+        scheduler.postVerdictRostered(job, d, rosteredHead(t, START, START), list, 1);
     }
 
     function test_a_bid_without_its_money_is_passed_over_for_the_next() public {
@@ -255,13 +308,13 @@ contract SignedTest is SchedulerBase {
         list[1] = list[0];
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NodesOutOfOrder.selector, nodes[0]));
-        scheduler.submitSigned{value: escrow(t)}(t, SPEC, nonce, list);
+        scheduler.submitSigned{value: escrow(t)}(Terms.pack(t), SPEC, nonce, list);
     }
 
     function refusesBid(IJobScheduler.Terms memory t, IJobScheduler.SignedBid[] memory list) private {
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadSignature.selector, nodes[0]));
-        scheduler.submitSigned{value: escrow(t)}(t, SPEC, nonce, list);
+        scheduler.submitSigned{value: escrow(t)}(Terms.pack(t), SPEC, nonce, list);
     }
 
     function test_a_bid_signed_for_another_job_price_or_node_is_refused() public {
@@ -276,25 +329,14 @@ contract SignedTest is SchedulerBase {
         refusesBid(t, list);
     }
 
-    function test_a_mirrored_or_short_signature_is_refused() public {
+    function test_a_mirrored_or_empty_signature_is_refused() public {
         IJobScheduler.Terms memory t = terms();
         IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, 1);
-        bytes memory signature = list[0].signed.signature;
-        bytes32 s;
-        assembly {
-            s := mload(add(signature, 64))
-        }
-        uint256 order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
-        uint256 mirrored = order - uint256(s);
-        uint8 v = uint8(signature[64]) == 27 ? 28 : 27;
-        assembly {
-            mstore(add(signature, 64), mirrored)
-            mstore8(add(signature, 96), v)
-        }
+        uint256 vs = uint256(list[0].signed.vs);
+        // Of the other root, whose s does not fit beside a parity, only the parity can be given.
+        list[0].signed.vs = bytes32(vs ^ 1 << 255);
         refusesBid(t, list);
-        list[0].signed.signature = hex"00";
-        refusesBid(t, list);
-        list[0].signed.signature = new bytes(65);
+        (list[0].signed.r, list[0].signed.vs) = (0, 0);
         refusesBid(t, list);
     }
 
@@ -313,7 +355,7 @@ contract SignedTest is SchedulerBase {
         IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, 3);
         vm.prank(requester);
         vm.expectRevert(IJobScheduler.FirstComeDeal.selector);
-        scheduler.submitSigned{value: escrow(t)}(t, SPEC, nonce, list);
+        scheduler.submitSigned{value: escrow(t)}(Terms.pack(t), SPEC, nonce, list);
     }
 
     /// The action and digest that a snapshot beside `src/domain/codec.rs` pins.

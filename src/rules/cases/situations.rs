@@ -81,7 +81,7 @@ impl Script {
 
     fn add(&mut self, author: NodeId, event: Event) -> &mut Self {
         let revision = self.ledger.get(self.job).map_or(Digest::ZERO, |job| job.revision);
-        let facts = Facts { funded: true, paid_jobs: 2, sat_in_parent: false };
+        let facts = Facts { paid_jobs: 2, ..Facts::MONEYLESS };
         let stamped = Stamped { job: self.job, author, at: self.at, revision, facts, event };
         self.ledger.apply(&stamped).expect("a situation is built of events that the rules accept");
         self.at = self.at.plus(one());

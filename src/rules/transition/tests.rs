@@ -195,7 +195,10 @@ fn a_job_keeps_a_bounded_number_of_bids() {
     for number in 0..MAX_BIDS {
         ledger.apply(&bid(number)).unwrap();
     }
-    assert_eq!(ledger.apply(&bid(MAX_BIDS)), Err(Rejection::TooManyBids));
+    let one_more = bid(MAX_BIDS);
+    assert_eq!(ledger.apply(&one_more), Err(Rejection::TooManyBids));
+    let paid_for = Facts { bids_bounded: false, ..one_more.facts };
+    ledger.apply(&Stamped { facts: paid_for, ..one_more }).unwrap();
 }
 
 #[test]
@@ -347,6 +350,7 @@ fn every_end_in_the_table_pays_out_what_the_job_held() {
                 funded: facts & 1 != 0,
                 sat_in_parent: facts & 2 != 0,
                 paid_jobs: u32::try_from(facts >> 3).unwrap(),
+                ..Facts::MONEYLESS
             };
             if *outcome < 1000 || situation.job.state.is_terminal() {
                 continue;

@@ -80,8 +80,9 @@ mod tests {
     fn every_rejection_is_an_error_and_every_kind_an_event_of_the_contract() {
         let errors = declared("error ");
         for rejection in Rejection::ALL {
-            // No event can be given another job's id there, and no chain needs ticks.
-            let cannot_be = matches!(rejection, Rejection::WrongJobId | Rejection::NothingDue);
+            // No event can be given another job's id there, no chain needs ticks, and whoever bids pays for its place.
+            let cannot_be =
+                matches!(rejection, Rejection::WrongJobId | Rejection::NothingDue | Rejection::TooManyBids);
             assert_eq!(errors.contains(&*format!("{rejection:?}")), !cannot_be, "{rejection:?}");
         }
         let events = declared("event ");

@@ -7,7 +7,8 @@ use alloy_sol_types::SolCall;
 
 use super::{
     abi::IJobScheduler as abi,
-    convert::{CHECKED, failure_to_abi, opening_to_abi, terms_of},
+    convert::{CHECKED, failure_to_abi, opening_to_abi},
+    packed::{pack_deal, pack_terms, rostered_head},
 };
 use crate::{
     domain::{
@@ -60,12 +61,11 @@ fn stamped_as(job: &Job, author: NodeId, at: Timestamp, event: Event) -> Stamped
 }
 
 fn submission(deal: &Deal, spec: &[u8], nonce: u64, parent: Option<&Job>) -> Bytes {
-    let (terms, spec) = (terms_of(deal), Bytes::copy_from_slice(spec));
+    let (terms, spec) = (pack_terms(deal), Bytes::copy_from_slice(spec));
     match parent {
         None => abi::submitCall { terms, spec, nonce }.abi_encode().into(),
         Some(parent) => {
-            let parent = terms_of(&parent.deal);
-            abi::submitChildCall { terms, parentTerms: parent, spec, nonce }.abi_encode().into()
+            abi::submitChildCall { terms, parent: pack_deal(parent), spec, nonce }.abi_encode().into()
         }
     }
 }
@@ -73,13 +73,11 @@ fn submission(deal: &Deal, spec: &[u8], nonce: u64, parent: Option<&Job>) -> Byt
 /// The call for an event of a job that exists; none where the rules alone decide.
 fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option<Vec<u8>> {
     let job = B256::from(known.id);
-    let requester = Address::from(known.requester);
-    let revision = B256::from(known.revision);
-    let deal = abi::Deal { requester, terms: terms_of(&known.deal) };
+    let deal = pack_deal(known);
     let node_of = |node: &NodeId| Address::from(*node);
     Some(match event {
         Event::DealUpdated { deal: next } => {
-            abi::updateDealCall { job, deal, next: terms_of(next) }.abi_encode()
+            abi::updateDealCall { job, deal, next: pack_terms(next) }.abi_encode()
         }
         Event::Cancelled => abi::cancelCall { job, deal }.abi_encode(),
         Event::BidPlaced { price } => abi::bidCall { job, deal, price: units(*price) }.abi_encode(),
@@ -88,7 +86,7 @@ fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option
             abi::acceptBidsCall { job, deal, nodes: vec![node_of(node)] }.abi_encode()
         }
         Event::BidRejected { node } => {
-            abi::rejectBidsCall { job, requester, revision, nodes: vec![node_of(node)] }.abi_encode()
+            abi::rejectBidsCall { job, deal, nodes: vec![node_of(node)] }.abi_encode()
         }
         Event::FailureReported { kind } => {
             abi::reportFailureCall { job, deal, kind: failure_to_abi(*kind) }.abi_encode()
@@ -118,7 +116,7 @@ fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option
         }
         Event::Remarked { node, remark } => {
             let (node, text) = (node_of(node), remark.clone());
-            abi::remarkCall { job, requester, revision, node, text }.abi_encode()
+            abi::remarkCall { job, deal, node, text }.abi_encode()
         }
         // A job is submitted once, and no chain needs ticks.
         Event::Submitted { .. } | Event::Ticked => return None,
@@ -127,8 +125,8 @@ fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option
 
 /// The call that gives the seats of a job submitted with signed bids slots of their own.
 pub(super) fn unpack_call(known: &Job) -> Bytes {
-    let (job, requester, revision) = (known.id.into(), known.requester.into(), known.revision.into());
-    abi::unpackCall { job, requester, revision, roster: holders(known, |_| true) }.abi_encode().into()
+    let (job, revision, head) = (known.id.into(), known.revision.into(), rostered_head(known));
+    abi::unpackCall { job, revision, head, roster: holders(known, |_| true) }.abi_encode().into()
 }
 
 fn units(amount: Amount) -> Uint<96, 2> {

@@ -5,7 +5,7 @@
 //! - `follow` and `log`: the contract's events, read once they are deep enough, stored and folded.
 //! - `anchors`: the blocks and transactions of a job, and their gas.
 //! - `history`: the events of one job, or of all, read at once, without a node.
-//! - `calls` and `convert`: our values as the contract takes and gives them.
+//! - `calls`, `convert` and `packed`: our values as the contract takes and gives them.
 //! - [`mod@deploy`]: puts the contract on a chain.
 //!
 //! An action's signature is checked but not sent: the sender of a transaction is its author. So a backend acts
@@ -21,6 +21,7 @@ mod follow;
 mod history;
 mod log;
 mod node;
+mod packed;
 mod reader;
 mod rpc;
 mod sender;

@@ -127,7 +127,7 @@ fn event_there(job: &Job, event: &Event) -> EventThere {
 
 fn case_there(job: &Job, stamped: &Stamped<Event>) -> CaseThere {
     let held = job.seat_of(stamped.author).and_then(|seat| job.seat(seat));
-    let Facts { funded, paid_jobs, sat_in_parent } = stamped.facts;
+    let Facts { funded, paid_jobs, sat_in_parent, bids_bounded: _ } = stamped.facts;
     let is_current = stamped.revision == job.revision;
     let (author, at) = (Address::from(stamped.author), U256::from(stamped.at.as_secs()));
     (
@@ -295,6 +295,7 @@ impl Walk {
             funded: !self.chance.permille(150),
             paid_jobs: self.chance.pick(&[0, 1, 2]),
             sat_in_parent: self.chance.permille(50),
+            ..Facts::MONEYLESS
         };
         let stamped =
             Stamped { job: id, author: self.side.id(step.who), at: self.now, revision, facts, event };

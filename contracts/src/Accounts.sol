@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IJobScheduler} from "./IJobScheduler.sol";
+import {TermsAt} from "./Deals.sol";
+import {Purse, Purses} from "./Packing.sol";
+
+/// @title The money of all parties, and the record that goes with it
+/// @notice Balances move inside the ledger; only `withdraw` calls anybody. What is burnt is nobody's.
+abstract contract Accounts is IJobScheduler {
+    mapping(address party => Purse) internal _accounts;
+
+    /// @inheritdoc IJobScheduler
+    uint256 public burnt;
+
+    /// @inheritdoc IJobScheduler
+    function deposit() external payable {
+        depositFor(msg.sender);
+    }
+
+    /// @inheritdoc IJobScheduler
+    function depositFor(address account) public payable {
+        _checkTotal();
+        _credit(account, msg.value);
+        emit Deposited(account, msg.value);
+    }
+
+    /// @inheritdoc IJobScheduler
+    function withdraw(uint256 amount) external {
+        _accounts[msg.sender] = _debited(msg.sender, 0, amount);
+        emit Withdrawn(msg.sender, amount);
+        bool sent;
+        // Without a copy of what the receiver returns, which could be made to cost more than the sender expects.
+        assembly ("memory-safe") {
+            sent := call(gas(), caller(), amount, 0, 0, 0, 0)
+        }
+        if (!sent) revert TransferFailed();
+    }
+
+    /// @inheritdoc IJobScheduler
+    function accounts(address party) external view returns (Account memory) {
+        Purse account = _accounts[party];
+        return Account({
+            free: uint96(account.free()),
+            seats: uint32(account.count(Purses.SEATS)),
+            paid: uint32(account.count(Purses.PAID)),
+            rejected: uint32(account.count(Purses.REJECTED)),
+            failures: uint32(account.count(Purses.FAILURES))
+        });
+    }
+
+    /// Takes `needed` from what is there, `available` and the free balance; what is left becomes free.
+    function _lock(address party, uint256 available, uint256 needed) internal {
+        _checkTotal();
+        // What was sent is a deposit, so that balances follow from events alone.
+        if (msg.value != 0) emit Deposited(party, msg.value);
+        if (available != needed) _accounts[party] = _debited(party, available, needed);
+    }
+
+    function _lockBond(address node, uint256 bond, bool counts) internal {
+        if (bond == 0) return;
+        Purse account = _debited(node, 0, bond);
+        _accounts[node] = counts ? account.withOneMore(Purses.SEATS) : account;
+    }
+
+    /// The account with `extra` more and `amount` less.
+    function _debited(address party, uint256 extra, uint256 amount) internal view returns (Purse account) {
+        account = _accounts[party];
+        uint256 free = account.free() + extra;
+        if (free < amount) revert NotFunded(party, free, amount);
+        return account.minus(account.free()).plus(free - amount);
+    }
+
+    function _credit(address party, uint256 amount) internal {
+        if (amount != 0) _accounts[party] = _accounts[party].plus(amount);
+    }
+
+    function _burn(uint256 amount) internal {
+        if (amount != 0) burnt += amount;
+    }
+
+    /// All money held fits an account, so that no sum of a part of it can overflow one.
+    function _checkTotal() private view {
+        if (address(this).balance > type(uint96).max) revert TooMuchMoney();
+    }
+
+    /// Whether a seat counts in a node's record: nothing is learnt from a job of one seat, or paid with nothing.
+    function _counts(TermsAt terms, uint256 price) internal pure returns (bool) {
+        return terms.concurrency() > 1 && price != 0;
+    }
+}

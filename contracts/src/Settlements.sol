@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {TermsAt} from "./Deals.sol";
+import {Jobs} from "./Jobs.sol";
+import {Openings} from "./Openings.sol";
+import {Head, Purse, Purses} from "./Packing.sol";
+import {Rules} from "./Rules.sol";
+import {States} from "./States.sol";
+import {Verdicts} from "./Verdicts.sol";
+
+/// @title How a job ends, and who gets what it held
+abstract contract Settlements is Jobs {
+    using Openings for SeatOpening;
+
+    /// Pays for a verdict over these openings.
+    function _payVerdict(
+        Head head,
+        TermsAt terms,
+        address requester,
+        SeatOpening[] calldata openings,
+        uint256 accepted
+    ) internal {
+        uint256 bond = terms.bond();
+        uint256 rest = terms.escrow() - terms.keeperFee();
+        // Who did not reveal loses its bond, and so does a wrong output where outputs alone decide.
+        uint256 lost = Verdicts.popcount(States.liveSeats(head)) - openings.length;
+        for (uint256 i = 0; i < openings.length; ++i) {
+            SeatOpening calldata given = openings[i];
+            address node = given.nodeOf();
+            uint256 price = given.priceOf();
+            Purse account = _accounts[node];
+            bool counts = _counts(terms, price);
+            if (accepted >> given.seatOf() & 1 != 0) {
+                rest -= price;
+                account = account.plus(bond + price);
+                if (counts) account = account.withOneMore(Purses.PAID);
+            } else {
+                if (accepted != 0 && terms.deterministic() != 0) ++lost;
+                else account = account.plus(bond);
+                if (accepted != 0 && counts) account = account.withOneMore(Purses.REJECTED);
+            }
+            _accounts[node] = account;
+        }
+        _burn(lost * bond);
+        _credit(msg.sender, terms.keeperFee());
+        _credit(requester, rest);
+    }
+
+    /// Gives the bond, and the price if there was time to earn it, to the holders of the seats that are `due`, which
+    /// must be given exactly, ascending. Returns the sum of the prices paid.
+    function _payHolders(
+        bytes32 job,
+        Head head,
+        SeatHolder[] calldata holders,
+        uint256 due,
+        uint256 bond,
+        bool withPrice
+    ) internal returns (uint256 paid) {
+        uint256 seats = 0;
+        for (uint256 i = 0; i < holders.length; ++i) {
+            SeatHolder calldata holder = holders[i];
+            uint256 bit = uint256(1) << holder.seat;
+            if (seats >= bit) revert WrongSeats(due);
+            seats |= bit;
+            Rules.checkHolder(head, _slots[job][holder.node], holder);
+            uint256 price = withPrice ? holder.price : 0;
+            paid += price;
+            _credit(holder.node, price + bond);
+        }
+        if (seats != due) revert WrongSeats(due);
+    }
+}
