@@ -32,13 +32,13 @@ verifier_tests() {
     (cd "$ROOT" && timeout 120 node --test tests/js/*.test.mjs </dev/null)
 }
 
-# contract_coverage: fails below 95 % of lines or branches, and when an error is never thrown. Sizes and gas mean nothing
-# in a build for coverage. A directory of its own keeps the other build as it is.
+# contract_coverage: fails below 95 % of lines or branches, and when an error is never thrown. Sizes, gas and
+# the artefact mean nothing in a build for coverage. A directory of its own keeps the other build as it is.
 contract_coverage() {
     local dir=$ROOT/target/contracts
     (cd "$ROOT" && FOUNDRY_PROFILE=coverage FOUNDRY_OUT=$dir/coverage FOUNDRY_CACHE_PATH=$dir/coverage-cache \
         timeout 900 forge coverage --report lcov --report-file "$dir/lcov.info" --exclude-tests \
-        --no-match-path 'contracts/test/gas/*' </dev/null >"$dir/coverage.log" 2>&1) ||
+        --no-match-path 'contracts/test/{gas,script}/*' </dev/null >"$dir/coverage.log" 2>&1) ||
         { tail -n 40 "$dir/coverage.log" >&2 && return 1; }
     (cd "$ROOT" && node "$LIB/coverage.js" "$dir/lcov.info" 95)
 }
