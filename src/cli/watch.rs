@@ -62,8 +62,12 @@ async fn until_over(client: &Client, job: &str, progress: &mut Progress) -> Resu
     let mut events: Option<Events> = None;
     let mut failed = 0;
     loop {
-        let began = Instant::now();
-        match round(client, job, progress, &mut events).await {
+        let until = Instant::now() + PAUSE;
+        let seen = match round(client, job, progress, &mut events).await {
+            Ok(None) => gather(&mut events, until).await.map(|()| None),
+            other => other,
+        };
+        match seen {
             Ok(Some(view)) => return Ok(view),
             Ok(None) => failed = 0,
             Err(error @ ClientError::Unreachable { .. }) => {
@@ -76,9 +80,23 @@ async fn until_over(client: &Client, job: &str, progress: &mut Progress) -> Resu
             }
             Err(error) => return Err(error),
         }
-        // Many events at once need one view.
-        time::sleep_until(began + PAUSE).await;
     }
+}
+
+/// Takes what events come until then, since many at once need one view; not longer than there are any, since they end
+/// with the job.
+async fn gather(events: &mut Option<Events>, until: Instant) -> Result<(), ClientError> {
+    let Some(stream) = events else {
+        time::sleep_until(until).await;
+        return Ok(());
+    };
+    while let Ok(more) = time::timeout_at(until, stream.next()).await {
+        if !more? {
+            *events = None;
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// One view of the job; then waits for the next event, or for the deadline that comes without one.
