@@ -4,7 +4,7 @@
 //! seen. One below it is harmless as long as no event went with it: then the blocks are read again. If one did,
 //! what this node told its readers is no longer true, and it stops with a named error.
 
-use std::{sync::Arc, time::Duration};
+use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 use alloy::{
     eips::BlockNumberOrTag,
@@ -25,7 +25,7 @@ use super::{
     abi::{Events, IJobScheduler::Announced},
     convert::{ChainEvent, chain_event},
     log::{ChainLog, Mined},
-    rpc::{Endpoints, header},
+    rpc::{Endpoints, Pace, header},
 };
 use crate::{
     domain::{Digest, Timestamp},
@@ -71,7 +71,7 @@ pub(super) struct Follower {
 }
 
 /// The last block that was read, with its hash once it was seen.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Position {
     block: u64,
     hash: Option<Digest>,
@@ -99,13 +99,21 @@ impl Follower {
         let mut position = None;
         let mut blocks = None;
         let mut pause = Duration::ZERO;
+        let mut pace = Pace::new(self.endpoints.poll_interval());
         loop {
+            let before = position;
             match self.step(&mut position).await {
                 Ok(true) => {
                     pause = Duration::ZERO;
+                    pace.hurry();
                     continue;
                 }
-                Ok(false) => pause = Duration::ZERO,
+                Ok(false) => {
+                    pause = Duration::ZERO;
+                    if position != before {
+                        pace.hurry();
+                    }
+                }
                 Err(error) if error.is_retryable() => {
                     pause = (pause * 2).clamp(self.endpoints.poll_interval(), LONGEST_PAUSE);
                     tracing::warn!(%error, "the chain cannot be followed");
@@ -117,9 +125,9 @@ impl Follower {
             }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = self.wake.notified(), if pause.is_zero() => {}
+                () = self.wake.notified(), if pause.is_zero() => pace.hurry(),
                 // A subscription only wakes: one that is silent must not be believed.
-                () = sleep(pause.max(self.endpoints.poll_interval())) => {}
+                () = sleep(pause.max(pace.pause())) => {}
                 () = next_block(&mut blocks) => {}
             }
         }
@@ -190,10 +198,17 @@ impl Follower {
     async fn look(&self, provider: DynProvider, position: Position) -> Result<Look, TransportError> {
         let newest = header(&provider, BlockNumberOrTag::Latest).await?;
         let head = (newest.number, time_of(&newest));
+        if position.hash == Some(newest.hash.into()) {
+            return Ok(Look::Nothing { head });
+        }
         let safe = newest.number.saturating_sub(self.confirmations);
         let first = position.block + 1;
         let last = safe.min(position.block + RANGE).max(position.block);
-        let tip = if last > newest.number { Digest::ZERO } else { hash_at(&provider, last).await? };
+        let tip = match last.cmp(&newest.number) {
+            Ordering::Less => hash_at(&provider, last).await?,
+            Ordering::Equal => newest.hash.into(),
+            Ordering::Greater => Digest::ZERO,
+        };
         if let Some(hash) = position.hash
             && position.block <= newest.number
             && hash_at(&provider, position.block).await? != hash

@@ -24,6 +24,35 @@ const REQUEST: Duration = Duration::from_secs(10);
 /// How often a chain on this machine is asked for news, and how often another one.
 const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
+/// How much sooner than that it is asked when something has just happened, since what answers it may be near.
+const SOONER: u32 = 32;
+
+/// When to ask for news again: soon after something happened, and ever later while nothing does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pace {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Pace {
+    /// Begins soon; never waits longer than `longest`.
+    pub(super) fn new(longest: Duration) -> Self {
+        Self { next: longest / SOONER, longest }
+    }
+
+    /// Something happened.
+    pub(super) fn hurry(&mut self) {
+        *self = Self::new(self.longest);
+    }
+
+    /// How long to wait now; the next wait is twice as long.
+    pub(super) fn pause(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (2 * pause).min(self.longest);
+        pause
+    }
+}
+
 /// An endpoint that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
@@ -78,7 +107,7 @@ impl Endpoints {
         }
     }
 
-    /// How long to wait before asking for news again.
+    /// How long to wait at most before asking for news again.
     pub(super) fn poll_interval(&self) -> Duration {
         let local = self
             .list

@@ -18,13 +18,13 @@ use alloy::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     convert::{Revert, revert_of},
-    rpc::{AskError, Endpoints},
+    rpc::{AskError, Endpoints, Pace},
 };
 use crate::scheduler::BackendError;
 
@@ -123,20 +123,29 @@ impl Sender {
 
     /// Sends until stopped, or until every handle is gone and nothing is on its way.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut ticks = interval(self.endpoints.poll_interval());
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pace = Pace::new(self.endpoints.poll_interval());
+        let mut due = Instant::now();
         loop {
             let idle = self.pending.is_empty();
             tokio::select! {
                 () = stop.cancelled() => break,
                 next = self.queue.recv(), if self.pending.len() < MAX_PENDING => match next {
-                    Some((call, reply)) => self.place(call, reply).await,
+                    Some((call, reply)) => {
+                        self.place(call, reply).await;
+                        pace.hurry();
+                        due = due.min(Instant::now() + pace.pause());
+                        continue;
+                    }
                     None if idle => break,
-                    // Closed: the ticks go on until what is on its way has arrived.
-                    None => { ticks.tick().await; self.check().await; }
+                    // Closed: it goes on until what is on its way has arrived.
+                    None => sleep_until(due).await,
                 },
-                _ = ticks.tick(), if !idle => self.check().await,
+                () = sleep_until(due), if !idle => {}
             }
+            if self.check().await {
+                pace.hurry();
+            }
+            due = Instant::now() + pace.pause();
         }
     }
 
@@ -162,9 +171,7 @@ impl Sender {
     }
 
     async fn prepare(&self, call: &Call) -> Result<(TxEip1559, Bytes, B256), SendError> {
-        let gas = self.estimate(call).await?;
-        let fees = self.fees().await?;
-        let nonce = self.next_nonce().await?;
+        let (gas, fees, nonce) = tokio::try_join!(self.estimate(call), self.fees(), self.next_nonce())?;
         let transaction = TxEip1559 {
             chain_id: self.policy.chain_id,
             nonce,
@@ -240,9 +247,10 @@ impl Sender {
         }
     }
 
-    /// Looks at what is on its way: answers what has arrived, sends again what is stuck.
-    async fn check(&mut self) {
-        let Ok((mined, head)) = self.mined().await else { return };
+    /// Looks at what is on its way: answers what has arrived, sends again what is stuck. Says whether any has arrived.
+    async fn check(&mut self) -> bool {
+        let Ok((mined, head)) = self.mined().await else { return false };
+        let before = self.pending.len();
         let mut index = 0;
         while index < self.pending.len() {
             let pending = &mut self.pending[index];
@@ -265,6 +273,7 @@ impl Sender {
                 None => index += 1,
             }
         }
+        self.pending.len() < before
     }
 
     /// How many transactions of this account are in blocks, and the newest block.
