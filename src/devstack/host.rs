@@ -1,6 +1,10 @@
 //! One node with everything that it works with: directory, key, backend, executor, and its fault if it is bad.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -92,16 +96,39 @@ pub struct Host {
     die: CancellationToken,
 }
 
+/// What a node has on disk, open.
+#[derive(Debug)]
+pub(super) struct Disk {
+    dir: DataDir,
+    key: NodeKey,
+    db: Db,
+    shelf: Arc<Shelf>,
+}
+
+impl Disk {
+    /// Opens, or makes, a node's directory. Blocks until what it wrote is durable.
+    pub(super) fn open(data_dir: &Path, key: Option<NodeKey>) -> Result<Self, HostError> {
+        let dir = DataDir::open(data_dir)?;
+        let key = key.map_or_else(|| NodeKey::load_or_create(&dir.key_file()), Ok)?;
+        let db = Db::open(&dir)?;
+        let shelf = Shelf::new(Blobs::open(&dir.blobs(), BLOBS_CAP_BYTES)?);
+        Ok(Self { dir, key, db, shelf })
+    }
+}
+
 impl Host {
     /// Starts a node.
     ///
     /// # Errors
     /// [`HostError`]; nothing runs then.
-    pub async fn start(config: HostConfig) -> Result<Self, HostError> {
-        let dir = DataDir::open(&config.data_dir)?;
-        let key = config.key.map_or_else(|| NodeKey::load_or_create(&dir.key_file()), Ok)?;
-        let db = Db::open(&dir)?;
-        let shelf = Shelf::new(Blobs::open(&dir.blobs(), BLOBS_CAP_BYTES)?);
+    pub async fn start(mut config: HostConfig) -> Result<Self, HostError> {
+        let disk = Disk::open(&config.data_dir, config.key.take())?;
+        Self::start_on(disk, config).await
+    }
+
+    /// As [`Self::start`], where the directory is open already.
+    pub(super) async fn start_on(disk: Disk, config: HostConfig) -> Result<Self, HostError> {
+        let Disk { dir, key, db, shelf } = disk;
         let asked = config.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let backend = BackendConfig {
             key: key.clone(),

@@ -3,13 +3,16 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    task::{JoinSet, spawn_blocking},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::{
     Backend, BadActors, Fault,
-    host::{Host, HostConfig, HostError},
+    host::{Disk, Host, HostConfig, HostError},
 };
 use crate::{
     domain::{Amount, Ask, NodeId},
@@ -23,6 +26,10 @@ pub const MAX_NODES: usize = 64;
 
 /// How many jobs one of its nodes runs at once.
 const COMPUTE_SLOTS: usize = 4;
+
+/// How many earlier nodes each joins at most. A connection costs both ends a handshake and memory, and with all of
+/// them a network of 200 nodes would make 20,000; what a node needs beyond these, it finds by itself.
+const LINKS: usize = 16;
 
 /// How long the nodes may take to find each other: they are on one machine.
 const MEET_LIMIT: Duration = Duration::from_secs(30);
@@ -87,18 +94,23 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts all nodes, and returns when each hears every other.
+    /// Starts all nodes, and returns when each hears every other, or as many as [`LINKS`] at least.
     ///
     /// # Errors
     /// [`StackError`]; nothing runs then.
     pub async fn start(config: StackConfig) -> Result<Self, StackError> {
         let mut hosts: Vec<Host> = Vec::new();
-        for index in 0..config.nodes {
-            let peers = hosts.iter().flat_map(|host| host.addresses().to_vec()).collect();
-            let host = Host::start(host_config(&config, index, peers)).await;
-            hosts.push(host.map_err(|source| StackError::Host { index, source })?);
+        for (index, disk) in open_disks(&config).await.into_iter().enumerate() {
+            let peers = links(index).flat_map(|earlier| hosts[earlier].addresses().to_vec()).collect();
+            let failed = |source| StackError::Host { index, source };
+            let host = Host::start_on(disk.map_err(failed)?, host_config(&config, index, peers)).await;
+            hosts.push(host.map_err(failed)?);
         }
-        let others = config.nodes - 1;
+        let others = match config.backend {
+            Backend::Libp2p => LINKS.min(config.nodes - 1),
+            // All are announced on the chain.
+            Backend::Contract { .. } => config.nodes - 1,
+        };
         let met = join_all(hosts.iter().map(|host| host.meets(others)));
         timeout(MEET_LIMIT, met).await.map_err(|_| StackError::Apart)?;
         let node = |(index, host): (usize, &Host)| StackNode {
@@ -147,6 +159,24 @@ impl Stack {
     }
 }
 
+/// Opens the directories of all nodes side by side: each waits for the disk several times.
+async fn open_disks(config: &StackConfig) -> Vec<Result<Disk, HostError>> {
+    let opening = (0..config.nodes).map(|index| {
+        let HostConfig { data_dir, key, .. } = host_config(config, index, Vec::new());
+        spawn_blocking(move || Disk::open(&data_dir, key))
+    });
+    // Begun before the first is waited for.
+    let opening: Vec<_> = opening.collect();
+    let opened = join_all(opening).await;
+    opened.into_iter().map(|opened| opened.expect("opening a directory returns its errors")).collect()
+}
+
+/// The earlier nodes that a node joins: all of them, or [`LINKS`] that are spread evenly.
+fn links(index: usize) -> impl Iterator<Item = usize> {
+    let links = index.min(LINKS);
+    (0..links).map(move |link| link * index / links)
+}
+
 fn fault(config: &StackConfig, index: usize) -> Option<Fault> {
     (index + config.bad.count >= config.nodes).then_some(config.bad.fault)
 }
@@ -169,4 +199,18 @@ fn host_config(config: &StackConfig, index: usize, peers: Vec<Multiaddr>) -> Hos
 
 fn loopback() -> Multiaddr {
     "/ip4/127.0.0.1/tcp/0".parse().expect("a constant address is well formed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_network_is_linked_all_to_all_and_a_large_one_evenly() {
+        for index in 0..=LINKS {
+            assert_eq!(links(index).collect::<Vec<_>>(), (0..index).collect::<Vec<_>>());
+        }
+        let spread: Vec<usize> = links(160).collect();
+        assert_eq!(spread, (0..160).step_by(10).collect::<Vec<_>>());
+    }
 }
