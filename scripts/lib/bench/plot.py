@@ -8,7 +8,7 @@ PANEL_WIDTH, PANEL_HEIGHT = 330, 210
 LEFT, TOP, COLUMN, ROW = 70, 60, 420, 290
 # Told apart by people who do not see all colours, on white and on black.
 STYLES = {"libp2p": ("#2a7fd4", ""), "contract": ("#d9822b", "6 3"), "Celery": ("#8a8f98", "2 3")}
-INK, FAINT = "#80858c", "#80858c55"
+INK = "#80858c"
 
 
 def _ticks(low, high):
@@ -19,8 +19,6 @@ def _ticks(low, high):
 def _label(value, unit):
     if unit == "s" and value < 1:
         return f"{value * 1000:g} ms"
-    if unit == "MiB" and value < 1:
-        return f"{value * 1024:.3g} KiB"
     return f"{value:g} {unit}"
 
 
@@ -46,7 +44,7 @@ def _panel(column, row, title, unit, across, lines):
     y = lambda value: y0 + PANEL_HEIGHT * (1 - math.log(value / ticks[0]) / math.log(ticks[-1] / ticks[0]))  # noqa: E731
     for tick in ticks:
         drawn.append(
-            f'<line x1="{x0}" y1="{y(tick):.1f}" x2="{x0 + PANEL_WIDTH}" y2="{y(tick):.1f}" stroke="{FAINT}"/>'
+            f'<line x1="{x0}" y1="{y(tick):.1f}" x2="{x0 + PANEL_WIDTH}" y2="{y(tick):.1f}" stroke="{INK}" stroke-opacity="0.35"/>'
         )
         drawn.append(_text(x0 - 8, y(tick) + 4, _label(tick, unit), "end"))
     for size in sizes:
