@@ -11,6 +11,9 @@ use crate::{Outcome, orders, say};
 /// Transactions sent in one request: enough that Anvil never waits for the next.
 const BATCH: usize = 100;
 
+/// What an account has before its first transaction: 10,000 ether.
+const RICH: &str = "0x21e19e0c9bab2400000";
+
 /// How long Anvil may take to mine what it has taken.
 const MINED: Duration = Duration::from_secs(30);
 
@@ -70,22 +73,23 @@ pub(crate) async fn head(url: &str) -> Outcome<u64> {
     Ok(u64::from_str_radix(digits, 16)?)
 }
 
-/// Sends every transaction of a chain, byte for byte and in its order, to an Anvil with the same accounts; times those
-/// after block `set_up`. They must do there what they did here.
-pub(crate) async fn replay(url: &str, accounts: usize, set_up: u64) -> Outcome<Value> {
+/// Sends every transaction of a chain, byte for byte and in its order, to an Anvil where the same accounts have money;
+/// times those after block `set_up`. They must do there what they did here.
+pub(crate) async fn replay(url: &str, set_up: u64) -> Outcome<Value> {
     let chain = Rpc::new(url);
+    let anvil = Anvil::start(AnvilOptions::default()).await?;
+    let empty = Rpc::new(&anvil.rpc_url);
     let (mut before, mut timed) = (Vec::new(), Vec::new());
     for block in 1..=head(url).await? {
-        let found = chain.ask("eth_getBlockByNumber", json!([format!("{block:#x}"), false])).await?;
-        for hash in found["transactions"].as_array().ok_or("a block has no transactions")? {
+        let found = chain.ask("eth_getBlockByNumber", json!([format!("{block:#x}"), true])).await?;
+        for found in found["transactions"].as_array().ok_or("a block has no transactions")? {
+            let (hash, sender) = (&found["hash"], &found["from"]);
+            empty.ask("anvil_setBalance", json!([sender, RICH])).await?;
             let raw = chain.ask("eth_getRawTransactionByHash", json!([hash])).await?;
             let part = if block <= set_up { &mut before } else { &mut timed };
             part.push((hash.clone(), raw));
         }
     }
-    let options = AnvilOptions { accounts: Some(accounts), ..AnvilOptions::default() };
-    let anvil = Anvil::start(options).await?;
-    let empty = Rpc::new(&anvil.rpc_url);
     // Each empty block lowers the base fee by an eighth. The first chain had mined many small ones by and by, and its
     // transactions offer no more than that needed.
     empty.ask("anvil_mine", json!(["0x100"])).await?;

@@ -57,7 +57,7 @@ pub(crate) async fn serve(scheduler: &str, nodes: usize, executor: &str) -> Outc
             (["run", count, concurrency, window], _) => {
                 user.run(count.parse()?, concurrency.parse()?, window.parse()?).await?
             }
-            (["replay"], Some(chain)) => chain::replay(chain.rpc_url(), nodes + 1, set_up).await?,
+            (["replay"], Some(chain)) => chain::replay(chain.rpc_url(), set_up).await?,
             (["memory"], _) => memory()?,
             _ => return Err(format!("not understood: {order}").into()),
         });
