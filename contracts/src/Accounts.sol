@@ -58,6 +58,8 @@ abstract contract Accounts is IJobScheduler {
     }
 
     function _lockBond(address node, uint256 bond, bool counts) internal {
+        // A term of the deal, and not a balance.
+        // slither-disable-next-line incorrect-equality
         if (bond == 0) return;
         Purse account = _debited(node, 0, bond);
         _accounts[node] = counts ? account.withOneMore(Purses.SEATS) : account;

@@ -174,6 +174,8 @@ library Deals {
             // Below their length it wraps around to more than any calldata.
             uint256 rest = packed.length - TERMS_BYTES;
             nodes = rest / 20;
+            // Nothing is to be left over.
+            // slither-disable-next-line divide-before-multiply
             if (rest > type(uint32).max || nodes * 20 != rest) refuse();
         }
         assembly ("memory-safe") {

@@ -90,6 +90,8 @@ abstract contract Jobs is Accounts {
         bytes32 parent = terms.parent();
         Head head = _jobs[parent].head;
         if (head.isRostered()) revert Rostered(parent);
+        // Hashes and states have no neighbours that an equality could slip past.
+        // slither-disable-next-line incorrect-equality
         bool isOpen = childOf[parent] == 0 && head.state() == JobState.Inconclusive;
         // A submission that is no follow-up comes without a deal.
         if (deal.length == 0 || !isOpen) revert BadParent(parent);
@@ -125,7 +127,9 @@ abstract contract Jobs is Accounts {
         view
         returns (bool)
     {
+        // slither-disable-next-line incorrect-equality
         if (head.epoch() == 0) return Deals.jobOf(deal, revision) == job;
+        // slither-disable-next-line incorrect-equality
         return _jobs[job].root == _rootOf(requester, revision);
     }
 

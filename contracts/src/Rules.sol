@@ -80,6 +80,7 @@ library Rules {
         TermsAt terms,
         uint256 price
     ) internal pure returns (Head next, Slot bid, uint256 seat) {
+        // slither-disable-next-line unused-return
         (IJobScheduler.JobState state,) = States.stateAt(head, act.at);
         if (!head.isFirstCome() || state != IJobScheduler.JobState.Running) {
             if (state != IJobScheduler.JobState.Open) revert IJobScheduler.WrongState(state);
@@ -136,6 +137,7 @@ library Rules {
     }
 
     function acceptanceTime(Head head, States.Act memory act) private pure {
+        // slither-disable-next-line unused-return
         (IJobScheduler.JobState state,) = States.stateAt(head, act.at);
         bool isOpen = state == IJobScheduler.JobState.Open;
         if (!isOpen && state != IJobScheduler.JobState.Running) revert IJobScheduler.WrongState(state);
