@@ -1,5 +1,9 @@
 //! What a user asks of a node: submit, cancel, update. Checked before anything is sent.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use crate::{
     domain::{Deal, Event, Input, InvalidTerm, Job, JobId, JobState, NodeId, Spec, SpecError},
     executor::ExecutorError,
@@ -9,6 +13,9 @@ use crate::{
 };
 
 use super::{Node, fetch::FetchError, work::chain};
+
+/// How long the entry because of which an action was refused may take to be read here.
+const MOVE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Why a user's request comes to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -210,9 +217,23 @@ impl Node {
     /// # Errors
     /// When the job is not this node's, is over, or is in between.
     pub async fn cancel_job(&self, job: JobId) -> Result<Ended, RequestError> {
-        let known = self.own_job(job)?;
+        loop {
+            let known = self.own_job(job)?;
+            let (event, ended) = self.ending_of(&known)?;
+            let Err(error) = self.submit_for_user(job, event).await else { return Ok(ended) };
+            // An acceptance may have come first: then another event ends the job. Neither goes back, so this ends.
+            let has_moved = |now: &Job| (now.state, now.seats.len()) != (known.state, known.seats.len());
+            let refused = matches!(error, SubmitError::Rejected(_));
+            if !refused || timeout(MOVE_LIMIT, self.board.when(job, has_moved)).await.is_err() {
+                return Err(error.into());
+            }
+        }
+    }
+
+    /// What ends a job of this node as it is now.
+    fn ending_of(&self, known: &Job) -> Result<(Event, Ended), RequestError> {
         let (state, _) = known.state_at(self.clock.moment().now);
-        let (event, ended) = match state {
+        Ok(match state {
             JobState::Open if known.seats.is_empty() => (Event::Cancelled, Ended::Cancelled),
             JobState::Open => {
                 let (taken, seats) = (known.seats.len(), known.deal.concurrency);
@@ -225,9 +246,7 @@ impl Node {
             | JobState::Failed
             | JobState::Cancelled
             | JobState::Expired => return Err(RequestError::Over { state }),
-        };
-        self.submit_for_user(job, event).await?;
-        Ok(ended)
+        })
     }
 
     /// Changes the terms of an open job; every earlier bid is void.

@@ -338,7 +338,8 @@ fn ctrl_c_detaches_and_says_how_to_go_on() {
             .unwrap()
             .starts_with(&format!("hint: take it up again with: assay job wait {job} --api http://"))
     );
-    assert_eq!(session.run(&["job", "cancel", &job]).code, 0);
+    let cancelled = session.run(&["job", "cancel", &job]);
+    assert_eq!(cancelled.code, 0, "{}", cancelled.stderr);
 }
 
 #[test]
