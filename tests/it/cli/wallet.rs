@@ -7,16 +7,22 @@ use std::{
     sync::Arc,
 };
 
-use assay::devstack::anvil::{Anvil, AnvilOptions};
-use serde_json::Value;
+use assay::{
+    devstack::anvil::{Anvil, AnvilOptions},
+    tls::http_client,
+};
+use serde_json::{Value, json};
 use tokio::{io::copy_bidirectional, net::TcpListener, net::TcpStream, task::JoinSet};
 use tokio_rustls::{TlsAcceptor, rustls};
 
 use super::{Seen, User};
 
-/// The first account of a fresh Anvil: everybody knows its key.
+/// An account that everybody knows the key of.
 const SECRET: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const ADDRESS: &str = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
+
+/// In wei.
+const TEN_THOUSAND_ETHER: &str = "0x21e19e0c9bab2400000";
 
 impl Seen {
     fn assert(self, code: i32) -> Self {
@@ -104,6 +110,10 @@ struct Rich {
 impl Rich {
     async fn new() -> Self {
         let anvil = Anvil::start(AnvilOptions::default()).await.expect("these tests need Anvil");
+        let params = [ADDRESS, TEN_THOUSAND_ETHER];
+        let give = json!({ "jsonrpc": "2.0", "id": 1, "method": "anvil_setBalance", "params": params });
+        let given = http_client().build().unwrap().post(&anvil.rpc_url).json(&give).send().await;
+        given.and_then(reqwest::Response::error_for_status).unwrap();
         let mut user = User::new();
         user.set = vec![("ASSAY_KEY", "key".to_owned()), ("ASSAY_RPC_URL", anvil.rpc_url.clone())];
         user.run_with(&["wallet", "import", "--plain"], SECRET).assert(0);
