@@ -53,7 +53,7 @@ pub struct DevAccount {
 }
 
 /// How Anvil is started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AnvilOptions {
     /// Seconds between blocks; a block for every transaction when absent.
     pub block_time: Option<u32>,
@@ -61,6 +61,8 @@ pub struct AnvilOptions {
     pub accounts: Option<usize>,
     /// The time of the first block, in Unix seconds; now when absent.
     pub timestamp: Option<u64>,
+    /// The endpoint of another chain, to begin as a copy of it; a chain of its own when absent.
+    pub fork_of: Option<String>,
 }
 
 /// Why there is no Anvil.
@@ -111,6 +113,9 @@ impl Anvil {
         }
         if let Some(timestamp) = options.timestamp {
             command.args(["--timestamp", &timestamp.to_string()]);
+        }
+        if let Some(url) = options.fork_of {
+            command.args(["--fork-url", &url]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|source| AnvilError::Spawn { path: path.clone(), source })?;

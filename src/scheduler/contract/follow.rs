@@ -3,6 +3,8 @@
 //! Nothing is appended that has fewer blocks after it than asked, so a reorganisation above that depth is never
 //! seen. One below it is harmless as long as no event went with it: then the blocks are read again. If one did,
 //! what this node told its readers is no longer true, and it stops with a named error.
+//!
+//! An endpoint that is behind what another has told, or that has no news for long, is left for the next one.
 
 use std::{cmp::Ordering, sync::Arc, time::Duration};
 
@@ -17,7 +19,7 @@ use alloy::{
 use alloy_sol_types::{SolEvent, SolEventInterface};
 use tokio::{
     sync::{Notify, broadcast::error::RecvError, watch},
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +39,9 @@ pub(super) const RANGE: u64 = 1000;
 
 /// Longest pause between attempts while no endpoint answers.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// An endpoint without a new block for so long is compared with the next one: it may be the one that stands still.
+const STALE: Duration = Duration::from_secs(15);
 
 /// The chain as last seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,9 +105,24 @@ impl Follower {
         let mut blocks = None;
         let mut pause = Duration::ZERO;
         let mut pace = Pace::new(self.endpoints.poll_interval());
+        let mut newest_since = Instant::now();
         loop {
             let before = position;
-            match self.step(&mut position).await {
+            let head = self.seen.borrow().head;
+            let stepped = self.step(&mut position).await;
+            let is_behind = match self.seen.borrow().head.cmp(&head) {
+                Ordering::Greater => {
+                    newest_since = Instant::now();
+                    false
+                }
+                Ordering::Equal => newest_since.elapsed() > STALE,
+                Ordering::Less => true,
+            };
+            // What one endpoint cannot tell, another may.
+            if (is_behind || stepped.is_err()) && self.endpoints.move_on() {
+                (blocks, newest_since) = (None, Instant::now());
+            }
+            match stepped {
                 Ok(true) => {
                     pause = Duration::ZERO;
                     pace.hurry();

@@ -146,6 +146,15 @@ impl Endpoints {
         Err(AskError::Unreachable(BackendError::Chain { reason: failures.join("; ") }))
     }
 
+    /// Leaves the endpoint in use for the next one. Says whether there is another.
+    pub(super) fn move_on(&self) -> bool {
+        let is_one_of_many = self.list.len() > 1;
+        if is_one_of_many {
+            self.current.fetch_add(1, Ordering::Relaxed);
+        }
+        is_one_of_many
+    }
+
     /// A subscription to new blocks on the endpoint in use, if that can push.
     pub(super) async fn new_blocks(&self) -> Option<alloy::pubsub::Subscription<Header>> {
         let current = self.current.load(Ordering::Relaxed) % self.list.len();
