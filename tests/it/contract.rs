@@ -2,6 +2,7 @@
 
 mod broken;
 pub(crate) mod chain;
+mod faults;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

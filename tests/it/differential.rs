@@ -13,6 +13,8 @@ mod script;
 mod sides;
 mod stored;
 
+pub(crate) use stored::abi;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use assay::{

@@ -15,7 +15,7 @@ alloy_sol_types::sol!(
     "contracts/src/IJobScheduler.sol"
 );
 
-pub(super) use IJobScheduler as abi;
+pub(crate) use IJobScheduler as abi;
 
 fn ask<C: SolCall>(chain: &Chain, call: &C) -> C::Return {
     let data = hex::encode_prefixed(call.abi_encode());
