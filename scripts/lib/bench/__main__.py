@@ -34,7 +34,7 @@ class Bench:
         self.machine, self.commit = machine.describe(arguments.anvil), machine.commit(self.root)
         # What grows: ("jobs" or "nodes", whose, how many, seconds, KiB or None).
         self.points = []
-        self.gas, self.pure_table = {}, ""
+        self.gas, self.gas_sizes, self.pure_table = {}, {}, ""
         self.load_before, self.load_after = machine.load(), []
 
     def progress(self, text):

@@ -28,12 +28,14 @@ def suite(bench):
 
 def gas(bench):
     """Transactions and gas of a 3-node job: iExec PoCo, measured elsewhere"""
-    steps = json.loads((bench.root / "contracts/snapshots/jobs.json").read_text())
+    snapshots = bench.root / "contracts/snapshots"
+    steps = json.loads((snapshots / "jobs.json").read_text())
     kinds = {}
     for name, value in steps.items():
         kind, step = name.split(", ", 1)
         kinds.setdefault(kind, {})[step] = int(value)
     bench.gas = kinds
+    bench.gas_sizes = {name: int(value) for name, value in json.loads((snapshots / "sizes.json").read_text()).items()}
     targets = {"plain": (9, 520_000), "signed": (3, 285_000)}
     for kind, (transactions, most) in targets.items():
         found = kinds[kind]

@@ -47,8 +47,8 @@ def _table(figures):
     yield from (line(figure) for figure in figures)
 
 
-def _gas(kinds):
-    """What whole jobs cost, and where their gas goes."""
+def _gas(kinds, sizes):
+    """What whole jobs cost, how that grows with their nodes, and where the gas goes."""
     yield f"iExec PoCo 6.2.0 takes {POCO['transactions']} transactions and {POCO['gas']:,} gas for a task of three workers; that"
     yield "was measured elsewhere, with its own sources. Ours are the snapshots that `forge test` checks (`contracts/snapshots`)."
     yield ""
@@ -59,6 +59,12 @@ def _gas(kinds):
             count = sum(1 for step in steps if step not in SUMS)
             share = steps["all"] / POCO["gas"]
             yield f"| {kind} | {count or ''} | {steps['all']:,} | {share:.2f}x |"
+    yield ""
+    yield "| whole job | gas | a node |"
+    yield "|---|---|---|"
+    for name, gas in sorted(sizes.items(), key=lambda size: (size[0].split(",")[0], size[1])):
+        nodes = int("".join(filter(str.isdigit, name)))
+        yield f"| {name} | {gas:,} | {gas / nodes:,.0f} |"
     yield ""
     yield "| step | gas |"
     yield "|---|---|"
@@ -78,7 +84,7 @@ def write(bench, figures, failures, took):
     if bench.points:
         out += ["## How it grows", "", "Without containers, logarithmic on both axes.", "", "![](performance.svg)", ""]
     if bench.gas:
-        out += ["## Gas", "", *_gas(bench.gas), ""]
+        out += ["## Gas", "", *_gas(bench.gas, bench.gas_sizes), ""]
     if bench.pure_table:
         out += ["## The pure parts", "", "`cargo bench --bench pure`, with what is allocated: `max alloc` is the peak of one call."]
         out += ["", "```", bench.pure_table, "```", ""]
