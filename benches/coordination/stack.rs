@@ -10,6 +10,7 @@ use assay::{
     },
     domain::{Amount, Ask, Deal, JobState, Resources},
     executor::{DEFAULT_SOCKET, DockerExecutor, Executor, FakeExecutor, Script},
+    tls::http_client,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::Client;
@@ -44,7 +45,7 @@ pub(crate) async fn serve(scheduler: &str, nodes: usize, executor: &str) -> Outc
         executor,
     };
     let mut stack = Stack::start(config).await?;
-    let user = User { http: Client::new(), api: format!("http://{}/api/v1", stack.nodes()[0].api) };
+    let user = User { http: http_client().build()?, api: format!("http://{}/api/v1", stack.nodes()[0].api) };
     say(&json!({ "ready": true }));
     let set_up = match &chain {
         Some(chain) => chain::head(chain.rpc_url()).await?,
