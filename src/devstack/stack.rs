@@ -94,7 +94,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts all nodes, and returns when each hears every other, or as many as [`LINKS`] at least.
+    /// Starts all nodes, and returns when each hears every other, or as many as `LINKS` at least.
     ///
     /// # Errors
     /// [`StackError`]; nothing runs then.
