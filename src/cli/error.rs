@@ -12,7 +12,7 @@ use crate::{
     executor::ExecutorError,
     scheduler::{
         BackendError,
-        contract::{ConnectError, DeployError, HistoryError, MoneyError, StartError},
+        contract::{ConnectError, DeployError, FundError, HistoryError, MoneyError, StartError},
     },
     store::PackError,
 };
@@ -218,6 +218,8 @@ impl CliError {
                 connect_status(error)
             }
             Self::Node { source, .. } => source.exit_status(),
+            Self::Chain(ChainError::Fund(FundError::Chain { .. })) => ExitStatus::Unreachable,
+            Self::Chain(ChainError::Fund(_)) => ExitStatus::Usage,
             Self::Output(_)
             | Self::File { .. }
             | Self::Fetch { .. }
@@ -263,6 +265,11 @@ impl CliError {
             Self::Connect(error) | Self::Deploy(DeployError::Connect(error)) => connect_hint(error),
             Self::Deploy(DeployError::Chain(error))
             | Self::Money { source: MoneyError::Chain(error), .. } => backend_hint(error),
+            Self::Chain(ChainError::Fund(FundError::Chain { source, .. })) => backend_hint(source),
+            Self::Chain(ChainError::Fund(FundError::NoneUnlocked { .. })) => Some(
+                "name an Anvil, or none to have one started; elsewhere use assay contract deploy and assay serve"
+                    .to_owned(),
+            ),
             Self::Deploy(DeployError::Refused { .. }) => {
                 Some("the chain must know the Cancun instructions".to_owned())
             }

@@ -66,6 +66,9 @@ pub enum SettingsError {
         /// The flag.
         flag: &'static str,
     },
+    /// A chain was named for a network without one.
+    #[error("--rpc-url names a chain, and --scheduler libp2p has none")]
+    NoChain,
     /// Both a node to ask and a requester to be.
     #[error("--api asks a node, --scheduler contract asks none")]
     TwoNodes,
@@ -123,6 +126,7 @@ impl SettingsError {
             Self::NoFollowUp => {
                 "start one with assay serve --scheduler contract --slots 0, and submit with --api"
             }
+            Self::NoChain => "add --scheduler contract, or leave it out",
             Self::TwoNodes => "leave one of them out",
             Self::RemoteEngine { .. } => {
                 "memory is read from this machine's kernel: set DOCKER_HOST to unix:// and a local socket, or unset it"
@@ -314,6 +318,9 @@ pub(super) fn devstack(args: &DevstackArgs) -> Result<DevstackSettings, Settings
     }
     if bad.count > nodes {
         return Err(SettingsError::BadNodes { nodes, bad: bad.count });
+    }
+    if args.rpc_url.is_some() && args.scheduler == SchedulerArg::Libp2p {
+        return Err(SettingsError::NoChain);
     }
     Ok(DevstackSettings { nodes, bad })
 }

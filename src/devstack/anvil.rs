@@ -19,7 +19,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{domain::NodeId, identity::NodeKey};
+use crate::{
+    domain::NodeId,
+    identity::{KeyError, NodeKey},
+};
 
 /// How long Anvil may take to listen: a second on an idle machine.
 const START: Duration = Duration::from_secs(60);
@@ -185,6 +188,23 @@ impl Greeting {
         let accounts: Option<Vec<DevAccount>> = self.secrets.iter().map(|secret| account(secret)).collect();
         let ids = |accounts: &Vec<DevAccount>| accounts.iter().map(|account| account.id).collect::<Vec<_>>();
         accounts.filter(|accounts| !accounts.is_empty() && ids(accounts) == self.addresses)
+    }
+}
+
+impl DevAccount {
+    /// A new account; no chain gives it money by itself.
+    ///
+    /// # Errors
+    /// [`KeyError::Randomness`].
+    pub fn generate() -> Result<Self, KeyError> {
+        let mut bytes = [0; 32];
+        loop {
+            getrandom::fill(&mut bytes).map_err(KeyError::Randomness)?;
+            // As good as never does a key fail to be one.
+            if let Some(account) = account(&hex::encode_prefixed(bytes)) {
+                return Ok(account);
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A chain of a devstack's own: Anvil, the contract on it, and money for every node.
+//! The chain of a devstack: Anvil, its own or one that runs already, the contract on it, and money for every node.
 
 use futures::future::try_join_all;
 
@@ -7,15 +7,22 @@ use super::{
     anvil::{Anvil, AnvilError, AnvilOptions, DevAccount},
 };
 use crate::{
-    domain::Amount,
+    domain::{Amount, NodeId},
+    identity::KeyError,
     scheduler::contract::{
-        ChainClient, ChainConfig, ConnectError, DEFAULT_MAX_FEE_PER_GAS, DeployError, Deployed, MoneyError,
-        deploy,
+        ChainClient, ChainConfig, ConnectError, DEFAULT_MAX_FEE_PER_GAS, DeployError, Deployed, FundError,
+        MoneyError, deploy, fund_from_unlocked,
     },
 };
 
 /// What each node has in the contract from the start: 1000 ether of the chain's own, worth nothing elsewhere.
 pub const DEPOSIT: Amount = match Amount::new(1_000_000_000_000_000_000_000) {
+    Some(amount) => amount,
+    None => Amount::ZERO,
+};
+
+/// What each node has on a chain that runs already: that deposit, and 100 ether for gas.
+const ALLOWANCE: Amount = match Amount::new(1_100_000_000_000_000_000_000) {
     Some(amount) => amount,
     None => Amount::ZERO,
 };
@@ -26,6 +33,12 @@ pub enum ChainError {
     /// Anvil does not run.
     #[error(transparent)]
     Anvil(#[from] AnvilError),
+    /// No keys for the nodes.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The chain that runs already has no money for them.
+    #[error(transparent)]
+    Fund(#[from] FundError),
     /// The contract is not there.
     #[error(transparent)]
     Deploy(#[from] DeployError),
@@ -37,11 +50,15 @@ pub enum ChainError {
     Money(#[from] MoneyError),
 }
 
-/// A running chain; it ends with this.
+/// A chain with the contract on it.
 #[derive(Debug)]
 pub struct LocalChain {
-    anvil: Anvil,
+    rpc_url: String,
+    /// The first one deployed the contract, so that the nodes' nonces begin at 0.
+    accounts: Vec<DevAccount>,
     deployed: Deployed,
+    /// Ends with this; absent if the chain is another's.
+    _anvil: Option<Anvil>,
 }
 
 impl LocalChain {
@@ -50,11 +67,31 @@ impl LocalChain {
     /// # Errors
     /// [`ChainError`]; nothing runs then.
     pub async fn start(nodes: usize) -> Result<Self, ChainError> {
-        // The first account deploys, so that the nodes' nonces begin at 0.
         let options = AnvilOptions { accounts: Some(nodes + 1), ..AnvilOptions::default() };
-        let anvil = Anvil::start(options).await?;
-        let deployed = deploy(std::slice::from_ref(&anvil.rpc_url), None, &anvil.accounts[0].key).await?;
-        let chain = Self { anvil, deployed };
+        let mut anvil = Anvil::start(options).await?;
+        let (rpc_url, accounts) = (anvil.rpc_url.clone(), std::mem::take(&mut anvil.accounts));
+        Self::prepare(rpc_url, accounts, Some(anvil)).await
+    }
+
+    /// Deploys the contract on a chain for development that runs already, such as an Anvil, and deposits for each of
+    /// `nodes` nodes; the money is that of the accounts that the chain keeps unlocked.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn join(rpc_url: &str, nodes: usize) -> Result<Self, ChainError> {
+        let accounts: Vec<_> = (0..=nodes).map(|_| DevAccount::generate()).collect::<Result<_, _>>()?;
+        let parties: Vec<NodeId> = accounts.iter().map(|account| account.id).collect();
+        fund_from_unlocked(rpc_url, &parties, ALLOWANCE).await?;
+        Self::prepare(rpc_url.to_owned(), accounts, None).await
+    }
+
+    async fn prepare(
+        rpc_url: String,
+        accounts: Vec<DevAccount>,
+        anvil: Option<Anvil>,
+    ) -> Result<Self, ChainError> {
+        let deployed = deploy(std::slice::from_ref(&rpc_url), None, &accounts[0].key).await?;
+        let chain = Self { rpc_url, accounts, deployed, _anvil: anvil };
         let config = chain.config();
         try_join_all(chain.accounts().iter().map(|account| fund(&config, account))).await?;
         Ok(chain)
@@ -62,7 +99,7 @@ impl LocalChain {
 
     fn config(&self) -> ChainConfig {
         ChainConfig {
-            rpc_urls: vec![self.anvil.rpc_url.clone()],
+            rpc_urls: vec![self.rpc_url.clone()],
             contract: self.deployed.contract,
             chain_id: Some(self.deployed.chain_id),
             confirmations: 0,
@@ -77,7 +114,7 @@ impl LocalChain {
 
     /// Where the chain answers.
     pub fn rpc_url(&self) -> &str {
-        &self.anvil.rpc_url
+        &self.rpc_url
     }
 
     /// The contract.
@@ -87,7 +124,7 @@ impl LocalChain {
 
     /// The accounts of the nodes, in their order.
     pub fn accounts(&self) -> &[DevAccount] {
-        &self.anvil.accounts[1..]
+        &self.accounts[1..]
     }
 }
 

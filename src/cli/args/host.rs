@@ -26,6 +26,11 @@ pub(in crate::cli) struct DevstackArgs {
     #[arg(long, value_enum, value_name = "BACKEND", default_value_t = SchedulerArg::Libp2p)]
     pub(in crate::cli) scheduler: SchedulerArg,
 
+    /// A chain for development that runs already, such as an Anvil; its unlocked accounts give the nodes their money
+    /// [default: an Anvil of the devstack's own]
+    #[arg(long, value_name = "URL")]
+    pub(in crate::cli) rpc_url: Option<String>,
+
     /// What the nodes ask for a seat of a job with a price: an amount such as 5gwei, or a share of it
     #[arg(long, value_parser = values::ask, value_name = "ASK", default_value_t = Ask::Percent(80))]
     pub(in crate::cli) ask: Ask,

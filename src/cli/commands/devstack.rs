@@ -71,7 +71,10 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
     let starting = async {
         match args.scheduler {
             SchedulerArg::Libp2p => Ok(None),
-            SchedulerArg::Contract => LocalChain::start(settings.nodes).await.map(Some),
+            SchedulerArg::Contract => match &args.rpc_url {
+                Some(url) => LocalChain::join(url, settings.nodes).await.map(Some),
+                None => LocalChain::start(settings.nodes).await.map(Some),
+            },
         }
     };
     // Ends with the nodes.

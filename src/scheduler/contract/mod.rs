@@ -6,6 +6,7 @@
 //! - `anchors`: the blocks and transactions of a job, and their gas.
 //! - `history`: the events of one job, or of all, read at once, without a node.
 //! - `calls`, `convert` and `packed`: our values as the contract takes and gives them.
+//! - `unlocked`: money for nodes on a chain for development.
 //! - [`mod@deploy`]: puts the contract on a chain.
 //!
 //! An action's signature is checked but not sent: the sender of a transaction is its author. So a backend acts
@@ -25,6 +26,7 @@ mod packed;
 mod reader;
 mod rpc;
 mod sender;
+mod unlocked;
 
 pub use client::{ChainClient, ChainConfig, ConnectError, DEFAULT_MAX_FEE_PER_GAS, MoneyError, Receipt};
 pub use deploy::{DeployError, Deployed, deploy};
@@ -34,3 +36,4 @@ pub use log::Announced;
 pub use node::{Clock, ContractConfig, ContractScheduler, Running, StartError};
 pub use reader::{Account, Code, ContractReader};
 pub use rpc::EndpointError;
+pub use unlocked::{FundError, fund_from_unlocked};

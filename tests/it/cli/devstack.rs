@@ -11,6 +11,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use assay::devstack::anvil::{Anvil, AnvilOptions};
 use serde_json::Value;
 
 use super::{Seen, User, check};
@@ -59,14 +60,14 @@ fn interrupt(child: &Child) -> bool {
 /// A user with a devstack, which ends with them.
 struct Session {
     user: User,
-    _devstack: Nodes,
+    devstack: Nodes,
 }
 
 impl Session {
     fn start(words: &[&str]) -> Self {
         let user = User::new();
         let devstack = Nodes::start(&user, &[&["devstack"], words].concat());
-        Self { user, _devstack: devstack }
+        Self { user, devstack }
     }
 
     /// Other commands find the devstack by themselves.
@@ -158,6 +159,31 @@ fn a_job_with_a_liar_is_told_from_submission_to_check() {
     );
     results_come_back(&session, &job);
     a_verdict_is_checked_by_anybody(&session, &job);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_devstack_uses_a_chain_that_is_there_already_and_leaves_it_there() {
+    let anvil = Anvil::start(AnvilOptions::default()).await.expect(HINT);
+    let on = ["--scheduler", "contract", "--nodes", "1", "--rpc-url", &anvil.rpc_url];
+    let session = Session::start(&on);
+    assert_eq!(session.devstack.ready["chain"]["rpc_url"], anvil.rpc_url.as_str());
+    let contract = session.devstack.ready["chain"]["contract"].as_str().unwrap().to_owned();
+    let submit =
+        ["job", "submit", "--concurrency", "1", "--price", "1ether", "assay/demo:1", "--", "echo", "hello"];
+    let submitted = session.run(&submit);
+    assert_eq!((submitted.code, submitted.stdout.as_str()), (0, "hello\n"), "{}; {HINT}", submitted.stderr);
+    drop(session);
+    let info = ["contract", "info", "--rpc-url", &anvil.rpc_url, "--contract", &contract];
+    let told = User::new().run(&info);
+    assert_eq!(told.code, 0, "{}", told.stderr);
+
+    let user = User::new();
+    let gone = user.run(&["devstack", "--scheduler", "contract", "--rpc-url", "http://127.0.0.1:1"]);
+    assert_eq!(gone.code, 124, "{}", gone.stderr);
+    assert!(gone.stderr.contains("http://127.0.0.1:1") && gone.stderr.contains("hint: "), "{}", gone.stderr);
+    let unused = user.run(&["devstack", "--rpc-url", &anvil.rpc_url]);
+    assert_eq!(unused.code, 2, "{}", unused.stderr);
+    assert!(unused.stderr.contains("--scheduler contract"), "{}", unused.stderr);
 }
 
 #[test]
