@@ -4,7 +4,11 @@
 
 use std::{fmt, str::FromStr};
 
-use alloy_primitives::{U256, hex, uint};
+use alloy_primitives::{Address, Keccak256, U256, hex, uint};
+use secp256k1::{
+    Message, PublicKey,
+    ecdsa::{RecoverableSignature, RecoveryId},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::ids::{Digest, NodeId, ParseIdError, parse_hex};
@@ -50,8 +54,7 @@ impl Signature {
     /// # Errors
     /// Every form but the canonical one (low `s`, 27 or 28), and bytes that belong to no key.
     pub fn recover(&self, digest: Digest) -> Result<NodeId, SignatureError> {
-        let address = self.canonical()?.recover_address_from_prehash(&digest.into());
-        address.map(NodeId::from).map_err(|_| SignatureError::NoPublicKey)
+        self.public_key(digest).map(|key| node_of(&key))
     }
 
     /// The public key that signed `digest`, compressed: what a libp2p peer id is made from.
@@ -59,20 +62,35 @@ impl Signature {
     /// # Errors
     /// As [`Self::recover`].
     pub fn recover_public_key(&self, digest: Digest) -> Result<[u8; 33], SignatureError> {
-        let key = self.canonical()?.recover_from_prehash(&digest.into());
-        let point = key.map_err(|_| SignatureError::NoPublicKey)?.to_encoded_point(true);
-        Ok(point.as_bytes().try_into().expect("a compressed point of the curve has 33 bytes"))
+        Ok(self.public_key(digest)?.serialize())
     }
 
-    fn canonical(&self) -> Result<alloy_primitives::Signature, SignatureError> {
-        let odd = match self.0[64] {
-            27 => false,
-            28 => true,
+    fn public_key(&self, digest: Digest) -> Result<PublicKey, SignatureError> {
+        let parity = match self.0[64] {
+            27 => RecoveryId::Zero,
+            28 => RecoveryId::One,
             other => return Err(SignatureError::RecoveryByte(other)),
         };
-        let signature = alloy_primitives::Signature::from_bytes_and_parity(&self.0[..64], odd);
-        if signature.s() > HALF_ORDER { Err(SignatureError::HighS) } else { Ok(signature) }
+        if U256::from_be_slice(&self.0[32..64]) > HALF_ORDER {
+            return Err(SignatureError::HighS);
+        }
+        RecoverableSignature::from_compact(&self.0[..64], parity)
+            .and_then(|signature| signature.recover(Message::from_digest(*digest.as_bytes())))
+            .map_err(|_| SignatureError::NoPublicKey)
     }
+}
+
+/// The node whose compressed public key this is; `None` if it is no point of the curve.
+pub fn node_of_key(compressed: &[u8; 33]) -> Option<NodeId> {
+    PublicKey::from_byte_array_compressed(*compressed).ok().map(|key| node_of(&key))
+}
+
+/// The address of a key, as Ethereum makes it: the end of the hash of both coordinates.
+fn node_of(key: &PublicKey) -> NodeId {
+    let mut hash = Keccak256::new();
+    // Without the byte that tells the encoding.
+    hash.update(&key.serialize_uncompressed()[1..]);
+    Address::from_word(hash.finalize()).into()
 }
 
 impl fmt::Display for Signature {
@@ -187,6 +205,22 @@ mod tests {
             let (signature, digest) = (Signature::new(bytes), Digest::new(digest));
             prop_assert_eq!(signature.recover(digest).err(), signature.recover_public_key(digest).err());
             prop_assert_eq!(signature.to_string().parse(), Ok(signature));
+        }
+
+        #[test]
+        fn another_implementation_recovers_the_same(r: [u8; 32], s: [u8; 32], odd: bool, digest: [u8; 32]) {
+            let other = alloy_primitives::Signature::from_scalars_and_parity(r.into(), s.into(), odd);
+            let mut bytes = [0; 65];
+            bytes[..32].copy_from_slice(&r);
+            bytes[32..64].copy_from_slice(&s);
+            bytes[64] = if odd { 28 } else { 27 };
+            match Signature::new(bytes).recover(Digest::new(digest)) {
+                Err(SignatureError::HighS) => prop_assert!(other.s() > HALF_ORDER),
+                found => {
+                    let expected = other.recover_address_from_prehash(&digest.into()).map(NodeId::from);
+                    prop_assert_eq!(found.ok(), expected.ok());
+                }
+            }
         }
     }
 }

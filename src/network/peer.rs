@@ -4,15 +4,11 @@ use ::libp2p::{
     PeerId,
     identity::{PublicKey, secp256k1},
 };
-use alloy_primitives::Address;
 
-use crate::domain::NodeId;
+use crate::domain::{NodeId, node_of_key};
 
-/// The node whose compressed public key this is; `None` if it is no point of the curve.
-pub fn node_of_key(key: &secp256k1::PublicKey) -> NodeId {
-    let uncompressed = key.to_bytes_uncompressed();
-    Address::from_raw_public_key(&uncompressed[1..]).into()
-}
+/// How libp2p's encoding of a compressed secp256k1 key begins: the kind of key, and its 33 bytes.
+const SECP256K1: [u8; 4] = [0x08, 2, 0x12, 33];
 
 /// The node that a peer id names; `None` for keys that are not secp256k1.
 pub fn node_of_peer(peer: &PeerId) -> Option<NodeId> {
@@ -21,8 +17,7 @@ pub fn node_of_peer(peer: &PeerId) -> Option<NodeId> {
     if multihash.code() != 0 {
         return None;
     }
-    let key = PublicKey::try_decode_protobuf(multihash.digest()).ok()?;
-    Some(node_of_key(&key.try_into_secp256k1().ok()?))
+    node_of_key(multihash.digest().strip_prefix(&SECP256K1)?.try_into().ok()?)
 }
 
 /// The peer with this compressed secp256k1 key, such as a signature gives; `None` if it is no key.
