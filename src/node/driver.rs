@@ -23,7 +23,7 @@ use super::{
 use crate::{
     domain::{BidStatus, Deal, Event, Job, JobId, JobState, SeatStatus},
     policy::{Moment, Wake, compute, requester, verifier},
-    scheduler::{LogOrder, SubmitError},
+    scheduler::LogOrder,
 };
 
 /// What a role wants.
@@ -155,6 +155,7 @@ impl Driver {
     }
 
     async fn carry_out(&mut self, role: Role, step: Step, job: &Job, moment: Moment) -> Turn {
+        let bids = matches!(&step, Step::Submit(events) if matches!(**events, [Event::BidPlaced { .. }]));
         let failed = match step {
             Step::Wait(wake) => return Turn::Waits(wake),
             Step::Done => return Turn::Done,
@@ -165,7 +166,7 @@ impl Driver {
                 self.held = Held::Running;
                 return Turn::Acted;
             }
-            Step::Submit(events) => self.submit_all(events).await.err(),
+            Step::Submit(events) => self.node.submit_all(self.id, events).await.err(),
             Step::Escalate(deal) => {
                 let followed = self.node.submit_spec((*job.spec).clone(), *deal).await;
                 match &followed {
@@ -179,17 +180,15 @@ impl Driver {
             self.backoffs[role as usize] = Backoff::default();
             return Turn::Acted;
         };
-        self.backoffs[role as usize].fail(moment.elapsed_ms);
+        let (backoff, now_ms) = (&mut self.backoffs[role as usize], moment.elapsed_ms);
+        if bids && !is_passing(&error) {
+            // It came too late. Who has no seat hears little of the job: to knock again and again is all it could do.
+            *backoff = Backoff::give_up(now_ms);
+        } else {
+            backoff.fail(now_ms);
+        }
         debug!(job = %self.id, ?role, %error, passing = is_passing(&error), "action not taken");
         Turn::Waits(Wake::NEVER.or_at(self.backoffs[role as usize].until_ms()))
-    }
-
-    /// In order; what follows a refused one is asked for again later.
-    async fn submit_all(&self, events: Vec<Event>) -> Result<(), SubmitError> {
-        for event in events {
-            self.node.submit(self.id, event).await?;
-        }
-        Ok(())
     }
 
     /// Nodes fetch the inputs of a job from its requester, and may have no way to it: it goes to them.

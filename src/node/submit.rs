@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::Node;
+use super::{Node, board::Envelope};
 use crate::{
     domain::{Action, Digest, Event, JobId, SignedAction},
     scheduler::{BackendError, Cursor, EnvelopeRefusal, SubmitError},
@@ -38,6 +39,11 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
     }
 
+    /// At `now_ms`, another attempt is of no use for as long as nothing is heard.
+    pub(crate) const fn give_up(now_ms: u64) -> Self {
+        Self { failures: u32::MAX, until_ms: now_ms.saturating_add(LONGEST_PAUSE_MS) }
+    }
+
     /// When the next attempt is due.
     pub(crate) const fn until_ms(self) -> u64 {
         self.until_ms
@@ -50,21 +56,21 @@ impl Backoff {
 
 impl Node {
     /// Sends one action in a known job, once, and waits until the node's own view holds it.
-    ///
-    /// One at a time in each job: the sequence number of the next follows from the log.
     pub(crate) async fn submit(&self, job: JobId, event: Event) -> Result<Cursor, SubmitError> {
+        self.submit_all(job, vec![event]).await
+    }
+
+    /// Sends actions in a known job, in their order, once, and waits until the node's own view holds them.
+    ///
+    /// One sender at a time in each job: the sequence numbers of the next follow from the log.
+    pub(crate) async fn submit_all(&self, job: JobId, events: Vec<Event>) -> Result<Cursor, SubmitError> {
         let unknown = || SubmitError::NotOrdered(BackendError::UnknownLog { job });
         let turn = self.board.turn(job).ok_or_else(unknown)?;
         let _turn = turn.lock().await;
-        let envelope = self.board.envelope(job, self.id).ok_or_else(unknown)?;
-        let action = Action {
-            job,
-            revision: envelope.revision,
-            sequence: envelope.sequence,
-            seen: envelope.seen,
-            event,
-        };
-        self.send(action).await
+        let Envelope { revision, sequence, seen } = self.board.envelope(job, self.id).ok_or_else(unknown)?;
+        let action = |(sequence, event)| self.sign(Action { job, revision, sequence, seen, event });
+        let actions = (sequence..).zip(events).map(action).collect();
+        self.bring(self.scheduler.submit_all(actions)).await
     }
 
     /// As [`Self::submit`], again while waiting may help: for what a user waits for.
@@ -102,8 +108,19 @@ impl Node {
     }
 
     async fn send(&self, action: Action) -> Result<Cursor, SubmitError> {
+        self.bring(self.scheduler.submit(self.sign(action))).await
+    }
+
+    fn sign(&self, action: Action) -> SignedAction {
         let signature = self.key.sign(action.signing_digest(self.scheduler.domain()));
-        let submitted = timeout(ATTEMPT, self.scheduler.submit(SignedAction { action, signature })).await;
+        SignedAction { action, signature }
+    }
+
+    async fn bring(
+        &self,
+        submission: BoxFuture<'_, Result<Cursor, SubmitError>>,
+    ) -> Result<Cursor, SubmitError> {
+        let submitted = timeout(ATTEMPT, submission).await;
         let cursor = submitted.unwrap_or_else(|_| Err(SubmitError::NotOrdered(late(self.id))))?;
         // When the entry is late the next question is asked of an old log, and its answer refused: no harm.
         let _ = timeout(ATTEMPT, self.board.reached(cursor)).await;
@@ -146,5 +163,6 @@ mod tests {
         }
         assert_eq!(pauses[..4], [200, 400, 800, 1600]);
         assert_eq!(pauses[39], LONGEST_PAUSE_MS);
+        assert_eq!(Backoff::give_up(1000).until_ms(), 1000 + LONGEST_PAUSE_MS);
     }
 }

@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use futures::{future::BoxFuture, stream::BoxStream};
+use futures::{FutureExt as _, future::BoxFuture, stream::BoxStream};
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,20 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     ///
     /// The same action again is answered with the same place. Dropping the future withdraws nothing.
     fn submit(&self, action: SignedAction) -> BoxFuture<'_, Result<Cursor, SubmitError>>;
+
+    /// Brings actions of one author in one job into the log, in their order, and resolves with the place of the last.
+    ///
+    /// The first that is refused ends it; those before it keep their places, unless the backend brings them as one.
+    fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
+        async move {
+            let mut last = Cursor::default();
+            for action in actions {
+                last = self.submit(action).await?;
+            }
+            Ok(last)
+        }
+        .boxed()
+    }
 
     /// Every event after `after` that concerns this node, then live ones.
     fn events(&self, after: Cursor) -> EventStream;

@@ -18,16 +18,17 @@ use crate::{
     rules::{self, Ledger, Rejection},
 };
 
-/// The data of the call for an action.
+/// The data of the one call for actions of one author in one job: several are several acceptances.
 ///
 /// # Errors
 /// What the rules refuse before a call can be made of it: `at` is the time it would have now.
 pub(super) fn call_data(
-    action: &Action,
+    actions: &[Action],
     author: NodeId,
     at: Timestamp,
     ledger: &Ledger,
 ) -> Result<Option<Bytes>, Rejection> {
+    let [action] = actions else { return Ok(acceptances(actions, ledger)) };
     let stamped = stamped(action, author, at);
     let Some(job) = ledger.get(action.job) else {
         let Event::Submitted { deal, spec, nonce } = &action.event else { return Ok(None) };
@@ -48,6 +49,22 @@ pub(super) fn call_data(
             Ok(_) => Ok(None),
         },
     }
+}
+
+/// The call that accepts all of these bids; `None` where the job is not known, or one is no acceptance.
+fn acceptances(actions: &[Action], ledger: &Ledger) -> Option<Bytes> {
+    let known = ledger.get(actions.first()?.job)?;
+    let node = |action: &Action| match &action.event {
+        Event::BidAccepted { node } if action.job == known.id => Some(*node),
+        _ => None,
+    };
+    let nodes: Vec<NodeId> = actions.iter().map(node).collect::<Option<_>>()?;
+    Some(accept_call(known, &nodes).into())
+}
+
+fn accept_call(known: &Job, nodes: &[NodeId]) -> Vec<u8> {
+    let nodes = nodes.iter().map(|node| Address::from(*node)).collect();
+    abi::acceptBidsCall { job: known.id.into(), deal: pack_deal(known), nodes }.abi_encode()
 }
 
 /// An action as the rules would see it at `at`.
@@ -82,9 +99,7 @@ fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option
         Event::Cancelled => abi::cancelCall { job, deal }.abi_encode(),
         Event::BidPlaced { price } => abi::bidCall { job, deal, price: units(*price) }.abi_encode(),
         Event::BidWithdrawn => abi::withdrawBidCall { job }.abi_encode(),
-        Event::BidAccepted { node } => {
-            abi::acceptBidsCall { job, deal, nodes: vec![node_of(node)] }.abi_encode()
-        }
+        Event::BidAccepted { node } => accept_call(known, &[*node]),
         Event::BidRejected { node } => {
             abi::rejectBidsCall { job, deal, nodes: vec![node_of(node)] }.abi_encode()
         }

@@ -30,7 +30,7 @@ use super::{
     sender::SendError,
 };
 use crate::{
-    domain::{Digest, JobId, LogDomain, NodeId, SignedAction, Timestamp},
+    domain::{Action, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Timestamp},
     identity::NodeKey,
     scheduler::{
         Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError,
@@ -166,58 +166,68 @@ impl State {
         self.log.failure().borrow().clone().unwrap_or(BackendError::Stopped)
     }
 
-    async fn submit(self: Arc<Self>, signed: SignedAction) -> Answer {
-        let action = &signed.action;
+    /// Brings actions of this node into the contract by one call.
+    async fn submit(self: Arc<Self>, signed: Vec<SignedAction>) -> Answer {
         if self.stop.is_cancelled() {
             return Err(SubmitError::NotOrdered(self.ended()));
         }
+        let domain = self.client.reader().domain();
         let refused = |refusal| Err(SubmitError::Refused(refusal));
-        if signed.author(self.client.reader().domain()) != Ok(self.node) {
+        if signed.iter().any(|signed| signed.author(domain) != Ok(self.node)) {
             return refused(EnvelopeRefusal::BadSignature);
         }
-        match self.log.find(action) {
-            Ok(cursor) => return Ok(cursor),
-            Err(expected) if expected != action.sequence => {
+        let actions: Vec<Action> = signed.into_iter().map(|signed| signed.action).collect();
+        let Some((first, last)) = actions.first().zip(actions.last()) else { return Ok(Cursor::default()) };
+        if let Ok(cursor) = self.log.find(last) {
+            return Ok(cursor);
+        }
+        match self.log.find(first) {
+            Err(expected) if expected != first.sequence => {
                 return refused(EnvelopeRefusal::WrongSequence { expected });
             }
-            Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
-        let digest = action.signing_digest(self.client.reader().domain());
+        let digest = last.signing_digest(domain);
         let joined = {
             let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
             // What nobody waits for any more ends here, at the latest when somebody asks again.
             in_flight.retain(|_, attempt| attempt.peek().is_none());
             let attempt = in_flight.entry(digest);
-            attempt.or_insert_with(|| Arc::clone(&self).bring(signed).boxed().shared()).clone()
+            attempt.or_insert_with(|| Arc::clone(&self).bring(actions).boxed().shared()).clone()
         };
         joined.await
     }
 
-    /// Brings an action into the contract and waits until it is in this node's log.
-    async fn bring(self: Arc<Self>, signed: SignedAction) -> Answer {
-        let brought = timeout(PATIENCE, self.attempt(&signed)).await;
+    /// Brings actions into the contract and waits until they are in this node's log.
+    async fn bring(self: Arc<Self>, actions: Vec<Action>) -> Answer {
+        let brought = timeout(PATIENCE, self.attempt(&actions)).await;
         let late = || BackendError::Chain { reason: format!("no block within {} s", PATIENCE.as_secs()) };
         brought.unwrap_or_else(|_| Err(SubmitError::NotOrdered(late())))
     }
 
-    async fn attempt(&self, signed: &SignedAction) -> Answer {
-        let action = &signed.action;
-        let unknown = || SubmitError::NotOrdered(BackendError::UnknownLog { job: action.job });
+    async fn attempt(&self, actions: &[Action]) -> Answer {
+        let unknown = |job| SubmitError::NotOrdered(BackendError::UnknownLog { job });
         let mut is_fresh = false;
         loop {
-            let made = self.log.with_ledger(|ledger| call_data(action, self.node, self.now(), ledger));
-            let data = made.map_err(SubmitError::Rejected)?.ok_or_else(unknown)?;
-            let error = match self.send(action.job, data).await {
+            // Those that are in the log already, by an earlier attempt whose answer was lost, are not sent again.
+            let known = actions.iter().take_while(|action| self.log.find(action).is_ok()).count();
+            let Some(last) = actions.last() else { return Ok(Cursor::default()) };
+            if known == actions.len() {
+                return self.log.find(last).map_err(|_| unknown(last.job));
+            }
+            let made =
+                self.log.with_ledger(|ledger| call_data(&actions[known..], self.node, self.now(), ledger));
+            let data = made.map_err(SubmitError::Rejected)?.ok_or_else(|| unknown(last.job))?;
+            let error = match self.send(last.job, data).await {
                 Ok(block) => {
                     self.read_up_to(block).await?;
-                    return self.log.find(action).map_err(|_| unknown());
+                    return self.log.find(last).map_err(|_| unknown(last.job));
                 }
                 Err(error) => error,
             };
-            // It may be on the chain already, by an earlier attempt whose answer was lost; and a call that was made
-            // of what the chain has moved on from is made anew, once.
+            // A call that was made of what the chain has moved on from is made anew, once.
             self.catch_up().await?;
-            if let Ok(cursor) = self.log.find(action) {
+            if let Ok(cursor) = self.log.find(last) {
                 return Ok(cursor);
             }
             return Err(match error {
@@ -272,7 +282,20 @@ impl State {
 impl Scheduler for ContractScheduler {
     /// Resolves when the transaction is as deep in the chain as configured and this node has stored its event.
     fn submit(&self, action: SignedAction) -> BoxFuture<'_, Answer> {
-        Arc::clone(&self.shared).submit(action).boxed()
+        Arc::clone(&self.shared).submit(vec![action]).boxed()
+    }
+
+    /// The contract accepts several bids by one transaction, which is taken or refused as a whole.
+    fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Answer> {
+        let accepts = |signed: &SignedAction| matches!(signed.action.event, Event::BidAccepted { .. });
+        async move {
+            let mut last = Cursor::default();
+            for batch in actions.chunk_by(|one, next| accepts(one) && accepts(next)) {
+                last = Arc::clone(&self.shared).submit(batch.to_vec()).await?;
+            }
+            Ok(last)
+        }
+        .boxed()
     }
 
     fn events(&self, after: Cursor) -> EventStream {
