@@ -14,9 +14,10 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{get, post},
+    serve::ListenerExt as _,
 };
 use tokio::net::TcpListener;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::{content, error::Failure, events, jobs, types::ErrorCode};
 use crate::node::{Node, NodeError, NodeHandle};
@@ -97,6 +98,12 @@ pub async fn serve(handle: &mut NodeHandle, config: ApiConfig) -> Result<SocketA
     let listen_error = |source| ServeError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen_error)?;
     let bound = listener.local_addr().map_err(listen_error)?;
+    // Else the kernel keeps a small event back until the client has acknowledged the last one, which that delays.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "an answer may be delayed");
+        }
+    });
     let stop = handle.stop_token();
     let app = router(handle.node(), bound);
     handle.attach("api", async move {
