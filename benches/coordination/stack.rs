@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use assay::{
     api::types::{JobView, SubmitReply, SubmitRequest},
     devstack::{
-        Backend, BadActors, Stack, StackConfig,
+        Backend, BadActors, DEFAULT_SLOTS, Stack, StackConfig,
         chain::{DEPOSIT, LocalChain},
     },
     domain::{Amount, Ask, Deal, JobState, Resources},
@@ -21,11 +21,14 @@ use crate::{Outcome, chain, memory, orders, own, say};
 /// The image of `scripts/demo`.
 const IMAGE: &str = "assay/demo:1";
 
+/// Of each node without containers: more than there are jobs at a time, so that only coordination is measured.
+const STUB_SLOTS: usize = 128;
+
 pub(crate) async fn serve(scheduler: &str, nodes: usize, executor: &str) -> Outcome<()> {
     let scratch = tempfile::Builder::new().prefix("assay-bench-").tempdir()?;
-    let executor: Arc<dyn Executor> = match executor {
-        "stub" => Arc::new(FakeExecutor::new(|_| Script::printing("hello\n"))),
-        "docker" => Arc::new(DockerExecutor::connect(DEFAULT_SOCKET).await?),
+    let (executor, slots): (Arc<dyn Executor>, usize) = match executor {
+        "stub" => (Arc::new(FakeExecutor::new(|_| Script::printing("hello\n"))), STUB_SLOTS),
+        "docker" => (Arc::new(DockerExecutor::connect(DEFAULT_SOCKET).await?), DEFAULT_SLOTS),
         other => return Err(format!("no executor is called {other}").into()),
     };
     let chain = match scheduler {
@@ -39,6 +42,7 @@ pub(crate) async fn serve(scheduler: &str, nodes: usize, executor: &str) -> Outc
         backend: chain.as_ref().map_or(Backend::Libp2p, LocalChain::backend),
         keys: accounts.iter().map(|account| account.key.clone()).collect(),
         nodes,
+        slots,
         ask: Ask::ALL,
         bad: BadActors::default(),
         data_dir: scratch.path().to_owned(),

@@ -19,4 +19,4 @@ mod stack;
 pub use backend::{Backend, BackendStartError};
 pub use faults::{BadActors, Fault};
 pub use host::{Host, HostConfig, HostError};
-pub use stack::{MAX_NODES, Stack, StackConfig, StackError, StackNode};
+pub use stack::{DEFAULT_SLOTS, MAX_NODES, Stack, StackConfig, StackError, StackNode};

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use tokio::{
     task::{JoinSet, spawn_blocking},
     time::timeout,
@@ -24,8 +24,8 @@ use crate::{
 /// Most nodes of one devstack: each is a process's worth of sockets and files.
 pub const MAX_NODES: usize = 64;
 
-/// How many jobs one of its nodes runs at once.
-const COMPUTE_SLOTS: usize = 4;
+/// How many containers each of its nodes runs at once, unless told otherwise.
+pub const DEFAULT_SLOTS: usize = 4;
 
 /// How many earlier nodes each joins at most. A connection costs both ends a handshake and memory, and with all of
 /// them a network of 200 nodes would make 20,000; what a node needs beyond these, it finds by itself.
@@ -41,6 +41,8 @@ pub struct StackConfig {
     pub backend: Backend,
     /// How many nodes there are, 1 to [`MAX_NODES`].
     pub nodes: usize,
+    /// How many containers each runs at once.
+    pub slots: usize,
     /// How many of them are bad; the last ones.
     pub bad: BadActors,
     /// Where they keep their data, each below it.
@@ -99,13 +101,11 @@ impl Stack {
     /// # Errors
     /// [`StackError`]; nothing runs then.
     pub async fn start(config: StackConfig) -> Result<Self, StackError> {
-        let mut hosts: Vec<Host> = Vec::new();
-        for (index, disk) in open_disks(&config).await.into_iter().enumerate() {
-            let peers = links(index).flat_map(|earlier| hosts[earlier].addresses().to_vec()).collect();
-            let failed = |source| StackError::Host { index, source };
-            let host = Host::start_on(disk.map_err(failed)?, host_config(&config, index, peers)).await;
-            hosts.push(host.map_err(failed)?);
-        }
+        let disks = open_disks(&config).await;
+        let hosts = match config.backend {
+            Backend::Libp2p => start_in_turn(&config, disks).await?,
+            Backend::Contract { .. } => start_at_once(&config, disks).await?,
+        };
         let others = match config.backend {
             Backend::Libp2p => LINKS.min(config.nodes - 1),
             // All are announced on the chain.
@@ -171,6 +171,38 @@ async fn open_disks(config: &StackConfig) -> Vec<Result<Disk, HostError>> {
     opened.into_iter().map(|opened| opened.expect("opening a directory returns its errors")).collect()
 }
 
+/// Each joins earlier ones, whose addresses are known once they listen.
+async fn start_in_turn(
+    config: &StackConfig,
+    disks: Vec<Result<Disk, HostError>>,
+) -> Result<Vec<Host>, StackError> {
+    let mut hosts: Vec<Host> = Vec::new();
+    for (index, disk) in disks.into_iter().enumerate() {
+        let peers = links(index).flat_map(|earlier| hosts[earlier].addresses().to_vec()).collect();
+        hosts.push(start_host(config, index, disk, peers).await?);
+    }
+    Ok(hosts)
+}
+
+/// All find each other by what they announce on the chain.
+async fn start_at_once(
+    config: &StackConfig,
+    disks: Vec<Result<Disk, HostError>>,
+) -> Result<Vec<Host>, StackError> {
+    let starting = disks.into_iter().enumerate();
+    try_join_all(starting.map(|(index, disk)| start_host(config, index, disk, Vec::new()))).await
+}
+
+async fn start_host(
+    config: &StackConfig,
+    index: usize,
+    disk: Result<Disk, HostError>,
+    peers: Vec<Multiaddr>,
+) -> Result<Host, StackError> {
+    let failed = |source| StackError::Host { index, source };
+    Host::start_on(disk.map_err(failed)?, host_config(config, index, peers)).await.map_err(failed)
+}
+
 /// The earlier nodes that a node joins: all of them, or [`LINKS`] that are spread evenly.
 fn links(index: usize) -> impl Iterator<Item = usize> {
     let links = index.min(LINKS);
@@ -189,7 +221,7 @@ fn host_config(config: &StackConfig, index: usize, peers: Vec<Multiaddr>) -> Hos
         listen: vec![loopback()],
         peers,
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
-        compute_slots: COMPUTE_SLOTS,
+        compute_slots: config.slots,
         max_bond: config.max_bond,
         ask: config.ask,
         executor: Arc::clone(&config.executor),

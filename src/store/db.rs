@@ -166,16 +166,19 @@ fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
 /// Applies the steps that the file lacks, and says which version it has then: a newer one is left alone.
 fn migrate(connection: &mut Connection) -> Result<usize, rusqlite::Error> {
     let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let mut version = usize::try_from(version).unwrap_or(usize::MAX);
-    for step in MIGRATIONS.iter().skip(version) {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(step)?;
-        version += 1;
-        let stored = u32::try_from(version).expect("a handful of migrations");
-        transaction.pragma_update(None, "user_version", stored)?;
-        transaction.commit()?;
+    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    let missing = MIGRATIONS.get(version..).unwrap_or_default();
+    if missing.is_empty() {
+        return Ok(version);
     }
-    Ok(version)
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for step in missing {
+        transaction.execute_batch(step)?;
+    }
+    let newest = u32::try_from(MIGRATIONS.len()).expect("a handful of migrations");
+    transaction.pragma_update(None, "user_version", newest)?;
+    transaction.commit()?;
+    Ok(MIGRATIONS.len())
 }
 
 /// A `u64` as SQLite's signed integer; what is above 2^63 - 1 is an error and never wraps.

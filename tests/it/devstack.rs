@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use assay::{
     api::types::{ErrorReply, JobView, Judgement, SeatState, SeatView, SubmitReply, SubmitRequest},
     devstack::{
-        Backend, BadActors, Fault, Stack, StackConfig,
+        Backend, BadActors, DEFAULT_SLOTS, Fault, Stack, StackConfig,
         chain::{DEPOSIT, LocalChain},
     },
     domain::{Ask, Deal, FailureKind, JobId, JobState, NodeId, RUN_MARGIN, Resources, Span},
@@ -61,6 +61,7 @@ impl Network {
         let config = StackConfig {
             backend: chain.as_ref().map_or(Backend::Libp2p, LocalChain::backend),
             nodes,
+            slots: DEFAULT_SLOTS,
             bad: bad.parse::<BadActors>().unwrap(),
             data_dir: dir.path().to_owned(),
             keys: accounts.iter().map(|account| account.key.clone()).collect(),

@@ -14,7 +14,7 @@ use crate::{
         settings, text,
     },
     devstack::{
-        Backend, Stack, StackConfig, StackNode,
+        Backend, DEFAULT_SLOTS, Stack, StackConfig, StackNode,
         anvil::DevAccount,
         chain::{DEPOSIT, LocalChain},
     },
@@ -90,6 +90,7 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
         backend,
         keys: accounts.iter().map(|account| account.key.clone()).collect(),
         nodes: settings.nodes,
+        slots: DEFAULT_SLOTS,
         bad: settings.bad,
         data_dir: data_dir.unwrap_or_default(),
         executor: Arc::new(engine),
