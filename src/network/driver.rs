@@ -121,9 +121,9 @@ pub fn start(
         log_requests: BTreeMap::new(),
         blob_requests: BTreeMap::new(),
         // Four times what a requester of this program sends, since gossip may bunch what was sent evenly.
-        signers: Buckets::new(256, Duration::from_millis(12)),
+        signers: Buckets::new(1024, Duration::from_micros(1250)),
         // A peer forwards what a whole neighbourhood announces.
-        forwarders: Buckets::new(1024, Duration::from_millis(10)),
+        forwarders: Buckets::new(4096, Duration::from_millis(1)),
         // A verdict's worth of messages at once, and polling.
         askers: Buckets::new(512, Duration::from_millis(10)),
     };

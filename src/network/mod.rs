@@ -34,4 +34,6 @@ pub use handle::{
 };
 pub use peer::{node_of_peer, peer_of_key};
 pub use status::{Counters, PeerLink, Status};
-pub use wire::{LogRequest, LogResponse, MAX_RESPONSE_ENTRIES_BYTES, WireBytes, WireRefusal};
+pub use wire::{
+    LogRequest, LogResponse, MAX_PUSHED_BYTES, MAX_RESPONSE_ENTRIES_BYTES, WireBytes, WireRefusal,
+};

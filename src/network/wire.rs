@@ -21,6 +21,9 @@ pub(super) const PEERS_PROTOCOL: &str = "/assay/peers/1";
 /// Longest request about a log: one entry of at most 49 KiB and its envelope.
 pub(super) const MAX_LOG_REQUEST_BYTES: u64 = 64 * 1024;
 
+/// Most bytes of entries that are sent together without being asked for; a single one may take more.
+pub const MAX_PUSHED_BYTES: usize = 48 * 1024;
+
 /// Most bytes of entries in one response: a page, of which ten make the longest log.
 pub const MAX_RESPONSE_ENTRIES_BYTES: usize = 448 * 1024;
 
@@ -63,10 +66,10 @@ pub enum LogRequest {
         /// The height that the asker holds; 0 for none.
         after_height: u64,
     },
-    /// To a follower: a new entry.
+    /// To a follower: new entries of one job, in their order.
     Push {
-        /// The entry.
-        entry: WireBytes,
+        /// The entries; several together take at most [`MAX_PUSHED_BYTES`].
+        entries: Vec<WireBytes>,
     },
     /// To a seat: an action that was sent to the requester too, in case it never appears in the log.
     Witness {

@@ -33,7 +33,7 @@ const REPEAT_RUNNING: Duration = Duration::from_secs(20);
 const REPEAT_FOR_NEWCOMERS: Duration = Duration::from_secs(1);
 
 /// Announcements at once, and one more every so often: well below what peers take from one signer.
-const BURST: (u32, Duration) = (64, Duration::from_millis(50));
+const BURST: (u32, Duration) = (256, Duration::from_millis(5));
 
 /// What was announced when, and to whom.
 struct Announced {

@@ -47,6 +47,8 @@ pub struct Chain {
     entries: Vec<Entry>,
     heights: BTreeMap<Digest, u64>,
     head: Digest,
+    /// Who signed the action of each entry.
+    signers: Vec<NodeId>,
     authors: BTreeMap<NodeId, Vec<(Digest, u64)>>,
     closing_height: Option<u64>,
     bytes: usize,
@@ -109,6 +111,7 @@ impl Chain {
             entries: Vec::new(),
             heights: BTreeMap::new(),
             head: Digest::ZERO,
+            signers: Vec::new(),
             authors: BTreeMap::new(),
             closing_height: None,
             bytes: 0,
@@ -186,6 +189,7 @@ impl Chain {
         self.heights.insert(hash, entry.height);
         self.head = hash;
         self.authors.entry(next.author).or_default().push((next.digest, entry.height));
+        self.signers.push(next.author);
         self.job = next.job;
         if self.closing_height.is_none() && self.job.state == JobState::Revealing {
             self.closing_height = Some(entry.height);
@@ -228,6 +232,12 @@ impl Chain {
     pub fn entry(&self, height: u64) -> Option<&Entry> {
         let index = usize::try_from(height.checked_sub(1)?).ok()?;
         self.entries.get(index)
+    }
+
+    /// Who signed the action of the entry at this height.
+    pub fn author_at(&self, height: u64) -> Option<NodeId> {
+        let index = usize::try_from(height.checked_sub(1)?).ok()?;
+        self.signers.get(index).copied()
     }
 
     /// The height of the entry with this hash.

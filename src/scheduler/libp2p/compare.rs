@@ -53,7 +53,7 @@ async fn with_seat(
         for entry in ours.into_iter().take(missing) {
             shared
                 .network
-                .request(seat, LogRequest::Push { entry })
+                .request(seat, LogRequest::Push { entries: vec![entry] })
                 .await
                 .map_err(|error| BackendError::Unreachable { peer: seat, reason: error.to_string() })?;
         }

@@ -128,21 +128,26 @@ impl Entry {
         self.signature.recover(self.hash(domain))
     }
 
-    /// The event as the rules see it. No rule asks for more facts of an entry that is in a log: a bidder with
-    /// a seat in the parent is refused before.
+    /// The event as the rules see it.
     ///
     /// # Errors
     /// When the author's signature is malformed or recovers to nobody.
     pub fn stamped(&self, domain: LogDomain) -> Result<Stamped<Event>, SignatureError> {
+        Ok(self.stamped_by(self.action.author(domain)?))
+    }
+
+    /// The event as the rules see it, given who signed the action. No rule asks for more facts of an entry that is in
+    /// a log: a bidder with a seat in the parent is refused before.
+    pub(super) fn stamped_by(&self, author: NodeId) -> Stamped<Event> {
         let action = &self.action.action;
-        Ok(Stamped {
+        Stamped {
             job: action.job,
-            author: self.action.author(domain)?,
+            author,
             at: self.at,
             revision: action.revision,
             facts: Facts::MONEYLESS,
             event: action.event.clone(),
-        })
+        }
     }
 
     /// The canonical bytes.

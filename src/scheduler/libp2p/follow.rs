@@ -22,7 +22,7 @@ const MAX_ASKING: usize = 16;
 const PAUSES_OF_PARTY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
 
 /// Pauses in other jobs: what comes of them is news and no more.
-const PAUSES_OF_READER: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+const PAUSES_OF_READER: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(60));
 
 /// How long after its last possible deadline a job without an end is given up: its requester is gone.
 const GIVE_UP_AFTER: Span = Span::from_secs(3600);
@@ -44,6 +44,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
         let now = Instant::now();
         for job in wanted {
             polls.insert(job, Poll { due: now, pause: Duration::ZERO });
+        }
+        for job in std::mem::take(&mut *shared.heard.lock().unwrap_or_else(PoisonError::into_inner)) {
+            let pause = PAUSES_OF_READER.0;
+            polls.entry(job).or_insert(Poll { due: now + pause, pause });
         }
         let due: Vec<JobId> = polls
             .iter()

@@ -15,7 +15,7 @@ use super::{
     sequence::{Arrival, Follower, Place, Receipt, Sequencer},
 };
 use crate::{
-    domain::{Digest, Event, Job, JobId, JobState, LogDomain, NodeId, SignedAction, Timestamp},
+    domain::{Acceptance, Digest, Event, Job, JobId, JobState, LogDomain, NodeId, SignedAction, Timestamp},
     identity::NodeKey,
     network::{MAX_RESPONSE_ENTRIES_BYTES, WireBytes},
     rules::Rejection,
@@ -56,6 +56,8 @@ enum JobLog {
 #[derive(Debug)]
 pub(super) struct Sequenced {
     pub(super) height: u64,
+    /// Its place in the order of this node's readers, if it was stored for this.
+    pub(super) cursor: Option<Cursor>,
     /// The entry, if it was made for this.
     pub(super) entry: Option<Entry>,
     /// Who is to hear of it: everybody with a bid or a seat, this node apart.
@@ -157,13 +159,15 @@ impl Logs {
             None => return Err(unknown(job)),
         };
         match place {
-            Place::Known(height) => Ok(Sequenced { height, entry: None, followers: Vec::new() }),
+            Place::Known(height) => {
+                Ok(Sequenced { height, cursor: None, entry: None, followers: Vec::new() })
+            }
             Place::New(entry) => {
-                self.persist(&mut inner, job, std::slice::from_ref(&*entry))
-                    .map_err(SubmitError::NotOrdered)?;
+                let cursors = self.persist(&mut inner, job, std::slice::from_ref(&*entry));
+                let cursor = cursors.map_err(SubmitError::NotOrdered)?.last().copied().map(Cursor);
                 let bidders = inner.job(job).into_iter().flat_map(|job| job.bids.keys());
                 let followers = bidders.copied().filter(|node| *node != self.key.node_id()).collect();
-                Ok(Sequenced { height: entry.height, entry: Some(*entry), followers })
+                Ok(Sequenced { height: entry.height, cursor, entry: Some(*entry), followers })
             }
         }
     }
@@ -231,7 +235,7 @@ impl Logs {
         Ok(result.unwrap_or(Received::Here { appended: appended.len() }))
     }
 
-    fn persist(&self, inner: &mut Inner, job: JobId, entries: &[Entry]) -> Result<(), BackendError> {
+    fn persist(&self, inner: &mut Inner, job: JobId, entries: &[Entry]) -> Result<Vec<u64>, BackendError> {
         let new: Vec<NewEntry> = entries
             .iter()
             .map(|entry| NewEntry {
@@ -242,9 +246,9 @@ impl Logs {
             })
             .collect();
         if new.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        self.store.append_all(&new).map(|_| ()).map_err(|error| {
+        self.store.append_all(&new).map_err(|error| {
             inner.jobs.remove(&job);
             store_error(&error)
         })
@@ -275,6 +279,20 @@ impl Logs {
         let inner = self.lock();
         let entry = inner.jobs.get(&job).and_then(|log| log.chain().entry(height));
         entry.is_some_and(|entry| entry.action.action.signing_digest(self.domain) == action)
+    }
+
+    /// Whether a job of this node has so many bids that its requester is choosing among them now: twice its seats.
+    pub(super) fn is_choosing(&self, job: JobId) -> bool {
+        self.lock().job(job).is_some_and(|job| {
+            let is_open = job.state == JobState::Open && job.deal.acceptance == Acceptance::Requester;
+            is_open && job.standing_bids().count() >= 2 * usize::from(job.deal.concurrency)
+        })
+    }
+
+    /// Who signed the action of the entry at this height, as it was checked when the entry came; `None` in a log that
+    /// is not in memory.
+    pub(super) fn author_at(&self, job: JobId, height: u64) -> Option<NodeId> {
+        self.lock().jobs.get(&job)?.chain().author_at(height)
     }
 
     /// Whether an action is in the log: as the author's action with its sequence number.

@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     announcer, compare,
     convert::refusal_from_wire,
-    courier,
+    courier::{self, Message},
     entry::Entry,
     follow,
     logs::{Logs, store_error},
@@ -98,11 +98,13 @@ impl Libp2pScheduler {
             steps: steps.clone(),
             parcels,
             wanted: Default::default(),
+            heard: Default::default(),
             doubts: Default::default(),
             wake_follower: Default::default(),
             wake_announcer: Default::default(),
             witnesses: Default::default(),
             asking_parents: Semaphore::new(MAX_ASKING_PARENTS),
+            waiting_bids: Semaphore::new(serve::MAX_WAITING_BIDS),
             counting: Default::default(),
         });
         let (mut tasks, mut network) = (JoinSet::new(), JoinSet::new());
@@ -138,10 +140,13 @@ impl Libp2pScheduler {
         let (shared, now, job) = (&self.shared, self.shared.now(), action.action.job);
         let placed = shared.blocking(move |shared| shared.logs.sequence(now, action)).await;
         let placed = placed.map_err(SubmitError::NotOrdered)??;
-        let height = placed.height;
+        let (height, cursor) = (placed.height, placed.cursor);
         serve::spread(shared, placed);
         shared.wake_announcer.notify_one();
-        self.cursor(job, height).await.map_err(SubmitError::NotOrdered)
+        match cursor {
+            Some(cursor) => Ok(cursor),
+            None => self.cursor(job, height).await.map_err(SubmitError::NotOrdered),
+        }
     }
 
     async fn submit_to(&self, requester: NodeId, action: SignedAction) -> Result<Cursor, SubmitError> {
@@ -201,7 +206,7 @@ impl Libp2pScheduler {
         }
         let me = shared.network.node();
         for seat in view.seats.into_iter().filter(|seat| *seat != me && *seat != view.requester) {
-            shared.post(seat, LogRequest::Witness { action: bytes.clone() });
+            shared.post(seat, Message::Evidence(bytes.clone()));
         }
         Ok(())
     }
@@ -233,16 +238,9 @@ impl Scheduler for Libp2pScheduler {
     }
 
     fn events(&self, after: Cursor) -> EventStream {
-        let shared = &self.shared;
-        let reader = Reader {
-            store: shared.logs.store().clone(),
-            head: shared.logs.store().watch_head(),
-            stop: shared.stop.clone(),
-            steps: shared.steps.clone(),
-            domain: shared.logs.domain(),
-            after,
-            page: VecDeque::new(),
-        };
+        let shared = Arc::clone(&self.shared);
+        let head = shared.logs.store().watch_head();
+        let reader = Reader { shared, head, after, page: VecDeque::new() };
         stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
     }
 
@@ -303,11 +301,8 @@ async fn join(tasks: &mut JoinSet<()>) {
 
 /// One reader's place in the stored log.
 struct Reader {
-    store: EventLog,
+    shared: Arc<Shared>,
     head: watch::Receiver<u64>,
-    stop: CancellationToken,
-    steps: TaskTracker,
-    domain: LogDomain,
     after: Cursor,
     page: VecDeque<StoredEntry>,
 }
@@ -317,19 +312,19 @@ impl Reader {
         loop {
             if let Some(stored) = self.page.pop_front() {
                 self.after = Cursor(stored.cursor);
-                return Some(item(self.domain, stored));
+                return Some(item(&self.shared.logs, stored));
             }
             // A level, not an edge: what was appended before this is waited for is seen at once.
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return None,
+                () = self.shared.stop.cancelled() => return None,
                 head = self.head.wait_for(|head| *head > self.after.0) => {
                     head.ok()?;
                 }
             }
-            let (store, after) = (self.store.clone(), self.after.0);
-            let page = self.steps.spawn_blocking(move || store.read_after(after, READ_AHEAD)).await.ok()?;
-            match page {
+            let after = self.after.0;
+            let page = self.shared.blocking(move |shared| shared.logs.store().read_after(after, READ_AHEAD));
+            match page.await.ok()? {
                 Ok(page) => self.page = page.into(),
                 Err(error) => return Some(Err(store_error(&error))),
             }
@@ -337,13 +332,17 @@ impl Reader {
     }
 }
 
-fn item(domain: LogDomain, stored: StoredEntry) -> Result<LogItem, BackendError> {
+fn item(logs: &Logs, stored: StoredEntry) -> Result<LogItem, BackendError> {
     let StoredEntry { cursor, entry: stored } = stored;
     let unreadable = |reason: &dyn fmt::Display| BackendError::Store {
         reason: format!("entry {} of job {} cannot be read: {reason}", stored.height, stored.job),
     };
     let entry = Entry::decode(&stored.bytes).map_err(|error| unreadable(&error))?;
-    let stamped = entry.stamped(domain).map_err(|error| unreadable(&error))?;
+    // Every signature was checked before the entry was stored.
+    let stamped = match logs.author_at(stored.job, stored.height) {
+        Some(author) => entry.stamped_by(author),
+        None => entry.stamped(logs.domain()).map_err(|error| unreadable(&error))?,
+    };
     Ok(LogItem { cursor: Cursor(cursor), entry: stored.entry_hash, stamped, proof: stored.bytes })
 }
 

@@ -3,13 +3,17 @@
 //! Reads from the network's inbound channel; a bounded number of answers is prepared at a time, and when the
 //! channel fills up meanwhile, the network tells peers that this node is busy. Stops with the backend.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use super::{
     announce::{Announcement, AnnouncementError},
     convert::refusal_to_wire,
+    courier::Message,
     entry::Entry,
     logs::{AdoptError, Received, Sequenced},
     sequence::Arrival,
@@ -17,13 +21,19 @@ use super::{
     witness::Witnessed,
 };
 use crate::{
-    domain::{Event, NodeId, codec},
+    domain::{Event, JobId, NodeId, codec},
     network::{self, Inbound, Judgement, LogRequest, LogResponse, WireBytes, peer_of_key},
     scheduler::BackendError,
 };
 
 /// Answers prepared at a time.
 const MAX_ANSWERS: usize = 32;
+
+/// Of these, how many may be bids that wait for a choice.
+pub(super) const MAX_WAITING_BIDS: usize = 8;
+
+/// How long a bid waits for a choice.
+const LONGEST_CHOICE: Duration = Duration::from_millis(300);
 
 pub(super) async fn run(shared: Arc<Shared>, mut inbound: mpsc::Receiver<Inbound>) {
     let mut answers = JoinSet::new();
@@ -96,7 +106,7 @@ async fn answer(shared: &Arc<Shared>, from: NodeId, request: LogRequest) -> LogR
                 Err(_) => LogResponse::Failed,
             }
         }
-        LogRequest::Push { entry } => push(shared, from, entry).await,
+        LogRequest::Push { entries } => push(shared, from, entries).await,
         LogRequest::Witness { action } => witness(shared, from, &action),
     }
 }
@@ -107,6 +117,9 @@ async fn submit(shared: &Arc<Shared>, action: WireBytes, after_height: u64) -> L
     // A submission is its requester's own, and never comes over the network.
     if !shared.logs.view(job).is_some_and(|view| view.own) {
         return LogResponse::Unknown;
+    }
+    if matches!(action.action.event, Event::BidPlaced { .. }) && !let_choose(shared, job).await {
+        return LogResponse::Busy;
     }
     let now = shared.now();
     let placed = shared.blocking(move |shared| {
@@ -124,23 +137,41 @@ async fn submit(shared: &Arc<Shared>, action: WireBytes, after_height: u64) -> L
     }
 }
 
+/// Holds a bid back while the requester chooses among those that it has: in a large network most bids come at the
+/// same moment, and each that has its place before the choice is sent to every bidder. Says whether the bid may go on;
+/// too many that wait are sent away, to come again.
+async fn let_choose(shared: &Shared, job: JobId) -> bool {
+    let mut head = shared.logs.store().watch_head();
+    if !shared.logs.is_choosing(job) {
+        return true;
+    }
+    let Ok(_waits) = shared.waiting_bids.try_acquire() else { return false };
+    let chosen = async {
+        // The sender lives as long as the store.
+        while shared.logs.is_choosing(job) && head.changed().await.is_ok() {}
+    };
+    // A requester that takes longer has its reasons, and may want to see more of them.
+    let _ = timeout(LONGEST_CHOICE, chosen).await;
+    true
+}
+
 /// Sends a new entry to those who are to hear of it.
 pub(super) fn spread(shared: &Shared, placed: Sequenced) {
     let Some(entry) = placed.entry else { return };
-    let bytes = WireBytes(entry.encode());
+    let (job, bytes) = (entry.job(), WireBytes(entry.encode()));
     for follower in placed.followers {
-        shared.post(follower, LogRequest::Push { entry: bytes.clone() });
+        shared.post(follower, Message::Entry { job, bytes: bytes.clone() });
     }
 }
 
-async fn push(shared: &Arc<Shared>, from: NodeId, bytes: WireBytes) -> LogResponse {
-    let Ok(entry) = Entry::decode(&bytes.0) else { return LogResponse::Malformed };
-    let job = entry.job();
+async fn push(shared: &Arc<Shared>, from: NodeId, entries: Vec<WireBytes>) -> LogResponse {
+    let first = entries.first().and_then(|entry| Entry::decode(&entry.0).ok());
+    let Some(job) = first.map(|entry| entry.job()) else { return LogResponse::Malformed };
     let Some(view) = shared.logs.view(job) else { return LogResponse::Unknown };
     // Others may hold an entry back before they pass it on: only the requester's own word is live.
     let now = shared.now();
     let arrival = if from == view.requester { Arrival::Live(now) } else { Arrival::Synced(now) };
-    match shared.receive(job, vec![bytes], arrival).await {
+    match shared.receive(job, entries, arrival).await {
         Ok(Received::Gap) => {
             shared.want(job);
             LogResponse::Taken

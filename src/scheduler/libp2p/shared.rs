@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    courier::Parcel,
+    courier::{Message, Parcel},
     entry::Entry,
     logs::{AdoptError, Logs, Received},
     sequence::Arrival,
@@ -69,6 +69,8 @@ pub(super) struct Shared {
     pub(super) parcels: mpsc::Sender<Parcel>,
     /// Jobs to be asked for at once, and the wake-up that goes with them.
     pub(super) wanted: Mutex<BTreeSet<JobId>>,
+    /// Jobs that were heard of, to be asked for by and by.
+    pub(super) heard: Mutex<BTreeSet<JobId>>,
     /// Jobs of which another node has seen an entry that is not here: the node, and the entry.
     pub(super) doubts: Mutex<BTreeMap<JobId, (NodeId, Digest)>>,
     pub(super) wake_follower: Notify,
@@ -76,6 +78,8 @@ pub(super) struct Shared {
     pub(super) witnesses: Mutex<Witnesses>,
     /// One permit an announcement that waits for its requester's answer about a parent.
     pub(super) asking_parents: Semaphore,
+    /// One permit a bid that waits for its requester's choice.
+    pub(super) waiting_bids: Semaphore,
     pub(super) counting: Counting,
 }
 
@@ -99,6 +103,13 @@ impl Shared {
         self.wake_follower.notify_one();
     }
 
+    /// Has the log of a job asked for some time later: its announcement was its newest entry, and if this node comes
+    /// to take part in it, it is told.
+    pub(super) fn heed(&self, job: JobId) {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
+        self.wake_follower.notify_one();
+    }
+
     /// Has the log of a job asked for, and then compared with what `other` holds of it, if `seen` has not come.
     pub(super) fn doubt(&self, job: JobId, other: NodeId, seen: Digest) {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner).insert(job, (other, seen));
@@ -118,8 +129,8 @@ impl Shared {
     }
 
     /// Sends without waiting for an answer; what is lost is asked for later.
-    pub(super) fn post(&self, to: NodeId, request: LogRequest) {
-        if self.parcels.try_send(Parcel { to, request, posted: Instant::now() }).is_err() {
+    pub(super) fn post(&self, to: NodeId, message: Message) {
+        if self.parcels.try_send(Parcel { to, message, posted: Instant::now() }).is_err() {
             self.counting.messages_dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -242,7 +253,7 @@ impl Shared {
                 Err(error) => return Err(error),
             }
             if chain.is_empty() {
-                self.want(job);
+                self.heed(job);
             } else {
                 self.sync_parent(job).await?;
             }

@@ -108,13 +108,13 @@ async fn hostile_requests_are_answered_and_change_nothing() {
     let garbage = || WireBytes(vec![1; 4096]);
     let submit = LogRequest::Submit { action: garbage(), after_height: u64::MAX };
     assert_eq!(ask(submit).await, Ok(LogResponse::Malformed));
-    assert_eq!(ask(LogRequest::Push { entry: garbage() }).await, Ok(LogResponse::Malformed));
+    assert_eq!(ask(LogRequest::Push { entries: vec![garbage()] }).await, Ok(LogResponse::Malformed));
     assert_eq!(ask(LogRequest::Witness { action: garbage() }).await, Ok(LogResponse::Malformed));
     let read = |job, after_height| LogRequest::Read { job, after_height };
     assert_eq!(ask(read(JobId::ZERO, 0)).await, Ok(LogResponse::Unknown));
     let beyond = ask(read(job, u64::MAX)).await;
     assert_eq!(beyond, Ok(LogResponse::Entries { height: 1, entries: Vec::new() }));
-    let oversized = ask(LogRequest::Push { entry: WireBytes(vec![1; 1 << 20]) }).await;
+    let oversized = ask(LogRequest::Push { entries: vec![WireBytes(vec![1; 1 << 20])] }).await;
     assert!(matches!(oversized, Err(RequestError::Failed(_))), "{oversized:?}");
     assert!(matches!(ask(read(job, 0)).await, Ok(LogResponse::Entries { height: 1, .. })));
 }

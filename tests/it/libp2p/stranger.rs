@@ -54,7 +54,7 @@ impl Stranger {
     }
 
     pub(crate) async fn push(&self, to: NodeId, entry: &Entry) -> LogResponse {
-        let push = LogRequest::Push { entry: WireBytes(entry.encode()) };
+        let push = LogRequest::Push { entries: vec![WireBytes(entry.encode())] };
         self.network.request(to, push).await.unwrap()
     }
 
