@@ -14,6 +14,8 @@ WINDOW = 64
 # The same for jobs with a seat for every node: as many as one node has slots. A bid keeps a slot, so that with more of
 # them nodes may wait for each other.
 SLOTS = 4
+# Seconds between two jobs in large networks.
+REST = 2
 
 
 def _stack(bench, scheduler, nodes):
@@ -84,21 +86,30 @@ def stub_backlog(bench):
 
 
 def growth(bench):
-    """A 3-node job without containers among 10, 50 and 200 nodes: the same among 3"""
-    sizes = (3, 10, 50, 200)
-    with contextlib.ExitStack() as open_stacks:
-        stacks = [open_stacks.enter_context(_stack(bench, "libp2p", nodes)) for nodes in sizes]
-        # Nodes of a large network go on finding each other when it is ready.
-        for stack in stacks:
-            _settled(stack)
-        runs = [lambda stack=stack: stack.ask("run", 1, 3, 1)["seconds"] for stack in stacks]
-        found = in_turn(*runs, progress=bench.progress)
-        memory = [stack.ask("memory")["rss_kib"] for stack in stacks]
-    for nodes, taken, kib in zip(sizes, found, memory):
-        bench.points.append(("nodes", "libp2p", nodes, taken.median, kib))
-        if nodes > sizes[0]:
-            name, most = f"3-node job among {nodes} nodes", 10 if nodes == 200 else None
-            yield Figure("growth", name, taken, "among 3 nodes", found[0], "s", at_most=most)
+    """A 3-node job without containers among 10, 50 and 200 nodes (on a chain 10 and 50): the same among 3"""
+    for scheduler, sizes in (("libp2p", (3, 10, 50, 200)), ("contract", (3, 10, 50))):
+        with contextlib.ExitStack() as open_stacks:
+            stacks = [open_stacks.enter_context(_stack(bench, scheduler, nodes)) for nodes in sizes]
+            # Nodes of a large network go on finding each other when it is ready.
+            for stack in stacks:
+                _settled(stack)
+            found = in_turn(*(_rested(stack) for stack in stacks), progress=bench.progress)
+            memory = [stack.ask("memory")["rss_kib"] for stack in stacks]
+        for nodes, taken, kib in zip(sizes, found, memory):
+            bench.points.append(("nodes", scheduler, nodes, taken.median, kib))
+            if nodes > sizes[0]:
+                name, most = f"3-node job among {nodes} nodes, {scheduler}", 10 if nodes == 200 else None
+                yield Figure("growth", name, taken, "among 3 nodes", found[0], "s", at_most=most)
+
+
+def _rested(stack):
+    """One 3-node job. Many nodes go on with the one before for a while, which is no part of another's time."""
+
+    def job():
+        time.sleep(REST)
+        return stack.ask("run", 1, 3, 1)["seconds"]
+
+    return job
 
 
 def chain(bench):

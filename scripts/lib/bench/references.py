@@ -33,15 +33,32 @@ def docker_version():
     run("docker", "version")
 
 
+# What `src/executor/docker/config.rs` asks for each container, but for its directory of outputs.
+CONFINED = {
+    "CapDrop": ["ALL"],
+    "SecurityOpt": ["no-new-privileges:true"],
+    "ReadonlyRootfs": True,
+    "Tmpfs": {"/tmp": "rw,nosuid,nodev,size=67108864,mode=1777,uid=65534"},
+    "Memory": 1 << 30,
+    "MemorySwap": 1 << 30,
+    "NanoCpus": 1_000_000_000,
+    "PidsLimit": 257,
+    "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "fsize", "Soft": 1 << 30, "Hard": 1 << 30}],
+    "Init": True,
+}
+
+
 class DockerApi:
     """Containers over the engine's API, with one kept connection for each that runs at the same time.
 
-    Create, start, wait, remove; no network, and no log on the engine's side.
+    Create, start, wait, remove; no network, and no log on the engine's side. With `confined`, also what Assay asks of
+    the engine so that a container can do no harm.
     """
 
-    def __init__(self):
+    def __init__(self, confined=False):
         self.host = os.environ.get("DOCKER_HOST") or docker_api.DEFAULT
         self.own = threading.local()
+        self.restrictions = CONFINED if confined else {}
 
     def _ask(self, method, path, body=None):
         if not hasattr(self.own, "connection"):
@@ -56,7 +73,7 @@ class DockerApi:
         return json.loads(content) if content else {}
 
     def container(self, _number):
-        host = {"NetworkMode": "none", "LogConfig": {"Type": "none"}}
+        host = {"NetworkMode": "none", "LogConfig": {"Type": "none"}, **self.restrictions}
         body = {"Image": IMAGE, "Cmd": ["true"], "NetworkDisabled": True, "HostConfig": host}
         name = self._ask("POST", "/containers/create", body)["Id"]
         self._ask("POST", f"/containers/{name}/start")
