@@ -221,6 +221,14 @@ impl Follower {
         if position.hash == Some(newest.hash.into()) {
             return Ok(Look::Nothing { head });
         }
+        let is_next = newest.number == position.block + 1 && position.hash == Some(newest.parent_hash.into());
+        if is_next && self.confirmations == 0 {
+            // Its events by its own hash are of one chain with the position: nothing has to be looked at again.
+            let filter = Filter::new().address(self.contract).at_block_hash(newest.hash);
+            let logs = provider.get_logs(&filter).await?.into_iter().map(|log| (log, head.1)).collect();
+            let position = Position { block: newest.number, hash: Some(newest.hash.into()) };
+            return Ok(Look::Blocks { position, logs, head });
+        }
         let safe = newest.number.saturating_sub(self.confirmations);
         let first = position.block + 1;
         let last = safe.min(position.block + RANGE).max(position.block);
