@@ -10,7 +10,7 @@ use super::blob::{BlobDenied, Chunk, ChunkRequest, MAX_CHUNK_BYTES};
 use crate::domain::JobId;
 
 /// The protocol of logs.
-pub(super) const LOG_PROTOCOL: &str = "/assay/log/1";
+pub(super) const LOG_PROTOCOL: &str = "/assay/log/2";
 
 /// The protocol of content.
 pub(super) const BLOB_PROTOCOL: &str = "/assay/blob/1";

@@ -90,6 +90,20 @@ async fn a_job_runs_through_three_nodes() {
 }
 
 #[tokio::test]
+async fn a_bid_beyond_what_is_needed_waits_for_the_choice_and_is_not_refused() {
+    let clock = TestClock::new();
+    let (mut requester, mut nodes) = network(&clock, 5).await;
+    let (job, first) = requester.submit(deal(), 0).await;
+    for node in &mut nodes {
+        node.read_until(first).await;
+        // The fifth comes while the requester has twice its seats to choose from, and this one never does.
+        let entry = node.act(job, bid()).await;
+        requester.read_until(entry).await;
+    }
+    assert_eq!(requester.job(job).standing_bids().count(), 5);
+}
+
+#[tokio::test]
 async fn announcements_travel_and_nodes_find_the_requester_behind_them() {
     let clock = TestClock::new();
     let relay = Node::start(Setup::new(&clock, &[])).await;

@@ -165,10 +165,9 @@ mod tests {
     fn together(parcels: impl IntoIterator<Item = Parcel>) -> (usize, usize) {
         let mut waiting: VecDeque<Parcel> = parcels.into_iter().collect();
         let first = waiting.pop_front().unwrap();
-        match Delivery::of(first, &mut waiting).request {
-            LogRequest::Push { entries } => (entries.len(), waiting.len()),
-            _ => (0, waiting.len()),
-        }
+        let request = Delivery::of(first, &mut waiting).request;
+        let entries = if let LogRequest::Push { entries } = request { entries.len() } else { 0 };
+        (entries, waiting.len())
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::{
     witness::Witnesses,
 };
 use crate::{
-    domain::{Digest, JobId, NodeId, Timestamp},
+    domain::{Digest, JobId, NodeId, Span, Timestamp},
     network::{LogRequest, LogResponse, NetworkHandle, RequestError, WireBytes},
     scheduler::BackendError,
 };
@@ -33,6 +33,9 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Most pages asked for at a time: enough for the longest log.
 const MAX_PAGES: usize = 32;
+
+/// How old an announced job may be for its announcement to be all that there is of it.
+const FRESH: Span = Span::from_secs(1);
 
 /// Most generations of follow-ups: seats at least double, and a job has at most 31.
 const MAX_PARENTS: usize = 5;
@@ -69,7 +72,7 @@ pub(super) struct Shared {
     pub(super) parcels: mpsc::Sender<Parcel>,
     /// Jobs to be asked for at once, and the wake-up that goes with them.
     pub(super) wanted: Mutex<BTreeSet<JobId>>,
-    /// Jobs that were heard of, to be asked for by and by.
+    /// New jobs that were heard of, to be asked for by and by.
     pub(super) heard: Mutex<BTreeSet<JobId>>,
     /// Jobs of which another node has seen an entry that is not here: the node, and the entry.
     pub(super) doubts: Mutex<BTreeMap<JobId, (NodeId, Digest)>>,
@@ -103,8 +106,7 @@ impl Shared {
         self.wake_follower.notify_one();
     }
 
-    /// Has the log of a job asked for some time later: its announcement was its newest entry, and if this node comes
-    /// to take part in it, it is told.
+    /// Has the log of a new job asked for some time later: if this node comes to take part in it, it is told.
     pub(super) fn heed(&self, job: JobId) {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
         self.wake_follower.notify_one();
@@ -229,6 +231,7 @@ impl Shared {
             self.want(first.job());
             return Err(AdoptError::Known);
         }
+        let is_fresh = self.now() <= first.at.plus(FRESH);
         let mut chain = vec![first];
         let mut asking = None;
         while let Some(parent) = chain.last().and_then(|entry| super::chain::parent_of(entry.event())) {
@@ -252,10 +255,12 @@ impl Shared {
                 Ok(()) | Err(AdoptError::Known) => {}
                 Err(error) => return Err(error),
             }
-            if chain.is_empty() {
+            if !chain.is_empty() {
+                self.sync_parent(job).await?;
+            } else if is_fresh {
                 self.heed(job);
             } else {
-                self.sync_parent(job).await?;
+                self.want(job);
             }
         }
         Ok(())
