@@ -74,6 +74,40 @@ async fn a_refused_action_leaves_no_gap_in_the_nonces() {
 }
 
 #[tokio::test]
+async fn acceptances_that_are_sent_together_share_a_transaction() {
+    let chain = Chain::start(None).await;
+    let requester = chain.member().await;
+    let submission = requester.submission(&long_deal(), 0);
+    let (job, revision) = (submission.action.job, submission.action.revision);
+    requester.scheduler.submit(submission).await.unwrap();
+    let mut nodes = Vec::new();
+    for _ in 0..=long_deal().concurrency {
+        let node = chain.member().await;
+        timeout(PATIENCE, node.scheduler.events(Cursor(0)).next()).await.unwrap().unwrap().unwrap();
+        node.act(job, revision, Event::BidPlaced { price: Amount::ZERO }).await;
+        nodes.push(node.id());
+    }
+    requester.read_until(nodes.len() + 1).await;
+    let accept = |(sequence, node): (u64, &NodeId)| {
+        requester.sign(job, revision, sequence, Event::BidAccepted { node: *node })
+    };
+    let together = |nodes: &[NodeId]| (1..).zip(nodes).map(accept).collect::<Vec<_>>();
+    // One more than there are seats: the contract takes all of them or none.
+    let refused = requester.scheduler.submit_all(together(&nodes)).await;
+    assert!(matches!(refused, Err(SubmitError::Rejected(_))), "{refused:?}");
+    assert_eq!(requester.read().await.len(), nodes.len() + 1);
+    let batch = together(&nodes[1..]);
+    let place = requester.scheduler.submit_all(batch.clone()).await.unwrap();
+    assert_eq!(requester.scheduler.submit_all(batch).await, Ok(place), "the same again has the same place");
+    let items = requester.read().await;
+    assert_eq!(items.last().map(|item| item.cursor), Some(place));
+    assert_eq!(fold(&requester, &items).get(job).unwrap().state, JobState::Running);
+    let anchors = requester.scheduler.anchors(job).await.unwrap();
+    let transactions: BTreeSet<Digest> = anchors.iter().map(|anchor| anchor.transaction).collect();
+    assert_eq!(transactions.len(), 1 + nodes.len() + 1, "a submission, the bids, and all acceptances as one");
+}
+
+#[tokio::test]
 async fn actions_of_another_key_are_not_sent() {
     let chain = Chain::start(None).await;
     let (member, other) = (chain.member().await, chain.member().await);

@@ -54,9 +54,9 @@ pub(super) fn call_data(
 /// The call that accepts all of these bids; `None` where the job is not known, or one is no acceptance.
 fn acceptances(actions: &[Action], ledger: &Ledger) -> Option<Bytes> {
     let known = ledger.get(actions.first()?.job)?;
-    let node = |action: &Action| match &action.event {
-        Event::BidAccepted { node } if action.job == known.id => Some(*node),
-        _ => None,
+    let node = |action: &Action| {
+        let Event::BidAccepted { node } = &action.event else { return None };
+        (action.job == known.id).then_some(*node)
     };
     let nodes: Vec<NodeId> = actions.iter().map(node).collect::<Option<_>>()?;
     Some(accept_call(known, &nodes).into())

@@ -153,6 +153,12 @@ impl Member {
         items
     }
 
+    /// Waits until this party's log has so many entries.
+    pub(crate) async fn read_until(&self, entries: usize) {
+        let read = self.scheduler.events(Cursor(0)).take(entries).count();
+        assert_eq!(tokio::time::timeout(PATIENCE, read).await.expect("they come in time"), entries);
+    }
+
     pub(crate) async fn free(&self) -> Amount {
         self.scheduler.client().reader().account(self.id()).await.unwrap().free
     }

@@ -107,7 +107,7 @@ async fn a_connection_that_is_cut_again_and_again_loses_and_doubles_no_event() {
     }
     let own = timeout(PATIENCE, cut_off.scheduler.submit(cut_off.submission(&long_deal(), 0))).await.unwrap();
     own.unwrap();
-    until_async(async || other.read().await.len() == 13).await;
+    other.read_until(13).await;
     assert_eq!(cut_off.read().await, other.read().await, "every event once, in the same order");
 }
 
@@ -122,24 +122,14 @@ async fn an_endpoint_that_lags_is_left_for_the_next_and_nothing_is_lost() {
     let rpc_urls = vec![lagging.rpc_url.clone(), chain.anvil.rpc_url.clone()];
     let config = ChainConfig { rpc_urls, ..chain.config() };
     let member = chain.member_with(config, chain.funded_key(), Db::in_memory().unwrap()).await;
-    until_async(async || member.read().await.len() == 1).await;
+    member.read_until(1).await;
     for nonce in 1..4 {
         other.scheduler.submit(other.submission(&long_deal(), nonce)).await.unwrap();
     }
-    until_async(async || member.read().await.len() == 4).await;
+    member.read_until(4).await;
     member.scheduler.submit(member.submission(&long_deal(), 0)).await.unwrap();
-    until_async(async || other.read().await.len() == 5).await;
+    other.read_until(5).await;
     assert_eq!(member.read().await, other.read().await, "every event once, in the same order");
-}
-
-async fn until_async(is_so: impl AsyncFn() -> bool) {
-    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
-    let asked = async {
-        while !is_so().await {
-            ticks.tick().await;
-        }
-    };
-    timeout(PATIENCE, asked).await.expect("what is waited for comes in time");
 }
 
 /// A signature as in EIP-2098: r, then s with the parity of y in the top bit.
@@ -183,7 +173,7 @@ async fn a_job_submitted_with_signed_bids_is_followed_unpacked_and_decided() {
     chain.rpc("eth_sendTransaction", &json!([{ "from": requester.id(), "to": contract, "data": data }]));
     // Both submissions, three bids and their acceptance.
     for node in &nodes {
-        until_async(async || node.read().await.len() == 8).await;
+        node.read_until(8).await;
     }
     for (seat, node) in (0_u8..).zip(&nodes) {
         let commitment = opening(seat, &[2]).commitment(domain, job, seat, node.id());
@@ -193,7 +183,7 @@ async fn a_job_submitted_with_signed_bids_is_followed_unpacked_and_decided() {
         node.act(job, revision, Event::Revealed { opening: opening(seat, &[2]) }).await;
     }
     let openings = vec![SeatOpening { seat: 2, opening: opening(2, &[2]) }];
-    until_async(async || requester.read().await.len() == 13).await;
+    requester.read_until(13).await;
     requester
         .act(job, revision, Event::VerdictPosted { openings, accepted: SeatSet::from_bits(0b011) })
         .await;
