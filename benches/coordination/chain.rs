@@ -1,6 +1,10 @@
 //! Anvil by itself: how fast it takes the transactions that a devstack sent to another one.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 use assay::{
     devstack::anvil::{Anvil, AnvilOptions},
@@ -14,6 +18,9 @@ use crate::{Outcome, orders, say};
 
 /// What an account has before its first transaction: 10,000 ether.
 const RICH: &str = "0x21e19e0c9bab2400000";
+
+/// How long nothing may be mined while transactions wait.
+const STANDSTILL: Duration = Duration::from_millis(100);
 
 /// One endpoint.
 struct Rpc {
@@ -87,16 +94,36 @@ pub(crate) async fn replay(url: &str, set_up: u64) -> Outcome<Value> {
         empty.send(raw).await?;
     }
     let begun = Instant::now();
+    let mined = AtomicUsize::new(0);
     let sent = jobs.values().map(async |job| {
         for raw in job {
             let receipt = empty.send(raw).await?;
             if receipt["status"] != "0x1" {
                 return Err(format!("on an empty chain, it is refused: {receipt}").into());
             }
+            mined.fetch_add(1, Ordering::Relaxed);
         }
-        Outcome::Ok(job.len())
+        Outcome::Ok(())
     });
-    let transactions: usize = try_join_all(sent).await?.iter().sum();
+    tokio::select! {
+        sent = try_join_all(sent) => drop(sent?),
+        failed = poke(&empty, &mined) => failed?,
+    }
+    let transactions = mined.into_inner();
     let seconds = begun.elapsed().as_secs_f64();
     Ok(json!({ "seconds": seconds, "transactions": transactions }))
+}
+
+/// Under automine a transaction may stay pending until another one is sent, and the last ones for ever: has a block made
+/// whenever nothing was mined for a while. Ends with an error only.
+async fn poke(chain: &Rpc, mined: &AtomicUsize) -> Outcome<()> {
+    let mut before = None;
+    loop {
+        tokio::time::sleep(STANDSTILL).await;
+        let now = Some(mined.load(Ordering::Relaxed));
+        if now == before {
+            chain.ask("evm_mine", json!([])).await?;
+        }
+        before = now;
+    }
 }
