@@ -33,14 +33,15 @@ def docker_version():
     run("docker", "version")
 
 
-# What `src/executor/docker/config.rs` asks for each container, but for its directory of outputs.
+# What `src/executor/docker/config.rs` asks for each container of a job that asks for nothing special, but for
+# its user and its directory of outputs.
 CONFINED = {
     "CapDrop": ["ALL"],
     "SecurityOpt": ["no-new-privileges:true"],
     "ReadonlyRootfs": True,
     "Tmpfs": {"/tmp": "rw,nosuid,nodev,size=67108864,mode=1777,uid=65534"},
-    "Memory": 1 << 30,
-    "MemorySwap": 1 << 30,
+    "Memory": 512 << 20,
+    "MemorySwap": 512 << 20,
     "NanoCpus": 1_000_000_000,
     "PidsLimit": 257,
     "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "fsize", "Soft": 1 << 30, "Hard": 1 << 30}],
