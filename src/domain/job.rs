@@ -286,6 +286,11 @@ impl Job {
         self.seats.get(usize::from(seat))
     }
 
+    /// How many bids are enough to choose from: twice the seats.
+    pub fn wanted_bids(&self) -> usize {
+        2 * usize::from(self.deal.concurrency)
+    }
+
     /// Bids that the requester may still accept.
     pub fn standing_bids(&self) -> impl Iterator<Item = (NodeId, Amount)> {
         let standing = |bid: &Bid| bid.status == BidStatus::Standing && bid.epoch == self.epoch;

@@ -165,7 +165,7 @@ fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
     let Some(price) = view.limits.ask.of(job.deal.price).filter(|_| takes_bids && is_eligible(view)) else {
         return ComputeStep::Done;
     };
-    let wanted = 2 * usize::from(job.deal.concurrency);
+    let wanted = job.wanted_bids();
     let seat_free = job.seats.len() < usize::from(job.deal.concurrency) || !job.failed.is_empty();
     if view.limits.free_slots == 0 || fitting_bids(job) >= wanted || !seat_free {
         return ComputeStep::Wait(Wake::after(filled_by));

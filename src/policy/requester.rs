@@ -108,7 +108,7 @@ fn fill(view: &RequesterView<'_>) -> RequesterStep {
     }
     let bids = job.bids.values().filter(|bid| bid.epoch == job.epoch).count();
     let window_end_ms = view.opened_ms.saturating_add(BID_WINDOW_MS);
-    if standing < 2 * n && bids < view.members && view.moment.elapsed_ms < window_end_ms {
+    if standing < job.wanted_bids() && bids < view.members && view.moment.elapsed_ms < window_end_ms {
         return RequesterStep::Wait(Wake::after(job.open_by).or_at(window_end_ms));
     }
     accept(view, free)

@@ -90,7 +90,7 @@ async fn a_job_runs_through_three_nodes() {
 }
 
 #[tokio::test]
-async fn a_bid_beyond_what_is_needed_waits_for_the_choice_and_is_not_refused() {
+async fn a_bid_beyond_what_is_needed_is_not_refused() {
     let clock = TestClock::new();
     let (mut requester, mut nodes) = network(&clock, 5).await;
     let (job, first) = requester.submit(deal(), 0).await;

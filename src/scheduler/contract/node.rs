@@ -181,11 +181,10 @@ impl State {
         if let Ok(cursor) = self.log.find(last) {
             return Ok(cursor);
         }
-        match self.log.find(first) {
-            Err(expected) if expected != first.sequence => {
-                return refused(EnvelopeRefusal::WrongSequence { expected });
-            }
-            Ok(_) | Err(_) => {}
+        if let Err(expected) = self.log.find(first)
+            && expected != first.sequence
+        {
+            return refused(EnvelopeRefusal::WrongSequence { expected });
         }
         let digest = last.signing_digest(domain);
         let joined = {

@@ -281,11 +281,11 @@ impl Logs {
         entry.is_some_and(|entry| entry.action.action.signing_digest(self.domain) == action)
     }
 
-    /// Whether a job of this node has so many bids that its requester is choosing among them now: twice its seats.
+    /// Whether a job of this node has so many bids that its requester is choosing among them now.
     pub(super) fn is_choosing(&self, job: JobId) -> bool {
         self.lock().job(job).is_some_and(|job| {
             let is_open = job.state == JobState::Open && job.deal.acceptance == Acceptance::Requester;
-            is_open && job.standing_bids().count() >= 2 * usize::from(job.deal.concurrency)
+            is_open && job.standing_bids().count() >= job.wanted_bids()
         })
     }
 
