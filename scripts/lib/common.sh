@@ -51,3 +51,14 @@ apt_install() {
     say "installing $*"
     with_apt "$what" install -y --no-install-recommends "$@"
 }
+
+# python_environment DIR PACKAGE: a Python environment of its own with one package from the index.
+python_environment() {
+    have python3 || apt_install python3 python3
+    python3 -m venv "$1" >/dev/null 2>&1 || {
+        apt_install "Python's venv" python3-venv
+        python3 -m venv "$1"
+    }
+    timeout 600 "$1/bin/pip" install --quiet --disable-pip-version-check "$2" >&2 ||
+        die "pip cannot install $2; its output is above" "is the package index reachable?"
+}

@@ -58,15 +58,8 @@ contract_deep() {
 ensure_slither() {
     SLITHER=$ROOT/target/slither-$SLITHER_VERSION/bin/slither
     [[ ! -x $SLITHER ]] || return 0
-    local venv=${SLITHER%/bin/slither}
-    have python3 || apt_install python3 python3
     say "installing slither $SLITHER_VERSION"
-    python3 -m venv "$venv" >/dev/null 2>&1 || {
-        apt_install "Python's venv" python3-venv
-        python3 -m venv "$venv"
-    }
-    timeout 600 "$venv/bin/pip" install --quiet --disable-pip-version-check "slither-analyzer==$SLITHER_VERSION" >&2 ||
-        die "pip cannot install slither-analyzer $SLITHER_VERSION; its output is above" "is the package index reachable?"
+    python_environment "${SLITHER%/bin/slither}" "slither-analyzer==$SLITHER_VERSION"
 }
 
 # contract_analysis: after ensure_slither. Fails on a finding of high or medium impact. What is meant is answered in the

