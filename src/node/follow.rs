@@ -1,13 +1,9 @@
 //! Reads the log, folds it, and sees to it that every job that needs one has a driver.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures::StreamExt as _;
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{Instant, timeout},
-};
+use tokio::{sync::watch, task::JoinSet};
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{Node, NodeError, driver::Driver, transfer::takes_part, work::chain};
@@ -15,16 +11,8 @@ use crate::{
     domain::{BidStatus, Event, Job, JobId, JobState, NodeId, SeatStatus},
     policy::requester::Standing,
     rules::did_its_part,
-    scheduler::{BackendError, Cursor, LogItem},
+    scheduler::{BackendError, Cursor, LogItem, LogUpdate},
 };
-
-/// A log that has been silent for so long has been read to its end. Acting earlier does no harm, since the log
-/// refuses what is out of date; it only makes noise.
-const QUIET: Duration = Duration::from_millis(50);
-
-/// A log that is never silent is not waited for longer: strangers who announce job after job must not keep a node
-/// from revealing what it committed to before it was restarted.
-const LONGEST_CATCH_UP: Duration = Duration::from_secs(5);
 
 /// Follows the log until the node stops.
 ///
@@ -44,37 +32,28 @@ pub(crate) async fn follow(node: Arc<Node>) -> Result<(), NodeError> {
 /// Reads the log, and starts drivers for its jobs, until the node stops or the log ends.
 async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeError> {
     let mut events = node.scheduler.events(Cursor::default());
-    let act_by = Instant::now() + LONGEST_CATCH_UP;
     let mut caught_up = false;
     loop {
-        let next = async {
-            if caught_up {
-                Some(events.next().await)
-            } else if Instant::now() < act_by {
-                timeout(QUIET, events.next()).await.ok()
-            } else {
-                None
-            }
-        };
         tokio::select! {
             () = node.stop.cancelled() => return Ok(()),
             Some(ended) = drivers.join_next() => ended.map_err(NodeError::panicked("driver"))?,
-            item = next => match item {
-                None => {
+            update = events.next() => match update {
+                None => return Err(NodeError::Backend(BackendError::Stopped)),
+                // Nothing is done about a history that is still being read: the log refuses what is out of date.
+                Some(Ok(LogUpdate::CaughtUp)) => {
                     caught_up = true;
                     node.resume(drivers);
                 }
-                Some(None) => return Err(NodeError::Backend(BackendError::Stopped)),
-                Some(Some(Ok(item))) => {
-                    if let Some(job) = node.fold(item, caught_up)
+                Some(Ok(LogUpdate::Entry(item))) => {
+                    if let Some(job) = node.fold(*item, caught_up)
                         && caught_up
                     {
                         node.ensure_driver(job, drivers);
                     }
                 }
-                Some(Some(Err(error))) if is_fatal(&error) => return Err(NodeError::Backend(error)),
-                Some(Some(Err(BackendError::BrokenLog { job, reason, .. }))) => node.leave(job, &reason),
-                Some(Some(Err(error))) => warn!(%error, "part of the log cannot be read"),
+                Some(Err(error)) if is_fatal(&error) => return Err(NodeError::Backend(error)),
+                Some(Err(BackendError::BrokenLog { job, reason, .. })) => node.leave(job, &reason),
+                Some(Err(error)) => warn!(%error, "part of the log cannot be read"),
             },
         }
     }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::{
     Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError,
+    submit_in_turn, updates::History,
 };
 use crate::{
     domain::{Amount, Digest, JobId, LogDomain, NodeId, SignedAction, Stamped, Timestamp},
@@ -130,15 +131,23 @@ impl Scheduler for LocalScheduler {
         async move { self.log.append(&action) }.boxed()
     }
 
+    fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
+        submit_in_turn(self, actions).boxed()
+    }
+
     fn events(&self, after: Cursor) -> EventStream {
         // Weak, so that the stream ends with the log instead of keeping it alive.
         let (log, head) = (Arc::downgrade(&self.log), self.log.head.subscribe());
-        stream::unfold((log, head, after), |(log, mut head, after)| async move {
+        let history = History::up_to(Cursor(*head.borrow()));
+        stream::unfold((log, head, after, history), |(log, mut head, after, mut history)| async move {
+            if let Some(end) = history.end(after) {
+                return Some((Ok(end), (log, head, after, history)));
+            }
             // A level, not an edge: an entry appended before this is waited for is seen at once.
             head.wait_for(|head| *head > after.0).await.ok()?;
             let item = log.upgrade()?.item_after(after)?;
             let cursor = item.cursor;
-            Some((Ok(item), (log, head, cursor)))
+            Some((Ok(item.into()), (log, head, cursor, history)))
         })
         .boxed()
     }
@@ -177,6 +186,7 @@ mod tests {
     use crate::{
         domain::{Action, Deal, Event, Resources, Spec},
         identity::NodeKey,
+        scheduler::entries,
     };
 
     fn signed(key: &NodeKey, job: JobId, deal: &Deal, event: Event) -> SignedAction {
@@ -215,7 +225,7 @@ mod tests {
         }
         assert!(bidders.join_all().await.iter().all(Result::is_ok));
         assert_eq!(*log.head.borrow(), 201);
-        let read = scheduler.events(Cursor(0)).take(201).collect::<Vec<_>>().await;
+        let read = entries(scheduler.events(Cursor(0))).take(201).collect::<Vec<_>>().await;
         assert_eq!(
             read.last().and_then(|item| item.as_ref().ok()).map(|item| item.cursor),
             Some(Cursor(201))

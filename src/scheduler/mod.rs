@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use futures::{FutureExt as _, future::BoxFuture, stream::BoxStream};
+use futures::future::BoxFuture;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,9 @@ pub mod contract;
 #[cfg(feature = "libp2p")]
 pub mod libp2p;
 pub mod local;
+mod updates;
+
+pub use updates::{EventStream, LogUpdate, entries};
 
 /// A position in the log as one backend delivers it to one node; 0 is before the first entry.
 ///
@@ -47,9 +50,6 @@ pub struct LogItem {
     pub proof: Vec<u8>,
 }
 
-/// Events after a cursor, then live ones, without gaps and in order; ends when the backend stops.
-pub type EventStream = BoxStream<'static, Result<LogItem, BackendError>>;
-
 /// An agreed, ordered log of job events.
 pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     /// Brings a signed action into the log: resolves when it has its place there, or is refused.
@@ -60,18 +60,10 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     /// Brings actions of one author in one job into the log, in their order, and resolves with the place of the last.
     ///
     /// The first that is refused ends it; those before it keep their places, unless the backend brings them as one.
-    fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
-        async move {
-            let mut last = Cursor::default();
-            for action in actions {
-                last = self.submit(action).await?;
-            }
-            Ok(last)
-        }
-        .boxed()
-    }
+    /// Without a default: a decorator that forgot it would send batches one by one. [`submit_in_turn`] does that.
+    fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Result<Cursor, SubmitError>>;
 
-    /// Every event after `after` that concerns this node, then live ones.
+    /// Every entry after `after` that concerns this node: history, [`LogUpdate::CaughtUp`], then news.
     fn events(&self, after: Cursor) -> EventStream;
 
     /// The clock that deadlines are judged by.
@@ -95,6 +87,21 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     ///
     /// Asks no more of others than a user waits for: what they do not tell is left out.
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>>;
+}
+
+/// Submits actions one after another: [`Scheduler::submit_all`] where a batch has no form of its own.
+///
+/// # Errors
+/// That of the first action that is not taken.
+pub async fn submit_in_turn(
+    scheduler: &dyn Scheduler,
+    actions: Vec<SignedAction>,
+) -> Result<Cursor, SubmitError> {
+    let mut last = Cursor::default();
+    for action in actions {
+        last = scheduler.submit(action).await?;
+    }
+    Ok(last)
 }
 
 /// Where an entry of a job's log stands on a chain, and what it took to bring it there.

@@ -112,6 +112,7 @@ macro_rules! conforms {
                 a_copied_commitment_cannot_be_opened,
                 a_requester_may_stop_a_running_job,
                 readers_get_every_entry_in_order_from_any_cursor,
+                readers_are_told_once_where_the_history_ends,
                 actions_on_an_unknown_job_are_refused,
             );
         })*

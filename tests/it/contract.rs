@@ -16,6 +16,7 @@ use assay::{
         contract::{
             ChainClient, ChainConfig, ConnectError, ContractConfig, ContractScheduler, MoneyError, StartError,
         },
+        entries,
     },
     store::{DataDir, Db},
 };
@@ -83,7 +84,7 @@ async fn acceptances_that_are_sent_together_share_a_transaction() {
     let mut nodes = Vec::new();
     for _ in 0..=long_deal().concurrency {
         let node = chain.member().await;
-        timeout(PATIENCE, node.scheduler.events(Cursor(0)).next()).await.unwrap().unwrap().unwrap();
+        timeout(PATIENCE, entries(node.scheduler.events(Cursor(0))).next()).await.unwrap().unwrap().unwrap();
         node.act(job, revision, Event::BidPlaced { price: Amount::ZERO }).await;
         nodes.push(node.id());
     }
@@ -179,7 +180,7 @@ async fn a_restarted_node_goes_on_where_it_was() {
     other.scheduler.submit(other.submission(&long_deal(), 0)).await.unwrap();
     let again = chain.member_with(chain.config(), key, open()).await;
     assert_eq!(again.scheduler.submit(action).await, Ok(place), "the log knows what this node did");
-    let rest: Vec<_> = again.scheduler.events(place).take(1).collect().await;
+    let rest: Vec<_> = entries(again.scheduler.events(place)).take(1).collect().await;
     assert_eq!(rest[0].as_ref().unwrap().stamped.author, other.id());
     assert_eq!(again.read().await[..1], before, "nothing is read twice");
 }
@@ -283,7 +284,7 @@ async fn a_verified_job_moves_the_money_that_the_rules_say() {
     let (job, revision) = (submission.action.job, deal.revision());
     let submitted = requester.scheduler.submit(submission).await.unwrap();
     for node in nodes {
-        timeout(PATIENCE, node.scheduler.events(Cursor(0)).next()).await.unwrap().unwrap().unwrap();
+        timeout(PATIENCE, entries(node.scheduler.events(Cursor(0))).next()).await.unwrap().unwrap().unwrap();
         node.act(job, revision, Event::BidPlaced { price: amount(price) }).await;
     }
     for node in nodes {
@@ -326,7 +327,11 @@ async fn a_job_that_the_rules_cannot_read_is_left_out_and_the_rest_goes_on() {
     let answer = member.scheduler.submit(broken).await;
     assert_eq!(answer, Err(SubmitError::Rejected(Rejection::InvalidSpec)), "the contract would take it");
     member.scheduler.submit(member.submission(&long_deal(), 0)).await.unwrap();
-    let read = timeout(PATIENCE, reader.scheduler.events(Cursor(0)).next()).await.unwrap().unwrap().unwrap();
+    let read = timeout(PATIENCE, entries(reader.scheduler.events(Cursor(0))).next())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
     assert_eq!(read.stamped.author, member.id());
     let unknown = reader.scheduler.submit(reader.sign(JobId::ZERO, revision, 0, Event::BidWithdrawn)).await;
     assert!(matches!(unknown, Err(SubmitError::NotOrdered(BackendError::UnknownLog { .. }))), "{unknown:?}");

@@ -10,7 +10,7 @@ use assay::{
     identity::NodeKey,
     network::{Limits, Multiaddr},
     rules::Rejection,
-    scheduler::{BackendError, Cursor, Scheduler, SubmitError},
+    scheduler::{BackendError, Cursor, Scheduler, SubmitError, entries},
 };
 use futures::StreamExt;
 use node::{Node, Setup, TestClock, bid, commitment, opening};
@@ -248,7 +248,7 @@ async fn a_stopped_backend_ends_its_streams_and_takes_nothing() {
     let clock = TestClock::new();
     let node = Node::start(Setup::new(&clock, &[])).await;
     let (scheduler, key) = (node.scheduler.clone(), node.key.clone());
-    let mut stream = scheduler.events(Cursor(0));
+    let mut stream = entries(scheduler.events(Cursor(0)));
     node.stop().await;
     let ended = tokio::time::timeout(node::PATIENCE, stream.next()).await.expect("the stream ends in time");
     assert!(ended.is_none());

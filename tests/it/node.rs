@@ -245,7 +245,7 @@ async fn an_inconclusive_job_is_followed_up_by_other_nodes() {
     let parent = requester.ended(job).await;
     assert_eq!(parent.state, JobState::Inconclusive);
     // The child's entry is the next to come: the stream is waited on, not the clock.
-    let mut entries = requester.scheduler.events(Cursor::default());
+    let mut entries = assay::scheduler::entries(requester.scheduler.events(Cursor::default()));
     let child = async {
         loop {
             let entry = entries.next().await.unwrap().unwrap().stamped;

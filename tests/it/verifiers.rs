@@ -11,7 +11,7 @@ use assay::{
         SeatOpening, Span, TENTHS,
     },
     rules,
-    scheduler::{Cursor, Scheduler},
+    scheduler::{Cursor, Scheduler, entries},
 };
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -88,7 +88,7 @@ impl Network {
         requester.scheduler.submit(submission).await.unwrap();
         let seats = usize::from(seats);
         for node in &self.parties[1..=seats + 1] {
-            let mut events = node.scheduler.events(Cursor(0));
+            let mut events = entries(node.scheduler.events(Cursor(0)));
             while timeout(PATIENCE, events.next()).await.unwrap().unwrap().unwrap().stamped.job != job {}
             node.act(job, revision, Event::BidPlaced { price: deal.price }).await;
         }

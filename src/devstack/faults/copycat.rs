@@ -15,7 +15,10 @@ use tracing::debug;
 use crate::{
     domain::{Action, Digest, Event, JobId, LogDomain, NodeId, Opening, SignedAction, Timestamp},
     identity::NodeKey,
-    scheduler::{Anchor, BackendError, Cursor, EventStream, LogItem, LogOrder, Scheduler, SubmitError},
+    scheduler::{
+        Anchor, BackendError, Cursor, EventStream, LogItem, LogOrder, LogUpdate, Scheduler, SubmitError,
+        submit_in_turn,
+    },
 };
 
 /// How long it waits for somebody to copy, less than a node gives one attempt; then it sends what it has.
@@ -122,15 +125,22 @@ impl Scheduler for Copycat {
         }
     }
 
+    fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
+        match actions.iter().any(|signed| matches!(signed.action.event, Event::Committed { .. })) {
+            true => submit_in_turn(self, actions).boxed(),
+            false => self.shared.inner.submit_all(actions),
+        }
+    }
+
     fn events(&self, after: Cursor) -> EventStream {
         let shared = Arc::clone(&self.shared);
-        let observed = self.shared.inner.events(after).then(move |item| {
+        let observed = self.shared.inner.events(after).then(move |update| {
             let shared = Arc::clone(&shared);
             async move {
-                if let Ok(item) = &item {
+                if let Ok(LogUpdate::Entry(item)) = &update {
                     shared.observe(item).await;
                 }
-                item
+                update
             }
         });
         observed.boxed()

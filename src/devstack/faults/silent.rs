@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures::{FutureExt as _, future::BoxFuture};
 
 use crate::{
     domain::{Event, JobId, LogDomain, NodeId, SignedAction, Timestamp},
-    scheduler::{Anchor, BackendError, Cursor, EventStream, LogOrder, Scheduler, SubmitError},
+    scheduler::{
+        Anchor, BackendError, Cursor, EventStream, LogOrder, Scheduler, SubmitError, submit_in_turn,
+    },
 };
 
 /// Passes everything on but reveals.
@@ -27,6 +29,13 @@ impl Scheduler for Silent {
             // The node believes that nobody hears it, and tries again until it is too late.
             Event::Revealed { .. } => Box::pin(async { Err(SubmitError::NotOrdered(withheld())) }),
             _ => self.inner.submit(action),
+        }
+    }
+
+    fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
+        match actions.iter().any(|signed| matches!(signed.action.event, Event::Revealed { .. })) {
+            true => submit_in_turn(self, actions).boxed(),
+            false => self.inner.submit_all(actions),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
     executor::{FakeExecutor, RunRequest, Script},
     rules::Rejection,
     scheduler::{
-        Cursor, SubmitError,
+        Cursor, SubmitError, entries,
         local::{LocalLog, LocalScheduler},
     },
     store::STDOUT,
@@ -135,7 +135,7 @@ async fn a_copied_commitment_cannot_be_opened() {
     let copycat = stage.corrupt(Fault::Copycat, 3).scheduler;
     stage.act(2, stage.commitment(2, 0)).await;
     // As its node does, it reads along; until the end of what there is.
-    let heard = copycat.events(Cursor(0)).take(6).collect::<Vec<_>>().await;
+    let heard = entries(copycat.events(Cursor(0))).take(6).collect::<Vec<_>>().await;
     assert!(heard.iter().all(Result::is_ok));
     let commit = stage.sign(3, stage.commitment(3, 1));
     copycat.submit(commit).await.unwrap();
@@ -143,7 +143,7 @@ async fn a_copied_commitment_cannot_be_opened() {
     assert_eq!(job.seats[0].status, job.seats[1].status, "the commitment is a copy");
 
     stage.act(2, Event::Revealed { opening: opening(2) }).await;
-    let heard = copycat.events(Cursor(6)).take(2).collect::<Vec<_>>().await;
+    let heard = entries(copycat.events(Cursor(6))).take(2).collect::<Vec<_>>().await;
     assert!(heard.iter().all(Result::is_ok));
     let job = stage.log.ledger().get(stage.job).unwrap().clone();
     assert_eq!(job.revealed.iter().collect::<Vec<_>>(), [0]);

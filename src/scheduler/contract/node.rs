@@ -33,7 +33,8 @@ use crate::{
     domain::{Action, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Timestamp},
     identity::NodeKey,
     scheduler::{
-        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError,
+        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, LogOrder, LogUpdate, Scheduler,
+        SubmitError, updates::History,
     },
     store::{Db, StoredEntry},
 };
@@ -298,6 +299,7 @@ impl Scheduler for ContractScheduler {
     }
 
     fn events(&self, after: Cursor) -> EventStream {
+        let confirmations = self.shared.client.confirmations();
         let reader = Reader {
             log: Arc::clone(&self.shared.log),
             head: self.shared.log.store().watch_head(),
@@ -305,6 +307,9 @@ impl Scheduler for ContractScheduler {
             breaks: self.shared.log.breaks(),
             told: 0,
             stop: self.shared.stop.clone(),
+            seen: self.shared.seen.clone(),
+            final_block: self.shared.seen.borrow().head.saturating_sub(confirmations),
+            history: None,
             after,
             page: VecDeque::new(),
             ended: false,
@@ -368,20 +373,38 @@ struct Reader {
     /// How many of them were told.
     told: usize,
     stop: CancellationToken,
+    seen: watch::Receiver<Seen>,
+    /// The newest block whose entries were final when reading began: the history ends with it.
+    final_block: u64,
+    /// Known once that block was read.
+    history: Option<History>,
     after: Cursor,
     page: VecDeque<StoredEntry>,
     ended: bool,
 }
 
 impl Reader {
-    async fn next(&mut self) -> Option<Result<LogItem, BackendError>> {
+    async fn next(&mut self) -> Option<Result<LogUpdate, BackendError>> {
         if self.ended {
             return None;
         }
         loop {
+            let after = self.after;
+            let told_of_breaks = self.breaks.borrow().len() <= self.told;
+            if let Some(history) = self.history.as_mut().filter(|_| told_of_breaks)
+                && let Some(end) = history.end(after)
+            {
+                return Some(Ok(end));
+            }
             if let Some(stored) = self.page.pop_front() {
                 self.after = Cursor(stored.cursor);
-                return Some(item(&stored));
+                return Some(item(&stored).map(LogUpdate::from));
+            }
+            let final_block = self.final_block;
+            // Fixed before newer entries are read: those must not keep a reader from learning where its history ends.
+            if self.history.is_none() && self.seen.borrow().read >= final_block {
+                self.history = Some(History::up_to(Cursor(*self.head.borrow())));
+                continue;
             }
             // Levels, not edges: what was appended, or failed, before this is waited for is seen at once.
             tokio::select! {
@@ -391,6 +414,10 @@ impl Reader {
                     return failed.ok()?.clone().map(Err);
                 }
                 () = self.stop.cancelled() => return None,
+                read = self.seen.wait_for(|seen| seen.read >= final_block), if self.history.is_none() => {
+                    read.ok()?;
+                    continue;
+                }
                 head = self.head.wait_for(|head| *head > self.after.0) => {
                     head.ok()?;
                 }

@@ -26,7 +26,8 @@ use crate::{
         self, BlobSource, LogRequest, LogResponse, NetworkConfig, NetworkError, NetworkHandle, WireBytes,
     },
     scheduler::{
-        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError,
+        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, LogUpdate, Scheduler,
+        SubmitError, submit_in_turn, updates::History,
     },
     store::{EventLog, StoredEntry},
 };
@@ -237,10 +238,16 @@ impl Scheduler for Libp2pScheduler {
         .boxed()
     }
 
+    fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
+        submit_in_turn(self, actions).boxed()
+    }
+
     fn events(&self, after: Cursor) -> EventStream {
         let shared = Arc::clone(&self.shared);
         let head = shared.logs.store().watch_head();
-        let reader = Reader { shared, head, after, page: VecDeque::new() };
+        // What this node's own store holds: what it has not seen yet, from whomever, is news to it.
+        let history = History::up_to(Cursor(*head.borrow()));
+        let reader = Reader { shared, head, after, history, page: VecDeque::new() };
         stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
     }
 
@@ -304,15 +311,19 @@ struct Reader {
     shared: Arc<Shared>,
     head: watch::Receiver<u64>,
     after: Cursor,
+    history: History,
     page: VecDeque<StoredEntry>,
 }
 
 impl Reader {
-    async fn next(&mut self) -> Option<Result<LogItem, BackendError>> {
+    async fn next(&mut self) -> Option<Result<LogUpdate, BackendError>> {
         loop {
+            if let Some(end) = self.history.end(self.after) {
+                return Some(Ok(end));
+            }
             if let Some(stored) = self.page.pop_front() {
                 self.after = Cursor(stored.cursor);
-                return Some(item(&self.shared.logs, stored));
+                return Some(item(&self.shared.logs, stored).map(LogUpdate::from));
             }
             // A level, not an edge: what was appended before this is waited for is seen at once.
             tokio::select! {

@@ -6,11 +6,11 @@ use assay::{
         Signature, SignedAction, Span,
     },
     rules::Rejection,
-    scheduler::{Cursor, EnvelopeRefusal, SubmitError},
+    scheduler::{Cursor, EnvelopeRefusal, EventStream, LogUpdate, SubmitError, entries},
 };
 use futures::StreamExt;
 
-use super::world::{REQUESTER, STRANGER, World, opening};
+use super::world::{self, REQUESTER, STRANGER, World, opening};
 
 fn bid() -> Event {
     Event::BidPlaced { price: Amount::ZERO }
@@ -197,13 +197,57 @@ pub(super) async fn readers_get_every_entry_in_order_from_any_cursor(mut world: 
     let expected: Vec<Digest> = requester.read.iter().map(|item| item.entry).collect();
     for (skipped, item) in requester.read.iter().enumerate() {
         let after = if skipped == 0 { Cursor(0) } else { requester.read[skipped - 1].cursor };
-        let rest = requester.scheduler.events(after).take(expected.len() - skipped);
+        let rest = entries(requester.scheduler.events(after)).take(expected.len() - skipped);
         let rest: Vec<Digest> = rest.map(|item| item.unwrap().entry).collect().await;
         assert_eq!(rest, expected[skipped..], "after {after:?}, before {:?}", item.cursor);
     }
     for node in 1..=3 {
         let of_node: Vec<Digest> = world.parties[node].read.iter().map(|item| item.entry).collect();
         assert_eq!(of_node, expected, "node {node} reads the same entries in the same order");
+    }
+}
+
+/// Reads to the end of the history: the entries before it.
+async fn history(updates: &mut EventStream) -> Vec<Digest> {
+    let mut read = Vec::new();
+    loop {
+        match world::next_update(updates).await {
+            LogUpdate::Entry(item) => read.push(item.entry),
+            LogUpdate::CaughtUp => return read,
+        }
+    }
+}
+
+pub(super) async fn readers_are_told_once_where_the_history_ends(mut world: World) {
+    let scheduler = world.parties[REQUESTER].scheduler.clone();
+    let mut from_nothing = scheduler.events(Cursor(0));
+    assert_eq!(history(&mut from_nothing).await, [], "an empty log has no history");
+    world.submit(Deal::default()).await;
+    for node in 1..=3 {
+        world.act(node, bid()).await;
+    }
+    let read: Vec<_> = world.parties[REQUESTER].read.iter().map(|item| (item.cursor, item.entry)).collect();
+    let expected: Vec<Digest> = read.iter().map(|(_, entry)| *entry).collect();
+    let cursors = std::iter::once(Cursor(0)).chain(read.iter().map(|(cursor, _)| *cursor));
+    let mut readers: Vec<EventStream> = cursors.map(|after| scheduler.events(after)).collect();
+    for (skipped, reader) in readers.iter_mut().enumerate() {
+        assert_eq!(history(reader).await, expected[skipped..], "after {skipped} entries");
+    }
+    let news: Vec<Digest> = {
+        for node in 1..=3 {
+            world.act(REQUESTER, Event::BidAccepted { node: world.id(node) }).await;
+        }
+        world.parties[REQUESTER].read[expected.len()..].iter().map(|item| item.entry).collect()
+    };
+    for reader in &mut readers {
+        for entry in &news {
+            let update = world::next_update(reader).await;
+            assert!(matches!(&update, LogUpdate::Entry(item) if item.entry == *entry), "{update:?}");
+        }
+    }
+    for entry in expected.iter().chain(&news) {
+        let update = world::next_update(&mut from_nothing).await;
+        assert!(matches!(&update, LogUpdate::Entry(item) if item.entry == *entry), "{update:?}");
     }
 }
 

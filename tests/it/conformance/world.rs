@@ -9,9 +9,12 @@ use assay::{
     },
     identity::NodeKey,
     rules::{Ledger, Rejection},
-    scheduler::{Cursor, EnvelopeRefusal, EventStream, LogItem, Scheduler, SubmitError},
+    scheduler::{
+        BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogUpdate, Scheduler, SubmitError,
+        entries,
+    },
 };
-use futures::StreamExt;
+use futures::{StreamExt, stream::BoxStream};
 
 use super::START;
 
@@ -32,7 +35,7 @@ pub(super) trait Backend: fmt::Debug {
 pub(crate) struct Party {
     pub(crate) key: NodeKey,
     pub(crate) scheduler: Arc<dyn Scheduler>,
-    stream: EventStream,
+    stream: BoxStream<'static, Result<LogItem, BackendError>>,
     pub(crate) read: Vec<LogItem>,
     ledger: Ledger,
 }
@@ -40,7 +43,7 @@ pub(crate) struct Party {
 impl Party {
     pub(crate) fn new(scheduler: impl Scheduler, key: NodeKey) -> Self {
         let scheduler: Arc<dyn Scheduler> = Arc::new(scheduler);
-        let (stream, ledger) = (scheduler.events(Cursor(0)), Ledger::new(scheduler.domain()));
+        let (stream, ledger) = (entries(scheduler.events(Cursor(0))), Ledger::new(scheduler.domain()));
         Self { key, scheduler, stream, read: Vec::new(), ledger }
     }
 
@@ -68,6 +71,12 @@ impl Party {
             self.read_one().await;
         }
     }
+}
+
+/// What a reader is told next.
+pub(super) async fn next_update(updates: &mut EventStream) -> LogUpdate {
+    let update = tokio::time::timeout(PATIENCE, updates.next()).await;
+    update.expect("the next update comes in time").expect("the log goes on").expect("the log is whole")
 }
 
 pub(super) struct World {

@@ -7,7 +7,7 @@ use assay::{
     devstack::{Backend, Host, HostConfig},
     domain::{Amount, Ask, Event, JobId, JobState, SeatOpening, SeatSet},
     executor::NoEngine,
-    scheduler::{Cursor, Scheduler, contract::ChainConfig},
+    scheduler::{Cursor, Scheduler, contract::ChainConfig, entries},
 };
 use futures::StreamExt;
 use tokio::time::{interval, timeout};
@@ -26,7 +26,7 @@ async fn play(chain: &Chain) -> JobId {
     let (job, revision) = (submission.action.job, long_deal().revision());
     requester.scheduler.submit(submission).await.unwrap();
     for node in &nodes {
-        timeout(PATIENCE, node.scheduler.events(Cursor(0)).next()).await.unwrap().unwrap().unwrap();
+        timeout(PATIENCE, entries(node.scheduler.events(Cursor(0))).next()).await.unwrap().unwrap().unwrap();
         node.act(job, revision, Event::BidPlaced { price: Amount::ZERO }).await;
         requester.act(job, revision, Event::BidAccepted { node: node.id() }).await;
     }

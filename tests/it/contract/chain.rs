@@ -20,6 +20,7 @@ use assay::{
             ChainConfig, ContractConfig, ContractScheduler, DEFAULT_MAX_FEE_PER_GAS, Deployed, Running,
             deploy,
         },
+        entries,
     },
     store::Db,
 };
@@ -144,7 +145,7 @@ impl Member {
     /// Everything that this party's log has now.
     pub(crate) async fn read(&self) -> Vec<LogItem> {
         let mut items = Vec::new();
-        let mut events = self.scheduler.events(Cursor(0));
+        let mut events = entries(self.scheduler.events(Cursor(0)));
         let head = assay::store::EventLog::new(self.db.clone());
         let head = *head.watch_head().borrow();
         while items.last().is_none_or(|item: &LogItem| item.cursor.0 < head) && head > 0 {
@@ -154,9 +155,9 @@ impl Member {
     }
 
     /// Waits until this party's log has so many entries.
-    pub(crate) async fn read_until(&self, entries: usize) {
-        let read = self.scheduler.events(Cursor(0)).take(entries).count();
-        assert_eq!(tokio::time::timeout(PATIENCE, read).await.expect("they come in time"), entries);
+    pub(crate) async fn read_until(&self, count: usize) {
+        let read = entries(self.scheduler.events(Cursor(0))).take(count).count();
+        assert_eq!(tokio::time::timeout(PATIENCE, read).await.expect("they come in time"), count);
     }
 
     pub(crate) async fn free(&self) -> Amount {

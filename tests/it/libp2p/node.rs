@@ -18,12 +18,12 @@ use assay::{
     network::{Limits, Multiaddr, NetworkConfig, NetworkHandle, NoBlobs, Status},
     rules::Ledger,
     scheduler::{
-        Cursor, EventStream, LogItem, Scheduler, SubmitError,
+        BackendError, Cursor, LogItem, Scheduler, SubmitError, entries,
         libp2p::{Libp2pConfig, Libp2pScheduler, Running},
     },
     store::{DataDir, Db, EventLog},
 };
-use futures::StreamExt;
+use futures::{StreamExt, stream::BoxStream};
 
 /// Longest wait for something that has to come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,7 +78,7 @@ pub(crate) struct Node {
     pub(crate) running: Running,
     pub(crate) read: Vec<LogItem>,
     pub(crate) ledger: Ledger,
-    stream: EventStream,
+    stream: BoxStream<'static, Result<LogItem, BackendError>>,
 }
 
 impl Node {
@@ -95,7 +95,7 @@ impl Node {
             blobs: Arc::new(NoBlobs),
         };
         let (scheduler, running) = Libp2pScheduler::start(config).await.unwrap();
-        let (stream, ledger) = (scheduler.events(Cursor(0)), Ledger::new(scheduler.domain()));
+        let (stream, ledger) = (entries(scheduler.events(Cursor(0))), Ledger::new(scheduler.domain()));
         Self { key, scheduler, running, read: Vec::new(), ledger, stream }
     }
 
