@@ -42,6 +42,17 @@ impl FailureKind {
         self as u8
     }
 
+    /// Whether the node is to blame, rather than the job it ran: only this counts in a node's reputation.
+    ///
+    /// A job that wants more than it asked for, an image that nobody has and an input that its requester does not
+    /// serve fail on every honest node.
+    pub const fn is_fault_of_node(self) -> bool {
+        match self {
+            Self::Engine | Self::Interrupted => true,
+            Self::Timeout | Self::Memory | Self::Disk | Self::Image | Self::Input => false,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
@@ -86,5 +97,11 @@ mod tests {
             assert_eq!(kind.to_string().parse(), Ok(kind));
         }
         assert_eq!(FailureKind::from_index(7), None);
+    }
+
+    #[test]
+    fn a_node_is_to_blame_for_its_engine_and_for_stopping_alone() {
+        let blamed = FailureKind::ALL.into_iter().filter(|kind| kind.is_fault_of_node());
+        assert!(blamed.eq([FailureKind::Engine, FailureKind::Interrupted]));
     }
 }

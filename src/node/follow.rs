@@ -8,9 +8,9 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{Node, NodeError, driver::Driver, transfer::takes_part, work::chain};
 use crate::{
-    domain::{BidStatus, Event, Job, JobId, JobState, NodeId, SeatStatus},
-    policy::requester::Standing,
-    rules::did_its_part,
+    domain::{Event, Job, JobId, JobState, NodeId},
+    policy::{reputation, requester::Standing},
+    rules::Ledger,
     scheduler::{BackendError, Cursor, LogItem, LogUpdate},
 };
 
@@ -75,7 +75,7 @@ impl Node {
     /// Folds one entry; returns its job, unless the rules refuse it.
     fn fold(&self, item: LogItem, is_live: bool) -> Option<JobId> {
         let stamped = item.stamped.clone();
-        let job = match self.board.fold(item, |job| self.count(job)) {
+        let job = match self.board.fold(item, |job, log, ledger| self.count(job, log, ledger)) {
             Ok(job) => job,
             Err(rejection) => {
                 self.leave(stamped.job, &format!("the backend ordered what the rules refuse: {rejection}"));
@@ -131,16 +131,22 @@ impl Node {
     }
 
     /// Counts how the nodes of an ended job fared, once, for the choice among later bids.
-    ///
-    /// Only jobs that this node requested or sat in count: the logs of strangers may be made up. Jobs of one seat
-    /// say nothing. Unpaid jobs do count here, since this is no one's record but this node's own.
-    fn count(&self, job: &Job) {
-        let is_own = job.requester == self.id || job.seat_of(self.id).is_some();
-        if !is_own || !job.state.is_terminal() || job.deal.concurrency < 2 {
+    fn count(&self, job: &Job, log: &[LogItem], ledger: &Ledger) {
+        let is_known = || {
+            let by_requester = ledger.jobs().filter(|known| known.requester == job.requester);
+            let honest = by_requester.filter(|known| reputation::speaks_for_requester(known, self.id));
+            honest.take(reputation::KNOWN_AFTER).count() == reputation::KNOWN_AFTER
+        };
+        if !job.state.is_terminal() || !reputation::counts(job, self.id, is_known()) {
             return;
         }
-        for (node, accepted) in outcomes(job) {
-            if let Err(error) = self.reputation.record(job.id, node, accepted) {
+        let reported = log.iter().filter_map(|item| {
+            let Event::FailureReported { kind } = item.stamped.event else { return None };
+            Some((item.stamped.author, kind))
+        });
+        for (node, conduct) in reputation::conduct(job, &reported.collect()) {
+            let kept = conduct == reputation::Conduct::Kept;
+            if let Err(error) = self.reputation.record(job.id, node, kept) {
                 error!(job = %job.id, error = %chain(&error), "reputation cannot be recorded");
             }
         }
@@ -157,24 +163,6 @@ impl Node {
         };
         counts.into_iter().map(standing).collect()
     }
-}
-
-/// Who kept its promise in a job that ran to its end: agreed, or not; gave no result.
-fn outcomes(job: &Job) -> Vec<(NodeId, bool)> {
-    let ran = matches!(job.state, JobState::Verified | JobState::Inconclusive | JobState::Failed);
-    let judge = |(seat, held): (u8, &crate::domain::Seat)| {
-        let verdict = job.verdict.as_ref();
-        let accepted = verdict.is_some_and(|verdict| verdict.accepted.contains(seat));
-        let rejected = verdict.is_some_and(|verdict| verdict.rejected.contains(seat));
-        let broken = matches!(held.status, SeatStatus::Failed(_)) || !did_its_part(job, held.status);
-        (accepted || rejected || broken).then_some((held.node, accepted))
-    };
-    // Whose seat was given to another node had reported a failure.
-    let replaced = |node: &NodeId| job.seat_of(*node).is_none();
-    let seated = job.bids.iter().filter(|(_, bid)| matches!(bid.status, BidStatus::Seated(_)));
-    let replaced = seated.map(|(node, _)| *node).filter(replaced).map(|node| (node, false));
-    let judged = (0..).zip(&job.seats).filter_map(judge);
-    if ran { judged.chain(replaced).collect() } else { Vec::new() }
 }
 
 /// One line a life event.

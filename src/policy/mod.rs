@@ -7,6 +7,7 @@
 //!
 //! - [`compute`]: bid, run, commit, reveal.
 //! - [`requester`]: choose among bids, fill failed seats again, close what is over, follow up.
+//! - [`reputation`]: what counts in the record that a node keeps of others.
 //! - [`verifier`]: post verdicts and expiries.
 
 pub mod compute;
@@ -15,6 +16,7 @@ mod fixture;
 mod moment;
 #[cfg(test)]
 mod properties;
+pub mod reputation;
 pub mod requester;
 pub mod verifier;
 

@@ -1,0 +1,77 @@
+//! What counts in the record that a node keeps of others: only what a node did itself, and only in jobs that no
+//! stranger can make up for nothing.
+//!
+//! A requester can write a job that must fail, or that honest nodes must disagree about. So a job counts only if it
+//! costs its requester something, or if the requester has given this node honest work before.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    domain::{BidStatus, FailureKind, Job, JobState, NodeId, Seat, SeatStatus},
+    rules::did_its_part,
+};
+
+/// How many verified jobs, with this node's own result accepted, make a requester known.
+pub const KNOWN_AFTER: usize = 3;
+
+/// How a node fared in a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Conduct {
+    /// The verdict accepted its result.
+    Kept,
+    /// The verdict rejected its result, or the node promised one and broke that promise.
+    Broken,
+}
+
+/// Whether how nodes fared in `job` may count for the node `me`.
+///
+/// Jobs of one seat compare nothing. A job that `me` neither requested nor sat in is hearsay.
+pub fn counts(job: &Job, me: NodeId, knows_requester: bool) -> bool {
+    let sat = job.bids.get(&me).is_some_and(|bid| matches!(bid.status, BidStatus::Seated(_)));
+    let has_stake = !job.deal.price.is_zero() || knows_requester;
+    job.state.is_terminal() && job.deal.concurrency > 1 && (job.requester == me || (sat && has_stake))
+}
+
+/// Whether `job` speaks for its requester: `me` ran it, and the verdict accepted what it gave.
+pub fn speaks_for_requester(job: &Job, me: NodeId) -> bool {
+    let seat = job.seat_of(me);
+    job.state == JobState::Verified
+        && job.verdict.as_ref().zip(seat).is_some_and(|(verdict, seat)| verdict.accepted.contains(seat))
+}
+
+/// How each node fared in an ended job; nodes about which it says nothing are left out.
+///
+/// `reported` are the failures that nodes reported, also of those whose seats went to others.
+pub fn conduct(job: &Job, reported: &BTreeMap<NodeId, FailureKind>) -> BTreeMap<NodeId, Conduct> {
+    let ran = match job.state {
+        JobState::Verified | JobState::Inconclusive | JobState::Failed => true,
+        JobState::Open
+        | JobState::Running
+        | JobState::Revealing
+        | JobState::Cancelled
+        | JobState::Expired => false,
+    };
+    if !ran {
+        return BTreeMap::new();
+    }
+    let failed = reported.iter().filter(|(_, kind)| kind.is_fault_of_node());
+    let failed = failed.map(|(node, _)| (*node, Conduct::Broken));
+    let seated =
+        (0..).zip(&job.seats).filter_map(|(seat, held)| Some((held.node, of_seat(job, seat, held)?)));
+    failed.chain(seated).collect()
+}
+
+fn of_seat(job: &Job, seat: u8, held: &Seat) -> Option<Conduct> {
+    if matches!(held.status, SeatStatus::Failed(_)) {
+        return None;
+    }
+    let verdict = job.verdict.as_ref();
+    if verdict.is_some_and(|verdict| verdict.accepted.contains(seat)) {
+        return Some(Conduct::Kept);
+    }
+    let rejected = verdict.is_some_and(|verdict| verdict.rejected.contains(seat));
+    (rejected || !did_its_part(job, held.status)).then_some(Conduct::Broken)
+}
+
+#[cfg(test)]
+mod tests;

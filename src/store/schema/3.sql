@@ -1,0 +1,2 @@
+-- Jobs of strangers and failures that were not the node's fault counted: the log is counted anew when it is read.
+DELETE FROM reputation;
