@@ -1,5 +1,7 @@
 //! Handlers that move content: archives in, results and output out.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     body::{Body, BodyDataStream},
@@ -8,7 +10,11 @@ use axum::{
     response::IntoResponse,
 };
 use futures::StreamExt as _;
-use tokio::{fs::File, io::AsyncRead};
+use tokio::{
+    fs::File,
+    io::AsyncRead,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_util::io::ReaderStream;
 
 use super::{
@@ -23,14 +29,30 @@ use crate::{
     store::STDOUT,
 };
 
+/// How long an archive waits while others are taken in, how long its sender may be silent, and how long all of it may
+/// take: the longest archive in 2 MiB/s.
+const TURN_LIMIT: Duration = Duration::from_secs(120);
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+const UPLOAD_LIMIT: Duration = Duration::from_secs(1024);
+
 /// Takes an archive in; what is not canonical is refused here, before any node fails over it.
 pub(super) async fn upload(
-    State(Api { node, .. }): State<Api>,
+    State(Api { node, uploads, .. }): State<Api>,
     body: Body,
 ) -> Result<Json<BlobInfo>, Failure> {
+    let busy = |_| {
+        Failure::new(ErrorCode::Busy, "other archives are still taken in")
+            .with_hint("send it again when some of them have come")
+    };
+    let turn = timeout(TURN_LIMIT, uploads.acquire()).await.map_err(busy)?;
+    let _turn = turn.expect("nobody closes the semaphore");
     let mut stream: BodyDataStream = body.into_data_stream();
     let mut upload = node.begin_upload()?;
-    while let Some(piece) = stream.next().await {
+    let until = Instant::now() + UPLOAD_LIMIT;
+    loop {
+        let next = timeout_at(until.min(Instant::now() + SILENCE_LIMIT), stream.next());
+        let slow = |_| Failure::new(ErrorCode::TooSlow, "the archive does not come, or not fast enough");
+        let Some(piece) = next.await.map_err(slow)? else { break };
         let piece = piece.map_err(|error| Failure::new(ErrorCode::BadRequest, error.to_string()))?;
         upload = upload.push(piece.to_vec()).await?;
     }

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::rejection::{JsonRejection, QueryRejection},
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
@@ -30,6 +30,9 @@ impl Failure {
     fn status(&self) -> StatusCode {
         match self.0.code {
             ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
+            ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorCode::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::TooSlow => StatusCode::REQUEST_TIMEOUT,
             ErrorCode::ForbiddenHost | ErrorCode::NotRequester => StatusCode::FORBIDDEN,
             ErrorCode::NotFound | ErrorCode::NoSuchJob => StatusCode::NOT_FOUND,
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -50,7 +53,15 @@ impl Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.status(), Json(ErrorReply { error: self.0 })).into_response()
+        let (status, code) = (self.status(), self.0.code);
+        let mut response = (status, Json(ErrorReply { error: self.0 })).into_response();
+        if code == ErrorCode::Unauthorized {
+            let headers = response.headers_mut();
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            // Whoever may not ask has no use for the connection, and others may.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }
 

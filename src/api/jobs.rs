@@ -34,7 +34,7 @@ pub(super) struct ListQuery {
     limit: Option<usize>,
 }
 
-pub(super) async fn node_info(State(Api { node, bound }): State<Api>) -> Json<NodeInfo> {
+pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Json<NodeInfo> {
     let now = node.now();
     let mut jobs = BTreeMap::new();
     for state in node.board.read_all(|job| view::state_at(&node, job, now)) {

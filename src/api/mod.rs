@@ -1,19 +1,24 @@
 //! The HTTP API of one node, for the command line and for programs on the same machine.
 //!
-//! It asks nobody who they are, so it listens on the loopback address unless told otherwise, and refuses requests
-//! that a browser sends for a foreign site. Nothing that helps to copy a result leaves through it before the
-//! result's job has ended.
+//! It speaks plain HTTP, so it listens on the loopback address unless told otherwise. Other users of the machine reach
+//! that too, so every request but one must bear the node's token. Requests that a browser sends for a foreign site are
+//! refused. Nothing that helps to copy a result leaves through the API before the result's job has ended.
 //!
-//! - [`types`]: its JSON, shared with the client. `server`: addresses, limits, who may ask.
+//! - [`types`]: its JSON, shared with the client. `server`: addresses, limits, who may ask. `token`: who that is.
+//! - `connections`: how many there are, and which of them gives way.
 //! - `jobs`, `content`, `events`: the handlers. `view`: what there is to say about a job, in words too.
-//! - `error`: every answer that is no success.
+//! - `error`: every answer that is no success; `refusal`: its JSON.
 
+mod connections;
 mod content;
 mod error;
 mod events;
 mod jobs;
+mod refusal;
 mod server;
+mod token;
 pub mod types;
 mod view;
 
-pub use server::{ApiConfig, ServeError, router, serve};
+pub use server::{ApiConfig, ServeError, serve};
+pub use token::{Token, TokenError};

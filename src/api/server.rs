@@ -8,32 +8,47 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Json, Router,
     extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{get, post},
-    serve::ListenerExt as _,
 };
-use tokio::net::TcpListener;
-use tracing::{debug, info};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tracing::info;
 
-use super::{content, error::Failure, events, jobs, types::ErrorCode};
-use crate::node::{Node, NodeError, NodeHandle};
+use super::{
+    connections::{self, Visitor},
+    content,
+    error::Failure,
+    events, jobs,
+    token::{Token, TokenError},
+    types::{ErrorCode, Health},
+};
+use crate::node::{Node, NodeHandle};
+
+/// The version of the API.
+const V1: &str = "/api/v1";
+
+/// The only path that needs no token.
+const HEALTH: &str = "/health";
 
 /// Longest JSON request: the largest spec and a full allow-list, several times over.
 const MAX_JSON_BYTES: usize = 256 * 1024;
 
-/// How long answers that are on their way may take once the node stops.
-const STOP_GRACE: Duration = Duration::from_secs(2);
+/// How long a JSON request may take to come whole.
+const JSON_LIMIT: Duration = Duration::from_secs(15);
+
+/// Archives that are taken in at the same time; others wait.
+const MAX_UPLOADS: usize = 8;
 
 /// Where the API listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ApiConfig {
     /// Port 0 for any free one.
     pub address: SocketAddr,
-    /// Whether other machines may reach it. It asks nobody who they are.
+    /// Whether other machines may reach it. Whoever is between them reads the token.
     pub beyond_loopback: bool,
 }
 
@@ -56,20 +71,24 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The address can be reached from other machines, and that was not asked for.
-    #[error("the API asks nobody who they are, and other machines can reach {address}")]
+    #[error("the API speaks plain HTTP, and other machines can reach {address}")]
     NotLoopback {
         /// Where.
         address: SocketAddr,
     },
+    /// The token cannot be left for those who may use the API.
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 impl ServeError {
     /// What to do about it.
     pub const fn hint(&self) -> &'static str {
         match self {
+            Self::Token(_) => "check that the data directory can be written, and the room on its disk",
             Self::Listen { .. } => "choose another --api address; port 0 takes any free one",
             Self::NotLoopback { .. } => {
-                "listen on 127.0.0.1, and let others in through something that asks who they are"
+                "listen on 127.0.0.1, and let others in through something that encrypts, such as ssh -L"
             }
         }
     }
@@ -98,37 +117,23 @@ pub async fn serve(handle: &mut NodeHandle, config: ApiConfig) -> Result<SocketA
     let listen_error = |source| ServeError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen_error)?;
     let bound = listener.local_addr().map_err(listen_error)?;
-    // Else the kernel keeps a small event back until the client has acknowledged the last one, which that delays.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%error, "an answer may be delayed");
-        }
-    });
+    let token = Token::create(&handle.node().token_file())?;
     let stop = handle.stop_token();
-    let app = router(handle.node(), bound);
+    let app = router(handle.node(), bound, token);
     handle.attach("api", async move {
         info!(api = %bound, "api listens");
-        let stopped = stop.clone().cancelled_owned();
-        let serving = axum::serve(listener, app).with_graceful_shutdown(stopped).into_future();
-        let overtime = async {
-            stop.cancelled().await;
-            tokio::time::sleep(STOP_GRACE).await;
-        };
-        tokio::select! {
-            served = serving => served.map_err(NodeError::Server),
-            () = overtime => Ok(()),
-        }
+        connections::serve(listener, app, stop).await;
+        Ok(())
     });
     Ok(bound)
 }
 
 /// The whole API of a node that listens on `bound`.
-pub fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
-    let api = Api { node, bound };
-    let v1 = Router::new()
+fn router(node: Arc<Node>, bound: SocketAddr, token: Token) -> Router {
+    let api = Api { node, bound, token, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)) };
+    let json = Router::new()
         .route("/node", get(jobs::node_info))
         .route("/nodes", get(jobs::nodes))
-        .route("/blobs", post(content::upload).layer(DefaultBodyLimit::disable()))
         .route("/jobs", get(jobs::list).post(jobs::submit))
         .route("/jobs/{job}", get(jobs::describe))
         .route("/jobs/{job}/events", get(events::follow))
@@ -138,15 +143,19 @@ pub fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
         .route("/jobs/{job}/deal", post(jobs::update))
         .route("/jobs/{job}/results", get(content::results))
         .route("/jobs/{job}/results/{node}/archive", get(content::archive))
-        .route("/jobs/{job}/output", get(content::output));
+        .route("/jobs/{job}/output", get(content::output))
+        .route_layer(middleware::from_fn(whole_body));
+    let v1 = Router::new()
+        .route(HEALTH, get(async || Json(Health { alive: true })))
+        .route("/blobs", post(content::upload).layer(DefaultBodyLimit::disable()))
+        .merge(json);
     Router::new()
-        .nest("/api/v1", v1)
+        .nest(V1, v1)
         .fallback(async || Failure::new(ErrorCode::NotFound, "there is nothing at this address"))
         .method_not_allowed_fallback(async || {
             Failure::new(ErrorCode::BadRequest, "this address takes another method")
         })
-        .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
-        .layer(middleware::from_fn_with_state(api.clone(), only_local_pages))
+        .layer(middleware::from_fn_with_state(api.clone(), only_our_clients))
         .with_state(api)
 }
 
@@ -155,17 +164,62 @@ pub fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
 pub(super) struct Api {
     pub(super) node: Arc<Node>,
     pub(super) bound: SocketAddr,
+    token: Token,
+    /// One permit an archive that is taken in.
+    pub(super) uploads: Arc<Semaphore>,
 }
 
-/// Refuses what a browser sends for a foreign site: a name that was made to resolve to this machine (DNS
-/// rebinding), or a page of another origin. Programs send no Origin.
-async fn only_local_pages(State(api): State<Api>, request: Request, next: Next) -> Response {
-    match check_host(request.headers(), api.bound.ip()) {
+/// Refuses who does not bear the token, and what a browser sends for a foreign site: a name that was made to resolve to
+/// this machine (DNS rebinding), or a page of another origin. Programs send no Origin.
+async fn only_our_clients(State(api): State<Api>, request: Request, next: Next) -> Response {
+    match admit(&api, &request) {
         Ok(()) => next.run(request).await,
-        Err(problem) => Failure::new(ErrorCode::ForbiddenHost, problem)
-            .with_hint(format!("ask http://{}", api.bound))
-            .into_response(),
+        Err(failure) => failure.into_response(),
     }
+}
+
+fn admit(api: &Api, request: &Request) -> Result<(), Failure> {
+    let headers = request.headers();
+    check_host(headers, api.bound.ip()).map_err(|problem| {
+        Failure::new(ErrorCode::ForbiddenHost, problem).with_hint(format!("ask http://{}", api.bound))
+    })?;
+    if request.uri().path().strip_prefix(V1) == Some(HEALTH) {
+        return Ok(());
+    }
+    if !api.token.is_borne_by(headers) {
+        return Err(Failure::new(
+            ErrorCode::Unauthorized,
+            "the request does not bear the token of this node",
+        )
+        .with_hint(
+            "run as the user who started the node, or name the file api.token of its data directory with \
+                 ASSAY_API_TOKEN_FILE",
+        ));
+    }
+    let visitor = request.extensions().get::<Visitor>();
+    if visitor.is_some_and(|visitor| !visitor.is_known()) {
+        return Err(Failure::new(ErrorCode::Busy, "too many clients ask this node at the same time")
+            .with_hint("wait until some of them have ended"));
+    }
+    Ok(())
+}
+
+/// Takes the body in before anybody works with it: it comes whole, short and soon, or the request is refused.
+async fn whole_body(request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let whole = tokio::time::timeout(JSON_LIMIT, axum::body::to_bytes(body, MAX_JSON_BYTES)).await;
+    let refused = match whole {
+        Ok(Ok(bytes)) => return next.run(Request::from_parts(head, bytes.into())).await,
+        Ok(Err(_)) => Failure::new(
+            ErrorCode::TooLarge,
+            format!("the body of the request ended early, or has more than {MAX_JSON_BYTES} bytes"),
+        ),
+        Err(_) => Failure::new(
+            ErrorCode::TooSlow,
+            format!("the body of the request did not come within {} s", JSON_LIMIT.as_secs()),
+        ),
+    };
+    refused.into_response()
 }
 
 fn check_host(headers: &HeaderMap, bound: IpAddr) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io, path::Path, time::Duration};
 
-use reqwest::{Body, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Body, RequestBuilder, Response, StatusCode, Url, header::AUTHORIZATION, redirect::Policy};
 use serde::de::DeserializeOwned;
 use tokio_util::io::ReaderStream;
 
@@ -11,9 +11,12 @@ use super::{
     settings::{ApiAddress, ApiOrigin},
 };
 use crate::{
-    api::types::{
-        BlobInfo, CancelReply, ErrorBody, ErrorCode, ErrorReply, JobRow, JobView, LogEntry, NodeInfo,
-        NodeRow, ResultRow, SubmitReply, SubmitRequest, UpdateReply,
+    api::{
+        TokenError,
+        types::{
+            BlobInfo, CancelReply, ErrorBody, ErrorCode, ErrorReply, JobRow, JobView, LogEntry, NodeInfo,
+            NodeRow, ResultRow, SubmitReply, SubmitRequest, UpdateReply,
+        },
     },
     domain::{Deal, NodeId},
     scheduler::Anchor,
@@ -28,6 +31,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The same for a node of this process, which waits for a chain until it says that it did in vain.
 const OWN_READ_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// How long a connection may lie idle and be used again.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest JSON reply: the log of a job with a thousand bids takes a few MiB.
 const MAX_REPLY_BYTES: usize = 64 << 20;
@@ -72,6 +78,9 @@ pub enum ClientError {
         /// The limit.
         limit: u64,
     },
+    /// The file that the user names holds no token.
+    #[error("there is no token to ask the node with")]
+    Token(#[from] TokenError),
     /// A local file on its way to or from the node.
     #[error("a temporary file failed")]
     Local(#[from] io::Error),
@@ -83,6 +92,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::Foreign { .. } => ExitStatus::Unreachable,
             Self::TooLong { .. } | Self::Local(_) => ExitStatus::Failure,
+            Self::Token(_) => ExitStatus::Usage,
             Self::Refused { body, .. } => match body.code {
                 ErrorCode::BadRequest
                 | ErrorCode::InvalidDeal
@@ -93,8 +103,10 @@ impl ClientError {
                 | ErrorCode::AmbiguousJob => ExitStatus::Usage,
                 ErrorCode::NotEnoughNodes => ExitStatus::NoNode,
                 ErrorCode::NoResult => ExitStatus::NoResult,
-                ErrorCode::Unavailable => ExitStatus::Unreachable,
-                ErrorCode::ForbiddenHost
+                ErrorCode::Unavailable | ErrorCode::Busy => ExitStatus::Unreachable,
+                ErrorCode::Unauthorized
+                | ErrorCode::TooSlow
+                | ErrorCode::ForbiddenHost
                 | ErrorCode::NotFound
                 | ErrorCode::TooLarge
                 | ErrorCode::NotRequester
@@ -115,6 +127,7 @@ impl ClientError {
                 Some("check the address in --api or ASSAY_API, and that the node runs".to_owned())
             }
             Self::Refused { body, .. } => body.hint.clone(),
+            Self::Token(error) => Some(error.hint()),
             Self::TooLong { .. } | Self::Local(_) => None,
         }
     }
@@ -133,6 +146,10 @@ impl Client {
         let http = crate::tls::http_client()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(silence)
+            // Before the node closes it.
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            // A node answers by itself. Nobody else is to see its token.
+            .redirect(Policy::none())
             // A node is asked directly: its address means nothing to a proxy of the web.
             .no_proxy()
             // Nor is it asked over TLS: a machine that trusts no authority asks it all the same.
@@ -230,6 +247,11 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        // Read for each request: a node that was started again has another.
+        let request = match self.api.token()? {
+            Some(token) => request.header(AUTHORIZATION, token.header()),
+            None => request,
+        };
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() {
             return Ok(response);

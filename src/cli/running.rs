@@ -1,7 +1,14 @@
-//! What commands that run nodes share: signals, and the file by which other commands find the API.
+//! What commands that run nodes share: signals, and the files by which other commands find the API and its token.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{CliError, ExitStatus, output::Output, settings};
@@ -28,50 +35,75 @@ impl Interrupts {
     }
 }
 
+/// Allows this process as many open files as the system lets it have: every connection and database is some.
+pub(super) fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // A command that cannot raise it runs with what it has.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
 /// How a command ends whose nodes have ended.
 pub(super) fn ended(joined: Result<(), CliError>) -> Result<ExitStatus, CliError> {
     joined.map(|()| ExitStatus::Success)
 }
 
-/// The file that names the API of the newest node of this user; taken back when this is dropped.
-#[derive(Debug)]
-pub(super) struct Announced {
-    file: Option<PathBuf>,
-    api: String,
+/// A running node, as other commands of this user find it.
+#[derive(Debug, Clone)]
+pub(super) struct Running {
+    /// Where its API listens.
+    pub(super) api: SocketAddr,
+    /// Where its token is.
+    pub(super) token_file: PathBuf,
 }
 
+/// The files by which other commands find the newest node of this user, and the token of each; taken back when this is
+/// dropped.
+#[derive(Debug)]
+pub(super) struct Announced(Vec<(PathBuf, String)>);
+
 impl Announced {
-    /// Writes the file. Without it the address has to be named, which is no reason to stop.
-    pub(super) fn new(api: &str, output: Output) -> Self {
-        Self::at(settings::state_file(), api, output)
+    /// Writes the files; the first node is the one that is asked when none is named. Without them the address and
+    /// the token have to be named, which is no reason to stop.
+    pub(super) fn new(nodes: &[Running], output: Output) -> Self {
+        Self::at(settings::state_file(), nodes, output)
     }
 
-    /// The same in another file.
-    pub(super) fn at(file: Option<PathBuf>, api: &str, output: Output) -> Self {
-        if let Some(path) = &file
-            && let Err(error) = write(path, api)
-        {
-            output
-                .note(&format!("{} cannot be written ({error}); name this node with --api", path.display()));
+    /// The same, with another file for the address of the first.
+    pub(super) fn at(file: Option<PathBuf>, nodes: &[Running], output: Output) -> Self {
+        let first = nodes.first().map(|node| format!("http://{}", node.api));
+        let address = file.zip(first);
+        let tokens = nodes.iter().filter_map(|node| {
+            Some((settings::token_note(node.api)?, node.token_file.display().to_string()))
+        });
+        // The token first: who finds the address needs it.
+        let files: Vec<_> = tokens.chain(address).collect();
+        for (path, line) in &files {
+            if let Err(error) = write(path, line) {
+                output.note(&format!(
+                    "{} cannot be written ({error}); name this node with --api, and its token file with \
+                     ASSAY_API_TOKEN_FILE",
+                    path.display()
+                ));
+            }
         }
-        Self { file, api: api.to_owned() }
+        Self(files)
     }
 }
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        if let Some(path) = &self.file
-            && fs::read_to_string(path).is_ok_and(|text| text.trim() == self.api)
-        {
-            // What is left names a node that does not answer, and the next one overwrites it.
-            let _ = fs::remove_file(path);
+        for (path, line) in &self.0 {
+            if fs::read_to_string(path).is_ok_and(|text| text.trim() == line) {
+                // What is left names a node that does not answer, and the next one overwrites it.
+                let _ = fs::remove_file(path);
+            }
         }
     }
 }
 
-fn write(path: &std::path::Path, api: &str) -> io::Result<()> {
+fn write(path: &Path, line: &str) -> io::Result<()> {
     if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     }
-    fs::write(path, format!("{api}\n"))
+    fs::write(path, format!("{line}\n"))
 }

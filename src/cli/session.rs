@@ -20,7 +20,7 @@ use super::{
     client::Client,
     keys,
     output::Output,
-    running::Announced,
+    running::{Announced, Running},
     settings::{self, ApiAddress, Requester},
 };
 use crate::{
@@ -102,8 +102,11 @@ pub(super) async fn with_node<T>(
     };
     let (host, _announced) = start(args, &requester, need, output).await?;
     let stop = host.stop_token();
-    let session =
-        Session { client: Client::new(ApiAddress::own(host.api())), flags: flags(args), is_own: true };
+    let session = Session {
+        client: Client::new(ApiAddress::own(host.api(), host.token_file())),
+        flags: flags(args),
+        is_own: true,
+    };
     let ready = catch_up(&host, &requester, output).await;
     let mut joined = Box::pin(host.join());
     let asked = async {
@@ -162,7 +165,8 @@ async fn start(
         HostError::Dir(DirError::Locked { path }) => CliError::Busy { api: recorded(&path), path },
         error => CliError::Host(error),
     })?;
-    let announced = Announced::at(Some(api_file(&data_dir)), &format!("http://{}", host.api()), output);
+    let running = Running { api: host.api(), token_file: host.token_file() };
+    let announced = Announced::at(Some(api_file(&data_dir)), &[running], output);
     Ok((host, announced))
 }
 

@@ -1,6 +1,9 @@
 //! What the command line means: arguments, environment and defaults resolved, contradictions refused.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
 use reqwest::Url;
 
@@ -9,7 +12,7 @@ use super::args::{
     SCHEDULER_VARIABLE, SchedulerArg,
 };
 use crate::{
-    api::ServeError,
+    api::{ServeError, Token, TokenError},
     devstack::{Backend, BadActors, MAX_NODES},
     domain::{Acceptance, Deal, InvalidTerm, LogDomain, NodeId, SpecError},
     executor::DEFAULT_SOCKET,
@@ -18,6 +21,9 @@ use crate::{
 
 /// Where a node's API listens, and is looked for, unless told otherwise.
 pub(super) const DEFAULT_API: &str = "127.0.0.1:7421";
+
+/// The file with the token to ask a node with, where no node of this user noted one.
+const TOKEN_VARIABLE: &str = "ASSAY_API_TOKEN_FILE";
 
 /// A command line that asks for something impossible.
 #[derive(Debug, thiserror::Error)]
@@ -332,6 +338,16 @@ pub(super) struct ApiAddress {
     pub(super) url: Url,
     /// For the hint when nobody answers there.
     pub(super) origin: ApiOrigin,
+    token: TokenFile,
+}
+
+/// Which file holds the token of a node's API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum TokenFile {
+    /// It is known: the user or this command says so.
+    At(PathBuf),
+    /// A node of this user said so when it started, if there is one at that address.
+    Noted,
 }
 
 /// Who said where the node is.
@@ -349,21 +365,55 @@ pub(super) enum ApiOrigin {
 
 impl ApiAddress {
     /// That of a node of this process.
-    pub(super) fn own(address: SocketAddr) -> Self {
+    pub(super) fn own(address: SocketAddr, token_file: PathBuf) -> Self {
         let url = api_url(&address.to_string()).expect("a socket address is a host and a port");
-        Self { url, origin: ApiOrigin::Own }
+        Self { url, origin: ApiOrigin::Own, token: TokenFile::At(token_file) }
+    }
+
+    fn named(url: Url, origin: ApiOrigin) -> Self {
+        let set = std::env::var_os(TOKEN_VARIABLE).filter(|value| !value.is_empty());
+        let token = set.map_or(TokenFile::Noted, |path| TokenFile::At(path.into()));
+        Self { url, origin, token }
+    }
+
+    /// The token to ask with, as it is now; `None` if no node of this user listens there, which the one that does tells.
+    ///
+    /// # Errors
+    /// [`TokenError`] about a file that the user names.
+    pub(super) fn token(&self) -> Result<Option<Token>, TokenError> {
+        match &self.token {
+            TokenFile::At(path) => Token::read(path).map(Some),
+            TokenFile::Noted => {
+                let noted = self.notes().find_map(|note| std::fs::read_to_string(note).ok());
+                Ok(noted.and_then(|path| Token::read(Path::new(path.trim())).ok()))
+            }
+        }
+    }
+
+    /// Where a node at this address may have noted its token file.
+    fn notes(&self) -> impl Iterator<Item = PathBuf> {
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        let host = self.url.host_str().unwrap_or_default();
+        let ips = match host.trim_matches(['[', ']']).parse() {
+            Ok(ip) => vec![ip],
+            Err(_) if host.eq_ignore_ascii_case("localhost") => {
+                vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+            }
+            Err(_) => Vec::new(),
+        };
+        ips.into_iter().filter_map(move |ip: IpAddr| token_note(SocketAddr::new(ip, port)))
     }
 }
 
 /// Flag, then environment (both in `args`), then what the newest devstack or node left, then the default.
 pub(super) fn api(args: &ApiArgs) -> Result<ApiAddress, SettingsError> {
     if let Some(text) = &args.api {
-        return Ok(ApiAddress { url: api_url(text)?, origin: ApiOrigin::User });
+        return Ok(ApiAddress::named(api_url(text)?, ApiOrigin::User));
     }
     let recorded = state_file().and_then(|path| std::fs::read_to_string(path).ok());
     match recorded.as_deref().map(str::trim).map(api_url) {
-        Some(Ok(url)) => Ok(ApiAddress { url, origin: ApiOrigin::StateFile }),
-        Some(Err(_)) | None => Ok(ApiAddress { url: api_url(DEFAULT_API)?, origin: ApiOrigin::Default }),
+        Some(Ok(url)) => Ok(ApiAddress::named(url, ApiOrigin::StateFile)),
+        Some(Err(_)) | None => Ok(ApiAddress::named(api_url(DEFAULT_API)?, ApiOrigin::Default)),
     }
 }
 
@@ -394,13 +444,19 @@ pub(super) fn engine_socket() -> Result<String, SettingsError> {
 /// Where this user's nodes leave the address of their API, and their data.
 fn state_dir() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
+    // Without HOME the home that the system knows counts.
+    let base = set("XDG_STATE_HOME").or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;
     Some(base.join("assay"))
 }
 
 /// The file that names the API of the newest devstack or node.
 pub(super) fn state_file() -> Option<PathBuf> {
     Some(state_dir()?.join("api"))
+}
+
+/// The file that names the token file of the node whose API has this address.
+pub(super) fn token_note(api: SocketAddr) -> Option<PathBuf> {
+    Some(state_dir()?.join("tokens").join(api.to_string()))
 }
 
 /// Where the requester with this key keeps what it knows of this contract.

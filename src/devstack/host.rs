@@ -172,6 +172,11 @@ impl Host {
         self.api
     }
 
+    /// Where the token is that its API asks for.
+    pub fn token_file(&self) -> PathBuf {
+        self.handle.node().token_file()
+    }
+
     /// Addresses that other nodes can join.
     pub fn addresses(&self) -> &[Multiaddr] {
         &self.addresses

@@ -81,6 +81,8 @@ pub struct StackNode {
     pub id: NodeId,
     /// Where its API listens.
     pub api: SocketAddr,
+    /// Where the token is that its API asks for.
+    pub token_file: PathBuf,
     /// Addresses that other nodes can join.
     pub addresses: Vec<Multiaddr>,
     /// How it misbehaves, if it does.
@@ -116,6 +118,7 @@ impl Stack {
         let node = |(index, host): (usize, &Host)| StackNode {
             id: host.id(),
             api: host.api(),
+            token_file: host.token_file(),
             addresses: host.addresses().to_vec(),
             fault: fault(&config, index),
         };

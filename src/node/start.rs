@@ -171,6 +171,11 @@ impl Node {
         self.scheduler.members().len() + usize::from(self.config.compute_slots > 0)
     }
 
+    /// Where the token of its API is left for those who may use it.
+    pub fn token_file(&self) -> PathBuf {
+        self.dir.token_file()
+    }
+
     /// Where runs and checks keep what nobody needs after a crash.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.dir.path().join("work")

@@ -89,6 +89,11 @@ impl DataDir {
         self.path.join("node.key")
     }
 
+    /// The file with the token of the node's API.
+    pub fn token_file(&self) -> PathBuf {
+        self.path.join("api.token")
+    }
+
     /// The database.
     pub fn database(&self) -> PathBuf {
         self.path.join("node.db")

@@ -1,5 +1,7 @@
 //! The API as a client sees it: over HTTP, on the loopback address.
 
+mod access;
+
 use assay::{
     api::types::{
         BlobInfo, CancelReply, ErrorCode, ErrorReply, JobRow, JobView, Judgement, LogEntry, NodeInfo,

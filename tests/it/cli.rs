@@ -1,5 +1,6 @@
 //! Whole commands as a user sees them: exit code, standard output and standard error.
 
+mod access;
 mod devstack;
 mod wallet;
 

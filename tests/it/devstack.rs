@@ -21,7 +21,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::contract::chain::rpc;
+use crate::{contract::chain::rpc, town::client_with};
 
 const HINT: &str = "run ./scripts/test, which sets up the engine, the demo image and Anvil";
 
@@ -70,7 +70,7 @@ impl Network {
             executor: Arc::new(engine),
         };
         let stack = Stack::start(config).await.unwrap();
-        let http = assay::tls::http_client().no_proxy().build().unwrap();
+        let http = client_with(&stack.nodes()[0].token_file).build().unwrap();
         Self { stack, chain, http, _dir: dir }
     }
 

@@ -1,9 +1,9 @@
 //! Nodes of one process on one log in memory, with scripted executors: what tests of whole nodes share.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use assay::{
-    api::ApiConfig,
+    api::{ApiConfig, Token},
     domain::{Deal, Job, JobId, LogDomain, NodeId, Resources, Span, Spec, Timestamp},
     executor::{Executor, FakeExecutor, Script},
     identity::NodeKey,
@@ -11,7 +11,10 @@ use assay::{
     scheduler::local::{LocalLog, LocalScheduler},
     store::{Blobs, DataDir, Db},
 };
-use reqwest::RequestBuilder;
+use reqwest::{
+    RequestBuilder,
+    header::{AUTHORIZATION, HeaderMap},
+};
 use tempfile::TempDir;
 
 /// When the log of a town begins.
@@ -117,8 +120,9 @@ impl Citizen {
         format!("http://{}/api/v1/{path}", self.api)
     }
 
+    /// A client that bears the token.
     pub(crate) fn http(&self) -> reqwest::Client {
-        assay::tls::http_client().no_proxy().timeout(PATIENCE).build().unwrap()
+        client_with(&self.node().token_file()).timeout(PATIENCE).build().unwrap()
     }
 
     pub(crate) fn id(&self) -> NodeId {
@@ -135,6 +139,12 @@ impl Citizen {
     pub(crate) async fn ended(&self, job: JobId) -> Job {
         self.when(job, |job| job.state.is_terminal()).await
     }
+}
+
+/// A client that bears the token in this file.
+pub(crate) fn client_with(token_file: &Path) -> reqwest::ClientBuilder {
+    let bearer = (AUTHORIZATION, Token::read(token_file).unwrap().header());
+    assay::tls::http_client().no_proxy().default_headers(HeaderMap::from_iter([bearer]))
 }
 
 pub(crate) fn key_of(byte: u8) -> NodeKey {

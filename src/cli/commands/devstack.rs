@@ -1,6 +1,6 @@
 //! `assay devstack`: a whole network in this process.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 use tempfile::TempDir;
@@ -10,7 +10,7 @@ use crate::{
         CliError, ExitStatus,
         args::{DevstackArgs, SchedulerArg},
         output::{Output, table},
-        running::{Announced, Interrupts, ended},
+        running::{Announced, Interrupts, Running, allow_many_files, ended},
         settings, text,
     },
     devstack::{
@@ -55,6 +55,8 @@ struct ReadyAccount {
 struct ReadyNode {
     id: NodeId,
     api: String,
+    /// The file with the token that the API asks for.
+    token_file: PathBuf,
     addresses: Vec<String>,
     /// How it misbehaves; null if it is honest.
     fault: Option<&'static str>,
@@ -63,6 +65,7 @@ struct ReadyNode {
 /// Runs several nodes until the user interrupts.
 pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<ExitStatus, CliError> {
     let settings = settings::devstack(&args)?;
+    allow_many_files();
     let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
     let engine = DockerExecutor::connect(&settings::engine_socket()?).await.map_err(CliError::Engine)?;
     // Lives as long as the nodes; removed with all they kept, unless the user named a directory.
@@ -101,7 +104,8 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
         () = interrupts.next() => return Ok(ExitStatus::Interrupted),
     };
     let ready = ready(chain.as_ref(), stack.nodes());
-    let _announced = Announced::new(&ready.api, output);
+    let running = |node: &StackNode| Running { api: node.api, token_file: node.token_file.clone() };
+    let _announced = Announced::new(&stack.nodes().iter().map(running).collect::<Vec<_>>(), output);
     output.result(&ready, || describe(&ready))?;
     output.note("ready; Ctrl-C stops all nodes");
     tokio::select! {
@@ -137,6 +141,7 @@ fn ready(chain: Option<&LocalChain>, nodes: &[StackNode]) -> Ready {
     let node = |node: &StackNode| ReadyNode {
         id: node.id,
         api: format!("http://{}", node.api),
+        token_file: node.token_file.clone(),
         addresses: node.addresses.iter().map(ToString::to_string).collect(),
         fault: node.fault.map(crate::devstack::Fault::name),
     };

@@ -1,6 +1,6 @@
 //! `assay serve`: one node in this process.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::{
         args::ServeArgs,
         keys,
         output::Output,
-        running::{Announced, Interrupts, ended},
+        running::{Announced, Interrupts, Running, allow_many_files, ended},
         settings::{self, SettingsError},
     },
     devstack::{Host, HostConfig},
@@ -25,6 +25,8 @@ struct Serving {
     version: u32,
     id: NodeId,
     api: String,
+    /// The file with the token that the API asks for.
+    token_file: PathBuf,
     addresses: Vec<String>,
 }
 
@@ -36,6 +38,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
     let backend = settings::backend(args.scheduler, &args.chain)?;
     let key = args.key.key.is_some().then(|| keys::load(&args.key)).transpose()?;
     let data_dir = args.data_dir.map_or_else(settings::default_data_dir, Ok)?;
+    allow_many_files();
     let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
     let executor: Arc<dyn Executor> = match DockerExecutor::connect(&settings::engine_socket()?).await {
         Ok(engine) => Arc::new(engine),
@@ -63,12 +66,20 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         version: 1,
         id: host.id(),
         api: format!("http://{}", host.api()),
+        token_file: host.token_file(),
         addresses: host.addresses().iter().map(ToString::to_string).collect(),
     };
-    let _announced = Announced::new(&serving.api, output);
+    let running = Running { api: host.api(), token_file: host.token_file() };
+    let _announced = Announced::new(&[running], output);
     output.result(&serving, || {
         let peers = serving.addresses.iter().map(|address| format!("Join:  assay serve --peer {address}\n"));
-        format!("Node:  {}\nAPI:   {}\n{}", serving.id, serving.api, peers.collect::<String>())
+        let token_file = serving.token_file.display();
+        format!(
+            "Node:  {}\nAPI:   {}\nToken: {token_file}\n{}",
+            serving.id,
+            serving.api,
+            peers.collect::<String>()
+        )
     })?;
     output.note("ready; Ctrl-C stops the node");
     let stop = host.stop_token();

@@ -19,14 +19,14 @@ use super::{Seen, User, check};
 const HINT: &str = "run ./scripts/test, which sets up the engine, the demo image and Anvil";
 
 /// A process of nodes that says when they are ready, and is stopped in order with its owner.
-struct Nodes {
+pub(super) struct Nodes {
     child: Child,
-    ready: Value,
+    pub(super) ready: Value,
     log: PathBuf,
 }
 
 impl Nodes {
-    fn start(user: &User, words: &[&str]) -> Self {
+    pub(super) fn start(user: &User, words: &[&str]) -> Self {
         let words = [&["--output", "json"], words].concat();
         let log = tempfile::NamedTempFile::new_in(user.home.path()).unwrap().keep().unwrap();
         let mut command = user.command(&words);
@@ -39,7 +39,7 @@ impl Nodes {
         nodes
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 }

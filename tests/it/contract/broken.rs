@@ -16,7 +16,7 @@ use super::{
     chain::{Chain, Member, PATIENCE, opening},
     long_deal,
 };
-use crate::verifiers::endpoint::Endpoint;
+use crate::{town::client_with, verifiers::endpoint::Endpoint};
 
 /// Runs a job of which the last of three nodes lies.
 async fn play(chain: &Chain) -> JobId {
@@ -61,7 +61,7 @@ async fn host(chain: &Chain, rpc_url: &str, dir: &Path) -> Host {
 
 /// What a node says of a job once it says that the job is over, or that it cannot say more; and of all jobs.
 async fn told(host: &Host, job: JobId) -> (JobView, Vec<JobRow>) {
-    let http = assay::tls::http_client().no_proxy().build().unwrap();
+    let http = client_with(&host.token_file()).build().unwrap();
     let get =
         async |path: &str| http.get(format!("http://{}/api/v1/{path}", host.api())).send().await.unwrap();
     let asked = async {

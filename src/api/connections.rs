@@ -1,0 +1,265 @@
+//! The connections of the API: how many there are, how long each may take to ask, and which of them gives way.
+//!
+//! Anybody on the machine can connect. A connection that has not shown the token is a stranger. The API keeps only a few
+//! of those, and the oldest gives way to the next one after a moment. So nobody keeps others out by holding
+//! connections open.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, extract::Request};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+/// Connections that have not shown the token. All nodes of a devstack share the files of one process.
+const MAX_STRANGERS: usize = 64;
+
+/// How long a stranger may stay when others wait. A client sends its first request at once.
+const WELCOME: Duration = Duration::from_millis(500);
+
+/// Connections that have shown it: two for each command that waits for a job.
+const MAX_KNOWN: usize = 1024;
+
+/// How long the head of a request may take, and a connection may lie idle between two.
+pub(super) const HEAD_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long answers that are on their way may take once the node stops.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// The pause after the system gave no connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers every connection until the node stops.
+pub(super) async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) {
+    let lobby = Lobby::new(MAX_KNOWN);
+    let mut open = JoinSet::new();
+    let mut is_starved = false;
+    loop {
+        let accepted = async {
+            lobby.room().await;
+            listener.accept().await
+        };
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(ended) = open.join_next() => if let Err(error) = ended {
+                error!(%error, "an answer of the API panicked");
+            },
+            accepted = accepted => match accepted {
+                Ok((stream, peer)) => {
+                    is_starved = false;
+                    open.spawn(converse(stream, peer, app.clone(), lobby.admit(Instant::now()), stop.clone()));
+                }
+                Err(error) if is_of_one_connection(&error) => debug!(%error, "a connection came to nothing"),
+                Err(error) => {
+                    if !is_starved {
+                        warn!(%error, "the API takes no connections for now; raise the limit of open files");
+                    }
+                    is_starved = true;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let answered = async { while open.join_next().await.is_some() {} };
+    // What takes longer is aborted when the set is dropped.
+    let _ = tokio::time::timeout(STOP_GRACE, answered).await;
+}
+
+/// Whether it says nothing about the next connection.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: Router,
+    visitor: Visitor,
+    stop: CancellationToken,
+) {
+    // Else the kernel keeps a small event back until the client has acknowledged the last one, which that delays.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "an answer may be delayed");
+    }
+    let (app, gone) = (TowerToHyperService::new(app), visitor.0.gone.clone());
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(visitor.clone());
+        app.call(request)
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answer));
+    let mut is_stopping = false;
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    debug!(%peer, %error, "a connection of the API ended early");
+                }
+                return;
+            }
+            () = gone.cancelled() => {
+                debug!(%peer, "a connection of the API gives way: it has not shown the token");
+                return;
+            }
+            () = stop.cancelled(), if !is_stopping => {
+                is_stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Who is connected.
+#[derive(Debug)]
+struct Lobby {
+    next: AtomicU64,
+    /// Strangers in the order in which they came: since when, and what sends them away.
+    strangers: Mutex<BTreeMap<u64, (Instant, CancellationToken)>>,
+    /// Told when a stranger has left, or is one no longer.
+    left: Notify,
+    known: Arc<Semaphore>,
+}
+
+impl Lobby {
+    fn new(known: usize) -> Arc<Self> {
+        Arc::new(Self {
+            next: AtomicU64::default(),
+            strangers: Mutex::default(),
+            left: Notify::new(),
+            known: Arc::new(Semaphore::new(known)),
+        })
+    }
+
+    /// Waits until there is room for another stranger. Cancel safe.
+    async fn room(&self) {
+        while let Some(until) = self.make_room(Instant::now()) {
+            // Whatever comes first, the level is looked at again.
+            let _ = tokio::time::timeout_at(until, self.left.notified()).await;
+        }
+    }
+
+    /// Has the oldest stranger leave if that is needed; or says when it will be, if nobody leaves before.
+    fn make_room(&self, now: Instant) -> Option<Instant> {
+        let mut strangers = self.strangers();
+        if strangers.len() < MAX_STRANGERS {
+            return None;
+        }
+        let oldest = strangers.first_entry()?;
+        let until = oldest.get().0 + WELCOME;
+        if until > now {
+            return Some(until);
+        }
+        oldest.remove().1.cancel();
+        None
+    }
+
+    fn admit(self: &Arc<Self>, now: Instant) -> Visitor {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let gone = CancellationToken::new();
+        self.strangers().insert(number, (now, gone.clone()));
+        Visitor(Arc::new(Stay { number, gone, lobby: Arc::clone(self), place: OnceLock::new() }))
+    }
+
+    fn leave(&self, number: u64) {
+        if self.strangers().remove(&number).is_some() {
+            self.left.notify_one();
+        }
+    }
+
+    fn strangers(&self) -> MutexGuard<'_, BTreeMap<u64, (Instant, CancellationToken)>> {
+        // A map of tokens cannot be left half changed.
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection, as the requests on it see it.
+#[derive(Debug, Clone)]
+pub(super) struct Visitor(Arc<Stay>);
+
+#[derive(Debug)]
+struct Stay {
+    number: u64,
+    /// Cancelled when it has to give way.
+    gone: CancellationToken,
+    lobby: Arc<Lobby>,
+    /// Held once the token was shown.
+    place: OnceLock<OwnedSemaphorePermit>,
+}
+
+impl Visitor {
+    /// The token was shown: the connection gives way to nobody from here on. `false` if there are too many of those.
+    pub(super) fn is_known(&self) -> bool {
+        let Self(stay) = self;
+        if stay.place.get().is_some() {
+            return true;
+        }
+        let Ok(place) = Arc::clone(&stay.lobby.known).try_acquire_owned() else { return false };
+        stay.lobby.leave(stay.number);
+        // Requests of one connection come one after the other: nobody else sets it.
+        let _ = stay.place.set(place);
+        true
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.lobby.leave(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_stranger_gives_way_after_a_moment_and_who_is_known_never_does() {
+        let (lobby, start) = (Lobby::new(8), Instant::now());
+        let (known, oldest, second) = (lobby.admit(start), lobby.admit(start), lobby.admit(start));
+        assert!(known.is_known());
+        let crowd: Vec<_> = (0..MAX_STRANGERS - 2).map(|_| lobby.admit(start)).collect();
+        assert_eq!(lobby.make_room(start), Some(start + WELCOME));
+        assert_eq!(lobby.make_room(start + WELCOME), None);
+        assert!(oldest.0.gone.is_cancelled());
+        assert!(!known.0.gone.is_cancelled() && !second.0.gone.is_cancelled());
+        assert_eq!(lobby.make_room(start), None, "there is room now");
+        drop((crowd, second));
+        assert_eq!(lobby.strangers().len(), 0);
+    }
+
+    #[test]
+    fn who_is_known_has_a_place_until_it_leaves() {
+        let (lobby, now) = (Lobby::new(1), Instant::now());
+        let (first, second) = (lobby.admit(now), lobby.admit(now));
+        assert!(first.is_known() && first.is_known());
+        assert!(!second.is_known());
+        drop(first);
+        assert!(second.is_known());
+    }
+}
