@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::{
     error::Failure,
     server::Api,
-    types::{CancelReply, JobRow, JobView, NodeInfo, NodeRow, SubmitReply, SubmitRequest, UpdateReply},
+    types::{CancelReply, JobList, JobView, NodeInfo, NodeRow, SubmitReply, SubmitRequest, UpdateReply},
     view,
 };
 use crate::{
@@ -100,14 +100,15 @@ pub(super) async fn submit(
 pub(super) async fn list(
     State(Api { node, .. }): State<Api>,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Reply<Vec<JobRow>> {
+) -> Reply<JobList> {
     let limit = query?.limit.unwrap_or(ROWS).min(MAX_ROWS);
     let now = node.now();
     let broken = node.board.broken();
     let mut rows = node.board.read_all(|job| view::row(&node, job, broken.contains(&job.id), now));
+    let total = rows.len();
     rows.sort_by_key(|row| (std::cmp::Reverse(row.submitted_at), row.job));
     rows.truncate(limit);
-    Ok(Json(rows))
+    Ok(Json(JobList { total, jobs: rows }))
 }
 
 pub(super) async fn describe(State(Api { node, .. }): State<Api>, Path(job): Path<String>) -> Reply<JobView> {

@@ -3,6 +3,8 @@
 //! Identifiers are `0x` and hex, times Unix seconds, money decimal text. An absent value is `null`, never a
 //! missing field and never a zero. Nothing here can carry what would help to copy a result before its job ends.
 
+mod list;
+
 use std::collections::BTreeMap;
 
 use alloy_primitives::hex;
@@ -16,6 +18,8 @@ use crate::{
     },
     scheduler::LogItem,
 };
+
+pub use list::{JobList, JobRow};
 
 /// `GET /api/v1/health`, the only answer that needs no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,33 +112,6 @@ pub struct SubmitReply {
     pub job: JobId,
     /// The image as it was pinned.
     pub image: String,
-}
-
-/// One row of `GET /api/v1/jobs?limit=`, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobRow {
-    /// The job.
-    pub job: JobId,
-    /// Who asked for it.
-    pub requester: NodeId,
-    /// The state as of now, deadlines considered.
-    pub state: JobState,
-    /// Whether the state is only what it was when this node could follow the job last.
-    pub is_broken: bool,
-    /// The image as the requester named it.
-    pub image: String,
-    /// What runs in it.
-    pub command: Vec<String>,
-    /// N.
-    pub concurrency: u8,
-    /// How many seats are filled.
-    pub seats: usize,
-    /// How many results the verdict kept; null before it.
-    pub accepted: Option<usize>,
-    /// When it was submitted.
-    pub submitted_at: Timestamp,
-    /// When it ended; null before.
-    pub ended_at: Option<Timestamp>,
 }
 
 /// `GET /api/v1/jobs/{job}`: everything there is to say about a job.

@@ -14,7 +14,7 @@ use crate::{
     api::{
         TokenError,
         types::{
-            BlobInfo, CancelReply, ErrorBody, ErrorCode, ErrorReply, JobRow, JobView, LogEntry, NodeInfo,
+            BlobInfo, CancelReply, ErrorBody, ErrorCode, ErrorReply, JobList, JobView, LogEntry, NodeInfo,
             NodeRow, ResultRow, SubmitReply, SubmitRequest, UpdateReply,
         },
     },
@@ -184,7 +184,7 @@ impl Client {
         self.json(self.http.post(self.url(&["jobs"])).json(request)).await
     }
 
-    pub(super) async fn jobs(&self, limit: usize) -> Result<Vec<JobRow>, ClientError> {
+    pub(super) async fn jobs(&self, limit: usize) -> Result<JobList, ClientError> {
         self.json(self.http.get(self.url(&["jobs"])).query(&[("limit", limit)])).await
     }
 

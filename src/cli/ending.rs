@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{
     CliError, ExitStatus,
     client::Client,
+    document::Document,
     failure,
     output::{Output, table},
     text,
@@ -15,13 +16,9 @@ use crate::{
     executor::MAX_STREAM_BYTES,
 };
 
-/// Version of the documents that commands about one job write.
-const DOCUMENT_VERSION: u32 = 1;
-
 /// How a job ended, for programs.
 #[derive(Debug, Serialize)]
 pub(super) struct EndDocument<'a> {
-    version: u32,
     job: JobId,
     state: JobState,
     /// Of the program, in the accepted run; null without one.
@@ -30,6 +27,10 @@ pub(super) struct EndDocument<'a> {
     exit_code: u8,
     /// Why there is no verdict, in words.
     failure: Option<&'a str>,
+    /// The end in one sentence.
+    summary: String,
+    /// What to do next, where there is something.
+    hint: Option<String>,
     verdict: Option<&'a VerdictView>,
     seats: &'a [SeatView],
     /// What the accepted run printed, with replacement characters where it is no UTF-8; null where it was not
@@ -37,15 +38,18 @@ pub(super) struct EndDocument<'a> {
     stdout: Option<String>,
 }
 
+impl Document for EndDocument<'_> {}
+
 impl<'a> EndDocument<'a> {
     pub(super) fn new(view: &'a JobView, stdout: Option<&[u8]>) -> Self {
         Self {
-            version: DOCUMENT_VERSION,
             job: view.job,
             state: view.state,
             program_exit_code: accepted(view).and_then(|seat| seat.result).map(|result| result.exit_code),
             exit_code: exit_status(view).code(),
             failure: view.failure.as_deref(),
+            summary: summary(view),
+            hint: advice(view),
             verdict: view.verdict.as_ref(),
             seats: &view.seats,
             stdout: stdout.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
@@ -140,6 +144,11 @@ pub(super) fn summary(view: &JobView) -> String {
     }
 }
 
+/// Whether there is a result, of a program that ended well.
+fn is_good(view: &JobView) -> bool {
+    view.state == JobState::Verified && bad_exit(view).is_none()
+}
+
 /// How the program of a verified job ended, if that is not what everybody hopes for.
 fn bad_exit(view: &JobView) -> Option<i32> {
     let result = accepted(view).filter(|_| view.state == JobState::Verified)?.result?;
@@ -189,12 +198,14 @@ pub(super) async fn tell(client: &Client, view: &JobView, output: Output) -> Res
             output.note(verdict_table(view).trim_end());
         }
     }
-    output.note(&summary(view));
+    // Whoever wants to hear nothing still wants to know why there is no good result.
+    let say = |text: &str| if is_good(view) { output.note(text) } else { output.outcome(text) };
+    say(&summary(view));
     if let Some(code) = bad_exit(view) {
-        output.note(&format!("the program ended with exit code {code}, on every node that agrees"));
+        say(&format!("the program ended with exit code {code}, on every node that agrees"));
     }
     if let Some(advice) = advice(view) {
-        output.note(&format!("hint: {advice}"));
+        say(&format!("hint: {advice}"));
     }
     Ok(exit_status(view))
 }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use super::{
     ExitStatus, audit::AuditError, client::ClientError, fetch::FetchError, keys::KeysError,
-    settings::SettingsError,
+    settings::SettingsError, words::Ambiguous,
 };
 use crate::{
     devstack::{BackendStartError, HostError, StackError, chain::ChainError},
@@ -23,6 +23,9 @@ pub enum CliError {
     /// The command line asks for something impossible.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The command line may mean one thing or another.
+    #[error(transparent)]
+    Ambiguous(#[from] Ambiguous),
     /// The filter of log messages cannot be read.
     #[error("the log filter {filter:?} cannot be read: {reason}")]
     LogFilter {
@@ -197,6 +200,7 @@ impl CliError {
     pub fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Settings(_)
+            | Self::Ambiguous(_)
             | Self::LogFilter { .. }
             | Self::BadCases { .. }
             | Self::Input { .. }
@@ -236,6 +240,7 @@ impl CliError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Settings(error) => error.hint(),
+            Self::Ambiguous(error) => Some(error.hint()),
             Self::LogFilter { .. } => {
                 Some("a filter is a level or target=level, such as assay=debug".to_owned())
             }
@@ -289,6 +294,9 @@ impl CliError {
             }
             Self::File { source, .. } if source.kind() == io::ErrorKind::DirectoryNotEmpty => {
                 Some("something is there already; remove it, or choose another directory".to_owned())
+            }
+            Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("check the path; nothing is there".to_owned())
             }
             Self::Output(_) | Self::File { .. } | Self::Input { .. } | Self::Chain(_) | Self::Signals(_) => {
                 None

@@ -3,15 +3,17 @@
 //! Text that others chose (names of images, reasons, commands) is [cleaned](printable) on its way to a
 //! terminal; what a job's program printed is passed on byte for byte.
 
-use std::{
-    error::Error as _,
-    io::{self, IsTerminal as _, Write as _},
-};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::{CliError, args::Format};
+use super::{
+    CliError, ExitStatus,
+    args::Format,
+    document::{Document, Versioned},
+    message::{self, Message},
+};
 
 /// Longest piece of foreign text that is shown, in characters.
 const MAX_TEXT_CHARS: usize = 500;
@@ -36,12 +38,13 @@ impl Output {
     /// Whether progress may be drawn over and over.
     pub(super) fn is_live(self) -> bool {
         !self.quiet
+            && !self.is_json()
             && io::stderr().is_terminal()
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
     /// Writes the command's result: one JSON document, or text.
-    pub(super) fn result<T: Serialize>(
+    pub(super) fn result<T: Document>(
         self,
         document: &T,
         text: impl FnOnce() -> String,
@@ -53,8 +56,13 @@ impl Output {
     }
 
     /// Writes one JSON document, whatever the format.
-    pub(super) fn document<T: Serialize>(self, document: &T) -> Result<(), CliError> {
-        let mut text = serde_json::to_vec_pretty(document).map_err(io::Error::from)?;
+    pub(super) fn document<T: Document>(self, document: &T) -> Result<(), CliError> {
+        self.file(&Versioned::new(document))
+    }
+
+    /// Writes the JSON of a file, which has a version of its own.
+    pub(super) fn file<T: Serialize>(self, file: &T) -> Result<(), CliError> {
+        let mut text = serde_json::to_vec_pretty(file).map_err(io::Error::from)?;
         text.push(b'\n');
         self.data(&text)
     }
@@ -72,49 +80,64 @@ impl Output {
         io::BufWriter::new(io::stdout().lock())
     }
 
-    /// Writes bytes that are not the result, such as what a program wrote to its standard error.
-    pub(super) fn aside(self, bytes: &[u8]) {
-        // Nobody can be told that standard error is gone.
-        let _ = io::stderr().lock().write_all(bytes);
-    }
-
-    /// Tells the user something that is not the result.
+    /// Tells the user something that is not the result, unless they want to hear nothing.
     pub(super) fn note(self, text: &str) {
         if !self.quiet {
-            self.aside(format!("{text}\n").as_bytes());
+            self.say(&Message::Note { note: text });
         }
+    }
+
+    /// Tells why a job has no result to keep, or a bad one. With JSON the result says so, if nothing else is heard.
+    pub(super) fn outcome(self, text: &str) {
+        if !(self.quiet && self.is_json()) {
+            self.say(&Message::Note { note: text });
+        }
+    }
+
+    /// Warns of what cannot be taken back later.
+    pub(super) fn warning(self, text: &str, hint: &str) {
+        self.say(&Message::Warning { warning: text, hint });
     }
 
     /// Tells what failed and why, and what to do about it.
     pub(super) fn error(self, error: &CliError) {
-        self.aside(render(error, use_colour()).as_bytes());
+        let because = message::causes(error);
+        let (said, hint, code) = (error.to_string(), error.hint(), error.exit_status().code());
+        self.say(&Message::Error { error: &said, because: &because, hint: hint.as_deref(), code });
     }
-}
 
-/// Writes what clap has to say: help and the version are results, a wrong command line is an error.
-pub(super) fn clap_message(message: &clap::Error) {
-    // A reader that went away is no error, and nobody can be told of another.
-    let _ = message.print();
-}
-
-/// `error:` with the chain of causes, then one hint.
-fn render(error: &CliError, colour: bool) -> String {
-    let (red, cyan, plain) = if colour { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
-    let mut lines = vec![format!("{red}error:{plain} {}", printable(&error.to_string()))];
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        // Libraries repeat their sources in their messages.
-        if !said.contains(&message) {
-            lines.push(format!("  because: {}", printable(&message)));
+    /// Writes what clap has to say: help and the version are results, a wrong command line is an error.
+    pub(super) fn clap_message(self, clap: &clap::Error) -> ExitStatus {
+        let hint = message::clap_hint(clap);
+        if !clap.use_stderr() {
+            // A reader that went away is no error, and nobody can be told of another.
+            let _ = clap.print();
+            return ExitStatus::Success;
         }
-        (said, cause) = (message, error.source());
+        let code = ExitStatus::Usage.code();
+        if self.is_json() {
+            let (error, tips) = message::clap_parts(clap);
+            let hint = hint.map(str::to_owned).or(tips);
+            self.say(&Message::Error { error: &error, because: &[], hint: hint.as_deref(), code });
+        } else {
+            let _ = clap.print();
+            if let Some(hint) = hint {
+                self.aside(&format!("hint: {hint}\n"));
+            }
+        }
+        ExitStatus::Usage
     }
-    if let Some(hint) = error.hint() {
-        lines.push(format!("{cyan}hint:{plain} {}", printable(&hint)));
+
+    /// On standard error: a line of JSON where that is the form, else for people.
+    fn say(self, message: &Message<'_>) {
+        let text = if self.is_json() { message.json() } else { message.text(use_colour()) };
+        self.aside(&text);
     }
-    lines.join("\n") + "\n"
+
+    fn aside(self, text: &str) {
+        // Nobody can be told that standard error is gone.
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
 }
 
 /// Whether standard error shows colours, and the user wants them.

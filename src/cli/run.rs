@@ -2,27 +2,36 @@
 
 use std::ffi::OsString;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use super::{
     Cli, CliError, ExitStatus,
     args::{
-        Command, ContractCommand, JobCommand, LogFormat, NodeCommand, ResultsCommand, VerdictCommand,
+        Command, ContractCommand, Format, JobCommand, LogFormat, NodeCommand, ResultsCommand, VerdictCommand,
         WalletCommand,
     },
     commands,
     output::{self, Output},
+    words,
 };
 use crate::telemetry::{self, LogStyle};
 
 /// Does what the words of a command line, the program's name first, say; tells the user what came of it.
 pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let format = if words::asks_for_json(&words) { Format::Json } else { Format::Table };
+    let output = Output::new(format, false);
+    let words = match words::divide(words, &mut Cli::command()) {
+        Ok(words) => words,
+        Err(error) => {
+            let error = CliError::from(error);
+            output.error(&error);
+            return error.exit_status();
+        }
+    };
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
-        Err(message) => {
-            output::clap_message(&message);
-            return if message.use_stderr() { ExitStatus::Usage } else { ExitStatus::Success };
-        }
+        Err(message) => return output.clap_message(&message),
     };
     let output = Output::new(cli.output, cli.quiet);
     match dispatch(cli, output).await {
@@ -82,7 +91,11 @@ fn start_log(cli: &Cli) -> Result<(), CliError> {
         Command::Serve(_) => "assay=info,warn",
         _ => "warn",
     };
-    let style = match cli.log_format {
+    let usual = match cli.output {
+        Format::Table => LogFormat::Text,
+        Format::Json => LogFormat::Json,
+    };
+    let style = match cli.log_format.unwrap_or(usual) {
         LogFormat::Text => LogStyle::Text { ansi: output::use_colour() },
         LogFormat::Json => LogStyle::Json,
     };

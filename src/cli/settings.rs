@@ -11,6 +11,7 @@ use super::args::{
     API_VARIABLE, AcceptanceArg, ApiArgs, ContractArgs, DealArgs, DevstackArgs, NodeArgs, RpcArgs,
     SCHEDULER_VARIABLE, SchedulerArg,
 };
+use super::environment::EnvironmentError;
 use crate::{
     api::{ServeError, Token, TokenError},
     devstack::{Backend, BadActors, MAX_NODES},
@@ -34,6 +35,9 @@ pub enum SettingsError {
     /// The spec is not one that a node may run.
     #[error("the job is not possible: {}", spec_problem(.0))]
     Spec(SpecError),
+    /// The variables of the job cannot be read.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
     /// The API would be where it must not be.
     #[error(transparent)]
     Exposed(#[from] ServeError),
@@ -114,6 +118,7 @@ impl SettingsError {
         let hint = match self {
             Self::Term(InvalidTerm { term, .. }) => return term_hint(term),
             Self::Spec(error) => return spec_hint(error),
+            Self::Environment(error) => error.hint(),
             Self::Exposed(error) => error.hint(),
             Self::OpenFirstCome => {
                 "name the nodes that may bid with --allow, or say that you accept this with --first-come open"

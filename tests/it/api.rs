@@ -4,7 +4,7 @@ mod access;
 
 use assay::{
     api::types::{
-        BlobInfo, CancelReply, ErrorCode, ErrorReply, JobRow, JobView, Judgement, LogEntry, NodeInfo,
+        BlobInfo, CancelReply, ErrorCode, ErrorReply, JobList, JobView, Judgement, LogEntry, NodeInfo,
         NodeRow, ResultRow, SubmitReply, SubmitRequest,
     },
     api::{self, ApiConfig, ServeError},
@@ -85,7 +85,8 @@ async fn a_job_is_submitted_watched_and_its_output_read() {
         let (status, archive) = a.get(&format!("jobs/{job}/results/{}/archive", row.node)).await;
         assert_eq!((status, Digest::sha256(&archive)), (200, row.output_root));
     }
-    let rows: Vec<JobRow> = read(a.get("jobs?limit=5").await);
+    let JobList { total, jobs: rows } = read(a.get("jobs?limit=5").await);
+    assert_eq!(total, rows.len());
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].accepted, Some(2));
     let nodes: Vec<NodeRow> = read(a.get("nodes").await);

@@ -2,6 +2,7 @@
 
 mod access;
 mod devstack;
+mod forms;
 mod wallet;
 
 use std::{
@@ -171,7 +172,10 @@ fn impossible_nodes_and_devstacks_are_refused() {
 fn the_version_needs_no_node() {
     let seen = User::new().run(&["version", "--output", "json"]);
     let document: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
-    assert_eq!(document, serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "node": null }));
+    assert_eq!(
+        document,
+        serde_json::json!({ "version": 1, "program": env!("CARGO_PKG_VERSION"), "node": null })
+    );
     assert_eq!(seen.code, 0);
 }
 

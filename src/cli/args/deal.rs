@@ -46,7 +46,7 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_name = "NODE")]
     pub(in crate::cli) allow: Vec<NodeId>,
 
-    /// How long one run may take, such as 90s or 5m [default: 30m]
+    /// How long one run may take, such as 90s, 5m or 1h30m [default: 30m]
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) timeout: Option<Span>,
 

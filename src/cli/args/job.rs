@@ -1,8 +1,13 @@
 //! `assay job`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
-use super::{DealArgs, NodeArgs, values};
+use super::{
+    DealArgs, NodeArgs,
+    values::{self, Variable},
+};
 use crate::domain::{Resources, Span};
 
 #[derive(Debug, Subcommand)]
@@ -23,14 +28,24 @@ pub(in crate::cli) enum JobCommand {
     Logs(LogsArgs),
 }
 
+/// Beside the options, in the long help.
+const SUBMIT_HELP: &str = "\
+Options go before IMAGE; all that follows it is the command, as with docker run. Where the command begins with a dash, put \
+-- before it; options may then also stand between IMAGE and --.
+
+The command and the environment of a job are public: they go to every peer, and with --scheduler contract onto the chain, \
+for good. Put no secrets into them.
+";
+
 /// `assay job submit`.
 #[derive(Debug, Args)]
+#[command(override_usage = "assay job submit [OPTIONS] IMAGE [CMD]...", after_help = SUBMIT_HELP)]
 pub(in crate::cli) struct SubmitArgs {
     /// The image, by name and tag or by digest
     #[arg(value_name = "IMAGE")]
     pub(in crate::cli) image: String,
 
-    /// Arguments for the image's entrypoint, or the whole command if it has none
+    /// Arguments for the image's entrypoint, or the whole command if it has none; everybody can read them
     #[arg(last = true, value_name = "CMD")]
     pub(in crate::cli) command: Vec<String>,
 
@@ -56,9 +71,13 @@ pub(in crate::cli) struct ContainerArgs {
     #[arg(long = "input", short, value_parser = values::input, value_name = "PATH:/target")]
     pub(in crate::cli) inputs: Vec<(String, String)>,
 
-    /// Set an environment variable; may be repeated
-    #[arg(long = "env", short, value_parser = values::variable, value_name = "NAME=VALUE")]
-    pub(in crate::cli) environment: Vec<(String, String)>,
+    /// Set an environment variable, or pass on one of your own; may be repeated; everybody can read it
+    #[arg(long = "env", short, value_parser = values::variable, value_name = "NAME[=VALUE]")]
+    pub(in crate::cli) environment: Vec<Variable>,
+
+    /// Set those in a file of NAME=VALUE lines, as docker reads it; may be repeated; --env counts more
+    #[arg(long = "env-file", value_name = "FILE")]
+    pub(in crate::cli) env_files: Vec<PathBuf>,
 
     /// Directory to start in [default: the image's]
     #[arg(long, value_name = "DIR")]
@@ -68,7 +87,7 @@ pub(in crate::cli) struct ContainerArgs {
     #[arg(long, value_name = "PROGRAM")]
     pub(in crate::cli) entrypoint: Option<String>,
 
-    /// Memory, such as 512m or 2g
+    /// Memory, such as 512m or 1.5g
     #[arg(long, value_parser = values::bytes, default_value = "512m", value_name = "SIZE")]
     pub(in crate::cli) memory: u64,
 

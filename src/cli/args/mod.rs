@@ -26,6 +26,7 @@ pub(super) use job::{
     CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, SubmitArgs, UpdateArgs, WaitArgs,
 };
 pub(super) use results::{FetchArgs, ResultsCommand, ResultsListArgs};
+pub(super) use values::Variable;
 pub(super) use verdict::{CheckArgs, ComputeArgs, ExportArgs, OnChainArgs, ShowArgs, VerdictCommand};
 pub(super) use wallet::{
     BalanceArgs, ContractCommand, DeployArgs, ImportArgs, MoveArgs, NewArgs, WalletCommand,
@@ -34,7 +35,7 @@ pub(super) use wallet::{
 const EXAMPLES: &str = "\
 Examples:
   assay devstack --nodes 5 --bad-actors 1
-  assay job submit --concurrency 3 --confidence 2 assay/demo:1 -- echo hello
+  assay job submit --concurrency 3 --confidence 2 assay/demo:1 echo hello
   assay results fetch JOB --output-dir results
 
 ";
@@ -46,15 +47,14 @@ Examples:
     version,
     before_long_help = EXAMPLES,
     after_long_help = super::exit::EXIT_CODES,
-    disable_help_subcommand = true,
     max_term_width = 100
 )]
 pub struct Cli {
-    /// How data is written to standard output
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    /// How data is written to standard output, and with json also what is said on standard error
+    #[arg(long, short = 'o', global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub(super) output: Format,
 
-    /// Write nothing to standard error but errors
+    /// Write nothing to standard error but errors, warnings, and why a job failed
     #[arg(long, short, global = true)]
     pub(super) quiet: bool,
 
@@ -62,17 +62,16 @@ pub struct Cli {
     #[arg(long, global = true, env = "ASSAY_LOG", hide_env_values = true, value_name = "FILTER")]
     pub(super) log: Option<String>,
 
-    /// How log messages are written
+    /// How log messages are written [default: text, or json with --output json]
     #[arg(
         long,
         global = true,
         env = "ASSAY_LOG_FORMAT",
         hide_env_values = true,
         value_enum,
-        default_value_t = LogFormat::Text,
         value_name = "FORMAT"
     )]
-    pub(super) log_format: LogFormat,
+    pub(super) log_format: Option<LogFormat>,
 
     #[command(subcommand)]
     pub(super) command: Command,

@@ -2,45 +2,65 @@
 
 use crate::domain::{Amount, Ask, Span};
 
-/// A duration: a number of seconds, or a number with `s`, `m`, `h` or `d`.
+/// A duration: seconds, or numbers with `d`, `h`, `m` or `s`, the largest first, such as `1h30m` or `1.5h`.
 pub(in crate::cli) fn span(text: &str) -> Result<Span, String> {
-    let expected = || "expected seconds, or a number with s, m, h or d, such as 90s or 5m".to_owned();
-    let (digits, factor) = match text.as_bytes().last() {
-        Some(b's') => (&text[..text.len() - 1], 1),
-        Some(b'm') => (&text[..text.len() - 1], 60),
-        Some(b'h') => (&text[..text.len() - 1], 60 * 60),
-        Some(b'd') => (&text[..text.len() - 1], 24 * 60 * 60),
-        _ => (text, 1),
-    };
-    let number: u32 = whole(digits).ok_or_else(expected)?;
-    number.checked_mul(factor).map(Span::from_secs).ok_or_else(|| "is longer than 136 years".to_owned())
+    let expected = || "expected a time in whole seconds, such as 90s, 5m, 1h30m or 1.5h".to_owned();
+    let (mut rest, mut total, mut above) = (text, 0_u128, u64::MAX);
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        (rest, total) = ("", scaled(text, 1).ok_or_else(expected)?.whole);
+    } else if text.is_empty() {
+        return Err(expected());
+    }
+    while let Some(unit) = rest.chars().find(|char| !is_decimal(*char)) {
+        let (number, after) = rest.split_once(unit).ok_or_else(expected)?;
+        let factor = match unit.to_ascii_lowercase() {
+            's' => 1,
+            'm' => 60,
+            'h' => 60 * 60,
+            'd' => 24 * 60 * 60,
+            _ => return Err(expected()),
+        };
+        if factor >= above {
+            return Err("expected the larger unit first, and each once, such as 1h30m".to_owned());
+        }
+        let part = scaled(number, factor).filter(|part| part.is_exact).ok_or_else(expected)?;
+        (rest, total, above) = (after, total + part.whole, factor);
+    }
+    if !rest.is_empty() {
+        return Err(format!("{rest} has no unit: expected s, m, h or d, such as 1h30m"));
+    }
+    let total = u32::try_from(total).map_err(|_| "is longer than 136 years".to_owned())?;
+    Ok(Span::from_secs(total))
 }
 
-/// A size: a number of bytes, or a number with `k`, `m` or `g` for KiB, MiB or GiB.
+/// A size as Docker reads it: bytes, or a number with `k`, `m`, `g`, `t` or `p` for the powers of 1024, in either case
+/// and with `b` or `ib` after it or not. A part of a byte is left out.
 pub(in crate::cli) fn bytes(text: &str) -> Result<u64, String> {
-    let expected = || "expected bytes, or a number with k, m or g, such as 512m or 2g".to_owned();
-    let lower = text.to_ascii_lowercase();
-    let lower = lower.strip_suffix("ib").or_else(|| lower.strip_suffix('b')).unwrap_or(&lower);
-    let (digits, shift) = match lower.as_bytes().last() {
-        Some(b'k') => (&lower[..lower.len() - 1], 10),
-        Some(b'm') => (&lower[..lower.len() - 1], 20),
-        Some(b'g') => (&lower[..lower.len() - 1], 30),
-        _ => (lower, 0),
+    let expected = || "expected bytes, or a number with k, m, g or t, such as 512m, 1.5g or 2GiB".to_owned();
+    let number = text.trim_end_matches(|char: char| !is_decimal(char));
+    let unit = text[number.len()..].to_ascii_lowercase();
+    let unit = unit.strip_prefix(' ').unwrap_or(&unit);
+    let shift = match unit {
+        "" | "b" => 0,
+        "k" | "kb" | "ki" | "kib" => 10,
+        "m" | "mb" | "mi" | "mib" => 20,
+        "g" | "gb" | "gi" | "gib" => 30,
+        "t" | "tb" | "ti" | "tib" => 40,
+        "p" | "pb" | "pi" | "pib" => 50,
+        _ => return Err(expected()),
     };
-    let number: u64 = whole(digits).ok_or_else(expected)?;
-    number.checked_mul(1 << shift).ok_or_else(|| "is more than 64 bits hold".to_owned())
+    let size = scaled(number, 1 << shift).ok_or_else(expected)?;
+    if shift == 0 && !size.is_exact {
+        return Err("is no whole number of bytes; a unit makes it one, such as 1.5g".to_owned());
+    }
+    u64::try_from(size.whole).map_err(|_| "is more than 64 bits hold".to_owned())
 }
 
 /// CPUs with at most three decimals, in thousandths.
 pub(in crate::cli) fn cpu_millis(text: &str) -> Result<u32, String> {
     let expected = || "expected CPUs with at most three decimals, such as 1 or 0.5".to_owned();
-    let (whole_part, decimals) = text.split_once('.').unwrap_or((text, "0"));
-    if decimals.is_empty() || decimals.len() > 3 {
-        return Err(expected());
-    }
-    let cpus: u32 = whole(whole_part).ok_or_else(expected)?;
-    let thousandths: u32 = whole(&format!("{decimals:0<3}")).ok_or_else(expected)?;
-    cpus.checked_mul(1000).and_then(|millis| millis.checked_add(thousandths)).ok_or_else(expected)
+    let millis = scaled(text, 1000).filter(|millis| millis.is_exact).ok_or_else(expected)?;
+    u32::try_from(millis.whole).map_err(|_| "is more than any machine has".to_owned())
 }
 
 /// `PATH:/target`: what is mounted where.
@@ -53,12 +73,20 @@ pub(in crate::cli) fn input(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// `NAME=VALUE`.
-pub(in crate::cli) fn variable(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("expected NAME=VALUE".to_owned()),
+/// A variable for the job. Without a value it has that of this command's own environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) struct Variable {
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) value: Option<String>,
+}
+
+/// `NAME=VALUE`, or `NAME`.
+pub(in crate::cli) fn variable(text: &str) -> Result<Variable, String> {
+    let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+    if name.is_empty() {
+        return Err("expected NAME=VALUE, or NAME to pass on a variable of your own".to_owned());
     }
+    Ok(Variable { name: name.to_owned(), value: value.map(str::to_owned) })
 }
 
 /// `5gwei`, `0.1ether`, or a number of wei.
@@ -87,6 +115,31 @@ pub(in crate::cli) fn ask(text: &str) -> Result<Ask, String> {
     amount(text).map(Ask::Amount)
 }
 
+/// A number with a unit, in whole parts of a smaller one.
+#[derive(Debug, Clone, Copy)]
+struct Scaled {
+    whole: u128,
+    /// Whether nothing was left out.
+    is_exact: bool,
+}
+
+/// A number such as `2`, `1.5` or `.5`, times `factor`.
+fn scaled(number: &str, factor: u64) -> Option<Scaled> {
+    let (ones, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    // No number at all is none, but `.5` is one.
+    let ones: u64 = if ones.is_empty() && !number.is_empty() { 0 } else { whole(ones)? };
+    let decimals = decimals.get(..1).map(|first| first.to_owned() + decimals[1..].trim_end_matches('0'))?;
+    // Nine decimals times 2^64 fit; a unit that is cut finer is a slip.
+    let scale = 10_u128.pow(u32::try_from(decimals.len()).ok().filter(|count| *count <= 9)?);
+    let part = u128::from(whole::<u32>(&decimals)?) * u128::from(factor);
+    let whole = u128::from(ones) * u128::from(factor) + part / scale;
+    Some(Scaled { whole, is_exact: part.is_multiple_of(scale) })
+}
+
+const fn is_decimal(char: char) -> bool {
+    char.is_ascii_digit() || char == '.'
+}
+
 /// Decimal digits alone: no sign, no white space.
 fn whole<N: std::str::FromStr>(digits: &str) -> Option<N> {
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -105,9 +158,26 @@ mod tests {
         assert_eq!(secs("5m"), Ok(300));
         assert_eq!(secs("2h"), Ok(7200));
         assert_eq!(secs("1d"), Ok(86_400));
-        for bad in ["", "s", "-1", "+1", "1.5h", "1 m", "m5", "99999999d", "5µ"] {
+        for bad in ["", "s", "-1", "+1", "1 m", "m5", "5µ", "5w", "500ms", "0.5s", "1.5", "1..5h", "1.h", "."]
+        {
             assert!(secs(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn durations_have_several_units_and_fractions() {
+        let secs = |text| span(text).map(Span::as_secs);
+        assert_eq!((secs("1h30m"), secs("1.5h"), secs("1H30M")), (Ok(5400), Ok(5400), Ok(5400)));
+        assert_eq!((secs("1d2h3m4s"), secs("2d"), secs(".5m")), (Ok(93_784), Ok(172_800), Ok(30)));
+        assert_eq!(secs("1.50h0m"), Ok(5400));
+        assert!(secs("1h30").unwrap_err().starts_with("30 has no unit"));
+        for bad in ["30m1h", "1h1h", "1h 30m", "1h-30m", "h1m"] {
+            assert!(secs(bad).is_err(), "{bad:?}");
+        }
+        for long in ["99999999d", "4294967296", "18446744073709551615d", "4294967295s1s"] {
+            assert!(secs(long).is_err(), "{long:?}");
+        }
+        assert!(secs("99999d").unwrap_err().contains("136 years"));
     }
 
     #[test]
@@ -117,9 +187,30 @@ mod tests {
         assert_eq!(bytes("512M"), Ok(512 << 20));
         assert_eq!(bytes("512MiB"), Ok(512 << 20));
         assert_eq!(bytes("1gb"), Ok(1 << 30));
-        for bad in ["", "b", "m", "-1", "1.5g", "99999999999g", "1t"] {
+        for bad in [
+            "", "b", "m", "-1", "+1", "1.g", "1..5g", "g1", "1.5.5g", "1e9", "0x10", "1  g", "1gg", "1bb",
+            "1ø",
+        ] {
             assert!(bytes(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn sizes_have_dockers_forms() {
+        let gibs = 3 << 29;
+        for text in ["1.5g", "1.5G", "1.5gb", "1.5GB", "1.5gib", "1.5GiB", "1.5Gi", "1.5 GB", "1.50g"] {
+            assert_eq!(bytes(text), Ok(gibs), "{text:?}");
+        }
+        assert_eq!((bytes("0.5g"), bytes(".5g")), (Ok(1 << 29), Ok(1 << 29)));
+        assert_eq!((bytes("7b"), bytes("7B"), bytes("1kb")), (Ok(7), Ok(7), Ok(1024)));
+        assert_eq!((bytes("1t"), bytes("1P")), (Ok(1 << 40), Ok(1 << 50)));
+        assert_eq!(bytes("0.3k"), Ok(307), "a part of a byte is left out");
+        assert!(bytes("1.5").unwrap_err().contains("whole number of bytes"));
+        for large in ["99999999999g", "99999999p", "18446744073709551616"] {
+            assert!(bytes(large).is_err(), "{large:?}");
+        }
+        assert!(bytes("99999999p").unwrap_err().contains("64 bits"));
+        assert_eq!(bytes("18446744073709551615"), Ok(u64::MAX));
     }
 
     #[test]
@@ -162,8 +253,8 @@ mod tests {
     fn cpus_have_at_most_three_decimals() {
         assert_eq!(cpu_millis("1"), Ok(1000));
         assert_eq!(cpu_millis("0.5"), Ok(500));
-        assert_eq!(cpu_millis("0.001"), Ok(1));
-        for bad in ["", ".", "1.", ".5", "0.0001", "-1", "1e3", "9999999"] {
+        assert_eq!((cpu_millis("0.001"), cpu_millis(".5")), (Ok(1), Ok(500)));
+        for bad in ["", ".", "1.", "0.0001", "-1", "1e3", "9999999"] {
             assert!(cpu_millis(bad).is_err(), "{bad:?}");
         }
     }
@@ -171,10 +262,14 @@ mod tests {
     #[test]
     fn pairs_are_split_where_people_expect() {
         assert_eq!(input("a:b:/in"), Ok(("a:b".to_owned(), "/in".to_owned())));
-        assert_eq!(variable("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+        let named = |name: &str, value: Option<&str>| {
+            Ok(Variable { name: name.to_owned(), value: value.map(str::to_owned) })
+        };
+        assert_eq!(variable("A=b=c"), named("A", Some("b=c")));
+        assert_eq!((variable("A="), variable("A")), (named("A", Some("")), named("A", None)));
         for bad in ["", "a", ":/in", "a:in"] {
             assert!(input(bad).is_err(), "{bad:?}");
         }
-        assert!(variable("=x").is_err());
+        assert!(variable("=x").is_err() && variable("").is_err());
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         args::{CheckArgs, ExportArgs},
         audit::{self, Claim, JobLog, LOG_VERSION, LogDocument},
         client::Client,
+        document::Document,
         output::Output,
         session::{Need, Session, with_node},
         settings, text,
@@ -35,6 +36,8 @@ struct Checked<'a> {
     claimed: &'a Claim,
 }
 
+impl Document for Checked<'_> {}
+
 /// Writes a job's log with all that is needed to check it elsewhere.
 pub(in crate::cli) async fn export(args: &ExportArgs, output: Output) -> Result<ExitStatus, CliError> {
     let job = job_name(&args.job)?;
@@ -42,7 +45,7 @@ pub(in crate::cli) async fn export(args: &ExportArgs, output: Output) -> Result<
         collect(session.client(), job).await
     });
     let document = document.await?;
-    output.document(&document)?;
+    output.file(&document)?;
     Ok(ExitStatus::Success)
 }
 

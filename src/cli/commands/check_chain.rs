@@ -8,6 +8,7 @@ use crate::{
         CliError, ExitStatus,
         args::OnChainArgs,
         audit::{self, Audit, AuditError, Claim, JobLog},
+        document::Document,
         output::Output,
         settings::SettingsError,
         text,
@@ -35,6 +36,8 @@ struct Checked<'a> {
     /// What was posted.
     posted: Posted,
 }
+
+impl Document for Checked<'_> {}
 
 /// Recomputes a verdict from the contract's events and compares it with the one posted.
 pub(super) async fn check(

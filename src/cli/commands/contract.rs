@@ -6,6 +6,7 @@ use crate::{
     cli::{
         CliError, ExitStatus,
         args::{ContractArgs, DeployArgs},
+        document::Document,
         keys,
         output::Output,
         settings, text,
@@ -17,7 +18,6 @@ use crate::{
 /// A new contract, for programs.
 #[derive(Debug, Serialize)]
 struct DeployedDocument {
-    version: u32,
     chain_id: u64,
     contract: NodeId,
     first_block: u64,
@@ -25,10 +25,11 @@ struct DeployedDocument {
     gas: u64,
 }
 
+impl Document for DeployedDocument {}
+
 /// A contract, for programs.
 #[derive(Debug, Serialize)]
 struct InfoDocument {
-    version: u32,
     chain_id: u64,
     contract: NodeId,
     /// Of the domain that signatures are bound to.
@@ -45,6 +46,8 @@ struct InfoDocument {
     burnt: Amount,
 }
 
+impl Document for InfoDocument {}
+
 /// Puts the contract on a chain.
 pub(in crate::cli) async fn deploy(args: &DeployArgs, output: Output) -> Result<ExitStatus, CliError> {
     let rpc_urls = settings::rpc(&args.rpc)?;
@@ -53,7 +56,7 @@ pub(in crate::cli) async fn deploy(args: &DeployArgs, output: Output) -> Result<
     let deployed = put(&rpc_urls, args.rpc.chain_id, &key).await.map_err(CliError::Deploy)?;
     let Receipt { transaction, block, gas } = deployed.receipt;
     let (chain_id, contract) = (deployed.chain_id, deployed.contract);
-    let document = DeployedDocument { version: 1, chain_id, contract, first_block: block, transaction, gas };
+    let document = DeployedDocument { chain_id, contract, first_block: block, transaction, gas };
     output.result(&document, || {
         format!(
             "Contract:     {contract}\nChain:        {chain_id}\nBlock:        {block}\nTransaction:  {transaction}\n\
@@ -78,7 +81,6 @@ pub(in crate::cli) async fn info(args: &ContractArgs, output: Output) -> Result<
     let held = reader.ether(chain.contract).await.map_err(failed())?;
     let code = reader.code();
     let document = InfoDocument {
-        version: 1,
         chain_id: reader.domain().chain_id,
         contract: chain.contract,
         contract_version: reader.version(),

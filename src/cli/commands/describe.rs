@@ -9,6 +9,7 @@ use crate::{
         CliError, ExitStatus,
         args::DescribeArgs,
         client::Client,
+        document::Document,
         ending, failure,
         output::{Output, printable, table},
         session::{Need, Session, with_node},
@@ -25,6 +26,8 @@ struct Described<'a> {
     #[serde(flatten)]
     steps: &'a Steps,
 }
+
+impl Document for Described<'_> {}
 
 /// Tells everything about a job.
 pub(in crate::cli) async fn run(args: &DescribeArgs, output: Output) -> Result<ExitStatus, CliError> {

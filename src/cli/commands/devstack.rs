@@ -9,6 +9,7 @@ use crate::{
     cli::{
         CliError, ExitStatus,
         args::{DevstackArgs, SchedulerArg},
+        document::Document,
         output::{Output, table},
         running::{Announced, Interrupts, Running, allow_many_files, ended},
         settings, text,
@@ -26,7 +27,6 @@ use crate::{
 /// A devstack that is ready, for programs.
 #[derive(Debug, Serialize)]
 struct Ready {
-    version: u32,
     scheduler: String,
     /// The node to ask: an honest one, if there is any.
     api: String,
@@ -34,6 +34,8 @@ struct Ready {
     chain: Option<ReadyChain>,
     nodes: Vec<ReadyNode>,
 }
+
+impl Document for Ready {}
 
 #[derive(Debug, Serialize)]
 struct ReadyChain {
@@ -148,7 +150,7 @@ fn ready(chain: Option<&LocalChain>, nodes: &[StackNode]) -> Ready {
     let nodes: Vec<ReadyNode> = nodes.iter().map(node).collect();
     let api = nodes.first().map_or_else(String::new, |node| node.api.clone());
     let scheduler = chain.map_or(Backend::Libp2p, LocalChain::backend).to_string();
-    Ready { version: 1, scheduler, api, chain: chain.map(ready_chain), nodes }
+    Ready { scheduler, api, chain: chain.map(ready_chain), nodes }
 }
 
 fn describe(ready: &Ready) -> String {

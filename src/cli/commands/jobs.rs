@@ -22,11 +22,11 @@ pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<Exit
     let jobs = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
         session.client().jobs(args.limit).await.map_err(CliError::node("list the jobs"))
     });
-    let jobs = jobs.await?;
+    let list = jobs.await?;
     // Rows have times of the backend's clock, which is in step with everybody's or nothing works.
     let now = wall_clock();
-    output.result(&jobs, || {
-        let rows = jobs.iter().map(|row| {
+    output.result(&list, || {
+        let rows = list.jobs.iter().map(|row| {
             vec![
                 text::job(row.job),
                 text::age(row.submitted_at, now),
@@ -39,6 +39,10 @@ pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<Exit
         });
         table(&["JOB", "AGE", "STATE", "NODES", "AGREED", "IMAGE", "COMMAND"], rows)
     })?;
+    let (shown, total) = (list.jobs.len(), list.total);
+    if shown < total {
+        output.note(&format!("{shown} of {total} jobs, the newest; --limit {total} lists all"));
+    }
     Ok(ExitStatus::Success)
 }
 
@@ -80,7 +84,7 @@ pub(super) async fn follow_to_end(
             Ok(Err(ExitStatus::Interrupted))
         }
         Watched::TimedOut => {
-            output.note(&format!("waited long enough; {meanwhile}\n{again}"));
+            output.outcome(&format!("waited long enough; {meanwhile}\n{again}"));
             Ok(Err(ExitStatus::Deadline))
         }
     }

@@ -1,21 +1,35 @@
 //! `assay node`.
 
-use crate::cli::{
-    CliError, ExitStatus,
-    args::NodeArgs,
-    output::{Output, table},
-    session::{Need, Session, with_node},
-    text,
+use serde::Serialize;
+
+use crate::{
+    api::types::NodeRow,
+    cli::{
+        CliError, ExitStatus,
+        args::NodeArgs,
+        document::Document,
+        output::{Output, table},
+        session::{Need, Session, with_node},
+        text,
+    },
 };
+
+/// The nodes, for programs.
+#[derive(Debug, Serialize)]
+struct Nodes {
+    nodes: Vec<NodeRow>,
+}
+
+impl Document for Nodes {}
 
 /// Lists the nodes that the asked one knows.
 pub(in crate::cli) async fn list(args: &NodeArgs, output: Output) -> Result<ExitStatus, CliError> {
     let nodes = with_node(args, Need::Answers, output, async |session: &Session| {
         session.client().nodes().await.map_err(CliError::node("list the nodes"))
     });
-    let nodes = nodes.await?;
+    let nodes = Nodes { nodes: nodes.await? };
     output.result(&nodes, || {
-        let rows = nodes.iter().map(|row| {
+        let rows = nodes.nodes.iter().map(|row| {
             let state = if row.is_self {
                 "asked"
             } else if row.known {

@@ -8,6 +8,7 @@ use crate::cli::{
     Cli, CliError, ExitStatus,
     args::ApiArgs,
     client::{Client, ClientError},
+    document::Document,
     output::Output,
     settings,
 };
@@ -15,9 +16,11 @@ use crate::cli::{
 /// Of this program and of the node that was asked, if one answered.
 #[derive(Debug, Serialize)]
 struct Versions {
-    version: &'static str,
+    program: &'static str,
     node: Option<NodeVersion>,
 }
+
+impl Document for Versions {}
 
 #[derive(Debug, Serialize)]
 struct NodeVersion {
@@ -38,16 +41,16 @@ pub(in crate::cli) async fn version(args: &ApiArgs, output: Output) -> Result<Ex
         Err(ClientError::Unreachable { .. }) => None,
         Err(error) => return Err(CliError::node("ask the node for its version")(error)),
     };
-    let versions = Versions { version: env!("CARGO_PKG_VERSION"), node };
+    let versions = Versions { program: env!("CARGO_PKG_VERSION"), node };
     output.result(&versions, || match &versions.node {
         Some(node) => format!(
             "assay {}\nnode  {} ({}, at {})\n",
-            versions.version,
+            versions.program,
             crate::cli::output::printable(&node.version),
             crate::cli::output::printable(&node.backend),
             node.api
         ),
-        None => format!("assay {}\n", versions.version),
+        None => format!("assay {}\n", versions.program),
     })?;
     Ok(ExitStatus::Success)
 }

@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::{job_name, jobs::follow_to_end};
 use crate::{
-    api::types::{JobView, Judgement, SeatView},
+    api::types::{JobView, Judgement, ResultRow, SeatView},
     cli::{
         CliError, ExitStatus,
         args::{FetchArgs, LogsArgs, ResultsListArgs},
         client::Client,
+        document::Document,
         ending,
         fetch::fetch as fetch_result,
         output::{Output, table},
@@ -21,6 +22,14 @@ use crate::{
     store::{STDERR, STDOUT},
 };
 
+/// What nodes brought, for programs.
+#[derive(Debug, Serialize)]
+struct Listed {
+    results: Vec<ResultRow>,
+}
+
+impl Document for Listed {}
+
 /// Lists what each node of a job brought.
 pub(in crate::cli) async fn list(args: &ResultsListArgs, output: Output) -> Result<ExitStatus, CliError> {
     let job = job_name(&args.job)?;
@@ -28,9 +37,9 @@ pub(in crate::cli) async fn list(args: &ResultsListArgs, output: Output) -> Resu
         let rows = session.client().results(job).await;
         rows.map_err(CliError::node(format!("list the results of job {job}")))
     });
-    let rows = rows.await?;
-    output.result(&rows, || {
-        let rows = rows.iter().map(|row| {
+    let listed = Listed { results: rows.await? };
+    output.result(&listed, || {
+        let rows = listed.results.iter().map(|row| {
             let judgement = match row.judgement {
                 Some(Judgement::Accepted) => "accepted",
                 Some(Judgement::Rejected) => "rejected",
@@ -56,6 +65,8 @@ struct Fetched {
     job: JobId,
     results: Vec<FetchedResult>,
 }
+
+impl Document for Fetched {}
 
 #[derive(Debug, Serialize)]
 struct FetchedResult {

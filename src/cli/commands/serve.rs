@@ -9,6 +9,7 @@ use crate::{
     cli::{
         CliError, ExitStatus,
         args::ServeArgs,
+        document::Document,
         keys,
         output::Output,
         running::{Announced, Interrupts, Running, allow_many_files, ended},
@@ -22,13 +23,14 @@ use crate::{
 /// A node that serves, for programs.
 #[derive(Debug, Serialize)]
 struct Serving {
-    version: u32,
     id: NodeId,
     api: String,
     /// The file with the token that the API asks for.
     token_file: PathBuf,
     addresses: Vec<String>,
 }
+
+impl Document for Serving {}
 
 /// Runs one node until the user interrupts.
 pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitStatus, CliError> {
@@ -63,7 +65,6 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
     };
     let host = Host::start(config).await.map_err(CliError::Host)?;
     let serving = Serving {
-        version: 1,
         id: host.id(),
         api: format!("http://{}", host.api()),
         token_file: host.token_file(),

@@ -9,7 +9,9 @@ use crate::{
         CliError, ExitStatus,
         args::{ContainerArgs, SubmitArgs},
         client::Client,
-        output::Output,
+        environment::{self, Environment},
+        output::{Output, printable},
+        secrets,
         session::{Need, Session, with_node},
         settings::{self, SettingsError},
         text,
@@ -27,11 +29,13 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     let deal = settings::deal(&args.deal, Deal::default())?;
     let SubmitArgs { image, command, detach, container, asked, .. } = args;
     let deal_escalates = deal.escalation_limit > 0;
-    let mut request = request(image, command, &container, deal);
+    let environment = environment(&container, output)?;
+    let mut request = request(image, command, environment, &container, deal);
     check_spec(&request, &container)?;
     if deal_escalates && settings::requester(&asked)?.is_some() {
         return Err(SettingsError::NoFollowUp.into());
     }
+    warn_of_secrets(&request, output);
     with_node(&asked, Need::Images, output, async |session: &Session| {
         let client = session.client();
         for (path, target) in &container.inputs {
@@ -51,8 +55,37 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     .await
 }
 
-fn request(image: String, command: Vec<String>, container: &ContainerArgs, deal: Deal) -> SubmitRequest {
-    let environment: BTreeMap<String, String> = container.environment.iter().cloned().collect();
+/// The variables of the job; says which have no value here.
+fn environment(container: &ContainerArgs, output: Output) -> Result<BTreeMap<String, String>, SettingsError> {
+    let own = |name: &str| if name.contains('\0') { None } else { std::env::var_os(name) };
+    let Environment { variables, unset } =
+        environment::resolve(&container.env_files, &container.environment, own)?;
+    for name in unset {
+        output.note(&format!("{} is not set here, so the job does not get it", printable(&name)));
+    }
+    Ok(variables)
+}
+
+/// A job is public, and what was sent cannot be taken back.
+fn warn_of_secrets(request: &SubmitRequest, output: Output) {
+    let words = request.entrypoint.iter().chain(&request.command);
+    let suspects = secrets::suspects(&request.environment, words);
+    let [first, more @ ..] = suspects.as_slice() else { return };
+    let others = if more.is_empty() { "looks" } else { "look" };
+    let listed = more.iter().fold(first.clone(), |listed, suspect| format!("{listed}, {suspect}"));
+    output.warning(
+        &format!("{listed} {others} like a secret: every peer can read a job's command and environment"),
+        "a contract keeps them for good; leave secrets out, or give ones that may become known",
+    );
+}
+
+fn request(
+    image: String,
+    command: Vec<String>,
+    environment: BTreeMap<String, String>,
+    container: &ContainerArgs,
+    deal: Deal,
+) -> SubmitRequest {
     SubmitRequest {
         image,
         entrypoint: container.entrypoint.iter().cloned().collect(),

@@ -13,6 +13,7 @@ use crate::{
     cli::{
         CliError, ExitStatus,
         args::{ComputeArgs, ShowArgs},
+        document::Document,
         ending,
         output::{Output, printable, table},
         session::{Need, Session, with_node},
@@ -31,6 +32,8 @@ struct Explained<'a> {
     verdict: Option<&'a VerdictView>,
     seats: &'a [SeatView],
 }
+
+impl Document for Explained<'_> {}
 
 /// Explains a job's verdict.
 pub(in crate::cli) async fn show(args: &ShowArgs, output: Output) -> Result<ExitStatus, CliError> {

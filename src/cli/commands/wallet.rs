@@ -7,6 +7,7 @@ use crate::{
     cli::{
         CliError, ExitStatus,
         args::{BalanceArgs, ImportArgs, KeyArgs, MoveArgs, NewArgs},
+        document::Document,
         keys,
         output::Output,
         settings, text,
@@ -22,15 +23,15 @@ const MANY_BLOCKS: u64 = 50_000;
 /// A key, for programs.
 #[derive(Debug, Serialize)]
 struct KeyDocument {
-    version: u32,
     address: NodeId,
     key: String,
 }
 
+impl Document for KeyDocument {}
+
 /// Money, for programs: amounts in wei, as text.
 #[derive(Debug, Serialize)]
 struct BalanceDocument {
-    version: u32,
     address: NodeId,
     chain_id: u64,
     contract: NodeId,
@@ -42,10 +43,11 @@ struct BalanceDocument {
     locked: Amount,
 }
 
+impl Document for BalanceDocument {}
+
 /// A transaction that moved money, for programs.
 #[derive(Debug, Serialize)]
 struct MoveDocument {
-    version: u32,
     address: NodeId,
     amount: Amount,
     transaction: Digest,
@@ -54,6 +56,8 @@ struct MoveDocument {
     /// On the contract, after it.
     free: Amount,
 }
+
+impl Document for MoveDocument {}
 
 /// Makes a key.
 pub(in crate::cli) fn new(args: &NewArgs, output: Output) -> Result<ExitStatus, CliError> {
@@ -86,7 +90,7 @@ pub(in crate::cli) fn show(args: &KeyArgs, output: Output) -> Result<ExitStatus,
 
 fn tell(key: &NodeKey, args: &KeyArgs, output: Output) -> Result<(), CliError> {
     let key_file = keys::path(args)?.display().to_string();
-    let document = KeyDocument { version: 1, address: key.node_id(), key: key_file };
+    let document = KeyDocument { address: key.node_id(), key: key_file };
     output.result(&document, || format!("{}\n", document.address))
 }
 
@@ -107,7 +111,6 @@ pub(in crate::cli) async fn balance(args: BalanceArgs, output: Output) -> Result
         ));
     }
     let balance = BalanceDocument {
-        version: 1,
         address,
         chain_id: reader.domain().chain_id,
         contract: chain.contract,
@@ -162,7 +165,7 @@ async fn told(
     let account = client.reader().account(address).await.map_err(CliError::money("read the balance"))?;
     client.shutdown().await;
     let Receipt { transaction, block, gas } = moved;
-    let document = MoveDocument { version: 1, address, amount, transaction, block, gas, free: account.free };
+    let document = MoveDocument { address, amount, transaction, block, gas, free: account.free };
     output.result(&document, || {
         format!(
             "Transaction:  {transaction}\nBlock:        {block}\nGas:          {gas}\nFree:         {}\n",

@@ -277,7 +277,7 @@ fn what_cannot_run_is_refused_with_the_reason() {
         unknown.stderr
     );
     assert!(unknown.stderr.contains("\nhint: "), "{}", unknown.stderr);
-    assert_eq!(session.json(&["job", "list"]), serde_json::json!([]), "nothing was submitted");
+    assert_eq!(session.json(&["job", "list"])["total"], 0, "nothing was submitted");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use assay::{
-    api::types::{JobRow, JobView},
+    api::types::{JobList, JobRow, JobView},
     devstack::{Backend, Host, HostConfig},
     domain::{Amount, Ask, Event, JobId, JobState, SeatOpening, SeatSet},
     executor::NoEngine,
@@ -81,7 +81,7 @@ async fn told(host: &Host, job: JobId) -> (JobView, Vec<JobRow>) {
     let view = timeout(PATIENCE, asked).await.expect("the node reads the chain");
     // Whoever follows the job is not left waiting.
     timeout(PATIENCE, get(&format!("jobs/{job}/events")).await.bytes()).await.unwrap().unwrap();
-    (view, get("jobs").await.json().await.unwrap())
+    (view, get("jobs").await.json::<JobList>().await.unwrap().jobs)
 }
 
 async fn end(host: Host) {

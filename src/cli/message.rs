@@ -1,0 +1,141 @@
+//! What a command says on standard error: lines for people, or with `--output json` one JSON object a line.
+
+use std::error::Error;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use serde::Serialize;
+
+use super::{CliError, document::Document, document::Versioned, output::printable, words};
+
+/// One thing that is said.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Message<'a> {
+    /// Something worth knowing.
+    Note { note: &'a str },
+    /// Something to think about before it is too late.
+    Warning { warning: &'a str, hint: &'a str },
+    /// Why the command did not do as told.
+    Error {
+        error: &'a str,
+        /// What led to it, the nearest first.
+        because: &'a [String],
+        hint: Option<&'a str>,
+        /// With which the program ends.
+        code: u8,
+    },
+}
+
+impl Document for Message<'_> {}
+
+impl Message<'_> {
+    pub(super) fn json(&self) -> String {
+        let line = serde_json::to_string(&Versioned::new(self));
+        line.expect("text and numbers are JSON") + "\n"
+    }
+
+    pub(super) fn text(&self, colour: bool) -> String {
+        let (red, yellow, cyan, plain) =
+            if colour { ("\x1b[1;31m", "\x1b[1;33m", "\x1b[36m", "\x1b[0m") } else { ("", "", "", "") };
+        let hinted = |hint: &str| format!("{cyan}hint:{plain} {}\n", printable(hint));
+        match *self {
+            Self::Note { note } => format!("{note}\n"),
+            Self::Warning { warning, hint } => {
+                format!("{yellow}warning:{plain} {}\n{}", printable(warning), hinted(hint))
+            }
+            Self::Error { error, because, hint, .. } => {
+                let because = because.iter().map(|cause| format!("  because: {}\n", printable(cause)));
+                let first = format!("{red}error:{plain} {}\n", printable(error));
+                std::iter::once(first).chain(because).chain(hint.map(hinted)).collect()
+            }
+        }
+    }
+}
+
+/// What led to an error, the nearest cause first.
+pub(super) fn causes(error: &CliError) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        // Libraries repeat their sources in their messages.
+        if !said.contains(&message) {
+            causes.push(message.clone());
+        }
+        (said, cause) = (message, error.source());
+    }
+    causes
+}
+
+/// What the user of a wrong command line may have meant.
+pub(super) fn clap_hint(clap: &clap::Error) -> Option<&'static str> {
+    if clap.kind() != ErrorKind::InvalidSubcommand {
+        return None;
+    }
+    match clap.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(unknown)) => words::meant(unknown),
+        _ => None,
+    }
+}
+
+/// What is wrong with a command line, and clap's tips: its message has the usage and more around them.
+pub(super) fn clap_parts(clap: &clap::Error) -> (String, Option<String>) {
+    if clap.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return ("a command is missing".to_owned(), Some("see assay help".to_owned()));
+    }
+    let rendered = clap.render().to_string();
+    let mut parts = rendered.split("\n\n").map(str::trim);
+    let error = parts.next().unwrap_or("").trim_start_matches("error: ").to_owned();
+    let tips: Vec<&str> = parts.filter(|part| part.starts_with("tip: ")).flat_map(str::lines).collect();
+    let tips: Vec<&str> = tips.iter().map(|tip| tip.trim().trim_start_matches("tip: ")).collect();
+    (error, if tips.is_empty() { Some("see assay help".to_owned()) } else { Some(tips.join("; ")) })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn refused(line: &str) -> clap::Error {
+        Cli::try_parse_from(std::iter::once("assay").chain(line.split_whitespace())).unwrap_err()
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_told_without_what_surrounds_it() {
+        let (error, tips) = clap_parts(&refused("job submit --concurency 3 img"));
+        assert_eq!(error, "unexpected argument '--concurency' found");
+        assert!(tips.unwrap().starts_with("a similar argument exists: '--concurrency'; "));
+        let (error, hint) = clap_parts(&refused("job submit --timeout 5x img"));
+        assert!(error.starts_with("invalid value '5x' for '--timeout <TIME>': expected a time"), "{error}");
+        assert!(hint.is_some());
+        let (error, _) = clap_parts(&refused("job submit"));
+        assert!(error.contains("<IMAGE>") && !error.contains("Usage"), "{error}");
+        assert_eq!(clap_parts(&refused("job")).0, "a command is missing");
+    }
+
+    #[test]
+    fn commands_of_other_programs_have_a_hint() {
+        assert!(clap_hint(&refused("run img")).unwrap().contains("assay job submit"));
+        assert!(clap_hint(&refused("job ps")).unwrap().contains("assay job list"));
+        assert_eq!(clap_hint(&refused("nonsense")), None);
+        assert_eq!(clap_hint(&refused("job list --nonsense")), None);
+    }
+
+    #[test]
+    fn messages_are_lines_of_json_or_text() {
+        let because = ["why\n".to_owned()];
+        let error = Message::Error { error: "a\x1bb", because: &because, hint: Some("do"), code: 2 };
+        assert_eq!(
+            error.json(),
+            "{\"version\":1,\"error\":\"a\\u001bb\",\"because\":[\"why\\n\"],\"hint\":\"do\",\"code\":2}\n"
+        );
+        assert_eq!(error.text(false), "error: a\\u{1b}b\n  because: why\\n\nhint: do\n");
+        let warning = Message::Warning { warning: "w", hint: "h" };
+        assert_eq!(warning.json(), "{\"version\":1,\"warning\":\"w\",\"hint\":\"h\"}\n");
+        assert_eq!(warning.text(false), "warning: w\nhint: h\n");
+        assert_eq!(Message::Note { note: "n" }.json(), "{\"version\":1,\"note\":\"n\"}\n");
+    }
+}
