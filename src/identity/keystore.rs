@@ -19,8 +19,9 @@ const DERIVED_BYTES: u8 = 32;
 /// Most memory that deriving a key may take: four times as much as geth's keystores do.
 const MAX_SCRYPT_BYTES: u64 = 1 << 30;
 
-/// Most rounds over that memory, and most of the other derivation: some ten times what tools choose.
-const MAX_SCRYPT_ROUNDS: u32 = 16;
+/// Most work: the product of scrypt's three parameters, and the rounds of the other derivation. Some ten times what
+/// tools choose.
+const MAX_SCRYPT_WORK: u64 = 1 << 25;
 const MAX_PBKDF2_ROUNDS: u32 = 10_000_000;
 
 /// What opens a keystore. Never shown; wiped from memory on drop.
@@ -86,8 +87,11 @@ impl Keystore {
         }
         let (is_known, is_cheap, derived) = match &crypto.kdfparams {
             KdfparamsType::Scrypt { dklen, n, p, r, .. } => {
-                let bytes = u64::from(*n).saturating_mul(u64::from(*r)).saturating_mul(128);
-                let is_cheap = bytes <= MAX_SCRYPT_BYTES && *p <= MAX_SCRYPT_ROUNDS;
+                let [blocks, parallel, factor] = [n, p, r].map(|&parameter| u64::from(parameter));
+                // One table of n blocks, and p blocks beside it; a block has 128 * r bytes.
+                let bytes = blocks.saturating_add(parallel).saturating_mul(factor).saturating_mul(128);
+                let work = blocks.saturating_mul(parallel).saturating_mul(factor);
+                let is_cheap = bytes <= MAX_SCRYPT_BYTES && work <= MAX_SCRYPT_WORK;
                 let is_sound = n.is_power_of_two() && *n > 1 && *r > 0 && *p > 0;
                 (crypto.kdf == KdfType::Scrypt && is_sound, is_cheap, *dklen)
             }
@@ -189,6 +193,10 @@ mod tests {
             (r#""p":1"#, r#""p":4000000"#),
             (r#""r":8"#, r#""r":100000"#),
             (r#""r":8"#, r#""r":0"#),
+            (r#""n":8192,"p":1,"r":8"#, r#""n":2,"p":16,"r":4194304"#),
+            (r#""n":8192,"p":1,"r":8"#, r#""n":2,"p":4294967295,"r":1"#),
+            (r#""n":8192,"p":1,"r":8"#, r#""n":2,"p":1,"r":4294967295"#),
+            (r#""n":8192,"p":1,"r":8"#, r#""n":1048576,"p":8,"r":8"#),
             (r#""dklen":32"#, r#""dklen":8"#),
             ("d14f72eb", ""),
             ("aes-128-ctr", "aes-128-cbc"),
@@ -202,6 +210,15 @@ mod tests {
         }
         let text = PBKDF2.replacen("262144", "4000000000", 1);
         assert!(Keystore::parse(text.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_geth_writes_is_within_the_bounds() {
+        for parameters in [r#""n":262144,"p":1,"r":8"#, r#""n":4096,"p":6,"r":8"#] {
+            let text = SCRYPT.replacen(r#""n":8192,"p":1,"r":8"#, parameters, 1);
+            assert_ne!(text, SCRYPT);
+            assert!(Keystore::parse(text.as_bytes()).is_ok(), "{parameters}");
+        }
     }
 
     proptest! {
