@@ -76,7 +76,7 @@ pub(super) async fn results(
             exit_code: opening.exit_code,
             output_root: opening.output_root,
             judgement: view::judgement(&job, seat),
-            bytes: node.shelf.blobs().length(opening.output_root).ok(),
+            bytes: node.shelf.content().length(opening.output_root, held.node).ok(),
         })
     });
     Ok(Json(rows.collect()))
@@ -92,7 +92,7 @@ pub(super) async fn archive(
         Failure::new(ErrorCode::BadRequest, format!("the node's id is malformed: {error}"))
     })?;
     let (opening, bytes) = node.result_of(job, from).await?;
-    let file = node.shelf.blobs().open_blob(opening.output_root).map_err(RequestError::Blob)?;
+    let file = node.shelf.content().open(opening.output_root, from).map_err(RequestError::Blob)?;
     Ok(stream(File::from_std(file), bytes, "application/x-tar", ()))
 }
 

@@ -72,6 +72,7 @@ impl From<RequestError> for Failure {
             RequestError::Spec(_) => ErrorCode::InvalidSpec,
             RequestError::Image(_) => ErrorCode::UnknownImage,
             RequestError::Input(_) => ErrorCode::UnknownInput,
+            RequestError::NotOneFile(_) => ErrorCode::InvalidSpec,
             RequestError::NotEnoughNodes { .. } => ErrorCode::NotEnoughNodes,
             RequestError::NoSuchJob(_) | RequestError::UnknownPrefix { .. } => ErrorCode::NoSuchJob,
             RequestError::AmbiguousPrefix { .. } => ErrorCode::AmbiguousJob,
@@ -107,7 +108,7 @@ const fn blob_code(error: &BlobError) -> ErrorCode {
         BlobError::TooLarge { .. } => ErrorCode::TooLarge,
         BlobError::Source(_) => ErrorCode::BadRequest,
         BlobError::Mismatch { .. } | BlobError::NotFound(_) => ErrorCode::Unavailable,
-        BlobError::Io { .. } | BlobError::Full { .. } => ErrorCode::Unexpected,
+        BlobError::Io { .. } | BlobError::Full { .. } | BlobError::Holders(_) => ErrorCode::Unexpected,
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     network::Multiaddr,
     node::{ComputeLimits, Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf},
     scheduler::{Cursor, contract::Seen},
-    store::{BlobError, Blobs, DataDir, Db, DbError, DirError, EventLog},
+    store::{BlobError, Blobs, Content, DataDir, Db, DbError, DirError, EventLog},
 };
 
 /// What inputs and results may take on the disk of one node.
@@ -111,7 +111,7 @@ impl Disk {
         let dir = DataDir::open(data_dir)?;
         let key = key.map_or_else(|| NodeKey::load_or_create(&dir.key_file()), Ok)?;
         let db = Db::open(&dir)?;
-        let shelf = Shelf::new(Blobs::open(&dir.blobs(), BLOBS_CAP_BYTES)?);
+        let shelf = Shelf::new(Content::new(db.clone(), Blobs::open(&dir.blobs(), BLOBS_CAP_BYTES)?));
         Ok(Self { dir, key, db, shelf })
     }
 }

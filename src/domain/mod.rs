@@ -34,5 +34,5 @@ pub use method::{Method, UnknownMethod};
 pub use result::{Opening, SeatOpening};
 pub use seats::{MAX_SEATS, SeatSet};
 pub use signature::{Signature, SignatureError, node_of_key};
-pub use spec::{Input, MAX_INPUTS, MAX_SPEC_BYTES, OUTPUTS_DIR, Resources, Spec, SpecError};
+pub use spec::{Input, InputKind, MAX_INPUTS, MAX_SPEC_BYTES, OUTPUTS_DIR, Resources, Spec, SpecError};
 pub use time::{Span, Timestamp};

@@ -47,6 +47,28 @@ pub struct Input {
     pub bytes: u64,
     /// Absolute path in the container.
     pub target: String,
+    /// What appears there. Left out of the document for a directory: it was the only kind at first, and such
+    /// documents keep their meaning and their hash.
+    #[serde(default, skip_serializing_if = "InputKind::is_directory")]
+    pub kind: InputKind,
+}
+
+/// What an input is in the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputKind {
+    /// What the archive holds is in a directory at the target.
+    #[default]
+    Directory,
+    /// The one file that the archive holds is the target.
+    File,
+}
+
+impl InputKind {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    const fn is_directory(&self) -> bool {
+        matches!(self, Self::Directory)
+    }
 }
 
 /// Limits of one container.
@@ -125,6 +147,15 @@ impl Spec {
         Digest::sha256(document)
     }
 
+    /// Writes the paths of the container as the document has them: `/inputs/` and `//inputs/.` become `/inputs`.
+    /// What leads upwards or nowhere stays as it is, and is refused.
+    pub fn clean_paths(&mut self) {
+        let targets = self.inputs.iter_mut().map(|input| &mut input.target);
+        for path in targets.chain(&mut self.working_directory) {
+            *path = clean_path(path);
+        }
+    }
+
     /// Checks every field.
     ///
     /// # Errors
@@ -184,6 +215,14 @@ impl Spec {
     }
 }
 
+fn clean_path(path: &str) -> String {
+    if !path.starts_with('/') {
+        return path.to_owned();
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    format!("/{}", parts.join("/"))
+}
+
 fn is_clean_absolute(path: &str) -> bool {
     path.starts_with('/')
         && !path.contains('\0')
@@ -204,7 +243,12 @@ mod tests {
             command: vec!["true".to_owned()],
             environment: BTreeMap::from([("SEED".to_owned(), "7".to_owned())]),
             working_directory: Some("/inputs".to_owned()),
-            inputs: vec![Input { digest: Digest::ZERO, bytes: 10, target: "/inputs".to_owned() }],
+            inputs: vec![Input {
+                digest: Digest::ZERO,
+                bytes: 10,
+                target: "/inputs".to_owned(),
+                kind: InputKind::Directory,
+            }],
             resources: Resources::default(),
         }
     }
@@ -236,6 +280,40 @@ mod tests {
         let mut twice = spec();
         twice.inputs.push(Input { target: "/inputs/more".to_owned(), ..twice.inputs[0].clone() });
         assert!(twice.validate().is_err());
+    }
+
+    #[test]
+    fn a_document_names_only_the_kind_that_is_not_a_directory() {
+        let directory = String::from_utf8(spec().to_document()).unwrap();
+        assert!(!directory.contains("kind"), "documents of directories are what they were: {directory}");
+        let said = directory.replace(r#""target":"/inputs""#, r#""target":"/inputs","kind":"directory""#);
+        assert_eq!(Spec::from_document(said.as_bytes()), Err(SpecError::NotCanonical));
+        let mut file = spec();
+        file.inputs[0].kind = InputKind::File;
+        let document = file.to_document();
+        assert!(String::from_utf8_lossy(&document).contains(r#""target":"/inputs","kind":"file""#));
+        assert_eq!(Spec::from_document(&document), Ok(file));
+    }
+
+    #[test]
+    fn paths_are_cleaned_as_people_write_them() {
+        for (written, clean) in [
+            ("/inputs/", "/inputs"),
+            ("//inputs/./x//", "/inputs/x"),
+            ("/", "/"),
+            ("/a/../b", "/a/../b"),
+            ("inputs/", "inputs/"),
+            ("", ""),
+        ] {
+            let mut spec = spec();
+            spec.inputs[0].target = written.to_owned();
+            spec.working_directory = Some(written.to_owned());
+            spec.clean_paths();
+            assert_eq!(
+                (spec.inputs[0].target.as_str(), spec.working_directory.as_deref()),
+                (clean, Some(clean))
+            );
+        }
     }
 
     proptest! {

@@ -16,6 +16,9 @@ pub struct ChunkRequest {
     pub digest: Digest,
     /// Where the piece begins.
     pub offset: u64,
+    /// How long it is, in bytes; it ends with the content, and at [`MAX_CHUNK_BYTES`] at the latest. Whoever has a
+    /// slow link asks for less, so that a piece comes while its request lasts.
+    pub length: u32,
 }
 
 /// A piece of content.

@@ -13,7 +13,7 @@ use crate::domain::JobId;
 pub(super) const LOG_PROTOCOL: &str = "/assay/log/2";
 
 /// The protocol of content.
-pub(super) const BLOB_PROTOCOL: &str = "/assay/blob/1";
+pub(super) const BLOB_PROTOCOL: &str = "/assay/blob/2";
 
 /// The protocol of peers that tell each other of peers.
 pub(super) const PEERS_PROTOCOL: &str = "/assay/peers/1";
@@ -30,7 +30,7 @@ pub const MAX_RESPONSE_ENTRIES_BYTES: usize = 448 * 1024;
 /// Longest response about a log.
 pub(super) const MAX_LOG_RESPONSE_BYTES: u64 = 512 * 1024;
 
-/// Longest request for content: two hashes and a number.
+/// Longest request for content: two hashes and two numbers.
 pub(super) const MAX_BLOB_REQUEST_BYTES: u64 = 512;
 
 /// Longest response with content.

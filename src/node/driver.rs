@@ -350,7 +350,7 @@ impl Driver {
         if let Some(known) = self.can_run {
             return known;
         }
-        let (needed, room) = (self.node.space_for(&job.spec), self.node.shelf.blobs().room_bytes());
+        let (needed, room) = (self.node.space_for(&job.spec), self.node.shelf.content().room_bytes());
         if needed > room {
             info!(job = %self.id, needed, room, "no bid: the store has no room for the job's inputs and result");
             return *self.can_run.insert(false);

@@ -1,25 +1,29 @@
 //! Getting content from another node, and checking that it is what was announced.
 
-use std::{path::Path, time::Duration};
+use std::{fs::File, path::Path, time::Duration};
 
 use tempfile::TempDir;
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
 use tracing::{debug, info, warn};
 
 use super::{
     Node,
+    pace::{GRACE, LEAST_BYTES_PER_SECOND, Pace},
     transfer::{ChunkRequest, TransferError},
 };
 use crate::{
-    domain::{Digest, Event, JobId, MAX_REMARK_BYTES, NodeId, Opening},
-    store::{BlobError, BlobWriter, Limits, MAX_RANGE_BYTES, ResultError, UnpackError, result_hash, unpack},
+    domain::{Digest, Event, Input, Job, JobId, MAX_REMARK_BYTES, NodeId, Opening},
+    store::{BlobError, BlobWriter, Limits, ResultError, UnpackError, result_hash, unpack},
 };
 
-/// How long one piece of an input may take, all attempts together: a run that lacks it fails.
-pub(crate) const INPUT_PATIENCE: Duration = Duration::from_secs(20);
+/// How long an input may be without progress: its link may be cut for a while, and a run that lacks it fails.
+const INPUT_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The same for a result, for which a user waits and several nodes may be asked in turn. A node that has yet to read
-/// the end of the job refuses at first.
+/// The same for a result before any of it came: a user waits and several nodes may be asked in turn. A node that has
+/// yet to read the end of the job refuses at first.
 const RESULT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Between attempts for the same piece.
@@ -39,6 +43,21 @@ pub enum FetchError {
         /// What is wrong.
         #[source]
         source: BlobError,
+    },
+    /// It takes too long: see [`super::pace`].
+    #[error(
+        "{from} sent {received} of {total} bytes in {} s: less than {LEAST_BYTES_PER_SECOND} bytes a second, or more \
+         than the job has time for", after.as_secs()
+    )]
+    Slow {
+        /// Who served it.
+        from: NodeId,
+        /// How much came.
+        received: u64,
+        /// How much was announced.
+        total: u64,
+        /// In which time.
+        after: Duration,
     },
     /// It sends less than it announced, or dribbles: any piece but the last is a full one.
     #[error("{from} sends no full piece after {received} bytes of {digest}")]
@@ -89,68 +108,94 @@ impl FetchError {
             | Self::Unpack { .. }
             | Self::Result { .. }
             | Self::OtherResult { .. } => true,
-            Self::Blob { .. } | Self::Transfer(_) => false,
+            Self::Blob { .. } | Self::Transfer(_) | Self::Slow { .. } => false,
         }
     }
 }
 
 impl Node {
-    /// Makes sure that content of a job is in this node's store; returns its length.
+    /// Makes sure that this node has an input from the job's requester, who alone may have it mounted: what others
+    /// sent is not taken for it, though it be the same. Kept as what the requester holds.
     ///
     /// # Errors
     /// [`FetchError`]; nothing is kept then.
-    pub(crate) async fn fetch(
+    pub(crate) async fn fetch_input(&self, job: &Job, input: &Input) -> Result<(), FetchError> {
+        let (from, digest) = (job.requester, input.digest);
+        if self.shelf.content().length(digest, from).is_ok() {
+            return Ok(());
+        }
+        let pace = Pace::new(INPUT_PATIENCE, self.time_for_inputs(job));
+        let writer = self.receive(job.id, from, digest, input.bytes, pace).await?;
+        self.keep_content(writer, digest, from).await
+    }
+
+    /// Until when a run can begin and still end in time; and never longer than a run may take here.
+    fn time_for_inputs(&self, job: &Job) -> Duration {
+        let begin_by = job.commit_by.minus(job.deal.timeout);
+        let left = begin_by.as_secs().saturating_sub(self.clock.moment().now.as_secs());
+        Duration::from_secs(left.min(self.config.limits.max_timeout.as_secs().into()))
+    }
+
+    /// Reads content to its end, whether or not it is here: an answer from the store would tell others what it holds,
+    /// and take their word for what they hold.
+    async fn receive(
         &self,
         job: JobId,
         from: NodeId,
         digest: Digest,
         limit: u64,
-        patience: Duration,
-    ) -> Result<u64, FetchError> {
-        let blobs = self.shelf.blobs();
-        if let Ok(bytes) = blobs.length(digest) {
-            return Ok(bytes);
+        mut pace: Pace,
+    ) -> Result<BlobWriter, FetchError> {
+        if from == self.id {
+            return Err(TransferError::Refused { from, digest }.into());
         }
         let blob_error = |source| FetchError::Blob { from, source };
-        let mut writer = blobs.writer(limit.min(self.config.max_archive_bytes)).map_err(blob_error)?;
-        let mut received = 0;
+        let limit = limit.min(self.config.max_archive_bytes);
+        let mut writer = self.shelf.content().writer(limit).map_err(blob_error)?;
+        let (begun, mut received, mut total) = (Instant::now(), 0, limit);
         loop {
-            let chunk =
-                self.fetch_piece(from, ChunkRequest { job, digest, offset: received }, patience).await?;
+            let asked = Instant::now();
+            let request = ChunkRequest { job, digest, offset: received, length: pace.piece() };
+            let answer = timeout_at(begun + pace.ends(), self.transfer.fetch_chunk(from, request)).await;
+            let slow = |after| FetchError::Slow { from, received, total, after };
+            let chunk = match answer {
+                Ok(Ok(chunk)) => chunk,
+                Ok(Err(error)) if pace.may_go_on(begun.elapsed() + PAUSE) && !self.stop.is_cancelled() => {
+                    // A refusal too may pass: the server has yet to read the entry that entitles us.
+                    debug!(%error, received, "content is asked for again");
+                    pace.failed();
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_elapsed) => return Err(slow(begun.elapsed())),
+            };
+            total = chunk.total_bytes;
             let count = u64::try_from(chunk.bytes.len()).unwrap_or(u64::MAX);
             // A byte at a time would keep whoever waits for it waiting without end.
-            if count < MAX_RANGE_BYTES.min(chunk.total_bytes.saturating_sub(received)) {
+            if count < request.length.min(total.saturating_sub(received)) {
                 return Err(FetchError::Short { from, digest, received });
             }
             received = received.saturating_add(count);
             writer = push(writer, chunk.bytes).await.map_err(blob_error)?;
-            if received >= chunk.total_bytes {
-                break;
+            pace.came(count, asked.elapsed(), begun.elapsed());
+            if received >= total {
+                debug!(%job, %from, %digest, received, "content received");
+                return Ok(writer);
             }
         }
-        let stored = spawn_blocking(move || writer.commit_as(digest)).await;
-        let bytes = stored.expect("storing a blob does not panic").map_err(blob_error)?;
-        debug!(%job, %from, %digest, bytes, "content fetched");
-        Ok(bytes)
     }
 
-    async fn fetch_piece(
+    async fn keep_content(
         &self,
-        from: NodeId,
-        request: ChunkRequest,
-        patience: Duration,
-    ) -> Result<super::transfer::Chunk, TransferError> {
-        let give_up = Instant::now() + patience;
-        loop {
-            match self.transfer.fetch_chunk(from, request).await {
-                Err(error) if Instant::now() + PAUSE < give_up && !self.stop.is_cancelled() => {
-                    // A refusal too may pass: the server has yet to read the entry that entitles us.
-                    debug!(%error, "content is asked for again");
-                    tokio::time::sleep(PAUSE).await;
-                }
-                other => return other,
-            }
-        }
+        writer: BlobWriter,
+        digest: Digest,
+        holder: NodeId,
+    ) -> Result<(), FetchError> {
+        let content = self.shelf.content().clone();
+        let kept = spawn_blocking(move || content.keep(writer, digest, holder)).await;
+        let kept = kept.expect("storing content does not panic");
+        kept.map(drop).map_err(|source| FetchError::Blob { from: holder, source })
     }
 
     /// Makes sure that a revealed result is in this node's store, and is the one that was revealed.
@@ -177,19 +222,27 @@ impl Node {
 
     async fn fetch_checked(&self, job: JobId, from: NodeId, opening: &Opening) -> Result<u64, FetchError> {
         let (root, revealed) = (opening.output_root, opening.result_hash);
-        // A node may name anything as its root, also an input or a result that this node is to serve to others.
-        let held_before = self.shelf.blobs().length(root).is_ok();
-        let bytes = self.fetch(job, from, root, self.config.max_archive_bytes, RESULT_PATIENCE).await?;
-        let checked = self.unpack_result(job, from, root).await.and_then(|(_dir, found)| {
-            if found == revealed { Ok(bytes) } else { Err(FetchError::OtherResult { from, revealed, found }) }
-        });
-        if checked.is_err()
-            && !held_before
-            && let Err(error) = self.shelf.blobs().remove(root)
-        {
-            warn!(%root, %error, "a wrong result stays in the store");
+        let other = |found| FetchError::OtherResult { from, revealed, found };
+        if let Ok(bytes) = self.shelf.content().length(root, from) {
+            let (_dir, found) = self.unpack_result(job, from, root).await?;
+            return if found == revealed { Ok(bytes) } else { Err(other(found)) };
         }
-        checked
+        let pace = Pace::new(RESULT_PATIENCE, self.time_for_result());
+        let writer = self.receive(job, from, root, self.config.max_archive_bytes, pace).await?;
+        let (_, bytes) = writer.digest();
+        // Looked at before it is kept: a node may name anything as its root.
+        let archive = writer.reader();
+        let (_dir, found) = self.unpack_archive(job, from, root, move || archive).await?;
+        if found != revealed {
+            return Err(other(found));
+        }
+        self.keep_content(writer, root, from).await?;
+        Ok(bytes)
+    }
+
+    /// The longest archive at the least rate.
+    fn time_for_result(&self) -> Duration {
+        GRACE + Duration::from_secs(self.config.max_archive_bytes / LEAST_BYTES_PER_SECOND)
     }
 
     /// Unpacks a stored result to a directory that vanishes with its handle, and gives its result hash.
@@ -199,13 +252,24 @@ impl Node {
         from: NodeId,
         root: Digest,
     ) -> Result<(TempDir, Digest), FetchError> {
-        let (blobs, scratch) = (self.shelf.blobs().clone(), self.scratch());
+        let content = self.shelf.content().clone();
+        self.unpack_archive(job, from, root, move || content.open(root, from)).await
+    }
+
+    async fn unpack_archive(
+        &self,
+        job: JobId,
+        from: NodeId,
+        root: Digest,
+        open: impl FnOnce() -> Result<File, BlobError> + Send + 'static,
+    ) -> Result<(TempDir, Digest), FetchError> {
+        let scratch = self.scratch();
         let limits = Limits::with_bytes(self.config.max_archive_bytes);
         let unpacked = spawn_blocking(move || {
             let blob_error = |source| FetchError::Blob { from, source };
             let dir = scratch_dir(&scratch).map_err(blob_error)?;
             let target = dir.path().join("result");
-            let archive = blobs.open_blob(root).map_err(blob_error)?;
+            let archive = open().map_err(blob_error)?;
             unpack(archive, &target, root, &limits).map_err(|source| FetchError::Unpack { from, source })?;
             let found = result_hash(job, &target, &limits);
             Ok((dir, found.map_err(|source| FetchError::Result { from, source })?))

@@ -6,8 +6,8 @@
 //! - `start`: what a node is made of, and its tasks.
 //! - `follow`: reads the log into the `board`, and starts a `driver` for every job that needs one.
 //! - `driver`: one task a job, in which the roles take turns; `submit` signs and sends, `work` runs a container.
-//! - `transfer`: who may have which content; `fetch`: getting it and checking it; `peers`: both ends on
-//!   the network.
+//! - `transfer`: who may have which content; `fetch`: getting it and checking it, at the rate
+//!   that `pace` asks for; `peers`: both ends on the network.
 //! - `requests`, `queries`, `results`: what a user asks for. `clock`: the only reader of the wall clock.
 //!
 //! # Stopping
@@ -23,6 +23,7 @@ mod config;
 mod driver;
 mod fetch;
 mod follow;
+mod pace;
 #[cfg(feature = "libp2p")]
 mod peers;
 mod queries;

@@ -10,8 +10,9 @@ use crate::{
 
 impl BlobSource for Shelf {
     fn read(&self, peer: NodeId, request: network::ChunkRequest) -> Result<network::Chunk, BlobDenied> {
-        let network::ChunkRequest { job, digest, offset } = request;
-        let chunk = self.read_for(peer, ChunkRequest { job, digest, offset }).ok_or(BlobDenied::NotFound)?;
+        let network::ChunkRequest { job, digest, offset, length } = request;
+        let request = ChunkRequest { job, digest, offset, length: length.into() };
+        let chunk = self.read_for(peer, request).ok_or(BlobDenied::NotFound)?;
         Ok(network::Chunk { total_bytes: chunk.total_bytes, bytes: chunk.bytes })
     }
 }
@@ -33,10 +34,13 @@ impl Transfer for PeerTransfer {
         from: NodeId,
         request: ChunkRequest,
     ) -> BoxFuture<'_, Result<transfer::Chunk, TransferError>> {
-        let ChunkRequest { job, digest, offset } = request;
+        let ChunkRequest { job, digest, offset, length } = request;
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
         Box::pin(async move {
-            let fetched = self.0.fetch_chunk(from, network::ChunkRequest { job, digest, offset }).await;
-            fetched
+            let request = network::ChunkRequest { job, digest, offset, length };
+            self.0
+                .fetch_chunk(from, request)
+                .await
                 .map(|chunk| transfer::Chunk { total_bytes: chunk.total_bytes, bytes: chunk.bytes })
                 .map_err(|error| match error {
                     FetchError::Denied(BlobDenied::NotFound) => TransferError::Refused { from, digest },

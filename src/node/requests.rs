@@ -30,8 +30,11 @@ pub enum RequestError {
     #[error("cannot resolve the image: {}", chain(.0))]
     Image(ExecutorError),
     /// An input was not uploaded, or has another length.
-    #[error("the input {} of {} bytes is not in this node's store", .0.digest, .0.bytes)]
+    #[error("the input {} of {} bytes was not uploaded to this node", .0.digest, .0.bytes)]
     Input(Input),
+    /// What is to be mounted as a file is not one.
+    #[error("the input for {} is not the archive of one file", .0.target)]
+    NotOneFile(Input),
     /// There are fewer nodes than the job needs.
     #[error("the job asks for {wanted} nodes, {known} are known")]
     NotEnoughNodes {
@@ -129,6 +132,9 @@ impl RequestError {
         match self {
             Self::Image(error) => error.hint(),
             Self::Input(_) => Some("upload it first: POST /api/v1/blobs"),
+            Self::NotOneFile(_) => {
+                Some("upload an archive with one entry named \"file\", or leave the input's kind away")
+            }
             Self::NotEnoughNodes { .. } => {
                 Some("ask for fewer with --concurrency, or wait until more nodes are connected")
             }
@@ -186,10 +192,15 @@ impl Node {
             return Err(RequestError::NotEnoughNodes { wanted: deal.concurrency, known });
         }
         for input in &spec.inputs {
-            if self.shelf.blobs().length(input.digest).ok() != Some(input.bytes) {
+            // Content that came here for another party's job is not this user's to name.
+            if self.shelf.content().length(input.digest, self.id).ok() != Some(input.bytes) {
                 return Err(RequestError::Input(input.clone()));
             }
+            if !self.is_of_its_kind(input, self.id)? {
+                return Err(RequestError::NotOneFile(input.clone()));
+            }
         }
+        spec.clean_paths();
         // Before the engine is asked: a spec that cannot be is none of its business.
         spec.validate().map_err(RequestError::Spec)?;
         spec.image = self.executor.resolve(&spec.image).await.map_err(RequestError::Image)?;

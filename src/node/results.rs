@@ -23,16 +23,13 @@ impl Upload {
 
     /// Stores the archive if it is a canonical one; returns its digest and length.
     pub(crate) async fn finish(self, node: &Node) -> Result<(Digest, u64), RequestError> {
-        let (blobs, scratch) = (node.shelf.blobs().clone(), node.scratch());
+        let (content, scratch, me) = (node.shelf.content().clone(), node.scratch(), node.id);
         let stored = spawn_blocking(move || {
-            let (digest, bytes) = self.0.commit()?;
+            let Self(writer) = self;
+            let (digest, bytes) = writer.digest();
             let dir = scratch_dir(&scratch)?;
-            let archive = blobs.open_blob(digest)?;
-            let unpacked = unpack(archive, &dir.path().join("input"), digest, &Limits::with_bytes(bytes));
-            if let Err(error) = unpacked {
-                blobs.remove(digest)?;
-                return Err(RequestError::Unpack(error));
-            }
+            unpack(writer.reader()?, &dir.path().join("input"), digest, &Limits::with_bytes(bytes))?;
+            content.keep(writer, digest, me)?;
             Ok((digest, bytes))
         });
         stored.await.expect("storing an archive returns its errors")
@@ -42,7 +39,7 @@ impl Upload {
 impl Node {
     /// Begins to take an archive in.
     pub(crate) fn begin_upload(&self) -> Result<Upload, RequestError> {
-        Ok(Upload(self.shelf.blobs().writer(self.config.max_archive_bytes)?))
+        Ok(Upload(self.shelf.content().writer(self.config.max_archive_bytes)?))
     }
 
     /// Brings the result of one node here, checked; returns its opening and the length of its archive.

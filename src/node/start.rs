@@ -116,6 +116,7 @@ impl Node {
         info!(node = %id, "node starts");
         let clock = Clock::start(&*scheduler).await.map_err(NodeError::Backend)?;
         let board = Arc::new(Board::new(scheduler.domain()));
+        shelf.content().hold_own_results(id)?;
         shelf.open(id, Arc::clone(&board), Served::of(&*scheduler));
         let secret = Digest::keccak(key.sign(Digest::keccak(b"assay: the order of equal bids")).as_bytes());
         let slots = Arc::new(Semaphore::new(config.compute_slots));

@@ -2,7 +2,7 @@
 //!
 //! Inputs go to nodes with a seat in a job that still runs, results to the requester and the seats of a job that
 //! has ended: nothing that helps to copy a result leaves before. Where results are paid for, the others stay. Everybody
-//! else hears that there is nothing.
+//! else hears that there is nothing. A node serves only what it holds itself: see [`crate::store::Content`].
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use super::board::Board;
 use crate::{
     domain::{BidStatus, Digest, Job, JobId, NodeId, SeatStatus},
     scheduler::Scheduler,
-    store::{Blobs, MAX_RANGE_BYTES},
+    store::Content,
 };
 
 /// A piece of content that belongs to a job.
@@ -28,9 +28,11 @@ pub struct ChunkRequest {
     pub digest: Digest,
     /// Where the piece begins.
     pub offset: u64,
+    /// How long it is, in bytes; it ends with the content, and at [`crate::store::MAX_RANGE_BYTES`] at the latest.
+    pub length: u64,
 }
 
-/// A piece of content, at most [`MAX_RANGE_BYTES`] long.
+/// A piece of content, at most [`crate::store::MAX_RANGE_BYTES`] long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// Length of the whole content.
@@ -105,19 +107,19 @@ impl Served {
 
 /// What a node serves to others. Serves nothing before its node has started.
 pub struct Shelf {
-    blobs: Blobs,
+    content: Content,
     access: OnceLock<(NodeId, Arc<Board>, Served)>,
 }
 
 impl Shelf {
-    /// The content in `blobs`, for those whom the jobs of a node entitle to it.
-    pub fn new(blobs: Blobs) -> Arc<Self> {
-        Arc::new(Self { blobs, access: OnceLock::new() })
+    /// This content, for those whom the jobs of a node entitle to it.
+    pub fn new(content: Content) -> Arc<Self> {
+        Arc::new(Self { content, access: OnceLock::new() })
     }
 
     /// The content itself, for the node that owns it.
-    pub(crate) const fn blobs(&self) -> &Blobs {
-        &self.blobs
+    pub(crate) const fn content(&self) -> &Content {
+        &self.content
     }
 
     /// From here on `board` says who may have what. The first call counts: a shelf belongs to one node.
@@ -128,13 +130,14 @@ impl Shelf {
 
     /// A piece for `asker`, whose identity the transport has proven; `None` if there is nothing for it. Blocks.
     pub fn read_for(&self, asker: NodeId, request: ChunkRequest) -> Option<Chunk> {
-        let ChunkRequest { job, digest, offset } = request;
+        let ChunkRequest { job, digest, offset, length } = request;
         let (me, board, served) = self.access.get()?;
         if !board.read(job, |job| may_have(job, *me, *served, asker, digest))? {
             return None;
         }
-        let total_bytes = self.blobs.length(digest).ok()?;
-        let bytes = self.blobs.read_range(digest, offset, MAX_RANGE_BYTES).ok()?;
+        // What others hold is not this node's to give, whatever it is called in a job of this node.
+        let total_bytes = self.content.length(digest, *me).ok()?;
+        let bytes = self.content.read_range(digest, *me, offset, length).ok()?;
         Some(Chunk { total_bytes, bytes })
     }
 }
@@ -181,6 +184,11 @@ impl LocalHub {
     pub fn join(self: &Arc<Self>, node: NodeId, shelf: Arc<Shelf>) -> LocalTransfer {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner).insert(node, shelf);
         LocalTransfer { hub: Arc::clone(self), node }
+    }
+
+    /// Lets go of a node's shelf, and so of its directory.
+    pub fn leave(&self, node: NodeId) {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
     }
 }
 

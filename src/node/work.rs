@@ -10,14 +10,17 @@ use tracing::{error, info, warn};
 
 use super::{
     Node,
-    fetch::{FetchError, INPUT_PATIENCE, scratch_dir},
+    fetch::{FetchError, scratch_dir},
 };
 use crate::{
-    domain::{Digest, FailureKind, Fingerprint, FingerprintWord, Job, JobId, Method, Opening, Sample, Spec},
+    domain::{
+        Digest, FailureKind, Fingerprint, FingerprintWord, Input, InputKind, Job, JobId, Method, NodeId,
+        Opening, Sample, Spec,
+    },
     executor::{ExecutorError, InputMount, RunOutcome, RunRequest, Trace},
     store::{
-        BlobError, DbError, ExecutionError, Limits, PackError, ResultError, Stage, UnpackError, pack,
-        result_hash, unpack,
+        BlobError, DbError, ExecutionError, FILE, Limits, PackError, ResultError, Stage, UnpackError,
+        is_of_one_file, pack, result_hash, unpack,
     },
 };
 
@@ -52,6 +55,8 @@ enum WorkError {
     Input(#[source] FetchError),
     #[error("an input cannot be unpacked")]
     Unpack(#[source] UnpackError),
+    #[error("the input for {target} is to be a file, and is not the archive of one")]
+    NotOneFile { target: String },
     #[error("the run gave no result")]
     Executor(#[source] ExecutorError),
     #[error("the result cannot be kept")]
@@ -69,7 +74,7 @@ enum WorkError {
 impl WorkError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Input(_) | Self::Unpack(_) => FailureKind::Input,
+            Self::Input(_) | Self::Unpack(_) | Self::NotOneFile { .. } => FailureKind::Input,
             Self::Executor(error) => error.failure_kind(),
             Self::Pack(_) | Self::Blob(_) | Self::Result(_) | Self::Execution(_) | Self::Randomness(_) => {
                 FailureKind::Engine
@@ -147,20 +152,35 @@ impl Node {
     async fn inputs(&self, job: &Job, dir: &TempDir) -> Result<Vec<InputMount>, WorkError> {
         let mut mounts = Vec::new();
         for (index, input) in job.spec.inputs.iter().enumerate() {
-            self.fetch(job.id, job.requester, input.digest, input.bytes, INPUT_PATIENCE)
-                .await
-                .map_err(WorkError::Input)?;
+            let from = job.requester;
+            self.fetch_input(job, input).await.map_err(WorkError::Input)?;
             let source = dir.path().join(format!("input-{index}"));
-            let (blobs, target, digest) = (self.shelf.blobs().clone(), source.clone(), input.digest);
+            let (content, target, digest) = (self.shelf.content().clone(), source.clone(), input.digest);
             let limits = Limits::with_bytes(input.bytes);
             let unpacked = spawn_blocking(move || {
-                let archive = blobs.open_blob(digest)?;
+                let archive = content.open(digest, from)?;
                 unpack(archive, &target, digest, &limits).map_err(WorkError::Unpack)
             });
             unpacked.await.expect("unpacking returns its errors")?;
+            let source = match input.kind {
+                InputKind::Directory => source,
+                InputKind::File if self.is_of_its_kind(input, from)? => source.join(FILE),
+                InputKind::File => return Err(WorkError::NotOneFile { target: input.target.clone() }),
+            };
             mounts.push(InputMount { source, target: input.target.clone() });
         }
         Ok(mounts)
+    }
+
+    /// Whether content can be mounted as what a job says it is.
+    pub(crate) fn is_of_its_kind(&self, input: &Input, holder: NodeId) -> Result<bool, BlobError> {
+        let content = self.shelf.content();
+        Ok(match input.kind {
+            InputKind::Directory => true,
+            InputKind::File => {
+                is_of_one_file(&content.read_range(input.digest, holder, 0, 512)?, input.bytes)
+            }
+        })
     }
 
     /// Packs the result into the store and notes the opening of the commitment to it. Blocks.
@@ -172,7 +192,8 @@ impl Node {
         result_dir: &Path,
     ) -> Result<Opening, WorkError> {
         let limits = Limits::with_bytes(self.config.max_archive_bytes);
-        let mut writer = self.shelf.blobs().writer(limits.bytes)?;
+        let content = self.shelf.content();
+        let mut writer = content.writer(limits.bytes)?;
         let packed = pack(result_dir, &mut writer, &limits)?;
         let opening = Opening {
             result_hash: result_hash(job, result_dir, &limits)?,
@@ -181,7 +202,7 @@ impl Node {
             fingerprint: fingerprint(&outcome.trace, method),
             salt: salt()?,
         };
-        writer.commit_as(packed.digest)?;
+        content.keep(writer, packed.digest, self.id)?;
         self.executions.finish(job, &opening)?;
         Ok(opening)
     }

@@ -7,8 +7,8 @@
 //! blocks at the end and nothing after. [`super::unpack()`] refuses whatever deviates, so that a digest of an
 //! archive is a digest of its content.
 //!
-//! A single file is the archive of a directory with that one file in it under its own name. So
-//! `-i data.csv:/inputs` mounts the directory that holds it, and the container finds `/inputs/data.csv`.
+//! A single file is the archive of a directory with that one file in it, always under the name [`FILE`]: the same
+//! content has the same digest, whatever it is called.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
 use super::tree::{self, Node, TreeError};
-use crate::domain::Digest;
+use crate::domain::{Digest, InputKind};
 
 /// What a tar file is made of: everything is padded to this many bytes.
 pub(super) const BLOCK: usize = 512;
@@ -55,9 +55,14 @@ impl Limits {
     }
 }
 
+/// The name that a single file has in its archive.
+pub const FILE: &str = "file";
+
 /// What [`pack`] wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packed {
+    /// Whether the source was a directory or one file.
+    pub kind: InputKind,
     /// SHA-256 of the archive.
     pub digest: Digest,
     /// Its length in bytes.
@@ -94,18 +99,30 @@ pub fn pack(source: &Path, out: &mut impl Write, limits: &Limits) -> Result<Pack
     let metadata =
         fs::metadata(source).map_err(|err| TreeError::Io { path: source.to_owned(), source: err })?;
     let mut sink = Sink { out, hasher: Sha256::new(), written: 0, limit: limits.bytes, source };
-    if metadata.is_dir() {
+    let kind = if metadata.is_dir() {
         for (path, node) in tree::walk(source, limits)? {
             sink.entry(&path, node, &source.join(&path))?;
         }
+        InputKind::Directory
     } else {
-        let name = source.file_name().and_then(|name| name.to_str());
-        let name = name.ok_or_else(|| TreeError::UnsupportedName { path: source.to_owned() })?;
-        sink.entry(name, Node::of(source, &metadata)?, source)?;
-    }
+        sink.entry(FILE, Node::of(source, &metadata)?, source)?;
+        InputKind::File
+    };
     sink.write(&[0; 2 * BLOCK])?;
     let digest = Digest::new(sink.hasher.finalize().into());
-    Ok(Packed { digest, bytes: sink.written })
+    Ok(Packed { kind, digest, bytes: sink.written })
+}
+
+/// Whether a canonical archive of `bytes` bytes that begins with `head` is that of a single file: its one entry takes
+/// the whole length. 512 bytes of it are enough.
+pub fn is_of_one_file(head: &[u8], bytes: u64) -> bool {
+    let Some(block) = head.get(..BLOCK) else { return false };
+    let header = Header::from_byte_slice(block);
+    let Ok(length) = header.entry_size() else { return false };
+    let heads = |executable| entry_head(FILE, Kind::File { executable, length });
+    let is_file = [true, false].into_iter().any(|executable| heads(executable) == block);
+    let whole = length.checked_add(padding(length) as u64 + 3 * BLOCK as u64);
+    is_file && whole == Some(bytes)
 }
 
 struct Sink<'a, W> {

@@ -16,7 +16,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::archive::CHUNK;
+use super::{archive::CHUNK, db::DbError};
 use crate::domain::Digest;
 
 /// Where files are until they are whole; on the same file system, so that they can be renamed.
@@ -65,9 +65,12 @@ pub enum BlobError {
         /// What came.
         found: Digest,
     },
-    /// There is no such content.
+    /// There is no such content, or none for whom it is asked.
     #[error("there is no content {0} here")]
     NotFound(Digest),
+    /// Who holds the content cannot be read or noted.
+    #[error("cannot tell who holds content")]
+    Holders(#[source] DbError),
 }
 
 /// A store of content; clones share it. One process at a time: see [`super::DataDir`].
@@ -80,7 +83,7 @@ pub struct Blobs {
 struct Shared {
     root: PathBuf,
     cap: u64,
-    /// Bytes of all files and reservations. Also held while a name appears or goes, so that both agree.
+    /// Bytes of all files and reservations. Also held while a name appears, so that both agree.
     used: Mutex<u64>,
 }
 
@@ -167,27 +170,6 @@ impl Blobs {
         let mut bytes = vec![0; usize::try_from(length).expect("at most MAX_RANGE_BYTES")];
         file.read_exact_at(&mut bytes, offset).map_err(io_error)?;
         Ok(bytes)
-    }
-
-    /// Removes content and returns whether it was there. Who has it open reads on.
-    ///
-    /// # Errors
-    /// [`BlobError::Io`].
-    pub fn remove(&self, digest: Digest) -> Result<bool, BlobError> {
-        let path = self.path(digest);
-        let mut used = self.used();
-        let removed = fs::symlink_metadata(&path).and_then(|metadata| {
-            fs::remove_file(&path)?;
-            Ok(metadata.len())
-        });
-        match removed {
-            Ok(bytes) => {
-                *used = used.saturating_sub(bytes);
-                Ok(true)
-            }
-            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(BlobError::Io { path, source }),
-        }
     }
 
     /// All content with its length in bytes. Reads every directory: for start and administration.
@@ -284,13 +266,26 @@ impl BlobWriter {
         self.file.as_file().write_all(bytes).map_err(|source| BlobError::Io { path: path.to_owned(), source })
     }
 
+    /// What was written so far, from its beginning, to be looked at before it is stored.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn reader(&self) -> Result<File, BlobError> {
+        self.check_length()?;
+        self.file.reopen().map_err(|source| BlobError::Io { path: self.file.path().to_owned(), source })
+    }
+
+    /// The digest and the length of what was written so far.
+    pub fn digest(&self) -> (Digest, u64) {
+        (Digest::new(self.hasher.clone().finalize().into()), self.written)
+    }
+
     /// Stores the content under its digest, durably, and returns that and the length.
     ///
     /// # Errors
     /// [`BlobError::Io`].
     pub fn commit(self) -> Result<(Digest, u64), BlobError> {
-        let digest = self.digest();
-        let bytes = self.written;
+        let (digest, bytes) = self.digest();
         self.publish(digest)?;
         Ok((digest, bytes))
     }
@@ -300,11 +295,10 @@ impl BlobWriter {
     /// # Errors
     /// [`BlobError::Mismatch`], and nothing is kept.
     pub fn commit_as(self, expected: Digest) -> Result<u64, BlobError> {
-        let found = self.digest();
+        let (found, bytes) = self.digest();
         if found != expected {
             return Err(BlobError::Mismatch { expected, found });
         }
-        let bytes = self.written;
         self.publish(found)?;
         Ok(bytes)
     }
@@ -318,10 +312,6 @@ impl BlobWriter {
         checked.map_err(|source| BlobError::Io { path: self.file.path().to_owned(), source })
     }
 
-    fn digest(&self) -> Digest {
-        Digest::new(self.hasher.clone().finalize().into())
-    }
-
     fn publish(mut self, digest: Digest) -> Result<(), BlobError> {
         self.check_length()?;
         let path = self.blobs.path(digest);
@@ -331,13 +321,14 @@ impl BlobWriter {
         self.file.as_file().sync_all().map_err(io_error)?;
         fs::create_dir_all(&shard).map_err(io_error)?;
         {
-            let _used = self.blobs.used();
-            if !path.exists() {
-                fs::rename(self.file.path(), &path).map_err(io_error)?;
-                // The bytes belong to the name from here on, and the temporary one is gone.
-                self.written = 0;
-                self.file.disable_cleanup(true);
-            }
+            let mut used = self.blobs.used();
+            // In place of what is there: it should be the same, and if the disk has altered it, this one is right.
+            let replaced = fs::symlink_metadata(&path).map_or(0, |metadata| metadata.len());
+            fs::rename(self.file.path(), &path).map_err(io_error)?;
+            *used = used.saturating_sub(replaced);
+            // The bytes belong to the name from here on, and the temporary one is gone.
+            self.written = 0;
+            self.file.disable_cleanup(true);
         }
         sync_dir(&shard)?;
         sync_dir(&root)
@@ -420,17 +411,13 @@ mod tests {
     }
 
     #[test]
-    fn a_full_store_says_so_and_takes_content_again_after_a_removal() {
+    fn a_full_store_says_so_and_takes_what_still_fits() {
         let (_root, blobs) = blobs();
-        let (first, _) = blobs.insert(&[1; 600][..], CAP).unwrap();
+        blobs.insert(&[1; 600][..], CAP).unwrap();
         let err = blobs.insert(&[2; 401][..], CAP).unwrap_err();
         assert!(matches!(err, BlobError::Full { used: 600, cap: CAP }));
         blobs.insert(&[3; 400][..], CAP).unwrap();
-        assert!(blobs.remove(first).unwrap());
-        assert!(!blobs.remove(first).unwrap());
-        assert!(matches!(blobs.open_blob(first), Err(BlobError::NotFound(digest)) if digest == first));
-        blobs.insert(&[2; 401][..], CAP).unwrap();
-        assert_eq!(blobs.used_bytes(), 801);
+        assert_eq!(blobs.used_bytes(), CAP);
     }
 
     #[test]
@@ -457,6 +444,16 @@ mod tests {
         });
         assert_eq!(blobs.list().unwrap().len(), 1);
         assert_eq!((blobs.used_bytes(), scratch_files(&blobs)), (100, 0));
+    }
+
+    #[test]
+    fn content_that_the_disk_altered_is_replaced_when_it_comes_again() {
+        let (root, blobs) = blobs();
+        let (digest, _) = blobs.insert(&b"hello"[..], 5).unwrap();
+        let hex = digest.to_string()[2..].to_owned();
+        fs::write(root.path().join(&hex[..2]).join(&hex), b"hel").unwrap();
+        blobs.insert(&b"hello"[..], 5).unwrap();
+        assert_eq!(blobs.read_range(digest, 0, 9).unwrap(), b"hello");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod archive;
 mod blobs;
+mod content;
 mod db;
 mod dir;
 mod executions;
@@ -16,8 +17,9 @@ mod result;
 mod tree;
 mod unpack;
 
-pub use archive::{Limits, PackError, Packed, pack};
+pub use archive::{FILE, Limits, PackError, Packed, is_of_one_file, pack};
 pub use blobs::{BlobError, BlobWriter, Blobs, MAX_RANGE_BYTES};
+pub use content::Content;
 pub use db::{Db, DbError};
 pub use dir::{DataDir, DirError};
 pub use executions::{Execution, ExecutionError, Executions, MAX_STARTS, Stage};

@@ -8,7 +8,7 @@ use assay::{
         NodeRow, ResultRow, SubmitReply, SubmitRequest,
     },
     api::{self, ApiConfig, ServeError},
-    domain::{Deal, Digest, Event, Input, JobId, JobState, LogDomain, Resources},
+    domain::{Deal, Digest, Event, Input, InputKind, JobId, JobState, LogDomain, Resources},
     rules::Ledger,
     store::{Limits, pack},
 };
@@ -111,7 +111,12 @@ async fn an_uploaded_input_reaches_the_node_that_runs() {
     let mut archive = Vec::new();
     pack(dir.path(), &mut archive, &Limits::with_bytes(1 << 20)).unwrap();
     let info: BlobInfo = read(requester.post("blobs", archive).await);
-    let input = Input { digest: info.digest, bytes: info.bytes, target: "/in".to_owned() };
+    let input = Input {
+        digest: info.digest,
+        bytes: info.bytes,
+        target: "/in".to_owned(),
+        kind: InputKind::Directory,
+    };
     let job = submit(&requester, &SubmitRequest { inputs: vec![input], ..request(deal(1, 1)) }).await;
     assert_eq!(requester.ended(job).await.state, JobState::Verified);
     assert_eq!(requester.get(&format!("jobs/{job}/output")).await, (200, b"from afar".to_vec()));
@@ -127,7 +132,8 @@ async fn errors_have_one_form_and_the_status_that_fits() {
         async |request: &SubmitRequest| error(a.post("jobs", serde_json::to_vec(request).unwrap()).await);
     assert_eq!(submit_error(&request(deal(1, 2))).await, (422, ErrorCode::InvalidDeal));
     assert_eq!(submit_error(&request(deal(9, 2))).await, (409, ErrorCode::NotEnoughNodes));
-    let input = Input { digest: Digest::ZERO, bytes: 1, target: "/in".to_owned() };
+    let input =
+        Input { digest: Digest::ZERO, bytes: 1, target: "/in".to_owned(), kind: InputKind::Directory };
     let absent = SubmitRequest { inputs: vec![input], ..request(deal(1, 1)) };
     assert_eq!(submit_error(&absent).await, (422, ErrorCode::UnknownInput));
     let image = SubmitRequest { image: String::new(), ..request(deal(1, 1)) };

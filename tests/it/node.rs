@@ -8,8 +8,8 @@ use std::sync::{
 use assay::{
     api::types::NodeRow,
     domain::{
-        Action, Amount, BidStatus, Deal, Digest, Event, FailureKind, FingerprintWord, Input, Job, JobId,
-        JobState, Method, NodeId, Opening, SeatStatus, SignedAction, Span, Spec,
+        Action, Amount, BidStatus, Deal, Digest, Event, FailureKind, FingerprintWord, Input, InputKind, Job,
+        JobId, JobState, Method, NodeId, Opening, SeatStatus, SignedAction, Span, Spec,
     },
     executor::{Executor, ExecutorError, FakeExecutor, RunOutcome, RunRequest, Script, Trace},
     node::{Chunk, ChunkRequest, Ended, FetchError, NodeError, RequestError, Transfer, TransferError},
@@ -218,7 +218,8 @@ async fn what_cannot_run_is_refused_before_anything_is_sent() {
     let many = submit(spec(), deal(2, 2)).await;
     assert!(matches!(many, RequestError::NotEnoughNodes { wanted: 2, known: 1 }));
     let mut absent = spec();
-    absent.inputs = vec![Input { digest: Digest::ZERO, bytes: 9, target: "/in".to_owned() }];
+    absent.inputs =
+        vec![Input { digest: Digest::ZERO, bytes: 9, target: "/in".to_owned(), kind: InputKind::Directory }];
     assert!(matches!(submit(absent, deal(1, 1)).await, RequestError::Input(_)));
     let mut root = spec();
     root.working_directory = Some("..".to_owned());
@@ -334,23 +335,29 @@ async fn a_node_that_serves_another_result_than_it_revealed_is_found_out() {
     assert!(String::from_utf8(log).unwrap().contains("remarked"), "the requester says so in the log");
     end(requester.handle).await;
 
-    // It named what the requester has itself, and serves to others: that is not lost over its lie.
+    // It named what the requester has itself, and sends nothing: what the requester has does not stand in for it,
+    // and is not lost over the lie.
     let (requester, job, liar) = job_of_a_liar(opening, Arc::new(Serves(Vec::new()))).await;
-    assert_eq!(
-        requester.ask(requester.http().post(requester.url("blobs")).body(archive.clone())).await.0,
-        200
-    );
+    let upload = requester.http().post(requester.url("blobs")).body(archive.clone());
+    assert_eq!(requester.ask(upload).await.0, 200);
     for _again in 0..2 {
         let fetched = requester.node().result_of(job, liar).await;
-        assert!(matches!(fetched, Err(RequestError::Fetch(FetchError::OtherResult { .. }))));
+        assert!(matches!(fetched, Err(RequestError::Fetch(FetchError::Unpack { .. }))), "{fetched:?}");
     }
+    let own = Input {
+        digest: opening.output_root,
+        bytes: archive.len().try_into().unwrap(),
+        target: "/in".to_owned(),
+        kind: InputKind::Directory,
+    };
+    requester.node().submit_job(Spec { inputs: vec![own], ..spec() }, deal(1, 1)).await.unwrap();
     end(requester.handle).await;
 
     // The archive is not even the one it named.
     let other = Opening { output_root: Digest::sha256("another archive"), ..opening };
     let (requester, job, liar) = job_of_a_liar(other, Arc::new(Serves(archive))).await;
     let fetched = requester.node().result_of(job, liar).await;
-    assert!(matches!(fetched, Err(RequestError::Fetch(FetchError::Blob { .. }))));
+    assert!(matches!(fetched, Err(RequestError::Fetch(FetchError::Unpack { .. }))), "{fetched:?}");
     end(requester.handle).await;
 }
 

@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use assay::{
-    domain::{Input, Job, JobId, JobState},
+    domain::{Input, InputKind, Job, JobId, JobState},
     executor::{Executor, FakeExecutor, Script},
     network::{Limits as NetworkLimits, Multiaddr, NetworkConfig},
     node::{Node, NodeConfig, NodeHandle, NodeParts, PeerTransfer, Shelf, wall_clock},
     scheduler::libp2p::{Libp2pConfig, Libp2pScheduler, Running},
-    store::{Blobs, DataDir, Db, EventLog, Limits, pack},
+    store::{Blobs, Content, DataDir, Db, EventLog, Limits, Packed, pack},
 };
 use tempfile::TempDir;
 
@@ -18,7 +18,7 @@ struct Peer {
     handle: NodeHandle,
     backend: Running,
     scheduler: Libp2pScheduler,
-    blobs: Blobs,
+    content: Content,
     dir: TempDir,
 }
 
@@ -27,7 +27,8 @@ async fn peer(key: u8, slots: usize, executor: Arc<dyn Executor>, peers: &[Multi
     let data = until(|| DataDir::open(dir.path()).ok()).await;
     let db = Db::open(&data).unwrap();
     let blobs = Blobs::open(&data.blobs(), 4 << 30).unwrap();
-    let shelf = Shelf::new(blobs.clone());
+    let content = Content::new(db.clone(), blobs);
+    let shelf = Shelf::new(content.clone());
     let (scheduler, backend) = Libp2pScheduler::start(Libp2pConfig {
         network: NetworkConfig {
             key: key.clone(),
@@ -45,7 +46,7 @@ async fn peer(key: u8, slots: usize, executor: Arc<dyn Executor>, peers: &[Multi
     let parts =
         NodeParts { key, dir: data, db, scheduler: Arc::new(scheduler.clone()), executor, transfer, shelf };
     let config = NodeConfig { compute_slots: slots, ..NodeConfig::default() };
-    Peer { handle: Node::start(config, parts).await.unwrap(), backend, scheduler, blobs, dir }
+    Peer { handle: Node::start(config, parts).await.unwrap(), backend, scheduler, content, dir }
 }
 
 impl Peer {
@@ -110,11 +111,12 @@ async fn a_job_with_an_input_runs_on_three_peers_and_its_results_come_back() {
     let source = dir();
     let content = "x".repeat(3 << 20);
     std::fs::write(source.path().join("data.txt"), &content).unwrap();
-    let mut writer = requester.blobs.writer(1 << 30).unwrap();
-    pack(source.path(), &mut writer, &Limits::with_bytes(1 << 30)).unwrap();
-    let (digest, bytes) = writer.commit().unwrap();
+    let mut writer = requester.content.writer(1 << 30).unwrap();
+    let Packed { digest, bytes, .. } =
+        pack(source.path(), &mut writer, &Limits::with_bytes(1 << 30)).unwrap();
+    requester.content.keep(writer, digest, requester.handle.id()).unwrap();
     let mut spec = spec();
-    spec.inputs = vec![Input { digest, bytes, target: "/in".to_owned() }];
+    spec.inputs = vec![Input { digest, bytes, target: "/in".to_owned(), kind: InputKind::Directory }];
     let node = requester.handle.node();
     let (job, _) = node.submit_job(spec, deal(3, 2)).await.unwrap();
     let ended = requester.when(job, |job| job.state.is_terminal()).await;
@@ -123,7 +125,7 @@ async fn a_job_with_an_input_runs_on_three_peers_and_its_results_come_back() {
     for citizen in &nodes {
         let (opening, length) = node.result_of(job, citizen.handle.id()).await.unwrap();
         assert!(length > 3 << 20);
-        assert_eq!(requester.blobs.length(opening.output_root).unwrap(), length);
+        assert_eq!(requester.content.length(opening.output_root, citizen.handle.id()).unwrap(), length);
     }
     for citizen in nodes {
         citizen.when(job, |job| job.state == JobState::Verified).await;

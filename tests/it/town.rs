@@ -9,7 +9,7 @@ use assay::{
     identity::NodeKey,
     node::{LocalHub, LocalTransfer, Node, NodeConfig, NodeHandle, NodeParts, Shelf, Transfer},
     scheduler::local::{LocalLog, LocalScheduler},
-    store::{Blobs, DataDir, Db},
+    store::{Blobs, Content, DataDir, Db},
 };
 use reqwest::{
     RequestBuilder,
@@ -60,10 +60,22 @@ impl Town {
         self.start(key, 0, printing(""), scheduler, dir, Some(transfer)).await
     }
 
+    /// A new node with one slot that fetches content in this way.
+    pub(crate) async fn worker(
+        &self,
+        key: u8,
+        executor: Arc<dyn Executor>,
+        transfer: Arc<dyn Transfer>,
+    ) -> Citizen {
+        let scheduler = self.log.join(key_of(key).node_id());
+        self.start(key, 1, executor, scheduler, tempfile::tempdir().unwrap(), Some(transfer)).await
+    }
+
     /// The same node, started again after it has ended.
     pub(crate) async fn restart(&self, key: u8, citizen: Citizen, executor: Arc<dyn Executor>) -> Citizen {
         let Citizen { handle, scheduler, dir, .. } = citizen;
         end(handle).await;
+        self.hub.leave(key_of(key).node_id());
         self.start(key, 1, executor, scheduler, dir, None).await
     }
 
@@ -78,10 +90,12 @@ impl Town {
     ) -> Citizen {
         let key = key_of(key);
         let data = DataDir::open(dir.path()).unwrap();
-        let shelf = shelf(&data);
+        let db = Db::open(&data).unwrap();
+        let blobs = Blobs::open(&data.blobs(), STORE_BYTES).unwrap();
+        let shelf = Shelf::new(Content::new(db.clone(), blobs));
         let transfer = self.hub.join(key.node_id(), Arc::clone(&shelf));
         let parts = NodeParts {
-            db: Db::open(&data).unwrap(),
+            db,
             dir: data,
             scheduler: Arc::new(scheduler.clone()),
             executor,
@@ -153,10 +167,6 @@ pub(crate) fn key_of(byte: u8) -> NodeKey {
 
 /// What the store of a node takes: the results of many runs as they are, and of one at its default limit.
 pub(crate) const STORE_BYTES: u64 = 3 << 29;
-
-fn shelf(dir: &DataDir) -> Arc<Shelf> {
-    Shelf::new(Blobs::open(&dir.blobs(), STORE_BYTES).unwrap())
-}
 
 pub(crate) async fn end(handle: NodeHandle) {
     handle.stop_token().cancel();

@@ -68,6 +68,9 @@ pub(in crate::cli) struct SubmitArgs {
 #[command(next_help_heading = "Container")]
 pub(in crate::cli) struct ContainerArgs {
     /// Give a local file or directory to every node, read-only; may be repeated
+    ///
+    /// The target is the file or directory itself: data:/inputs, table.csv:/inputs/table.csv. A file for a target
+    /// that ends in a slash goes into that directory under its own name: table.csv:/inputs/
     #[arg(long = "input", short, value_parser = values::input, value_name = "PATH:/target")]
     pub(in crate::cli) inputs: Vec<(String, String)>,
 

@@ -63,9 +63,12 @@ pub(in crate::cli) fn cpu_millis(text: &str) -> Result<u32, String> {
     u32::try_from(millis.whole).map_err(|_| "is more than any machine has".to_owned())
 }
 
-/// `PATH:/target`: what is mounted where.
+/// `PATH:/target`: what is mounted where. `:ro` after it, as people write for Docker, says what holds anyway.
 pub(in crate::cli) fn input(text: &str) -> Result<(String, String), String> {
-    match text.rsplit_once(':') {
+    if text.ends_with(":rw") {
+        return Err("inputs are read-only: write to /outputs, and leave :rw away".to_owned());
+    }
+    match text.strip_suffix(":ro").unwrap_or(text).rsplit_once(':') {
         Some((path, target)) if !path.is_empty() && target.starts_with('/') => {
             Ok((path.to_owned(), target.to_owned()))
         }
@@ -262,12 +265,13 @@ mod tests {
     #[test]
     fn pairs_are_split_where_people_expect() {
         assert_eq!(input("a:b:/in"), Ok(("a:b".to_owned(), "/in".to_owned())));
+        assert_eq!(input("a:/in:ro"), Ok(("a".to_owned(), "/in".to_owned())));
         let named = |name: &str, value: Option<&str>| {
             Ok(Variable { name: name.to_owned(), value: value.map(str::to_owned) })
         };
         assert_eq!(variable("A=b=c"), named("A", Some("b=c")));
         assert_eq!((variable("A="), variable("A")), (named("A", Some("")), named("A", None)));
-        for bad in ["", "a", ":/in", "a:in"] {
+        for bad in ["", "a", ":/in", "a:in", "a:/in:rw", "a:ro"] {
             assert!(input(bad).is_err(), "{bad:?}");
         }
         assert!(variable("=x").is_err() && variable("").is_err());

@@ -1,6 +1,10 @@
 //! `assay job submit`.
 
-use std::{collections::BTreeMap, io::BufWriter, path::Path};
+use std::{
+    collections::BTreeMap,
+    io::BufWriter,
+    path::{Path, PathBuf},
+};
 
 use super::jobs::follow;
 use crate::{
@@ -16,7 +20,7 @@ use crate::{
         settings::{self, SettingsError},
         text,
     },
-    domain::{Deal, Digest, Input, Resources, Spec},
+    domain::{Deal, Digest, Input, InputKind, Resources, Spec},
     store::{self, Limits},
 };
 
@@ -31,15 +35,17 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     let deal_escalates = deal.escalation_limit > 0;
     let environment = environment(&container, output)?;
     let mut request = request(image, command, environment, &container, deal);
-    check_spec(&request, &container)?;
+    let places = places(&container);
+    let spec = check_spec(&request, &places)?;
+    request.working_directory = spec.working_directory;
     if deal_escalates && settings::requester(&asked)?.is_some() {
         return Err(SettingsError::NoFollowUp.into());
     }
     warn_of_secrets(&request, output);
     with_node(&asked, Need::Images, output, async |session: &Session| {
         let client = session.client();
-        for (path, target) in &container.inputs {
-            request.inputs.push(upload(client, Path::new(path), target, output).await?);
+        for (path, target) in &places {
+            request.inputs.push(upload(client, path, target, output).await?);
         }
         session.tell_of_the_chain(output);
         let reply = client.submit(&request).await.map_err(CliError::node("submit the job"))?;
@@ -103,21 +109,42 @@ fn request(
     }
 }
 
+/// What goes where. A file for a target that ends in a slash goes into that directory, under its own name.
+fn places(container: &ContainerArgs) -> Vec<(PathBuf, String)> {
+    let place = |(path, target): &(String, String)| {
+        let path = PathBuf::from(path);
+        let name = path.file_name().and_then(|name| name.to_str()).filter(|_| path.is_file());
+        let target = match name {
+            Some(name) if target.ends_with('/') => format!("{target}{name}"),
+            Some(_) | None => target.clone(),
+        };
+        (path, target)
+    };
+    container.inputs.iter().map(place).collect()
+}
+
 /// Refuses what no node may run, before inputs are packed and sent: their targets are known, their content not yet.
-fn check_spec(request: &SubmitRequest, container: &ContainerArgs) -> Result<(), SettingsError> {
-    let inputs = container.inputs.iter();
-    let inputs = inputs.map(|(_, target)| Input { digest: Digest::ZERO, bytes: 0, target: target.clone() });
-    let spec = Spec {
+/// Returns the spec with its paths as they will be.
+fn check_spec(request: &SubmitRequest, places: &[(PathBuf, String)]) -> Result<Spec, SettingsError> {
+    let input = |(_, target): &(PathBuf, String)| Input {
+        digest: Digest::ZERO,
+        bytes: 0,
+        target: target.clone(),
+        kind: InputKind::Directory,
+    };
+    let mut spec = Spec {
         image: request.image.clone(),
         image_name: request.image.clone(),
         entrypoint: request.entrypoint.clone(),
         command: request.command.clone(),
         environment: request.environment.clone(),
         working_directory: request.working_directory.clone(),
-        inputs: inputs.collect(),
+        inputs: places.iter().map(input).collect(),
         resources: request.resources,
     };
-    spec.validate().map_err(SettingsError::Spec)
+    spec.clean_paths();
+    spec.validate().map_err(SettingsError::Spec)?;
+    Ok(spec)
 }
 
 fn announce(reply: &SubmitReply, output: Output) {
@@ -141,5 +168,5 @@ async fn upload(client: &Client, path: &Path, target: &str, output: Output) -> R
     let blob = client.upload(file.path(), packed.bytes).await;
     let blob = blob.map_err(CliError::node(format!("send the input {}", path.display())))?;
     output.note(&format!("input {}: {} sent, for {target}", path.display(), text::bytes(blob.bytes)));
-    Ok(Input { digest: packed.digest, bytes: packed.bytes, target: target.to_owned() })
+    Ok(Input { digest: packed.digest, bytes: packed.bytes, target: target.to_owned(), kind: packed.kind })
 }

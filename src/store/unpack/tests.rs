@@ -12,7 +12,7 @@ use tempfile::{TempDir, tempdir};
 use super::*;
 use crate::store::{
     BlobError, Blobs,
-    archive::{PackError, pack, seal},
+    archive::{FILE, PackError, is_of_one_file, pack, seal},
     tree::{TreeError, UnsupportedKind},
 };
 
@@ -112,12 +112,34 @@ fn an_ordinary_tar_reader_understands_the_archive() {
 }
 
 #[test]
-fn a_single_file_becomes_a_directory_that_holds_it() {
+fn a_single_file_has_one_archive_whatever_it_is_called() {
     let dir = sample();
-    let (bytes, _) = packed(&dir.path().join("a-b"));
+    let (bytes, digest) = packed(&dir.path().join("a-b"));
     let outer = try_unpack(&bytes, &LIMITS).unwrap();
-    assert_eq!(fs::read(outer.path().join("dest/a-b")).unwrap(), b"22");
+    assert_eq!(fs::read(outer.path().join("dest").join(FILE)).unwrap(), b"22");
     assert_eq!(fs::read_dir(outer.path().join("dest")).unwrap().count(), 1);
+    fs::rename(dir.path().join("a-b"), dir.path().join("another")).unwrap();
+    assert_eq!(packed(&dir.path().join("another")).1, digest);
+}
+
+#[test]
+fn the_archive_of_one_file_is_told_from_all_others() {
+    let file = |length| Kind::File { executable: false, length };
+    let alone: Vec<Vec<u8>> = [&b""[..], &b"x"[..], &[7; 512], &[7; 513]]
+        .iter()
+        .map(|content| archive_of(&[(FILE, file(content.len() as u64), content)]))
+        .chain([archive_of(&[(FILE, Kind::File { executable: true, length: 1 }, b"x")])])
+        .collect();
+    let others = [
+        archive_of(&[]),
+        archive_of(&[("other", file(1), b"x")]),
+        archive_of(&[(FILE, Kind::Directory, b"")]),
+        archive_of(&[(FILE, file(1), b"x"), ("more", file(0), b"")]),
+    ];
+    let is_one = |bytes: &[u8]| is_of_one_file(bytes, bytes.len() as u64);
+    assert!(alone.iter().all(|bytes| is_one(bytes)));
+    assert!(!others.iter().any(|bytes| is_one(bytes)));
+    assert!(!is_one(&[]) && !is_one(&[0xff; 2000]));
 }
 
 type Make = fn(&Path);

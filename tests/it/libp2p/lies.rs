@@ -269,7 +269,7 @@ async fn content_comes_in_pieces_from_who_has_it_and_only_to_whom_it_is_for() {
     let blob = Arc::new(OneBlob { digest, to: node.id() });
     let holder = Stranger::join(&node.address().await, blob).await;
     node.network_is(|status| !status.connected.is_empty()).await;
-    let request = ChunkRequest { job: JobId::ZERO, digest, offset: 0 };
+    let request = ChunkRequest { job: JobId::ZERO, digest, offset: 0, length: 9999 };
     let chunk = node.network().fetch_chunk(holder.id(), request).await.unwrap();
     assert_eq!((chunk.total_bytes, chunk.bytes.len()), (1 << 20, 1 << 20));
     let beyond = node.network().fetch_chunk(holder.id(), ChunkRequest { offset: 1, ..request }).await;
