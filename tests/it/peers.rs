@@ -1,11 +1,21 @@
 //! Whole nodes that reach each other over the network alone, with scripted executors.
 
-use std::{sync::Arc, time::Duration};
+mod slow;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use assay::{
-    domain::{Input, InputKind, Job, JobId, JobState},
+    domain::{Input, InputKind, Job, JobId, JobState, NodeId},
     executor::{Executor, FakeExecutor, Script},
-    network::{Limits as NetworkLimits, Multiaddr, NetworkConfig},
+    network::{
+        BlobDenied, BlobSource, Chunk, ChunkRequest, Limits as NetworkLimits, Multiaddr, NetworkConfig,
+    },
     node::{Node, NodeConfig, NodeHandle, NodeParts, PeerTransfer, Shelf, wall_clock},
     scheduler::libp2p::{Libp2pConfig, Libp2pScheduler, Running},
     store::{Blobs, Content, DataDir, Db, EventLog, Limits, Packed, pack},
@@ -19,7 +29,23 @@ struct Peer {
     backend: Running,
     scheduler: Libp2pScheduler,
     content: Content,
+    served: Arc<Served>,
     dir: TempDir,
+}
+
+/// A shelf, and how many bytes it has given away.
+#[derive(Debug)]
+struct Served {
+    shelf: Arc<Shelf>,
+    bytes: AtomicU64,
+}
+
+impl BlobSource for Served {
+    fn read(&self, peer: NodeId, request: ChunkRequest) -> Result<Chunk, BlobDenied> {
+        let chunk = self.shelf.read(peer, request)?;
+        self.bytes.fetch_add(chunk.bytes.len().try_into().unwrap(), Ordering::SeqCst);
+        Ok(chunk)
+    }
 }
 
 async fn peer(key: u8, slots: usize, executor: Arc<dyn Executor>, peers: &[Multiaddr], dir: TempDir) -> Peer {
@@ -29,6 +55,7 @@ async fn peer(key: u8, slots: usize, executor: Arc<dyn Executor>, peers: &[Multi
     let blobs = Blobs::open(&data.blobs(), 4 << 30).unwrap();
     let content = Content::new(db.clone(), blobs);
     let shelf = Shelf::new(content.clone());
+    let served = Arc::new(Served { shelf: Arc::clone(&shelf), bytes: AtomicU64::new(0) });
     let (scheduler, backend) = Libp2pScheduler::start(Libp2pConfig {
         network: NetworkConfig {
             key: key.clone(),
@@ -38,7 +65,7 @@ async fn peer(key: u8, slots: usize, executor: Arc<dyn Executor>, peers: &[Multi
         },
         log: EventLog::new(db.clone()),
         clock: Arc::new(wall_clock),
-        blobs: Arc::clone(&shelf) as _,
+        blobs: Arc::clone(&served) as _,
     })
     .await
     .unwrap();
@@ -46,7 +73,7 @@ async fn peer(key: u8, slots: usize, executor: Arc<dyn Executor>, peers: &[Multi
     let parts =
         NodeParts { key, dir: data, db, scheduler: Arc::new(scheduler.clone()), executor, transfer, shelf };
     let config = NodeConfig { compute_slots: slots, ..NodeConfig::default() };
-    Peer { handle: Node::start(config, parts).await.unwrap(), backend, scheduler, content, dir }
+    Peer { handle: Node::start(config, parts).await.unwrap(), backend, scheduler, content, served, dir }
 }
 
 impl Peer {
