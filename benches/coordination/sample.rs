@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use assay::{
     domain::{JobId, NodeId, Resources, Span, Spec},
-    executor::{DEFAULT_SOCKET, DockerExecutor, Executor as _, RunRequest},
+    executor::{DEFAULT_SOCKET, DockerExecutor, Executor as _, RunDir, RunRequest},
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use crate::{Outcome, own, say};
 pub(crate) async fn run(seconds: u32) -> Outcome<()> {
     let executor = DockerExecutor::connect(DEFAULT_SOCKET).await?;
     let image = executor.resolve("assay/demo:1").await?;
-    let scratch = tempfile::Builder::new().prefix("assay-bench-").tempdir()?;
+    let scratch = RunDir::new_in(&std::env::temp_dir())?;
     let busy = format!("timeout {seconds} sh -c 'while :; do :; done'; true");
     let spec = Spec {
         image,
@@ -35,6 +35,8 @@ pub(crate) async fn run(seconds: u32) -> Outcome<()> {
         timeout: Span::from_secs(10 * 60),
         inputs: vec![],
         result_dir: scratch.path().join("result"),
+        scratch: scratch.path().to_owned(),
+        patience: Span::from_secs(0),
     };
     let before = own::cpu_ms()?;
     let outcome = executor.run(request, CancellationToken::new()).await?;

@@ -39,6 +39,12 @@ impl Timestamp {
     pub const fn minus(self, span: Span) -> Self {
         Self(self.0.saturating_sub(span.0 as u64))
     }
+
+    /// From `earlier` to this point; nothing when that is later, and at most the longest span.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Span {
+        Span(u32::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(u32::MAX))
+    }
 }
 
 impl Span {

@@ -1,5 +1,7 @@
 //! A node without an engine: it asks others to run jobs, and runs none.
 
+use std::path::Path;
+
 use futures::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +29,7 @@ impl Executor for NoEngine {
         async move { resolved }.boxed()
     }
 
-    fn remove_leftovers(&self, _: NodeId) -> BoxFuture<'_, Result<usize, ExecutorError>> {
+    fn sweep<'a>(&'a self, _: NodeId, _: &'a Path) -> BoxFuture<'a, Result<usize, ExecutorError>> {
         async { Ok(0) }.boxed()
     }
 

@@ -23,6 +23,33 @@ pub enum ExecutorError {
         /// Its answer.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The engine no longer knows the container, or dropped it in the middle.
+    #[error("the container engine lost the container and could not {operation}")]
+    Lost {
+        /// What was asked of it.
+        operation: &'static str,
+    },
+    /// Neither the job nor its image says what to run.
+    #[error("there is no command: the job gives none, and its image has none")]
+    NoCommand,
+    /// The directory that the job wants to start in is none.
+    #[error("the working directory {path:?} is no directory in the image")]
+    WorkingDirectory {
+        /// In the container.
+        path: String,
+    },
+    /// The engine says that what the job asks for cannot be started.
+    #[error("the container cannot be started as the job asks: {reason}")]
+    Unstartable {
+        /// Its answer.
+        reason: String,
+    },
+    /// The operating system gives no random numbers.
+    #[error("no randomness from the operating system")]
+    Randomness {
+        /// Why.
+        source: getrandom::Error,
+    },
     /// This machine is smaller than the spec asks for.
     #[error("the job asks for {wanted} {unit}, this machine has {available}")]
     TooSmall {
@@ -47,11 +74,13 @@ pub enum ExecutorError {
         /// As the spec names it.
         image: String,
     },
-    /// The image would run as root.
-    #[error("the image names the user {user:?}, who is root inside it")]
-    RootUser {
+    /// The image names a user whose number cannot be told.
+    #[error("the image names the user {user:?}: {problem}")]
+    ImageUser {
         /// As the image names it.
         user: String,
+        /// Why not.
+        problem: String,
     },
     /// The run took longer than its deal allows, and was killed.
     #[error("the run did not end within {limit}")]
@@ -79,6 +108,15 @@ pub enum ExecutorError {
         /// What is allowed there.
         limit_bytes: u64,
     },
+    /// The run made too many files, and was killed.
+    #[error("the run made more than {limit} files and directories in /outputs and its volumes")]
+    Files {
+        /// What is allowed.
+        limit: u64,
+    },
+    /// The node's own disk is nearly full, so that a run that nothing bounds was stopped.
+    #[error("the disk of this node is nearly full")]
+    NodeFull,
     /// What the run wrote cannot be measured, and was not let grow unseen: its directories are nested too deep.
     #[error("what the run wrote to /outputs cannot be measured")]
     Outputs {
@@ -113,12 +151,18 @@ impl ExecutorError {
             // A full or broken disk of the node is the node's own failure, not the job's.
             Self::Unreachable { .. }
             | Self::Engine { .. }
+            | Self::Lost { .. }
+            | Self::NoCommand
+            | Self::WorkingDirectory { .. }
+            | Self::Unstartable { .. }
+            | Self::Randomness { .. }
             | Self::TooSmall { .. }
+            | Self::NodeFull
             | Self::ResultDir { .. } => FailureKind::Engine,
-            Self::ImageMissing { .. } | Self::Unpinned { .. } | Self::RootUser { .. } => FailureKind::Image,
+            Self::ImageMissing { .. } | Self::Unpinned { .. } | Self::ImageUser { .. } => FailureKind::Image,
             Self::Timeout { .. } => FailureKind::Timeout,
             Self::Memory { .. } | Self::Killed => FailureKind::Memory,
-            Self::Disk { .. } | Self::Outputs { .. } => FailureKind::Disk,
+            Self::Disk { .. } | Self::Files { .. } | Self::Outputs { .. } => FailureKind::Disk,
             Self::Input { .. } => FailureKind::Input,
             Self::Interrupted => FailureKind::Interrupted,
         }
@@ -132,13 +176,23 @@ impl ExecutorError {
                 Some("build or load it on the machine of every node, or push it to a registry they can reach")
             }
             Self::Unpinned { .. } => Some("name it name@sha256:.., or by its id sha256:.."),
-            Self::RootUser { .. } => Some("give the image a USER that is not root, or none"),
+            Self::ImageUser { .. } => {
+                Some("give the image a USER that its /etc/passwd knows, a number, or none")
+            }
             Self::TooSmall { .. } => Some("ask for less, or run a node on a larger machine"),
             Self::Timeout { .. } => Some("submit the job with a longer timeout"),
             Self::Memory { .. } | Self::Killed => Some("submit the job with a higher memory limit"),
             Self::Disk { place: "/outputs", .. } => Some("submit the job with a higher disk limit"),
             Self::Disk { .. } => Some("write large results to /outputs instead"),
+            Self::Files { .. } => {
+                Some("write fewer files, or an archive of them; a higher disk limit allows more")
+            }
+            Self::NodeFull => Some("make room on the disk of the node's data directory"),
             Self::Outputs { .. } => Some("write fewer levels of directories, or an archive of them"),
+            Self::NoCommand => Some("put the command after --, or use an image that has one"),
+            Self::WorkingDirectory { .. } => Some("give --workdir a directory of the image, or leave it out"),
+            Self::Unstartable { .. } => Some("try the same image, command and mounts with docker run"),
+            Self::Lost { .. } | Self::Randomness { .. } => None,
             Self::Engine { .. } | Self::Input { .. } | Self::ResultDir { .. } | Self::Interrupted => None,
         }
     }

@@ -1,6 +1,10 @@
 //! An executor that does as a script says, for tests and simulations of everything around it.
 
-use std::{fmt, os::unix::fs::DirBuilderExt as _, path::PathBuf};
+use std::{
+    fmt,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
 
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
@@ -103,7 +107,7 @@ impl Executor for FakeExecutor {
         Box::pin(async move { Ok(image.to_owned()) })
     }
 
-    fn remove_leftovers(&self, _node: NodeId) -> BoxFuture<'_, Result<usize, ExecutorError>> {
+    fn sweep<'a>(&'a self, _node: NodeId, _scratch: &'a Path) -> BoxFuture<'a, Result<usize, ExecutorError>> {
         Box::pin(async { Ok(0) })
     }
 
@@ -124,7 +128,7 @@ impl Executor for FakeExecutor {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, path::Path};
+    use std::collections::BTreeMap;
 
     use super::*;
     use crate::domain::{JobId, NodeId, Resources, Span};
@@ -140,8 +144,16 @@ mod tests {
             inputs: vec![],
             resources: Resources::default(),
         };
-        let (job, node, timeout) = (JobId::ZERO, NodeId::ZERO, Span::from_secs(1));
-        RunRequest { job, node, spec, timeout, inputs: vec![], result_dir: result_dir.to_owned() }
+        RunRequest {
+            job: JobId::ZERO,
+            node: NodeId::ZERO,
+            spec,
+            timeout: Span::from_secs(1),
+            inputs: vec![],
+            result_dir: result_dir.to_owned(),
+            scratch: result_dir.to_owned(),
+            patience: Span::from_secs(0),
+        }
     }
 
     #[tokio::test]

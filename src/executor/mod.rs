@@ -12,8 +12,9 @@ mod error;
 mod fake;
 mod image;
 mod run;
+mod run_dir;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, path::Path};
 
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ pub use error::ExecutorError;
 pub use fake::{FakeExecutor, Script};
 pub use image::is_pinned;
 pub use run::{InputMount, Reading, RunOutcome, RunRequest, Trace};
+pub use run_dir::RunDir;
+pub(crate) use run_dir::clear;
 
 use crate::domain::{NodeId, Spec};
 
@@ -36,11 +39,12 @@ pub trait Executor: Debug + Send + Sync + 'static {
     /// [`ExecutorError::ImageMissing`] when it is neither here nor to be had.
     fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<String, ExecutorError>>;
 
-    /// Removes what earlier runs of this node left behind when it was killed, and counts it.
+    /// Removes what runs of this node in `scratch` left behind that no run holds any more, and counts it: after a
+    /// crash, or because the engine was away when they ended. Asked again and again.
     ///
     /// # Errors
     /// When the engine does not answer.
-    fn remove_leftovers(&self, node: NodeId) -> BoxFuture<'_, Result<usize, ExecutorError>>;
+    fn sweep<'a>(&'a self, node: NodeId, scratch: &'a Path) -> BoxFuture<'a, Result<usize, ExecutorError>>;
 
     /// Whether a run of this spec could start here; asked before a node bids.
     ///

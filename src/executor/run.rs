@@ -21,8 +21,13 @@ pub struct RunRequest {
     pub timeout: Span,
     /// The spec's inputs, fetched, checked and unpacked.
     pub inputs: Vec<InputMount>,
-    /// Where the results go. Created when absent; the caller keeps other users of the machine out of it.
+    /// Where the results go. Created when absent; the caller keeps other users of the machine out of it, and drops
+    /// the [`super::RunDir`] around it when all was read: something may be mounted in it.
     pub result_dir: PathBuf,
+    /// The directory that all runs of this node work in: left-overs are found again by it.
+    pub scratch: PathBuf,
+    /// For how long after the run was asked for it may be begun again, when its engine fails or goes away.
+    pub patience: Span,
 }
 
 /// One input, ready to be mounted read-only.

@@ -5,7 +5,8 @@
 //!
 //! - `start`: what a node is made of, and its tasks.
 //! - `follow`: reads the log into the `board`, and starts a `driver` for every job that needs one.
-//! - `driver`: one task a job, in which the roles take turns; `submit` signs and sends, `work` runs a container.
+//! - `driver`: one task a job, in which the roles take turns; `submit` signs and sends, `work` runs a container,
+//!   `sweep` removes what runs left.
 //! - `transfer`: who may have which content; `fetch`: getting it and checking it, at the rate
 //!   that `pace` asks for; `peers`: both ends on the network.
 //! - `requests`, `queries`, `results`: what a user asks for. `clock`: the only reader of the wall clock.
@@ -31,6 +32,7 @@ mod requests;
 mod results;
 mod start;
 mod submit;
+mod sweep;
 mod transfer;
 mod work;
 

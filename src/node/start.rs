@@ -18,6 +18,7 @@ use super::{
     board::Board,
     clock::Clock,
     follow::follow,
+    sweep::sweep,
     transfer::{Served, Shelf, Transfer},
     work::chain,
 };
@@ -139,25 +140,23 @@ impl Node {
             driven: Mutex::default(),
             dir,
         });
-        node.clear_scratch()?;
-        if node.config.compute_slots > 0 {
-            match node.executor.remove_leftovers(id).await {
-                Ok(removed) => info!(node = %id, removed, "left-overs removed"),
-                Err(error) => warn!(node = %id, error = %chain(&error), "left-overs cannot be removed"),
-            }
+        node.clear_scratch().await?;
+        if let Err(error) = node.sweep_once().await {
+            warn!(node = %id, error = %chain(&error), "left-overs cannot be removed yet");
         }
         Ok(node.spawn())
     }
 
     fn spawn(self: Arc<Self>) -> NodeHandle {
         let (clock, scheduler, stop) = (self.clock.clone(), Arc::clone(&self.scheduler), self.stop.clone());
-        let following = follow(Arc::clone(&self));
+        let (following, sweeping) = (follow(Arc::clone(&self)), sweep(Arc::clone(&self)));
         let mut handle = NodeHandle { node: self, tasks: JoinSet::new() };
         handle.attach("clock", async move {
             clock.follow(scheduler, stop).await;
             Ok(())
         });
         handle.attach("log", following);
+        handle.attach("sweep", sweeping);
         handle
     }
 
@@ -180,21 +179,6 @@ impl Node {
     /// Where runs and checks keep what nobody needs after a crash.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.dir.path().join("work")
-    }
-
-    fn clear_scratch(&self) -> Result<(), NodeError> {
-        let path = self.scratch();
-        match std::fs::remove_dir_all(&path) {
-            Ok(()) => Ok(()),
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            // A container's user owns what it made in directories of its own, and only root may remove that. It
-            // takes space and stands in nobody's way: every run has a directory of its own.
-            Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                warn!(path = %path.display(), "what containers left cannot be removed; remove it as root");
-                Ok(())
-            }
-            Err(source) => Err(NodeError::Scratch { path, source }),
-        }
     }
 }
 

@@ -3,21 +3,17 @@
 
 use std::{path::Path, sync::Arc};
 
-use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{
-    Node,
-    fetch::{FetchError, scratch_dir},
-};
+use super::{Node, fetch::FetchError};
 use crate::{
     domain::{
         Digest, FailureKind, Fingerprint, FingerprintWord, Input, InputKind, Job, JobId, Method, NodeId,
         Opening, Sample, Spec,
     },
-    executor::{ExecutorError, InputMount, RunOutcome, RunRequest, Trace},
+    executor::{ExecutorError, InputMount, RunDir, RunOutcome, RunRequest, Trace},
     store::{
         BlobError, DbError, ExecutionError, FILE, Limits, PackError, ResultError, Stage, UnpackError,
         is_of_one_file, pack, result_hash, unpack,
@@ -124,7 +120,9 @@ impl Node {
             return Err(WorkError::Executor(ExecutorError::Interrupted));
         }
         info!(job = %job.id, image = job.spec.image, "run started");
-        let dir = scratch_dir(&self.scratch())?;
+        let scratch = self.scratch();
+        let dir =
+            RunDir::new_in(&scratch).map_err(|source| BlobError::Io { path: scratch.clone(), source })?;
         let inputs = cancel
             .run_until_cancelled(self.inputs(job, &dir))
             .await
@@ -137,6 +135,8 @@ impl Node {
             timeout: job.deal.timeout,
             inputs,
             result_dir: result_dir.clone(),
+            scratch,
+            patience: job.refill_by().since(self.clock.moment().now),
         };
         let outcome = self.executor.run(request, cancel.clone()).await.map_err(WorkError::Executor)?;
         let (node, id, method) = (Arc::clone(self), job.id, job.deal.method);
@@ -149,7 +149,7 @@ impl Node {
     }
 
     /// Fetches and unpacks every input; the executor mounts them read-only.
-    async fn inputs(&self, job: &Job, dir: &TempDir) -> Result<Vec<InputMount>, WorkError> {
+    async fn inputs(&self, job: &Job, dir: &RunDir) -> Result<Vec<InputMount>, WorkError> {
         let mut mounts = Vec::new();
         for (index, input) in job.spec.inputs.iter().enumerate() {
             let from = job.requester;

@@ -1,8 +1,11 @@
 //! Whole nodes on the log in memory, with scripted executors.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use assay::{
@@ -396,7 +399,7 @@ impl Executor for Panics {
         Box::pin(std::future::ready(Ok(image.to_owned())))
     }
 
-    fn remove_leftovers(&self, _: NodeId) -> BoxFuture<'_, Result<usize, ExecutorError>> {
+    fn sweep<'a>(&'a self, _: NodeId, _: &'a Path) -> BoxFuture<'a, Result<usize, ExecutorError>> {
         Box::pin(std::future::ready(Ok(0)))
     }
 

@@ -1,6 +1,6 @@
 //! An executor whose node dies when its run starts.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -28,8 +28,8 @@ impl Executor for Crash {
         self.inner.resolve(image)
     }
 
-    fn remove_leftovers(&self, node: NodeId) -> BoxFuture<'_, Result<usize, ExecutorError>> {
-        self.inner.remove_leftovers(node)
+    fn sweep<'a>(&'a self, node: NodeId, scratch: &'a Path) -> BoxFuture<'a, Result<usize, ExecutorError>> {
+        self.inner.sweep(node, scratch)
     }
 
     fn check<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>> {

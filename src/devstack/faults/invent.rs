@@ -1,6 +1,6 @@
 //! An executor that runs nothing and makes up what it left.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -66,8 +66,8 @@ impl Executor for Inventor {
         self.inner.resolve(image)
     }
 
-    fn remove_leftovers(&self, node: NodeId) -> BoxFuture<'_, Result<usize, ExecutorError>> {
-        self.inner.remove_leftovers(node)
+    fn sweep<'a>(&'a self, node: NodeId, scratch: &'a Path) -> BoxFuture<'a, Result<usize, ExecutorError>> {
+        self.inner.sweep(node, scratch)
     }
 
     fn check<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>> {

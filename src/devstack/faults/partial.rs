@@ -31,8 +31,8 @@ impl Executor for Partial {
         self.inner.resolve(image)
     }
 
-    fn remove_leftovers(&self, node: NodeId) -> BoxFuture<'_, Result<usize, ExecutorError>> {
-        self.inner.remove_leftovers(node)
+    fn sweep<'a>(&'a self, node: NodeId, scratch: &'a Path) -> BoxFuture<'a, Result<usize, ExecutorError>> {
+        self.inner.sweep(node, scratch)
     }
 
     fn check<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>> {

@@ -28,6 +28,8 @@ pub(super) fn request(node: u8, result_dir: &Path) -> RunRequest {
         timeout: Span::from_secs(60),
         inputs: Vec::new(),
         result_dir: result_dir.to_owned(),
+        scratch: result_dir.to_owned(),
+        patience: Span::from_secs(0),
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) struct Cgroup {
     memory_stat: File,
     cpu: File,
     oom: File,
+    procs: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,7 @@ impl Cgroup {
                 memory_stat: File::open(memory.join("memory.stat"))?,
                 cpu: File::open(cpuacct.join("cpuacct.usage"))?,
                 oom: File::open(memory.join("memory.oom_control"))?,
+                procs: memory.join("cgroup.procs"),
             });
         }
         let unified = dir(Version::V2, "").ok_or(io::ErrorKind::NotFound)?;
@@ -67,7 +69,16 @@ impl Cgroup {
             memory_stat: File::open(unified.join("memory.stat"))?,
             cpu: File::open(unified.join("cpu.stat"))?,
             oom: File::open(unified.join("memory.events"))?,
+            procs: unified.join("cgroup.procs"),
         })
+    }
+
+    /// The processes in it, as far as one reading shows them.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        let mut buffer = [0; FILE_BYTES];
+        let Ok(file) = File::open(&self.procs) else { return vec![] };
+        let Ok(text) = contents(&file, &mut buffer) else { return vec![] };
+        text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
     /// Reads memory, CPU time and OOM kills.

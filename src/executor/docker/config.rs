@@ -1,12 +1,20 @@
 //! The container of a run: every default is the safe one, and nothing in a spec can widen it.
 
-use std::{collections::HashMap, path::Path};
-
-use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
 };
 
-use super::super::{InputMount, RunRequest};
+use bollard::models::{
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    MountVolumeOptionsDriverConfig, ResourcesUlimits,
+};
+
+use super::{
+    super::{InputMount, RunRequest},
+    meter::overhead,
+    user::User,
+};
 use crate::domain::OUTPUTS_DIR;
 
 /// The label that holds the node a container belongs to.
@@ -14,48 +22,70 @@ pub(super) const NODE_LABEL: &str = "assay.node";
 /// The label that holds the job a container runs.
 pub(super) const JOB_LABEL: &str = "assay.job";
 
-/// Who a container runs as unless its image names another: nobody, on every Linux.
-const NOBODY: u32 = 65_534;
+/// The label that holds when a container is over whatever becomes of its node, in Unix seconds.
+pub(super) const UNTIL_LABEL: &str = "assay.until";
+/// The label that holds the directory in which the node of a container works.
+pub(super) const SCRATCH_LABEL: &str = "assay.scratch";
+/// The label that holds which run of its process a container belongs to.
+pub(super) const RUN_LABEL: &str = "assay.run";
 
-/// Most that `/tmp`, and each volume of the image, may hold. It is memory, and counts against its limit too.
+/// Most that `/tmp` may hold. It is memory, and counts against its limit too.
 const TMPFS_BYTES: u64 = 64 << 20;
 
-/// Who a container runs as.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct User {
-    /// As the engine takes it: `uid`, `uid:gid` or a name the image knows.
-    pub(super) name: String,
-    /// The numeric user, where the name says it.
-    pub(super) uid: Option<u32>,
+/// Most files in `/tmp`.
+const TMPFS_FILES: u64 = 65_536;
+
+/// What one container is made of, beside what its request says.
+#[derive(Debug)]
+pub(super) struct Parts<'a> {
+    /// Who it runs as.
+    pub(super) user: User,
+    /// Mounted at `/outputs`.
+    pub(super) outputs: &'a Path,
+    /// The image's volumes: where each is mounted, and the directory behind it.
+    pub(super) volumes: &'a [(String, PathBuf)],
+    /// Which run of this process it is.
+    pub(super) run: &'a str,
+    /// When it is over whatever becomes of its node, in Unix seconds.
+    pub(super) until: u64,
 }
 
-impl User {
-    /// The user an image names, unless that is root or nobody in particular.
-    ///
-    /// A name says nothing of its number: whether it is root inside the image shows once the container runs.
-    pub(super) fn of_image(named: &str) -> Self {
-        let user = named.split(':').next().unwrap_or_default();
-        match user.parse::<u32>() {
-            Ok(uid) if uid > 0 => Self { name: named.to_owned(), uid: Some(uid) },
-            Err(_) if !user.is_empty() && user != "root" => Self { name: named.to_owned(), uid: None },
-            Ok(_) | Err(_) => Self { name: format!("{NOBODY}:{NOBODY}"), uid: Some(NOBODY) },
-        }
+/// A container of this image that is never started: its files can be read.
+pub(super) fn probe_body(image: &str, labels: HashMap<String, String>) -> ContainerCreateBody {
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        // The engine wants some command.
+        entrypoint: Some(vec!["/".to_owned()]),
+        network_disabled: Some(true),
+        labels: Some(labels),
+        host_config: Some(HostConfig {
+            network_mode: Some("none".to_owned()),
+            readonly_rootfs: Some(true),
+            ..Default::default()
+        }),
+        ..Default::default()
     }
 }
 
-/// The body of the engine's `create` for this run. `outputs` is an absolute path, and so are the inputs'.
-pub(super) fn container_body(
-    request: &RunRequest,
-    user: &User,
-    image_volumes: &[String],
-    outputs: &Path,
-) -> ContainerCreateBody {
+/// The labels by which a container is found again.
+pub(super) fn labels(request: &RunRequest, run: &str, until: u64) -> HashMap<String, String> {
+    HashMap::from([
+        (NODE_LABEL.to_owned(), request.node.to_string()),
+        (JOB_LABEL.to_owned(), request.job.to_string()),
+        (SCRATCH_LABEL.to_owned(), request.scratch.to_string_lossy().into_owned()),
+        (RUN_LABEL.to_owned(), run.to_owned()),
+        (UNTIL_LABEL.to_owned(), until.to_string()),
+    ])
+}
+
+/// The body of the engine's `create` for this run. All paths of this machine are absolute.
+pub(super) fn container_body(request: &RunRequest, parts: &Parts<'_>) -> ContainerCreateBody {
     let spec = &request.spec;
     let words = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
     ContainerCreateBody {
         // The engine would name the host after the container, and each node would compute something else.
         hostname: Some("assay".to_owned()),
-        user: Some(user.name.clone()),
+        user: Some(parts.user.numbers()),
         image: Some(spec.image.clone()),
         entrypoint: words(&spec.entrypoint),
         cmd: words(&spec.command),
@@ -66,26 +96,24 @@ pub(super) fn container_body(
         network_disabled: Some(true),
         // An image's health checks would run beside the job, and into its trace.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
-        labels: Some(HashMap::from([
-            (NODE_LABEL.to_owned(), request.node.to_string()),
-            (JOB_LABEL.to_owned(), request.job.to_string()),
-        ])),
-        host_config: Some(host_config(request, user, image_volumes, outputs)),
+        labels: Some(labels(request, parts.run, parts.until)),
+        host_config: Some(host_config(request, parts)),
         ..Default::default()
     }
 }
 
-fn host_config(request: &RunRequest, user: &User, image_volumes: &[String], outputs: &Path) -> HostConfig {
+fn host_config(request: &RunRequest, parts: &Parts<'_>) -> HostConfig {
     let limits = request.spec.resources;
     let memory = signed(limits.memory_bytes);
     let inputs = request.inputs.iter().map(|InputMount { source, target }| bind(source, target, true));
+    let volumes = parts.volumes.iter().map(|(target, source)| volume(source, target));
     HostConfig {
         network_mode: Some("none".to_owned()),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
         readonly_rootfs: Some(true),
-        mounts: Some(inputs.chain([bind(outputs, OUTPUTS_DIR, false)]).collect()),
-        tmpfs: Some(tmpfs(request, user, image_volumes)),
+        mounts: Some(inputs.chain([bind(parts.outputs, OUTPUTS_DIR, false)]).chain(volumes).collect()),
+        tmpfs: Some(HashMap::from([("/tmp".to_owned(), tmpfs(parts.user))])),
         memory: Some(memory),
         // Equal to memory means no swap.
         memory_swap: Some(memory),
@@ -94,8 +122,8 @@ fn host_config(request: &RunRequest, user: &User, image_volumes: &[String], outp
         pids_limit: Some(i64::from(limits.pids) + 1),
         ulimits: Some(vec![
             ulimit("core", 0),
-            // A single file cannot run away between two measurements; the byte over the limit shows that it tried.
-            ulimit("fsize", limits.disk_bytes.saturating_add(1)),
+            // A single file cannot run away between two measurements; what it may have over the limit shows that it tried.
+            ulimit("fsize", limits.disk_bytes.saturating_add(2 * overhead(limits.disk_bytes))),
         ]),
         init: Some(true),
         // Output is read from the attached stream: the engine need not write it to its disk as well.
@@ -104,16 +132,42 @@ fn host_config(request: &RunRequest, user: &User, image_volumes: &[String], outp
     }
 }
 
-/// `/tmp`, and a cover for every volume the image declares: the engine would back those with space on its
-/// disk that no limit counts.
-fn tmpfs(request: &RunRequest, user: &User, image_volumes: &[String]) -> HashMap<String, String> {
-    let owner = user.uid.map(|uid| format!(",uid={uid}")).unwrap_or_default();
-    let options = format!("rw,nosuid,nodev,size={TMPFS_BYTES},mode=1777{owner}");
-    let mounted = |path: &&str| {
-        *path != OUTPUTS_DIR && *path != "/tmp" && request.inputs.iter().all(|input| input.target != *path)
+/// The options of `/tmp`. Programs may be started from it, as from the `/tmp` of any machine.
+fn tmpfs(User { uid, gid }: User) -> String {
+    format!("rw,nosuid,nodev,exec,size={TMPFS_BYTES},nr_inodes={TMPFS_FILES},mode=1777,uid={uid},gid={gid}")
+}
+
+/// The volumes of an image that need a place: those that nothing else is mounted at. The engine would back them with
+/// space on its disk that no limit counts.
+pub(super) fn volumes_to_mount(request: &RunRequest, image_volumes: &[String]) -> Vec<String> {
+    let taken = |path: &str| {
+        path.is_empty()
+            || path == OUTPUTS_DIR
+            || path == "/tmp"
+            || request.inputs.iter().any(|input| input.target == path)
     };
-    let volumes = image_volumes.iter().map(|path| path.trim_end_matches('/')).filter(mounted);
-    volumes.chain(["/tmp"]).map(|path| (path.to_owned(), options.clone())).collect()
+    let mut volumes: Vec<_> =
+        image_volumes.iter().map(|path| path.trim_end_matches('/').to_owned()).collect();
+    volumes.retain(|path| !taken(path));
+    volumes.sort();
+    volumes.dedup();
+    volumes
+}
+
+/// A volume of the engine in a directory of ours: unlike a mere mount, the engine fills it with what the image has
+/// there, with its owners and modes, before the container starts.
+fn volume(source: &Path, target: &str) -> Mount {
+    let options = [("type", "none"), ("o", "bind"), ("device", &*source.to_string_lossy())];
+    let driver = MountVolumeOptionsDriverConfig {
+        name: Some("local".to_owned()),
+        options: Some(options.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()),
+    };
+    Mount {
+        typ: Some(MountType::VOLUME),
+        target: Some(target.to_owned()),
+        volume_options: Some(MountVolumeOptions { driver_config: Some(driver), ..Default::default() }),
+        ..Default::default()
+    }
 }
 
 fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
@@ -136,22 +190,34 @@ fn signed(value: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::domain::{JobId, NodeId, Resources, Span, Spec};
 
     #[test]
-    fn an_image_that_names_root_or_nobody_in_particular_runs_as_nobody() {
-        for named in ["", "root", "0", "0:0", "root:root", "00", ":0", ":5"] {
-            let nobody = User { name: "65534:65534".to_owned(), uid: Some(NOBODY) };
-            assert_eq!(User::of_image(named), nobody, "{named:?}");
-        }
-    }
-
-    #[test]
-    fn an_image_that_names_another_user_runs_as_that_one() {
-        for (named, uid) in
-            [("1000", Some(1000)), ("1000:1000", Some(1000)), ("app", None), ("app:staff", None)]
-        {
-            assert_eq!(User::of_image(named), User { name: named.to_owned(), uid }, "{named:?}");
-        }
+    fn a_volume_gets_a_place_unless_something_is_mounted_there() {
+        let spec = Spec {
+            image: String::new(),
+            image_name: String::new(),
+            entrypoint: vec![],
+            command: vec![],
+            environment: BTreeMap::new(),
+            working_directory: None,
+            inputs: vec![],
+            resources: Resources::default(),
+        };
+        let request = RunRequest {
+            job: JobId::ZERO,
+            node: NodeId::ZERO,
+            spec,
+            timeout: Span::from_secs(1),
+            inputs: vec![InputMount { source: "/x".into(), target: "/given".to_owned() }],
+            result_dir: "/result".into(),
+            scratch: "/".into(),
+            patience: Span::from_secs(0),
+        };
+        let declared = ["/data/", "/given", "/outputs", "/tmp/", "/", "/data", "/cache"].map(str::to_owned);
+        assert_eq!(volumes_to_mount(&request, &declared), ["/cache", "/data"]);
     }
 }

@@ -1,10 +1,11 @@
-//! How much a container's `/outputs` holds, while the container may still write to it.
+//! How much a container has written, where only a measurement can tell.
 //!
-//! The engine has no limit for a mount on most file systems, so that this is a measurement: a container may
-//! pass its limit by what it writes between two, and the space of a deleted file that it still holds open
-//! is not seen.
+//! A file system of its own counts by itself what a run holds (see `space`); the files are measured once, at the
+//! end. Without one they are measured all the time: a container may then pass its limit by what it writes between
+//! two measurements.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io,
     os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
@@ -14,10 +15,30 @@ use std::{
 /// What an entry counts at least, so that empty files are no way around the limit: an inode and its name.
 const ENTRY_BYTES: u64 = 1024;
 
+/// Most files and directories of one run: as many as an archive of a result holds.
+pub(super) const MAX_FILES: u64 = 100_000;
+
 /// Deepest tree that is measured: each level holds a descriptor open.
 const MAX_DEPTH: usize = 100;
 
-/// Bytes under `dir`, or some number above `limit` as soon as it is passed.
+/// Most descriptors looked at to find deleted files that are still open: some milliseconds' worth.
+const MAX_DESCRIPTORS: usize = 4096;
+
+/// Bytes and files that were found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Measured {
+    pub(super) bytes: u64,
+    pub(super) files: u64,
+}
+
+impl Measured {
+    /// Whether a run with these limits may hold this much.
+    pub(super) fn within(self, limit: Self) -> bool {
+        self.bytes <= limit.bytes && self.files <= limit.files
+    }
+}
+
+/// What is under `dirs`, or something beyond `limit` as soon as that is passed: at most [`MAX_FILES`] are looked at.
 ///
 /// Counts the larger of length and allocated space, so that neither sparse files nor many small ones escape,
 /// and a hard link as often as it appears. Links are never followed, even when the container swaps a
@@ -25,37 +46,64 @@ const MAX_DEPTH: usize = 100;
 ///
 /// # Errors
 /// When a directory cannot be read or the tree is too deep, which the caller treats as a full disk.
-pub(super) fn measure(dir: &Path, limit: u64) -> io::Result<u64> {
-    measure_open(&File::open(dir)?, limit, MAX_DEPTH)
+pub(super) fn measure(dirs: &[&Path], limit: Measured) -> io::Result<Measured> {
+    let mut found = Measured::default();
+    for dir in dirs {
+        measure_open(&File::open(dir)?, limit, MAX_DEPTH, &mut found)?;
+    }
+    Ok(found)
 }
 
-fn measure_open(dir: &File, limit: u64, depth: usize) -> io::Result<u64> {
+fn measure_open(dir: &File, limit: Measured, depth: usize, found: &mut Measured) -> io::Result<()> {
     if depth == 0 {
         return Err(io::Error::other("the directories are nested too deep"));
     }
     // Through the open descriptor: the path may lead elsewhere by now, and may be too long to open.
     let path = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd()));
-    let mut total = 0_u64;
     for entry in fs::read_dir(&path)? {
         let entry = entry?;
         let Some(metadata) = unless_gone(entry.metadata())? else { continue };
         let allocated = metadata.blocks().saturating_mul(512);
-        total = total.saturating_add(metadata.len().max(allocated).max(ENTRY_BYTES));
-        if total <= limit && metadata.is_dir() {
+        found.bytes = found.bytes.saturating_add(metadata.len().max(allocated).max(ENTRY_BYTES));
+        found.files += 1;
+        if found.within(limit) && metadata.is_dir() {
             // The dot makes opening anything but a directory fail at once, where a pipe would block.
             let Some(below) = unless_gone(File::open(path.join(entry.file_name()).join(".")))? else {
                 continue;
             };
             let opened = below.metadata()?;
             if (opened.dev(), opened.ino()) == (metadata.dev(), metadata.ino()) {
-                total = total.saturating_add(measure_open(&below, limit - total, depth - 1)?);
+                measure_open(&below, limit, depth - 1, found)?;
             }
         }
-        if total > limit {
+        if !found.within(limit) {
             break;
         }
     }
-    Ok(total)
+    Ok(())
+}
+
+/// Bytes on the file system of `dir` that deleted files hold which these processes have open, or mapped.
+///
+/// Counts what may be read: another user's processes show their files to root alone.
+pub(super) fn deleted_but_open(dir: &Path, pids: &[u32]) -> io::Result<u64> {
+    let device = fs::metadata(dir)?.dev();
+    let mut seen = BTreeSet::new();
+    let mut bytes = 0_u64;
+    let tables = pids.iter().flat_map(|pid| ["fd", "map_files"].map(|table| format!("/proc/{pid}/{table}")));
+    let descriptors = tables.filter_map(|table| fs::read_dir(table).ok()).flatten().flatten();
+    for descriptor in descriptors.take(MAX_DESCRIPTORS) {
+        // Of what is open, not of a path: this works for a file without a name.
+        let Ok(metadata) = fs::metadata(descriptor.path()) else { continue };
+        if metadata.is_file()
+            && metadata.nlink() == 0
+            && metadata.dev() == device
+            && seen.insert(metadata.ino())
+        {
+            bytes = bytes.saturating_add(metadata.blocks().saturating_mul(512));
+        }
+    }
+    Ok(bytes)
 }
 
 fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
@@ -74,23 +122,45 @@ mod tests {
 
     use super::*;
 
+    const ANY: Measured = Measured { bytes: u64::MAX, files: u64::MAX };
+
+    fn bytes(dir: &Path) -> u64 {
+        measure(&[dir], ANY).unwrap().bytes
+    }
+
     #[test]
     fn files_count_by_the_larger_of_length_and_space() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("small"), vec![7; 10]).unwrap();
         File::create(dir.path().join("sparse")).unwrap().set_len(1 << 40).unwrap();
-        let size = measure(dir.path(), u64::MAX).unwrap();
+        let size = bytes(dir.path());
         assert!(size >= (1 << 40) + ENTRY_BYTES, "{size}");
-        assert!(measure(dir.path(), 1 << 30).unwrap() > 1 << 30);
+        let limit = Measured { bytes: 1 << 30, ..ANY };
+        assert!(!measure(&[dir.path()], limit).unwrap().within(limit));
     }
 
     #[test]
-    fn empty_files_count() {
+    fn empty_files_count_and_no_more_are_looked_at_than_are_allowed() {
         let dir = tempfile::tempdir().unwrap();
         for name in 0..100 {
             File::create(dir.path().join(name.to_string())).unwrap();
         }
-        assert_eq!(measure(dir.path(), u64::MAX).unwrap(), 100 * ENTRY_BYTES);
+        assert_eq!(measure(&[dir.path()], ANY).unwrap(), Measured { bytes: 100 * ENTRY_BYTES, files: 100 });
+        assert_eq!(measure(&[dir.path()], Measured { files: 10, ..ANY }).unwrap().files, 11);
+    }
+
+    #[test]
+    fn a_deleted_file_counts_for_as_long_as_it_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deleted");
+        fs::write(&path, vec![7; 1 << 20]).unwrap();
+        let open = File::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let hidden = || deleted_but_open(dir.path(), &[std::process::id()]).unwrap();
+        assert_eq!(bytes(dir.path()), 0);
+        assert!(hidden() >= 1 << 20);
+        drop(open);
+        assert!(hidden() < 1 << 20);
     }
 
     #[test]
@@ -100,7 +170,7 @@ mod tests {
         symlink(elsewhere.path(), dir.path().join("away")).unwrap();
         symlink("/", dir.path().join("root")).unwrap();
         symlink(".", dir.path().join("self")).unwrap();
-        assert_eq!(measure(dir.path(), u64::MAX).unwrap(), 3 * ENTRY_BYTES);
+        assert_eq!(bytes(dir.path()), 3 * ENTRY_BYTES);
     }
 
     #[test]
@@ -112,8 +182,8 @@ mod tests {
         }
         fs::create_dir_all(&deep).unwrap();
         fs::write(deep.join("file"), vec![7; 500_000]).unwrap();
-        assert!(measure(dir.path(), u64::MAX).unwrap() > 500_000);
+        assert!(bytes(dir.path()) > 500_000);
         fs::create_dir(deep.join("d")).unwrap();
-        assert!(measure(dir.path(), u64::MAX).is_err());
+        assert!(measure(&[dir.path()], ANY).is_err());
     }
 }

@@ -1,6 +1,11 @@
 //! The connection to the engine, and what is asked of it outside a run.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bollard::{
     API_DEFAULT_VERSION, Docker,
@@ -13,8 +18,9 @@ use tracing::{info, warn};
 
 use super::{
     super::{Executor, ExecutorError, RunOutcome, RunRequest},
-    config::NODE_LABEL,
+    config::{NODE_LABEL, RUN_LABEL, SCRATCH_LABEL, UNTIL_LABEL},
     image::require_pinned,
+    space::Spaces,
 };
 use crate::domain::{NodeId, Spec};
 
@@ -31,6 +37,35 @@ pub struct DockerExecutor {
     socket: String,
     cpus: u64,
     memory_bytes: u64,
+    shared: Arc<Shared>,
+}
+
+/// What all runs of this process share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) spaces: Spaces,
+    /// The runs that hold containers now.
+    held: Mutex<BTreeSet<String>>,
+}
+
+/// A run that holds its containers until this is dropped; from then on a sweep removes what is left of them.
+#[derive(Debug)]
+pub(super) struct Hold {
+    shared: Arc<Shared>,
+    pub(super) run: String,
+}
+
+impl Shared {
+    fn held(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        // A set of names cannot be left half changed.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.shared.held().remove(&self.run);
+    }
 }
 
 impl DockerExecutor {
@@ -52,25 +87,58 @@ impl DockerExecutor {
             socket: socket.to_owned(),
             cpus: count(info.ncpu),
             memory_bytes: count(info.mem_total),
+            shared: Arc::default(),
         })
     }
 
-    /// Removes every container of this node, running or not: at a node's start they are left from a crash.
-    /// Returns how many there were.
+    /// Removes what runs of this node in `scratch` left behind: containers that no run of this process holds, and
+    /// those of any node that should have been over by now. Returns how many there were.
     ///
     /// # Errors
     /// When the engine does not list or remove them.
-    pub async fn remove_leftovers(&self, node: NodeId) -> Result<usize, ExecutorError> {
-        let filters = HashMap::from([("label".to_owned(), vec![format!("{NODE_LABEL}={node}")])]);
+    pub async fn sweep(&self, node: NodeId, scratch: &Path) -> Result<usize, ExecutorError> {
+        let now = unix_now();
+        let own = |labels: &HashMap<String, String>| {
+            labels.get(NODE_LABEL).is_some_and(|owner| *owner == node.to_string())
+                && labels.get(SCRATCH_LABEL).is_none_or(|dir| Path::new(dir) == scratch)
+                && labels.get(RUN_LABEL).is_none_or(|run| !self.shared.held().contains(run))
+        };
+        let overdue = |labels: &HashMap<String, String>| {
+            labels.get(UNTIL_LABEL).and_then(|until| until.parse().ok()).is_some_and(|until: u64| until < now)
+        };
+        let filters = HashMap::from([("label".to_owned(), vec![NODE_LABEL.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let listed = self.docker.list_containers(Some(options)).await;
         let listed = listed.map_err(|error| self.failed("list the containers of this node", error))?;
-        let ids: Vec<String> = listed.into_iter().filter_map(|container| container.id).collect();
-        for id in &ids {
-            self.try_remove(id).await.map_err(|error| self.failed("remove a left-over container", error))?;
-            info!(container = %id, "left-over container removed");
+        let mut removed = 0;
+        for container in listed {
+            let (Some(id), labels) = (container.id, container.labels.unwrap_or_default()) else { continue };
+            if own(&labels) || overdue(&labels) {
+                let gone = self.try_remove(&id).await;
+                gone.map_err(|error| self.failed("remove a left-over container", error))?;
+                info!(container = %id, "left-over container removed");
+                removed += 1;
+            }
         }
-        Ok(ids.len())
+        Ok(removed)
+    }
+
+    /// Marks the containers of a new run as held.
+    pub(super) fn hold(&self) -> Result<Hold, ExecutorError> {
+        let mut bytes = [0_u8; 8];
+        getrandom::fill(&mut bytes).map_err(|source| ExecutorError::Randomness { source })?;
+        let run = format!("{:016x}", u64::from_be_bytes(bytes));
+        self.shared.held().insert(run.clone());
+        Ok(Hold { shared: Arc::clone(&self.shared), run })
+    }
+
+    pub(super) fn spaces(&self) -> &Spaces {
+        &self.shared.spaces
+    }
+
+    /// Whether the engine answers now.
+    pub(super) async fn answers(&self) -> bool {
+        self.docker.ping().await.is_ok()
     }
 
     pub(super) fn docker(&self) -> &Docker {
@@ -79,17 +147,32 @@ impl DockerExecutor {
 
     /// An engine's refusal, told apart from its absence.
     pub(super) fn failed(&self, operation: &'static str, error: Error) -> ExecutorError {
-        let absent = match &error {
-            Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. } => false,
-            other => matches!(
-                other,
-                Error::SocketNotFoundError(_) | Error::HyperLegacyError { .. } | Error::RequestTimeoutError
-            ),
-        };
+        let absent = matches!(
+            &error,
+            Error::SocketNotFoundError(_)
+                | Error::HyperLegacyError { .. }
+                | Error::HyperResponseError { .. }
+                | Error::HttpClientError { .. }
+                | Error::IOError { .. }
+                | Error::RequestTimeoutError
+        );
         if absent {
             return ExecutorError::Unreachable { address: self.socket.clone(), source: error.into() };
         }
+        if let Error::DockerResponseServerError { status_code: 404, .. } = error {
+            return ExecutorError::Lost { operation };
+        }
         ExecutorError::Engine { operation, source: error.into() }
+    }
+
+    /// A refusal to make or start a container: engines answer 400 when what was asked for is at fault.
+    pub(super) fn refused(&self, operation: &'static str, error: Error) -> ExecutorError {
+        match error {
+            Error::DockerResponseServerError { status_code: 400, message } => {
+                ExecutorError::Unstartable { reason: message }
+            }
+            error => self.failed(operation, error),
+        }
     }
 
     /// Kills and removes a container with its volumes. What stays nevertheless is found by its label later.
@@ -122,13 +205,22 @@ impl DockerExecutor {
     }
 }
 
+/// Now, in Unix seconds: containers outlive the process whose steady clock started them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a label is compared by later processes, and decides nothing about a job"
+)]
+pub(super) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 impl Executor for DockerExecutor {
     fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<String, ExecutorError>> {
         Box::pin(async move { Ok(self.resolve_image(image).await?.pinned) })
     }
 
-    fn remove_leftovers(&self, node: NodeId) -> BoxFuture<'_, Result<usize, ExecutorError>> {
-        Box::pin(Self::remove_leftovers(self, node))
+    fn sweep<'a>(&'a self, node: NodeId, scratch: &'a Path) -> BoxFuture<'a, Result<usize, ExecutorError>> {
+        Box::pin(Self::sweep(self, node, scratch))
     }
 
     fn check<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>> {

@@ -1,8 +1,9 @@
 //! Containers of a Docker engine on the same machine, reached over its Unix socket.
 //!
-//! `engine` connects and cleans up, `image` finds images, `config` holds the safe defaults, `run` sees one
-//! container through, `streams` keeps what it prints, `sampler` reads `cgroup` and `disk` while it runs, and
-//! `times` reads the engine's time stamps. The engine must see this process's file system and cgroups: a
+//! `engine` connects and cleans up, `image` finds images and `user` who they run as, `config` holds the safe
+//! defaults, `space` is where a container may write, `run` sees one container through, `streams` keeps what it
+//! prints, `sampler` reads `cgroup` and asks `meter` (with `disk`) while it runs, and `times` reads the engine's time
+//! stamps. The engine must see this process's file system and cgroups: a
 //! remote engine is not supported.
 
 mod cgroup;
@@ -10,10 +11,13 @@ mod config;
 mod disk;
 mod engine;
 mod image;
+mod meter;
 mod run;
 mod sampler;
+mod space;
 mod streams;
 mod times;
+mod user;
 
 pub use engine::{DEFAULT_SOCKET, DockerExecutor};
 pub use image::ResolvedImage;

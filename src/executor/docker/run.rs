@@ -1,9 +1,7 @@
 //! One container from its creation to its removal.
 
 use std::{
-    fs::{self, DirBuilder, Permissions},
-    io,
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown},
+    fs,
     path::{Path, PathBuf},
     pin::pin,
     time::Duration,
@@ -12,65 +10,192 @@ use std::{
 use bollard::{
     container::LogOutput,
     errors::Error,
-    models::ContainerState,
-    query_parameters::{AttachContainerOptionsBuilder, CreateContainerOptions, StartContainerOptions},
+    models::{ContainerState, ImageConfig},
+    query_parameters::{
+        AttachContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder, CreateContainerOptions,
+        StartContainerOptions,
+    },
 };
 use futures::{Stream, StreamExt as _};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::{
     super::{ExecutorError, InputMount, RunOutcome, RunRequest, Trace},
     cgroup::Cgroup,
-    config::{User, container_body},
-    engine::DockerExecutor,
+    config::{Parts, container_body, labels, volumes_to_mount},
+    engine::{DockerExecutor, unix_now},
     image::require_pinned,
-    sampler::{DiskProblem, Observed, Sampler},
+    meter::{DiskProblem, Meter},
+    sampler::{Observed, Sampler},
+    space::{Bound, Space, file_limit, give_all_to},
     streams::capture,
     times::nanos_between,
+    user::User,
 };
 
 /// Longest wait for the rest of a container's output after its end. The engine closes the streams when the
 /// last process is gone, so that only an engine in trouble takes longer; the run then has no result.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 
+/// Between two questions whether an engine that went away is back.
+const BACK_PERIOD: Duration = Duration::from_millis(500);
+
+/// How often a run is begun again that an engine lost which answers. One that somebody killed is so once: that tells an
+/// engine that was stopped from a job that ends like this.
+const MAX_RETRIES: u32 = 2;
+
+/// From when a container's run must be over until any node's sweep may remove the container, in seconds.
+const OVERDUE_SECS: u64 = 300;
+
 /// The exit code of a process that died of SIGKILL.
 const KILLED: i64 = 128 + 9;
 
+/// A file that shows whether a container sees what is mounted here.
+const MARK: &str = ".assay-mark";
+
 impl DockerExecutor {
-    /// Runs the request; the container is removed whatever happens.
+    /// Runs the request; its containers are removed whatever happens, or by a sweep once the engine is back.
+    ///
+    /// A run that the engine lost is begun again for as long as the request's patience lasts.
     pub(super) async fn execute(
         &self,
         request: &RunRequest,
         cancel: &CancellationToken,
     ) -> Result<RunOutcome, ExecutorError> {
         require_pinned(&request.spec.image)?;
-        let image = cancel.run_until_cancelled(self.image(&request.spec.image)).await;
-        let config = image.unwrap_or(Err(ExecutorError::Interrupted))?.config.unwrap_or_default();
-        let user = User::of_image(config.user.as_deref().unwrap_or_default());
         let request = absolute(request)?;
-        let outputs = request.result_dir.join("outputs");
-        let prepared = prepare_outputs(&outputs, &user).await;
-        prepared.map_err(|source| ExecutorError::ResultDir { path: outputs.clone(), source })?;
+        let until = Instant::now() + Duration::from_secs(request.patience.as_secs().into());
+        let (mut killed, mut retries) = (false, 0);
+        loop {
+            let ended = self.attempt(&request, cancel).await;
+            let error = match ended {
+                Ok(outcome) => {
+                    outcome.save(&request.result_dir).await?;
+                    // Not how it ended: logs are shipped and shared, and the job is not decided yet.
+                    info!(job = %request.job, "run ended");
+                    return Ok(outcome);
+                }
+                Err(error) => error,
+            };
+            let again = match &error {
+                // However long the engine is away.
+                ExecutorError::Unreachable { .. } => true,
+                ExecutorError::Killed if killed => false,
+                ExecutorError::Killed => {
+                    killed = true;
+                    true
+                }
+                ExecutorError::Lost { .. } | ExecutorError::Engine { .. } => {
+                    retries += 1;
+                    retries <= MAX_RETRIES
+                }
+                _ => false,
+            };
+            if !again || !self.back_by(until, cancel).await {
+                return Err(error);
+            }
+            let cause: &dyn std::error::Error = &error;
+            warn!(job = %request.job, error = cause, "the engine lost the run, which is begun again");
+        }
+    }
 
-        let body = container_body(&request, &user, &config.volumes.unwrap_or_default(), &outputs);
-        let created = self.docker().create_container(None::<CreateContainerOptions>, body).await;
-        let id = created.map_err(|error| self.failed("create the container", error))?.id;
-        let outcome = self.supervise(&id, &request, &user, cancel).await;
+    /// Waits until the engine answers; `false` when it does not in time, or nobody waits any longer.
+    async fn back_by(&self, until: Instant, cancel: &CancellationToken) -> bool {
+        let back = async {
+            loop {
+                sleep(BACK_PERIOD).await;
+                if self.answers().await {
+                    return;
+                }
+            }
+        };
+        let back = timeout_at(until, back);
+        matches!(cancel.run_until_cancelled(back).await, Some(Ok(())))
+    }
+
+    async fn attempt(
+        &self,
+        request: &RunRequest,
+        cancel: &CancellationToken,
+    ) -> Result<RunOutcome, ExecutorError> {
+        let spec = &request.spec;
+        let image = cancel.run_until_cancelled(self.image(&spec.image)).await;
+        let image = image.unwrap_or(Err(ExecutorError::Interrupted))?;
+        let config = image.config.unwrap_or_default();
+        require_command(request, &config)?;
+
+        let hold = self.hold()?;
+        let until = unix_now() + u64::from(request.timeout.as_secs()) + OVERDUE_SECS;
+        let named = config.user.as_deref().unwrap_or_default();
+        let user = self.user_of(&spec.image, named, labels(request, &hold.run, until)).await?;
+        let (id, space) = self.create(request, user, &config, &hold.run, until).await?;
+        let outcome = self.supervise(&id, request, &space, cancel).await;
         self.remove(&id).await;
-        let outcome = outcome?;
-        outcome.save(&request.result_dir).await?;
-        // Not how it ended: logs are shipped and shared, and the job is not decided yet.
-        info!(job = %request.job, "run ended");
-        Ok(outcome)
+        outcome
+    }
+
+    /// A container that is ready to start, and the space that it may write to.
+    async fn create(
+        &self,
+        request: &RunRequest,
+        user: User,
+        config: &ImageConfig,
+        run: &str,
+        until: u64,
+    ) -> Result<(String, Space), ExecutorError> {
+        let own_disk = |source| ExecutorError::ResultDir { path: request.result_dir.clone(), source };
+        loop {
+            let limit = request.spec.resources.disk_bytes;
+            let space = self.spaces().prepare(&request.result_dir, limit, user).await.map_err(own_disk)?;
+            let volumes = volumes_to_mount(request, config.volumes.as_deref().unwrap_or_default());
+            let volumes = space.place(volumes).map_err(own_disk)?;
+            let parts = Parts { user, outputs: &space.outputs, volumes: &volumes, run, until };
+            let body = container_body(request, &parts);
+            let created = self.docker().create_container(None::<CreateContainerOptions>, body).await;
+            let id = created.map_err(|error| self.refused("create the container", error))?.id;
+            // The engine has put there what the image has, with its owners.
+            let given = volumes.iter().try_for_each(|(_, dir)| give_all_to(dir, user));
+            match self.sees(&id, &space).await {
+                Ok(true) if given.is_ok() => return Ok((id, space)),
+                seen => {
+                    self.remove(&id).await;
+                    given.map_err(own_disk)?;
+                    seen?;
+                    self.spaces().unseen_by_engine();
+                }
+            }
+        }
+    }
+
+    /// Whether the container would see the space of its run: an engine in another mount namespace does not.
+    async fn sees(&self, id: &str, space: &Space) -> Result<bool, ExecutorError> {
+        if matches!(space.bound, Bound::Measured) || self.spaces().is_seen() {
+            return Ok(true);
+        }
+        let mark = space.outputs.join(MARK);
+        let own_disk = |source| ExecutorError::ResultDir { path: mark.clone(), source };
+        fs::write(&mark, "").map_err(own_disk)?;
+        let path = format!("{}/{MARK}", crate::domain::OUTPUTS_DIR);
+        let options = ContainerArchiveInfoOptionsBuilder::default().path(&path).build();
+        let seen = match self.docker().get_container_archive_info(id, Some(options)).await {
+            Ok(_) => true,
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => false,
+            Err(error) => return Err(self.failed("look into the container", error)),
+        };
+        fs::remove_file(&mark).map_err(own_disk)?;
+        if seen {
+            self.spaces().seen_by_engine();
+        }
+        Ok(seen)
     }
 
     async fn supervise(
         &self,
         id: &str,
         request: &RunRequest,
-        user: &User,
+        space: &Space,
         cancel: &CancellationToken,
     ) -> Result<RunOutcome, ExecutorError> {
         // Attached before the start, so that no output is lost.
@@ -80,15 +205,15 @@ impl DockerExecutor {
         let start = self.docker().start_container(id, None::<StartContainerOptions>);
         let start = cancel.run_until_cancelled(start).await.ok_or(ExecutorError::Interrupted)?;
         let started = Instant::now();
-        start.map_err(|error| self.failed("start the container", error))?;
+        if let Err(error) = start {
+            return Err(self.not_started(id, request, error).await);
+        }
         debug!(job = %request.job, container = id, "container started");
 
         let pid = self.state(id).await?.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0);
-        refuse_root(pid, user)?;
         let limits = request.spec.resources;
         let cgroup = pid.and_then(|pid| Cgroup::of_process(Path::new("/"), pid).ok());
-        let outputs = request.result_dir.join("outputs");
-        let (sampler, disk_problem) = Sampler::start(cgroup, outputs, limits.disk_bytes);
+        let (sampler, disk_problem) = Sampler::start(cgroup, Meter::new(space, limits.disk_bytes));
         let limit = Duration::from_secs(request.timeout.as_secs().into());
         let ended = tokio::select! {
             biased;
@@ -104,11 +229,14 @@ impl DockerExecutor {
             operation: "be watched while it ran the container",
             source: source.into(),
         })?;
+        let disk_bytes = limits.disk_bytes;
         match observed.disk {
             None => ended?,
             Some(DiskProblem::Unreadable(source)) => return Err(ExecutorError::Outputs { source }),
-            Some(DiskProblem::Exceeded) => {
-                return Err(ExecutorError::Disk { place: "/outputs", limit_bytes: limits.disk_bytes });
+            Some(DiskProblem::Files) => return Err(ExecutorError::Files { limit: file_limit(disk_bytes) }),
+            Some(DiskProblem::NodeFull) => return Err(ExecutorError::NodeFull),
+            Some(DiskProblem::Bytes) => {
+                return Err(ExecutorError::Disk { place: "/outputs", limit_bytes: disk_bytes });
             }
         }
         let state = self.state(id).await?;
@@ -120,6 +248,22 @@ impl DockerExecutor {
             source: "it gave none".into(),
         })?;
         Ok(RunOutcome { exit_code, trace })
+    }
+
+    /// Why a container did not start: what the job asks for cannot be, or the engine failed.
+    async fn not_started(&self, id: &str, request: &RunRequest, error: Error) -> ExecutorError {
+        let error = self.refused("start the container", error);
+        let Some(dir) = request.spec.working_directory.as_deref() else { return error };
+        let ExecutorError::Unstartable { .. } = &error else { return error };
+        let options = ContainerArchiveInfoOptionsBuilder::default().path(dir).build();
+        match self.docker().get_container_archive_info(id, Some(options)).await {
+            // The highest bit is the engine's sign of a directory.
+            Ok(found) if found.file_mode & (1 << 31) != 0 => error,
+            Ok(_) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
+                ExecutorError::WorkingDirectory { path: dir.to_owned() }
+            }
+            Err(_) => error,
+        }
     }
 
     /// Waits until the container has ended and all of its output is kept.
@@ -153,10 +297,7 @@ impl DockerExecutor {
             // The client library makes an error of an exit code that is not zero.
             Some(Ok(_) | Err(Error::DockerContainerWaitError { .. })) => Ok(()),
             Some(Err(error)) => Err(self.failed("wait for the container", error)),
-            None => Err(ExecutorError::Engine {
-                operation: "wait for the container",
-                source: "the connection was closed".into(),
-            }),
+            None => Err(ExecutorError::Lost { operation: "wait for the container" }),
         }
     }
 
@@ -191,37 +332,17 @@ fn trace(state: &ContainerState, observed: &Observed, answered: Instant, returne
     observed.trace(started, duration)
 }
 
-/// Refuses an image whose user has a name of its own and the number of root.
-fn refuse_root(pid: Option<u32>, user: &User) -> Result<(), ExecutorError> {
-    if user.uid.is_some() {
-        return Ok(());
-    }
-    let status =
-        pid.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/status")).ok()).unwrap_or_default();
-    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next());
-    if uid == Some("0") {
-        return Err(ExecutorError::RootUser { user: user.name.clone() });
+/// Refuses a run for which neither the job nor the image has a command.
+fn require_command(request: &RunRequest, image: &ImageConfig) -> Result<(), ExecutorError> {
+    let spec = &request.spec;
+    let none = |words: Option<&Vec<String>>| words.is_none_or(Vec::is_empty);
+    // A job's own entrypoint takes the place of both of the image's.
+    let image_has_none =
+        !spec.entrypoint.is_empty() || none(image.entrypoint.as_ref()) && none(image.cmd.as_ref());
+    if spec.entrypoint.is_empty() && spec.command.is_empty() && image_has_none {
+        return Err(ExecutorError::NoCommand);
     }
     Ok(())
-}
-
-/// Makes `outputs/` an empty directory that the container's user may write to and change.
-///
-/// What is there already is of an attempt that a crash cut short: it is no part of this run.
-async fn prepare_outputs(outputs: &Path, user: &User) -> io::Result<()> {
-    match tokio::fs::remove_dir_all(outputs).await {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(outputs)?;
-    if let Some(uid) = user.uid {
-        match chown(outputs, Some(uid), None) {
-            // Without the right to give it away the mode has to do.
-            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    fs::set_permissions(outputs, Permissions::from_mode(0o777))
 }
 
 /// The request with paths that mean the same to the engine, and inputs that are there.

@@ -5,7 +5,6 @@
 
 use std::{
     io,
-    path::{Path, PathBuf},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     time::Duration,
 };
@@ -19,7 +18,7 @@ use tokio::{
 use super::{
     super::{Reading, Trace},
     cgroup::{Cgroup, Usage},
-    disk,
+    meter::{DiskProblem, Meter},
 };
 
 /// Between two readings. The trace asks for 50 ms or less; a reading takes 0.15 ms, so that this is 0.4 % of
@@ -29,12 +28,6 @@ const PERIOD: Duration = Duration::from_millis(40);
 /// Readings kept of one run: nearly three hours at [`PERIOD`]. When they are full every second one is
 /// dropped and the period doubles, so that a trace of any length takes at most 8 MiB.
 const MAX_READINGS: usize = 1 << 18;
-
-/// Least time between two measurements of `/outputs`.
-const DISK_PERIOD: Duration = Duration::from_millis(120);
-
-/// A measurement that took long is followed by a pause this many times as long: 5 % of one CPU at most.
-const DISK_PAUSE_FACTOR: u32 = 20;
 
 /// A running sampler.
 #[derive(Debug)]
@@ -51,27 +44,14 @@ pub(super) struct Observed {
     pub(super) disk: Option<DiskProblem>,
 }
 
-/// Why `/outputs` cannot be kept.
-#[derive(Debug)]
-pub(super) enum DiskProblem {
-    /// It held more than its limit.
-    Exceeded,
-    /// It cannot be measured, and is not trusted to be small.
-    Unreadable(io::Error),
-}
-
 impl Sampler {
     /// Starts watching; the receiver hears of the first [`DiskProblem`].
     ///
     /// Without a cgroup (the run was over before it could be found) only the disk is watched.
-    pub(super) fn start(
-        cgroup: Option<Cgroup>,
-        outputs: PathBuf,
-        disk_bytes: u64,
-    ) -> (Self, oneshot::Receiver<()>) {
+    pub(super) fn start(cgroup: Option<Cgroup>, meter: Meter) -> (Self, oneshot::Receiver<()>) {
         let (stop, stopped) = sync_channel(0);
         let (exceeded, on_exceeded) = oneshot::channel();
-        let thread = spawn_blocking(move || watch(cgroup.as_ref(), &outputs, disk_bytes, &stopped, exceeded));
+        let thread = spawn_blocking(move || watch(cgroup.as_ref(), meter, &stopped, exceeded));
         (Self { stop, thread }, on_exceeded)
     }
 
@@ -87,8 +67,7 @@ impl Sampler {
 
 fn watch(
     cgroup: Option<&Cgroup>,
-    outputs: &Path,
-    disk_bytes: u64,
+    mut meter: Meter,
     stopped: &Receiver<()>,
     exceeded: oneshot::Sender<()>,
 ) -> Observed {
@@ -96,30 +75,21 @@ fn watch(
     let mut exceeded = Some(exceeded);
     let mut period = PERIOD;
     let mut pause = Duration::ZERO;
-    let mut next_disk = Instant::now();
     loop {
         let last = match stopped.recv_timeout(pause) {
             Err(RecvTimeoutError::Timeout) => false,
             Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
         };
-        let now = Instant::now();
         if let Some(usage) = cgroup.and_then(|cgroup| cgroup.read().ok()) {
-            observed.keep(now, usage, &mut period);
+            observed.keep(Instant::now(), usage, &mut period);
         }
-        if last || now >= next_disk {
-            let problem = match disk::measure(outputs, disk_bytes) {
-                Ok(bytes) if bytes <= disk_bytes => None,
-                Ok(_) => Some(DiskProblem::Exceeded),
-                Err(error) => Some(DiskProblem::Unreadable(error)),
-            };
-            if observed.disk.is_none() && problem.is_some() {
-                observed.disk = problem;
-                if let Some(exceeded) = exceeded.take() {
-                    // Nobody listens any more when the run ended in the same moment; `observed` says it too.
-                    let _ = exceeded.send(());
-                }
+        if observed.disk.is_none() {
+            let pids = || cgroup.map(Cgroup::pids).unwrap_or_default();
+            observed.disk = if last { meter.finish() } else { meter.look(pids) };
+            if let Some(exceeded) = exceeded.take_if(|_| observed.disk.is_some()) {
+                // Nobody listens any more when the run ended in the same moment; `observed` says it too.
+                let _ = exceeded.send(());
             }
-            next_disk = Instant::now() + DISK_PERIOD.max(now.elapsed() * DISK_PAUSE_FACTOR);
         }
         if last {
             return observed;
@@ -163,7 +133,10 @@ impl Observed {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::space::{Bound, Space},
+        *,
+    };
 
     const USAGE: Usage = Usage { rss_kib: 7, cpu_ms: 9, oom_kills: 0 };
 
@@ -196,9 +169,13 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_is_told_while_the_run_goes_on() {
         let dir = tempfile::tempdir().unwrap();
-        let (sampler, exceeded) = Sampler::start(None, dir.path().to_owned(), 100_000);
-        std::fs::write(dir.path().join("large"), vec![7; 200_000]).unwrap();
+        let [outputs, volumes] = ["outputs", "volumes"].map(|name| dir.path().join(name));
+        std::fs::create_dir(&outputs).unwrap();
+        std::fs::create_dir(&volumes).unwrap();
+        let space = Space { outputs, volumes, bound: Bound::Measured };
+        let (sampler, exceeded) = Sampler::start(None, Meter::new(&space, 100_000));
+        std::fs::write(space.outputs.join("large"), vec![7; 200_000]).unwrap();
         tokio::time::timeout(Duration::from_secs(10), exceeded).await.unwrap().unwrap();
-        assert!(matches!(sampler.finish().await.unwrap().disk, Some(DiskProblem::Exceeded)));
+        assert!(matches!(sampler.finish().await.unwrap().disk, Some(DiskProblem::Bytes)));
     }
 }

@@ -32,10 +32,7 @@ pub(super) async fn capture(
     let (mut stdout, mut stderr) =
         (Capture::create(dir, "stdout").await?, Capture::create(dir, "stderr").await?);
     while let Some(chunk) = output.next().await {
-        let chunk = chunk.map_err(|source| ExecutorError::Engine {
-            operation: "pass on the container's output",
-            source: source.into(),
-        })?;
+        let chunk = chunk.map_err(|_| ExecutorError::Lost { operation: "pass on the container's output" })?;
         match chunk {
             // Without a terminal there is no console stream, and nothing is attached to stdin.
             LogOutput::StdOut { message } | LogOutput::Console { message } => stdout.append(&message).await?,

@@ -1,0 +1,171 @@
+//! Whether a run keeps within its space, asked again and again while it goes on.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    disk::{Measured, deleted_but_open, measure},
+    space::{Bound, Space, Used, file_limit, free_bytes},
+};
+
+/// Least time between two measurements of a run that nothing bounds.
+const PERIOD: Duration = Duration::from_millis(120);
+
+/// A measurement that took long is followed by a pause this many times as long: 5 % of one CPU at most.
+const PAUSE_FACTOR: u32 = 20;
+
+/// What must stay free on the node's disk while a run goes on that nothing bounds.
+const RESERVE_BYTES: u64 = 256 << 20;
+
+/// Watches what one run writes.
+#[derive(Debug)]
+pub(super) struct Meter {
+    dirs: Vec<PathBuf>,
+    bound: Bound,
+    limit: Measured,
+    next: Instant,
+    /// After the last measurement: what was free on the disk, and how much the run may still write.
+    last: Option<(u64, u64)>,
+}
+
+/// Why what a run wrote cannot be kept.
+#[derive(Debug)]
+pub(super) enum DiskProblem {
+    /// It is more than its limit of bytes.
+    Bytes,
+    /// It is more files than its limit.
+    Files,
+    /// It cannot be measured, and is not trusted to be small.
+    Unreadable(io::Error),
+    /// The node's own disk is nearly full.
+    NodeFull,
+}
+
+/// What a file system may note about files that hold `bytes`. It is not the run's; the last look counts without it.
+pub(super) const fn overhead(bytes: u64) -> u64 {
+    bytes / 64 + (1 << 20)
+}
+
+impl Meter {
+    /// Watches this space, which may hold `limit_bytes`.
+    pub(super) fn new(space: &Space, limit_bytes: u64) -> Self {
+        Self {
+            dirs: vec![space.outputs.clone(), space.volumes.clone()],
+            bound: space.bound,
+            limit: Measured { bytes: limit_bytes, files: file_limit(limit_bytes) },
+            next: Instant::now(),
+            last: None,
+        }
+    }
+
+    /// Whether something is wrong now, as far as a short look tells; `pids` are the processes of the run.
+    pub(super) fn look(&mut self, pids: impl FnOnce() -> Vec<u32>) -> Option<DiskProblem> {
+        match self.bound {
+            Bound::Kernel(empty) => self.compare(empty),
+            Bound::Measured => {
+                let free = match free_bytes(&self.dirs[0]) {
+                    Ok(free) => free,
+                    Err(error) => return Some(DiskProblem::Unreadable(error)),
+                };
+                if free < RESERVE_BYTES {
+                    return Some(DiskProblem::NodeFull);
+                }
+                // A pause must not give a run the time to pass its limit: the disk tells that it writes.
+                let writes = self.last.is_none_or(|(then, room)| then.saturating_sub(free) > room / 2);
+                if !writes && Instant::now() < self.next {
+                    return None;
+                }
+                self.measure(free, &pids())
+            }
+        }
+    }
+
+    /// Looks once more, when the run is over: every file is seen.
+    pub(super) fn finish(&mut self) -> Option<DiskProblem> {
+        let seen = match self.bound {
+            Bound::Kernel(empty) => self.compare(empty),
+            Bound::Measured => None,
+        };
+        seen.or_else(|| self.measure(u64::MAX, &[]))
+    }
+
+    fn compare(&self, empty: Used) -> Option<DiskProblem> {
+        let used = match Used::of(&self.dirs[0]) {
+            Ok(used) => used,
+            Err(error) => return Some(DiskProblem::Unreadable(error)),
+        };
+        let limit = self.limit.bytes.saturating_add(overhead(self.limit.bytes));
+        if used.bytes.saturating_sub(empty.bytes) > limit {
+            return Some(DiskProblem::Bytes);
+        }
+        (used.files.saturating_sub(empty.files) > self.limit.files).then_some(DiskProblem::Files)
+    }
+
+    fn measure(&mut self, free: u64, pids: &[u32]) -> Option<DiskProblem> {
+        let begun = Instant::now();
+        let dirs: Vec<_> = self.dirs.iter().map(PathBuf::as_path).collect();
+        let measured =
+            measure(&dirs, self.limit).and_then(|named| Ok((named, deleted_but_open(&self.dirs[0], pids)?)));
+        let (named, hidden) = match measured {
+            Ok(found) => found,
+            Err(error) => return Some(DiskProblem::Unreadable(error)),
+        };
+        if named.files > self.limit.files {
+            return Some(DiskProblem::Files);
+        }
+        let Some(room) = self.limit.bytes.checked_sub(named.bytes.saturating_add(hidden)) else {
+            return Some(DiskProblem::Bytes);
+        };
+        self.last = Some((free, room));
+        self.next = Instant::now() + PERIOD.max(begun.elapsed() * PAUSE_FACTOR);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    fn meter(dir: &Path, limit: u64) -> Meter {
+        let (outputs, volumes) = (dir.join("outputs"), dir.join("volumes"));
+        fs::create_dir(&outputs).unwrap();
+        fs::create_dir(&volumes).unwrap();
+        Meter::new(&Space { outputs, volumes, bound: Bound::Measured }, limit)
+    }
+
+    #[test]
+    fn outputs_and_volumes_share_one_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut meter = meter(dir.path(), 100_000);
+        fs::write(dir.path().join("outputs/a"), vec![7; 60_000]).unwrap();
+        assert!(meter.finish().is_none());
+        fs::write(dir.path().join("volumes/b"), vec![7; 60_000]).unwrap();
+        assert!(matches!(meter.finish(), Some(DiskProblem::Bytes)));
+    }
+
+    #[test]
+    fn too_many_empty_files_are_told_from_too_many_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut meter = meter(dir.path(), 1 << 15);
+        meter.limit.bytes = u64::MAX;
+        for name in 0..=meter.limit.files {
+            fs::File::create(dir.path().join("outputs").join(name.to_string())).unwrap();
+        }
+        assert!(matches!(meter.look(Vec::new), Some(DiskProblem::Files)));
+    }
+
+    #[test]
+    fn a_run_that_writes_is_measured_before_its_pause_is_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut meter = meter(dir.path(), 100_000);
+        assert!(meter.look(Vec::new).is_none());
+        meter.next = Instant::now() + Duration::from_secs(3600);
+        fs::write(dir.path().join("outputs/a"), vec![7; 200_000]).unwrap();
+        // As if the disk had shown it: other writers of this machine must not decide the test.
+        meter.last = Some((u64::MAX, 100_000));
+        assert!(matches!(meter.look(Vec::new), Some(DiskProblem::Bytes)));
+    }
+}

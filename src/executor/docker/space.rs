@@ -1,0 +1,263 @@
+//! Where a container may write: a file system of its own that the kernel bounds, where the node may mount one.
+//!
+//! With root, [`Space`] is a small ext4 in a file that is unlinked as soon as it is mounted, so that a crash
+//! leaves a mount and no file. `/outputs` and the volumes of the image lie on it. Bytes and files are counted by
+//! the kernel: deleted files that are still open, preallocated space and empty files are all in it, and asking
+//! costs microseconds. Without root, or where mounting fails, these are plain directories that are measured.
+
+use std::{
+    env,
+    fs::{self, DirBuilder, File, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown, lchown},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use rustix::fs::{StatVfs, statvfs};
+use tokio::{process::Command, time::timeout};
+use tracing::warn;
+
+use super::{
+    super::run_dir::{clear, unmount_below},
+    disk::MAX_FILES,
+    user::User,
+};
+
+/// Longest wait for one step of making the file system. Each takes some 20 ms.
+const STEP_LIMIT: Duration = Duration::from_secs(30);
+
+/// What one file takes in the tables of the file system, in bytes.
+const INODE_BYTES: u64 = 256;
+
+/// Room for what a file system keeps for itself. The file behind it is sparse: what is not used takes no space.
+const SLACK_BYTES: u64 = 16 << 20;
+
+/// The space of one run.
+#[derive(Debug)]
+pub(super) struct Space {
+    /// The directory mounted as `/outputs`.
+    pub(super) outputs: PathBuf,
+    /// Holds a directory for each volume of the image.
+    pub(super) volumes: PathBuf,
+    /// How it is bounded.
+    pub(super) bound: Bound,
+}
+
+impl Space {
+    /// Makes an empty directory for each volume: where it is mounted, and the directory.
+    pub(super) fn place(&self, volumes: Vec<String>) -> io::Result<Vec<(String, PathBuf)>> {
+        let place = |(index, target): (usize, String)| {
+            let dir = self.volumes.join(index.to_string());
+            create_dir(&dir)?;
+            Ok((target, dir))
+        };
+        volumes.into_iter().enumerate().map(place).collect()
+    }
+}
+
+/// What keeps a run from writing more than it may.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bound {
+    /// A file system of its own; what it held when it was empty.
+    Kernel(Used),
+    /// Nothing: what is written is measured while it is.
+    Measured,
+}
+
+/// What a file system holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Used {
+    pub(super) bytes: u64,
+    pub(super) files: u64,
+}
+
+impl Used {
+    /// What the file system at `path` holds, as the kernel counts it.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let StatVfs { f_blocks, f_bfree, f_frsize, f_files, f_ffree, .. } = statvfs(path)?;
+        Ok(Self {
+            bytes: f_blocks.saturating_sub(f_bfree).saturating_mul(f_frsize),
+            files: f_files.saturating_sub(f_ffree),
+        })
+    }
+}
+
+/// Bytes that users may still write to the file system at `path`.
+pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
+    let StatVfs { f_bavail, f_frsize, .. } = statvfs(path)?;
+    Ok(f_bavail.saturating_mul(f_frsize))
+}
+
+/// Whether runs of this process get file systems of their own.
+#[derive(Debug, Default)]
+pub(super) struct Spaces {
+    /// Why not was said once.
+    warned: AtomicBool,
+    /// The engine does not see what this process mounts.
+    unseen: AtomicBool,
+    /// It does: that was tried.
+    seen: AtomicBool,
+}
+
+impl Spaces {
+    /// Makes an empty space for `limit` bytes beside `result_dir`, with `outputs/` in that directory.
+    ///
+    /// What is there already is of an attempt that a crash cut short: it is no part of this run.
+    pub(super) async fn prepare(&self, result_dir: &Path, limit: u64, user: User) -> io::Result<Space> {
+        let outputs = result_dir.join("outputs");
+        let disk = beside(result_dir, "disk");
+        clear(&outputs)?;
+        clear(&disk)?;
+        create_dir(&outputs)?;
+        create_dir(&disk)?;
+        let bound = match self.mount(result_dir, &disk, &outputs, limit).await {
+            Ok(empty) => Bound::Kernel(empty),
+            Err(reason) => {
+                unmount_below(&outputs)?;
+                unmount_below(&disk)?;
+                self.warn(&reason);
+                Bound::Measured
+            }
+        };
+        let volumes = disk.join("volumes");
+        create_dir(&volumes)?;
+        give_to(&outputs, user)?;
+        Ok(Space { outputs, volumes, bound })
+    }
+
+    /// Whether it is known that the engine sees what this process mounts.
+    pub(super) fn is_seen(&self) -> bool {
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it does.
+    pub(super) fn seen_by_engine(&self) {
+        self.seen.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the engine looks at other mounts than this process: runs are measured from now on.
+    pub(super) fn unseen_by_engine(&self) {
+        self.unseen.store(true, Ordering::Relaxed);
+        self.warn("the engine does not see what this process mounts");
+    }
+
+    fn warn(&self, reason: &str) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            warn!(
+                reason,
+                "/outputs is measured and not bounded by the kernel: a job may pass its --disk limit before it \
+                 is stopped. Run the node as root, with mkfs.ext4 and loop devices, to bound it"
+            );
+        }
+    }
+
+    /// Mounts a file system of its own at `disk` and its `outputs/` at `outputs`; or says why that cannot be.
+    async fn mount(
+        &self,
+        result_dir: &Path,
+        disk: &Path,
+        outputs: &Path,
+        limit: u64,
+    ) -> Result<Used, String> {
+        if self.unseen.load(Ordering::Relaxed) {
+            return Err("the engine does not see what this process mounts".to_owned());
+        }
+        if !rustix::process::geteuid().is_root() {
+            return Err("this process is not root".to_owned());
+        }
+        let image = beside(result_dir, "image");
+        let mounted = mount_image(&image, disk, limit).await;
+        // The mount holds it. Without a name, nothing of it is left when that goes.
+        let _ = fs::remove_file(&image);
+        mounted?;
+        let said = |error: io::Error| error.to_string();
+        fs::remove_dir(disk.join("lost+found")).map_err(said)?;
+        let inner = disk.join("outputs");
+        create_dir(&inner).map_err(said)?;
+        rustix::mount::mount_bind(&inner, outputs).map_err(|error| error.to_string())?;
+        Used::of(disk).map_err(said)
+    }
+}
+
+async fn mount_image(image: &Path, disk: &Path, limit: u64) -> Result<(), String> {
+    let files = file_limit(limit);
+    let length = limit.saturating_add(limit / 16).saturating_add(files * INODE_BYTES + SLACK_BYTES);
+    let made = File::create_new(image).and_then(|file| file.set_len(length));
+    made.map_err(|error| format!("cannot make {}: {error}", image.display()))?;
+    // Without a journal and with tables that are not written before they are used: 150 KiB for an empty one.
+    let features = "^has_journal,^resize_inode,^metadata_csum,uninit_bg";
+    let mut mkfs = command("mkfs.ext4");
+    mkfs.args(["-q", "-F", "-b", "4096", "-m", "0", "-I", &INODE_BYTES.to_string()]);
+    mkfs.args(["-O", features, "-E", "nodiscard,lazy_itable_init=1", "-N", &(files + 16).to_string()]);
+    step(mkfs.arg(image)).await?;
+    let mut mount = command("mount");
+    mount.args(["-t", "ext4", "-o", "loop,nosuid,nodev,noatime,noinit_itable"]);
+    step(mount.arg(image).arg(disk)).await
+}
+
+/// Most files and directories that a run with this limit may make.
+pub(super) fn file_limit(limit: u64) -> u64 {
+    (limit / 1024).clamp(16, MAX_FILES)
+}
+
+/// A tool of the system, also where a user's path leaves out those of the administrator.
+fn command(program: &str) -> Command {
+    let path = env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(program);
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin:/usr/bin:/bin")).kill_on_drop(true);
+    command
+}
+
+async fn step(command: &mut Command) -> Result<(), String> {
+    let program = command.as_std().get_program().to_string_lossy().into_owned();
+    let output = timeout(STEP_LIMIT, command.output()).await;
+    let output = output.map_err(|_| format!("{program} took longer than {} s", STEP_LIMIT.as_secs()))?;
+    let output = output.map_err(|error| format!("{program} cannot be run: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{program} failed: {}", said.lines().next().unwrap_or("it did not say why")))
+}
+
+fn beside(result_dir: &Path, extension: &str) -> PathBuf {
+    let mut name = result_dir.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{extension}"));
+    result_dir.with_file_name(name)
+}
+
+fn create_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Lets the container's user write to a directory and change it.
+pub(super) fn give_to(dir: &Path, user: User) -> io::Result<()> {
+    match chown(dir, Some(user.uid), Some(user.gid)) {
+        // Without the right to give it away the mode has to do.
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    fs::set_permissions(dir, Permissions::from_mode(0o777))
+}
+
+/// Gives a container's user what the image has in a volume: it may change all of it, as root could.
+///
+/// Follows no link. Without the right to give files away, they stay as the image has them.
+pub(super) fn give_all_to(dir: &Path, user: User) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        match lchown(entry.path(), Some(user.uid), Some(user.gid)) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+            given => given?,
+        }
+        if entry.file_type()?.is_dir() {
+            give_all_to(&entry.path(), user)?;
+        }
+    }
+    match give_to(dir, user) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        given => given,
+    }
+}

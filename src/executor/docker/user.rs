@@ -1,0 +1,340 @@
+//! Who a container runs as: numbers, found before it starts, and never those of root.
+//!
+//! The names in an image's `USER` mean what the image's own `/etc/passwd` and `/etc/group` say. They are read from
+//! a container that is never started. The engine is always given numbers, so that it looks nothing up itself.
+
+use std::{collections::HashMap, io::Read as _};
+
+use bollard::{
+    errors::Error,
+    query_parameters::{CreateContainerOptions, DownloadFromContainerOptionsBuilder},
+};
+use futures::StreamExt as _;
+
+use super::{super::ExecutorError, config::probe_body, engine::DockerExecutor};
+
+/// Who a container runs as unless its image names another: nobody, on every Linux.
+pub(super) const NOBODY: User = User { uid: 65_534, gid: 65_534 };
+
+/// Largest `/etc/passwd` or `/etc/group` that is read, in bytes, with what an archive adds.
+const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// Largest number of a user or group that engines take.
+const MAX_ID: u32 = i32::MAX as u32;
+
+/// Links from one file to another that are followed.
+const MAX_LINKS: usize = 4;
+
+/// Who a container runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct User {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+}
+
+/// A user or a group, as an image names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Named {
+    Number(u32),
+    Name(String),
+}
+
+/// What an image's `USER` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    user: Named,
+    group: Option<Named>,
+}
+
+impl User {
+    /// As the engine takes it.
+    pub(super) fn numbers(self) -> String {
+        format!("{}:{}", self.uid, self.gid)
+    }
+
+    /// This user, or nobody in place of one with rights of root.
+    fn without_root(self) -> Self {
+        if self.uid == 0 || self.gid == 0 { NOBODY } else { self }
+    }
+}
+
+impl Named {
+    /// `None` for a number that no engine takes.
+    fn parse(text: &str) -> Option<Self> {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // As the engine reads it: leading zeros change nothing.
+            return text.parse().ok().filter(|id| *id <= MAX_ID).map(Self::Number);
+        }
+        Some(Self::Name(text.to_owned()))
+    }
+}
+
+impl Wanted {
+    /// `Ok(None)` where the image names nobody, which means root; an error where it names what cannot be.
+    fn parse(named: &str) -> Result<Option<Self>, &'static str> {
+        let (user, group) = named.split_once(':').map_or((named, None), |(user, group)| (user, Some(group)));
+        if user.is_empty() {
+            return Ok(None);
+        }
+        let impossible = "no engine takes such a number";
+        let group = group.filter(|group| !group.is_empty());
+        let group = group.map(|group| Named::parse(group).ok_or(impossible)).transpose()?;
+        Ok(Some(Self { user: Named::parse(user).ok_or(impossible)?, group }))
+    }
+
+    /// Whether the numbers alone say that it is root, or who else it is.
+    fn by_numbers(&self) -> Option<User> {
+        match (&self.user, &self.group) {
+            (Named::Number(0), _) | (_, Some(Named::Number(0))) => Some(NOBODY),
+            (&Named::Number(uid), &Some(Named::Number(gid))) => Some(User { uid, gid }),
+            _ => None,
+        }
+    }
+
+    /// Looks the names up. Without a group of its own, a user has that of its entry, or one by its own number.
+    fn look_up(&self, passwd: &str, group: &str) -> Result<User, &'static str> {
+        let entry = match &self.user {
+            Named::Number(uid) => entries(passwd).find(|fields| id(fields.get(2)) == Some(*uid)),
+            Named::Name(name) => entries(passwd).find(|fields| fields.first() == Some(&name.as_str())),
+        };
+        let uid = match &self.user {
+            Named::Number(uid) => *uid,
+            Named::Name(_) => {
+                let fields = entry.as_ref().ok_or("its /etc/passwd has no such user")?;
+                id(fields.get(2)).ok_or("its /etc/passwd gives that user no number")?
+            }
+        };
+        let gid = match &self.group {
+            Some(Named::Number(gid)) => *gid,
+            Some(Named::Name(name)) => {
+                let found = entries(group).find(|fields| fields.first() == Some(&name.as_str()));
+                let found = found.ok_or("its /etc/group has no such group")?;
+                id(found.get(2)).ok_or("its /etc/group gives that group no number")?
+            }
+            None => match entry {
+                Some(fields) => id(fields.get(3)).ok_or("its /etc/passwd gives that user no group")?,
+                None => uid,
+            },
+        };
+        Ok(User { uid, gid }.without_root())
+    }
+}
+
+fn entries(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines().map(|line| line.split(':').collect())
+}
+
+fn id(field: Option<&&str>) -> Option<u32> {
+    let text = field?.trim();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok().filter(|id| *id <= MAX_ID)
+}
+
+impl DockerExecutor {
+    /// Who a container of this image runs as.
+    ///
+    /// # Errors
+    /// [`ExecutorError::ImageUser`] when the image names somebody that it does not know.
+    pub(super) async fn user_of(
+        &self,
+        image: &str,
+        named: &str,
+        labels: HashMap<String, String>,
+    ) -> Result<User, ExecutorError> {
+        let unknown =
+            |problem: &str| ExecutorError::ImageUser { user: named.to_owned(), problem: problem.to_owned() };
+        let Some(wanted) = Wanted::parse(named).map_err(unknown)? else { return Ok(NOBODY) };
+        if let Some(user) = wanted.by_numbers() {
+            return Ok(user);
+        }
+        let created =
+            self.docker().create_container(None::<CreateContainerOptions>, probe_body(image, labels));
+        let created = created.await;
+        let id =
+            created.map_err(|error| self.failed("create a container to read the image's users", error))?.id;
+        let files = async {
+            let passwd = self.file_of(&id, "/etc/passwd").await?;
+            let group = self.file_of(&id, "/etc/group").await?;
+            Ok((passwd, group))
+        };
+        let files = files.await;
+        self.remove(&id).await;
+        let (passwd, group) = files?;
+        wanted.look_up(&passwd, &group).map_err(unknown)
+    }
+
+    /// The text of a small file in a container that does not run; empty when there is none.
+    async fn file_of(&self, id: &str, path: &str) -> Result<String, ExecutorError> {
+        let mut path = path.to_owned();
+        for _ in 0..=MAX_LINKS {
+            let Some(archive) = self.archive_of(id, &path).await? else { return Ok(String::new()) };
+            match first_entry(&archive) {
+                Some(Entry::File(text)) => return Ok(text),
+                Some(Entry::Link(target)) => path = join(&path, &target),
+                None => return Ok(String::new()),
+            }
+        }
+        Ok(String::new())
+    }
+
+    /// The first bytes of the archive of one path; `None` when nothing is there.
+    async fn archive_of(&self, id: &str, path: &str) -> Result<Option<Vec<u8>>, ExecutorError> {
+        let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
+        let mut stream = Box::pin(self.docker().download_from_container(id, Some(options)));
+        let mut archive = vec![];
+        while let Some(chunk) = stream.next().await {
+            match chunk {
+                Ok(chunk) => archive.extend_from_slice(&chunk),
+                Err(Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(None),
+                Err(error) => return Err(self.failed("read the image's users", error)),
+            }
+            if archive.len() > MAX_FILE_BYTES {
+                break;
+            }
+        }
+        Ok(Some(archive))
+    }
+}
+
+/// What an archive begins with.
+enum Entry {
+    File(String),
+    Link(String),
+}
+
+/// Longer files count as far as they were read, up to their last whole line.
+fn first_entry(archive: &[u8]) -> Option<Entry> {
+    let mut archive = tar::Archive::new(archive);
+    let entry = archive.entries().ok()?.next()?.ok()?;
+    match entry.header().entry_type() {
+        tar::EntryType::Symlink => Some(Entry::Link(entry.link_name().ok()??.to_string_lossy().into_owned())),
+        kind if kind.is_file() => {
+            let size = entry.size();
+            let mut bytes = vec![];
+            let read = entry.take(MAX_FILE_BYTES as u64).read_to_end(&mut bytes);
+            // Cut in the middle, it ends early or with an error.
+            let whole = read.is_ok_and(|read| read as u64 == size);
+            let text = String::from_utf8_lossy(&bytes);
+            let end = if whole { text.len() } else { text.rfind('\n').unwrap_or(0) };
+            Some(Entry::File(text[..end].to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// Where a link at `path` leads; the engine keeps it inside the container.
+fn join(path: &str, target: &str) -> String {
+    if target.starts_with('/') {
+        return target.to_owned();
+    }
+    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+    format!("{parent}/{target}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/:/bin/sh\ntoor:x:0:0::/:\napp:x:1000:1001::/:\nwheel:x:1002:0::/:\n\
+                          odd:x:00:5::/:\nhex:x:0x0:0x0::/:\nbroken\nhuge:x:4294967296:1::/:\n1234:x:0:0::/:\n\
+                          -0:x:1005:1005::/:\nnobody:x:65534:65534::/:\n";
+    const GROUP: &str = "root:x:0:\nadmin:x:0:app\nstaff:x:50:app\nbroken\n";
+
+    fn user(named: &str) -> Result<User, &'static str> {
+        match Wanted::parse(named)? {
+            None => Ok(NOBODY),
+            Some(wanted) => wanted.by_numbers().map_or_else(|| wanted.look_up(PASSWD, GROUP), Ok),
+        }
+    }
+
+    #[test]
+    fn root_by_any_name_or_number_and_nobody_in_particular_run_as_nobody() {
+        for named in [
+            "",
+            "root",
+            "0",
+            "0:0",
+            "00",
+            "000:5",
+            "root:root",
+            "toor",
+            "toor:staff",
+            ":0",
+            ":5",
+            ":root",
+            "1000:0",
+            "1000:00",
+            "1000:root",
+            "1000:admin",
+            "app:admin",
+            "app:0",
+            "wheel",
+            "1002",
+            "odd",
+            "0:1000",
+            "root:",
+        ] {
+            assert_eq!(user(named), Ok(NOBODY), "{named:?}");
+        }
+    }
+
+    #[test]
+    fn another_user_is_the_one_that_the_image_knows() {
+        for (named, uid, gid) in [
+            ("app", 1000, 1001),
+            ("app:", 1000, 1001),
+            ("app:staff", 1000, 50),
+            ("app:7", 1000, 7),
+            ("1000", 1000, 1001),
+            ("01000", 1000, 1001),
+            ("1000:1000", 1000, 1000),
+            ("1000:staff", 1000, 50),
+            ("4242", 4242, 4242),
+            // A number is never a name, and a name that looks like one is what its entry says.
+            ("1234", 1234, 1234),
+            ("-0", 1005, 1005),
+        ] {
+            assert_eq!(user(named), Ok(User { uid, gid }), "{named:?}");
+        }
+    }
+
+    #[test]
+    fn whom_the_image_does_not_know_it_cannot_name() {
+        for named in [
+            "nosuch",
+            "+0",
+            "0x0",
+            "hex",
+            "huge",
+            "broken",
+            "4294967296",
+            "4294967295",
+            "2147483648",
+            "1000:4294967296",
+            "app:nosuch",
+            "app:broken",
+            "99999999999999999999",
+            " 0",
+            "root ",
+            "0 ",
+        ] {
+            assert!(user(named).is_err(), "{named:?} is {:?}", user(named));
+        }
+    }
+
+    #[test]
+    fn an_archive_shows_its_first_file_or_link() {
+        let mut builder = tar::Builder::new(vec![]);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(7);
+        builder.append_data(&mut header, "passwd", &b"a:b\nc:d"[..]).unwrap();
+        let archive = builder.into_inner().unwrap();
+        assert!(matches!(first_entry(&archive), Some(Entry::File(text)) if text == "a:b\nc:d"));
+        assert!(matches!(first_entry(&archive[..516]), Some(Entry::File(text)) if text == "a:b"));
+        assert!(first_entry(b"no archive").is_none() && first_entry(b"").is_none());
+        assert_eq!(join("/etc/passwd", "../run/passwd"), "/etc/../run/passwd");
+        assert_eq!(join("/etc/passwd", "/nix/passwd"), "/nix/passwd");
+    }
+}

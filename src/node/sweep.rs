@@ -1,0 +1,62 @@
+//! Removes what runs left behind: at the start, after a crash; and while the node runs, for what could not be removed
+//! when its run was over, because the engine was away.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{info, warn};
+
+use super::{Node, NodeError, work::chain};
+
+/// Between two sweeps.
+const PERIOD: Duration = Duration::from_secs(20);
+
+/// Sweeps again and again until the node stops.
+pub(crate) async fn sweep(node: Arc<Node>) -> Result<(), NodeError> {
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    // The first tick is at once, and the start has just swept.
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            () = node.stop.cancelled() => return Ok(()),
+            _ = ticks.tick() => {}
+        }
+        let Some(failed) = node.stop.run_until_cancelled(node.sweep_once()).await else { return Ok(()) };
+        // Once for every time that the engine goes away.
+        if let Err(error) = &failed
+            && !failing
+        {
+            warn!(error = %chain(error), "what runs left cannot be removed; this is tried again");
+        }
+        failing = failed.is_err();
+    }
+}
+
+impl Node {
+    /// Removes what no run of this node holds any more.
+    pub(crate) async fn sweep_once(&self) -> Result<(), crate::executor::ExecutorError> {
+        let removed = self.executor.sweep(self.id, &self.scratch()).await?;
+        if removed > 0 {
+            info!(removed, "left-overs removed");
+        }
+        Ok(())
+    }
+
+    /// Empties the directory that runs work in, with what a crash left mounted there.
+    pub(crate) async fn clear_scratch(&self) -> Result<(), NodeError> {
+        let path = self.scratch();
+        let cleared = spawn_blocking(move || crate::executor::clear(&path)).await;
+        match cleared.map_err(NodeError::panicked("sweep"))? {
+            Ok(()) => Ok(()),
+            // A container's user owns what it made in directories of its own, and only root may remove that. It
+            // stands in nobody's way: every run has a directory of its own. The engine removes it later.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+            Err(source) => Err(NodeError::Scratch { path: self.scratch(), source }),
+        }
+    }
+}
