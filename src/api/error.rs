@@ -39,7 +39,8 @@ impl Failure {
             ErrorCode::InvalidDeal
             | ErrorCode::InvalidSpec
             | ErrorCode::UnknownImage
-            | ErrorCode::UnknownInput => StatusCode::UNPROCESSABLE_ENTITY,
+            | ErrorCode::UnknownInput
+            | ErrorCode::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorCode::NotEnoughNodes
             | ErrorCode::AmbiguousJob
             | ErrorCode::Refused
@@ -78,6 +79,7 @@ impl From<RequestError> for Failure {
             RequestError::AmbiguousPrefix { .. } => ErrorCode::AmbiguousJob,
             RequestError::NotRequester { .. } => ErrorCode::NotRequester,
             RequestError::Over { .. } | RequestError::PartlySeated { .. } => ErrorCode::Refused,
+            RequestError::OtherRequest { .. } => ErrorCode::KeyReused,
             RequestError::Submit(error) => submit_code(error),
             RequestError::NotDecided { .. } => ErrorCode::NotDecided,
             RequestError::NoResult { .. }
@@ -88,7 +90,9 @@ impl From<RequestError> for Failure {
             }
             RequestError::Fetch(_) => ErrorCode::Unavailable,
             RequestError::Unpack(_) => ErrorCode::BadRequest,
-            RequestError::Db(_) | RequestError::Backend(_) => ErrorCode::Unexpected,
+            RequestError::UnreadableRequest { .. } | RequestError::Db(_) | RequestError::Backend(_) => {
+                ErrorCode::Unexpected
+            }
         };
         let hint = error.hint().map(str::to_owned);
         Self(ErrorBody { code, message: error.to_string(), hint })

@@ -8,18 +8,22 @@ use axum::{
         Path, Query, State,
         rejection::{JsonRejection, QueryRejection},
     },
+    http::HeaderMap,
 };
 use serde::Deserialize;
 
 use super::{
     error::Failure,
     server::Api,
-    types::{CancelReply, JobList, JobView, NodeInfo, NodeRow, SubmitReply, SubmitRequest, UpdateReply},
+    types::{
+        CancelReply, ErrorCode, IDEMPOTENCY_KEY, JobList, JobView, NodeInfo, NodeRow, SubmitReply,
+        SubmitRequest, UpdateReply,
+    },
     view,
 };
 use crate::{
     domain::{Deal, Spec},
-    node::Ended,
+    node::{Ended, InvalidKey, RequestKey},
     scheduler::Anchor,
 };
 
@@ -78,6 +82,7 @@ pub(super) async fn nodes(State(Api { node, .. }): State<Api>) -> Json<Vec<NodeR
 
 pub(super) async fn submit(
     State(Api { node, .. }): State<Api>,
+    headers: HeaderMap,
     request: Result<Json<SubmitRequest>, JsonRejection>,
 ) -> Reply<SubmitReply> {
     let Json(request) = request?;
@@ -93,7 +98,10 @@ pub(super) async fn submit(
         inputs,
         resources,
     };
-    let (job, image) = node.submit_job(spec, deal).await?;
+    let (job, image) = match key_in(&headers)? {
+        Some(key) => node.submit_job_once(&key, spec, deal).await?,
+        None => node.submit_job(spec, deal).await?,
+    };
     Ok(Json(SubmitReply { job, image }))
 }
 
@@ -128,19 +136,35 @@ pub(super) async fn anchors(
 pub(super) async fn cancel(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,
+    headers: HeaderMap,
 ) -> Reply<CancelReply> {
     let job = node.find_job(&job)?;
-    let stopped = node.cancel_job(job).await? == Ended::Stopped;
-    Ok(Json(CancelReply { job, stopped }))
+    let ended = match key_in(&headers)? {
+        Some(key) => node.cancel_job_once(&key, job).await?,
+        None => node.cancel_job(job).await?,
+    };
+    Ok(Json(CancelReply { job, stopped: ended == Ended::Stopped }))
 }
 
 pub(super) async fn update(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,
+    headers: HeaderMap,
     deal: Result<Json<Deal>, JsonRejection>,
 ) -> Reply<UpdateReply> {
     let Json(deal) = deal?;
     let job = node.find_job(&job)?;
-    let revision = node.update_deal(job, deal).await?;
+    let revision = match key_in(&headers)? {
+        Some(key) => node.update_deal_once(&key, job, deal).await?,
+        None => node.update_deal(job, deal).await?,
+    };
     Ok(Json(UpdateReply { job, revision }))
+}
+
+/// The key by which a client names this request, if it does.
+fn key_in(headers: &HeaderMap) -> Result<Option<RequestKey>, Failure> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = value.to_str().map_err(|_| InvalidKey).and_then(str::parse);
+    let bad = |error: InvalidKey| Failure::new(ErrorCode::BadRequest, format!("{IDEMPOTENCY_KEY}: {error}"));
+    key.map(Some).map_err(bad)
 }

@@ -46,6 +46,8 @@ pub enum ErrorCode {
     UnknownImage,
     /// An input is not in this node's store.
     UnknownInput,
+    /// The Idempotency-Key names another request.
+    KeyReused,
     /// The job asks for more nodes than are known.
     NotEnoughNodes,
     /// No job has this id, or begins so.

@@ -77,6 +77,10 @@ pub struct BlobInfo {
     pub bytes: u64,
 }
 
+/// The header by which a client names a POST about a job, so that the same one sent again is done once: 8 to 64 letters,
+/// digits, dashes, dots or underscores. Another request under the same name is refused.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
 /// Body of `POST /api/v1/jobs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,8 +2,12 @@
 
 use std::{error::Error, io, path::Path, time::Duration};
 
-use reqwest::{Body, RequestBuilder, Response, StatusCode, Url, header::AUTHORIZATION, redirect::Policy};
+use alloy_primitives::hex;
+use reqwest::{
+    Body, ClientBuilder, RequestBuilder, Response, StatusCode, Url, header::AUTHORIZATION, redirect::Policy,
+};
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep};
 use tokio_util::io::ReaderStream;
 
 use super::{
@@ -14,8 +18,8 @@ use crate::{
     api::{
         TokenError,
         types::{
-            BlobInfo, CancelReply, ErrorBody, ErrorCode, ErrorReply, JobList, JobView, LogEntry, NodeInfo,
-            NodeRow, ResultRow, SubmitReply, SubmitRequest, UpdateReply,
+            BlobInfo, CancelReply, ErrorBody, ErrorCode, ErrorReply, IDEMPOTENCY_KEY, JobList, JobView,
+            LogEntry, NodeInfo, NodeRow, ResultRow, SubmitReply, SubmitRequest, UpdateReply,
         },
     },
     domain::{Deal, NodeId},
@@ -32,8 +36,17 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for a node of this process, which waits for a chain until it says that it did in vain.
 const OWN_READ_TIMEOUT: Duration = Duration::from_secs(900);
 
+/// What is to be done once is asked for again until it is answered: for so long in all, as a chain may take many
+/// minutes, and for so long after the node was last there, as it may be starting again.
+const ONCE_LIMIT: Duration = Duration::from_secs(900);
+const AWAY_LIMIT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// How long a connection may lie idle and be used again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an archive may take, the wait for its turn included.
+const UPLOAD_LIMIT: Duration = Duration::from_secs(1200);
 
 /// Longest JSON reply: the log of a job with a thousand bids takes a few MiB.
 const MAX_REPLY_BYTES: usize = 64 << 20;
@@ -52,6 +65,16 @@ pub enum ClientError {
         /// Whether the user named it, or it was assumed.
         assumed: bool,
         /// Why: the innermost cause, which alone says something new.
+        reason: String,
+        /// Whether the node may have had the request.
+        sent: bool,
+    },
+    /// The node may have done what was asked, and its answer is lost.
+    #[error("the node at {api} gave no answer in time, so the request may have been done: {reason}")]
+    Unknown {
+        /// Where.
+        api: String,
+        /// Why.
         reason: String,
     },
     /// The node says no.
@@ -90,7 +113,7 @@ impl ClientError {
     /// How the program ends.
     pub(super) fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Unreachable { .. } | Self::Foreign { .. } => ExitStatus::Unreachable,
+            Self::Unreachable { .. } | Self::Unknown { .. } | Self::Foreign { .. } => ExitStatus::Unreachable,
             Self::TooLong { .. } | Self::Local(_) => ExitStatus::Failure,
             Self::Token(_) => ExitStatus::Usage,
             Self::Refused { body, .. } => match body.code {
@@ -99,6 +122,7 @@ impl ClientError {
                 | ErrorCode::InvalidSpec
                 | ErrorCode::UnknownImage
                 | ErrorCode::UnknownInput
+                | ErrorCode::KeyReused
                 | ErrorCode::NoSuchJob
                 | ErrorCode::AmbiguousJob => ExitStatus::Usage,
                 ErrorCode::NotEnoughNodes => ExitStatus::NoNode,
@@ -126,6 +150,9 @@ impl ClientError {
             Self::Unreachable { assumed: false, .. } | Self::Foreign { .. } => {
                 Some("check the address in --api or ASSAY_API, and that the node runs".to_owned())
             }
+            Self::Unknown { .. } => {
+                Some("see what became of it before you ask again: assay job list".to_owned())
+            }
             Self::Refused { body, .. } => body.hint.clone(),
             Self::Token(error) => Some(error.hint()),
             Self::TooLong { .. } | Self::Local(_) => None,
@@ -137,26 +164,15 @@ impl ClientError {
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     http: reqwest::Client,
+    /// The answer to an upload comes when all of it was sent, so that silence says nothing before.
+    uploads: reqwest::Client,
     api: ApiAddress,
 }
 
 impl Client {
     pub(super) fn new(api: ApiAddress) -> Self {
         let silence = if api.origin == ApiOrigin::Own { OWN_READ_TIMEOUT } else { READ_TIMEOUT };
-        let http = crate::tls::http_client()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(silence)
-            // Before the node closes it.
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            // A node answers by itself. Nobody else is to see its token.
-            .redirect(Policy::none())
-            // A node is asked directly: its address means nothing to a proxy of the web.
-            .no_proxy()
-            // Nor is it asked over TLS: a machine that trusts no authority asks it all the same.
-            .tls_certs_only([])
-            .build()
-            .expect("without authorities there is nothing that could fail to load");
-        Self { http, api }
+        Self { http: build(http().read_timeout(silence)), uploads: build(http()), api }
     }
 
     /// The address to name in commands for the user, without a slash at its end.
@@ -176,12 +192,12 @@ impl Client {
     pub(super) async fn upload(&self, archive: &Path, bytes: u64) -> Result<BlobInfo, ClientError> {
         let file = tokio::fs::File::open(archive).await?;
         let body = Body::wrap_stream(ReaderStream::new(file));
-        let request = self.http.post(self.url(&["blobs"])).header(reqwest::header::CONTENT_LENGTH, bytes);
-        self.json(request.body(body)).await
+        let request = self.uploads.post(self.url(&["blobs"])).header(reqwest::header::CONTENT_LENGTH, bytes);
+        self.json(request.body(body).timeout(UPLOAD_LIMIT)).await
     }
 
     pub(super) async fn submit(&self, request: &SubmitRequest) -> Result<SubmitReply, ClientError> {
-        self.json(self.http.post(self.url(&["jobs"])).json(request)).await
+        self.once(|| self.http.post(self.url(&["jobs"])).json(request)).await
     }
 
     pub(super) async fn jobs(&self, limit: usize) -> Result<JobList, ClientError> {
@@ -193,11 +209,11 @@ impl Client {
     }
 
     pub(super) async fn cancel(&self, job: &str) -> Result<CancelReply, ClientError> {
-        self.json(self.http.post(self.url(&["jobs", job, "cancel"]))).await
+        self.once(|| self.http.post(self.url(&["jobs", job, "cancel"]))).await
     }
 
     pub(super) async fn update(&self, job: &str, deal: &Deal) -> Result<UpdateReply, ClientError> {
-        self.json(self.http.post(self.url(&["jobs", job, "deal"])).json(deal)).await
+        self.once(|| self.http.post(self.url(&["jobs", job, "deal"])).json(deal)).await
     }
 
     pub(super) async fn log(&self, job: &str) -> Result<Vec<LogEntry>, ClientError> {
@@ -266,6 +282,30 @@ impl Client {
         }
     }
 
+    /// Has something done once: sends the request again, under the same key, when its answer is lost.
+    async fn once<T: DeserializeOwned>(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<T, ClientError> {
+        let key = request_key()?;
+        let began = Instant::now();
+        let (mut answered, mut lost) = (began, false);
+        loop {
+            let reason = match self.json(request().header(IDEMPOTENCY_KEY, &key)).await {
+                Err(ClientError::Unreachable { reason, sent: true, .. }) => {
+                    (answered, lost) = (Instant::now(), true);
+                    reason
+                }
+                Err(ClientError::Unreachable { reason, sent: false, .. }) if lost => reason,
+                other => return other,
+            };
+            if answered.elapsed() >= AWAY_LIMIT || began.elapsed() >= ONCE_LIMIT {
+                return Err(ClientError::Unknown { api: self.address().to_owned(), reason });
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
         let response = self.send(request).await?;
         let body = self.body(response).await?;
@@ -292,7 +332,12 @@ impl Client {
         let assumed = matches!(self.api.origin, ApiOrigin::StateFile | ApiOrigin::Default);
         let causes = std::iter::successors(error.source(), |cause: &&dyn Error| (*cause).source());
         let reason = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
-        ClientError::Unreachable { api: self.address().to_owned(), assumed, reason }
+        ClientError::Unreachable {
+            api: self.address().to_owned(),
+            assumed,
+            reason,
+            sent: !error.is_connect(),
+        }
     }
 
     fn foreign(&self, status: StatusCode, body: &[u8]) -> ClientError {
@@ -360,6 +405,31 @@ impl Events {
             }
         }
     }
+}
+
+/// A client that talks to one node and nobody else.
+fn http() -> ClientBuilder {
+    crate::tls::http_client()
+        .connect_timeout(CONNECT_TIMEOUT)
+        // Before the node closes it.
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        // A node answers by itself. Nobody else is to see its token.
+        .redirect(Policy::none())
+        // A node is asked directly: its address means nothing to a proxy of the web.
+        .no_proxy()
+        // Nor is it asked over TLS: a machine that trusts no authority asks it all the same.
+        .tls_certs_only([])
+}
+
+fn build(builder: ClientBuilder) -> reqwest::Client {
+    builder.build().expect("without authorities there is nothing that could fail to load")
+}
+
+/// Names a request that nobody sent before.
+fn request_key() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(hex::encode(bytes))
 }
 
 /// What a request for a job names, as the API takes it: an id or its beginning, in hex.

@@ -10,16 +10,25 @@ use super::{
     output::Output,
     progress::Progress,
 };
-use crate::{api::types::JobView, domain::Span};
+use crate::{
+    api::types::JobView,
+    domain::{Span, Timestamp},
+};
 
 /// How long to wait before a broken connection is tried again, and between two views of a job at least.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often in a row a node may be away before that is an error: some ten seconds.
-const MAX_ATTEMPTS: u32 = 20;
+/// How long a node may be away before that is an error.
+const AWAY_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long after its last deadline a job is still waited for: whoever ends it may be slow, and clocks differ.
+pub(super) const OVERDUE: Duration = Duration::from_secs(120);
 
 /// A deadline is looked at this long after it passed, so that whoever acts on it has acted.
 const GRACE_SECS: u64 = 3;
+
+/// How often, in seconds, a job is looked at that has no deadline left.
+const LOOK_AGAIN: u64 = 3;
 
 /// What the waiting came to.
 #[derive(Debug)]
@@ -30,12 +39,14 @@ pub(super) enum Watched {
     Interrupted,
     /// The time that the user gave is over.
     TimedOut,
+    /// The job's last deadline has passed by [`OVERDUE`], and the node says that it goes on.
+    Overdue(Box<JobView>),
 }
 
 /// Shows progress until the job is over, the user interrupts, or `limit` has passed.
 ///
 /// # Errors
-/// When the node refuses, or is away for longer than [`MAX_ATTEMPTS`] attempts.
+/// When the node refuses, or is away for longer than [`AWAY_LIMIT`].
 pub(super) async fn watch(
     client: &Client,
     job: &str,
@@ -50,7 +61,7 @@ pub(super) async fn watch(
         }
     };
     let watched = tokio::select! {
-        ended = until_over(client, job, &mut progress) => ended.map(|view| Watched::Ended(Box::new(view))),
+        ended = until_over(client, job, &mut progress) => ended,
         _ = tokio::signal::ctrl_c() => Ok(Watched::Interrupted),
         () = limited => Ok(Watched::TimedOut),
     };
@@ -58,27 +69,47 @@ pub(super) async fn watch(
     watched.map_err(CliError::node(format!("follow job {job}")))
 }
 
-async fn until_over(client: &Client, job: &str, progress: &mut Progress) -> Result<JobView, ClientError> {
+async fn until_over(client: &Client, job: &str, progress: &mut Progress) -> Result<Watched, ClientError> {
     let mut events: Option<Events> = None;
-    let mut failed = 0;
+    let mut away: Option<Instant> = None;
+    let mut bound = Bound::default();
     loop {
         let until = Instant::now() + PAUSE;
-        let seen = match round(client, job, progress, &mut events).await {
+        let seen = match round(client, job, progress, &mut events, &mut bound).await {
             Ok(None) => gather(&mut events, until).await.map(|()| None),
             other => other,
         };
         match seen {
-            Ok(Some(view)) => return Ok(view),
-            Ok(None) => failed = 0,
+            Ok(Some(watched)) => return Ok(watched),
+            Ok(None) => away = None,
             Err(error @ ClientError::Unreachable { .. }) => {
-                failed += 1;
+                let since = *away.get_or_insert_with(Instant::now);
                 events = None;
-                if failed == MAX_ATTEMPTS {
+                if since.elapsed() >= AWAY_LIMIT {
                     return Err(error);
                 }
                 time::sleep(5 * PAUSE).await;
             }
             Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Until when a job is waited for, on the clock of this process: that of the node or chain may stand still.
+#[derive(Debug, Default)]
+struct Bound(Option<(Timestamp, Instant)>);
+
+impl Bound {
+    /// The bound after this view. It moves only with the job's last deadline.
+    fn after(&mut self, last: Timestamp, node_now: Timestamp, now: Instant) -> Instant {
+        match self.0 {
+            Some((known, until)) if known == last => until,
+            Some(_) | None => {
+                let over = last.as_secs() + OVERDUE.as_secs();
+                let until = now + Duration::from_secs(over.saturating_sub(node_now.as_secs()));
+                self.0 = Some((last, until));
+                until
+            }
         }
     }
 }
@@ -105,7 +136,8 @@ async fn round(
     job: &str,
     progress: &mut Progress,
     events: &mut Option<Events>,
-) -> Result<Option<JobView>, ClientError> {
+    bound: &mut Bound,
+) -> Result<Option<Watched>, ClientError> {
     let stream = match events {
         Some(stream) => stream,
         // Opened before the view is asked for, so that nothing falls between them.
@@ -114,15 +146,41 @@ async fn round(
     let view = client.job(job).await?;
     progress.show(&view);
     if view.state.is_terminal() || view.requester_gone || view.broken.is_some() {
-        return Ok(Some(view));
+        return Ok(Some(Watched::Ended(Box::new(view))));
     }
-    let deadlines = view.deadlines.iter().map(|deadline| deadline.at);
-    let next = deadlines.filter(|at| *at >= view.now).min().unwrap_or(view.now);
-    let wait = Duration::from_secs(next.as_secs().saturating_sub(view.now.as_secs()) + GRACE_SECS);
-    if let Ok(more) = time::timeout(wait, stream.next()).await
+    let deadlines = || view.deadlines.iter().map(|deadline| deadline.at);
+    let until = bound.after(deadlines().max().unwrap_or(view.now), view.now, Instant::now());
+    if until <= Instant::now() {
+        return Ok(Some(Watched::Overdue(Box::new(view))));
+    }
+    let next = deadlines().filter(|at| *at >= view.now).min();
+    // With no deadline left only the bound is waited for, and looked at again now and then.
+    let wait = next.map_or(LOOK_AGAIN, |at| at.as_secs().saturating_sub(view.now.as_secs()) + GRACE_SECS);
+    let wait = until.min(Instant::now() + Duration::from_secs(wait));
+    if let Ok(more) = time::timeout_at(wait, stream.next()).await
         && !more?
     {
         *events = None;
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_waited_for_until_its_last_deadline_and_a_margin_on_our_clock() {
+        let (secs, start) = (Timestamp::from_secs, Instant::now());
+        let mut bound = Bound::default();
+        let until = start + Duration::from_secs(60) + OVERDUE;
+        assert_eq!(bound.after(secs(160), secs(100), start), until);
+        // A clock of the node that stands still moves nothing.
+        assert_eq!(bound.after(secs(160), secs(100), start + Duration::from_secs(50)), until);
+        // The next phase has a later deadline.
+        let later = start + Duration::from_secs(70);
+        assert_eq!(bound.after(secs(200), secs(150), later), later + Duration::from_secs(50) + OVERDUE);
+        // Who comes late does not begin to wait.
+        assert_eq!(Bound::default().after(secs(90), secs(90).plus(Span::from_secs(500)), later), later);
+    }
 }

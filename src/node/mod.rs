@@ -9,7 +9,8 @@
 //!   `sweep` removes what runs left.
 //! - `transfer`: who may have which content; `fetch`: getting it and checking it, at the rate
 //!   that `pace` asks for; `peers`: both ends on the network.
-//! - `requests`, `queries`, `results`: what a user asks for. `clock`: the only reader of the wall clock.
+//! - `requests`, `queries`, `results`: what a user asks for; `once`: what is asked again.
+//! - `clock`: the only reader of the wall clock.
 //!
 //! # Stopping
 //!
@@ -24,6 +25,7 @@ mod config;
 mod driver;
 mod fetch;
 mod follow;
+mod once;
 mod pace;
 #[cfg(feature = "libp2p")]
 mod peers;
@@ -41,6 +43,7 @@ pub use clock::wall_clock;
 pub use config::{About, ComputeLimits, NodeConfig, NodeParts};
 pub use fetch::FetchError;
 #[cfg(feature = "libp2p")]
+pub use once::{InvalidKey, RequestKey};
 pub use peers::PeerTransfer;
 pub use requests::{Ended, RequestError};
 pub use start::{Node, NodeError, NodeHandle};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     store::{BlobError, DbError, UnpackError},
 };
 
-use super::{Node, fetch::FetchError, work::chain};
+use super::{Node, fetch::FetchError, once::Submission, work::chain};
 
 /// How long the entry because of which an action was refused may take to be read here.
 const MOVE_LIMIT: Duration = Duration::from_secs(2);
@@ -121,6 +122,18 @@ pub enum RequestError {
     /// What was uploaded is no canonical archive.
     #[error("{}", chain(.0))]
     Unpack(#[from] UnpackError),
+    /// Another request was sent under the same key.
+    #[error("the key {key} names another request, which was sent before")]
+    OtherRequest {
+        /// The key.
+        key: String,
+    },
+    /// What is stored under the key cannot be read.
+    #[error("the request that was sent before under the key {key} cannot be read")]
+    UnreadableRequest {
+        /// The key.
+        key: String,
+    },
     /// The node's own database failed.
     #[error("{}", chain(.0))]
     Db(#[from] DbError),
@@ -156,6 +169,12 @@ impl RequestError {
             Self::Submit(SubmitError::Refused(EnvelopeRefusal::Moneyless)) => {
                 Some("leave price, bond and fee away, or use a backend that holds money")
             }
+            Self::OtherRequest { .. } => {
+                Some("choose a new key for each request, and the same one to send it again")
+            }
+            Self::UnreadableRequest { .. } => {
+                Some("see whether it was done before you send it with a new key: assay job list")
+            }
             Self::Deal(_)
             | Self::Spec(_)
             | Self::NoSuchJob(_)
@@ -172,7 +191,7 @@ impl RequestError {
 }
 
 /// How a job was ended by its requester.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     /// No node had begun.
     Cancelled,
@@ -185,7 +204,14 @@ impl Node {
     ///
     /// # Errors
     /// In order: the deal, the number of nodes, the inputs, the image, the spec; then what the log says.
-    pub async fn submit_job(&self, mut spec: Spec, deal: Deal) -> Result<(JobId, String), RequestError> {
+    pub async fn submit_job(&self, spec: Spec, deal: Deal) -> Result<(JobId, String), RequestError> {
+        let spec = self.checked(spec, &deal).await?;
+        let image = spec.image.clone();
+        Ok((self.submit_spec(spec, deal).await?, image))
+    }
+
+    /// The spec with its image pinned, if a job of it may be submitted here.
+    pub(super) async fn checked(&self, mut spec: Spec, deal: &Deal) -> Result<Spec, RequestError> {
         deal.validate().map_err(RequestError::Deal)?;
         let known = self.bidders();
         if usize::from(deal.concurrency) > known {
@@ -205,12 +231,18 @@ impl Node {
         spec.validate().map_err(RequestError::Spec)?;
         spec.image = self.executor.resolve(&spec.image).await.map_err(RequestError::Image)?;
         spec.validate().map_err(RequestError::Spec)?;
-        let image = spec.image.clone();
-        Ok((self.submit_spec(spec, deal).await?, image))
+        Ok(spec)
     }
 
     /// Submits a checked spec. A nonce is used up also when this fails.
     pub(crate) async fn submit_spec(&self, spec: Spec, deal: Deal) -> Result<JobId, SubmitError> {
+        let Submission { job, revision, event, image: _ } = self.submission(spec, deal)?;
+        self.submit_first(job, revision, event).await?;
+        Ok(job)
+    }
+
+    /// The first action of a new job. Each has a nonce of its own.
+    pub(super) fn submission(&self, spec: Spec, deal: Deal) -> Result<Submission, SubmitError> {
         let nonce = self
             .nonces
             .draw()
@@ -219,8 +251,8 @@ impl Node {
         let revision = deal.revision();
         let domain = self.scheduler.domain();
         let job = domain.job_id(self.id, nonce, Spec::hash_document(&document), revision);
-        self.submit_first(job, revision, Event::Submitted { deal, spec: document, nonce }).await?;
-        Ok(job)
+        let event = Event::Submitted { deal, spec: document, nonce };
+        Ok(Submission { job, revision, event, image: spec.image })
     }
 
     /// Cancels an open job, or stops a running one.

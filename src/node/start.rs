@@ -27,7 +27,7 @@ use crate::{
     executor::Executor,
     identity::NodeKey,
     scheduler::{BackendError, Scheduler},
-    store::{DataDir, DbError, Executions, Nonces, Reputation},
+    store::{DataDir, DbError, Executions, Nonces, Reputation, Requests},
 };
 
 /// Why a node does not start, or has ended.
@@ -90,6 +90,7 @@ pub struct Node {
     pub(crate) clock: Clock,
     pub(crate) executions: Executions,
     pub(crate) nonces: Nonces,
+    pub(crate) requests: Requests,
     pub(crate) reputation: Reputation,
     /// One permit a job that this node is bound to run, or runs.
     pub(crate) slots: Arc<Semaphore>,
@@ -134,6 +135,7 @@ impl Node {
             clock,
             executions,
             nonces: Nonces::new(db.clone()),
+            requests: Requests::new(db.clone()),
             reputation: Reputation::new(db),
             slots,
             stop: CancellationToken::new(),

@@ -11,7 +11,7 @@ use crate::{
         session::{Need, Session, with_node},
         settings::{self, SettingsError},
         text,
-        watch::{Watched, watch},
+        watch::{OVERDUE, Watched, watch},
     },
     domain::Span,
     node::wall_clock,
@@ -85,6 +85,17 @@ pub(super) async fn follow_to_end(
         }
         Watched::TimedOut => {
             output.outcome(&format!("waited long enough; {meanwhile}\n{again}"));
+            Ok(Err(ExitStatus::Deadline))
+        }
+        Watched::Overdue(view) => {
+            output.note(&format!(
+                "gave up: job {} is still {}, {} s after its last deadline; its requester or the node that was asked \
+                 is stuck, or cannot write its store\nhint: see the log of the node, and assay job describe {}",
+                text::job(view.job),
+                view.state,
+                OVERDUE.as_secs(),
+                text::job(view.job)
+            ));
             Ok(Err(ExitStatus::Deadline))
         }
     }

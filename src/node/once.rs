@@ -1,0 +1,178 @@
+//! Requests that a client sends again because it heard no answer: what they ask for is done once.
+//!
+//! The client names the request with a key of its own. What is to be done is stored under it before it is done, the
+//! nonce of a job included: so the same request again sends the same action, which no log takes twice.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
+
+use super::{Ended, Node, RequestError};
+use crate::{
+    domain::{Deal, Digest, Event, JobId, JobState, Spec},
+    rules::Rejection,
+    scheduler::SubmitError,
+    store::Asked,
+};
+
+/// Lengths of a key.
+const MIN_KEY: usize = 8;
+const MAX_KEY: usize = 64;
+
+/// How long a job that the log has may take to be read here.
+const READ_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a client calls one request, however often it sends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey(String);
+
+/// Text that is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key has {MIN_KEY} to {MAX_KEY} letters, digits, dashes, dots or underscores")]
+pub struct InvalidKey;
+
+impl FromStr for RequestKey {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        let is_key = (MIN_KEY..=MAX_KEY).contains(&text.len()) && text.bytes().all(is_plain);
+        if is_key { Ok(Self(text.to_owned())) } else { Err(InvalidKey) }
+    }
+}
+
+impl fmt::Display for RequestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A job that is to be submitted: the same action each time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Submission {
+    pub(super) job: JobId,
+    pub(super) revision: Digest,
+    pub(super) event: Event,
+    /// As it was pinned.
+    pub(super) image: String,
+}
+
+impl Node {
+    /// As [`Self::submit_job`]; under the same key the same job, also after a restart.
+    ///
+    /// # Errors
+    /// Those, and [`RequestError::OtherRequest`].
+    pub async fn submit_job_once(
+        &self,
+        key: &RequestKey,
+        spec: Spec,
+        deal: Deal,
+    ) -> Result<(JobId, String), RequestError> {
+        let digest = digest_of(&("submit", &spec, &deal));
+        let asked = match self.requests.get(&key.0)? {
+            Some(asked) => asked,
+            None => {
+                let spec = self.checked(spec, &deal).await?;
+                let submission = self.submission(spec, deal)?;
+                self.requests.begin(&key.0, digest, &encoded(&submission))?
+            }
+        };
+        check(key, &asked, digest)?;
+        let Submission { job, revision, event, image } = decoded(key, &asked.plan)?;
+        if self.board.snapshot(job).is_none() {
+            match self.submit_first(job, revision, event).await {
+                Ok(_) => {}
+                // An earlier attempt came through.
+                Err(SubmitError::Rejected(Rejection::JobExists)) => {
+                    let _ = timeout(READ_LIMIT, self.board.when(job, |_| true)).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok((job, image))
+    }
+
+    /// As [`Self::cancel_job`]; under the same key the same answer.
+    ///
+    /// # Errors
+    /// Those, and [`RequestError::OtherRequest`].
+    pub async fn cancel_job_once(&self, key: &RequestKey, job: JobId) -> Result<Ended, RequestError> {
+        let digest = digest_of(&("cancel", job));
+        let before = self.requests.get(&key.0)?;
+        let asked = self.requests.begin(&key.0, digest, &[])?;
+        check(key, &asked, digest)?;
+        if let Some(reply) = &asked.reply {
+            return decoded(key, reply);
+        }
+        let ended = match self.cancel_job(job).await {
+            Err(RequestError::Over { state: JobState::Cancelled }) if before.is_some() => {
+                let is_seated = self.board.read(job, |job| !job.seats.is_empty()).unwrap_or_default();
+                if is_seated { Ended::Stopped } else { Ended::Cancelled }
+            }
+            other => other?,
+        };
+        self.requests.finish(&key.0, &encoded(&ended))?;
+        Ok(ended)
+    }
+
+    /// As [`Self::update_deal`]; under the same key the same answer.
+    ///
+    /// # Errors
+    /// Those, and [`RequestError::OtherRequest`].
+    pub async fn update_deal_once(
+        &self,
+        key: &RequestKey,
+        job: JobId,
+        deal: Deal,
+    ) -> Result<Digest, RequestError> {
+        let digest = digest_of(&("update", job, &deal));
+        let before = self.requests.get(&key.0)?;
+        let asked = self.requests.begin(&key.0, digest, &[])?;
+        check(key, &asked, digest)?;
+        if let Some(reply) = &asked.reply {
+            return decoded(key, reply);
+        }
+        let wanted = deal.revision();
+        let is_done = before.is_some() && self.board.read(job, |job| job.revision == wanted) == Some(true);
+        let revision = if is_done { wanted } else { self.update_deal(job, deal).await? };
+        self.requests.finish(&key.0, &encoded(&revision))?;
+        Ok(revision)
+    }
+}
+
+fn digest_of(request: &impl Serialize) -> Digest {
+    Digest::sha256(encoded(request))
+}
+
+fn encoded(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("requests have string keys only, so that JSON can hold them")
+}
+
+fn decoded<T: DeserializeOwned>(key: &RequestKey, bytes: &[u8]) -> Result<T, RequestError> {
+    serde_json::from_slice(bytes).map_err(|_| RequestError::UnreadableRequest { key: key.to_string() })
+}
+
+fn check(key: &RequestKey, asked: &Asked, digest: Digest) -> Result<(), RequestError> {
+    if asked.digest == digest {
+        return Ok(());
+    }
+    Err(RequestError::OtherRequest { key: key.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_short_and_plain() {
+        for good in ["12345678", "a-b.c_D9", &"f".repeat(64)] {
+            assert_eq!(good.parse::<RequestKey>().unwrap().to_string(), good);
+        }
+        for bad in
+            ["", "1234567", "with space", "quote\"quote", "line\nline", "ümläut-ümläut", &"f".repeat(65)]
+        {
+            assert_eq!(bad.parse::<RequestKey>(), Err(InvalidKey), "{bad:?}");
+        }
+    }
+}
