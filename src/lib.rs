@@ -33,6 +33,8 @@ pub mod verdict;
 
 #[cfg(feature = "node")]
 pub mod api;
+#[cfg(feature = "libp2p")]
+pub mod audit;
 #[cfg(feature = "node")]
 pub mod executor;
 #[cfg(feature = "node")]

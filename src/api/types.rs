@@ -7,19 +7,18 @@ mod list;
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::hex;
 use serde::{Deserialize, Serialize};
 
 pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
-use crate::{
-    domain::{
-        Amount, BidStatus, Deal, Digest, Event, Facts, FailureKind, Input, JobId, JobState, LogDomain,
-        Method, NodeId, Resources, Spec, Stamped, Timestamp,
-    },
-    scheduler::LogItem,
+use crate::domain::{
+    Amount, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method, NodeId,
+    Resources, Spec, Timestamp,
 };
 
 pub use list::{JobList, JobRow};
+
+/// `GET /api/v1/jobs/{job}/log` gives all of them, `.../events?after=` streams those above a height.
+pub use crate::scheduler::LogEntry;
 
 /// `GET /api/v1/health`, the only answer that needs no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -347,51 +346,6 @@ pub enum ExecutionStage {
     Finished,
     /// There will be none.
     Failed,
-}
-
-/// One entry of a job's log: `GET /api/v1/jobs/{job}/log` gives all of them, `.../events?after=` streams those
-/// above a height.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogEntry {
-    /// Its place in the job's log, from 1.
-    pub height: u64,
-    /// The hash that names it.
-    pub entry: Digest,
-    /// Whose signature it bears.
-    pub author: NodeId,
-    /// The sequencer's, or the block's, time.
-    pub at: Timestamp,
-    /// The revision of the deal that the author named.
-    pub revision: Digest,
-    /// What the backend knew, and the rules needed.
-    pub facts: Facts,
-    /// What happened.
-    pub event: Event,
-    /// The entry as nodes exchange it, in hex; empty where nothing is signed.
-    pub proof: String,
-}
-
-impl LogEntry {
-    /// The entry at this place in a job's log.
-    pub(crate) fn new(height: u64, item: LogItem) -> Self {
-        let LogItem { entry, stamped, proof, cursor: _ } = item;
-        Self {
-            height,
-            entry,
-            author: stamped.author,
-            at: stamped.at,
-            revision: stamped.revision,
-            facts: stamped.facts,
-            event: stamped.event,
-            proof: hex::encode(proof),
-        }
-    }
-
-    /// The event as the rules take it.
-    pub fn stamped(&self, job: JobId) -> Stamped<Event> {
-        let Self { author, at, revision, facts, ref event, .. } = *self;
-        Stamped { job, author, at, revision, facts, event: event.clone() }
-    }
 }
 
 /// Answer to `POST /api/v1/jobs/{job}/cancel`.

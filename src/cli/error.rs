@@ -3,10 +3,11 @@
 use std::{io, path::PathBuf};
 
 use super::{
-    ExitStatus, audit::AuditError, client::ClientError, fetch::FetchError, keys::KeysError,
-    settings::SettingsError, words::Ambiguous,
+    ExitStatus, client::ClientError, fetch::FetchError, keys::KeysError, settings::SettingsError,
+    words::Ambiguous,
 };
 use crate::{
+    audit::{AuditError, document::DocumentError},
     devstack::{BackendStartError, HostError, StackError, chain::ChainError},
     domain::{JobId, JobState, NodeId},
     executor::ExecutorError,
@@ -163,12 +164,12 @@ pub enum CliError {
         state: JobState,
     },
     /// A file holds no exported log.
-    #[error("{} holds no log of a job: {reason}", path.display())]
+    #[error("{} holds no log of a job", path.display())]
     NoLog {
         /// The file.
         path: PathBuf,
-        /// What the reader said.
-        reason: String,
+        /// Why not.
+        source: Box<DocumentError>,
     },
 }
 
@@ -248,9 +249,7 @@ impl CliError {
             Self::BadCases { .. } => {
                 Some("each line on standard output that begins with {\"error\" says what is wrong".to_owned())
             }
-            Self::Audit { .. } => {
-                Some("whoever serves this log, or the requester that ordered it, is not honest".to_owned())
-            }
+            Self::Audit { source, .. } => Some(audit_hint(source)),
             Self::NoLog { .. } => Some("make one with: assay verdict export JOB > log.json".to_owned()),
             Self::Fetch { node, .. } => {
                 Some(format!("node {} is faulty or not honest; take another accepted result", node.short()))
@@ -303,6 +302,37 @@ impl CliError {
             }
         }
     }
+}
+
+fn audit_hint(error: &AuditError) -> String {
+    let hint = match error {
+        AuditError::Version { .. } => "use the version of assay that wrote it",
+        AuditError::OtherDomain { .. } => "check --rpc-url and --contract",
+        AuditError::NotOnChain => "check it without --rpc-url and --contract",
+        AuditError::OtherLength { .. } => "export it again: assay verdict export JOB > log.json",
+        AuditError::Future { .. } => {
+            "check the clock of this machine; if it is right, the requester's was not"
+        }
+        AuditError::OtherJob { .. } => "check the job; a node that answers so is not honest",
+        AuditError::Unsigned { .. } => "somebody removed the signatures; ask another node for the log",
+        AuditError::Empty
+        | AuditError::TooManyLogs { .. }
+        | AuditError::TooLong { .. }
+        | AuditError::Domain { .. }
+        | AuditError::MissingParent { .. }
+        | AuditError::ForeignParent { .. }
+        | AuditError::Misplaced { .. }
+        | AuditError::Rejected { .. }
+        | AuditError::Unexpected { .. }
+        | AuditError::NotHex { .. }
+        | AuditError::Proof { .. }
+        | AuditError::OtherProof { .. }
+        | AuditError::Signatures(_)
+        | AuditError::NotTheChains { .. } => {
+            "whoever serves this log, or the requester that ordered it, is not honest; ask another node for it"
+        }
+    };
+    hint.to_owned()
 }
 
 /// How the program ends without a way to the contract.

@@ -15,7 +15,6 @@
 //! Nothing here decides anything about a job: the rules are the node's.
 
 mod args;
-mod audit;
 mod client;
 mod commands;
 mod document;

@@ -24,8 +24,10 @@ pub mod contract;
 #[cfg(feature = "libp2p")]
 pub mod libp2p;
 pub mod local;
+mod shown;
 mod updates;
 
+pub use shown::LogEntry;
 pub use updates::{EventStream, LogUpdate, entries};
 
 /// A position in the log as one backend delivers it to one node; 0 is before the first entry.

@@ -42,11 +42,11 @@ pub(in crate::cli) struct ExportArgs {
 /// `assay verdict check`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CheckArgs {
-    /// The job: its id or the beginning of it
-    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    /// The job: its id or the beginning of it; with --file, the job that the file must be of
+    #[arg(required_unless_present = "file")]
     pub(in crate::cli) job: Option<String>,
 
-    /// Check a log from `verdict export`, without asking a node
+    /// Check a log from `verdict export`, without asking a node; a contract's log also needs --rpc-url
     #[arg(long, value_name = "LOG.json")]
     pub(in crate::cli) file: Option<PathBuf>,
 
@@ -62,7 +62,7 @@ pub(in crate::cli) struct CheckArgs {
 #[command(next_help_heading = "Against a contract, without asking a node")]
 pub(in crate::cli) struct OnChainArgs {
     /// An endpoint of the chain; may be repeated, the next is used when one fails
-    #[arg(long, value_name = "URL", value_delimiter = ',', requires = "contract", conflicts_with_all = ["file", "api"])]
+    #[arg(long, value_name = "URL", value_delimiter = ',', requires = "contract", conflicts_with = "api")]
     pub(in crate::cli) rpc_url: Vec<String>,
 
     /// The address of the contract

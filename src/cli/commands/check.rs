@@ -6,27 +6,30 @@ use serde::Serialize;
 
 use super::{check_chain, job_name};
 use crate::{
-    api::types::LogEntry,
+    api::types::{JobView, VerdictView},
+    audit::{
+        self, Audit, AuditError, Claim, Finding, JobLog, LogDocument,
+        document::{LOG_VERSION, MAX_LOGS},
+    },
     cli::{
         CliError, ExitStatus,
         args::{CheckArgs, ExportArgs},
-        audit::{self, Claim, JobLog, LOG_VERSION, LogDocument},
         client::Client,
         document::Document,
         output::Output,
         session::{Need, Session, with_node},
-        settings, text,
+        settings,
     },
-    domain::{Event, JobId},
+    domain::{JobId, LogDomain, NodeId},
+    node::wall_clock,
+    scheduler::libp2p::chain::parent_of,
 };
-
-/// Most follow-ups of follow-ups: each has at least twice the seats of the one before, and 31 is the most.
-const MAX_ANCESTORS: usize = 5;
 
 /// What a check came to, for programs.
 #[derive(Debug, Serialize)]
 struct Checked<'a> {
     job: JobId,
+    finding: Finding,
     agrees: bool,
     entries: usize,
     signed_entries: usize,
@@ -51,62 +54,100 @@ pub(in crate::cli) async fn export(args: &ExportArgs, output: Output) -> Result<
 
 /// Recomputes a verdict from the log alone and compares it with the one that is claimed.
 pub(in crate::cli) async fn check(args: &CheckArgs, output: Output) -> Result<ExitStatus, CliError> {
-    if let (Some(contract), Some(job)) = (args.chain.contract, &args.job) {
-        return check_chain::check(job, contract, &args.chain, output).await;
+    let wanted = args.job.as_deref().map(job_name).transpose()?;
+    let file = args.file.as_deref().map(|path| read(path, wanted)).transpose()?;
+    if let Some(contract) = args.chain.contract {
+        return check_chain::check(wanted, file, contract, &args.chain, output).await;
     }
-    let (document, source) = match (&args.file, &args.job) {
-        (Some(path), _) => (read(path)?, path.display().to_string()),
+    let (document, source) = match (file, wanted) {
+        (Some(file), _) => file,
         (None, Some(job)) => {
             let client = Client::new(settings::api(&args.api)?);
-            let document = collect(&client, job_name(job)?).await?;
+            let document = collect(&client, job).await?;
             (document, format!("the node at {}", client.address()))
         }
         (None, None) => unreachable!("clap requires a job or a file"),
     };
-    let audit =
-        audit::audit(&document).map_err(|error| CliError::Audit { log: source.clone(), source: error })?;
-    let agrees = audit.agrees(&document.claim);
+    let audit = audit::audit(&document, wall_clock())
+        .map_err(|error| CliError::Audit { log: source, source: error })?;
     let checked = Checked {
         job: audit.job.id,
-        agrees,
-        entries: document.logs.iter().map(|log| log.entries.len()).sum(),
+        finding: audit.finding,
+        agrees: audit.agrees(),
+        entries: audit.entries,
         signed_entries: audit.signed,
         found: &audit.found,
         claimed: &document.claim,
     };
-    output.result(&checked, || report(&checked))?;
-    Ok(if agrees { ExitStatus::Success } else { ExitStatus::NoResult })
+    output.result(&checked, || report(&audit, &document.claim))?;
+    if audit.finding == Finding::NotChecked {
+        output.note(&ask_the_chain(audit.job.id, document.domain));
+    }
+    Ok(exit_status(audit.finding))
 }
 
-fn report(checked: &Checked<'_>) -> String {
-    let claim = |claim: &Claim| {
-        format!(
-            "{}, {} accepted, {} rejected, {} absent",
-            claim.state,
-            claim.accepted.len(),
-            claim.rejected.len(),
-            claim.absent.len()
-        )
-    };
-    let signatures = match checked.signed_entries {
-        0 => "none to check: the backend proves the order of events otherwise".to_owned(),
-        signed => format!("{signed} entries, each by its author and by the requester"),
-    };
+/// How the program ends: a claim that is not proven never ends with success.
+const fn exit_status(finding: Finding) -> ExitStatus {
+    match finding {
+        Finding::Agrees => ExitStatus::Success,
+        Finding::Differs | Finding::Undecided => ExitStatus::NoResult,
+        Finding::NotChecked => ExitStatus::Failure,
+    }
+}
+
+fn ask_the_chain(job: JobId, domain: LogDomain) -> String {
+    let contract = domain.contract;
     format!(
-        "{}: job {}\nlog says:   {}\nclaimed:    {}\nrules:      {} entries folded, none refused\nsignatures: \
-         {signatures}\n",
-        if checked.agrees { "AGREES" } else { "DIFFERS" },
-        text::job(checked.job),
-        claim(checked.found),
-        claim(checked.claimed),
-        checked.entries,
+        "hint: only chain {} can prove this log; ask it: assay verdict check {job} --rpc-url URL --contract {contract}",
+        domain.chain_id
     )
 }
 
-fn read(path: &Path) -> Result<LogDocument, CliError> {
+fn report(audit: &Audit, claimed: &Claim) -> String {
+    let Audit { job, entries, signed, found, finding } = audit;
+    let headline = match finding {
+        Finding::Agrees => "AGREES",
+        Finding::Differs => "DIFFERS",
+        Finding::Undecided => "UNDECIDED",
+        Finding::NotChecked => "NOT CHECKED",
+    };
+    let signatures = match signed {
+        0 => "none: a contract orders this log, and its chain was not asked".to_owned(),
+        signed => format!("{signed} entries, each by its author and by the requester"),
+    };
+    format!(
+        "{headline}: job {}\nlog says:   {}\nclaimed:    {}\nrules:      {entries} entries folded, none refused\n\
+         signatures: {signatures}\n",
+        job.id,
+        in_words(found),
+        in_words(claimed),
+    )
+}
+
+/// A claim in one line.
+pub(super) fn in_words(claim: &Claim) -> String {
+    let Claim { state, accepted, rejected, absent } = claim;
+    format!("{state}, {} accepted, {} rejected, {} absent", accepted.len(), rejected.len(), absent.len())
+}
+
+/// A document and where it is from, if it is of the job that the user names.
+fn read(path: &Path, wanted: Option<&str>) -> Result<(LogDocument, String), CliError> {
     let file = File::open(path).map_err(CliError::file("read", path))?;
-    serde_json::from_reader(std::io::BufReader::new(file))
-        .map_err(|error| CliError::NoLog { path: path.to_owned(), reason: error.to_string() })
+    let document = LogDocument::read(file)
+        .map_err(|source| CliError::NoLog { path: path.to_owned(), source: Box::new(source) })?;
+    let source = path.display().to_string();
+    if let (Some(wanted), Some(log)) = (wanted, document.logs.last()) {
+        is_named(log.job, wanted).map_err(|error| CliError::Audit { log: source.clone(), source: error })?;
+    }
+    Ok((document, source))
+}
+
+/// Whether this is the job that the user means: whoever hands over a log may hand over that of another job.
+fn is_named(job: JobId, wanted: &str) -> Result<(), AuditError> {
+    let digits = wanted.strip_prefix("0x").unwrap_or(wanted).to_ascii_lowercase();
+    let id = job.to_string();
+    let named = id.strip_prefix("0x").unwrap_or(&id).starts_with(&digits);
+    if named { Ok(()) } else { Err(AuditError::OtherJob { wanted: wanted.to_owned(), found: job }) }
 }
 
 /// The log of a job and of those that it follows up, the oldest first.
@@ -114,19 +155,29 @@ async fn collect(client: &Client, job: &str) -> Result<LogDocument, CliError> {
     let failed = || CliError::node(format!("read the log of job {job}"));
     let domain = client.node().await.map_err(failed())?.domain;
     let view = client.job(job).await.map_err(failed())?;
+    is_named(view.job, job)
+        .map_err(|source| CliError::Audit { log: format!("the node at {}", client.address()), source })?;
     let mut logs = Vec::new();
     let mut next = Some(view.job);
-    while let Some(job) = next.filter(|_| logs.len() <= MAX_ANCESTORS) {
+    while let Some(job) = next.filter(|_| logs.len() < MAX_LOGS) {
         let entries = client.log(&job.to_string()).await.map_err(failed())?;
-        next = parent(&entries);
+        next = entries.first().and_then(|first| parent_of(&first.event));
         logs.insert(0, JobLog { job, entries });
     }
-    Ok(LogDocument { version: LOG_VERSION, domain, logs, claim: Claim::from(&view) })
+    Ok(LogDocument { version: LOG_VERSION, domain, logs, claim: claim(&view) })
 }
 
-fn parent(entries: &[LogEntry]) -> Option<JobId> {
-    match &entries.first()?.event {
-        Event::Submitted { deal, .. } => deal.parent,
-        _ => None,
+/// What a node says of a job's end.
+fn claim(view: &JobView) -> Claim {
+    let nodes = |nodes: fn(&VerdictView) -> &Vec<NodeId>| {
+        let mut nodes = view.verdict.as_ref().map(nodes).cloned().unwrap_or_default();
+        nodes.sort_unstable();
+        nodes
+    };
+    Claim {
+        state: view.state,
+        accepted: nodes(|verdict| &verdict.accepted),
+        rejected: nodes(|verdict| &verdict.rejected),
+        absent: nodes(|verdict| &verdict.absent),
     }
 }

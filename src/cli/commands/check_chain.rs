@@ -2,25 +2,22 @@
 
 use serde::Serialize;
 
+use super::check::in_words;
 use crate::{
-    api::types::LogEntry,
-    cli::{
-        CliError, ExitStatus,
-        args::OnChainArgs,
-        audit::{self, Audit, AuditError, Claim, JobLog},
-        document::Document,
-        output::Output,
-        settings::SettingsError,
-        text,
+    audit::{
+        AuditError, Claim, JobLog, LogDocument,
+        on_chain::{self, Posted},
     },
-    domain::{Event, Job, JobId, JobState, LogDomain, NodeId, SeatOpening, SeatSet},
-    rules,
-    scheduler::{LogItem, contract::history},
+    cli::{
+        CliError, ExitStatus, args::OnChainArgs, document::Document, output::Output, settings::SettingsError,
+    },
+    domain::{Job, JobId, JobState, NodeId, SeatSet},
+    scheduler::{LogEntry, LogItem, contract::history},
 };
 
 /// What the contract's log says of the job's end. Who was rejected follows, and is not posted.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Posted {
+struct PostedVerdict {
     state: JobState,
     accepted: Vec<NodeId>,
 }
@@ -34,35 +31,63 @@ struct Checked<'a> {
     /// What the rules make of the log.
     found: &'a Claim,
     /// What was posted.
-    posted: Posted,
+    posted: PostedVerdict,
+    /// What the file says; null where only the chain was asked.
+    claimed: Option<&'a Claim>,
 }
 
 impl Document for Checked<'_> {}
 
-/// Recomputes a verdict from the contract's events and compares it with the one posted.
+/// Recomputes a verdict from the contract's events and compares it with the one posted; and with a file, entry by
+/// entry, where one is given.
 pub(super) async fn check(
-    job: &str,
+    wanted: Option<&str>,
+    file: Option<(LogDocument, String)>,
     contract: NodeId,
     chain: &OnChainArgs,
     output: Output,
 ) -> Result<ExitStatus, CliError> {
-    // No node is asked, so nobody knows what the beginning of an id would name.
-    let job: JobId = job.parse().map_err(|_| SettingsError::WholeJob { text: job.to_owned() })?;
+    let job = whole_id(wanted, file.as_ref())?;
     let history = history(&chain.rpc_url, contract, chain.first_block, job).await;
     let history = history.map_err(|source| CliError::History { job, source })?;
     let broken = |source| CliError::Audit { log: format!("contract {contract}"), source };
     let domain = history.domain;
-    let mut logs: Vec<JobLog> = history.jobs.into_iter().map(job_log).collect();
-    let accepted = recompute(domain, &mut logs).map_err(broken)?;
-    let Audit { job: audited, found, .. } = audit::audit_logs(domain, &logs).map_err(broken)?;
-    let Some(accepted) = accepted else { return Err(CliError::NoVerdict { job, state: audited.state }) };
-    // By seat, since a bit may be set that no node has.
-    let agrees = audited.verdict.as_ref().is_some_and(|verdict| verdict.accepted == accepted);
-    let posted = posted_by(&audited, accepted);
-    let entries = logs.iter().map(|log| log.entries.len()).sum();
-    let checked = Checked { job, agrees, entries, found: &found, posted };
+    let logs: Vec<JobLog> = history.jobs.into_iter().map(job_log).collect();
+    if let Some((document, log)) = &file {
+        on_chain::compare(document, domain, &logs)
+            .map_err(|source| CliError::Audit { log: log.clone(), source })?;
+    }
+    let posted = on_chain::recompute(domain, logs).map_err(broken)?;
+    let Posted { audit, accepted } = &posted;
+    let Some(accepted) = *accepted else { return Err(CliError::NoVerdict { job, state: audit.job.state }) };
+    let claimed = file.as_ref().map(|(document, _)| &document.claim);
+    let agrees = posted.agrees() && claimed.is_none_or(|claimed| *claimed == audit.found);
+    let checked = Checked {
+        job,
+        agrees,
+        entries: audit.entries,
+        found: &audit.found,
+        posted: posted_by(&audit.job, accepted),
+        claimed,
+    };
     output.result(&checked, || report(&checked))?;
     Ok(if agrees { ExitStatus::Success } else { ExitStatus::NoResult })
+}
+
+/// The job to look for. No node is asked, so nobody knows what the beginning of an id would name; a file does, and
+/// was compared with it.
+fn whole_id(wanted: Option<&str>, file: Option<&(LogDocument, String)>) -> Result<JobId, CliError> {
+    let of_file = |(document, log): &(LogDocument, String)| match document.logs.last() {
+        Some(last) => Ok(last.job),
+        None => Err(CliError::Audit { log: log.clone(), source: AuditError::Empty }),
+    };
+    match (file, wanted) {
+        (Some(file), _) => of_file(file),
+        (None, wanted) => {
+            let text = wanted.unwrap_or_default();
+            text.parse().map_err(|_| SettingsError::WholeJob { text: text.to_owned() }.into())
+        }
+    }
 }
 
 fn job_log((job, items): (JobId, Vec<LogItem>)) -> JobLog {
@@ -70,47 +95,24 @@ fn job_log((job, items): (JobId, Vec<LogItem>)) -> JobLog {
     JobLog { job, entries }
 }
 
-/// Puts the verdict of the rules in place of the one posted, which is returned: what is compared must not take
-/// part in the comparison.
-fn recompute(domain: LogDomain, logs: &mut [JobLog]) -> Result<Option<SeatSet>, AuditError> {
-    let is_verdict = |entry: &LogEntry| matches!(entry.event, Event::VerdictPosted { .. });
-    let log = logs.last_mut().ok_or(AuditError::Empty)?;
-    let Some(at) = log.entries.iter().position(is_verdict) else { return Ok(None) };
-    let mut rest = log.entries.split_off(at);
-    let before = audit::audit_logs(domain, logs)?.job;
-    let verdict = rest.first_mut().map(|entry| &mut entry.event);
-    let Some(Event::VerdictPosted { openings, accepted }) = verdict else { return Ok(None) };
-    let posted = std::mem::replace(accepted, accepted_by_rules(&before, openings));
-    logs.last_mut().ok_or(AuditError::Empty)?.entries.append(&mut rest);
-    Ok(Some(posted))
-}
-
-/// Whom the rules accept over the openings given and those in the log.
-fn accepted_by_rules(job: &Job, given: &[SeatOpening]) -> SeatSet {
-    let mut openings = rules::openings_of(job);
-    openings.extend(given.iter().map(|given| (given.seat, given.opening)));
-    rules::verdict_of(job, &openings).accepted
-}
-
-fn posted_by(job: &Job, accepted: SeatSet) -> Posted {
+fn posted_by(job: &Job, accepted: SeatSet) -> PostedVerdict {
     let mut nodes: Vec<NodeId> = accepted.iter().filter_map(|seat| Some(job.seat(seat)?.node)).collect();
     nodes.sort_unstable();
     let state = if accepted.is_empty() { JobState::Inconclusive } else { JobState::Verified };
-    Posted { state, accepted: nodes }
+    PostedVerdict { state, accepted: nodes }
 }
 
 fn report(checked: &Checked<'_>) -> String {
-    let Checked { job, agrees, entries, found, posted } = checked;
+    let Checked { job, agrees, entries, found, posted, claimed } = checked;
+    let claimed = claimed.map_or(String::new(), |claimed| {
+        format!("claimed:    {}\nfile:       each entry is the chain's\n", in_words(claimed))
+    });
     format!(
-        "{}: job {}\nposted:     {}, {} accepted\nrecomputed: {}, {} accepted, {} rejected, {} absent\nrules:      \
-         {entries} entries folded, none refused\n",
+        "{}: job {job}\nposted:     {}, {} accepted\nrecomputed: {}\n{claimed}rules:      {entries} entries folded, \
+         none refused\n",
         if *agrees { "AGREES" } else { "DIFFERS" },
-        text::job(*job),
         posted.state,
         posted.accepted.len(),
-        found.state,
-        found.accepted.len(),
-        found.rejected.len(),
-        found.absent.len(),
+        in_words(found),
     )
 }

@@ -84,7 +84,11 @@ impl Session {
 
 /// A snapshot without ids and addresses.
 fn check_session(name: &str, seen: &Seen) {
-    let filters = [(r"\b[0-9a-f]{8}\b", "[short]"), (r"127\.0\.0\.1:\d+", "[address]")];
+    let filters = [
+        (r"\b0x[0-9a-f]{64}\b", "[job]"),
+        (r"\b[0-9a-f]{8}\b", "[short]"),
+        (r"127\.0\.0\.1:\d+", "[address]"),
+    ];
     let mut settings = insta::Settings::clone_current();
     for (pattern, replacement) in filters {
         settings.add_filter(pattern, replacement);
@@ -252,6 +256,27 @@ fn a_verdict_is_checked_by_anybody(session: &Session, job: &str) {
     let stranger = User::new();
     let check_file = || stranger.run(&["verdict", "check", "--file", file.to_str().unwrap()]);
     assert_eq!(check_file().code, 0);
+
+    let other = stranger.run(&["verdict", "check", "ffff", "--file", file.to_str().unwrap()]);
+    assert_eq!(other.code, 125);
+    assert!(other.stderr.contains(", not of job ffff"), "{}", other.stderr);
+
+    let mut stripped: Value = serde_json::from_str(&exported).unwrap();
+    for entry in stripped["logs"][0]["entries"].as_array_mut().unwrap() {
+        entry["proof"] = "".into();
+    }
+    fs::write(&file, stripped.to_string()).unwrap();
+    let refused = check_file();
+    assert_eq!((refused.code, refused.stdout.as_str()), (125, ""));
+    assert!(refused.stderr.contains("entry 1 has no proof"), "{}", refused.stderr);
+
+    let mut cut: Value = serde_json::from_str(&exported).unwrap();
+    cut["logs"][0]["entries"].as_array_mut().unwrap().truncate(9);
+    cut["claim"] = serde_json::json!({ "state": "running", "accepted": [], "rejected": [], "absent": [] });
+    fs::write(&file, cut.to_string()).unwrap();
+    let open = check_file();
+    assert_eq!(open.code, 121);
+    assert!(open.stdout.starts_with("UNDECIDED"), "{}", open.stdout);
 
     let mut claim: Value = serde_json::from_str(&exported).unwrap();
     claim["claim"]["accepted"] = claim["claim"]["rejected"].clone();

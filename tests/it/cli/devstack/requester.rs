@@ -103,11 +103,47 @@ fn a_requester_without_a_daemon_pays_for_a_job_and_has_its_results() {
     assert_eq!(fetched.stdout.lines().count(), 2);
     let known = market.run(&["node", "list"]).ended(0).stdout;
     assert_eq!(rows(&known, &["STATE"]), [["asked"], ["here"], ["here"], ["here"]]);
-    assert_eq!(market.run(&["verdict", "export", &job]).ended(0).stderr, "");
+    a_contracts_log_is_checked_against_the_chain(&market, &job);
     // A node that is named is asked, whatever the variables say.
     let api = market.nodes.ready["api"].as_str().unwrap();
     let asked = market.run(&["job", "list", "--api", api]).ended(0).stdout;
     assert_eq!(rows(&asked, &["STATE"]), [["verified"]]);
+}
+
+/// A file and a node prove nothing of a contract's log; the chain does.
+fn a_contracts_log_is_checked_against_the_chain(market: &Market, job: &str) {
+    let exported = market.run(&["verdict", "export", job]).ended(0);
+    assert_eq!(exported.stderr, "");
+    let chain = &market.nodes.ready["chain"];
+    let [url, contract] = ["rpc_url", "contract"].map(|name| chain[name].as_str().unwrap());
+    let check = |text: &str, on_chain: bool| {
+        fs::write(market.user.home.path().join("log.json"), text).unwrap();
+        let chain = ["--rpc-url", url, "--contract", contract];
+        let words = ["verdict", "check", "--file", "log.json"];
+        market.run(&[&words[..], if on_chain { &chain } else { &[] }].concat())
+    };
+    let unchecked = check(&exported.stdout, false).ended(125);
+    assert!(unchecked.stdout.starts_with("NOT CHECKED: job 0x"), "{}", unchecked.stdout);
+    unchecked.tells(&["hint: only chain 31337 can prove this log", "--rpc-url URL --contract 0x"]);
+    let api = market.nodes.ready["api"].as_str().unwrap();
+    let of_node = market.run(&["verdict", "check", job, "--api", api]).ended(125);
+    assert!(of_node.stdout.starts_with("NOT CHECKED"), "{}", of_node.stdout);
+    let checked = check(&exported.stdout, true).ended(0);
+    assert!(checked.stdout.starts_with("AGREES: job 0x"), "{}", checked.stdout);
+    assert!(checked.stdout.contains("each entry is the chain's"), "{}", checked.stdout);
+
+    let document: Value = serde_json::from_str(&exported.stdout).unwrap();
+    let mut cut = document.clone();
+    cut["logs"][0]["entries"].as_array_mut().unwrap().pop();
+    check(&cut.to_string(), true).ended(125).tells(&["the chain has", "export it again"]);
+    let mut changed = document.clone();
+    changed["logs"][0]["entries"][1]["at"] = json!(1);
+    check(&changed.to_string(), true)
+        .ended(125)
+        .tells(&["entry 2 of job", "is not what the chain has there"]);
+    let mut lying = document;
+    lying["claim"]["rejected"] = json!([]);
+    assert!(check(&lying.to_string(), true).ended(121).stdout.starts_with("DIFFERS"));
 }
 
 #[test]
