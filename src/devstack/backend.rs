@@ -16,7 +16,7 @@ use crate::{
     scheduler::{
         Scheduler,
         contract::{self, Announced, ChainConfig, ContractConfig, ContractScheduler, MoneyError, Seen},
-        libp2p::{self, Libp2pConfig, Libp2pScheduler},
+        libp2p::{self, Interest, Libp2pConfig, Libp2pScheduler},
     },
     store::{Db, EventLog},
 };
@@ -75,6 +75,8 @@ pub struct BackendConfig {
     pub db: Db,
     /// What the node serves.
     pub shelf: Arc<Shelf>,
+    /// Which jobs of others it follows, where that is its choice.
+    pub interest: Interest,
 }
 
 /// A node's way to the others.
@@ -137,7 +139,7 @@ async fn contract(
     first_block: u64,
     config: BackendConfig,
 ) -> Result<Connected, BackendStartError> {
-    let BackendConfig { key, listen, peers, db, shelf } = config;
+    let BackendConfig { key, listen, peers, db, shelf, interest: _ } = config;
     let is_reachable = !listen.is_empty();
     let peer = key.libp2p_keypair().public().to_peer_id();
     let config = NetworkConfig { key: key.clone(), listen, peers, limits: network::Limits::default() };
@@ -213,10 +215,11 @@ fn peer_in(address: &Multiaddr) -> Option<PeerId> {
 }
 
 async fn libp2p(config: BackendConfig) -> Result<Connected, BackendStartError> {
-    let BackendConfig { key, listen, peers, db, shelf } = config;
+    let BackendConfig { key, listen, peers, db, shelf, interest } = config;
     let peer = key.libp2p_keypair().public().to_peer_id();
     let network = NetworkConfig { key, listen, peers, limits: network::Limits::default() };
-    let config = Libp2pConfig { network, log: EventLog::new(db), clock: Arc::new(wall_clock), blobs: shelf };
+    let log = EventLog::new(db);
+    let config = Libp2pConfig { network, log, clock: Arc::new(wall_clock), blobs: shelf, interest };
     let (scheduler, running) = Libp2pScheduler::start(config).await?;
     let network = scheduler.network();
     Ok(Connected {

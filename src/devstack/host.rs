@@ -21,7 +21,7 @@ use crate::{
     identity::{KeyError, NodeKey},
     network::Multiaddr,
     node::{ComputeLimits, Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf},
-    scheduler::{Cursor, contract::Seen},
+    scheduler::{Cursor, contract::Seen, libp2p::Interest},
     store::{BlobError, Blobs, Content, DataDir, Db, DbError, DirError, EventLog},
 };
 
@@ -105,6 +105,11 @@ pub(super) struct Disk {
     shelf: Arc<Shelf>,
 }
 
+/// What a node follows: what it may come to bid for.
+fn interest(me: NodeId, slots: usize, limits: ComputeLimits) -> Interest {
+    Interest::new(move |deal, asked| slots > 0 && limits.suit(deal, asked, me))
+}
+
 impl Disk {
     /// Opens, or makes, a node's directory. Blocks until what it wrote is durable.
     pub(super) fn open(data_dir: &Path, key: Option<NodeKey>) -> Result<Self, HostError> {
@@ -136,6 +141,7 @@ impl Host {
             peers: config.peers,
             db: db.clone(),
             shelf: Arc::clone(&shelf),
+            interest: interest(key.node_id(), config.compute_slots, ComputeLimits::default()),
         };
         let Connected { scheduler, transfer, link } = config.backend.connect(backend).await?;
         let addresses = if asked.is_empty() { Vec::new() } else { link.addresses().await };

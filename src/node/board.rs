@@ -116,6 +116,14 @@ impl Board {
         true
     }
 
+    /// Drops a job that the backend keeps no longer; whoever watches it learns that by the end of the watch.
+    pub(crate) fn forget(&self, job: JobId) {
+        let mut inner = self.lock();
+        inner.ledger.forget(job);
+        inner.logs.remove(&job);
+        inner.broken.remove(&job);
+    }
+
     /// Whether the log of a job cannot be followed any more.
     pub(crate) fn is_broken(&self, job: JobId) -> bool {
         self.lock().broken.contains_key(&job)

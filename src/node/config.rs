@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::transfer::{Shelf, Transfer};
 use crate::{
-    domain::{Amount, Ask, Resources, Span},
+    domain::{Amount, Ask, Deal, NodeId, Resources, Span},
     executor::Executor,
     identity::NodeKey,
     scheduler::Scheduler,
@@ -69,6 +69,22 @@ pub struct NodeParts {
     pub transfer: Arc<dyn Transfer>,
     /// Serves them; made first, because a transport that answers peers needs it from its start.
     pub shelf: Arc<Shelf>,
+}
+
+impl ComputeLimits {
+    /// Whether a node with these limits may come to bid: what never changes in a deal admits it, and asks for no more
+    /// than it gives.
+    pub fn suit(&self, deal: &Deal, asked: Resources, me: NodeId) -> bool {
+        let admits = deal.allow_list.is_empty() || deal.allow_list.binary_search(&me).is_ok();
+        let most = self.max_resources;
+        admits
+            && asked.memory_bytes <= most.memory_bytes
+            && asked.cpu_millis <= most.cpu_millis
+            && asked.pids <= most.pids
+            && asked.disk_bytes <= most.disk_bytes
+            && deal.timeout <= self.max_timeout
+            && deal.open <= self.max_open
+    }
 }
 
 impl Default for ComputeLimits {

@@ -109,6 +109,10 @@ impl Driver {
         let stop = self.node.stop.clone();
         while !stop.is_cancelled() {
             self.changed.borrow_and_update();
+            // The job was forgotten; should it come again, another driver does.
+            if self.changed.has_changed().is_err() {
+                break;
+            }
             let Some(snapshot) = self.node.board.snapshot(self.id) else { break };
             // An action that was sent has been sent: nothing is withdrawn by not waiting for its entry.
             let Some(turn) = stop.run_until_cancelled(self.ask(&snapshot)).await else { break };
@@ -367,7 +371,7 @@ impl Driver {
         let clock = &self.node.clock;
         tokio::select! {
             () = self.node.stop.cancelled() => {}
-            // The sender lives as long as the board, which the node holds.
+            // The sender lives until the job is forgotten.
             _ = self.changed.changed() => self.backoffs = Default::default(),
             () = clock.after(wake.deadline) => {}
             () = clock.elapsed(wake.elapsed_ms) => {}

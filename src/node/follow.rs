@@ -51,6 +51,10 @@ async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeErr
                         node.ensure_driver(job, drivers);
                     }
                 }
+                Some(Ok(LogUpdate::Forgotten(job))) => {
+                    node.board.forget(job);
+                    node.driven().remove(&job);
+                }
                 Some(Err(error)) if is_fatal(&error) => return Err(NodeError::Backend(error)),
                 Some(Err(BackendError::BrokenLog { job, reason, .. })) => node.leave(job, &reason),
                 Some(Err(error)) => warn!(%error, "part of the log cannot be read"),

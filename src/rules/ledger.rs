@@ -64,6 +64,14 @@ impl Ledger {
         Ok(self.jobs.entry(job.id).or_insert(job))
     }
 
+    /// Drops a job in which nothing of this log's money is held.
+    pub fn forget(&mut self, job: JobId) {
+        let Some(gone) = self.jobs.remove(&job) else { return };
+        if let Some(parent) = gone.deal.parent {
+            self.children.remove(&parent);
+        }
+    }
+
     /// The job with this id.
     pub fn get(&self, job: JobId) -> Option<&Job> {
         self.jobs.get(&job)

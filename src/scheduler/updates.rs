@@ -6,6 +6,7 @@ use futures::{
 };
 
 use super::{BackendError, Cursor, LogItem};
+use crate::domain::JobId;
 
 /// One thing that a reader of the log is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,9 @@ pub enum LogUpdate {
     /// The reader holds the history: every entry that the log had when the reader began. Told exactly once; what
     /// follows is news. The history is fixed at the start, so strangers who keep writing cannot delay this.
     CaughtUp,
+    /// The backend keeps this job no longer: strangers announced more than there is room for, and this node has
+    /// neither bid nor seat in it. It may come again, from its first entry.
+    Forgotten(JobId),
 }
 
 /// Every entry after a cursor, without gaps and in order, with [`LogUpdate::CaughtUp`] between history and news;
@@ -32,7 +36,7 @@ pub fn entries(updates: EventStream) -> BoxStream<'static, Result<LogItem, Backe
     let entry = |update| {
         let kept = match update {
             Ok(LogUpdate::Entry(item)) => Some(Ok(*item)),
-            Ok(LogUpdate::CaughtUp) => None,
+            Ok(LogUpdate::CaughtUp | LogUpdate::Forgotten(_)) => None,
             Err(error) => Some(Err(error)),
         };
         stream::iter(kept)

@@ -123,6 +123,20 @@ impl EventLog {
         Ok(cursors)
     }
 
+    /// Deletes the logs of jobs, all or none. Their cursors are not given again.
+    ///
+    /// # Errors
+    /// [`LogError::Db`].
+    pub fn forget(&self, jobs: &[JobId]) -> Result<(), LogError> {
+        self.db.write(|transaction| {
+            let mut statement = transaction.prepare_cached("DELETE FROM entries WHERE job = ?1")?;
+            for job in jobs {
+                statement.execute([job])?;
+            }
+            Ok(())
+        })
+    }
+
     /// The cursor of the newest entry, 0 before the first, as a level to wait for.
     pub fn watch_head(&self) -> watch::Receiver<u64> {
         self.db.head().subscribe()
@@ -309,6 +323,18 @@ mod tests {
         assert_eq!(cursors.len(), 3);
         assert_eq!(*head.borrow(), cursors[2]);
         assert_eq!(log.append_all(&[]).unwrap(), [0; 0]);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_gone_and_its_cursors_are_not_given_again() {
+        let log = log();
+        let first = log.append(&entry(1, 1)).unwrap();
+        log.append(&entry(2, 1)).unwrap();
+        let newest = log.append(&entry(1, 2)).unwrap();
+        log.forget(&[job(1), job(3)]).unwrap();
+        assert_eq!(entries(log.read_after(0, 10).unwrap()), [entry(2, 1)]);
+        assert_eq!(log.jobs().unwrap(), [job(2)]);
+        assert!(log.append(&entry(1, 1)).unwrap() > newest.max(first));
     }
 
     #[test]

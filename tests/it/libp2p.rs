@@ -10,7 +10,7 @@ use assay::{
     identity::NodeKey,
     network::{Limits, Multiaddr},
     rules::Rejection,
-    scheduler::{BackendError, Cursor, Scheduler, SubmitError, entries},
+    scheduler::{BackendError, Cursor, LogUpdate, Scheduler, SubmitError, entries},
 };
 use futures::StreamExt;
 use node::{Node, Setup, TestClock, bid, commitment, opening};
@@ -241,6 +241,45 @@ async fn connections_beyond_the_limit_are_refused() {
     full.network_is(|status| status.counters.connections_refused > 0).await;
     third.network_is(|status| status.peers[0].attempts > 0).await;
     assert_eq!(full.network().status().borrow().connected.len(), 2);
+}
+
+#[tokio::test]
+async fn of_a_flood_of_jobs_the_oldest_are_forgotten_and_readers_are_told() {
+    /// What a node keeps of one requester.
+    const MOST: u64 = 256;
+    const MORE: u64 = 8;
+    let clock = TestClock::new();
+    let (mut flooder, nodes) = network(&clock, 1).await;
+    let mut updates = nodes[0].scheduler.events(Cursor(0));
+    for nonce in 0..MOST {
+        flooder.submit(deal(), nonce).await;
+    }
+    let mut held = std::collections::BTreeSet::new();
+    let mut read = async |until: &dyn Fn(usize, usize) -> bool| {
+        let mut forgotten = Vec::new();
+        while !until(held.len(), forgotten.len()) {
+            let update =
+                tokio::time::timeout(node::PATIENCE, updates.next()).await.expect("they come in time");
+            match update.expect("the log goes on").expect("the log is whole") {
+                LogUpdate::Entry(item) => assert!(held.insert(item.stamped.job), "it is told as new"),
+                LogUpdate::Forgotten(job) => {
+                    assert!(held.remove(&job), "it was told");
+                    forgotten.push(job);
+                }
+                LogUpdate::CaughtUp => assert!(held.is_empty()),
+            }
+        }
+        (held.clone(), forgotten)
+    };
+    let most = usize::try_from(MOST).unwrap();
+    let (first, _) = read(&|held, _| held == most).await;
+    clock.set(clock.now().plus(assay::domain::Span::from_secs(1)));
+    for nonce in MOST..MOST + MORE {
+        flooder.submit(deal(), nonce).await;
+    }
+    let more = usize::try_from(MORE).unwrap();
+    let (left, forgotten) = read(&|held, gone| gone == more && held == most).await;
+    assert!(forgotten.iter().all(|job| first.contains(job) && !left.contains(job)));
 }
 
 #[tokio::test]

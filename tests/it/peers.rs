@@ -17,7 +17,7 @@ use assay::{
         BlobDenied, BlobSource, Chunk, ChunkRequest, Limits as NetworkLimits, Multiaddr, NetworkConfig,
     },
     node::{Node, NodeConfig, NodeHandle, NodeParts, PeerTransfer, Shelf, wall_clock},
-    scheduler::libp2p::{Libp2pConfig, Libp2pScheduler, Running},
+    scheduler::libp2p::{Interest, Libp2pConfig, Libp2pScheduler, Running},
     store::{Blobs, Content, DataDir, Db, EventLog, Limits, Packed, pack},
 };
 use tempfile::TempDir;
@@ -66,6 +66,7 @@ async fn peer(key: u8, slots: usize, executor: Arc<dyn Executor>, peers: &[Multi
         log: EventLog::new(db.clone()),
         clock: Arc::new(wall_clock),
         blobs: Arc::clone(&served) as _,
+        interest: Interest::all(),
     })
     .await
     .unwrap();

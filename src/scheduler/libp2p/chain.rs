@@ -202,6 +202,11 @@ impl Chain {
         self.domain
     }
 
+    /// The length of all entries, encoded.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The job as of the newest entry.
     pub const fn job(&self) -> &Job {
         &self.job

@@ -4,14 +4,17 @@
 //! that nothing goes on from what would be gone after a restart. All calls block, for one transaction at most.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::watch;
+
 use super::{
     chain::{Chain, parent_of},
     entry::Entry,
+    room::{BOUNDS, Heard, heard, to_forget},
     sequence::{Arrival, Follower, Place, Receipt, Sequencer},
 };
 use crate::{
@@ -23,13 +26,6 @@ use crate::{
     store::{EventLog, LogError, NewEntry, StoredEntry},
 };
 
-/// Most unfinished jobs of one requester that a node follows. One that is past all of its deadlines does not count:
-/// its requester is gone, and nobody else can end it.
-const MAX_JOBS_OF_REQUESTER: usize = 256;
-
-/// Most unfinished jobs that a node follows.
-const MAX_JOBS: usize = 4096;
-
 /// Entries read from the store at a time.
 const PAGE: u32 = 64;
 
@@ -39,12 +35,16 @@ pub(super) struct Logs {
     domain: LogDomain,
     store: EventLog,
     inner: Mutex<Inner>,
+    /// How often jobs were forgotten.
+    forgotten: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct Inner {
     jobs: BTreeMap<JobId, JobLog>,
     children: BTreeMap<JobId, JobId>,
+    /// When jobs of others were announced last.
+    heard_at: BTreeMap<JobId, Timestamp>,
 }
 
 enum JobLog {
@@ -82,7 +82,7 @@ pub(super) enum Received {
 pub(super) enum AdoptError {
     #[error("the log is this node's own, or followed already")]
     Known,
-    #[error("too many unfinished jobs are followed")]
+    #[error("jobs that are worth more take all the room there is for jobs of others")]
     TooMany,
     #[error("too many requesters are being asked for the parents of their jobs")]
     Busy,
@@ -113,7 +113,12 @@ pub(super) struct View {
 
 impl Logs {
     /// The logs in `store`. One that cannot be continued is left out, with an error in the node's own log.
-    pub(super) fn open(key: NodeKey, domain: LogDomain, store: EventLog) -> Result<Self, BackendError> {
+    pub(super) fn open(
+        key: NodeKey,
+        domain: LogDomain,
+        store: EventLog,
+        now: Timestamp,
+    ) -> Result<Self, BackendError> {
         let mut inner = Inner::default();
         for job in store.jobs().map_err(|error| store_error(&error))? {
             let entries = stored_entries(&store, job)?;
@@ -122,7 +127,10 @@ impl Logs {
                 Err(error) => tracing::error!(%job, %error, "a stored log cannot be continued"),
             }
         }
-        Ok(Self { key, domain, store, inner: Mutex::new(inner) })
+        inner.heard_at = inner.jobs.keys().map(|job| (*job, now)).collect();
+        let logs = Self { key, domain, store, inner: Mutex::new(inner), forgotten: watch::Sender::new(0) };
+        logs.make_room(&mut logs.lock(), now)?;
+        Ok(logs)
     }
 
     pub(super) const fn domain(&self) -> LogDomain {
@@ -185,19 +193,54 @@ impl Logs {
         }
         let parent = parent.and_then(|parent| inner.job(parent));
         let follower = Follower::open(self.domain, parent, first.clone())?;
-        let requester = follower.chain().job().requester;
-        if requester == self.key.node_id() {
+        if follower.chain().job().requester == self.key.node_id() {
             return Err(AdoptError::Known);
         }
-        let is_unfinished = |job: &&Job| !job.state.is_terminal() && now <= over_by(job);
-        let unfinished = || inner.jobs.values().map(JobLog::job).filter(is_unfinished);
-        let of_requester = unfinished().filter(|job| job.requester == requester).count();
-        if of_requester >= MAX_JOBS_OF_REQUESTER || unfinished().count() >= MAX_JOBS {
+        inner.insert(JobLog::Followed(Box::new(follower)));
+        inner.heard_at.insert(job, now);
+        // Before it is stored: what there is no room for costs no write.
+        self.make_room(&mut inner, now)?;
+        if !inner.jobs.contains_key(&job) {
             return Err(AdoptError::TooMany);
         }
-        inner.insert(JobLog::Followed(Box::new(follower)));
         self.persist(&mut inner, job, &[first])?;
         Ok(())
+    }
+
+    /// A followed job was announced again.
+    pub(super) fn hear_again(&self, now: Timestamp, job: JobId) {
+        if let Some(heard_at) = self.lock().heard_at.get_mut(&job) {
+            *heard_at = now;
+        }
+    }
+
+    /// Forgets what is least worth of what strangers announced, until the rest keeps its bounds.
+    fn make_room(&self, inner: &mut Inner, now: Timestamp) -> Result<(), BackendError> {
+        let gone = to_forget(&inner.heard(self.key.node_id(), now), &BOUNDS, now);
+        if gone.is_empty() {
+            return Ok(());
+        }
+        for job in &gone {
+            inner.remove(*job);
+        }
+        self.store.forget(&gone).map_err(|error| store_error(&error))?;
+        self.forgotten.send_modify(|times| *times += 1);
+        Ok(())
+    }
+
+    /// Changes whenever jobs were forgotten.
+    pub(super) fn watch_forgotten(&self) -> watch::Receiver<u64> {
+        self.forgotten.subscribe()
+    }
+
+    /// Those of `jobs` that were forgotten.
+    pub(super) fn missing(&self, jobs: &BTreeSet<JobId>) -> Vec<JobId> {
+        let absent: Vec<JobId> = {
+            let inner = self.lock();
+            jobs.iter().filter(|job| !inner.jobs.contains_key(*job)).copied().collect()
+        };
+        // A log that cannot be continued is in the store, and its readers keep it.
+        absent.into_iter().filter(|job| matches!(self.store.head(*job), Ok(None))).collect()
     }
 
     /// Takes entries of a followed log.
@@ -214,6 +257,7 @@ impl Logs {
             Some(JobLog::Own(_)) => return Ok(Received::Here { appended: 0 }),
             None => return Err(BackendError::UnknownLog { job }),
         };
+        let is_strangers = follower.chain().next_sequence(self.key.node_id()) == 0;
         let sound = follower.fault().is_none();
         let (mut appended, mut result) = (Vec::new(), None);
         for entry in entries {
@@ -232,6 +276,9 @@ impl Logs {
             tracing::error!(%job, height = fault.height(), %fault, proof = ?fault, "a requester broke its log");
         }
         self.persist(&mut inner, job, &appended)?;
+        if let Some(now) = arrival.now().filter(|_| is_strangers) {
+            self.make_room(&mut inner, now)?;
+        }
         Ok(result.unwrap_or(Received::Here { appended: appended.len() }))
     }
 
@@ -349,6 +396,23 @@ impl Inner {
         self.jobs.get(&job).map(JobLog::job)
     }
 
+    fn remove(&mut self, job: JobId) {
+        self.heard_at.remove(&job);
+        if let Some(log) = self.jobs.remove(&job)
+            && let Some(parent) = log.job().deal.parent
+        {
+            self.children.remove(&parent);
+        }
+    }
+
+    fn heard(&self, me: NodeId, now: Timestamp) -> Vec<Heard> {
+        let others = self.jobs.values().filter_map(|log| match log {
+            JobLog::Followed(follower) => Some(follower.chain()),
+            JobLog::Own(_) => None,
+        });
+        heard(&others.collect::<Vec<_>>(), &self.children, &self.heard_at, me, now)
+    }
+
     fn insert(&mut self, log: JobLog) {
         let (job, parent) = (log.job().id, log.job().deal.parent);
         if let Some(parent) = parent {
@@ -378,7 +442,7 @@ impl fmt::Debug for Logs {
 }
 
 /// When nothing can happen in the job any more, whatever its requester does.
-fn over_by(job: &Job) -> Timestamp {
+pub(super) fn over_by(job: &Job) -> Timestamp {
     job.submitted_at.plus(job.deal.open.plus(job.deal.run).plus(job.deal.reveal))
 }
 

@@ -3,7 +3,7 @@
 //! - [`entry`]: an action in its place, signed by the requester over the entry before.
 //! - [`chain`]: a job's log, and what may come next in it.
 //! - [`sequence`]: the requester's side and everybody else's, as pure values.
-//! - [`announce`]: what is gossiped of a new job.
+//! - [`announce`]: what is gossiped of a new job; `room`: which of them are kept.
 //!
 //! [`Libp2pScheduler`] brings these to the network and to the store. Authors send actions to the requester, who
 //! stores the entry, then answers, then pushes it to everybody with a bid or a seat. What is lost on the way is
@@ -20,10 +20,11 @@ pub mod entry;
 mod follow;
 mod logs;
 mod node;
+mod room;
 pub mod sequence;
 mod serve;
 mod shared;
 mod witness;
 
-pub use node::{Libp2pConfig, Libp2pScheduler, Running, StartError};
+pub use node::{Interest, Libp2pConfig, Libp2pScheduler, Running, StartError};
 pub use shared::{Clock, LogCounters};

@@ -1,6 +1,10 @@
 //! The backend of one node: its handle, and its tasks.
 
-use std::{collections::VecDeque, fmt, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fmt,
+    sync::Arc,
+};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use tokio::{
@@ -21,7 +25,7 @@ use super::{
     shared::{Clock, LogCounters, MAX_ASKING_PARENTS, Shared, request_error, unreachable},
 };
 use crate::{
-    domain::{Event, JobId, LogDomain, NodeId, SignedAction, Timestamp, codec},
+    domain::{Deal, Event, JobId, LogDomain, NodeId, Resources, SignedAction, Timestamp, codec},
     network::{
         self, BlobSource, LogRequest, LogResponse, NetworkConfig, NetworkError, NetworkHandle, WireBytes,
     },
@@ -48,6 +52,36 @@ pub struct Libp2pConfig {
     pub clock: Clock,
     /// What the node serves to others.
     pub blobs: Arc<dyn BlobSource>,
+    /// Which jobs of others it follows.
+    pub interest: Interest,
+}
+
+/// Whether a node may come to bid under a deal for a job that asks for so much; it follows no others of strangers.
+#[derive(Clone)]
+pub struct Interest(Arc<IsForMe>);
+
+type IsForMe = dyn Fn(&Deal, Resources) -> bool + Send + Sync;
+
+impl Interest {
+    /// In what `is_for_me` says yes to.
+    pub fn new(is_for_me: impl Fn(&Deal, Resources) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_for_me))
+    }
+
+    /// In everything.
+    pub fn all() -> Self {
+        Self::new(|_, _| true)
+    }
+
+    pub(super) fn includes(&self, deal: &Deal, asked: Resources) -> bool {
+        (self.0)(deal, asked)
+    }
+}
+
+impl fmt::Debug for Interest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interest").finish_non_exhaustive()
+    }
 }
 
 /// Why the backend cannot be started.
@@ -83,9 +117,11 @@ impl Libp2pScheduler {
     /// # Errors
     /// [`StartError`].
     pub async fn start(config: Libp2pConfig) -> Result<(Self, Running), StartError> {
-        let Libp2pConfig { network, log, clock, blobs } = config;
+        let Libp2pConfig { network, log, clock, blobs, interest } = config;
         let key = network.key.clone();
-        let opened = tokio::task::spawn_blocking(move || Logs::open(key, LogDomain::default(), log)).await;
+        let now = clock();
+        let opened =
+            tokio::task::spawn_blocking(move || Logs::open(key, LogDomain::default(), log, now)).await;
         let logs = opened.unwrap_or(Err(BackendError::Stopped)).map_err(StartError::Logs)?;
         let (driver, handle, inbound) = network::start(network, blobs)?;
         let (stop, stop_network) = (CancellationToken::new(), CancellationToken::new());
@@ -95,6 +131,7 @@ impl Libp2pScheduler {
             logs,
             network: handle,
             clock,
+            interest,
             stop: stop.clone(),
             steps: steps.clone(),
             parcels,
@@ -247,7 +284,9 @@ impl Scheduler for Libp2pScheduler {
         let head = shared.logs.store().watch_head();
         // What this node's own store holds: what it has not seen yet, from whomever, is news to it.
         let history = History::up_to(Cursor(*head.borrow()));
-        let reader = Reader { shared, head, after, history, page: VecDeque::new() };
+        let forgotten = shared.logs.watch_forgotten();
+        let (told, going, page) = (BTreeSet::new(), Vec::new(), VecDeque::new());
+        let reader = Reader { shared, head, after, history, forgotten, told, going, page };
         stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
     }
 
@@ -312,6 +351,11 @@ struct Reader {
     head: watch::Receiver<u64>,
     after: Cursor,
     history: History,
+    forgotten: watch::Receiver<u64>,
+    /// Jobs that this reader was told of.
+    told: BTreeSet<JobId>,
+    /// Those of them that are forgotten, and it is to be told.
+    going: Vec<JobId>,
     page: VecDeque<StoredEntry>,
 }
 
@@ -321,6 +365,28 @@ impl Reader {
             if let Some(end) = self.history.end(self.after) {
                 return Some(Ok(end));
             }
+            // A level, not an edge: what was forgotten is missing, however often that has happened.
+            if self.forgotten.has_changed().ok()? {
+                self.forgotten.borrow_and_update();
+                self.page.clear();
+                let told = std::mem::take(&mut self.told);
+                let missing =
+                    self.shared.blocking(move |shared| (shared.logs.missing(&told), told)).await.ok()?;
+                (self.going, self.told) = missing;
+            }
+            if let Some(job) = self.going.pop() {
+                self.told.remove(&job);
+                return Some(Ok(LogUpdate::Forgotten(job)));
+            }
+            if let Some(stored) =
+                self.page.front().map(|stored| &stored.entry).filter(|entry| entry.height == 1)
+                && !self.told.insert(stored.job)
+            {
+                // It was forgotten and came again before this reader was told.
+                let job = stored.job;
+                self.told.remove(&job);
+                return Some(Ok(LogUpdate::Forgotten(job)));
+            }
             if let Some(stored) = self.page.pop_front() {
                 self.after = Cursor(stored.cursor);
                 return Some(item(&self.shared.logs, stored).map(LogUpdate::from));
@@ -329,6 +395,11 @@ impl Reader {
             tokio::select! {
                 biased;
                 () = self.shared.stop.cancelled() => return None,
+                changed = self.forgotten.changed() => {
+                    changed.ok()?;
+                    self.forgotten.mark_changed();
+                    continue;
+                }
                 head = self.head.wait_for(|head| *head > self.after.0) => {
                     head.ok()?;
                 }

@@ -117,6 +117,16 @@ pub enum Arrival {
     Stored,
 }
 
+impl Arrival {
+    /// The follower's clock when the entry came.
+    pub const fn now(self) -> Option<Timestamp> {
+        match self {
+            Self::Live(now) | Self::Synced(now) => Some(now),
+            Self::Stored => None,
+        }
+    }
+}
+
 /// What a follower made of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Receipt {

@@ -21,7 +21,7 @@ use super::{
     witness::Witnessed,
 };
 use crate::{
-    domain::{Event, JobId, NodeId, codec},
+    domain::{Event, JobId, NodeId, Spec, codec},
     network::{self, Inbound, Judgement, LogRequest, LogResponse, WireBytes, peer_of_key},
     scheduler::BackendError,
 };
@@ -74,17 +74,26 @@ async fn hear(shared: Arc<Shared>, gossip: network::Announcement) {
         Err(error) => return tracing::debug!(%source, %error, "an announcement is not followed"),
     };
     let Announcement { entry, addresses } = announcement;
+    let job = entry.job();
+    if shared.logs.view(job).is_none() && !is_for_this_node(&shared, &entry) {
+        return tracing::debug!(%job, requester = %source, "this node would not bid for a job, and does not follow it");
+    }
     let hash = entry.hash(shared.logs.domain());
     let key = entry.signature.recover_public_key(hash).ok();
     if let Some(peer) = key.and_then(|key| peer_of_key(&key)) {
         shared.network.learn(peer, addresses).await;
     }
-    let job = entry.job();
     match shared.adopt(entry, source).await {
         Ok(()) => tracing::debug!(%job, requester = %source, "a job is followed"),
         Err(AdoptError::Known) => {}
-        Err(error) => tracing::warn!(%job, requester = %source, %error, "a job cannot be followed"),
+        // Strangers may make this happen as often as they like.
+        Err(error) => tracing::debug!(%job, requester = %source, %error, "a job cannot be followed"),
     }
+}
+
+fn is_for_this_node(shared: &Shared, first: &Entry) -> bool {
+    let Event::Submitted { deal, spec, .. } = first.event() else { return false };
+    Spec::from_document(spec).is_ok_and(|spec| shared.interest.includes(deal, spec.resources))
 }
 
 fn judge(shared: &Shared, source: NodeId, data: &[u8]) -> Result<Announcement, AnnouncementError> {

@@ -19,6 +19,7 @@ use super::{
     courier::{Message, Parcel},
     entry::Entry,
     logs::{AdoptError, Logs, Received},
+    node::Interest,
     sequence::Arrival,
     witness::Witnesses,
 };
@@ -66,6 +67,7 @@ pub(super) struct Shared {
     pub(super) logs: Logs,
     pub(super) network: NetworkHandle,
     pub(super) clock: Clock,
+    pub(super) interest: Interest,
     pub(super) stop: CancellationToken,
     /// Steps on threads of their own, which hold the store until they end.
     pub(super) steps: TaskTracker,
@@ -228,6 +230,7 @@ impl Shared {
     /// Begins to follow a job whose first entry was announced; the logs of its parents are fetched first.
     pub(super) async fn adopt(self: &Arc<Self>, first: Entry, requester: NodeId) -> Result<(), AdoptError> {
         if self.logs.view(first.job()).is_some() {
+            self.logs.hear_again(self.now(), first.job());
             self.want(first.job());
             return Err(AdoptError::Known);
         }

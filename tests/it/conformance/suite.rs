@@ -214,6 +214,7 @@ async fn history(updates: &mut EventStream) -> Vec<Digest> {
         match world::next_update(updates).await {
             LogUpdate::Entry(item) => read.push(item.entry),
             LogUpdate::CaughtUp => return read,
+            LogUpdate::Forgotten(job) => panic!("{job} is forgotten though there is room"),
         }
     }
 }

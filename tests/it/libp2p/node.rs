@@ -19,7 +19,7 @@ use assay::{
     rules::Ledger,
     scheduler::{
         BackendError, Cursor, LogItem, Scheduler, SubmitError, entries,
-        libp2p::{Libp2pConfig, Libp2pScheduler, Running},
+        libp2p::{Interest, Libp2pConfig, Libp2pScheduler, Running},
     },
     store::{DataDir, Db, EventLog},
 };
@@ -93,6 +93,7 @@ impl Node {
             log: EventLog::new(db),
             clock: Arc::new(move || clock.now()),
             blobs: Arc::new(NoBlobs),
+            interest: Interest::all(),
         };
         let (scheduler, running) = Libp2pScheduler::start(config).await.unwrap();
         let (stream, ledger) = (entries(scheduler.events(Cursor(0))), Ledger::new(scheduler.domain()));

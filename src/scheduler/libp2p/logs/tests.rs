@@ -33,24 +33,41 @@ fn first_entry(key: &NodeKey, at: Timestamp, nonce: u64) -> Entry {
     Entry::sign(key, DOMAIN, (1, Digest::ZERO), at, SignedAction { action, signature })
 }
 
+fn open() -> Logs {
+    Logs::open(key(1), DOMAIN, EventLog::new(Db::in_memory().unwrap()), START).unwrap()
+}
+
 #[test]
-fn jobs_whose_requester_has_gone_keep_no_place_for_ever() {
-    let logs = Logs::open(key(1), DOMAIN, EventLog::new(Db::in_memory().unwrap())).unwrap();
-    let stranger = key(2);
-    let count = u64::try_from(MAX_JOBS_OF_REQUESTER).unwrap();
-    for nonce in 0..count {
-        logs.adopt(START, first_entry(&stranger, START, nonce)).unwrap();
-    }
-    let one_more = first_entry(&stranger, START, count);
-    assert!(matches!(logs.adopt(START, one_more), Err(AdoptError::TooMany)));
-    let over_by = logs.view(first_entry(&stranger, START, 0).job()).unwrap().over_by;
-    let later = over_by.plus(Span::from_secs(1));
-    logs.adopt(later, first_entry(&stranger, later, count)).unwrap();
+fn a_flood_of_one_requester_pushes_out_its_own_jobs_alone() {
+    let logs = open();
+    let honest = first_entry(&key(3), START, 0);
+    logs.adopt(START, honest.clone()).unwrap();
+    let count = u64::try_from(BOUNDS.jobs_of_requester).unwrap();
+    let flood: Vec<Entry> = (0..=count).map(|nonce| first_entry(&key(2), START, nonce)).collect();
+    let taken = flood.iter().filter(|entry| logs.adopt(START, (*entry).clone()).is_ok()).count();
+    assert!(taken >= BOUNDS.jobs_of_requester);
+    let held = |entry: &&Entry| logs.view(entry.job()).is_some();
+    assert_eq!(flood.iter().filter(held).count(), BOUNDS.jobs_of_requester);
+    assert!(logs.view(honest.job()).is_some());
+    let stored = logs.store().jobs().unwrap();
+    assert_eq!(stored.len(), BOUNDS.jobs_of_requester + 1, "the store keeps no more than memory");
+}
+
+#[test]
+fn jobs_whose_requester_fell_silent_keep_no_place_for_ever() {
+    let logs = open();
+    let (silent, heard) = (first_entry(&key(2), START, 0), first_entry(&key(3), START, 0));
+    logs.adopt(START, silent.clone()).unwrap();
+    logs.adopt(START, heard.clone()).unwrap();
+    let later = START.plus(BOUNDS.silence);
+    logs.hear_again(later, heard.job());
+    logs.adopt(later.plus(Span::from_secs(1)), first_entry(&key(4), later, 0)).unwrap();
+    assert!(logs.view(silent.job()).is_none() && logs.view(heard.job()).is_some());
 }
 
 #[test]
 fn a_requester_chooses_from_twice_its_seats_on_until_it_accepts() {
-    let logs = Logs::open(key(1), DOMAIN, EventLog::new(Db::in_memory().unwrap())).unwrap();
+    let logs = open();
     let submission = first_entry(&key(1), START, 0).action;
     let (job, revision) = (submission.action.job, submission.action.revision);
     logs.sequence(START, submission).unwrap();
