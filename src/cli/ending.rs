@@ -6,7 +6,9 @@ use super::{
     CliError, ExitStatus,
     client::Client,
     document::Document,
+    doubts::{self, Doubts},
     failure,
+    fetch::FetchedResult,
     output::{Output, table},
     text,
 };
@@ -31,18 +33,52 @@ pub(super) struct EndDocument<'a> {
     summary: String,
     /// What to do next, where there is something.
     hint: Option<String>,
+    #[serde(flatten)]
+    doubts: &'a Doubts,
     verdict: Option<&'a VerdictView>,
     seats: &'a [SeatView],
-    /// What the accepted run printed, with replacement characters where it is no UTF-8; null where it was not
-    /// asked for.
-    stdout: Option<String>,
+    /// What the accepted run printed, with replacement characters where it is no UTF-8.
+    stdout: String,
+    /// Where accepted results were fetched to, if they were.
+    results: &'a [FetchedResult],
 }
 
 impl Document for EndDocument<'_> {}
 
-impl<'a> EndDocument<'a> {
-    pub(super) fn new(view: &'a JobView, stdout: Option<&[u8]>) -> Self {
-        Self {
+/// A job that is over, and all that is told of it.
+#[derive(Debug)]
+pub(super) struct Ending {
+    view: Box<JobView>,
+    printed: Vec<u8>,
+    doubts: Doubts,
+    results: Vec<FetchedResult>,
+}
+
+impl Ending {
+    /// Gathers what the accepted run printed, and what is strange about it.
+    pub(super) async fn of(client: &Client, view: Box<JobView>) -> Result<Self, CliError> {
+        let mut printed = Vec::new();
+        if view.state == JobState::Verified {
+            let failed = || CliError::node(format!("read the output of job {}", view.job));
+            let download = client.output(&view.job.to_string()).await.map_err(failed())?;
+            download.save(&mut printed, MAX_STREAM_BYTES).await.map_err(failed())?;
+        }
+        let doubts = Doubts::of(client, &view).await;
+        Ok(Self { view, printed, doubts, results: Vec::new() })
+    }
+
+    /// The same with where results were fetched to.
+    pub(super) fn with_results(self, results: Vec<FetchedResult>) -> Self {
+        Self { results, ..self }
+    }
+
+    pub(super) fn exit_status(&self) -> ExitStatus {
+        exit_status(&self.view)
+    }
+
+    pub(super) fn document(&self) -> EndDocument<'_> {
+        let Self { view, printed, doubts, results } = self;
+        EndDocument {
             job: view.job,
             state: view.state,
             program_exit_code: accepted(view).and_then(|seat| seat.result).map(|result| result.exit_code),
@@ -50,9 +86,44 @@ impl<'a> EndDocument<'a> {
             failure: view.failure.as_deref(),
             summary: summary(view),
             hint: advice(view),
+            doubts,
             verdict: view.verdict.as_ref(),
             seats: &view.seats,
-            stdout: stdout.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+            stdout: String::from_utf8_lossy(printed).into_owned(),
+            results,
+        }
+    }
+
+    /// Tells the user how the job ended: what the accepted run printed on standard output, all else aside.
+    pub(super) fn tell(&self, output: Output) -> Result<ExitStatus, CliError> {
+        let view = &self.view;
+        if output.is_json() {
+            output.document(&self.document())?;
+        } else {
+            output.data(&self.printed)?;
+            if !view.seats.is_empty() {
+                output.note(verdict_table(view).trim_end());
+            }
+        }
+        self.say_why(output);
+        Ok(self.exit_status())
+    }
+
+    /// The end in a sentence, what is strange about it, and what to do next.
+    pub(super) fn say_why(&self, output: Output) {
+        let Self { view, doubts, .. } = self;
+        // Whoever wants to hear nothing still wants to know why there is no good result.
+        let say = |text: &str| if is_good(view) { output.note(text) } else { output.outcome(text) };
+        say(&summary(view));
+        if let Some(code) = bad_exit(view) {
+            say(&format!("the program ended with exit code {code}, on every node that agrees"));
+        }
+        let doubts = doubts.lines();
+        if !doubts.is_empty() {
+            output.outcome(doubts.trim_end());
+        }
+        if let Some(advice) = advice(view) {
+            say(&format!("hint: {advice}"));
         }
     }
 }
@@ -150,7 +221,7 @@ fn is_good(view: &JobView) -> bool {
 }
 
 /// How the program of a verified job ended, if that is not what everybody hopes for.
-fn bad_exit(view: &JobView) -> Option<i32> {
+pub(super) fn bad_exit(view: &JobView) -> Option<i32> {
     let result = accepted(view).filter(|_| view.state == JobState::Verified)?.result?;
     Some(result.exit_code).filter(|code| *code != 0)
 }
@@ -164,6 +235,9 @@ fn advice(view: &JobView) -> Option<String> {
     Some(match view.state {
         JobState::Verified if bad_exit(view).is_some() => {
             format!("what it wrote to stderr: assay job logs {id} --stderr")
+        }
+        JobState::Verified if doubts::is_empty(view) => {
+            "have the program print its result, or write it to a file in /outputs".to_owned()
         }
         JobState::Verified | JobState::Cancelled => return None,
         JobState::Inconclusive if view.deal.escalation_limit > 0 => {
@@ -179,35 +253,6 @@ fn advice(view: &JobView) -> Option<String> {
             "start the requester's node again; it goes on where it was".to_owned()
         }
     })
-}
-
-/// Tells the user how a job ended: what the accepted run printed on standard output, all else aside.
-pub(super) async fn tell(client: &Client, view: &JobView, output: Output) -> Result<ExitStatus, CliError> {
-    let mut printed = Vec::new();
-    if view.state == JobState::Verified {
-        let download = client.output(&view.job.to_string()).await;
-        let download = download.map_err(CliError::node(format!("read the output of job {}", view.job)))?;
-        let saved = download.save(&mut printed, MAX_STREAM_BYTES).await;
-        saved.map_err(CliError::node(format!("read the output of job {}", view.job)))?;
-    }
-    if output.is_json() {
-        output.document(&EndDocument::new(view, Some(&printed)))?;
-    } else {
-        output.data(&printed)?;
-        if !view.seats.is_empty() {
-            output.note(verdict_table(view).trim_end());
-        }
-    }
-    // Whoever wants to hear nothing still wants to know why there is no good result.
-    let say = |text: &str| if is_good(view) { output.note(text) } else { output.outcome(text) };
-    say(&summary(view));
-    if let Some(code) = bad_exit(view) {
-        say(&format!("the program ended with exit code {code}, on every node that agrees"));
-    }
-    if let Some(advice) = advice(view) {
-        say(&format!("hint: {advice}"));
-    }
-    Ok(exit_status(view))
 }
 
 #[cfg(test)]

@@ -72,6 +72,14 @@ pub enum CliError {
         /// What is wrong.
         source: FetchError,
     },
+    /// Something else is where a result is to be.
+    #[error("{} is not the result of node {}, so it was left as it is", path.display(), node.short())]
+    OtherContent {
+        /// Whose result is to be there.
+        node: NodeId,
+        /// Where.
+        path: PathBuf,
+    },
     /// There is no result to keep.
     #[error("job {} {}", job.short(), no_result(*state))]
     NoResult {
@@ -109,7 +117,7 @@ pub enum CliError {
     #[error("the node failed")]
     Host(#[source] HostError),
     /// Another command is the same requester.
-    #[error("another command is this requester now: {} is in use", path.display())]
+    #[error("another assay command is already running as this requester (lock: {})", path.display())]
     Busy {
         /// Its directory.
         path: PathBuf,
@@ -228,6 +236,7 @@ impl CliError {
             Self::Output(_)
             | Self::File { .. }
             | Self::Fetch { .. }
+            | Self::OtherContent { .. }
             | Self::Audit { .. }
             | Self::Stack(_)
             | Self::Chain(_)
@@ -247,12 +256,15 @@ impl CliError {
             }
             Self::Node { source, .. } => source.hint(),
             Self::BadCases { .. } => {
-                Some("each line on standard output that begins with {\"error\" says what is wrong".to_owned())
+                Some("each line on standard output with an \"error\" says what is wrong".to_owned())
             }
             Self::Audit { source, .. } => Some(audit_hint(source)),
             Self::NoLog { .. } => Some("make one with: assay verdict export JOB > log.json".to_owned()),
             Self::Fetch { node, .. } => {
                 Some(format!("node {} is faulty or not honest; take another accepted result", node.short()))
+            }
+            Self::OtherContent { .. } => {
+                Some("move it away or remove it, or choose another --output-dir".to_owned())
             }
             Self::NoResult { job, state } if state.is_terminal() => {
                 Some(format!("see what each node brought: assay job describe {}", job.short()))

@@ -1,16 +1,20 @@
 //! Bringing a node's result here, and checking that it is the one that the node committed to.
 
 use std::{
-    io::{Seek as _, SeekFrom},
-    path::Path,
+    io::{ErrorKind, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
 };
+
+use serde::Serialize;
 
 use super::{
     CliError,
     client::{Client, ClientError},
+    output::Output,
+    text,
 };
 use crate::{
-    api::types::{JobView, ResultView, SeatView},
+    api::types::{JobView, Judgement, ResultView, SeatView},
     domain::{Digest, NodeId},
     executor::MAX_STREAM_BYTES,
     store::{self, Limits, ResultError, UnpackError},
@@ -41,6 +45,68 @@ pub enum FetchError {
     Nothing,
 }
 
+/// A result that was fetched, or was there already.
+#[derive(Debug, Serialize)]
+pub(super) struct FetchedResult {
+    pub(super) node: NodeId,
+    pub(super) directory: PathBuf,
+}
+
+/// Fetches every accepted result into a directory of its own below `dir`. What is there already and is the same stays; what
+/// differs is not touched.
+pub(super) async fn fetch_accepted(
+    client: &Client,
+    view: &JobView,
+    dir: &Path,
+    output: Output,
+) -> Result<Vec<FetchedResult>, CliError> {
+    let accepted = |seat: &&SeatView| seat.judgement == Some(Judgement::Accepted);
+    let seats: Vec<&SeatView> = view.seats.iter().filter(accepted).collect();
+    if seats.is_empty() {
+        return Err(CliError::NoResult { job: view.job, state: view.state });
+    }
+    std::fs::create_dir_all(dir).map_err(CliError::file("make the directory", dir))?;
+    let mut fetched = Vec::new();
+    for seat in seats {
+        let (node, directory) = (seat.node, dir.join(text::node(seat.node)));
+        let told = if is_there(&directory)? {
+            same_content(view, seat, &directory).await?;
+            "is here already; root and hash are those of the log"
+        } else {
+            fetch(client, view, seat, &directory).await?;
+            "root and hash are those of the log"
+        };
+        output.note(&format!("node {}: {told}", text::node(node)));
+        fetched.push(FetchedResult { node, directory });
+    }
+    Ok(fetched)
+}
+
+/// Whether something is where a result is to be: an empty directory is nothing.
+fn is_there(path: &Path) -> Result<bool, CliError> {
+    match std::fs::read_dir(path) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(std::fs::symlink_metadata(path).is_ok()),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(true),
+        Err(error) => Err(CliError::file("read the directory", path)(error)),
+    }
+}
+
+/// Whether a directory holds the result of a seat, byte for byte.
+async fn same_content(view: &JobView, seat: &SeatView, directory: &Path) -> Result<(), CliError> {
+    let differs = || CliError::OtherContent { node: seat.node, path: directory.to_owned() };
+    let (limits, path) = (limits(view), directory.to_owned());
+    let packing = tokio::task::spawn_blocking(move || store::pack(&path, &mut std::io::sink(), &limits));
+    match packing.await.expect("packing does not panic") {
+        Ok(packed) if seat.result.is_some_and(|result| result.output_root == packed.digest) => Ok(()),
+        Ok(_) => Err(differs()),
+        Err(error) => {
+            tracing::debug!(%error, "what is there is no result");
+            Err(differs())
+        }
+    }
+}
+
 /// Fetches the result of one seat into `dest`, which must not exist or be empty: checks the archive against
 /// the root in the log, then its content against the hash that nodes were compared by.
 pub(super) async fn fetch(
@@ -48,6 +114,17 @@ pub(super) async fn fetch(
     view: &JobView,
     seat: &SeatView,
     dest: &Path,
+) -> Result<(), CliError> {
+    fetch_within(client, view, seat, dest, u64::MAX).await
+}
+
+/// The same, for a result of at most so many bytes.
+pub(super) async fn fetch_within(
+    client: &Client,
+    view: &JobView,
+    seat: &SeatView,
+    dest: &Path,
+    most: u64,
 ) -> Result<(), CliError> {
     let wrong = |source| match source {
         // This machine's disk is not the node's fault.
@@ -58,7 +135,7 @@ pub(super) async fn fetch(
     };
     let result = seat.result.ok_or(FetchError::Nothing).map_err(wrong)?;
     let limits = limits(view);
-    let archive = download(client, view, seat.node, limits.bytes).await;
+    let archive = download(client, view, seat.node, limits.bytes.min(most)).await;
     let archive = archive.map_err(CliError::node(format!(
         "fetch the result of node {} in job {}",
         seat.node.short(),

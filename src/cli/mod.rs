@@ -4,7 +4,7 @@
 //! does the rest: it asks a node over its API (`client`), which may be one of its own (`session`), writes through the only printer (`output`) and
 //! answers with how the program ends (`exit`) or why it could not do as told (`error`).
 //!
-//! `watch` waits for a job with `progress` to show, `ending` says what came of it, `failure` why runs gave no
+//! `watch` waits for a job with `progress` to show, `ending` says what came of it, `doubts` what a verdict does not say, `failure` why runs gave no
 //! result, `fetch` brings results here and checks them, `audit` recomputes a job from its log alone, `text` is how values read.
 //!
 //! `words` divides a job's command from the image before it; `environment` and `secrets` read and look at what a job is
@@ -18,6 +18,7 @@ mod args;
 mod client;
 mod commands;
 mod document;
+mod doubts;
 mod ending;
 mod environment;
 mod error;

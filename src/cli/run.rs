@@ -12,7 +12,7 @@ use super::{
     },
     commands,
     output::{self, Output},
-    words,
+    words::{self, Divided},
 };
 use crate::telemetry::{self, LogStyle};
 
@@ -21,8 +21,8 @@ pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
     let words: Vec<OsString> = words.into_iter().collect();
     let format = if words::asks_for_json(&words) { Format::Json } else { Format::Table };
     let output = Output::new(format, false);
-    let words = match words::divide(words, &mut Cli::command()) {
-        Ok(words) => words,
+    let Divided { words, taken } = match words::divide(words, &mut Cli::command()) {
+        Ok(divided) => divided,
         Err(error) => {
             let error = CliError::from(error);
             output.error(&error);
@@ -34,6 +34,10 @@ pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Err(message) => return output.clap_message(&message),
     };
     let output = Output::new(cli.output, cli.quiet);
+    if let Some(word) = taken {
+        let name = word.split('=').next().unwrap_or_default();
+        output.note(&format!("{name} is passed to the job's command; options of assay go before IMAGE"));
+    }
     match dispatch(cli, output).await {
         Ok(status) => status,
         Err(error) if error.is_closed_output() => ExitStatus::Success,

@@ -10,10 +10,7 @@ use super::{
     output::Output,
     progress::Progress,
 };
-use crate::{
-    api::types::JobView,
-    domain::{Span, Timestamp},
-};
+use crate::{api::types::JobView, domain::Timestamp};
 
 /// How long to wait before a broken connection is tried again, and between two views of a job at least.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -43,20 +40,20 @@ pub(super) enum Watched {
     Overdue(Box<JobView>),
 }
 
-/// Shows progress until the job is over, the user interrupts, or `limit` has passed.
+/// Shows progress until the job is over, the user interrupts, or it is `until`.
 ///
 /// # Errors
 /// When the node refuses, or is away for longer than [`AWAY_LIMIT`].
 pub(super) async fn watch(
     client: &Client,
     job: &str,
-    limit: Option<Span>,
+    until: Option<Instant>,
     output: Output,
 ) -> Result<Watched, CliError> {
     let mut progress = Progress::new(output);
     let limited = async {
-        match limit {
-            Some(limit) => time::sleep(Duration::from_secs(limit.as_secs().into())).await,
+        match until {
+            Some(until) => time::sleep_until(until).await,
             None => std::future::pending().await,
         }
     };
@@ -168,6 +165,7 @@ async fn round(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Span;
 
     #[test]
     fn a_job_is_waited_for_until_its_last_deadline_and_a_margin_on_our_clock() {

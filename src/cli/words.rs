@@ -23,6 +23,20 @@ impl Ambiguous {
     }
 }
 
+/// A command line in which a job's command is told from what is this program's.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Divided {
+    pub(super) words: Vec<OsString>,
+    /// A word of the job's command that is also a long option of this program, where nothing says that it is meant so.
+    pub(super) taken: Option<String>,
+}
+
+impl From<Vec<OsString>> for Divided {
+    fn from(words: Vec<OsString>) -> Self {
+        Self { words, taken: None }
+    }
+}
+
 /// Puts `--` between the image and the command of `assay job submit`, where the user left it out.
 ///
 /// What follows IMAGE is the command, whatever it looks like, if its first word is no option. Options after IMAGE are
@@ -30,24 +44,33 @@ impl Ambiguous {
 ///
 /// # Errors
 /// [`Ambiguous`], so that nothing else is run than what was meant.
-pub(super) fn divide(mut words: Vec<OsString>, program: &mut Command) -> Result<Vec<OsString>, Ambiguous> {
+pub(super) fn divide(mut words: Vec<OsString>, program: &mut Command) -> Result<Divided, Ambiguous> {
     program.build();
-    let Some(image) = find_image(&words, program) else { return Ok(words) };
-    let Some(first) = words.get(image + 1) else { return Ok(words) };
+    let Some((image, submit)) = find_image(&words, program) else { return Ok(words.into()) };
+    let Some(first) = words.get(image + 1) else { return Ok(words.into()) };
     if !is_option(first) {
+        let own = |word: &&OsString| {
+            let long = word.to_str().and_then(|word| word.strip_prefix("--"));
+            long.is_some_and(|long| {
+                submit.get_arguments().any(|arg| arg.get_long() == long.split('=').next())
+            })
+        };
+        let taken = words[image + 1..].iter().take_while(|word| *word != "--").find(own);
+        let taken = taken.map(|word| word.to_string_lossy().into_owned());
         words.insert(image + 1, "--".into());
-        return Ok(words);
+        return Ok(Divided { words, taken });
     }
     let rest = &words[image + 1..];
     let asks_for_help = first == "-h" || first == "--help";
     if asks_for_help || rest.iter().any(|word| word == "--") {
-        return Ok(words);
+        return Ok(words.into());
     }
     Err(Ambiguous { word: first.to_string_lossy().into_owned() })
 }
 
-/// Where IMAGE stands in a submission; `None` in other commands, and where clap is to say what is wrong.
-fn find_image(words: &[OsString], program: &Command) -> Option<usize> {
+/// Where IMAGE stands in a submission, and what a submission may have; `None` in other commands, and where clap is to say
+/// what is wrong.
+fn find_image<'a>(words: &[OsString], program: &'a Command) -> Option<(usize, &'a Command)> {
     let mut command = program;
     let mut path = Vec::new();
     let mut at = 1;
@@ -60,7 +83,7 @@ fn find_image(words: &[OsString], program: &Command) -> Option<usize> {
             continue;
         }
         if path == ["job", "submit"] {
-            return Some(at);
+            return Some((at, command));
         }
         command = command.find_subcommand(word)?;
         path.push(command.get_name());
@@ -145,7 +168,7 @@ mod tests {
     }
 
     fn divided(line: &str) -> Result<Vec<OsString>, Ambiguous> {
-        divide(words(line), &mut Cli::command())
+        divide(words(line), &mut Cli::command()).map(|divided| divided.words)
     }
 
     fn submitted(line: &str) -> Box<SubmitArgs> {
@@ -206,6 +229,20 @@ mod tests {
         // Words in between are nobody's.
         let between = divided("job submit img --concurrency 5 echo -- hi").unwrap();
         assert!(Cli::try_parse_from(between).is_err());
+    }
+
+    #[test]
+    fn an_option_of_ours_that_the_command_takes_is_told() {
+        let taken = |line: &str| divide(words(line), &mut Cli::command()).unwrap().taken;
+        assert_eq!(taken("job submit img echo --concurrency 3").as_deref(), Some("--concurrency"));
+        assert_eq!(taken("job submit img run --memory=1g").as_deref(), Some("--memory=1g"));
+        for line in [
+            "job submit img ls --all -q",
+            "job submit img -- run --memory 1g",
+            "job submit img sh -- --env x",
+        ] {
+            assert_eq!(taken(line), None, "{line}");
+        }
     }
 
     #[test]

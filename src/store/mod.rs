@@ -28,6 +28,6 @@ pub use log::{EventLog, Head, LogError, NewEntry, StoredEntry};
 pub use nonces::Nonces;
 pub use reputation::{Reputation, Tally};
 pub use requests::{Asked, Requests};
-pub use result::{EXIT_CODE, OUTPUTS, ResultError, STDERR, STDOUT, TRACE, result_hash};
+pub use result::{EXIT_CODE, OUTPUTS, ResultError, STDERR, STDOUT, TRACE, empty_result_hash, result_hash};
 pub use tree::{TreeError, UnsupportedKind};
 pub use unpack::{UnpackError, unpack};

@@ -79,23 +79,40 @@ pub fn result_hash(job: JobId, result_dir: &Path, limits: &Limits) -> Result<Dig
     let exit_code = *found.get(EXIT_CODE).ok_or_else(|| missing(EXIT_CODE))?;
     let exit_code = read_exit_code(&result_dir.join(EXIT_CODE), exit_code)?;
 
-    let mut hasher = Sha256::new();
-    hasher.update(TAG);
-    hasher.update(job.as_bytes());
-    hasher.update(exit_code.to_be_bytes());
-    hasher.update((files.len() as u64).to_be_bytes());
+    let mut hasher = begin(job, exit_code, files.len() as u64);
     for (path, node) in files {
-        let length = u32::try_from(path.len()).expect("the limits of depth and name bound a path");
-        hasher.update(length.to_be_bytes());
-        hasher.update(path);
         let full = result_dir.join(path);
         let (file, length) = tree::open(&full, node)?;
-        hasher.update(length.to_be_bytes());
+        announce(&mut hasher, path, length);
         if hash_content(file, length, &full, &mut hasher)? != length {
             return Err(TreeError::Changed { path: full }.into());
         }
     }
     Ok(Digest::new(hasher.finalize().into()))
+}
+
+/// The result hash of a run that brought nothing: no standard output and no file in `/outputs`.
+pub fn empty_result_hash(job: JobId, exit_code: i32) -> Digest {
+    let mut hasher = begin(job, exit_code, 1);
+    announce(&mut hasher, STDOUT, 0);
+    Digest::new(hasher.finalize().into())
+}
+
+fn begin(job: JobId, exit_code: i32, files: u64) -> Sha256 {
+    let mut hasher = Sha256::new();
+    hasher.update(TAG);
+    hasher.update(job.as_bytes());
+    hasher.update(exit_code.to_be_bytes());
+    hasher.update(files.to_be_bytes());
+    hasher
+}
+
+/// What of a file precedes its content.
+fn announce(hasher: &mut Sha256, path: &str, length: u64) {
+    let path_length = u32::try_from(path.len()).expect("the limits of depth and name bound a path");
+    hasher.update(path_length.to_be_bytes());
+    hasher.update(path);
+    hasher.update(length.to_be_bytes());
 }
 
 fn is_compared(path: &str) -> bool {
@@ -182,6 +199,18 @@ mod tests {
             hash(&result()).to_string(),
             "0xc961f3cc44390ffd7ce3a04e1590ba7e690a439dd7645738fb9396c8ebc40b1a"
         );
+    }
+
+    #[test]
+    fn a_result_that_holds_nothing_has_the_empty_hash() {
+        let dir = result();
+        fs::remove_dir_all(dir.path().join(OUTPUTS)).unwrap();
+        fs::create_dir_all(dir.path().join("outputs/empty")).unwrap();
+        fs::write(dir.path().join(STDOUT), "").unwrap();
+        assert_eq!(hash(&dir), empty_result_hash(job(), 3));
+        assert_ne!(hash(&dir), empty_result_hash(job(), 0));
+        fs::write(dir.path().join("outputs/file"), "").unwrap();
+        assert_ne!(hash(&dir), empty_result_hash(job(), 3), "an empty file is something");
     }
 
     #[test]

@@ -11,10 +11,10 @@
 //! on one line, with memory in KiB and exactly these keys in any order. Its outcome is
 //!
 //! ```json
-//! {"outcome":"verdict","accepted":[0],"rejected":[],"absent":[1],"scores":{"0":0},"note":"agreement"}
+//! {"version":1,"outcome":"verdict","accepted":[0],"rejected":[],"absent":[1],"scores":{"0":0},"note":"agreement"}
 //! ```
 //!
-//! A line that is no case gives `{"error":"...","line":n}`, with lines counted from 1, and the rest goes on.
+//! A line that is no case gives `{"version":1,"error":"...","line":n}`, with lines counted from 1, and the rest goes on.
 
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
@@ -85,16 +85,33 @@ pub fn compute_lines(mut input: impl BufRead, mut output: impl Write) -> io::Res
     while read_line(&mut input, &mut line)? {
         number += 1;
         match compute_line(&line) {
-            Ok(outcome) => serde_json::to_writer(&mut output, &outcome)?,
+            Ok(outcome) => serde_json::to_writer(&mut output, &Answer::new(outcome))?,
             Err(error) => {
                 bad += 1;
-                serde_json::to_writer(&mut output, &Bad { error: error.to_string(), line: number })?;
+                let bad = Bad { error: error.to_string(), line: number };
+                serde_json::to_writer(&mut output, &Answer::new(bad))?;
             }
         }
         output.write_all(b"\n")?;
     }
     output.flush()?;
     Ok(bad)
+}
+
+/// The form of the lines that are written.
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Answer<T> {
+    version: u32,
+    #[serde(flatten)]
+    answer: T,
+}
+
+impl<T> Answer<T> {
+    const fn new(answer: T) -> Self {
+        Self { version: VERSION, answer }
+    }
 }
 
 #[derive(Serialize)]

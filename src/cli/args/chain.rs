@@ -14,7 +14,7 @@ pub(in crate::cli) struct RpcArgs {
     #[arg(long, value_name = "URL", env = "ASSAY_RPC_URL", hide_env_values = true, value_delimiter = ',')]
     pub(in crate::cli) rpc_url: Vec<String>,
 
-    /// Refuse another chain than the one with this id
+    /// Refuse a chain with any other id
     #[arg(long, value_name = "ID")]
     pub(in crate::cli) chain_id: Option<u64>,
 }
@@ -34,7 +34,7 @@ pub(in crate::cli) struct ContractArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(in crate::cli) confirmations: u64,
 
-    /// The block that the contract was deployed in: nothing is read before it
+    /// The block that the contract was deployed in; earlier blocks are not read
     #[arg(long, value_name = "N", env = "ASSAY_FIRST_BLOCK", default_value_t = 0)]
     pub(in crate::cli) first_block: u64,
 }
@@ -47,7 +47,7 @@ pub(in crate::cli) struct KeyArgs {
     #[arg(long, value_name = "FILE", env = "ASSAY_KEY")]
     pub(in crate::cli) key: Option<PathBuf>,
 
-    /// A file with the passphrase of a keystore; else ASSAY_PASSPHRASE holds it, or the terminal is asked
+    /// A file with the passphrase of a keystore [default: ASSAY_PASSPHRASE, or a prompt on the terminal]
     #[arg(long, value_name = "FILE", env = "ASSAY_PASSPHRASE_FILE")]
     pub(in crate::cli) passphrase_file: Option<PathBuf>,
 }

@@ -28,7 +28,7 @@ pub(in crate::cli) struct NodeArgs {
     #[command(flatten)]
     pub(in crate::cli) api: ApiArgs,
 
-    /// With contract, ask no node: be the requester, on that contract and with that key, while the command lasts
+    /// With contract, act as the requester yourself while the command runs (needs --contract and --key)
     #[arg(long, value_enum, value_name = "BACKEND", env = SCHEDULER_VARIABLE, hide_env_values = true)]
     pub(in crate::cli) scheduler: Option<SchedulerArg>,
 
@@ -46,7 +46,7 @@ pub(in crate::cli) const SCHEDULER_VARIABLE: &str = "ASSAY_SCHEDULER";
 /// Where the node is that a command asks.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ApiArgs {
-    /// Address of a node's API; without it the newest devstack or node of this machine is asked
+    /// Address of a node's API [default: the newest devstack or node that you started on this machine]
     #[arg(long, env = API_VARIABLE, hide_env_values = true, value_name = "URL")]
     pub(in crate::cli) api: Option<String>,
 }

@@ -38,7 +38,7 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_enum, value_name = "WHO")]
     pub(in crate::cli) acceptance: Option<AcceptanceArg>,
 
-    /// Let anybody come first; one owner of many nodes may then hold every seat
+    /// Let any node come first, although one owner of many nodes may then hold every seat
     #[arg(long, value_enum, value_name = "WHO", requires = "acceptance")]
     pub(in crate::cli) first_come: Option<FirstComeArg>,
 
@@ -50,7 +50,7 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) timeout: Option<Span>,
 
-    /// How long bids are taken; by default nodes do not bid where that is over 10m [default: 2m]
+    /// How long the job is open for bids; by default nodes do not bid where that is over 10m [default: 2m]
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) open: Option<Span>,
 
@@ -75,7 +75,7 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_parser = values::amount, value_name = "AMOUNT")]
     pub(in crate::cli) keeper_fee: Option<Amount>,
 
-    /// Follow up an inconclusive job with a larger one, up to so many nodes [default: no follow-up]
+    /// Follow up an inconclusive job with a larger one, of at most this many nodes [default: no follow-up]
     #[arg(long, value_name = "LIMIT")]
     pub(in crate::cli) escalate: Option<u8>,
 }

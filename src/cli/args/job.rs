@@ -16,13 +16,13 @@ pub(in crate::cli) enum JobCommand {
     Submit(Box<SubmitArgs>),
     /// List jobs, newest first
     List(ListArgs),
-    /// Tell everything about a job on one screen, with the bound of every wait
+    /// Show everything about a job on one screen, with the bound of every wait
     Describe(DescribeArgs),
-    /// Wait for a job's verdict
+    /// Wait for the verdicts of one or more jobs
     Wait(WaitArgs),
-    /// Cancel a job that nobody has been accepted for, or stop one that runs
+    /// Cancel an open job, or stop a running one
     Cancel(CancelArgs),
-    /// Change the deal of a job that nobody has been accepted for
+    /// Change the deal of an open job before its first acceptance
     Update(Box<UpdateArgs>),
     /// Print what a job's program printed, once the job is decided
     Logs(LogsArgs),
@@ -45,13 +45,18 @@ pub(in crate::cli) struct SubmitArgs {
     #[arg(value_name = "IMAGE")]
     pub(in crate::cli) image: String,
 
-    /// Arguments for the image's entrypoint, or the whole command if it has none; everybody can read them
+    /// Arguments for the image's entrypoint, or the whole command if it has none. Public: every peer sees them, and with
+    /// --scheduler contract they stay on the chain
     #[arg(last = true, value_name = "CMD")]
     pub(in crate::cli) command: Vec<String>,
 
     /// Print the id of the job and do not wait
     #[arg(long, short)]
     pub(in crate::cli) detach: bool,
+
+    /// Fetch the accepted results into DIR/NODE once the job is verified, as results fetch does
+    #[arg(long, value_name = "DIR", conflicts_with = "detach")]
+    pub(in crate::cli) output_dir: Option<PathBuf>,
 
     #[command(flatten)]
     pub(in crate::cli) deal: DealArgs,
@@ -74,11 +79,13 @@ pub(in crate::cli) struct ContainerArgs {
     #[arg(long = "input", short, value_parser = values::input, value_name = "PATH:/target")]
     pub(in crate::cli) inputs: Vec<(String, String)>,
 
-    /// Set an environment variable, or pass on one of your own; may be repeated; everybody can read it
+    /// Set an environment variable; NAME alone passes on your own value; may be repeated. Public: every peer sees it, and
+    /// with --scheduler contract it stays on the chain
     #[arg(long = "env", short, value_parser = values::variable, value_name = "NAME[=VALUE]")]
     pub(in crate::cli) environment: Vec<Variable>,
 
-    /// Set those in a file of NAME=VALUE lines, as docker reads it; may be repeated; --env counts more
+    /// Set the variables in a file of NAME=VALUE lines, as docker reads it; may be repeated; --env overrides it. Public, as
+    /// --env is
     #[arg(long = "env-file", value_name = "FILE")]
     pub(in crate::cli) env_files: Vec<PathBuf>,
 
@@ -110,7 +117,7 @@ pub(in crate::cli) struct ContainerArgs {
 /// `assay job list`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ListArgs {
-    /// List at most so many
+    /// List at most this many jobs
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     pub(in crate::cli) limit: usize,
 
@@ -131,10 +138,12 @@ pub(in crate::cli) struct DescribeArgs {
 /// `assay job wait`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct WaitArgs {
-    /// The job: its id or the beginning of it
-    pub(in crate::cli) job: String,
+    /// The jobs: ids or the beginnings of them. The exit code is that of the first, in this order, that did not end with
+    /// 0
+    #[arg(required = true, value_name = "JOB")]
+    pub(in crate::cli) jobs: Vec<String>,
 
-    /// Give up waiting after so long; the job goes on [default: the job's own deadlines]
+    /// Give up waiting after this long, for all jobs together; they go on [default: their own deadlines]
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) wait_timeout: Option<Span>,
 
@@ -175,11 +184,11 @@ pub(in crate::cli) struct LogsArgs {
     #[arg(long, short)]
     pub(in crate::cli) follow: bool,
 
-    /// The node whose run to print: its id or the beginning of it [default: one of those that agree]
+    /// Print the run of this node, given by its id or the beginning of it [default: a node that agrees]
     #[arg(long, value_name = "NODE")]
     pub(in crate::cli) node: Option<String>,
 
-    /// Print what the program wrote to its standard error instead
+    /// Print the program's standard error instead of its standard output
     #[arg(long)]
     pub(in crate::cli) stderr: bool,
 

@@ -69,7 +69,7 @@ pub(in crate::cli) struct OnChainArgs {
     #[arg(long, value_name = "ADDRESS", requires = "rpc_url")]
     pub(in crate::cli) contract: Option<NodeId>,
 
-    /// The block that the contract was deployed in: nothing is read before it
+    /// The block that the contract was deployed in; earlier blocks are not read
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(in crate::cli) first_block: u64,
 }

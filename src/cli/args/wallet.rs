@@ -15,7 +15,7 @@ pub(in crate::cli) enum WalletCommand {
     Import(ImportArgs),
     /// Print the address of a key
     Show(KeyArgs),
-    /// Tell what an address has on the chain, and free and locked on the contract
+    /// Show the ether of an address: on the chain, and free and locked on the contract
     Balance(BalanceArgs),
     /// Move ether from the key's address to its account on the contract
     Deposit(MoveArgs),
@@ -26,7 +26,7 @@ pub(in crate::cli) enum WalletCommand {
 /// `assay wallet new`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct NewArgs {
-    /// Write the key in hex, which whoever reads the file can use, instead of a keystore with a passphrase
+    /// Write the key in plain hex instead of a keystore with a passphrase; anybody who reads the file can use it
     #[arg(long)]
     pub(in crate::cli) plain: bool,
 

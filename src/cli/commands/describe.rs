@@ -10,6 +10,7 @@ use crate::{
         args::DescribeArgs,
         client::Client,
         document::Document,
+        doubts::Doubts,
         ending, failure,
         output::{Output, printable, table},
         session::{Need, Session, with_node},
@@ -25,6 +26,8 @@ struct Described<'a> {
     view: &'a JobView,
     #[serde(flatten)]
     steps: &'a Steps,
+    #[serde(flatten)]
+    doubts: &'a Doubts,
 }
 
 impl Document for Described<'_> {}
@@ -45,11 +48,14 @@ async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStat
     let anchors = client.anchors(&id).await;
     let anchors = anchors.map_err(CliError::node(format!("find the transactions of job {job}")))?;
     let steps = Steps::new(&log, &anchors);
+    let doubts = Doubts::of(client, &view).await;
     if output.is_json() {
-        output.document(&Described { view: &view, steps: &steps })?;
+        output.document(&Described { view: &view, steps: &steps, doubts: &doubts })?;
         return Ok(ExitStatus::Success);
     }
-    let mut sections = vec![head(&view), deal(&view.deal), waits(&view), nodes(&view), steps.table()];
+    let mut sections = vec![head(&view), deal(&view.deal), waits(&view), nodes(&view)];
+    sections.extend(Some(doubts.lines()).filter(|lines| !lines.is_empty()));
+    sections.push(steps.table());
     sections.extend(view.money.as_ref().map(|money| money_table(money, view.requester)));
     sections.push(next(&view));
     output.data(sections.join("\n").as_bytes())?;

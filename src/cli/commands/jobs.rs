@@ -1,19 +1,24 @@
 //! `assay job list`, `wait`, `cancel` and `update`.
 
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
 use super::job_name;
 use crate::{
     api::types::JobView,
     cli::{
         CliError, ExitStatus,
         args::{CancelArgs, ListArgs, UpdateArgs, WaitArgs},
-        ending,
+        document::Document,
+        ending::{EndDocument, Ending},
         output::{Output, table},
         session::{Need, Session, with_node},
         settings::{self, SettingsError},
         text,
         watch::{OVERDUE, Watched, watch},
     },
-    domain::Span,
     node::wall_clock,
 };
 
@@ -46,38 +51,77 @@ pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<Exit
     Ok(ExitStatus::Success)
 }
 
-/// Waits for a job's verdict and tells how it ended.
+/// How several jobs ended, for programs.
+#[derive(Debug, Serialize)]
+struct Waited<'a> {
+    /// In the order in which they were named.
+    jobs: Vec<EndDocument<'a>>,
+    /// Of this command.
+    exit_code: u8,
+}
+
+impl Document for Waited<'_> {}
+
+/// Waits for the verdicts of jobs and tells how they ended.
 pub(in crate::cli) async fn wait(args: &WaitArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let job = job_name(&args.job)?;
-    with_node(&args.asked, Need::Answers, output, async |session: &Session| {
-        follow(session, job, args.wait_timeout, output).await
+    let jobs: Vec<&str> = args.jobs.iter().map(|job| job_name(job)).collect::<Result<_, _>>()?;
+    let until = args.wait_timeout.map(|limit| Instant::now() + Duration::from_secs(limit.as_secs().into()));
+    with_node(&args.asked, Need::Answers, output, async |session: &Session| match jobs[..] {
+        [job] => match follow_to_end(session, &jobs, job, until, output).await? {
+            Ok(view) => Ending::of(session.client(), view).await?.tell(output),
+            Err(status) => Ok(status),
+        },
+        _ => wait_for_all(session, &jobs, until, output).await,
     })
     .await
 }
 
-/// Waits for a job and tells how it ended, or how to take it up again.
-pub(super) async fn follow(
+/// Ends as the first job does, in the order in which they are named, that does not end well.
+async fn wait_for_all(
     session: &Session,
-    job: &str,
-    limit: Option<Span>,
+    jobs: &[&str],
+    until: Option<Instant>,
     output: Output,
 ) -> Result<ExitStatus, CliError> {
-    match follow_to_end(session, job, limit, output).await? {
-        Ok(view) => ending::tell(session.client(), &view, output).await,
-        Err(status) => Ok(status),
+    let client = session.client();
+    for job in jobs {
+        client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
     }
+    let mut endings = Vec::new();
+    for (number, job) in (1..).zip(jobs) {
+        output.note(&format!("job {job}, {number} of {}", jobs.len()));
+        let view = match follow_to_end(session, &jobs[number - 1..], job, until, output).await? {
+            Ok(view) => view,
+            Err(status) => return Ok(status),
+        };
+        let ending = Ending::of(client, view).await?;
+        if output.is_json() {
+            ending.say_why(output);
+        } else {
+            ending.tell(output)?;
+        }
+        endings.push(ending);
+    }
+    let statuses = endings.iter().map(Ending::exit_status);
+    let status = statuses.into_iter().find(|status| status.code() != 0).unwrap_or(ExitStatus::Success);
+    if output.is_json() {
+        let jobs = endings.iter().map(Ending::document).collect();
+        output.document(&Waited { jobs, exit_code: status.code() })?;
+    }
+    Ok(status)
 }
 
-/// Waits for a job's end; if it does not come to that, says how to take it up again and how to exit.
+/// Waits for a job's end; if it does not come to that, says how to take up the `rest` again, and how to exit.
 pub(super) async fn follow_to_end(
     session: &Session,
+    rest: &[&str],
     job: &str,
-    limit: Option<Span>,
+    until: Option<Instant>,
     output: Output,
 ) -> Result<Result<Box<JobView>, ExitStatus>, CliError> {
-    let again = format!("hint: take it up again with: {}", session.wait_command(job));
+    let again = format!("hint: take it up again with: {}", session.wait_command(&rest.join(" ")));
     let meanwhile = session.without_us();
-    match watch(session.client(), job, limit, output).await? {
+    match watch(session.client(), job, until, output).await? {
         Watched::Ended(view) => Ok(Ok(view)),
         Watched::Interrupted => {
             output.note(&format!("detached; {meanwhile}\n{again}"));
@@ -88,7 +132,7 @@ pub(super) async fn follow_to_end(
             Ok(Err(ExitStatus::Deadline))
         }
         Watched::Overdue(view) => {
-            output.note(&format!(
+            output.outcome(&format!(
                 "gave up: job {} is still {}, {} s after its last deadline; its requester or the node that was asked \
                  is stuck, or cannot write its store\nhint: see the log of the node, and assay job describe {}",
                 text::job(view.job),
@@ -132,6 +176,6 @@ pub(in crate::cli) async fn update(args: &UpdateArgs, output: Output) -> Result<
     });
     let reply = reply.await?;
     output.result(&reply, || format!("{}\n", reply.revision))?;
-    output.note("the deal is another: every earlier bid is void, and nodes bid again");
+    output.note("the deal changed; earlier bids are void, and nodes bid again");
     Ok(ExitStatus::Success)
 }

@@ -10,15 +10,14 @@ use crate::{
     cli::{
         CliError, ExitStatus,
         args::{FetchArgs, LogsArgs, ResultsListArgs},
-        client::Client,
         document::Document,
         ending,
-        fetch::fetch as fetch_result,
+        fetch::{FetchedResult, fetch as fetch_result, fetch_accepted},
         output::{Output, table},
         session::{Need, Session, with_node},
         text,
     },
-    domain::{JobId, NodeId},
+    domain::JobId,
     store::{STDERR, STDOUT},
 };
 
@@ -68,43 +67,18 @@ struct Fetched {
 
 impl Document for Fetched {}
 
-#[derive(Debug, Serialize)]
-struct FetchedResult {
-    node: NodeId,
-    directory: PathBuf,
-}
-
 /// Fetches the accepted results, checks each against the log and unpacks it.
 pub(in crate::cli) async fn fetch(args: FetchArgs, output: Output) -> Result<ExitStatus, CliError> {
     let FetchArgs { job, output_dir, asked } = args;
     let job = job_name(&job)?;
-    with_node(&asked, Need::Answers, output, async |session: &Session| {
-        fetch_from(session.client(), job, output_dir, output).await
-    })
-    .await
-}
-
-async fn fetch_from(
-    client: &Client,
-    job: &str,
-    output_dir: Option<PathBuf>,
-    output: Output,
-) -> Result<ExitStatus, CliError> {
-    let view = client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
-    let accepted = |seat: &&SeatView| seat.judgement == Some(Judgement::Accepted);
-    let seats: Vec<&SeatView> = view.seats.iter().filter(accepted).collect();
-    if seats.is_empty() {
-        return Err(no_result(&view));
-    }
-    let dir = output_dir.unwrap_or_else(|| PathBuf::from(format!("job-{}", view.job.short())));
-    std::fs::create_dir_all(&dir).map_err(CliError::file("make the directory", &dir))?;
-    let mut fetched = Fetched { job: view.job, results: Vec::new() };
-    for seat in seats {
-        let directory = dir.join(text::node(seat.node));
-        fetch_result(client, &view, seat, &directory).await?;
-        output.note(&format!("node {}: root and hash are those of the log", text::node(seat.node)));
-        fetched.results.push(FetchedResult { node: seat.node, directory });
-    }
+    let fetched = with_node(&asked, Need::Answers, output, async |session: &Session| {
+        let client = session.client();
+        let view = client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
+        let dir = output_dir.unwrap_or_else(|| PathBuf::from(format!("job-{}", view.job.short())));
+        let results = fetch_accepted(client, &view, &dir, output).await?;
+        Ok(Fetched { job: view.job, results })
+    });
+    let fetched = fetched.await?;
     output.result(&fetched, || {
         let lines = fetched.results.iter().map(|result| format!("{}\n", result.directory.display()));
         lines.collect()
@@ -129,7 +103,7 @@ async fn logs_from(
 ) -> Result<ExitStatus, CliError> {
     let client = session.client();
     let view = if args.follow {
-        match follow_to_end(session, job, None, output).await? {
+        match follow_to_end(session, &[job], job, None, output).await? {
             Ok(view) => *view,
             Err(status) => return Ok(status),
         }

@@ -6,21 +6,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::jobs::follow;
+use super::jobs::follow_to_end;
 use crate::{
     api::types::{SubmitReply, SubmitRequest},
     cli::{
         CliError, ExitStatus,
         args::{ContainerArgs, SubmitArgs},
         client::Client,
+        ending::Ending,
         environment::{self, Environment},
+        fetch::fetch_accepted,
         output::{Output, printable},
         secrets,
         session::{Need, Session, with_node},
         settings::{self, SettingsError},
         text,
     },
-    domain::{Deal, Digest, Input, InputKind, Resources, Spec},
+    domain::{Deal, Digest, Input, InputKind, JobState, Resources, Spec},
     store::{self, Limits},
 };
 
@@ -31,7 +33,7 @@ const MAX_INPUT_BYTES: u64 = 2 << 30;
 pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<ExitStatus, CliError> {
     // Everything that can be refused here is, before anything is sent.
     let deal = settings::deal(&args.deal, Deal::default())?;
-    let SubmitArgs { image, command, detach, container, asked, .. } = args;
+    let SubmitArgs { image, command, detach, output_dir, container, asked, .. } = args;
     let deal_escalates = deal.escalation_limit > 0;
     let environment = environment(&container, output)?;
     let mut request = request(image, command, environment, &container, deal);
@@ -40,6 +42,9 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     request.working_directory = spec.working_directory;
     if deal_escalates && settings::requester(&asked)?.is_some() {
         return Err(SettingsError::NoFollowUp.into());
+    }
+    if let Some(dir) = &output_dir {
+        std::fs::create_dir_all(dir).map_err(CliError::file("make the directory", dir))?;
     }
     warn_of_secrets(&request, output);
     with_node(&asked, Need::Images, output, async |session: &Session| {
@@ -56,7 +61,21 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
             return Ok(ExitStatus::Success);
         }
         announce(&reply, output);
-        follow(session, &reply.job.to_string(), None, output).await
+        let job = reply.job.to_string();
+        let view = match follow_to_end(session, &[&job], &job, None, output).await? {
+            Ok(view) => view,
+            Err(status) => return Ok(status),
+        };
+        let fetched = match &output_dir {
+            Some(dir) if view.state == JobState::Verified => fetch_accepted(client, &view, dir, output).await,
+            Some(_) | None => Ok(Vec::new()),
+        };
+        let ending = Ending::of(client, view).await?;
+        // What the job printed is told even if its results are not where they should be.
+        match fetched {
+            Ok(results) => ending.with_results(results).tell(output),
+            Err(error) => ending.tell(output).and(Err(error)),
+        }
     })
     .await
 }

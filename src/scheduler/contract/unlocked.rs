@@ -25,7 +25,7 @@ pub enum FundError {
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
     /// The chain has no money to give away.
-    #[error("the chain at {rpc_url} keeps no account unlocked, so that it is none for development")]
+    #[error("the chain at {rpc_url} has no unlocked accounts, so it is not a development chain")]
     NoneUnlocked {
         /// The chain.
         rpc_url: String,

@@ -106,7 +106,10 @@ fn a_requester_without_a_daemon_pays_for_a_job_and_has_its_results() {
     a_contracts_log_is_checked_against_the_chain(&market, &job);
     // A node that is named is asked, whatever the variables say.
     let api = market.nodes.ready["api"].as_str().unwrap();
-    let asked = market.run(&["job", "list", "--api", api]).ended(0).stdout;
+    let mut asking = market.user.command(&["job", "list", "--api", api]);
+    let token_file = market.nodes.ready["nodes"][0]["token_file"].as_str().unwrap();
+    let asked = Seen::new(&asking.env("ASSAY_API_TOKEN_FILE", token_file).output().unwrap());
+    let asked = asked.ended(0).stdout;
     assert_eq!(rows(&asked, &["STATE"]), [["verified"]]);
 }
 
@@ -155,7 +158,7 @@ fn ctrl_c_detaches_a_requester_and_job_wait_is_the_same_one_again() {
     assert!(lines.any(|line| line.contains("running")), "it comes to run");
 
     let second = market.run(&["job", "list"]).ended(125);
-    second.tells(&["another command is this requester now", "requester/31337-0x"]);
+    second.tells(&["another assay command is already running as this requester", "requester/31337-0x"]);
     let (_, api) = second.stderr.split_once("with --api ").unwrap();
     let asked = market.run(&["job", "list", "--api", api.split(',').next().unwrap()]).ended(0);
     assert_eq!(rows(&asked.stdout, &["STATE"]), [["running"]]);

@@ -1,0 +1,141 @@
+//! What a verdict does not say: nodes agree, and yet the job may not have done what its user meant.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom},
+    path::Path,
+};
+
+use serde::Serialize;
+
+use super::{client::Client, ending, fetch, output::printable, text};
+use crate::{
+    api::types::JobView,
+    domain::JobState,
+    store::{self, STDERR},
+};
+
+/// How much of standard error is shown.
+const MAX_TAIL_LINES: usize = 10;
+const MAX_TAIL_BYTES: u64 = 4096;
+
+/// A longer result is not fetched for its standard error alone.
+const MAX_RESULT_BYTES: u64 = 64 << 20;
+
+/// What to think about in a result that was accepted.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Doubts {
+    /// In words.
+    pub(super) cautions: Vec<String>,
+    /// The last lines of standard error, where there is a caution or the program failed.
+    pub(super) stderr_tail: Vec<String>,
+}
+
+impl Doubts {
+    /// Looks at the accepted result; fetches it if something is wrong with it.
+    pub(super) async fn of(client: &Client, view: &JobView) -> Self {
+        let cautions = cautions(view);
+        let failed = ending::bad_exit(view).is_some();
+        let stderr_tail = if failed || !cautions.is_empty() { tail(client, view).await } else { Vec::new() };
+        Self { cautions, stderr_tail }
+    }
+
+    /// All of it, a line each; empty if there is nothing to say.
+    pub(super) fn lines(&self) -> String {
+        let mut lines: String = self.cautions.iter().map(|caution| format!("caution: {caution}\n")).collect();
+        if !self.stderr_tail.is_empty() {
+            lines += "the end of its standard error:\n";
+            lines.extend(self.stderr_tail.iter().map(|line| format!("  {}\n", printable(line))));
+        }
+        lines
+    }
+}
+
+/// What is strange about the accepted result, by the log alone.
+pub(super) fn cautions(view: &JobView) -> Vec<String> {
+    let mut cautions = Vec::new();
+    let Some(result) = ending::accepted(view).and_then(|seat| seat.result) else { return cautions };
+    match result.exit_code {
+        126 => cautions.push("exit code 126 usually means that the command may not be executed".to_owned()),
+        127 => cautions.push("exit code 127 usually means that the command was not found".to_owned()),
+        _ => {}
+    }
+    if is_empty(view) {
+        cautions.push("the output is empty: anybody could have guessed it".to_owned());
+    }
+    cautions
+}
+
+/// Whether the accepted run printed nothing and left no file in `/outputs`.
+pub(super) fn is_empty(view: &JobView) -> bool {
+    let result = ending::accepted(view).filter(|_| view.state == JobState::Verified);
+    let result = result.and_then(|seat| seat.result);
+    result.is_some_and(|result| result.result_hash == store::empty_result_hash(view.job, result.exit_code))
+}
+
+/// The end of what the accepted run wrote to standard error; nothing where it cannot be had, since the job's end can be
+/// told without.
+async fn tail(client: &Client, view: &JobView) -> Vec<String> {
+    let Some(seat) = ending::accepted(view) else { return Vec::new() };
+    let Ok(scratch) = tempfile::tempdir() else { return Vec::new() };
+    let result = scratch.path().join("result");
+    match fetch::fetch_within(client, view, seat, &result, MAX_RESULT_BYTES).await {
+        Ok(()) => read_tail(&result.join(STDERR)).unwrap_or_default(),
+        Err(error) => {
+            tracing::debug!(%error, node = text::node(seat.node), "standard error is not shown");
+            Vec::new()
+        }
+    }
+}
+
+fn read_tail(path: &Path) -> io::Result<Vec<String>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(MAX_TAIL_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_TAIL_BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines: Vec<String> = text.lines().rev().take(MAX_TAIL_LINES).map(str::to_owned).collect();
+    lines.reverse();
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::failure::tests::{failed_view, verified_view};
+    use crate::domain::FailureKind;
+
+    fn empty_view(exit_code: i32) -> JobView {
+        let mut view = verified_view(exit_code);
+        let result = view.seats[0].result.as_mut().unwrap();
+        result.result_hash = store::empty_result_hash(view.job, exit_code);
+        view
+    }
+
+    #[test]
+    fn an_empty_output_and_a_command_that_did_not_start_are_cautioned() {
+        assert_eq!(cautions(&verified_view(0)), [""; 0]);
+        assert_eq!(cautions(&empty_view(0)), ["the output is empty: anybody could have guessed it"]);
+        assert_eq!(cautions(&empty_view(127)).len(), 2);
+        assert!(cautions(&verified_view(126))[0].contains("may not be executed"));
+        assert_eq!(cautions(&verified_view(7)), [""; 0]);
+        assert_eq!(cautions(&failed_view(FailureKind::Memory, JobState::Failed)), [""; 0]);
+    }
+
+    #[test]
+    fn the_end_of_standard_error_is_bounded_and_cannot_steer_a_terminal() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let long: String = (0..5000).map(|number| format!("line {number}\n")).collect();
+        std::fs::write(file.path(), long + "\x1b[2Jlast\n").unwrap();
+        let tail = read_tail(file.path()).unwrap();
+        assert_eq!((tail.len(), tail[0].as_str()), (MAX_TAIL_LINES, "line 4991"));
+        let doubts = Doubts { cautions: vec![], stderr_tail: tail };
+        assert!(doubts.lines().ends_with("  \\u{1b}[2Jlast\n"), "{}", doubts.lines());
+        std::fs::write(file.path(), "x".repeat(100_000)).unwrap();
+        assert_eq!(read_tail(file.path()).unwrap()[0].len(), 4096);
+        std::fs::write(file.path(), "").unwrap();
+        assert_eq!(read_tail(file.path()).unwrap(), [""; 0]);
+        assert_eq!(Doubts::default().lines(), "");
+    }
+}

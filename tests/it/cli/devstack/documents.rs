@@ -1,0 +1,81 @@
+//! Every command that writes JSON: an object with the version of its form. A new command fails here until it is added.
+
+use std::collections::BTreeSet;
+
+use clap::CommandFactory as _;
+use serde_json::{Deserializer, Value};
+
+use super::{HINT, Session, announced};
+
+/// Every command, by its words; groups are not.
+fn commands(command: &clap::Command, path: &str) -> BTreeSet<String> {
+    let children = command.get_subcommands().filter(|child| child.get_name() != "help");
+    let below = |child: &clap::Command| commands(child, &format!("{path} {}", child.get_name()));
+    let found: BTreeSet<String> = children.flat_map(below).collect();
+    if found.is_empty() { BTreeSet::from([path.trim().to_owned()]) } else { found }
+}
+
+#[test]
+fn every_document_has_a_version() {
+    let session = Session::start(&["--scheduler", "contract", "--nodes", "1"]);
+    let submitted = session.run(&["job", "submit", "--concurrency", "1", "assay/demo:1", "echo", "hi"]);
+    assert_eq!(submitted.code, 0, "{}; {HINT}", submitted.stderr);
+    let job = announced(&submitted);
+    let nobody = format!("0x{}", "11".repeat(20));
+    let open = ["job", "submit", "--detach", "--concurrency", "1", "--allow", &nobody, "assay/demo:1"];
+    let open = session.run(&open).stdout.trim().to_owned();
+    let chain = &session.devstack.ready["chain"];
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let (url, contract) = (text(&chain["rpc_url"]), text(&chain["contract"]));
+    let home = session.user.home.path();
+    std::fs::write(home.join("hex"), text(&chain["accounts"][0]["key"])).unwrap();
+    std::fs::write(home.join("case"), "nonsense\n").unwrap();
+    let on = format!("--rpc-url {url} --contract {contract}");
+
+    let walked = [
+        "job submit --concurrency 1 assay/demo:1 echo hi".to_owned(),
+        "job submit --detach --concurrency 1 assay/demo:1 echo hi".to_owned(),
+        "job list".to_owned(),
+        format!("job describe {job}"),
+        format!("job wait {job}"),
+        format!("job wait {job} {job}"),
+        format!("job update {open} --timeout 5m"),
+        format!("job cancel {open}"),
+        format!("results list {job}"),
+        format!("results fetch {job}"),
+        format!("verdict show {job}"),
+        format!("verdict check {job}"),
+        format!("verdict check {job} {on}"),
+        format!("verdict export {job}"),
+        "verdict compute case".to_owned(),
+        "node list".to_owned(),
+        "wallet new --plain --key new".to_owned(),
+        "wallet import --plain --key key hex".to_owned(),
+        "wallet show --key key".to_owned(),
+        format!("wallet balance --key key {on}"),
+        format!("wallet deposit 1gwei --key key {on}"),
+        format!("wallet withdraw 1gwei --key key {on}"),
+        format!("contract deploy --key key --rpc-url {url}"),
+        format!("contract info {on}"),
+        "version".to_owned(),
+    ];
+    let mut left = commands(&assay::cli::Cli::command(), "");
+    for line in &walked {
+        let words: Vec<&str> = ["-o", "json"].into_iter().chain(line.split(' ')).collect();
+        let seen = session.run(&words);
+        let documents: Vec<Value> = Deserializer::from_str(&seen.stdout)
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .unwrap_or_else(|error| panic!("{line}: {error}: {}{}", seen.stdout, seen.stderr));
+        assert_eq!(documents.len(), 1, "{line}: {}{}", seen.stdout, seen.stderr);
+        assert!(documents[0]["version"].is_u64(), "{line}: {}", documents[0]);
+        for line in seen.stderr.lines() {
+            let said: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert_eq!(said["version"], 1, "{line}");
+        }
+        left.retain(|command| !line.starts_with(command.as_str()));
+    }
+    // Two run nodes, and are looked at whenever a test starts them; two write no JSON.
+    let other = ["completion", "devstack", "job logs", "serve"].map(str::to_owned);
+    assert_eq!(left, BTreeSet::from(other), "these commands are not looked at");
+}
