@@ -7,6 +7,7 @@ mod waiting;
 mod wallet;
 
 use std::{
+    collections::BTreeMap,
     io::Write as _,
     process::{Command, Output, Stdio},
 };
@@ -19,6 +20,7 @@ struct User {
     api: Option<String>,
     /// More variables of the environment.
     set: Vec<(&'static str, String)>,
+    exported: BTreeMap<String, String>,
 }
 
 /// What a command came to.
@@ -30,12 +32,19 @@ struct Seen {
 
 impl User {
     fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap(), api: None, set: Vec::new() }
+        Self { home: tempfile::tempdir().unwrap(), api: None, set: Vec::new(), exported: BTreeMap::new() }
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
-        command.args(words).current_dir(self.home.path());
+        let mut command = self.program(env!("CARGO_BIN_EXE_assay"));
+        command.args(words);
+        command
+    }
+
+    /// Any program, in the home and with the environment of this user.
+    fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.home.path());
         let set = std::env::vars_os().map(|(name, _)| name);
         for name in set.filter(|name| name.to_string_lossy().starts_with("ASSAY_")) {
             command.env_remove(name);
@@ -47,7 +56,7 @@ impl User {
         if let Some(api) = &self.api {
             command.env("ASSAY_API", api);
         }
-        command.envs(self.set.iter().cloned());
+        command.envs(self.set.iter().cloned()).envs(&self.exported);
         command
     }
 
