@@ -153,8 +153,18 @@ pub(super) fn exit_status(view: &JobView) -> ExitStatus {
 fn failed_status(view: &JobView) -> ExitStatus {
     match failure::commonest(view) {
         None | Some(FailureKind::Timeout) => ExitStatus::Deadline,
-        Some(FailureKind::Memory | FailureKind::Disk | FailureKind::Interrupted) => ExitStatus::NoResult,
-        Some(FailureKind::Engine | FailureKind::Image | FailureKind::Input) => ExitStatus::NoNode,
+        Some(
+            FailureKind::Memory
+            | FailureKind::Disk
+            | FailureKind::Interrupted
+            | FailureKind::Output
+            | FailureKind::Command
+            | FailureKind::WorkingDirectory
+            | FailureKind::Killed,
+        ) => ExitStatus::NoResult,
+        Some(FailureKind::Engine | FailureKind::Image | FailureKind::Input | FailureKind::Platform) => {
+            ExitStatus::NoNode
+        }
     }
 }
 

@@ -15,10 +15,10 @@ pub(super) fn sentence(kind: FailureKind, view: &JobView) -> String {
             format!("the run did not end within its timeout of {}", text::term(view.deal.timeout))
         }
         FailureKind::Memory => {
-            format!("the run needed more than {} of memory, or was killed", text::bytes(limits.memory_bytes))
+            format!("the run needed more than {} of memory", text::bytes(limits.memory_bytes))
         }
         FailureKind::Disk => format!(
-            "the run wrote more than {} to /outputs, or more than {} to stdout or stderr",
+            "the run wrote more than {} to /outputs, or more than {} to stdout or stderr, or too many files",
             text::bytes(limits.disk_bytes),
             text::bytes(MAX_STREAM_BYTES)
         ),
@@ -26,6 +26,20 @@ pub(super) fn sentence(kind: FailureKind, view: &JobView) -> String {
         FailureKind::Image => "the node could not get the image, or may not run it".to_owned(),
         FailureKind::Input => "the node could not get an input".to_owned(),
         FailureKind::Interrupted => "the node stopped while the job ran".to_owned(),
+        FailureKind::Output => {
+            "the run left in /outputs what cannot be kept: a link out of it, a device, socket or pipe, a name that is \
+             not UTF-8, or directories nested too deep"
+                .to_owned()
+        }
+        FailureKind::Command => {
+            "there is no command to run, or the container cannot be started as the job asks".to_owned()
+        }
+        FailureKind::WorkingDirectory => format!(
+            "the working directory {:?} is no directory in the image",
+            view.spec.working_directory.as_deref().unwrap_or_default()
+        ),
+        FailureKind::Platform => "the image is made for another processor or operating system".to_owned(),
+        FailureKind::Killed => "the run was killed (exit code 137), and not for want of memory".to_owned(),
     }
 }
 
@@ -43,7 +57,13 @@ pub(super) const fn hint(kind: FailureKind) -> &'static str {
             "name an image without a root user that every node has, or finds in a registry it can reach"
         }
         FailureKind::Input => "keep the node that submitted the job running and connected",
-        FailureKind::Interrupted => "submit the job again",
+        FailureKind::Interrupted | FailureKind::Killed => "submit the job again",
+        FailureKind::Output => {
+            "leave only files, directories and links between them in /outputs; the log of the node names the file"
+        }
+        FailureKind::Command => "put a command after --, and try it with docker run on the same image",
+        FailureKind::WorkingDirectory => "give --workdir a directory that the image has, or leave it out",
+        FailureKind::Platform => "build the image for the processors of the nodes",
     }
 }
 

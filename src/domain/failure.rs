@@ -25,12 +25,34 @@ pub enum FailureKind {
     Input = 5,
     /// The node stopped, or crashed and started again, while the job ran.
     Interrupted = 6,
+    /// The run left in `/outputs` what no result can hold.
+    Output = 7,
+    /// There is no command, or the container cannot be started as the job asks.
+    Command = 8,
+    /// The working directory is no directory.
+    WorkingDirectory = 9,
+    /// The image is made for another processor or operating system.
+    Platform = 10,
+    /// The run was killed, and not for want of memory: from outside, or by itself.
+    Killed = 11,
 }
 
 impl FailureKind {
     /// Every kind, in the order of the wire format.
-    pub const ALL: [Self; 7] =
-        [Self::Timeout, Self::Memory, Self::Disk, Self::Engine, Self::Image, Self::Input, Self::Interrupted];
+    pub const ALL: [Self; 12] = [
+        Self::Timeout,
+        Self::Memory,
+        Self::Disk,
+        Self::Engine,
+        Self::Image,
+        Self::Input,
+        Self::Interrupted,
+        Self::Output,
+        Self::Command,
+        Self::WorkingDirectory,
+        Self::Platform,
+        Self::Killed,
+    ];
 
     /// The kind with this index on the wire.
     pub fn from_index(index: u8) -> Option<Self> {
@@ -49,7 +71,16 @@ impl FailureKind {
     pub const fn is_fault_of_node(self) -> bool {
         match self {
             Self::Engine | Self::Interrupted => true,
-            Self::Timeout | Self::Memory | Self::Disk | Self::Image | Self::Input => false,
+            Self::Timeout
+            | Self::Memory
+            | Self::Disk
+            | Self::Image
+            | Self::Input
+            | Self::Output
+            | Self::Command
+            | Self::WorkingDirectory
+            | Self::Platform
+            | Self::Killed => false,
         }
     }
 
@@ -62,6 +93,11 @@ impl FailureKind {
             Self::Image => "image",
             Self::Input => "input",
             Self::Interrupted => "interrupted",
+            Self::Output => "output",
+            Self::Command => "command",
+            Self::WorkingDirectory => "working_directory",
+            Self::Platform => "platform",
+            Self::Killed => "killed",
         }
     }
 }
@@ -96,7 +132,7 @@ mod tests {
             assert_eq!(FailureKind::from_index(kind.index()), Some(kind));
             assert_eq!(kind.to_string().parse(), Ok(kind));
         }
-        assert_eq!(FailureKind::from_index(7), None);
+        assert_eq!(FailureKind::from_index(12), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod event;
 mod failure;
 mod fingerprint;
 mod ids;
+mod image;
 mod job;
 mod method;
 mod result;
@@ -29,6 +30,7 @@ pub use fingerprint::{
     TENTHS,
 };
 pub use ids::{Digest, JobId, LogDomain, NodeId, ParseIdError};
+pub use image::{DEFAULT_REGISTRY, ImageName, ImageNameError, is_digest, is_pinned, is_registry};
 pub use job::{Bid, BidStatus, Job, JobRecord, JobState, Seat, SeatStatus, Verdict};
 pub use method::{Method, UnknownMethod};
 pub use result::{Opening, SeatOpening};

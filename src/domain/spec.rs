@@ -4,13 +4,19 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Digest;
+use super::{Digest, ImageName};
 
 /// Largest spec document, in bytes: a command line and an environment, not data.
 pub const MAX_SPEC_BYTES: usize = 32 * 1024;
 
 /// Most inputs of one job.
 pub const MAX_INPUTS: usize = 16;
+
+/// Where no input is mounted: what an engine, a program loader or the container's init needs to be as it is.
+const SYSTEM_DIRS: [&str; 13] = [
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/run", "/sbin", "/sys",
+    "/usr",
+];
 
 /// Where a job's outputs are collected from, inside its container.
 pub const OUTPUTS_DIR: &str = "/outputs";
@@ -81,13 +87,35 @@ pub struct Resources {
     pub cpu_millis: u32,
     /// Processes and threads.
     pub pids: u32,
-    /// Bytes that `/outputs` may hold.
+    /// Bytes that `/outputs` and the volumes of the image may hold together.
     pub disk_bytes: u64,
+    /// Bytes that `/tmp` may hold; it is memory. Left out of the document when it is [`DEFAULT_TMP_BYTES`], so that a
+    /// document without it means that.
+    #[serde(default = "default_tmp_bytes", skip_serializing_if = "is_default_tmp_bytes")]
+    pub tmp_bytes: u64,
+}
+
+/// What `/tmp` may hold unless a spec says otherwise, in bytes.
+const DEFAULT_TMP_BYTES: u64 = 64 << 20;
+
+const fn default_tmp_bytes() -> u64 {
+    DEFAULT_TMP_BYTES
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_default_tmp_bytes(bytes: &u64) -> bool {
+    *bytes == DEFAULT_TMP_BYTES
 }
 
 impl Default for Resources {
     fn default() -> Self {
-        Self { memory_bytes: 512 << 20, cpu_millis: 1000, pids: 256, disk_bytes: 1 << 30 }
+        Self {
+            memory_bytes: 512 << 20,
+            cpu_millis: 1000,
+            pids: 256,
+            disk_bytes: 1 << 30,
+            tmp_bytes: DEFAULT_TMP_BYTES,
+        }
     }
 }
 
@@ -162,8 +190,10 @@ impl Spec {
     /// [`SpecError::Invalid`] for the first bad field, [`SpecError::TooLong`] for the whole.
     pub fn validate(&self) -> Result<(), SpecError> {
         let invalid = |field, problem: &str| Err(SpecError::Invalid { field, problem: problem.to_owned() });
-        if self.image.is_empty() || self.image.contains(char::is_whitespace) {
-            return invalid("image", "must name an image");
+        for name in [&self.image, &self.image_name] {
+            if let Err(error) = ImageName::parse(name) {
+                return invalid("image", &error.to_string());
+            }
         }
         let words = self.entrypoint.iter().chain(&self.command);
         if words.chain(self.environment.values()).any(|word| word.contains('\0')) {
@@ -176,14 +206,18 @@ impl Spec {
             return invalid("working_directory", "must be an absolute path without .. or NUL");
         }
         self.validate_inputs()?;
-        let Resources { memory_bytes, cpu_millis, pids, disk_bytes } = self.resources;
+        let Resources { memory_bytes, cpu_millis, pids, disk_bytes, tmp_bytes } = self.resources;
         if memory_bytes < 6 << 20 {
             return invalid(
                 "resources.memory_bytes",
                 "must be at least 6 MiB, what an engine needs to start",
             );
         }
-        if cpu_millis == 0 || pids == 0 || disk_bytes == 0 || i64::try_from(memory_bytes).is_err() {
+        let sizes = [memory_bytes, disk_bytes, tmp_bytes];
+        if cpu_millis == 0
+            || pids == 0
+            || sizes.iter().any(|size| *size == 0 || i64::try_from(*size).is_err())
+        {
             return invalid("resources", "must all be above zero and fit 63 bits");
         }
         let actual = self.to_document().len();
@@ -209,6 +243,12 @@ impl Spec {
             let earlier = self.inputs.iter().take(index).map(|input| input.target.as_str());
             if let Some(other) = earlier.chain([OUTPUTS_DIR, "/tmp"]).find(|other| overlaps(other)) {
                 return invalid(format!("have the target {target:?}, which overlaps {other:?}"));
+            }
+            let system = SYSTEM_DIRS.into_iter().chain(["/var/run", "/var/lock"]).find(|dir| overlaps(dir));
+            if let Some(dir) = system {
+                return invalid(format!(
+                    "have the target {target:?}, which would cover {dir:?} of the system"
+                ));
             }
         }
         Ok(())
@@ -262,6 +302,69 @@ mod tests {
     fn another_form_of_the_same_spec_is_refused() {
         let pretty = serde_json::to_vec_pretty(&spec()).unwrap();
         assert_eq!(Spec::from_document(&pretty), Err(SpecError::NotCanonical));
+    }
+
+    #[test]
+    fn the_size_of_tmp_is_written_only_when_it_is_not_the_default() {
+        let text = |spec: &Spec| String::from_utf8(spec.to_document()).unwrap();
+        assert!(!text(&spec()).contains("tmp_bytes"));
+        let mut large = spec();
+        large.resources.tmp_bytes = 1 << 30;
+        assert!(text(&large).contains(r#""tmp_bytes":1073741824"#));
+        assert_eq!(Spec::from_document(&large.to_document()), Ok(large));
+        let spelled_out = text(&spec()).replace("}}", &format!(r#","tmp_bytes":{DEFAULT_TMP_BYTES}}}}}"#));
+        assert_eq!(Spec::from_document(spelled_out.as_bytes()), Err(SpecError::NotCanonical));
+    }
+
+    #[test]
+    fn a_name_that_is_no_image_is_refused() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for name in ["", "a b", "A", &format!("x/../../version?a=@{digest}"), "x\u{1b}[31m"] {
+            let mut bad = spec();
+            bad.image = name.to_owned();
+            assert!(matches!(bad.validate(), Err(SpecError::Invalid { field: "image", .. })), "{name}");
+            let mut bad = spec();
+            bad.image_name = name.to_owned();
+            assert!(matches!(bad.validate(), Err(SpecError::Invalid { field: "image", .. })), "{name}");
+        }
+    }
+
+    #[test]
+    fn targets_over_the_system_are_refused() {
+        for target in [
+            "/sbin",
+            "/bin",
+            "/bin/sh",
+            "/lib",
+            "/lib64",
+            "/lib/x",
+            "/usr",
+            "/usr/sbin",
+            "/usr/local/bin",
+            "/etc",
+            "/etc/passwd",
+            "/proc",
+            "/proc/self",
+            "/sys",
+            "/dev",
+            "/dev/shm",
+            "/dev/init",
+            "/run",
+            "/var/run",
+            "/var",
+            "/sbin/docker-init",
+        ] {
+            let mut bad = spec();
+            bad.inputs[0].target = target.to_owned();
+            assert!(matches!(bad.validate(), Err(SpecError::Invalid { field: "inputs", .. })), "{target}");
+        }
+        for target in
+            ["/inputs", "/data/usr", "/srv", "/opt/x", "/home/me", "/library", "/devices", "/var/lib/x"]
+        {
+            let mut good = spec();
+            good.inputs[0].target = target.to_owned();
+            assert_eq!(good.validate(), Ok(()), "{target}");
+        }
     }
 
     #[test]

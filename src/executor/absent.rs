@@ -5,8 +5,8 @@ use std::path::Path;
 use futures::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
-use super::{Executor, ExecutorError, RunOutcome, RunRequest, is_pinned};
-use crate::domain::{NodeId, Spec};
+use super::{Executor, ExecutorError, RunOutcome, RunRequest};
+use crate::domain::{NodeId, Spec, is_pinned};
 
 /// Runs nothing. Only images that are named by their content can be asked for, since nobody here can look up what
 /// another name means.

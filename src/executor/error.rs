@@ -2,7 +2,7 @@
 
 use std::{error::Error, io, path::PathBuf};
 
-use crate::domain::{FailureKind, Span};
+use crate::domain::{FailureKind, ImageNameError, Span};
 
 /// Why an executor cannot run, or did not finish, a job.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +68,34 @@ pub enum ExecutorError {
         /// What the registry, or the engine in its place, said.
         reason: String,
     },
+    /// The text names no image.
+    #[error("the image {image:?} {reason}")]
+    ImageName {
+        /// As it was named.
+        image: String,
+        /// Why not.
+        reason: ImageNameError,
+    },
+    /// The image is not here, and this node does not ask the registry that may have it.
+    #[error(
+        "the image {image} is not on this machine, whose node does not ask the registry {registry} for it"
+    )]
+    RegistryNotAsked {
+        /// As the spec names it.
+        image: String,
+        /// A host with an optional port.
+        registry: String,
+    },
+    /// The image is made for other machines.
+    #[error("the image {image} is made for {made_for}, and this machine is {here}")]
+    Platform {
+        /// As the spec names it.
+        image: String,
+        /// What it is made for.
+        made_for: String,
+        /// What the engine runs on.
+        here: String,
+    },
     /// The spec names an image by something that may mean another image tomorrow, or on the next node.
     #[error("the image {image:?} is not named by its content")]
     Unpinned {
@@ -94,11 +122,11 @@ pub enum ExecutorError {
         /// What the spec allows.
         limit_bytes: u64,
     },
-    /// Somebody else killed the container, or its command died of a kill (exit code 137).
+    /// Somebody else killed the container, or its command died of a kill (exit code 137), and neither the engine nor the
+    /// kernel says that it was for want of memory.
     ///
-    /// Most often that is the kernel, short of memory, on an engine that misses to say so. It is no result in
-    /// any case: a machine that is shut down while it works must not seem to have computed something else.
-    #[error("the run was killed, most likely for want of memory")]
+    /// It is no result: a machine that is shut down while it works must not seem to have computed something else.
+    #[error("the run was killed (exit code 137), and not for want of memory")]
     Killed,
     /// The run wrote too much, and was killed. Nothing is cut silently: what is written is hashed.
     #[error("the run wrote more than {limit_bytes} bytes to {place}")]
@@ -152,16 +180,21 @@ impl ExecutorError {
             Self::Unreachable { .. }
             | Self::Engine { .. }
             | Self::Lost { .. }
-            | Self::NoCommand
-            | Self::WorkingDirectory { .. }
-            | Self::Unstartable { .. }
             | Self::Randomness { .. }
             | Self::TooSmall { .. }
             | Self::NodeFull
             | Self::ResultDir { .. } => FailureKind::Engine,
-            Self::ImageMissing { .. } | Self::Unpinned { .. } | Self::ImageUser { .. } => FailureKind::Image,
+            Self::ImageMissing { .. }
+            | Self::ImageName { .. }
+            | Self::RegistryNotAsked { .. }
+            | Self::Unpinned { .. }
+            | Self::ImageUser { .. } => FailureKind::Image,
+            Self::Platform { .. } => FailureKind::Platform,
+            Self::NoCommand | Self::Unstartable { .. } => FailureKind::Command,
+            Self::WorkingDirectory { .. } => FailureKind::WorkingDirectory,
             Self::Timeout { .. } => FailureKind::Timeout,
-            Self::Memory { .. } | Self::Killed => FailureKind::Memory,
+            Self::Memory { .. } => FailureKind::Memory,
+            Self::Killed => FailureKind::Killed,
             Self::Disk { .. } | Self::Files { .. } | Self::Outputs { .. } => FailureKind::Disk,
             Self::Input { .. } => FailureKind::Input,
             Self::Interrupted => FailureKind::Interrupted,
@@ -175,13 +208,21 @@ impl ExecutorError {
             Self::ImageMissing { .. } => {
                 Some("build or load it on the machine of every node, or push it to a registry they can reach")
             }
+            Self::ImageName { .. } => Some("name it as docker pull does: [registry/]path[:tag]"),
+            Self::RegistryNotAsked { .. } => {
+                Some("load the image on every node, or start the nodes with serve --allow-registry")
+            }
+            Self::Platform { .. } => Some("build the image for this machine too, or run a node on another"),
             Self::Unpinned { .. } => Some("name it name@sha256:.., or by its id sha256:.."),
             Self::ImageUser { .. } => {
                 Some("give the image a USER that its /etc/passwd knows, a number, or none")
             }
             Self::TooSmall { .. } => Some("ask for less, or run a node on a larger machine"),
             Self::Timeout { .. } => Some("submit the job with a longer timeout"),
-            Self::Memory { .. } | Self::Killed => Some("submit the job with a higher memory limit"),
+            Self::Memory { .. } => Some("submit the job with a higher memory limit"),
+            Self::Killed => Some(
+                "submit the job again; end the command with another exit code than 137 if it ends so itself",
+            ),
             Self::Disk { place: "/outputs", .. } => Some("submit the job with a higher disk limit"),
             Self::Disk { .. } => Some("write large results to /outputs instead"),
             Self::Files { .. } => {

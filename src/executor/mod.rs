@@ -10,7 +10,6 @@ mod absent;
 mod docker;
 mod error;
 mod fake;
-mod image;
 mod run;
 mod run_dir;
 
@@ -21,13 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use absent::NoEngine;
 #[cfg(feature = "docker")]
-pub use docker::{DEFAULT_SOCKET, DockerExecutor, MAX_STREAM_BYTES, ResolvedImage};
+pub use docker::{DEFAULT_SOCKET, DockerExecutor, MAX_STREAM_BYTES, Registries, ResolvedImage};
 pub use error::ExecutorError;
 pub use fake::{FakeExecutor, Script};
-pub use image::is_pinned;
 pub use run::{InputMount, Reading, RunOutcome, RunRequest, Trace};
 pub use run_dir::RunDir;
-pub(crate) use run_dir::clear;
+pub(crate) use run_dir::{clear, mark_left};
 
 use crate::domain::{NodeId, Spec};
 

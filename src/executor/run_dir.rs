@@ -63,6 +63,22 @@ impl RunDir {
     }
 }
 
+/// Marks everything in `parent` as left by runs that are over: [`RunDir::left_in`] finds it.
+///
+/// # Errors
+/// When it cannot be read, or something in it cannot be renamed.
+pub(crate) fn mark_left(parent: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !name.starts_with(LEFT) {
+            fs::rename(entry.path(), parent.join(format!("{LEFT}{name}")))?;
+        }
+    }
+    Ok(())
+}
+
 impl Drop for RunDir {
     fn drop(&mut self) {
         let path = self.dir.path();

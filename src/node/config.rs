@@ -89,8 +89,13 @@ impl ComputeLimits {
 
 impl Default for ComputeLimits {
     fn default() -> Self {
-        let max_resources =
-            Resources { memory_bytes: 4 << 30, cpu_millis: 4000, pids: 4096, disk_bytes: 8 << 30 };
+        let max_resources = Resources {
+            memory_bytes: 4 << 30,
+            cpu_millis: 4000,
+            pids: 4096,
+            disk_bytes: 8 << 30,
+            tmp_bytes: 4 << 30,
+        };
         Self {
             max_bond: Amount::ZERO,
             ask: Ask::ALL,

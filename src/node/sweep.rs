@@ -1,7 +1,7 @@
 //! Removes what runs left behind: at the start, after a crash; and while the node runs, for what could not be removed
 //! when its run was over, because the engine was away.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use tokio::{
     task::spawn_blocking,
@@ -10,6 +10,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{Node, NodeError, work::chain};
+use crate::executor::{ExecutorError, clear, mark_left};
 
 /// Between two sweeps.
 const PERIOD: Duration = Duration::from_secs(20);
@@ -39,7 +40,7 @@ pub(crate) async fn sweep(node: Arc<Node>) -> Result<(), NodeError> {
 
 impl Node {
     /// Removes what no run of this node holds any more.
-    pub(crate) async fn sweep_once(&self) -> Result<(), crate::executor::ExecutorError> {
+    pub(crate) async fn sweep_once(&self) -> Result<(), ExecutorError> {
         let removed = self.executor.sweep(self.id, &self.scratch()).await?;
         if removed > 0 {
             info!(removed, "left-overs removed");
@@ -50,13 +51,13 @@ impl Node {
     /// Empties the directory that runs work in, with what a crash left mounted there.
     pub(crate) async fn clear_scratch(&self) -> Result<(), NodeError> {
         let path = self.scratch();
-        let cleared = spawn_blocking(move || crate::executor::clear(&path)).await;
-        match cleared.map_err(NodeError::panicked("sweep"))? {
-            Ok(()) => Ok(()),
-            // A container's user owns what it made in directories of its own, and only root may remove that. It
-            // stands in nobody's way: every run has a directory of its own. The engine removes it later.
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
-            Err(source) => Err(NodeError::Scratch { path: self.scratch(), source }),
-        }
+        let cleared = spawn_blocking(move || match clear(&path) {
+            // A container's user owns what it made in directories of its own, and only root may remove that. The sweeps
+            // have the engine remove it.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => mark_left(&path),
+            cleared => cleared,
+        });
+        let cleared = cleared.await.map_err(NodeError::panicked("sweep"))?;
+        cleared.map_err(|source| NodeError::Scratch { path: self.scratch(), source })
     }
 }

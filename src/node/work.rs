@@ -16,7 +16,7 @@ use crate::{
     executor::{ExecutorError, InputMount, RunDir, RunOutcome, RunRequest, Trace},
     store::{
         BlobError, DbError, ExecutionError, FILE, Limits, PackError, ResultError, Stage, UnpackError,
-        is_of_one_file, pack, result_hash, unpack,
+        is_of_one_file, pack_result, result_hash, unpack,
     },
 };
 
@@ -72,6 +72,12 @@ impl WorkError {
         match self {
             Self::Input(_) | Self::Unpack(_) | Self::NotOneFile { .. } => FailureKind::Input,
             Self::Executor(error) => error.failure_kind(),
+            Self::Pack(PackError::TooLarge { .. }) => FailureKind::Disk,
+            Self::Pack(PackError::Tree(error)) | Self::Result(ResultError::Tree(error))
+                if error.is_fault_of_tree() =>
+            {
+                FailureKind::Output
+            }
             Self::Pack(_) | Self::Blob(_) | Self::Result(_) | Self::Execution(_) | Self::Randomness(_) => {
                 FailureKind::Engine
             }
@@ -194,7 +200,7 @@ impl Node {
         let limits = Limits::with_bytes(self.config.max_archive_bytes);
         let content = self.shelf.content();
         let mut writer = content.writer(limits.bytes)?;
-        let packed = pack(result_dir, &mut writer, &limits)?;
+        let packed = pack_result(result_dir, &mut writer, &limits)?;
         let opening = Opening {
             result_hash: result_hash(job, result_dir, &limits)?,
             output_root: packed.digest,

@@ -18,7 +18,7 @@ mod result;
 mod tree;
 mod unpack;
 
-pub use archive::{FILE, Limits, PackError, Packed, is_of_one_file, pack};
+pub use archive::{FILE, Limits, PackError, Packed, is_of_one_file, pack, pack_result};
 pub use blobs::{BlobError, BlobWriter, Blobs, MAX_RANGE_BYTES};
 pub use content::Content;
 pub use db::{Db, DbError};

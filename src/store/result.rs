@@ -10,9 +10,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     archive::{self, CHUNK, Limits},
-    tree::{self, Node, TreeError},
+    tree::{self, Links, Node, TreeError},
 };
-use crate::domain::{Digest, JobId};
+use crate::domain::{Digest, JobId, OUTPUTS_DIR};
 
 /// The file of what the command wrote to its standard output.
 pub const STDOUT: &str = "stdout";
@@ -24,6 +24,12 @@ pub const EXIT_CODE: &str = "exit_code";
 pub const TRACE: &str = "trace.csv";
 /// The directory of what it left in `/outputs`.
 pub const OUTPUTS: &str = "outputs";
+
+/// Links of a result are between what is below `outputs/`, which its container knew as `/outputs`.
+pub(super) const LINKS: Links<'_> = Links::Below { dir: OUTPUTS, known_as: OUTPUTS_DIR };
+
+/// In place of the length of a file, in the hash of a link.
+const LINK: u64 = u64::MAX;
 
 /// Keeps a result hash from being the hash of anything else; the number is the version of the layout.
 const TAG: &[u8; 16] = b"assay result v1\0";
@@ -56,7 +62,9 @@ pub enum ResultError {
 /// SHA-256 over, numbers big endian:
 /// 16 bytes `assay result v1` and a zero; 32 bytes job id; 4 bytes exit code, in two's complement; 8 bytes
 /// number of files; then for `stdout` and every file below `outputs/`, sorted by the bytes of their paths in
-/// the result directory: 4 bytes length of the path, the path, 8 bytes length of the content, the content.
+/// the result directory: 4 bytes length of the path, the path, 8 bytes length of the content, the content. A link counts
+/// as a file: 4 bytes length of its path, the path, 8 bytes of ones, 4 bytes length of its target, and the target in the
+/// form that archives have it.
 ///
 /// Standard error, the trace, modes and empty directories are not in it. The files are read in pieces.
 ///
@@ -64,23 +72,31 @@ pub enum ResultError {
 /// [`ResultError::Tree`] names a file that is no regular one, [`ResultError::Missing`] a part that is absent.
 pub fn result_hash(job: JobId, result_dir: &Path, limits: &Limits) -> Result<Digest, ResultError> {
     let missing = |name| ResultError::Missing { path: result_dir.join(name) };
-    let found = tree::walk(result_dir, limits)?;
+    let found = tree::walk(result_dir, limits, LINKS)?;
     if found.get(OUTPUTS) != Some(&Node::Directory) {
         return Err(missing(OUTPUTS));
     }
-    let files: Vec<(&str, Node)> = found
+    let files: Vec<(&str, &Node)> = found
         .iter()
-        .filter(|&(path, &node)| node != Node::Directory && is_compared(path))
-        .map(|(path, &node)| (path.as_str(), node))
+        .filter(|&(path, node)| *node != Node::Directory && is_compared(path))
+        .map(|(path, node)| (path.as_str(), node))
         .collect();
     if !files.iter().any(|&(path, _)| path == STDOUT) {
         return Err(missing(STDOUT));
     }
-    let exit_code = *found.get(EXIT_CODE).ok_or_else(|| missing(EXIT_CODE))?;
+    let exit_code = found.get(EXIT_CODE).ok_or_else(|| missing(EXIT_CODE))?;
     let exit_code = read_exit_code(&result_dir.join(EXIT_CODE), exit_code)?;
 
     let mut hasher = begin(job, exit_code, files.len() as u64);
     for (path, node) in files {
+        if let Node::Link { target } = node {
+            announce(&mut hasher, path, LINK);
+            let length =
+                u32::try_from(target.len()).expect("a target is no longer than a path and its way up");
+            hasher.update(length.to_be_bytes());
+            hasher.update(target);
+            continue;
+        }
         let full = result_dir.join(path);
         let (file, length) = tree::open(&full, node)?;
         announce(&mut hasher, path, length);
@@ -134,10 +150,10 @@ fn hash_content(file: File, length: u64, path: &Path, hasher: &mut Sha256) -> Re
     }
 }
 
-fn read_exit_code(path: &Path, node: Node) -> Result<i32, ResultError> {
+fn read_exit_code(path: &Path, node: &Node) -> Result<i32, ResultError> {
     let io_error = |source| TreeError::Io { path: path.to_owned(), source };
     let bad = || ResultError::ExitCode { path: path.to_owned() };
-    if node == Node::Directory {
+    if *node == Node::Directory {
         return Err(bad());
     }
     let (file, _) = tree::open(path, node)?;
@@ -243,12 +259,43 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_outputs_is_refused_with_its_path() {
+    fn a_link_inside_the_outputs_counts_by_its_target() {
         let dir = result();
-        symlink("/etc/passwd", dir.path().join("outputs/link")).unwrap();
+        symlink("/outputs/sub/x", dir.path().join("outputs/link")).unwrap();
+        let mut bytes = b"assay result v1\0".to_vec();
+        bytes.extend([7; 32]);
+        bytes.extend([0, 0, 0, 3]);
+        bytes.extend([0, 0, 0, 0, 0, 0, 0, 4]);
+        bytes.extend(b"\0\0\0\x0coutputs/link\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\x05sub/x");
+        for (path, content) in [("outputs/sub-y", ""), ("outputs/sub/x", "x"), ("stdout", "hello\n")] {
+            bytes.extend([0, 0, 0, u8::try_from(path.len()).unwrap()]);
+            bytes.extend(path.as_bytes());
+            bytes.extend([0, 0, 0, 0, 0, 0, 0, u8::try_from(content.len()).unwrap()]);
+            bytes.extend(content.as_bytes());
+        }
+        assert_eq!(hash(&dir), Digest::sha256(bytes));
+        fs::remove_file(dir.path().join("outputs/link")).unwrap();
+        symlink("./sub//x", dir.path().join("outputs/link")).unwrap();
+        let relative = hash(&dir);
+        fs::remove_file(dir.path().join("outputs/link")).unwrap();
+        fs::write(dir.path().join("outputs/link"), "sub/x").unwrap();
+        assert_ne!(hash(&dir), relative, "a file with the text of a target is no link");
+    }
+
+    #[test]
+    fn a_link_out_of_the_outputs_is_refused_with_its_path() {
+        for target in ["/etc/passwd", "../stdout", "sub/../../stdout"] {
+            let dir = result();
+            symlink(target, dir.path().join("outputs/link")).unwrap();
+            let err = result_hash(job(), dir.path(), &LIMITS).unwrap_err();
+            let ResultError::Tree(TreeError::LinkOut { path, .. }) = err else { panic!("{err}") };
+            assert_eq!(path, dir.path().join("outputs/link"));
+        }
+        let dir = result();
+        fs::remove_file(dir.path().join(STDOUT)).unwrap();
+        symlink(STDERR, dir.path().join(STDOUT)).unwrap();
         let err = result_hash(job(), dir.path(), &LIMITS).unwrap_err();
-        let ResultError::Tree(TreeError::UnsupportedFile { path, .. }) = err else { panic!("{err}") };
-        assert_eq!(path, dir.path().join("outputs/link"));
+        assert!(matches!(err, ResultError::Tree(TreeError::UnsupportedFile { .. })), "{err}");
     }
 
     #[test]

@@ -2,21 +2,24 @@
 //! refused, and nothing appears at the destination before all of it was checked.
 //!
 //! Each header is read, understood, and made anew by [`super::archive`]; it must be the same bytes. So there
-//! is no list of tar's oddities to keep: links, sparse files, extended headers and other spellings of the
+//! is no list of tar's oddities to keep: hard links, sparse files, extended headers and other spellings of the
 //! same entry all differ from the one form that is known.
 
 use std::{
     collections::BTreeSet,
     fs::{self, OpenOptions, Permissions},
     io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
-use super::archive::{BLOCK, CHUNK, Kind, Limits, entry_head, padding};
+use super::{
+    archive::{BLOCK, CHUNK, Kind, Limits, entry_head, padding},
+    tree::link_target,
+};
 use crate::domain::Digest;
 
 /// An archive that is not unpacked. Nothing of it is left at the destination.
@@ -56,6 +59,12 @@ pub enum UnpackError {
     #[error("the archive names {path:?}, which is no path below its root within the limits")]
     BadPath {
         /// The path, its first 255 bytes at most.
+        path: String,
+    },
+    /// A link leads out of the archive, or its target is not in its one form.
+    #[error("the archive holds a link {path:?} that leads out of it, or is not in its one form")]
+    BadLink {
+        /// The link.
         path: String,
     },
     /// A path comes twice, out of order, or before its directory.
@@ -146,9 +155,14 @@ impl Seen {
 fn extract<R: Read>(source: &mut Source<R>, entry: &Entry, root: &Path) -> Result<(), UnpackError> {
     let path = root.join(&entry.path);
     let write_error = |source| UnpackError::Write { path: PathBuf::from(&entry.path), source };
-    let Kind::File { executable, length } = entry.kind else {
-        fs::create_dir(&path).map_err(write_error)?;
-        return fs::set_permissions(&path, Permissions::from_mode(0o755)).map_err(write_error);
+    let (executable, length) = match &entry.kind {
+        Kind::Directory => {
+            fs::create_dir(&path).map_err(write_error)?;
+            return fs::set_permissions(&path, Permissions::from_mode(0o755)).map_err(write_error);
+        }
+        // No later entry is below it: only a directory of this archive is a parent.
+        Kind::Link { target } => return symlink(target, &path).map_err(write_error),
+        Kind::File { executable, length } => (*executable, *length),
     };
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(write_error)?;
@@ -182,22 +196,14 @@ impl<R: Read> Source<R> {
             self.zeros(BLOCK)?;
             return self.end().map(|()| None);
         }
-        let first = Header::from_byte_slice(&head);
-        let long = first.entry_type() == EntryType::GNULongName;
-        let name = if long {
-            let length = first.entry_size().map_err(|_| self.not_canonical())?;
-            let name = self.long_name(length, limits, &mut head)?;
-            let from = head.len();
-            head.resize(from + BLOCK, 0);
-            self.fill(&mut head[from..])?;
-            name
-        } else {
-            let name = &first.as_old().name;
-            name.iter().copied().take_while(|&byte| byte != 0).collect()
-        };
+        let target = self.long_text(EntryType::GNULongLink, limits, &mut head)?;
+        let name = self.long_text(EntryType::GNULongName, limits, &mut head)?;
         let header = Header::from_byte_slice(&head[head.len() - BLOCK..]);
-        let entry = understand(name, header, limits)?.ok_or_else(|| self.not_canonical())?;
-        if entry_head(&entry.path, entry.kind) != head {
+        let field = |field: &[u8]| field.iter().copied().take_while(|&byte| byte != 0).collect();
+        let name = name.unwrap_or_else(|| field(&header.as_old().name));
+        let target = target.unwrap_or_else(|| field(&header.as_old().linkname));
+        let entry = understand(name, target, header, limits)?.ok_or_else(|| self.not_canonical())?;
+        if entry_head(&entry.path, &entry.kind) != head {
             return Err(self.not_canonical());
         }
         let left = self.limit.saturating_sub(self.offset);
@@ -207,22 +213,29 @@ impl<R: Read> Source<R> {
         Ok(Some(entry))
     }
 
-    /// Reads a path that has an entry of its own, with its NUL and padding, and appends all that to `head`.
-    fn long_name(
+    /// Reads a path or a target that has an entry of its own of this type, if the last block of `head` begins one:
+    /// appends all of it, and the block after it, to `head`.
+    fn long_text(
         &mut self,
-        length: u64,
+        entry_type: EntryType,
         limits: &Limits,
         head: &mut Vec<u8>,
-    ) -> Result<Vec<u8>, UnpackError> {
+    ) -> Result<Option<Vec<u8>>, UnpackError> {
+        let header = Header::from_byte_slice(&head[head.len() - BLOCK..]);
+        if header.entry_type() != entry_type {
+            return Ok(None);
+        }
+        let length = header.entry_size().map_err(|_| self.not_canonical())?;
         let longest = limits.depth.saturating_mul(limits.name_bytes.saturating_add(1)).saturating_add(1);
         let Some(length) = usize::try_from(length).ok().filter(|&length| (1..=longest).contains(&length))
         else {
             return Err(self.not_canonical());
         };
         let from = head.len();
-        head.resize(from + length + padding(length as u64), 0);
+        let next = from + length + padding(length as u64);
+        head.resize(next + BLOCK, 0);
         self.fill(&mut head[from..])?;
-        Ok(head[from..from + length - 1].to_vec())
+        Ok(Some(head[from..from + length - 1].to_vec()))
     }
 
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), UnpackError> {
@@ -255,13 +268,22 @@ impl<R: Read> Source<R> {
 }
 
 /// What a header means, if it means anything here; whether it is canonical is for the caller to see.
-fn understand(name: Vec<u8>, header: &Header, limits: &Limits) -> Result<Option<Entry>, UnpackError> {
+fn understand(
+    name: Vec<u8>,
+    target: Vec<u8>,
+    header: &Header,
+    limits: &Limits,
+) -> Result<Option<Entry>, UnpackError> {
     let (Ok(mode), Ok(length)) = (header.mode(), header.entry_size()) else {
         return Ok(None);
     };
     let kind = match header.entry_type() {
         EntryType::Directory => Kind::Directory,
         EntryType::Regular => Kind::File { executable: mode & 0o100 != 0, length },
+        EntryType::Symlink => match String::from_utf8(target) {
+            Ok(target) if !target.is_empty() => Kind::Link { target },
+            Ok(_) | Err(_) => return Ok(None),
+        },
         _ => return Ok(None),
     };
     let shown = String::from_utf8_lossy(&name[..name.len().min(255)]).into_owned();
@@ -277,6 +299,11 @@ fn understand(name: Vec<u8>, header: &Header, limits: &Limits) -> Result<Option<
     };
     if !path.split('/').all(good_name) || path.split('/').count() > limits.depth {
         return Err(bad_path());
+    }
+    if let Kind::Link { target } = &kind
+        && link_target(&path, target, None, |_| false).as_ref() != Some(target)
+    {
+        return Err(UnpackError::BadLink { path });
     }
     Ok(Some(Entry { path, kind }))
 }

@@ -11,7 +11,10 @@ mod registry;
 
 use std::fs;
 
-use assay::{domain::FailureKind, executor::InputMount};
+use assay::{
+    domain::FailureKind,
+    executor::{ExecutorError, InputMount},
+};
 
 use bench::Bench;
 
@@ -52,6 +55,37 @@ async fn a_command_that_is_not_found_is_a_result() {
     request.spec.command = vec!["no-such-command".to_owned()];
     assert_eq!(bench.run(request).await.unwrap().exit_code, 127);
     assert!(bench.result("stderr").contains("no-such-command"));
+}
+
+#[tokio::test]
+async fn a_working_directory_that_is_none_is_the_fault_of_the_job() {
+    let bench = Bench::new().await;
+    for dir in ["/etc/passwd", "/etc/passwd/below"] {
+        let mut request = bench.request("pwd");
+        request.spec.working_directory = Some(dir.to_owned());
+        let error = bench.run(request).await.unwrap_err();
+        assert!(matches!(&error, ExecutorError::WorkingDirectory { path } if path == dir), "{error:?}");
+        assert_eq!(error.failure_kind(), FailureKind::WorkingDirectory);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_executed_is_a_result() {
+    let bench = Bench::new().await;
+    let mut request = bench.request("");
+    request.spec.command = vec!["/etc/passwd".to_owned()];
+    assert_eq!(bench.run(request).await.unwrap().exit_code, 126);
+    assert!(bench.result("stderr").contains("/etc/passwd"));
+}
+
+#[tokio::test]
+async fn programs_run_from_tmp_which_is_as_large_as_the_job_asks() {
+    let bench = Bench::new().await;
+    let script = "cp /bin/busybox /tmp/echo && /tmp/echo runs; df -k /tmp | awk 'END { print $2 }'";
+    let mut request = bench.request(script);
+    request.spec.resources.tmp_bytes = 20 << 20;
+    assert_eq!(bench.run(request).await.unwrap().exit_code, 0, "{}", bench.result("stderr"));
+    assert_eq!(bench.result("stdout"), "runs\n20480\n", "{}", bench.result("stderr"));
 }
 
 #[tokio::test]

@@ -63,6 +63,12 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(in crate::cli) slots: usize,
 
+    /// A registry to ask for images of other people's jobs, such as registry.example:5000, in place of the public ones
+    /// (docker.io, ghcr.io, quay.io, gcr.io, registry.k8s.io, public.ecr.aws, mcr.microsoft.com); may be repeated; none
+    /// to ask no registry
+    #[arg(long, value_parser = values::registry, value_name = "HOST")]
+    pub(in crate::cli) allow_registry: Vec<String>,
+
     /// Who orders the events of a job
     #[arg(long, value_enum, value_name = "BACKEND", env = "ASSAY_SCHEDULER", default_value_t = SchedulerArg::Libp2p)]
     pub(in crate::cli) scheduler: SchedulerArg,

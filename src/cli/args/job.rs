@@ -109,7 +109,11 @@ pub(in crate::cli) struct ContainerArgs {
     #[arg(long, default_value_t = Resources::default().pids, value_name = "COUNT")]
     pub(in crate::cli) pids: u32,
 
-    /// What /outputs may hold, such as 1g
+    /// What /tmp may hold, such as 256m; it is memory, and counts against --memory
+    #[arg(long, value_parser = values::bytes, default_value = "64m", value_name = "SIZE")]
+    pub(in crate::cli) tmp: u64,
+
+    /// What /outputs may hold, with the volumes of the image, such as 1g
     #[arg(long, value_parser = values::bytes, default_value = "1g", value_name = "SIZE")]
     pub(in crate::cli) disk: u64,
 }

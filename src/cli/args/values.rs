@@ -1,6 +1,6 @@
 //! The text forms of durations, sizes, amounts, CPU shares and pairs.
 
-use crate::domain::{Amount, Ask, Span};
+use crate::domain::{Amount, Ask, Span, is_registry};
 
 /// A duration: seconds, or numbers with `d`, `h`, `m` or `s`, the largest first, such as `1h30m` or `1.5h`.
 pub(in crate::cli) fn span(text: &str) -> Result<Span, String> {
@@ -61,6 +61,14 @@ pub(in crate::cli) fn cpu_millis(text: &str) -> Result<u32, String> {
     let expected = || "expected CPUs with at most three decimals, such as 1 or 0.5".to_owned();
     let millis = scaled(text, 1000).filter(|millis| millis.is_exact).ok_or_else(expected)?;
     u32::try_from(millis.whole).map_err(|_| "is more than any machine has".to_owned())
+}
+
+/// A registry: a host with an optional port, or `none`.
+pub(in crate::cli) fn registry(text: &str) -> Result<String, String> {
+    if is_registry(text) {
+        return Ok(text.to_owned());
+    }
+    Err("expected a host with an optional port, such as registry.example:5000, or none".to_owned())
 }
 
 /// `PATH:/target`: what is mounted where. `:ro` after it, as people write for Docker, says what holds anyway.

@@ -17,7 +17,7 @@ use crate::{
     },
     devstack::{Host, HostConfig},
     domain::NodeId,
-    executor::{DockerExecutor, Executor, NoEngine},
+    executor::{DockerExecutor, Executor, NoEngine, Registries},
 };
 
 /// A node that serves, for programs.
@@ -42,8 +42,12 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
     let data_dir = args.data_dir.map_or_else(settings::default_data_dir, Ok)?;
     allow_many_files();
     let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
+    let registries = match args.allow_registry {
+        named if named.is_empty() => Registries::default(),
+        named => Registries::new(named.into_iter().filter(|host| host != "none")),
+    };
     let executor: Arc<dyn Executor> = match DockerExecutor::connect(&settings::engine_socket()?).await {
-        Ok(engine) => Arc::new(engine),
+        Ok(engine) => Arc::new(engine.with_registries(registries)),
         Err(error) if args.slots == 0 => {
             output.note(&format!("no engine here ({error}): jobs must name images as name@sha256:.."));
             Arc::new(NoEngine)

@@ -123,6 +123,7 @@ fn request(
             cpu_millis: container.cpus,
             pids: container.pids,
             disk_bytes: container.disk,
+            tmp_bytes: container.tmp,
         },
         deal,
     }

@@ -29,9 +29,6 @@ pub(super) const SCRATCH_LABEL: &str = "assay.scratch";
 /// The label that holds which run of its process a container belongs to.
 pub(super) const RUN_LABEL: &str = "assay.run";
 
-/// Most that `/tmp` may hold. It is memory, and counts against its limit too.
-const TMPFS_BYTES: u64 = 64 << 20;
-
 /// Most files in `/tmp`.
 const TMPFS_FILES: u64 = 65_536;
 
@@ -113,7 +110,7 @@ fn host_config(request: &RunRequest, parts: &Parts<'_>) -> HostConfig {
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
         readonly_rootfs: Some(true),
         mounts: Some(inputs.chain([bind(parts.outputs, OUTPUTS_DIR, false)]).chain(volumes).collect()),
-        tmpfs: Some(HashMap::from([("/tmp".to_owned(), tmpfs(parts.user))])),
+        tmpfs: Some(HashMap::from([("/tmp".to_owned(), tmpfs(parts.user, limits.tmp_bytes))])),
         memory: Some(memory),
         // Equal to memory means no swap.
         memory_swap: Some(memory),
@@ -132,9 +129,10 @@ fn host_config(request: &RunRequest, parts: &Parts<'_>) -> HostConfig {
     }
 }
 
-/// The options of `/tmp`. Programs may be started from it, as from the `/tmp` of any machine.
-fn tmpfs(User { uid, gid }: User) -> String {
-    format!("rw,nosuid,nodev,exec,size={TMPFS_BYTES},nr_inodes={TMPFS_FILES},mode=1777,uid={uid},gid={gid}")
+/// The options of `/tmp`. It is memory, and counts against its limit too. Programs may be started from it, as from the
+/// `/tmp` of any machine.
+fn tmpfs(User { uid, gid }: User, bytes: u64) -> String {
+    format!("rw,nosuid,nodev,exec,size={bytes},nr_inodes={TMPFS_FILES},mode=1777,uid={uid},gid={gid}")
 }
 
 /// The volumes of an image that need a place: those that nothing else is mounted at. The engine would back them with
@@ -170,7 +168,7 @@ fn volume(source: &Path, target: &str) -> Mount {
     }
 }
 
-fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
+pub(super) fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
     Mount {
         typ: Some(MountType::BIND),
         source: Some(source.to_string_lossy().into_owned()),

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use super::{
     super::{Executor, ExecutorError, RunOutcome, RunRequest},
     config::{NODE_LABEL, RUN_LABEL, SCRATCH_LABEL, UNTIL_LABEL},
-    image::require_pinned,
+    image::{Registries, require_pinned},
     space::Spaces,
 };
 use crate::domain::{NodeId, Spec};
@@ -30,6 +30,9 @@ pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 /// Longest wait for the engine to answer a request, in seconds. Starting takes several on a loaded machine.
 const ANSWER_SECS: u64 = 120;
 
+/// How long a container may take that a sweep makes itself, in seconds.
+const SWEEP_SECS: u64 = 300;
+
 /// Runs containers on a local Docker engine.
 #[derive(Debug, Clone)]
 pub struct DockerExecutor {
@@ -37,6 +40,9 @@ pub struct DockerExecutor {
     socket: String,
     cpus: u64,
     memory_bytes: u64,
+    /// What it runs: operating system and architecture, where it says so.
+    platform: (Option<String>, Option<String>),
+    registries: Registries,
     shared: Arc<Shared>,
 }
 
@@ -80,6 +86,7 @@ impl DockerExecutor {
             Docker::connect_with_unix(socket, ANSWER_SECS, API_DEFAULT_VERSION).map_err(unreachable)?;
         let docker = docker.negotiate_version().await.map_err(unreachable)?;
         let info = docker.info().await.map_err(unreachable)?;
+        let version = docker.version().await.map_err(unreachable)?;
         let count =
             |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok()).unwrap_or(u64::MAX);
         Ok(Self {
@@ -87,12 +94,48 @@ impl DockerExecutor {
             socket: socket.to_owned(),
             cpus: count(info.ncpu),
             memory_bytes: count(info.mem_total),
+            platform: (version.os, version.arch),
+            registries: Registries::default(),
             shared: Arc::default(),
         })
     }
 
-    /// Removes what runs of this node in `scratch` left behind: containers that no run of this process holds, and
-    /// those of any node that should have been over by now. Returns how many there were.
+    /// Asks these registries for the images of other people's jobs, and no others.
+    #[must_use]
+    pub fn with_registries(self, registries: Registries) -> Self {
+        Self { registries, ..self }
+    }
+
+    pub(super) const fn registries(&self) -> &Registries {
+        &self.registries
+    }
+
+    /// Refuses an image that is made for other machines alone. What does not say what it is made for is tried.
+    pub(super) fn require_platform<'a>(
+        &self,
+        image: &str,
+        made_for: impl IntoIterator<Item = (Option<&'a str>, Option<&'a str>)>,
+    ) -> Result<(), ExecutorError> {
+        let (Some(os), Some(arch)) = (&self.platform.0, &self.platform.1) else { return Ok(()) };
+        let mut others = BTreeSet::new();
+        for (made_os, made_arch) in made_for {
+            let named = |text: Option<&'a str>| text.filter(|text| !text.is_empty());
+            let (made_os, made_arch) = (named(made_os).unwrap_or(os), named(made_arch).unwrap_or(arch));
+            if made_os == os && runs_on(arch, made_arch) {
+                return Ok(());
+            }
+            others.insert(format!("{made_os}/{made_arch}"));
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let made_for = others.into_iter().collect::<Vec<_>>().join(", ");
+        Err(ExecutorError::Platform { image: image.to_owned(), made_for, here: format!("{os}/{arch}") })
+    }
+
+    /// Removes what runs of this node in `scratch` left behind: containers that no run of this process holds, those of
+    /// any node that should have been over by now, and directories that only the engine may remove. Returns how many
+    /// there were.
     ///
     /// # Errors
     /// When the engine does not list or remove them.
@@ -120,7 +163,14 @@ impl DockerExecutor {
                 removed += 1;
             }
         }
-        Ok(removed)
+        let until = now.saturating_add(SWEEP_SECS);
+        let labels = [
+            (NODE_LABEL, node.to_string()),
+            (SCRATCH_LABEL, scratch.to_string_lossy().into_owned()),
+            (UNTIL_LABEL, until.to_string()),
+        ];
+        let labels = labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Ok(removed + self.remove_remains(scratch, labels).await?)
     }
 
     /// Marks the containers of a new run as held.
@@ -147,22 +197,17 @@ impl DockerExecutor {
 
     /// An engine's refusal, told apart from its absence.
     pub(super) fn failed(&self, operation: &'static str, error: Error) -> ExecutorError {
-        let absent = matches!(
-            &error,
-            Error::SocketNotFoundError(_)
-                | Error::HyperLegacyError { .. }
-                | Error::HyperResponseError { .. }
-                | Error::HttpClientError { .. }
-                | Error::IOError { .. }
-                | Error::RequestTimeoutError
-        );
-        if absent {
-            return ExecutorError::Unreachable { address: self.socket.clone(), source: error.into() };
+        match error {
+            Error::DockerResponseServerError { status_code: 404, .. }
+            // An answer that ends in the middle.
+            | Error::JsonDataError { .. }
+            | Error::JsonSerdeError { .. } => ExecutorError::Lost { operation },
+            Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. } => {
+                ExecutorError::Engine { operation, source: error.into() }
+            }
+            // Whatever else there is comes from the connection.
+            error => ExecutorError::Unreachable { address: self.socket.clone(), source: error.into() },
         }
-        if let Error::DockerResponseServerError { status_code: 404, .. } = error {
-            return ExecutorError::Lost { operation };
-        }
-        ExecutorError::Engine { operation, source: error.into() }
     }
 
     /// A refusal to make or start a container: engines answer 400 when what was asked for is at fault.
@@ -212,6 +257,11 @@ impl DockerExecutor {
 )]
 pub(super) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Whether a machine of one architecture runs programs made for another.
+fn runs_on(machine: &str, program: &str) -> bool {
+    machine == program || matches!((machine, program), ("amd64", "386") | ("arm64", "arm"))
 }
 
 impl Executor for DockerExecutor {

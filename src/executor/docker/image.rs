@@ -7,10 +7,9 @@ use futures::StreamExt as _;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use super::{
-    super::{ExecutorError, is_pinned},
-    engine::DockerExecutor,
-};
+use crate::domain::{DEFAULT_REGISTRY, ImageName, is_pinned};
+
+use super::{super::ExecutorError, engine::DockerExecutor};
 
 /// Longest pull of one image: some gigabytes over a home line.
 const PULL_LIMIT: Duration = Duration::from_secs(600);
@@ -28,12 +27,17 @@ pub struct ResolvedImage {
 }
 
 impl DockerExecutor {
-    /// Finds what `name` means now, pulling it when it is not here; once a job, at submission.
+    /// Finds what `name` means now, pulling it when it is not here; once a job, at submission. The node's own user
+    /// names it, so that any registry is asked.
     ///
     /// # Errors
-    /// [`ExecutorError::ImageMissing`] when it is neither here nor to be pulled.
+    /// [`ExecutorError::ImageName`] when it is no name, [`ExecutorError::ImageMissing`] when it is neither here nor to
+    /// be pulled.
     pub async fn resolve_image(&self, name: &str) -> Result<ResolvedImage, ExecutorError> {
-        let image = self.image(name).await?;
+        let image = match self.local_image(name).await? {
+            Some(image) => image,
+            None => self.pulled(name).await?,
+        };
         let digests = image.repo_digests.unwrap_or_default();
         let pinned =
             pin(name, &digests).or(image.id).ok_or_else(|| missing(name, "the engine gives it no id"))?;
@@ -41,23 +45,40 @@ impl DockerExecutor {
         Ok(ResolvedImage { name: name.to_owned(), pinned })
     }
 
-    /// The image's description, after pulling it where it is not here.
+    /// The image of somebody's job, after pulling it from a registry that this node asks.
     pub(super) async fn image(&self, name: &str) -> Result<ImageInspect, ExecutorError> {
-        if let Some(image) = self.local_image(name).await? {
-            return Ok(image);
-        }
+        let image = match self.local_image(name).await? {
+            Some(image) => image,
+            None => {
+                self.registries().require(name)?;
+                self.pulled(name).await?
+            }
+        };
+        self.require_platform(name, [(image.os.as_deref(), image.architecture.as_deref())])?;
+        Ok(image)
+    }
+
+    async fn pulled(&self, name: &str) -> Result<ImageInspect, ExecutorError> {
         self.pull(name).await?;
         self.local_image(name).await?.ok_or_else(|| missing(name, "the pull ended without it"))
     }
 
-    /// Whether the image is here, or a registry says that it has it.
+    /// Whether the image of somebody's job is here, or one of the registries that this node asks says that it has it;
+    /// and this machine can run it.
     pub(super) async fn find_image(&self, name: &str) -> Result<(), ExecutorError> {
-        if self.local_image(name).await?.is_some() {
-            return Ok(());
+        if let Some(image) = self.local_image(name).await? {
+            return self.require_platform(name, [(image.os.as_deref(), image.architecture.as_deref())]);
         }
         refuse_bare_id(name)?;
-        match timeout(ASK_LIMIT, self.docker().inspect_registry_image(name, None)).await {
-            Ok(Ok(_)) => Ok(()),
+        self.registries().require(name)?;
+        match timeout(ASK_LIMIT, self.docker().inspect_registry_image(&in_path(name), None)).await {
+            Ok(Ok(image)) => {
+                let platforms = image.platforms.iter();
+                self.require_platform(
+                    name,
+                    platforms.map(|platform| (platform.os.as_deref(), platform.architecture.as_deref())),
+                )
+            }
             Ok(Err(error)) => Err(missing(name, &said(&error))),
             Err(_) => {
                 Err(missing(name, &format!("its registry did not answer within {} s", ASK_LIMIT.as_secs())))
@@ -66,24 +87,34 @@ impl DockerExecutor {
     }
 
     async fn local_image(&self, name: &str) -> Result<Option<ImageInspect>, ExecutorError> {
-        match self.docker().inspect_image(name).await {
+        require_name(name)?;
+        match self.docker().inspect_image(&in_path(name)).await {
             Ok(image) => Ok(Some(image)),
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
             Err(error) => Err(self.failed("look for the image", error)),
         }
     }
 
+    /// Why a pull failed: an engine that went away is not an image that is missing.
+    fn not_pulled(&self, name: &str, error: Error) -> ExecutorError {
+        match &error {
+            Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. } => {
+                missing(name, &said(&error))
+            }
+            _ => self.failed("pull the image", error),
+        }
+    }
+
     async fn pull(&self, name: &str) -> Result<(), ExecutorError> {
         refuse_bare_id(name)?;
         // Without a tag the engine would pull every tag there is.
-        let last = name.rsplit('/').next().unwrap_or(name);
-        let from = if last.contains([':', '@']) { name.to_owned() } else { format!("{name}:latest") };
+        let from = if require_name(name)?.is_exact() { name.to_owned() } else { format!("{name}:latest") };
         info!(image = name, "pulling the image");
         let options = CreateImageOptionsBuilder::default().from_image(&from).build();
         let mut progress = self.docker().create_image(Some(options), None, None);
         let pulled = timeout(PULL_LIMIT, async {
             while let Some(step) = progress.next().await {
-                let step = step.map_err(|error| missing(name, &said(&error)))?;
+                let step = step.map_err(|error| self.not_pulled(name, error))?;
                 let (done, total) =
                     step.progress_detail.map_or((None, None), |detail| (detail.current, detail.total));
                 debug!(image = name, layer = step.id, status = step.status, done, total, "pulling");
@@ -93,6 +124,16 @@ impl DockerExecutor {
         let limit = PULL_LIMIT.as_secs();
         pulled.await.unwrap_or_else(|_| Err(missing(name, &format!("the pull took longer than {limit} s"))))
     }
+}
+
+/// A name that can be shown to an engine; an image id is one too.
+fn require_name(name: &str) -> Result<ImageName<'_>, ExecutorError> {
+    ImageName::parse(name).map_err(|reason| ExecutorError::ImageName { image: name.to_owned(), reason })
+}
+
+/// A name as part of a URL's path: the brackets of an address are all that a name may hold which a path may not.
+fn in_path(name: &str) -> String {
+    name.replace('[', "%5B").replace(']', "%5D")
 }
 
 /// Refuses a spec whose image is not named by its content: nodes would run different images and be judged for it.
@@ -109,6 +150,42 @@ fn refuse_bare_id(name: &str) -> Result<(), ExecutorError> {
 
 fn missing(image: &str, reason: &str) -> ExecutorError {
     ExecutorError::ImageMissing { image: image.to_owned(), reason: reason.to_owned() }
+}
+
+/// The registries that this node asks for the images of other people's jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registries(Vec<String>);
+
+impl Registries {
+    /// Those that anybody can reach, and whose answers say nothing about this node's own network.
+    pub const PUBLIC: [&str; 7] = [
+        DEFAULT_REGISTRY,
+        "ghcr.io",
+        "quay.io",
+        "gcr.io",
+        "registry.k8s.io",
+        "public.ecr.aws",
+        "mcr.microsoft.com",
+    ];
+
+    /// Those named; none when there are none.
+    pub fn new(named: impl IntoIterator<Item = String>) -> Self {
+        Self(named.into_iter().collect())
+    }
+
+    fn require(&self, image: &str) -> Result<(), ExecutorError> {
+        let registry = require_name(image)?.registry();
+        if self.0.iter().any(|allowed| allowed == registry) {
+            return Ok(());
+        }
+        Err(ExecutorError::RegistryNotAsked { image: image.to_owned(), registry: registry.to_owned() })
+    }
+}
+
+impl Default for Registries {
+    fn default() -> Self {
+        Self::new(Self::PUBLIC.map(str::to_owned))
+    }
 }
 
 fn said(error: &Error) -> String {
@@ -154,20 +231,25 @@ mod tests {
     }
 
     #[test]
-    fn only_a_whole_digest_pins_an_image() {
-        let digest = format!("sha256:{}", "0a".repeat(32));
-        require_pinned(&digest).unwrap();
-        require_pinned(&format!("mirror.example:5000/busybox:1@{digest}")).unwrap();
-        for loose in [
-            "busybox",
-            "busybox:latest",
-            "sha256:0a0a",
-            "busybox@sha256:0a",
-            &digest[7..],
-            &digest.to_uppercase(),
-        ] {
-            assert!(matches!(require_pinned(loose), Err(ExecutorError::Unpinned { .. })), "{loose}");
+    fn other_registries_than_those_named_are_not_asked() {
+        let asked = Registries::default();
+        for image in ["busybox", "docker.io/library/busybox", "ghcr.io/a/b:1"] {
+            asked.require(image).unwrap();
         }
+        for image in [
+            "127.0.0.1:5999/x",
+            "localhost/x",
+            "[::1]/x",
+            "169.254.169.254/x",
+            "intranet.example/x",
+            "ghcr.io:81/x",
+        ] {
+            let refused = asked.require(image);
+            assert!(matches!(refused, Err(ExecutorError::RegistryNotAsked { .. })), "{image}: {refused:?}");
+        }
+        Registries::new(["127.0.0.1:5999".to_owned()]).require("127.0.0.1:5999/x").unwrap();
+        assert!(Registries::new([]).require("busybox").is_err());
+        assert_eq!(in_path("[::1]:5/x"), "%5B::1%5D:5/x");
     }
 
     #[test]

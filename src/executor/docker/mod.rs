@@ -1,7 +1,7 @@
 //! Containers of a Docker engine on the same machine, reached over its Unix socket.
 //!
 //! `engine` connects and cleans up, `image` finds images and `user` who they run as, `config` holds the safe
-//! defaults, `space` is where a container may write, `run` sees one container through, `streams` keeps what it
+//! defaults, `space` is where a container may write, `remains` removes what it closed, `run` sees one container through, `streams` keeps what it
 //! prints, `sampler` reads `cgroup` and asks `meter` (with `disk`) while it runs, and `times` reads the engine's time
 //! stamps. The engine must see this process's file system and cgroups: a
 //! remote engine is not supported.
@@ -12,6 +12,7 @@ mod disk;
 mod engine;
 mod image;
 mod meter;
+mod remains;
 mod run;
 mod sampler;
 mod space;
@@ -20,5 +21,5 @@ mod times;
 mod user;
 
 pub use engine::{DEFAULT_SOCKET, DockerExecutor};
-pub use image::ResolvedImage;
+pub use image::{Registries, ResolvedImage};
 pub use streams::MAX_STREAM_BYTES;

@@ -24,7 +24,7 @@ use tracing::{debug, info, warn};
 use super::{
     super::{ExecutorError, InputMount, RunOutcome, RunRequest, Trace},
     cgroup::Cgroup,
-    config::{Parts, container_body, labels, volumes_to_mount},
+    config::{Parts, container_body, labels, probe_body, volumes_to_mount},
     engine::{DockerExecutor, unix_now},
     image::require_pinned,
     meter::{DiskProblem, Meter},
@@ -48,6 +48,12 @@ const MAX_RETRIES: u32 = 2;
 
 /// From when a container's run must be over until any node's sweep may remove the container, in seconds.
 const OVERDUE_SECS: u64 = 300;
+
+/// The engine's sign of a directory in a file's mode.
+const IS_DIRECTORY: u32 = 1 << 31;
+
+/// The engine's sign of a symbolic link.
+const IS_LINK: u32 = 1 << 27;
 
 /// The exit code of a process that died of SIGKILL.
 const KILLED: i64 = 128 + 9;
@@ -154,7 +160,10 @@ impl DockerExecutor {
             let parts = Parts { user, outputs: &space.outputs, volumes: &volumes, run, until };
             let body = container_body(request, &parts);
             let created = self.docker().create_container(None::<CreateContainerOptions>, body).await;
-            let id = created.map_err(|error| self.refused("create the container", error))?.id;
+            let id = match created {
+                Ok(created) => created.id,
+                Err(error) => return Err(self.not_created(request, run, until, error).await),
+            };
             // The engine has put there what the image has, with its owners.
             let given = volumes.iter().try_for_each(|(_, dir)| give_all_to(dir, user));
             match self.sees(&id, &space).await {
@@ -250,6 +259,27 @@ impl DockerExecutor {
         Ok(RunOutcome { exit_code, trace })
     }
 
+    /// Why the engine made no container: the working directory is none, or something else.
+    async fn not_created(&self, request: &RunRequest, run: &str, until: u64, error: Error) -> ExecutorError {
+        let error = self.refused("create the container", error);
+        let Some(dir) = request.spec.working_directory.as_deref() else { return error };
+        if !matches!(error, ExecutorError::Unstartable { .. } | ExecutorError::Engine { .. }) {
+            return error;
+        }
+        let body = probe_body(&request.spec.image, labels(request, run, until));
+        let created = self.docker().create_container(None::<CreateContainerOptions>, body).await;
+        let Ok(id) = created.map(|created| created.id) else { return error };
+        let mut is_none = false;
+        // A file above it makes it none, too.
+        for (end, _) in dir.match_indices('/').skip(1).chain([(dir.len(), "")]) {
+            let options = ContainerArchiveInfoOptionsBuilder::default().path(&dir[..end]).build();
+            let Ok(found) = self.docker().get_container_archive_info(&id, Some(options)).await else { break };
+            is_none |= found.file_mode & (IS_DIRECTORY | IS_LINK) == 0;
+        }
+        self.remove(&id).await;
+        if is_none { ExecutorError::WorkingDirectory { path: dir.to_owned() } } else { error }
+    }
+
     /// Why a container did not start: what the job asks for cannot be, or the engine failed.
     async fn not_started(&self, id: &str, request: &RunRequest, error: Error) -> ExecutorError {
         let error = self.refused("start the container", error);
@@ -257,8 +287,7 @@ impl DockerExecutor {
         let ExecutorError::Unstartable { .. } = &error else { return error };
         let options = ContainerArchiveInfoOptionsBuilder::default().path(dir).build();
         match self.docker().get_container_archive_info(id, Some(options)).await {
-            // The highest bit is the engine's sign of a directory.
-            Ok(found) if found.file_mode & (1 << 31) != 0 => error,
+            Ok(found) if found.file_mode & (IS_DIRECTORY | IS_LINK) != 0 => error,
             Ok(_) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
                 ExecutorError::WorkingDirectory { path: dir.to_owned() }
             }

@@ -15,6 +15,7 @@ const LIMITS: BidLimits = BidLimits {
         cpu_millis: 64_000,
         pids: 1 << 20,
         disk_bytes: 1 << 40,
+        tmp_bytes: 1 << 40,
     },
     max_timeout: Span::from_secs(3600),
     max_open: Span::from_secs(3600),

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    os::unix::{fs::symlink, net::UnixListener},
+    os::unix::{
+        fs::{MetadataExt as _, symlink},
+        net::UnixListener,
+    },
 };
 
 use proptest::prelude::*;
@@ -13,7 +16,7 @@ use super::*;
 use crate::store::{
     BlobError, Blobs,
     archive::{FILE, PackError, is_of_one_file, pack, seal},
-    tree::{TreeError, UnsupportedKind},
+    tree::{Links, TreeError, UnsupportedKind},
 };
 
 const LIMITS: Limits = Limits { bytes: 1 << 20, entries: 100, depth: 8, name_bytes: 255 };
@@ -68,7 +71,7 @@ fn sample() -> TempDir {
 fn archive_of(entries: &[(&str, Kind, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (path, kind, content) in entries {
-        bytes.extend(entry_head(path, *kind));
+        bytes.extend(entry_head(path, kind));
         bytes.extend_from_slice(content);
         bytes.resize(bytes.len() + padding(content.len() as u64), 0);
     }
@@ -145,30 +148,75 @@ fn the_archive_of_one_file_is_told_from_all_others() {
 type Make = fn(&Path);
 
 #[test]
-fn links_sockets_and_second_names_are_refused_with_their_path() {
-    let cases: [(Make, UnsupportedKind); 4] = [
-        (|path| symlink("/etc/passwd", path).unwrap(), UnsupportedKind::Symlink),
-        (|path| symlink("missing", path).unwrap(), UnsupportedKind::Symlink),
-        (|path| drop(UnixListener::bind(path).unwrap()), UnsupportedKind::Socket),
-        (|path| fs::hard_link(path.with_file_name("a-b"), path).unwrap(), UnsupportedKind::HardLink),
+fn sockets_and_links_that_lead_out_are_refused_with_their_path() {
+    let cases: [Make; 4] = [
+        |path| symlink("/etc/passwd", path).unwrap(),
+        |path| symlink("../x", path).unwrap(),
+        |path| symlink("x/../../y", path).unwrap(),
+        |path| drop(UnixListener::bind(path).unwrap()),
     ];
-    for (make, expected) in cases {
+    for make in cases {
         let dir = sample();
         let odd = dir.path().join("odd");
         make(&odd);
         let err = pack(dir.path(), &mut io::sink(), &LIMITS).unwrap_err();
-        let PackError::Tree(TreeError::UnsupportedFile { path, kind }) = err else { panic!("{err}") };
-        assert_eq!((path, kind), (odd, expected));
+        let (PackError::Tree(TreeError::UnsupportedFile { path, kind: UnsupportedKind::Socket })
+        | PackError::Tree(TreeError::LinkOut { path, .. })) = err
+        else {
+            panic!("{err}")
+        };
+        assert_eq!(path, odd);
     }
+}
+
+#[test]
+fn links_inside_a_tree_and_second_names_survive_the_round_trip() {
+    let dir = sample();
+    let long = format!("deep/{}/file", "n".repeat(120));
+    for (path, target) in [("a/up", "..//a-b"), ("a/x-too", "./x"), ("dangling", "missing"), ("self", ".")] {
+        symlink(target, dir.path().join(path)).unwrap();
+    }
+    symlink(&long, dir.path().join("to-long")).unwrap();
+    symlink("../../a-b", dir.path().join(&long).with_file_name("from-long")).unwrap();
+    fs::hard_link(dir.path().join("a-b"), dir.path().join("second")).unwrap();
+    let (bytes, digest) = packed(dir.path());
+    let outer = try_unpack(&bytes, &LIMITS).unwrap();
+    let dest = outer.path().join("dest");
+    assert_eq!(packed(&dest).1, digest);
+    let target = |path: &str| fs::read_link(dest.join(path)).unwrap().into_os_string().into_string().unwrap();
+    assert_eq!(
+        ["a/up", "a/x-too", "dangling", "self", "to-long"].map(target),
+        ["../a-b", "x", "missing", ".", &long]
+    );
+    assert_eq!(fs::read(dest.join("second")).unwrap(), b"22");
+    assert_eq!(fs::metadata(dest.join("second")).unwrap().nlink(), 1);
+    let mut archive = tar::Archive::new(bytes.as_slice());
+    let links = archive
+        .entries()
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().link_name().unwrap().map(|name| name.into_owned()));
+    assert!(links.collect::<Vec<_>>().contains(&long.into()), "an ordinary reader understands long targets");
+}
+
+#[test]
+fn an_archive_whose_link_leads_out_or_has_another_form_is_refused() {
+    for target in ["/etc/passwd", "../x", "x/../y", "./x", "x/", "a//b", "..", "b/../../x", "/outputs/x"] {
+        let link = Kind::Link { target: target.to_owned() };
+        let bad = matches!(refusal(&archive_of(&[("l", link, b"")])), UnpackError::BadLink { .. });
+        assert!(bad, "{target:?}");
+    }
+    let not_shortest = Kind::Link { target: "../a/x".to_owned() };
+    let archive = archive_of(&[("a", Kind::Directory, b""), ("a/l", not_shortest, b"")]);
+    assert!(matches!(refusal(&archive), UnpackError::BadLink { .. }));
 }
 
 #[test]
 fn a_file_that_took_anothers_place_is_noticed() {
     let dir = sample();
-    let found = crate::store::tree::walk(dir.path(), &LIMITS).unwrap();
+    let found = crate::store::tree::walk(dir.path(), &LIMITS, Links::Inside).unwrap();
     let path = dir.path().join("a-b");
     fs::rename(dir.path().join("a/x"), &path).unwrap();
-    let result = crate::store::tree::open(&path, found["a-b"]);
+    let result = crate::store::tree::open(&path, &found["a-b"]);
     assert!(matches!(result, Err(TreeError::Changed { .. })));
 }
 
@@ -231,11 +279,13 @@ fn paths_that_lead_elsewhere_are_refused() {
 
 #[test]
 fn entries_have_one_order_and_come_once() {
-    let dir = Kind::Directory;
-    let disorders: [&[(&str, Kind, &[u8])]; 5] = [
+    let link = || Kind::Link { target: "b".to_owned() };
+    let disorders: [&[(&str, Kind, &[u8])]; 7] = [
+        &[("a", link(), b""), ("a/x", EMPTY_FILE, b"")],
+        &[("a", link(), b""), ("a", EMPTY_FILE, b"")],
         &[("b", EMPTY_FILE, b""), ("a", EMPTY_FILE, b"")],
         &[("a", EMPTY_FILE, b""), ("a", EMPTY_FILE, b"")],
-        &[("a", dir, b""), ("a", EMPTY_FILE, b"")],
+        &[("a", Kind::Directory, b""), ("a", EMPTY_FILE, b"")],
         &[("a", EMPTY_FILE, b""), ("a/x", EMPTY_FILE, b"")],
         &[("a/x", EMPTY_FILE, b"")],
     ];
@@ -290,7 +340,7 @@ fn a_directory_with_content_is_refused() {
 
 #[test]
 fn a_short_path_in_the_form_of_a_long_one_is_refused() {
-    let mut long = entry_head(&"n".repeat(101), EMPTY_FILE);
+    let mut long = entry_head(&"n".repeat(101), &EMPTY_FILE);
     long[BLOCK + 1..2 * BLOCK].fill(0);
     long.resize(long.len() + 2 * BLOCK, 0);
     assert!(matches!(refusal(&long), UnpackError::BadPath { .. } | UnpackError::NotCanonical { .. }));

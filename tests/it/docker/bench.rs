@@ -58,7 +58,13 @@ impl Bench {
             environment: [("GREETING".to_owned(), "hello".to_owned())].into(),
             working_directory: None,
             inputs: vec![],
-            resources: Resources { memory_bytes: 64 * MIB, cpu_millis: 1000, pids: 32, disk_bytes: 8 * MIB },
+            resources: Resources {
+                memory_bytes: 64 * MIB,
+                cpu_millis: 1000,
+                pids: 32,
+                disk_bytes: 8 * MIB,
+                ..Resources::default()
+            },
         };
         RunRequest {
             job: JobId::new([7; 32]),

@@ -1,7 +1,9 @@
 //! Engines that go away, and containers that somebody else ends.
 
 use std::{
+    collections::HashMap,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -156,7 +158,7 @@ async fn a_run_outlives_an_engine_that_goes_away_and_leaves_no_container() {
     let mut doorway = Doorway::before(&bench.socket, bench.dir.path());
     let executor = DockerExecutor::connect(doorway.socket.to_str().unwrap()).await.unwrap();
     let script = "echo begun; sleep 3; echo ended > /outputs/end; echo ended";
-    let run = executor.run(bench.request(script), CancellationToken::new());
+    let run = async { executor.run(bench.request(script), CancellationToken::new()).await.unwrap() };
     let (ended, ()) = tokio::join!(run, async {
         let first = bench.started().await.id.unwrap();
         doorway.close().await;
@@ -167,7 +169,7 @@ async fn a_run_outlives_an_engine_that_goes_away_and_leaves_no_container() {
         executor.sweep(bench.node, bench.dir.path()).await.unwrap();
         assert_eq!(bench.containers().await, [second]);
     });
-    assert_eq!(ended.unwrap().exit_code, 0);
+    assert_eq!(ended.exit_code, 0);
     assert_eq!(
         (bench.result("stdout").as_str(), bench.result("outputs/end").as_str()),
         ("begun\nended\n", "ended\n")
@@ -222,4 +224,20 @@ async fn a_node_with_the_same_key_elsewhere_keeps_its_containers() {
     assert_eq!(other.executor.sweep(bench.node, other.dir.path()).await.unwrap(), 0);
     drop(run);
     assert_eq!(bench.executor.sweep(bench.node, bench.dir.path()).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_directory_that_nobody_else_may_remove_is_removed_by_the_engine() {
+    let bench = Bench::new().await;
+    let left = bench.dir.path().join("left-run-1");
+    fs::create_dir_all(left.join("result/outputs/closed/deep")).unwrap();
+    fs::write(left.join("result/outputs/closed/deep/file"), "x").unwrap();
+    fs::set_permissions(left.join("result/outputs/closed"), fs::Permissions::from_mode(0o000)).unwrap();
+    bench.executor.replace_by_file(bench.dir.path(), &left, HashMap::new()).await.unwrap();
+    assert!(fs::metadata(&left).unwrap().is_file());
+    fs::remove_file(&left).unwrap();
+    fs::create_dir(&left).unwrap();
+    assert_eq!(bench.executor.sweep(bench.node, bench.dir.path()).await.unwrap(), 1);
+    assert!(!left.exists());
+    assert_eq!(bench.containers().await, Vec::<String>::new());
 }
