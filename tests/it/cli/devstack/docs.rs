@@ -236,7 +236,11 @@ impl Reader {
         self.filled.insert("N", chain["first_block"].to_string());
         let submitted = user.run(&["job", "submit", "--deterministic", "assay/demo:1", "echo", "hi"]);
         assert_eq!(submitted.code, 0, "{}; {HINT}", submitted.stderr);
-        self.filled.insert("JOB", super::announced(&submitted));
+        let job = super::announced(&submitted);
+        // A log that somebody gave to the reader.
+        let exported = user.run(&["verdict", "export", &job]).stdout;
+        fs::write(self.user.home.path().join("LOG.json"), exported).unwrap();
+        self.filled.insert("JOB", job);
         (user, nodes)
     }
 

@@ -43,6 +43,14 @@ impl Market {
         self.user.run(words)
     }
 
+    /// Asks the first of the nodes, with its token.
+    fn ask_node(&self, words: &[&str]) -> Seen {
+        let api = self.nodes.ready["api"].as_str().unwrap();
+        let token_file = self.nodes.ready["nodes"][0]["token_file"].as_str().unwrap();
+        let mut command = self.user.command(&[words, &["--api", api]].concat());
+        Seen::new(&command.env("ASSAY_API_TOKEN_FILE", token_file).output().unwrap())
+    }
+
     fn json(&self, words: &[&str]) -> Value {
         let seen = self.run(&[words, &["--output", "json"]].concat()).ended(0);
         serde_json::from_str(&seen.stdout).unwrap()
@@ -105,11 +113,7 @@ fn a_requester_without_a_daemon_pays_for_a_job_and_has_its_results() {
     assert_eq!(rows(&known, &["STATE"]), [["asked"], ["here"], ["here"], ["here"]]);
     a_contracts_log_is_checked_against_the_chain(&market, &job);
     // A node that is named is asked, whatever the variables say.
-    let api = market.nodes.ready["api"].as_str().unwrap();
-    let mut asking = market.user.command(&["job", "list", "--api", api]);
-    let token_file = market.nodes.ready["nodes"][0]["token_file"].as_str().unwrap();
-    let asked = Seen::new(&asking.env("ASSAY_API_TOKEN_FILE", token_file).output().unwrap());
-    let asked = asked.ended(0).stdout;
+    let asked = market.ask_node(&["job", "list"]).ended(0).stdout;
     assert_eq!(rows(&asked, &["STATE"]), [["verified"]]);
 }
 
@@ -128,8 +132,7 @@ fn a_contracts_log_is_checked_against_the_chain(market: &Market, job: &str) {
     let unchecked = check(&exported.stdout, false).ended(125);
     assert!(unchecked.stdout.starts_with("NOT CHECKED: job 0x"), "{}", unchecked.stdout);
     unchecked.tells(&["hint: only chain 31337 can prove this log", "--rpc-url URL --contract 0x"]);
-    let api = market.nodes.ready["api"].as_str().unwrap();
-    let of_node = market.run(&["verdict", "check", job, "--api", api]).ended(125);
+    let of_node = market.ask_node(&["verdict", "check", job]).ended(125);
     assert!(of_node.stdout.starts_with("NOT CHECKED"), "{}", of_node.stdout);
     let checked = check(&exported.stdout, true).ended(0);
     assert!(checked.stdout.starts_with("AGREES: job 0x"), "{}", checked.stdout);
