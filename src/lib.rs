@@ -55,4 +55,6 @@ pub mod cli;
 #[cfg(feature = "cli")]
 pub mod devstack;
 #[cfg(feature = "cli")]
+pub mod escape;
+#[cfg(feature = "cli")]
 pub mod telemetry;

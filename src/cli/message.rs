@@ -5,6 +5,8 @@ use std::error::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde::Serialize;
 
+use crate::escape;
+
 use super::{CliError, document::Document, document::Versioned, output::printable, words};
 
 /// One thing that is said.
@@ -31,7 +33,7 @@ impl Document for Message<'_> {}
 impl Message<'_> {
     pub(super) fn json(&self) -> String {
         let line = serde_json::to_string(&Versioned::new(self));
-        line.expect("text and numbers are JSON") + "\n"
+        escape::json(&line.expect("text and numbers are JSON")) + "\n"
     }
 
     pub(super) fn text(&self, colour: bool) -> String {
@@ -39,7 +41,7 @@ impl Message<'_> {
             if colour { ("\x1b[1;31m", "\x1b[1;33m", "\x1b[36m", "\x1b[0m") } else { ("", "", "", "") };
         let hinted = |hint: &str| format!("{cyan}hint:{plain} {}\n", printable(hint));
         match *self {
-            Self::Note { note } => format!("{note}\n"),
+            Self::Note { note } => format!("{}\n", escape::lines(note)),
             Self::Warning { warning, hint } => {
                 format!("{yellow}warning:{plain} {}\n{}", printable(warning), hinted(hint))
             }

@@ -1,7 +1,7 @@
 //! The only printer. The result of a command goes to standard output, everything else to standard error.
 //!
-//! Text that others chose (names of images, reasons, commands) is [cleaned](printable) on its way to a
-//! terminal; what a job's program printed is passed on byte for byte.
+//! Text that others chose (names of images, reasons, commands) is [escaped](crate::escape) on its way; what a job's
+//! program printed is passed on byte for byte, but not to a terminal.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -14,9 +14,8 @@ use super::{
     document::{Document, Versioned},
     message::{self, Message},
 };
-
-/// Longest piece of foreign text that is shown, in characters.
-const MAX_TEXT_CHARS: usize = 500;
+use crate::escape;
+pub(super) use crate::escape::line as printable;
 
 /// Where and how a command writes.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +49,7 @@ impl Output {
         text: impl FnOnce() -> String,
     ) -> Result<(), CliError> {
         match self.format {
-            Format::Table => self.data(text().as_bytes()),
+            Format::Table => self.shown(&text()),
             Format::Json => self.document(document),
         }
     }
@@ -62,9 +61,23 @@ impl Output {
 
     /// Writes the JSON of a file, which has a version of its own.
     pub(super) fn file<T: Serialize>(self, file: &T) -> Result<(), CliError> {
-        let mut text = serde_json::to_vec_pretty(file).map_err(io::Error::from)?;
-        text.push(b'\n');
-        self.data(&text)
+        let text = serde_json::to_string_pretty(file).map_err(io::Error::from)? + "\n";
+        self.data(escape::json(&text).as_bytes())
+    }
+
+    /// Writes text of the result, whose lines are ours and whose words may be foreign.
+    pub(super) fn shown(self, text: &str) -> Result<(), CliError> {
+        self.data(escape::lines(text).as_bytes())
+    }
+
+    /// Writes what a program printed: byte for byte, but for a terminal, which it must not steer unless the user
+    /// wants it `raw`.
+    pub(super) fn printed(self, bytes: &[u8], raw: bool) -> Result<(), CliError> {
+        if !raw && io::stdout().is_terminal() {
+            self.data(escape::bytes(bytes).as_bytes())
+        } else {
+            self.data(bytes)
+        }
     }
 
     /// Writes bytes of the result as they are.
@@ -163,37 +176,9 @@ pub(super) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String
     lines.concat()
 }
 
-/// Foreign text with everything that could steer a terminal made visible, and cut when it is long.
-pub(super) fn printable(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(MAX_TEXT_CHARS)
-        .flat_map(|char| {
-            let steers = char.is_control() || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            let (escaped, plain) = if steers { (Some(char.escape_default()), None) } else { (None, Some(char)) };
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect();
-    if text.chars().nth(MAX_TEXT_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_of_others_cannot_steer_a_terminal() {
-        assert_eq!(printable("a\x1b[2Jb\r\n\u{9b}c\u{202e}"), "a\\u{1b}[2Jb\\r\\n\\u{9b}c\\u{202e}");
-        assert_eq!(printable("plain ünïcode"), "plain ünïcode");
-    }
-
-    #[test]
-    fn long_text_is_cut() {
-        assert_eq!(printable(&"x".repeat(2000)).chars().count(), MAX_TEXT_CHARS + 1);
-    }
 
     #[test]
     fn a_table_has_aligned_columns_and_one_line_a_row() {

@@ -196,6 +196,10 @@ pub(in crate::cli) struct LogsArgs {
     #[arg(long)]
     pub(in crate::cli) stderr: bool,
 
+    /// Pass on control characters to a terminal too, which they can steer; anything else gets every byte anyhow
+    #[arg(long)]
+    pub(in crate::cli) raw: bool,
+
     #[command(flatten)]
     pub(in crate::cli) asked: NodeArgs,
 }

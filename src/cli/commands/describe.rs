@@ -58,7 +58,7 @@ async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStat
     sections.push(steps.table());
     sections.extend(view.money.as_ref().map(|money| money_table(money, view.requester)));
     sections.push(next(&view));
-    output.data(sections.join("\n").as_bytes())?;
+    output.shown(&sections.join("\n"))?;
     Ok(ExitStatus::Success)
 }
 

@@ -120,14 +120,14 @@ async fn logs_from(
     let scratch = tempfile::tempdir().map_err(CliError::file("make a directory in", std::env::temp_dir()))?;
     let result = scratch.path().join("result");
     fetch_result(client, &view, seat, &result).await?;
-    print(&result.join(if args.stderr { STDERR } else { STDOUT }), output)?;
+    print(&result.join(if args.stderr { STDERR } else { STDOUT }), args.raw, output)?;
     Ok(ExitStatus::Success)
 }
 
-/// Passes a file on byte for byte: what a program printed is not ours to change.
-fn print(path: &Path, output: Output) -> Result<(), CliError> {
+/// Passes on what a program printed.
+fn print(path: &Path, raw: bool, output: Output) -> Result<(), CliError> {
     let bytes = std::fs::read(path).map_err(CliError::file("read", path))?;
-    output.data(&bytes)
+    output.printed(&bytes, raw)
 }
 
 /// Whether the user means this node; seats are few, so that a few digits tell them apart.
