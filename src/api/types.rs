@@ -18,7 +18,7 @@ use crate::domain::{
 pub use list::{JobList, JobRow};
 
 /// `GET /api/v1/jobs/{job}/log` gives all of them, `.../events?after=` streams those above a height.
-pub use crate::scheduler::LogEntry;
+pub use crate::scheduler::{Evidence, LogEntry};
 
 /// `GET /api/v1/health`, the only answer that needs no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,6 +151,8 @@ pub struct JobView {
     /// Why this node cannot follow the job any more, and what to do about it: all else here is as it was then. Null
     /// while it can.
     pub broken: Option<String>,
+    /// The proof that the requester broke the job's log; null where this node holds none.
+    pub evidence: Option<Evidence>,
     /// The bids, by node.
     pub bids: Vec<BidView>,
     /// The seats filled so far.

@@ -80,6 +80,7 @@ pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
         deadlines: deadlines(&job, now),
         requester_gone: is_gone(node, &job, now),
         broken,
+        evidence: node.scheduler.evidence(id),
         bids: bids(&job),
         seats: (0..).zip(&job.seats).map(|(seat, held)| seat_view(&job, seat, held)).collect(),
         verdict: job.verdict.as_ref().map(|verdict| verdict_view(&job, verdict)),

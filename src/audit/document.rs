@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::AuditError;
 use crate::{
     domain::{Job, JobId, JobState, LogDomain, NodeId, SeatSet, Verdict},
-    scheduler::LogEntry,
+    scheduler::{Evidence, LogEntry},
 };
 
 /// The form of exported logs that this program reads and writes.
@@ -41,6 +41,9 @@ pub struct JobLog {
     pub job: JobId,
     /// Its entries, from the submission on.
     pub entries: Vec<LogEntry>,
+    /// What its requester signed and must not have, as far as the exporter knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
 }
 
 /// What is said of a job's end. Nodes are in rising order.

@@ -111,6 +111,12 @@ pub enum AuditError {
         /// Where.
         height: u64,
     },
+    /// The evidence that a log is broken proves nothing of the kind.
+    #[error("the evidence that job {job} was forked or broken proves nothing")]
+    Evidence {
+        /// The job.
+        job: JobId,
+    },
     /// The proofs make no log.
     #[error("the signatures do not hold")]
     Signatures(#[source] RebuildError),

@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod signed;
 
 mod error;
+mod evidence;
 mod lineage;
 
 pub use document::{Claim, JobLog, LogDocument};

@@ -26,6 +26,9 @@ pub fn fold(domain: LogDomain, logs: &[JobLog]) -> Result<Audit, AuditError> {
 }
 
 fn fold_one(domain: LogDomain, parent: Option<&Job>, log: &JobLog) -> Result<Job, AuditError> {
+    if !log.evidence.is_empty() {
+        return Err(AuditError::Evidence { job: log.job });
+    }
     let mut job: Option<Job> = None;
     for (height, entry) in (1..).zip(&log.entries) {
         if entry.height != height {

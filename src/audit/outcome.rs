@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::Claim;
-use crate::domain::Job;
+use crate::{domain::Job, scheduler::FaultKind};
 
 /// What an audit came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,10 @@ pub enum Finding {
     Undecided,
     /// The log is of a contract, and nobody asked the chain: it may be made up.
     NotChecked,
+    /// The requester signed two histories of the job, or of one that it follows up: this log is only one of them.
+    Forked,
+    /// The requester signed an entry that the rules refuse, and went on.
+    Broken,
 }
 
 /// What a log says, and how far that is proven.
@@ -42,15 +46,30 @@ impl Audit {
         Self { job, entries, signed, found, finding }
     }
 
+    /// The same of logs that their requester broke so.
+    pub(super) fn broken_by(mut self, fault: Option<FaultKind>) -> Self {
+        self.finding = match fault {
+            None => self.finding,
+            Some(FaultKind::TwoHistories) => Finding::Forked,
+            Some(FaultKind::RuleBroken) => Finding::Broken,
+        };
+        self
+    }
+
     /// Compares what the log says with a claim. Where the log has no end yet, a claim may say that a deadline has
     /// passed meanwhile, but nothing that an entry would have to say.
     #[must_use]
     pub fn compared(mut self, claim: &Claim) -> Self {
         let differs =
             if self.job.state.is_terminal() { self.found != *claim } else { claim.needs_an_entry() };
-        if differs {
-            self.finding = Finding::Differs;
-        }
+        self.finding = match self.finding {
+            // No claim about one of two histories is worth comparing.
+            Finding::Forked | Finding::Broken => self.finding,
+            Finding::Agrees | Finding::Differs | Finding::Undecided | Finding::NotChecked if differs => {
+                Finding::Differs
+            }
+            Finding::Agrees | Finding::Differs | Finding::Undecided | Finding::NotChecked => self.finding,
+        };
         self
     }
 
@@ -58,7 +77,7 @@ impl Audit {
     pub(super) fn unchecked(mut self) -> Self {
         self.finding = match self.finding {
             Finding::Agrees | Finding::Undecided | Finding::NotChecked => Finding::NotChecked,
-            Finding::Differs => Finding::Differs,
+            Finding::Differs | Finding::Forked | Finding::Broken => self.finding,
         };
         self
     }

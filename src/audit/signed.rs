@@ -2,7 +2,7 @@
 
 use alloy_primitives::hex;
 
-use super::{Audit, AuditError, document::JobLog, error::MAX_AHEAD, lineage};
+use super::{Audit, AuditError, document::JobLog, error::MAX_AHEAD, evidence, lineage};
 use crate::{
     domain::{Job, LogDomain, Timestamp},
     scheduler::{
@@ -22,14 +22,15 @@ use crate::{
 pub fn audit(domain: LogDomain, logs: &[JobLog], now: Timestamp) -> Result<Audit, AuditError> {
     lineage::check(logs)?;
     let mut parent: Option<Job> = None;
-    let mut entries = 0;
+    let (mut entries, mut fault) = (0, None);
     for log in logs {
         let follower = follow(domain, parent.as_ref(), log, now)?;
+        fault = fault.or(evidence::check(domain, &follower, &log.evidence)?);
         entries += log.entries.len();
         parent = Some(follower.chain().job().clone());
     }
     let job = parent.ok_or(AuditError::Empty)?;
-    Ok(Audit::new(job, entries, entries))
+    Ok(Audit::new(job, entries, entries).broken_by(fault))
 }
 
 fn follow(
@@ -80,7 +81,7 @@ fn placed(domain: LogDomain, log: &JobLog, height: u64, shown: &LogEntry) -> Res
 }
 
 /// Why hex is no entry.
-enum HexError {
+pub(super) enum HexError {
     NotHex,
     Entry(EntryError),
 }
@@ -94,7 +95,7 @@ impl HexError {
     }
 }
 
-fn decode(proof: &str) -> Result<Entry, HexError> {
+pub(super) fn decode(proof: &str) -> Result<Entry, HexError> {
     if proof.len() > 2 * MAX_ENTRY_BYTES {
         return Err(HexError::Entry(EntryError::TooLong { actual: proof.len() / 2 }));
     }

@@ -100,7 +100,7 @@ impl Ending {
         if output.is_json() {
             output.document(&self.document())?;
         } else {
-            output.data(&self.printed)?;
+            output.printed(&self.printed, false)?;
             if !view.seats.is_empty() {
                 output.note(verdict_table(view).trim_end());
             }

@@ -339,6 +339,7 @@ fn audit_hint(error: &AuditError) -> String {
         | AuditError::NotHex { .. }
         | AuditError::Proof { .. }
         | AuditError::OtherProof { .. }
+        | AuditError::Evidence { .. }
         | AuditError::Signatures(_)
         | AuditError::NotTheChains { .. } => {
             "whoever serves this log, or the requester that ordered it, is not honest; ask another node for it"

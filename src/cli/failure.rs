@@ -151,6 +151,7 @@ pub(super) mod tests {
             deadlines: vec![deadline("open_by", 50), deadline("refill_by", 158)],
             requester_gone: false,
             broken: None,
+            evidence: None,
             bids: vec![],
             seats: vec![seat],
             verdict: None,

@@ -12,8 +12,8 @@ use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use tokio::sync::watch;
 
 use super::{
-    Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, Scheduler, SubmitError,
-    submit_in_turn, updates::History,
+    Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder, Scheduler,
+    SubmitError, submit_in_turn, updates::History,
 };
 use crate::{
     domain::{Amount, Digest, JobId, LogDomain, NodeId, SignedAction, Stamped, Timestamp},
@@ -175,6 +175,10 @@ impl Scheduler for LocalScheduler {
 
     fn anchors(&self, _: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
         async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn evidence(&self, _: JobId) -> Option<Evidence> {
+        None
     }
 }
 

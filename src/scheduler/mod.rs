@@ -21,12 +21,14 @@ use crate::{
 
 #[cfg(feature = "contract")]
 pub mod contract;
+mod evidence;
 #[cfg(feature = "libp2p")]
 pub mod libp2p;
 pub mod local;
 mod shown;
 mod updates;
 
+pub use evidence::{Evidence, FaultKind};
 pub use shown::LogEntry;
 pub use updates::{EventStream, LogUpdate, entries};
 
@@ -89,6 +91,10 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     ///
     /// Asks no more of others than a user waits for: what they do not tell is left out.
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>>;
+
+    /// The proof that the requester broke the log of `job`, if this node holds one: it never forgets it. Without a
+    /// default: a decorator that forgot it would have a node show a forked job as a sound one.
+    fn evidence(&self, job: JobId) -> Option<Evidence>;
 }
 
 /// Submits actions one after another: [`Scheduler::submit_all`] where a batch has no form of its own.

@@ -23,12 +23,13 @@ use crate::domain::{Digest, JobId, NodeId};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The schema, one step a version. A step that has been released is never changed: append another.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
+    include_str!("schema/6.sql"),
 ];
 
 /// The database cannot be opened, read or written.

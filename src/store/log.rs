@@ -109,7 +109,24 @@ impl EventLog {
     /// # Errors
     /// That of the first entry that [`Self::append`] would refuse.
     pub fn append_all(&self, entries: &[NewEntry]) -> Result<Vec<u64>, LogError> {
+        self.append_until_fault(entries, None)
+    }
+
+    /// Appends entries as [`Self::append_all`] does, and with them the entry after which a job's log is broken. It is
+    /// no part of the log, but the proof that its requester broke it; the first one of a job is kept for good.
+    ///
+    /// # Errors
+    /// As [`Self::append_all`]; nothing is stored then.
+    pub fn append_until_fault(
+        &self,
+        entries: &[NewEntry],
+        fault: Option<(JobId, &[u8])>,
+    ) -> Result<Vec<u64>, LogError> {
         let cursors: Vec<u64> = self.db.write(|transaction| {
+            if let Some((job, bytes)) = fault {
+                let sql = "INSERT INTO faults (job, bytes) VALUES (?1, ?2) ON CONFLICT (job) DO NOTHING";
+                transaction.prepare_cached(sql)?.execute(params![job, bytes])?;
+            }
             entries.iter().map(|entry| insert(transaction, entry)).collect::<Result<_, LogError>>()
         })?;
         if let Some(&newest) = cursors.iter().max() {
@@ -129,9 +146,11 @@ impl EventLog {
     /// [`LogError::Db`].
     pub fn forget(&self, jobs: &[JobId]) -> Result<(), LogError> {
         self.db.write(|transaction| {
-            let mut statement = transaction.prepare_cached("DELETE FROM entries WHERE job = ?1")?;
-            for job in jobs {
-                statement.execute([job])?;
+            for sql in ["DELETE FROM entries WHERE job = ?1", "DELETE FROM faults WHERE job = ?1"] {
+                let mut statement = transaction.prepare_cached(sql)?;
+                for job in jobs {
+                    statement.execute([job])?;
+                }
             }
             Ok(())
         })
@@ -175,6 +194,16 @@ impl EventLog {
     /// [`LogError::Db`].
     pub fn head(&self, job: JobId) -> Result<Option<Head>, LogError> {
         head(&self.db.connection(), job)
+    }
+
+    /// The entry by which the requester of a job broke its log, if it did.
+    ///
+    /// # Errors
+    /// [`LogError::Db`].
+    pub fn fault(&self, job: JobId) -> Result<Option<Vec<u8>>, LogError> {
+        let connection = self.db.connection();
+        let mut statement = connection.prepare_cached("SELECT bytes FROM faults WHERE job = ?1")?;
+        Ok(statement.query_row([job], |row| row.get(0)).optional()?)
     }
 
     /// Every job that has an entry, in the order in which their first entries came.
@@ -348,6 +377,22 @@ mod tests {
         assert_eq!(*log.watch_head().borrow(), cursor);
         assert_eq!(entries(log.read_after(0, 10).unwrap()), [entry(1, 1)]);
         assert!(log.append(&entry(1, 2)).unwrap() > cursor);
+    }
+
+    #[test]
+    fn the_first_fault_of_a_job_is_kept_with_the_entries_before_it_and_for_good() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path()).unwrap();
+        let log = EventLog::new(Db::open(&dir).unwrap());
+        let gap = log.append_until_fault(&[entry(1, 2)], Some((job(1), b"never")));
+        assert!(gap.is_err() && log.fault(job(1)).unwrap().is_none(), "all or nothing");
+        log.append_until_fault(&[entry(1, 1)], Some((job(1), b"first"))).unwrap();
+        log.append_until_fault(&[], Some((job(1), b"second"))).unwrap();
+        drop(log);
+        let log = EventLog::new(Db::open(&dir).unwrap());
+        assert_eq!(log.fault(job(1)).unwrap().as_deref(), Some(&b"first"[..]));
+        assert_eq!(log.fault(job(2)).unwrap(), None);
+        assert_eq!(entries(log.read_after(0, 10).unwrap()), [entry(1, 1)]);
     }
 
     #[tokio::test]

@@ -91,7 +91,7 @@ const fn exit_status(finding: Finding) -> ExitStatus {
     match finding {
         Finding::Agrees => ExitStatus::Success,
         Finding::Differs | Finding::Undecided => ExitStatus::NoResult,
-        Finding::NotChecked => ExitStatus::Failure,
+        Finding::NotChecked | Finding::Forked | Finding::Broken => ExitStatus::Failure,
     }
 }
 
@@ -110,14 +110,23 @@ fn report(audit: &Audit, claimed: &Claim) -> String {
         Finding::Differs => "DIFFERS",
         Finding::Undecided => "UNDECIDED",
         Finding::NotChecked => "NOT CHECKED",
+        Finding::Forked => "FORKED",
+        Finding::Broken => "BROKEN",
     };
     let signatures = match signed {
         0 => "none: a contract orders this log, and its chain was not asked".to_owned(),
         signed => format!("{signed} entries, each by its author and by the requester"),
     };
+    let broken = match finding {
+        Finding::Forked => {
+            "evidence:   the requester signed two histories of this job; this log is one of them\n"
+        }
+        Finding::Broken => "evidence:   the requester signed an entry that the rules refuse\n",
+        Finding::Agrees | Finding::Differs | Finding::Undecided | Finding::NotChecked => "",
+    };
     format!(
         "{headline}: job {}\nlog says:   {}\nclaimed:    {}\nrules:      {entries} entries folded, none refused\n\
-         signatures: {signatures}\n",
+         signatures: {signatures}\n{broken}",
         job.id,
         in_words(found),
         in_words(claimed),
@@ -154,17 +163,21 @@ fn is_named(job: JobId, wanted: &str) -> Result<(), AuditError> {
 async fn collect(client: &Client, job: &str) -> Result<LogDocument, CliError> {
     let failed = || CliError::node(format!("read the log of job {job}"));
     let domain = client.node().await.map_err(failed())?.domain;
-    let view = client.job(job).await.map_err(failed())?;
-    is_named(view.job, job)
+    let asked = client.job(job).await.map_err(failed())?;
+    is_named(asked.job, job)
         .map_err(|source| CliError::Audit { log: format!("the node at {}", client.address()), source })?;
+    let claim = claim(&asked);
     let mut logs = Vec::new();
-    let mut next = Some(view.job);
+    let mut next = Some(asked.job);
     while let Some(job) = next.filter(|_| logs.len() < MAX_LOGS) {
-        let entries = client.log(&job.to_string()).await.map_err(failed())?;
+        let id = job.to_string();
+        let entries = client.log(&id).await.map_err(failed())?;
+        // After the entries: evidence that comes in between is about these too.
+        let evidence = client.job(&id).await.map_err(failed())?.evidence.into_iter().collect();
         next = entries.first().and_then(|first| parent_of(&first.event));
-        logs.insert(0, JobLog { job, entries });
+        logs.insert(0, JobLog { job, entries, evidence });
     }
-    Ok(LogDocument { version: LOG_VERSION, domain, logs, claim: claim(&view) })
+    Ok(LogDocument { version: LOG_VERSION, domain, logs, claim })
 }
 
 /// What a node says of a job's end.

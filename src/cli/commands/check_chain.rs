@@ -92,7 +92,7 @@ fn whole_id(wanted: Option<&str>, file: Option<&(LogDocument, String)>) -> Resul
 
 fn job_log((job, items): (JobId, Vec<LogItem>)) -> JobLog {
     let entries = (1..).zip(items).map(|(height, item)| LogEntry::new(height, item)).collect();
-    JobLog { job, entries }
+    JobLog { job, entries, evidence: Vec::new() }
 }
 
 fn posted_by(job: &Job, accepted: SeatSet) -> PostedVerdict {

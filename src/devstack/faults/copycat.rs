@@ -16,8 +16,8 @@ use crate::{
     domain::{Action, Digest, Event, JobId, LogDomain, NodeId, Opening, SignedAction, Timestamp},
     identity::NodeKey,
     scheduler::{
-        Anchor, BackendError, Cursor, EventStream, LogItem, LogOrder, LogUpdate, Scheduler, SubmitError,
-        submit_in_turn,
+        Anchor, BackendError, Cursor, EventStream, Evidence, LogItem, LogOrder, LogUpdate, Scheduler,
+        SubmitError, submit_in_turn,
     },
 };
 
@@ -168,5 +168,9 @@ impl Scheduler for Copycat {
 
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
         self.shared.inner.anchors(job)
+    }
+
+    fn evidence(&self, job: JobId) -> Option<Evidence> {
+        self.shared.inner.evidence(job)
     }
 }

@@ -7,7 +7,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use crate::{
     domain::{Event, JobId, LogDomain, NodeId, SignedAction, Timestamp},
     scheduler::{
-        Anchor, BackendError, Cursor, EventStream, LogOrder, Scheduler, SubmitError, submit_in_turn,
+        Anchor, BackendError, Cursor, EventStream, Evidence, LogOrder, Scheduler, SubmitError, submit_in_turn,
     },
 };
 
@@ -65,6 +65,10 @@ impl Scheduler for Silent {
 
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
         self.inner.anchors(job)
+    }
+
+    fn evidence(&self, job: JobId) -> Option<Evidence> {
+        self.inner.evidence(job)
     }
 }
 

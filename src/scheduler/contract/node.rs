@@ -33,7 +33,7 @@ use crate::{
     domain::{Action, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Timestamp},
     identity::NodeKey,
     scheduler::{
-        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, LogOrder, LogUpdate, Scheduler,
+        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogOrder, LogUpdate, Scheduler,
         SubmitError, updates::History,
     },
     store::{Db, StoredEntry},
@@ -342,6 +342,10 @@ impl Scheduler for ContractScheduler {
         let State { client, log, seen, receipts, .. } = &*self.shared;
         let head = seen.borrow().head;
         async move { receipts.anchors(log, &client.reader().endpoints, job, head).await }.boxed()
+    }
+
+    fn evidence(&self, _: JobId) -> Option<Evidence> {
+        None
     }
 }
 

@@ -15,14 +15,14 @@ use super::{
     chain::{Chain, parent_of},
     entry::Entry,
     room::{BOUNDS, Heard, heard, to_forget},
-    sequence::{Arrival, Follower, Place, Receipt, Sequencer},
+    sequence::{Arrival, Fault, Follower, Place, Receipt, Sequencer},
 };
 use crate::{
     domain::{Acceptance, Digest, Event, Job, JobId, JobState, LogDomain, NodeId, SignedAction, Timestamp},
     identity::NodeKey,
     network::{MAX_RESPONSE_ENTRIES_BYTES, WireBytes},
     rules::Rejection,
-    scheduler::{BackendError, Cursor, SubmitError},
+    scheduler::{BackendError, Cursor, Evidence, SubmitError},
     store::{EventLog, LogError, NewEntry, StoredEntry},
 };
 
@@ -37,6 +37,8 @@ pub(super) struct Logs {
     inner: Mutex<Inner>,
     /// How often jobs were forgotten.
     forgotten: watch::Sender<u64>,
+    /// The logs that their requesters broke, in the order in which this node found out.
+    breaks: watch::Sender<Vec<BackendError>>,
 }
 
 #[derive(Default)]
@@ -119,16 +121,20 @@ impl Logs {
         store: EventLog,
         now: Timestamp,
     ) -> Result<Self, BackendError> {
-        let mut inner = Inner::default();
+        let (mut inner, mut breaks) = (Inner::default(), Vec::new());
         for job in store.jobs().map_err(|error| store_error(&error))? {
             let entries = stored_entries(&store, job)?;
             match rebuild(&key, domain, &inner, entries) {
-                Ok(log) => inner.insert(log),
+                Ok(mut log) => {
+                    breaks.extend(log.break_again(&store, job)?);
+                    inner.insert(log);
+                }
                 Err(error) => tracing::error!(%job, %error, "a stored log cannot be continued"),
             }
         }
         inner.heard_at = inner.jobs.keys().map(|job| (*job, now)).collect();
-        let logs = Self { key, domain, store, inner: Mutex::new(inner), forgotten: watch::Sender::new(0) };
+        let (forgotten, breaks) = (watch::Sender::new(0), watch::Sender::new(breaks));
+        let logs = Self { key, domain, store, inner: Mutex::new(inner), forgotten, breaks };
         logs.make_room(&mut logs.lock(), now)?;
         Ok(logs)
     }
@@ -171,7 +177,7 @@ impl Logs {
                 Ok(Sequenced { height, cursor: None, entry: None, followers: Vec::new() })
             }
             Place::New(entry) => {
-                let cursors = self.persist(&mut inner, job, std::slice::from_ref(&*entry));
+                let cursors = self.persist(&mut inner, job, std::slice::from_ref(&*entry), None);
                 let cursor = cursors.map_err(SubmitError::NotOrdered)?.last().copied().map(Cursor);
                 let bidders = inner.job(job).into_iter().flat_map(|job| job.bids.keys());
                 let followers = bidders.copied().filter(|node| *node != self.key.node_id()).collect();
@@ -203,7 +209,7 @@ impl Logs {
         if !inner.jobs.contains_key(&job) {
             return Err(AdoptError::TooMany);
         }
-        self.persist(&mut inner, job, &[first])?;
+        self.persist(&mut inner, job, &[first], None)?;
         Ok(())
     }
 
@@ -258,7 +264,7 @@ impl Logs {
             None => return Err(BackendError::UnknownLog { job }),
         };
         let is_strangers = follower.chain().next_sequence(self.key.node_id()) == 0;
-        let sound = follower.fault().is_none();
+        let was_sound = follower.fault().is_none();
         let (mut appended, mut result) = (Vec::new(), None);
         for entry in entries {
             match follower.receive(entry.clone(), arrival) {
@@ -272,17 +278,28 @@ impl Logs {
                 break;
             }
         }
-        if let (true, Some(fault)) = (sound, follower.fault()) {
-            tracing::error!(%job, height = fault.height(), %fault, proof = ?fault, "a requester broke its log");
+        let fault = follower.fault().filter(|_| was_sound).cloned();
+        let breaks = follower.may_act().err().filter(|_| fault.is_some());
+        // The proof is stored with the entries that it contradicts: it must not be forgotten before it is told.
+        self.persist(&mut inner, job, &appended, fault.as_ref().map(Fault::entry))?;
+        if let (Some(fault), Some(breaks)) = (fault, breaks) {
+            let entry = fault.entry().hash(self.domain);
+            tracing::error!(%job, height = fault.height(), %entry, %fault, "a requester broke its log");
+            self.breaks.send_modify(|told| told.push(breaks));
         }
-        self.persist(&mut inner, job, &appended)?;
         if let Some(now) = arrival.now().filter(|_| is_strangers) {
             self.make_room(&mut inner, now)?;
         }
         Ok(result.unwrap_or(Received::Here { appended: appended.len() }))
     }
 
-    fn persist(&self, inner: &mut Inner, job: JobId, entries: &[Entry]) -> Result<Vec<u64>, BackendError> {
+    fn persist(
+        &self,
+        inner: &mut Inner,
+        job: JobId,
+        entries: &[Entry],
+        fault: Option<&Entry>,
+    ) -> Result<Vec<u64>, BackendError> {
         let new: Vec<NewEntry> = entries
             .iter()
             .map(|entry| NewEntry {
@@ -292,13 +309,28 @@ impl Logs {
                 bytes: entry.encode(),
             })
             .collect();
-        if new.is_empty() {
+        let fault = fault.map(Entry::encode);
+        if new.is_empty() && fault.is_none() {
             return Ok(Vec::new());
         }
-        self.store.append_all(&new).map_err(|error| {
+        let fault = fault.as_deref().map(|bytes| (job, bytes));
+        self.store.append_until_fault(&new, fault).map_err(|error| {
             inner.jobs.remove(&job);
             store_error(&error)
         })
+    }
+
+    /// The logs that their requesters broke, as a level to wait for: it only grows.
+    pub(super) fn watch_breaks(&self) -> watch::Receiver<Vec<BackendError>> {
+        self.breaks.subscribe()
+    }
+
+    /// The proof that a job's requester broke its log.
+    pub(super) fn evidence(&self, job: JobId) -> Option<Evidence> {
+        match self.lock().jobs.get(&job)? {
+            JobLog::Own(_) => None,
+            JobLog::Followed(follower) => follower.fault().map(Fault::evidence),
+        }
     }
 
     /// The entries of a job above a height, as many as one response holds, and the newest height.
@@ -423,6 +455,18 @@ impl Inner {
 }
 
 impl JobLog {
+    /// Finds the fault again that this node found before it was started, and says what is broken.
+    fn break_again(&mut self, store: &EventLog, job: JobId) -> Result<Option<BackendError>, BackendError> {
+        let Self::Followed(follower) = self else { return Ok(None) };
+        let Some(bytes) = store.fault(job).map_err(|error| store_error(&error))? else { return Ok(None) };
+        let is_proof = Entry::decode(&bytes)
+            .is_ok_and(|entry| follower.receive(entry, Arrival::Stored) == Receipt::Broken);
+        if !is_proof {
+            tracing::error!(%job, "the stored proof that a log is broken proves nothing");
+        }
+        Ok(follower.may_act().err())
+    }
+
     const fn chain(&self) -> &Chain {
         match self {
             Self::Own(sequencer) => sequencer.chain(),

@@ -30,8 +30,8 @@ use crate::{
         self, BlobSource, LogRequest, LogResponse, NetworkConfig, NetworkError, NetworkHandle, WireBytes,
     },
     scheduler::{
-        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogOrder, LogUpdate, Scheduler,
-        SubmitError, submit_in_turn, updates::History,
+        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder, LogUpdate,
+        Scheduler, SubmitError, submit_in_turn, updates::History,
     },
     store::{EventLog, StoredEntry},
 };
@@ -284,9 +284,10 @@ impl Scheduler for Libp2pScheduler {
         let head = shared.logs.store().watch_head();
         // What this node's own store holds: what it has not seen yet, from whomever, is news to it.
         let history = History::up_to(Cursor(*head.borrow()));
-        let forgotten = shared.logs.watch_forgotten();
+        let (forgotten, breaks) = (shared.logs.watch_forgotten(), shared.logs.watch_breaks());
         let (told, going, page) = (BTreeSet::new(), Vec::new(), VecDeque::new());
-        let reader = Reader { shared, head, after, history, forgotten, told, going, page };
+        let reader =
+            Reader { shared, head, after, history, forgotten, told, going, page, breaks, breaks_told: 0 };
         stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
     }
 
@@ -316,6 +317,10 @@ impl Scheduler for Libp2pScheduler {
 
     fn anchors(&self, _: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
         async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn evidence(&self, job: JobId) -> Option<Evidence> {
+        self.shared.logs.evidence(job)
     }
 }
 
@@ -357,6 +362,9 @@ struct Reader {
     /// Those of them that are forgotten, and it is to be told.
     going: Vec<JobId>,
     page: VecDeque<StoredEntry>,
+    breaks: watch::Receiver<Vec<BackendError>>,
+    /// How many of the broken logs were told.
+    breaks_told: usize,
 }
 
 impl Reader {
@@ -402,6 +410,12 @@ impl Reader {
                 }
                 head = self.head.wait_for(|head| *head > self.after.0) => {
                     head.ok()?;
+                }
+                // After the entries before it.
+                breaks = self.breaks.wait_for(|breaks| breaks.len() > self.breaks_told) => {
+                    let broken = breaks.ok()?.get(self.breaks_told).cloned()?;
+                    self.breaks_told += 1;
+                    return Some(Err(broken));
                 }
             }
             let after = self.after.0;

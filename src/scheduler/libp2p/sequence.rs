@@ -5,6 +5,8 @@
 //! must not is found out by whoever reads its log. What it signs proves it: [`Fault`] keeps the proof.
 //! Both are rebuilt from the entries alone.
 
+use alloy_primitives::hex;
+
 use super::{
     chain::{Chain, Checked},
     entry::Entry,
@@ -13,7 +15,7 @@ use crate::{
     domain::{Digest, Job, LogDomain, SignedAction, Span, Timestamp},
     identity::NodeKey,
     rules::Rejection,
-    scheduler::{BackendError, SubmitError},
+    scheduler::{BackendError, Evidence, FaultKind, SubmitError},
 };
 
 /// How far a live entry's stamp may be from a follower's clock: more than clocks drift and packets take, and
@@ -342,12 +344,35 @@ impl Follower {
 }
 
 impl Fault {
-    /// The height at which the log broke.
-    pub const fn height(&self) -> u64 {
+    /// The entry that broke the log. A follower of the log before it finds the same fault in it again.
+    pub fn entry(&self) -> &Entry {
         match self {
-            Self::Equivocation { other, .. } | Self::Fork { other, .. } => other.height,
-            Self::StampDecreased { entry } | Self::Refused { entry, .. } => entry.height,
+            Self::Equivocation { other, .. } | Self::Fork { other, .. } => other,
+            Self::StampDecreased { entry } | Self::Refused { entry, .. } => entry,
         }
+    }
+
+    /// What the requester did.
+    pub const fn kind(&self) -> FaultKind {
+        match self {
+            Self::Equivocation { .. } | Self::Fork { .. } => FaultKind::TwoHistories,
+            Self::StampDecreased { .. } | Self::Refused { .. } => FaultKind::RuleBroken,
+        }
+    }
+
+    /// The proof, for others.
+    pub fn evidence(&self) -> Evidence {
+        let entries: &[&Entry] = match self {
+            Self::Equivocation { held, other } | Self::Fork { held, other } => &[&**held, &**other],
+            Self::StampDecreased { entry } | Self::Refused { entry, .. } => &[&**entry],
+        };
+        let entries = entries.iter().map(|entry| hex::encode(entry.encode())).collect();
+        Evidence { kind: self.kind(), height: self.height(), entries }
+    }
+
+    /// The height at which the log broke.
+    pub fn height(&self) -> u64 {
+        self.entry().height
     }
 }
 

@@ -230,8 +230,11 @@ impl Shared {
     /// Begins to follow a job whose first entry was announced; the logs of its parents are fetched first.
     pub(super) async fn adopt(self: &Arc<Self>, first: Entry, requester: NodeId) -> Result<(), AdoptError> {
         if self.logs.view(first.job()).is_some() {
-            self.logs.hear_again(self.now(), first.job());
-            self.want(first.job());
+            let job = first.job();
+            self.logs.hear_again(self.now(), job);
+            // Known, or another beginning of the same job: then the requester signed two.
+            self.receive(job, vec![WireBytes(first.encode())], Arrival::Synced(self.now())).await?;
+            self.want(job);
             return Err(AdoptError::Known);
         }
         let is_fresh = self.now() <= first.at.plus(FRESH);

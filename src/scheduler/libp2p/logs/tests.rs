@@ -89,3 +89,31 @@ fn a_requester_chooses_from_twice_its_seats_on_until_it_accepts() {
     assert!(!logs.is_choosing(job));
     assert!(!logs.is_choosing(JobId::ZERO));
 }
+
+#[test]
+fn the_proof_of_a_fork_outlives_the_node_that_found_it() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = crate::store::DataDir::open(root.path()).unwrap();
+    let open = || Logs::open(key(1), DOMAIN, EventLog::new(Db::open(&dir).unwrap()), START).unwrap();
+    let (first, other) =
+        (first_entry(&key(2), START, 0), first_entry(&key(2), START.plus(Span::from_secs(1)), 0));
+    let job = first.job();
+    let logs = open();
+    logs.adopt(START, first.clone()).unwrap();
+    assert_eq!((logs.evidence(job), logs.watch_breaks().borrow().len()), (None, 0));
+    let received = logs.receive(job, vec![other.clone()], Arrival::Synced(START)).unwrap();
+    assert_eq!(received, Received::Broken);
+    let found = logs.evidence(job).unwrap();
+    assert_eq!(
+        (found.kind, found.height, found.entries.len()),
+        (crate::scheduler::FaultKind::TwoHistories, 1, 2)
+    );
+    let told = logs.watch_breaks().borrow().clone();
+    assert!(matches!(told.as_slice(), [BackendError::BrokenLog { height: 1, .. }]), "{told:?}");
+    drop(logs);
+
+    let restarted = open();
+    assert_eq!(restarted.evidence(job), Some(found));
+    assert_eq!(*restarted.watch_breaks().borrow(), told);
+    assert!(restarted.view(job).unwrap().may_act.is_err(), "nothing is done in a log with two histories");
+}
