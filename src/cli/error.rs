@@ -11,9 +11,11 @@ use crate::{
     devstack::{BackendStartError, HostError, StackError, chain::ChainError},
     domain::{JobId, JobState, NodeId},
     executor::ExecutorError,
+    network::NetworkError,
     scheduler::{
         BackendError,
         contract::{ConnectError, DeployError, FundError, HistoryError, MoneyError, StartError},
+        libp2p::StartError as Libp2pStartError,
     },
     store::PackError,
 };
@@ -435,6 +437,10 @@ fn host_hint(error: &HostError) -> Option<String> {
         HostError::Backend(BackendStartError::Contract(StartError::Connect(error))) => {
             return connect_hint(error);
         }
+        HostError::Backend(
+            BackendStartError::Network(NetworkError::Listen { .. })
+            | BackendStartError::Libp2p(Libp2pStartError::Network(NetworkError::Listen { .. })),
+        ) => "choose another --listen address, or stop what listens there; port 0 takes any free one",
         HostError::Backend(BackendStartError::Announce(MoneyError::Chain(error))) => {
             return backend_hint(error);
         }

@@ -154,6 +154,7 @@ async fn start(
         // Nobody comes to a requester that is gone in a minute: it goes to the nodes.
         listen: Vec::new(),
         peers: Vec::new(),
+        dial_private: false,
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: 0,
         max_bond: Amount::ZERO,

@@ -69,6 +69,8 @@ pub struct BackendConfig {
     pub key: NodeKey,
     /// Where other nodes reach it; nowhere for a node that goes to others alone, and tells nobody of itself.
     pub listen: Vec<Multiaddr>,
+    /// Whether it dials every private address that others name, and not only those near it.
+    pub dial_private: bool,
     /// Nodes to stay connected to.
     pub peers: Vec<Multiaddr>,
     /// Where logs are kept.
@@ -139,10 +141,10 @@ async fn contract(
     first_block: u64,
     config: BackendConfig,
 ) -> Result<Connected, BackendStartError> {
-    let BackendConfig { key, listen, peers, db, shelf, interest: _ } = config;
+    let BackendConfig { key, listen, peers, dial_private, db, shelf, interest: _ } = config;
     let is_reachable = !listen.is_empty();
     let peer = key.libp2p_keypair().public().to_peer_id();
-    let config = NetworkConfig { key: key.clone(), listen, peers, limits: network::Limits::default() };
+    let config = NetworkConfig { key: key.clone(), listen, peers, limits: limits(dial_private) };
     let (driver, network, inbound) = network::start(config, shelf)?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
@@ -207,6 +209,10 @@ async fn introduce(
     }
 }
 
+fn limits(dial_private: bool) -> network::Limits {
+    network::Limits { dial_private, ..network::Limits::default() }
+}
+
 fn peer_in(address: &Multiaddr) -> Option<PeerId> {
     address.iter().find_map(|part| match part {
         ::libp2p::multiaddr::Protocol::P2p(peer) => Some(peer),
@@ -215,9 +221,9 @@ fn peer_in(address: &Multiaddr) -> Option<PeerId> {
 }
 
 async fn libp2p(config: BackendConfig) -> Result<Connected, BackendStartError> {
-    let BackendConfig { key, listen, peers, db, shelf, interest } = config;
+    let BackendConfig { key, listen, peers, dial_private, db, shelf, interest } = config;
     let peer = key.libp2p_keypair().public().to_peer_id();
-    let network = NetworkConfig { key, listen, peers, limits: network::Limits::default() };
+    let network = NetworkConfig { key, listen, peers, limits: limits(dial_private) };
     let log = EventLog::new(db);
     let config = Libp2pConfig { network, log, clock: Arc::new(wall_clock), blobs: shelf, interest };
     let (scheduler, running) = Libp2pScheduler::start(config).await?;

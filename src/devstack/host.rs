@@ -41,6 +41,8 @@ pub struct HostConfig {
     pub listen: Vec<Multiaddr>,
     /// Nodes to join.
     pub peers: Vec<Multiaddr>,
+    /// Whether it dials every private address that others name.
+    pub dial_private: bool,
     /// Where its API listens; port 0 for any free one.
     pub api: SocketAddr,
     /// How many jobs it runs at once.
@@ -139,6 +141,7 @@ impl Host {
             key: key.clone(),
             listen: config.listen,
             peers: config.peers,
+            dial_private: config.dial_private,
             db: db.clone(),
             shelf: Arc::clone(&shelf),
             interest: interest(key.node_id(), config.compute_slots, ComputeLimits::default()),

@@ -223,6 +223,7 @@ fn host_config(config: &StackConfig, index: usize, peers: Vec<Multiaddr>) -> Hos
         data_dir: config.data_dir.join(format!("node-{index}")),
         listen: vec![loopback()],
         peers,
+        dial_private: false,
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: config.slots,
         max_bond: config.max_bond,

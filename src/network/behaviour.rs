@@ -12,6 +12,7 @@ use ::libp2p::{
 
 use super::{
     config::Limits,
+    crowd::Crowd,
     wire::{
         BLOB_PROTOCOL, BlobRequest, BlobResponse, LOG_PROTOCOL, LogRequest, LogResponse,
         MAX_BLOB_REQUEST_BYTES, MAX_BLOB_RESPONSE_BYTES, MAX_LOG_REQUEST_BYTES, MAX_LOG_RESPONSE_BYTES,
@@ -37,6 +38,7 @@ type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::Whit
 pub(super) struct Behaviour {
     // First, so that a refused connection costs the others nothing.
     pub(super) limits: connection_limits::Behaviour,
+    pub(super) crowd: Crowd,
     pub(super) gossip: Gossip,
     pub(super) identify: identify::Behaviour,
     pub(super) ping: ping::Behaviour,
@@ -70,10 +72,10 @@ impl Behaviour {
                     .with_max_pending_incoming(Some(limits.max_pending))
                     .with_max_pending_outgoing(Some(limits.max_pending))
                     .with_max_established(Some(limits.max_connections))
-                    // Keys cost nothing: strangers who take every connection must not keep this node from dialling.
-                    .with_max_established_incoming(Some(limits.max_connections - limits.max_connections / 4))
+                    .with_max_established_incoming(Some(limits.max_incoming()))
                     .with_max_established_per_peer(Some(limits.max_connections_per_peer)),
             ),
+            crowd: Crowd::new(limits),
             gossip: gossip(key)?,
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::default(),

@@ -26,11 +26,29 @@ pub struct Limits {
     pub max_connections_per_peer: u32,
     /// Connections that are being set up, each way.
     pub max_pending: u32,
+    /// Connections from one address, but for those of this machine.
+    pub max_connections_per_address: u32,
+    /// Whether every private address that others name may be dialled, and not only those near this node.
+    pub dial_private: bool,
+}
+
+impl Limits {
+    /// Connections that others make. Keys cost nothing: strangers who take every connection must not keep this node
+    /// from dialling.
+    pub(super) const fn max_incoming(&self) -> u32 {
+        self.max_connections - self.max_connections / 4
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_connections: 256, max_connections_per_peer: 2, max_pending: 64 }
+        Self {
+            max_connections: 256,
+            max_connections_per_peer: 2,
+            max_pending: 64,
+            max_connections_per_address: 16,
+            dial_private: false,
+        }
     }
 }
 

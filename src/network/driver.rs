@@ -4,6 +4,7 @@
 //! reader. Content is read on blocking threads. The cancellation token given to [`Driver::run`] stops it.
 
 mod meeting;
+mod serving;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -12,7 +13,7 @@ use ::libp2p::{
     request_response::{Event as RequestEvent, Message},
     request_response::{InboundRequestId, OutboundRequestId, ResponseChannel},
     swarm::{
-        SwarmEvent,
+        DialError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
     },
     tcp, yamux,
@@ -27,17 +28,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     behaviour::{Behaviour, BehaviourEvent, MAX_GOSSIP_BYTES, TOPIC},
-    blob::{BlobDenied, BlobSource},
+    blob::BlobSource,
     book::PeerBook,
     bucket::Buckets,
     config::{NetworkConfig, NetworkError},
     exchange::Exchange,
-    handle::{
-        Announcement, Command, Inbound, Judgement, NetworkHandle, PublishError, RequestError, Responder,
-    },
+    handle::{Command, Inbound, Judgement, NetworkHandle, PublishError, RequestError},
     links::Links,
+    listening::check_free,
+    pace::Pace,
+    reach::Reach,
     status::Status,
-    wire::{BlobRequest, BlobResponse, LogRequest, LogResponse, PEERS_PROTOCOL},
+    unsent::{Protocol, Unsent},
+    wire::{BlobRequest, BlobResponse, LogResponse, PEERS_PROTOCOL},
 };
 use crate::domain::NodeId;
 
@@ -65,7 +68,7 @@ pub struct Driver {
     inbound: mpsc::Sender<Inbound>,
     status: watch::Sender<Status>,
     blobs: Arc<dyn BlobSource>,
-    blob_reads: JoinSet<(ResponseChannel<BlobResponse>, BlobResponse)>,
+    blob_reads: JoinSet<(InboundRequestId, ResponseChannel<BlobResponse>, BlobResponse)>,
     book: PeerBook,
     links: Links,
     exchange: Exchange,
@@ -74,6 +77,11 @@ pub struct Driver {
     signers: Buckets<NodeId>,
     forwarders: Buckets<NodeId>,
     askers: Buckets<NodeId>,
+    /// What each peer has in the queue of announcements.
+    shares: BTreeMap<NodeId, Arc<()>>,
+    unsent: Unsent,
+    reach: Reach,
+    pace: Pace,
 }
 
 /// Sets up the network. Nothing happens before [`Driver::run`] is polled, in a tokio runtime.
@@ -96,7 +104,9 @@ pub fn start(
         .map_err(|error| set_up(&error))?
         .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE))
         .build();
+    let reach = Reach::new(listen.iter().chain(&peers), limits.dial_private);
     for address in listen {
+        check_free(&address)?;
         swarm
             .listen_on(address.clone())
             .map_err(|error| NetworkError::Listen { address, reason: error.to_string() })?;
@@ -126,6 +136,10 @@ pub fn start(
         forwarders: Buckets::new(4096, Duration::from_millis(1)),
         // A verdict's worth of messages at once, and polling.
         askers: Buckets::new(512, Duration::from_millis(10)),
+        shares: BTreeMap::new(),
+        unsent: Unsent::new(),
+        reach,
+        pace: Pace::default(),
     };
     Ok((driver, handle, inbound_receiver))
 }
@@ -145,10 +159,7 @@ impl Driver {
                 },
                 event = self.swarm.select_next_some() => self.on_event(event),
                 Some(read) = self.blob_reads.join_next() => match read {
-                    // An error means that the peer has gone.
-                    Ok((channel, response)) => {
-                        let _ = self.swarm.behaviour_mut().blob.send_response(channel, response);
-                    }
+                    Ok((asked, channel, response)) => self.send_content(asked, channel, response),
                     Err(error) => tracing::error!(%error, "reading content panicked"),
                 },
                 () = sleep_until(due) => {}
@@ -178,10 +189,7 @@ impl Driver {
                 }
                 Err(error) => answer(reply, Err(error)),
             },
-            Command::Respond { channel, response } => {
-                // An error means that the peer has gone.
-                let _ = behaviour.log.send_response(channel, response);
-            }
+            Command::Respond { to, asked, channel, response } => self.respond(to, asked, channel, response),
             Command::Publish { data, reply } => {
                 let topic = gossipsub::IdentTopic::new(TOPIC);
                 let published = if data.len() > MAX_GOSSIP_BYTES {
@@ -205,12 +213,19 @@ impl Driver {
         if pending >= MAX_PENDING {
             return Err(RequestError::Busy);
         }
-        self.book.peer(node).cloned().ok_or(RequestError::UnknownPeer(node))
+        let (peer, addresses) = self.book.peer(node).cloned().ok_or(RequestError::UnknownPeer(node))?;
+        let pause = self.pace.pause(&peer, Instant::now()).filter(|_| !self.book.is_connected(node));
+        if let Some(pause) = pause {
+            let seconds = pause.as_secs() + 1;
+            return Err(RequestError::Failed(format!("it could not be dialled; tried again in {seconds} s")));
+        }
+        Ok((peer, addresses))
     }
 
     fn meet(&mut self, node: NodeId) {
         if let Some((peer, addresses)) = self.book.peer(node).cloned()
             && !self.book.is_connected(node)
+            && self.pace.pause(&peer, Instant::now()).is_none()
         {
             let opts = DialOpts::peer_id(peer).condition(PeerCondition::DisconnectedAndNotDialing);
             // One that is under way already is as good, and whoever asked asks again.
@@ -218,7 +233,9 @@ impl Driver {
         }
     }
 
-    fn learn(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+    /// Remembers what somebody says of a peer's addresses, as far as this node may dial them.
+    fn learn(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>) {
+        addresses.retain(|address| self.reach.may_dial(address));
         if peer != *self.swarm.local_peer_id() {
             self.book.locate(peer, addresses);
         }
@@ -248,12 +265,14 @@ impl Driver {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             SwarmEvent::NewListenAddr { address, .. } => {
                 tracing::info!(%address, "listening");
+                self.reach.listens(&address);
                 self.status.send_modify(|status| status.listening.push(address));
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.status.send_modify(|status| status.listening.retain(|known| *known != address));
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.pace.reached(&peer_id);
                 match self.book.learn(peer_id) {
                     Some(node) => {
                         self.book.connect(node);
@@ -273,19 +292,25 @@ impl Driver {
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
                 if let Some(node) = super::peer::node_of_peer(&peer_id) {
                     self.book.disconnect(node);
+                    self.shares.remove(&node);
                     self.links.disconnected(node, Instant::now());
                 }
                 self.exchange.disconnected(peer_id, Instant::now());
                 self.publish_links();
             }
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
-                let node = peer_id.and_then(|peer| super::peer::node_of_peer(&peer));
+                let (node, now) = (peer_id.and_then(|peer| super::peer::node_of_peer(&peer)), Instant::now());
                 match node.filter(|node| self.book.is_connected(*node)) {
                     Some(node) => self.links.connected(connection_id, node),
-                    None => self.links.failed(connection_id, &error.to_string(), Instant::now()),
+                    None => self.links.failed(connection_id, &reason(&error), now),
+                }
+                if let (Some(peer), DialError::Transport(_) | DialError::WrongPeerId { .. }) =
+                    (peer_id, &error)
+                {
+                    self.pace.failed(peer, now);
                 }
                 self.exchange.failed(connection_id);
-                if matches!(error, ::libp2p::swarm::DialError::Denied { .. }) {
+                if matches!(error, DialError::Denied { .. }) {
                     self.status.send_modify(|status| status.counters.connections_refused += 1);
                 }
                 self.publish_links();
@@ -312,7 +337,9 @@ impl Driver {
                 self.learn(peer_id, info.listen_addrs);
             }
             BehaviourEvent::Log(RequestEvent::Message { peer, message, .. }) => match message {
-                Message::Request { request, channel, .. } => self.on_log_request(peer, request, channel),
+                Message::Request { request_id, request, channel } => {
+                    self.on_log_request(peer, request_id, request, channel);
+                }
                 Message::Response { request_id, response } => {
                     if let Some(reply) = self.log_requests.remove(&request_id) {
                         answer(reply, Ok(response));
@@ -325,7 +352,9 @@ impl Driver {
                 }
             }
             BehaviourEvent::Blob(RequestEvent::Message { peer, message, .. }) => match message {
-                Message::Request { request, channel, .. } => self.on_blob_request(peer, request, channel),
+                Message::Request { request_id, request, channel } => {
+                    self.on_blob_request(peer, request_id, request, channel);
+                }
                 Message::Response { request_id, response } => {
                     if let Some(reply) = self.blob_requests.remove(&request_id) {
                         answer(reply, Ok(response));
@@ -338,13 +367,21 @@ impl Driver {
                 }
             }
             BehaviourEvent::Peers(event) => self.on_peers(event),
-            BehaviourEvent::Log(RequestEvent::InboundFailure { peer, request_id, error, .. })
-            | BehaviourEvent::Blob(RequestEvent::InboundFailure { peer, request_id, error, .. }) => {
+            BehaviourEvent::Log(RequestEvent::InboundFailure { peer, request_id, error, .. }) => {
+                self.unsent.end(&(Protocol::Log, request_id));
                 trace_failure(&peer, request_id, &error);
             }
-            BehaviourEvent::Log(RequestEvent::ResponseSent { .. })
-            | BehaviourEvent::Blob(RequestEvent::ResponseSent { .. })
-            | BehaviourEvent::Identify(_) => {}
+            BehaviourEvent::Blob(RequestEvent::InboundFailure { peer, request_id, error, .. }) => {
+                self.unsent.end(&(Protocol::Blob, request_id));
+                trace_failure(&peer, request_id, &error);
+            }
+            BehaviourEvent::Log(RequestEvent::ResponseSent { request_id, .. }) => {
+                self.unsent.end(&(Protocol::Log, request_id));
+            }
+            BehaviourEvent::Blob(RequestEvent::ResponseSent { request_id, .. }) => {
+                self.unsent.end(&(Protocol::Blob, request_id));
+            }
+            BehaviourEvent::Identify(_) => {}
             BehaviourEvent::Ping(ping::Event { connection, result, .. }) => {
                 // A peer that went without a word leaves a connection on which every request would time out.
                 if let Err(ping::Failure::Timeout | ping::Failure::Other { .. }) = result {
@@ -377,63 +414,6 @@ impl Driver {
         }
     }
 
-    fn on_announcement(&mut self, forwarder: PeerId, id: gossipsub::MessageId, message: gossipsub::Message) {
-        let now = Instant::now();
-        let source = message.source.as_ref().and_then(super::peer::node_of_peer);
-        let (Some(source), Some(via)) = (source, super::peer::node_of_peer(&forwarder)) else {
-            return self.judge(&forwarder, &id, Judgement::Reject);
-        };
-        if !self.forwarders.take(via, now) || !self.signers.take(source, now) {
-            self.status.send_modify(|status| status.counters.announcements_limited += 1);
-            // Who floods by itself is to blame; who passes on a flood has the same limits and will stop.
-            let judgement = if source == via { Judgement::Reject } else { Judgement::Ignore };
-            return self.judge(&forwarder, &id, judgement);
-        }
-        let announcement = Announcement { source, data: message.data, forwarder, id };
-        if let Err(full) = self.inbound.try_send(Inbound::Announcement(announcement)) {
-            self.status.send_modify(|status| status.counters.inbound_busy += 1);
-            if let Inbound::Announcement(Announcement { forwarder, id, .. }) = full.into_inner() {
-                self.judge(&forwarder, &id, Judgement::Ignore);
-            }
-        }
-    }
-
-    fn on_log_request(&mut self, peer: PeerId, request: LogRequest, channel: ResponseChannel<LogResponse>) {
-        let (Some(from), Some(commands)) = (super::peer::node_of_peer(&peer), self.answers.upgrade()) else {
-            return;
-        };
-        if !self.askers.take(from, Instant::now()) {
-            self.status.send_modify(|status| status.counters.requests_limited += 1);
-            let _ = self.swarm.behaviour_mut().log.send_response(channel, LogResponse::Busy);
-            return;
-        }
-        let request = Inbound::Request { from, request, responder: Responder { commands, channel } };
-        if let Err(full) = self.inbound.try_send(request) {
-            self.status.send_modify(|status| status.counters.inbound_busy += 1);
-            if let Inbound::Request { responder, .. } = full.into_inner() {
-                let channel = responder.channel;
-                let _ = self.swarm.behaviour_mut().log.send_response(channel, LogResponse::Busy);
-            }
-        }
-    }
-
-    fn on_blob_request(
-        &mut self,
-        peer: PeerId,
-        BlobRequest(request): BlobRequest,
-        channel: ResponseChannel<BlobResponse>,
-    ) {
-        let Some(from) = super::peer::node_of_peer(&peer) else { return };
-        if self.blob_reads.len() >= BLOB_READS || !self.askers.take(from, Instant::now()) {
-            self.status.send_modify(|status| status.counters.inbound_busy += 1);
-            let busy = BlobResponse::Denied(BlobDenied::Busy);
-            let _ = self.swarm.behaviour_mut().blob.send_response(channel, busy);
-            return;
-        }
-        let blobs = Arc::clone(&self.blobs);
-        self.blob_reads.spawn_blocking(move || (channel, blobs.read(from, request).into()));
-    }
-
     fn dial_due(&mut self) {
         let now = Instant::now();
         while let Some((link, opts)) = self.links.start_due(now) {
@@ -463,6 +443,16 @@ impl Driver {
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver").field("peer", self.swarm.local_peer_id()).finish_non_exhaustive()
+    }
+}
+
+/// Why a dial failed, for who configured the address.
+fn reason(error: &DialError) -> String {
+    match error {
+        DialError::WrongPeerId { obtained, .. } => {
+            format!("another node answers there: {obtained}; check the address, and its name behind /p2p/")
+        }
+        other => other.to_string(),
     }
 }
 

@@ -1,10 +1,10 @@
 //! What the rest of a node holds of the network.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ::libp2p::{
     Multiaddr, PeerId, gossipsub,
-    request_response::{OutboundFailure, ResponseChannel},
+    request_response::{InboundRequestId, OutboundFailure, ResponseChannel},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -50,6 +50,8 @@ pub struct Announcement {
     /// What it says.
     pub data: Vec<u8>,
     pub(super) forwarder: PeerId,
+    /// The forwarder's share of the queue, given back with the last clone.
+    pub(super) _share: Arc<()>,
     pub(super) id: gossipsub::MessageId,
 }
 
@@ -68,6 +70,8 @@ pub enum Judgement {
 #[derive(Debug)]
 pub struct Responder {
     pub(super) commands: mpsc::Sender<Command>,
+    pub(super) to: NodeId,
+    pub(super) asked: InboundRequestId,
     pub(super) channel: ResponseChannel<LogResponse>,
 }
 
@@ -147,14 +151,42 @@ impl From<&gossipsub::PublishError> for PublishError {
 /// What the driver is asked to do.
 #[derive(Debug)]
 pub(super) enum Command {
-    Log { node: NodeId, request: LogRequest, reply: oneshot::Sender<Result<LogResponse, RequestError>> },
-    Blob { node: NodeId, request: ChunkRequest, reply: oneshot::Sender<Result<BlobResponse, RequestError>> },
-    Respond { channel: ResponseChannel<LogResponse>, response: LogResponse },
-    Publish { data: Vec<u8>, reply: oneshot::Sender<Result<(), PublishError>> },
-    Judge { forwarder: PeerId, id: gossipsub::MessageId, judgement: Judgement },
-    Meet { node: NodeId },
-    Learn { peer: PeerId, addresses: Vec<Multiaddr> },
-    Score { node: NodeId, reply: oneshot::Sender<Option<f64>> },
+    Log {
+        node: NodeId,
+        request: LogRequest,
+        reply: oneshot::Sender<Result<LogResponse, RequestError>>,
+    },
+    Blob {
+        node: NodeId,
+        request: ChunkRequest,
+        reply: oneshot::Sender<Result<BlobResponse, RequestError>>,
+    },
+    Respond {
+        to: NodeId,
+        asked: InboundRequestId,
+        channel: ResponseChannel<LogResponse>,
+        response: LogResponse,
+    },
+    Publish {
+        data: Vec<u8>,
+        reply: oneshot::Sender<Result<(), PublishError>>,
+    },
+    Judge {
+        forwarder: PeerId,
+        id: gossipsub::MessageId,
+        judgement: Judgement,
+    },
+    Meet {
+        node: NodeId,
+    },
+    Learn {
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+    },
+    Score {
+        node: NodeId,
+        reply: oneshot::Sender<Option<f64>>,
+    },
 }
 
 impl NetworkHandle {
@@ -248,6 +280,7 @@ impl Responder {
     /// Answers. If the peer has gone meanwhile, nobody misses the answer.
     pub async fn answer(self, response: LogResponse) {
         // The driver has ended, and with it every connection.
-        let _ = self.commands.send(Command::Respond { channel: self.channel, response }).await;
+        let Self { commands, to, asked, channel } = self;
+        let _ = commands.send(Command::Respond { to, asked, channel, response }).await;
     }
 }

@@ -74,8 +74,13 @@ impl Links {
     pub(super) fn refused(&mut self, link: usize, reason: &str, now: Instant) {
         if let Some(link) = self.0.get_mut(link) {
             link.redial.failed(now);
+            // Said once, and not with every attempt.
+            if link.last_error.as_deref() == Some(reason) {
+                tracing::debug!(address = %link.address, reason, "cannot connect to a configured peer");
+            } else {
+                tracing::warn!(address = %link.address, reason, "cannot connect to a configured peer");
+            }
             (link.attempt, link.node, link.last_error) = (None, None, Some(reason.to_owned()));
-            tracing::warn!(address = %link.address, reason, "cannot connect to a configured peer");
         }
     }
 

@@ -12,11 +12,8 @@ use super::{
 /// Longest address of a node, its name included, in its binary form.
 pub(super) const MAX_ADDRESS_BYTES: usize = 128;
 
-/// Where packets can be sent to, if this is `/ip4|ip6/../tcp/..`, with or without a peer's name behind it.
-///
-/// Link-local addresses are left out: they mean something else on every link, and on rented machines the
-/// landlord's own services.
-pub(super) fn place_in(address: &Multiaddr) -> Option<SocketAddr> {
+/// The address and port, if this is `/ip4|ip6/../tcp/..`, with or without a peer's name behind it.
+pub(super) fn place_in_any(address: &Multiaddr) -> Option<SocketAddr> {
     let mut parts = address.iter();
     let ip = match parts.next()? {
         Protocol::Ip4(ip) => IpAddr::V4(ip),
@@ -25,12 +22,22 @@ pub(super) fn place_in(address: &Multiaddr) -> Option<SocketAddr> {
     };
     let Protocol::Tcp(port) = parts.next()? else { return None };
     let ends = matches!(parts.next(), None | Some(Protocol::P2p(_))) && parts.next().is_none();
+    ends.then(|| SocketAddr::new(ip, port))
+}
+
+/// Where packets can be sent to, if this is `/ip4|ip6/../tcp/..`, with or without a peer's name behind it.
+///
+/// Link-local addresses are left out: they mean something else on every link, and on rented machines the
+/// landlord's own services.
+pub(super) fn place_in(address: &Multiaddr) -> Option<SocketAddr> {
+    let place = place_in_any(address)?;
+    let ip = place.ip();
     let is_link_local = match ip {
         IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
-    let is_place = port != 0 && !ip.is_unspecified() && !ip.is_multicast() && !is_link_local;
-    (ends && is_place).then(|| SocketAddr::new(ip, port))
+    let is_place = place.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !is_link_local;
+    is_place.then_some(place)
 }
 
 /// How the place is dialled.

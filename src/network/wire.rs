@@ -111,6 +111,24 @@ pub enum LogResponse {
     Failed,
 }
 
+impl LogResponse {
+    /// Bytes of entries in it: all else is short.
+    pub(super) fn entry_bytes(&self) -> usize {
+        match self {
+            Self::Placed { entries, .. } | Self::Entries { entries, .. } => {
+                entries.iter().map(|entry| entry.0.len()).sum()
+            }
+            Self::Taken
+            | Self::Rejected(_)
+            | Self::Refused(_)
+            | Self::Unknown
+            | Self::Busy
+            | Self::Malformed
+            | Self::Failed => 0,
+        }
+    }
+}
+
 /// An envelope refusal on the wire; each variant is documented at the one of the same name in the scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is documented at the refusal of the same name")]

@@ -5,10 +5,12 @@ mod lies;
 pub(crate) mod node;
 mod stranger;
 
+use std::sync::Arc;
+
 use assay::{
     domain::{Deal, Digest, Event, JobId, JobState, Opening, SeatSet},
     identity::NodeKey,
-    network::{Limits, Multiaddr},
+    network::{self as assay_network, Limits, Multiaddr, NetworkConfig, NetworkError, NoBlobs},
     rules::Rejection,
     scheduler::{BackendError, Cursor, LogUpdate, Scheduler, SubmitError, entries},
 };
@@ -73,6 +75,22 @@ async fn reveal_and_decide(requester: &mut Node, nodes: &mut [Node], job: JobId)
         node.read_until(entry).await;
         assert_eq!(node.job(job).state, JobState::Verified);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_node_on_the_same_port_is_refused() {
+    let clock = TestClock::new();
+    let first = Node::start(Setup::new(&clock, &[])).await;
+    let address = first.address().await;
+    let config = NetworkConfig {
+        key: NodeKey::generate().unwrap(),
+        listen: vec![address.clone()],
+        peers: Vec::new(),
+        limits: Limits::default(),
+    };
+    let second = assay_network::start(config, Arc::new(NoBlobs));
+    assert!(matches!(second, Err(NetworkError::Listen { address: taken, .. }) if taken == address));
+    first.stop().await;
 }
 
 #[tokio::test]

@@ -51,6 +51,10 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_name = "MULTIADDR")]
     pub(in crate::cli) peer: Vec<Multiaddr>,
 
+    /// Which addresses to dial when other nodes name them, beyond public ones and those of this node's own network
+    #[arg(long, value_enum, value_name = "SCOPE")]
+    pub(in crate::cli) dial: Vec<DialArg>,
+
     /// Where the API listens
     #[arg(long, value_name = "ADDR", default_value = crate::cli::settings::DEFAULT_API)]
     pub(in crate::cli) api: SocketAddr,
@@ -95,4 +99,11 @@ pub(in crate::cli) enum SchedulerArg {
     Libp2p,
     /// A contract on an EVM chain, which holds the money too
     Contract,
+}
+
+/// Addresses that are not dialled on somebody's word by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum DialArg {
+    /// All private addresses, such as 10.0.0.0/8 and fd00::/8
+    Private,
 }

@@ -8,7 +8,7 @@ use crate::{
     api::ApiConfig,
     cli::{
         CliError, ExitStatus,
-        args::ServeArgs,
+        args::{DialArg, ServeArgs},
         document::Document,
         keys,
         output::Output,
@@ -60,6 +60,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         key,
         listen: vec![args.listen],
         peers: args.peer,
+        dial_private: args.dial.contains(&DialArg::Private),
         api: args.api,
         compute_slots: args.slots,
         max_bond: args.max_bond,

@@ -33,7 +33,7 @@ impl Driver {
         for peer in self.exchange.ask_due(now) {
             self.swarm.behaviour_mut().peers.send_request(&peer, PeersRequest);
         }
-        while let Some(opts) = self.exchange.next_dial(now) {
+        while let Some(opts) = self.exchange.next_dial(now, |ip| self.reach.may_reach(ip)) {
             let attempt = opts.connection_id();
             // An error means that it is connected by now, or that there are too many connections.
             if self.swarm.dial(opts).is_err() {

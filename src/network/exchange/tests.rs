@@ -38,7 +38,7 @@ fn crowd(from: u8) -> PeersResponse {
 }
 
 fn dials(exchange: &mut Exchange, now: Instant) -> Vec<DialOpts> {
-    std::iter::from_fn(|| exchange.next_dial(now)).collect()
+    std::iter::from_fn(|| exchange.next_dial(now, |_| true)).collect()
 }
 
 fn told(exchange: &mut Exchange, asker: u8, now: Instant) -> Vec<String> {
@@ -167,13 +167,16 @@ fn dials_keep_a_pace_whoever_names_whatever() {
     let mut count = 0;
     for from in [20, 40, 60, 80] {
         assert!(exchange.heard(id(1), &crowd(from)));
-        while let Some(opts) = exchange.next_dial(now) {
+        while let Some(opts) = exchange.next_dial(now, |_| true) {
             exchange.failed(opts.connection_id());
             count += 1;
         }
     }
     assert_eq!(count, 32);
-    assert!(exchange.next_dial(now + Duration::from_secs(1)).is_some(), "and go on where they stopped");
+    assert!(
+        exchange.next_dial(now + Duration::from_secs(1), |_| true).is_some(),
+        "and go on where they stopped"
+    );
 }
 
 #[test]
@@ -196,4 +199,15 @@ fn one_place_under_many_names_is_dialled_once_and_this_node_never() {
     assert_eq!(dials(&mut exchange, now).len(), 1);
     assert_eq!(exchange.tried.len(), 1);
     assert!(exchange.peers[&id(1)].leads.is_empty());
+}
+
+#[test]
+fn a_place_that_this_node_may_not_reach_is_not_dialled() {
+    let now = Instant::now();
+    let mut exchange = with_peers(now, &[(1, "10.0.0.1:1")]);
+    exchange.ask_due(now);
+    assert!(exchange.heard(id(1), &answer(&[(2, "10.0.0.2:22"), (3, "8.8.8.8:4001")])));
+    let public = |ip: IpAddr| ip == IpAddr::from([8, 8, 8, 8]);
+    assert!(exchange.next_dial(now, public).is_some());
+    assert!(exchange.next_dial(now, public).is_none());
 }

@@ -49,6 +49,7 @@ async fn host(chain: &Chain, rpc_url: &str, dir: &Path) -> Host {
         key: Some(chain.funded_key()),
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         peers: Vec::new(),
+        dial_private: false,
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: 0,
         max_bond: Amount::ZERO,
