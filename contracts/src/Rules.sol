@@ -93,16 +93,21 @@ library Rules {
             revert IJobScheduler.TooFewPaidJobs(facts.paidJobs, terms.minPaidJobs());
         }
         if (facts.satInParent) revert IJobScheduler.SatInParent(terms.parent());
-        bool isBefore = slot.epoch() != head.epoch() && slot.status() != IJobScheduler.BidStatus.Committed;
-        if (!slot.isNone() && !isBefore) {
-            revert IJobScheduler.AlreadyBid(act.author);
-        }
+        if (!mayBid(head, slot)) revert IJobScheduler.AlreadyBid(act.author);
         if (!head.isFirstCome()) {
             return (head, Slots.make(price, head.epoch(), IJobScheduler.BidStatus.Standing, 0), NO_SEAT);
         }
         seat = freeSeat(head, act.at);
         next = seatFilled(head, seat, act.at, terms.run());
         bid = Slots.make(price, head.epoch(), IJobScheduler.BidStatus.Seated, seat);
+    }
+
+    /// A node without a bid, with a void one, or whose offer is off the table: withdrawn, or passed over.
+    function mayBid(Head head, Slot slot) private pure returns (bool) {
+        IJobScheduler.BidStatus status = slot.status();
+        return slot.isNone() || status == IJobScheduler.BidStatus.Withdrawn
+            || status == IJobScheduler.BidStatus.Skipped
+            || (slot.epoch() != head.epoch() && status != IJobScheduler.BidStatus.Committed);
     }
 
     /// A binary search: the list ascends, and whoever bids pays for its length in calldata alone.

@@ -101,6 +101,16 @@ pub enum BidStatus {
     Seated(u8),
 }
 
+impl BidStatus {
+    /// Whether the node may bid anew under the same terms: its offer is off the table, and it never had a seat.
+    pub const fn may_bid_again(self) -> bool {
+        match self {
+            Self::Withdrawn | Self::Skipped => true,
+            Self::Standing | Self::Rejected | Self::Seated(_) => false,
+        }
+    }
+}
+
 /// A place in a job and its latest holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Seat {

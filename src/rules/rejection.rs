@@ -72,7 +72,7 @@ rejections! {
     /// The bidder had a seat in the parent, whose openings are public.
     SatInParent = 17, true, "the bidder had a seat in the parent job";
     /// The node has a bid in this job.
-    AlreadyBid = 18, true, "the node has bid already";
+    AlreadyBid = 18, true, "the node has a bid already, or had one that the requester turned down";
     /// The job takes no more bids.
     TooManyBids = 19, false, "the job has too many bids";
     /// The node has no bid in this job.

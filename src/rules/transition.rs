@@ -181,7 +181,9 @@ fn bid_placed(job: &Job, stamped: &Stamped<Event>, price: Amount) -> Result<Effe
         return Err(Rejection::SatInParent);
     }
     match job.bids.get(&stamped.author) {
-        Some(bid) if bid.epoch == job.epoch => return Err(Rejection::AlreadyBid),
+        Some(bid) if bid.epoch == job.epoch && !bid.status.may_bid_again() => {
+            return Err(Rejection::AlreadyBid);
+        }
         Some(_) => {}
         None if stamped.facts.bids_bounded && job.bids.len() >= MAX_BIDS => {
             return Err(Rejection::TooManyBids);

@@ -106,6 +106,7 @@ macro_rules! conforms {
                 only_the_requester_chooses_and_ends,
                 an_update_voids_every_earlier_bid,
                 a_withdrawn_bid_is_passed_over,
+                a_node_that_took_its_bid_back_may_bid_again,
                 a_failed_seat_goes_to_another_node_while_there_is_time,
                 deadlines_end_what_nobody_does,
                 who_does_not_reveal_does_not_stop_a_verdict,

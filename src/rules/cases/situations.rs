@@ -150,8 +150,10 @@ pub(super) fn situations() -> Vec<(&'static str, Job)> {
         (
             "open, bids of every status",
             build(deal(), &|script| {
-                script.bid(&[0, 1, 2, 3]).add(bidder(1), Event::BidWithdrawn);
+                script.bid(&[0, 1, 2, 3, 4]).add(bidder(1), Event::BidWithdrawn);
                 script.add(REQUESTER, Event::BidRejected { node: bidder(2) });
+                script.add(bidder(4), Event::BidWithdrawn);
+                script.add(REQUESTER, Event::BidAccepted { node: bidder(4) });
             }),
         ),
         (

@@ -123,6 +123,25 @@ pub(super) async fn a_withdrawn_bid_is_passed_over(mut world: World) {
     assert!(world.job().seats.is_empty());
 }
 
+pub(super) async fn a_node_that_took_its_bid_back_may_bid_again(mut world: World) {
+    world.submit(Deal::default()).await;
+    let node = world.id(1);
+    world.act(1, bid()).await;
+    world.act(1, Event::BidWithdrawn).await;
+    world.refused(1, Event::BidWithdrawn, Rejection::BidNotStanding).await;
+    world.act(1, bid()).await;
+    assert_eq!(world.job().bids[&node].status, BidStatus::Standing);
+    world.refused(1, bid(), Rejection::AlreadyBid).await;
+    world.act(1, Event::BidWithdrawn).await;
+    world.act(REQUESTER, Event::BidAccepted { node }).await;
+    world.act(1, bid()).await;
+    world.act(REQUESTER, Event::BidAccepted { node }).await;
+    assert_eq!(world.job().seats[0].node, node, "a bid that was passed over is made anew too");
+    world.act(2, bid()).await;
+    world.act(REQUESTER, Event::BidRejected { node: world.id(2) }).await;
+    world.refused(2, bid(), Rejection::AlreadyBid).await;
+}
+
 pub(super) async fn a_failed_seat_goes_to_another_node_while_there_is_time(mut world: World) {
     world.submit(Deal::default()).await;
     for node in 1..=4 {
