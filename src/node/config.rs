@@ -35,10 +35,12 @@ pub struct ComputeLimits {
     pub ask: Ask,
     /// The most it gives to one container.
     pub max_resources: Resources,
-    /// The longest run it takes.
+    /// The longest timeout of a run it takes.
     pub max_timeout: Span,
-    /// The longest time for bids it takes: its bid keeps a slot from other jobs meanwhile.
-    pub max_open: Span,
+    /// The longest time from the last acceptance to the close of commits it takes.
+    pub max_run: Span,
+    /// The longest time for reveals it takes.
+    pub max_reveal: Span,
 }
 
 /// How a node describes itself to its user.
@@ -83,7 +85,8 @@ impl ComputeLimits {
             && asked.pids <= most.pids
             && asked.disk_bytes <= most.disk_bytes
             && deal.timeout <= self.max_timeout
-            && deal.open <= self.max_open
+            && deal.run <= self.max_run
+            && deal.reveal <= self.max_reveal
     }
 }
 
@@ -101,7 +104,8 @@ impl Default for ComputeLimits {
             ask: Ask::ALL,
             max_resources,
             max_timeout: Span::from_secs(24 * 60 * 60),
-            max_open: Span::from_secs(10 * 60),
+            max_run: Span::from_secs(25 * 60 * 60),
+            max_reveal: Span::from_secs(60 * 60),
         }
     }
 }

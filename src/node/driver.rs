@@ -6,7 +6,7 @@
 use std::{cell::LazyCell, sync::Arc};
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
+    sync::{Notify, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -21,8 +21,8 @@ use super::{
     work::{Held, work},
 };
 use crate::{
-    domain::{BidStatus, Deal, Event, Job, JobId, JobState, SeatStatus},
-    policy::{Moment, Wake, compute, requester, verifier},
+    domain::{Deal, Event, Job, JobId, SeatStatus},
+    policy::{Moment, Wake, capacity::Decision, compute, requester, verifier},
     scheduler::LogOrder,
 };
 
@@ -69,15 +69,15 @@ pub(crate) struct Driver {
     /// The container is running, or is about to; at most one.
     runs: JoinSet<Held>,
     cancel_run: CancellationToken,
-    slot: Option<OwnedSemaphorePermit>,
-    wants_slot: bool,
+    /// Rung when the node has room for this job.
+    bell: Arc<Notify>,
     /// What the executor said, once it was asked.
     can_run: Option<bool>,
 }
 
 impl Driver {
     /// `None` when the log has no such job, or this node's own record of it cannot be read.
-    pub(crate) fn new(node: Arc<Node>, id: JobId) -> Option<Self> {
+    pub(crate) fn new(node: Arc<Node>, id: JobId, bell: Arc<Notify>) -> Option<Self> {
         let changed = node.board.watch(id)?;
         let held = match node.executions.get(id) {
             Ok(execution) => execution.map_or(Held::None, |execution| execution.stage.into()),
@@ -98,8 +98,7 @@ impl Driver {
             held,
             runs: JoinSet::new(),
             cancel_run: CancellationToken::new(),
-            slot: None,
-            wants_slot: false,
+            bell,
             can_run: None,
         })
     }
@@ -120,12 +119,8 @@ impl Driver {
                 Turn::Acted => {}
                 Turn::Waits(wake) => self.wait(wake).await,
                 Turn::Done if !self.runs.is_empty() => self.wait(Wake::NEVER).await,
-                Turn::Done => {
-                    self.slot = None;
-                    if self.node.retire(self.id, &self.changed) {
-                        return;
-                    }
-                }
+                Turn::Done if self.node.retire(self.id, &self.changed) => return,
+                Turn::Done => {}
             }
         }
         self.stop_run().await;
@@ -184,6 +179,9 @@ impl Driver {
             self.backoffs[role as usize] = Backoff::default();
             return Turn::Acted;
         };
+        if bids {
+            self.node.with_capacity(|capacity| ((), capacity.bid_failed(self.id, self.node.clock.moment())));
+        }
         let (backoff, now_ms) = (&mut self.backoffs[role as usize], moment.elapsed_ms);
         if bids && !is_passing(&error) {
             // It came too late. Who has no seat hears little of the job: to knock again and again is all it could do.
@@ -252,37 +250,18 @@ impl Driver {
         }
     }
 
-    /// Asks the compute role, and holds a slot whenever its answer needs one: from the bid to the end of the run.
+    /// Asks the compute role.
     async fn compute_step(&mut self, job: &Job, moment: Moment) -> Step {
-        self.wants_slot = false;
         if self.node.config.compute_slots == 0 {
             return Step::Done;
         }
-        let step = self.ask_compute(job, moment);
-        let step = match step {
+        let step = match self.ask_compute(job, moment) {
             compute::ComputeStep::Submit(Event::BidPlaced { .. }) if !self.may_run(job).await => {
                 self.ask_compute(job, moment)
             }
             other => other,
         };
-        let needs_slot = match &step {
-            compute::ComputeStep::Submit(Event::BidPlaced { .. }) | compute::ComputeStep::Run => true,
-            compute::ComputeStep::Submit(_) | compute::ComputeStep::Wait(_) | compute::ComputeStep::Done => {
-                self.is_promised(job)
-            }
-        };
-        if !needs_slot {
-            self.slot = None;
-        } else if self.slot.is_none() {
-            self.slot = Arc::clone(&self.node.slots).try_acquire_owned().ok();
-        }
         match step {
-            compute::ComputeStep::Submit(Event::BidPlaced { .. }) | compute::ComputeStep::Run
-                if self.slot.is_none() =>
-            {
-                self.wants_slot = true;
-                Step::Wait(Wake::after_next_deadline(job, moment.now))
-            }
             compute::ComputeStep::Submit(event) => Step::Submit(vec![event]),
             compute::ComputeStep::Run => Step::Run,
             compute::ComputeStep::Wait(wake) => Step::Wait(wake),
@@ -296,16 +275,15 @@ impl Driver {
     fn ask_compute(&mut self, job: &Job, moment: Moment) -> compute::ComputeStep {
         let (limits, rank) = (self.node.config.limits, self.rank());
         let limits = compute::BidLimits {
-            // The slot itself is taken before the bid is sent, or waited for.
-            free_slots: 1,
             max_bond: limits.max_bond,
             ask: limits.ask,
             max_resources: limits.max_resources,
             max_timeout: limits.max_timeout,
-            max_open: limits.max_open,
+            max_run: limits.max_run,
+            max_reveal: limits.max_reveal,
             can_run: self.can_run.unwrap_or(true),
         };
-        compute::next(&compute::ComputeView {
+        let view = compute::ComputeView {
             me: self.node.id,
             job,
             moment,
@@ -325,6 +303,10 @@ impl Driver {
                     compute::LogTrust::Requester { clock_agrees, suspended }
                 }
             },
+        };
+        self.node.with_capacity(|capacity| {
+            let Decision { step, ring } = capacity.next(&view);
+            (step, ring)
         })
     }
 
@@ -335,18 +317,6 @@ impl Driver {
             self.ranked = (members.len(), compute::rank(self.id, self.node.id, &members));
         }
         self.ranked.1
-    }
-
-    /// Whether this node is bound to run the job, and has not yet. Once every seat is filled, a bid left over is a
-    /// reserve: it keeps no slot, and waits for one in the rare case that a seat fails.
-    fn is_promised(&self, job: &Job) -> bool {
-        let standing = job.state == JobState::Open
-            && job
-                .bids
-                .get(&self.node.id)
-                .is_some_and(|bid| bid.status == BidStatus::Standing && bid.epoch == job.epoch);
-        let ended = matches!(self.held, Held::Finished(_) | Held::Failed(_));
-        !job.state.is_terminal() && !ended && (standing || job.seat_of(self.node.id).is_some())
     }
 
     /// Whether the job could run here, and its result be kept; asked once, when everything else speaks for a bid.
@@ -376,7 +346,7 @@ impl Driver {
             () = clock.after(wake.deadline) => {}
             () = clock.elapsed(wake.elapsed_ms) => {}
             Some(ended) = self.runs.join_next() => self.held = ended_run(ended),
-            slot = Arc::clone(&self.node.slots).acquire_owned(), if self.wants_slot => self.slot = slot.ok(),
+            () = self.bell.notified() => {}
         }
     }
 

@@ -1,9 +1,12 @@
 //! Reads the log, folds it, and sees to it that every job that needs one has a driver.
 
-use std::sync::Arc;
+use std::{collections::btree_map::Entry, sync::Arc};
 
 use futures::StreamExt as _;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{Node, NodeError, driver::Driver, transfer::takes_part, work::chain};
@@ -116,10 +119,12 @@ impl Node {
     }
 
     fn ensure_driver(self: &Arc<Self>, job: JobId, drivers: &mut JoinSet<()>) {
-        if !self.driven().insert(job) {
-            return;
-        }
-        if let Some(driver) = Driver::new(Arc::clone(self), job) {
+        let bell = Arc::new(Notify::new());
+        match self.driven().entry(job) {
+            Entry::Occupied(_) => return,
+            Entry::Vacant(place) => place.insert(Arc::clone(&bell)),
+        };
+        if let Some(driver) = Driver::new(Arc::clone(self), job, bell) {
             drivers.spawn(driver.drive().instrument(info_span!("node", id = %self.id.short())));
         }
     }

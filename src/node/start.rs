@@ -1,13 +1,13 @@
 //! Starting a node, and ending it in the order that the module's documentation gives.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::{
-    sync::Semaphore,
+    sync::{Notify, watch},
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use crate::{
     domain::{Digest, JobId, NodeId},
     executor::Executor,
     identity::NodeKey,
+    policy::capacity::{Capacity, Obligations},
     scheduler::{BackendError, Scheduler},
     store::{DataDir, DbError, Executions, Nonces, Reputation, Requests},
 };
@@ -92,10 +93,12 @@ pub struct Node {
     pub(crate) nonces: Nonces,
     pub(crate) requests: Requests,
     pub(crate) reputation: Reputation,
-    /// One permit a job that this node is bound to run, or runs.
-    pub(crate) slots: Arc<Semaphore>,
+    capacity: Mutex<Capacity>,
+    /// What is still owed, as a level to wait for.
+    obligations: watch::Sender<Obligations>,
     pub(crate) stop: CancellationToken,
-    driven: Mutex<BTreeSet<JobId>>,
+    /// Jobs that have a driver, and the bell that has it ask again.
+    driven: Mutex<BTreeMap<JobId, Arc<Notify>>>,
     dir: DataDir,
 }
 
@@ -121,7 +124,7 @@ impl Node {
         shelf.content().hold_own_results(id)?;
         shelf.open(id, Arc::clone(&board), Served::of(&*scheduler));
         let secret = Digest::keccak(key.sign(Digest::keccak(b"assay: the order of equal bids")).as_bytes());
-        let slots = Arc::new(Semaphore::new(config.compute_slots));
+        let capacity = Mutex::new(Capacity::new(config.compute_slots));
         let node = Arc::new(Self {
             id,
             key,
@@ -137,7 +140,8 @@ impl Node {
             nonces: Nonces::new(db.clone()),
             requests: Requests::new(db.clone()),
             reputation: Reputation::new(db),
-            slots,
+            capacity,
+            obligations: watch::Sender::default(),
             stop: CancellationToken::new(),
             driven: Mutex::default(),
             dir,
@@ -163,9 +167,24 @@ impl Node {
     }
 
     /// Jobs that have a driver.
-    pub(crate) fn driven(&self) -> MutexGuard<'_, BTreeSet<JobId>> {
-        // A set of ids cannot be left half changed.
+    pub(crate) fn driven(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<Notify>>> {
+        // A map of bells cannot be left half changed.
         self.driven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks, or tells, what decides across jobs; has the jobs that may go on then ask again.
+    pub(crate) fn with_capacity<T>(&self, act: impl FnOnce(&mut Capacity) -> (T, Vec<JobId>)) -> T {
+        let (answer, ring) = {
+            // A panic inside leaves places that the next question of each job sets right.
+            let mut capacity = self.capacity.lock().unwrap_or_else(PoisonError::into_inner);
+            let acted = act(&mut capacity);
+            let owed = capacity.obligations();
+            self.obligations.send_if_modified(|known| std::mem::replace(known, owed) != owed);
+            acted
+        };
+        let driven = self.driven();
+        ring.iter().filter_map(|job| driven.get(job)).for_each(|bell| bell.notify_one());
+        answer
     }
 
     /// How many nodes may bid for a job of this one, as far as is known.

@@ -1,4 +1,6 @@
-//! What a compute node does for a job: bid, run, commit, reveal.
+//! What a compute node does for one job: bid, run, commit, reveal.
+//!
+//! Whether it has room for that is [`super::capacity`]'s to say, which sees all jobs.
 
 use super::{Moment, Wake};
 use crate::domain::{
@@ -45,18 +47,18 @@ pub struct ComputeView<'a> {
 /// What a node takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BidLimits {
-    /// How many more jobs it can promise now.
-    pub free_slots: usize,
     /// The highest bond it risks.
     pub max_bond: Amount,
     /// What it asks for a seat.
     pub ask: Ask,
     /// The most it gives to one container.
     pub max_resources: Resources,
-    /// The longest run it takes.
+    /// The longest timeout of a run it takes.
     pub max_timeout: Span,
-    /// The longest time for bids that a slot is kept for.
-    pub max_open: Span,
+    /// The longest time from the last acceptance to the close of commits it takes: its seat is bound for as long.
+    pub max_run: Span,
+    /// The longest time for reveals it takes: its result and its bond are bound for as long.
+    pub max_reveal: Span,
     /// Whether its executor has the image and the inputs, or knows where to get them.
     pub can_run: bool,
 }
@@ -91,13 +93,13 @@ pub enum LogTrust {
 /// What to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ComputeStep {
-    /// Nothing yet. A bid that stands and a seat keep their slot.
+    /// Nothing yet.
     Wait(Wake),
     /// Sign and submit this; ask again once it has its place in the log or is refused.
     Submit(Event),
     /// Start the run.
     Run,
-    /// Nothing more as the log stands: stop a run that still goes, free the slot. A later entry, such as a new
+    /// Nothing more as the log stands: stop a run that still goes. A later entry, such as a new
     /// deal, may bring more to do. If the job is not terminal but overdue, whoever orders the log is gone.
     Done,
 }
@@ -152,6 +154,7 @@ fn without_seat(view: &ComputeView<'_>, state: JobState) -> ComputeStep {
     }
     match job.bids.get(&view.me).filter(|bid| bid.epoch == job.epoch).map(|bid| bid.status) {
         None => bid(view, filled_by),
+        Some(status) if status.may_bid_again() => bid(view, filled_by),
         Some(BidStatus::Standing) => ComputeStep::Wait(Wake::after(filled_by)),
         Some(BidStatus::Withdrawn | BidStatus::Rejected | BidStatus::Skipped | BidStatus::Seated(_)) => {
             ComputeStep::Done
@@ -167,7 +170,7 @@ fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
     };
     let wanted = job.wanted_bids();
     let seat_free = job.seats.len() < usize::from(job.deal.concurrency) || !job.failed.is_empty();
-    if view.limits.free_slots == 0 || fitting_bids(job) >= wanted || !seat_free {
+    if fitting_bids(job) >= wanted || !seat_free {
         return ComputeStep::Wait(Wake::after(filled_by));
     }
     let steps = u64::try_from(view.rank / wanted.max(1)).unwrap_or(u64::MAX);
@@ -191,7 +194,8 @@ fn is_eligible(view: &ComputeView<'_>) -> bool {
         && asked.pids <= most.pids
         && asked.disk_bytes <= most.disk_bytes
         && deal.timeout <= limits.max_timeout
-        && deal.open <= limits.max_open;
+        && deal.run <= limits.max_run
+        && deal.reveal <= limits.max_reveal;
     admitted && fits && limits.can_run && deal.bond <= limits.max_bond
 }
 

@@ -53,6 +53,11 @@ pub(super) fn stamped(job: &Job, author: NodeId, secs: u64, event: Event) -> Sta
 
 /// A job submitted at 1000.
 pub(super) fn open(deal: Deal) -> Job {
+    open_of(REQUESTER, 0, 1000, deal)
+}
+
+/// The job with this number of a requester, submitted at `secs`.
+pub(super) fn open_of(requester: NodeId, nonce: u64, secs: u64, deal: Deal) -> Job {
     let spec = Spec {
         image: "sha256:0".to_owned(),
         image_name: "demo".to_owned(),
@@ -65,11 +70,11 @@ pub(super) fn open(deal: Deal) -> Job {
     };
     let (spec, revision) = (spec.to_document(), deal.revision());
     let domain = LogDomain::default();
-    let event = Event::Submitted { deal, spec: spec.clone(), nonce: 0 };
+    let event = Event::Submitted { deal, spec: spec.clone(), nonce };
     let submission = Stamped {
-        job: domain.job_id(REQUESTER, 0, Spec::hash_document(&spec), revision),
-        author: REQUESTER,
-        at: at(1000),
+        job: domain.job_id(requester, nonce, Spec::hash_document(&spec), revision),
+        author: requester,
+        at: at(secs),
         revision,
         facts: Facts::MONEYLESS,
         event,
@@ -87,7 +92,7 @@ pub(super) fn bid(job: &mut Job, index: u8, secs: u64) {
 }
 
 pub(super) fn accept(job: &mut Job, index: u8, secs: u64) {
-    then(job, REQUESTER, secs, Event::BidAccepted { node: node(index) }).unwrap();
+    then(job, job.requester, secs, Event::BidAccepted { node: node(index) }).unwrap();
 }
 
 /// A job whose seats 0, 1, 2 nodes 0, 1, 2 were given at 1010; node 3 has bid too.

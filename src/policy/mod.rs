@@ -5,11 +5,13 @@
 //! every change of the log, after every finished run and at the [`Wake`] of the last answer, and carries out
 //! what it is told. So a restart, a repeated entry or a lost wake-up costs nothing but another question.
 //!
-//! - [`compute`]: bid, run, commit, reveal.
+//! - [`compute`]: bid, run, commit, reveal, in one job.
+//! - [`capacity`]: which of a node's jobs get its slots. The one that remembers something: since when.
 //! - [`requester`]: choose among bids, fill failed seats again, close what is over, follow up.
 //! - [`reputation`]: what counts in the record that a node keeps of others.
 //! - [`verifier`]: post verdicts and expiries.
 
+pub mod capacity;
 pub mod compute;
 #[cfg(test)]
 mod fixture;

@@ -91,12 +91,12 @@ fn assert_ends(job: &Job, moment: Moment, wake: Wake) {
 
 fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
     let limits = BidLimits {
-        free_slots: 1,
         max_bond: Amount::MAX,
         ask: Ask::ALL,
         max_resources: job.spec.resources,
         max_timeout: Span::from_secs(u32::MAX),
-        max_open: Span::from_secs(u32::MAX),
+        max_run: Span::from_secs(u32::MAX),
+        max_reveal: Span::from_secs(u32::MAX),
         can_run: true,
     };
     let result = result(who);

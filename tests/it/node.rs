@@ -171,8 +171,11 @@ async fn a_slot_that_is_free_again_takes_the_next_job() {
     let node = town.node(2, 1, Arc::clone(&held) as _).await;
     let mut started = held.started();
     let mut jobs = Vec::new();
+    // Behind a run that takes its whole timeout there would be no time for another.
+    let timeout = Span::from_secs(600);
+    let deal = Deal { timeout, run: Deal::run_for(timeout), ..deal(1, 1) };
     for _ in 0..3 {
-        jobs.push(requester.node().submit_job(spec(), deal(1, 1)).await.unwrap().0);
+        jobs.push(requester.node().submit_job(spec(), deal.clone()).await.unwrap().0);
     }
     for run in 1..=3 {
         started.wait_for(|started| *started == run).await.unwrap();

@@ -7,7 +7,6 @@ use crate::{
 };
 
 const LIMITS: BidLimits = BidLimits {
-    free_slots: 1,
     max_bond: Amount::ZERO,
     ask: Ask::ALL,
     max_resources: Resources {
@@ -18,7 +17,8 @@ const LIMITS: BidLimits = BidLimits {
         tmp_bytes: 1 << 40,
     },
     max_timeout: Span::from_secs(3600),
-    max_open: Span::from_secs(3600),
+    max_run: Span::from_secs(3600),
+    max_reveal: Span::from_secs(3600),
     can_run: true,
 };
 
@@ -87,14 +87,14 @@ fn a_node_bids_only_for_what_it_takes_on() {
     let bids = |limits: &BidLimits, facts| places_bid(&ComputeView { limits, facts, ..view(&job, 0, 1000) });
     let known = Facts::MONEYLESS;
     assert!(bids(&limits, known));
-    assert!(!bids(&BidLimits { free_slots: 0, ..limits }, known));
     assert!(!bids(&BidLimits { max_bond: money(9), ..limits }, known));
     assert!(!bids(&BidLimits { ask: Ask::Amount(money(6)), ..limits }, known));
     let share = ComputeView { limits: &BidLimits { ask: Ask::Percent(80), ..limits }, ..view(&job, 0, 1000) };
     assert_eq!(next(&share), ComputeStep::Submit(Event::BidPlaced { price: money(4) }));
     assert!(!bids(&BidLimits { can_run: false, ..limits }, known));
     assert!(!bids(&BidLimits { max_timeout: Span::from_secs(99), ..limits }, known));
-    assert!(!bids(&BidLimits { max_open: Span::from_secs(1), ..limits }, known));
+    assert!(!bids(&BidLimits { max_run: Span::from_secs(399), ..limits }, known));
+    assert!(!bids(&BidLimits { max_reveal: Span::from_secs(59), ..limits }, known));
     let small = Resources { memory_bytes: 1 << 20, ..limits.max_resources };
     assert!(!bids(&BidLimits { max_resources: small, ..limits }, known));
     assert!(!bids(&limits, Facts { sat_in_parent: true, ..known }));
@@ -123,7 +123,18 @@ fn a_new_deal_is_bid_for_again() {
 }
 
 #[test]
-fn a_bid_that_came_to_nothing_frees_its_slot() {
+fn a_bid_that_was_taken_back_is_made_again() {
+    let mut job = open(deal());
+    bid(&mut job, 0, 1000);
+    then(&mut job, node(0), 1001, Event::BidWithdrawn).unwrap();
+    assert!(places_bid(&view(&job, 0, 1001)));
+    then(&mut job, REQUESTER, 1001, Event::BidAccepted { node: node(0) }).unwrap();
+    assert_eq!(job.bids[&node(0)].status, BidStatus::Skipped);
+    assert!(places_bid(&view(&job, 0, 1001)), "an acceptance that crossed the withdrawal changes nothing");
+}
+
+#[test]
+fn a_bid_that_came_to_nothing_is_done_with() {
     let mut job = open(deal());
     bid(&mut job, 0, 1000);
     assert_eq!(next(&view(&job, 0, 1101)), ComputeStep::Done, "nobody filled the seats");
@@ -281,7 +292,7 @@ fn a_suspended_node_does_nothing() {
 }
 
 #[test]
-fn a_job_whose_requester_is_gone_frees_its_slots() {
+fn a_job_whose_requester_is_gone_is_done_with() {
     let mut job = running();
     assert_eq!(followed(&job, 1411, FOLLOWED), ComputeStep::Done, "nobody committed");
     (0..2).for_each(|index| commit(&mut job, index, 1100));

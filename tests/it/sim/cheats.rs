@@ -149,12 +149,12 @@ impl Table {
         let job = follower.chain().job();
         let result = opening(u8::try_from(node).unwrap());
         let limits = BidLimits {
-            free_slots: 1,
             max_bond: Amount::ZERO,
             ask: Ask::ALL,
             max_resources: job.spec.resources,
             max_timeout: Span::from_secs(3600),
-            max_open: Span::from_secs(3600),
+            max_run: Span::from_secs(7200),
+            max_reveal: Span::from_secs(3600),
             can_run: true,
         };
         compute::next(&ComputeView {

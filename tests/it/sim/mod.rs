@@ -6,6 +6,7 @@ pub(crate) mod chance;
 mod cheats;
 mod node;
 mod replica;
+mod sweeps;
 mod world;
 
 use assay::domain::{Job, JobState, NodeId, SeatStatus};

@@ -10,6 +10,7 @@ use assay::{
     identity::NodeKey,
     policy::{
         Moment, Wake,
+        capacity::{Capacity, Decision},
         compute::{self, BidLimits, ComputeStep, ComputeView, Execution},
         requester::{self, RequesterStep, RequesterView, Standing},
         verifier::{self, VerifierStep, VerifierView},
@@ -34,6 +35,8 @@ pub(super) enum Temper {
     Hasty,
     /// Proposes what it has no right to.
     Meddler,
+    /// Submits jobs and answers no bid.
+    Mute,
 }
 
 impl Temper {
@@ -49,6 +52,8 @@ pub(super) enum Deed {
     Stop,
     FollowUp(Box<Deal>),
     Wake(Wake),
+    /// Ask about another job.
+    Ring(JobId),
 }
 
 #[derive(Debug)]
@@ -56,6 +61,7 @@ pub(super) struct Node {
     pub(super) key: NodeKey,
     pub(super) temper: Temper,
     pub(super) skew_secs: i64,
+    pub(super) slots: usize,
     pub(super) up: bool,
     /// Counts starts: what was set off before a crash does not reach the process after it.
     pub(super) life: u32,
@@ -73,8 +79,9 @@ pub(super) struct Disk {
 }
 
 /// What does not.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Memory {
+    pub(super) capacity: Capacity,
     heard_ms: BTreeMap<JobId, u64>,
     ranks: BTreeMap<JobId, usize>,
     due_since_ms: BTreeMap<JobId, u64>,
@@ -95,10 +102,30 @@ pub(super) struct Surroundings<'a> {
     pub(super) followed_up: bool,
 }
 
+impl Memory {
+    fn new(slots: usize) -> Self {
+        Self {
+            capacity: Capacity::new(slots),
+            heard_ms: BTreeMap::new(),
+            ranks: BTreeMap::new(),
+            due_since_ms: BTreeMap::new(),
+            running: BTreeSet::new(),
+            caught_up: false,
+            wakes: BTreeSet::new(),
+        }
+    }
+}
+
 impl Node {
-    pub(super) fn new(key: NodeKey, temper: Temper, skew_secs: i64) -> Self {
-        let (disk, memory) = (Disk::default(), Memory::default());
-        Self { key, temper, skew_secs, up: true, life: 0, disk, memory }
+    pub(super) fn new(key: NodeKey, temper: Temper, skew_secs: i64, slots: usize) -> Self {
+        let (disk, memory) = (Disk::default(), Memory::new(slots));
+        Self { key, temper, skew_secs, slots, up: true, life: 0, disk, memory }
+    }
+
+    /// The process ends without a word.
+    pub(super) fn crash(&mut self) {
+        self.up = false;
+        self.memory = Memory::new(self.slots);
     }
 
     pub(super) fn id(&self) -> NodeId {
@@ -116,7 +143,7 @@ impl Node {
         let rank = *ranks.entry(job).or_insert_with(|| compute::rank(job, me, around.members));
         let mut deeds = Vec::new();
 
-        let limits = BidLimits { free_slots: self.free_slots(held), ..limits(held) };
+        let limits = limits(held);
         let execution = match self.disk.runs.get(&job) {
             Some(Ok(opening)) => Execution::Finished(opening),
             Some(Err(kind)) => Execution::Failed(*kind),
@@ -127,7 +154,9 @@ impl Node {
         let facts = around.facts;
         let view =
             ComputeView { me, job: held, moment, heard_ms, rank, limits: &limits, facts, execution, log };
-        match compute::next(&view) {
+        let Decision { step, ring } = self.memory.capacity.next(&view);
+        deeds.extend(ring.into_iter().map(Deed::Ring));
+        match step {
             ComputeStep::Wait(wake) => deeds.push(Deed::Wake(wake)),
             ComputeStep::Submit(event) => deeds.push(Deed::Propose(vec![event])),
             ComputeStep::Run => deeds.push(Deed::Run),
@@ -150,16 +179,6 @@ impl Node {
             VerifierStep::Done => {}
         }
         deeds
-    }
-
-    /// Two slots, less the jobs in which this node has a bid or a seat.
-    fn free_slots(&self, asked: &Job) -> usize {
-        let me = self.id();
-        let held = self.disk.replicas.values().map(Replica::job).filter(|job| {
-            let stands = job.standing_bids().any(|(node, _)| node == me);
-            job.id != asked.id && !job.state.is_terminal() && (stands || job.seat_of(me).is_some())
-        });
-        2_usize.saturating_sub(held.count())
     }
 
     /// What a run of the job gives here. A noisy job prints something else each time.
@@ -186,6 +205,7 @@ impl Node {
     pub(super) fn twist(&self, event: Event) -> Option<Event> {
         match (self.temper, event) {
             (Temper::Idler, Event::Committed { .. } | Event::FailureReported { .. }) => None,
+            (Temper::Mute, Event::BidAccepted { .. }) => None,
             (Temper::Secretive, Event::Revealed { .. }) => None,
             (Temper::Garbler, Event::Committed { .. }) => {
                 Some(Event::Committed { commitment: Digest::new([0xaa; 32]) })
@@ -214,7 +234,12 @@ impl Node {
                 6 => Event::Committed { commitment: Digest::new(chance.bytes()) },
                 _ => Event::BidPlaced { price: Amount::ZERO },
             }),
-            Temper::Honest | Temper::Liar | Temper::Idler | Temper::Secretive | Temper::Garbler => None,
+            Temper::Honest
+            | Temper::Liar
+            | Temper::Idler
+            | Temper::Secretive
+            | Temper::Garbler
+            | Temper::Mute => None,
         }
     }
 }
@@ -241,12 +266,12 @@ fn request(job: &Job, around: &Surroundings<'_>, opened_ms: u64) -> Deed {
 
 fn limits(job: &Job) -> BidLimits {
     BidLimits {
-        free_slots: 0,
         max_bond: Amount::MAX,
         ask: Ask::ALL,
         max_resources: job.spec.resources,
         max_timeout: Span::from_secs(3600),
-        max_open: Span::from_secs(3600),
+        max_run: Span::from_secs(7200),
+        max_reveal: Span::from_secs(3600),
         can_run: true,
     }
 }

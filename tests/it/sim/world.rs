@@ -118,6 +118,17 @@ pub(super) struct World {
 impl World {
     /// Nodes of these tempers. The first two, which are honest, submit jobs.
     pub(super) fn new(seed: u64, order: Order, weather: Weather, tempers: &[Temper]) -> Self {
+        Self::with_slots(seed, order, weather, tempers, 2)
+    }
+
+    /// The same, with so many slots each.
+    pub(super) fn with_slots(
+        seed: u64,
+        order: Order,
+        weather: Weather,
+        tempers: &[Temper],
+        slots: usize,
+    ) -> Self {
         let mut chance = Chance::new(seed);
         let mut truth = Ledger::new(DOMAIN);
         let mut nodes = Vec::new();
@@ -127,7 +138,7 @@ impl World {
                 assert!(truth.accounts_mut().deposit(key.node_id(), Amount::new(DEPOSIT).unwrap()));
             }
             let skew = if order == Order::Requester { chance.within(0..7).cast_signed() - 3 } else { 0 };
-            nodes.push(Node::new(key, *temper, skew));
+            nodes.push(Node::new(key, *temper, skew, slots));
         }
         let mut world = Self {
             order,
@@ -168,17 +179,23 @@ impl World {
 
     /// Lets things happen until every job is over everywhere, or until `until_ms`; whether they are.
     pub(super) fn run(&mut self, until_ms: u64) -> bool {
+        self.run_to(until_ms, Self::is_settled)
+    }
+
+    /// The same, to another end.
+    pub(super) fn run_to(&mut self, until_ms: u64, is_over: impl Fn(&Self) -> bool) -> bool {
         while let Some(happening) = self.queue.pop() {
             if self.queue.now_ms() > until_ms {
                 break;
             }
-            let over = matches!(happening, Happening::Polls { node: 0 }) && self.is_settled();
-            if over {
+            // The last node's, since the first may be down.
+            let polls = matches!(happening, Happening::Polls { node } if node + 1 == self.nodes.len());
+            if polls && is_over(self) {
                 return true;
             }
             self.happen(happening);
         }
-        self.is_settled()
+        is_over(self)
     }
 
     /// Whether nothing is left to do about a job for this node.
@@ -223,8 +240,7 @@ impl World {
             Happening::RunEnds { node, life, job } => self.end_run(node, life, job),
             Happening::Polls { node } => self.poll(node),
             Happening::Crashes { node, for_ms } => {
-                self.nodes[node].up = false;
-                self.nodes[node].memory = Default::default();
+                self.nodes[node].crash();
                 let at_ms = self.queue.now_ms() + for_ms;
                 self.queue.put(at_ms, Happening::Starts { node });
             }

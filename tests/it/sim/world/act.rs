@@ -113,6 +113,8 @@ impl World {
                     self.decide_to_submit(node, *deal, &document, nonce);
                 }
                 Deed::Wake(wake) => self.set_wake(node, job, wake),
+                // As a task of its own would: after what is being done now.
+                Deed::Ring(other) => self.ring(node, other),
             }
         }
     }
@@ -139,6 +141,11 @@ impl World {
                 self.queue.put(at_ms, Happening::Wakes { node, life, job, at_ms });
             }
         }
+    }
+
+    fn ring(&mut self, node: usize, job: JobId) {
+        let (life, at_ms) = (self.nodes[node].life, self.queue.now_ms());
+        self.queue.put(at_ms, Happening::Wakes { node, life, job, at_ms });
     }
 
     fn do_propose(&mut self, node: usize, job: JobId, event: Event) {

@@ -1,0 +1,366 @@
+//! Which of its jobs a compute node bids on, starts and gives up: its slots, shared out by rule.
+//!
+//! # Nothing holds a slot and waits
+//!
+//! A slot is held by a run, and by nothing else. Bids and seats are *promises* of a slot to come:
+//!
+//! - A bid is *firm* while it is fresh. A node makes a firm promise only if it can keep it even though every run
+//!   before it takes its whole timeout. Jobs take turns: first those of requesters who answer, then of those who hold
+//!   less here, then the oldest. All nodes share that order, so that they meet in the same jobs.
+//! - A bid that nobody has answered for a while is *loose*: it still stands, but no longer keeps the node from other
+//!   jobs. The while is shorter for who leaves more bids unanswered. So a job that cannot fill, or whose requester is gone, delays younger ones by that while and no more, and
+//!   no set of bids blocks the nodes for good, whatever each of them saw first.
+//! - A seat of a running job queues for a slot, the most urgent first. If none comes while the job can still give
+//!   the seat to another bid, the node reports that; otherwise it waits for as long as a commitment counts.
+//! - When all slots have been busy for a while with work that may last, a loose bid that could not be honoured is
+//!   taken back. The node bids again once it has room, after a pause that triples each time: so a job sees few
+//!   withdrawals of a node, ten if it is open for 30 days.
+
+mod shares;
+
+use std::collections::BTreeMap;
+
+use super::{
+    Moment, Wake,
+    compute::{self, ComputeStep, ComputeView, Execution, LogTrust, REPORT_MARGIN},
+};
+use crate::domain::{Acceptance, Event, FailureKind, JobId, JobState, NodeId, SeatStatus, Span, Timestamp};
+
+/// How long a bid is firm where the requester orders the log itself: it answers at once, or is not there.
+pub const FIRM_MS: u64 = 10_000;
+
+/// How long a bid is firm in a neutral log: two blocks of a slow chain, and some.
+pub const FIRM_NEUTRAL_MS: u64 = 30_000;
+
+/// How long all slots must have been busy, no run having ended, before loose bids are taken back.
+pub const BUSY_MS: u64 = 30_000;
+
+/// The pause after a node took its first bid in a job back; it triples with each further one.
+pub const FIRST_PAUSE_MS: u64 = 60_000;
+
+/// Most firm promises a slot, however short the runs are.
+pub const PROMISES_A_SLOT: usize = 8;
+
+/// How long a bid to a requester who leaves many unanswered is firm.
+pub const LEAST_FIRM_MS: u64 = 2_000;
+
+/// With so many bids unanswered by one requester, further ones go out one at a time.
+pub const MANY_UNANSWERED: usize = 16;
+
+/// How long a seat waits for a slot, at least, before it is handed over.
+const PATIENCE: Span = Span::from_secs(5);
+
+/// The slots of one node, and every job that has, or wants, a share in them.
+#[derive(Debug, Clone)]
+pub struct Capacity {
+    slots: usize,
+    places: BTreeMap<JobId, Place>,
+    pauses: BTreeMap<JobId, Pause>,
+    /// Since when no slot has been free and no run has ended.
+    busy_since_ms: Option<u64>,
+    leaving: Leaving,
+}
+
+/// What a node does for one job now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The next step in the job that was asked about.
+    pub step: ComputeStep,
+    /// Other jobs that may go on now: ask about each of them.
+    pub ring: Vec<JobId>,
+}
+
+/// Whether a node is about to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Leaving {
+    /// It is not.
+    #[default]
+    No,
+    /// It takes on nothing, takes its bids back and finishes what runs.
+    Draining,
+    /// It gives its runs up too, and reports that.
+    GivingUp,
+}
+
+/// What a node still owes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Obligations {
+    /// Bids that stand.
+    pub bids: usize,
+    /// Seats of running jobs without a commitment or a report.
+    pub seats: usize,
+    /// Commitments that are not opened.
+    pub openings: usize,
+}
+
+/// A job's share.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    requester: NodeId,
+    submitted_at: Timestamp,
+    timeout_ms: u64,
+    /// How long after the last acceptance a run that takes its whole timeout may begin.
+    window_ms: u64,
+    /// The same as a time, once there was a last acceptance.
+    start_by: Option<Timestamp>,
+    log: LogTrust,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Would be bid on.
+    Candidate,
+    /// A bid that is on its way or stands, or a seat of a job that lacks others.
+    Promised { firm_until_ms: u64 },
+    /// The bid is being taken back.
+    Withdrawing,
+    /// A seat of a running job that wants a slot.
+    Queued,
+    /// Has a slot.
+    Runs { since_ms: u64 },
+    /// Needs no slot any more, and owes a commitment or a report.
+    Reports,
+    /// Owes the opening of its commitment.
+    Opens,
+}
+
+/// Why a job is not bid on for now.
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    requester: NodeId,
+    until_ms: u64,
+    withdrawals: u32,
+    /// The last bid came to nothing on its way.
+    unanswered: bool,
+}
+
+impl Capacity {
+    /// For so many runs at once.
+    pub const fn new(slots: usize) -> Self {
+        Self {
+            slots,
+            places: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            busy_since_ms: None,
+            leaving: Leaving::No,
+        }
+    }
+
+    /// The next step in a job: that of [`compute::next`], as far as there is room.
+    pub fn next(&mut self, view: &ComputeView<'_>) -> Decision {
+        let step = compute::next(view);
+        self.note(view, &step);
+        let mut ring = self.share_out(view.moment);
+        ring.retain(|other| *other != view.job.id);
+        Decision { step: self.gate(view, step), ring }
+    }
+
+    /// A bid did not reach whoever orders the log, or was refused there. Returns the jobs that may go on now.
+    pub fn bid_failed(&mut self, job: JobId, moment: Moment) -> Vec<JobId> {
+        if let Some(place) = self.places.remove(&job) {
+            let withdrawals = self.pauses.get(&job).map_or(0, |pause| pause.withdrawals);
+            let (requester, until_ms) = (place.requester, moment.elapsed_ms);
+            self.pauses.insert(job, Pause { requester, until_ms, withdrawals, unanswered: true });
+        }
+        self.share_out(moment)
+    }
+
+    /// The node is about to end. Returns every job to ask about again.
+    pub fn leave(&mut self, leaving: Leaving) -> Vec<JobId> {
+        self.leaving = leaving.max(self.leaving);
+        self.places.keys().copied().collect()
+    }
+
+    /// What is still owed.
+    pub fn obligations(&self) -> Obligations {
+        let mut owed = Obligations::default();
+        for place in self.places.values() {
+            match place.stage {
+                Stage::Candidate => {}
+                Stage::Promised { .. } | Stage::Withdrawing => owed.bids += 1,
+                Stage::Queued | Stage::Runs { .. } | Stage::Reports => owed.seats += 1,
+                Stage::Opens => owed.openings += 1,
+            }
+        }
+        owed
+    }
+
+    /// Notes where a job stands.
+    fn note(&mut self, view: &ComputeView<'_>, step: &ComputeStep) {
+        let job = view.job;
+        let before = self.places.get(&job.id).map(|place| place.stage);
+        let stage = self.stage(view, step, before);
+        if before.is_some_and(Stage::has_slot) && !stage.is_some_and(Stage::has_slot) {
+            self.busy_since_ms = None;
+        }
+        let answered = stage.is_some_and(Stage::is_seat);
+        let stands = job.standing_bids().any(|(node, _)| node == view.me);
+        self.pauses.retain(|id, pause| {
+            let over = *id == job.id && (job.state != JobState::Open || view.moment.now > job.open_by);
+            let arrived = stands && *id == job.id;
+            pause.unanswered &= !(arrived || answered && pause.requester == job.requester);
+            !over && (pause.unanswered || pause.withdrawals > 0)
+        });
+        let Some(stage) = stage else {
+            self.places.remove(&job.id);
+            return;
+        };
+        let running = job.state_at(view.moment.now).0 == JobState::Running;
+        let window = job.deal.run.as_secs().saturating_sub(job.deal.timeout.plus(REPORT_MARGIN).as_secs());
+        let place = Place {
+            requester: job.requester,
+            submitted_at: job.submitted_at,
+            timeout_ms: millis(job.deal.timeout),
+            window_ms: millis(Span::from_secs(window)),
+            start_by: running.then(|| job.commit_by.minus(job.deal.timeout).minus(REPORT_MARGIN)),
+            log: view.log,
+            stage,
+        };
+        self.places.insert(job.id, place);
+    }
+
+    fn stage(&self, view: &ComputeView<'_>, step: &ComputeStep, before: Option<Stage>) -> Option<Stage> {
+        let (job, since_ms) = (view.job, view.moment.elapsed_ms);
+        let slot = before.filter(|stage| stage.has_slot());
+        if matches!(view.execution, Execution::Running) {
+            return slot.or(Some(Stage::Runs { since_ms }));
+        }
+        match step {
+            ComputeStep::Run => return slot.or(Some(Stage::Queued)),
+            ComputeStep::Submit(Event::BidPlaced { .. }) => {
+                let on_its_way = before.filter(|stage| matches!(stage, Stage::Promised { .. }));
+                let may = self.leaving == Leaving::No && !self.is_paused(job.id, since_ms);
+                return on_its_way.filter(|_| may).or(may.then_some(Stage::Candidate));
+            }
+            ComputeStep::Done => return None,
+            ComputeStep::Wait(_) | ComputeStep::Submit(_) => {}
+        }
+        let is_open = job.state_at(view.moment.now).0 == JobState::Open;
+        let promised = job.standing_bids().any(|(node, _)| node == view.me);
+        match job.seat_of(view.me).map(|seat| job.seats[usize::from(seat)].status) {
+            Some(SeatStatus::Failed(_) | SeatStatus::Revealed(_)) => None,
+            Some(SeatStatus::Committed(_)) => Some(Stage::Opens),
+            Some(SeatStatus::Accepted) if !is_open => Some(Stage::Reports),
+            None if !is_open || !promised => None,
+            Some(SeatStatus::Accepted) | None => {
+                let known = |stage: &Stage| matches!(stage, Stage::Promised { .. } | Stage::Withdrawing);
+                let known = before.filter(known).filter(|stage| {
+                    *stage != Stage::Withdrawing
+                        || self.is_paused(job.id, since_ms)
+                        || self.leaving > Leaving::No
+                });
+                let firm_ms = self.firm_ms(job.requester, view.log, since_ms);
+                Some(known.unwrap_or(Stage::Promised { firm_until_ms: since_ms.saturating_add(firm_ms) }))
+            }
+        }
+    }
+
+    fn is_paused(&self, job: JobId, now_ms: u64) -> bool {
+        self.pauses.get(&job).is_some_and(|pause| now_ms < pause.until_ms)
+    }
+
+    /// Turns what a job wants into what it gets.
+    fn gate(&mut self, view: &ComputeView<'_>, step: ComputeStep) -> ComputeStep {
+        let (job, now_ms) = (view.job, view.moment.elapsed_ms);
+        let Some(place) = self.places.get(&job.id).copied() else {
+            // Without a place there is nothing to do but what needs no room.
+            let until_ms = self.pauses.get(&job.id).map(|pause| pause.until_ms);
+            return match step {
+                ComputeStep::Submit(Event::BidPlaced { .. }) => waits(view, until_ms),
+                ComputeStep::Run | ComputeStep::Wait(_) | ComputeStep::Submit(_) | ComputeStep::Done => step,
+            };
+        };
+        match (place.stage, step) {
+            (Stage::Candidate, _) => waits(view, self.room_at_ms(&place, now_ms)),
+            (Stage::Queued, _) => self.queue(view),
+            (Stage::Runs { .. }, ComputeStep::Wait(_)) if self.leaving == Leaving::GivingUp => gives_up(),
+            (Stage::Promised { .. } | Stage::Withdrawing, ComputeStep::Wait(_)) => self.stand(view, place),
+            (_, step) => step,
+        }
+    }
+
+    /// A bid that stands: for how long, and whether it is taken back.
+    fn stand(&mut self, view: &ComputeView<'_>, place: Place) -> ComputeStep {
+        let (job, now_ms) = (view.job, view.moment.elapsed_ms);
+        let suspended = matches!(view.log, LogTrust::Requester { suspended: true, .. });
+        if job.seat_of(view.me).is_some() || suspended || view.moment.now > job.open_by {
+            return waits(view, place.loose_at_ms().filter(|at| *at > now_ms));
+        }
+        if place.stage == Stage::Withdrawing || self.leaving > Leaving::No {
+            self.set(job.id, Stage::Withdrawing);
+            return ComputeStep::Submit(Event::BidWithdrawn);
+        }
+        if place.is_firm(now_ms) {
+            return waits(view, place.loose_at_ms());
+        }
+        let Some(busy_since_ms) = self.busy_since_ms else { return waits(view, None) };
+        let check_ms = busy_since_ms.saturating_add(BUSY_MS);
+        if now_ms < check_ms {
+            return waits(view, Some(check_ms));
+        }
+        if self.next_free_ms(now_ms) <= now_ms.saturating_add(place.window_ms) {
+            return waits(view, Some(now_ms.saturating_add(BUSY_MS)));
+        }
+        let withdrawals = self.pauses.get(&job.id).map_or(0, |pause| pause.withdrawals);
+        let until_ms =
+            now_ms.saturating_add(FIRST_PAUSE_MS.saturating_mul(3_u64.saturating_pow(withdrawals)));
+        let withdrawals = withdrawals.saturating_add(1);
+        let pause = Pause { requester: job.requester, until_ms, withdrawals, unanswered: false };
+        self.pauses.insert(job.id, pause);
+        self.set(job.id, Stage::Withdrawing);
+        ComputeStep::Submit(Event::BidWithdrawn)
+    }
+
+    /// A seat that has no slot yet: for how long it waits, and when another bid has more of it.
+    fn queue(&self, view: &ComputeView<'_>) -> ComputeStep {
+        let (job, now) = (view.job, view.moment.now);
+        if self.leaving > Leaving::No {
+            return gives_up();
+        }
+        let give_up_after = job.commit_by.minus(REPORT_MARGIN);
+        let hand_over_after = job.refill_by().minus(REPORT_MARGIN).max(job.seats_changed_at.plus(PATIENCE));
+        let others = match job.deal.acceptance {
+            Acceptance::FirstCome => true,
+            Acceptance::Requester => job.standing_bids().count() > usize::from(job.failed.len()),
+        };
+        let can_go = others && now <= job.refill_by();
+        if can_go && now > hand_over_after && self.may_be_late(job.id, view.moment) {
+            return gives_up();
+        }
+        let mut ends = [hand_over_after, job.refill_by(), give_up_after].into_iter();
+        let next = Wake::after(ends.find(|end| now <= *end).unwrap_or(job.commit_by));
+        let again_ms = view.moment.elapsed_ms.saturating_add(1000);
+        ComputeStep::Wait(if can_go && now > hand_over_after { next.or_at(again_ms) } else { next })
+    }
+}
+
+impl Stage {
+    const fn has_slot(self) -> bool {
+        matches!(self, Self::Runs { .. })
+    }
+
+    /// Whether its requester gave the node a seat, and the job runs.
+    const fn is_seat(self) -> bool {
+        matches!(self, Self::Queued | Self::Runs { .. } | Self::Reports | Self::Opens)
+    }
+}
+
+/// The seat goes to another node, if there is one and time.
+const fn gives_up() -> ComputeStep {
+    ComputeStep::Submit(Event::FailureReported { kind: FailureKind::Interrupted })
+}
+
+/// Until bids end, or until `at_ms`.
+fn waits(view: &ComputeView<'_>, at_ms: Option<u64>) -> ComputeStep {
+    let wake = Wake::after_next_deadline(view.job, view.moment.now);
+    let later = at_ms.map(|at_ms| at_ms.max(view.moment.elapsed_ms.saturating_add(1)));
+    ComputeStep::Wait(Wake { elapsed_ms: later, ..wake })
+}
+
+fn millis(span: Span) -> u64 {
+    u64::from(span.as_secs()) * 1000
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! Who gets the next slot, and who the next promise of one.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+};
+
+use super::{
+    Capacity, FIRM_MS, FIRM_NEUTRAL_MS, LEAST_FIRM_MS, Leaving, MANY_UNANSWERED, PROMISES_A_SLOT, Place,
+    Stage,
+};
+use crate::{
+    domain::{JobId, NodeId, Timestamp},
+    policy::{Moment, compute::LogTrust},
+};
+
+/// What one requester holds at a node. The least is served first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Share {
+    /// Bids that it did not answer for a while.
+    unanswered: usize,
+    /// Runs, queued seats and fresh bids.
+    firm: usize,
+    /// Fresh bids.
+    fresh: usize,
+}
+
+impl Share {
+    /// Whether one more firm promise is within bounds: who leaves bids unanswered gets half of the slots for new ones,
+    /// and one slot when there are many such bids.
+    const fn admits_one_more(self, slots: usize) -> bool {
+        match self.unanswered {
+            0 => true,
+            1..MANY_UNANSWERED => self.fresh < slots.div_ceil(2),
+            _ => self.fresh == 0,
+        }
+    }
+}
+
+impl Capacity {
+    /// How many runs have a slot, or are about to.
+    pub fn running(&self) -> usize {
+        self.count(|place| place.stage.has_slot())
+    }
+
+    /// How many promises keep the node from others at `now_ms`: runs, queued seats and fresh bids.
+    pub fn firm(&self, now_ms: u64) -> usize {
+        self.count(|place| place.is_firm(now_ms))
+    }
+
+    fn count(&self, is_so: impl Fn(&Place) -> bool) -> usize {
+        self.places.values().filter(|place| is_so(place)).count()
+    }
+
+    pub(super) fn set(&mut self, job: JobId, stage: Stage) {
+        if let Some(place) = self.places.get_mut(&job) {
+            place.stage = stage;
+        }
+    }
+
+    /// Gives slots to queued seats and promises to candidates, as far as there is room; returns who got something.
+    pub(super) fn share_out(&mut self, moment: Moment) -> Vec<JobId> {
+        let (now_ms, mut given) = (moment.elapsed_ms, Vec::new());
+        let mut running = self.running();
+        if self.leaving == Leaving::No {
+            while running < self.slots
+                && let Some(job) = self.most_urgent(moment.now)
+            {
+                self.set(job, Stage::Runs { since_ms: now_ms });
+                given.push(job);
+                running += 1;
+            }
+            while let Some(job) = self.next_candidate(now_ms) {
+                let Place { requester, log, .. } = self.places[&job];
+                let firm_until_ms = now_ms.saturating_add(self.firm_ms(requester, log, now_ms));
+                self.set(job, Stage::Promised { firm_until_ms });
+                given.push(job);
+            }
+        }
+        let busy = running >= self.slots;
+        self.busy_since_ms = busy.then(|| self.busy_since_ms.unwrap_or(now_ms));
+        given
+    }
+
+    /// The queued seat whose run must begin first.
+    fn most_urgent(&self, now: Timestamp) -> Option<JobId> {
+        let queued = self.places.iter().filter(|(_, place)| place.stage == Stage::Queued);
+        queued.min_by_key(|(id, place)| place.urgency(**id, now)).map(|(id, _)| *id)
+    }
+
+    /// Whether the run of a queued seat may begin too late for its whole timeout, should those before it take theirs.
+    pub(super) fn may_be_late(&self, job: JobId, moment: Moment) -> bool {
+        let Some(place) = self.places.get(&job) else { return false };
+        let urgency = place.urgency(job, moment.now);
+        let before = self.places.iter().filter(|(id, other)| {
+            other.stage.has_slot()
+                || (other.stage == Stage::Queued && other.urgency(**id, moment.now) < urgency)
+        });
+        let free_ms = self.free_after_ms(before.map(|(_, place)| place), moment.elapsed_ms);
+        let left_secs = place.start_by.map_or(0, |by| by.as_secs().saturating_sub(moment.now.as_secs()));
+        free_ms > moment.elapsed_ms.saturating_add(left_secs.saturating_mul(1000))
+    }
+
+    /// The job to bid on next, if it can be promised a slot. A younger one that would fit does not overtake it, or a
+    /// job with a long timeout would wait for ever.
+    fn next_candidate(&self, now_ms: u64) -> Option<JobId> {
+        let shares = self.shares(now_ms);
+        let candidates = self.places.iter().filter(|(_, place)| place.stage == Stage::Candidate);
+        let ranked = candidates.filter_map(|(id, place)| {
+            let share = shares.get(&place.requester).copied().unwrap_or_default();
+            share.admits_one_more(self.slots).then_some((share, place.submitted_at, *id))
+        });
+        let (.., job) = ranked.min()?;
+        let fits = self.fits_at_ms(&self.places[&job], now_ms).is_none();
+        (fits && self.firm(now_ms) < self.slots.saturating_mul(PROMISES_A_SLOT)).then_some(job)
+    }
+
+    /// How long a new bid to a requester is firm.
+    pub(super) fn firm_ms(&self, requester: NodeId, log: LogTrust, now_ms: u64) -> u64 {
+        let most = match log {
+            LogTrust::Neutral => FIRM_NEUTRAL_MS,
+            LogTrust::Requester { .. } => FIRM_MS,
+        };
+        let unanswered = self.shares(now_ms).get(&requester).map_or(0, |share| share.unanswered);
+        (most / u64::try_from(unanswered + 1).unwrap_or(u64::MAX)).max(LEAST_FIRM_MS)
+    }
+
+    fn shares(&self, now_ms: u64) -> BTreeMap<NodeId, Share> {
+        let mut shares: BTreeMap<NodeId, Share> = BTreeMap::new();
+        for place in self.places.values() {
+            let share = shares.entry(place.requester).or_default();
+            let firm = place.is_firm(now_ms);
+            share.unanswered += usize::from(place.is_loose(now_ms));
+            share.firm += usize::from(firm);
+            share.fresh += usize::from(firm && matches!(place.stage, Stage::Promised { .. }));
+        }
+        for pause in self.pauses.values().filter(|pause| pause.unanswered) {
+            shares.entry(pause.requester).or_default().unanswered += 1;
+        }
+        shares
+    }
+
+    /// When a promise to this job could be kept in any case; none if it can now.
+    pub(super) fn fits_at_ms(&self, place: &Place, now_ms: u64) -> Option<u64> {
+        let free_ms = self.next_free_ms(now_ms).saturating_sub(place.window_ms);
+        (free_ms > now_ms).then_some(free_ms)
+    }
+
+    /// When there may be room for this job though nothing happens: a bid becomes loose, or runs near their timeouts.
+    pub(super) fn room_at_ms(&self, place: &Place, now_ms: u64) -> Option<u64> {
+        let fresh = self.places.values().filter(|place| place.is_firm(now_ms));
+        let loosens = fresh.filter_map(Place::loose_at_ms);
+        loosens.chain(self.fits_at_ms(place, now_ms)).min()
+    }
+
+    /// When the next slot is free, if every run that is promised takes its whole timeout.
+    pub(super) fn next_free_ms(&self, now_ms: u64) -> u64 {
+        self.free_after_ms(self.places.values().filter(|place| place.is_firm(now_ms)), now_ms)
+    }
+
+    /// When a slot is free after these runs and promises, in any order.
+    fn free_after_ms<'a>(&self, firm: impl Iterator<Item = &'a Place>, now_ms: u64) -> u64 {
+        let mut free: BinaryHeap<Reverse<u64>> = BinaryHeap::new();
+        let mut waiting = Vec::new();
+        for place in firm {
+            match place.stage {
+                Stage::Runs { since_ms } => {
+                    free.push(Reverse(since_ms.saturating_add(place.timeout_ms).max(now_ms)));
+                }
+                Stage::Candidate
+                | Stage::Promised { .. }
+                | Stage::Withdrawing
+                | Stage::Queued
+                | Stage::Reports
+                | Stage::Opens => waiting.push(place.timeout_ms),
+            }
+        }
+        while free.len() < self.slots {
+            free.push(Reverse(now_ms));
+        }
+        for timeout_ms in waiting {
+            if let Some(Reverse(at_ms)) = free.pop() {
+                free.push(Reverse(at_ms.saturating_add(timeout_ms)));
+            }
+        }
+        free.peek().map_or(u64::MAX, |Reverse(at_ms)| *at_ms)
+    }
+}
+
+impl Place {
+    /// The order in which queued seats get slots. One that is too late for a whole run may still be lucky: it comes
+    /// after all others.
+    fn urgency(&self, job: JobId, now: Timestamp) -> (bool, Option<Timestamp>, Timestamp, JobId) {
+        (self.start_by.is_some_and(|start_by| now > start_by), self.start_by, self.submitted_at, job)
+    }
+
+    /// Whether the promise keeps the node from others.
+    pub(super) fn is_firm(&self, now_ms: u64) -> bool {
+        match self.stage {
+            Stage::Queued | Stage::Runs { .. } => true,
+            Stage::Promised { .. } => !self.is_loose(now_ms),
+            Stage::Candidate | Stage::Withdrawing | Stage::Reports | Stage::Opens => false,
+        }
+    }
+
+    fn is_loose(&self, now_ms: u64) -> bool {
+        self.stage == Stage::Withdrawing || self.loose_at_ms().is_some_and(|at_ms| now_ms >= at_ms)
+    }
+
+    /// When the bid has waited for long enough.
+    pub(super) fn loose_at_ms(&self) -> Option<u64> {
+        match self.stage {
+            Stage::Promised { firm_until_ms } => Some(firm_until_ms),
+            Stage::Candidate
+            | Stage::Withdrawing
+            | Stage::Queued
+            | Stage::Runs { .. }
+            | Stage::Reports
+            | Stage::Opens => None,
+        }
+    }
+}
