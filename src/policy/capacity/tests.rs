@@ -19,6 +19,7 @@ const LIMITS: BidLimits = BidLimits {
         cpu_millis: 64_000,
         pids: 1 << 20,
         disk_bytes: 1 << 40,
+        tmp_bytes: 1 << 40,
     },
     max_timeout: Span::from_secs(u32::MAX),
     max_run: Span::from_secs(u32::MAX),
