@@ -46,13 +46,15 @@ pub struct Limits {
     pub depth: usize,
     /// Bytes in one name.
     pub name_bytes: usize,
+    /// Bytes of all paths together: they are held in memory, and each is looked up level by level.
+    pub path_bytes: usize,
 }
 
 impl Limits {
-    /// The bounds of every archive of the network, at a length of `bytes`: 100,000 entries (their paths are
-    /// held in memory to be sorted), 32 levels, and names of the 255 bytes that Linux allows.
+    /// The bounds of every archive of the network, at a length of `bytes`: 100,000 entries, 32 levels, names of the
+    /// 255 bytes that Linux allows, and paths of 16 MiB together.
     pub const fn with_bytes(bytes: u64) -> Self {
-        Self { bytes, entries: 100_000, depth: 32, name_bytes: 255 }
+        Self { bytes, entries: 100_000, depth: 32, name_bytes: 255, path_bytes: 16 << 20 }
     }
 }
 

@@ -62,6 +62,14 @@ pub enum TreeError {
         /// The limit.
         limit: usize,
     },
+    /// Paths that are too long together.
+    #[error("the paths below {path:?} have more than {limit} bytes together; use shorter or fewer names")]
+    PathsTooLong {
+        /// The root of the tree.
+        path: PathBuf,
+        /// The limit.
+        limit: usize,
+    },
     /// A name longer, or a directory deeper, than allowed.
     #[error("{path:?} is too long or too deep: at most {depth} levels of {name_bytes} bytes each")]
     TooLongOrDeep {
@@ -171,6 +179,7 @@ pub(super) fn walk(
     links: Links<'_>,
 ) -> Result<BTreeMap<String, Node>, TreeError> {
     let mut found = BTreeMap::new();
+    let mut in_paths = 0_usize;
     let mut pending = vec![(String::new(), 1_usize)];
     while let Some((parent, depth)) = pending.pop() {
         let dir = root.join(&parent);
@@ -182,7 +191,7 @@ pub(super) fn walk(
             let Some(name) = name.to_str() else {
                 return Err(TreeError::UnsupportedName { path });
             };
-            let Limits { depth: max_depth, name_bytes, entries, bytes: _ } = *limits;
+            let Limits { depth: max_depth, name_bytes, entries, path_bytes, bytes: _ } = *limits;
             if name.len() > name_bytes || depth > max_depth {
                 return Err(TreeError::TooLongOrDeep { path, depth: max_depth, name_bytes });
             }
@@ -197,6 +206,10 @@ pub(super) fn walk(
                 Node::of(&path, &metadata)?
             };
             let relative = if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") };
+            in_paths = in_paths.saturating_add(relative.len());
+            if in_paths > path_bytes {
+                return Err(TreeError::PathsTooLong { path: root.to_owned(), limit: path_bytes });
+            }
             if node == Node::Directory {
                 pending.push((relative.clone(), depth + 1));
             }

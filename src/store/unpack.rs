@@ -55,6 +55,12 @@ pub enum UnpackError {
         /// The limit.
         limit: usize,
     },
+    /// Its paths are too long together.
+    #[error("the paths of the archive have more than {limit} bytes together")]
+    PathsTooLong {
+        /// The limit.
+        limit: usize,
+    },
     /// A path leads elsewhere, or breaks the limits of length and depth.
     #[error("the archive names {path:?}, which is no path below its root within the limits")]
     BadPath {
@@ -127,6 +133,7 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Seen {
     entries: usize,
+    in_paths: usize,
     last: String,
     directories: BTreeSet<String>,
 }
@@ -142,6 +149,10 @@ impl Seen {
         self.entries += 1;
         if self.entries > limits.entries {
             return Err(UnpackError::TooManyEntries { limit: limits.entries });
+        }
+        self.in_paths = self.in_paths.saturating_add(path.len());
+        if self.in_paths > limits.path_bytes {
+            return Err(UnpackError::PathsTooLong { limit: limits.path_bytes });
         }
         self.last.clone_from(path);
         if entry.kind == Kind::Directory {

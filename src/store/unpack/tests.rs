@@ -19,7 +19,8 @@ use crate::store::{
     tree::{Links, TreeError, UnsupportedKind},
 };
 
-const LIMITS: Limits = Limits { bytes: 1 << 20, entries: 100, depth: 8, name_bytes: 255 };
+const LIMITS: Limits =
+    Limits { bytes: 1 << 20, entries: 100, depth: 8, name_bytes: 255, path_bytes: 1 << 16 };
 
 fn packed(source: &Path) -> (Vec<u8>, Digest) {
     let mut bytes = Vec::new();
@@ -143,6 +144,31 @@ fn the_archive_of_one_file_is_told_from_all_others() {
     assert!(alone.iter().all(|bytes| is_one(bytes)));
     assert!(!others.iter().any(|bytes| is_one(bytes)));
     assert!(!is_one(&[]) && !is_one(&[0xff; 2000]));
+}
+
+#[test]
+fn paths_that_are_too_long_together_are_refused_by_both_ends() {
+    let limits = Limits { path_bytes: 20, ..LIMITS };
+    let dir = tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("0123456789/0123456789")).unwrap();
+    let err = pack(dir.path(), &mut Vec::new(), &limits).unwrap_err();
+    assert!(matches!(err, PackError::Tree(TreeError::PathsTooLong { limit: 20, .. })), "{err}");
+    let (bytes, _) = packed(dir.path());
+    assert!(matches!(try_unpack(&bytes, &limits), Err(UnpackError::PathsTooLong { limit: 20 })));
+}
+
+#[test]
+fn the_deepest_archive_of_the_network_takes_no_time_to_speak_of() {
+    // As deep as there may be directories, in paths that Linux still takes.
+    let name = "d".repeat(100);
+    let chain: Vec<String> = (1..=31).map(|depth| vec![name.as_str(); depth].join("/")).collect();
+    let deepest = chain.last().unwrap().clone();
+    let leaves: Vec<String> = (0..5_600).map(|leaf| format!("{deepest}/{leaf:05}")).collect();
+    let entries: Vec<(&str, Kind, &[u8])> =
+        chain.iter().chain(&leaves).map(|path| (path.as_str(), Kind::Directory, &b""[..])).collect();
+    let bytes = archive_of(&entries);
+    let refused = try_unpack(&bytes, &Limits::with_bytes(1 << 30));
+    assert!(matches!(refused, Err(UnpackError::PathsTooLong { .. })), "it makes 17 MiB of paths");
 }
 
 type Make = fn(&Path);
