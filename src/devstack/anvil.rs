@@ -1,8 +1,8 @@
 //! A chain of one's own: Anvil as a child process, on a port that nobody else has.
 //!
-//! It ends with its [`Anvil`], by SIGKILL. What cannot be helped: when this process itself is killed by SIGKILL,
-//! Anvil lives on; asking the kernel to end it then (`PR_SET_PDEATHSIG`) takes unsafe code, which this crate has
-//! none of. Such a left-over holds a random port and no file, and is found by `pgrep anvil`.
+//! It ends with its [`Anvil`], and with this process however that ends: a shell between the two holds the other end of
+//! a pipe, and kills Anvil when the pipe closes. The kernel could do the same (`PR_SET_PDEATHSIG`), but by unsafe
+//! code, and would take the end of a thread for that of the process.
 
 use std::{
     env, fmt, io,
@@ -30,6 +30,19 @@ const START: Duration = Duration::from_secs(60);
 /// The longest line that is read of what Anvil prints while it starts, and how many.
 const MAX_LINES: usize = 200;
 
+/// Runs its arguments, says their process id, and kills them when its standard input closes.
+const WATCH: &str = r#"
+exec 3<&0 </dev/null
+"$@" 3<&- &
+watched=$!
+echo "process $watched"
+(read -r _ <&3; kill -KILL $watched) >/dev/null 2>&1 &
+watcher=$!
+exec 3<&-
+wait $watched
+kill $watcher 2>/dev/null
+"#;
+
 /// A running Anvil.
 pub struct Anvil {
     /// Where it listens.
@@ -40,6 +53,8 @@ pub struct Anvil {
     pub chain_id: u64,
     /// The accounts that have money from the start, as Anvil prints them.
     pub accounts: Vec<DevAccount>,
+    process_id: Option<u32>,
+    /// The shell before it, whose standard input keeps it alive.
     child: Child,
     _drain: JoinSet<()>,
 }
@@ -103,7 +118,8 @@ impl Anvil {
     pub async fn start(options: AnvilOptions) -> Result<Self, AnvilError> {
         let path = find().ok_or(AnvilError::NotFound)?;
         let chain_id = 31337;
-        let mut command = Command::new(&path);
+        let mut command = Command::new("sh");
+        command.args(["-c", WATCH, "sh"]).arg(&path);
         command.args(["--host", "127.0.0.1", "--port", "0", "--chain-id", &chain_id.to_string()]);
         // Nodes take these accounts. With the keys that Anvil has everywhere, a node would take the containers of the
         // one with its id in another devstack on this machine for left-overs of its own, and remove them.
@@ -120,7 +136,7 @@ impl Anvil {
         if let Some(url) = options.fork_of {
             command.args(["--fork-url", &url]);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|source| AnvilError::Spawn { path: path.clone(), source })?;
         let stdout = child.stdout.take().expect("its output was asked for");
         let mut lines = BufReader::new(stdout).lines();
@@ -133,18 +149,20 @@ impl Anvil {
         let mut drain = JoinSet::new();
         drain.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let (rpc_url, ws_url) = (format!("http://127.0.0.1:{port}"), format!("ws://127.0.0.1:{port}"));
-        Ok(Self { rpc_url, ws_url, chain_id, accounts, child, _drain: drain })
+        let process_id = greeting.process_id;
+        Ok(Self { rpc_url, ws_url, chain_id, accounts, process_id, child, _drain: drain })
     }
 
     /// The process, to be named to people.
-    pub fn process_id(&self) -> Option<u32> {
-        self.child.id()
+    pub const fn process_id(&self) -> Option<u32> {
+        self.process_id
     }
 
     /// Ends it now, and waits until it is gone.
     pub async fn kill(&mut self) {
+        drop(self.child.stdin.take());
         // It may have ended by itself.
-        drop(self.child.kill().await);
+        drop(self.child.wait().await);
     }
 }
 
@@ -153,6 +171,7 @@ impl Anvil {
 struct Greeting {
     addresses: Vec<NodeId>,
     secrets: Vec<String>,
+    process_id: Option<u32>,
     last: String,
 }
 
@@ -172,6 +191,10 @@ impl Greeting {
 
     /// `(0) 0x<40 digits> (10000.000000000000000000 ETH)` or `(0) 0x<64 digits>`.
     fn take(&mut self, line: &str) {
+        if let Some(id) = line.strip_prefix("process ") {
+            self.process_id = id.parse().ok();
+            return;
+        }
         let mut words = line.split_whitespace();
         let Some(value) = words.next().filter(|word| word.starts_with('(')).and_then(|_| words.next()) else {
             return;

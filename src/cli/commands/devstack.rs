@@ -97,7 +97,7 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
         nodes: settings.nodes,
         slots: DEFAULT_SLOTS,
         bad: settings.bad,
-        data_dir: data_dir.unwrap_or_default(),
+        data_dir: place(data_dir.unwrap_or_default(), chain.as_ref()),
         executor: Arc::new(engine),
     };
     let starting = Stack::start(config);
@@ -120,6 +120,11 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
         joined = stack.join() => ended(joined.map_err(CliError::Host)),
         () = interrupts.next() => Ok(ExitStatus::Interrupted),
     }
+}
+
+/// Where the nodes keep their data. What they knew of an earlier contract is of no use on this one, and in its way.
+fn place(data_dir: PathBuf, chain: Option<&LocalChain>) -> PathBuf {
+    chain.map_or(data_dir.clone(), |chain| data_dir.join(format!("contract-{}", chain.deployed().contract)))
 }
 
 fn scratch() -> Result<TempDir, CliError> {

@@ -395,6 +395,31 @@ fn ctrl_c_detaches_and_says_how_to_go_on() {
 }
 
 #[test]
+fn a_devstack_that_is_killed_leaves_no_chain_and_its_directory_can_be_used_again() {
+    let user = User::new();
+    let dir = user.home.path().join("stack").display().to_string();
+    let words = ["devstack", "--scheduler", "contract", "--nodes", "1", "--data-dir", &dir];
+    let mut killed = Nodes::start(&user, &words);
+    let url = killed.ready["chain"]["rpc_url"].as_str().unwrap().to_owned();
+    let chain = url.strip_prefix("http://").unwrap();
+    assert!(std::net::TcpStream::connect(chain).is_ok());
+    killed.child.kill().unwrap();
+    killed.child.wait().unwrap();
+    // Nothing tells when another process has ended: its port is asked.
+    let gone = (0..1000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::net::TcpStream::connect(chain).is_err()
+    });
+    assert!(gone, "the chain ends with the devstack");
+    std::mem::forget(killed);
+
+    let session = Session { devstack: Nodes::start(&user, &words), user };
+    let submit = ["job", "submit", "--concurrency", "1", "assay/demo:1", "--", "echo", "hello"];
+    let submitted = session.run(&submit);
+    assert_eq!((submitted.code, submitted.stdout.as_str()), (0, "hello\n"), "{}; {HINT}", submitted.stderr);
+}
+
+#[test]
 fn nodes_of_separate_processes_join_by_address() {
     let user = User::new();
     let serve = |name: &str, words: &[&str]| {
