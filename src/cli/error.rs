@@ -17,7 +17,7 @@ use crate::{
         contract::{ConnectError, DeployError, FundError, HistoryError, MoneyError, StartError},
         libp2p::StartError as Libp2pStartError,
     },
-    store::PackError,
+    store::{DirError, PackError},
 };
 
 /// Why a command could not do as told.
@@ -444,7 +444,10 @@ fn host_hint(error: &HostError) -> Option<String> {
         HostError::Backend(BackendStartError::Announce(MoneyError::Chain(error))) => {
             return backend_hint(error);
         }
-        HostError::Dir(_)
+        HostError::Dir(DirError::KeyInUse { .. }) => {
+            "stop the other process, or give this one a key of its own: another --data-dir, or --key"
+        }
+        HostError::Dir(DirError::Io { .. } | DirError::Exposed { .. } | DirError::Locked { .. })
         | HostError::Key(_)
         | HostError::Db(_)
         | HostError::Blobs(_)

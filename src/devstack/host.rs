@@ -117,6 +117,7 @@ impl Disk {
     pub(super) fn open(data_dir: &Path, key: Option<NodeKey>) -> Result<Self, HostError> {
         let dir = DataDir::open(data_dir)?;
         let key = key.map_or_else(|| NodeKey::load_or_create(&dir.key_file()), Ok)?;
+        let dir = dir.lock_key(key.node_id())?;
         let db = Db::open(&dir)?;
         let shelf = Shelf::new(Content::new(db.clone(), Blobs::open(&dir.blobs(), BLOBS_CAP_BYTES)?));
         Ok(Self { dir, key, db, shelf })

@@ -3,10 +3,14 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+use tracing::warn;
+
+use crate::domain::NodeId;
 
 /// A data directory that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,14 @@ pub enum DirError {
         /// The directory.
         path: PathBuf,
     },
+    /// Another process acts with the same key, from another directory.
+    #[error("another assay process uses the key of {node} (lock: {path})", path = path.display())]
+    KeyInUse {
+        /// Whose key it is.
+        node: NodeId,
+        /// The lock that the other process holds.
+        path: PathBuf,
+    },
 }
 
 /// A locked data directory. The lock is held until the last clone is dropped, or the process ends.
@@ -48,6 +60,7 @@ pub enum DirError {
 pub struct DataDir {
     path: PathBuf,
     _lock: Arc<File>,
+    _key_lock: Option<Arc<KeyLock>>,
 }
 
 impl DataDir {
@@ -73,10 +86,29 @@ impl DataDir {
         options.write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(path.join("lock")).map_err(io_error)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: Arc::new(lock) }),
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: Arc::new(lock), _key_lock: None }),
             Err(TryLockError::WouldBlock) => Err(DirError::Locked { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(io_error(source)),
         }
+    }
+
+    /// Sees to it that no other process of this user acts with the key of `node`, as long as a clone of this lives: two
+    /// would use the same nonces, and take each other's containers for left-overs.
+    ///
+    /// The lock is a file that all data directories share, below the directory for temporary files. Where there can be
+    /// none, there is no lock, and a warning.
+    ///
+    /// # Errors
+    /// [`DirError::KeyInUse`].
+    pub fn lock_key(mut self, node: NodeId) -> Result<Self, DirError> {
+        match KeyLock::take(node) {
+            Ok(Some(lock)) => self._key_lock = Some(Arc::new(lock)),
+            Ok(None) => return Err(DirError::KeyInUse { node, path: KeyLock::path(node) }),
+            Err(error) => {
+                warn!(%node, %error, "nothing keeps another process from using this key: no lock can be made");
+            }
+        }
+        Ok(self)
     }
 
     /// The directory itself.
@@ -102,6 +134,57 @@ impl DataDir {
     /// The content-addressed files.
     pub fn blobs(&self) -> PathBuf {
         self.path.join("blobs")
+    }
+}
+
+/// The lock of a key, in a directory of this user's alone; its file goes with it.
+#[derive(Debug)]
+struct KeyLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl KeyLock {
+    fn dir() -> io::Result<PathBuf> {
+        let user = fs::metadata("/proc/self")?.uid();
+        Ok(std::env::temp_dir().join(format!("assay-keys-{user}")))
+    }
+
+    fn path(node: NodeId) -> PathBuf {
+        Self::dir().unwrap_or_default().join(format!("{node}.lock"))
+    }
+
+    /// `None` if another process has it.
+    fn take(node: NodeId) -> io::Result<Option<Self>> {
+        let (dir, path) = (Self::dir()?, Self::path(node));
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        let (found, user) = (fs::symlink_metadata(&dir)?, fs::metadata("/proc/self")?.uid());
+        if !found.is_dir() || found.uid() != user || found.mode() & 0o077 != 0 {
+            return Err(io::Error::other(format!("{} is another user's, or open to others", dir.display())));
+        }
+        loop {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            match file.try_lock() {
+                // The one before may have removed the file in between: then this is not the file that others find.
+                Ok(())
+                    if fs::metadata(&path)
+                        .is_ok_and(|now| file.metadata().is_ok_and(|own| own.ino() == now.ino())) =>
+                {
+                    return Ok(Some(Self { file, path }));
+                }
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for KeyLock {
+    fn drop(&mut self) {
+        // While the lock is held; a file that stays does no harm.
+        let _ = fs::remove_file(&self.path);
+        let _ = self.file.unlock();
     }
 }
 
@@ -149,5 +232,26 @@ mod tests {
         assert!(matches!(&err, DirError::Locked { path } if path == root.path()));
         drop(clone);
         DataDir::open(root.path()).unwrap();
+    }
+
+    #[test]
+    fn a_key_is_one_processs_at_a_time_whatever_its_directory() {
+        let roots = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let open = |root: &tempfile::TempDir| DataDir::open(root.path()).unwrap();
+        // Of this test alone: the lock is shared by the whole machine.
+        let mut id = [0; 20];
+        getrandom::fill(&mut id).unwrap();
+        let node = NodeId::new(id);
+        let first = open(&roots[0]).lock_key(node).unwrap();
+        let refused = open(&roots[1]).lock_key(node).unwrap_err();
+        let DirError::KeyInUse { path, .. } = &refused else { panic!("{refused}") };
+        assert!(refused.to_string().contains(&path.display().to_string()), "{refused}");
+        id[0] ^= 1;
+        open(&roots[1]).lock_key(NodeId::new(id)).unwrap();
+        drop(first);
+        let again = open(&roots[1]).lock_key(node).unwrap();
+        assert!(path.exists());
+        drop(again);
+        assert!(!path.exists(), "it leaves nothing");
     }
 }
