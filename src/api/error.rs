@@ -90,9 +90,10 @@ impl From<RequestError> for Failure {
             }
             RequestError::Fetch(_) => ErrorCode::Unavailable,
             RequestError::Unpack(_) => ErrorCode::BadRequest,
-            RequestError::UnreadableRequest { .. } | RequestError::Db(_) | RequestError::Backend(_) => {
-                ErrorCode::Unexpected
-            }
+            RequestError::UnreadableRequest { .. }
+            | RequestError::Db(_)
+            | RequestError::Execution(_)
+            | RequestError::Backend(_) => ErrorCode::Unexpected,
         };
         let hint = error.hint().map(str::to_owned);
         Self(ErrorBody { code, message: error.to_string(), hint })

@@ -18,10 +18,10 @@ use super::{
     board::Snapshot,
     submit::{Backoff, is_passing},
     transfer::takes_part,
-    work::{Held, work},
+    work::{Held, chain, work},
 };
 use crate::{
-    domain::{Deal, Event, Job, JobId, SeatStatus},
+    domain::{Deal, Event, FailureKind, Job, JobId, SeatStatus},
     policy::{Moment, Wake, capacity::Decision, compute, requester, verifier},
     scheduler::LogOrder,
 };
@@ -76,14 +76,15 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// `None` when the log has no such job, or this node's own record of it cannot be read.
+    /// `None` when the log has no such job.
     pub(crate) fn new(node: Arc<Node>, id: JobId, bell: Arc<Notify>) -> Option<Self> {
         let changed = node.board.watch(id)?;
         let held = match node.executions.get(id) {
             Ok(execution) => execution.map_or(Held::None, |execution| execution.stage.into()),
             Err(error) => {
-                error!(job = %id, %error, "the record of a run cannot be read");
-                return None;
+                // Without its salt nothing can be revealed; the other roles of this node go on.
+                error!(job = %id, error = %chain(&error), "the record of a run cannot be read: the run counts as failed");
+                Held::Failed(FailureKind::Engine)
             }
         };
         let heard_ms = node.clock.moment().elapsed_ms;
@@ -331,7 +332,7 @@ impl Driver {
         }
         let checked = self.node.executor.check(&job.spec).await;
         if let Err(error) = &checked {
-            info!(job = %self.id, error = %super::work::chain(error), "no bid: the job cannot run here");
+            info!(job = %self.id, error = %chain(error), "no bid: the job cannot run here");
         }
         *self.can_run.insert(checked.is_ok())
     }
@@ -363,7 +364,7 @@ impl Driver {
 fn ended_run(ended: Result<Held, tokio::task::JoinError>) -> Held {
     ended.unwrap_or_else(|error| {
         error!(%error, "a run panicked");
-        Held::Failed(crate::domain::FailureKind::Interrupted)
+        Held::Failed(FailureKind::Interrupted)
     })
 }
 

@@ -1,12 +1,18 @@
 //! Getting content from another node, and checking that it is what was announced.
 
-use std::{fs::File, path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    time::Duration,
+};
 
 use tempfile::TempDir;
 use tokio::{
     task::spawn_blocking,
     time::{Instant, timeout_at},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
@@ -263,13 +269,13 @@ impl Node {
         root: Digest,
         open: impl FnOnce() -> Result<File, BlobError> + Send + 'static,
     ) -> Result<(TempDir, Digest), FetchError> {
-        let scratch = self.scratch();
+        let (scratch, stop) = (self.scratch(), self.stop.clone());
         let limits = Limits::with_bytes(self.config.max_archive_bytes);
         let unpacked = spawn_blocking(move || {
             let blob_error = |source| FetchError::Blob { from, source };
             let dir = scratch_dir(&scratch).map_err(blob_error)?;
             let target = dir.path().join("result");
-            let archive = open().map_err(blob_error)?;
+            let archive = Until { reader: open().map_err(blob_error)?, stop };
             unpack(archive, &target, root, &limits).map_err(|source| FetchError::Unpack { from, source })?;
             let found = result_hash(job, &target, &limits);
             Ok((dir, found.map_err(|source| FetchError::Result { from, source })?))
@@ -293,6 +299,23 @@ impl Node {
 async fn push(mut writer: BlobWriter, bytes: Vec<u8>) -> Result<BlobWriter, BlobError> {
     let pushed = spawn_blocking(move || writer.push(&bytes).map(|()| writer)).await;
     pushed.expect("writing a piece does not panic")
+}
+
+/// An archive that is read no further once the node, or the run that needs it, stops: one that takes long to unpack
+/// must not keep it.
+#[derive(Debug)]
+pub(crate) struct Until<R> {
+    pub(crate) reader: R,
+    pub(crate) stop: CancellationToken,
+}
+
+impl<R: Read> Read for Until<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.stop.is_cancelled() {
+            return Err(io::Error::other("the run is cancelled"));
+        }
+        self.reader.read(bytes)
+    }
 }
 
 /// A directory of its own below the node's scratch space.

@@ -10,7 +10,7 @@ use crate::{
     executor::ExecutorError,
     rules::Rejection,
     scheduler::{BackendError, EnvelopeRefusal, SubmitError},
-    store::{BlobError, DbError, UnpackError},
+    store::{BlobError, DbError, ExecutionError, UnpackError},
 };
 
 use super::{Node, fetch::FetchError, once::Submission, work::chain};
@@ -137,6 +137,9 @@ pub enum RequestError {
     /// The node's own database failed.
     #[error("{}", chain(.0))]
     Db(#[from] DbError),
+    /// The record of this node's own run failed.
+    #[error("{}", chain(.0))]
+    Execution(#[from] ExecutionError),
 }
 
 impl RequestError {
@@ -185,9 +188,18 @@ impl RequestError {
             | Self::Fetch(_)
             | Self::Blob(_)
             | Self::Unpack(_)
-            | Self::Db(_) => None,
+            | Self::Db(_)
+            | Self::Execution(_) => None,
         }
     }
+}
+
+/// Never the same twice, also when the database is lost, and known to nobody before the job is.
+fn nonce() -> Result<u64, SubmitError> {
+    getrandom::u64().map_err(|error| {
+        let reason = format!("no randomness from the operating system: {error}");
+        SubmitError::NotOrdered(BackendError::Store { reason })
+    })
 }
 
 /// How a job was ended by its requester.
@@ -234,7 +246,7 @@ impl Node {
         Ok(spec)
     }
 
-    /// Submits a checked spec. A nonce is used up also when this fails.
+    /// Submits a checked spec.
     pub(crate) async fn submit_spec(&self, spec: Spec, deal: Deal) -> Result<JobId, SubmitError> {
         let Submission { job, revision, event, image: _ } = self.submission(spec, deal)?;
         self.submit_first(job, revision, event).await?;
@@ -243,10 +255,7 @@ impl Node {
 
     /// The first action of a new job. Each has a nonce of its own.
     pub(super) fn submission(&self, spec: Spec, deal: Deal) -> Result<Submission, SubmitError> {
-        let nonce = self
-            .nonces
-            .draw()
-            .map_err(|error| SubmitError::NotOrdered(BackendError::Store { reason: chain(&error) }))?;
+        let nonce = nonce()?;
         let document = spec.to_document();
         let revision = deal.revision();
         let domain = self.scheduler.domain();

@@ -28,7 +28,7 @@ use crate::{
     identity::NodeKey,
     policy::capacity::{Capacity, Obligations},
     scheduler::{BackendError, Scheduler},
-    store::{DataDir, DbError, Executions, Nonces, Reputation, Requests},
+    store::{DataDir, DbError, Executions, Reputation, Requests},
 };
 
 /// Why a node does not start, or has ended.
@@ -90,7 +90,6 @@ pub struct Node {
     pub(crate) board: Arc<Board>,
     pub(crate) clock: Clock,
     pub(crate) executions: Executions,
-    pub(crate) nonces: Nonces,
     pub(crate) requests: Requests,
     pub(crate) reputation: Reputation,
     capacity: Mutex<Capacity>,
@@ -137,7 +136,6 @@ impl Node {
             board,
             clock,
             executions,
-            nonces: Nonces::new(db.clone()),
             requests: Requests::new(db.clone()),
             reputation: Reputation::new(db),
             capacity,

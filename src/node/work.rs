@@ -1,13 +1,16 @@
 //! One run: inputs in, container, result out. Everything that must survive a crash is on disk before the next
 //! step: that the run began, and later the whole opening of the commitment to come, salt included.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{Node, fetch::FetchError};
+use super::{
+    Node,
+    fetch::{FetchError, Until},
+};
 use crate::{
     domain::{
         Digest, FailureKind, Fingerprint, FingerprintWord, Input, InputKind, Job, JobId, Method, NodeId,
@@ -19,6 +22,9 @@ use crate::{
         is_of_one_file, pack_result, result_hash, unpack,
     },
 };
+
+/// How long it is waited before a result is stored again: a minute in all.
+const KEEP_PAUSES_S: [u64; 6] = [1, 2, 4, 8, 15, 30];
 
 /// How far this node's run of a job is, as far as it is worth remembering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +91,18 @@ impl WorkError {
     }
 }
 
+impl WorkError {
+    /// Whether the store may take later what it does not take now: nothing is wrong with the result.
+    const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Pack(PackError::Write(_))
+                | Self::Blob(BlobError::Io { .. } | BlobError::Holders(_))
+                | Self::Execution(ExecutionError::Db(_))
+        )
+    }
+}
+
 impl From<DbError> for WorkError {
     fn from(error: DbError) -> Self {
         Self::Execution(error.into())
@@ -130,7 +148,7 @@ impl Node {
         let dir =
             RunDir::new_in(&scratch).map_err(|source| BlobError::Io { path: scratch.clone(), source })?;
         let inputs = cancel
-            .run_until_cancelled(self.inputs(job, &dir))
+            .run_until_cancelled(self.inputs(job, &dir, cancel))
             .await
             .unwrap_or(Err(WorkError::Executor(ExecutorError::Interrupted)))?;
         let result_dir = dir.path().join("result");
@@ -145,17 +163,40 @@ impl Node {
             patience: job.refill_by().since(self.clock.moment().now),
         };
         let outcome = self.executor.run(request, cancel.clone()).await.map_err(WorkError::Executor)?;
-        let (node, id, method) = (Arc::clone(self), job.id, job.deal.method);
-        let kept = spawn_blocking(move || {
-            // Moved here so that the directory goes when all of it was read.
-            let _dir = dir;
-            node.keep(id, method, &outcome, &result_dir)
-        });
-        kept.await.expect("keeping a result returns its errors")
+        let run = Arc::new((dir, outcome, result_dir));
+        let mut pauses = KEEP_PAUSES_S.into_iter();
+        loop {
+            let (node, id, method, kept) = (Arc::clone(self), job.id, job.deal.method, Arc::clone(&run));
+            let kept = spawn_blocking(move || {
+                // Held so that the directory goes when all of it was read.
+                let (_dir, outcome, result_dir) = &*kept;
+                node.keep(id, method, outcome, result_dir)
+            });
+            match (kept.await.expect("keeping a result returns its errors"), pauses.next()) {
+                (Err(error), Some(pause)) if error.may_pass() && !cancel.is_cancelled() => {
+                    if pause == KEEP_PAUSES_S[0] {
+                        warn!(job = %job.id, error = %chain(&error), "a result cannot be stored: is the disk full? trying again for a minute");
+                    }
+                    let pause = tokio::time::sleep(Duration::from_secs(pause));
+                    let _cancelled = cancel.run_until_cancelled(pause).await;
+                }
+                (kept, _) => {
+                    // The directory goes with it, which blocks.
+                    let removed = spawn_blocking(move || drop(run)).await;
+                    removed.expect("removing a directory does not panic");
+                    return kept;
+                }
+            }
+        }
     }
 
     /// Fetches and unpacks every input; the executor mounts them read-only.
-    async fn inputs(&self, job: &Job, dir: &RunDir) -> Result<Vec<InputMount>, WorkError> {
+    async fn inputs(
+        &self,
+        job: &Job,
+        dir: &RunDir,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<InputMount>, WorkError> {
         let mut mounts = Vec::new();
         for (index, input) in job.spec.inputs.iter().enumerate() {
             let from = job.requester;
@@ -163,8 +204,9 @@ impl Node {
             let source = dir.path().join(format!("input-{index}"));
             let (content, target, digest) = (self.shelf.content().clone(), source.clone(), input.digest);
             let limits = Limits::with_bytes(input.bytes);
+            let stop = cancel.clone();
             let unpacked = spawn_blocking(move || {
-                let archive = content.open(digest, from)?;
+                let archive = Until { reader: content.open(digest, from)?, stop };
                 unpack(archive, &target, digest, &limits).map_err(WorkError::Unpack)
             });
             unpacked.await.expect("unpacking returns its errors")?;

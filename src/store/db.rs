@@ -23,13 +23,14 @@ use crate::domain::{Digest, JobId, NodeId};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The schema, one step a version. A step that has been released is never changed: append another.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/7.sql"),
 ];
 
 /// The database cannot be opened, read or written.
@@ -138,6 +139,13 @@ impl Db {
     pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
         // A panic inside a transaction has rolled it back, so the connection is good for the next user.
         self.shared.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As if the disk were full, or no longer.
+    #[cfg(test)]
+    pub(crate) fn pretend_full(&self, full: bool) {
+        let pages: u32 = if full { 1 } else { u32::MAX - 1 };
+        self.connection().pragma_update(None, "max_page_count", pages).unwrap();
     }
 
     /// Runs `body` in a transaction that is durable when this returns `Ok`, and never was otherwise.
@@ -284,12 +292,11 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_the_first_version_keeps_its_log_and_its_nonces() {
+    fn a_database_of_the_first_version_keeps_its_log() {
         let (_root, dir) = scratch();
         let mut connection = Connection::open(dir.database()).unwrap();
         connection.execute_batch(MIGRATIONS[0]).unwrap();
         connection.pragma_update(None, "user_version", 1).unwrap();
-        connection.execute("UPDATE nonce SET next = 7", ()).unwrap();
         connection.execute("INSERT INTO submissions VALUES (zeroblob(32), '{}')", ()).unwrap();
         let entry = "INSERT INTO entries VALUES (3, zeroblob(32), 1, zeroblob(32), zeroblob(9))";
         connection.execute(entry, ()).unwrap();
@@ -297,7 +304,8 @@ mod tests {
         drop(connection);
         let db = Db::open(&dir).unwrap();
         assert_eq!(*db.head().borrow(), 3);
-        assert_eq!(crate::store::Nonces::new(db).draw().unwrap(), 7);
+        let read = crate::store::EventLog::new(db).read_after(0, 9).unwrap();
+        assert!(read.len() == 1 && read[0].is_intact, "nothing says that it is not: {read:?}");
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //! commitment is sent: a node that commits and then crashes can still reveal. It never changes after that,
 //! since a second salt would open nothing. What the run left lies in the blob of its output root.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params, types::ValueRef};
 
 use super::db::{Db, DbError, Unsigned};
-use crate::domain::{FailureKind, FingerprintWord, JobId, Opening, Timestamp};
+use crate::domain::{Digest, FailureKind, FingerprintWord, JobId, Opening, Timestamp};
 
 /// Most starts of one run. Two crashes may be chance.
 pub const MAX_STARTS: u8 = 3;
@@ -21,6 +21,9 @@ pub enum ExecutionError {
     /// The run ended before, and otherwise.
     #[error("the run of job {0} has ended already, in another way")]
     Ended(JobId),
+    /// The row is not as it was written.
+    #[error("the record of the run of job {0} was altered on the disk")]
+    Altered(JobId),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -71,12 +74,16 @@ impl Executions {
     /// [`MAX_STARTS`], since the job may be what brings the node down.
     ///
     /// # Errors
-    /// [`DbError`].
-    pub fn start(&self, job: JobId, at: Timestamp) -> Result<bool, DbError> {
+    /// [`ExecutionError::Db`].
+    pub fn start(&self, job: JobId, at: Timestamp) -> Result<bool, ExecutionError> {
         let sql = "INSERT INTO executions (job, started_at, starts, stage) VALUES (?1, ?2, 1, 'started')
                    ON CONFLICT (job) DO UPDATE SET starts = starts + 1
                    WHERE stage = 'started' AND starts < ?3";
-        Ok(self.db.connection().execute(sql, (job, Unsigned(at.as_secs()), MAX_STARTS))? == 1)
+        self.db.write(|transaction| {
+            let started = transaction.execute(sql, (job, Unsigned(at.as_secs()), MAX_STARTS))? == 1;
+            seal(transaction, job)?;
+            Ok(started)
+        })
     }
 
     /// Notes, durably, what a started run left. Once more with the same is no error.
@@ -98,8 +105,8 @@ impl Executions {
     /// The run of a job, if this node has started one.
     ///
     /// # Errors
-    /// [`DbError`].
-    pub fn get(&self, job: JobId) -> Result<Option<Execution>, DbError> {
+    /// [`ExecutionError::Altered`], [`ExecutionError::Db`].
+    pub fn get(&self, job: JobId) -> Result<Option<Execution>, ExecutionError> {
         get(&self.db.connection(), job)
     }
 
@@ -127,14 +134,47 @@ impl Executions {
                     transaction.execute(sql, (job, kind.index()))?
                 }
             };
-            Ok(())
+            seal(transaction, job)
         })
     }
 }
 
-fn get(connection: &rusqlite::Connection, job: JobId) -> Result<Option<Execution>, DbError> {
+fn get(connection: &Connection, job: JobId) -> Result<Option<Execution>, ExecutionError> {
     let mut statement = connection.prepare_cached("SELECT * FROM executions WHERE job = ?1")?;
-    Ok(statement.query_row([job], execution_of_row).optional()?)
+    let mut rows = statement.query([job])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let written: Option<Vec<u8>> = row.get("checksum")?;
+    if written.is_some_and(|written| written != checksum(row).unwrap_or(Digest::ZERO).as_bytes()) {
+        return Err(ExecutionError::Altered(job));
+    }
+    Ok(Some(execution_of_row(row)?))
+}
+
+/// Notes what the row of a job is, so that another that it becomes by itself is noticed.
+fn seal(connection: &Connection, job: JobId) -> Result<(), ExecutionError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM executions WHERE job = ?1")?;
+    let checksum = statement.query_row([job], checksum)?;
+    connection.execute("UPDATE executions SET checksum = ?2 WHERE job = ?1", (job, checksum))?;
+    Ok(())
+}
+
+/// SHA-256 over the columns that say something, each with its kind and length.
+fn checksum(row: &Row<'_>) -> rusqlite::Result<Digest> {
+    let columns = ["job", "started_at", "starts", "stage", "result_hash", "output_root", "exit_code"];
+    let mut bytes = Vec::new();
+    for name in columns.into_iter().chain(["fingerprint", "salt", "failure"]) {
+        let (kind, value) = match row.get_ref(name)? {
+            ValueRef::Null => (0, Vec::new()),
+            ValueRef::Integer(number) => (1, number.to_be_bytes().to_vec()),
+            ValueRef::Real(number) => (2, number.to_be_bytes().to_vec()),
+            ValueRef::Text(text) => (3, text.to_vec()),
+            ValueRef::Blob(blob) => (4, blob.to_vec()),
+        };
+        bytes.push(kind);
+        bytes.extend((value.len() as u64).to_be_bytes());
+        bytes.extend(value);
+    }
+    Ok(Digest::sha256(bytes))
 }
 
 fn execution_of_row(row: &Row<'_>) -> rusqlite::Result<Execution> {
@@ -162,7 +202,7 @@ fn execution_of_row(row: &Row<'_>) -> rusqlite::Result<Execution> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::Digest, store::DataDir};
+    use crate::store::DataDir;
 
     const AT: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -240,5 +280,19 @@ mod tests {
         assert_eq!((run(1).stage, run(1).started_at), (Stage::Started, AT));
         assert_eq!(run(2).stage, Stage::Finished(opening()));
         assert_eq!(run(3).stage, Stage::Failed(FailureKind::Memory));
+    }
+
+    #[test]
+    fn an_altered_record_is_refused_and_the_others_are_read() {
+        let runs = Executions::new(Db::in_memory().unwrap());
+        for byte in [1, 2] {
+            runs.start(job(byte), AT).unwrap();
+            runs.finish(job(byte), &opening()).unwrap();
+        }
+        let alter = "UPDATE executions SET salt = zeroblob(32) WHERE job = ?1";
+        runs.db.connection().execute(alter, [job(1)]).unwrap();
+        assert!(matches!(runs.get(job(1)), Err(ExecutionError::Altered(altered)) if altered == job(1)));
+        assert!(matches!(runs.finish(job(1), &opening()), Err(ExecutionError::Altered(_))));
+        assert_eq!(runs.get(job(2)).unwrap().unwrap().stage, Stage::Finished(opening()));
     }
 }

@@ -71,6 +71,14 @@ pub struct StoredEntry {
     pub cursor: u64,
     /// What was appended.
     pub entry: NewEntry,
+    /// Whether the row is as it was written. Of one that is not, nothing can be relied on, its job included.
+    pub is_intact: bool,
+}
+
+impl StoredEntry {
+    /// What to say of an entry that is not intact.
+    pub const ALTERED: &str = "this node's database holds an altered entry: the disk may be failing. Other jobs are \
+        not affected; to follow this one again, start with a new data directory and the same key";
 }
 
 /// The newest entry of a job.
@@ -168,7 +176,8 @@ impl EventLog {
     pub fn read_after(&self, after: u64, limit: u32) -> Result<Vec<StoredEntry>, LogError> {
         let connection = self.db.connection();
         let mut statement = connection.prepare_cached(
-            "SELECT cursor, job, height, entry_hash, bytes FROM entries WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
+            "SELECT cursor, job, height, entry_hash, bytes, checksum FROM entries
+             WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
         )?;
         let rows = statement.query_map((Unsigned(after), limit), entry_of_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -181,7 +190,7 @@ impl EventLog {
     pub fn read_job(&self, job: JobId, after_height: u64, limit: u32) -> Result<Vec<StoredEntry>, LogError> {
         let connection = self.db.connection();
         let mut statement = connection.prepare_cached(
-            "SELECT cursor, job, height, entry_hash, bytes FROM entries
+            "SELECT cursor, job, height, entry_hash, bytes, checksum FROM entries
              WHERE job = ?1 AND height > ?2 ORDER BY height LIMIT ?3",
         )?;
         let rows = statement.query_map((job, Unsigned(after_height), limit), entry_of_row)?;
@@ -232,11 +241,11 @@ fn insert(connection: &Connection, entry: &NewEntry) -> Result<u64, LogError> {
     if connection.prepare_cached(known)?.exists((job, entry_hash))? {
         return Err(LogError::Repeated { job, entry_hash });
     }
-    let insert =
-        "INSERT INTO entries (job, height, entry_hash, bytes) VALUES (?1, ?2, ?3, ?4) RETURNING cursor";
+    let insert = "INSERT INTO entries (job, height, entry_hash, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5)
+                  RETURNING cursor";
     let mut statement = connection.prepare_cached(insert)?;
-    let Unsigned(cursor) =
-        statement.query_row(params![job, Unsigned(height), entry_hash, bytes], |row| row.get(0))?;
+    let Unsigned(cursor) = statement
+        .query_row(params![job, Unsigned(height), entry_hash, bytes, checksum(entry)], |row| row.get(0))?;
     Ok(cursor)
 }
 
@@ -262,7 +271,15 @@ fn head(connection: &Connection, job: JobId) -> Result<Option<Head>, LogError> {
 fn entry_of_row(row: &Row<'_>) -> rusqlite::Result<StoredEntry> {
     let (Unsigned(cursor), Unsigned(height)) = (row.get(0)?, row.get(2)?);
     let entry = NewEntry { job: row.get(1)?, height, entry_hash: row.get(3)?, bytes: row.get(4)? };
-    Ok(StoredEntry { cursor, entry })
+    let written: Option<Digest> = row.get(5)?;
+    let is_intact = written.is_none_or(|written| written == checksum(&entry));
+    Ok(StoredEntry { cursor, entry, is_intact })
+}
+
+fn checksum(entry: &NewEntry) -> Digest {
+    let NewEntry { job, height, entry_hash, bytes } = entry;
+    let parts: [&[u8]; 4] = [job.as_bytes(), &height.to_be_bytes(), entry_hash.as_bytes(), bytes];
+    Digest::sha256(parts.concat())
 }
 
 #[cfg(test)]
@@ -393,6 +410,19 @@ mod tests {
         assert_eq!(log.fault(job(1)).unwrap().as_deref(), Some(&b"first"[..]));
         assert_eq!(log.fault(job(2)).unwrap(), None);
         assert_eq!(entries(log.read_after(0, 10).unwrap()), [entry(1, 1)]);
+    }
+
+    #[test]
+    fn an_altered_entry_is_told_from_the_others() {
+        let log = log();
+        for height in 1..=3 {
+            log.append(&entry(1, height)).unwrap();
+        }
+        let alter = "UPDATE entries SET bytes = x'00' WHERE height = 2";
+        log.db.connection().execute(alter, ()).unwrap();
+        let intact: Vec<bool> = log.read_after(0, 9).unwrap().iter().map(|stored| stored.is_intact).collect();
+        assert_eq!(intact, [true, false, true]);
+        assert!(!log.read_job(job(1), 1, 1).unwrap()[0].is_intact);
     }
 
     #[tokio::test]

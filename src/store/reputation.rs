@@ -42,8 +42,11 @@ impl Reputation {
     /// [`DbError`].
     pub fn counts(&self) -> Result<BTreeMap<NodeId, Tally>, DbError> {
         let connection = self.db.connection();
-        let mut statement = connection
-            .prepare_cached("SELECT node, sum(accepted), sum(1 - accepted) FROM reputation GROUP BY node")?;
+        let mut statement = connection.prepare_cached(
+            // What the disk has altered counts for nobody, and does not take the other rows with it.
+            "SELECT node, sum(accepted), sum(1 - accepted) FROM reputation
+             WHERE length(node) = 20 AND accepted IN (0, 1) GROUP BY node",
+        )?;
         let rows = statement
             .query_map((), |row| Ok((row.get(0)?, Tally { accepted: row.get(1)?, rejected: row.get(2)? })))?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -99,6 +99,7 @@ impl TreeError {
             | Self::UnsupportedFile { .. }
             | Self::UnsupportedName { .. }
             | Self::TooManyEntries { .. }
+            | Self::PathsTooLong { .. }
             | Self::TooLongOrDeep { .. } => true,
         }
     }

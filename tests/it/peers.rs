@@ -201,3 +201,33 @@ async fn a_peer_that_restarts_after_its_commitment_reveals_it() {
         citizen.end().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_altered_entry_breaks_its_job_alone() {
+    let requester = peer(1, 0, printing(""), &[], dir()).await;
+    let address = [requester.address().await];
+    let node = peer(2, 1, printing("x"), &address, dir()).await;
+    requester.knows(1).await;
+    let mut jobs = Vec::new();
+    for _ in 0..2 {
+        let (job, _) = requester.handle.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+        requester.when(job, |job| job.state == JobState::Verified).await;
+        node.when(job, |job| job.state == JobState::Verified).await;
+        jobs.push(job);
+    }
+    for (key, slots, peer_before) in [(1, 0, requester), (2, 1, node)] {
+        let kept = peer_before.end().await;
+        let database = until(|| DataDir::open(kept.path()).ok()).await.database();
+        let connection = rusqlite::Connection::open(database).unwrap();
+        let flip =
+            "UPDATE entries SET bytes = CAST(substr(bytes, 1, 70) || x'ff' || substr(bytes, 72) AS BLOB)
+                    WHERE job = ?1 AND height = 3";
+        assert_eq!(connection.execute(flip, [jobs[0].as_bytes()]).unwrap(), 1);
+        drop(connection);
+        let again = peer(key, slots, printing("x"), &[], kept).await;
+        again.when(jobs[1], |job| job.state == JobState::Verified).await;
+        let broken = again.when(jobs[0], |_| true).await;
+        assert!(!broken.state.is_terminal(), "what follows the altered entry is not taken: {broken:#?}");
+        again.end().await;
+    }
+}

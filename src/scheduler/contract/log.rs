@@ -117,7 +117,19 @@ impl ChainLog {
             }
             let mut inner = log.lock();
             for stored in page {
-                inner.replay(node, &stored)?;
+                let job = stored.entry.job;
+                if inner.broken.contains(&job) {
+                    continue;
+                }
+                match inner.replay(node, &stored) {
+                    Ok(()) => {}
+                    // The readers of the log come to the same entry, and tell.
+                    Err(broken @ BackendError::BrokenLog { .. }) => {
+                        tracing::error!(%job, error = %broken, "a stored log cannot be continued");
+                        inner.broken.insert(job);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
         if !known {
@@ -323,7 +335,15 @@ impl Inner {
 }
 
 fn record(stored: &StoredEntry) -> Result<Record, BackendError> {
-    serde_json::from_slice(&stored.entry.bytes).map_err(|error| unreadable(&error))
+    let broken = |reason: &dyn fmt::Display| BackendError::BrokenLog {
+        job: stored.entry.job,
+        height: stored.entry.height,
+        reason: reason.to_string(),
+    };
+    if !stored.is_intact {
+        return Err(broken(&StoredEntry::ALTERED));
+    }
+    serde_json::from_slice(&stored.entry.bytes).map_err(|error| broken(&error))
 }
 
 /// Where a stored entry stands: its block and its transaction, if it was stored with one.

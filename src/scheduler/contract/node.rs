@@ -1,7 +1,7 @@
 //! The backend of one node: its handle, and its tasks.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -312,6 +312,7 @@ impl Scheduler for ContractScheduler {
             history: None,
             after,
             page: VecDeque::new(),
+            broken: BTreeSet::new(),
             ended: false,
         };
         stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
@@ -384,6 +385,8 @@ struct Reader {
     history: Option<History>,
     after: Cursor,
     page: VecDeque<StoredEntry>,
+    /// Jobs of which an entry cannot be read: the later ones mean nothing without it.
+    broken: BTreeSet<JobId>,
     ended: bool,
 }
 
@@ -402,7 +405,14 @@ impl Reader {
             }
             if let Some(stored) = self.page.pop_front() {
                 self.after = Cursor(stored.cursor);
-                return Some(item(&stored).map(LogUpdate::from));
+                if self.broken.contains(&stored.entry.job) {
+                    continue;
+                }
+                let item = item(&stored);
+                if item.is_err() {
+                    self.broken.insert(stored.entry.job);
+                }
+                return Some(item.map(LogUpdate::from));
             }
             let final_block = self.final_block;
             // Fixed before newer entries are read: those must not keep a reader from learning where its history ends.

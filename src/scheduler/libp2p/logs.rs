@@ -1,7 +1,7 @@
 //! The logs that a node orders and follows: chains in memory over entries in the store.
 //!
-//! An entry is in the store before anybody hears of it. If the store fails, the chain in memory is dropped, so
-//! that nothing goes on from what would be gone after a restart. All calls block, for one transaction at most.
+//! An entry is in the store before anybody hears of it. If the store fails, the chain in memory is read from it again,
+//! so that nothing goes on from what would be gone after a restart. All calls block, for one transaction at most.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -123,8 +123,7 @@ impl Logs {
     ) -> Result<Self, BackendError> {
         let (mut inner, mut breaks) = (Inner::default(), Vec::new());
         for job in store.jobs().map_err(|error| store_error(&error))? {
-            let entries = stored_entries(&store, job)?;
-            match rebuild(&key, domain, &inner, entries) {
+            match restore(&key, domain, &store, &inner, job)? {
                 Ok(mut log) => {
                     breaks.extend(log.break_again(&store, job)?);
                     inner.insert(log);
@@ -316,6 +315,13 @@ impl Logs {
         let fault = fault.as_deref().map(|bytes| (job, bytes));
         self.store.append_until_fault(&new, fault).map_err(|error| {
             inner.jobs.remove(&job);
+            inner.children.retain(|_, child| *child != job);
+            // As far as it is on the disk, the log goes on: what was refused comes again, when there is room for it.
+            if let Ok(Ok(mut log)) = restore(&self.key, self.domain, &self.store, inner, job)
+                && log.break_again(&self.store, job).is_ok()
+            {
+                inner.insert(log);
+            }
             store_error(&error)
         })
     }
@@ -507,21 +513,38 @@ fn rebuild(
     }
 }
 
-fn stored_entries(store: &EventLog, job: JobId) -> Result<Vec<Entry>, BackendError> {
+/// A log as the store has it; the inner error says why it cannot be continued.
+fn restore(
+    key: &NodeKey,
+    domain: LogDomain,
+    store: &EventLog,
+    inner: &Inner,
+    job: JobId,
+) -> Result<Result<JobLog, RestoreError>, BackendError> {
     let mut entries: Vec<Entry> = Vec::new();
     loop {
         let after = entries.last().map_or(0, |entry| entry.height);
         let page = store.read_job(job, after, PAGE).map_err(|error| store_error(&error))?;
         if page.is_empty() {
-            return Ok(entries);
+            return Ok(rebuild(key, domain, inner, entries).map_err(RestoreError::from));
         }
-        for StoredEntry { entry, .. } in page {
-            let decoded = Entry::decode(&entry.bytes).map_err(|error| BackendError::Store {
-                reason: format!("entry {} of job {job} cannot be read: {error}", entry.height),
-            })?;
-            entries.push(decoded);
+        for StoredEntry { entry, is_intact, .. } in page {
+            let height = entry.height;
+            match Entry::decode(&entry.bytes) {
+                Ok(decoded) if is_intact => entries.push(decoded),
+                Ok(_) | Err(_) => return Ok(Err(RestoreError::Altered { height })),
+            }
         }
     }
+}
+
+/// Why a stored log cannot be continued.
+#[derive(Debug, thiserror::Error)]
+enum RestoreError {
+    #[error("entry {height}: {}", StoredEntry::ALTERED)]
+    Altered { height: u64 },
+    #[error(transparent)]
+    Rebuild(#[from] super::sequence::RebuildError),
 }
 
 fn unknown(job: JobId) -> SubmitError {

@@ -286,8 +286,19 @@ impl Scheduler for Libp2pScheduler {
         let history = History::up_to(Cursor(*head.borrow()));
         let (forgotten, breaks) = (shared.logs.watch_forgotten(), shared.logs.watch_breaks());
         let (told, going, page) = (BTreeSet::new(), Vec::new(), VecDeque::new());
-        let reader =
-            Reader { shared, head, after, history, forgotten, told, going, page, breaks, breaks_told: 0 };
+        let reader = Reader {
+            shared,
+            head,
+            after,
+            history,
+            forgotten,
+            told,
+            going,
+            page,
+            breaks,
+            breaks_told: 0,
+            broken: BTreeSet::new(),
+        };
         stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
     }
 
@@ -365,6 +376,8 @@ struct Reader {
     breaks: watch::Receiver<Vec<BackendError>>,
     /// How many of the broken logs were told.
     breaks_told: usize,
+    /// Jobs of which an entry cannot be read: the later ones mean nothing without it.
+    broken: BTreeSet<JobId>,
 }
 
 impl Reader {
@@ -384,6 +397,7 @@ impl Reader {
             }
             if let Some(job) = self.going.pop() {
                 self.told.remove(&job);
+                self.broken.remove(&job);
                 return Some(Ok(LogUpdate::Forgotten(job)));
             }
             if let Some(stored) =
@@ -393,11 +407,20 @@ impl Reader {
                 // It was forgotten and came again before this reader was told.
                 let job = stored.job;
                 self.told.remove(&job);
+                self.broken.remove(&job);
                 return Some(Ok(LogUpdate::Forgotten(job)));
             }
             if let Some(stored) = self.page.pop_front() {
                 self.after = Cursor(stored.cursor);
-                return Some(item(&self.shared.logs, stored).map(LogUpdate::from));
+                let job = stored.entry.job;
+                if self.broken.contains(&job) {
+                    continue;
+                }
+                let item = item(&self.shared.logs, stored);
+                if item.is_err() {
+                    self.broken.insert(job);
+                }
+                return Some(item.map(LogUpdate::from));
             }
             // A level, not an edge: what was appended before this is waited for is seen at once.
             tokio::select! {
@@ -429,10 +452,15 @@ impl Reader {
 }
 
 fn item(logs: &Logs, stored: StoredEntry) -> Result<LogItem, BackendError> {
-    let StoredEntry { cursor, entry: stored } = stored;
-    let unreadable = |reason: &dyn fmt::Display| BackendError::Store {
-        reason: format!("entry {} of job {} cannot be read: {reason}", stored.height, stored.job),
+    let StoredEntry { cursor, entry: stored, is_intact } = stored;
+    let unreadable = |reason: &dyn fmt::Display| BackendError::BrokenLog {
+        job: stored.job,
+        height: stored.height,
+        reason: reason.to_string(),
     };
+    if !is_intact {
+        return Err(unreadable(&StoredEntry::ALTERED));
+    }
     let entry = Entry::decode(&stored.bytes).map_err(|error| unreadable(&error))?;
     // Every signature was checked before the entry was stored.
     let stamped = match logs.author_at(stored.job, stored.height) {

@@ -117,3 +117,29 @@ fn the_proof_of_a_fork_outlives_the_node_that_found_it() {
     assert_eq!(*restarted.watch_breaks().borrow(), told);
     assert!(restarted.view(job).unwrap().may_act.is_err(), "nothing is done in a log with two histories");
 }
+
+#[test]
+fn a_log_whose_disk_was_full_goes_on_once_there_is_room() {
+    let db = Db::in_memory().unwrap();
+    let logs = Logs::open(key(1), DOMAIN, EventLog::new(db.clone()), START).unwrap();
+    let submission = first_entry(&key(1), START, 0).action;
+    let (job, revision) = (submission.action.job, submission.action.revision);
+    logs.sequence(START, submission).unwrap();
+    let bid = |bidder| {
+        let seen = logs.lock().jobs[&job].chain().head();
+        let event = Event::BidPlaced { price: Amount::ZERO };
+        let action = Action { job, revision, sequence: 0, seen, event };
+        let author = key(bidder);
+        let signature = author.sign(action.signing_digest(DOMAIN));
+        logs.sequence(START, SignedAction { action, signature })
+    };
+    db.pretend_full(true);
+    // The pages that are there take some more.
+    let refused = (10..250).find(|bidder| bid(*bidder).is_err()).expect("the disk is full");
+    assert!(matches!(bid(refused), Err(SubmitError::NotOrdered(BackendError::Store { .. }))));
+    let height = logs.view(job).expect("the job is still known").height;
+    assert_eq!(height, 1 + u64::from(refused - 10));
+    db.pretend_full(false);
+    assert_eq!(bid(refused).unwrap().height, height + 1);
+    assert_eq!(bid(refused + 1).unwrap().height, height + 2);
+}
