@@ -1,6 +1,9 @@
 //! `assay devstack`: a whole network in this process.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use tempfile::TempDir;
@@ -97,7 +100,7 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
         nodes: settings.nodes,
         slots: DEFAULT_SLOTS,
         bad: settings.bad,
-        data_dir: place(data_dir.unwrap_or_default(), chain.as_ref()),
+        data_dir: place(&data_dir.unwrap_or_default(), chain.as_ref()),
         executor: Arc::new(engine),
     };
     let starting = Stack::start(config);
@@ -123,8 +126,9 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
 }
 
 /// Where the nodes keep their data. What they knew of an earlier contract is of no use on this one, and in its way.
-fn place(data_dir: PathBuf, chain: Option<&LocalChain>) -> PathBuf {
-    chain.map_or(data_dir.clone(), |chain| data_dir.join(format!("contract-{}", chain.deployed().contract)))
+fn place(data_dir: &Path, chain: Option<&LocalChain>) -> PathBuf {
+    let contract = |chain: &LocalChain| data_dir.join(format!("contract-{}", chain.deployed().contract));
+    chain.map_or_else(|| data_dir.to_owned(), contract)
 }
 
 fn scratch() -> Result<TempDir, CliError> {
