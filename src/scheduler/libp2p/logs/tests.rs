@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    domain::{Action, Amount, Deal, Span, Spec},
+    domain::{Action, Amount, Deal, Digest, Span, Spec},
     store::Db,
 };
 
