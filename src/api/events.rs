@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{error::Failure, server::Api, types::LogEntry};
 use crate::{
-    domain::JobId,
+    domain::{Digest, JobId},
     node::{Node, RequestError},
 };
 
@@ -44,7 +44,9 @@ pub(super) async fn follow(
     let after = query?.after;
     let job = node.find_job(&job)?;
     let changed = node.board.watch(job).ok_or(RequestError::NoSuchJob(job))?;
-    let tail = Tail { node, job, height: after, changed };
+    let known = node.board.entries_after(job, 0).into_iter();
+    let sent = known.take(usize::try_from(after).unwrap_or(usize::MAX)).map(|item| item.entry).collect();
+    let tail = Tail { node, job, sent, changed };
     let entries = stream::unfold(tail, Tail::next).flat_map(stream::iter);
     let events = entries.map(|entry| {
         let event = Event::default().id(entry.height.to_string());
@@ -57,7 +59,8 @@ pub(super) async fn follow(
 struct Tail {
     node: Arc<Node>,
     job: JobId,
-    height: u64,
+    /// The entries that the client has. Where a chain took entries back, others come at their heights.
+    sent: Vec<Digest>,
     changed: watch::Receiver<u64>,
 }
 
@@ -66,15 +69,15 @@ impl Tail {
         loop {
             self.changed.borrow_and_update();
             // In this order: what is read after the job was seen to be over is all of it.
-            let is_over = self.node.board.read(self.job, |job| job.state.is_terminal())?
+            let is_over = self.node.board.read(self.job, |job| job.state.is_terminal()).unwrap_or(false)
                 || self.node.board.is_broken(self.job);
-            let items = self.node.board.entries_after(self.job, self.height);
-            if !items.is_empty() {
-                let entries: Vec<_> = (self.height + 1..)
-                    .zip(items)
-                    .map(|(height, item)| LogEntry::new(height, item))
-                    .collect();
-                self.height = entries.last().map_or(self.height, |entry| entry.height);
+            let (same, items) = self.node.board.entries_beyond(self.job, &self.sent);
+            self.sent.truncate(same);
+            let height = u64::try_from(same).unwrap_or(u64::MAX);
+            let entries: Vec<_> =
+                (height + 1..).zip(items).map(|(height, item)| LogEntry::new(height, item)).collect();
+            if !entries.is_empty() {
+                self.sent.extend(entries.iter().map(|entry| entry.entry));
                 return Some((entries, self));
             }
             if is_over {

@@ -12,6 +12,7 @@ use crate::{
     domain::{JobId, JobState, NodeId},
     executor::ExecutorError,
     network::NetworkError,
+    node::NodeError,
     scheduler::{
         BackendError,
         contract::{ConnectError, DeployError, FundError, HistoryError, MoneyError, StartError},
@@ -376,11 +377,12 @@ fn connect_hint(error: &ConnectError) -> Option<String> {
 const fn backend_status(error: &BackendError) -> ExitStatus {
     match error {
         BackendError::Unreachable { .. } | BackendError::Chain { .. } => ExitStatus::Unreachable,
+        BackendError::Unconfirmed { .. } => ExitStatus::Unknown,
         BackendError::Stopped
         | BackendError::UnknownLog { .. }
         | BackendError::Store { .. }
         | BackendError::NoEther { .. }
-        | BackendError::Reorganised { .. }
+        | BackendError::OtherChain { .. }
         | BackendError::BrokenLog { .. } => ExitStatus::Failure,
     }
 }
@@ -391,6 +393,14 @@ fn backend_hint(error: &BackendError) -> Option<String> {
             "check --rpc-url or ASSAY_RPC_URL, and that the endpoint runs; more than one may be given"
                 .to_owned(),
         ),
+        BackendError::OtherChain { .. } => Some(
+            "give the --rpc-url of the chain that this node knows, or start on this one with another --data-dir"
+                .to_owned(),
+        ),
+        BackendError::Unconfirmed { transaction, .. } => Some(format!(
+            "do not send it again before you know: look {transaction} up in an explorer of the chain, or with cast \
+             receipt {transaction} --rpc-url URL; assay wallet balance shows what has moved"
+        )),
         BackendError::NoEther { account, .. } => {
             Some(format!("send ether to {account} on this chain: it pays for gas, and for what is deposited"))
         }
@@ -398,7 +408,6 @@ fn backend_hint(error: &BackendError) -> Option<String> {
         | BackendError::Unreachable { .. }
         | BackendError::UnknownLog { .. }
         | BackendError::Store { .. }
-        | BackendError::Reorganised { .. }
         | BackendError::BrokenLog { .. } => None,
     }
 }
@@ -441,9 +450,11 @@ fn host_hint(error: &HostError) -> Option<String> {
             BackendStartError::Network(NetworkError::Listen { .. })
             | BackendStartError::Libp2p(Libp2pStartError::Network(NetworkError::Listen { .. })),
         ) => "choose another --listen address, or stop what listens there; port 0 takes any free one",
-        HostError::Backend(BackendStartError::Announce(MoneyError::Chain(error))) => {
-            return backend_hint(error);
-        }
+        HostError::Backend(
+            BackendStartError::Announce(MoneyError::Chain(error))
+            | BackendStartError::Contract(StartError::Log(error)),
+        )
+        | HostError::Node(NodeError::Backend(error)) => return backend_hint(error),
         HostError::Dir(DirError::KeyInUse { .. }) => {
             "stop the other process, or give this one a key of its own: another --data-dir, or --key"
         }

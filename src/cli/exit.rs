@@ -13,6 +13,7 @@ Exit codes:
   123   the job was cancelled or stopped
   124   the node, or the backend behind it, cannot be reached
   125   anything else of ours
+  126   it is not known whether a transaction was taken; its hash is in the message
   130   interrupted; a job that was waited for goes on
 With --output json the document holds the program's code and the job's state apart.";
 
@@ -37,6 +38,8 @@ pub enum ExitStatus {
     Unreachable,
     /// Anything else of ours.
     Failure,
+    /// A transaction was sent, and nobody answers what became of it.
+    Unknown,
     /// The user interrupted the waiting.
     Interrupted,
 }
@@ -54,6 +57,7 @@ impl ExitStatus {
             Self::Cancelled => 123,
             Self::Unreachable => 124,
             Self::Failure => 125,
+            Self::Unknown => 126,
             Self::Interrupted => 130,
         }
     }
@@ -79,6 +83,7 @@ mod tests {
             ExitStatus::Cancelled,
             ExitStatus::Unreachable,
             ExitStatus::Failure,
+            ExitStatus::Unknown,
             ExitStatus::Interrupted,
         ];
         for status in own {

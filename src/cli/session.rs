@@ -107,7 +107,7 @@ pub(super) async fn with_node<T>(
         flags: flags(args),
         is_own: true,
     };
-    let ready = catch_up(&host, &requester, output).await;
+    let ready = catch_up(&host, output).await;
     let mut joined = Box::pin(host.join());
     let asked = async {
         ready?;
@@ -172,12 +172,12 @@ async fn start(
 }
 
 /// Waits until the node knows what the chain has now.
-async fn catch_up(host: &Host, requester: &Requester, output: Output) -> Result<(), CliError> {
+async fn catch_up(host: &Host, output: Output) -> Result<(), CliError> {
     let Some(mut reading) = host.reading() else { return Ok(()) };
     let (began, mut said) = (Instant::now(), false);
     loop {
         let seen = *reading.borrow_and_update();
-        if seen.is_complete(requester.chain.confirmations) {
+        if seen.is_complete() {
             break;
         }
         if !said && began.elapsed() >= SLOW {
@@ -230,7 +230,7 @@ fn flags(args: &NodeArgs) -> String {
     let optional = [
         ("--contract", "ASSAY_CONTRACT", args.chain.contract.map(|contract| contract.to_string())),
         ("--chain-id", "", args.chain.rpc.chain_id.map(|id| id.to_string())),
-        ("--confirmations", "", number(args.chain.confirmations)),
+        ("--confirmations", "", args.chain.confirmations.map(|number| number.to_string())),
         ("--first-block", "ASSAY_FIRST_BLOCK", number(args.chain.first_block)),
         ("--key", "ASSAY_KEY", shown(args.key.key.as_ref())),
         ("--passphrase-file", "ASSAY_PASSPHRASE_FILE", shown(args.key.passphrase_file.as_ref())),

@@ -15,7 +15,7 @@ use super::environment::EnvironmentError;
 use crate::{
     api::{ServeError, Token, TokenError},
     devstack::{Backend, BadActors, MAX_NODES},
-    domain::{Acceptance, Deal, InvalidTerm, LogDomain, NodeId, SpecError},
+    domain::{Acceptance, Amount, Deal, InvalidTerm, LogDomain, NodeId, SpecError},
     executor::DEFAULT_SOCKET,
     scheduler::contract::{ChainConfig, DEFAULT_MAX_FEE_PER_GAS},
 };
@@ -275,9 +275,14 @@ pub(super) fn chain(args: &ContractArgs) -> Result<(ChainConfig, u64), SettingsE
         contract,
         chain_id: args.rpc.chain_id,
         confirmations: args.confirmations,
-        max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS,
+        max_fee_per_gas: max_fee(&args.rpc),
     };
     Ok((chain, args.first_block))
+}
+
+/// The most to pay for a unit of gas, in wei.
+pub(super) fn max_fee(args: &RpcArgs) -> u128 {
+    args.max_fee.map_or(DEFAULT_MAX_FEE_PER_GAS, Amount::units)
 }
 
 /// The endpoints behind the flags.

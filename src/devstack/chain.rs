@@ -102,7 +102,7 @@ impl LocalChain {
             rpc_urls: vec![self.rpc_url.clone()],
             contract: self.deployed.contract,
             chain_id: Some(self.deployed.chain_id),
-            confirmations: 0,
+            confirmations: None,
             max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS,
         }
     }

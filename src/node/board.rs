@@ -103,6 +103,32 @@ impl Board {
         folded
     }
 
+    /// Forgets every entry after `to`, and that logs were broken: what is still so is told anew. Returns how many jobs
+    /// are gone with that. Whoever watches such a job goes on watching: its submission may come back.
+    pub(crate) fn rewind(&self, to: Cursor) -> usize {
+        let gone = {
+            let mut inner = self.lock();
+            inner.broken.clear();
+            for log in inner.logs.values_mut() {
+                log.items.retain(|item| item.cursor <= to);
+            }
+            let mut rest: Vec<LogItem> = inner.logs.values().flat_map(|log| log.items.clone()).collect();
+            rest.sort_by_key(|item| item.cursor);
+            let mut ledger = Ledger::new(inner.ledger.domain());
+            for item in &rest {
+                // It was taken before, after the same entries.
+                let _ = ledger.apply(&item.stamped);
+            }
+            inner.ledger = ledger;
+            for log in inner.logs.values() {
+                log.changed.send_modify(|version| *version += 1);
+            }
+            inner.logs.values().filter(|log| log.items.is_empty()).count()
+        };
+        self.cursor.send_replace(to);
+        gone
+    }
+
     /// Notes that the log of a job cannot be followed any more, for the first reason that is given. A job that is
     /// not known here stays so. Says whether this is news.
     pub(crate) fn mark_broken(&self, job: JobId, reason: &str) -> bool {
@@ -183,6 +209,14 @@ impl Board {
         let items = inner.logs.get(&job).map(|log| log.items.as_slice()).unwrap_or_default();
         let from = usize::try_from(height).unwrap_or(usize::MAX).min(items.len());
         items[from..].to_vec()
+    }
+
+    /// How many of a job's entries are as `held`, and those that follow.
+    pub(crate) fn entries_beyond(&self, job: JobId, held: &[Digest]) -> (usize, Vec<LogItem>) {
+        let inner = self.lock();
+        let items = inner.logs.get(&job).map(|log| log.items.as_slice()).unwrap_or_default();
+        let same = items.iter().zip(held).take_while(|(item, held)| item.entry == **held).count();
+        (same, items[same..].to_vec())
     }
 
     /// Wakes with every entry of the job.

@@ -113,7 +113,11 @@ impl Driver {
             if self.changed.has_changed().is_err() {
                 break;
             }
-            let Some(snapshot) = self.node.board.snapshot(self.id) else { break };
+            let Some(snapshot) = self.node.board.snapshot(self.id) else {
+                // The chain dropped the job. It may be submitted again, and a run in progress is still good then.
+                self.wait(Wake::NEVER).await;
+                continue;
+            };
             // An action that was sent has been sent: nothing is withdrawn by not waiting for its entry.
             let Some(turn) = stop.run_until_cancelled(self.ask(&snapshot)).await else { break };
             match turn {

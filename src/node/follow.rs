@@ -47,6 +47,12 @@ async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeErr
                     caught_up = true;
                     node.resume(drivers);
                 }
+                Some(Ok(LogUpdate::Rewound { to })) => {
+                    node.rewind(to);
+                    if caught_up {
+                        node.resume(drivers);
+                    }
+                }
                 Some(Ok(LogUpdate::Entry(item))) => {
                     if let Some(job) = node.fold(*item, caught_up)
                         && caught_up
@@ -69,10 +75,11 @@ async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeErr
 /// A stranger's broken log, or a peer that is away, is no reason for this node to end.
 const fn is_fatal(error: &BackendError) -> bool {
     match error {
-        BackendError::Stopped | BackendError::Store { .. } | BackendError::Reorganised { .. } => true,
+        BackendError::Stopped | BackendError::Store { .. } | BackendError::OtherChain { .. } => true,
         BackendError::Unreachable { .. }
         | BackendError::Chain { .. }
         | BackendError::NoEther { .. }
+        | BackendError::Unconfirmed { .. }
         | BackendError::UnknownLog { .. }
         | BackendError::BrokenLog { .. } => false,
     }
@@ -93,6 +100,16 @@ impl Node {
             tell(&job, stamped.author, &stamped.event);
         }
         Some(job.id)
+    }
+
+    /// The chain dropped what came after `to`. Runs and their salts stay: they are tied to no block.
+    fn rewind(&self, to: Cursor) {
+        let gone = self.board.rewind(to);
+        warn!(
+            to = to.0,
+            jobs_gone = gone,
+            "the chain dropped entries of the log; what takes their place is read"
+        );
     }
 
     /// A job's log is broken: whoever asks for the job is told, and so is whoever reads this node's log.

@@ -49,6 +49,21 @@ impl Ledger {
         Ok(job)
     }
 
+    /// The job as [`Self::apply`] would leave it.
+    ///
+    /// # Errors
+    /// What the rules refuse.
+    pub fn preview(&self, stamped: &Stamped<Event>) -> Result<Job, Rejection> {
+        let Some(known) = self.get(stamped.job) else {
+            let Event::Submitted { deal, .. } = &stamped.event else { return Err(Rejection::NoSuchJob) };
+            let parent = deal.parent.filter(|parent| !self.children.contains_key(parent));
+            return open(self.domain, parent.and_then(|parent| self.get(parent)), stamped);
+        };
+        let mut job = known.clone();
+        check(&job, stamped)?.apply(&mut job, stamped.at);
+        Ok(job)
+    }
+
     fn open(&mut self, stamped: &Stamped<Event>) -> Result<&Job, Rejection> {
         let Event::Submitted { deal, .. } = &stamped.event else {
             return Err(Rejection::NoSuchJob);

@@ -235,14 +235,23 @@ pub enum BackendError {
         /// What the endpoint said.
         reason: String,
     },
-    /// The chain dropped a block that this node has acted on.
+    /// Another chain is behind the endpoint than the one whose log this node keeps.
     #[error(
-        "the chain dropped block {block}, whose events this node has taken as final; start with more \
-         confirmations and a new data directory"
+        "the chain behind {endpoint} is another one than that of this node's log: it begins with block {found}"
     )]
-    Reorganised {
-        /// The block that was there.
-        block: u64,
+    OtherChain {
+        /// The endpoint.
+        endpoint: String,
+        /// The hash of the first block of the chain there.
+        found: Digest,
+    },
+    /// A transaction was sent, and no answer tells what became of it.
+    #[error("it is not known whether transaction {transaction} was taken: {reason}")]
+    Unconfirmed {
+        /// Its hash.
+        transaction: Digest,
+        /// What was seen.
+        reason: String,
     },
     /// Someone broke the log: two entries at one height, or an entry that the rules refuse.
     #[error("the log of job {job} is broken at height {height}: {reason}")]
@@ -273,8 +282,9 @@ impl BackendError {
             Self::Unreachable { .. }
             | Self::UnknownLog { .. }
             | Self::Chain { .. }
+            | Self::Unconfirmed { .. }
             | Self::NoEther { .. } => true,
-            Self::Stopped | Self::Store { .. } | Self::BrokenLog { .. } | Self::Reorganised { .. } => false,
+            Self::Stopped | Self::Store { .. } | Self::BrokenLog { .. } | Self::OtherChain { .. } => false,
         }
     }
 }

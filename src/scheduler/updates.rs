@@ -19,6 +19,12 @@ pub enum LogUpdate {
     /// The backend keeps this job no longer: strangers announced more than there is room for, and this node has
     /// neither bid nor seat in it. It may come again, from its first entry.
     Forgotten(JobId),
+    /// The chain dropped blocks: entries with a greater cursor are void, as if they had never been. What takes their
+    /// place follows, with cursors greater than all before.
+    Rewound {
+        /// The newest entry that still stands; 0 for none.
+        to: Cursor,
+    },
 }
 
 /// Every entry after a cursor, without gaps and in order, with [`LogUpdate::CaughtUp`] between history and news;
@@ -36,7 +42,7 @@ pub fn entries(updates: EventStream) -> BoxStream<'static, Result<LogItem, Backe
     let entry = |update| {
         let kept = match update {
             Ok(LogUpdate::Entry(item)) => Some(Ok(*item)),
-            Ok(LogUpdate::CaughtUp | LogUpdate::Forgotten(_)) => None,
+            Ok(LogUpdate::CaughtUp | LogUpdate::Forgotten(_) | LogUpdate::Rewound { .. }) => None,
             Err(error) => Some(Err(error)),
         };
         stream::iter(kept)
@@ -55,6 +61,12 @@ impl History {
     /// The history ends with the entry at `last`.
     pub(super) const fn up_to(last: Cursor) -> Self {
         Self { last, told: false }
+    }
+
+    /// What was behind `to` is no more.
+    #[cfg(feature = "contract")]
+    pub(super) fn rewind(&mut self, to: Cursor) {
+        self.last = self.last.min(to);
     }
 
     /// The update to tell a reader that holds everything up to `held`; given once.

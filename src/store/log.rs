@@ -164,6 +164,21 @@ impl EventLog {
         })
     }
 
+    /// Removes every entry with a cursor above `after`, durably. Their cursors are never given again.
+    ///
+    /// # Errors
+    /// [`LogError::Db`].
+    pub fn cut(&self, after: u64) -> Result<(), LogError> {
+        let newest = self.db.write(|transaction| -> Result<_, LogError> {
+            transaction.execute("DELETE FROM entries WHERE cursor > ?1", [Unsigned(after)])?;
+            let sql = "SELECT ifnull(max(cursor), 0) FROM entries";
+            let Unsigned(newest) = transaction.query_row(sql, (), |row| row.get(0))?;
+            Ok(newest)
+        })?;
+        self.db.head().send_if_modified(|head| std::mem::replace(head, newest) != newest);
+        Ok(())
+    }
+
     /// The cursor of the newest entry, 0 before the first, as a level to wait for.
     pub fn watch_head(&self) -> watch::Receiver<u64> {
         self.db.head().subscribe()
@@ -381,6 +396,20 @@ mod tests {
         assert_eq!(entries(log.read_after(0, 10).unwrap()), [entry(2, 1)]);
         assert_eq!(log.jobs().unwrap(), [job(2)]);
         assert!(log.append(&entry(1, 1)).unwrap() > newest.max(first));
+    }
+
+    #[test]
+    fn what_is_cut_is_gone_and_its_cursors_are_not_given_again() {
+        let log = log();
+        let cursors = log.append_all(&[entry(1, 1), entry(2, 1), entry(1, 2)]).unwrap();
+        log.cut(cursors[0]).unwrap();
+        assert_eq!(*log.watch_head().borrow(), cursors[0]);
+        assert_eq!(entries(log.read_after(0, 10).unwrap()), [entry(1, 1)]);
+        assert_eq!(log.jobs().unwrap(), [job(1)]);
+        assert!(log.append(&entry(1, 2)).unwrap() > cursors[2]);
+        log.cut(0).unwrap();
+        assert_eq!(log.read_after(0, 10).unwrap(), []);
+        assert!(log.append(&entry(1, 1)).unwrap() > cursors[2]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod archive;
 mod blobs;
+mod chains;
 mod content;
 mod db;
 mod dir;
@@ -19,6 +20,7 @@ mod unpack;
 
 pub use archive::{FILE, Limits, PackError, Packed, is_of_one_file, pack, pack_result};
 pub use blobs::{BlobError, BlobWriter, Blobs, MAX_RANGE_BYTES};
+pub use chains::{Chains, ReadUpTo, SentTransaction};
 pub use content::Content;
 pub use db::{Db, DbError};
 pub use dir::{DataDir, DirError};

@@ -2,7 +2,11 @@
 
 mod broken;
 pub(crate) mod chain;
+mod endpoints;
 mod faults;
+mod faulty;
+mod money;
+mod reorg;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -214,7 +218,7 @@ async fn a_data_directory_of_another_contract_is_refused() {
 #[tokio::test]
 async fn a_reorganisation_above_the_confirmation_depth_is_never_seen() {
     let chain = Chain::start(None).await;
-    let config = ChainConfig { confirmations: 3, ..chain.config() };
+    let config = ChainConfig { confirmations: Some(3), ..chain.config() };
     let member = chain.member_with(config, chain.funded_key(), Db::in_memory().unwrap()).await;
     let scheduler = member.scheduler.clone();
     let action = member.submission(&long_deal(), 0);
@@ -232,20 +236,6 @@ async fn a_reorganisation_above_the_confirmation_depth_is_never_seen() {
     timeout(PATIENCE, submitted.join_next()).await.unwrap().unwrap().unwrap().unwrap();
     let items = member.read().await;
     assert_eq!(items.iter().map(|item| item.stamped.job).collect::<Vec<_>>(), [job]);
-}
-
-#[tokio::test]
-async fn losing_a_block_that_was_read_ends_the_log_with_its_name() {
-    let chain = Chain::start(None).await;
-    let member = chain.member().await;
-    member.scheduler.submit(member.submission(&long_deal(), 0)).await.unwrap();
-    let events = member.scheduler.events(Cursor(0));
-    chain.rpc("anvil_reorg", &json!([1, []]));
-    chain.rpc("evm_mine", &json!([]));
-    let ended: Vec<_> = timeout(PATIENCE, events.collect()).await.unwrap();
-    assert!(matches!(ended.last(), Some(Err(BackendError::Reorganised { .. }))), "{ended:?}");
-    let answer = member.scheduler.submit(member.submission(&long_deal(), 1)).await;
-    assert!(matches!(answer, Err(SubmitError::NotOrdered(BackendError::Reorganised { .. }))), "{answer:?}");
 }
 
 #[tokio::test]

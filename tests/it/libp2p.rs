@@ -285,6 +285,7 @@ async fn of_a_flood_of_jobs_the_oldest_are_forgotten_and_readers_are_told() {
                     forgotten.push(job);
                 }
                 LogUpdate::CaughtUp => assert!(held.is_empty()),
+                LogUpdate::Rewound { .. } => panic!("nobody takes entries back here"),
             }
         }
         (held.clone(), forgotten)

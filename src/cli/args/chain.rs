@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::domain::NodeId;
+use super::values;
+use crate::domain::{Amount, NodeId};
 
 /// The way to a chain.
 #[derive(Debug, Args)]
@@ -17,6 +18,10 @@ pub(in crate::cli) struct RpcArgs {
     /// Refuse a chain with any other id
     #[arg(long, value_name = "ID")]
     pub(in crate::cli) chain_id: Option<u64>,
+
+    /// The most to pay for a unit of gas, such as 50gwei [default: 200gwei]
+    #[arg(long, value_name = "AMOUNT", value_parser = values::amount)]
+    pub(in crate::cli) max_fee: Option<Amount>,
 }
 
 /// A contract on a chain.
@@ -30,9 +35,9 @@ pub(in crate::cli) struct ContractArgs {
     #[arg(long, value_name = "ADDRESS", env = "ASSAY_CONTRACT")]
     pub(in crate::cli) contract: Option<NodeId>,
 
-    /// How many blocks must follow a block before its events count
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(in crate::cli) confirmations: u64,
+    /// How many blocks must follow a block before its events count [default: 2, and 0 on Anvil, Hardhat and Ganache]
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) confirmations: Option<u64>,
 
     /// The block that the contract was deployed in; earlier blocks are not read
     #[arg(long, value_name = "N", env = "ASSAY_FIRST_BLOCK", default_value_t = 0)]

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::wallet::tell_transaction;
 use crate::{
     cli::{
         CliError, ExitStatus,
@@ -12,7 +13,7 @@ use crate::{
         settings, text,
     },
     domain::{Amount, Digest, NodeId},
-    scheduler::contract::{ContractReader, MoneyError, Receipt, deploy as put},
+    scheduler::contract::{ContractReader, MoneyError, Receipt, deploy_telling as put},
 };
 
 /// A new contract, for programs.
@@ -52,8 +53,9 @@ impl Document for InfoDocument {}
 pub(in crate::cli) async fn deploy(args: &DeployArgs, output: Output) -> Result<ExitStatus, CliError> {
     let rpc_urls = settings::rpc(&args.rpc)?;
     let key = keys::load(&args.key)?;
-    output.note("sending a transaction, and waiting until it is in a block");
-    let deployed = put(&rpc_urls, args.rpc.chain_id, &key).await.map_err(CliError::Deploy)?;
+    let (max_fee, notice) = (settings::max_fee(&args.rpc), tell_transaction(output));
+    let deployed =
+        put(&rpc_urls, args.rpc.chain_id, &key, max_fee, notice).await.map_err(CliError::Deploy)?;
     let Receipt { transaction, block, gas } = deployed.receipt;
     let (chain_id, contract) = (deployed.chain_id, deployed.contract);
     let document = DeployedDocument { chain_id, contract, first_block: block, transaction, gas };

@@ -1,5 +1,7 @@
 //! `assay wallet`: keys, and what they have.
 
+use std::sync::Arc;
+
 use alloy_primitives::U256;
 use serde::Serialize;
 
@@ -14,7 +16,7 @@ use crate::{
     },
     domain::{Amount, Digest, NodeId},
     identity::NodeKey,
-    scheduler::contract::{ChainClient, ContractReader, MoneyError, Receipt, locked},
+    scheduler::contract::{ChainClient, ContractReader, MoneyError, Notice, Receipt, locked},
 };
 
 /// A chain with more blocks than this to read is worth a word.
@@ -150,9 +152,15 @@ pub(in crate::cli) async fn withdraw(args: &MoveArgs, output: Output) -> Result<
 async fn connect(args: &MoveArgs, output: Output) -> Result<(ChainClient, NodeId), CliError> {
     let (chain, _) = settings::chain(&args.chain)?;
     let key = keys::load(&args.key)?;
-    let client = ChainClient::connect(&chain, &key).await?;
-    output.note("sending a transaction, and waiting until it is in a block");
+    let client = ChainClient::connect_telling(&chain, &key, tell_transaction(output)).await?;
     Ok((client, key.node_id()))
+}
+
+/// Says which transaction is about to be sent, so that it can be looked up whatever happens.
+pub(in crate::cli) fn tell_transaction(output: Output) -> Notice {
+    Arc::new(move |transaction: Digest| {
+        output.note(&format!("sending transaction {transaction}, and waiting until it is in a block"));
+    })
 }
 
 async fn told(

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use alloy::{primitives::U256, rpc::types::TransactionReceipt};
+use alloy::{primitives::U256, providers::Provider as _, rpc::types::TransactionReceipt};
 use alloy_sol_types::SolCall;
 use tokio::{sync::Mutex, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -11,9 +11,10 @@ use super::{
     abi::IJobScheduler as abi,
     calls::to_contract,
     convert::Revert,
+    outbox::Outbox,
     reader::ContractReader,
-    rpc::EndpointError,
-    sender::{Call, Policy, SendError, Sender, SenderHandle},
+    rpc::{EndpointError, Endpoints},
+    sender::{Call, Notice, PATIENCE, Policy, SendError, Sender, SenderHandle},
 };
 use crate::{
     domain::{Amount, Digest, NodeId},
@@ -25,8 +26,14 @@ use crate::{
 /// Most that is paid for a unit of gas unless configured otherwise: 200 gwei.
 pub const DEFAULT_MAX_FEE_PER_GAS: u128 = 200_000_000_000;
 
-/// Longest wait for a transaction to be deep enough in the chain.
-pub(super) const PATIENCE: Duration = Duration::from_secs(600);
+/// Longest wait for the end of a transaction: what the sender waits for it, and its turn.
+const TURN: Duration = Duration::from_secs(60);
+
+/// How many blocks must follow a block, on a chain that is not for development, before its events count.
+pub const DEFAULT_CONFIRMATIONS: u64 = 2;
+
+/// What chains for development say that they are.
+const DEVELOPMENT: [&str; 3] = ["anvil", "hardhatnetwork", "ganache"];
 
 /// Which contract, and how to reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +44,9 @@ pub struct ChainConfig {
     pub contract: NodeId,
     /// The chain's id, if another one must be refused.
     pub chain_id: Option<u64>,
-    /// How many blocks must follow a block before its events count; 0 where blocks are final at once.
-    pub confirmations: u64,
+    /// How many blocks must follow a block before its events count; `None` for what suits the chain
+    /// ([`DEFAULT_CONFIRMATIONS`], or none on a chain for development).
+    pub confirmations: Option<u64>,
     /// Most that is paid for a unit of gas, in wei.
     pub max_fee_per_gas: u128,
 }
@@ -123,13 +131,46 @@ impl ChainClient {
     /// # Errors
     /// [`ConnectError`].
     pub async fn connect(config: &ChainConfig, key: &NodeKey) -> Result<Self, ConnectError> {
+        Self::connect_telling(config, key, Arc::new(|_| {})).await
+    }
+
+    /// As [`Self::connect`]; `notice` is told the hash of each transaction before it is sent.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn connect_telling(
+        config: &ChainConfig,
+        key: &NodeKey,
+        notice: Notice,
+    ) -> Result<Self, ConnectError> {
         let reader = ContractReader::connect(&config.rpc_urls, config.contract, config.chain_id).await?;
-        let (chain_id, confirmations) = (reader.domain().chain_id, config.confirmations);
+        Ok(Self::start(config, key, reader, Outbox::in_memory(), notice).await)
+    }
+
+    /// Begins to send.
+    pub(super) async fn start(
+        config: &ChainConfig,
+        key: &NodeKey,
+        reader: ContractReader,
+        outbox: Outbox,
+        notice: Notice,
+    ) -> Self {
+        let chain_id = reader.domain().chain_id;
+        let confirmations = match config.confirmations {
+            Some(confirmations) => confirmations,
+            None => default_confirmations(&reader.endpoints).await,
+        };
         let policy = Policy { chain_id, confirmations, max_fee_per_gas: config.max_fee_per_gas };
-        let (sender, handle) = Sender::new(Arc::clone(&reader.endpoints), key.transaction_signer(), policy);
+        let endpoints = Arc::clone(&reader.endpoints);
+        let (sender, handle) = Sender::new(endpoints, key.transaction_signer(), policy, outbox, notice);
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         tasks.spawn(sender.run(stop.clone()));
-        Ok(Self { reader, sender: handle, confirmations, tasks: Mutex::new(tasks), stop })
+        Self { reader, sender: handle, confirmations, tasks: Mutex::new(tasks), stop }
+    }
+
+    /// To be notified when the chain dropped blocks.
+    pub(super) fn lost(&self) -> Arc<tokio::sync::Notify> {
+        self.sender.lost()
     }
 
     /// The contract, to be read.
@@ -189,10 +230,18 @@ pub(super) async fn in_time(
     sent: impl Future<Output = Result<TransactionReceipt, SendError>>,
 ) -> Result<TransactionReceipt, SendError> {
     let late = || {
-        let reason = format!("no block has the transaction after {} s; it may come yet", PATIENCE.as_secs());
+        let reason = "it did not come to be sent: too many others are on their way".to_owned();
         SendError::Failed(BackendError::Chain { reason })
     };
-    timeout(PATIENCE, sent).await.unwrap_or_else(|_| Err(late()))
+    timeout(PATIENCE + TURN, sent).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// What suits the chain: none for development, where blocks are final at once and come only with transactions.
+pub(super) async fn default_confirmations(endpoints: &Endpoints) -> u64 {
+    let version = endpoints.ask(|provider| async move { provider.get_client_version().await }).await;
+    let version = version.unwrap_or_default().to_ascii_lowercase();
+    let is_for_development = DEVELOPMENT.iter().any(|name| version.starts_with(name));
+    if is_for_development { 0 } else { DEFAULT_CONFIRMATIONS }
 }
 
 impl From<&TransactionReceipt> for Receipt {

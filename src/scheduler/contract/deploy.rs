@@ -8,10 +8,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::{ConnectError, DEFAULT_MAX_FEE_PER_GAS, Receipt, in_time},
+    client::{ConnectError, DEFAULT_MAX_FEE_PER_GAS, Receipt, default_confirmations, in_time},
+    outbox::Outbox,
     reader::chain_id,
     rpc::Endpoints,
-    sender::{Call, Policy, SendError, Sender},
+    sender::{Call, Notice, Policy, SendError, Sender},
 };
 use crate::{domain::NodeId, identity::NodeKey, scheduler::BackendError};
 
@@ -67,10 +68,26 @@ pub async fn deploy(
     expected_chain: Option<u64>,
     key: &NodeKey,
 ) -> Result<Deployed, DeployError> {
+    deploy_telling(rpc_urls, expected_chain, key, DEFAULT_MAX_FEE_PER_GAS, Arc::new(|_| {})).await
+}
+
+/// As [`deploy`], for at most `max_fee_per_gas` wei; `notice` is told the hash of the transaction before it is sent.
+///
+/// # Errors
+/// [`DeployError`].
+pub async fn deploy_telling(
+    rpc_urls: &[String],
+    expected_chain: Option<u64>,
+    key: &NodeKey,
+    max_fee_per_gas: u128,
+    notice: Notice,
+) -> Result<Deployed, DeployError> {
     let endpoints = Arc::new(Endpoints::new(rpc_urls).map_err(ConnectError::from)?);
     let chain_id = chain_id(&endpoints, expected_chain).await?;
-    let policy = Policy { chain_id, confirmations: 0, max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS };
-    let (sender, handle) = Sender::new(endpoints, key.transaction_signer(), policy);
+    let confirmations = default_confirmations(&endpoints).await;
+    let policy = Policy { chain_id, confirmations, max_fee_per_gas };
+    let signer = key.transaction_signer();
+    let (sender, handle) = Sender::new(endpoints, signer, policy, Outbox::in_memory(), notice);
     let mut tasks = JoinSet::new();
     tasks.spawn(sender.run(CancellationToken::new()));
     let sent = in_time(handle.send(Call { to: None, data: creation_code(), value: U256::ZERO })).await;

@@ -1,22 +1,18 @@
 //! Reads the contract's events, block by block, as soon as they are deep enough in the chain.
 //!
 //! Nothing is appended that has fewer blocks after it than asked, so a reorganisation above that depth is never
-//! seen. One below it is harmless as long as no event went with it: then the blocks are read again. If one did,
-//! what this node told its readers is no longer true, and it stops with a named error.
+//! seen. One below it cuts the log after the newest block that is still there, and what follows is read anew.
+//! What this node sent and the chain lost is sent again (`sender`). Another chain behind the same endpoint is no
+//! reorganisation: its first block tells, and the log ends with that name.
 //!
 //! An endpoint that is behind what another has told, or that has no news for long, is left for the next one.
 
 use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 use alloy::{
-    eips::BlockNumberOrTag,
-    primitives::Address,
-    providers::{DynProvider, Provider},
-    pubsub::Subscription,
-    rpc::types::{Filter, Header, Log},
+    eips::BlockNumberOrTag, primitives::Address, pubsub::Subscription, rpc::types::Header,
     transports::TransportError,
 };
-use alloy_sol_types::{SolEvent, SolEventInterface};
 use tokio::{
     sync::{Notify, broadcast::error::RecvError, watch},
     time::{Instant, sleep},
@@ -24,24 +20,29 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    abi::{Events, IJobScheduler::Announced},
-    convert::{ChainEvent, chain_event},
-    log::{ChainLog, Mined},
-    rpc::{Endpoints, Pace, header},
+    decode::{Decoded, Mined, decode},
+    log::{ChainLog, db_error},
+    rpc::{AskError, Endpoints, Pace, header},
+    window::{RANGE, Source, Wanted, Window},
 };
 use crate::{
     domain::{Digest, Timestamp},
     scheduler::BackendError,
+    store::{Chains, ReadUpTo},
 };
-
-/// Most blocks asked for at a time: what public endpoints answer.
-pub(super) const RANGE: u64 = 1000;
 
 /// Longest pause between attempts while no endpoint answers.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// An endpoint without a new block for so long is compared with the next one: it may be the one that stands still.
 const STALE: Duration = Duration::from_secs(15);
+
+/// How long endpoints may be behind what was read before the chain is taken to have gone back: they catch up, unless
+/// there is one alone on this machine.
+const CATCHES_UP: Duration = Duration::from_secs(30);
+
+/// Most blocks whose headers are looked at for the sake of nodes' addresses alone.
+const CHECKED: u64 = 10_000;
 
 /// The chain as last seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,12 +53,14 @@ pub struct Seen {
     pub time: Timestamp,
     /// Every event up to this block is in the log.
     pub read: u64,
+    /// How many blocks must follow one before it is read.
+    pub confirmations: u64,
 }
 
 impl Seen {
-    /// Whether everything is read that has so many blocks after it.
-    pub const fn is_complete(self, confirmations: u64) -> bool {
-        self.head > 0 && self.read.saturating_add(confirmations) >= self.head
+    /// Whether everything is read that is deep enough.
+    pub const fn is_complete(self) -> bool {
+        self.head > 0 && self.read.saturating_add(self.confirmations) >= self.head
     }
 }
 
@@ -73,22 +76,19 @@ pub(super) struct Follower {
     pub(super) seen: watch::Sender<Seen>,
     /// Something was sent: look now.
     pub(super) wake: Arc<Notify>,
-}
-
-/// The last block that was read, with its hash once it was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Position {
-    block: u64,
-    hash: Option<Digest>,
+    /// The chain dropped blocks: what was sent may be gone.
+    pub(super) lost: Arc<Notify>,
 }
 
 /// What one look at the chain found.
 enum Look {
-    /// New blocks, up to this position, and what is in them.
-    Blocks { position: Position, logs: Vec<(Log, Timestamp)>, head: (u64, Timestamp) },
+    /// New blocks up to this place, and what is in them.
+    Blocks { place: ReadUpTo, window: Window, head: (u64, Timestamp) },
     /// Nothing new.
     Nothing { head: (u64, Timestamp) },
-    /// The block at the position is another one now, or its chain changed meanwhile.
+    /// The chain ends before the place.
+    Behind { head: (u64, Timestamp) },
+    /// The block at the place is another one now, or the chain changed meanwhile.
     Reorganised,
 }
 
@@ -101,15 +101,15 @@ impl Follower {
     }
 
     async fn follow(&self, stop: &CancellationToken) -> Result<(), BackendError> {
-        let mut position = None;
+        let mut state = State { place: None, behind_since: None };
         let mut blocks = None;
         let mut pause = Duration::ZERO;
         let mut pace = Pace::new(self.endpoints.poll_interval());
         let mut newest_since = Instant::now();
         loop {
-            let before = position;
+            let before = state.place;
             let head = self.seen.borrow().head;
-            let stepped = self.step(&mut position).await;
+            let stepped = self.step(&mut state).await;
             let is_behind = match self.seen.borrow().head.cmp(&head) {
                 Ordering::Greater => {
                     newest_since = Instant::now();
@@ -130,7 +130,7 @@ impl Follower {
                 }
                 Ok(false) => {
                     pause = Duration::ZERO;
-                    if position != before {
+                    if state.place != before {
                         pace.hurry();
                     }
                 }
@@ -153,134 +153,215 @@ impl Follower {
         }
     }
 
-    /// Looks once; says whether there may be more at once. Without a position, finds the one to begin at.
-    async fn step(&self, position: &mut Option<Position>) -> Result<bool, BackendError> {
-        let Some(from) = *position else {
-            let resumed =
-                Position { block: self.log.resume(self.first_block)?.saturating_sub(1), hash: None };
-            let newest = self.rewind().await?;
-            let start = if newest.block < resumed.block { resumed } else { newest };
-            self.read_announcements(start.block).await?;
-            *position = Some(start);
+    /// Looks once; says whether there may be more at once. Without a place, finds the one to begin at.
+    async fn step(&self, state: &mut State) -> Result<bool, BackendError> {
+        let Some(from) = state.place else {
+            let place = self.log.resume(self.first_block)?;
+            self.read_announcements(place.block).await?;
+            state.place = Some(place);
             return Ok(true);
         };
-        let look = self.endpoints.ask(|provider| self.look(provider, from)).await?;
-        let (head, found) = match look {
+        let (head, found) = match self.look(from).await? {
             Look::Reorganised => {
-                tracing::warn!(
-                    block = from.block,
-                    "the chain was reorganised; reading on from the newest event"
-                );
-                *position = Some(self.rewind().await?);
+                state.place = Some(self.rewind(from).await?);
+                state.behind_since = None;
                 return Ok(true);
             }
+            Look::Behind { head } => {
+                if state.is_behind_for_good(&self.endpoints, from, head.0) {
+                    state.place = Some(self.rewind(from).await?);
+                    state.behind_since = None;
+                    return Ok(true);
+                }
+                (head, None)
+            }
             Look::Nothing { head } => (head, None),
-            Look::Blocks { position, logs, head } => (head, Some((position, logs))),
+            Look::Blocks { place, window, head } => (head, Some((place, window))),
         };
         let more = found.is_some();
         let mut read = from.block;
-        if let Some((reached, logs)) = found {
+        if let Some((reached, window)) = found {
             let log = Arc::clone(&self.log);
+            let mined = self.decode(window);
             let appended = tokio::task::spawn_blocking(move || {
-                log.append(&decode(logs, &log))?;
-                log.set_position(reached.block)
+                log.append(&mined)?;
+                log.set_position(reached)
             });
-            appended.await.map_err(|_| BackendError::Stopped)??;
-            *position = Some(reached);
+            let appended = appended.await.map_err(|_| BackendError::Stopped)?;
+            if appended.is_err() {
+                // What was appended before stays, and what was cut is read again.
+                state.place = Some(self.log.resume(self.first_block)?);
+            }
+            appended?;
+            state.place = Some(reached);
             read = reached.block;
+        }
+        if head.0 >= from.block {
+            state.behind_since = None;
         }
         self.seen.send_if_modified(|seen| {
             let before = *seen;
-            *seen = Seen { head: head.0, time: seen.time.max(head.1), read };
+            *seen = Seen { head: head.0, time: seen.time.max(head.1), read, ..before };
             before != *seen
         });
         Ok(more && read.saturating_add(self.confirmations) < head.0)
     }
 
+    fn source(&self, wanted: Wanted) -> Source<'_> {
+        Source { endpoints: &self.endpoints, contract: self.contract, wanted }
+    }
+
     /// Reads where nodes can be reached, up to `last`: of all events the store keeps these alone not.
     async fn read_announcements(&self, last: u64) -> Result<(), BackendError> {
-        let mut first = self.first_block;
+        let source = self.source(Wanted::Announcements);
+        let unchecked = last.saturating_sub(CHECKED);
+        if self.first_block <= unchecked {
+            for log in source.logs(self.first_block, unchecked).await? {
+                self.note_address(decode(&log, Timestamp::ZERO));
+            }
+        }
+        let mut first = self.first_block.max(unchecked + 1);
         while first <= last {
             let to = last.min(first + RANGE - 1);
-            let filter = Filter::new().address(self.contract).from_block(first).to_block(to);
-            let filter = filter.event_signature(Announced::SIGNATURE_HASH);
-            let asked = self.endpoints.ask(|provider| {
-                let filter = filter.clone();
-                async move { provider.get_logs(&filter).await }
-            });
-            let logs = asked.await.map_err(BackendError::from)?;
-            decode(logs.into_iter().map(|log| (log, Timestamp::ZERO)).collect(), &self.log);
+            let window = source.window(first, to, None, None).await?;
+            for (log, at) in window.into_iter().flat_map(|window| window.logs) {
+                self.note_address(decode(&log, at));
+            }
             first = to + 1;
         }
         Ok(())
     }
 
-    async fn look(&self, provider: DynProvider, position: Position) -> Result<Look, TransportError> {
-        let newest = header(&provider, BlockNumberOrTag::Latest).await?;
+    fn note_address(&self, decoded: Decoded) -> Option<Mined> {
+        match decoded {
+            Decoded::Job(mined) => Some(*mined),
+            Decoded::Announced { node, addresses } => {
+                self.log.announce(node, addresses);
+                None
+            }
+            Decoded::Other => None,
+        }
+    }
+
+    fn decode(&self, window: Window) -> Vec<Mined> {
+        let logs = window.logs.into_iter();
+        logs.filter_map(|(log, at)| self.note_address(decode(&log, at))).collect()
+    }
+
+    async fn look(&self, from: ReadUpTo) -> Result<Look, AskError> {
+        let newest = self.header(BlockNumberOrTag::Latest).await?;
         let head = (newest.number, time_of(&newest));
-        if position.hash == Some(newest.hash.into()) {
-            return Ok(Look::Nothing { head });
+        match newest.number.cmp(&from.block) {
+            Ordering::Less => return Ok(Look::Behind { head }),
+            Ordering::Equal if from.hash.is_none_or(|hash| hash == newest.hash.into()) => {
+                return Ok(Look::Nothing { head });
+            }
+            Ordering::Equal => return Ok(Look::Reorganised),
+            Ordering::Greater => {}
         }
-        let is_next = newest.number == position.block + 1 && position.hash == Some(newest.parent_hash.into());
-        if is_next && self.confirmations == 0 {
-            // Its events by its own hash are of one chain with the position: nothing has to be looked at again.
-            let filter = Filter::new().address(self.contract).at_block_hash(newest.hash);
-            let logs = provider.get_logs(&filter).await?.into_iter().map(|log| (log, head.1)).collect();
-            let position = Position { block: newest.number, hash: Some(newest.hash.into()) };
-            return Ok(Look::Blocks { position, logs, head });
-        }
-        let safe = newest.number.saturating_sub(self.confirmations);
-        let first = position.block + 1;
-        let last = safe.min(position.block + RANGE).max(position.block);
-        let tip = match last.cmp(&newest.number) {
-            Ordering::Less => hash_at(&provider, last).await?,
-            Ordering::Equal => newest.hash.into(),
-            Ordering::Greater => Digest::ZERO,
-        };
-        if let Some(hash) = position.hash
-            && position.block <= newest.number
-            && hash_at(&provider, position.block).await? != hash
-        {
-            return Ok(Look::Reorganised);
-        }
+        let (first, safe) = (from.block + 1, newest.number.saturating_sub(self.confirmations));
         if safe < first {
             return Ok(Look::Nothing { head });
         }
-        let filter = Filter::new().address(self.contract).from_block(first).to_block(last);
-        let logs = provider.get_logs(&filter).await?;
-        // The same tip before and after all this: position and events are of one chain.
-        if hash_at(&provider, last).await? != tip {
-            return Ok(Look::Reorganised);
-        }
-        let mut timed = Vec::with_capacity(logs.len());
-        for log in logs {
-            let time = match (log.block_timestamp, timed.last()) {
-                (Some(time), _) => Timestamp::from_secs(time),
-                (None, Some((before, time))) if same_block(before, &log) => *time,
-                (None, _) => {
-                    let block = BlockNumberOrTag::Number(log.block_number.unwrap_or_default());
-                    time_of(&header(&provider, block).await?)
-                }
-            };
-            timed.push((log, time));
-        }
-        let position = Position { block: last, hash: Some(tip) };
-        Ok(Look::Blocks { position, logs: timed, head })
+        let last = safe.min(from.block + RANGE);
+        let newest_entry = || self.log.places().last().map(|place| (place.block, place.block_hash));
+        let anchor = from.hash.map(|hash| (from.block, hash)).or_else(newest_entry);
+        let window = self.source(Wanted::All).window(first, last, anchor, Some(&newest)).await?;
+        let Some(window) = window else { return Ok(Look::Reorganised) };
+        let place = ReadUpTo { block: last, hash: Some(window.tip) };
+        Ok(Look::Blocks { place, window, head })
     }
 
-    /// The position from which everything after the newest entry is read, if that entry's block is still there.
-    async fn rewind(&self) -> Result<Position, BackendError> {
-        let Some(newest) = self.log.newest() else {
-            return Ok(Position { block: self.first_block.saturating_sub(1), hash: None });
-        };
-        let asked = self.endpoints.ask(|provider| async move { hash_at(&provider, newest.block).await });
-        let hash = asked.await.map_err(BackendError::from)?;
-        if hash != newest.block_hash {
-            return Err(BackendError::Reorganised { block: newest.block });
+    /// Cuts the log after the newest block with entries that the chain still has, and says from where to read on.
+    async fn rewind(&self, from: ReadUpTo) -> Result<ReadUpTo, BackendError> {
+        same_chain(&self.endpoints, self.log.chain()).await?;
+        let head = self.header(BlockNumberOrTag::Latest).await?.number;
+        let places = self.log.places();
+        // What the chain still has comes before what it dropped.
+        let (mut kept, mut unknown) = (0, places.len());
+        while kept < unknown {
+            let middle = kept + (unknown - kept) / 2;
+            let place = &places[middle];
+            let is_there = place.block <= head
+                && Digest::from(self.header(BlockNumberOrTag::Number(place.block)).await?.hash)
+                    == place.block_hash;
+            if is_there { kept = middle + 1 } else { unknown = middle }
         }
-        // Its block is read again, for what follows in it.
-        Ok(Position { block: newest.block.saturating_sub(1), hash: None })
+        let newest = kept.checked_sub(1).map(|last| places[last].block);
+        let dropped = places.len() - kept;
+        tracing::warn!(
+            block = from.block,
+            head,
+            dropped,
+            kept = newest,
+            "the chain was reorganised: blocks with events were dropped, and what follows is read again"
+        );
+        let log = Arc::clone(&self.log);
+        let place = ReadUpTo {
+            block: newest.map_or(0, |block| block - 1).max(self.first_block.saturating_sub(1)),
+            hash: None,
+        };
+        let cut = tokio::task::spawn_blocking(move || {
+            if dropped > 0 {
+                log.cut_after(kept)?;
+            }
+            log.set_position(place)
+        });
+        cut.await.map_err(|_| BackendError::Stopped)??;
+        self.seen.send_modify(|seen| seen.read = seen.read.min(place.block));
+        self.lost.notify_one();
+        Ok(place)
     }
+
+    async fn header(&self, block: BlockNumberOrTag) -> Result<Header, AskError> {
+        self.endpoints.ask(|provider| async move { header(&provider, block).await }).await
+    }
+}
+
+/// Where the follower stands.
+struct State {
+    place: Option<ReadUpTo>,
+    /// Since when every look ends before the place.
+    behind_since: Option<Instant>,
+}
+
+impl State {
+    /// Names a chain that ends before what was read of it, once; says whether it will not come back.
+    fn is_behind_for_good(&mut self, endpoints: &Endpoints, from: ReadUpTo, head: u64) -> bool {
+        let since = *self.behind_since.get_or_insert_with(|| {
+            let endpoint = endpoints.shown();
+            tracing::warn!(
+                endpoint,
+                head,
+                read = from.block,
+                "the chain ends before what was read of it: the endpoint is behind, or the chain went back"
+            );
+            Instant::now()
+        });
+        let is_alone = endpoints.count() == 1 && endpoints.is_local();
+        is_alone || since.elapsed() >= CATCHES_UP
+    }
+}
+
+/// Checks that the endpoints serve the chain that is known, by its first block; notes that when it is the first look.
+pub(super) async fn same_chain(endpoints: &Endpoints, known: &Chains) -> Result<(), BackendError> {
+    let first = endpoints.ask(|provider| async move { genesis(provider).await }).await?;
+    // An endpoint without old blocks cannot tell.
+    let Some(found) = first else { return Ok(()) };
+    let expected = known.genesis().map_err(|error| db_error(&error))?;
+    match expected {
+        Some(expected) if expected != found => {
+            Err(BackendError::OtherChain { endpoint: endpoints.shown(), found })
+        }
+        Some(_) => Ok(()),
+        None => known.set_genesis(found).map_err(|error| db_error(&error)),
+    }
+}
+
+async fn genesis(provider: alloy::providers::DynProvider) -> Result<Option<Digest>, TransportError> {
+    use alloy::providers::Provider as _;
+    let found = provider.get_block_by_number(BlockNumberOrTag::Number(0)).await?;
+    Ok(found.map(|block| block.header.hash.into()))
 }
 
 async fn next_block(blocks: &mut Option<Subscription<Header>>) {
@@ -293,37 +374,4 @@ async fn next_block(blocks: &mut Option<Subscription<Header>>) {
 
 fn time_of(header: &Header) -> Timestamp {
     Timestamp::from_secs(header.timestamp)
-}
-
-async fn hash_at(provider: &DynProvider, block: u64) -> Result<Digest, TransportError> {
-    Ok(header(provider, BlockNumberOrTag::Number(block)).await?.hash.into())
-}
-
-fn same_block(a: &Log, b: &Log) -> bool {
-    a.block_hash == b.block_hash
-}
-
-/// Reads logs; what is no event of the interface is passed over, as another version's would be.
-fn decode(logs: Vec<(Log, Timestamp)>, known: &ChainLog) -> Vec<Mined> {
-    let mut mined = Vec::new();
-    for (log, at) in logs {
-        let (Some(block), Some(block_hash), Some(index), Some(transaction)) =
-            (log.block_number, log.block_hash, log.log_index, log.transaction_hash)
-        else {
-            continue;
-        };
-        let event = Events::decode_raw_log(log.topics(), &log.data().data);
-        match event.map(chain_event) {
-            Ok(Ok(ChainEvent::Job(event))) => {
-                let (block_hash, transaction) = (block_hash.into(), transaction.into());
-                mined.push(Mined { block, block_hash, index, transaction, at, log: *event });
-            }
-            Ok(Ok(ChainEvent::Announced { node, addresses })) => known.announce(node, addresses),
-            Ok(Ok(ChainEvent::Other)) => {}
-            Ok(Err(error)) => tracing::error!(block, index, %error, "an event cannot be read"),
-            Err(error) => tracing::error!(block, index, %error, "an event cannot be read"),
-        }
-    }
-    mined.sort_by_key(|event| (event.block, event.index));
-    mined
 }

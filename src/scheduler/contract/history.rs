@@ -2,23 +2,22 @@
 //!
 //! Nothing is judged here: an event that the rules refuse is given like any other.
 
-use std::collections::BTreeMap;
-
-use alloy::{
-    eips::BlockNumberOrTag,
-    primitives::B256,
-    providers::Provider,
-    rpc::types::{Filter, Log},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
 };
-use alloy_sol_types::SolEventInterface;
+
+use tokio::time::sleep;
+
+use alloy::eips::BlockNumberOrTag;
 
 use super::{
-    abi::Events,
     client::ConnectError,
-    convert::{ChainEvent, JobLog, chain_event, entry_hash},
-    follow::RANGE,
+    convert::{JobLog, entry_hash},
+    decode::{Decoded, Mined, decode},
     reader::ContractReader,
     rpc::header,
+    window::{RANGE, Source, Wanted},
 };
 use crate::{
     domain::{Amount, Digest, Event, JobId, LogDomain, NodeId, Timestamp},
@@ -28,6 +27,13 @@ use crate::{
 
 /// Most follow-ups of follow-ups: each has at least twice the seats of the one before, and 31 is the most.
 const MAX_ANCESTORS: usize = 5;
+
+/// Most blocks whose headers are looked at; of a longer chain the newest ones.
+const CHECKED: u64 = 50_000;
+
+/// How often a window is read again while the chain changes under it, and the pause before that.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The logs of a job and of those that it follows up.
 #[derive(Debug)]
@@ -62,10 +68,12 @@ pub enum HistoryError {
         last: u64,
     },
     /// An event is none of this interface.
-    #[error("the job's log in block {block} is none of this version's contract")]
+    #[error("the job's log in block {block} is none of this version's contract: {reason}")]
     Unreadable {
         /// The block.
         block: u64,
+        /// What is wrong.
+        reason: String,
     },
     /// The first event is not the job's submission.
     #[error("the events of job {job} from block {first} on do not begin with its submission")]
@@ -92,7 +100,8 @@ pub async fn history(
     let mut found = Vec::new();
     let mut next = Some(job);
     while let Some(job) = next.filter(|_| found.len() <= MAX_ANCESTORS) {
-        let events = pages.events(Some(job)).await?;
+        let events = pages.events(Some(job)).await?.into_iter();
+        let events = events.map(readable).collect::<Result<Vec<Placed>, _>>()?;
         if events.is_empty() {
             let LogDomain { chain_id, contract } = reader.domain();
             let Pages { first, last, .. } = pages;
@@ -120,23 +129,37 @@ pub async fn locked(
 ) -> Result<Amount, HistoryError> {
     let events = Pages::of(reader, first_block).await?.events(None).await?;
     let mut ledger = Ledger::new(reader.domain());
+    let mut unreadable = BTreeSet::new();
     for event in events {
-        // A job whose beginning is not here, or that the rules cannot read, holds nothing that could be told.
-        if let Some(stamped) = event.log.stamped(event.at, &ledger) {
-            let _ = ledger.apply(&stamped);
+        // A job whose beginning is not here, or that nobody can read, holds nothing that could be told.
+        match event.log {
+            Ok(log) => {
+                if let Some(stamped) = log.stamped(event.at, &ledger) {
+                    let _ = ledger.apply(&stamped);
+                }
+            }
+            Err(_) => drop(unreadable.insert(event.job)),
         }
     }
-    let held = ledger.open_jobs().filter_map(|job| held(job).get(&party).copied());
+    let held = ledger
+        .open_jobs()
+        .filter(|job| !unreadable.contains(&job.id))
+        .filter_map(|job| held(job).get(&party).copied());
     Ok(held.fold(Amount::ZERO, |total, amount| total.checked_add(amount).unwrap_or(Amount::MAX)))
 }
 
-/// An event of a job and its place on the chain.
+/// An event that can be read, and its place on the chain.
 struct Placed {
-    block: u64,
     block_hash: Digest,
     index: u64,
     at: Timestamp,
     log: JobLog,
+}
+
+fn readable(event: Mined) -> Result<Placed, HistoryError> {
+    let Mined { block, block_hash, index, at, log, .. } = event;
+    let log = log.map_err(|reason| HistoryError::Unreadable { block, reason })?;
+    Ok(Placed { block_hash, index, at, log })
 }
 
 fn items(events: Vec<Placed>, ledger: &mut Ledger) -> Vec<LogItem> {
@@ -165,38 +188,66 @@ impl Pages {
     }
 
     /// Every event of a job, or of all jobs, in the chain's order.
-    async fn events(&self, job: Option<JobId>) -> Result<Vec<Placed>, HistoryError> {
-        let mut times = BTreeMap::new();
+    async fn events(&self, job: Option<JobId>) -> Result<Vec<Mined>, HistoryError> {
+        let wanted = job.map_or(Wanted::All, Wanted::Job);
+        let Self { reader, first, last } = self;
+        let source = Source { endpoints: &reader.endpoints, contract: reader.contract, wanted };
         let mut events = Vec::new();
-        let mut first = self.first;
-        while first <= self.last {
-            let to = self.last.min(first.saturating_add(RANGE - 1));
-            for log in self.logs(job, first, to).await? {
-                let Some(block) = log.block_number else { continue };
-                let at = match times.get(&block) {
-                    Some(at) => *at,
-                    None => self.time(block).await?,
-                };
-                times.insert(block, at);
-                events.extend(placed(&log, at, job)?);
-            }
-            first = to.saturating_add(1);
+        let mut from = *first;
+        let checked = last.saturating_sub(CHECKED);
+        if from < checked {
+            self.old_events(&source, from, checked, &mut events).await?;
+            from = checked + 1;
         }
-        events.sort_by_key(|event| (event.block, event.index));
+        while from <= *last {
+            let to = (*last).min(from.saturating_add(RANGE - 1));
+            let window = self.window(&source, from, to).await?;
+            events.extend(window.iter().filter_map(|(log, at)| of_a_job(decode(log, *at), job)));
+            from = to.saturating_add(1);
+        }
         Ok(events)
     }
 
-    async fn logs(&self, job: Option<JobId>, first: u64, last: u64) -> Result<Vec<Log>, HistoryError> {
-        let filter = Filter::new().address(self.reader.contract).from_block(first).to_block(last);
-        let filter = match job {
-            Some(job) => filter.topic1(B256::from(job)),
-            None => filter,
-        };
-        let asked = self.reader.endpoints.ask(|provider| {
-            let filter = filter.clone();
-            async move { provider.get_logs(&filter).await }
-        });
-        asked.await.map_err(|error| HistoryError::Chain(error.into()))
+    /// The events of blocks whose headers are not looked at.
+    async fn old_events(
+        &self,
+        source: &Source<'_>,
+        first: u64,
+        last: u64,
+        events: &mut Vec<Mined>,
+    ) -> Result<(), HistoryError> {
+        let mut times = BTreeMap::new();
+        let failed = |error: super::rpc::AskError| HistoryError::Chain(error.into());
+        let mut logs = source.logs(first, last).await.map_err(failed)?;
+        logs.sort_by_key(|log| (log.block_number, log.log_index));
+        for log in logs {
+            let Some(block) = log.block_number else { continue };
+            let at = match times.get(&block) {
+                Some(at) => *at,
+                None => self.time(block).await?,
+            };
+            times.insert(block, at);
+            events.extend(of_a_job(decode(&log, at), source.wanted.job()));
+        }
+        Ok(())
+    }
+
+    /// The logs of a window, read again while the chain changes under it.
+    async fn window(
+        &self,
+        source: &Source<'_>,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<(alloy::rpc::types::Log, Timestamp)>, HistoryError> {
+        for _ in 0..ATTEMPTS {
+            let read = source.window(first, last, None, None).await;
+            if let Some(window) = read.map_err(|error| HistoryError::Chain(error.into()))? {
+                return Ok(window.logs);
+            }
+            sleep(PAUSE).await;
+        }
+        let reason = format!("blocks {first} to {last} change while they are read");
+        Err(HistoryError::Chain(BackendError::Chain { reason }))
     }
 
     async fn time(&self, block: u64) -> Result<Timestamp, HistoryError> {
@@ -207,18 +258,10 @@ impl Pages {
     }
 }
 
-/// A log's event with its place; `None` when it changes no job, or is about another than asked for.
-fn placed(log: &Log, at: Timestamp, job: Option<JobId>) -> Result<Option<Placed>, HistoryError> {
-    let (Some(block), Some(block_hash), Some(index)) = (log.block_number, log.block_hash, log.log_index)
-    else {
-        return Ok(None);
-    };
-    let unreadable = HistoryError::Unreadable { block };
-    let event = Events::decode_raw_log(log.topics(), &log.data().data).map_err(|_| unreadable.clone())?;
-    Ok(match chain_event(event).map_err(|_| unreadable)? {
-        ChainEvent::Job(event) if job.is_none_or(|job| job == event.job) => {
-            Some(Placed { block, block_hash: block_hash.into(), index, at, log: *event })
-        }
-        ChainEvent::Job(_) | ChainEvent::Announced { .. } | ChainEvent::Other => None,
-    })
+/// The event, unless it is about no job, or about another than asked for.
+fn of_a_job(decoded: Decoded, job: Option<JobId>) -> Option<Mined> {
+    match decoded {
+        Decoded::Job(mined) => job.is_none_or(|job| job == mined.job).then_some(*mined),
+        Decoded::Announced { .. } | Decoded::Other => None,
+    }
 }

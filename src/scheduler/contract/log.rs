@@ -1,7 +1,11 @@
 //! The contract's events as this node holds them: entries in the store, and the jobs that they make.
 //!
-//! An entry is in the store before anybody hears of it. An event that the rules refuse although the contract
-//! took it breaks its job's log here, and no other: the rest of such a job is not read, and its readers are told.
+//! An event is checked, stored, and only then folded and told: a crash in between leaves the store ahead, and the store
+//! is what is read at the start. When the chain drops blocks, the log is cut after the newest block that is still there,
+//! and its readers are told how far back to go.
+//!
+//! An event that the rules refuse although the contract took it, or that nobody can read, breaks its job's log here, and
+//! no other. It is read twice before that is said. A start reads the jobs that were broken once more.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,34 +16,22 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::convert::{JobLog, entry_hash, is_effect_of};
+use super::{
+    convert::{entry_hash, is_effect_of},
+    decode::Mined,
+};
 use crate::{
-    domain::{Action, Digest, Event, Job, JobId, LogDomain, NodeId, Stamped, Timestamp},
+    domain::{Action, Digest, Event, Job, JobId, LogDomain, NodeId, Stamped},
     rules::Ledger,
     scheduler::{BackendError, Cursor, LogItem},
-    store::{Db, DbError, EventLog, LogError, NewEntry, StoredEntry},
+    store::{Chains, Db, DbError, EventLog, LogError, NewEntry, ReadUpTo, StoredEntry},
 };
 
 /// Entries read from the store at a time.
 const PAGE: u32 = 256;
 
-/// Blocks that are read again after a restart: only the number of the last one is kept, not its hash.
-const OVERLAP: u64 = 64;
-
 /// Most nodes whose addresses are kept.
 const MAX_ANNOUNCED: usize = 4096;
-
-/// An event of a job and its place on the chain.
-#[derive(Debug, Clone)]
-pub(super) struct Mined {
-    pub(super) block: u64,
-    pub(super) block_hash: Digest,
-    /// Of the log in its block.
-    pub(super) index: u64,
-    pub(super) transaction: Digest,
-    pub(super) at: Timestamp,
-    pub(super) log: JobLog,
-}
 
 /// An entry as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,12 +45,13 @@ struct Record {
     stamped: Stamped<Event>,
 }
 
-/// The newest entry's place.
+/// A block that holds entries, and the last of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Newest {
+pub(super) struct Place {
     pub(super) block: u64,
     pub(super) block_hash: Digest,
     index: u64,
+    cursor: Cursor,
 }
 
 /// Everything that was read of the contract.
@@ -66,6 +59,8 @@ pub(super) struct ChainLog {
     node: NodeId,
     db: Db,
     store: EventLog,
+    chain: Chains,
+    domain: LogDomain,
     name: String,
     inner: Mutex<Inner>,
     /// Where nodes said that they can be reached.
@@ -74,6 +69,8 @@ pub(super) struct ChainLog {
     failure: watch::Sender<Option<BackendError>>,
     /// Jobs whose log is broken, in the order in which that was found: each a [`BackendError::BrokenLog`].
     breaks: watch::Sender<Vec<BackendError>>,
+    /// Where the log was cut, each time that it was.
+    cuts: watch::Sender<Vec<Cursor>>,
 }
 
 /// Nodes, and where they said that they can be reached: libp2p multiaddresses, one a line.
@@ -81,11 +78,15 @@ pub type Announced = BTreeMap<NodeId, String>;
 
 struct Inner {
     ledger: Ledger,
-    newest: Option<Newest>,
+    /// The blocks that hold entries.
+    places: Vec<Place>,
     heights: BTreeMap<JobId, u64>,
     /// What this node did in each job, in order.
     own: BTreeMap<JobId, Vec<(Event, Cursor)>>,
-    broken: BTreeSet<JobId>,
+    /// Jobs whose log is broken, and where.
+    broken: BTreeMap<JobId, u64>,
+    /// Jobs that were read a second time because their log seemed to be broken.
+    suspects: BTreeSet<JobId>,
     bidders: BTreeSet<NodeId>,
 }
 
@@ -93,63 +94,80 @@ impl ChainLog {
     /// Reads what the store has of this contract's log.
     pub(super) fn open(node: NodeId, domain: LogDomain, db: Db) -> Result<Self, BackendError> {
         let store = EventLog::new(db.clone());
-        let name = format!("contract/{}/{}", domain.chain_id, domain.contract);
-        let inner = Inner {
-            ledger: Ledger::new(domain),
-            newest: None,
-            heights: BTreeMap::new(),
-            own: BTreeMap::new(),
-            broken: BTreeSet::new(),
-            bidders: BTreeSet::new(),
-        };
+        let name = log_name(domain);
+        let chain = Chains::new(db.clone(), name.clone());
+        let inner = Mutex::new(Inner::new(domain));
         let (announced, failure) = (watch::Sender::default(), watch::Sender::new(None));
-        let (inner, breaks) = (Mutex::new(inner), watch::Sender::default());
-        let log = Self { node, db, store, name, inner, announced, failure, breaks };
+        let (breaks, cuts) = (watch::Sender::default(), watch::Sender::default());
+        let log = Self { node, db, store, chain, domain, name, inner, announced, failure, breaks, cuts };
         let known = log.db.cursor(&log.name).map_err(|error| db_error(&error))? > 0;
-        let mut after = 0;
-        loop {
-            let page = log.store.read_after(after, PAGE).map_err(|error| store_error(&error))?;
-            let Some(last) = page.last() else { break };
-            after = last.cursor;
-            if !known {
+        if !known {
+            if !log.store.read_after(0, 1).map_err(|error| store_error(&error))?.is_empty() {
                 let reason = format!("the data directory holds another log than that of {}", log.name);
                 return Err(BackendError::Store { reason });
             }
-            let mut inner = log.lock();
-            for stored in page {
-                let job = stored.entry.job;
-                if inner.broken.contains(&job) {
-                    continue;
-                }
-                match inner.replay(node, &stored) {
-                    Ok(()) => {}
-                    // The readers of the log come to the same entry, and tell.
-                    Err(broken @ BackendError::BrokenLog { .. }) => {
-                        tracing::error!(%job, error = %broken, "a stored log cannot be continued");
-                        inner.broken.insert(job);
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
+            log.db.set_cursor(&log.name, 1).map_err(|error| db_error(&error))?;
         }
-        if !known {
-            log.set_position(0)?;
-        }
-        log.mark_broken()?;
+        *log.lock() = log.replay()?;
+        log.read_broken_again()?;
         Ok(log)
     }
 
-    fn mark_broken(&self) -> Result<(), BackendError> {
-        let mut inner = self.lock();
-        let jobs: Vec<JobId> = inner.ledger.jobs().map(|job| job.id).collect();
-        for job in jobs {
-            let block = self.db.cursor(&self.broken_name(job)).map_err(|error| db_error(&error))?;
-            if block > 0 {
-                inner.broken.insert(job);
-                self.tell_break(&inner, job, block, "found before this node was started");
+    /// What is known of the chain itself.
+    pub(super) const fn chain(&self) -> &Chains {
+        &self.chain
+    }
+
+    /// What this node's key sent: a data directory may be used with another key later.
+    pub(super) fn outbox(&self) -> Chains {
+        Chains::new(self.db.clone(), format!("{}/{}", self.name, self.node))
+    }
+
+    /// Folds the store. A job with an entry that the rules refuse, such as one of an earlier version, or that the disk
+    /// altered, is broken from there on.
+    fn replay(&self) -> Result<Inner, BackendError> {
+        let mut inner = Inner::new(self.domain);
+        let mut after = 0;
+        loop {
+            let page = self.store.read_after(after, PAGE).map_err(|error| store_error(&error))?;
+            let Some(last) = page.last() else { return Ok(inner) };
+            after = last.cursor;
+            for stored in page {
+                let record = match record(&stored) {
+                    Ok(record) => record,
+                    Err(error) => {
+                        tracing::error!(job = %stored.entry.job, %error, "a stored log cannot be continued");
+                        let block = inner.places.last().map_or(0, |place| place.block);
+                        inner.broken.entry(stored.entry.job).or_insert(block);
+                        continue;
+                    }
+                };
+                if inner.ledger.apply(&record.stamped).is_err() {
+                    inner.broken.entry(stored.entry.job).or_insert(record.block);
+                }
+                inner.note(self.node, &record, stored.entry.height, Cursor(stored.cursor));
             }
         }
-        Ok(())
+    }
+
+    /// Cuts the log before the first job that was found broken, so that it is read once more: the endpoint may have
+    /// been at fault.
+    fn read_broken_again(&self) -> Result<(), BackendError> {
+        let mut first = None;
+        let jobs = self.store.jobs().map_err(|error| store_error(&error))?;
+        for job in jobs {
+            let name = self.broken_name(job);
+            let was_broken = self.db.cursor(&name).map_err(|error| db_error(&error))? > 0;
+            if was_broken || self.lock().broken.contains_key(&job) {
+                let begin = self.store.read_job(job, 0, 1).map_err(|error| store_error(&error))?;
+                first = first.into_iter().chain(begin.first().map(|stored| stored.cursor)).min();
+                self.db.set_cursor(&name, 0).map_err(|error| db_error(&error))?;
+            }
+        }
+        match first {
+            Some(cursor) => self.cut(Cursor(cursor.saturating_sub(1))),
+            None => Ok(()),
+        }
     }
 
     fn broken_name(&self, job: JobId) -> String {
@@ -166,42 +184,97 @@ impl ChainLog {
     }
 
     /// The block to go on from after a restart, given the contract's first one.
-    pub(super) fn resume(&self, first: u64) -> Result<u64, BackendError> {
-        let position = self.db.cursor(&self.name).map_err(|error| db_error(&error))?;
-        let newest = self.newest().map_or(0, |newest| newest.block);
-        Ok(position.saturating_sub(OVERLAP).max(newest).max(first))
+    pub(super) fn resume(&self, first: u64) -> Result<ReadUpTo, BackendError> {
+        let before = first.saturating_sub(1);
+        let known = self.chain.read_up_to().map_err(|error| db_error(&error))?;
+        let newest = self.places().last().map_or(0, |place| place.block.saturating_sub(1));
+        Ok(match known {
+            Some(place) if place.block >= before => place,
+            Some(_) | None => ReadUpTo { block: newest.max(before), hash: None },
+        })
     }
 
-    /// Notes that every block up to `block` was read. Numbers are kept from 1, since 0 means "never".
-    pub(super) fn set_position(&self, block: u64) -> Result<(), BackendError> {
-        self.db.set_cursor(&self.name, block.max(1)).map_err(|error| db_error(&error))
+    /// Notes that every block up to this one was read.
+    pub(super) fn set_position(&self, place: ReadUpTo) -> Result<(), BackendError> {
+        self.chain.set_read_up_to(place).map_err(|error| db_error(&error))
     }
 
-    pub(super) fn newest(&self) -> Option<Newest> {
-        self.lock().newest
+    /// The blocks that hold entries.
+    pub(super) fn places(&self) -> Vec<Place> {
+        self.lock().places.clone()
+    }
+
+    /// Cuts the log after the entries of the first `kept` blocks that hold any.
+    pub(super) fn cut_after(&self, kept: usize) -> Result<(), BackendError> {
+        let kept = kept.checked_sub(1).and_then(|last| self.lock().places.get(last).copied());
+        self.cut(kept.map_or(Cursor::default(), |place| place.cursor))
+    }
+
+    /// Cuts the log before the first entry of a job.
+    fn cut_before(&self, job: JobId) -> Result<(), BackendError> {
+        let begin = self.store.read_job(job, 0, 1).map_err(|error| store_error(&error))?;
+        begin.first().map_or(Ok(()), |first| self.cut(Cursor(first.cursor.saturating_sub(1))))
+    }
+
+    /// Cuts the log after an entry, and tells the readers.
+    fn cut(&self, to: Cursor) -> Result<(), BackendError> {
+        let mut inner = self.lock();
+        let before: Vec<(JobId, u64)> = inner.broken.iter().map(|(job, block)| (*job, *block)).collect();
+        self.store.cut(to.0).map_err(|error| store_error(&error))?;
+        let mut rest = self.replay()?;
+        rest.suspects = std::mem::take(&mut inner.suspects);
+        let newest = rest.places.last().map_or(0, |place| place.block);
+        // The last block is read again, for what follows in it.
+        self.set_position(ReadUpTo { block: newest.saturating_sub(1), hash: None })?;
+        for (job, block) in before {
+            if block <= newest && rest.ledger.get(job).is_some() {
+                rest.broken.insert(job, block);
+            } else {
+                self.db.set_cursor(&self.broken_name(job), 0).map_err(|error| db_error(&error))?;
+            }
+        }
+        let broken = &rest.broken;
+        self.breaks.send_modify(|breaks| {
+            breaks.retain(
+                |error| matches!(error, BackendError::BrokenLog { job, .. } if broken.contains_key(job)),
+            )
+        });
+        *inner = rest;
+        self.cuts.send_modify(|cuts| cuts.push(to));
+        Ok(())
     }
 
     /// Appends events in the chain's order; those that are here already are passed over. Returns how many are new.
+    ///
+    /// # Errors
+    /// [`BackendError::Chain`] when an event does not fit for the first time: the log is cut before its job then.
     pub(super) fn append(&self, mined: &[Mined]) -> Result<usize, BackendError> {
         let mut appended = 0;
         for event in mined {
             let mut inner = self.lock();
-            let newest = inner.newest.map(|newest| (newest.block, newest.index));
-            if newest >= Some((event.block, event.index)) || inner.broken.contains(&event.log.job) {
+            let newest = inner.places.last().map(|place| (place.block, place.index));
+            if newest >= Some((event.block, event.index)) || inner.broken.contains_key(&event.job) {
                 continue;
             }
-            let Some(stamped) = event.log.stamped(event.at, &inner.ledger) else { continue };
-            match inner.fold(&stamped, event.log.state) {
-                Ok(()) => {
+            let (job, block) = (event.job, event.block);
+            match inner.fitting(event) {
+                Ok(Some(stamped)) => {
                     self.persist(&mut inner, event, stamped)?;
                     appended += 1;
                 }
+                Ok(None) => {}
+                Err(reason) if inner.ledger.get(job).is_some() && inner.suspects.insert(job) => {
+                    drop(inner);
+                    self.cut_before(job)?;
+                    let reason = format!(
+                        "block {block} does not fit the log of job {job} ({reason}); the job is read again"
+                    );
+                    return Err(BackendError::Chain { reason });
+                }
                 Err(reason) => {
-                    let (job, block) = (event.log.job, event.block);
-                    self.db
-                        .set_cursor(&self.broken_name(job), block.max(1))
-                        .map_err(|error| db_error(&error))?;
-                    inner.broken.insert(job);
+                    let noted = self.db.set_cursor(&self.broken_name(job), block.max(1));
+                    noted.map_err(|error| db_error(&error))?;
+                    inner.broken.insert(job, block);
                     self.tell_break(&inner, job, block, &reason);
                 }
             }
@@ -220,7 +293,7 @@ impl ChainLog {
         let reason = format!(
             "the contract and the rules of this program disagree about block {block} ({reason}): one of them or the \
              RPC endpoint is wrong. The contract decides over the money. Have both verifiers check the job at another \
-             endpoint, and report what they find; to follow it again, start with that --rpc-url and a new --data-dir"
+             endpoint, and report what they find; to read it again, restart with that --rpc-url"
         );
         self.breaks.send_modify(|breaks| breaks.push(BackendError::BrokenLog { job, height, reason }));
     }
@@ -233,6 +306,8 @@ impl ChainLog {
         let bytes = serde_json::to_vec(&record).map_err(|error| unreadable(&error))?;
         let entry = NewEntry { job, height, entry_hash: entry_hash(block_hash, index), bytes };
         let cursor = self.store.append(&entry).map_err(|error| store_error(&error))?;
+        let folded = inner.ledger.apply(&record.stamped);
+        debug_assert!(folded.is_ok(), "what was checked is taken");
         inner.note(self.node, &record, height, Cursor(cursor));
         Ok(())
     }
@@ -286,9 +361,14 @@ impl ChainLog {
         self.failure.send_replace(Some(error));
     }
 
-    /// Every broken log so far, as a list that only grows.
+    /// Every broken log so far; shorter again only when the log was cut.
     pub(super) fn breaks(&self) -> watch::Receiver<Vec<BackendError>> {
         self.breaks.subscribe()
+    }
+
+    /// Where the log was cut so far, as a list that only grows.
+    pub(super) fn cuts(&self) -> watch::Receiver<Vec<Cursor>> {
+        self.cuts.subscribe()
     }
 
     pub(super) fn failure(&self) -> watch::Receiver<Option<BackendError>> {
@@ -297,22 +377,36 @@ impl ChainLog {
 }
 
 impl Inner {
-    /// Folds an event, and checks that it leads where the contract says.
-    fn fold(
-        &mut self,
-        stamped: &Stamped<Event>,
-        state: Option<crate::domain::JobState>,
-    ) -> Result<(), String> {
-        let job = self.ledger.apply(stamped).map_err(|rejection| rejection.to_string())?;
-        match state {
+    fn new(domain: LogDomain) -> Self {
+        Self {
+            ledger: Ledger::new(domain),
+            places: Vec::new(),
+            heights: BTreeMap::new(),
+            own: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            suspects: BTreeSet::new(),
+            bidders: BTreeSet::new(),
+        }
+    }
+
+    /// The event as the rules take it, if it leads where the contract says; `None` when it is about no job here.
+    fn fitting(&self, event: &Mined) -> Result<Option<Stamped<Event>>, String> {
+        let log = event.log.as_ref().map_err(Clone::clone)?;
+        let Some(stamped) = log.stamped(event.at, &self.ledger) else { return Ok(None) };
+        let job = self.ledger.preview(&stamped).map_err(|rejection| rejection.to_string())?;
+        match log.state {
             Some(state) if state != job.state => Err(format!("it is {} here and {state} there", job.state)),
-            _ => Ok(()),
+            _ => Ok(Some(stamped)),
         }
     }
 
     fn note(&mut self, node: NodeId, record: &Record, height: u64, cursor: Cursor) {
         let Record { block, block_hash, index, stamped, .. } = record;
-        self.newest = Some(Newest { block: *block, block_hash: *block_hash, index: *index });
+        let place = Place { block: *block, block_hash: *block_hash, index: *index, cursor };
+        match self.places.last_mut().filter(|last| last.block == place.block) {
+            Some(last) => *last = place,
+            None => self.places.push(place),
+        }
         self.heights.insert(stamped.job, height);
         if stamped.author == node {
             self.own.entry(stamped.job).or_default().push((stamped.event.clone(), cursor));
@@ -321,17 +415,11 @@ impl Inner {
             self.bidders.insert(stamped.author);
         }
     }
+}
 
-    fn replay(&mut self, node: NodeId, stored: &StoredEntry) -> Result<(), BackendError> {
-        let record = record(stored)?;
-        self.fold(&record.stamped, None).map_err(|reason| BackendError::BrokenLog {
-            job: stored.entry.job,
-            height: stored.entry.height,
-            reason,
-        })?;
-        self.note(node, &record, stored.entry.height, Cursor(stored.cursor));
-        Ok(())
-    }
+/// The name of what a store keeps of a contract.
+pub(super) fn log_name(domain: LogDomain) -> String {
+    format!("contract/{}/{}", domain.chain_id, domain.contract)
 }
 
 fn record(stored: &StoredEntry) -> Result<Record, BackendError> {
@@ -366,7 +454,7 @@ pub(super) fn store_error(error: &LogError) -> BackendError {
     BackendError::Store { reason: error.to_string() }
 }
 
-fn db_error(error: &DbError) -> BackendError {
+pub(super) fn db_error(error: &DbError) -> BackendError {
     BackendError::Store { reason: error.to_string() }
 }
 

@@ -1,8 +1,9 @@
 //! The log on an EVM chain: a contract orders the events, checks them by the same rules, and holds the money.
 //!
 //! - `reader`: one contract, as anybody reads it; [`client`]: a key's way to it, and its money there.
-//! - `sender`: the one task that sends a key's transactions.
-//! - `follow` and `log`: the contract's events, read once they are deep enough, stored and folded.
+//! - `sender`: the one task that sends a key's transactions; `outbox`: what it may have to send again.
+//! - `follow` and `log`: the contract's events, read once they are deep enough, stored and folded; `window`: checks
+//!   that none is left out; `decode`: what an event says.
 //! - `anchors`: the blocks and transactions of a job, and their gas.
 //! - `history`: the events of one job, or of all, read at once, without a node.
 //! - `calls`, `convert` and `packed`: our values as the contract takes and gives them.
@@ -17,23 +18,30 @@ mod anchors;
 mod calls;
 pub mod client;
 mod convert;
+mod decode;
 pub mod deploy;
 mod follow;
 mod history;
 mod log;
 mod node;
+mod outbox;
 mod packed;
 mod reader;
 mod rpc;
 mod sender;
 mod unlocked;
+mod window;
 
-pub use client::{ChainClient, ChainConfig, ConnectError, DEFAULT_MAX_FEE_PER_GAS, MoneyError, Receipt};
-pub use deploy::{DeployError, Deployed, deploy};
+pub use client::{
+    ChainClient, ChainConfig, ConnectError, DEFAULT_CONFIRMATIONS, DEFAULT_MAX_FEE_PER_GAS, MoneyError,
+    Receipt,
+};
+pub use deploy::{DeployError, Deployed, deploy, deploy_telling};
 pub use follow::Seen;
 pub use history::{History, HistoryError, history, locked};
 pub use log::Announced;
 pub use node::{Clock, ContractConfig, ContractScheduler, Running, StartError};
 pub use reader::{Account, Code, ContractReader};
 pub use rpc::EndpointError;
+pub use sender::Notice;
 pub use unlocked::{FundError, fund_from_unlocked};

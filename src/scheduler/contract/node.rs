@@ -1,5 +1,7 @@
 //! The backend of one node: its handle, and its tasks.
 
+mod updates;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
@@ -20,30 +22,31 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::updates::Reader;
 use super::{
     anchors::Receipts,
     calls::{call_data, to_contract, unpack_call},
-    client::{ChainClient, ChainConfig, ConnectError, PATIENCE},
+    client::{ChainClient, ChainConfig, ConnectError},
     convert::Revert,
-    follow::{Follower, Seen},
-    log::{Announced, ChainLog, item, store_error},
-    sender::SendError,
+    follow::{Follower, Seen, same_chain},
+    log::{Announced, ChainLog, db_error, log_name},
+    outbox::Outbox,
+    reader::{ContractReader, chain_id},
+    rpc::Endpoints,
+    sender::{PATIENCE, SendError},
 };
 use crate::{
     domain::{Action, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Timestamp},
     identity::NodeKey,
     scheduler::{
-        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogOrder, LogUpdate, Scheduler,
-        SubmitError, updates::History,
+        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogOrder, Scheduler,
+        SubmitError,
     },
-    store::{Db, StoredEntry},
+    store::{Chains, Db},
 };
 
 /// Longest wait until what the chain has is read here.
 const CATCH_UP: Duration = Duration::from_secs(30);
-
-/// Entries that a reader takes from the store at a time.
-const READ_AHEAD: u32 = 64;
 
 /// The wall clock: the chain's own stands still between blocks.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -109,22 +112,28 @@ impl ContractScheduler {
     /// [`StartError`].
     pub async fn start(config: ContractConfig) -> Result<(Self, Running), StartError> {
         let ContractConfig { chain, first_block, db, key, clock } = config;
-        let client = Arc::new(ChainClient::connect(&chain, &key).await?);
-        let (node, domain) = (key.node_id(), client.reader().domain());
+        known_chain(&chain, &db).await?;
+        let reader = ContractReader::connect(&chain.rpc_urls, chain.contract, chain.chain_id).await?;
+        let (node, domain) = (key.node_id(), reader.domain());
         let opened = tokio::task::spawn_blocking(move || ChainLog::open(node, domain, db)).await;
         let log = Arc::new(opened.unwrap_or(Err(BackendError::Stopped)).map_err(StartError::Log)?);
+        same_chain(&reader.endpoints, log.chain()).await.map_err(StartError::Log)?;
+        let outbox = Outbox::open(log.outbox()).map_err(StartError::Log)?;
+        let client = Arc::new(ChainClient::start(&chain, &key, reader, outbox, Arc::new(|_| {})).await);
         let head = client.reader().head().await;
-        let (_, time) = head.map_err(|error| StartError::Connect(ConnectError::Chain(error)))?;
-        let (seen_sender, seen) = watch::channel(Seen { time, ..Seen::default() });
+        let (head, time) = head.map_err(|error| StartError::Connect(ConnectError::Chain(error)))?;
+        let confirmations = client.confirmations();
+        let (seen_sender, seen) = watch::channel(Seen { head, time, confirmations, ..Seen::default() });
         let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
         let follower = Follower {
             endpoints: Arc::clone(&client.reader().endpoints),
             log: Arc::clone(&log),
             contract: client.reader().contract,
-            confirmations: client.confirmations(),
+            confirmations,
             first_block,
             seen: seen_sender,
             wake: Arc::clone(&wake),
+            lost: client.lost(),
         };
         let mut tasks = JoinSet::new();
         let (ended, following) = (stop.clone().drop_guard(), stop.clone());
@@ -154,6 +163,18 @@ impl ContractScheduler {
     pub fn announced(&self) -> watch::Receiver<Announced> {
         self.shared.log.announced()
     }
+}
+
+/// Names another chain behind the endpoints before anything else is said about it, such as that it has no contract.
+async fn known_chain(chain: &ChainConfig, db: &Db) -> Result<(), StartError> {
+    let endpoints = Endpoints::new(&chain.rpc_urls).map_err(ConnectError::from)?;
+    let chain_id = chain_id(&endpoints, chain.chain_id).await?;
+    let domain = LogDomain { chain_id, contract: chain.contract };
+    let known = Chains::new(db.clone(), log_name(domain));
+    if known.read_up_to().map_err(|error| StartError::Log(db_error(&error)))?.is_none() {
+        return Ok(());
+    }
+    same_chain(&endpoints, &known).await.map_err(StartError::Log)
 }
 
 impl State {
@@ -306,6 +327,8 @@ impl Scheduler for ContractScheduler {
             failure: self.shared.log.failure(),
             breaks: self.shared.log.breaks(),
             told: 0,
+            cuts: self.shared.log.cuts(),
+            cuts_told: self.shared.log.cuts().borrow().len(),
             stop: self.shared.stop.clone(),
             seen: self.shared.seen.clone(),
             final_block: self.shared.seen.borrow().head.saturating_sub(confirmations),
@@ -366,90 +389,6 @@ impl Running {
     /// Resolves when the backend has stopped, by [`Self::shutdown`] or because its log cannot go on.
     pub async fn stopped(&self) {
         self.stop.cancelled().await;
-    }
-}
-
-/// One reader's place in the stored log.
-struct Reader {
-    log: Arc<ChainLog>,
-    head: watch::Receiver<u64>,
-    failure: watch::Receiver<Option<BackendError>>,
-    breaks: watch::Receiver<Vec<BackendError>>,
-    /// How many of them were told.
-    told: usize,
-    stop: CancellationToken,
-    seen: watch::Receiver<Seen>,
-    /// The newest block whose entries were final when reading began: the history ends with it.
-    final_block: u64,
-    /// Known once that block was read.
-    history: Option<History>,
-    after: Cursor,
-    page: VecDeque<StoredEntry>,
-    /// Jobs of which an entry cannot be read: the later ones mean nothing without it.
-    broken: BTreeSet<JobId>,
-    ended: bool,
-}
-
-impl Reader {
-    async fn next(&mut self) -> Option<Result<LogUpdate, BackendError>> {
-        if self.ended {
-            return None;
-        }
-        loop {
-            let after = self.after;
-            let told_of_breaks = self.breaks.borrow().len() <= self.told;
-            if let Some(history) = self.history.as_mut().filter(|_| told_of_breaks)
-                && let Some(end) = history.end(after)
-            {
-                return Some(Ok(end));
-            }
-            if let Some(stored) = self.page.pop_front() {
-                self.after = Cursor(stored.cursor);
-                if self.broken.contains(&stored.entry.job) {
-                    continue;
-                }
-                let item = item(&stored);
-                if item.is_err() {
-                    self.broken.insert(stored.entry.job);
-                }
-                return Some(item.map(LogUpdate::from));
-            }
-            let final_block = self.final_block;
-            // Fixed before newer entries are read: those must not keep a reader from learning where its history ends.
-            if self.history.is_none() && self.seen.borrow().read >= final_block {
-                self.history = Some(History::up_to(Cursor(*self.head.borrow())));
-                continue;
-            }
-            // Levels, not edges: what was appended, or failed, before this is waited for is seen at once.
-            tokio::select! {
-                biased;
-                failed = self.failure.wait_for(Option::is_some) => {
-                    self.ended = true;
-                    return failed.ok()?.clone().map(Err);
-                }
-                () = self.stop.cancelled() => return None,
-                read = self.seen.wait_for(|seen| seen.read >= final_block), if self.history.is_none() => {
-                    read.ok()?;
-                    continue;
-                }
-                head = self.head.wait_for(|head| *head > self.after.0) => {
-                    head.ok()?;
-                }
-                // After the entries before it.
-                breaks = self.breaks.wait_for(|breaks| breaks.len() > self.told) => {
-                    let broken = breaks.ok()?.get(self.told).cloned()?;
-                    self.told += 1;
-                    return Some(Err(broken));
-                }
-            }
-            let (log, after) = (Arc::clone(&self.log), self.after.0);
-            let page =
-                tokio::task::spawn_blocking(move || log.store().read_after(after, READ_AHEAD)).await.ok()?;
-            match page {
-                Ok(page) => self.page = page.into(),
-                Err(error) => return Some(Err(store_error(&error))),
-            }
-        }
     }
 }
 

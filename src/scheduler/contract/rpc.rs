@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     fmt,
+    net::IpAddr,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -13,13 +14,25 @@ use alloy::{
     rpc::types::Header,
     transports::{RpcError, TransportError, TransportErrorKind, http::reqwest::Url},
 };
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::Mutex,
+    time::{sleep, timeout},
+};
 
-use super::convert::{Revert, revert_of};
+use super::{
+    convert::{Revert, revert_of},
+    window::Span,
+};
 use crate::{scheduler::BackendError, tls};
 
 /// Longest wait for one answer.
 const REQUEST: Duration = Duration::from_secs(10);
+
+/// Pauses before endpoints that are busy (429, 5xx, a reset connection) are asked again: the first, doubled each
+/// round, and the longest, which bounds what an endpoint asks for too. About twenty seconds in all.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+const ROUNDS: u32 = 7;
 
 /// How often a chain on this machine is asked for news, and how often another one.
 const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -71,12 +84,29 @@ pub enum EndpointError {
 pub(super) struct Endpoints {
     list: Vec<Endpoint>,
     current: AtomicUsize,
+    span: Span,
 }
 
 struct Endpoint {
     url: Url,
     /// Connected when first needed, and anew after a failure.
     provider: Mutex<Option<DynProvider>>,
+}
+
+/// Most characters that are repeated of what an endpoint says.
+const LONGEST_ANSWER: usize = 300;
+
+/// Why one endpoint gave no result.
+enum Attempt {
+    Answered(AskError),
+    Failed(Failure),
+}
+
+struct Failure {
+    reason: String,
+    /// When asking again may help, and how long the endpoint asks to be left alone.
+    again_after: Option<Duration>,
+    may_have_arrived: bool,
 }
 
 /// Why a request has no result.
@@ -103,20 +133,37 @@ impl Endpoints {
         if list.is_empty() {
             Err(EndpointError::None)
         } else {
-            Ok(Self { list, current: AtomicUsize::new(0) })
+            Ok(Self { list, current: AtomicUsize::new(0), span: Span::default() })
         }
     }
 
     /// How long to wait at most before asking for news again.
     pub(super) fn poll_interval(&self) -> Duration {
-        let local = self
-            .list
-            .iter()
-            .all(|endpoint| matches!(endpoint.url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")));
-        if local { POLL.0 } else { POLL.1 }
+        if self.is_local() { POLL.0 } else { POLL.1 }
+    }
+
+    /// How many blocks may be asked for at a time.
+    pub(super) const fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Whether every endpoint is on this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.list.iter().all(Endpoint::is_loopback)
+    }
+
+    /// How many endpoints there are.
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The endpoint in use, to be named to a user.
+    pub(super) fn shown(&self) -> String {
+        self.list[self.current.load(Ordering::Relaxed) % self.list.len()].shown()
     }
 
     /// Has one endpoint answer: the one in use, or the next that does. All requests of `ask` go to the same one.
+    /// When all fail and one of them is only busy, they are asked again after a pause, for some twenty seconds.
     ///
     /// # Errors
     /// [`AskError`]; what an endpoint answered is not asked of another.
@@ -124,26 +171,78 @@ impl Endpoints {
         &self,
         ask: impl Fn(DynProvider) -> F + Send + Sync,
     ) -> Result<T, AskError> {
-        let mut failures = Vec::new();
-        for _ in 0..self.list.len() {
-            let current = self.current.load(Ordering::Relaxed);
-            let endpoint = &self.list[current % self.list.len()];
-            let answered = timeout(REQUEST, async { ask(endpoint.provider().await?).await }).await;
-            let failure = match answered {
-                Ok(Ok(value)) => return Ok(value),
-                Ok(Err(error)) => match answer_of(&error) {
-                    Some(answer) => return Err(answer),
-                    None => innermost(&error),
-                },
-                Err(_) => format!("no answer within {} s", REQUEST.as_secs()),
+        self.ask_rounds(ask, &AtomicUsize::new(0), ROUNDS).await
+    }
+
+    /// As [`Self::ask`], but each endpoint once; counts in `lost` the requests that may have arrived though no answer
+    /// came back.
+    pub(super) async fn ask_in_turn<T, F: Future<Output = Result<T, TransportError>> + Send>(
+        &self,
+        ask: impl Fn(DynProvider) -> F + Send + Sync,
+        lost: &AtomicUsize,
+    ) -> Result<T, AskError> {
+        self.ask_rounds(ask, lost, 1).await
+    }
+
+    async fn ask_rounds<T, F: Future<Output = Result<T, TransportError>> + Send>(
+        &self,
+        ask: impl Fn(DynProvider) -> F + Send + Sync,
+        lost: &AtomicUsize,
+        rounds: u32,
+    ) -> Result<T, AskError> {
+        let mut pause = FIRST_PAUSE;
+        let mut round = 1;
+        loop {
+            let mut failures = Vec::new();
+            let mut wait = None;
+            for _ in 0..self.list.len() {
+                let failure = match self.ask_once(&ask).await {
+                    Ok(value) => return Ok(value),
+                    Err(Attempt::Answered(error)) => return Err(error),
+                    Err(Attempt::Failed(failure)) => failure,
+                };
+                lost.fetch_add(usize::from(failure.may_have_arrived), Ordering::Relaxed);
+                wait = wait.max(failure.again_after);
+                failures.push(failure.reason);
+            }
+            let Some(asked_for) = wait.filter(|_| round < rounds) else {
+                return Err(AskError::Unreachable(BackendError::Chain { reason: failures.join("; ") }));
             };
-            endpoint.provider.lock().await.take();
-            failures.push(format!("{}: {failure}", endpoint.shown()));
-            // Whoever failed at the same endpoint meanwhile has moved on already.
-            let next = current.wrapping_add(1);
-            let _ = self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
+            sleep(pause.max(asked_for).min(LONGEST_PAUSE)).await;
+            pause *= 2;
+            round += 1;
         }
-        Err(AskError::Unreachable(BackendError::Chain { reason: failures.join("; ") }))
+    }
+
+    /// Asks the endpoint in use; leaves it for the next one when it fails.
+    async fn ask_once<T, F: Future<Output = Result<T, TransportError>> + Send>(
+        &self,
+        ask: &(impl Fn(DynProvider) -> F + Send + Sync),
+    ) -> Result<T, Attempt> {
+        let current = self.current.load(Ordering::Relaxed);
+        let endpoint = &self.list[current % self.list.len()];
+        let late = || format!("no answer within {} s", REQUEST.as_secs());
+        let answered = match timeout(REQUEST, endpoint.provider()).await {
+            Ok(Ok(provider)) => Ok(timeout(REQUEST, ask(provider)).await),
+            Ok(Err(error)) => Err(innermost(&error)),
+            Err(_) => Err(late()),
+        };
+        let (reason, again_after, may_have_arrived) = match answered {
+            Ok(Ok(Ok(value))) => return Ok(value),
+            Ok(Ok(Err(error))) => match answer_of(&error) {
+                Some(answer) => return Err(Attempt::Answered(answer)),
+                None => (innermost(&error), again_after(&error), !is_refused(&error)),
+            },
+            Ok(Err(_)) => (late(), None, true),
+            // There was no connection.
+            Err(reason) => (reason, None, false),
+        };
+        endpoint.provider.lock().await.take();
+        // Whoever failed at the same endpoint meanwhile has moved on already.
+        let next = current.wrapping_add(1);
+        let _ = self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
+        let reason = format!("{}: {reason}", endpoint.shown());
+        Err(Attempt::Failed(Failure { reason, again_after, may_have_arrived }))
     }
 
     /// Leaves the endpoint in use for the next one. Says whether there is another.
@@ -190,8 +289,19 @@ impl Endpoint {
         matches!(self.url.scheme(), "http" | "https")
     }
 
+    fn is_loopback(&self) -> bool {
+        let Some(host) = self.url.host_str() else { return false };
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let name = host.trim_end_matches('.');
+        let is_named =
+            name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost");
+        is_named || address.is_ok_and(|address| address.to_canonical().is_loopback())
+    }
+
     fn http_client(&self) -> Result<reqwest::Client, TransportError> {
         let client = tls::http_client();
+        // A proxy of the web has another loopback than this machine.
+        let client = if self.is_loopback() { client.no_proxy() } else { client };
         let client = if self.url.scheme() == "https" {
             // Nobody on the way may lead requests to where they can be read.
             client.https_only(true)
@@ -228,15 +338,61 @@ fn innermost(error: &TransportError) -> String {
 
 /// What an endpoint said, unless it is that it cannot answer.
 fn answer_of(error: &TransportError) -> Option<AskError> {
-    let RpcError::ErrorResp(payload) = error else { return None };
-    // Nodes that are overloaded or still catching up say so with errors of the server's own range.
-    if payload.is_retry_err() {
+    let payload = match error {
+        RpcError::ErrorResp(payload) => payload,
+        // A request that this endpoint never takes, such as one for too many blocks.
+        RpcError::Transport(kind) => {
+            let refused = kind.as_http_error().filter(|error| matches!(error.status, 400 | 413 | 422))?;
+            return Some(AskError::Answer(cut(&refused.body)));
+        }
+        _ => return None,
+    };
+    // Nodes that are overloaded or still catching up say so with errors of the server's own range. What is too large
+    // comes under the same numbers.
+    if payload.is_retry_err() && !is_too_large(&payload.message) {
         return None;
     }
     match payload.as_revert_data() {
         Some(data) => Some(AskError::Reverted(revert_of(&data, &payload.message))),
-        None => Some(AskError::Answer(payload.message.to_string())),
+        None => Some(AskError::Answer(cut(&payload.message))),
     }
+}
+
+/// Whether a message is about what was asked for rather than how often.
+fn is_too_large(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["range", "block", "results", "response size", "too large"].iter().any(|word| message.contains(word))
+}
+
+/// As much of an endpoint's words as a person reads.
+fn cut(text: &str) -> String {
+    text.chars().take(LONGEST_ANSWER).flat_map(char::escape_debug).collect()
+}
+
+/// How long to wait before an endpoint that is busy is asked again; `None` when that would not help.
+fn again_after(error: &TransportError) -> Option<Duration> {
+    match error {
+        RpcError::ErrorResp(payload) => payload.is_retry_err().then_some(Duration::ZERO),
+        RpcError::Transport(kind) => match kind.as_http_error() {
+            Some(http) => {
+                let is_busy = http.status == 429 || http.status == 408 || http.status >= 500;
+                is_busy.then(|| kind.retry_after().unwrap_or_default())
+            }
+            // Nobody listens there.
+            None if is_refused(error) => None,
+            // A connection that was cut.
+            None => kind.as_custom().map(|_| Duration::ZERO),
+        },
+        // Garbage, as proxies in between give it.
+        RpcError::DeserError { .. } => Some(Duration::ZERO),
+        _ => None,
+    }
+}
+
+/// Whether the request never left: there was no connection.
+fn is_refused(error: &TransportError) -> bool {
+    let causes = std::iter::successors(Some(error as &dyn Error), |cause| (*cause).source());
+    causes.filter_map(|cause| cause.downcast_ref::<reqwest::Error>()).any(reqwest::Error::is_connect)
 }
 
 impl From<AskError> for BackendError {
@@ -260,5 +416,5 @@ pub(super) async fn header(
     let found = provider.get_block_by_number(block).await?;
     found
         .map(|block| block.header)
-        .ok_or_else(|| TransportErrorKind::custom_str(&format!("it has no block {block}")))
+        .ok_or_else(|| TransportErrorKind::non_retryable_str(&format!("it has no block {block}")))
 }

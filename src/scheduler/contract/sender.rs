@@ -1,8 +1,17 @@
 //! One task a key, which sends every transaction of that key, so that nonces have no gaps and no doubles.
 //!
 //! A call is estimated before it gets a nonce: what would revert is answered at once, with the contract's own
-//! error, and leaves no gap. A transaction is done when it is as deep in the chain as asked; until then it is
-//! sent again, dearer each time, so that neither a full block nor a reorganisation can lose it.
+//! error, and leaves no gap. The hash of a transaction is known, told and stored before the transaction is sent: an
+//! answer that is lost is no failure, the chain is asked what became of it. A transaction is done when it is as deep in
+//! the chain as asked; until then it is sent again, dearer each time, so that no full block can lose it.
+//!
+//! A reorganisation may drop what was done. So what was sent is kept for some time ([`super::outbox`]), and sent again,
+//! the same bytes under the same nonce, when the chain counts fewer of this key's transactions than it did.
+//!
+//! Another program with the same key may take a nonce first. What was refused for that, before any answer was lost,
+//! was never taken and gets the next nonce.
+
+mod again;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -17,16 +26,17 @@ use alloy::{
     transports::TransportError,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     convert::{Revert, revert_of},
+    outbox::Outbox,
     rpc::{AskError, Endpoints, Pace},
 };
-use crate::scheduler::BackendError;
+use crate::{domain::Digest, scheduler::BackendError};
 
 /// Calls that wait to be sent.
 const QUEUE: usize = 64;
@@ -43,12 +53,27 @@ const STUCK: Duration = Duration::from_secs(20);
 /// How long a nonce may be used up without a receipt of ours: then another program used the key.
 const FOREIGN: Duration = Duration::from_secs(30);
 
+/// How long a transaction is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long all endpoints may be silent before whoever waits for a transaction hears that nothing is known of it.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// The pause before a transaction whose first answer was lost is sent once more.
+const UNSURE: Duration = Duration::from_secs(2);
+
+/// How often a call gets another nonce because somebody else used the one before.
+const NONCES: usize = 8;
+
+/// Told the hash of each transaction before it is sent.
+pub type Notice = Arc<dyn Fn(Digest) + Send + Sync>;
+
 /// What goes wrong with a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SendError {
     /// The contract refuses.
     Reverted(Revert),
-    /// It may have a place or not; the same action may be sent again.
+    /// It was not sent, or not taken; [`BackendError::Unconfirmed`] when nobody knows.
     Failed(BackendError),
 }
 
@@ -77,9 +102,15 @@ type Reply = oneshot::Sender<Result<TransactionReceipt, SendError>>;
 #[derive(Debug, Clone)]
 pub(super) struct SenderHandle {
     queue: mpsc::Sender<(Call, Reply)>,
+    lost: Arc<Notify>,
 }
 
 impl SenderHandle {
+    /// To be notified when the chain dropped blocks.
+    pub(super) fn lost(&self) -> Arc<Notify> {
+        Arc::clone(&self.lost)
+    }
+
     /// Sends a call and waits until it is deep enough in the chain. Dropping the future withdraws nothing.
     pub(super) async fn send(&self, call: Call) -> Result<TransactionReceipt, SendError> {
         let (reply, answer) = oneshot::channel();
@@ -96,6 +127,11 @@ pub(super) struct Sender {
     policy: Policy,
     queue: mpsc::Receiver<(Call, Reply)>,
     pending: Vec<Pending>,
+    outbox: Outbox,
+    notice: Notice,
+    lost: Arc<Notify>,
+    /// Since when no endpoint answers.
+    silent_since: Option<Instant>,
 }
 
 /// A transaction on its way, with every form in which it was sent: one of them is mined.
@@ -103,12 +139,28 @@ struct Pending {
     transaction: TxEip1559,
     raw: Bytes,
     hashes: Vec<B256>,
+    placed_at: Instant,
     sent_at: Instant,
+    /// Whether an endpoint said that it has it.
+    is_taken: bool,
     /// Whether it was in a block when last looked for.
     in_block: bool,
     /// Since when the nonce is used up without a receipt.
     missing_since: Option<Instant>,
-    reply: Reply,
+    /// Gone once it was answered, and for what is sent again by itself.
+    reply: Option<Reply>,
+}
+
+/// What came of sending.
+enum Sent {
+    /// An endpoint has it.
+    Taken,
+    /// An answer was lost, or says too little: the chain will tell.
+    Unsure(String),
+    /// The nonce is another transaction's: this one was never taken.
+    NonceUsed,
+    /// It was never taken.
+    Refused(SendError),
 }
 
 impl Sender {
@@ -116,17 +168,29 @@ impl Sender {
         endpoints: Arc<Endpoints>,
         signer: PrivateKeySigner,
         policy: Policy,
+        outbox: Outbox,
+        notice: Notice,
     ) -> (Self, SenderHandle) {
         let (sender, queue) = mpsc::channel(QUEUE);
-        (Self { endpoints, signer, policy, queue, pending: Vec::new() }, SenderHandle { queue: sender })
+        let lost = Arc::new(Notify::new());
+        let handle = SenderHandle { queue: sender, lost: Arc::clone(&lost) };
+        let pending = Vec::new();
+        let silent_since = None;
+        (Self { endpoints, signer, policy, queue, pending, outbox, notice, lost, silent_since }, handle)
     }
 
     /// Sends until stopped, or until every handle is gone and nothing is on its way.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut pace = Pace::new(self.endpoints.poll_interval());
         let mut due = Instant::now();
+        let mut is_complete = self.outbox.is_empty();
+        let lost = Arc::clone(&self.lost);
         loop {
-            let idle = self.pending.is_empty();
+            if !is_complete {
+                is_complete = self.recover().await;
+                due = Instant::now() + pace.pause();
+            }
+            let idle = self.pending.is_empty() && is_complete;
             tokio::select! {
                 () = stop.cancelled() => break,
                 next = self.queue.recv(), if self.pending.len() < MAX_PENDING => match next {
@@ -140,6 +204,11 @@ impl Sender {
                     // Closed: it goes on until what is on its way has arrived.
                     None => sleep_until(due).await,
                 },
+                () = lost.notified() => {
+                    is_complete = false;
+                    pace.hurry();
+                    continue;
+                }
                 () = sleep_until(due), if !idle => {}
             }
             if self.check().await {
@@ -151,26 +220,65 @@ impl Sender {
 
     /// Gives a call a nonce and sends it, unless it would revert.
     async fn place(&mut self, call: Call, reply: Reply) {
-        let placed = match self.prepare(&call).await {
-            Ok((transaction, raw, hash)) => self.broadcast(&raw).await.map(|()| (transaction, raw, hash)),
-            Err(error) => Err(error),
-        };
-        match placed {
-            Ok((transaction, raw, hash)) => self.pending.push(Pending {
-                transaction,
-                raw,
-                hashes: vec![hash],
-                sent_at: Instant::now(),
-                in_block: false,
-                missing_since: None,
-                reply,
-            }),
-            // Whoever asked may be gone; nothing was sent for it.
-            Err(error) => drop(reply.send(Err(error))),
+        let mut reply = Some(reply);
+        for _ in 0..NONCES {
+            let placed = self.place_once(&call, &mut reply).await;
+            match placed {
+                Ok(true) => return,
+                Ok(false) => tracing::info!("another program used this key's nonce; trying the next one"),
+                // Whoever asked may be gone; nothing was sent for it.
+                Err(error) => return answer(reply.take(), Err(error)),
+            }
         }
+        let reason = "other programs keep using the nonces of this key; nothing was sent".to_owned();
+        answer(reply.take(), Err(SendError::Failed(BackendError::Chain { reason })));
     }
 
-    async fn prepare(&self, call: &Call) -> Result<(TxEip1559, Bytes, B256), SendError> {
+    /// Says whether it is on its way now; not when somebody else used its nonce.
+    async fn place_once(&mut self, call: &Call, reply: &mut Option<Reply>) -> Result<bool, SendError> {
+        let (transaction, raw, hash) = self.prepare(call).await?;
+        let nonce = transaction.nonce;
+        self.note(nonce, hash, &raw).await?;
+        let is_taken = match self.broadcast(&raw, true).await {
+            Sent::Taken => true,
+            Sent::Unsure(reason) => {
+                tracing::warn!(%hash, nonce, reason, "no answer tells whether a transaction was taken");
+                false
+            }
+            refused @ (Sent::NonceUsed | Sent::Refused(_)) => {
+                self.outbox.forget(nonce).await;
+                let Sent::Refused(error) = refused else { return Ok(false) };
+                return Err(error);
+            }
+        };
+        let (placed_at, hashes) = (Instant::now(), vec![hash]);
+        self.pending.push(Pending {
+            transaction,
+            raw,
+            hashes,
+            placed_at,
+            sent_at: placed_at,
+            is_taken,
+            in_block: false,
+            missing_since: None,
+            reply: reply.take(),
+        });
+        Ok(true)
+    }
+
+    /// Stores and tells a transaction that is about to be sent.
+    async fn note(&mut self, nonce: u64, hash: B256, raw: &Bytes) -> Result<(), SendError> {
+        self.outbox.about_to_send(nonce, hash, raw).await.map_err(SendError::Failed)?;
+        tracing::info!(%hash, nonce, "sending a transaction");
+        (self.notice)(hash.into());
+        Ok(())
+    }
+
+    async fn prepare(&mut self, call: &Call) -> Result<(TxEip1559, Bytes, B256), SendError> {
+        if self.next_nonce().await? < self.outbox.next_nonce() {
+            // What was dropped goes first: its nonces are its own.
+            self.recover().await;
+        }
         let (gas, fees, nonce) = tokio::try_join!(self.estimate(call), self.fees(), self.next_nonce())?;
         let transaction = TxEip1559 {
             chain_id: self.policy.chain_id,
@@ -208,7 +316,8 @@ impl Sender {
         let fees = fees.await.map_err(|error| explain(error, self.signer.address()))?;
         if fees.max_fee_per_gas > self.policy.max_fee_per_gas {
             let (asked, most) = (fees.max_fee_per_gas, self.policy.max_fee_per_gas);
-            let reason = format!("gas costs {asked} wei, this node pays {most} at most");
+            let reason =
+                format!("gas costs {asked} wei, more than the fee cap of {most} wei (--max-fee raises it)");
             return Err(SendError::Failed(BackendError::Chain { reason }));
         }
         Ok(fees)
@@ -234,22 +343,16 @@ impl Sender {
         Ok((envelope.encoded_2718().into(), *envelope.tx_hash()))
     }
 
-    /// Sends a signed transaction. The same bytes twice are one transaction, so this may be repeated at will.
-    async fn broadcast(&self, raw: &Bytes) -> Result<(), SendError> {
-        let sent = self.endpoints.ask(|provider| {
-            let raw = raw.clone();
-            async move { provider.send_raw_transaction(&raw).await.map(|_| ()) }
-        });
-        match sent.await {
-            Ok(()) => Ok(()),
-            Err(AskError::Answer(reason)) if is_known(&reason) => Ok(()),
-            Err(error) => Err(explain(error, self.signer.address())),
-        }
-    }
-
     /// Looks at what is on its way: answers what has arrived, sends again what is stuck. Says whether any has arrived.
     async fn check(&mut self) -> bool {
-        let Ok((mined, head)) = self.mined().await else { return false };
+        let Ok((mined, head)) = self.mined().await else {
+            let since = *self.silent_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= SILENCE {
+                self.give_up(|_| true, "no endpoint answers");
+            }
+            return false;
+        };
+        self.silent_since = None;
         let before = self.pending.len();
         let mut index = 0;
         while index < self.pending.len() {
@@ -259,20 +362,23 @@ impl Sender {
             } else {
                 pending.missing_since = None;
                 let lost_its_block = std::mem::take(&mut pending.in_block);
-                if lost_its_block || pending.sent_at.elapsed() >= STUCK {
-                    self.send_again(index).await;
+                if lost_its_block || (!pending.is_taken && pending.sent_at.elapsed() >= UNSURE) {
+                    self.send_same_again(index).await;
+                } else if pending.sent_at.elapsed() >= STUCK {
+                    self.send_dearer(index).await;
                 }
                 None
             };
             match outcome {
                 Some(outcome) => {
                     let done = self.pending.remove(index);
-                    // Whoever asked may have stopped waiting.
-                    drop(done.reply.send(outcome));
+                    self.remember(&done, &outcome).await;
+                    answer(done.reply, outcome);
                 }
                 None => index += 1,
             }
         }
+        self.give_up(|pending| pending.placed_at.elapsed() >= PATIENCE, "no block has it yet");
         self.pending.len() < before
     }
 
@@ -294,9 +400,12 @@ impl Sender {
         let pending = &mut self.pending[index];
         let Some(receipt) = found else {
             let since = *pending.missing_since.get_or_insert_with(Instant::now);
-            let reason = "another transaction of the same key took the place of this one; \
-                          two programs must not share a key";
-            let lost = SendError::Failed(BackendError::Chain { reason: reason.to_owned() });
+            let hash = pending.hashes.last().copied().unwrap_or_default();
+            let reason = format!(
+                "another transaction of the same key replaced transaction {hash}, which did nothing; use a key in one \
+                 running program at a time"
+            );
+            let lost = SendError::Failed(BackendError::Chain { reason });
             return (since.elapsed() >= FOREIGN).then_some(Err(lost));
         };
         (pending.missing_since, pending.in_block) = (None, true);
@@ -325,29 +434,12 @@ impl Sender {
             Ok(_) | Err(AskError::Unreachable(_)) => revert_of(&[], "the transaction reverted"),
         }
     }
+}
 
-    /// Sends a transaction once more, for a quarter more if that is within what this node pays.
-    async fn send_again(&mut self, index: usize) {
-        let mut dearer = self.pending[index].transaction.clone();
-        let quarter = |fee: u128| fee.saturating_add(fee / 4).saturating_add(1);
-        dearer.max_priority_fee_per_gas = quarter(dearer.max_priority_fee_per_gas);
-        dearer.max_fee_per_gas = match self.fees().await {
-            Ok(fees) => quarter(dearer.max_fee_per_gas).max(fees.max_fee_per_gas),
-            Err(_) => quarter(dearer.max_fee_per_gas),
-        };
-        let affordable = dearer.max_fee_per_gas <= self.policy.max_fee_per_gas;
-        if affordable && let Ok((raw, hash)) = self.sign(&dearer) {
-            let pending = &mut self.pending[index];
-            (pending.transaction, pending.raw) = (dearer, raw);
-            pending.hashes.push(hash);
-        }
-        let raw = self.pending[index].raw.clone();
-        let nonce = self.pending[index].transaction.nonce;
-        match self.broadcast(&raw).await {
-            Ok(()) => tracing::info!(nonce, "a transaction was sent again"),
-            Err(error) => tracing::warn!(nonce, ?error, "a transaction cannot be sent again"),
-        }
-        self.pending[index].sent_at = Instant::now();
+/// Answers whoever waits; nobody may.
+fn answer(reply: Option<Reply>, outcome: Result<TransactionReceipt, SendError>) {
+    if let Some(reply) = reply {
+        drop(reply.send(outcome));
     }
 }
 
@@ -370,12 +462,6 @@ pub(super) fn request(from: Address, to: Option<Address>, data: &Bytes, value: U
         Some(to) => request.with_to(to),
         None => request.with_kind(TxKind::Create),
     }
-}
-
-/// Whether an endpoint refuses a transaction because it has it already, in its pool or in a block.
-fn is_known(reason: &str) -> bool {
-    let reason = reason.to_ascii_lowercase();
-    ["already known", "already imported", "known transaction"].iter().any(|known| reason.contains(known))
 }
 
 fn explain(error: AskError, account: Address) -> SendError {

@@ -234,6 +234,7 @@ async fn history(updates: &mut EventStream) -> Vec<Digest> {
             LogUpdate::Entry(item) => read.push(item.entry),
             LogUpdate::CaughtUp => return read,
             LogUpdate::Forgotten(job) => panic!("{job} is forgotten though there is room"),
+            LogUpdate::Rewound { .. } => panic!("nothing is taken back here"),
         }
     }
 }

@@ -114,7 +114,7 @@ async fn client(chain: &LocalChain) -> ChainClient {
         rpc_urls: vec![chain.rpc_url().to_owned()],
         contract: chain.deployed().contract,
         chain_id: None,
-        confirmations: 0,
+        confirmations: None,
         max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS,
     };
     ChainClient::connect(&config, &chain.accounts()[0].key).await.unwrap()

@@ -1,0 +1,102 @@
+//! What a log of the contract says: the one reader of its events, for whoever follows the chain and whoever looks once.
+
+use alloy::rpc::types::Log;
+use alloy_sol_types::SolEventInterface;
+
+use super::{
+    abi::Events,
+    convert::{ChainEvent, JobLog, chain_event},
+};
+use crate::domain::{Digest, JobId, NodeId, Timestamp};
+
+/// An event about a job and its place on the chain.
+#[derive(Debug, Clone)]
+pub(super) struct Mined {
+    pub(super) block: u64,
+    pub(super) block_hash: Digest,
+    /// Of the log in its block.
+    pub(super) index: u64,
+    pub(super) transaction: Digest,
+    pub(super) at: Timestamp,
+    pub(super) job: JobId,
+    /// What happened, or why it cannot be read. Then the job cannot be followed any further.
+    pub(super) log: Result<JobLog, String>,
+}
+
+/// What a log says.
+#[derive(Debug, Clone)]
+pub(super) enum Decoded {
+    Job(Box<Mined>),
+    /// Where a node can be reached.
+    Announced {
+        node: NodeId,
+        addresses: String,
+    },
+    /// Nothing that concerns the log of a job.
+    Other,
+}
+
+/// Reads one log. Every event about a job names the job first, so that one that cannot be read is still the job's.
+pub(super) fn decode(log: &Log, at: Timestamp) -> Decoded {
+    let (Some(block), Some(block_hash), Some(index), Some(transaction)) =
+        (log.block_number, log.block_hash, log.log_index, log.transaction_hash)
+    else {
+        // Of a block to come.
+        return Decoded::Other;
+    };
+    let event = Events::decode_raw_log(log.topics(), &log.data().data);
+    let event = event.map_err(|error| error.to_string());
+    let event = event.and_then(|event| chain_event(event).map_err(|error| error.to_string()));
+    let (job, log) = match event {
+        Ok(ChainEvent::Job(event)) => (event.job, Ok(*event)),
+        Ok(ChainEvent::Announced { node, addresses }) => return Decoded::Announced { node, addresses },
+        Ok(ChainEvent::Other) => return Decoded::Other,
+        Err(error) => match log.topics().get(1) {
+            Some(job) => (JobId::from(*job), Err(format!("an event cannot be read: {error}"))),
+            None => return Decoded::Other,
+        },
+    };
+    let (block_hash, transaction) = (block_hash.into(), transaction.into());
+    Decoded::Job(Box::new(Mined { block, block_hash, index, transaction, at, job, log }))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::{Address, B256, Bytes, LogData};
+    use alloy_sol_types::SolEvent;
+
+    use super::*;
+    use crate::scheduler::contract::abi::IJobScheduler as abi;
+
+    fn placed(topics: Vec<B256>, data: &[u8]) -> Log {
+        let data = LogData::new_unchecked(topics, Bytes::copy_from_slice(data));
+        let inner = alloy::primitives::Log { address: Address::ZERO, data };
+        let place = (Some(1), Some(B256::ZERO), Some(0), Some(B256::ZERO));
+        let (block_number, block_hash, log_index, transaction_hash) = place;
+        Log { inner, block_number, block_hash, log_index, transaction_hash, ..Log::default() }
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_is_still_its_jobs() {
+        let job = B256::repeat_byte(7);
+        for (signature, data) in [
+            (abi::Submitted::SIGNATURE_HASH, &b"short"[..]),
+            (abi::Expired::SIGNATURE_HASH, &[0xff; 32]),
+            (B256::repeat_byte(9), &[]),
+        ] {
+            let Decoded::Job(mined) = decode(&placed(vec![signature, job], data), Timestamp::ZERO) else {
+                panic!("{signature} is about a job");
+            };
+            assert!(mined.log.is_err() && mined.job == JobId::from(job), "{mined:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_of_nobody_is_passed_over() {
+        for topics in [vec![], vec![B256::repeat_byte(9)]] {
+            assert!(matches!(decode(&placed(topics, &[]), Timestamp::ZERO), Decoded::Other));
+        }
+        let pending = Log { block_number: None, ..placed(vec![abi::Cancelled::SIGNATURE_HASH], &[]) };
+        assert!(matches!(decode(&pending, Timestamp::ZERO), Decoded::Other));
+    }
+}

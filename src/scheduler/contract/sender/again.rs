@@ -1,0 +1,156 @@
+//! Sending a transaction, once or again; keeping what was sent, or giving it up.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use alloy::{
+    primitives::Bytes,
+    providers::{DynProvider, Provider},
+    rpc::types::TransactionReceipt,
+};
+use tokio::time::Instant;
+
+use super::{Pending, SendError, Sender, Sent, explain};
+use crate::scheduler::{
+    BackendError,
+    contract::{outbox::Kept, rpc::AskError},
+};
+
+impl Sender {
+    /// Sends a signed transaction. The same bytes twice are one transaction, so this may be repeated at will.
+    pub(super) async fn broadcast(&self, raw: &Bytes, is_first: bool) -> Sent {
+        let lost = AtomicUsize::new(0);
+        let send = |provider: DynProvider| {
+            let raw = raw.clone();
+            async move { provider.send_raw_transaction(&raw).await.map(|_| ()) }
+        };
+        let sent = self.endpoints.ask_in_turn(send, &lost).await;
+        let is_fresh = is_first && lost.load(Ordering::Relaxed) == 0;
+        match sent {
+            Ok(()) => Sent::Taken,
+            // Another program made the very same transaction, or used its nonce.
+            Err(AskError::Answer(reason)) if is_fresh && (is_known(&reason) || is_nonce_used(&reason)) => {
+                Sent::NonceUsed
+            }
+            Err(AskError::Answer(reason)) if is_known(&reason) => Sent::Taken,
+            Err(AskError::Answer(reason)) if is_nonce_used(&reason) => Sent::Unsure(reason),
+            Err(error) if lost.load(Ordering::Relaxed) > 0 => {
+                Sent::Unsure(BackendError::from(error).to_string())
+            }
+            Err(error) => Sent::Refused(explain(error, self.signer.address())),
+        }
+    }
+
+    /// Sends again what the chain has dropped. Says whether all of it is known to be on its way.
+    pub(super) async fn recover(&mut self) -> bool {
+        let Ok((mined, _)) = self.mined().await else { return false };
+        for Kept { transaction, raw, hash } in self.outbox.take_from(mined) {
+            let nonce = transaction.nonce;
+            if self.pending.iter().any(|pending| pending.transaction.nonce == nonce) {
+                continue;
+            }
+            tracing::info!(%hash, nonce, "the chain dropped a transaction; sending it again");
+            let is_taken = match self.broadcast(&raw, false).await {
+                Sent::Taken => true,
+                Sent::Unsure(_) => false,
+                Sent::NonceUsed | Sent::Refused(_) => {
+                    tracing::warn!(%hash, nonce, "the chain does not take a dropped transaction again");
+                    self.outbox.forget(nonce).await;
+                    continue;
+                }
+            };
+            let (placed_at, hashes) = (Instant::now(), vec![hash]);
+            self.pending.push(Pending {
+                transaction,
+                raw,
+                hashes,
+                placed_at,
+                sent_at: placed_at,
+                is_taken,
+                in_block: false,
+                missing_since: None,
+                reply: None,
+            });
+        }
+        true
+    }
+
+    /// Keeps a transaction that is in a block, for as long as the chain may drop that.
+    pub(super) async fn remember(&mut self, done: &Pending, outcome: &Result<TransactionReceipt, SendError>) {
+        let nonce = done.transaction.nonce;
+        match outcome {
+            Ok(TransactionReceipt { transaction_hash, block_number: Some(block), .. })
+                if done.hashes.last() == Some(transaction_hash) =>
+            {
+                let kept = Kept {
+                    transaction: done.transaction.clone(),
+                    raw: done.raw.clone(),
+                    hash: *transaction_hash,
+                };
+                self.outbox.in_block(kept, *block).await;
+            }
+            Ok(_) | Err(_) => self.outbox.forget(nonce).await,
+        }
+    }
+
+    /// Tells those who wait for some transactions that nothing is known of them. They are watched all the same.
+    pub(super) fn give_up(&mut self, of: impl Fn(&Pending) -> bool, reason: &str) {
+        for pending in self.pending.iter_mut().filter(|pending| of(pending)) {
+            let Some(reply) = pending.reply.take() else { continue };
+            let transaction = pending.hashes.last().copied().unwrap_or_default().into();
+            let unconfirmed = BackendError::Unconfirmed { transaction, reason: reason.to_owned() };
+            drop(reply.send(Err(SendError::Failed(unconfirmed))));
+        }
+    }
+
+    /// Sends a transaction once more, for a quarter more if that is within what this node pays.
+    pub(super) async fn send_dearer(&mut self, index: usize) {
+        let mut dearer = self.pending[index].transaction.clone();
+        let quarter = |fee: u128| fee.saturating_add(fee / 4).saturating_add(1);
+        dearer.max_priority_fee_per_gas = quarter(dearer.max_priority_fee_per_gas);
+        dearer.max_fee_per_gas = match self.fees().await {
+            Ok(fees) => quarter(dearer.max_fee_per_gas).max(fees.max_fee_per_gas),
+            Err(_) => quarter(dearer.max_fee_per_gas),
+        };
+        let affordable = dearer.max_fee_per_gas <= self.policy.max_fee_per_gas;
+        if affordable
+            && let Ok((raw, hash)) = self.sign(&dearer)
+            && self.note(dearer.nonce, hash, &raw).await.is_ok()
+        {
+            let pending = &mut self.pending[index];
+            (pending.transaction, pending.raw) = (dearer, raw);
+            pending.hashes.push(hash);
+        }
+        self.send_same_again(index).await;
+    }
+
+    pub(super) async fn send_same_again(&mut self, index: usize) {
+        let raw = self.pending[index].raw.clone();
+        let nonce = self.pending[index].transaction.nonce;
+        let sent = self.broadcast(&raw, false).await;
+        let pending = &mut self.pending[index];
+        pending.sent_at = Instant::now();
+        match sent {
+            Sent::Taken => {
+                pending.is_taken = true;
+                tracing::info!(nonce, "a transaction was sent again");
+            }
+            Sent::Unsure(reason) => tracing::warn!(nonce, reason, "a transaction cannot be sent again"),
+            Sent::NonceUsed => {}
+            Sent::Refused(error) => tracing::warn!(nonce, ?error, "a transaction cannot be sent again"),
+        }
+    }
+}
+
+/// Whether an endpoint refuses a transaction because it has it already, in its pool or in a block.
+fn is_known(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    ["already known", "already imported", "known transaction"].iter().any(|known| reason.contains(known))
+}
+
+/// Whether an endpoint refuses a transaction because another one has its nonce, in its pool or in a block.
+fn is_nonce_used(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    ["nonce too low", "nonce is too low", "nonce has already been used", "oldnonce", "underpriced"]
+        .iter()
+        .any(|used| reason.contains(used))
+}

@@ -1,0 +1,171 @@
+//! Endpoints that leave events out, take few blocks at a time, or are busy.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use assay::{
+    domain::{Amount, Event},
+    scheduler::{
+        Scheduler,
+        contract::{ChainConfig, ContractReader, history, locked},
+    },
+    store::Db,
+};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{
+    chain::{Chain, Member, PATIENCE},
+    faulty::{Fault, Faulty},
+    long_deal,
+};
+
+async fn reader_of(chain: &Chain, endpoint: &Faulty) -> Member {
+    let config = ChainConfig { rpc_urls: vec![endpoint.url.clone()], ..chain.config() };
+    chain.member_with(config, chain.funded_key(), Db::in_memory().unwrap()).await
+}
+
+/// A few jobs, some of them with a bid.
+async fn play(chain: &Chain, jobs: u64) -> Member {
+    let (member, node) = (chain.member().await, chain.member().await);
+    for nonce in 0..jobs {
+        let submission = member.submission(&long_deal(), nonce);
+        let (job, revision) = (submission.action.job, submission.action.revision);
+        member.scheduler.submit(submission).await.unwrap();
+        if nonce % 2 == 0 {
+            node.read_until(usize::try_from(nonce + nonce / 2 + 1).unwrap()).await;
+            node.act(job, revision, Event::BidPlaced { price: Amount::ZERO }).await;
+            member.read_until(usize::try_from(nonce + nonce / 2 + 2).unwrap()).await;
+        }
+    }
+    member
+}
+
+/// Whoever reads through the endpoint has what the chain has.
+async fn assert_reads_all(chain: &Chain, endpoint: &Faulty, member: &Member) {
+    let expected = member.read().await;
+    let reader = reader_of(chain, endpoint).await;
+    reader.read_until(expected.len()).await;
+    assert_eq!(reader.read().await, expected, "every event once, in the same order");
+    let job = expected[0].stamped.job;
+    let urls = [endpoint.url.clone()];
+    let first = chain.deployed.receipt.block;
+    let history = history(&urls, chain.deployed.contract, first, job).await.unwrap();
+    let of_job = expected.iter().filter(|item| item.stamped.job == job).count();
+    assert_eq!(history.jobs[0].1.len(), of_job, "the same for a checker without a node");
+    let contract = ContractReader::connect(&urls, chain.deployed.contract, None).await.unwrap();
+    assert_eq!(locked(&contract, first, member.id()).await.unwrap(), Amount::ZERO);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_answers_with_no_logs_hides_no_event() {
+    let chain = Chain::start(None).await;
+    let member = play(&chain, 3).await;
+    let empty = |method: &str, _: &Value| match method {
+        "eth_getLogs" => Fault::result(json!([])),
+        _ => Fault::None,
+    };
+    let endpoint = Faulty::start(&chain.anvil.rpc_url, empty).await;
+    assert_reads_all(&chain, &endpoint, &member).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_without_block_receipts_is_asked_for_each() {
+    let chain = Chain::start(None).await;
+    let member = play(&chain, 2).await;
+    let old = |method: &str, _: &Value| match method {
+        "eth_getLogs" => Fault::result(json!([])),
+        "eth_getBlockReceipts" => Fault::Error(-32601, "the method does not exist"),
+        _ => Fault::None,
+    };
+    let endpoint = Faulty::start(&chain.anvil.rpc_url, old).await;
+    assert_reads_all(&chain, &endpoint, &member).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_leaves_some_logs_out_or_adds_others_is_not_believed() {
+    let chain = Chain::start(None).await;
+    let member = play(&chain, 4).await;
+    let every_other: fn(Value) -> Value =
+        |logs| json!(logs.as_array().unwrap().iter().step_by(2).collect::<Vec<_>>());
+    let twice: fn(Value) -> Value =
+        |logs| json!(logs.as_array().unwrap().iter().flat_map(|log| [log, log]).collect::<Vec<_>>());
+    let foreign: fn(Value) -> Value = |mut logs| {
+        let mut others = logs.as_array().unwrap().clone();
+        for log in &mut others {
+            log["address"] = json!(format!("{:#042x}", 7));
+        }
+        let mut later = others.clone();
+        for log in &mut later {
+            log["blockNumber"] = json!("0xffff");
+        }
+        logs.as_array_mut().unwrap().extend(others.into_iter().chain(later));
+        logs
+    };
+    for alter in [every_other, twice, foreign] {
+        let rule = move |method: &str, _: &Value| match method {
+            "eth_getLogs" => Fault::Altered(Arc::new(alter)),
+            _ => Fault::None,
+        };
+        let endpoint = Faulty::start(&chain.anvil.rpc_url, rule).await;
+        assert_reads_all(&chain, &endpoint, &member).await;
+    }
+}
+
+#[tokio::test]
+async fn a_live_endpoint_that_goes_blind_for_a_while_loses_and_breaks_nothing() {
+    let chain = Chain::start(None).await;
+    let blind = |method: &str, _: &Value| match method {
+        "eth_getLogs" => Fault::result(json!([])),
+        "eth_getBlockReceipts" => Fault::result(json!([])),
+        _ => Fault::None,
+    };
+    let endpoint = Faulty::start(&chain.anvil.rpc_url, blind).await;
+    endpoint.set_faulty(false);
+    let reader = reader_of(&chain, &endpoint).await;
+    let member = chain.member().await;
+    member.scheduler.submit(member.submission(&long_deal(), 0)).await.unwrap();
+    reader.read_until(1).await;
+    endpoint.set_faulty(true);
+    for nonce in 1..4 {
+        member.scheduler.submit(member.submission(&long_deal(), nonce)).await.unwrap();
+    }
+    let asked = endpoint.calls("eth_getLogs");
+    super::until(|| endpoint.calls("eth_getLogs") > asked + 3).await;
+    assert_eq!(reader.read().await.len(), 1, "what cannot be checked is not taken for nothing");
+    endpoint.set_faulty(false);
+    reader.read_until(4).await;
+    assert_eq!(reader.read().await, member.read().await);
+}
+
+#[tokio::test]
+async fn a_busy_endpoint_is_asked_again_later_whoever_asks() {
+    let chain = Chain::start(None).await;
+    let member = play(&chain, 1).await;
+    for (status, after) in [(429, Some(1)), (429, None), (503, None), (500, None)] {
+        let asked = AtomicUsize::new(0);
+        let rule = move |_: &str, _: &Value| match asked.fetch_add(1, Ordering::SeqCst) % 9 {
+            0 => Fault::Refused(status, after),
+            _ => Fault::None,
+        };
+        let endpoint = Faulty::start(&chain.anvil.rpc_url, rule).await;
+        assert_reads_all(&chain, &endpoint, &member).await;
+        let config = ChainConfig { rpc_urls: vec![endpoint.url.clone()], ..chain.config() };
+        let key = chain.funded_key();
+        let client = assay::scheduler::contract::ChainClient::connect(&config, &key).await.unwrap();
+        let amount = Amount::new(5).unwrap();
+        timeout(PATIENCE, client.deposit(amount)).await.unwrap().unwrap();
+        assert_eq!(client.reader().account(key.node_id()).await.unwrap().free, amount);
+    }
+}
+
+#[tokio::test]
+async fn a_busy_endpoint_is_left_for_the_next_at_once() {
+    let chain = Chain::start(None).await;
+    let busy = Faulty::start(&chain.anvil.rpc_url, |_, _| Fault::Refused(429, Some(60))).await;
+    let rpc_urls = vec![busy.url.clone(), chain.anvil.rpc_url.clone()];
+    let reader = ContractReader::connect(&rpc_urls, chain.deployed.contract, None);
+    timeout(std::time::Duration::from_secs(15), reader).await.expect("nobody waits a minute").unwrap();
+}
