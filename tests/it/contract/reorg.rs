@@ -1,22 +1,294 @@
-//! A chain that takes blocks back.
+//! A chain that takes blocks back: nobody's job is lost, nobody's bond burns, every wei goes where it should.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use assay::{
+    api::types::{JobView, SubmitReply, SubmitRequest},
+    devstack::{Backend, Host, HostConfig},
+    domain::{Amount, Ask, Deal, JobId, JobState},
+    executor::{FakeExecutor, Script},
+    identity::NodeKey,
     scheduler::{
         BackendError, Cursor, LogUpdate, Scheduler,
-        contract::{ContractConfig, ContractScheduler, StartError},
+        contract::{ChainClient, ContractConfig, ContractScheduler, StartError},
     },
     store::{DataDir, Db},
 };
 use futures::StreamExt;
-use serde_json::json;
-use tokio::time::timeout;
+use serde_json::{Value, json};
+use tokio::time::{interval, timeout};
 
 use super::{
-    chain::{Chain, Member, PATIENCE},
+    chain::{Chain, ETHER, Member, PATIENCE},
     long_deal, until,
 };
+use crate::town::client_with;
+
+const PRICE: u128 = ETHER + 3;
+const BOND: u128 = 2 * ETHER + 7;
+const FEE: u128 = ETHER / 100 + 1;
+const DEPOSIT: u128 = 20 * ETHER;
+
+/// One node of the network.
+struct Place {
+    key: NodeKey,
+    executor: Arc<FakeExecutor>,
+    dir: PathBuf,
+    host: Option<Host>,
+}
+
+/// A requester and three nodes, whose runs wait until they are released.
+struct Town {
+    chain: Chain,
+    places: Vec<Place>,
+    _root: tempfile::TempDir,
+}
+
+fn amount(wei: u128) -> Amount {
+    Amount::new(wei).unwrap()
+}
+
+impl Town {
+    async fn start() -> Self {
+        let chain = Chain::start(None).await;
+        let root = tempfile::tempdir().unwrap();
+        let mut places = Vec::new();
+        for index in 0..4 {
+            let key = chain.funded_key();
+            let client = ChainClient::connect(&chain.config(), &key).await.unwrap();
+            client.deposit(amount(DEPOSIT)).await.unwrap();
+            client.shutdown().await;
+            let executor = Arc::new(FakeExecutor::new(|_| Script::printing("the same")).hold());
+            places.push(Place { key, executor, dir: root.path().join(index.to_string()), host: None });
+        }
+        let mut town = Self { chain, places, _root: root };
+        for index in [1, 2, 3, 0] {
+            town.open(index).await;
+        }
+        town
+    }
+
+    async fn open(&mut self, index: usize) {
+        let place = &mut self.places[index];
+        let started = Host::start(HostConfig {
+            dial_private: false,
+            backend: Backend::Contract {
+                chain: self.chain.config(),
+                first_block: self.chain.deployed.receipt.block,
+            },
+            data_dir: place.dir.clone(),
+            key: Some(place.key.clone()),
+            listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+            peers: Vec::new(),
+            api: SocketAddr::from(([127, 0, 0, 1], 0)),
+            compute_slots: usize::from(index > 0),
+            max_bond: amount(BOND),
+            ask: Ask::ALL,
+            executor: Arc::clone(&place.executor) as _,
+            fault: None,
+        });
+        place.host = Some(started.await.unwrap());
+    }
+
+    async fn close(&mut self, index: usize) {
+        let host = self.places[index].host.take().unwrap();
+        host.stop_token().cancel();
+        timeout(PATIENCE, host.join()).await.unwrap().unwrap();
+    }
+
+    fn http(&self, index: usize) -> reqwest::Client {
+        client_with(&self.places[index].host.as_ref().unwrap().token_file()).build().unwrap()
+    }
+
+    fn url(&self, index: usize, path: &str) -> String {
+        format!("http://{}/api/v1/{path}", self.places[index].host.as_ref().unwrap().api())
+    }
+
+    async fn submit(&self) -> JobId {
+        let deal = Deal {
+            price: amount(PRICE),
+            bond: amount(BOND),
+            keeper_fee: amount(FEE),
+            confidence: 3,
+            ..Deal::default()
+        };
+        let request = SubmitRequest {
+            image: format!("demo@sha256:{}", "0".repeat(64)),
+            entrypoint: Vec::new(),
+            command: vec!["true".to_owned()],
+            environment: Default::default(),
+            working_directory: None,
+            inputs: Vec::new(),
+            resources: Default::default(),
+            deal,
+        };
+        let http = self.http(0);
+        let submitted = async {
+            let mut ticks = interval(Duration::from_millis(20));
+            loop {
+                ticks.tick().await;
+                let answer = http.post(self.url(0, "jobs")).json(&request).send().await.unwrap();
+                let text = answer.text().await.unwrap();
+                match serde_json::from_str::<SubmitReply>(&text) {
+                    Ok(reply) => return reply.job,
+                    // It has yet to read where the others are.
+                    Err(_) => assert!(text.contains("not_enough_nodes"), "{text}"),
+                }
+            }
+        };
+        timeout(PATIENCE, submitted).await.unwrap()
+    }
+
+    /// Waits until a node says that the job is so.
+    async fn when(&self, index: usize, job: JobId, is_so: impl Fn(&JobView) -> bool) -> JobView {
+        let http = self.http(index);
+        let asked = async {
+            let mut ticks = interval(Duration::from_millis(20));
+            loop {
+                ticks.tick().await;
+                let answer = http.get(self.url(index, &format!("jobs/{job}"))).send().await.unwrap();
+                if !answer.status().is_success() {
+                    continue;
+                }
+                let view: JobView = answer.json().await.unwrap();
+                assert_eq!(view.broken, None);
+                if is_so(&view) {
+                    return view;
+                }
+            }
+        };
+        timeout(PATIENCE, asked).await.expect("the job comes to that in time")
+    }
+
+    /// Waits until every node runs the job.
+    async fn running(&self, job: JobId) {
+        self.when(0, job, |view| view.state == JobState::Running).await;
+        for place in &self.places[1..] {
+            let mut started = place.executor.started();
+            timeout(PATIENCE, started.wait_for(|runs| *runs > 0)).await.unwrap().unwrap();
+        }
+    }
+
+    fn release(&self) {
+        for place in &self.places[1..] {
+            place.executor.release(8);
+        }
+    }
+
+    /// Waits until every node says that the job is verified, then counts the money.
+    async fn is_verified(&self, job: JobId) {
+        let mut keeper = None;
+        for index in 0..4 {
+            keeper = self.when(index, job, |view| view.state == JobState::Verified).await.ended_by;
+        }
+        let client = ChainClient::connect(&self.chain.config(), &self.places[0].key).await.unwrap();
+        let mut total = 0;
+        for (index, place) in self.places.iter().enumerate() {
+            let id = place.key.node_id();
+            let fee = if keeper == Some(id) { FEE } else { 0 };
+            let expected = match index {
+                0 => DEPOSIT - 3 * PRICE - FEE + fee,
+                _ => DEPOSIT + PRICE + fee,
+            };
+            let free = client.reader().account(id).await.unwrap().free.units();
+            assert_eq!(free, expected, "node {index}");
+            total += free;
+        }
+        assert_eq!(client.reader().burnt().await.unwrap(), Amount::ZERO);
+        assert_eq!(total, 4 * DEPOSIT, "nothing is lost");
+        for place in &self.places[1..] {
+            assert_eq!(*place.executor.started().borrow(), 1, "no run is done twice");
+        }
+    }
+
+    /// Takes so many blocks back; their transactions go, or come again in the first of the blocks that replace them.
+    fn reorganise(&self, depth: u64, keeps: bool) {
+        let head = number(&self.chain.rpc("eth_blockNumber", &json!([])));
+        let mut again = Vec::new();
+        if keeps {
+            for block in head - depth + 1..=head {
+                let block = self.chain.rpc("eth_getBlockByNumber", &json!([format!("{block:#x}"), false]));
+                for hash in block["transactions"].as_array().unwrap() {
+                    let raw = self.chain.rpc("eth_getRawTransactionByHash", &json!([hash]));
+                    again.push(json!([raw, 0]));
+                }
+            }
+        }
+        self.chain.rpc("anvil_reorg", &json!([depth, again]));
+    }
+}
+
+fn number(hex: &Value) -> u64 {
+    u64::from_str_radix(hex.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+}
+
+#[tokio::test]
+async fn a_running_job_survives_blocks_that_are_taken_back() {
+    for (depth, keeps) in [(1, false), (3, false), (1, true), (3, true)] {
+        let town = Town::start().await;
+        let job = town.submit().await;
+        town.running(job).await;
+        town.reorganise(depth, keeps);
+        town.release();
+        town.is_verified(job).await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_submission_is_taken_back_comes_again_with_its_id() {
+    let town = Town::start().await;
+    let job = town.submit().await;
+    town.running(job).await;
+    // The submission, three bids and their acceptance.
+    town.reorganise(5, false);
+    town.release();
+    town.is_verified(job).await;
+}
+
+#[tokio::test]
+async fn a_verdict_and_commitments_that_are_taken_back_are_made_again() {
+    for depth in [1, 3, 4] {
+        let town = Town::start().await;
+        let job = town.submit().await;
+        town.running(job).await;
+        town.release();
+        town.is_verified(job).await;
+        town.reorganise(depth, false);
+        let gone = |view: &JobView| view.state != JobState::Verified;
+        // Seen to be gone, or back already.
+        let _ = timeout(Duration::from_secs(1), town.when(0, job, gone)).await;
+        until(|| {
+            town.chain.rpc("eth_getTransactionCount", &json!([town.places[1].key.node_id(), "latest"]))
+                != json!("0x0")
+        })
+        .await;
+        town.is_verified(job).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reorganisation_while_nodes_are_down_is_found_at_the_start() {
+    for depth in [1, 3, 5] {
+        let mut town = Town::start().await;
+        let job = town.submit().await;
+        town.running(job).await;
+        town.close(1).await;
+        town.close(0).await;
+        town.reorganise(depth, false);
+        town.open(0).await;
+        town.release();
+        town.open(1).await;
+        let mut started = town.places[1].executor.started();
+        timeout(PATIENCE, started.wait_for(|runs| *runs > 1)).await.unwrap().unwrap();
+        // The one that was stopped in its run runs once more.
+        town.places[1].executor.release(8);
+        for index in 0..4 {
+            town.when(index, job, |view| view.state == JobState::Verified).await;
+        }
+        let client = ChainClient::connect(&town.chain.config(), &town.places[0].key).await.unwrap();
+        assert_eq!(client.reader().burnt().await.unwrap(), Amount::ZERO);
+    }
+}
 
 #[tokio::test]
 async fn readers_are_told_how_far_the_log_goes_back_and_what_follows() {
