@@ -123,24 +123,26 @@ impl Bench {
 
     /// Waits until a container of this node has started, and describes it.
     pub(super) async fn started(&self) -> ContainerInspectResponse {
-        self.started_nth(0).await
+        self.started_besides("").await
     }
 
-    /// The same of the container that started after `nth` others.
-    pub(super) async fn started_nth(&self, nth: usize) -> ContainerInspectResponse {
+    /// The same of a container with another id.
+    pub(super) async fn started_besides(&self, earlier: &str) -> ContainerInspectResponse {
         let labels = ("label".to_owned(), vec![self.label()]);
         let filters = HashMap::from([labels, ("event".to_owned(), vec!["start".to_owned()])]);
-        // From the beginning of the engine's own buffer: the start may be over already.
+        // From the beginning of the engine's own buffer: the start may be over already. The buffer is short and shared
+        // with all other tests, so what it held before is not counted on.
         let options = EventsOptionsBuilder::default().since("1").filters(&filters).build();
         let mut events = Box::pin(self.engine.events(Some(options)));
-        let event = async {
-            for _ in 0..nth {
-                events.next().await;
+        let other = async {
+            loop {
+                let id = events.next().await.unwrap().unwrap().actor.unwrap().id.unwrap();
+                if id != earlier {
+                    return id;
+                }
             }
-            events.next().await
         };
-        let event = timeout(Duration::from_secs(60), event).await.expect("nothing was started");
-        let id = event.unwrap().unwrap().actor.unwrap().id.unwrap();
+        let id = timeout(Duration::from_secs(60), other).await.expect("nothing was started");
         self.engine.inspect_container(&id, None::<InspectContainerOptions>).await.unwrap()
     }
 

@@ -95,8 +95,9 @@ async fn an_engine_that_went_away_is_told_from_one_that_refuses() {
 async fn a_run_that_somebody_killed_is_begun_again_once_and_then_gives_no_result() {
     let bench = Bench::new().await;
     let (ended, ()) = tokio::join!(bench.run(bench.request("sleep 60")), async {
-        for nth in 0..2 {
-            let id = bench.started_nth(nth).await.id.unwrap();
+        let mut id = String::new();
+        for _ in 0..2 {
+            id = bench.started_besides(&id).await.id.unwrap();
             bench.engine.kill_container(&id, None::<KillContainerOptions>).await.unwrap();
         }
     });
@@ -163,7 +164,7 @@ async fn a_run_outlives_an_engine_that_goes_away_and_leaves_no_container() {
         let first = bench.started().await.id.unwrap();
         doorway.close().await;
         doorway.open();
-        let second = bench.started_nth(1).await.id.unwrap();
+        let second = bench.started_besides(&first).await.id.unwrap();
         assert_ne!(first, second);
         // Whether or not the first could be removed when its run was lost: a sweep leaves the second alone.
         executor.sweep(bench.node, bench.dir.path()).await.unwrap();

@@ -1,36 +1,32 @@
 //! What the tasks of a node ask of its logs. Nothing here changes one.
 
-use super::{JobLog, Logs, over_by, store_error};
+use super::{super::entry::Entry, JobLog, Logs, over_by, store_error};
 use crate::{
     domain::{Acceptance, Digest, JobId, JobState, NodeId, Timestamp},
     network::{MAX_RESPONSE_ENTRIES_BYTES, WireBytes},
-    scheduler::{BackendError, Cursor, libp2p::entry::Entry},
+    scheduler::{BackendError, Cursor},
 };
 
 /// What the tasks of a node need to know of a job.
 #[derive(Debug, Clone)]
-pub(in crate::scheduler::libp2p) struct View {
-    pub(in crate::scheduler::libp2p) own: bool,
-    pub(in crate::scheduler::libp2p) requester: NodeId,
-    pub(in crate::scheduler::libp2p) height: u64,
-    pub(in crate::scheduler::libp2p) state: JobState,
+pub(in super::super) struct View {
+    pub(in super::super) own: bool,
+    pub(in super::super) requester: NodeId,
+    pub(in super::super) height: u64,
+    pub(in super::super) state: JobState,
     /// Whether this node has acted in the job.
-    pub(in crate::scheduler::libp2p) takes_part: bool,
+    pub(in super::super) takes_part: bool,
     /// When nothing can happen in the job any more, whatever its requester does.
-    pub(in crate::scheduler::libp2p) over_by: Timestamp,
-    pub(in crate::scheduler::libp2p) seats: Vec<NodeId>,
-    pub(in crate::scheduler::libp2p) closing_height: Option<u64>,
-    pub(in crate::scheduler::libp2p) may_act: Result<(), BackendError>,
-    pub(in crate::scheduler::libp2p) clock_agrees: bool,
+    pub(in super::super) over_by: Timestamp,
+    pub(in super::super) seats: Vec<NodeId>,
+    pub(in super::super) closing_height: Option<u64>,
+    pub(in super::super) may_act: Result<(), BackendError>,
+    pub(in super::super) clock_agrees: bool,
 }
 
 impl Logs {
     /// The entries of a job above a height, as many as one response holds, and the newest height.
-    pub(in crate::scheduler::libp2p) fn page(
-        &self,
-        job: JobId,
-        after_height: u64,
-    ) -> Option<(u64, Vec<WireBytes>)> {
+    pub(in super::super) fn page(&self, job: JobId, after_height: u64) -> Option<(u64, Vec<WireBytes>)> {
         let inner = self.lock();
         let chain = inner.jobs.get(&job)?.chain();
         let mut bytes = 0;
@@ -43,25 +39,21 @@ impl Logs {
     }
 
     /// Where the entry at this height stands in the order of this node's readers.
-    pub(in crate::scheduler::libp2p) fn cursor(
-        &self,
-        job: JobId,
-        height: u64,
-    ) -> Result<Cursor, BackendError> {
+    pub(in super::super) fn cursor(&self, job: JobId, height: u64) -> Result<Cursor, BackendError> {
         let stored = self.store.read_job(job, height.saturating_sub(1), 1);
         let stored = stored.map_err(|error| store_error(&error))?;
         stored.first().map(|stored| Cursor(stored.cursor)).ok_or(BackendError::UnknownLog { job })
     }
 
     /// Whether the entry at this height holds this action.
-    pub(in crate::scheduler::libp2p) fn holds(&self, job: JobId, height: u64, action: Digest) -> bool {
+    pub(in super::super) fn holds(&self, job: JobId, height: u64, action: Digest) -> bool {
         let inner = self.lock();
         let entry = inner.jobs.get(&job).and_then(|log| log.chain().entry(height));
         entry.is_some_and(|entry| entry.action.action.signing_digest(self.domain) == action)
     }
 
     /// Whether a job of this node has so many bids that its requester is choosing among them now.
-    pub(in crate::scheduler::libp2p) fn is_choosing(&self, job: JobId) -> bool {
+    pub(in super::super) fn is_choosing(&self, job: JobId) -> bool {
         self.lock().job(job).is_some_and(|job| {
             let is_open = job.state == JobState::Open && job.deal.acceptance == Acceptance::Requester;
             is_open && job.standing_bids().count() >= job.wanted_bids()
@@ -70,16 +62,16 @@ impl Logs {
 
     /// Who signed the action of the entry at this height, as it was checked when the entry came; `None` in a log that
     /// is not in memory.
-    pub(in crate::scheduler::libp2p) fn author_at(&self, job: JobId, height: u64) -> Option<NodeId> {
+    pub(in super::super) fn author_at(&self, job: JobId, height: u64) -> Option<NodeId> {
         self.lock().jobs.get(&job)?.chain().author_at(height)
     }
 
     /// Whether an action is in the log: as the author's action with its sequence number.
-    pub(in crate::scheduler::libp2p) fn next_sequence(&self, job: JobId, author: NodeId) -> u64 {
+    pub(in super::super) fn next_sequence(&self, job: JobId, author: NodeId) -> u64 {
         self.lock().jobs.get(&job).map_or(0, |log| log.chain().next_sequence(author))
     }
 
-    pub(in crate::scheduler::libp2p) fn view(&self, job: JobId) -> Option<View> {
+    pub(in super::super) fn view(&self, job: JobId) -> Option<View> {
         let inner = self.lock();
         let log = inner.jobs.get(&job)?;
         let (chain, job) = (log.chain(), log.job());
@@ -102,12 +94,12 @@ impl Logs {
     }
 
     /// The height of the entry with this hash.
-    pub(in crate::scheduler::libp2p) fn height_of(&self, job: JobId, hash: Digest) -> Option<u64> {
+    pub(in super::super) fn height_of(&self, job: JobId, hash: Digest) -> Option<u64> {
         self.lock().jobs.get(&job)?.chain().height_of(hash)
     }
 
     /// Jobs of this node that can still change, and the first entry of each.
-    pub(in crate::scheduler::libp2p) fn own_unfinished(&self) -> Vec<(JobId, Entry)> {
+    pub(in super::super) fn own_unfinished(&self) -> Vec<(JobId, Entry)> {
         let inner = self.lock();
         let own = inner.jobs.iter().filter(|(_, log)| matches!(log, JobLog::Own(_)));
         own.filter(|(_, log)| !log.job().state.is_terminal())
@@ -116,7 +108,7 @@ impl Logs {
     }
 
     /// Jobs of others that can still change.
-    pub(in crate::scheduler::libp2p) fn followed_unfinished(&self) -> Vec<JobId> {
+    pub(in super::super) fn followed_unfinished(&self) -> Vec<JobId> {
         let inner = self.lock();
         let followed = inner.jobs.iter().filter(|(_, log)| matches!(log, JobLog::Followed(_)));
         followed.filter(|(_, log)| !log.job().state.is_terminal()).map(|(job, _)| *job).collect()
