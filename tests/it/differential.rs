@@ -349,7 +349,7 @@ impl Reach {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_backends_answer_alike_without_money() {
-    World::new(1, false).await.run(1, 20).await.assert_whole(false);
+    World::new(1, false).await.run(1, 24).await.assert_whole(false);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -41,6 +41,8 @@ pub(super) struct Script {
     /// Whether a failed seat was filled again, and a bid passed over.
     refilled: bool,
     skipped: bool,
+    /// Whether somebody without a seat, and so without the log, has opened a commitment.
+    stranger_opened: bool,
     /// What was seen so far, so that the rest can be looked for.
     taken: BTreeSet<EventKind>,
     rejected: BTreeSet<Rejection>,
@@ -60,6 +62,7 @@ impl Script {
             follow_ups: Vec::new(),
             refilled: false,
             skipped: false,
+            stranger_opened: false,
             taken: BTreeSet::new(),
             rejected: BTreeSet::new(),
         }

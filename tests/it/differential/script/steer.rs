@@ -138,6 +138,10 @@ impl Script {
                 }
                 let idle = job.seats.iter().find(|seat| seat.status == SeatStatus::Accepted);
                 let known = self.sealed.values().next().copied();
+                if let (Some(opening), false, false) = (known, self.stranger_opened, self.with_money) {
+                    self.stranger_opened = true;
+                    return plain(STRANGER, Event::Revealed { opening });
+                }
                 if let (Some(held), Some(opening), true) = (idle, known, lacks(Rejection::NotCommitted)) {
                     return plain(who(held.node), Event::Revealed { opening });
                 }
