@@ -41,7 +41,7 @@ pub(super) struct ListQuery {
 pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Json<NodeInfo> {
     let now = node.now();
     let mut jobs = BTreeMap::new();
-    for state in node.board.read_all(|job| view::state_at(&node, job, now)) {
+    for state in node.board.read_all(|job| job.state_at(now).0) {
         *jobs.entry(state).or_insert(0) += 1;
     }
     let about = &node.config.about;
@@ -56,6 +56,7 @@ pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Jso
         compute_slots: node.config.compute_slots,
         members: node.scheduler.members().len(),
         jobs,
+        warnings: node.warnings.current(None),
     })
 }
 

@@ -10,9 +10,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
-use crate::domain::{
-    Amount, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method, NodeId,
-    Resources, Spec, Timestamp,
+use crate::{
+    domain::{
+        Amount, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method, NodeId,
+        Resources, Spec, Timestamp,
+    },
+    node::Warning,
 };
 
 pub use list::{JobList, JobRow};
@@ -50,6 +53,9 @@ pub struct NodeInfo {
     pub members: usize,
     /// How many jobs it knows, by state.
     pub jobs: BTreeMap<JobState, usize>,
+    /// What keeps it from its obligations now.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
 }
 
 /// One row of `GET /api/v1/nodes`.
@@ -146,7 +152,8 @@ pub struct JobView {
     pub ended_by: Option<NodeId>,
     /// Every deadline known so far, in order.
     pub deadlines: Vec<Deadline>,
-    /// Whether a deadline passed, and nobody wrote it into the log: the requester is gone.
+    /// Whether a deadline passed and its requester, who alone can end the job, does not answer. Not final: it may be
+    /// cut off, and its log go on elsewhere.
     pub requester_gone: bool,
     /// Why this node cannot follow the job any more, and what to do about it: all else here is as it was then. Null
     /// while it can.
@@ -167,6 +174,9 @@ pub struct JobView {
     pub execution: Option<ExecutionView>,
     /// The job that followed this one; null when none did.
     pub followed_by: Option<JobId>,
+    /// What keeps this node from its part in the job now.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
 }
 
 /// A deadline and what it bounds.

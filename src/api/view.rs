@@ -16,27 +16,20 @@ use crate::{
 /// How late a requester may be with what it owes the log before it counts as gone.
 const GONE_AFTER: Span = Span::from_secs(30);
 
-/// Whether the one node that can end this job in its log does not.
+/// Whether the one node that can end this job in its log does not. That is no end: the requester may be cut off from
+/// this node alone, and its log then goes on elsewhere.
 fn is_gone(node: &Node, job: &Job, now: Timestamp) -> bool {
     let orders = matches!(node.scheduler.order(job.id), LogOrder::Requester { .. });
     orders && job.requester != node.id && job.is_overdue(now.minus(GONE_AFTER))
-}
-
-/// The state as of `now`: what the deadlines make of the log.
-pub(super) fn state_at(node: &Node, job: &Job, now: Timestamp) -> JobState {
-    match job.state_at(now).0 {
-        JobState::Open if is_gone(node, job, now) => JobState::Expired,
-        JobState::Running | JobState::Revealing if is_gone(node, job, now) => JobState::Failed,
-        state => state,
-    }
 }
 
 pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> JobRow {
     JobRow {
         job: job.id,
         requester: job.requester,
-        state: state_at(node, job, now),
+        state: job.state_at(now).0,
         is_broken,
+        requester_gone: is_gone(node, job, now),
         image: job.spec.image_name.clone(),
         command: job.spec.command.clone(),
         concurrency: job.deal.concurrency,
@@ -51,7 +44,7 @@ pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> Jo
 pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
     let Snapshot { job, followed_by, broken } = node.describe(id)?;
     let now = node.now();
-    let state = state_at(node, &job, now);
+    let state = job.state_at(now).0;
     let execution = node.execution(id)?.map(|execution| ExecutionView {
         started_at: execution.started_at,
         stage: match execution.stage {
@@ -88,6 +81,7 @@ pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
         money: money(&job),
         execution,
         followed_by,
+        warnings: node.warnings.current(Some(id)),
     })
 }
 

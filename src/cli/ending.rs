@@ -23,6 +23,8 @@ use crate::{
 pub(super) struct EndDocument<'a> {
     job: JobId,
     state: JobState,
+    /// Whether the log ends with that state; else it can still change.
+    is_final: bool,
     /// Of the program, in the accepted run; null without one.
     program_exit_code: Option<i32>,
     /// Of this command.
@@ -81,6 +83,7 @@ impl Ending {
         EndDocument {
             job: view.job,
             state: view.state,
+            is_final: view.state.is_terminal(),
             program_exit_code: accepted(view).and_then(|seat| seat.result).map(|result| result.exit_code),
             exit_code: exit_status(view).code(),
             failure: view.failure.as_deref(),
@@ -220,7 +223,10 @@ pub(super) fn summary(view: &JobView) -> String {
             format!("job {job} was {} when this node could follow it last", view.state)
         }
         JobState::Open | JobState::Running | JobState::Revealing => {
-            format!("job {job} hangs: a deadline passed and its requester does not answer{reason}")
+            format!(
+                "job {job} is {}: overdue, and its requester cannot be reached (not final){reason}",
+                view.state
+            )
         }
     }
 }
@@ -288,6 +294,13 @@ mod tests {
         };
         assert!(summary(&view).ends_with("was running when this node could follow it last"));
         assert_eq!(advice(&view), view.broken);
+        assert_eq!(exit_status(&view), ExitStatus::Unreachable);
+    }
+
+    #[test]
+    fn an_overdue_job_whose_requester_is_away_has_not_ended() {
+        let view = JobView { requester_gone: true, ..failed_view(FailureKind::Disk, JobState::Running) };
+        assert!(summary(&view).contains("overdue, and its requester cannot be reached (not final)"));
         assert_eq!(exit_status(&view), ExitStatus::Unreachable);
     }
 

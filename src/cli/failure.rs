@@ -150,6 +150,7 @@ pub(super) mod tests {
             ended_by: None,
             deadlines: vec![deadline("open_by", 50), deadline("refill_by", 158)],
             requester_gone: false,
+            warnings: Vec::new(),
             broken: None,
             evidence: None,
             bids: vec![],

@@ -45,16 +45,23 @@ impl Clock {
     pub(crate) async fn follow(self, scheduler: Arc<dyn Scheduler>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut is_read = true;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             match scheduler.now().await {
                 Ok(now) => {
+                    is_read = true;
                     self.now.send_if_modified(|known| {
                         let later = now > *known;
                         *known = now.max(*known);
                         later
                     });
                 }
-                Err(error) => warn!(%error, "the backend's clock cannot be read"),
+                // Once, and not at every tick.
+                Err(error) if is_read => {
+                    is_read = false;
+                    warn!(%error, "the backend's clock cannot be read");
+                }
+                Err(_) => {}
             }
         }
     }

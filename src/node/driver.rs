@@ -18,6 +18,7 @@ use super::{
     board::Snapshot,
     submit::{Backoff, is_passing},
     transfer::takes_part,
+    warnings::Obstacle,
     work::{Held, chain, work},
 };
 use crate::{
@@ -25,6 +26,9 @@ use crate::{
     policy::{Moment, Wake, capacity::Decision, compute, requester, verifier},
     scheduler::LogOrder,
 };
+
+/// How often a full store is looked at again, in milliseconds.
+const ROOM_PAUSE_MS: u64 = 5000;
 
 /// What a role wants.
 #[derive(Debug)]
@@ -124,8 +128,12 @@ impl Driver {
                 Turn::Acted => {}
                 Turn::Waits(wake) => self.wait(wake).await,
                 Turn::Done if !self.runs.is_empty() => self.wait(Wake::NEVER).await,
-                Turn::Done if self.node.retire(self.id, &self.changed) => return,
-                Turn::Done => {}
+                Turn::Done => {
+                    self.node.warnings.over(self.id);
+                    if self.node.retire(self.id, &self.changed) {
+                        return;
+                    }
+                }
             }
         }
         self.stop_run().await;
@@ -181,9 +189,13 @@ impl Driver {
             }
         };
         let Some(error) = failed else {
+            self.node.warnings.ordered(self.id);
             self.backoffs[role as usize] = Backoff::default();
             return Turn::Acted;
         };
+        if let Some(obstacle) = Obstacle::of(&error) {
+            self.node.warnings.raise(obstacle, Some(self.id), moment.now, chain(&error));
+        }
         if bids {
             self.node.with_capacity(|capacity| ((), capacity.bid_failed(self.id, self.node.clock.moment())));
         }
@@ -262,6 +274,12 @@ impl Driver {
         }
         let step = match self.ask_compute(job, moment) {
             compute::ComputeStep::Submit(Event::BidPlaced { .. }) if !self.may_run(job).await => {
+                if self.can_run.is_none() {
+                    // No room yet: results are fetched and removed, so look again. Until then nothing is promised.
+                    self.node.with_capacity(|capacity| ((), capacity.bid_failed(self.id, moment)));
+                    let again_ms = moment.elapsed_ms.saturating_add(ROOM_PAUSE_MS);
+                    return Step::Wait(Wake::after_next_deadline(job, moment.now).or_at(again_ms));
+                }
                 self.ask_compute(job, moment)
             }
             other => other,
@@ -305,6 +323,14 @@ impl Driver {
             log: match self.node.scheduler.order(self.id) {
                 LogOrder::Neutral => compute::LogTrust::Neutral,
                 LogOrder::Requester { clock_agrees, suspended } => {
+                    if !clock_agrees && takes_part(job, self.node.id) {
+                        let message = format!(
+                            "this machine's clock and that of requester {} differ by more than 30 s: this node acts no \
+                             more in job {}",
+                            job.requester, self.id
+                        );
+                        self.node.warnings.raise(Obstacle::Clock, Some(self.id), moment.now, message);
+                    }
                     compute::LogTrust::Requester { clock_agrees, suspended }
                 }
             },
@@ -324,15 +350,36 @@ impl Driver {
         self.ranked.1
     }
 
+    /// Whether the store has room for the job's inputs and result. That changes, so it is asked before every bid.
+    fn has_room(&self, needed: u64, cap: u64) -> bool {
+        let room = self.node.shelf.content().room_bytes();
+        // Not with every small job that still fits: the warning would come and go with each.
+        if room >= self.node.config.max_archive_bytes.min(cap) {
+            self.node.warnings.clear(Obstacle::StoreFull, None);
+        }
+        if needed <= room {
+            return true;
+        }
+        let message = format!(
+            "no bids: the store in {} has room for {room} bytes, and a job may take {needed}",
+            self.node.store_path().display()
+        );
+        self.node.warnings.raise(Obstacle::StoreFull, None, self.node.clock.moment().now, message);
+        false
+    }
+
     /// Whether the job could run here, and its result be kept; asked once, when everything else speaks for a bid.
     async fn may_run(&mut self, job: &Job) -> bool {
         if let Some(known) = self.can_run {
             return known;
         }
-        let (needed, room) = (self.node.space_for(&job.spec), self.node.shelf.content().room_bytes());
-        if needed > room {
-            info!(job = %self.id, needed, room, "no bid: the store has no room for the job's inputs and result");
+        let (needed, cap) = (self.node.space_for(&job.spec), self.node.shelf.content().cap_bytes());
+        if needed > cap {
+            debug!(job = %self.id, needed, cap, "no bid: the store is too small for the job's inputs and result");
             return *self.can_run.insert(false);
+        }
+        if !self.has_room(needed, cap) {
+            return false;
         }
         let checked = self.node.executor.check(&job.spec).await;
         if let Err(error) = &checked {

@@ -36,6 +36,7 @@ mod start;
 mod submit;
 mod sweep;
 mod transfer;
+mod warnings;
 mod work;
 
 pub(crate) use board::Snapshot;
@@ -48,3 +49,4 @@ pub use peers::PeerTransfer;
 pub use requests::{Ended, RequestError};
 pub use start::{Node, NodeError, NodeHandle};
 pub use transfer::{Chunk, ChunkRequest, LocalHub, LocalTransfer, Shelf, Transfer, TransferError};
+pub use warnings::{Obstacle, Warning};

@@ -20,6 +20,7 @@ use super::{
     follow::follow,
     sweep::sweep,
     transfer::{Served, Shelf, Transfer},
+    warnings::Warnings,
     work::chain,
 };
 use crate::{
@@ -95,6 +96,8 @@ pub struct Node {
     capacity: Mutex<Capacity>,
     /// What is still owed, as a level to wait for.
     obligations: watch::Sender<Obligations>,
+    /// What keeps it from its obligations.
+    pub(crate) warnings: Warnings,
     pub(crate) stop: CancellationToken,
     /// Jobs that have a driver, and the bell that has it ask again.
     driven: Mutex<BTreeMap<JobId, Arc<Notify>>>,
@@ -140,6 +143,7 @@ impl Node {
             reputation: Reputation::new(db),
             capacity,
             obligations: watch::Sender::default(),
+            warnings: Warnings::default(),
             stop: CancellationToken::new(),
             driven: Mutex::default(),
             dir,
@@ -193,6 +197,11 @@ impl Node {
     /// Where the token of its API is left for those who may use it.
     pub fn token_file(&self) -> PathBuf {
         self.dir.token_file()
+    }
+
+    /// Where inputs and results are kept.
+    pub(crate) fn store_path(&self) -> PathBuf {
+        self.dir.blobs()
     }
 
     /// Where runs and checks keep what nobody needs after a crash.

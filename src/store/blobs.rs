@@ -203,6 +203,11 @@ impl Blobs {
         *self.used()
     }
 
+    /// The most that the store takes, in bytes.
+    pub fn cap_bytes(&self) -> u64 {
+        self.shared.cap
+    }
+
     /// Bytes that may still be taken.
     pub fn room_bytes(&self) -> u64 {
         self.shared.cap.saturating_sub(*self.used())

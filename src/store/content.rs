@@ -89,6 +89,11 @@ impl Content {
         Ok(())
     }
 
+    /// The most that the store takes, in bytes.
+    pub fn cap_bytes(&self) -> u64 {
+        self.blobs.cap_bytes()
+    }
+
     /// Bytes that may still be taken.
     pub fn room_bytes(&self) -> u64 {
         self.blobs.room_bytes()

@@ -216,6 +216,36 @@ async fn a_node_without_room_for_a_result_does_not_bid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_store_is_told_with_the_way_out() {
+    let town = Town::new();
+    let (requester, node) = (town.node(1, 0, printing("")).await, town.node(2, 1, printing("x")).await);
+    let run = async || {
+        let (job, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+        assert_eq!(requester.ended(job).await.state, JobState::Verified);
+    };
+    run().await;
+    let warnings = async |path: &str| {
+        let (status, body) = node.get(path).await;
+        assert_eq!(status, 200);
+        serde_json::from_slice::<serde_json::Value>(&body).unwrap()["warnings"].clone()
+    };
+    assert_eq!(warnings("node").await, serde_json::json!([]));
+    // A result is in the store already, so that a job which may fill it has no room.
+    let mut large = spec();
+    large.resources.disk_bytes = STORE_BYTES;
+    let (job, _) = requester.node().submit_job(large, deal(1, 1)).await.unwrap();
+    // Its next job, which it does take, shows that it has seen the first.
+    run().await;
+    for path in ["node".to_owned(), format!("jobs/{job}")] {
+        let told = warnings(&path).await;
+        assert_eq!(told[0]["obstacle"], "store_full", "{told}");
+        assert!(told[0]["message"].as_str().unwrap().contains("blobs"), "{told}");
+        assert!(told[0]["hint"].as_str().unwrap().contains("make room"), "{told}");
+    }
+    end_all([requester, node]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_run_is_refused_before_anything_is_sent() {
     let town = Town::new();
     let node = town.node(1, 1, printing("")).await;

@@ -20,10 +20,12 @@ pub struct JobRow {
     pub job: JobId,
     /// Who asked for it.
     pub requester: NodeId,
-    /// The state as of now, deadlines considered.
+    /// The state as of now: one that the log ends with is final, any other can still change.
     pub state: JobState,
     /// Whether the state is only what it was when this node could follow the job last.
     pub is_broken: bool,
+    /// Whether a deadline passed and its requester, who alone can end it, does not answer.
+    pub requester_gone: bool,
     /// The image as the requester named it.
     pub image: String,
     /// What runs in it.

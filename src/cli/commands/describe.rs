@@ -94,6 +94,9 @@ fn head(view: &JobView) -> String {
             text::bytes(limits.disk_bytes)
         ),
     ));
+    for warning in &view.warnings {
+        lines.push(("Warning", format!("{}; hint: {}", printable(&warning.message), warning.hint)));
+    }
     if let Some(child) = view.followed_by {
         lines.push(("Followed by", child.to_string()));
     }
@@ -101,7 +104,8 @@ fn head(view: &JobView) -> String {
 }
 
 fn state(view: &JobView) -> String {
-    let gone = if view.requester_gone { "; its requester does not answer" } else { "" };
+    let gone =
+        if view.requester_gone { "; overdue, and its requester cannot be reached (not final)" } else { "" };
     let why = view.failure.as_deref().map_or(String::new(), |failure| format!(": {failure}"));
     let broken = view.broken.as_deref().map_or(String::new(), |broken| format!(" when last seen; {broken}"));
     format!("{}{gone}{why}{broken}", view.state)

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::job_name;
 use crate::{
-    api::types::JobView,
+    api::types::{JobRow, JobView},
     cli::{
         CliError, ExitStatus,
         args::{CancelArgs, ListArgs, UpdateArgs, WaitArgs},
@@ -35,7 +35,7 @@ pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<Exit
             vec![
                 text::job(row.job),
                 text::age(row.submitted_at, now),
-                if row.is_broken { format!("{} (broken)", row.state) } else { row.state.to_string() },
+                state(row),
                 format!("{}/{}", row.seats, row.concurrency),
                 row.accepted.map_or("-".to_owned(), |accepted| accepted.to_string()),
                 row.image.clone(),
@@ -49,6 +49,14 @@ pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<Exit
         output.note(&format!("{shown} of {total} jobs, the newest; --limit {total} lists all"));
     }
     Ok(ExitStatus::Success)
+}
+
+fn state(row: &JobRow) -> String {
+    match (row.is_broken, row.requester_gone) {
+        (true, _) => format!("{} (broken)", row.state),
+        (false, true) => format!("{} (overdue, not final)", row.state),
+        (false, false) => row.state.to_string(),
+    }
 }
 
 /// How several jobs ended, for programs.

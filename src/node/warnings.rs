@@ -1,0 +1,200 @@
+//! What keeps a node from its obligations now, each told once when it begins and once when it ends.
+//!
+//! The work is tried again all the time, and a line a try would bury the one that says what to do. So a warning is a
+//! state: it is there from the first failure to the next success, in the log once at each end, and to be asked for.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use crate::{
+    domain::{JobId, Timestamp},
+    scheduler::{BackendError, SubmitError},
+};
+
+/// Most warnings about single jobs that are kept: strangers can cause those.
+const MOST: usize = 256;
+
+/// What cannot be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Obstacle {
+    /// The account cannot pay for transactions.
+    NoEther,
+    /// The chain does not answer, or not as it should.
+    Chain,
+    /// The node's own database does not take what it must keep.
+    Store,
+    /// There is no room for another result.
+    StoreFull,
+    /// This machine's clock, or that of a job's requester, is wrong.
+    Clock,
+    /// Whoever orders a job's log cannot be reached.
+    Requester,
+}
+
+/// A warning that holds now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// What is in the way.
+    pub obstacle: Obstacle,
+    /// The job that it concerns; null for the whole node.
+    pub job: Option<JobId>,
+    /// Since when.
+    pub since: Timestamp,
+    /// What was seen.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// The warnings of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Warnings(Mutex<BTreeMap<(Obstacle, Option<JobId>), Warning>>);
+
+impl Obstacle {
+    /// What stands behind an action that was not ordered, if waiting alone does not help.
+    pub(crate) const fn of(error: &SubmitError) -> Option<Self> {
+        let SubmitError::NotOrdered(error) = error else { return None };
+        match error {
+            BackendError::NoEther { .. } => Some(Self::NoEther),
+            BackendError::Chain { .. } | BackendError::OtherChain { .. } => Some(Self::Chain),
+            BackendError::Store { .. } => Some(Self::Store),
+            BackendError::Unreachable { .. } => Some(Self::Requester),
+            BackendError::Stopped
+            | BackendError::UnknownLog { .. }
+            | BackendError::Unconfirmed { .. }
+            | BackendError::BrokenLog { .. } => None,
+        }
+    }
+
+    /// Whether it concerns one job alone.
+    const fn is_of_job(self) -> bool {
+        match self {
+            Self::Requester | Self::Clock => true,
+            Self::NoEther | Self::Chain | Self::Store | Self::StoreFull => false,
+        }
+    }
+
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::NoEther => "send ether to that account on this chain: it pays for gas; see assay wallet",
+            Self::Chain => "check the endpoint; --rpc-url names others, and may be given several times",
+            Self::Store => "make room on the disk of the data directory, and check that it can be written",
+            Self::StoreFull => {
+                "make room on that disk, or remove results that nobody needs any more from it while the node is stopped"
+            }
+            Self::Clock => "set this machine's clock (ntp), and see that the requester's is set too",
+            Self::Requester => {
+                "check the network between this node and the requester; nothing goes on without it"
+            }
+        }
+    }
+}
+
+impl Warnings {
+    /// Notes that something is in the way; tells the operator if that is news.
+    pub(crate) fn raise(&self, obstacle: Obstacle, job: Option<JobId>, since: Timestamp, message: String) {
+        let job = job.filter(|_| obstacle.is_of_job());
+        let mut held = self.lock();
+        // Those of the whole node are few, and nobody but the node causes them.
+        let is_full = job.is_some() && held.len() >= MOST;
+        if held.contains_key(&(obstacle, job)) || is_full {
+            return;
+        }
+        let hint = obstacle.hint();
+        match job {
+            Some(job) => warn!(%job, %message, hint, "an obligation cannot be met"),
+            None => warn!(%message, hint, "an obligation cannot be met"),
+        }
+        held.insert((obstacle, job), Warning { obstacle, job, since, message, hint: hint.to_owned() });
+    }
+
+    /// Notes that it is out of the way; tells the operator if it was in it.
+    pub(crate) fn clear(&self, obstacle: Obstacle, job: Option<JobId>) {
+        let job = job.filter(|_| obstacle.is_of_job());
+        if let Some(gone) = self.lock().remove(&(obstacle, job)) {
+            info!(?obstacle, since = %gone.since, was = gone.message, "the obstacle is gone");
+        }
+    }
+
+    /// An action of this node in `job` was ordered: what kept it from that is over.
+    pub(crate) fn ordered(&self, job: JobId) {
+        for obstacle in [Obstacle::NoEther, Obstacle::Chain, Obstacle::Store, Obstacle::Requester] {
+            self.clear(obstacle, Some(job));
+        }
+    }
+
+    /// Forgets what concerns a job that is over.
+    pub(crate) fn over(&self, job: JobId) {
+        self.lock().retain(|(_, of), _| *of != Some(job));
+    }
+
+    /// What holds now: of the node, and of `job` or of all.
+    pub(crate) fn current(&self, job: Option<JobId>) -> Vec<Warning> {
+        let held = self.lock();
+        let fits = |warning: &&Warning| warning.job.is_none() || job.is_none() || warning.job == job;
+        held.values().filter(fits).cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Obstacle, Option<JobId>), Warning>> {
+        // Every change to the map is a single insertion or removal.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1000);
+
+    fn job(byte: u8) -> JobId {
+        JobId::new([byte; 32])
+    }
+
+    #[test]
+    fn a_warning_holds_from_the_first_failure_to_the_next_success() {
+        let warnings = Warnings::default();
+        warnings.raise(Obstacle::NoEther, Some(job(1)), NOW, "first".to_owned());
+        warnings.raise(
+            Obstacle::NoEther,
+            Some(job(2)),
+            NOW.plus(crate::domain::Span::from_secs(9)),
+            "again".to_owned(),
+        );
+        let held = warnings.current(None);
+        assert_eq!(held.len(), 1, "one obstacle of the node, whichever job meets it");
+        assert_eq!((held[0].since, held[0].message.as_str(), held[0].job), (NOW, "first", None));
+        warnings.ordered(job(3));
+        assert!(warnings.current(None).is_empty());
+    }
+
+    #[test]
+    fn what_concerns_a_job_is_told_of_that_job_alone() {
+        let warnings = Warnings::default();
+        warnings.raise(Obstacle::Clock, Some(job(1)), NOW, "off".to_owned());
+        warnings.raise(Obstacle::StoreFull, Some(job(1)), NOW, "full".to_owned());
+        assert_eq!(warnings.current(Some(job(1))).len(), 2);
+        assert_eq!(warnings.current(Some(job(2))).len(), 1);
+        warnings.over(job(1));
+        assert_eq!(warnings.current(Some(job(1))).len(), 1);
+    }
+
+    #[test]
+    fn strangers_cannot_fill_the_memory_with_warnings() {
+        let warnings = Warnings::default();
+        for index in 0..2 * MOST {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&index.to_be_bytes());
+            warnings.raise(Obstacle::Requester, Some(JobId::new(id)), NOW, String::new());
+        }
+        assert_eq!(warnings.current(None).len(), MOST);
+        warnings.raise(Obstacle::NoEther, None, NOW, String::new());
+        assert_eq!(warnings.current(None).len(), MOST + 1, "the node's own are always told");
+    }
+}
