@@ -158,10 +158,12 @@ async fn a_run_outlives_an_engine_that_goes_away_and_leaves_no_container() {
     let bench = Bench::new().await;
     let mut doorway = Doorway::before(&bench.socket, bench.dir.path());
     let executor = DockerExecutor::connect(doorway.socket.to_str().unwrap()).await.unwrap();
-    let script = "echo begun; sleep 3; echo ended > /outputs/end; echo ended";
+    let script = "echo begun; sleep 1; echo going; sleep 3; echo ended > /outputs/end; echo ended";
     let run = async { executor.run(bench.request(script), CancellationToken::new()).await.unwrap() };
     let (ended, ()) = tokio::join!(run, async {
         let first = bench.started().await.id.unwrap();
+        // By then the run both listens to the container and waits for its end.
+        bench.printed("going").await;
         doorway.close().await;
         doorway.open();
         let second = bench.started_besides(&first).await.id.unwrap();
@@ -173,7 +175,7 @@ async fn a_run_outlives_an_engine_that_goes_away_and_leaves_no_container() {
     assert_eq!(ended.exit_code, 0);
     assert_eq!(
         (bench.result("stdout").as_str(), bench.result("outputs/end").as_str()),
-        ("begun\nended\n", "ended\n")
+        ("begun\ngoing\nended\n", "ended\n")
     );
     assert_eq!(bench.containers().await, Vec::<String>::new());
 }
