@@ -26,7 +26,7 @@ pub struct ImageName<'a> {
 /// Why a text is no name of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ImageNameError {
-    /// The repository is longer than [`MAX_NAME_BYTES`].
+    /// The repository is longer than 255 bytes.
     #[error("names a repository of more than {MAX_NAME_BYTES} bytes")]
     TooLong,
     /// The registry is no host with an optional port.

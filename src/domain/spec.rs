@@ -89,7 +89,7 @@ pub struct Resources {
     pub pids: u32,
     /// Bytes that `/outputs` and the volumes of the image may hold together.
     pub disk_bytes: u64,
-    /// Bytes that `/tmp` may hold; it is memory. Left out of the document when it is [`DEFAULT_TMP_BYTES`], so that a
+    /// Bytes that `/tmp` may hold; it is memory. Left out of the document when it is 64 MiB, the default, so that a
     /// document without it means that.
     #[serde(default = "default_tmp_bytes", skip_serializing_if = "is_default_tmp_bytes")]
     pub tmp_bytes: u64,

@@ -50,7 +50,7 @@ pub enum FetchError {
         #[source]
         source: BlobError,
     },
-    /// It takes too long: see [`super::pace`].
+    /// It takes too long, or comes too slowly.
     #[error(
         "{from} sent {received} of {total} bytes in {} s: less than {LEAST_BYTES_PER_SECOND} bytes a second, or more \
          than the job has time for", after.as_secs()

@@ -43,8 +43,8 @@ pub(crate) use board::Snapshot;
 pub use clock::wall_clock;
 pub use config::{About, ComputeLimits, NodeConfig, NodeParts};
 pub use fetch::FetchError;
-#[cfg(feature = "libp2p")]
 pub use once::{InvalidKey, RequestKey};
+#[cfg(feature = "libp2p")]
 pub use peers::PeerTransfer;
 pub use requests::{Ended, RequestError};
 pub use start::{Node, NodeError, NodeHandle};
