@@ -51,6 +51,8 @@ pub mod store;
 pub mod tls;
 
 #[cfg(feature = "cli")]
+pub mod assembly;
+#[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod devstack;

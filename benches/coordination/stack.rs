@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Instant};
 
 use assay::{
     api::types::{JobView, SubmitReply, SubmitRequest},
+    assembly::Backend,
     devstack::{
-        Backend, BadActors, DEFAULT_SLOTS, Stack, StackConfig,
+        BadActors, DEFAULT_SLOTS, Stack, StackConfig,
         chain::{DEPOSIT, LocalChain},
     },
     domain::{Amount, Ask, Deal, JobState, Resources},

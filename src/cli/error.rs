@@ -7,8 +7,9 @@ use super::{
     words::Ambiguous,
 };
 use crate::{
+    assembly::{BackendStartError, HostError},
     audit::{AuditError, document::DocumentError},
-    devstack::{BackendStartError, HostError, StackError, chain::ChainError},
+    devstack::{StackError, chain::ChainError},
     domain::{JobId, JobState, NodeId},
     executor::ExecutorError,
     network::NetworkError,

@@ -24,7 +24,7 @@ use super::{
     settings::{self, ApiAddress, Requester},
 };
 use crate::{
-    devstack::{Backend, Host, HostConfig, HostError},
+    assembly::{Backend, Host, HostConfig, HostError},
     domain::{Amount, Ask},
     executor::{DockerExecutor, Executor, NoEngine},
     node::NodeError,
@@ -160,7 +160,6 @@ async fn start(
         max_bond: Amount::ZERO,
         ask: Ask::ALL,
         executor,
-        fault: None,
     };
     let host = Host::start(config).await.map_err(|error| match error {
         HostError::Dir(DirError::Locked { path }) => CliError::Busy { api: recorded(&path), path },

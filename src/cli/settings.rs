@@ -14,7 +14,8 @@ use super::args::{
 use super::environment::EnvironmentError;
 use crate::{
     api::{ServeError, Token, TokenError},
-    devstack::{Backend, BadActors, MAX_NODES},
+    assembly::Backend,
+    devstack::{BadActors, MAX_NODES},
     domain::{Acceptance, Amount, Deal, InvalidTerm, LogDomain, NodeId, SpecError},
     executor::DEFAULT_SOCKET,
     scheduler::contract::{ChainConfig, DEFAULT_MAX_FEE_PER_GAS},

@@ -2,11 +2,9 @@
 
 use futures::future::try_join_all;
 
-use super::{
-    Backend,
-    anvil::{Anvil, AnvilError, AnvilOptions, DevAccount},
-};
+use super::anvil::{Anvil, AnvilError, AnvilOptions, DevAccount};
 use crate::{
+    assembly::Backend,
     domain::{Amount, NodeId},
     identity::KeyError,
     scheduler::contract::{

@@ -10,11 +10,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::{
-    Backend, BadActors, Fault,
-    host::{Disk, Host, HostConfig, HostError},
-};
+use super::{BadActors, Fault, faults::corrupt};
 use crate::{
+    assembly::{Backend, Disk, Host, HostConfig, HostError},
     domain::{Amount, Ask, NodeId},
     executor::Executor,
     identity::NodeKey,
@@ -203,7 +201,12 @@ async fn start_host(
     peers: Vec<Multiaddr>,
 ) -> Result<Host, StackError> {
     let failed = |source| StackError::Host { index, source };
-    Host::start_on(disk.map_err(failed)?, host_config(config, index, peers)).await.map_err(failed)
+    let (disk, host) = (disk.map_err(failed)?, host_config(config, index, peers));
+    let started = match fault(config, index) {
+        None => Host::start_on(disk, host, |seams, _, _| seams).await,
+        Some(fault) => Host::start_on(disk, host, |seams, key, die| corrupt(fault, seams, key, die)).await,
+    };
+    started.map_err(failed)
 }
 
 /// The earlier nodes that a node joins: all of them, or [`LINKS`] that are spread evenly.
@@ -229,7 +232,6 @@ fn host_config(config: &StackConfig, index: usize, peers: Vec<Multiaddr>) -> Hos
         max_bond: config.max_bond,
         ask: config.ask,
         executor: Arc::clone(&config.executor),
-        fault: fault(config, index),
     }
 }
 

@@ -9,8 +9,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use assay::{
     api::types::{ErrorReply, JobView, Judgement, SeatState, SeatView, SubmitReply, SubmitRequest},
+    assembly::Backend,
     devstack::{
-        Backend, BadActors, DEFAULT_SLOTS, Fault, Stack, StackConfig,
+        BadActors, DEFAULT_SLOTS, Fault, Stack, StackConfig,
         chain::{DEPOSIT, LocalChain},
     },
     domain::{Ask, Deal, FailureKind, JobId, JobState, NodeId, RUN_MARGIN, Resources, Span},

@@ -9,6 +9,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::{
+    assembly::Backend,
     cli::{
         CliError, ExitStatus,
         args::{DevstackArgs, SchedulerArg},
@@ -18,7 +19,7 @@ use crate::{
         settings, text,
     },
     devstack::{
-        Backend, DEFAULT_SLOTS, Stack, StackConfig, StackNode,
+        DEFAULT_SLOTS, Stack, StackConfig, StackNode,
         anvil::DevAccount,
         chain::{DEPOSIT, LocalChain},
     },

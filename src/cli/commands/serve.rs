@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     api::ApiConfig,
+    assembly::{Host, HostConfig},
     cli::{
         CliError, ExitStatus,
         args::{DialArg, ServeArgs},
@@ -15,7 +16,6 @@ use crate::{
         running::{Announced, Interrupts, Running, allow_many_files, ended},
         settings::{self, SettingsError},
     },
-    devstack::{Host, HostConfig},
     domain::NodeId,
     executor::{DockerExecutor, Executor, NoEngine, Registries},
 };
@@ -66,7 +66,6 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         max_bond: args.max_bond,
         ask: args.ask,
         executor,
-        fault: None,
     };
     let host = Host::start(config).await.map_err(CliError::Host)?;
     let serving = Serving {

@@ -24,30 +24,21 @@ use tokio_util::sync::CancellationToken;
 
 pub use kind::{BadActors, Fault, ParseBadActorsError};
 
-use crate::{executor::Executor, identity::NodeKey, scheduler::Scheduler};
-
-/// What of a node can be made to misbehave.
-#[derive(Debug, Clone)]
-pub struct Organs {
-    /// Orders its log.
-    pub scheduler: Arc<dyn Scheduler>,
-    /// Runs its containers.
-    pub executor: Arc<dyn Executor>,
-}
+use crate::{assembly::Seams, identity::NodeKey};
 
 /// Makes a node misbehave. `key` is the node's own, `die` ends it as if it had crashed.
-pub fn corrupt(fault: Fault, organs: Organs, key: &NodeKey, die: CancellationToken) -> Organs {
-    let Organs { scheduler, executor } = organs;
+pub fn corrupt(fault: Fault, seams: Seams, key: &NodeKey, die: CancellationToken) -> Seams {
+    let Seams { scheduler, executor } = seams;
     match fault {
         Fault::Idle | Fault::Faker | Fault::Collude => {
-            Organs { scheduler, executor: Arc::new(invent::Inventor::new(executor, fault)) }
+            Seams { scheduler, executor: Arc::new(invent::Inventor::new(executor, fault)) }
         }
-        Fault::Copycat => Organs {
+        Fault::Copycat => Seams {
             scheduler: Arc::new(copycat::Copycat::new(scheduler, key.clone())),
             executor: Arc::new(invent::Inventor::new(executor, fault)),
         },
-        Fault::Partial => Organs { scheduler, executor: Arc::new(partial::Partial::new(executor)) },
-        Fault::Silent => Organs { scheduler: Arc::new(silent::Silent::new(scheduler)), executor },
-        Fault::Crash => Organs { scheduler, executor: Arc::new(crash::Crash::new(executor, die)) },
+        Fault::Partial => Seams { scheduler, executor: Arc::new(partial::Partial::new(executor)) },
+        Fault::Silent => Seams { scheduler: Arc::new(silent::Silent::new(scheduler)), executor },
+        Fault::Crash => Seams { scheduler, executor: Arc::new(crash::Crash::new(executor, die)) },
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     executor::{FakeExecutor, RunRequest, Script},
     rules::Rejection,
     scheduler::{
-        Cursor, SubmitError, entries,
+        Cursor, Scheduler, SubmitError, entries,
         local::{LocalLog, LocalScheduler},
     },
     store::STDOUT,
@@ -112,10 +112,10 @@ impl Stage {
         Event::Committed { commitment }
     }
 
-    fn corrupt(&self, fault: Fault, byte: u8) -> Organs {
+    fn corrupt(&self, fault: Fault, byte: u8) -> Seams {
         let scheduler = Arc::new(self.join(byte));
         let executor = Arc::new(FakeExecutor::new(|_| Script::printing("")));
-        corrupt(fault, Organs { scheduler, executor }, &key(byte), CancellationToken::new())
+        corrupt(fault, Seams { scheduler, executor }, &key(byte), CancellationToken::new())
     }
 }
 

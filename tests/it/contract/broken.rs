@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use assay::{
     api::types::{JobList, JobRow, JobView},
-    devstack::{Backend, Host, HostConfig},
+    assembly::{Backend, Host, HostConfig},
     domain::{Amount, Ask, Event, JobId, JobState, SeatOpening, SeatSet},
     executor::NoEngine,
     scheduler::{Cursor, Scheduler, contract::ChainConfig, entries},
@@ -55,7 +55,6 @@ async fn host(chain: &Chain, rpc_url: &str, dir: &Path) -> Host {
         max_bond: Amount::ZERO,
         ask: Ask::ALL,
         executor: Arc::new(NoEngine),
-        fault: None,
     });
     started.await.unwrap()
 }

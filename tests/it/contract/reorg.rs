@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use assay::{
     api::types::{JobView, SubmitReply, SubmitRequest},
-    devstack::{Backend, Host, HostConfig},
+    assembly::{Backend, Host, HostConfig},
     domain::{Amount, Ask, Deal, JobId, JobState},
     executor::{FakeExecutor, Script},
     identity::NodeKey,
@@ -85,7 +85,6 @@ impl Town {
             max_bond: amount(BOND),
             ask: Ask::ALL,
             executor: Arc::clone(&place.executor) as _,
-            fault: None,
         });
         place.host = Some(started.await.unwrap());
     }

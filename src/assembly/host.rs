@@ -1,4 +1,4 @@
-//! One node with everything that it works with: directory, key, backend, executor, and its fault if it is bad.
+//! One node with everything that it works with: directory, key, backend, executor.
 
 use std::{
     net::SocketAddr,
@@ -9,11 +9,7 @@ use std::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Backend, Fault,
-    backend::{BackendConfig, BackendStartError, Connected, Link},
-    faults::{Organs, corrupt},
-};
+use super::backend::{Backend, BackendConfig, BackendStartError, Connected, Link};
 use crate::{
     api::{self, ApiConfig, ServeError},
     domain::{Amount, Ask, NodeId},
@@ -21,7 +17,7 @@ use crate::{
     identity::{KeyError, NodeKey},
     network::Multiaddr,
     node::{ComputeLimits, Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf},
-    scheduler::{Cursor, contract::Seen, libp2p::Interest},
+    scheduler::{Cursor, Scheduler, contract::Seen, libp2p::Interest},
     store::{BlobError, Blobs, Content, DataDir, Db, DbError, DirError, EventLog},
 };
 
@@ -53,8 +49,15 @@ pub struct HostConfig {
     pub ask: Ask,
     /// What runs them.
     pub executor: Arc<dyn Executor>,
-    /// How it misbehaves, if it does.
-    pub fault: Option<Fault>,
+}
+
+/// Where a node meets the world. A devstack replaces these in the nodes that it makes misbehave.
+#[derive(Debug, Clone)]
+pub struct Seams {
+    /// Orders its log.
+    pub scheduler: Arc<dyn Scheduler>,
+    /// Runs its containers.
+    pub executor: Arc<dyn Executor>,
 }
 
 /// Why a node cannot be started, or has ended.
@@ -94,13 +97,13 @@ pub struct Host {
     db: Db,
     api: SocketAddr,
     addresses: Vec<Multiaddr>,
-    /// Cancelled by a fault that kills the node.
+    /// Ends the node as if it had crashed.
     die: CancellationToken,
 }
 
 /// What a node has on disk, open.
 #[derive(Debug)]
-pub(super) struct Disk {
+pub(crate) struct Disk {
     dir: DataDir,
     key: NodeKey,
     db: Db,
@@ -114,7 +117,7 @@ fn interest(me: NodeId, slots: usize, limits: ComputeLimits) -> Interest {
 
 impl Disk {
     /// Opens, or makes, a node's directory. Blocks until what it wrote is durable.
-    pub(super) fn open(data_dir: &Path, key: Option<NodeKey>) -> Result<Self, HostError> {
+    pub(crate) fn open(data_dir: &Path, key: Option<NodeKey>) -> Result<Self, HostError> {
         let dir = DataDir::open(data_dir)?;
         let key = key.map_or_else(|| NodeKey::load_or_create(&dir.key_file()), Ok)?;
         let dir = dir.lock_key(key.node_id())?;
@@ -131,11 +134,16 @@ impl Host {
     /// [`HostError`]; nothing runs then.
     pub async fn start(mut config: HostConfig) -> Result<Self, HostError> {
         let disk = Disk::open(&config.data_dir, config.key.take())?;
-        Self::start_on(disk, config).await
+        Self::start_on(disk, config, |seams, _, _| seams).await
     }
 
-    /// As [`Self::start`], where the directory is open already.
-    pub(super) async fn start_on(disk: Disk, config: HostConfig) -> Result<Self, HostError> {
+    /// As [`Self::start`], where the directory is open already. `replace` may exchange the node's seams; it gets the
+    /// node's key, and a token that ends the node as if it had crashed.
+    pub(crate) async fn start_on(
+        disk: Disk,
+        config: HostConfig,
+        replace: impl FnOnce(Seams, &NodeKey, CancellationToken) -> Seams + Send,
+    ) -> Result<Self, HostError> {
         let Disk { dir, key, db, shelf } = disk;
         let asked = config.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let backend = BackendConfig {
@@ -154,11 +162,8 @@ impl Host {
             return Err(HostError::Deaf(asked));
         }
         let die = CancellationToken::new();
-        let honest = Organs { scheduler, executor: config.executor };
-        let Organs { scheduler, executor } = match config.fault {
-            Some(fault) => corrupt(fault, honest, &key, die.clone()),
-            None => honest,
-        };
+        let seams = Seams { scheduler, executor: config.executor };
+        let Seams { scheduler, executor } = replace(seams, &key, die.clone());
         let about = link.about(&addresses);
         let limits = ComputeLimits { max_bond: config.max_bond, ask: config.ask, ..ComputeLimits::default() };
         let node = NodeConfig { compute_slots: config.compute_slots, limits, about, ..NodeConfig::default() };
