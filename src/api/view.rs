@@ -1,5 +1,7 @@
 //! What there is to say about a job, in numbers and in words.
 
+use std::collections::BTreeMap;
+
 use super::types::{
     BidState, BidView, Deadline, ExecutionStage, ExecutionView, JobRow, JobView, Judgement, MoneyView,
     PartyMoney, ResultView, SeatState, SeatView, VerdictView,
@@ -213,12 +215,12 @@ fn verdict_view(job: &Job, verdict: &Verdict) -> VerdictView {
     }
 }
 
-/// Who locked what, and who gets what; `None` where nothing is at stake.
+/// Who locked what, and who gets what; `None` where nothing is at stake, or sums are named that no log can hold.
 fn money(job: &Job) -> Option<MoneyView> {
     if job.deal.escrow().is_none_or(Amount::is_zero) {
         return None;
     }
-    let (locked, payouts) = (rules::locked(job), rules::payouts(job));
+    let (Ok(locked), Ok(payouts)) = (rules::locked(job), rules::payouts(job)) else { return None };
     let holders = job.seats.iter().map(|seat| seat.node);
     let mut nodes: Vec<NodeId> = Vec::new();
     for node in [job.requester].into_iter().chain(holders).chain(payouts.credits.keys().copied()) {
@@ -227,10 +229,11 @@ fn money(job: &Job) -> Option<MoneyView> {
         }
     }
     let ended = job.state.is_terminal();
+    let of = |amounts: &BTreeMap<NodeId, Amount>, node| amounts.get(&node).copied().unwrap_or(Amount::ZERO);
     let party = |node: NodeId| PartyMoney {
         node,
-        locked: locked.get(&node).copied().unwrap_or_default(),
-        paid: ended.then(|| payouts.credits.get(&node).copied().unwrap_or_default()),
+        locked: of(&locked, node),
+        paid: ended.then(|| of(&payouts.credits, node)),
     };
     Some(MoneyView { parties: nodes.into_iter().map(party).collect(), burnt: ended.then_some(payouts.burnt) })
 }

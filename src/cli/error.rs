@@ -224,7 +224,7 @@ impl CliError {
                 HistoryError::Connect(error) => connect_status(error),
                 HistoryError::Chain(_) => ExitStatus::Unreachable,
                 HistoryError::UnknownJob { .. } | HistoryError::NotFromTheStart { .. } => ExitStatus::Usage,
-                HistoryError::Unreadable { .. } => ExitStatus::Failure,
+                HistoryError::Unreadable { .. } | HistoryError::Money(_) => ExitStatus::Failure,
             },
             Self::Connect(error) | Self::Deploy(DeployError::Connect(error)) => connect_status(error),
             Self::Deploy(DeployError::Chain(error))
@@ -422,7 +422,9 @@ fn history_hint(error: &HistoryError) -> Option<String> {
         HistoryError::Connect(_) => return None,
         HistoryError::UnknownJob { .. } => "check the job, --contract, --rpc-url and --first-block",
         HistoryError::NotFromTheStart { .. } => "give an earlier --first-block, or none",
-        HistoryError::Unreadable { .. } => "check --contract, or use the program of the contract's version",
+        HistoryError::Unreadable { .. } | HistoryError::Money(_) => {
+            "check --contract, or use the program of the contract's version"
+        }
     };
     Some(hint.to_owned())
 }

@@ -43,6 +43,12 @@ impl Amount {
         self.0.checked_sub(other.0).map(Self)
     }
 
+    /// The larger less the smaller.
+    #[must_use]
+    pub const fn abs_diff(self, other: Self) -> Self {
+        Self(self.0.abs_diff(other.0))
+    }
+
     /// The product; `None` above [`Self::MAX`].
     #[must_use]
     pub fn checked_mul(self, factor: u8) -> Option<Self> {

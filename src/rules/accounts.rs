@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::payout::{held, payouts};
+use super::payout::{MoneyError, held, payouts};
 use crate::domain::{Amount, Job, JobState, NodeId, SeatStatus};
 
 /// Free balances, what was burnt, and who was paid how often.
@@ -12,13 +12,28 @@ use crate::domain::{Amount, Job, JobState, NodeId, SeatStatus};
 pub struct Accounts {
     free: BTreeMap<NodeId, Amount>,
     burnt: Amount,
+    /// All that was ever deposited. No sum of parts of it exceeds it, so every one of them is an amount.
+    deposited: Amount,
+    paid_jobs: BTreeMap<NodeId, u32>,
+}
+
+/// What a step of a job makes of the accounts that it touches, computed whole before any of it is booked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Movement {
+    free: BTreeMap<NodeId, Amount>,
+    burnt: Amount,
     paid_jobs: BTreeMap<NodeId, u32>,
 }
 
 impl Accounts {
     /// No money anywhere.
     pub const fn new() -> Self {
-        Self { free: BTreeMap::new(), burnt: Amount::ZERO, paid_jobs: BTreeMap::new() }
+        Self {
+            free: BTreeMap::new(),
+            burnt: Amount::ZERO,
+            deposited: Amount::ZERO,
+            paid_jobs: BTreeMap::new(),
+        }
     }
 
     /// Whether there is any money to follow.
@@ -26,20 +41,22 @@ impl Accounts {
         !self.free.is_empty()
     }
 
-    /// Adds to a free balance; `false`, and nothing happens, when the sum is no amount.
-    #[must_use]
-    pub fn deposit(&mut self, node: NodeId, amount: Amount) -> bool {
-        let free = self.free.entry(node).or_default();
-        match free.checked_add(amount) {
-            Some(sum) => *free = sum,
-            None => return false,
-        }
-        true
+    /// Adds to a free balance.
+    ///
+    /// # Errors
+    /// [`MoneyError::TooMuch`] when all deposits together would exceed 96 bits, as in the contract; then nothing
+    /// has changed.
+    pub fn deposit(&mut self, node: NodeId, amount: Amount) -> Result<(), MoneyError> {
+        let deposited = self.deposited.checked_add(amount).ok_or(MoneyError::TooMuch)?;
+        let free = self.free(node).checked_add(amount).ok_or(MoneyError::TooMuch)?;
+        self.deposited = deposited;
+        self.free.insert(node, free);
+        Ok(())
     }
 
     /// What `node` may lock or withdraw.
     pub fn free(&self, node: NodeId) -> Amount {
-        self.free.get(&node).copied().unwrap_or_default()
+        self.free.get(&node).copied().unwrap_or(Amount::ZERO)
     }
 
     /// What is nobody's.
@@ -49,7 +66,7 @@ impl Accounts {
 
     /// How many seats `node` was paid for, counting no job of one seat and none without a price.
     pub fn paid_jobs(&self, node: NodeId) -> u32 {
-        self.paid_jobs.get(&node).copied().unwrap_or_default()
+        self.paid_jobs.get(&node).copied().unwrap_or(0)
     }
 
     /// The sum of all free balances.
@@ -57,37 +74,76 @@ impl Accounts {
         self.free.values().sum()
     }
 
-    /// Moves the money that a job's step moves: what it held before and does not hold now becomes free, what
-    /// it holds newly was free, and a job that ends pays out.
-    pub(super) fn follow(&mut self, before: Option<&Job>, after: &Job) {
-        let (was, is) = (before.map(held).unwrap_or_default(), held(after));
+    /// What a job's step moves: what the job held before and does not hold now becomes free, what it holds newly
+    /// was free, and a job that ends pays out.
+    ///
+    /// # Errors
+    /// [`MoneyError`] when a party has less than the step locks, or a sum is no amount.
+    pub(super) fn movement(&self, before: Option<&Job>, after: &Job) -> Result<Movement, MoneyError> {
+        let mut movement = Movement { free: BTreeMap::new(), burnt: self.burnt, paid_jobs: BTreeMap::new() };
+        let was = before.map_or(Ok(BTreeMap::new()), held)?;
         if after.state.is_terminal() && before.is_some_and(|job| !job.state.is_terminal()) {
-            return self.settle(after);
+            self.settle(after, &mut movement)?;
+            return Ok(movement);
         }
         for (node, amount) in was {
-            let credited = self.deposit(node, amount);
-            debug_assert!(credited, "money that was deposited once fits once");
+            self.credit(&mut movement, node, amount)?;
         }
-        for (node, amount) in is {
-            let free = self.free.entry(node).or_default();
-            *free = free.checked_sub(amount).unwrap_or_default();
+        for (node, amount) in held(after)? {
+            let free = movement.free.entry(node).or_insert_with(|| self.free(node));
+            *free = free.checked_sub(amount).ok_or(MoneyError::Overdrawn { node })?;
         }
+        Ok(movement)
     }
 
-    fn settle(&mut self, job: &Job) {
-        let payouts = payouts(job);
+    /// Writes down what [`Self::movement`] computed from these very accounts.
+    pub(super) fn book(&mut self, movement: Movement) {
+        self.free.extend(movement.free);
+        self.burnt = movement.burnt;
+        self.paid_jobs.extend(movement.paid_jobs);
+    }
+
+    fn credit(&self, movement: &mut Movement, node: NodeId, amount: Amount) -> Result<(), MoneyError> {
+        let free = movement.free.entry(node).or_insert_with(|| self.free(node));
+        *free = free.checked_add(amount).ok_or(MoneyError::TooMuch)?;
+        Ok(())
+    }
+
+    fn settle(&self, job: &Job, movement: &mut Movement) -> Result<(), MoneyError> {
+        let payouts = payouts(job)?;
         for (node, amount) in payouts.credits {
-            let credited = self.deposit(node, amount);
-            debug_assert!(credited, "money that was deposited once fits once");
+            self.credit(movement, node, amount)?;
         }
-        self.burnt = self.burnt.checked_add(payouts.burnt).unwrap_or(Amount::MAX);
+        movement.burnt = movement.burnt.checked_add(payouts.burnt).ok_or(MoneyError::TooMuch)?;
         let counts = job.state == JobState::Verified && job.deal.concurrency > 1;
         let accepted = job.verdict.iter().flat_map(|verdict| verdict.accepted.iter());
         for seat in accepted.filter_map(|seat| job.seat(seat)).filter(|_| counts) {
             if matches!(seat.status, SeatStatus::Revealed(_)) && !seat.price.is_zero() {
-                let paid = self.paid_jobs.entry(seat.node).or_default();
+                let paid = movement.paid_jobs.entry(seat.node).or_insert_with(|| self.paid_jobs(seat.node));
+                // Stops at its largest, as the contract's counter does.
                 *paid = paid.saturating_add(1);
             }
         }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: NodeId = NodeId::new([1; 20]);
+    const BOB: NodeId = NodeId::new([2; 20]);
+
+    #[test]
+    fn all_deposits_together_fit_96_bits_or_are_refused_whole() {
+        let one = Amount::new(1).unwrap();
+        let mut accounts = Accounts::new();
+        accounts.deposit(ALICE, Amount::MAX).unwrap();
+        let before = accounts.clone();
+        assert_eq!(accounts.deposit(BOB, one), Err(MoneyError::TooMuch));
+        assert_eq!(accounts.deposit(ALICE, one), Err(MoneyError::TooMuch));
+        assert_eq!(accounts, before);
+        accounts.deposit(BOB, Amount::ZERO).unwrap();
     }
 }

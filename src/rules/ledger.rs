@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Accounts, Rejection,
-    payout::held,
+    payout::{MoneyError, held},
     transition::{check, open},
 };
 use crate::domain::{
@@ -34,17 +34,22 @@ impl Ledger {
     /// Folds one event.
     ///
     /// # Errors
-    /// What the rules refuse; then nothing has changed.
+    /// What the rules refuse, and [`Rejection::NotFunded`] where these books lack money that `facts` vouch for. Then
+    /// nothing has changed.
     pub fn apply(&mut self, stamped: &Stamped<Event>) -> Result<&Job, Rejection> {
         if !self.jobs.contains_key(&stamped.job) {
             return self.open(stamped);
         }
         let job = self.jobs.get_mut(&stamped.job).ok_or(Rejection::NoSuchJob)?;
         let effect = check(job, stamped)?;
-        let before = self.accounts.is_used().then(|| job.clone());
-        effect.apply(job, stamped.at);
-        if let Some(before) = before {
-            self.accounts.follow(Some(&before), job);
+        if self.accounts.is_used() {
+            let mut next = job.clone();
+            effect.apply(&mut next, stamped.at);
+            let movement = self.accounts.movement(Some(job), &next).map_err(not_funded)?;
+            self.accounts.book(movement);
+            *job = next;
+        } else {
+            effect.apply(job, stamped.at);
         }
         Ok(job)
     }
@@ -70,11 +75,12 @@ impl Ledger {
         };
         let parent = deal.parent.filter(|parent| !self.children.contains_key(parent));
         let job = open(self.domain, parent.and_then(|parent| self.jobs.get(&parent)), stamped)?;
+        if self.accounts.is_used() {
+            let movement = self.accounts.movement(None, &job).map_err(not_funded)?;
+            self.accounts.book(movement);
+        }
         if let Some(parent) = parent {
             self.children.insert(parent, job.id);
-        }
-        if self.accounts.is_used() {
-            self.accounts.follow(None, &job);
         }
         Ok(self.jobs.entry(job.id).or_insert(job))
     }
@@ -120,14 +126,14 @@ impl Ledger {
     /// What this ledger knows about an event that `author` would like to add now.
     pub fn facts(&self, job: JobId, author: NodeId, event: &Event) -> Facts {
         let known = self.get(job);
-        let locked = known.map(held).unwrap_or_default();
+        let is_locked = |node| known.is_some_and(|job| held(job).is_ok_and(|held| held.contains_key(&node)));
         let affords = |node: NodeId, amount: Option<Amount>| {
             let in_escrow = |job: &Job| job.deal.escrow().filter(|_| node == job.requester);
             let returned = match event {
-                Event::DealUpdated { .. } if locked.contains_key(&node) => known.and_then(in_escrow),
+                Event::DealUpdated { .. } if is_locked(node) => known.and_then(in_escrow),
                 _ => None,
             };
-            let free = self.accounts.free(node).checked_add(returned.unwrap_or_default());
+            let free = self.accounts.free(node).checked_add(returned.unwrap_or(Amount::ZERO));
             amount.is_some_and(|amount| free.is_some_and(|free| free >= amount))
         };
         let bond = known.map(|job| job.deal.bond);
@@ -150,7 +156,7 @@ impl Ledger {
         let locked: Option<Amount> = self
             .jobs
             .values()
-            .map(|job| held(job).values().sum::<Option<Amount>>())
+            .map(|job| held(job).ok()?.values().sum::<Option<Amount>>())
             .try_fold(Amount::ZERO, |total, held| total.checked_add(held?));
         self.accounts.total_free()?.checked_add(locked?)?.checked_add(self.accounts.burnt())
     }
@@ -163,6 +169,13 @@ impl Ledger {
         for job in self.jobs.values() {
             assert_job(job);
         }
+    }
+}
+
+/// The one thing that can be wrong with the money of an event which the rules accept: it is not there.
+fn not_funded(error: MoneyError) -> Rejection {
+    match error {
+        MoneyError::TooMuch | MoneyError::Overdrawn { .. } => Rejection::NotFunded,
     }
 }
 

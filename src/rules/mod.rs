@@ -14,6 +14,6 @@ mod transition;
 
 pub use accounts::Accounts;
 pub use ledger::Ledger;
-pub use payout::{Payouts, did_its_part, held, locked, payouts};
+pub use payout::{MoneyError, Payouts, did_its_part, held, locked, payouts};
 pub use rejection::Rejection;
 pub use transition::{open, openings_of, run_order, transition, verdict_of};

@@ -13,42 +13,62 @@ pub struct Payouts {
     pub burnt: Amount,
 }
 
+/// Why the money of a job cannot be told: a log that holds money never comes to this, one that only names amounts can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    /// A sum exceeds 96 bits: more than a log that holds money can have.
+    #[error("the money together exceeds 96 bits")]
+    TooMuch,
+    /// A party has less than the log says that it locks or pays.
+    #[error("{node} has less than it locks")]
+    Overdrawn {
+        /// The party.
+        node: NodeId,
+    },
+}
+
 impl Payouts {
-    fn credit(&mut self, node: NodeId, amount: Amount) {
-        if !amount.is_zero() {
-            let sum = self.credits.entry(node).or_default();
-            *sum = sum.checked_add(amount).expect("a part of what a job holds is an amount");
-        }
+    fn credit(&mut self, node: NodeId, amount: Amount) -> Result<(), MoneyError> {
+        if amount.is_zero() { Ok(()) } else { add(&mut self.credits, node, amount) }
     }
 
-    fn burn(&mut self, amount: Amount) {
-        self.burnt = self.burnt.checked_add(amount).expect("a part of what a job holds is an amount");
+    fn burn(&mut self, amount: Amount) -> Result<(), MoneyError> {
+        self.burnt = self.burnt.checked_add(amount).ok_or(MoneyError::TooMuch)?;
+        Ok(())
     }
 
-    /// Everything paid and burnt; `None` when that is no amount, which no valid deal allows.
+    /// Everything paid and burnt; `None` when that is no amount.
     pub fn total(&self) -> Option<Amount> {
         self.credits.values().chain([&self.burnt]).sum()
     }
 }
 
+fn add(amounts: &mut BTreeMap<NodeId, Amount>, node: NodeId, amount: Amount) -> Result<(), MoneyError> {
+    let sum = amounts.entry(node).or_insert(Amount::ZERO);
+    *sum = sum.checked_add(amount).ok_or(MoneyError::TooMuch)?;
+    Ok(())
+}
+
 /// What a job holds, by whom it was locked: nothing once it is terminal.
-pub fn held(job: &Job) -> BTreeMap<NodeId, Amount> {
-    if job.state.is_terminal() { BTreeMap::new() } else { locked(job) }
+///
+/// # Errors
+/// [`MoneyError::TooMuch`].
+pub fn held(job: &Job) -> Result<BTreeMap<NodeId, Amount>, MoneyError> {
+    if job.state.is_terminal() { Ok(BTreeMap::new()) } else { locked(job) }
 }
 
 /// What a job holds, or held until its end, by whom it was locked: the requester's escrow and the bond of every
 /// seat that has not failed. A holder that reports a failure has its bond back at once.
-pub fn locked(job: &Job) -> BTreeMap<NodeId, Amount> {
+///
+/// # Errors
+/// [`MoneyError::TooMuch`].
+pub fn locked(job: &Job) -> Result<BTreeMap<NodeId, Amount>, MoneyError> {
     let mut locked = BTreeMap::new();
-    let mut add = |node: NodeId, amount: Amount| {
-        let sum: &mut Amount = locked.entry(node).or_default();
-        *sum = sum.checked_add(amount).expect("what a party locks is within what it had");
-    };
-    add(job.requester, job.deal.escrow().expect("a valid deal has an escrow"));
+    add(&mut locked, job.requester, job.deal.escrow().ok_or(MoneyError::TooMuch)?)?;
     for seat in job.seats.iter().filter(|seat| !matches!(seat.status, SeatStatus::Failed(_))) {
-        add(seat.node, job.deal.bond);
+        add(&mut locked, seat.node, job.deal.bond)?;
     }
-    locked
+    Ok(locked)
 }
 
 /// The payouts of a terminal job; nothing for any other.
@@ -58,12 +78,19 @@ pub fn locked(job: &Job) -> BTreeMap<NodeId, Amount> {
 /// stop: price and bond. Cancelled before any acceptance, expired: bonds back. Not committed without a report
 /// while there was time, or not revealed: burnt. The keeper fee goes to the sender of a verdict or an expiry.
 /// What is left of the escrow returns to the requester.
-pub fn payouts(job: &Job) -> Payouts {
+///
+/// # Errors
+/// [`MoneyError`].
+pub fn payouts(job: &Job) -> Result<Payouts, MoneyError> {
     let mut payouts = Payouts::default();
     if !job.state.is_terminal() {
-        return payouts;
+        return Ok(payouts);
     }
-    let mut escrow = job.deal.escrow().expect("a valid deal has an escrow");
+    let mut escrow = job.deal.escrow().ok_or(MoneyError::TooMuch)?;
+    let mut from_escrow = |amount: Amount| {
+        escrow = escrow.checked_sub(amount).ok_or(MoneyError::Overdrawn { node: job.requester })?;
+        Ok(amount)
+    };
     for (index, seat) in (0_u8..).zip(&job.seats) {
         let due = match seat.status {
             SeatStatus::Failed(_) => continue,
@@ -71,20 +98,18 @@ pub fn payouts(job: &Job) -> Payouts {
         };
         match due {
             Due::PriceAndBond => {
-                escrow = escrow.checked_sub(seat.price).expect("an accepted price is at most the deal's");
-                payouts.credit(seat.node, seat.price);
-                payouts.credit(seat.node, job.deal.bond);
+                payouts.credit(seat.node, from_escrow(seat.price)?)?;
+                payouts.credit(seat.node, job.deal.bond)?;
             }
-            Due::Bond => payouts.credit(seat.node, job.deal.bond),
-            Due::Nothing => payouts.burn(job.deal.bond),
+            Due::Bond => payouts.credit(seat.node, job.deal.bond)?,
+            Due::Nothing => payouts.burn(job.deal.bond)?,
         }
     }
     if let (true, Some(keeper)) = (earns_keeper_fee(job.state), job.ended_by) {
-        escrow = escrow.checked_sub(job.deal.keeper_fee).expect("the escrow holds the keeper fee");
-        payouts.credit(keeper, job.deal.keeper_fee);
+        payouts.credit(keeper, from_escrow(job.deal.keeper_fee)?)?;
     }
-    payouts.credit(job.requester, escrow);
-    payouts
+    payouts.credit(job.requester, escrow)?;
+    Ok(payouts)
 }
 
 #[derive(Debug, Clone, Copy)]

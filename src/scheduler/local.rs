@@ -66,9 +66,9 @@ impl LocalLog {
     /// Adds to a free balance.
     ///
     /// # Panics
-    /// When the sum is no amount: the caller made the money up.
+    /// When all deposits together are no amount: the caller made the money up.
     pub fn deposit(&self, node: NodeId, amount: Amount) {
-        assert!(self.lock().ledger.accounts_mut().deposit(node, amount), "deposits exceed 96 bits");
+        self.lock().ledger.accounts_mut().deposit(node, amount).expect("deposits fit 96 bits together");
     }
 
     /// The jobs and the money as of now.

@@ -1,9 +1,11 @@
 //! The money of a job: who locked what, and what became of it.
 
+use std::cmp::Ordering;
+
 use crate::{
     api::types::{MoneyView, PartyMoney},
     cli::{output::table, text},
-    domain::{Amount, NodeId},
+    domain::NodeId,
 };
 
 /// A line a party, and what is burnt.
@@ -21,16 +23,18 @@ pub(super) fn money_table(money: &MoneyView, requester: NodeId) -> String {
 /// What a party has more, or less, than before the job.
 fn gain(party: &PartyMoney) -> String {
     let Some(paid) = party.paid else { return "-".to_owned() };
-    match (paid.checked_sub(party.locked), party.locked.checked_sub(paid)) {
-        (Some(Amount::ZERO), _) => "0".to_owned(),
-        (Some(more), _) => format!("+{}", text::amount(more)),
-        (None, less) => format!("-{}", text::amount(less.unwrap_or_default())),
+    let difference = text::amount(paid.abs_diff(party.locked));
+    match paid.cmp(&party.locked) {
+        Ordering::Equal => "0".to_owned(),
+        Ordering::Greater => format!("+{difference}"),
+        Ordering::Less => format!("-{difference}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Amount;
 
     #[test]
     fn gains_and_losses_have_a_sign() {

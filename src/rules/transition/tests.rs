@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     domain::{EventKind, Facts, FailureKind, JobId},
-    rules::{Ledger, cases::Table, held, payouts},
+    rules::{Ledger, MoneyError, cases::Table, held, payouts},
 };
 
 const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/transition.json");
@@ -229,7 +229,7 @@ fn money() -> (Ledger, Deal) {
     let mut ledger = Ledger::new(LogDomain::default());
     let deal = Deal { price: units(10), bond: units(20), keeper_fee: units(3), ..Deal::default() };
     for byte in [0xAA, 1, 2, 3, 4, 5, 0xEE] {
-        assert!(ledger.accounts_mut().deposit(NodeId::new([byte; 20]), units(50)));
+        ledger.accounts_mut().deposit(NodeId::new([byte; 20]), units(50)).unwrap();
     }
     (ledger, deal)
 }
@@ -258,8 +258,8 @@ proptest! {
                     prop_assert_eq!(Ok(next.clone()), expected);
                     prop_assert!(job.state <= next.state || !next.state.is_terminal());
                     if next.state.is_terminal() && !job.state.is_terminal() {
-                        let held: Option<Amount> = held(&job).values().sum();
-                        let freed = payouts(next).total();
+                        let held: Option<Amount> = held(&job).unwrap().values().sum();
+                        let freed = payouts(next).unwrap().total();
                         prop_assert_eq!(held, freed, "{:?}", next);
                     }
                 }
@@ -269,6 +269,36 @@ proptest! {
                 }
             }
             ledger.assert_invariants();
+            prop_assert_eq!(ledger.total_money(), total);
+        }
+    }
+
+    #[test]
+    fn money_is_conserved_whatever_facts_claim_and_however_little_there_is(
+        purses in proptest::collection::vec(0_u128..60, 7),
+        steps in walk(),
+    ) {
+        let table = &*TABLE;
+        let (_, deal) = money();
+        let mut ledger = Ledger::new(LogDomain::default());
+        for (byte, purse) in [0xAA, 1, 2, 3, 4, 5, 0xEE].into_iter().zip(purses) {
+            ledger.accounts_mut().deposit(NodeId::new([byte; 20]), units(purse)).unwrap();
+        }
+        let submitted = submission(&deal, &spec_document(), 0);
+        let total = ledger.total_money();
+        let affords = ledger.facts(submitted.job, REQUESTER, &submitted.event).funded;
+        prop_assert_eq!(ledger.apply(&submitted).is_ok(), affords, "MONEYLESS claims that it is there");
+        let mut at = submitted.at;
+        for (who, what, wait) in steps {
+            at = at.plus(crate::domain::Span::from_secs(u32::try_from(wait).unwrap()));
+            let Some(job) = ledger.get(submitted.job).cloned() else { break };
+            let event = table.events[what % table.events.len()].clone();
+            let author = table.authors[who % table.authors.len()];
+            let stamped = Stamped { job: job.id, author, at, revision: job.revision, facts: Facts::MONEYLESS, event };
+            let before = ledger.clone();
+            if ledger.apply(&stamped).is_err() {
+                prop_assert_eq!(&before, &ledger);
+            }
             prop_assert_eq!(ledger.total_money(), total);
         }
     }
@@ -314,7 +344,7 @@ fn whoever_did_its_part_in_a_failed_job_has_its_bond_back() {
     };
     let failed = transition(&job, &stamped).unwrap();
     assert_eq!(failed.state, JobState::Failed);
-    let paid = payouts(&failed);
+    let paid = payouts(&failed).unwrap();
     let (deal, expected_burnt) = (&job.deal, 3 * job.deal.bond.units());
     assert_eq!(paid.burnt.units(), expected_burnt, "nobody revealed, one never committed");
     assert_eq!(paid.credits, BTreeMap::from([(REQUESTER, deal.escrow().unwrap())]));
@@ -323,7 +353,7 @@ fn whoever_did_its_part_in_a_failed_job_has_its_bond_back() {
     let stamped = Stamped { job: job.id, at: at(job.refill_by()), revision: job.revision, ..stamped };
     let failed = transition(&job, &stamped).unwrap();
     assert_eq!((failed.state, failed.commonest_failure()), (JobState::Failed, Some(FailureKind::Memory)));
-    let paid = payouts(&failed);
+    let paid = payouts(&failed).unwrap();
     assert!(paid.burnt.is_zero(), "the committed seat did its part, the others reported");
     assert_eq!(paid.credits[&job.seats[0].node], job.deal.bond);
 }
@@ -340,11 +370,66 @@ fn a_log_without_money_keeps_no_books() {
 }
 
 #[test]
+fn books_refuse_what_facts_vouch_for_and_they_do_not_hold() {
+    let (mut ledger, deal) = money();
+    let rich = Deal { price: units(17), ..deal.clone() };
+    let submitted = submission(&rich, &spec_document(), 1);
+    let before = ledger.clone();
+    assert_eq!(ledger.apply(&submitted), Err(Rejection::NotFunded), "54 are locked, 50 are there");
+    assert_eq!(ledger, before);
+
+    let submitted = submission(&deal, &spec_document(), 1);
+    ledger.apply(&submitted).unwrap();
+    let act = |ledger: &mut Ledger, author, event| {
+        ledger.apply(&Stamped { author, event, ..submitted.clone() }).map(drop)
+    };
+    let poor = NodeId::new([0x55; 20]);
+    act(&mut ledger, poor, Event::BidPlaced { price: units(10) }).unwrap();
+    let before = ledger.clone();
+    let accepted = act(&mut ledger, REQUESTER, Event::BidAccepted { node: poor });
+    assert_eq!(accepted, Err(Rejection::NotFunded), "it has no bond");
+    assert_eq!(ledger, before, "the seat is not taken");
+}
+
+/// A job whose log nobody paid for may name bonds that exceed 96 bits together.
+#[test]
+fn amounts_that_no_log_can_hold_are_an_error_and_no_panic() {
+    let price = units(Amount::MAX.units() / 31);
+    let bond = price.checked_mul(10).unwrap();
+    let deal = Deal { price, bond, concurrency: 31, confidence: 31, ..Deal::default() };
+    assert_eq!(deal.validate(), Ok(()));
+    let mut ledger = Ledger::new(LogDomain::default());
+    let submitted = submission(&deal, &spec_document(), 1);
+    ledger.apply(&submitted).unwrap();
+    let act = |ledger: &mut Ledger, author, at, event| {
+        ledger.apply(&Stamped { author, at, event, ..submitted.clone() }).unwrap();
+    };
+    let nodes: Vec<NodeId> = (0..31).map(|byte| NodeId::new([byte; 20])).collect();
+    for node in &nodes {
+        act(&mut ledger, *node, submitted.at, Event::BidPlaced { price });
+        act(&mut ledger, REQUESTER, submitted.at, Event::BidAccepted { node: *node });
+    }
+    assert_eq!(ledger.total_money(), None);
+    let late = ledger.get(submitted.job).unwrap().commit_by.plus(crate::domain::Span::from_secs(1));
+    act(&mut ledger, KEEPER, late, Event::Expired);
+    assert_eq!(payouts(ledger.get(submitted.job).unwrap()), Err(MoneyError::TooMuch), "31 bonds are burnt");
+
+    // A requester that takes a seat of its own job locks escrow and bond in one sum.
+    let mut ledger = Ledger::new(LogDomain::default());
+    ledger.apply(&submitted).unwrap();
+    act(&mut ledger, REQUESTER, submitted.at, Event::BidPlaced { price });
+    act(&mut ledger, REQUESTER, submitted.at, Event::BidAccepted { node: REQUESTER });
+    assert_eq!(held(ledger.get(submitted.job).unwrap()), Err(MoneyError::TooMuch));
+    let update = Event::DealUpdated { deal: deal.clone() };
+    assert!(!ledger.facts(submitted.job, REQUESTER, &update).funded);
+}
+
+#[test]
 fn every_end_in_the_table_pays_out_what_the_job_held() {
     let table = &*TABLE;
     let mut ends = BTreeSet::new();
     for situation in &table.situations {
-        let total: Option<Amount> = held(&situation.job).values().sum();
+        let total: Option<Amount> = held(&situation.job).unwrap().values().sum();
         for [author, event, at, facts, outcome] in &situation.cases {
             let facts = Facts {
                 funded: facts & 1 != 0,
@@ -366,8 +451,8 @@ fn every_end_in_the_table_pays_out_what_the_job_held() {
             let next = transition(&situation.job, &stamped).unwrap();
             if next.state.is_terminal() {
                 ends.insert(next.state);
-                assert_eq!(payouts(&next).total(), total, "{}: {stamped:?}", situation.name);
-                assert!(held(&next).is_empty());
+                assert_eq!(payouts(&next).unwrap().total(), total, "{}: {stamped:?}", situation.name);
+                assert!(held(&next).unwrap().is_empty());
             }
         }
     }
@@ -454,7 +539,7 @@ impl Priced {
 
     /// The state, what seats 0 to 2, the keeper and the requester get, and what is burnt.
     fn paid(&self) -> (JobState, [u128; 5], u128) {
-        let payouts = payouts(self.job());
+        let payouts = payouts(self.job()).unwrap();
         let parties = [Self::node(0), Self::node(1), Self::node(2), KEEPER, REQUESTER];
         let of = |party| payouts.credits.get(&party).map_or(0, |amount| amount.units());
         (self.job().state, parties.map(of), payouts.burnt.units())

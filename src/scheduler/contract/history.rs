@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{Amount, Digest, Event, JobId, LogDomain, NodeId, Timestamp},
-    rules::{Ledger, held},
+    rules::{Ledger, MoneyError, held},
     scheduler::{BackendError, Cursor, LogItem},
 };
 
@@ -67,6 +67,9 @@ pub enum HistoryError {
         /// The last one.
         last: u64,
     },
+    /// The events name more money than a contract can hold.
+    #[error("what is locked cannot be told from the events")]
+    Money(#[source] MoneyError),
     /// An event is none of this interface.
     #[error("the job's log in block {block} is none of this version's contract: {reason}")]
     Unreadable {
@@ -141,11 +144,12 @@ pub async fn locked(
             Err(_) => drop(unreadable.insert(event.job)),
         }
     }
-    let held = ledger
-        .open_jobs()
-        .filter(|job| !unreadable.contains(&job.id))
-        .filter_map(|job| held(job).get(&party).copied());
-    Ok(held.fold(Amount::ZERO, |total, amount| total.checked_add(amount).unwrap_or(Amount::MAX)))
+    let mut jobs = ledger.open_jobs().filter(|job| !unreadable.contains(&job.id));
+    jobs.try_fold(Amount::ZERO, |total, job| {
+        let amount = held(job)?.get(&party).copied().unwrap_or(Amount::ZERO);
+        total.checked_add(amount).ok_or(MoneyError::TooMuch)
+    })
+    .map_err(HistoryError::Money)
 }
 
 /// An event that can be read, and its place on the chain.

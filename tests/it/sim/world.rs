@@ -135,7 +135,7 @@ impl World {
         for temper in tempers {
             let key = NodeKey::from_bytes(&chance.bytes()).expect("few words are no keys");
             if order == Order::Neutral {
-                assert!(truth.accounts_mut().deposit(key.node_id(), Amount::new(DEPOSIT).unwrap()));
+                truth.accounts_mut().deposit(key.node_id(), Amount::new(DEPOSIT).unwrap()).unwrap();
             }
             let skew = if order == Order::Requester { chance.within(0..7).cast_signed() - 3 } else { 0 };
             nodes.push(Node::new(key, *temper, skew, slots));
