@@ -76,7 +76,7 @@ pub(super) async fn results(
             exit_code: opening.exit_code,
             output_root: opening.output_root,
             judgement: view::judgement(&job, seat),
-            bytes: node.shelf.content().length(opening.output_root, held.node).ok(),
+            bytes: node.result_length(opening.output_root, held.node),
         })
     });
     Ok(Json(rows.collect()))
@@ -92,7 +92,7 @@ pub(super) async fn archive(
         Failure::new(ErrorCode::BadRequest, format!("the node's id is malformed: {error}"))
     })?;
     let (opening, bytes) = node.result_of(job, from).await?;
-    let file = node.shelf.content().open(opening.output_root, from).map_err(RequestError::Blob)?;
+    let file = node.open_result(opening.output_root, from)?;
     Ok(stream(File::from_std(file), bytes, "application/x-tar", ()))
 }
 

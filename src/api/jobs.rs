@@ -41,35 +41,35 @@ pub(super) struct ListQuery {
 pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Json<NodeInfo> {
     let now = node.now();
     let mut jobs = BTreeMap::new();
-    for state in node.board.read_all(|job| job.state_at(now).0) {
+    for state in node.read_jobs(|job, _| job.state_at(now).0) {
         *jobs.entry(state).or_insert(0) += 1;
     }
-    let about = &node.config.about;
+    let about = node.about();
     Json(NodeInfo {
-        id: node.id,
+        id: node.id(),
         peer_id: about.peer_id.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         backend: about.backend.clone(),
-        domain: node.scheduler.domain(),
+        domain: node.domain(),
         api: format!("http://{bound}"),
         listen: about.listen.clone(),
-        compute_slots: node.config.compute_slots,
-        members: node.scheduler.members().len(),
+        compute_slots: node.compute_slots(),
+        members: node.members().len(),
         jobs,
-        warnings: node.warnings.current(None),
+        warnings: node.warnings(None),
     })
 }
 
 /// Every node that is there, and every one that was in a job with this one.
 pub(super) async fn nodes(State(Api { node, .. }): State<Api>) -> Json<Vec<NodeRow>> {
     let counts = node.counts();
-    let members = node.scheduler.members();
-    let mut ids: Vec<_> = members.iter().copied().chain(counts.keys().copied()).chain([node.id]).collect();
+    let members = node.members();
+    let mut ids: Vec<_> = members.iter().copied().chain(counts.keys().copied()).chain([node.id()]).collect();
     ids.sort_unstable();
     ids.dedup();
     let row = |id| {
         let standing = counts.get(&id).copied().unwrap_or_default();
-        let is_self = id == node.id;
+        let is_self = id == node.id();
         NodeRow {
             id,
             is_self,
@@ -112,8 +112,7 @@ pub(super) async fn list(
 ) -> Reply<JobList> {
     let limit = query?.limit.unwrap_or(ROWS).min(MAX_ROWS);
     let now = node.now();
-    let broken = node.board.broken();
-    let mut rows = node.board.read_all(|job| view::row(&node, job, broken.contains(&job.id), now));
+    let mut rows = node.read_jobs(|job, is_broken| view::row(&node, job, is_broken, now));
     let total = rows.len();
     rows.sort_by_key(|row| (std::cmp::Reverse(row.submitted_at), row.job));
     rows.truncate(limit);

@@ -7,23 +7,12 @@ use super::types::{
     PartyMoney, ResultView, SeatState, SeatView, VerdictView,
 };
 use crate::{
-    domain::{Amount, Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, Span, Timestamp, Verdict},
+    domain::{Amount, Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, Timestamp, Verdict},
     node::{Node, RequestError, Snapshot},
     rules,
-    scheduler::LogOrder,
     store::Stage,
     verdict::Note,
 };
-
-/// How late a requester may be with what it owes the log before it counts as gone.
-const GONE_AFTER: Span = Span::from_secs(30);
-
-/// Whether the one node that can end this job in its log does not. That is no end: the requester may be cut off from
-/// this node alone, and its log then goes on elsewhere.
-fn is_gone(node: &Node, job: &Job, now: Timestamp) -> bool {
-    let orders = matches!(node.scheduler.order(job.id), LogOrder::Requester { .. });
-    orders && job.requester != node.id && job.is_overdue(now.minus(GONE_AFTER))
-}
 
 pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> JobRow {
     JobRow {
@@ -31,7 +20,7 @@ pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> Jo
         requester: job.requester,
         state: job.state_at(now).0,
         is_broken,
-        requester_gone: is_gone(node, job, now),
+        requester_gone: node.misses_requester(job, now),
         image: job.spec.image_name.clone(),
         command: job.spec.command.clone(),
         concurrency: job.deal.concurrency,
@@ -73,9 +62,9 @@ pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
         ended_at: ended_at(&job),
         ended_by: job.ended_by,
         deadlines: deadlines(&job, now),
-        requester_gone: is_gone(node, &job, now),
+        requester_gone: node.misses_requester(&job, now),
         broken,
-        evidence: node.scheduler.evidence(id),
+        evidence: node.evidence(id),
         bids: bids(&job),
         seats: (0..).zip(&job.seats).map(|(seat, held)| seat_view(&job, seat, held)).collect(),
         verdict: job.verdict.as_ref().map(|verdict| verdict_view(&job, verdict)),
@@ -83,7 +72,7 @@ pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
         money: money(&job),
         execution,
         followed_by,
-        warnings: node.warnings.current(Some(id)),
+        warnings: node.warnings(Some(id)),
     })
 }
 

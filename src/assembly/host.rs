@@ -210,7 +210,7 @@ impl Host {
     /// Resolves when the node knows everything that is in its log now.
     pub async fn caught_up(&self) {
         let newest = Cursor(*EventLog::new(self.db.clone()).watch_head().borrow());
-        self.handle.node().board.reached(newest).await;
+        self.handle.node().reached(newest).await;
     }
 
     /// Resolves when it hears, and is heard by, so many others.

@@ -9,7 +9,7 @@
 //!   `sweep` removes what runs left.
 //! - `transfer`: who may have which content; `fetch`: getting it and checking it, at the rate
 //!   that `pace` asks for; `peers`: both ends on the network.
-//! - `requests`, `queries`, `results`: what a user asks for; `once`: what is asked again.
+//! - `requests`, `queries`, `entries`, `results`: what a user asks for; `once`: what is asked again.
 //! - `clock`: the only reader of the wall clock.
 //!
 //! # Stopping
@@ -23,6 +23,7 @@ mod board;
 mod clock;
 mod config;
 mod driver;
+mod entries;
 mod fetch;
 mod follow;
 mod once;

@@ -1,16 +1,84 @@
 //! What a user, or the API, asks a node about its jobs. Changes nothing.
 
-use super::{Node, RequestError, board::Snapshot};
+use std::fs::File;
+
+use super::{About, Node, RequestError, Warning, board::Snapshot};
 use crate::{
-    domain::{Job, JobId, Timestamp},
-    scheduler::Anchor,
+    domain::{Digest, Job, JobId, LogDomain, NodeId, Span, Timestamp},
+    scheduler::{Anchor, Cursor, Evidence, LogOrder},
     store::Execution,
 };
+
+/// How late a requester may be with what it owes the log before it counts as gone.
+const GONE_AFTER: Span = Span::from_secs(30);
 
 impl Node {
     /// The job as soon as this node reads in the log what `is_so` asks for; the caller bounds the wait.
     pub async fn when(&self, job: JobId, is_so: impl Fn(&Job) -> bool) -> Job {
         self.board.when(job, is_so).await
+    }
+
+    /// Waits until everything up to `cursor` is known here.
+    pub(crate) async fn reached(&self, cursor: Cursor) {
+        self.board.reached(cursor).await;
+    }
+
+    /// The node's id.
+    pub const fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Its place among the others.
+    pub(crate) const fn about(&self) -> &About {
+        &self.config.about
+    }
+
+    /// How many jobs it runs at once.
+    pub(crate) const fn compute_slots(&self) -> usize {
+        self.config.compute_slots
+    }
+
+    /// The log that it reads.
+    pub(crate) fn domain(&self) -> LogDomain {
+        self.scheduler.domain()
+    }
+
+    /// The other nodes that it knows of.
+    pub(crate) fn members(&self) -> Vec<NodeId> {
+        self.scheduler.members()
+    }
+
+    /// What keeps it from its obligations, in one job or in all of them.
+    pub(crate) fn warnings(&self, job: Option<JobId>) -> Vec<Warning> {
+        self.warnings.current(job)
+    }
+
+    /// What `read` makes of every job, by id; it is told whether the job's log is broken.
+    pub(crate) fn read_jobs<T>(&self, mut read: impl FnMut(&Job, bool) -> T) -> Vec<T> {
+        let broken = self.board.broken();
+        self.board.read_all(|job| read(job, broken.contains(&job.id)))
+    }
+
+    /// Whether the one node that can end this job in its log does not. That is no end: the requester may be cut off
+    /// from this node alone, and its log then goes on elsewhere.
+    pub(crate) fn misses_requester(&self, job: &Job, now: Timestamp) -> bool {
+        let orders = matches!(self.scheduler.order(job.id), LogOrder::Requester { .. });
+        orders && job.requester != self.id && job.is_overdue(now.minus(GONE_AFTER))
+    }
+
+    /// The proof that the log of a job was forked, if there is one.
+    pub(crate) fn evidence(&self, job: JobId) -> Option<Evidence> {
+        self.scheduler.evidence(job)
+    }
+
+    /// The length of a result that is here.
+    pub(crate) fn result_length(&self, root: Digest, holder: NodeId) -> Option<u64> {
+        self.shelf.content().length(root, holder).ok()
+    }
+
+    /// A result that is here.
+    pub(crate) fn open_result(&self, root: Digest, holder: NodeId) -> Result<File, RequestError> {
+        self.shelf.content().open(root, holder).map_err(RequestError::Blob)
     }
 
     /// The log's clock.

@@ -79,26 +79,26 @@ impl NodeError {
 /// One node: its parts and what it knows. The roles run in tasks of their own; this is what they share.
 #[derive(Debug)]
 pub struct Node {
-    pub(crate) id: NodeId,
-    pub(crate) key: NodeKey,
+    pub(super) id: NodeId,
+    pub(super) key: NodeKey,
     /// Orders equal bids; nobody else can know it.
-    pub(crate) secret: Digest,
-    pub(crate) config: NodeConfig,
-    pub(crate) scheduler: Arc<dyn Scheduler>,
-    pub(crate) executor: Arc<dyn Executor>,
-    pub(crate) transfer: Arc<dyn Transfer>,
-    pub(crate) shelf: Arc<Shelf>,
-    pub(crate) board: Arc<Board>,
-    pub(crate) clock: Clock,
-    pub(crate) executions: Executions,
-    pub(crate) requests: Requests,
-    pub(crate) reputation: Reputation,
+    pub(super) secret: Digest,
+    pub(super) config: NodeConfig,
+    pub(super) scheduler: Arc<dyn Scheduler>,
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) transfer: Arc<dyn Transfer>,
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) board: Arc<Board>,
+    pub(super) clock: Clock,
+    pub(super) executions: Executions,
+    pub(super) requests: Requests,
+    pub(super) reputation: Reputation,
     capacity: Mutex<Capacity>,
     /// What is still owed, as a level to wait for.
     obligations: watch::Sender<Obligations>,
     /// What keeps it from its obligations.
-    pub(crate) warnings: Warnings,
-    pub(crate) stop: CancellationToken,
+    pub(super) warnings: Warnings,
+    pub(super) stop: CancellationToken,
     /// Jobs that have a driver, and the bell that has it ask again.
     driven: Mutex<BTreeMap<JobId, Arc<Notify>>>,
     dir: DataDir,
