@@ -30,7 +30,7 @@ const REQUEST: Duration = Duration::from_secs(10);
 
 /// Pauses before endpoints that are busy (429, 5xx, a reset connection) are asked again: the first, doubled each
 /// round, and the longest, which bounds what an endpoint asks for too. About twenty seconds in all.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 const ROUNDS: u32 = 7;
 
@@ -96,6 +96,15 @@ struct Endpoint {
 /// Most characters that are repeated of what an endpoint says.
 const LONGEST_ANSWER: usize = 300;
 
+/// How long to go on asking.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// How often all endpoints are asked.
+    rounds: u32,
+    /// Whether whoever asks can ask for less.
+    has_less: bool,
+}
+
 /// Why one endpoint gave no result.
 enum Attempt {
     Answered(AskError),
@@ -106,6 +115,8 @@ struct Failure {
     reason: String,
     /// When asking again may help, and how long the endpoint asks to be left alone.
     again_after: Option<Duration>,
+    /// Whether it may answer when it is asked for less.
+    may_be_too_much: bool,
     may_have_arrived: bool,
 }
 
@@ -116,7 +127,9 @@ pub(super) enum AskError {
     Reverted(Revert),
     /// The endpoint answered with an error.
     Answer(String),
-    /// No endpoint answered.
+    /// No endpoint answered, but one may if it is asked for less.
+    Declined(BackendError),
+    /// No endpoint can be reached.
     Unreachable(BackendError),
 }
 
@@ -171,7 +184,17 @@ impl Endpoints {
         &self,
         ask: impl Fn(DynProvider) -> F + Send + Sync,
     ) -> Result<T, AskError> {
-        self.ask_rounds(ask, &AtomicUsize::new(0), ROUNDS).await
+        let limits = Limits { rounds: ROUNDS, has_less: false };
+        self.ask_rounds(ask, &AtomicUsize::new(0), limits).await
+    }
+
+    /// As [`Self::ask`], for whoever can ask for less: [`AskError::Declined`] at once when that may be the remedy.
+    pub(super) async fn ask_for_many<T, F: Future<Output = Result<T, TransportError>> + Send>(
+        &self,
+        ask: impl Fn(DynProvider) -> F + Send + Sync,
+    ) -> Result<T, AskError> {
+        let limits = Limits { rounds: ROUNDS, has_less: true };
+        self.ask_rounds(ask, &AtomicUsize::new(0), limits).await
     }
 
     /// As [`Self::ask`], but each endpoint once; counts in `lost` the requests that may have arrived though no answer
@@ -181,20 +204,20 @@ impl Endpoints {
         ask: impl Fn(DynProvider) -> F + Send + Sync,
         lost: &AtomicUsize,
     ) -> Result<T, AskError> {
-        self.ask_rounds(ask, lost, 1).await
+        self.ask_rounds(ask, lost, Limits { rounds: 1, has_less: false }).await
     }
 
     async fn ask_rounds<T, F: Future<Output = Result<T, TransportError>> + Send>(
         &self,
         ask: impl Fn(DynProvider) -> F + Send + Sync,
         lost: &AtomicUsize,
-        rounds: u32,
+        limits: Limits,
     ) -> Result<T, AskError> {
         let mut pause = FIRST_PAUSE;
         let mut round = 1;
         loop {
             let mut failures = Vec::new();
-            let mut wait = None;
+            let (mut wait, mut may_be_too_much) = (None, false);
             for _ in 0..self.list.len() {
                 let failure = match self.ask_once(&ask).await {
                     Ok(value) => return Ok(value),
@@ -203,10 +226,15 @@ impl Endpoints {
                 };
                 lost.fetch_add(usize::from(failure.may_have_arrived), Ordering::Relaxed);
                 wait = wait.max(failure.again_after);
+                may_be_too_much |= failure.may_be_too_much;
                 failures.push(failure.reason);
             }
-            let Some(asked_for) = wait.filter(|_| round < rounds) else {
-                return Err(AskError::Unreachable(BackendError::Chain { reason: failures.join("; ") }));
+            let failed = || BackendError::Chain { reason: failures.join("; ") };
+            if may_be_too_much && limits.has_less {
+                return Err(AskError::Declined(failed()));
+            }
+            let Some(asked_for) = wait.filter(|_| round < limits.rounds) else {
+                return Err(AskError::Unreachable(failed()));
             };
             sleep(pause.max(asked_for).min(LONGEST_PAUSE)).await;
             pause *= 2;
@@ -227,22 +255,29 @@ impl Endpoints {
             Ok(Err(error)) => Err(innermost(&error)),
             Err(_) => Err(late()),
         };
-        let (reason, again_after, may_have_arrived) = match answered {
+        let failure =
+            |reason| Failure { reason, again_after: None, may_be_too_much: false, may_have_arrived: false };
+        let failure = match answered {
             Ok(Ok(Ok(value))) => return Ok(value),
             Ok(Ok(Err(error))) => match answer_of(&error) {
                 Some(answer) => return Err(Attempt::Answered(answer)),
-                None => (innermost(&error), again_after(&error), !is_refused(&error)),
+                None => Failure {
+                    again_after: again_after(&error),
+                    may_be_too_much: may_be_too_much(&error),
+                    may_have_arrived: !is_refused(&error),
+                    ..failure(innermost(&error))
+                },
             },
-            Ok(Err(_)) => (late(), None, true),
+            Ok(Err(_)) => Failure { may_be_too_much: true, may_have_arrived: true, ..failure(late()) },
             // There was no connection.
-            Err(reason) => (reason, None, false),
+            Err(reason) => failure(reason),
         };
         endpoint.provider.lock().await.take();
         // Whoever failed at the same endpoint meanwhile has moved on already.
         let next = current.wrapping_add(1);
         let _ = self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
-        let reason = format!("{}: {reason}", endpoint.shown());
-        Err(Attempt::Failed(Failure { reason, again_after, may_have_arrived }))
+        let reason = format!("{}: {}", endpoint.shown(), failure.reason);
+        Err(Attempt::Failed(Failure { reason, ..failure }))
     }
 
     /// Leaves the endpoint in use for the next one. Says whether there is another.
@@ -364,6 +399,19 @@ fn is_too_large(message: &str) -> bool {
     ["range", "block", "results", "response size", "too large"].iter().any(|word| message.contains(word))
 }
 
+/// Whether an endpoint that failed may have been asked for too much. Some say of both "too much" and "too often" that a
+/// limit is exceeded; a gateway gives up on what takes long.
+fn may_be_too_much(error: &TransportError) -> bool {
+    match error {
+        RpcError::ErrorResp(payload) => {
+            let message = payload.message.to_ascii_lowercase();
+            !["rate", "request", "credit", "per second", "header"].iter().any(|word| message.contains(word))
+        }
+        RpcError::Transport(kind) => kind.as_http_error().is_some_and(|http| http.status == 504),
+        _ => false,
+    }
+}
+
 /// As much of an endpoint's words as a person reads.
 fn cut(text: &str) -> String {
     text.chars().take(LONGEST_ANSWER).flat_map(char::escape_debug).collect()
@@ -398,7 +446,7 @@ fn is_refused(error: &TransportError) -> bool {
 impl From<AskError> for BackendError {
     fn from(error: AskError) -> Self {
         match error {
-            AskError::Unreachable(error) => error,
+            AskError::Declined(error) | AskError::Unreachable(error) => error,
             AskError::Answer(reason) => Self::Chain { reason },
             AskError::Reverted(revert) => Self::Chain { reason: format!("the contract refused: {revert:?}") },
         }

@@ -431,7 +431,9 @@ impl Sender {
         match called.await {
             Err(AskError::Reverted(revert)) => revert,
             Err(AskError::Answer(reason)) => Revert::Unknown(reason),
-            Ok(_) | Err(AskError::Unreachable(_)) => revert_of(&[], "the transaction reverted"),
+            Ok(_) | Err(AskError::Declined(_) | AskError::Unreachable(_)) => {
+                revert_of(&[], "the transaction reverted")
+            }
         }
     }
 }
@@ -471,7 +473,7 @@ fn explain(error: AskError, account: Address) -> SendError {
             SendError::Failed(BackendError::NoEther { account: account.into(), reason })
         }
         AskError::Answer(reason) => SendError::Failed(BackendError::Chain { reason }),
-        AskError::Unreachable(error) => SendError::Failed(error),
+        AskError::Declined(error) | AskError::Unreachable(error) => SendError::Failed(error),
     }
 }
 

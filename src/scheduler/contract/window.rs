@@ -23,10 +23,11 @@ use alloy::{
 use alloy_sol_types::SolEvent;
 use futures::{StreamExt as _, stream};
 use serde::Deserialize;
+use tokio::time::sleep;
 
 use super::{
     abi::IJobScheduler::Announced,
-    rpc::{AskError, Endpoints, header},
+    rpc::{AskError, Endpoints, FIRST_PAUSE, header},
 };
 use crate::domain::{Digest, JobId, Timestamp};
 
@@ -195,13 +196,7 @@ impl Source<'_> {
         while from <= last {
             let span = self.endpoints.span().now();
             let to = last.min(from.saturating_add(span - 1));
-            let filter = Filter::new().address(self.contract).from_block(from).to_block(to);
-            let filter = self.wanted.narrow(filter);
-            let asked = self.endpoints.ask(|provider| {
-                let filter = filter.clone();
-                async move { provider.get_logs(&filter).await }
-            });
-            match asked.await {
+            let error = match self.logs_at_once(from, to).await {
                 Ok(logs) => {
                     self.endpoints.span().answered();
                     // What nobody asked for is nobody's proof of anything.
@@ -210,18 +205,38 @@ impl Source<'_> {
                             log.block_number.is_some_and(|block| (from..=to).contains(&block))
                         }));
                     from = to.saturating_add(1);
+                    continue;
                 }
-                // The words for "too many" are as many as there are endpoints: whatever is refused is asked in parts.
-                Err(error) => {
-                    self.endpoints.span().complained(to - from + 1);
-                    if to == from || !matches!(error, AskError::Answer(_)) {
-                        return Err(error);
-                    }
-                    tracing::debug!(from, to, ?error, "the endpoint takes fewer blocks at a time");
+                Err(error) => error,
+            };
+            // The words for "too many" are as many as there are endpoints: whatever is refused, or not answered in
+            // time, is asked in parts.
+            match &error {
+                AskError::Answer(_) | AskError::Declined(_) => {
+                    self.endpoints.span().complained(to - from + 1)
                 }
+                AskError::Reverted(_) | AskError::Unreachable(_) => return Err(error),
+            }
+            if to == from {
+                return Err(error);
+            }
+            tracing::debug!(from, to, ?error, "the endpoint takes fewer blocks at a time");
+            if matches!(error, AskError::Declined(_)) {
+                sleep(FIRST_PAUSE).await;
             }
         }
         Ok(found)
+    }
+
+    /// Reads blocks `first` to `last` by one request.
+    async fn logs_at_once(&self, first: u64, last: u64) -> Result<Vec<Log>, AskError> {
+        let filter = Filter::new().address(self.contract).from_block(first).to_block(last);
+        let filter = self.wanted.narrow(filter);
+        let ask = |provider: DynProvider| {
+            let filter = filter.clone();
+            async move { provider.get_logs(&filter).await }
+        };
+        if first == last { self.endpoints.ask(ask).await } else { self.endpoints.ask_for_many(ask).await }
     }
 
     async fn logs_of(&self, block: B256) -> Result<Vec<Log>, AskError> {

@@ -103,6 +103,14 @@ impl Chain {
         rpc(&self.anvil.rpc_url, method, params)
     }
 
+    /// Makes so many blocks, a second apart. Anvil prints a line for each, and stops when nobody reads them: so this
+    /// runtime must not wait for the answer, as [`Self::rpc`] does.
+    pub(crate) async fn mine(&self, blocks: u64) {
+        let url = self.anvil.rpc_url.clone();
+        let mined = tokio::task::spawn_blocking(move || rpc(&url, "anvil_mine", &json!([blocks])));
+        mined.await.unwrap();
+    }
+
     /// Makes a block at `at`, if the chain is not there yet.
     pub(crate) fn set_now(&self, at: Timestamp) {
         let block = self.rpc("eth_getBlockByNumber", &json!(["latest", false]));

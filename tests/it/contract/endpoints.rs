@@ -114,6 +114,37 @@ async fn an_endpoint_that_leaves_some_logs_out_or_adds_others_is_not_believed() 
     }
 }
 
+/// Takes at most so many blocks at a time, and refuses more in its own way.
+fn few_at_a_time(most: u64, refusal: Fault) -> impl Fn(&str, &Value) -> Fault + Send + Sync + 'static {
+    let number = |block: &Value| u64::from_str_radix(block.as_str()?.strip_prefix("0x")?, 16).ok();
+    move |method, params| match (number(&params[0]["fromBlock"]), number(&params[0]["toBlock"])) {
+        (Some(from), Some(to)) if method == "eth_getLogs" && to - from >= most => refusal.clone(),
+        _ => Fault::None,
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_takes_few_blocks_at_a_time_is_asked_for_as_few() {
+    let chain = Chain::start(None).await;
+    let (member, blocks) = (play(&chain, 2).await, 1100);
+    chain.mine(blocks).await;
+    member.scheduler.submit(member.submission(&long_deal(), 2)).await.unwrap();
+    // As providers say it; the last words are also those for too many requests.
+    let refusals = [
+        (999, Fault::Error(-32602, "query exceeds max block range 999")),
+        (500, Fault::Refused(413, None)),
+        (10, Fault::Error(-32005, "limit exceeded")),
+    ];
+    for (most, refusal) in refusals {
+        let endpoint = Faulty::start(&chain.anvil.rpc_url, few_at_a_time(most, refusal)).await;
+        assert_reads_all(&chain, &endpoint, &member).await;
+        // A follower, a checker, and a wallet each read all of it.
+        let least = 3 * blocks / most;
+        let asked = u64::try_from(endpoint.calls("eth_getLogs")).unwrap();
+        assert!(asked < 3 * least + 60, "{most}: {asked} questions");
+    }
+}
+
 #[tokio::test]
 async fn a_live_endpoint_that_goes_blind_for_a_while_loses_and_breaks_nothing() {
     let chain = Chain::start(None).await;
