@@ -175,10 +175,8 @@ impl JobLog {
     /// The contract checked the revision that a call named, so it is the one that the job has.
     pub(super) fn stamped(&self, at: Timestamp, ledger: &Ledger) -> Option<Stamped<Event>> {
         let known = ledger.get(self.job);
-        let revision = match &self.event {
-            Event::Submitted { deal, .. } => deal.revision(),
-            _ => known?.revision,
-        };
+        let revision =
+            if let Event::Submitted { deal, .. } = &self.event { deal.revision() } else { known?.revision };
         let author = match self.author {
             Author::Named(node) => node,
             Author::Requester => known?.requester,

@@ -396,7 +396,7 @@ impl Inner {
         let job = self.ledger.preview(&stamped).map_err(|rejection| rejection.to_string())?;
         match log.state {
             Some(state) if state != job.state => Err(format!("it is {} here and {state} there", job.state)),
-            _ => Ok(Some(stamped)),
+            Some(_) | None => Ok(Some(stamped)),
         }
     }
 

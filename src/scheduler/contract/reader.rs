@@ -179,7 +179,7 @@ pub(super) async fn chain_id(endpoints: &Endpoints, expected: Option<u64>) -> Re
     let found = asked.await.map_err(|error| ConnectError::Chain(error.into()))?;
     match expected {
         Some(expected) if expected != found => Err(ConnectError::WrongChain { expected, found }),
-        _ => Ok(found),
+        Some(_) | None => Ok(found),
     }
 }
 

@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     convert::{Revert, revert_of},
-    outbox::Outbox,
+    outbox::{Kept, Outbox},
     rpc::{AskError, Endpoints, Pace},
 };
 use crate::{domain::Digest, scheduler::BackendError};
@@ -151,6 +151,24 @@ struct Pending {
     reply: Option<Reply>,
 }
 
+impl Pending {
+    /// A transaction that was just sent.
+    fn new(sent: Kept, is_taken: bool, reply: Option<Reply>) -> Self {
+        let now = Instant::now();
+        Self {
+            transaction: sent.transaction,
+            raw: sent.raw,
+            hashes: vec![sent.hash],
+            placed_at: now,
+            sent_at: now,
+            is_taken,
+            in_block: false,
+            missing_since: None,
+            reply,
+        }
+    }
+}
+
 /// What came of sending.
 enum Sent {
     /// An endpoint has it.
@@ -251,18 +269,8 @@ impl Sender {
                 return Err(error);
             }
         };
-        let (placed_at, hashes) = (Instant::now(), vec![hash]);
-        self.pending.push(Pending {
-            transaction,
-            raw,
-            hashes,
-            placed_at,
-            sent_at: placed_at,
-            is_taken,
-            in_block: false,
-            missing_since: None,
-            reply: reply.take(),
-        });
+        let sent = Kept { transaction, raw, hash };
+        self.pending.push(Pending::new(sent, is_taken, reply.take()));
         Ok(true)
     }
 

@@ -43,13 +43,13 @@ impl Sender {
     /// Sends again what the chain has dropped. Says whether all of it is known to be on its way.
     pub(super) async fn recover(&mut self) -> bool {
         let Ok((mined, _)) = self.mined().await else { return false };
-        for Kept { transaction, raw, hash } in self.outbox.take_from(mined) {
-            let nonce = transaction.nonce;
+        for kept in self.outbox.take_from(mined) {
+            let (nonce, hash) = (kept.transaction.nonce, kept.hash);
             if self.pending.iter().any(|pending| pending.transaction.nonce == nonce) {
                 continue;
             }
             tracing::info!(%hash, nonce, "the chain dropped a transaction; sending it again");
-            let is_taken = match self.broadcast(&raw, false).await {
+            let is_taken = match self.broadcast(&kept.raw, false).await {
                 Sent::Taken => true,
                 Sent::Unsure(_) => false,
                 Sent::NonceUsed | Sent::Refused(_) => {
@@ -58,18 +58,7 @@ impl Sender {
                     continue;
                 }
             };
-            let (placed_at, hashes) = (Instant::now(), vec![hash]);
-            self.pending.push(Pending {
-                transaction,
-                raw,
-                hashes,
-                placed_at,
-                sent_at: placed_at,
-                is_taken,
-                in_block: false,
-                missing_since: None,
-                reply: None,
-            });
+            self.pending.push(Pending::new(kept, is_taken, None));
         }
         true
     }
