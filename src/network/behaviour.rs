@@ -30,7 +30,7 @@ pub(super) const MAX_GOSSIP_BYTES: usize = 56 * 1024;
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Requests of one connection at a time, each way, and protocol.
-const MAX_STREAMS: usize = 32;
+pub(super) const MAX_STREAMS: usize = 32;
 
 type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>;
 

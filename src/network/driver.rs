@@ -20,14 +20,14 @@ use ::libp2p::{
 };
 use futures::StreamExt;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinSet,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    behaviour::{Behaviour, BehaviourEvent, MAX_GOSSIP_BYTES, TOPIC},
+    behaviour::{Behaviour, BehaviourEvent, MAX_GOSSIP_BYTES, MAX_STREAMS, TOPIC},
     blob::BlobSource,
     book::PeerBook,
     bucket::Buckets,
@@ -39,16 +39,23 @@ use super::{
     pace::Pace,
     reach::Reach,
     status::Status,
+    turns::{Room, Turns},
     unsent::{Protocol, Unsent},
     wire::{BlobRequest, BlobResponse, LogResponse, PEERS_PROTOCOL},
 };
 use crate::domain::NodeId;
+use serving::{Asked, Heard};
 
 /// Commands waiting for the driver: beyond this, callers wait.
 const COMMANDS: usize = 64;
 
-/// Requests and announcements waiting for their reader: beyond this, peers are told that we are busy.
-const INBOUND: usize = 256;
+/// Announcements, and requests, that are read at a time; the others wait for their turn.
+const HEARING: usize = 12;
+const ASKED: usize = 20;
+
+/// Announcements, and requests, that wait. Two connections of a peer can make twice [`MAX_STREAMS`] requests.
+const HEARD_ROOM: Room = Room { of_one: 64, bytes: 8 << 20 };
+const ASKED_ROOM: Room = Room { of_one: 2 * MAX_STREAMS, bytes: 8 << 20 };
 
 /// Pieces of content read at a time; each holds up to 1 MiB.
 const BLOB_READS: usize = 8;
@@ -77,8 +84,11 @@ pub struct Driver {
     signers: Buckets<NodeId>,
     forwarders: Buckets<NodeId>,
     askers: Buckets<NodeId>,
-    /// What each peer has in the queue of announcements.
-    shares: BTreeMap<NodeId, Arc<()>>,
+    heard: Turns<Heard>,
+    asked: Turns<Asked>,
+    /// One permit an announcement that is read, or a request.
+    hearing: Arc<Semaphore>,
+    answering: Arc<Semaphore>,
     unsent: Unsent,
     reach: Reach,
     pace: Pace,
@@ -112,7 +122,7 @@ pub fn start(
             .map_err(|error| NetworkError::Listen { address, reason: error.to_string() })?;
     }
     let (command_sender, commands) = mpsc::channel(COMMANDS);
-    let (inbound, inbound_receiver) = mpsc::channel(INBOUND);
+    let (inbound, inbound_receiver) = mpsc::channel(HEARING + ASKED);
     let status = watch::Sender::new(Status::default());
     let handle =
         NetworkHandle { commands: command_sender.clone(), status: status.subscribe(), node: key.node_id() };
@@ -136,7 +146,10 @@ pub fn start(
         forwarders: Buckets::new(4096, Duration::from_millis(1)),
         // A verdict's worth of messages at once, and polling.
         askers: Buckets::new(512, Duration::from_millis(10)),
-        shares: BTreeMap::new(),
+        heard: Turns::new(HEARD_ROOM),
+        asked: Turns::new(ASKED_ROOM),
+        hearing: Arc::new(Semaphore::new(HEARING)),
+        answering: Arc::new(Semaphore::new(ASKED)),
         unsent: Unsent::new(),
         reach,
         pace: Pace::default(),
@@ -158,6 +171,12 @@ impl Driver {
                     None => break,
                 },
                 event = self.swarm.select_next_some() => self.on_event(event),
+                Ok(permit) = Arc::clone(&self.hearing).acquire_owned(), if !self.heard.is_empty() => {
+                    self.hear_next(permit);
+                }
+                Ok(permit) = Arc::clone(&self.answering).acquire_owned(), if !self.asked.is_empty() => {
+                    self.ask_next(permit);
+                }
                 Some(read) = self.blob_reads.join_next() => match read {
                     Ok((asked, channel, response)) => self.send_content(asked, channel, response),
                     Err(error) => tracing::error!(%error, "reading content panicked"),
@@ -292,7 +311,8 @@ impl Driver {
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
                 if let Some(node) = super::peer::node_of_peer(&peer_id) {
                     self.book.disconnect(node);
-                    self.shares.remove(&node);
+                    self.heard.forget(node);
+                    self.asked.forget(node);
                     self.links.disconnected(node, Instant::now());
                 }
                 self.exchange.disconnected(peer_id, Instant::now());

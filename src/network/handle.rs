@@ -1,12 +1,12 @@
 //! What the rest of a node holds of the network.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use ::libp2p::{
     Multiaddr, PeerId, gossipsub,
     request_response::{InboundRequestId, OutboundFailure, ResponseChannel},
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::{
     blob::{BlobDenied, Chunk, ChunkRequest, MAX_CHUNK_BYTES},
@@ -47,12 +47,14 @@ pub enum Inbound {
 pub struct Announcement {
     /// Who made it.
     pub source: NodeId,
+    /// The same as a peer.
+    pub peer: PeerId,
     /// What it says.
     pub data: Vec<u8>,
     pub(super) forwarder: PeerId,
-    /// The forwarder's share of the queue, given back with the last clone.
-    pub(super) _share: Arc<()>,
     pub(super) id: gossipsub::MessageId,
+    /// The next one is read when this is given back.
+    pub(super) _reading: OwnedSemaphorePermit,
 }
 
 /// What an announcement is worth.
@@ -73,6 +75,8 @@ pub struct Responder {
     pub(super) to: NodeId,
     pub(super) asked: InboundRequestId,
     pub(super) channel: ResponseChannel<LogResponse>,
+    /// The next request is read when this is given back.
+    pub(super) _reading: OwnedSemaphorePermit,
 }
 
 /// Why a request got no answer.
@@ -280,7 +284,7 @@ impl Responder {
     /// Answers. If the peer has gone meanwhile, nobody misses the answer.
     pub async fn answer(self, response: LogResponse) {
         // The driver has ended, and with it every connection.
-        let Self { commands, to, asked, channel } = self;
+        let Self { commands, to, asked, channel, _reading } = self;
         let _ = commands.send(Command::Respond { to, asked, channel, response }).await;
     }
 }

@@ -1,8 +1,8 @@
 //! The swarm of a node: encrypted connections to other nodes, gossip, and three request protocols.
 //!
 //! One task, the [`Driver`], owns the swarm. Everybody else holds a [`NetworkHandle`] and sends it commands over
-//! a bounded channel; requests and gossip of others leave the driver over another bounded channel, and when
-//! that is full they are answered with "busy" or dropped, and counted. The driver awaits nothing but its
+//! a bounded channel. Requests and gossip of others wait in one queue a peer and leave the driver in turn, over another
+//! bounded channel; what has no room is answered with "busy" or dropped, and counted. The driver awaits nothing but its
 //! own `select!`. It knows neither jobs nor logs: what an announcement is worth is said by whoever reads it.
 //!
 //! A peer is a [`NodeId`](crate::domain::NodeId): the Ethereum address of the secp256k1 key that its peer id
@@ -25,6 +25,7 @@ mod places;
 mod reach;
 mod redial;
 mod status;
+mod turns;
 mod unsent;
 mod wire;
 

@@ -111,6 +111,17 @@ pub enum LogResponse {
     Failed,
 }
 
+impl LogRequest {
+    /// Bytes of what it carries: all else is short.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Submit { action, .. } | Self::Witness { action } => action.0.len(),
+            Self::Push { entries } => entries.iter().map(|entry| entry.0.len() + size_of_val(entry)).sum(),
+            Self::Read { .. } => 0,
+        }
+    }
+}
+
 impl LogResponse {
     /// Bytes of entries in it: all else is short.
     pub(super) fn entry_bytes(&self) -> usize {

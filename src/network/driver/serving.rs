@@ -1,6 +1,6 @@
-//! The driver's part in what peers send: it queues announcements and requests, and sends answers.
+//! The driver's part in what peers send: it has announcements and requests wait for their turn, and sends answers.
 //!
-//! No peer takes the whole queue, and neither kind of message does. What is on its way to peers that do not read is
+//! Peers are read in turn, and neither kind of message waits for the other. What is on its way to peers that do not read is
 //! bounded.
 
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use ::libp2p::{
     PeerId, gossipsub,
     request_response::{InboundRequestId, ResponseChannel},
 };
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use super::{BLOB_READS, Driver, INBOUND};
+use super::{BLOB_READS, Driver};
 use crate::{
     domain::NodeId,
     network::{
@@ -23,12 +23,24 @@ use crate::{
     },
 };
 
-/// Announcements of one forwarder that wait for their reader, or are read.
-const MAX_SHARE: usize = 16;
+/// An announcement that waits for its turn.
+#[derive(Debug)]
+pub(super) struct Heard {
+    source: NodeId,
+    peer: PeerId,
+    data: Vec<u8>,
+    forwarder: PeerId,
+    id: gossipsub::MessageId,
+}
 
-/// Places of the queue that announcements leave to requests, and the other way round.
-const ROOM_FOR_REQUESTS: usize = INBOUND / 2;
-const ROOM_FOR_ANNOUNCEMENTS: usize = INBOUND / 8;
+/// A request that waits for its turn.
+#[derive(Debug)]
+pub(super) struct Asked {
+    from: NodeId,
+    id: InboundRequestId,
+    request: LogRequest,
+    channel: ResponseChannel<LogResponse>,
+}
 
 impl Driver {
     pub(super) fn on_announcement(
@@ -38,8 +50,8 @@ impl Driver {
         message: gossipsub::Message,
     ) {
         let now = Instant::now();
-        let source = message.source.as_ref().and_then(node_of_peer);
-        let (Some(source), Some(via)) = (source, node_of_peer(&forwarder)) else {
+        let source = message.source.and_then(|peer| Some((peer, node_of_peer(&peer)?)));
+        let (Some((peer, source)), Some(via)) = (source, node_of_peer(&forwarder)) else {
             return self.judge(&forwarder, &id, Judgement::Reject);
         };
         if !self.forwarders.take(via, now) || !self.signers.take(source, now) {
@@ -48,51 +60,49 @@ impl Driver {
             let judgement = if source == via { Judgement::Reject } else { Judgement::Ignore };
             return self.judge(&forwarder, &id, judgement);
         }
-        let share = Arc::clone(self.shares.entry(via).or_default());
-        // One of them is kept here, and one is this.
-        let is_greedy = Arc::strong_count(&share) >= MAX_SHARE + 2;
-        if is_greedy || self.inbound.capacity() < ROOM_FOR_REQUESTS {
+        let bytes = message.data.len();
+        let heard = Heard { source, peer, data: message.data, forwarder, id };
+        for gone in self.heard.push(via, bytes, heard) {
             self.status.send_modify(|status| status.counters.inbound_busy += 1);
-            return self.judge(&forwarder, &id, Judgement::Ignore);
+            self.judge(&gone.forwarder, &gone.id, Judgement::Ignore);
         }
-        let announcement = Announcement { source, data: message.data, forwarder, _share: share, id };
-        if let Err(full) = self.inbound.try_send(Inbound::Announcement(announcement)) {
-            self.status.send_modify(|status| status.counters.inbound_busy += 1);
-            if let Inbound::Announcement(Announcement { forwarder, id, .. }) = full.into_inner() {
-                self.judge(&forwarder, &id, Judgement::Ignore);
-            }
-        }
+    }
+
+    /// Hands the next announcement on.
+    pub(super) fn hear_next(&mut self, reading: OwnedSemaphorePermit) {
+        let Some(Heard { source, peer, data, forwarder, id }) = self.heard.pop() else { return };
+        let announcement = Announcement { source, peer, data, forwarder, id, _reading: reading };
+        // There are as many places as permits, so that an error means that nobody reads any more.
+        let _ = self.inbound.try_send(Inbound::Announcement(announcement));
     }
 
     pub(super) fn on_log_request(
         &mut self,
         peer: PeerId,
-        asked: InboundRequestId,
+        id: InboundRequestId,
         request: LogRequest,
         channel: ResponseChannel<LogResponse>,
     ) {
-        let (Some(from), Some(commands)) = (node_of_peer(&peer), self.answers.upgrade()) else {
-            return;
-        };
+        let Some(from) = node_of_peer(&peer) else { return };
         if !self.askers.take(from, Instant::now()) {
             self.status.send_modify(|status| status.counters.requests_limited += 1);
             let _ = self.swarm.behaviour_mut().log.send_response(channel, LogResponse::Busy);
             return;
         }
-        if self.inbound.capacity() < ROOM_FOR_ANNOUNCEMENTS {
+        let bytes = request.bytes();
+        for gone in self.asked.push(from, bytes, Asked { from, id, request, channel }) {
             self.status.send_modify(|status| status.counters.inbound_busy += 1);
-            let _ = self.swarm.behaviour_mut().log.send_response(channel, LogResponse::Busy);
-            return;
+            let _ = self.swarm.behaviour_mut().log.send_response(gone.channel, LogResponse::Busy);
         }
-        let responder = Responder { commands, to: from, asked, channel };
-        let request = Inbound::Request { from, request, responder };
-        if let Err(full) = self.inbound.try_send(request) {
-            self.status.send_modify(|status| status.counters.inbound_busy += 1);
-            if let Inbound::Request { responder, .. } = full.into_inner() {
-                let channel = responder.channel;
-                let _ = self.swarm.behaviour_mut().log.send_response(channel, LogResponse::Busy);
-            }
-        }
+    }
+
+    /// Hands the next request on.
+    pub(super) fn ask_next(&mut self, reading: OwnedSemaphorePermit) {
+        let Some(commands) = self.answers.upgrade() else { return };
+        let Some(Asked { from, id, request, channel }) = self.asked.pop() else { return };
+        let responder = Responder { commands, to: from, asked: id, channel, _reading: reading };
+        // As with announcements.
+        let _ = self.inbound.try_send(Inbound::Request { from, request, responder });
     }
 
     pub(super) fn on_blob_request(

@@ -86,7 +86,17 @@ impl Chain {
         signed: &SignedAction,
         at: Timestamp,
     ) -> Result<Next, SubmitError> {
-        let author = author_of(domain, signed)?;
+        Self::check_submission_of(author_of(domain, signed)?, domain, parent, signed, at)
+    }
+
+    /// As [`Self::check_submission`], given who signed it.
+    pub(super) fn check_submission_of(
+        author: NodeId,
+        domain: LogDomain,
+        parent: Option<&Job>,
+        signed: &SignedAction,
+        at: Timestamp,
+    ) -> Result<Next, SubmitError> {
         let action = &signed.action;
         if action.sequence != 0 {
             return Err(SubmitError::Refused(EnvelopeRefusal::WrongSequence { expected: 0 }));

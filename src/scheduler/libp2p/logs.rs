@@ -171,8 +171,14 @@ impl Logs {
         }
     }
 
-    /// Begins to follow a log from its first entry. The parent's log, if there is one, must be here.
-    pub(super) fn adopt(&self, now: Timestamp, first: Entry) -> Result<(), AdoptError> {
+    /// Begins to follow a log from its first entry. The parent's log, if there is one, must be here. `signer` is whose
+    /// signatures entry and submission bear, if that was checked.
+    pub(super) fn adopt(
+        &self,
+        now: Timestamp,
+        first: Entry,
+        signer: Option<NodeId>,
+    ) -> Result<(), AdoptError> {
         let job = first.job();
         let mut inner = self.lock();
         if inner.jobs.contains_key(&job) {
@@ -183,7 +189,10 @@ impl Logs {
             return Err(AdoptError::SecondChild);
         }
         let parent = parent.and_then(|parent| inner.job(parent));
-        let follower = Follower::open(self.domain, parent, first.clone())?;
+        let follower = match signer {
+            Some(signer) => Follower::open_signed(signer, self.domain, parent, first.clone())?,
+            None => Follower::open(self.domain, parent, first.clone())?,
+        };
         if follower.chain().job().requester == self.key.node_id() {
             return Err(AdoptError::Known);
         }

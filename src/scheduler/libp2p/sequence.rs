@@ -12,7 +12,7 @@ use super::{
     entry::Entry,
 };
 use crate::{
-    domain::{Digest, Job, LogDomain, SignedAction, Span, Timestamp},
+    domain::{Digest, Job, LogDomain, NodeId, SignedAction, Span, Timestamp},
     identity::NodeKey,
     rules::Rejection,
     scheduler::{BackendError, Evidence, FaultKind, SubmitError},
@@ -219,11 +219,24 @@ impl Follower {
     /// [`RebuildError::Forged`] and [`RebuildError::Submission`].
     pub fn open(domain: LogDomain, parent: Option<&Job>, first: Entry) -> Result<Self, RebuildError> {
         let signer = first.signer(domain).map_err(|_| RebuildError::Forged)?;
-        let next = Chain::check_submission(domain, parent, &first.action, first.at)
-            .map_err(RebuildError::Submission)?;
-        if next.author() != signer || first.height != 1 || !first.prev.is_zero() {
+        if first.action.author(domain) != Ok(signer) {
             return Err(RebuildError::Forged);
         }
+        Self::open_signed(signer, domain, parent, first)
+    }
+
+    /// As [`Self::open`], where the signatures of entry and submission are known to be `signer`'s.
+    pub(super) fn open_signed(
+        signer: NodeId,
+        domain: LogDomain,
+        parent: Option<&Job>,
+        first: Entry,
+    ) -> Result<Self, RebuildError> {
+        if first.height != 1 || !first.prev.is_zero() {
+            return Err(RebuildError::Forged);
+        }
+        let next = Chain::check_submission_of(signer, domain, parent, &first.action, first.at)
+            .map_err(RebuildError::Submission)?;
         Ok(Self { chain: Chain::open(domain, parent, first, next), fault: None, skew: None })
     }
 

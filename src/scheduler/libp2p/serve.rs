@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::{Event, JobId, NodeId, Spec, codec},
-    network::{self, Inbound, Judgement, LogRequest, LogResponse, WireBytes, peer_of_key},
+    network::{self, Inbound, Judgement, LogRequest, LogResponse, WireBytes},
     scheduler::BackendError,
 };
 
@@ -78,11 +78,7 @@ async fn hear(shared: Arc<Shared>, gossip: network::Announcement) {
     if shared.logs.view(job).is_none() && !is_for_this_node(&shared, &entry) {
         return tracing::debug!(%job, requester = %source, "this node would not bid for a job, and does not follow it");
     }
-    let hash = entry.hash(shared.logs.domain());
-    let key = entry.signature.recover_public_key(hash).ok();
-    if let Some(peer) = key.and_then(|key| peer_of_key(&key)) {
-        shared.network.learn(peer, addresses).await;
-    }
+    shared.network.learn(gossip.peer, addresses).await;
     match shared.adopt(entry, source).await {
         Ok(()) => tracing::debug!(%job, requester = %source, "a job is followed"),
         Err(AdoptError::Known) => {}
@@ -98,10 +94,17 @@ fn is_for_this_node(shared: &Shared, first: &Entry) -> bool {
 
 fn judge(shared: &Shared, source: NodeId, data: &[u8]) -> Result<Announcement, AnnouncementError> {
     let announcement = Announcement::decode(data)?;
-    announcement.check(shared.logs.domain(), source)?;
-    if shared.logs.view(announcement.entry.job()).is_none() {
+    // Most are repetitions. The signatures of this very entry were checked when it came first.
+    let known = shared.logs.view(announcement.entry.job());
+    if known.as_ref().is_some_and(|job| job.requester == source)
+        && shared.logs.begins_with(&announcement.entry)
+    {
+        return Ok(announcement);
+    }
+    if known.is_none() {
         announcement.check_time(shared.now())?;
     }
+    announcement.check(shared.logs.domain(), source)?;
     Ok(announcement)
 }
 

@@ -227,7 +227,8 @@ impl Shared {
         }
     }
 
-    /// Begins to follow a job whose first entry was announced; the logs of its parents are fetched first.
+    /// Begins to follow a job whose first entry was announced, and is known to be the requester's. The logs of its parents
+    /// are fetched first.
     pub(super) async fn adopt(self: &Arc<Self>, first: Entry, requester: NodeId) -> Result<(), AdoptError> {
         if self.logs.view(first.job()).is_some() {
             let job = first.job();
@@ -257,7 +258,9 @@ impl Shared {
         }
         while let Some(entry) = chain.pop() {
             let job = entry.job();
-            match self.blocking(move |shared| shared.logs.adopt(shared.now(), entry)).await? {
+            // The announced one comes last; nothing is known of its parents.
+            let signer = chain.is_empty().then_some(requester);
+            match self.blocking(move |shared| shared.logs.adopt(shared.now(), entry, signer)).await? {
                 Ok(()) | Err(AdoptError::Known) => {}
                 Err(error) => return Err(error),
             }

@@ -7,7 +7,7 @@ use assay::{
     identity::NodeKey,
     network::{
         self, BlobSource, Inbound, Limits, LogRequest, LogResponse, Multiaddr, NetworkConfig, NetworkHandle,
-        Responder, WireBytes,
+        NoBlobs, Responder, WireBytes,
     },
     scheduler::libp2p::{
         entry::Entry,
@@ -29,12 +29,22 @@ pub(crate) struct Stranger {
 impl Stranger {
     /// Connects to the node at this address, and waits until it takes announcements.
     pub(crate) async fn join(address: &Multiaddr, blobs: Arc<dyn BlobSource>) -> Self {
+        Self::join_within(address, blobs, Limits::default()).await
+    }
+
+    /// As [`Self::join`], with a connection to that node alone.
+    pub(crate) async fn join_alone(address: &Multiaddr) -> Self {
+        let limits = Limits { max_connections: 1, ..Limits::default() };
+        Self::join_within(address, Arc::new(NoBlobs), limits).await
+    }
+
+    async fn join_within(address: &Multiaddr, blobs: Arc<dyn BlobSource>, limits: Limits) -> Self {
         let key = NodeKey::generate().unwrap();
         let config = NetworkConfig {
             key: key.clone(),
             listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
             peers: vec![address.clone()],
-            limits: Limits::default(),
+            limits,
         };
         let (driver, network, inbound) = network::start(config, blobs).unwrap();
         let mut tasks = JoinSet::new();

@@ -45,6 +45,11 @@ impl Logs {
         stored.first().map(|stored| Cursor(stored.cursor)).ok_or(BackendError::UnknownLog { job })
     }
 
+    /// Whether the log of a job is here and begins with this very entry.
+    pub(in super::super) fn begins_with(&self, first: &Entry) -> bool {
+        self.lock().jobs.get(&first.job()).is_some_and(|log| log.chain().entry(1) == Some(first))
+    }
+
     /// Whether the entry at this height holds this action.
     pub(in super::super) fn holds(&self, job: JobId, height: u64, action: Digest) -> bool {
         let inner = self.lock();

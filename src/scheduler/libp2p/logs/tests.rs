@@ -41,10 +41,10 @@ fn open() -> Logs {
 fn a_flood_of_one_requester_pushes_out_its_own_jobs_alone() {
     let logs = open();
     let honest = first_entry(&key(3), START, 0);
-    logs.adopt(START, honest.clone()).unwrap();
+    logs.adopt(START, honest.clone(), None).unwrap();
     let count = u64::try_from(BOUNDS.jobs_of_requester).unwrap();
     let flood: Vec<Entry> = (0..=count).map(|nonce| first_entry(&key(2), START, nonce)).collect();
-    let taken = flood.iter().filter(|entry| logs.adopt(START, (*entry).clone()).is_ok()).count();
+    let taken = flood.iter().filter(|entry| logs.adopt(START, (*entry).clone(), None).is_ok()).count();
     assert!(taken >= BOUNDS.jobs_of_requester);
     let held = |entry: &&Entry| logs.view(entry.job()).is_some();
     assert_eq!(flood.iter().filter(held).count(), BOUNDS.jobs_of_requester);
@@ -57,11 +57,11 @@ fn a_flood_of_one_requester_pushes_out_its_own_jobs_alone() {
 fn jobs_whose_requester_fell_silent_keep_no_place_for_ever() {
     let logs = open();
     let (silent, heard) = (first_entry(&key(2), START, 0), first_entry(&key(3), START, 0));
-    logs.adopt(START, silent.clone()).unwrap();
-    logs.adopt(START, heard.clone()).unwrap();
+    logs.adopt(START, silent.clone(), None).unwrap();
+    logs.adopt(START, heard.clone(), None).unwrap();
     let later = START.plus(BOUNDS.silence);
     logs.hear_again(later, heard.job());
-    logs.adopt(later.plus(Span::from_secs(1)), first_entry(&key(4), later, 0)).unwrap();
+    logs.adopt(later.plus(Span::from_secs(1)), first_entry(&key(4), later, 0), None).unwrap();
     assert!(logs.view(silent.job()).is_none() && logs.view(heard.job()).is_some());
 }
 
@@ -99,7 +99,7 @@ fn the_proof_of_a_fork_outlives_the_node_that_found_it() {
         (first_entry(&key(2), START, 0), first_entry(&key(2), START.plus(Span::from_secs(1)), 0));
     let job = first.job();
     let logs = open();
-    logs.adopt(START, first.clone()).unwrap();
+    logs.adopt(START, first.clone(), None).unwrap();
     assert_eq!((logs.evidence(job), logs.watch_breaks().borrow().len()), (None, 0));
     let received = logs.receive(job, vec![other.clone()], Arrival::Synced(START)).unwrap();
     assert_eq!(received, Received::Broken);
