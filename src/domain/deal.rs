@@ -12,6 +12,10 @@ pub const RUN_MARGIN: Span = Span::from_secs(60);
 /// Shortest time in which nodes must be able to reveal.
 pub const MIN_REVEAL: Span = Span::from_secs(60);
 
+/// How long a job takes bids unless its requester says otherwise: an open job keeps no slot busy, so that it may wait for
+/// the nodes to finish the jobs before it.
+const DEFAULT_OPEN: Span = Span::from_secs(60 * 60);
+
 /// Longest of any one duration: 30 days, so that no money waits for longer.
 pub const MAX_DURATION: Span = Span::from_secs(30 * 24 * 60 * 60);
 
@@ -98,7 +102,7 @@ impl Default for Deal {
             price: Amount::ZERO,
             bond: Amount::ZERO,
             keeper_fee: Amount::ZERO,
-            open: Span::from_secs(120),
+            open: DEFAULT_OPEN,
             timeout,
             run: Self::run_for(timeout),
             reveal: MIN_REVEAL,

@@ -50,7 +50,7 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) timeout: Option<Span>,
 
-    /// How long the job is open for bids; by default nodes do not bid where that is over 10m [default: 2m]
+    /// How long the job waits for nodes with room, up to 30d; an open job keeps no node busy [default: 1h]
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) open: Option<Span>,
 

@@ -7,7 +7,7 @@ use libp2p::Multiaddr;
 
 use super::{ContractArgs, KeyArgs, values};
 use crate::{
-    devstack::BadActors,
+    devstack::{BadActors, DEFAULT_SLOTS},
     domain::{Amount, Ask},
 };
 
@@ -17,6 +17,10 @@ pub(in crate::cli) struct DevstackArgs {
     /// How many nodes to run
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(in crate::cli) nodes: usize,
+
+    /// How many jobs each node runs at once
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SLOTS, value_parser = values::at_least_one)]
+    pub(in crate::cli) slots: usize,
 
     /// How many of them misbehave, and how: idle, faker, copycat, partial, silent, crash or collude
     #[arg(long, value_name = "N[:KIND]", default_value = "0")]

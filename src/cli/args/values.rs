@@ -56,6 +56,12 @@ pub(in crate::cli) fn bytes(text: &str) -> Result<u64, String> {
     u64::try_from(size.whole).map_err(|_| "is more than 64 bits hold".to_owned())
 }
 
+/// A number of things of which there must be one.
+pub(in crate::cli) fn at_least_one(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "expected a whole number from 1".to_owned())
+}
+
 /// CPUs with at most three decimals, in thousandths.
 pub(in crate::cli) fn cpu_millis(text: &str) -> Result<u32, String> {
     let expected = || "expected CPUs with at most three decimals, such as 1 or 0.5".to_owned();
@@ -172,6 +178,14 @@ mod tests {
         for bad in ["", "s", "-1", "+1", "1 m", "m5", "5µ", "5w", "500ms", "0.5s", "1.5", "1..5h", "1.h", "."]
         {
             assert!(secs(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn there_is_at_least_one() {
+        assert_eq!((at_least_one("1"), at_least_one("64")), (Ok(1), Ok(64)));
+        for bad in ["0", "-1", "", "1.5", "99999999999999999999"] {
+            assert!(at_least_one(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
         settings, text,
     },
     devstack::{
-        DEFAULT_SLOTS, Stack, StackConfig, StackNode,
+        Stack, StackConfig, StackNode,
         anvil::DevAccount,
         chain::{DEPOSIT, LocalChain},
     },
@@ -99,7 +99,7 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
         backend,
         keys: accounts.iter().map(|account| account.key.clone()).collect(),
         nodes: settings.nodes,
-        slots: DEFAULT_SLOTS,
+        slots: args.slots,
         bad: settings.bad,
         data_dir: place(&data_dir.unwrap_or_default(), chain.as_ref()),
         executor: Arc::new(engine),
