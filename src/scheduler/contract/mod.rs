@@ -7,6 +7,7 @@
 //! - `anchors`: the blocks and transactions of a job, and their gas.
 //! - `history`: the events of one job, or of all, read at once, without a node.
 //! - `calls`, `convert` and `packed`: our values as the contract takes and gives them.
+//! - `rpc`: the endpoints, and when to ask the next one or again; `http`: the bound on their answers.
 //! - `unlocked`: money for nodes on a chain for development.
 //! - [`mod@deploy`]: puts the contract on a chain.
 //!
@@ -22,6 +23,7 @@ mod decode;
 pub mod deploy;
 mod follow;
 mod history;
+mod http;
 mod log;
 mod node;
 mod outbox;

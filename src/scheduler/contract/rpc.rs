@@ -1,4 +1,5 @@
-//! The way to the chain: several endpoints, of which one is in use, and every request bounded in time.
+//! The way to the chain: several endpoints, of which one is in use; every request is bounded in time, every answer in
+//! length.
 
 use std::{
     error::Error,
@@ -10,8 +11,8 @@ use std::{
 
 use alloy::{
     eips::BlockNumberOrTag,
-    providers::{DynProvider, Provider, ProviderBuilder, WsConnect},
-    rpc::types::Header,
+    providers::{DynProvider, Provider, ProviderBuilder, WebSocketConfig, WsConnect},
+    rpc::{client::RpcClient, types::Header},
     transports::{RpcError, TransportError, TransportErrorKind, http::reqwest::Url},
 };
 use tokio::{
@@ -21,6 +22,7 @@ use tokio::{
 
 use super::{
     convert::{Revert, revert_of},
+    http::{Http, MAX_ANSWER, TooLong},
     window::Span,
 };
 use crate::{scheduler::BackendError, tls};
@@ -310,11 +312,15 @@ impl Endpoint {
         }
         let builder = ProviderBuilder::default();
         let provider = if self.is_http() {
-            builder.connect_reqwest(self.http_client()?, self.url.clone()).erased()
+            let transport = Http { client: self.http_client()?, url: self.url.clone() };
+            builder.connect_client(RpcClient::new(transport, self.is_loopback())).erased()
         } else {
             tls::prepare();
             // A lost connection is an error here, and made anew here: requests must not wait in a dead one.
-            builder.connect_ws(WsConnect::new(self.url.as_str()).with_max_retries(0)).await?.erased()
+            let limits = WebSocketConfig::default();
+            let limits = limits.max_message_size(Some(MAX_ANSWER)).max_frame_size(Some(MAX_ANSWER));
+            let connect = WsConnect::new(self.url.as_str()).with_max_retries(0).with_config(limits);
+            builder.connect_ws(connect).await?.erased()
         };
         *held = Some(provider.clone());
         Ok(provider)
@@ -407,7 +413,9 @@ fn may_be_too_much(error: &TransportError) -> bool {
             let message = payload.message.to_ascii_lowercase();
             !["rate", "request", "credit", "per second", "header"].iter().any(|word| message.contains(word))
         }
-        RpcError::Transport(kind) => kind.as_http_error().is_some_and(|http| http.status == 504),
+        RpcError::Transport(kind) => {
+            is_too_long(error) || kind.as_http_error().is_some_and(|http| http.status == 504)
+        }
         _ => false,
     }
 }
@@ -428,6 +436,8 @@ fn again_after(error: &TransportError) -> Option<Duration> {
             }
             // Nobody listens there.
             None if is_refused(error) => None,
+            // The same would come again.
+            None if is_too_long(error) => None,
             // A connection that was cut.
             None => kind.as_custom().map(|_| Duration::ZERO),
         },
@@ -435,6 +445,11 @@ fn again_after(error: &TransportError) -> Option<Duration> {
         RpcError::DeserError { .. } => Some(Duration::ZERO),
         _ => None,
     }
+}
+
+fn is_too_long(error: &TransportError) -> bool {
+    let causes = std::iter::successors(Some(error as &dyn Error), |cause| (*cause).source());
+    causes.into_iter().any(|cause| cause.is::<TooLong>())
 }
 
 /// Whether the request never left: there was no connection.

@@ -1,8 +1,11 @@
 //! Endpoints that leave events out, take few blocks at a time, or are busy.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use assay::{
@@ -14,7 +17,12 @@ use assay::{
     store::Db,
 };
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    task::JoinSet,
+    time::timeout,
+};
 
 use super::{
     chain::{Chain, Member, PATIENCE},
@@ -192,11 +200,69 @@ async fn a_busy_endpoint_is_asked_again_later_whoever_asks() {
     }
 }
 
+/// Answers whatever it is asked with pieces that never end, at once or one every so often.
+struct Endless {
+    url: String,
+    sent: Arc<AtomicUsize>,
+    _server: JoinSet<()>,
+}
+
+impl Endless {
+    async fn start(piece: &'static [u8], every: Option<Duration>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let sent = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&sent);
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let count = Arc::clone(&count);
+                connections.spawn(async move {
+                    let mut question = [0; 4096];
+                    let _ = stream.read(&mut question).await;
+                    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4000000000\r\n\r\n";
+                    let mut ticks = every.map(tokio::time::interval);
+                    let mut next = head.as_bytes();
+                    while stream.write_all(next).await.is_ok() {
+                        count.fetch_add(next.len(), Ordering::SeqCst);
+                        next = piece;
+                        if let Some(ticks) = &mut ticks {
+                            ticks.tick().await;
+                        }
+                    }
+                });
+            }
+        });
+        Self { url, sent, _server: server }
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_answer_does_not_end_is_left_for_the_next() {
+    let chain = Chain::start(None).await;
+    let contract = chain.deployed.contract;
+    let flood = Endless::start(&[b' '; 64 << 10], None).await;
+    let alone = timeout(PATIENCE, ContractReader::connect(std::slice::from_ref(&flood.url), contract, None))
+        .await
+        .unwrap();
+    let error = format!("{:?}", alone.unwrap_err());
+    assert!(error.contains("longer than 32 MiB"), "{error}");
+    // What the sockets between hold comes on top.
+    let sent = flood.sent.load(Ordering::SeqCst);
+    assert!((32 << 20..64 << 20).contains(&sent), "{sent} bytes were taken");
+    let drip = Endless::start(b" ", Some(Duration::from_millis(100))).await;
+    for bad in [flood.url, drip.url] {
+        let urls = [bad, chain.anvil.rpc_url.clone()];
+        timeout(PATIENCE, ContractReader::connect(&urls, contract, None)).await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_busy_endpoint_is_left_for_the_next_at_once() {
     let chain = Chain::start(None).await;
     let busy = Faulty::start(&chain.anvil.rpc_url, |_, _| Fault::Refused(429, Some(60))).await;
     let rpc_urls = vec![busy.url.clone(), chain.anvil.rpc_url.clone()];
     let reader = ContractReader::connect(&rpc_urls, chain.deployed.contract, None);
-    timeout(std::time::Duration::from_secs(15), reader).await.expect("nobody waits a minute").unwrap();
+    timeout(Duration::from_secs(15), reader).await.expect("nobody waits a minute").unwrap();
 }
