@@ -383,6 +383,7 @@ const fn backend_status(error: &BackendError) -> ExitStatus {
         | BackendError::UnknownLog { .. }
         | BackendError::Store { .. }
         | BackendError::NoEther { .. }
+        | BackendError::FeeCap { .. }
         | BackendError::OtherChain { .. }
         | BackendError::BrokenLog { .. } => ExitStatus::Failure,
     }
@@ -404,6 +405,9 @@ fn backend_hint(error: &BackendError) -> Option<String> {
         )),
         BackendError::NoEther { account, .. } => {
             Some(format!("send ether to {account} on this chain: it pays for gas, and for what is deposited"))
+        }
+        BackendError::FeeCap { .. } => {
+            Some("wait until gas is cheaper, or pay more for it with --max-fee".to_owned())
         }
         BackendError::Stopped
         | BackendError::Unreachable { .. }

@@ -79,6 +79,7 @@ const fn is_fatal(error: &BackendError) -> bool {
         BackendError::Unreachable { .. }
         | BackendError::Chain { .. }
         | BackendError::NoEther { .. }
+        | BackendError::FeeCap { .. }
         | BackendError::Unconfirmed { .. }
         | BackendError::UnknownLog { .. }
         | BackendError::BrokenLog { .. } => false,

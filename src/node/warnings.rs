@@ -25,6 +25,8 @@ const MOST: usize = 256;
 pub enum Obstacle {
     /// The account cannot pay for transactions.
     NoEther,
+    /// Gas costs more than the node pays.
+    FeeCap,
     /// The chain does not answer, or not as it should.
     Chain,
     /// The node's own database does not take what it must keep.
@@ -62,6 +64,7 @@ impl Obstacle {
         let SubmitError::NotOrdered(error) = error else { return None };
         match error {
             BackendError::NoEther { .. } => Some(Self::NoEther),
+            BackendError::FeeCap { .. } => Some(Self::FeeCap),
             BackendError::Chain { .. } | BackendError::OtherChain { .. } => Some(Self::Chain),
             BackendError::Store { .. } => Some(Self::Store),
             BackendError::Unreachable { .. } => Some(Self::Requester),
@@ -76,13 +79,14 @@ impl Obstacle {
     const fn is_of_job(self) -> bool {
         match self {
             Self::Requester | Self::Clock => true,
-            Self::NoEther | Self::Chain | Self::Store | Self::StoreFull => false,
+            Self::NoEther | Self::FeeCap | Self::Chain | Self::Store | Self::StoreFull => false,
         }
     }
 
     const fn hint(self) -> &'static str {
         match self {
             Self::NoEther => "send ether to that account on this chain: it pays for gas; see assay wallet",
+            Self::FeeCap => "wait until gas is cheaper, or start the node with a higher --max-fee",
             Self::Chain => "check the endpoint; --rpc-url names others, and may be given several times",
             Self::Store => "make room on the disk of the data directory, and check that it can be written",
             Self::StoreFull => {
@@ -124,7 +128,8 @@ impl Warnings {
 
     /// An action of this node in `job` was ordered: what kept it from that is over.
     pub(crate) fn ordered(&self, job: JobId) {
-        for obstacle in [Obstacle::NoEther, Obstacle::Chain, Obstacle::Store, Obstacle::Requester] {
+        use Obstacle::{Chain, FeeCap, NoEther, Requester, Store};
+        for obstacle in [NoEther, FeeCap, Chain, Store, Requester] {
             self.clear(obstacle, Some(job));
         }
     }

@@ -235,6 +235,14 @@ pub enum BackendError {
         /// What the endpoint said.
         reason: String,
     },
+    /// Gas costs more than this node pays.
+    #[error("gas costs {asked} wei, more than the fee cap of {cap} wei")]
+    FeeCap {
+        /// What a unit of gas costs now.
+        asked: u128,
+        /// The most that this node pays.
+        cap: u128,
+    },
     /// Another chain is behind the endpoint than the one whose log this node keeps.
     #[error(
         "the chain behind {endpoint} is another one than that of this node's log: it begins with block {found}"
@@ -283,7 +291,8 @@ impl BackendError {
             | Self::UnknownLog { .. }
             | Self::Chain { .. }
             | Self::Unconfirmed { .. }
-            | Self::NoEther { .. } => true,
+            | Self::NoEther { .. }
+            | Self::FeeCap { .. } => true,
             Self::Stopped | Self::Store { .. } | Self::BrokenLog { .. } | Self::OtherChain { .. } => false,
         }
     }

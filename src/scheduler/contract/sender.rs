@@ -323,10 +323,8 @@ impl Sender {
         let fees = self.endpoints.ask(|provider| async move { provider.estimate_eip1559_fees().await });
         let fees = fees.await.map_err(|error| explain(error, self.signer.address()))?;
         if fees.max_fee_per_gas > self.policy.max_fee_per_gas {
-            let (asked, most) = (fees.max_fee_per_gas, self.policy.max_fee_per_gas);
-            let reason =
-                format!("gas costs {asked} wei, more than the fee cap of {most} wei (--max-fee raises it)");
-            return Err(SendError::Failed(BackendError::Chain { reason }));
+            let (asked, cap) = (fees.max_fee_per_gas, self.policy.max_fee_per_gas);
+            return Err(SendError::Failed(BackendError::FeeCap { asked, cap }));
         }
         Ok(fees)
     }
