@@ -3,6 +3,7 @@
 mod access;
 mod devstack;
 mod forms;
+mod lost;
 mod waiting;
 mod wallet;
 

@@ -4,7 +4,7 @@ mod broken;
 pub(crate) mod chain;
 mod endpoints;
 mod faults;
-mod faulty;
+pub(crate) mod faulty;
 mod money;
 mod reorg;
 

@@ -16,6 +16,7 @@ use tokio::{io::copy_bidirectional, net::TcpListener, net::TcpStream, task::Join
 use tokio_rustls::{TlsAcceptor, rustls};
 
 use super::{Seen, User};
+use crate::contract::chain::rpc;
 
 /// An account that everybody knows the key of.
 const SECRET: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
@@ -25,18 +26,18 @@ const ADDRESS: &str = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
 const TEN_THOUSAND_ETHER: &str = "0x21e19e0c9bab2400000";
 
 impl Seen {
-    fn assert(self, code: i32) -> Self {
+    pub(super) fn assert(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}{}", self.stdout, self.stderr);
         // Whatever happens to a key, nobody reads it on a screen.
         assert!(!format!("{}{}", self.stdout, self.stderr).contains(&SECRET[2..]));
         self
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stderr))
     }
 
-    fn says(&self, words: &[&str]) {
+    pub(super) fn says(&self, words: &[&str]) {
         for word in words {
             assert!(self.stderr.contains(word), "{word:?} is not said: {}", self.stderr);
         }
@@ -102,13 +103,13 @@ fn without_a_terminal_a_passphrase_is_not_waited_for() {
 }
 
 /// A user with ether on a chain of their own.
-struct Rich {
-    user: User,
-    anvil: Anvil,
+pub(super) struct Rich {
+    pub(super) user: User,
+    pub(super) anvil: Anvil,
 }
 
 impl Rich {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let anvil = Anvil::start(AnvilOptions::default()).await.expect("these tests need Anvil");
         let params = [ADDRESS, TEN_THOUSAND_ETHER];
         let give = json!({ "jsonrpc": "2.0", "id": 1, "method": "anvil_setBalance", "params": params });
@@ -120,7 +121,13 @@ impl Rich {
         Self { user, anvil }
     }
 
-    fn deploy(&mut self) -> Value {
+    /// How many transactions of this user's are in blocks.
+    pub(super) fn sent(&self) -> u64 {
+        let count = rpc(&self.anvil.rpc_url, "eth_getTransactionCount", &json!([ADDRESS, "latest"]));
+        u64::from_str_radix(count.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+    }
+
+    pub(super) fn deploy(&mut self) -> Value {
         let deployed = self.json(&["contract", "deploy"]);
         self.user.set.push(("ASSAY_CONTRACT", deployed["contract"].as_str().unwrap().to_owned()));
         deployed
