@@ -201,6 +201,38 @@ impl ExecutorError {
         }
     }
 
+    /// Whether the same may run here later though nothing about it or this machine changes: the engine is away, the
+    /// disk is full.
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Engine { .. }
+            | Self::Lost { .. }
+            | Self::Randomness { .. }
+            | Self::NodeFull
+            | Self::ResultDir { .. }
+            | Self::Interrupted => true,
+            // A registry is not asked again and again for a stranger's job.
+            Self::ImageMissing { .. }
+            | Self::TooSmall { .. }
+            | Self::ImageName { .. }
+            | Self::RegistryNotAsked { .. }
+            | Self::Unpinned { .. }
+            | Self::ImageUser { .. }
+            | Self::Platform { .. }
+            | Self::NoCommand
+            | Self::Unstartable { .. }
+            | Self::WorkingDirectory { .. }
+            | Self::Timeout { .. }
+            | Self::Memory { .. }
+            | Self::Killed
+            | Self::Disk { .. }
+            | Self::Files { .. }
+            | Self::Outputs { .. }
+            | Self::Input { .. } => false,
+        }
+    }
+
     /// What the user can do about it, where there is something.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

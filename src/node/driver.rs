@@ -1,7 +1,7 @@
-//! One task a job: asks each role of this node what to do, does it, and waits for a reason to ask again.
+//! One task a job: asks the node's policy what to do, does it, and waits for a reason to ask again.
 //!
-//! The roles take turns because they share one sequence of actions in a job's log. A question costs little, so
-//! every change asks all of them: an entry, the end of a run, a passed deadline, a free slot.
+//! What is decided, and when something is tried again, is in [`crate::policy::job`]; here it is carried out. A question
+//! costs little, so every change asks: an entry, the end of a run, a passed deadline, a free slot.
 
 use std::{cell::LazyCell, sync::Arc};
 
@@ -16,47 +16,23 @@ use tracing::{debug, error, info, warn};
 use super::{
     Node,
     board::Snapshot,
-    submit::{Backoff, is_passing},
-    transfer::takes_part,
+    submit::is_passing,
     warnings::Obstacle,
     work::{Held, chain, work},
 };
 use crate::{
-    domain::{Deal, Event, FailureKind, Job, JobId, SeatStatus},
-    policy::{Moment, Wake, capacity::Decision, compute, requester, verifier},
+    domain::{FailureKind, Job, JobId, SeatStatus, Timestamp},
+    policy::{
+        Wake,
+        capacity::Capacity,
+        compute::{BidLimits, Execution, LogTrust},
+        job::{Answer, Deed, Fitness, JobPolicy, JobView, Role, Turn, takes_part},
+    },
     scheduler::LogOrder,
 };
 
-/// How often a full store is looked at again, in milliseconds.
-const ROOM_PAUSE_MS: u64 = 5000;
-
-/// What a role wants.
-#[derive(Debug)]
-enum Step {
-    Wait(Wake),
-    Submit(Vec<Event>),
-    Run,
-    Escalate(Box<Deal>),
-    Done,
-}
-
-/// What came of a role's turn.
-#[derive(Debug)]
-enum Turn {
-    /// Something happened: ask all roles again.
-    Acted,
-    /// Nothing to do before this.
-    Waits(Wake),
-    /// Nothing to do until the log changes.
-    Done,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Role {
-    Requester = 0,
-    Compute = 1,
-    Verifier = 2,
-}
+/// How long until a job that cannot run here now is looked at again: the store is full, or the engine is away.
+const UNFIT_PAUSE_MS: u64 = 5000;
 
 /// The state of one job's task that is not in the log.
 #[derive(Debug)]
@@ -64,19 +40,13 @@ pub(crate) struct Driver {
     node: Arc<Node>,
     id: JobId,
     changed: watch::Receiver<u64>,
-    heard_ms: u64,
-    due_since_ms: Option<u64>,
-    /// The number of members, and this node's rank among them.
-    ranked: (usize, usize),
-    backoffs: [Backoff; 3],
+    policy: JobPolicy,
     held: Held,
     /// The container is running, or is about to; at most one.
     runs: JoinSet<Held>,
     cancel_run: CancellationToken,
     /// Rung when the node has room for this job.
     bell: Arc<Notify>,
-    /// What the executor said, once it was asked.
-    can_run: Option<bool>,
 }
 
 impl Driver {
@@ -91,21 +61,9 @@ impl Driver {
                 Held::Failed(FailureKind::Engine)
             }
         };
-        let heard_ms = node.clock.moment().elapsed_ms;
-        Some(Self {
-            node,
-            id,
-            changed,
-            heard_ms,
-            due_since_ms: None,
-            ranked: (0, 0),
-            backoffs: Default::default(),
-            held,
-            runs: JoinSet::new(),
-            cancel_run: CancellationToken::new(),
-            bell,
-            can_run: None,
-        })
+        let policy = JobPolicy::new(node.clock.moment());
+        let (runs, cancel_run) = (JoinSet::new(), CancellationToken::new());
+        Some(Self { node, id, changed, policy, held, runs, cancel_run, bell })
     }
 
     /// Drives the job until nothing more can come of it but by a new entry, or until the node stops.
@@ -125,8 +83,13 @@ impl Driver {
             // An action that was sent has been sent: nothing is withdrawn by not waiting for its entry.
             let Some(turn) = stop.run_until_cancelled(self.ask(&snapshot)).await else { break };
             match turn {
-                Turn::Acted => {}
-                Turn::Waits(wake) => self.wait(wake).await,
+                Turn::Act(role, deed) => {
+                    let acts = self.carry_out(role, deed, &snapshot.job);
+                    if stop.run_until_cancelled(acts).await.is_none() {
+                        break;
+                    }
+                }
+                Turn::Wait(wake) => self.wait(wake).await,
                 Turn::Done if !self.runs.is_empty() => self.wait(Wake::NEVER).await,
                 Turn::Done => {
                     self.node.warnings.over(self.id);
@@ -139,48 +102,60 @@ impl Driver {
         self.stop_run().await;
     }
 
-    /// Gives each role its turn; the first that acts ends the round.
+    /// Asks the policy.
     async fn ask(&mut self, snapshot: &Snapshot) -> Turn {
-        let moment = self.node.clock.moment();
-        let mut wake = None;
-        for role in [Role::Requester, Role::Compute, Role::Verifier] {
-            let due_ms = self.backoffs[role as usize].until_ms();
-            if moment.elapsed_ms < due_ms {
-                wake = Some(earlier(wake, Wake::NEVER.or_at(due_ms)));
-                continue;
-            }
-            let step = match role {
-                Role::Requester => {
-                    self.meet_runners(&snapshot.job).await;
-                    self.requester_step(snapshot, moment)
-                }
-                Role::Compute => self.compute_step(&snapshot.job, moment).await,
-                Role::Verifier => self.verifier_step(&snapshot.job, moment),
-            };
-            match self.carry_out(role, step, &snapshot.job, moment).await {
-                Turn::Acted => return Turn::Acted,
-                Turn::Waits(until) => wake = Some(earlier(wake, until)),
-                Turn::Done => {}
-            }
+        let (node, job) = (Arc::clone(&self.node), &snapshot.job);
+        self.meet_runners(job).await;
+        let moment = node.clock.moment();
+        let limits = node.bid_limits();
+        // Read only when bids are ranked.
+        let counts = LazyCell::new(|| node.counts());
+        let view = JobView {
+            me: node.id,
+            job,
+            moment,
+            followed_up: snapshot.followed_by.is_some(),
+            members: &node.scheduler.members(),
+            facts: node.board.facts(self.id, node.id),
+            log: node.trust(job, moment.now),
+            execution: match &self.held {
+                Held::None => Execution::None,
+                Held::Running => Execution::Running,
+                Held::Finished(opening) => Execution::Finished(opening),
+                Held::Failed(kind) => Execution::Failed(*kind),
+            },
+            limits: limits.as_ref(),
+            reputation: &|node| counts.get(&node).copied().unwrap_or_default(),
+            secret: node.secret,
+        };
+        let policy = &mut self.policy;
+        let (turn, stops_run) = node.with_capacity(|capacity| {
+            let Answer { turn, stops_run, ring } = policy.next(&view, capacity);
+            ((turn, stops_run), ring)
+        });
+        if stops_run {
+            self.cancel_run.cancel();
         }
-        wake.map_or(Turn::Done, Turn::Waits)
+        turn
     }
 
-    async fn carry_out(&mut self, role: Role, step: Step, job: &Job, moment: Moment) -> Turn {
-        let bids = matches!(&step, Step::Submit(events) if matches!(**events, [Event::BidPlaced { .. }]));
-        let failed = match step {
-            Step::Wait(wake) => return Turn::Waits(wake),
-            Step::Done => return Turn::Done,
-            Step::Run => {
+    async fn carry_out(&mut self, role: Role, deed: Deed, job: &Job) {
+        let failed = match &deed {
+            Deed::Run => {
                 self.cancel_run = CancellationToken::new();
                 let run = work(Arc::clone(&self.node), job.clone(), self.cancel_run.clone());
                 self.runs.spawn(run);
                 self.held = Held::Running;
-                return Turn::Acted;
+                return;
             }
-            Step::Submit(events) => self.node.submit_all(self.id, events).await.err(),
-            Step::Escalate(deal) => {
-                let followed = self.node.submit_spec((*job.spec).clone(), *deal).await;
+            Deed::Check => {
+                let (fitness, id) = (self.fitness(job).await, self.id);
+                let moment = self.node.clock.moment();
+                return self.report(|policy, capacity| policy.checked(fitness, (id, moment), capacity));
+            }
+            Deed::Submit(events) => self.node.submit_all(self.id, events.clone()).await.err(),
+            Deed::Escalate(deal) => {
+                let followed = self.node.submit_spec((*job.spec).clone(), (**deal).clone()).await;
                 match &followed {
                     Ok(child) => info!(job = %self.id, %child, "job is followed up"),
                     Err(error) => warn!(job = %self.id, %error, "follow-up not submitted"),
@@ -190,24 +165,20 @@ impl Driver {
         };
         let Some(error) = failed else {
             self.node.warnings.ordered(self.id);
-            self.backoffs[role as usize] = Backoff::default();
-            return Turn::Acted;
+            return self.policy.succeeded(role);
         };
+        let (moment, may_pass, id) = (self.node.clock.moment(), is_passing(&error), self.id);
         if let Some(obstacle) = Obstacle::of(&error) {
-            self.node.warnings.raise(obstacle, Some(self.id), moment.now, chain(&error));
+            self.node.warnings.raise(obstacle, Some(id), moment.now, chain(&error));
         }
-        if bids {
-            self.node.with_capacity(|capacity| ((), capacity.bid_failed(self.id, self.node.clock.moment())));
-        }
-        let (backoff, now_ms) = (&mut self.backoffs[role as usize], moment.elapsed_ms);
-        if bids && !is_passing(&error) {
-            // It came too late. Who has no seat hears little of the job: to knock again and again is all it could do.
-            *backoff = Backoff::give_up(now_ms);
-        } else {
-            backoff.fail(now_ms);
-        }
-        debug!(job = %self.id, ?role, %error, passing = is_passing(&error), "action not taken");
-        Turn::Waits(Wake::NEVER.or_at(self.backoffs[role as usize].until_ms()))
+        debug!(job = %id, ?role, %error, may_pass, "action not taken");
+        self.report(|policy, capacity| policy.failed((role, &deed), may_pass, (id, moment), capacity));
+    }
+
+    /// Tells the policy what came of a deed; the jobs that may go on then are asked about.
+    fn report(&mut self, tell: impl FnOnce(&mut JobPolicy, &mut Capacity) -> Vec<JobId>) {
+        let policy = &mut self.policy;
+        self.node.with_capacity(|capacity| ((), tell(policy, capacity)));
     }
 
     /// Nodes fetch the inputs of a job from its requester, and may have no way to it: it goes to them.
@@ -220,134 +191,25 @@ impl Driver {
         }
     }
 
-    fn requester_step(&self, snapshot: &Snapshot, moment: Moment) -> Step {
-        let job = &snapshot.job;
-        if job.requester != self.node.id {
-            return Step::Done;
+    /// Whether the job can run here, and its result be kept; asked when everything else speaks for a bid.
+    async fn fitness(&self, job: &Job) -> Fitness {
+        let later = Fitness::NotBefore(self.node.clock.moment().elapsed_ms.saturating_add(UNFIT_PAUSE_MS));
+        let (needed, cap) = (self.node.space_for(&job.spec), self.node.shelf.content().cap_bytes());
+        if needed > cap {
+            debug!(job = %self.id, needed, cap, "no bid: the store is too small for the job's inputs and result");
+            return Fitness::Unfit;
         }
-        // Read only when bids are ranked.
-        let counts = LazyCell::new(|| self.node.counts());
-        let view = requester::RequesterView {
-            job,
-            moment,
-            opened_ms: self.heard_ms,
-            reputation: &|node| counts.get(&node).copied().unwrap_or_default(),
-            secret: self.node.secret,
-            members: self.node.bidders(),
-            orders_log: matches!(self.node.scheduler.order(self.id), LogOrder::Requester { .. }),
-            followed_up: snapshot.followed_by.is_some(),
-        };
-        match requester::next(&view) {
-            requester::RequesterStep::Wait(wake) => Step::Wait(wake),
-            requester::RequesterStep::Submit(events) => Step::Submit(events),
-            requester::RequesterStep::Escalate(deal) => Step::Escalate(deal),
-            requester::RequesterStep::Done => Step::Done,
+        if !self.has_room(needed, cap) {
+            return later;
         }
-    }
-
-    fn verifier_step(&mut self, job: &Job, moment: Moment) -> Step {
-        // Whoever has no stake in a job holds no more of its log than the announcement.
-        if !takes_part(job, self.node.id) {
-            return Step::Done;
-        }
-        let due = verifier::is_due(job, moment.now);
-        let due_since_ms = *self.due_since_ms.filter(|_| due).get_or_insert(moment.elapsed_ms);
-        self.due_since_ms = due.then_some(due_since_ms);
-        let view = verifier::VerifierView {
-            job,
-            moment,
-            rank: self.rank(),
-            in_charge: job.requester == self.node.id,
-            due_since_ms,
-        };
-        match verifier::next(&view) {
-            verifier::VerifierStep::Wait(wake) => Step::Wait(wake),
-            verifier::VerifierStep::Submit(event) => Step::Submit(vec![event]),
-            verifier::VerifierStep::Done => Step::Done,
-        }
-    }
-
-    /// Asks the compute role.
-    async fn compute_step(&mut self, job: &Job, moment: Moment) -> Step {
-        if self.node.config.compute_slots == 0 {
-            return Step::Done;
-        }
-        let step = match self.ask_compute(job, moment) {
-            compute::ComputeStep::Submit(Event::BidPlaced { .. }) if !self.may_run(job).await => {
-                if self.can_run.is_none() {
-                    // No room yet: results are fetched and removed, so look again. Until then nothing is promised.
-                    self.node.with_capacity(|capacity| ((), capacity.bid_failed(self.id, moment)));
-                    let again_ms = moment.elapsed_ms.saturating_add(ROOM_PAUSE_MS);
-                    return Step::Wait(Wake::after_next_deadline(job, moment.now).or_at(again_ms));
-                }
-                self.ask_compute(job, moment)
-            }
-            other => other,
-        };
-        match step {
-            compute::ComputeStep::Submit(event) => Step::Submit(vec![event]),
-            compute::ComputeStep::Run => Step::Run,
-            compute::ComputeStep::Wait(wake) => Step::Wait(wake),
-            compute::ComputeStep::Done => {
-                self.cancel_run.cancel();
-                Step::Done
+        match self.node.executor.check(&job.spec).await {
+            Ok(()) => Fitness::Fits,
+            Err(error) => {
+                let fitness = if error.may_pass() { later } else { Fitness::Unfit };
+                info!(job = %self.id, ?fitness, error = %chain(&error), "no bid: the job cannot run here");
+                fitness
             }
         }
-    }
-
-    fn ask_compute(&mut self, job: &Job, moment: Moment) -> compute::ComputeStep {
-        let (limits, rank) = (self.node.config.limits, self.rank());
-        let limits = compute::BidLimits {
-            max_bond: limits.max_bond,
-            ask: limits.ask,
-            max_resources: limits.max_resources,
-            max_timeout: limits.max_timeout,
-            max_run: limits.max_run,
-            max_reveal: limits.max_reveal,
-            can_run: self.can_run.unwrap_or(true),
-        };
-        let view = compute::ComputeView {
-            me: self.node.id,
-            job,
-            moment,
-            heard_ms: self.heard_ms,
-            rank,
-            limits: &limits,
-            facts: self.node.board.facts(self.id, self.node.id),
-            execution: match &self.held {
-                Held::None => compute::Execution::None,
-                Held::Running => compute::Execution::Running,
-                Held::Finished(opening) => compute::Execution::Finished(opening),
-                Held::Failed(kind) => compute::Execution::Failed(*kind),
-            },
-            log: match self.node.scheduler.order(self.id) {
-                LogOrder::Neutral => compute::LogTrust::Neutral,
-                LogOrder::Requester { clock_agrees, suspended } => {
-                    if !clock_agrees && takes_part(job, self.node.id) {
-                        let message = format!(
-                            "this machine's clock and that of requester {} differ by more than 30 s: this node acts no \
-                             more in job {}",
-                            job.requester, self.id
-                        );
-                        self.node.warnings.raise(Obstacle::Clock, Some(self.id), moment.now, message);
-                    }
-                    compute::LogTrust::Requester { clock_agrees, suspended }
-                }
-            },
-        };
-        self.node.with_capacity(|capacity| {
-            let Decision { step, ring } = capacity.next(&view);
-            (step, ring)
-        })
-    }
-
-    /// This node's place among those it knows. One hash a member, so it is kept while their number stays.
-    fn rank(&mut self) -> usize {
-        let members = self.node.scheduler.members();
-        if self.ranked.0 != members.len() {
-            self.ranked = (members.len(), compute::rank(self.id, self.node.id, &members));
-        }
-        self.ranked.1
     }
 
     /// Whether the store has room for the job's inputs and result. That changes, so it is asked before every bid.
@@ -368,33 +230,13 @@ impl Driver {
         false
     }
 
-    /// Whether the job could run here, and its result be kept; asked once, when everything else speaks for a bid.
-    async fn may_run(&mut self, job: &Job) -> bool {
-        if let Some(known) = self.can_run {
-            return known;
-        }
-        let (needed, cap) = (self.node.space_for(&job.spec), self.node.shelf.content().cap_bytes());
-        if needed > cap {
-            debug!(job = %self.id, needed, cap, "no bid: the store is too small for the job's inputs and result");
-            return *self.can_run.insert(false);
-        }
-        if !self.has_room(needed, cap) {
-            return false;
-        }
-        let checked = self.node.executor.check(&job.spec).await;
-        if let Err(error) = &checked {
-            info!(job = %self.id, error = %chain(error), "no bid: the job cannot run here");
-        }
-        *self.can_run.insert(checked.is_ok())
-    }
-
     /// Waits for any reason to ask again.
     async fn wait(&mut self, wake: Wake) {
         let clock = &self.node.clock;
         tokio::select! {
             () = self.node.stop.cancelled() => {}
             // The sender lives until the job is forgotten.
-            _ = self.changed.changed() => self.backoffs = Default::default(),
+            _ = self.changed.changed() => self.policy.heard(),
             () = clock.after(wake.deadline) => {}
             () = clock.elapsed(wake.elapsed_ms) => {}
             Some(ended) = self.runs.join_next() => self.held = ended_run(ended),
@@ -419,12 +261,36 @@ fn ended_run(ended: Result<Held, tokio::task::JoinError>) -> Held {
     })
 }
 
-/// The earlier of two reasons to ask again, in either clock.
-fn earlier(known: Option<Wake>, other: Wake) -> Wake {
-    let Some(known) = known else { return other };
-    let first = |a: Option<_>, b: Option<_>| a.into_iter().chain(b).min();
-    Wake {
-        deadline: known.deadline.into_iter().chain(other.deadline).min(),
-        elapsed_ms: first(known.elapsed_ms, other.elapsed_ms),
+impl Node {
+    /// What it takes on; nothing, if it computes for nobody.
+    fn bid_limits(&self) -> Option<BidLimits> {
+        let limits = self.config.limits;
+        (self.config.compute_slots > 0).then_some(BidLimits {
+            max_bond: limits.max_bond,
+            ask: limits.ask,
+            max_resources: limits.max_resources,
+            max_timeout: limits.max_timeout,
+            max_run: limits.max_run,
+            max_reveal: limits.max_reveal,
+            can_run: true,
+        })
+    }
+
+    /// Who orders the log of a job, and how far this node follows. Says so where its own clock keeps it from acting.
+    fn trust(&self, job: &Job, now: Timestamp) -> LogTrust {
+        match self.scheduler.order(job.id) {
+            LogOrder::Neutral => LogTrust::Neutral,
+            LogOrder::Requester { clock_agrees, suspended } => {
+                if !clock_agrees && takes_part(job, self.id) {
+                    let message = format!(
+                        "this machine's clock and that of requester {} differ by more than 30 s: this node acts no \
+                         more in job {}",
+                        job.requester, job.id
+                    );
+                    self.warnings.raise(Obstacle::Clock, Some(job.id), now, message);
+                }
+                LogTrust::Requester { clock_agrees, suspended }
+            }
+        }
     }
 }

@@ -9,10 +9,10 @@ use tokio::{
 };
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
-use super::{Node, NodeError, driver::Driver, transfer::takes_part, work::chain};
+use super::{Node, NodeError, driver::Driver, work::chain};
 use crate::{
     domain::{Event, Job, JobId, JobState, NodeId},
-    policy::{reputation, requester::Standing},
+    policy::{job::takes_part, reputation, requester::Standing},
     rules::Ledger,
     scheduler::{BackendError, Cursor, LogItem, LogUpdate},
 };

@@ -9,50 +9,18 @@ use tracing::debug;
 use super::{Node, board::Envelope};
 use crate::{
     domain::{Action, Digest, Event, JobId, SignedAction},
+    policy::Backoff,
     scheduler::{BackendError, Cursor, EnvelopeRefusal, SubmitError},
 };
 
 /// How long one attempt may take, and how long its entry may take to come back in the log.
 const ATTEMPT: Duration = Duration::from_secs(30);
 
-/// The first pause before an action is sent again, in milliseconds; doubled up to [`LONGEST_PAUSE_MS`].
-const FIRST_PAUSE_MS: u64 = 200;
-const LONGEST_PAUSE_MS: u64 = 10_000;
-
 /// How often a user's own request is sent before the user hears that it was not ordered.
 const ATTEMPTS: u32 = 5;
 
 /// How often the wait for a submission is begun anew: ten minutes in all.
 const FIRST_ATTEMPTS: u32 = 20;
-
-/// When the next attempt is due, after attempts that came to nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Backoff {
-    failures: u32,
-    until_ms: u64,
-}
-
-impl Backoff {
-    /// One more failure, at `now_ms`.
-    pub(crate) fn fail(&mut self, now_ms: u64) {
-        self.until_ms = now_ms.saturating_add(self.pause_ms());
-        self.failures = self.failures.saturating_add(1);
-    }
-
-    /// At `now_ms`, another attempt is of no use for as long as nothing is heard.
-    pub(crate) const fn give_up(now_ms: u64) -> Self {
-        Self { failures: u32::MAX, until_ms: now_ms.saturating_add(LONGEST_PAUSE_MS) }
-    }
-
-    /// When the next attempt is due.
-    pub(crate) const fn until_ms(self) -> u64 {
-        self.until_ms
-    }
-
-    fn pause_ms(self) -> u64 {
-        FIRST_PAUSE_MS.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE_MS)
-    }
-}
 
 impl Node {
     /// Sends one action in a known job, once, and waits until the node's own view holds it.
@@ -75,7 +43,7 @@ impl Node {
 
     /// As [`Self::submit`], again while waiting may help: for what a user waits for.
     pub(crate) async fn submit_for_user(&self, job: JobId, event: Event) -> Result<Cursor, SubmitError> {
-        let mut pause = Backoff::default();
+        let mut pause = Backoff::NONE;
         for _ in 1..ATTEMPTS {
             match self.submit(job, event.clone()).await {
                 Err(error) if is_passing(&error) => debug!(%job, %error, "action is sent again"),
@@ -147,22 +115,4 @@ pub(crate) const fn is_passing(error: &SubmitError) -> bool {
 
 fn late(peer: crate::domain::NodeId) -> BackendError {
     BackendError::Unreachable { peer, reason: format!("no answer within {} s", ATTEMPT.as_secs()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_up_to_a_bound() {
-        let mut backoff = Backoff::default();
-        let mut pauses = Vec::new();
-        for _ in 0..40 {
-            backoff.fail(1000);
-            pauses.push(backoff.until_ms() - 1000);
-        }
-        assert_eq!(pauses[..4], [200, 400, 800, 1600]);
-        assert_eq!(pauses[39], LONGEST_PAUSE_MS);
-        assert_eq!(Backoff::give_up(1000).until_ms(), 1000 + LONGEST_PAUSE_MS);
-    }
 }

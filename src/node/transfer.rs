@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 
 use super::board::Board;
 use crate::{
-    domain::{BidStatus, Digest, Job, JobId, NodeId, SeatStatus},
+    domain::{Digest, Job, JobId, NodeId, SeatStatus},
     scheduler::Scheduler,
     store::Content,
 };
@@ -165,12 +165,6 @@ const fn revealed_root(status: SeatStatus) -> Option<Digest> {
         SeatStatus::Revealed(opening) => Some(opening.output_root),
         SeatStatus::Accepted | SeatStatus::Failed(_) | SeatStatus::Committed(_) => None,
     }
-}
-
-/// Whether `node` takes, or took, part in the job beyond having heard of it.
-pub(crate) fn takes_part(job: &Job, node: NodeId) -> bool {
-    let seated = |status| matches!(status, BidStatus::Seated(_) | BidStatus::Standing);
-    job.requester == node || job.bids.get(&node).is_some_and(|bid| seated(bid.status))
 }
 
 /// Nodes of one process, which read from each other's shelves without a network.

@@ -5,16 +5,19 @@
 //! every change of the log, after every finished run and at the [`Wake`] of the last answer, and carries out
 //! what it is told. So a restart, a repeated entry or a lost wake-up costs nothing but another question.
 //!
+//! - [`job`]: all of them together, for one job: whose turn it is, and when to try again.
 //! - [`compute`]: bid, run, commit, reveal, in one job.
 //! - [`capacity`]: which of a node's jobs get its slots. The one that remembers something: since when.
 //! - [`requester`]: choose among bids, fill failed seats again, close what is over, follow up.
 //! - [`reputation`]: what counts in the record that a node keeps of others.
 //! - [`verifier`]: post verdicts and expiries.
 
+mod backoff;
 pub mod capacity;
 pub mod compute;
 #[cfg(test)]
 mod fixture;
+pub mod job;
 mod moment;
 #[cfg(test)]
 mod properties;
@@ -22,4 +25,5 @@ pub mod reputation;
 pub mod requester;
 pub mod verifier;
 
+pub use backoff::Backoff;
 pub use moment::{Moment, Wake};

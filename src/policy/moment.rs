@@ -34,6 +34,15 @@ impl Wake {
         Self { deadline: job.next_deadline(now).filter(|deadline| *deadline >= now), elapsed_ms: None }
     }
 
+    /// Once either says so.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            deadline: self.deadline.into_iter().chain(other.deadline).min(),
+            elapsed_ms: self.elapsed_ms.into_iter().chain(other.elapsed_ms).min(),
+        }
+    }
+
     /// As before, or once the monotonic clock reaches `elapsed_ms`.
     #[must_use]
     pub const fn or_at(self, elapsed_ms: u64) -> Self {

@@ -10,14 +10,17 @@ use assay::{
     identity::NodeKey,
     policy::{
         Moment, Wake,
-        capacity::{Capacity, Decision},
-        compute::{self, BidLimits, ComputeStep, ComputeView, Execution},
-        requester::{self, RequesterStep, RequesterView, Standing},
-        verifier::{self, VerifierStep, VerifierView},
+        capacity::Capacity,
+        compute::{BidLimits, Execution},
+        job::{self, Answer, Fitness, JobPolicy, JobView, Role, Turn},
+        requester::Standing,
     },
 };
 
 use super::{chance::Chance, replica::Replica};
+
+/// How long a node waits for what it sent.
+const ATTEMPT_MS: u64 = 2_000;
 
 /// How a node behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +50,7 @@ impl Temper {
 /// What a node wants to have done.
 #[derive(Debug)]
 pub(super) enum Deed {
-    Propose(Vec<Event>),
+    Propose(Role, Vec<Event>),
     Run,
     Stop,
     FollowUp(Box<Deal>),
@@ -82,9 +85,9 @@ pub(super) struct Disk {
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) capacity: Capacity,
-    heard_ms: BTreeMap<JobId, u64>,
-    ranks: BTreeMap<JobId, usize>,
-    due_since_ms: BTreeMap<JobId, u64>,
+    policies: BTreeMap<JobId, JobPolicy>,
+    /// What was sent and is in no log that the node has read, and since when: a job's next action waits for it.
+    in_flight: BTreeMap<JobId, (Role, job::Deed, u64)>,
     pub(super) running: BTreeSet<JobId>,
     /// Whether the logs were read since the start: before that a node acts on nothing.
     pub(super) caught_up: bool,
@@ -98,7 +101,6 @@ pub(super) struct Surroundings<'a> {
     pub(super) members: &'a [NodeId],
     pub(super) moment: Moment,
     pub(super) facts: Facts,
-    pub(super) orders_log: bool,
     pub(super) followed_up: bool,
 }
 
@@ -106,9 +108,8 @@ impl Memory {
     fn new(slots: usize) -> Self {
         Self {
             capacity: Capacity::new(slots),
-            heard_ms: BTreeMap::new(),
-            ranks: BTreeMap::new(),
-            due_since_ms: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             running: BTreeSet::new(),
             caught_up: false,
             wakes: BTreeSet::new(),
@@ -135,50 +136,77 @@ impl Node {
     /// What this node's policies want for `job`, in the order in which it is to be done.
     pub(super) fn decide(&mut self, job: JobId, around: &Surroundings<'_>) -> Vec<Deed> {
         let me = self.id();
-        let elapsed_ms = around.moment.elapsed_ms;
-        let heard_ms = *self.memory.heard_ms.entry(job).or_insert(elapsed_ms);
         let Some(replica) = self.disk.replicas.get(&job) else { return Vec::new() };
-        let (held, moment) = (replica.job(), around.moment);
-        let ranks = &mut self.memory.ranks;
-        let rank = *ranks.entry(job).or_insert_with(|| compute::rank(job, me, around.members));
+        let Memory { capacity, policies, running, .. } = &mut self.memory;
+        let policy = policies.entry(job).or_insert_with(|| JobPolicy::new(around.moment));
+        let limits = limits(replica.job());
+        let view = JobView {
+            me,
+            job: replica.job(),
+            moment: around.moment,
+            followed_up: around.followed_up,
+            members: around.members,
+            facts: around.facts,
+            log: replica.trust(),
+            execution: match self.disk.runs.get(&job) {
+                Some(Ok(opening)) => Execution::Finished(opening),
+                Some(Err(kind)) => Execution::Failed(*kind),
+                None if running.contains(&job) => Execution::Running,
+                None => Execution::None,
+            },
+            limits: Some(&limits),
+            reputation: &|_| Standing::default(),
+            secret: Digest::new([9; 32]),
+        };
         let mut deeds = Vec::new();
+        loop {
+            let Answer { turn, stops_run, ring } = policy.next(&view, capacity);
+            deeds.extend(ring.into_iter().map(Deed::Ring));
+            deeds.extend(stops_run.then_some(Deed::Stop));
+            deeds.push(match turn {
+                Turn::Act(role, job::Deed::Submit(events)) => Deed::Propose(role, events),
+                Turn::Act(_, job::Deed::Escalate(deal)) => Deed::FollowUp(deal),
+                Turn::Act(_, job::Deed::Run) => Deed::Run,
+                Turn::Act(_, job::Deed::Check) => {
+                    let ring = policy.checked(Fitness::Fits, (job, around.moment), capacity);
+                    deeds.extend(ring.into_iter().map(Deed::Ring));
+                    continue;
+                }
+                Turn::Wait(wake) => Deed::Wake(wake),
+                Turn::Done => Deed::Wake(Wake::NEVER),
+            });
+            return deeds;
+        }
+    }
 
-        let limits = limits(held);
-        let execution = match self.disk.runs.get(&job) {
-            Some(Ok(opening)) => Execution::Finished(opening),
-            Some(Err(kind)) => Execution::Failed(*kind),
-            None if self.memory.running.contains(&job) => Execution::Running,
-            None => Execution::None,
-        };
-        let log = replica.trust();
-        let facts = around.facts;
-        let view =
-            ComputeView { me, job: held, moment, heard_ms, rank, limits: &limits, facts, execution, log };
-        let Decision { step, ring } = self.memory.capacity.next(&view);
-        deeds.extend(ring.into_iter().map(Deed::Ring));
-        match step {
-            ComputeStep::Wait(wake) => deeds.push(Deed::Wake(wake)),
-            ComputeStep::Submit(event) => deeds.push(Deed::Propose(vec![event])),
-            ComputeStep::Run => deeds.push(Deed::Run),
-            ComputeStep::Done => deeds.push(Deed::Stop),
+    /// Whether the node waits for what it sent in this job.
+    pub(super) fn awaits(&self, job: JobId) -> bool {
+        self.memory.in_flight.contains_key(&job)
+    }
+
+    /// The node sent these, and waits for their place in the log.
+    pub(super) fn sent(&mut self, job: JobId, role: Role, events: Vec<Event>, now_ms: u64) {
+        self.memory.in_flight.insert(job, (role, job::Deed::Submit(events), now_ms));
+    }
+
+    /// The log of a job went on.
+    pub(super) fn heard(&mut self, job: JobId) {
+        self.memory.in_flight.remove(&job);
+        if let Some(policy) = self.memory.policies.get_mut(&job) {
+            policy.heard();
         }
-        if held.requester == me {
-            deeds.push(request(held, around, heard_ms));
+    }
+
+    /// Gives up what was sent long ago. Returns the other jobs that may go on then.
+    pub(super) fn give_up(&mut self, job: JobId, moment: Moment) -> Vec<JobId> {
+        let Memory { capacity, policies, in_flight, .. } = &mut self.memory;
+        let late = |(_, _, since_ms): &(_, _, u64)| since_ms.saturating_add(ATTEMPT_MS) <= moment.elapsed_ms;
+        if !in_flight.get(&job).is_some_and(late) {
+            return Vec::new();
         }
-        let due = verifier::is_due(held, moment.now);
-        let due_since_ms = if due {
-            *self.memory.due_since_ms.entry(job).or_insert(elapsed_ms)
-        } else {
-            self.memory.due_since_ms.remove(&job);
-            elapsed_ms
-        };
-        let in_charge = held.requester == me;
-        match verifier::next(&VerifierView { job: held, moment, rank, in_charge, due_since_ms }) {
-            VerifierStep::Wait(wake) => deeds.push(Deed::Wake(wake)),
-            VerifierStep::Submit(event) => deeds.push(Deed::Propose(vec![event])),
-            VerifierStep::Done => {}
-        }
-        deeds
+        let (role, deed, _) = in_flight.remove(&job).expect("just seen");
+        let policy = policies.get_mut(&job).expect("what acted is there");
+        policy.failed((role, &deed), true, (job, moment), capacity)
     }
 
     /// What a run of the job gives here. A noisy job prints something else each time.
@@ -241,26 +269,6 @@ impl Node {
             | Temper::Garbler
             | Temper::Mute => None,
         }
-    }
-}
-
-fn request(job: &Job, around: &Surroundings<'_>, opened_ms: u64) -> Deed {
-    let reputation = |_| Standing::default();
-    let view = RequesterView {
-        job,
-        moment: around.moment,
-        opened_ms,
-        reputation: &reputation,
-        secret: Digest::new([9; 32]),
-        members: around.members.len() + 1,
-        orders_log: around.orders_log,
-        followed_up: around.followed_up,
-    };
-    match requester::next(&view) {
-        RequesterStep::Wait(wake) => Deed::Wake(wake),
-        RequesterStep::Submit(events) => Deed::Propose(events),
-        RequesterStep::Escalate(deal) => Deed::FollowUp(deal),
-        RequesterStep::Done => Deed::Wake(Wake::NEVER),
     }
 }
 

@@ -299,7 +299,7 @@ impl World {
                 self.truth.apply(&stamped).expect("a sequencer keeps the rules");
                 self.ordered(&stamped);
                 self.broadcast(Some(at), &item);
-                self.advance(at, job);
+                self.heard(at, job);
             }
         }
     }
@@ -352,7 +352,7 @@ impl World {
             }
         };
         if changed {
-            self.advance(to, job);
+            self.heard(to, job);
         }
     }
 
@@ -404,7 +404,7 @@ impl World {
             if self.is_over(node, job) {
                 continue;
             }
-            self.advance(node, job);
+            self.look_again(node, job);
             let held = self.nodes[node].disk.replicas[&job].job();
             let meddled = self.nodes[node].meddle(held, &mut self.chance);
             if let Some(event) = meddled.filter(|_| self.chance.permille(300)) {

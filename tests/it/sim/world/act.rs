@@ -69,40 +69,56 @@ impl World {
     fn ask(&mut self, node: usize, job: JobId) -> Vec<Deed> {
         let members: Vec<NodeId> =
             (0..self.nodes.len()).filter(|i| *i != node).map(|i| self.nodes[i].id()).collect();
-        let now = if self.order == Order::Neutral { self.backend_clock() } else { self.clock(node) };
         let follows_up = |event: &Event| parent_of(event) == Some(job);
         let around = Surroundings {
             members: &members,
-            moment: Moment { now, elapsed_ms: self.queue.now_ms() },
+            moment: self.moment(node),
             facts: self.facts(node, job),
-            orders_log: self.order == Order::Requester,
             followed_up: self.nodes[node].disk.submissions.values().any(follows_up),
         };
         self.nodes[node].decide(job, &around)
+    }
+
+    /// The log of a job went on at a node: asks its policies.
+    pub(super) fn heard(&mut self, node: usize, job: JobId) {
+        self.nodes[node].heard(job);
+        self.advance(node, job);
+    }
+
+    /// A node gives up what it sent long ago, and asks its policies.
+    pub(super) fn look_again(&mut self, node: usize, job: JobId) {
+        let moment = self.moment(node);
+        for other in self.nodes[node].give_up(job, moment) {
+            self.ring(node, other);
+        }
+        self.advance(node, job);
+    }
+
+    fn moment(&self, node: usize) -> Moment {
+        let now = if self.order == Order::Neutral { self.backend_clock() } else { self.clock(node) };
+        Moment { now, elapsed_ms: self.queue.now_ms() }
     }
 
     /// Asks a node's policies about one job and does what they say.
     pub(super) fn advance(&mut self, node: usize, job: JobId) {
         let held = &self.nodes[node];
         let reads = held.memory.caught_up || self.order == Order::Requester;
-        if !held.up || !reads || !held.disk.replicas.contains_key(&job) {
+        if !held.up || !reads || !held.disk.replicas.contains_key(&job) || held.awaits(job) {
             return;
         }
-        let deeds = self.ask(node, job);
-        let mut proposed = false;
-        for deed in deeds {
+        for deed in self.ask(node, job) {
             match deed {
-                Deed::Propose(events) if !proposed => {
-                    proposed = true;
+                Deed::Propose(role, events) => {
+                    let now_ms = self.queue.now_ms();
+                    self.nodes[node].sent(job, role, events.clone(), now_ms);
                     events.into_iter().for_each(|event| self.do_propose(node, job, event));
                 }
-                // Who has just spoken asks again once that has its place.
-                Deed::Propose(_) => {}
                 Deed::Run => {
                     let at_ms = self.queue.now_ms() + self.chance.within(1_000..38_000);
                     let life = self.nodes[node].life;
                     self.nodes[node].memory.running.insert(job);
                     self.queue.put(at_ms, Happening::RunEnds { node, life, job });
+                    self.ring(node, job);
                 }
                 Deed::Stop => {
                     self.nodes[node].memory.running.remove(&job);

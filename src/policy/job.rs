@@ -1,0 +1,306 @@
+//! All that a node decides about one job: which role acts next, with what, and when to ask again.
+//!
+//! The roles take turns because they share one sequence of actions in a job's log. Each role's rule is in a module of
+//! its own and remembers nothing; [`JobPolicy`] is what a process remembers between two questions: since when it knows
+//! the job, which attempts came to nothing, whether the job can run here. It does no I/O. Its owner carries out the
+//! [`Turn`], reports what came of it, and asks again.
+
+use std::fmt;
+
+use super::{
+    Moment, Wake,
+    backoff::Backoff,
+    capacity::{Capacity, Decision},
+    compute::{self, BidLimits, ComputeStep, ComputeView, Execution, LogTrust},
+    requester::{self, RequesterStep, RequesterView, Standing},
+    verifier::{self, VerifierStep, VerifierView},
+};
+use crate::domain::{BidStatus, Deal, Digest, Event, Facts, Job, JobId, NodeId};
+
+/// What a node is in a job, in the order in which roles are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It submitted the job.
+    Requester,
+    /// It runs the job.
+    Compute,
+    /// It ends the job.
+    Verifier,
+}
+
+/// What a node knows of one job.
+#[derive(Clone, Copy)]
+pub struct JobView<'a> {
+    /// This node.
+    pub me: NodeId,
+    /// The job as the log has it.
+    pub job: &'a Job,
+    /// The time.
+    pub moment: Moment,
+    /// Whether the job has a follow-up already.
+    pub followed_up: bool,
+    /// The other nodes that are known.
+    pub members: &'a [NodeId],
+    /// What the backend knows of this node, were it to bid now.
+    pub facts: Facts,
+    /// Who orders the log.
+    pub log: LogTrust,
+    /// How far this node's run is.
+    pub execution: Execution<'a>,
+    /// What it takes on; nothing, if it computes for nobody.
+    pub limits: Option<&'a BidLimits>,
+    /// What it remembers of a node.
+    pub reputation: &'a dyn Fn(NodeId) -> Standing,
+    /// What orders equal bids: a secret, so that nobody can make itself first.
+    pub secret: Digest,
+}
+
+impl fmt::Debug for JobView<'_> {
+    // The secret stays one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobView")
+            .field("me", &self.me)
+            .field("job", &self.job.id)
+            .field("moment", &self.moment)
+            .field("followed_up", &self.followed_up)
+            .field("members", &self.members.len())
+            .field("facts", &self.facts)
+            .field("log", &self.log)
+            .field("execution", &self.execution)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Turn {
+    /// Do this in that role, report what came of it, and ask again.
+    Act(Role, Deed),
+    /// Nothing before this, unless something happens.
+    Wait(Wake),
+    /// Nothing until the log changes.
+    Done,
+}
+
+/// What a role does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// Sign and submit these, in this order; then [`JobPolicy::succeeded`] or [`JobPolicy::failed`].
+    Submit(Vec<Event>),
+    /// Submit a new job with these terms and the same spec; then as above.
+    Escalate(Box<Deal>),
+    /// Find out whether the job can run here; then [`JobPolicy::checked`].
+    Check,
+    /// Start the run.
+    Run,
+}
+
+/// The answer to one question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What to do.
+    pub turn: Turn,
+    /// Whether a run that still goes is of no use.
+    pub stops_run: bool,
+    /// Other jobs that may go on now: ask about each of them.
+    pub ring: Vec<JobId>,
+}
+
+/// Whether a job can run here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fitness {
+    /// It can.
+    Fits,
+    /// It never can.
+    Unfit,
+    /// It cannot now; worth another look then, on the monotonic clock.
+    NotBefore(u64),
+}
+
+/// What one process remembers of one job.
+#[derive(Debug, Clone)]
+pub struct JobPolicy {
+    /// When this process first heard of the job, on the monotonic clock.
+    heard_ms: u64,
+    due_since_ms: Option<u64>,
+    /// The number of members, and this node's rank among them.
+    ranked: Option<(usize, usize)>,
+    backoffs: [Backoff; 3],
+    fitness: Option<Fitness>,
+}
+
+/// Whether `node` takes, or took, part in the job beyond having heard of it.
+pub fn takes_part(job: &Job, node: NodeId) -> bool {
+    let seated = |status| matches!(status, BidStatus::Seated(_) | BidStatus::Standing);
+    job.requester == node || job.bids.get(&node).is_some_and(|bid| seated(bid.status))
+}
+
+impl JobPolicy {
+    /// For a job that this process hears of now.
+    pub const fn new(moment: Moment) -> Self {
+        Self {
+            heard_ms: moment.elapsed_ms,
+            due_since_ms: None,
+            ranked: None,
+            backoffs: [Backoff::NONE; 3],
+            fitness: None,
+        }
+    }
+
+    /// Asks each role in turn; the first that acts ends the round.
+    pub fn next(&mut self, view: &JobView<'_>, capacity: &mut Capacity) -> Answer {
+        let now_ms = view.moment.elapsed_ms;
+        let mut answer = Answer { turn: Turn::Done, stops_run: false, ring: Vec::new() };
+        for role in [Role::Requester, Role::Compute, Role::Verifier] {
+            let due_ms = self.backoffs[role as usize].until_ms();
+            let turn = if now_ms < due_ms {
+                Turn::Wait(Wake::NEVER.or_at(due_ms))
+            } else {
+                match role {
+                    Role::Requester => self.request(view),
+                    Role::Compute => self.compute(view, capacity, &mut answer),
+                    Role::Verifier => self.verify(view),
+                }
+            };
+            answer.turn = match (answer.turn, turn) {
+                (_, act @ Turn::Act(..)) => return Answer { turn: act, ..answer },
+                (Turn::Wait(known), Turn::Wait(other)) => Turn::Wait(known.or(other)),
+                (known, Turn::Done) => known,
+                (_, turn) => turn,
+            };
+        }
+        answer
+    }
+
+    /// What a role submitted has its place in the log.
+    pub const fn succeeded(&mut self, role: Role) {
+        self.backoffs[role as usize] = Backoff::NONE;
+    }
+
+    /// What a role submitted was refused, or did not reach whoever orders the log. `may_pass`: the same may be taken
+    /// later though nothing else happens. Returns other jobs that may go on now.
+    pub fn failed(
+        &mut self,
+        (role, deed): (Role, &Deed),
+        may_pass: bool,
+        (job, moment): (JobId, Moment),
+        capacity: &mut Capacity,
+    ) -> Vec<JobId> {
+        let backoff = &mut self.backoffs[role as usize];
+        if !matches!(deed, Deed::Submit(events) if matches!(**events, [Event::BidPlaced { .. }])) {
+            backoff.fail(moment.elapsed_ms);
+            return Vec::new();
+        }
+        if may_pass {
+            backoff.fail(moment.elapsed_ms);
+        } else {
+            // It came too late. A node without a seat gets few further entries, so retrying soon is pointless.
+            *backoff = Backoff::give_up(moment.elapsed_ms);
+        }
+        capacity.bid_failed(job, moment)
+    }
+
+    /// The answer to [`Deed::Check`]. Returns other jobs that may go on now.
+    pub fn checked(
+        &mut self,
+        fitness: Fitness,
+        (job, moment): (JobId, Moment),
+        capacity: &mut Capacity,
+    ) -> Vec<JobId> {
+        self.fitness = Some(fitness);
+        match fitness {
+            Fitness::Fits | Fitness::Unfit => Vec::new(),
+            // Until then nothing is promised.
+            Fitness::NotBefore(_) => capacity.bid_failed(job, moment),
+        }
+    }
+
+    /// The log changed: what failed may be taken now.
+    pub const fn heard(&mut self) {
+        self.backoffs = [Backoff::NONE; 3];
+    }
+
+    fn request(&self, view: &JobView<'_>) -> Turn {
+        let JobView { job, moment, .. } = *view;
+        if job.requester != view.me {
+            return Turn::Done;
+        }
+        let view = RequesterView {
+            job,
+            moment,
+            opened_ms: self.heard_ms,
+            reputation: view.reputation,
+            secret: view.secret,
+            members: view.members.len() + usize::from(view.limits.is_some()),
+            orders_log: matches!(view.log, LogTrust::Requester { .. }),
+            followed_up: view.followed_up,
+        };
+        match requester::next(&view) {
+            RequesterStep::Wait(wake) => Turn::Wait(wake),
+            RequesterStep::Submit(events) => Turn::Act(Role::Requester, Deed::Submit(events)),
+            RequesterStep::Escalate(deal) => Turn::Act(Role::Requester, Deed::Escalate(deal)),
+            RequesterStep::Done => Turn::Done,
+        }
+    }
+
+    fn compute(&mut self, view: &JobView<'_>, capacity: &mut Capacity, answer: &mut Answer) -> Turn {
+        let Some(limits) = view.limits else { return Turn::Done };
+        let JobView { me, job, moment, facts, log, execution, .. } = *view;
+        let can_run = self.fitness != Some(Fitness::Unfit);
+        let limits = BidLimits { can_run, ..*limits };
+        let (heard_ms, rank) = (self.heard_ms, self.rank(view));
+        let view = ComputeView { me, job, moment, heard_ms, rank, limits: &limits, facts, execution, log };
+        let Decision { step, ring } = capacity.next(&view);
+        answer.ring.extend(ring);
+        match step {
+            ComputeStep::Wait(wake) => Turn::Wait(wake),
+            ComputeStep::Submit(event @ Event::BidPlaced { .. }) => match self.fitness {
+                Some(Fitness::Fits) => Turn::Act(Role::Compute, Deed::Submit(vec![event])),
+                Some(Fitness::NotBefore(at_ms)) if moment.elapsed_ms < at_ms => {
+                    answer.ring.extend(capacity.bid_failed(job.id, moment));
+                    Turn::Wait(Wake::after_next_deadline(job, moment.now).or_at(at_ms))
+                }
+                None | Some(Fitness::Unfit | Fitness::NotBefore(_)) => Turn::Act(Role::Compute, Deed::Check),
+            },
+            ComputeStep::Submit(event) => Turn::Act(Role::Compute, Deed::Submit(vec![event])),
+            ComputeStep::Run => Turn::Act(Role::Compute, Deed::Run),
+            ComputeStep::Done => {
+                answer.stops_run = true;
+                Turn::Done
+            }
+        }
+    }
+
+    fn verify(&mut self, view: &JobView<'_>) -> Turn {
+        let JobView { me, job, moment, .. } = *view;
+        // Whoever has no stake in a job holds no more of its log than the announcement.
+        if !takes_part(job, me) {
+            return Turn::Done;
+        }
+        let is_due = verifier::is_due(job, moment.now);
+        let due_since_ms = self.due_since_ms.filter(|_| is_due).unwrap_or(moment.elapsed_ms);
+        self.due_since_ms = is_due.then_some(due_since_ms);
+        let (rank, in_charge) = (self.rank(view), job.requester == me);
+        match verifier::next(&VerifierView { job, moment, rank, in_charge, due_since_ms }) {
+            VerifierStep::Wait(wake) => Turn::Wait(wake),
+            VerifierStep::Submit(event) => Turn::Act(Role::Verifier, Deed::Submit(vec![event])),
+            VerifierStep::Done => Turn::Done,
+        }
+    }
+
+    /// This node's place among those it knows. One hash a member, so it is kept while their number stays.
+    fn rank(&mut self, view: &JobView<'_>) -> usize {
+        let members = view.members.len();
+        match self.ranked {
+            Some((known, rank)) if known == members => rank,
+            Some(_) | None => {
+                let rank = compute::rank(view.job.id, view.me, view.members);
+                self.ranked = Some((members, rank));
+                rank
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
