@@ -125,7 +125,7 @@ impl Announcement {
         match Chain::check_submission_of(source, domain, None, &self.entry.action, self.entry.at) {
             Err(SubmitError::Rejected(Rejection::BadParent)) if self.parent().is_some() => {}
             // The id is made of the author's, and names another.
-            Err(SubmitError::Rejected(Rejection::NoSuchJob)) => return Err(AnnouncementError::Forged),
+            Err(SubmitError::Rejected(Rejection::WrongJobId)) => return Err(AnnouncementError::Forged),
             Err(error) => return Err(AnnouncementError::Refused(error)),
             Ok(_) => {}
         }
