@@ -12,7 +12,7 @@ use std::{hint::black_box, time::Instant};
 use assay::{
     domain::{
         Action, Deal, Digest, Event, Facts, FingerprintWord, JobId, LogDomain, Method, NodeId, Opening,
-        Profile, Resources, SeatOpening, SeatSet, SignedAction, Spec, Stamped, TENTHS, Timestamp, codec,
+        Profile, SeatOpening, SeatSet, SignedAction, Spec, Stamped, TENTHS, Timestamp, codec,
     },
     identity::NodeKey,
     rules::{Ledger, transition},
@@ -60,20 +60,6 @@ fn values(count: usize) -> Vec<u32> {
     (0..count).map(|_| dice.word()).collect()
 }
 
-fn spec() -> Vec<u8> {
-    let spec = Spec {
-        image: "sha256:00".to_owned(),
-        image_name: "demo".to_owned(),
-        entrypoint: vec![],
-        command: vec!["true".to_owned()],
-        environment: Default::default(),
-        working_directory: None,
-        inputs: vec![],
-        resources: Resources::default(),
-    };
-    spec.to_document()
-}
-
 fn bidder(number: u8) -> NodeId {
     NodeId::new([number + 1; 20])
 }
@@ -110,7 +96,7 @@ fn life(nonce: u64, document: &[u8], deal: &Deal) -> Vec<Stamped<Event>> {
 }
 
 fn history(events: usize) -> Vec<Stamped<Event>> {
-    let (document, deal) = (spec(), Deal::default());
+    let (document, deal) = (Spec::sample().to_document(), Deal::default());
     let jobs = (0..).take(events.div_ceil(EVENTS_A_JOB));
     jobs.flat_map(|nonce| life(nonce, &document, &deal)).take(events).collect()
 }
@@ -193,18 +179,18 @@ fn read(log: &EventLog) -> usize {
 
 #[divan::bench_group(name = "transition")]
 mod rules {
-    use super::{Bencher, Deal, EVENTS_A_JOB, fold, life, spec, transition};
+    use super::{Bencher, Deal, EVENTS_A_JOB, Spec, fold, life, transition};
 
     #[divan::bench]
     fn bid(bencher: Bencher<'_, '_>) {
-        let events = life(0, &spec(), &Deal::default());
+        let events = life(0, &Spec::sample().to_document(), &Deal::default());
         let open = fold(&events[..1]).jobs().next().unwrap().clone();
         bencher.bench_local(|| transition(&open, &events[1]).unwrap());
     }
 
     #[divan::bench(name = "verdict of 3")]
     fn verdict(bencher: Bencher<'_, '_>) {
-        let events = life(0, &spec(), &Deal::default());
+        let events = life(0, &Spec::sample().to_document(), &Deal::default());
         let running = fold(&events[..EVENTS_A_JOB - 1]).jobs().next().unwrap().clone();
         bencher.bench_local(|| transition(&running, &events[EVENTS_A_JOB - 1]).unwrap());
     }
@@ -278,12 +264,13 @@ mod million {
 #[divan::bench_group(name = "submission")]
 mod submissions {
     use super::{
-        Action, Bencher, Deal, Digest, JobId, LogDomain, NodeKey, SignedAction, Stamped, codec, life, spec,
+        Action, Bencher, Deal, Digest, JobId, LogDomain, NodeKey, SignedAction, Spec, Stamped, codec, life,
     };
 
     fn signed() -> (NodeKey, SignedAction) {
         let key = NodeKey::from_bytes(&[7; 32]).unwrap();
-        let Stamped { revision, event, .. } = life(0, &spec(), &Deal::default()).swap_remove(0);
+        let Stamped { revision, event, .. } =
+            life(0, &Spec::sample().to_document(), &Deal::default()).swap_remove(0);
         let action = Action { job: JobId::ZERO, revision, sequence: 0, seen: Digest::ZERO, event };
         let signature = key.sign(action.signing_digest(LogDomain::default()));
         (key, SignedAction { action, signature })

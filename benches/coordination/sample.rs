@@ -1,9 +1,7 @@
 //! What watching a container costs, against what the container itself uses.
 
-use std::collections::BTreeMap;
-
 use assay::{
-    domain::{JobId, NodeId, Resources, Span, Spec},
+    domain::{JobId, NodeId, Span, Spec},
     executor::{DEFAULT_SOCKET, DockerExecutor, Executor as _, RunDir, RunRequest},
 };
 use serde_json::json;
@@ -18,16 +16,7 @@ pub(crate) async fn run(seconds: u32) -> Outcome<()> {
     let image = executor.resolve("assay/demo:1").await?;
     let scratch = RunDir::new_in(&std::env::temp_dir())?;
     let busy = format!("timeout {seconds} sh -c 'while :; do :; done'; true");
-    let spec = Spec {
-        image,
-        image_name: "assay/demo:1".to_owned(),
-        entrypoint: vec![],
-        command: vec!["sh".to_owned(), "-c".to_owned(), busy],
-        environment: BTreeMap::new(),
-        working_directory: None,
-        inputs: vec![],
-        resources: Resources::default(),
-    };
+    let spec = Spec::builder(image).image_name("assay/demo:1").command(["sh", "-c", &busy]).build()?;
     let request = RunRequest {
         job: JobId::ZERO,
         node: NodeId::ZERO,

@@ -35,16 +35,7 @@ fn now() -> Timestamp {
 }
 
 fn submission(requester: &NodeKey, deal: &Deal, nonce: u64) -> SignedAction {
-    let spec = Spec {
-        image: format!("sha256:{}", "a".repeat(64)),
-        image_name: "demo".to_owned(),
-        entrypoint: Vec::new(),
-        command: vec!["true".to_owned()],
-        environment: Default::default(),
-        working_directory: None,
-        inputs: Vec::new(),
-        resources: Default::default(),
-    };
+    let spec = Spec::sample();
     let document = spec.to_document();
     let revision = deal.revision();
     let job = DOMAIN.job_id(requester.node_id(), nonce, Spec::hash_document(&document), revision);

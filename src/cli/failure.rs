@@ -109,26 +109,16 @@ pub(super) fn refill(view: &JobView) -> Option<Refill> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
     use crate::{
         api::types::{Deadline, Judgement, ResultView},
-        domain::{Amount, Deal, Digest, JobId, NodeId, Resources, Spec, Timestamp},
+        domain::{Amount, Deal, Digest, JobId, NodeId, Spec, Timestamp},
     };
 
     /// A job with one seat, submitted at 0 and seen at 100, with a deadline on either side.
     fn view(state: JobState, seat: SeatView) -> JobView {
-        let spec = Spec {
-            image: "sha256:0".to_owned(),
-            image_name: "demo:1".to_owned(),
-            entrypoint: vec![],
-            command: vec![],
-            environment: BTreeMap::new(),
-            working_directory: None,
-            inputs: vec![],
-            resources: Resources::default(),
-        };
+        let spec = Spec::sample();
         let deadline = |name: &str, at| Deadline {
             name: name.to_owned(),
             at: Timestamp::from_secs(at),

@@ -1,4 +1,18 @@
 //! The values of the field: no async, no I/O, no clock, no randomness.
+//!
+//! A job's id follows from who asks for what under which terms, so nobody can give one job two meanings:
+//!
+//! ```
+//! use assay::domain::{Amount, Deal, LogDomain, NodeId, Spec};
+//!
+//! let spec = Spec::builder("assay/demo:1").command(["true"]).build()?;
+//! let deal = Deal { concurrency: 3, confidence: 2, price: Amount::ZERO, ..Deal::default() };
+//! deal.validate()?;
+//! let hash = Spec::hash_document(&spec.to_document());
+//! let id = |nonce| LogDomain::default().job_id(NodeId::new([7; 20]), nonce, hash, deal.revision());
+//! assert_ne!(id(1), id(2));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod amount;
 mod ask;
@@ -36,5 +50,7 @@ pub use method::{Method, UnknownMethod};
 pub use result::{Opening, SeatOpening};
 pub use seats::{MAX_SEATS, SeatSet};
 pub use signature::{Signature, SignatureError, node_of_key};
-pub use spec::{Input, InputKind, MAX_INPUTS, MAX_SPEC_BYTES, OUTPUTS_DIR, Resources, Spec, SpecError};
+pub use spec::{
+    Input, InputKind, MAX_INPUTS, MAX_SPEC_BYTES, OUTPUTS_DIR, Resources, Spec, SpecBuilder, SpecError,
+};
 pub use time::{Span, Timestamp};

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Digest, ImageName};
 
+mod builder;
+
+pub use builder::SpecBuilder;
+
 /// Largest spec document, in bytes: a command line and an environment, not data.
 pub const MAX_SPEC_BYTES: usize = 32 * 1024;
 
@@ -148,6 +152,33 @@ pub enum SpecError {
 }
 
 impl Spec {
+    /// Begins a spec: `image` is its name both for the engine and for people, and everything else is the image's
+    /// own, under the usual limits.
+    ///
+    /// ```
+    /// use assay::domain::{Resources, Spec};
+    ///
+    /// let spec = Spec::builder("assay/demo:1")
+    ///     .command(["sh", "-c", "echo $SEED > /outputs/seed"])
+    ///     .environment([("SEED", "7")])
+    ///     .resources(Resources { memory_bytes: 64 << 20, ..Resources::default() })
+    ///     .build()?;
+    /// assert_eq!(Spec::from_document(&spec.to_document()), Ok(spec));
+    ///
+    /// let error = Spec::builder("assay/demo:1").working_directory("../up").build().unwrap_err();
+    /// assert_eq!(error.to_string(), "working_directory must be an absolute path without .. or NUL");
+    /// # Ok::<(), assay::domain::SpecError>(())
+    /// ```
+    pub fn builder(image: impl Into<String>) -> SpecBuilder {
+        SpecBuilder::new(image.into())
+    }
+
+    /// A spec that stands for any: `true` in an image called `demo`. The table of cases, tests and examples use it.
+    pub fn sample() -> Self {
+        let sample = Self::builder("sha256:00").image_name("demo").command(["true"]).build();
+        sample.expect("its fields are constants, and a test builds it")
+    }
+
     /// The one JSON form of this spec: fields in declaration order, no white space.
     pub fn to_document(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a spec has string keys only, so that JSON can hold it")
@@ -291,6 +322,11 @@ mod tests {
             }],
             resources: Resources::default(),
         }
+    }
+
+    #[test]
+    fn the_sample_is_valid() {
+        assert_eq!(Spec::from_document(&Spec::sample().to_document()), Ok(Spec::sample()));
     }
 
     #[test]

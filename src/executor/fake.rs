@@ -128,22 +128,12 @@ impl Executor for FakeExecutor {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::{JobId, NodeId, Resources, Span};
+    use crate::domain::{JobId, NodeId, Span};
 
     fn request(result_dir: &Path) -> RunRequest {
-        let spec = Spec {
-            image: "sha256:0".to_owned(),
-            image_name: "none".to_owned(),
-            entrypoint: vec![],
-            command: vec![],
-            environment: BTreeMap::new(),
-            working_directory: None,
-            inputs: vec![],
-            resources: Resources::default(),
-        };
+        let spec = Spec::sample();
         RunRequest {
             job: JobId::ZERO,
             node: NodeId::ZERO,

@@ -1,12 +1,10 @@
 //! Jobs for the tests of policies, made the only way there is: by the rules.
 
-use std::collections::BTreeMap;
-
 use super::Moment;
 use crate::{
     domain::{
-        Deal, Digest, Event, Facts, FingerprintWord, Job, LogDomain, NodeId, Opening, Resources, Span, Spec,
-        Stamped, Timestamp,
+        Deal, Digest, Event, Facts, FingerprintWord, Job, LogDomain, NodeId, Opening, Span, Spec, Stamped,
+        Timestamp,
     },
     rules::{self, Rejection},
 };
@@ -58,16 +56,7 @@ pub(super) fn open(deal: Deal) -> Job {
 
 /// The job with this number of a requester, submitted at `secs`.
 pub(super) fn open_of(requester: NodeId, nonce: u64, secs: u64, deal: Deal) -> Job {
-    let spec = Spec {
-        image: "sha256:0".to_owned(),
-        image_name: "demo".to_owned(),
-        entrypoint: vec![],
-        command: vec![],
-        environment: BTreeMap::new(),
-        working_directory: None,
-        inputs: vec![],
-        resources: Resources::default(),
-    };
+    let spec = Spec::sample();
     let (spec, revision) = (spec.to_document(), deal.revision());
     let domain = LogDomain::default();
     let event = Event::Submitted { deal, spec: spec.clone(), nonce };

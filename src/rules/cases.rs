@@ -10,12 +10,12 @@ use serde::Serialize;
 
 mod situations;
 
-use situations::{bidder, deal, dirty, opening, situations, spec, units};
+use situations::{bidder, deal, dirty, opening, situations, units};
 
 use super::{Rejection, transition};
 use crate::domain::{
     Deal, Digest, Event, Facts, FailureKind, Job, JobId, JobState, LogDomain, NodeId, Opening, SeatOpening,
-    SeatSet, Stamped, Timestamp,
+    SeatSet, Spec, Stamped, Timestamp,
 };
 
 /// Who acts: the requester, five bidders, and somebody who is neither.
@@ -217,7 +217,7 @@ fn events(situations: &[(&str, Job)]) -> Vec<Event> {
         accepted: accepted.iter().copied().collect(),
     };
     let invalid = Deal { confidence: 0, ..deal() };
-    let spec = spec().to_document();
+    let spec = Spec::sample().to_document();
     let mut events = vec![
         Event::Submitted { deal: deal(), spec, nonce: 0 },
         Event::DealUpdated { deal: Deal { tolerance_kib: 1, ..deal() } },

@@ -184,11 +184,10 @@ impl Scheduler for LocalScheduler {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
     use crate::{
-        domain::{Action, Deal, Event, Resources, Spec},
+        domain::{Action, Deal, Event, Spec},
         identity::NodeKey,
         scheduler::entries,
     };
@@ -198,22 +197,9 @@ mod tests {
         SignedAction { signature: key.sign(action.signing_digest(LogDomain::default())), action }
     }
 
-    fn spec() -> Spec {
-        Spec {
-            image: "sha256:00".to_owned(),
-            image_name: "demo".to_owned(),
-            entrypoint: Vec::new(),
-            command: Vec::new(),
-            environment: BTreeMap::new(),
-            working_directory: None,
-            inputs: Vec::new(),
-            resources: Resources::default(),
-        }
-    }
-
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn the_head_never_falls_behind_what_many_threads_append() {
-        let (domain, deal, document) = (LogDomain::default(), Deal::default(), spec().to_document());
+        let (domain, deal, document) = (LogDomain::default(), Deal::default(), Spec::sample().to_document());
         let requester = NodeKey::generate().unwrap();
         let job = domain.job_id(requester.node_id(), 0, Spec::hash_document(&document), deal.revision());
         let log = LocalLog::new(domain, Timestamp::from_secs(1000));

@@ -22,7 +22,7 @@ use assay::{
 use futures::{StreamExt as _, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
-use crate::town::{Citizen, PATIENCE, STORE_BYTES, Town, deal, end, key_of, printing, spec};
+use crate::town::{Citizen, PATIENCE, STORE_BYTES, Town, deal, end, key_of, printing};
 
 async fn three(town: &Town) -> [Citizen; 3] {
     let hello = || printing("hello\n");
@@ -43,7 +43,7 @@ fn committed(job: &Job) -> bool {
 async fn honest_nodes_bring_a_job_to_its_verdict() {
     let town = Town::new();
     let citizens = three(&town).await;
-    let (job, _) = citizens[0].node().submit_job(spec(), deal(3, 2)).await.unwrap();
+    let (job, _) = citizens[0].node().submit_job(Spec::sample(), deal(3, 2)).await.unwrap();
     let ended = citizens[0].ended(job).await;
     assert_eq!(ended.state, JobState::Verified);
     assert_eq!(ended.verdict.as_ref().unwrap().accepted.len(), 3);
@@ -62,7 +62,7 @@ async fn a_command_that_fails_is_a_result() {
         }))
     };
     let (a, b) = (town.node(1, 1, failing()).await, town.node(2, 1, failing()).await);
-    let (job, _) = a.node().submit_job(spec(), deal(2, 2)).await.unwrap();
+    let (job, _) = a.node().submit_job(Spec::sample(), deal(2, 2)).await.unwrap();
     let ended = a.ended(job).await;
     assert_eq!(ended.state, JobState::Verified);
     let exit_codes: Vec<_> = ended
@@ -90,7 +90,7 @@ async fn a_failed_run_is_reported_and_its_seat_filled_again() {
     for key in 2..=4 {
         nodes.push(town.node(key, 1, Arc::clone(&fails_once) as _).await);
     }
-    let (job, _) = requester.node().submit_job(spec(), deal(2, 2)).await.unwrap();
+    let (job, _) = requester.node().submit_job(Spec::sample(), deal(2, 2)).await.unwrap();
     let ended = requester.ended(job).await;
     assert_eq!(ended.state, JobState::Verified);
     assert_eq!(ended.failures[usize::from(FailureKind::Timeout.index())], 1);
@@ -111,7 +111,7 @@ async fn a_run_that_a_restart_cut_off_is_run_again() {
     let requester = town.node(1, 0, printing("")).await;
     let held = Arc::new(FakeExecutor::new(|_| Script::printing("x")).hold());
     let node = town.node(2, 1, Arc::clone(&held) as _).await;
-    let (job, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+    let (job, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
     held.started().wait_for(|started| *started == 1).await.unwrap();
     let node = town.restart(2, node, printing("x")).await;
     let ended = requester.ended(job).await;
@@ -126,7 +126,7 @@ async fn a_node_that_restarts_after_its_commitment_reveals_what_it_committed_to(
     let first = town.node(2, 1, printing("x")).await;
     let held = Arc::new(FakeExecutor::new(|_| Script::printing("x")).hold());
     let second = town.node(3, 1, Arc::clone(&held) as _).await;
-    let (job, _) = requester.node().submit_job(spec(), deal(2, 2)).await.unwrap();
+    let (job, _) = requester.node().submit_job(Spec::sample(), deal(2, 2)).await.unwrap();
     requester.when(job, committed).await;
     // Whatever this run would print, it is not asked again.
     let first = town.restart(2, first, printing("another")).await;
@@ -143,11 +143,11 @@ async fn an_open_job_is_cancelled_and_a_running_one_stopped() {
     let requester = town.node(1, 0, printing("")).await;
     let held = Arc::new(FakeExecutor::new(|_| Script::printing("x")).hold());
     let node = town.node(2, 1, Arc::clone(&held) as _).await;
-    let (running, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+    let (running, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
     held.started().wait_for(|started| *started == 1).await.unwrap();
     // Nodes do not bid where openings may take two hours.
     let slow = Deal { reveal: Span::from_secs(2 * 3600), ..deal(1, 1) };
-    let (open, _) = requester.node().submit_job(spec(), slow).await.unwrap();
+    let (open, _) = requester.node().submit_job(Spec::sample(), slow).await.unwrap();
     assert_eq!(requester.node().cancel_job(open).await.unwrap(), Ended::Cancelled);
     assert_eq!(requester.node().cancel_job(running).await.unwrap(), Ended::Stopped);
     assert_eq!(requester.ended(open).await.state, JobState::Cancelled);
@@ -157,7 +157,7 @@ async fn an_open_job_is_cancelled_and_a_running_one_stopped() {
     let stranger = node.node().cancel_job(open).await;
     assert!(matches!(stranger, Err(RequestError::NotRequester { .. })));
     // The run was cancelled with its job, so that the slot is free for this one.
-    let (next, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+    let (next, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
     held.started().wait_for(|started| *started == 2).await.unwrap();
     held.release(1);
     assert_eq!(requester.ended(next).await.state, JobState::Verified);
@@ -176,7 +176,7 @@ async fn a_slot_that_is_free_again_takes_the_next_job() {
     let timeout = Span::from_secs(600);
     let deal = Deal { timeout, run: Deal::run_for(timeout), ..deal(1, 1) };
     for _ in 0..3 {
-        jobs.push(requester.node().submit_job(spec(), deal.clone()).await.unwrap().0);
+        jobs.push(requester.node().submit_job(Spec::sample(), deal.clone()).await.unwrap().0);
     }
     for run in 1..=3 {
         started.wait_for(|started| *started == run).await.unwrap();
@@ -195,7 +195,7 @@ async fn a_job_that_nobody_takes_expires() {
     let town = Town::new();
     let requester = town.node(1, 1, printing("")).await;
     let deal = Deal { allow_list: vec![NodeId::new([9; 20])], ..deal(1, 1) };
-    let (job, _) = requester.node().submit_job(spec(), deal).await.unwrap();
+    let (job, _) = requester.node().submit_job(Spec::sample(), deal).await.unwrap();
     town.at(121);
     assert_eq!(requester.ended(job).await.state, JobState::Expired);
     end(requester.handle).await;
@@ -205,11 +205,11 @@ async fn a_job_that_nobody_takes_expires() {
 async fn a_node_without_room_for_a_result_does_not_bid() {
     let town = Town::new();
     let (requester, node) = (town.node(1, 0, printing("")).await, town.node(2, 1, printing("x")).await);
-    let mut large = spec();
+    let mut large = Spec::sample();
     large.resources.disk_bytes = STORE_BYTES + 1;
     let (job, _) = requester.node().submit_job(large, deal(1, 1)).await.unwrap();
     // Its next job, which it does take, shows that it has seen the first.
-    let (other, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+    let (other, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
     assert_eq!(requester.ended(other).await.state, JobState::Verified);
     let open = requester.when(job, |_| true).await;
     assert!(open.bids.is_empty() && open.state == JobState::Open, "{open:?}");
@@ -221,7 +221,7 @@ async fn a_full_store_is_told_with_the_way_out() {
     let town = Town::new();
     let (requester, node) = (town.node(1, 0, printing("")).await, town.node(2, 1, printing("x")).await);
     let run = async || {
-        let (job, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+        let (job, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
         assert_eq!(requester.ended(job).await.state, JobState::Verified);
     };
     run().await;
@@ -232,7 +232,7 @@ async fn a_full_store_is_told_with_the_way_out() {
     };
     assert_eq!(warnings("node").await, serde_json::json!([]));
     // A result is in the store already, so that a job which may fill it has no room.
-    let mut large = spec();
+    let mut large = Spec::sample();
     large.resources.disk_bytes = STORE_BYTES;
     let (job, _) = requester.node().submit_job(large, deal(1, 1)).await.unwrap();
     // Its next job, which it does take, shows that it has seen the first.
@@ -251,14 +251,14 @@ async fn what_cannot_run_is_refused_before_anything_is_sent() {
     let town = Town::new();
     let node = town.node(1, 1, printing("")).await;
     let submit = async |spec, deal| node.node().submit_job(spec, deal).await.unwrap_err();
-    assert!(matches!(submit(spec(), deal(1, 2)).await, RequestError::Deal(_)));
-    let many = submit(spec(), deal(2, 2)).await;
+    assert!(matches!(submit(Spec::sample(), deal(1, 2)).await, RequestError::Deal(_)));
+    let many = submit(Spec::sample(), deal(2, 2)).await;
     assert!(matches!(many, RequestError::NotEnoughNodes { wanted: 2, known: 1 }));
-    let mut absent = spec();
+    let mut absent = Spec::sample();
     absent.inputs =
         vec![Input { digest: Digest::ZERO, bytes: 9, target: "/in".to_owned(), kind: InputKind::Directory }];
     assert!(matches!(submit(absent, deal(1, 1)).await, RequestError::Input(_)));
-    let mut root = spec();
+    let mut root = Spec::sample();
     root.working_directory = Some("..".to_owned());
     assert!(matches!(submit(root, deal(1, 1)).await, RequestError::Spec(_)));
     assert_eq!(town.log.ledger().jobs().count(), 0);
@@ -279,7 +279,7 @@ async fn an_inconclusive_job_is_followed_up_by_other_nodes() {
         nodes.push(town.node(key, 1, Arc::clone(&disagree_at_first) as _).await);
     }
     let terms = Deal { method: Method::Hash, escalation_limit: 5, ..deal(2, 2) };
-    let (job, _) = requester.node().submit_job(spec(), terms).await.unwrap();
+    let (job, _) = requester.node().submit_job(Spec::sample(), terms).await.unwrap();
     let parent = requester.ended(job).await;
     assert_eq!(parent.state, JobState::Inconclusive);
     // The child's entry is the next to come: the stream is waited on, not the clock.
@@ -332,7 +332,7 @@ async fn job_of_a_liar(opening: Opening, transfer: Arc<dyn Transfer>) -> (Citize
     let requester = town.requester(1, transfer).await;
     let key = key_of(9);
     let (liar, scheduler) = (key.node_id(), town.log.join(key.node_id()));
-    let (job, _) = requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+    let (job, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
     let mut sequence = 0;
     let mut say = async |event| {
         let known = town.log.ledger();
@@ -387,7 +387,7 @@ async fn a_node_that_serves_another_result_than_it_revealed_is_found_out() {
         target: "/in".to_owned(),
         kind: InputKind::Directory,
     };
-    requester.node().submit_job(Spec { inputs: vec![own], ..spec() }, deal(1, 1)).await.unwrap();
+    requester.node().submit_job(Spec { inputs: vec![own], ..Spec::sample() }, deal(1, 1)).await.unwrap();
     end(requester.handle).await;
 
     // The archive is not even the one it named.
@@ -451,7 +451,7 @@ async fn a_task_that_panics_ends_its_node_with_an_error() {
     let town = Town::new();
     let requester = town.node(1, 0, printing("")).await;
     let broken = town.node(2, 1, Arc::new(Panics)).await;
-    requester.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+    requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
     let ended = tokio::time::timeout(PATIENCE, broken.handle.join()).await.unwrap();
     assert!(matches!(ended, Err(NodeError::Panicked { task: "driver", .. })), "{ended:?}");
     end(requester.handle).await;

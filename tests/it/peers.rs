@@ -11,7 +11,7 @@ use std::{
 };
 
 use assay::{
-    domain::{Input, InputKind, Job, JobId, JobState, NodeId},
+    domain::{Input, InputKind, Job, JobId, JobState, NodeId, Spec},
     executor::{Executor, FakeExecutor, Script},
     network::{
         BlobDenied, BlobSource, Chunk, ChunkRequest, Limits as NetworkLimits, Multiaddr, NetworkConfig,
@@ -22,7 +22,7 @@ use assay::{
 };
 use tempfile::TempDir;
 
-use crate::town::{PATIENCE, deal, end, key_of, printing, spec};
+use crate::town::{PATIENCE, deal, end, key_of, printing};
 
 struct Peer {
     handle: NodeHandle,
@@ -143,7 +143,7 @@ async fn a_job_with_an_input_runs_on_three_peers_and_its_results_come_back() {
     let Packed { digest, bytes, .. } =
         pack(source.path(), &mut writer, &Limits::with_bytes(1 << 30)).unwrap();
     requester.content.keep(writer, digest, requester.handle.id()).unwrap();
-    let mut spec = spec();
+    let mut spec = Spec::sample();
     spec.inputs = vec![Input { digest, bytes, target: "/in".to_owned(), kind: InputKind::Directory }];
     let node = requester.handle.node();
     let (job, _) = node.submit_job(spec, deal(3, 2)).await.unwrap();
@@ -172,7 +172,7 @@ async fn a_job_finds_its_nodes_where_everybody_names_the_same_hub_alone() {
     }
     let requester = &citizens[0];
     requester.knows(4).await;
-    let (job, _) = requester.handle.node().submit_job(spec(), deal(3, 2)).await.unwrap();
+    let (job, _) = requester.handle.node().submit_job(Spec::sample(), deal(3, 2)).await.unwrap();
     let ended = requester.when(job, |job| job.state.is_terminal()).await;
     assert_eq!(ended.state, JobState::Verified, "{ended:#?}");
     assert_eq!(ended.verdict.as_ref().unwrap().accepted.len(), 3);
@@ -189,7 +189,7 @@ async fn a_peer_that_restarts_after_its_commitment_reveals_it() {
     let first = peer(2, 1, printing("x"), &address, dir()).await;
     let second = peer(3, 1, Arc::clone(&held) as _, &address, dir()).await;
     requester.knows(2).await;
-    let (job, _) = requester.handle.node().submit_job(spec(), deal(2, 2)).await.unwrap();
+    let (job, _) = requester.handle.node().submit_job(Spec::sample(), deal(2, 2)).await.unwrap();
     requester.when(job, |job| !job.committed.is_empty()).await;
     let kept = first.end().await;
     let first = peer(2, 1, printing("another"), &address, kept).await;
@@ -210,7 +210,7 @@ async fn an_altered_entry_breaks_its_job_alone() {
     requester.knows(1).await;
     let mut jobs = Vec::new();
     for _ in 0..2 {
-        let (job, _) = requester.handle.node().submit_job(spec(), deal(1, 1)).await.unwrap();
+        let (job, _) = requester.handle.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
         requester.when(job, |job| job.state == JobState::Verified).await;
         node.when(job, |job| job.state == JobState::Verified).await;
         jobs.push(job);

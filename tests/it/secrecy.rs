@@ -24,7 +24,7 @@ use assay::{
 };
 use futures::future::BoxFuture;
 
-use crate::town::{Citizen, Town, deal, end, key_of, printing, spec};
+use crate::town::{Citizen, Town, deal, end, key_of, printing};
 
 const STDOUT: &str = "the answer is 42";
 const OUTPUT: &str = "a secret table";
@@ -72,7 +72,7 @@ async fn nothing_that_helps_to_copy_leaves_a_node_before_the_end() {
     let done = town.node(2, 1, Arc::new(telling())).await;
     let still = Arc::new(telling().hold());
     let running = town.node(3, 1, Arc::clone(&still) as _).await;
-    let (job, _) = requester.node().submit_job(spec(), deal(2, 2)).await.unwrap();
+    let (job, _) = requester.node().submit_job(Spec::sample(), deal(2, 2)).await.unwrap();
     for citizen in [&requester, &done, &running] {
         citizen.when(job, |job| !job.committed.is_empty()).await;
     }
@@ -122,7 +122,7 @@ async fn a_result_that_nobody_pays_for_stays_with_its_node() {
     let requester = town.node(1, 0, printing("")).await;
     let honest = [town.node(2, 1, printing("true")).await, town.node(3, 1, printing("true")).await];
     let liar = town.node(4, 1, printing("false")).await;
-    let (job, _) = requester.node().submit_job(spec(), deal(3, 2)).await.unwrap();
+    let (job, _) = requester.node().submit_job(Spec::sample(), deal(3, 2)).await.unwrap();
     let ended = requester.ended(job).await;
     assert_eq!(ended.state, JobState::Verified);
     let root_of = |node: &Citizen| {
@@ -156,7 +156,7 @@ async fn nobody_gets_a_result_of_an_inconclusive_job_that_pays_nobody() {
     let requester = town.node(1, 0, printing("")).await;
     let nodes = [town.node(2, 1, printing("one")).await, town.node(3, 1, printing("two")).await];
     let deal = Deal { method: Method::Hash, ..deal(2, 2) };
-    let (job, _) = requester.node().submit_job(spec(), deal).await.unwrap();
+    let (job, _) = requester.node().submit_job(Spec::sample(), deal).await.unwrap();
     let ended = requester.ended(job).await;
     assert_eq!(ended.state, JobState::Inconclusive);
     for (node, seat) in nodes.iter().flat_map(|node| ended.seats.iter().map(move |seat| (node, seat))) {
@@ -218,7 +218,7 @@ fn private_input() -> Vec<u8> {
 fn reading(digest: Digest, bytes: u64) -> Spec {
     Spec {
         inputs: vec![Input { digest, bytes, target: "/in".to_owned(), kind: InputKind::Directory }],
-        ..spec()
+        ..Spec::sample()
     }
 }
 

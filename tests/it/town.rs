@@ -1,10 +1,10 @@
 //! Nodes of one process on one log in memory, with scripted executors: what tests of whole nodes share.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use assay::{
     api::{ApiConfig, Token},
-    domain::{Deal, Job, JobId, LogDomain, NodeId, Resources, Span, Spec, Timestamp},
+    domain::{Deal, Job, JobId, LogDomain, NodeId, Span, Timestamp},
     executor::{Executor, FakeExecutor, Script},
     identity::NodeKey,
     node::{LocalHub, LocalTransfer, Node, NodeConfig, NodeHandle, NodeParts, Shelf, Transfer},
@@ -181,17 +181,4 @@ pub(crate) fn printing(stdout: &'static str) -> Arc<FakeExecutor> {
 pub(crate) fn deal(concurrency: u8, confidence: u8) -> Deal {
     let timeout = Span::from_secs(60);
     Deal { concurrency, confidence, timeout, run: Span::from_secs(240), ..Deal::default() }
-}
-
-pub(crate) fn spec() -> Spec {
-    Spec {
-        image: "demo".to_owned(),
-        image_name: "demo".to_owned(),
-        entrypoint: vec![],
-        command: vec!["true".to_owned()],
-        environment: BTreeMap::new(),
-        working_directory: None,
-        inputs: vec![],
-        resources: Resources::default(),
-    }
 }

@@ -152,19 +152,17 @@ fn check_spec(request: &SubmitRequest, places: &[(PathBuf, String)]) -> Result<S
         target: target.clone(),
         kind: InputKind::Directory,
     };
-    let mut spec = Spec {
-        image: request.image.clone(),
-        image_name: request.image.clone(),
-        entrypoint: request.entrypoint.clone(),
-        command: request.command.clone(),
-        environment: request.environment.clone(),
-        working_directory: request.working_directory.clone(),
-        inputs: places.iter().map(input).collect(),
-        resources: request.resources,
+    let spec = Spec::builder(&request.image)
+        .entrypoint(&request.entrypoint)
+        .command(&request.command)
+        .environment(&request.environment)
+        .inputs(places.iter().map(input))
+        .resources(request.resources);
+    let spec = match &request.working_directory {
+        Some(path) => spec.working_directory(path),
+        None => spec,
     };
-    spec.clean_paths();
-    spec.validate().map_err(SettingsError::Spec)?;
-    Ok(spec)
+    spec.build().map_err(SettingsError::Spec)
 }
 
 fn announce(reply: &SubmitReply, output: Output) {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     domain::{
-        Action, Amount, Deal, Digest, Event, FingerprintWord, JobId, LogDomain, NodeId, Opening, Resources,
+        Action, Amount, Deal, Digest, Event, FingerprintWord, JobId, LogDomain, NodeId, Opening,
         SignedAction, Span, Spec, Timestamp,
     },
     executor::{FakeExecutor, RunRequest, Script},
@@ -24,7 +24,7 @@ pub(super) fn request(node: u8, result_dir: &Path) -> RunRequest {
     RunRequest {
         job: JobId::new([9; 32]),
         node: NodeId::new([node; 20]),
-        spec: spec(),
+        spec: Spec::sample(),
         timeout: Span::from_secs(60),
         inputs: Vec::new(),
         result_dir: result_dir.to_owned(),
@@ -35,19 +35,6 @@ pub(super) fn request(node: u8, result_dir: &Path) -> RunRequest {
 
 pub(super) fn stdout(result_dir: &Path) -> Vec<u8> {
     fs::read(result_dir.join(STDOUT)).unwrap()
-}
-
-fn spec() -> Spec {
-    Spec {
-        image: format!("sha256:{}", "a".repeat(64)),
-        image_name: "demo".to_owned(),
-        entrypoint: Vec::new(),
-        command: Vec::new(),
-        environment: BTreeMap::new(),
-        working_directory: None,
-        inputs: Vec::new(),
-        resources: Resources::default(),
-    }
 }
 
 /// A job of one requester and two nodes that has come to where both may commit.
@@ -79,7 +66,7 @@ impl Stage {
     async fn set() -> Self {
         let log = LocalLog::new(DOMAIN, Timestamp::from_secs(1000));
         let deal = Deal { concurrency: 2, ..Deal::default() };
-        let (document, revision) = (spec().to_document(), deal.revision());
+        let (document, revision) = (Spec::sample().to_document(), deal.revision());
         let job = DOMAIN.job_id(key(1).node_id(), 0, Spec::hash_document(&document), revision);
         let mut stage = Self { log, job, revision, sequences: BTreeMap::new() };
         stage.act(1, Event::Submitted { deal, spec: document, nonce: 0 }).await;

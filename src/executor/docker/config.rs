@@ -188,23 +188,13 @@ fn signed(value: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::{JobId, NodeId, Resources, Span, Spec};
+    use crate::domain::{JobId, NodeId, Span, Spec};
 
     #[test]
     fn a_volume_gets_a_place_unless_something_is_mounted_there() {
-        let spec = Spec {
-            image: String::new(),
-            image_name: String::new(),
-            entrypoint: vec![],
-            command: vec![],
-            environment: BTreeMap::new(),
-            working_directory: None,
-            inputs: vec![],
-            resources: Resources::default(),
-        };
+        let spec = Spec::sample();
         let request = RunRequest {
             job: JobId::ZERO,
             node: NodeId::ZERO,

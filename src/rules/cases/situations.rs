@@ -1,12 +1,10 @@
 //! Jobs in every situation that the cases start from, each built of real events.
 
-use std::collections::BTreeMap;
-
 use super::{REQUESTER, STRANGER, one};
 use crate::{
     domain::{
         Acceptance, Amount, Deal, Digest, Event, Facts, FailureKind, FingerprintWord, Job, JobId, LogDomain,
-        NodeId, Opening, RUN_MARGIN, Resources, SeatSet, Span, Spec, Stamped, Timestamp,
+        NodeId, Opening, RUN_MARGIN, SeatSet, Span, Spec, Stamped, Timestamp,
     },
     rules::Ledger,
 };
@@ -20,19 +18,6 @@ pub(super) const fn bidder(number: u8) -> NodeId {
 
 pub(super) fn units(units: u128) -> Amount {
     Amount::new(units).unwrap_or(Amount::MAX)
-}
-
-pub(super) fn spec() -> Spec {
-    Spec {
-        image: "sha256:00".to_owned(),
-        image_name: "demo".to_owned(),
-        entrypoint: Vec::new(),
-        command: vec!["true".to_owned()],
-        environment: BTreeMap::new(),
-        working_directory: None,
-        inputs: Vec::new(),
-        resources: Resources::default(),
-    }
 }
 
 pub(super) fn deal() -> Deal {
@@ -70,7 +55,7 @@ struct Script {
 
 impl Script {
     fn open(deal: &Deal) -> Self {
-        let document = spec().to_document();
+        let document = Spec::sample().to_document();
         let domain = LogDomain::default();
         let job = domain.job_id(REQUESTER, 0, Spec::hash_document(&document), deal.revision());
         let mut script = Self { ledger: Ledger::new(domain), job, at: START };

@@ -171,16 +171,7 @@ mod tests {
     }
 
     fn submission(key: &NodeKey, deal: &Deal) -> SignedAction {
-        let spec = Spec {
-            image: format!("sha256:{}", "a".repeat(64)),
-            image_name: "demo".to_owned(),
-            entrypoint: Vec::new(),
-            command: Vec::new(),
-            environment: Default::default(),
-            working_directory: None,
-            inputs: Vec::new(),
-            resources: Default::default(),
-        };
+        let spec = Spec::sample();
         let (document, revision) = (spec.to_document(), deal.revision());
         let job = DOMAIN.job_id(key.node_id(), 0, Spec::hash_document(&document), revision);
         let event = Event::Submitted { deal: deal.clone(), spec: document, nonce: 0 };

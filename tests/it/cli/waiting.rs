@@ -99,7 +99,7 @@ async fn stuck(view: Value) -> (SocketAddr, JoinSet<()>) {
 async fn a_job_past_its_last_deadline_is_not_waited_for() {
     let town = Town::new();
     let node = town.node(1, 1, printing("x")).await;
-    let spec = crate::town::spec();
+    let spec = assay::domain::Spec::sample();
     let (job, _) = node.node().submit_job(spec, deal(1, 1)).await.unwrap();
     assert_eq!(node.ended(job).await.state, JobState::Verified);
     let (_, view) = node.get(&format!("jobs/{job}")).await;

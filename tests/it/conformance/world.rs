@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use assay::{
     domain::{
-        Action, Deal, Digest, Event, FingerprintWord, Job, JobId, NodeId, Opening, Resources, SignedAction,
-        Spec, Timestamp,
+        Action, Deal, Digest, Event, FingerprintWord, Job, JobId, NodeId, Opening, SignedAction, Spec,
+        Timestamp,
     },
     identity::NodeKey,
     rules::{Ledger, Rejection},
@@ -188,7 +188,7 @@ impl World {
     }
 
     pub(super) fn submission(&mut self, deal: Deal) -> SignedAction {
-        let document = spec().to_document();
+        let document = Spec::sample().to_document();
         let requester = self.id(REQUESTER);
         let domain = self.parties[REQUESTER].scheduler.domain();
         self.job = domain.job_id(requester, 0, Spec::hash_document(&document), deal.revision());
@@ -239,18 +239,5 @@ pub(super) fn opening(seat: u8) -> Opening {
         exit_code: 0,
         fingerprint: FingerprintWord([if lies { 1 } else { 0 }; 32]),
         salt: Digest::new([seat; 32]),
-    }
-}
-
-fn spec() -> Spec {
-    Spec {
-        image: "sha256:00".to_owned(),
-        image_name: "demo".to_owned(),
-        entrypoint: Vec::new(),
-        command: vec!["true".to_owned()],
-        environment: Default::default(),
-        working_directory: None,
-        inputs: Vec::new(),
-        resources: Resources::default(),
     }
 }

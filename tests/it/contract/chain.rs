@@ -9,9 +9,7 @@ use std::{
 
 use assay::{
     devstack::anvil::{Anvil, AnvilOptions},
-    domain::{
-        Action, Amount, Deal, Digest, Event, JobId, NodeId, Opening, Resources, SignedAction, Spec, Timestamp,
-    },
+    domain::{Action, Amount, Deal, Digest, Event, JobId, NodeId, Opening, SignedAction, Spec, Timestamp},
     identity::NodeKey,
     rules::Ledger,
     scheduler::{
@@ -136,7 +134,7 @@ impl Member {
 
     /// A job of this party's, to be submitted.
     pub(crate) fn submission(&self, deal: &Deal, nonce: u64) -> SignedAction {
-        let spec = spec().to_document();
+        let spec = Spec::sample().to_document();
         let revision = deal.revision();
         let job = self.scheduler.domain().job_id(self.id(), nonce, Spec::hash_document(&spec), revision);
         self.sign(job, revision, 0, Event::Submitted { deal: deal.clone(), spec, nonce })
@@ -208,18 +206,5 @@ pub(crate) fn opening(seat: u8, liars: &[u8]) -> Opening {
         exit_code: 0,
         fingerprint: assay::domain::FingerprintWord([0; 32]),
         salt: Digest::new([seat; 32]),
-    }
-}
-
-pub(crate) fn spec() -> Spec {
-    Spec {
-        image: "sha256:00".to_owned(),
-        image_name: "demo".to_owned(),
-        entrypoint: Vec::new(),
-        command: vec!["true".to_owned()],
-        environment: Default::default(),
-        working_directory: None,
-        inputs: Vec::new(),
-        resources: Resources::default(),
     }
 }

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    chain::{Chain, Member, PATIENCE, fold, opening, spec},
+    chain::{Chain, Member, PATIENCE, fold, opening},
     long_deal, until,
 };
 use crate::differential::abi;
@@ -152,7 +152,7 @@ async fn a_job_submitted_with_signed_bids_is_followed_unpacked_and_decided() {
     let requester = chain.member().await;
     let mut nodes = [chain.member().await, chain.member().await, chain.member().await];
     nodes.sort_by_key(Member::id);
-    let (deal, document) = (long_deal(), spec().to_document());
+    let (deal, document) = (long_deal(), Spec::sample().to_document());
     let (domain, revision) = (requester.scheduler.domain(), deal.revision());
     let job = domain.job_id(requester.id(), 0, Spec::hash_document(&document), revision);
     let bids = nodes.iter().map(|node| {

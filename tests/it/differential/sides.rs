@@ -20,11 +20,7 @@ use serde_json::{Value, json};
 use tokio::time::{interval, timeout};
 
 use super::{PATIENCE, REQUESTER, START};
-use crate::{
-    conformance::world::Party,
-    contract::chain::{Chain, spec},
-    libp2p::node::TestClock,
-};
+use crate::{conformance::world::Party, contract::chain::Chain, libp2p::node::TestClock};
 
 /// What a party does, in words that hold no job's id, no domain and nothing hashed over them.
 #[derive(Debug, Clone)]
@@ -186,7 +182,7 @@ impl Side {
         let revision = job.filter(|_| step.knows_deal).map_or(Digest::ZERO, |job| job.revision);
         match &step.act {
             Act::Submit(Submission { deal, parent, nonce, is_spec_right, is_id_right }) => {
-                let spec = if *is_spec_right { spec().to_document() } else { b"{}".to_vec() };
+                let spec = if *is_spec_right { Spec::sample().to_document() } else { b"{}".to_vec() };
                 let (deal, hash) = (self.with_parent(deal, *parent), Spec::hash_document(&spec));
                 let revision = deal.revision();
                 let author = self.parties[step.who].id();

@@ -50,22 +50,15 @@ impl Bench {
     }
 
     pub(super) fn request(&self, script: &str) -> RunRequest {
-        let spec = Spec {
-            image: self.image.clone(),
-            image_name: "assay/demo:1".to_owned(),
-            entrypoint: vec![],
-            command: ["sh", "-c", script].map(str::to_owned).to_vec(),
-            environment: [("GREETING".to_owned(), "hello".to_owned())].into(),
-            working_directory: None,
-            inputs: vec![],
-            resources: Resources {
-                memory_bytes: 64 * MIB,
-                cpu_millis: 1000,
-                pids: 32,
-                disk_bytes: 8 * MIB,
-                ..Resources::default()
-            },
-        };
+        let resources =
+            Resources { memory_bytes: 64 * MIB, pids: 32, disk_bytes: 8 * MIB, ..Resources::default() };
+        let spec = Spec::builder(&self.image)
+            .image_name("assay/demo:1")
+            .command(["sh", "-c", script])
+            .environment([("GREETING", "hello")])
+            .resources(resources)
+            .build()
+            .unwrap();
         RunRequest {
             job: JobId::new([7; 32]),
             node: self.node,

@@ -197,16 +197,7 @@ impl Node {
 
 pub(crate) fn submission(key: &NodeKey, deal: Deal, nonce: u64) -> SignedAction {
     let domain = assay::domain::LogDomain::default();
-    let spec = Spec {
-        image: format!("sha256:{}", "a".repeat(64)),
-        image_name: "demo".to_owned(),
-        entrypoint: Vec::new(),
-        command: vec!["true".to_owned()],
-        environment: Default::default(),
-        working_directory: None,
-        inputs: Vec::new(),
-        resources: Default::default(),
-    };
+    let spec = Spec::sample();
     let (document, revision) = (spec.to_document(), deal.revision());
     let job = domain.job_id(key.node_id(), nonce, Spec::hash_document(&document), revision);
     let event = Event::Submitted { deal, spec: document, nonce };

@@ -10,7 +10,7 @@ use std::{
 };
 
 use assay::{
-    domain::{Input, InputKind, Job, JobState},
+    domain::{Input, InputKind, Job, JobState, Spec},
     executor::{FakeExecutor, Script},
     network::Multiaddr,
     store::{Limits, Packed, pack},
@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use super::{Peer, dir, peer};
-use crate::town::{deal, printing, spec};
+use crate::town::{deal, printing};
 
 /// A way to a node on which all that it sends, to whomever, shares one rate.
 struct Link {
@@ -105,7 +105,7 @@ async fn run(requester: &Peer, nodes: u8, bytes: usize) -> Job {
     let limits = Limits::with_bytes(1 << 30);
     let Packed { digest, bytes, .. } = pack(&source.path().join("data"), &mut writer, &limits).unwrap();
     requester.content.keep(writer, digest, requester.handle.id()).unwrap();
-    let mut spec = spec();
+    let mut spec = Spec::sample();
     spec.inputs = vec![Input { digest, bytes, target: "/in".to_owned(), kind: InputKind::File }];
     let (job, _) = requester.handle.node().submit_job(spec, deal(nodes, nodes)).await.unwrap();
     let node = requester.handle.node();

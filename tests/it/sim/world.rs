@@ -431,14 +431,5 @@ pub(super) fn deal(order: Order, concurrency: u8, confidence: u8) -> Deal {
 }
 
 pub(super) fn spec(command: &str) -> Spec {
-    Spec {
-        image: format!("sha256:{}", "a".repeat(64)),
-        image_name: "demo".to_owned(),
-        entrypoint: Vec::new(),
-        command: vec![command.to_owned()],
-        environment: BTreeMap::new(),
-        working_directory: None,
-        inputs: Vec::new(),
-        resources: Default::default(),
-    }
+    Spec { command: vec![command.to_owned()], ..Spec::sample() }
 }

@@ -14,16 +14,7 @@ fn key(byte: u8) -> NodeKey {
 }
 
 fn first_entry(key: &NodeKey, at: Timestamp, nonce: u64) -> Entry {
-    let spec = Spec {
-        image: format!("sha256:{}", "a".repeat(64)),
-        image_name: "demo".to_owned(),
-        entrypoint: Vec::new(),
-        command: vec!["true".to_owned()],
-        environment: Default::default(),
-        working_directory: None,
-        inputs: Vec::new(),
-        resources: Default::default(),
-    };
+    let spec = Spec::sample();
     let (document, deal) = (spec.to_document(), Deal::default());
     let revision = deal.revision();
     let job = DOMAIN.job_id(key.node_id(), nonce, Spec::hash_document(&document), revision);

@@ -1,0 +1,134 @@
+//! Making a spec field by field; what comes out is valid.
+
+use std::collections::BTreeMap;
+
+use super::{Input, Resources, Spec, SpecError};
+
+/// A spec in the making: [`Spec::builder`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder makes nothing until `build`"]
+pub struct SpecBuilder {
+    spec: Spec,
+}
+
+impl SpecBuilder {
+    pub(super) fn new(image: String) -> Self {
+        let spec = Spec {
+            image_name: image.clone(),
+            image,
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            environment: BTreeMap::new(),
+            working_directory: None,
+            inputs: Vec::new(),
+            resources: Resources::default(),
+        };
+        Self { spec }
+    }
+
+    /// The image's name for people, where it is not the name that the engine finds it by.
+    pub fn image_name(mut self, name: impl Into<String>) -> Self {
+        self.spec.image_name = name.into();
+        self
+    }
+
+    /// Replaces the image's entrypoint.
+    pub fn entrypoint<W: Into<String>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
+        self.spec.entrypoint = words.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The arguments, or the whole command when there is no entrypoint.
+    pub fn command<W: Into<String>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
+        self.spec.command = words.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds environment variables; a name that is there already gets the new value.
+    pub fn environment<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+        self.spec.environment.extend(variables);
+        self
+    }
+
+    /// The absolute directory to start in.
+    pub fn working_directory(mut self, path: impl Into<String>) -> Self {
+        self.spec.working_directory = Some(path.into());
+        self
+    }
+
+    /// Adds content to mount read-only.
+    pub fn inputs(mut self, inputs: impl IntoIterator<Item = Input>) -> Self {
+        self.spec.inputs.extend(inputs);
+        self
+    }
+
+    /// The limits of the container.
+    pub fn resources(mut self, resources: Resources) -> Self {
+        self.spec.resources = resources;
+        self
+    }
+
+    /// The spec, with its paths as the document has them: see [`Spec::clean_paths`].
+    ///
+    /// # Errors
+    /// What [`Spec::validate`] refuses.
+    pub fn build(mut self) -> Result<Spec, SpecError> {
+        self.spec.clean_paths();
+        self.spec.validate()?;
+        Ok(self.spec)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Digest, InputKind};
+
+    #[test]
+    fn what_is_built_is_valid_with_clean_paths() {
+        let target = "/data//in/".to_owned();
+        let input = Input { digest: Digest::ZERO, bytes: 1, target, kind: InputKind::File };
+        let spec = Spec::builder(format!("demo@sha256:{}", "a".repeat(64)))
+            .image_name("demo:1")
+            .entrypoint(["sh", "-c"])
+            .command(["echo $SEED"])
+            .environment([("SEED", "6")])
+            .environment([("SEED", "7")])
+            .working_directory("/data/")
+            .inputs([input])
+            .resources(Resources { pids: 3, ..Resources::default() })
+            .build()
+            .unwrap();
+        assert_eq!(Spec::from_document(&spec.to_document()), Ok(spec.clone()));
+        assert_eq!(
+            (spec.inputs[0].target.as_str(), spec.working_directory),
+            ("/data/in", Some("/data".into()))
+        );
+        assert_eq!((spec.environment["SEED"].as_str(), spec.image_name.as_str()), ("7", "demo:1"));
+        assert_eq!((spec.entrypoint.len(), spec.command.len(), spec.resources.pids), (2, 1, 3));
+    }
+
+    #[test]
+    fn what_no_node_may_run_is_not_built() {
+        let refused = |builder: SpecBuilder, name| {
+            assert!(
+                matches!(builder.build(), Err(SpecError::Invalid { field, .. }) if field == name),
+                "{name}"
+            );
+        };
+        let good = || Spec::builder("demo");
+        refused(Spec::builder("no image"), "image");
+        refused(good().image_name(""), "image");
+        refused(good().command(["a\0b"]), "command");
+        refused(good().environment([("A=B", "")]), "environment");
+        refused(good().working_directory("tmp"), "working_directory");
+        refused(good().resources(Resources { pids: 0, ..Resources::default() }), "resources");
+        let endless = good().command(["x".repeat(crate::domain::MAX_SPEC_BYTES)]);
+        assert!(matches!(endless.build(), Err(SpecError::TooLong { .. })));
+    }
+}
