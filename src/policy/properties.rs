@@ -5,10 +5,10 @@ use proptest::prelude::*;
 
 use super::{
     Moment, Wake,
-    compute::{self, BidLimits, ComputeStep, ComputeView, Execution, LogTrust},
+    compute::{self, BidLimits, ComputeStep, ComputeView, Execution, LogTrust, RANK_STEP_MS},
     fixture::{REQUESTER, deal, node, open, opening, stamped},
     requester::{self, RequesterStep, RequesterView, Standing},
-    verifier::{self, VerifierStep, VerifierView},
+    verifier::{self, FALLBACK_STEP_MS, VerifierStep, VerifierView},
 };
 use crate::{
     domain::{
@@ -89,8 +89,11 @@ fn assert_ends(job: &Job, moment: Moment, wake: Wake) {
     assert!(bounded || (state == JobState::Revealing && moment.now > reveal_by), "{job:?} waits for ever");
 }
 
+/// Places in the order of bids; steps are 2N ranks wide, N at most 3.
+const RANKS: [usize; 5] = [0, 1, 5, 13, 500];
+
 fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
-    let limits = BidLimits {
+    let willing = BidLimits {
         max_bond: Amount::MAX,
         ask: Ask::ALL,
         max_resources: job.spec.resources,
@@ -99,6 +102,7 @@ fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
         max_reveal: Span::from_secs(u32::MAX),
         can_run: true,
     };
+    let choosy = BidLimits { can_run: false, ..willing };
     let result = result(who);
     let runs = [
         Execution::None,
@@ -108,37 +112,79 @@ fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
     ];
     let trust = |clock_agrees, suspended| LogTrust::Requester { clock_agrees, suspended };
     let logs = [LogTrust::Neutral, trust(true, false), trust(false, false), trust(true, true)];
+    let (me, facts) = (node(who), Facts::MONEYLESS);
+    let view = ComputeView {
+        me,
+        job,
+        moment,
+        heard_ms: 0,
+        rank: 0,
+        limits: &willing,
+        facts,
+        execution: runs[0],
+        log: logs[0],
+    };
     for (execution, log) in runs.iter().flat_map(|run| logs.map(|log| (*run, log))) {
-        let (me, facts) = (node(who), Facts::MONEYLESS);
-        let view =
-            ComputeView { me, job, moment, heard_ms: 0, rank: 0, limits: &limits, facts, execution, log };
-        match compute::next(&view) {
-            ComputeStep::Wait(wake) => assert_ends(job, moment, wake),
-            ComputeStep::Submit(event) => {
-                assert_ne!(log, logs[3], "a suspended node submits {event:?}");
-                assert_allowed(job, me, now, &[event]);
+        for limits in [&willing, &choosy] {
+            match compute::next(&ComputeView { execution, log, limits, ..view }) {
+                ComputeStep::Wait(wake) => assert_ends(job, moment, wake),
+                ComputeStep::Submit(event) => {
+                    assert_ne!(log, logs[3], "a suspended node submits {event:?}");
+                    let bids = matches!(event, Event::BidPlaced { .. });
+                    assert!(limits.can_run || !bids, "a node bids for what it cannot run");
+                    assert_allowed(job, me, now, &[event]);
+                }
+                ComputeStep::Run => {
+                    assert_eq!(job.state, JobState::Running);
+                    assert!(job.seat_of(me).is_some(), "{job:?}");
+                }
+                ComputeStep::Done => {}
             }
-            ComputeStep::Run => {
-                assert_eq!(job.state, JobState::Running);
-                assert!(job.seat_of(me).is_some(), "{job:?}");
-            }
-            ComputeStep::Done => {}
+        }
+    }
+    for heard_ms in [0, moment.elapsed_ms.saturating_sub(150), moment.elapsed_ms] {
+        assert_turns(&ComputeView { heard_ms, ..view });
+    }
+}
+
+/// A node bids exactly when its turn has come, by its rank and by when it heard of the job.
+fn assert_turns(first: &ComputeView<'_>) {
+    let ComputeView { job, moment, heard_ms, .. } = *first;
+    let is_bid = |step: &ComputeStep| matches!(step, ComputeStep::Submit(Event::BidPlaced { .. }));
+    let bids = compute::next(&ComputeView { heard_ms: 0, rank: 0, ..*first });
+    for rank in RANKS {
+        let step = compute::next(&ComputeView { rank, ..*first });
+        let groups = u64::try_from(rank / job.wanted_bids()).unwrap();
+        let turn_ms = heard_ms + groups * RANK_STEP_MS;
+        if !is_bid(&bids) {
+            assert_eq!(step, bids, "a rank decides nothing but when to bid");
+        } else if moment.elapsed_ms >= turn_ms {
+            assert_eq!(step, bids, "the turn of rank {rank} has come");
+        } else {
+            let ComputeStep::Wait(wake) = step else { panic!("rank {rank} does not wait: {step:?}") };
+            assert_eq!(wake.elapsed_ms, Some(turn_ms));
+            assert_ends(job, moment, wake);
         }
     }
 }
 
 fn ask_requester(job: &Job, moment: Moment, now: u64) {
     let reputation = |id: NodeId| Standing { accepted: 0, rejected: u32::from(id == node(0)) };
-    for orders_log in [false, true] {
+    let windows = [1_000_000, moment.elapsed_ms];
+    let cases = windows.iter().flat_map(|opened_ms| [0, 2, 6].map(|members| (*opened_ms, members)));
+    let cases = cases.flat_map(|case| [false, true].map(|orders_log| (case, orders_log)));
+    for (((opened_ms, members), orders_log), followed_up) in
+        cases.flat_map(|case| [false, true].map(|followed_up| (case, followed_up)))
+    {
         let view = RequesterView {
             job,
             moment,
-            opened_ms: 1_000_000,
+            opened_ms,
             reputation: &reputation,
-            secret: Digest::ZERO,
-            members: 6,
+            secret: Digest::new([members; 32]),
+            members: members.into(),
             orders_log,
-            followed_up: false,
+            followed_up,
         };
         match requester::next(&view) {
             RequesterStep::Wait(wake) => assert_ends(job, moment, wake),
@@ -147,6 +193,7 @@ fn ask_requester(job: &Job, moment: Moment, now: u64) {
                 assert_allowed(job, REQUESTER, now, &events);
             }
             RequesterStep::Escalate(deal) => {
+                assert!(!followed_up);
                 assert_eq!((deal.validate(), deal.parent), (Ok(()), Some(job.id)));
             }
             RequesterStep::Done => assert!(job.state.is_terminal(), "{job:?}"),
@@ -155,21 +202,30 @@ fn ask_requester(job: &Job, moment: Moment, now: u64) {
 }
 
 fn ask_verifier(job: &Job, moment: Moment, now: u64) {
-    for in_charge in [false, true] {
-        let due_since_ms = moment.elapsed_ms;
-        match verifier::next(&VerifierView { job, moment, rank: 3, in_charge, due_since_ms }) {
-            VerifierStep::Wait(wake) => assert_ends(job, moment, wake),
-            VerifierStep::Submit(event) => {
-                assert!(in_charge, "the others wait");
-                assert_allowed(job, node(9), now, &[event]);
+    let waited = [0, FALLBACK_STEP_MS - 1, FALLBACK_STEP_MS, 3 * FALLBACK_STEP_MS];
+    for (rank, waited_ms) in RANKS.iter().flat_map(|rank| waited.map(|waited_ms| (*rank, waited_ms))) {
+        let due_since_ms = moment.elapsed_ms - waited_ms;
+        let turn_ms = (u64::try_from(rank).unwrap() + 1) * FALLBACK_STEP_MS;
+        for in_charge in [false, true] {
+            let view = VerifierView { job, moment, rank, in_charge, due_since_ms };
+            match verifier::next(&view) {
+                VerifierStep::Wait(wake) => {
+                    assert_ends(job, moment, wake);
+                    let is_turn = in_charge || waited_ms >= turn_ms;
+                    assert!(!(is_turn && verifier::is_due(job, moment.now)), "{rank} misses its turn");
+                }
+                VerifierStep::Submit(event) => {
+                    assert!(in_charge || waited_ms >= turn_ms, "{rank} goes before its turn");
+                    assert_allowed(job, node(9), now, &[event]);
+                }
+                VerifierStep::Done => assert!(job.state.is_terminal(), "{job:?}"),
             }
-            VerifierStep::Done => assert!(job.state.is_terminal(), "{job:?}"),
         }
-        assert_eq!(job.is_overdue(moment.now), {
-            let expiry = stamped(job, node(9), now, Event::Expired);
-            rules::transition(job, &expiry).is_ok()
-        });
     }
+    assert_eq!(job.is_overdue(moment.now), {
+        let expiry = stamped(job, node(9), now, Event::Expired);
+        rules::transition(job, &expiry).is_ok()
+    });
 }
 
 proptest! {

@@ -29,6 +29,10 @@ impl Backend for Local {
     fn set_now(&self, now: Timestamp) {
         self.0.set_now(now);
     }
+
+    fn holds_every_job(&self) -> bool {
+        true
+    }
 }
 
 async fn local() -> World {

@@ -274,9 +274,11 @@ pub(super) async fn readers_are_told_once_where_the_history_ends(mut world: Worl
 
 pub(super) async fn actions_on_an_unknown_job_are_refused(mut world: World) {
     let _unsent = world.submission(Deal::default());
-    let answer = world.send(1, world.sign(1, bid())).await;
-    assert!(
-        matches!(answer, Err(SubmitError::Rejected(Rejection::NoSuchJob) | SubmitError::NotOrdered(_))),
-        "{answer:?}"
-    );
+    let unknown = world.unknown_job();
+    for who in [1, STRANGER] {
+        assert_eq!(world.send(who, world.sign(who, bid())).await, Err(unknown.clone()), "by {who}");
+    }
+    // Nothing of it is in the log: what is read first is another job.
+    world.submit(Deal { tolerance_kib: 9, ..Deal::default() }).await;
+    assert_eq!(world.parties[1].read.len(), 1);
 }

@@ -25,6 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) trait Backend: fmt::Debug {
     fn set_now(&self, now: Timestamp);
 
+    /// Whether a node's way into the log always holds all of it, so that it can tell which jobs there are not.
+    fn holds_every_job(&self) -> bool {
+        false
+    }
+
     /// Whether the requester orders the log, so that a verdict brings no opening that its node did not reveal.
     fn ordered_by_requester(&self) -> bool {
         false
@@ -181,6 +186,15 @@ impl World {
             SubmitError::Rejected(rejection)
         };
         assert_eq!(self.send(who, self.sign(who, event)).await, Err(expected));
+    }
+
+    /// How an action on a job that nobody submitted is answered: that it is not, or that it may be yet to come.
+    pub(super) fn unknown_job(&self) -> SubmitError {
+        if self.backend.holds_every_job() {
+            SubmitError::Rejected(Rejection::NoSuchJob)
+        } else {
+            SubmitError::NotOrdered(BackendError::UnknownLog { job: self.job })
+        }
     }
 
     pub(super) fn takes_openings_with_the_verdict(&self) -> bool {
