@@ -3,6 +3,12 @@
 //! Foreign is all that others chose: names of images and files, answers of registries, engines, chains and peers,
 //! remarks, what a container printed. Characters that steer a terminal, reorder a line or end it are shown as
 //! escapes, and long text is cut. What was escaped once stays as it is when it is escaped again.
+//!
+//! ```
+//! use assay::escape::line;
+//!
+//! assert_eq!(line("a name\n\u{1b}[31mERROR"), r"a name\n\u{1b}[31mERROR");
+//! ```
 
 use std::fmt::{self, Write};
 

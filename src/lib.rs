@@ -21,6 +21,27 @@
 //! and randomness passed in. `cargo check --no-default-features` compiles them alone, so the compiler
 //! proves that nothing in them does I/O. The rest is a thin shell around them; `ARCHITECTURE.md` has the map.
 //!
+//! # Examples
+//!
+//! `examples/` holds whole programs: `fold_a_log` checks an exported log offline, `job_in_memory` brings a job to its
+//! verdict in one process, `own_executor` and `own_verdict_method` put something else in place of a part. In small:
+//!
+//! ```
+//! use assay::{
+//!     domain::{Deal, LogDomain, Spec, Timestamp},
+//!     scheduler::{Scheduler, local::LocalLog},
+//! };
+//!
+//! let spec = Spec::builder("assay/demo:1").command(["sh", "-c", "echo 42"]).build()?;
+//! let deal = Deal { concurrency: 3, confidence: 2, ..Deal::default() };
+//! deal.validate()?;
+//! let log = LocalLog::new(LogDomain::default(), Timestamp::from_secs(1_700_000_000));
+//! let me = assay::identity::NodeKey::generate()?.node_id();
+//! assert!(log.join(me).holds_money());
+//! # assert_eq!(Spec::from_document(&spec.to_document()), Ok(spec));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Features
 //!
 //! `node` (what any running node needs), `libp2p` and `contract` (a backend each), `docker` (an executor), `cli`

@@ -8,6 +8,18 @@
 //! - `connections`: how many there are, and which of them gives way.
 //! - `jobs`, `content`, `events`: the handlers. `view`: what there is to say about a job, in words too.
 //! - `error`: every answer that is no success; `refusal`: its JSON.
+//!
+//! A client reads the token from the node's data directory and sends it with every request:
+//!
+//! ```
+//! use assay::api::Token;
+//!
+//! let directory = tempfile::tempdir()?;
+//! let path = directory.path().join("token");
+//! let of_the_node = Token::create(&path)?;
+//! assert_eq!(Token::read(&path)?.header(), of_the_node.header());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod connections;
 mod content;

@@ -8,6 +8,18 @@
 //!
 //! Which of the two a log is follows from its domain, and a job's id is a hash over that domain: who changes the
 //! domain names another job. All functions are pure; the caller reads the file, the node or the chain.
+//!
+//! ```
+//! use assay::{
+//!     audit::{Finding, LogDocument, audit},
+//!     domain::{JobState, Timestamp},
+//! };
+//!
+//! let document = LogDocument::parse(include_bytes!("../../examples/data/verified.json"))?;
+//! let audit = audit(&document, Timestamp::from_secs(1_800_000_000))?;
+//! assert_eq!((audit.finding, audit.job.state), (Finding::Agrees, JobState::Verified));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod document;
 pub mod on_chain;

@@ -163,6 +163,18 @@ fn renumber(document: &mut LogDocument) {
     }
 }
 
+/// What `examples/fold_a_log.rs` reads, and the front page of this module.
+#[test]
+fn the_shipped_log_is_that_of_an_honest_job() {
+    const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/verified.json");
+    let text = serde_json::to_string_pretty(&honest()).unwrap() + "\n";
+    if std::env::var_os("UPDATE_VECTORS").is_some() {
+        std::fs::write(SHIPPED, &text).unwrap();
+    }
+    let shipped = std::fs::read_to_string(SHIPPED).unwrap();
+    assert!(shipped == text, "{SHIPPED} is stale: run the tests once with UPDATE_VECTORS=1");
+}
+
 #[test]
 fn an_honest_log_agrees() {
     let document = honest();

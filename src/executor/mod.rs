@@ -3,7 +3,22 @@
 //! An [`Executor`] runs one spec within its limits and says what came of it. It knows nothing of bids,
 //! verdicts or money: the compute side of a node calls it, and misbehaving nodes wrap it. [`DockerExecutor`]
 //! is the real one, [`NoEngine`] that of a node which only asks, [`FakeExecutor`] a scripted one for tests and
-//! simulations.
+//! simulations. `examples/own_executor.rs` is one more.
+//!
+//! ```
+//! use assay::{
+//!     domain::Spec,
+//!     executor::{Executor, FakeExecutor, Script},
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), assay::executor::ExecutorError> {
+//! let executor = FakeExecutor::new(|request| Script::printing(request.spec.command.join(" ")));
+//! executor.check(&Spec::sample()).await?;
+//! assert_eq!(executor.resolve("demo").await?, "demo");
+//! # Ok(())
+//! # }
+//! ```
 
 mod absent;
 #[cfg(feature = "docker")]

@@ -90,7 +90,10 @@ impl Trace {
 
 impl RunOutcome {
     /// Writes `exit_code` and `trace.csv` into the result directory; again, where a decorator changed them.
-    pub(crate) async fn save(&self, result_dir: &Path) -> Result<(), ExecutorError> {
+    ///
+    /// # Errors
+    /// [`ExecutorError::ResultDir`] when a file cannot be written.
+    pub async fn save(&self, result_dir: &Path) -> Result<(), ExecutorError> {
         write(result_dir.join("exit_code"), format!("{}\n", self.exit_code).as_bytes()).await?;
         write(result_dir.join("trace.csv"), self.trace.to_csv().as_bytes()).await
     }

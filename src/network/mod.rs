@@ -7,6 +7,18 @@
 //!
 //! A peer is a [`NodeId`](crate::domain::NodeId): the Ethereum address of the secp256k1 key that its peer id
 //! embeds. Peers with keys of other types are disconnected.
+//!
+//! ```
+//! use assay::{
+//!     identity::NodeKey,
+//!     network::node_of_peer,
+//! };
+//!
+//! let key = NodeKey::generate()?;
+//! let peer = key.libp2p_keypair().public().to_peer_id();
+//! assert_eq!(node_of_peer(&peer), Some(key.node_id()));
+//! # Ok::<(), assay::identity::KeyError>(())
+//! ```
 
 mod behaviour;
 mod blob;

@@ -18,6 +18,47 @@
 //! which get [`NodeConfig::stop_grace`] to remove their containers; then the log is no longer read and all tasks
 //! are joined. A run that is cut off stays noted as started, and the next start runs it again. The backend is its
 //! owner's to close, after [`NodeHandle::join`]. A task that ends by itself ends the node, with its error.
+//!
+//! A node on a log in memory; `examples/job_in_memory.rs` has several, and a job:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use assay::{
+//!     domain::{LogDomain, Timestamp},
+//!     executor::NoEngine,
+//!     identity::NodeKey,
+//!     node::{LocalHub, Node, NodeConfig, NodeParts, Shelf},
+//!     scheduler::local::LocalLog,
+//!     store::{Blobs, Content, DataDir, Db},
+//! };
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let directory = tempfile::tempdir()?;
+//! let dir = DataDir::open(directory.path())?;
+//! let db = Db::open(&dir)?;
+//! let key = NodeKey::generate()?;
+//! let id = key.node_id();
+//! let shelf = Shelf::new(Content::new(db.clone(), Blobs::open(&dir.blobs(), 3 << 29)?));
+//! let hub = Arc::new(LocalHub::default());
+//! let log = LocalLog::new(LogDomain::default(), Timestamp::from_secs(1_700_000_000));
+//! let parts = NodeParts {
+//!     db,
+//!     dir,
+//!     scheduler: Arc::new(log.join(id)),
+//!     executor: Arc::new(NoEngine),
+//!     transfer: Arc::new(hub.join(id, Arc::clone(&shelf))),
+//!     shelf,
+//!     key,
+//! };
+//! let handle = Node::start(NodeConfig { compute_slots: 0, ..NodeConfig::default() }, parts).await?;
+//! assert_eq!(handle.id(), id);
+//! handle.stop_token().cancel();
+//! handle.join().await?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod board;
 mod clock;

@@ -11,6 +11,36 @@
 //! - [`requester`]: choose among bids, fill failed seats again, close what is over, follow up.
 //! - [`reputation`]: what counts in the record that a node keeps of others.
 //! - [`verifier`]: post verdicts and expiries.
+//!
+//! ```
+//! use assay::{
+//!     domain::{Deal, Event, Facts, LogDomain, NodeId, Spec, Stamped, Timestamp},
+//!     policy::{
+//!         Moment,
+//!         verifier::{self, VerifierStep, VerifierView},
+//!     },
+//!     rules,
+//! };
+//!
+//! let (requester, deal, spec) = (NodeId::new([1; 20]), Deal::default(), Spec::sample().to_document());
+//! let domain = LogDomain::default();
+//! let job = rules::open(domain, None, &Stamped {
+//!     job: domain.job_id(requester, 0, Spec::hash_document(&spec), deal.revision()),
+//!     author: requester,
+//!     at: Timestamp::from_secs(1000),
+//!     revision: deal.revision(),
+//!     facts: Facts::MONEYLESS,
+//!     event: Event::Submitted { deal, spec, nonce: 0 },
+//! })?;
+//! let step_at = |now: Timestamp| {
+//!     let moment = Moment { now, elapsed_ms: 0 };
+//!     verifier::next(&VerifierView { job: &job, moment, rank: 0, in_charge: true, due_since_ms: 0 })
+//! };
+//! assert!(matches!(step_at(job.submitted_at), VerifierStep::Wait(_)));
+//! let late = Timestamp::from_secs(job.open_by.as_secs() + 1);
+//! assert_eq!(step_at(late), VerifierStep::Submit(Event::Expired));
+//! # Ok::<(), rules::Rejection>(())
+//! ```
 
 mod backoff;
 pub mod capacity;

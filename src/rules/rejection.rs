@@ -113,6 +113,8 @@ rejections! {
     RemarkTooLong = 37, true, "the remark is too long";
 }
 
+impl std::error::Error for Rejection {}
+
 impl Rejection {
     /// The index on the wire.
     pub const fn index(self) -> u8 {

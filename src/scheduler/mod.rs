@@ -7,6 +7,37 @@
 //! - [`local`]: in memory, in one process: what the trait means.
 //! - `contract`: a contract on an EVM chain, which holds the money too.
 //! - `libp2p`: each requester orders the log of its own jobs; see that module for what keeps it honest.
+//!
+//! ```
+//! use assay::{
+//!     domain::{Action, Deal, Digest, Event, LogDomain, SignedAction, Spec, Timestamp},
+//!     identity::NodeKey,
+//!     scheduler::{Cursor, Scheduler, entries, local::LocalLog},
+//! };
+//! use futures::StreamExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = NodeKey::generate()?;
+//! let log = LocalLog::new(LogDomain::default(), Timestamp::from_secs(1_700_000_000));
+//! let scheduler = log.join(key.node_id());
+//!
+//! let (domain, deal, spec) = (scheduler.domain(), Deal::default(), Spec::sample().to_document());
+//! let action = Action {
+//!     job: domain.job_id(key.node_id(), 0, Spec::hash_document(&spec), deal.revision()),
+//!     revision: deal.revision(),
+//!     sequence: 0,
+//!     seen: Digest::ZERO,
+//!     event: Event::Submitted { deal, spec, nonce: 0 },
+//! };
+//! let signature = key.sign(action.signing_digest(domain));
+//! let place = scheduler.submit(SignedAction { action, signature }).await?;
+//!
+//! let item = entries(scheduler.events(Cursor(0))).next().await.ok_or("the log has ended")??;
+//! assert_eq!((item.cursor, item.stamped.author), (place, key.node_id()));
+//! # Ok(())
+//! # }
+//! ```
 
 use std::fmt;
 

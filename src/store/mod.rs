@@ -3,6 +3,18 @@
 //! Everything lives in one [`DataDir`], which one process at a time may hold. The calls block: they are short
 //! (one transaction, one chunk of a file), and where they are not, the caller uses `spawn_blocking`.
 //! Nothing here knows what a log entry means; its bytes are opaque.
+//!
+//! ```
+//! use assay::store::{Limits, pack, unpack};
+//!
+//! let (from, to) = (tempfile::tempdir()?, tempfile::tempdir()?);
+//! std::fs::write(from.path().join("data"), "42")?;
+//! let (mut archive, limits) = (Vec::new(), Limits::with_bytes(1 << 20));
+//! let packed = pack(from.path(), &mut archive, &limits)?;
+//! unpack(archive.as_slice(), &to.path().join("copy"), packed.digest, &limits)?;
+//! assert_eq!(std::fs::read_to_string(to.path().join("copy/data"))?, "42");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod archive;
 mod blobs;

@@ -28,6 +28,15 @@ pub struct Terms {
     pub deterministic: bool,
 }
 
+/// Which runs a method finds to agree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agreement {
+    /// By index, in any order; an index that was not given to the method counts for nothing.
+    pub agreeing: Vec<usize>,
+    /// Each compared run's score, for people.
+    pub scores: BTreeMap<usize, u64>,
+}
+
 /// What one node that was asked brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -61,6 +70,64 @@ impl Tolerance {
 /// No runs, more than [`MAX_RUNS`], a confidence of 0 or above their number, or a relative tolerance above
 /// 1000 permille is [`Note::BadParameters`].
 pub fn decide(terms: &Terms, runs: &[Run]) -> Outcome {
+    let scorer = match terms.method {
+        Method::Hash => None,
+        Method::KMeans => Some(kmeans::score as Scorer),
+        Method::Ball => Some(ball::score as Scorer),
+    };
+    compare(terms, runs, scorer)
+}
+
+type Scorer = fn(Field, &[(usize, Profile)], Tolerance) -> Outcome;
+
+/// As [`decide()`], with a method of the caller's own in place of [`Terms::method`]: to try one before it becomes a
+/// [`Method`], which all nodes and the contract must share.
+///
+/// `agree` gets the runs that can be compared, at least one, by index and ascending. That outputs go first, and that
+/// only a strict majority of at least the confidence makes a verdict, is not its to say.
+///
+/// ```
+/// use assay::{
+///     domain::{Method, Profile},
+///     verdict::{Agreement, Decision, Run, Terms, decide_by},
+/// };
+///
+/// let method = Method::Hash;
+/// let terms = Terms { confidence: 2, tolerance_kib: 0, relative_permille: 0, method, deterministic: false };
+/// let profile = |cpu_ms| Some(Profile { memory_kib: [0; 10], cpu_ms });
+/// let runs = [(1, 100), (2, 101), (3, 900)]
+///     .map(|(output, cpu_ms)| Run { output: Some([output; 32]), profile: profile(cpu_ms) });
+/// let outcome = decide_by(&terms, &runs, |runs| {
+///     let quick = runs.iter().filter(|(_, profile)| profile.cpu_ms < 500).map(|(run, _)| *run);
+///     Agreement { agreeing: quick.collect(), ..Agreement::default() }
+/// });
+/// assert_eq!((outcome.decision, outcome.rejected), (Decision::Verdict, vec![2]));
+/// ```
+pub fn decide_by(
+    terms: &Terms,
+    runs: &[Run],
+    agree: impl FnOnce(&[(usize, Profile)]) -> Agreement,
+) -> Outcome {
+    let scorer = |field: Field, runs: &[(usize, Profile)], _: Tolerance| {
+        if runs.is_empty() {
+            return field.inconclusive(BTreeMap::new(), Note::NoTraces);
+        }
+        let Agreement { mut agreeing, mut scores } = agree(runs);
+        let is_run = |run: &usize| runs.binary_search_by_key(run, |(run, _)| *run).is_ok();
+        agreeing.retain(is_run);
+        agreeing.sort_unstable();
+        agreeing.dedup();
+        scores.retain(|run, _| is_run(run));
+        field.agreed(agreeing, scores, Note::Agreement)
+    };
+    compare(terms, runs, Some(scorer))
+}
+
+fn compare(
+    terms: &Terms,
+    runs: &[Run],
+    scorer: Option<impl FnOnce(Field, &[(usize, Profile)], Tolerance) -> Outcome>,
+) -> Outcome {
     let confidence = usize::try_from(terms.confidence).unwrap_or(usize::MAX);
     let mut field = Field { asked: runs.len(), confidence, absent: Vec::new() };
     let sane = (1..=MAX_RUNS).contains(&runs.len())
@@ -78,10 +145,8 @@ pub fn decide(terms: &Terms, runs: &[Run]) -> Outcome {
         return field.inconclusive(BTreeMap::new(), Note::OutputsDisagree);
     }
 
-    let scorer = match terms.method {
-        Method::Hash => return field.inconclusive(BTreeMap::new(), Note::OutputsDisagree),
-        Method::KMeans => kmeans::score,
-        Method::Ball => ball::score,
+    let Some(scorer) = scorer else {
+        return field.inconclusive(BTreeMap::new(), Note::OutputsDisagree);
     };
     let profiles = runs.iter().map(|run| run.output.and(run.profile)).enumerate();
     let present: Vec<(usize, Profile)> =

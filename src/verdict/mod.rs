@@ -1,6 +1,6 @@
 //! Which of N runs of one job agree: the output gate, then the scorers.
 //!
-//! [`decide()`] is the only entry. It asks first whether a strict majority of all nodes asked brought the same
+//! [`decide()`] is the only entry of a node; [`decide_by()`] tries a method of one's own. It asks first whether a strict majority of all nodes asked brought the same
 //! output, and only for a job that is not deterministic whether a strict majority used memory and CPU
 //! alike. All arithmetic is on integers, so every implementation comes to the same result bit for bit: the
 //! Solidity twin is `contracts/src/Verdicts.sol`. The methods, their limits and how well they do are in
@@ -12,6 +12,20 @@
 //! - `two_means`: the exact one-dimensional split that `kmeans` repeats
 //! - `outcome`: what a verdict says and the one rule that makes it one
 //! - `batch`: verdicts over JSON lines
+//!
+//! ```
+//! use assay::{
+//!     domain::Method,
+//!     verdict::{Decision, Note, Run, Terms, decide},
+//! };
+//!
+//! let method = Method::Hash;
+//! let terms = Terms { confidence: 2, tolerance_kib: 0, relative_permille: 0, method, deterministic: true };
+//! let runs = [Some([1; 32]), Some([1; 32]), None].map(|output| Run { output, profile: None });
+//! let outcome = decide(&terms, &runs);
+//! assert_eq!((outcome.decision, outcome.note), (Decision::Verdict, Note::EqualOutputs));
+//! assert_eq!((outcome.accepted, outcome.absent), (vec![0, 1], vec![2]));
+//! ```
 
 mod ball;
 pub mod batch;
@@ -24,6 +38,6 @@ mod two_means;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{MAX_RUNS, Run, Terms, decide};
+pub use decide::{Agreement, MAX_RUNS, Run, Terms, decide, decide_by};
 pub use outcome::{Decision, Note, Outcome};
 pub use two_means::{Split, two_means};

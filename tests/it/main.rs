@@ -8,6 +8,7 @@ mod contract;
 mod devstack;
 mod differential;
 mod docker;
+mod examples;
 mod libp2p;
 mod node;
 mod peers;
