@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,7 @@ use crate::{
     network::{self, Inbound, Multiaddr, NetworkConfig, NetworkError, NetworkHandle, PeerId},
     node::{About, PeerTransfer, Shelf, Transfer, wall_clock},
     scheduler::{
-        Scheduler,
+        BackendError, Scheduler,
         contract::{self, Announced, ChainConfig, ContractConfig, ContractScheduler, MoneyError, Seen},
         libp2p::{self, Interest, Libp2pConfig, Libp2pScheduler},
     },
@@ -26,6 +26,10 @@ const MAX_ADDRESSES: usize = 8;
 
 /// A socket listens at once or never.
 const LISTEN_LIMIT: Duration = Duration::from_secs(5);
+
+/// The pauses before a node is announced again whose account could not pay: the first, doubled, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The backends' names.
 const LIBP2P: &str = "libp2p";
@@ -155,7 +159,8 @@ async fn contract(
     let (scheduler, running) = ContractScheduler::start(config).await?;
     let announced = scheduler.announced();
     tasks.spawn(introduce(announced.clone(), network.clone(), stop.clone()));
-    let link = Link::Contract {
+    let stopped = stop.clone();
+    let mut link = Link::Contract {
         running,
         network: network.clone(),
         peer,
@@ -166,12 +171,41 @@ async fn contract(
     };
     if is_reachable {
         let addresses: Vec<String> = link.addresses().await.iter().map(ToString::to_string).collect();
-        if let Err(error) = scheduler.client().announce(&addresses.join("\n")).await {
-            link.shutdown().await;
-            return Err(BackendStartError::Announce(error));
+        let addresses = addresses.join("\n");
+        match (scheduler.announce(&addresses).await, &mut link) {
+            (Ok(()), _) => {}
+            // Gas can be paid for later; until then the node is of use to whoever asks it.
+            (Err(error), Link::Contract { tasks, .. }) if is_short_of_money(&error) => {
+                tasks.get_mut().spawn(announce_later(scheduler.clone(), addresses, stopped));
+            }
+            (Err(error), Link::Contract { .. } | Link::Libp2p { .. }) => {
+                link.shutdown().await;
+                return Err(BackendStartError::Announce(error));
+            }
         }
     }
     Ok(Connected { scheduler: Arc::new(scheduler), transfer: Arc::new(PeerTransfer::new(network)), link })
+}
+
+const fn is_short_of_money(error: &MoneyError) -> bool {
+    matches!(error, MoneyError::Chain(BackendError::NoEther { .. } | BackendError::FeeCap { .. }))
+}
+
+/// Announces a node once its account can pay for it.
+async fn announce_later(scheduler: ContractScheduler, addresses: String, stop: CancellationToken) {
+    let mut pause = FIRST_PAUSE;
+    while stop.run_until_cancelled(sleep(pause)).await.is_some() {
+        match stop.run_until_cancelled(scheduler.announce(&addresses)).await {
+            None => return,
+            Some(Ok(())) => return tracing::info!("the node's addresses are announced"),
+            Some(Err(MoneyError::Chain(error))) if error.is_retryable() => {
+                pause = (2 * pause).min(LONGEST_PAUSE);
+            }
+            Some(Err(error)) => {
+                return tracing::error!(%error, "the node's addresses cannot be announced");
+            }
+        }
+    }
 }
 
 /// Logs are on the chain: whoever asks for one here sees the request fail.

@@ -10,6 +10,7 @@
 //! - `transfer`: who may have which content; `fetch`: getting it and checking it, at the rate
 //!   that `pace` asks for; `peers`: both ends on the network.
 //! - `requests`, `queries`, `entries`, `results`: what a user asks for; `once`: what is asked again.
+//! - `warnings`: what keeps the node from its obligations; `health` has them say what the backend struggles with.
 //! - `clock`: the only reader of the wall clock.
 //!
 //! # Stopping
@@ -67,6 +68,7 @@ mod driver;
 mod entries;
 mod fetch;
 mod follow;
+mod health;
 mod once;
 mod pace;
 #[cfg(feature = "libp2p")]

@@ -18,6 +18,7 @@ use super::{
     board::Board,
     clock::Clock,
     follow::follow,
+    health::observe,
     sweep::sweep,
     transfer::{Served, Shelf, Transfer},
     warnings::Warnings,
@@ -158,6 +159,7 @@ impl Node {
     fn spawn(self: Arc<Self>) -> NodeHandle {
         let (clock, scheduler, stop) = (self.clock.clone(), Arc::clone(&self.scheduler), self.stop.clone());
         let (following, sweeping) = (follow(Arc::clone(&self)), sweep(Arc::clone(&self)));
+        let observing = observe(Arc::clone(&self));
         let mut handle = NodeHandle { node: self, tasks: JoinSet::new() };
         handle.attach("clock", async move {
             clock.follow(scheduler, stop).await;
@@ -165,6 +167,7 @@ impl Node {
         });
         handle.attach("log", following);
         handle.attach("sweep", sweeping);
+        handle.attach("health", observing);
         handle
     }
 

@@ -61,7 +61,14 @@ pub(crate) struct Warnings(Mutex<BTreeMap<(Obstacle, Option<JobId>), Warning>>);
 impl Obstacle {
     /// What stands behind an action that was not ordered, if waiting alone does not help.
     pub(crate) const fn of(error: &SubmitError) -> Option<Self> {
-        let SubmitError::NotOrdered(error) = error else { return None };
+        match error {
+            SubmitError::NotOrdered(error) => Self::of_backend(error),
+            SubmitError::Rejected(_) | SubmitError::Refused(_) => None,
+        }
+    }
+
+    /// What stands behind a failure of the backend, if waiting alone does not help.
+    pub(crate) const fn of_backend(error: &BackendError) -> Option<Self> {
         match error {
             BackendError::NoEther { .. } => Some(Self::NoEther),
             BackendError::FeeCap { .. } => Some(Self::FeeCap),

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{
     Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder, Scheduler,
-    SubmitError, submit_in_turn, updates::History,
+    SubmitError, Trouble, submit_in_turn, updates::History,
 };
 use crate::{
     domain::{Amount, Digest, JobId, LogDomain, NodeId, SignedAction, Stamped, Timestamp},
@@ -179,6 +179,10 @@ impl Scheduler for LocalScheduler {
 
     fn evidence(&self, _: JobId) -> Option<Evidence> {
         None
+    }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        Vec::new()
     }
 }
 

@@ -57,10 +57,12 @@ mod evidence;
 pub mod libp2p;
 pub mod local;
 mod shown;
+mod trouble;
 mod updates;
 
 pub use evidence::{Evidence, FaultKind};
 pub use shown::LogEntry;
+pub use trouble::Trouble;
 pub use updates::{EventStream, LogUpdate, entries};
 
 /// A position in the log as one backend delivers it to one node; 0 is before the first entry.
@@ -126,6 +128,10 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     /// The proof that the requester broke the log of `job`, if this node holds one: it never forgets it. Without a
     /// default: a decorator that forgot it would have a node show a forked job as a sound one.
     fn evidence(&self, job: JobId) -> Option<Evidence>;
+
+    /// What keeps this backend as a whole from its work now. Without a default: a decorator that forgot it would hide
+    /// from an operator why nothing goes on.
+    fn troubles(&self) -> Vec<Trouble>;
 }
 
 /// Submits actions one after another: [`Scheduler::submit_all`] where a batch has no form of its own.

@@ -7,6 +7,7 @@ mod faults;
 pub(crate) mod faulty;
 mod money;
 mod reorg;
+mod troubles;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

@@ -17,7 +17,7 @@ use crate::{
     identity::NodeKey,
     scheduler::{
         Anchor, BackendError, Cursor, EventStream, Evidence, LogItem, LogOrder, LogUpdate, Scheduler,
-        SubmitError, submit_in_turn,
+        SubmitError, Trouble, submit_in_turn,
     },
 };
 
@@ -172,5 +172,9 @@ impl Scheduler for Copycat {
 
     fn evidence(&self, job: JobId) -> Option<Evidence> {
         self.shared.inner.evidence(job)
+    }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        self.shared.inner.troubles()
     }
 }

@@ -7,7 +7,8 @@ use futures::{FutureExt as _, future::BoxFuture};
 use crate::{
     domain::{Event, JobId, LogDomain, NodeId, SignedAction, Timestamp},
     scheduler::{
-        Anchor, BackendError, Cursor, EventStream, Evidence, LogOrder, Scheduler, SubmitError, submit_in_turn,
+        Anchor, BackendError, Cursor, EventStream, Evidence, LogOrder, Scheduler, SubmitError, Trouble,
+        submit_in_turn,
     },
 };
 
@@ -69,6 +70,10 @@ impl Scheduler for Silent {
 
     fn evidence(&self, job: JobId) -> Option<Evidence> {
         self.inner.evidence(job)
+    }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        self.inner.troubles()
     }
 }
 

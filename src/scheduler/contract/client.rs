@@ -121,6 +121,7 @@ pub struct ChainClient {
     reader: ContractReader,
     pub(super) sender: SenderHandle,
     confirmations: u64,
+    is_for_development: bool,
     tasks: Mutex<JoinSet<()>>,
     stop: CancellationToken,
 }
@@ -156,16 +157,15 @@ impl ChainClient {
         notice: Notice,
     ) -> Self {
         let chain_id = reader.domain().chain_id;
-        let confirmations = match config.confirmations {
-            Some(confirmations) => confirmations,
-            None => default_confirmations(&reader.endpoints).await,
-        };
+        let is_for_development = is_for_development(&reader.endpoints).await;
+        let confirmations = config.confirmations.unwrap_or_else(|| default_confirmations(is_for_development));
         let policy = Policy { chain_id, confirmations, max_fee_per_gas: config.max_fee_per_gas };
         let endpoints = Arc::clone(&reader.endpoints);
         let (sender, handle) = Sender::new(endpoints, key.transaction_signer(), policy, outbox, notice);
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         tasks.spawn(sender.run(stop.clone()));
-        Self { reader, sender: handle, confirmations, tasks: Mutex::new(tasks), stop }
+        let tasks = Mutex::new(tasks);
+        Self { reader, sender: handle, confirmations, is_for_development, tasks, stop }
     }
 
     /// To be notified when the chain dropped blocks.
@@ -176,6 +176,11 @@ impl ChainClient {
     /// The contract, to be read.
     pub const fn reader(&self) -> &ContractReader {
         &self.reader
+    }
+
+    /// Whether the chain makes blocks for whoever develops on it.
+    pub(super) const fn is_for_development(&self) -> bool {
+        self.is_for_development
     }
 
     pub(super) const fn confirmations(&self) -> u64 {
@@ -237,11 +242,15 @@ pub(super) async fn in_time(
 }
 
 /// What suits the chain: none for development, where blocks are final at once and come only with transactions.
-pub(super) async fn default_confirmations(endpoints: &Endpoints) -> u64 {
+pub(super) const fn default_confirmations(is_for_development: bool) -> u64 {
+    if is_for_development { 0 } else { DEFAULT_CONFIRMATIONS }
+}
+
+/// Whether the chain says that it is one for development.
+pub(super) async fn is_for_development(endpoints: &Endpoints) -> bool {
     let version = endpoints.ask(|provider| async move { provider.get_client_version().await }).await;
     let version = version.unwrap_or_default().to_ascii_lowercase();
-    let is_for_development = DEVELOPMENT.iter().any(|name| version.starts_with(name));
-    if is_for_development { 0 } else { DEFAULT_CONFIRMATIONS }
+    DEVELOPMENT.iter().any(|name| version.starts_with(name))
 }
 
 impl From<&TransactionReceipt> for Receipt {

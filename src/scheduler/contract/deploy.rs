@@ -8,7 +8,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::{ConnectError, DEFAULT_MAX_FEE_PER_GAS, Receipt, default_confirmations, in_time},
+    client::{
+        ConnectError, DEFAULT_MAX_FEE_PER_GAS, Receipt, default_confirmations, in_time, is_for_development,
+    },
     outbox::Outbox,
     reader::chain_id,
     rpc::Endpoints,
@@ -84,7 +86,7 @@ pub async fn deploy_telling(
 ) -> Result<Deployed, DeployError> {
     let endpoints = Arc::new(Endpoints::new(rpc_urls).map_err(ConnectError::from)?);
     let chain_id = chain_id(&endpoints, expected_chain).await?;
-    let confirmations = default_confirmations(&endpoints).await;
+    let confirmations = default_confirmations(is_for_development(&endpoints).await);
     let policy = Policy { chain_id, confirmations, max_fee_per_gas };
     let signer = key.transaction_signer();
     let (sender, handle) = Sender::new(endpoints, signer, policy, Outbox::in_memory(), notice);

@@ -7,7 +7,11 @@
 //!
 //! An endpoint that is behind what another has told, or that has no news for long, is left for the next one.
 
-use std::{cmp::Ordering, sync::Arc, time::Duration};
+use std::{
+    cmp::Ordering,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use alloy::{
     eips::BlockNumberOrTag, primitives::Address, pubsub::Subscription, rpc::types::Header,
@@ -21,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     decode::{Decoded, Mined, decode},
+    health::Health,
     log::{ChainLog, db_error},
+    node::Clock,
     rpc::{AskError, Endpoints, Pace, header},
     window::{RANGE, Source, Wanted, Window},
 };
@@ -65,7 +71,6 @@ impl Seen {
 }
 
 /// What the follower needs.
-#[derive(Debug)]
 pub(super) struct Follower {
     pub(super) endpoints: Arc<Endpoints>,
     pub(super) log: Arc<ChainLog>,
@@ -78,6 +83,8 @@ pub(super) struct Follower {
     pub(super) wake: Arc<Notify>,
     /// The chain dropped blocks: what was sent may be gone.
     pub(super) lost: Arc<Notify>,
+    pub(super) clock: Clock,
+    pub(super) health: Arc<Mutex<Health>>,
 }
 
 /// What one look at the chain found.
@@ -122,6 +129,8 @@ impl Follower {
             if (is_behind || stepped.is_err()) && self.endpoints.move_on() {
                 (blocks, newest_since) = (None, Instant::now());
             }
+            let failure = stepped.as_ref().err().map(BackendError::to_string);
+            self.health.lock().unwrap_or_else(PoisonError::into_inner).looked(failure);
             match stepped {
                 Ok(true) => {
                     pause = Duration::ZERO;
@@ -136,7 +145,8 @@ impl Follower {
                 }
                 Err(error) if error.is_retryable() => {
                     pause = (pause * 2).clamp(self.endpoints.poll_interval(), LONGEST_PAUSE);
-                    tracing::warn!(%error, "the chain cannot be followed");
+                    // Told once, as a trouble.
+                    tracing::debug!(%error, "the chain cannot be followed");
                 }
                 Err(error) => return Err(error),
             }
@@ -196,6 +206,7 @@ impl Follower {
             state.place = Some(reached);
             read = reached.block;
         }
+        self.saw(head);
         if head.0 >= from.block {
             state.behind_since = None;
         }
@@ -205,6 +216,11 @@ impl Follower {
             before != *seen
         });
         Ok(more && read.saturating_add(self.confirmations) < head.0)
+    }
+
+    fn saw(&self, (number, time): (u64, Timestamp)) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.saw(number, time, (self.clock)(), Instant::now());
     }
 
     fn source(&self, wanted: Wanted) -> Source<'_> {

@@ -3,7 +3,7 @@
 //! - `reader`: one contract, as anybody reads it; [`client`]: a key's way to it, and its money there.
 //! - `sender`: the one task that sends a key's transactions; `outbox`: what it may have to send again.
 //! - `follow` and `log`: the contract's events, read once they are deep enough, stored and folded; `window`: checks
-//!   that none is left out; `decode`: what an event says.
+//!   that none is left out; `health`: what that tells of chain, endpoint and clock; `decode`: what an event says.
 //! - `anchors`: the blocks and transactions of a job, and their gas.
 //! - `history`: the events of one job, or of all, read at once, without a node.
 //! - `calls`, `convert` and `packed`: our values as the contract takes and gives them.
@@ -22,6 +22,7 @@ mod convert;
 mod decode;
 pub mod deploy;
 mod follow;
+mod health;
 mod history;
 mod http;
 mod log;

@@ -18,7 +18,7 @@ use futures::{
 use tokio::{
     sync::{Mutex as AsyncMutex, Notify, watch},
     task::JoinSet,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -26,9 +26,10 @@ use self::updates::Reader;
 use super::{
     anchors::Receipts,
     calls::{call_data, to_contract, unpack_call},
-    client::{ChainClient, ChainConfig, ConnectError},
+    client::{ChainClient, ChainConfig, ConnectError, MoneyError},
     convert::Revert,
     follow::{Follower, Seen, same_chain},
+    health::Health,
     log::{Announced, ChainLog, db_error, log_name},
     outbox::Outbox,
     reader::{ContractReader, chain_id},
@@ -40,7 +41,7 @@ use crate::{
     identity::NodeKey,
     scheduler::{
         Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogOrder, Scheduler,
-        SubmitError,
+        SubmitError, Trouble,
     },
     store::{Chains, Db},
 };
@@ -92,6 +93,10 @@ struct State {
     seen: watch::Receiver<Seen>,
     wake: Arc<Notify>,
     receipts: Receipts,
+    /// What the follower sees of the chain.
+    health: Arc<Mutex<Health>>,
+    /// Why nobody is told where this node is.
+    unannounced: Mutex<Option<BackendError>>,
     /// Actions on their way, so that the same one again joins the first.
     in_flight: Mutex<BTreeMap<Digest, Shared<BoxFuture<'static, Answer>>>>,
     stop: CancellationToken,
@@ -125,6 +130,7 @@ impl ContractScheduler {
         let confirmations = client.confirmations();
         let (seen_sender, seen) = watch::channel(Seen { head, time, confirmations, ..Seen::default() });
         let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let health = Arc::new(Mutex::new(Health::new(!client.is_for_development())));
         let follower = Follower {
             endpoints: Arc::clone(&client.reader().endpoints),
             log: Arc::clone(&log),
@@ -134,6 +140,8 @@ impl ContractScheduler {
             seen: seen_sender,
             wake: Arc::clone(&wake),
             lost: client.lost(),
+            clock: Arc::clone(&clock),
+            health: Arc::clone(&health),
         };
         let mut tasks = JoinSet::new();
         let (ended, following) = (stop.clone().drop_guard(), stop.clone());
@@ -145,13 +153,29 @@ impl ContractScheduler {
             Running { client: Arc::clone(&client), stop: stop.clone(), tasks: AsyncMutex::new(tasks) };
         let in_flight = Mutex::default();
         let receipts = Receipts::default();
-        let state = State { client, log, node, clock, seen, wake, receipts, in_flight, stop };
+        let unannounced = Mutex::default();
+        let state =
+            State { client, log, node, clock, seen, wake, receipts, health, unannounced, in_flight, stop };
         Ok((Self { shared: Arc::new(state) }, running))
     }
 
     /// The key's money in the contract.
     pub fn client(&self) -> Arc<ChainClient> {
         Arc::clone(&self.shared.client)
+    }
+
+    /// Says where this node can be reached. A failure is one of [`Scheduler::troubles`] until it is over.
+    ///
+    /// # Errors
+    /// [`MoneyError`].
+    pub async fn announce(&self, addresses: &str) -> Result<(), MoneyError> {
+        let announced = self.shared.client.announce(addresses).await;
+        let failure = match &announced {
+            Err(MoneyError::Chain(error)) => Some(error.clone()),
+            Ok(_) | Err(MoneyError::Rejected(_) | MoneyError::Refused { .. }) => None,
+        };
+        *self.shared.unannounced.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        announced.map(|_| ())
     }
 
     /// How far the chain was read.
@@ -370,6 +394,16 @@ impl Scheduler for ContractScheduler {
 
     fn evidence(&self, _: JobId) -> Option<Evidence> {
         None
+    }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        let State { client, clock, health, unannounced, .. } = &*self.shared;
+        let endpoint = client.reader().endpoints.shown();
+        let health = health.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut troubles = health.troubles(&endpoint, clock(), Instant::now());
+        let unannounced = unannounced.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.extend(unannounced.clone().map(Trouble::NotAnnounced));
+        troubles
     }
 }
 

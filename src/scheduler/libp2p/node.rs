@@ -31,7 +31,7 @@ use crate::{
     },
     scheduler::{
         Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder, LogUpdate,
-        Scheduler, SubmitError, submit_in_turn, updates::History,
+        Scheduler, SubmitError, Trouble, submit_in_turn, updates::History,
     },
     store::{EventLog, StoredEntry},
 };
@@ -332,6 +332,10 @@ impl Scheduler for Libp2pScheduler {
 
     fn evidence(&self, job: JobId) -> Option<Evidence> {
         self.shared.logs.evidence(job)
+    }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        self.shared.logs.clock_differs().into_iter().collect()
     }
 }
 

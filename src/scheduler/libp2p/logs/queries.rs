@@ -1,10 +1,15 @@
 //! What the tasks of a node ask of its logs. Nothing here changes one.
 
-use super::{super::entry::Entry, JobLog, Logs, over_by, store_error};
+use std::collections::BTreeMap;
+
+use super::{
+    super::{entry::Entry, sequence::Skew},
+    JobLog, Logs, over_by, store_error,
+};
 use crate::{
     domain::{Acceptance, Digest, JobId, JobState, NodeId, Timestamp},
     network::{MAX_RESPONSE_ENTRIES_BYTES, WireBytes},
-    scheduler::{BackendError, Cursor},
+    scheduler::{BackendError, Cursor, Trouble},
 };
 
 /// What the tasks of a node need to know of a job.
@@ -96,6 +101,25 @@ impl Logs {
             may_act,
             clock_agrees,
         })
+    }
+
+    /// By how much this node's clock differs from that of a requester, when it differs from those of most. One alone
+    /// may be wrong itself.
+    pub(in super::super) fn clock_differs(&self) -> Option<Trouble> {
+        let inner = self.lock();
+        let followed = inner.jobs.values().filter_map(|log| match log {
+            JobLog::Own(_) => None,
+            JobLog::Followed(follower) => {
+                let job = log.job();
+                (!job.state.is_terminal()).then(|| (job.requester, follower.skew()))
+            }
+        });
+        let by_requester: BTreeMap<NodeId, Option<Skew>> = followed.collect();
+        let mut off = by_requester.iter().filter_map(|(requester, skew)| Some((*requester, (*skew)?)));
+        let count = off.clone().count();
+        let (requester, Skew { at, now, .. }) = off.next().filter(|_| 2 * count > by_requester.len())?;
+        let signed = |at: Timestamp| i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
+        Some(Trouble::ClockOfRequester { requester, seconds: signed(now).saturating_sub(signed(at)) })
     }
 
     /// The height of the entry with this hash.

@@ -1,0 +1,49 @@
+//! Has the node's warnings say what its backend as a whole has to struggle with.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Node, NodeError, warnings::Obstacle, work::chain};
+use crate::scheduler::Trouble;
+
+/// Between two looks.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Looks again and again until the node stops.
+pub(crate) async fn observe(node: Arc<Node>) -> Result<(), NodeError> {
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut raised = BTreeSet::new();
+    while node.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        node.look(&mut raised);
+    }
+    Ok(())
+}
+
+impl Node {
+    /// Raises what is wrong, and clears what was raised here and is over.
+    fn look(&self, raised: &mut BTreeSet<Obstacle>) {
+        let troubles = self.scheduler.troubles();
+        let mut now = BTreeSet::new();
+        for trouble in &troubles {
+            let obstacle = obstacle(trouble);
+            now.insert(obstacle);
+            self.warnings.raise(obstacle, None, self.clock.moment().now, chain(trouble));
+        }
+        for over in raised.difference(&now) {
+            self.warnings.clear(*over, None);
+        }
+        *raised = now;
+    }
+}
+
+fn obstacle(trouble: &Trouble) -> Obstacle {
+    match trouble {
+        Trouble::NotFollowed { .. } | Trouble::Stalled { .. } => Obstacle::Chain,
+        Trouble::ClockBehind { .. } | Trouble::ClockAhead { .. } | Trouble::ClockOfRequester { .. } => {
+            Obstacle::Clock
+        }
+        Trouble::NotAnnounced(error) => Obstacle::of_backend(error).unwrap_or(Obstacle::Chain),
+    }
+}

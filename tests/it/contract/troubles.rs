@@ -1,0 +1,125 @@
+//! What keeps a node of a contract from its work: told while it lasts, with what to do.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use assay::{
+    api::types::NodeInfo,
+    assembly::{Backend, Host, HostConfig},
+    domain::{Amount, Ask, Timestamp},
+    executor::{FakeExecutor, Script},
+    identity::NodeKey,
+    node::{Obstacle, Warning, wall_clock},
+    scheduler::{
+        Scheduler, Trouble,
+        contract::{ChainConfig, ContractConfig, ContractScheduler},
+    },
+    store::Db,
+};
+use tokio::time::{interval, timeout};
+
+use super::{
+    chain::{Chain, PATIENCE},
+    faulty::{Fault, Faulty},
+    long_deal, until,
+};
+use crate::town::client_with;
+
+#[tokio::test]
+async fn a_clock_that_differs_from_the_chains_is_told_in_seconds() {
+    let chain = Chain::start(None).await;
+    let member = chain.member().await;
+    // The chain's clock is this machine's.
+    for (nonce, offset) in [(0, -300_i64), (1, 300)] {
+        let clock = move || Timestamp::from_secs(wall_clock().as_secs().saturating_add_signed(offset));
+        let config = ContractConfig {
+            chain: chain.config(),
+            first_block: chain.deployed.receipt.block,
+            db: Db::in_memory().unwrap(),
+            key: chain.funded_key(),
+            clock: Arc::new(clock),
+        };
+        let (scheduler, running) = ContractScheduler::start(config).await.unwrap();
+        until(|| scheduler.seen().borrow().read > 0).await;
+        member.scheduler.submit(member.submission(&long_deal(), nonce)).await.unwrap();
+        let about = 290..=310;
+        until(|| match offset < 0 {
+            true => matches!(&*scheduler.troubles(), [Trouble::ClockBehind { seconds, .. }] if about.contains(seconds)),
+            false => matches!(&*scheduler.troubles(), [Trouble::ClockAhead { seconds, .. }] if about.contains(seconds)),
+        })
+        .await;
+        let text = scheduler.troubles()[0].to_string();
+        let side = if offset < 0 { " s behind the chain" } else { " s ahead of the chain" };
+        assert!(text.starts_with("this machine's clock is ") && text.contains(side), "{text}");
+        running.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_chain_that_cannot_be_followed_is_a_trouble_until_it_can() {
+    let chain = Chain::start(None).await;
+    let endpoint = Faulty::start(&chain.anvil.rpc_url, |_, _| Fault::Refused(404, None)).await;
+    endpoint.set_faulty(false);
+    let config = ContractConfig {
+        chain: ChainConfig { rpc_urls: vec![endpoint.url.clone()], ..chain.config() },
+        first_block: chain.deployed.receipt.block,
+        db: Db::in_memory().unwrap(),
+        key: chain.funded_key(),
+        clock: Arc::new(wall_clock),
+    };
+    let (scheduler, _running) = ContractScheduler::start(config).await.unwrap();
+    until(|| scheduler.seen().borrow().is_complete() && scheduler.troubles().is_empty()).await;
+    for _ in 0..2 {
+        endpoint.set_faulty(true);
+        until(|| matches!(&*scheduler.troubles(), [Trouble::NotFollowed { .. }])).await;
+        endpoint.set_faulty(false);
+        until(|| scheduler.troubles().is_empty()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_ether_starts_and_says_so_until_it_has_some() {
+    let chain = Chain::start(None).await;
+    let (key, dir) = (NodeKey::generate().unwrap(), tempfile::tempdir().unwrap());
+    let host = Host::start(HostConfig {
+        dial_private: false,
+        backend: Backend::Contract { chain: chain.config(), first_block: chain.deployed.receipt.block },
+        data_dir: dir.path().join("node"),
+        key: Some(key.clone()),
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        peers: Vec::new(),
+        api: SocketAddr::from(([127, 0, 0, 1], 0)),
+        compute_slots: 1,
+        max_bond: Amount::ZERO,
+        ask: Ask::ALL,
+        executor: Arc::new(FakeExecutor::new(|_| Script::printing("the same"))),
+    });
+    let host = timeout(PATIENCE, host).await.unwrap().expect("a node without ether starts");
+    let http = client_with(&host.token_file()).build().unwrap();
+    let url = format!("http://{}/api/v1/node", host.api());
+    let warnings = async |is_so: fn(&[Warning]) -> bool| {
+        let asked = async {
+            let mut ticks = interval(std::time::Duration::from_millis(20));
+            loop {
+                ticks.tick().await;
+                let info: NodeInfo = http.get(&url).send().await.unwrap().json().await.unwrap();
+                if is_so(&info.warnings) {
+                    return info.warnings;
+                }
+            }
+        };
+        timeout(PATIENCE, asked).await.expect("the warnings come to that in time")
+    };
+    let told = warnings(|warnings| !warnings.is_empty()).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].obstacle, told[0].job), (Obstacle::NoEther, None));
+    assert!(told[0].message.contains(&key.node_id().to_string()), "{told:?}");
+    assert!(told[0].hint.contains("send ether"), "{told:?}");
+    let other = chain.member().await;
+    let mut announced = other.scheduler.announced();
+    assert!(!announced.borrow().contains_key(&key.node_id()));
+    chain.give_gas(key.node_id());
+    timeout(PATIENCE, announced.wait_for(|nodes| nodes.contains_key(&key.node_id()))).await.unwrap().unwrap();
+    warnings(<[Warning]>::is_empty).await;
+    host.stop_token().cancel();
+    timeout(PATIENCE, host.join()).await.unwrap().unwrap();
+}
