@@ -89,7 +89,7 @@ async fn a_stale_announcement_is_ignored_and_nobody_is_blamed() {
     let stranger = Stranger::join(&node.address().await, Arc::new(NoBlobs)).await;
     node.network_is(|status| !status.subscribed.is_empty()).await;
     let stale = stranger.sequencer(clock.now(), submission(&stranger.key, deal(), 0));
-    let ahead = clock.now().plus(Span::from_secs(1000));
+    let ahead = clock.now().plus(deal().open).plus(Span::from_secs(1000));
     let ahead = stranger.sequencer(ahead, submission(&stranger.key, deal(), 1));
     clock.set(clock.now().plus(deal().open).plus(Span::from_secs(1)));
     announce(&stranger, &stale).await;
