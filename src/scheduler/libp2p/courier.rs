@@ -1,11 +1,12 @@
 //! Delivers entries to followers and evidence to seats, a few times over, without anybody waiting for it.
 //!
-//! Whoever posts a parcel sends it over a bounded channel. One delivery to a node is under way at a time, so that
-//! entries come in their order, and those that were made meanwhile go together. What cannot be delivered is dropped
-//! and counted, since followers also ask. Stops with the backend.
+//! Whoever posts a parcel sends it over a bounded channel. One delivery to a node is under way for each job, so that a
+//! job's entries come in their order and those made meanwhile go together; a few jobs go side by side, since many jobs at
+//! once would each wait for a round trip of all others. What cannot be delivered in time is dropped and counted, since
+//! followers also ask. Stops with the backend.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -20,10 +21,13 @@ use crate::{
 };
 
 /// Parcels that wait for one node; it asks for what is beyond.
-const MAX_WAITING: usize = 128;
+const MAX_WAITING: usize = 256;
 
-/// Deliveries under way: a job of 31 seats, twice.
-const MAX_DELIVERIES: usize = 64;
+/// Deliveries to one node under way, each of another job.
+const MAX_AT_ONCE: usize = 4;
+
+/// Deliveries under way: a job of 31 seats, and as many again for those that cannot be reached.
+const MAX_DELIVERIES: usize = 128;
 
 /// The pause after the first attempt, which doubles.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -48,97 +52,166 @@ pub(super) struct Parcel {
 pub(super) enum Message {
     /// A new entry of a job.
     Entry { job: JobId, bytes: WireBytes },
-    /// An action that its requester may leave out.
-    Evidence(WireBytes),
+    /// An action in a job that its requester may leave out.
+    Evidence { job: JobId, bytes: WireBytes },
+}
+
+impl Message {
+    const fn job(&self) -> JobId {
+        match self {
+            Self::Entry { job, .. } | Self::Evidence { job, .. } => *job,
+        }
+    }
 }
 
 /// How it stands with one node.
-enum Post {
-    /// A delivery is under way; these wait for its end.
-    Busy(VecDeque<Parcel>),
+#[derive(Debug, Default)]
+struct Post {
+    /// Jobs with a delivery under way.
+    under_way: BTreeSet<JobId>,
+    /// What waits for its turn.
+    waiting: VecDeque<Parcel>,
+    /// When a delivery reached it last.
+    reached: Option<Instant>,
     /// It could not be reached, and is left alone until then.
-    Resting(Instant),
+    rests_until: Option<Instant>,
+}
+
+/// What goes to one node together.
+#[derive(Debug)]
+struct Delivery {
+    to: NodeId,
+    job: JobId,
+    request: LogRequest,
+    posted: Instant,
+    began: Instant,
 }
 
 pub(super) async fn run(shared: Arc<Shared>, mut parcels: mpsc::Receiver<Parcel>) {
     let mut deliveries = FuturesUnordered::new();
     let mut posts: BTreeMap<NodeId, Post> = BTreeMap::new();
-    let lose = |count: usize| {
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        shared.counting.messages_dropped.fetch_add(count, Ordering::Relaxed);
-    };
     loop {
-        tokio::select! {
+        let to = tokio::select! {
             () = shared.stop.cancelled() => break,
             parcel = parcels.recv(), if deliveries.len() < MAX_DELIVERIES => match parcel {
-                Some(parcel) => match posts.get_mut(&parcel.to) {
-                    Some(Post::Busy(waiting)) if waiting.len() < MAX_WAITING => waiting.push_back(parcel),
-                    Some(Post::Busy(_)) => lose(1),
-                    Some(Post::Resting(until)) if Instant::now() < *until => lose(1),
-                    Some(Post::Resting(_)) | None => {
-                        posts.insert(parcel.to, Post::Busy(VecDeque::new()));
-                        deliveries.push(deliver(Arc::clone(&shared), Delivery::of(parcel, &mut VecDeque::new())));
-                    }
-                },
+                Some(parcel) => {
+                    let to = parcel.to;
+                    lose(&shared, posts.entry(to).or_default().take(parcel, Instant::now()));
+                    to
+                }
                 None => break,
             },
-            Some((to, reached)) = deliveries.next() => {
-                let Some(Post::Busy(mut waiting)) = posts.remove(&to) else { continue };
-                if !reached {
-                    lose(1 + waiting.len());
-                    let now = Instant::now();
-                    posts.retain(|_, post| !matches!(post, Post::Resting(until) if *until <= now));
-                    posts.insert(to, Post::Resting(now + REST));
-                } else if let Some(parcel) = waiting.pop_front() {
-                    deliveries.push(deliver(Arc::clone(&shared), Delivery::of(parcel, &mut waiting)));
-                    posts.insert(to, Post::Busy(waiting));
-                }
+            Some((to, job, began, reached)) = deliveries.next() => {
+                lose(&shared, posts.entry(to).or_default().end(job, began, reached, Instant::now()));
+                to
             }
+        };
+        let Some(post) = posts.get_mut(&to) else { continue };
+        let (ready, stale) = post.next(Instant::now());
+        lose(&shared, stale);
+        if let Some(delivery) = ready {
+            deliveries.push(deliver(Arc::clone(&shared), delivery));
+        } else if post.is_idle(Instant::now()) {
+            posts.remove(&to);
         }
     }
 }
 
-/// What goes to one node together.
-struct Delivery {
-    to: NodeId,
-    request: LogRequest,
-    posted: Instant,
+fn lose(shared: &Shared, count: usize) {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    shared.counting.messages_dropped.fetch_add(count, Ordering::Relaxed);
+}
+
+impl Post {
+    /// Takes a parcel in; says how many were lost.
+    fn take(&mut self, parcel: Parcel, now: Instant) -> usize {
+        if self.rests(now) || self.waiting.len() >= MAX_WAITING {
+            return 1;
+        }
+        self.waiting.push_back(parcel);
+        0
+    }
+
+    /// What goes next, if anything may, and how many parcels were too late for it.
+    fn next(&mut self, now: Instant) -> (Option<Delivery>, usize) {
+        let before = self.waiting.len();
+        self.waiting.retain(|parcel| now.saturating_duration_since(parcel.posted) < STALE_AFTER);
+        let stale = before - self.waiting.len();
+        let is_free = |parcel: &Parcel| !self.under_way.contains(&parcel.message.job());
+        let first = self.waiting.iter().position(is_free).filter(|_| self.under_way.len() < MAX_AT_ONCE);
+        let Some(first) = first.and_then(|index| self.waiting.remove(index)) else { return (None, stale) };
+        let delivery = Delivery::of(first, &mut self.waiting, now);
+        self.under_way.insert(delivery.job);
+        (Some(delivery), stale)
+    }
+
+    /// A delivery has ended; says how many parcels were lost. Who answered another delivery since it began is slow, not
+    /// gone: its other parcels go on.
+    fn end(&mut self, job: JobId, began: Instant, reached: bool, now: Instant) -> usize {
+        self.under_way.remove(&job);
+        if reached {
+            (self.reached, self.rests_until) = (Some(now), None);
+            return 0;
+        }
+        if self.reached.is_some_and(|at| at >= began) {
+            return 1;
+        }
+        self.rests_until = Some(now + REST);
+        1 + std::mem::take(&mut self.waiting).len()
+    }
+
+    fn rests(&self, now: Instant) -> bool {
+        self.rests_until.is_some_and(|until| now < until)
+    }
+
+    fn is_idle(&self, now: Instant) -> bool {
+        self.under_way.is_empty() && self.waiting.is_empty() && !self.rests(now)
+    }
 }
 
 impl Delivery {
-    /// The first parcel, with the entries of the same job that wait right behind it.
-    fn of(first: Parcel, waiting: &mut VecDeque<Parcel>) -> Self {
+    /// The first parcel, with the entries of the same job that wait behind it.
+    fn of(first: Parcel, waiting: &mut VecDeque<Parcel>, now: Instant) -> Self {
         let Parcel { to, message, posted } = first;
-        let (job, bytes) = match message {
-            Message::Evidence(action) => return Self { to, request: LogRequest::Witness { action }, posted },
-            Message::Entry { job, bytes } => (job, bytes),
+        let job = message.job();
+        let request = match message {
+            Message::Evidence { bytes: action, .. } => LogRequest::Witness { action },
+            Message::Entry { bytes, .. } => LogRequest::Push { entries: together(job, bytes, waiting) },
         };
-        let mut room = MAX_PUSHED_BYTES.saturating_sub(bytes.0.len());
-        let mut entries = vec![bytes];
-        loop {
-            let fits = |parcel: &mut Parcel| match &parcel.message {
-                Message::Entry { job: its, bytes } => *its == job && bytes.0.len() <= room,
-                Message::Evidence(_) => false,
-            };
-            let next = waiting.pop_front_if(fits).map(|parcel| parcel.message);
-            let Some(Message::Entry { bytes, .. }) = next else { break };
-            room -= bytes.0.len();
-            entries.push(bytes);
-        }
-        Self { to, request: LogRequest::Push { entries }, posted }
+        Self { to, job, request, posted, began: now }
     }
 }
 
+/// The entries of a job that go with its first one, in their order, as far as they fit.
+fn together(job: JobId, first: WireBytes, waiting: &mut VecDeque<Parcel>) -> Vec<WireBytes> {
+    let mut room = Some(MAX_PUSHED_BYTES.saturating_sub(first.0.len()));
+    let mut entries = vec![first];
+    waiting.retain(|parcel| {
+        let Message::Entry { job: its, bytes } = &parcel.message else { return true };
+        if *its != job {
+            return true;
+        }
+        // After one that does not fit, none goes: they would come out of order.
+        room = room.and_then(|room| room.checked_sub(bytes.0.len()));
+        if room.is_some() {
+            entries.push(bytes.clone());
+        }
+        room.is_none()
+    });
+    entries
+}
+
 /// Delivers what goes to a node; says whether it was reached.
-async fn deliver(shared: Arc<Shared>, Delivery { to, request, posted }: Delivery) -> (NodeId, bool) {
+async fn deliver(shared: Arc<Shared>, delivery: Delivery) -> (NodeId, JobId, Instant, bool) {
+    let Delivery { to, job, request, posted, began } = delivery;
     let mut pause = PAUSE;
     while posted.elapsed() < STALE_AFTER {
         match shared.network.request(to, request.clone()).await {
             Ok(LogResponse::Busy) => {}
-            Ok(_) | Err(RequestError::Stopped) => return (to, true),
+            Ok(_) | Err(RequestError::Stopped) => return (to, job, began, true),
             Err(error @ RequestError::UnknownPeer(_)) => {
                 tracing::debug!(%to, %error, "a message cannot be delivered");
-                return (to, false);
+                return (to, job, began, false);
             }
             Err(error @ (RequestError::Failed(_) | RequestError::Busy)) => {
                 tracing::debug!(%to, %error, "a message was not delivered");
@@ -147,7 +220,7 @@ async fn deliver(shared: Arc<Shared>, Delivery { to, request, posted }: Delivery
         tokio::time::sleep(pause).await;
         pause *= 2;
     }
-    (to, false)
+    (to, job, began, false)
 }
 
 #[cfg(test)]
@@ -157,27 +230,81 @@ mod tests {
     const NODE: NodeId = NodeId::new([1; 20]);
 
     fn entry(job: u8, bytes: usize) -> Parcel {
-        let message = Message::Entry { job: JobId::new([job; 32]), bytes: WireBytes(vec![job; bytes]) };
+        let message = Message::Entry { job: id(job), bytes: WireBytes(vec![job; bytes]) };
         Parcel { to: NODE, message, posted: Instant::now() }
     }
 
-    /// How many entries go with the first of these, and how many parcels are left.
-    fn together(parcels: impl IntoIterator<Item = Parcel>) -> (usize, usize) {
-        let mut waiting: VecDeque<Parcel> = parcels.into_iter().collect();
-        let first = waiting.pop_front().unwrap();
-        let request = Delivery::of(first, &mut waiting).request;
+    fn evidence(job: u8) -> Parcel {
+        Parcel { message: Message::Evidence { job: id(job), bytes: WireBytes(vec![1]) }, ..entry(1, 9) }
+    }
+
+    fn id(job: u8) -> JobId {
+        JobId::new([job; 32])
+    }
+
+    /// A post where these wait.
+    fn post(parcels: impl IntoIterator<Item = Parcel>) -> Post {
+        let mut post = Post::default();
+        for parcel in parcels {
+            assert_eq!(post.take(parcel, Instant::now()), 0);
+        }
+        post
+    }
+
+    /// How many entries go first, and how many parcels are left.
+    fn first_of(parcels: impl IntoIterator<Item = Parcel>) -> (usize, usize) {
+        let mut post = post(parcels);
+        let request = post.next(Instant::now()).0.unwrap().request;
         let entries = if let LogRequest::Push { entries } = request { entries.len() } else { 0 };
-        (entries, waiting.len())
+        (entries, post.waiting.len())
     }
 
     #[test]
-    fn entries_of_one_job_that_follow_each_other_go_together_as_far_as_they_fit() {
-        assert_eq!(together([entry(1, 9), entry(1, 9), entry(1, 9)]), (3, 0));
-        assert_eq!(together([entry(1, 9), entry(2, 9), entry(1, 9)]), (1, 2));
-        let evidence = Parcel { message: Message::Evidence(WireBytes(vec![1])), ..entry(1, 9) };
-        assert_eq!(together([entry(1, 9), evidence.clone(), entry(1, 9)]), (1, 2));
-        assert_eq!(together([evidence, entry(1, 9)]), (0, 1));
-        assert_eq!(together([entry(1, 1), entry(1, MAX_PUSHED_BYTES - 1), entry(1, 1)]), (2, 1));
-        assert_eq!(together([entry(1, MAX_PUSHED_BYTES + 1), entry(1, 1)]), (1, 1));
+    fn entries_of_one_job_go_together_in_their_order_as_far_as_they_fit() {
+        assert_eq!(first_of([entry(1, 9), entry(1, 9), entry(1, 9)]), (3, 0));
+        assert_eq!(first_of([entry(1, 9), entry(2, 9), entry(1, 9)]), (2, 1));
+        assert_eq!(first_of([entry(1, 9), evidence(1), entry(1, 9)]), (2, 1));
+        assert_eq!(first_of([evidence(1), entry(1, 9)]), (0, 1));
+        assert_eq!(first_of([entry(1, 1), entry(1, MAX_PUSHED_BYTES - 1), entry(1, 1)]), (2, 1));
+        assert_eq!(first_of([entry(1, 1), entry(1, MAX_PUSHED_BYTES), entry(1, 1)]), (1, 2));
+        assert_eq!(first_of([entry(1, MAX_PUSHED_BYTES + 1), entry(1, 1)]), (1, 1));
+    }
+
+    #[test]
+    fn a_few_jobs_go_side_by_side_and_one_job_never_twice() {
+        let now = Instant::now();
+        let mut post = post([1, 2, 1, 3, 4, 5, 6].map(|job| entry(job, 9)));
+        let going: Vec<JobId> =
+            std::iter::from_fn(|| post.next(now).0).map(|delivery| delivery.job).collect();
+        assert_eq!(going, [id(1), id(2), id(3), id(4)]);
+        assert_eq!(post.take(entry(3, 9), now), 0);
+        assert_eq!(post.end(id(2), now, true, now), 0);
+        assert_eq!(post.next(now).0.unwrap().job, id(5), "what job 3 has waits for the delivery before it");
+    }
+
+    #[test]
+    fn parcels_that_waited_for_too_long_are_lost_and_the_node_is_not_given_up() {
+        let mut post = post([entry(1, 9), entry(2, 9)]);
+        let late = post.waiting[1].posted + STALE_AFTER;
+        assert!(matches!(post.next(late), (None, 2)));
+        assert_eq!(post.take(Parcel { posted: late, ..entry(3, 9) }, late), 0);
+        assert!(post.next(late).0.is_some());
+    }
+
+    #[test]
+    fn a_node_that_answers_nothing_is_left_alone_and_a_slow_one_is_not() {
+        let now = Instant::now();
+        let later = |seconds| now + Duration::from_secs(seconds);
+        let mut post = post([1, 2, 3].map(|job| entry(job, 9)));
+        for _ in 0..2 {
+            assert!(post.next(now).0.is_some());
+        }
+        assert_eq!(post.end(id(1), now, true, later(1)), 0);
+        assert_eq!(post.end(id(2), now, false, later(2)), 1, "it answered job 1 meanwhile");
+        assert_eq!(post.next(later(2)).0.unwrap().job, id(3));
+        assert_eq!(post.take(Parcel { posted: later(2), ..entry(4, 9) }, later(2)), 0);
+        assert_eq!(post.end(id(3), later(2), false, later(3)), 2, "that of job 4 is lost too");
+        assert_eq!(post.take(entry(5, 9), later(3)), 1);
+        assert_eq!(post.take(entry(5, 9), later(3) + REST), 0);
     }
 }

@@ -5,7 +5,7 @@
 //! the backend.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -27,15 +27,31 @@ const PAUSES_OF_READER: (Duration, Duration) = (Duration::from_secs(20), Duratio
 /// How long after its last possible deadline a job without an end is given up: its requester is gone.
 const GIVE_UP_AFTER: Span = Span::from_secs(3600);
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Poll {
     due: Instant,
     pause: Duration,
+    /// It is being asked for, and whether it was wanted anew meanwhile: the answer may be from before that.
+    asking: Option<bool>,
+}
+
+impl Poll {
+    const fn new(due: Instant, pause: Duration) -> Self {
+        Self { due, pause, asking: None }
+    }
+
+    /// Asks for the log as soon as may be.
+    const fn want(&mut self, now: Instant) {
+        (self.due, self.pause) = (now, Duration::ZERO);
+        if self.asking.is_some() {
+            self.asking = Some(true);
+        }
+    }
 }
 
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut polls: BTreeMap<JobId, Poll> = BTreeMap::new();
     let mut asking: JoinSet<(JobId, bool)> = JoinSet::new();
-    let mut in_flight: BTreeSet<JobId> = BTreeSet::new();
     for job in shared.logs.followed_unfinished() {
         shared.want(job);
     }
@@ -43,31 +59,25 @@ pub(super) async fn run(shared: Arc<Shared>) {
         let wanted = std::mem::take(&mut *shared.wanted.lock().unwrap_or_else(PoisonError::into_inner));
         let now = Instant::now();
         for job in wanted {
-            polls.insert(job, Poll { due: now, pause: Duration::ZERO });
+            polls.entry(job).or_insert(Poll::new(now, Duration::ZERO)).want(now);
         }
         for job in std::mem::take(&mut *shared.heard.lock().unwrap_or_else(PoisonError::into_inner)) {
             let pause = PAUSES_OF_READER.0;
-            polls.entry(job).or_insert(Poll { due: now + pause, pause });
+            polls.entry(job).or_insert(Poll::new(now + pause, pause));
         }
-        let due: Vec<JobId> = polls
-            .iter()
-            .filter(|(job, poll)| poll.due <= now && !in_flight.contains(*job))
-            .map(|(job, _)| *job)
-            .take(MAX_ASKING.saturating_sub(asking.len()))
-            .collect();
-        for job in due {
-            in_flight.insert(job);
+        let takes_part = |job| shared.logs.view(job).is_some_and(|view| view.takes_part);
+        for job in next_asked(&polls, now, MAX_ASKING.saturating_sub(asking.len()), takes_part) {
+            polls.entry(job).and_modify(|poll| poll.asking = Some(false));
             asking.spawn(ask(Arc::clone(&shared), job));
         }
-        let idle = polls.iter().filter(|(job, _)| !in_flight.contains(*job));
-        let next = idle.map(|(_, poll)| poll.due).min().filter(|_| asking.len() < MAX_ASKING);
+        let idle = polls.values().filter(|poll| poll.asking.is_none());
+        let next = idle.map(|poll| poll.due).min().filter(|_| asking.len() < MAX_ASKING);
         tokio::select! {
             () = shared.stop.cancelled() => break,
             () = shared.wake_follower.notified() => {}
             () = sleep_until(next) => {}
             Some(asked) = asking.join_next() => match asked {
                 Ok((job, progressed)) => {
-                    in_flight.remove(&job);
                     reschedule(&shared, &mut polls, job, progressed);
                 }
                 // The job it was about stays in flight, and is asked for no more: worse would be to spin.
@@ -76,6 +86,20 @@ pub(super) async fn run(shared: Arc<Shared>) {
         }
     }
     asking.shutdown().await;
+}
+
+/// The jobs to ask for now, so many at most: those that this node takes part in first, then those that have waited for
+/// longest. In any other order some would never have their turn when there are more than can be asked for.
+fn next_asked(
+    polls: &BTreeMap<JobId, Poll>,
+    now: Instant,
+    most: usize,
+    takes_part: impl Fn(JobId) -> bool,
+) -> Vec<JobId> {
+    let due = polls.iter().filter(|(_, poll)| poll.due <= now && poll.asking.is_none());
+    let mut due: Vec<_> = due.map(|(job, poll)| (!takes_part(*job), poll.due, *job)).collect();
+    due.sort_unstable();
+    due.into_iter().take(most).map(|(.., job)| job).collect()
 }
 
 async fn sleep_until(next: Option<Instant>) {
@@ -111,7 +135,43 @@ fn reschedule(shared: &Shared, polls: &mut BTreeMap<JobId, Poll>, job: JobId, pr
         return;
     }
     let (shortest, longest) = if view.takes_part { PAUSES_OF_PARTY } else { PAUSES_OF_READER };
-    let poll = polls.entry(job).or_insert(Poll { due: Instant::now(), pause: shortest });
+    let now = Instant::now();
+    let poll = polls.entry(job).or_insert(Poll::new(now, shortest));
+    if poll.asking.take() == Some(true) {
+        return;
+    }
     poll.pause = if progressed { shortest } else { (poll.pause * 2).clamp(shortest, longest) };
-    poll.due = Instant::now() + poll.pause;
+    poll.due = now + poll.pause;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(job: u8) -> JobId {
+        JobId::new([job; 32])
+    }
+
+    #[test]
+    fn of_many_logs_that_are_due_those_with_a_stake_come_first_and_then_the_longest_waiting() {
+        let now = Instant::now();
+        let ago = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap();
+        let mut polls: BTreeMap<JobId, Poll> =
+            (1..10).map(|job| (id(job), Poll::new(ago(job.into()), Duration::ZERO))).collect();
+        polls.insert(id(20), Poll::new(now + Duration::from_secs(1), Duration::ZERO));
+        polls.insert(id(21), Poll { asking: Some(false), ..Poll::new(ago(99), Duration::ZERO) });
+        let asked = next_asked(&polls, now, 4, |job| job == id(2) || job == id(3));
+        assert_eq!(asked, [3, 2, 9, 8].map(id));
+    }
+
+    #[test]
+    fn a_log_that_is_wanted_while_it_is_asked_for_is_asked_for_again() {
+        let now = Instant::now();
+        let mut poll = Poll { asking: Some(false), ..Poll::new(now, PAUSES_OF_PARTY.1) };
+        poll.want(now);
+        assert_eq!((poll.asking, poll.due), (Some(true), now));
+        let mut idle = Poll::new(now + PAUSES_OF_PARTY.1, PAUSES_OF_PARTY.1);
+        idle.want(now);
+        assert_eq!((idle.asking, idle.due), (None, now));
+    }
 }

@@ -244,7 +244,7 @@ impl Libp2pScheduler {
         }
         let me = shared.network.node();
         for seat in view.seats.into_iter().filter(|seat| *seat != me && *seat != view.requester) {
-            shared.post(seat, Message::Evidence(bytes.clone()));
+            shared.post(seat, Message::Evidence { job, bytes: bytes.clone() });
         }
         Ok(())
     }
