@@ -9,8 +9,10 @@
 use std::{error::Error, sync::Arc};
 
 use assay::{
-    domain::{Deal, Job, Method, Spec},
+    domain::{Deal, Job, LogDomain, Method, Spec, Timestamp},
     executor::{Executor, FakeExecutor, Script},
+    identity::NodeKey,
+    scheduler::local::LocalLog,
 };
 
 #[path = "town/mod.rs"]
@@ -25,7 +27,9 @@ pub(crate) async fn run() -> Result<Job, Box<dyn Error>> {
     let executor = |answer: &'static str| -> Arc<dyn Executor> {
         Arc::new(FakeExecutor::new(move |_| Script::printing(answer)))
     };
-    town::run(spec, deal, vec![executor("42"), executor("42"), executor("41")]).await
+    let log = LocalLog::new(LogDomain::default(), Timestamp::from_secs(1_700_000_000));
+    let join = |key: &NodeKey| log.join(key.node_id());
+    town::run(join, spec, deal, vec![executor("42"), executor("42"), executor("41")]).await
 }
 
 #[tokio::main]

@@ -9,8 +9,10 @@
 use std::{error::Error, path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use assay::{
-    domain::{Deal, Job, Method, NodeId, Spec},
+    domain::{Deal, Job, LogDomain, Method, NodeId, Spec, Timestamp},
     executor::{Executor, ExecutorError, RunOutcome, RunRequest, Trace},
+    identity::NodeKey,
+    scheduler::local::LocalLog,
 };
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -79,7 +81,9 @@ pub(crate) async fn job() -> Result<Job, Box<dyn Error>> {
     let spec = Spec::builder(image).command(["/bin/sh", "-c", "echo $((6 * 7)) > answer"]).build()?;
     let deal = Deal { concurrency: 3, confidence: 3, method: Method::Hash, ..Deal::default() };
     let processes = || -> Arc<dyn Executor> { Arc::new(Processes) };
-    town::run(spec, deal, vec![processes(), processes(), processes()]).await
+    let log = LocalLog::new(LogDomain::default(), Timestamp::from_secs(1_700_000_000));
+    let join = |key: &NodeKey| log.join(key.node_id());
+    town::run(join, spec, deal, vec![processes(), processes(), processes()]).await
 }
 
 #[tokio::main]

@@ -24,7 +24,8 @@
 //! # Examples
 //!
 //! `examples/` holds whole programs: `fold_a_log` checks an exported log offline, `job_in_memory` brings a job to its
-//! verdict in one process, `own_executor` and `own_verdict_method` put something else in place of a part. In small:
+//! verdict in one process, `own_backend`, `own_executor` and `own_verdict_method` put something else in place
+//! of a part. In small:
 //!
 //! ```
 //! use assay::{
@@ -44,7 +45,7 @@
 //!
 //! # Features
 //!
-//! `node` (what any running node needs), `libp2p` and `contract` (a backend each), `docker` (an executor), `cli`
+//! `node` (what any running node needs), `conformance` (the suite that every backend must pass), `libp2p` and `contract` (a backend each), `docker` (an executor), `cli`
 //! (all of it, with the binary; the default). A feature adds modules and changes no behaviour.
 
 pub mod domain;

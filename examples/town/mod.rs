@@ -3,11 +3,11 @@
 use std::{error::Error, sync::Arc};
 
 use assay::{
-    domain::{Deal, Job, LogDomain, Spec, Timestamp},
+    domain::{Deal, Job, Spec},
     executor::{Executor, NoEngine},
     identity::NodeKey,
     node::{LocalHub, Node, NodeConfig, NodeHandle, NodeParts, Shelf},
-    scheduler::{Scheduler, local::LocalLog},
+    scheduler::Scheduler,
     store::{Blobs, Content, DataDir, Db},
 };
 
@@ -15,18 +15,8 @@ use assay::{
 const STORE_BYTES: u64 = 3 << 29;
 
 /// A requester without slots and one node for each executor run the job to its end; the job as the log then has it.
-pub(crate) async fn run(
-    spec: Spec,
-    deal: Deal,
-    executors: Vec<Arc<dyn Executor>>,
-) -> Result<Job, Box<dyn Error>> {
-    let log = LocalLog::new(LogDomain::default(), Timestamp::from_secs(1_700_000_000));
-    let join = |key: &NodeKey| log.join(key.node_id());
-    run_on(join, spec, deal, executors).await
-}
-
-/// The same on any backend: `join` gives a key's way into the log.
-pub(crate) async fn run_on<S: Scheduler>(
+/// `join` gives a key's way into the log.
+pub(crate) async fn run<S: Scheduler>(
     join: impl Fn(&NodeKey) -> S,
     spec: Spec,
     deal: Deal,

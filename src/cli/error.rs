@@ -385,6 +385,7 @@ const fn backend_status(error: &BackendError) -> ExitStatus {
         | BackendError::NoEther { .. }
         | BackendError::FeeCap { .. }
         | BackendError::OtherChain { .. }
+        | BackendError::Other { .. }
         | BackendError::BrokenLog { .. } => ExitStatus::Failure,
     }
 }
@@ -413,6 +414,7 @@ fn backend_hint(error: &BackendError) -> Option<String> {
         | BackendError::Unreachable { .. }
         | BackendError::UnknownLog { .. }
         | BackendError::Store { .. }
+        | BackendError::Other { .. }
         | BackendError::BrokenLog { .. } => None,
     }
 }

@@ -76,6 +76,7 @@ async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeErr
 const fn is_fatal(error: &BackendError) -> bool {
     match error {
         BackendError::Stopped | BackendError::Store { .. } | BackendError::OtherChain { .. } => true,
+        BackendError::Other { is_retryable, source: _ } => !*is_retryable,
         BackendError::Unreachable { .. }
         | BackendError::Chain { .. }
         | BackendError::NoEther { .. }

@@ -77,6 +77,7 @@ impl Obstacle {
             BackendError::Unreachable { .. } => Some(Self::Requester),
             BackendError::Stopped
             | BackendError::UnknownLog { .. }
+            | BackendError::Other { .. }
             | BackendError::Unconfirmed { .. }
             | BackendError::BrokenLog { .. } => None,
         }

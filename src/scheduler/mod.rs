@@ -39,7 +39,7 @@
 //! # }
 //! ```
 
-use std::fmt;
+use std::{error::Error, fmt, sync::Arc};
 
 use futures::future::BoxFuture;
 
@@ -50,6 +50,8 @@ use crate::{
     rules::Rejection,
 };
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod evidence;
@@ -298,6 +300,14 @@ pub enum BackendError {
         /// What was seen.
         reason: String,
     },
+    /// What a backend of another crate met. [`BackendError::other`] makes it, and its causes are kept.
+    #[error("the backend failed")]
+    Other {
+        /// What it met.
+        source: OtherError,
+        /// Whether waiting may help.
+        is_retryable: bool,
+    },
     /// Someone broke the log: two entries at one height, or an entry that the rules refuse.
     #[error("the log of job {job} is broken at height {height}: {reason}")]
     BrokenLog {
@@ -320,7 +330,36 @@ impl SubmitError {
     }
 }
 
+/// An error of a backend that this crate does not know. Two are equal when they are one.
+#[derive(Debug, Clone)]
+pub struct OtherError(Arc<dyn Error + Send + Sync>);
+
+impl PartialEq for OtherError {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for OtherError {}
+
+impl fmt::Display for OtherError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for OtherError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
 impl BackendError {
+    /// The error of a backend of another crate, with its causes.
+    pub fn other(error: impl Into<Box<dyn Error + Send + Sync>>, is_retryable: bool) -> Self {
+        Self::Other { source: OtherError(Arc::from(error.into())), is_retryable }
+    }
+
     /// Whether waiting may help.
     pub const fn is_retryable(&self) -> bool {
         match self {
@@ -330,7 +369,32 @@ impl BackendError {
             | Self::Unconfirmed { .. }
             | Self::NoEther { .. }
             | Self::FeeCap { .. } => true,
+            Self::Other { is_retryable, source: _ } => *is_retryable,
             Self::Stopped | Self::Store { .. } | Self::BrokenLog { .. } | Self::OtherChain { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("queue q1 is away")]
+    struct Away(#[source] std::io::Error);
+
+    #[test]
+    fn the_error_of_a_backend_that_nobody_here_knows_keeps_its_causes() {
+        let error = BackendError::other(Away(std::io::Error::other("no route")), true);
+        assert!(SubmitError::NotOrdered(error.clone()).is_retryable());
+        let mut causes = Vec::new();
+        let mut cause = Error::source(&error);
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        assert_eq!(causes, ["queue q1 is away", "no route"]);
+        assert_eq!(error, error.clone());
+        assert_ne!(error, BackendError::other("queue q1 is away", true));
     }
 }

@@ -13,6 +13,9 @@ mod fold_a_log;
 #[path = "../../examples/job_in_memory.rs"]
 #[expect(dead_code, reason = "as above")]
 mod job_in_memory;
+#[path = "../../examples/own_backend.rs"]
+#[expect(dead_code, reason = "as above")]
+mod own_backend;
 #[path = "../../examples/own_executor.rs"]
 #[expect(dead_code, reason = "as above")]
 mod own_executor;
@@ -52,4 +55,46 @@ fn an_own_verdict_method_sees_what_ball_does_not() {
     let (own, ball) = own_verdict_method::compare();
     assert_eq!((own.decision, own.rejected), (Decision::Verdict, vec![3]));
     assert_eq!((ball.decision, ball.accepted), (Decision::Verdict, vec![0, 1, 2, 3]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_own_backend_carries_a_job_to_its_verdict() {
+    let log = own_backend::CountingLog::new(Timestamp::from_secs(1_700_000_000));
+    let job = own_backend::run(&log).await.unwrap();
+    assert_eq!(job.state, JobState::Verified);
+    // Bid, commitment, reveal.
+    assert!(job.seats.iter().all(|seat| log.count(seat.node) >= 3));
+}
+
+/// The suite, against the backend of `examples/own_backend.rs`.
+mod own_backend_conforms {
+    use assay::{
+        domain::Timestamp,
+        identity::NodeKey,
+        scheduler::conformance::{Backend, PARTIES, Party, START, World},
+    };
+
+    use super::own_backend::CountingLog;
+
+    impl Backend for CountingLog {
+        fn set_now(&self, now: Timestamp) {
+            self.log.set_now(now);
+        }
+
+        fn holds_every_job(&self) -> bool {
+            true
+        }
+    }
+
+    async fn world() -> World {
+        let log = CountingLog::new(START);
+        let party = |_| {
+            let key = NodeKey::generate().unwrap();
+            Party::new(log.join(key.node_id()), key)
+        };
+        let parties = (0..PARTIES).map(party).collect();
+        World::new(Box::new(log), parties)
+    }
+
+    assay::conformance_tests!(world);
 }

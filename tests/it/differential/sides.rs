@@ -13,14 +13,14 @@ use assay::{
     },
     identity::NodeKey,
     rules::Rejection,
-    scheduler::{EnvelopeRefusal, SubmitError, contract, libp2p, local::LocalLog},
+    scheduler::{EnvelopeRefusal, SubmitError, conformance::Party, contract, libp2p, local::LocalLog},
     store::Db,
 };
 use serde_json::{Value, json};
 use tokio::time::{interval, timeout};
 
 use super::{PATIENCE, REQUESTER, START};
-use crate::{conformance::world::Party, contract::chain::Chain, libp2p::node::TestClock};
+use crate::{contract::chain::Chain, libp2p::node::TestClock};
 
 /// What a party does, in words that hold no job's id, no domain and nothing hashed over them.
 #[derive(Debug, Clone)]

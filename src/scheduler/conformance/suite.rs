@@ -1,6 +1,7 @@
 //! The cases. A backend has no tests of the rules of its own: they stand here.
+#![expect(missing_docs, reason = "the name of a case says what it asserts")]
 
-use assay::{
+use crate::{
     domain::{
         Amount, BidStatus, Deal, Digest, Event, FailureKind, JobState, SeatOpening, SeatSet, SeatStatus,
         Signature, SignedAction, Span,
@@ -21,7 +22,7 @@ fn verdict(openings: &[u8], accepted: u32) -> Event {
     Event::VerdictPosted { openings, accepted: SeatSet::from_bits(accepted) }
 }
 
-pub(super) async fn a_job_runs_from_submission_to_verdict(mut world: World) {
+pub async fn a_job_runs_from_submission_to_verdict(mut world: World) {
     world.run(Deal::default()).await;
     assert_eq!(world.job().state, JobState::Running);
     world.commit_all().await;
@@ -38,7 +39,7 @@ pub(super) async fn a_job_runs_from_submission_to_verdict(mut world: World) {
     world.refused(1, Event::Expired, Rejection::WrongState).await;
 }
 
-pub(super) async fn openings_may_come_with_the_verdict(mut world: World) {
+pub async fn openings_may_come_with_the_verdict(mut world: World) {
     world.run(Deal::default()).await;
     world.commit_all().await;
     world.act(1, Event::Revealed { opening: opening(0) }).await;
@@ -53,10 +54,10 @@ pub(super) async fn openings_may_come_with_the_verdict(mut world: World) {
     assert_eq!(world.job().state, JobState::Verified);
 }
 
-pub(super) async fn the_same_action_again_has_the_same_place(mut world: World) {
+pub async fn the_same_action_again_has_the_same_place(mut world: World) {
     world.submit(Deal::default()).await;
     let action = world.sign(1, bid());
-    let first = world.send(1, action.clone()).await.unwrap();
+    let first = world.send(1, action.clone()).await.expect("a bid is taken");
     world.parties[REQUESTER].read_one().await;
     assert_eq!(world.send(1, action.clone()).await, Ok(first));
     world.act(2, bid()).await;
@@ -64,10 +65,10 @@ pub(super) async fn the_same_action_again_has_the_same_place(mut world: World) {
     assert_eq!(world.job().bids.len(), 2);
 }
 
-pub(super) async fn envelopes_are_checked_before_the_rules(mut world: World) {
+pub async fn envelopes_are_checked_before_the_rules(mut world: World) {
     world.submit(Deal::default()).await;
     let good = world.sign(1, bid());
-    let skipped = world.resign(1, assay::domain::Action { sequence: 7, ..good.action.clone() });
+    let skipped = world.resign(1, crate::domain::Action { sequence: 7, ..good.action.clone() });
     let wrong = SubmitError::Refused(EnvelopeRefusal::WrongSequence { expected: 0 });
     assert_eq!(world.send(1, skipped).await, Err(wrong));
     let forged = SignedAction { signature: Signature::new([0; 65]), action: good.action };
@@ -75,7 +76,7 @@ pub(super) async fn envelopes_are_checked_before_the_rules(mut world: World) {
     assert!(world.job().bids.is_empty());
 }
 
-pub(super) async fn only_the_requester_chooses_and_ends(mut world: World) {
+pub async fn only_the_requester_chooses_and_ends(mut world: World) {
     world.submit(Deal::default()).await;
     world.act(1, bid()).await;
     let node = world.id(1);
@@ -96,7 +97,7 @@ pub(super) async fn only_the_requester_chooses_and_ends(mut world: World) {
     world.refused(2, bid(), Rejection::WrongState).await;
 }
 
-pub(super) async fn an_update_voids_every_earlier_bid(mut world: World) {
+pub async fn an_update_voids_every_earlier_bid(mut world: World) {
     world.submit(Deal::default()).await;
     world.act(1, bid()).await;
     let stale = world.sign(2, bid());
@@ -112,7 +113,7 @@ pub(super) async fn an_update_voids_every_earlier_bid(mut world: World) {
     world.refused(REQUESTER, Event::DealUpdated { deal }, Rejection::SeatsTaken).await;
 }
 
-pub(super) async fn a_withdrawn_bid_is_passed_over(mut world: World) {
+pub async fn a_withdrawn_bid_is_passed_over(mut world: World) {
     world.submit(Deal::default()).await;
     world.act(1, bid()).await;
     world.refused(1, bid(), Rejection::AlreadyBid).await;
@@ -123,7 +124,7 @@ pub(super) async fn a_withdrawn_bid_is_passed_over(mut world: World) {
     assert!(world.job().seats.is_empty());
 }
 
-pub(super) async fn a_node_that_took_its_bid_back_may_bid_again(mut world: World) {
+pub async fn a_node_that_took_its_bid_back_may_bid_again(mut world: World) {
     world.submit(Deal::default()).await;
     let node = world.id(1);
     world.act(1, bid()).await;
@@ -142,7 +143,7 @@ pub(super) async fn a_node_that_took_its_bid_back_may_bid_again(mut world: World
     world.refused(2, bid(), Rejection::AlreadyBid).await;
 }
 
-pub(super) async fn a_failed_seat_goes_to_another_node_while_there_is_time(mut world: World) {
+pub async fn a_failed_seat_goes_to_another_node_while_there_is_time(mut world: World) {
     world.submit(Deal::default()).await;
     for node in 1..=4 {
         world.act(node, bid()).await;
@@ -164,7 +165,7 @@ pub(super) async fn a_failed_seat_goes_to_another_node_while_there_is_time(mut w
     assert_eq!(world.job().state, JobState::Revealing, "the last seat that could commit has");
 }
 
-pub(super) async fn deadlines_end_what_nobody_does(mut world: World) {
+pub async fn deadlines_end_what_nobody_does(mut world: World) {
     world.run(Deal::default()).await;
     world.refused(STRANGER, Event::Expired, Rejection::DeadlineNotReached).await;
     world.act(1, world.commitment(1, 0)).await;
@@ -174,7 +175,7 @@ pub(super) async fn deadlines_end_what_nobody_does(mut world: World) {
     assert_eq!(world.job().state, JobState::Failed);
 }
 
-pub(super) async fn who_does_not_reveal_does_not_stop_a_verdict(mut world: World) {
+pub async fn who_does_not_reveal_does_not_stop_a_verdict(mut world: World) {
     world.run(Deal::default()).await;
     world.commit_all().await;
     for seat in 0..2 {
@@ -186,11 +187,11 @@ pub(super) async fn who_does_not_reveal_does_not_stop_a_verdict(mut world: World
     world.refused(REQUESTER, Event::Expired, Rejection::VerdictDue).await;
     world.openings_refused(REQUESTER, verdict(&[2], 0b011), Rejection::OpeningTooLate).await;
     world.act(REQUESTER, verdict(&[], 0b011)).await;
-    let verdict = world.job().verdict.as_ref().unwrap();
+    let verdict = world.job().verdict.as_ref().expect("the job has a verdict");
     assert_eq!((verdict.accepted.bits(), verdict.absent.bits()), (0b011, 0b100));
 }
 
-pub(super) async fn a_copied_commitment_cannot_be_opened(mut world: World) {
+pub async fn a_copied_commitment_cannot_be_opened(mut world: World) {
     world.run(Deal::default()).await;
     let copied = world.commitment(1, 0);
     world.act(1, copied.clone()).await;
@@ -201,7 +202,7 @@ pub(super) async fn a_copied_commitment_cannot_be_opened(mut world: World) {
     assert!(matches!(world.job().seats[2].status, SeatStatus::Committed(_)));
 }
 
-pub(super) async fn a_requester_may_stop_a_running_job(mut world: World) {
+pub async fn a_requester_may_stop_a_running_job(mut world: World) {
     world.run(Deal::default()).await;
     world.refused(1, Event::Stopped, Rejection::NotRequester).await;
     world.act(REQUESTER, Event::Stopped).await;
@@ -209,7 +210,7 @@ pub(super) async fn a_requester_may_stop_a_running_job(mut world: World) {
     world.refused(1, world.commitment(1, 0), Rejection::WrongState).await;
 }
 
-pub(super) async fn readers_get_every_entry_in_order_from_any_cursor(mut world: World) {
+pub async fn readers_get_every_entry_in_order_from_any_cursor(mut world: World) {
     world.run(Deal::default()).await;
     world.commit_all().await;
     let requester = &world.parties[REQUESTER];
@@ -217,7 +218,7 @@ pub(super) async fn readers_get_every_entry_in_order_from_any_cursor(mut world: 
     for (skipped, item) in requester.read.iter().enumerate() {
         let after = if skipped == 0 { Cursor(0) } else { requester.read[skipped - 1].cursor };
         let rest = entries(requester.scheduler.events(after)).take(expected.len() - skipped);
-        let rest: Vec<Digest> = rest.map(|item| item.unwrap().entry).collect().await;
+        let rest: Vec<Digest> = rest.map(|item| item.expect("the log is whole").entry).collect().await;
         assert_eq!(rest, expected[skipped..], "after {after:?}, before {:?}", item.cursor);
     }
     for node in 1..=3 {
@@ -239,7 +240,7 @@ async fn history(updates: &mut EventStream) -> Vec<Digest> {
     }
 }
 
-pub(super) async fn readers_are_told_once_where_the_history_ends(mut world: World) {
+pub async fn readers_are_told_once_where_the_history_ends(mut world: World) {
     let scheduler = world.parties[REQUESTER].scheduler.clone();
     let mut from_nothing = scheduler.events(Cursor(0));
     assert_eq!(history(&mut from_nothing).await, [], "an empty log has no history");
@@ -272,7 +273,7 @@ pub(super) async fn readers_are_told_once_where_the_history_ends(mut world: Worl
     }
 }
 
-pub(super) async fn actions_on_an_unknown_job_are_refused(mut world: World) {
+pub async fn actions_on_an_unknown_job_are_refused(mut world: World) {
     let _unsent = world.submission(Deal::default());
     let unknown = world.unknown_job();
     for who in [1, STRANGER] {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use assay::{
+use crate::{
     domain::{
         Action, Deal, Digest, Event, FingerprintWord, Job, JobId, NodeId, Opening, SignedAction, Spec,
         Timestamp,
@@ -22,7 +22,8 @@ use super::START;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the suite needs of a backend beyond its schedulers; dropped with the world.
-pub(super) trait Backend: fmt::Debug {
+pub trait Backend: fmt::Debug {
+    /// Sets the clock that the log's deadlines are judged by; it never goes back.
     fn set_now(&self, now: Timestamp);
 
     /// Whether a node's way into the log always holds all of it, so that it can tell which jobs there are not.
@@ -36,32 +37,50 @@ pub(super) trait Backend: fmt::Debug {
     }
 }
 
+impl fmt::Debug for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Party")
+            .field("id", &self.id())
+            .field("read", &self.read.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// A key, a way into the log, and what was read there so far.
-pub(crate) struct Party {
-    pub(crate) key: NodeKey,
-    pub(crate) scheduler: Arc<dyn Scheduler>,
+pub struct Party {
+    /// What it signs with.
+    pub key: NodeKey,
+    /// Its way into the log.
+    pub scheduler: Arc<dyn Scheduler>,
     stream: BoxStream<'static, Result<LogItem, BackendError>>,
-    pub(crate) read: Vec<LogItem>,
+    /// What it has read so far.
+    pub read: Vec<LogItem>,
     ledger: Ledger,
 }
 
 impl Party {
-    pub(crate) fn new(scheduler: impl Scheduler, key: NodeKey) -> Self {
+    /// A party that has read nothing yet.
+    pub fn new(scheduler: impl Scheduler, key: NodeKey) -> Self {
         let scheduler: Arc<dyn Scheduler> = Arc::new(scheduler);
         let (stream, ledger) = (entries(scheduler.events(Cursor(0))), Ledger::new(scheduler.domain()));
         Self { key, scheduler, stream, read: Vec::new(), ledger }
     }
 
-    pub(crate) fn id(&self) -> NodeId {
+    /// Who it is.
+    pub fn id(&self) -> NodeId {
         self.key.node_id()
     }
 
     /// A job as this party has read it.
-    pub(crate) fn job(&self, job: JobId) -> Option<&Job> {
+    pub fn job(&self, job: JobId) -> Option<&Job> {
         self.ledger.get(job)
     }
 
-    pub(crate) async fn read_one(&mut self) {
+    /// Reads the next entry.
+    ///
+    /// # Panics
+    /// When it does not come in time, or breaks the rules.
+    pub async fn read_one(&mut self) {
         let item = tokio::time::timeout(PATIENCE, self.stream.next()).await;
         let item =
             item.expect("the next entry comes in time").expect("the log goes on").expect("the log is whole");
@@ -71,7 +90,7 @@ impl Party {
     }
 
     /// Reads on until this party holds entry `entry`.
-    pub(crate) async fn read_until(&mut self, entry: Digest) {
+    pub async fn read_until(&mut self, entry: Digest) {
         while !self.read.iter().any(|item| item.entry == entry) {
             self.read_one().await;
         }
@@ -84,7 +103,9 @@ pub(super) async fn next_update(updates: &mut EventStream) -> LogUpdate {
     update.expect("the next update comes in time").expect("the log goes on").expect("the log is whole")
 }
 
-pub(super) struct World {
+/// A backend under test, and the parties that act in it.
+#[derive(Debug)]
+pub struct World {
     backend: Box<dyn Backend>,
     pub(super) parties: Vec<Party>,
     now: Timestamp,
@@ -96,7 +117,8 @@ pub(super) const REQUESTER: usize = 0;
 pub(super) const STRANGER: usize = 5;
 
 impl World {
-    pub(super) fn new(backend: Box<dyn Backend>, parties: Vec<Party>) -> Self {
+    /// The world of a suite; `parties` are [`PARTIES`](super::PARTIES).
+    pub fn new(backend: Box<dyn Backend>, parties: Vec<Party>) -> Self {
         Self { backend, parties, now: START, job: JobId::ZERO }
     }
 
@@ -132,7 +154,7 @@ impl World {
         let action = Action {
             job: self.job,
             revision,
-            sequence: u64::try_from(own).unwrap(),
+            sequence: u64::try_from(own).expect("a count of entries fits 64 bits"),
             seen: of_job.next_back().map_or(Digest::ZERO, |item| item.entry),
             event,
         };
