@@ -194,7 +194,7 @@ async fn a_slot_that_is_free_again_takes_the_next_job() {
 async fn a_job_that_nobody_takes_expires() {
     let town = Town::new();
     let requester = town.node(1, 1, printing("")).await;
-    let deal = Deal { allow_list: vec![NodeId::new([9; 20])], ..deal(1, 1) };
+    let deal = Deal { allow_list: vec![NodeId::new([9; 20])], open: Span::from_secs(120), ..deal(1, 1) };
     let (job, _) = requester.node().submit_job(Spec::sample(), deal).await.unwrap();
     town.at(121);
     assert_eq!(requester.ended(job).await.state, JobState::Expired);
