@@ -30,7 +30,7 @@ use futures::{StreamExt, future::join_all};
 use serde_json::json;
 use tokio::{task::JoinSet, time::timeout};
 
-fn long_deal() -> Deal {
+pub(crate) fn long_deal() -> Deal {
     Deal { open: Span::from_secs(24 * 3600), ..Deal::default() }
 }
 
