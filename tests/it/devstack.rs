@@ -4,6 +4,7 @@
 //! Needs the engine, the demo image and Anvil: `./scripts/test` sets them up. Without them the tests fail and say so.
 
 mod money;
+mod sweeps;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -15,7 +16,7 @@ use assay::{
         chain::{DEPOSIT, LocalChain},
     },
     domain::{Ask, Deal, FailureKind, JobId, JobState, NodeId, RUN_MARGIN, Resources, Span},
-    executor::{DEFAULT_SOCKET, DockerExecutor},
+    executor::{DEFAULT_SOCKET, DockerExecutor, Executor},
 };
 use money::Fate;
 use serde_json::json;
@@ -44,35 +45,52 @@ struct Network {
     /// Ends after the stack.
     chain: Option<LocalChain>,
     http: reqwest::Client,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Network {
     async fn start(on: On, nodes: usize, bad: &str) -> Self {
         let engine =
             DockerExecutor::connect(DEFAULT_SOCKET).await.unwrap_or_else(|error| panic!("{error}; {HINT}"));
+        Self::with(on, nodes, DEFAULT_SLOTS, bad, Arc::new(engine), 0).await
+    }
+
+    /// With this in place of the engine, and accounts on the chain for `others` that are no nodes of the network.
+    async fn with(
+        on: On,
+        nodes: usize,
+        slots: usize,
+        bad: &str,
+        executor: Arc<dyn Executor>,
+        others: usize,
+    ) -> Self {
         let chain = match on {
             On::Libp2p => None,
             On::Contract => {
-                Some(LocalChain::start(nodes).await.unwrap_or_else(|error| panic!("{error}; {HINT}")))
+                let chain = LocalChain::start(nodes + others).await;
+                Some(chain.unwrap_or_else(|error| panic!("{error}; {HINT}")))
             }
         };
         let accounts = chain.as_ref().map_or([].as_slice(), LocalChain::accounts);
         let dir = tempfile::tempdir().unwrap();
         let config = StackConfig {
-            backend: chain.as_ref().map_or(Backend::Libp2p, LocalChain::backend),
+            backend: backend(chain.as_ref()),
             nodes,
-            slots: DEFAULT_SLOTS,
+            slots,
             bad: bad.parse::<BadActors>().unwrap(),
             data_dir: dir.path().to_owned(),
-            keys: accounts.iter().map(|account| account.key.clone()).collect(),
+            keys: accounts.iter().take(nodes).map(|account| account.key.clone()).collect(),
             max_bond: DEPOSIT,
             ask: Ask::Percent(ASK),
-            executor: Arc::new(engine),
+            executor,
         };
         let stack = Stack::start(config).await.unwrap();
         let http = client_with(&stack.nodes()[0].token_file).build().unwrap();
-        Self { stack, chain, http, _dir: dir }
+        Self { stack, chain, http, dir }
+    }
+
+    fn backend(&self) -> Backend {
+        backend(self.chain.as_ref())
     }
 
     fn url(&self, path: &str) -> String {
@@ -86,25 +104,19 @@ impl Network {
     /// A job for every node; where there is money, for money.
     async fn submit(&self, script: &str, timeout: Span, deterministic: bool) -> JobId {
         let concurrency = u8::try_from(self.stack.nodes().len()).unwrap();
-        let deal = Deal {
-            concurrency,
-            confidence: concurrency / 2 + 1,
-            timeout,
-            run: timeout.plus(RUN_MARGIN),
-            deterministic,
-            ..self.chain.as_ref().map_or_else(Deal::default, |_| money::deal())
-        };
-        let request = SubmitRequest {
-            image: "assay/demo:1".to_owned(),
-            entrypoint: Vec::new(),
-            command: ["sh", "-c", script].map(str::to_owned).to_vec(),
-            environment: BTreeMap::new(),
-            working_directory: None,
-            inputs: Vec::new(),
-            resources: Resources::default(),
-            deal,
-        };
-        let reply = self.http.post(self.url("jobs")).json(&request).send().await.unwrap();
+        let deal = Deal { run: timeout.plus(RUN_MARGIN), deterministic, ..self.deal(concurrency, timeout) };
+        self.post(&request(script, deal)).await
+    }
+
+    /// For money, where there is any.
+    fn deal(&self, concurrency: u8, timeout: Span) -> Deal {
+        let (confidence, run) = (concurrency / 2 + 1, Deal::run_for(timeout));
+        let priced = self.chain.as_ref().map_or_else(Deal::default, |_| money::deal());
+        Deal { concurrency, confidence, timeout, run, ..priced }
+    }
+
+    async fn post(&self, request: &SubmitRequest) -> JobId {
+        let reply = self.http.post(self.url("jobs")).json(request).send().await.unwrap();
         if !reply.status().is_success() {
             let refused: ErrorReply = reply.json().await.unwrap();
             panic!("{}; {HINT}", refused.error.message);
@@ -181,6 +193,23 @@ impl Network {
     async fn stop(mut self) {
         self.stack.stop();
         timeout(PATIENCE, self.stack.join()).await.unwrap().unwrap();
+    }
+}
+
+fn backend(chain: Option<&LocalChain>) -> Backend {
+    chain.map_or(Backend::Libp2p, LocalChain::backend)
+}
+
+fn request(script: &str, deal: Deal) -> SubmitRequest {
+    SubmitRequest {
+        image: "assay/demo:1".to_owned(),
+        entrypoint: Vec::new(),
+        command: ["sh", "-c", script].map(str::to_owned).to_vec(),
+        environment: BTreeMap::new(),
+        working_directory: None,
+        inputs: Vec::new(),
+        resources: Resources::default(),
+        deal,
     }
 }
 
