@@ -6,7 +6,7 @@
 mod meeting;
 mod serving;
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use ::libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, gossipsub, identify, noise, ping,
@@ -37,6 +37,7 @@ use super::{
     links::Links,
     listening::check_free,
     pace::Pace,
+    places::place_in,
     reach::Reach,
     status::Status,
     turns::{Room, Turns},
@@ -91,7 +92,10 @@ pub struct Driver {
     answering: Arc<Semaphore>,
     unsent: Unsent,
     reach: Reach,
-    pace: Pace,
+    /// Of peers, by whatever place.
+    pace: Pace<PeerId>,
+    /// Of places, for whichever peer: keys cost nothing, and each may name the same place.
+    places: Pace<SocketAddr>,
 }
 
 /// Sets up the network. Nothing happens before [`Driver::run`] is polled, in a tokio runtime.
@@ -152,7 +156,8 @@ pub fn start(
         answering: Arc::new(Semaphore::new(ASKED)),
         unsent: Unsent::new(),
         reach,
-        pace: Pace::default(),
+        pace: Pace::new(),
+        places: Pace::new(),
     };
     Ok((driver, handle, inbound_receiver))
 }
@@ -232,19 +237,34 @@ impl Driver {
         if pending >= MAX_PENDING {
             return Err(RequestError::Busy);
         }
-        let (peer, addresses) = self.book.peer(node).cloned().ok_or(RequestError::UnknownPeer(node))?;
-        let pause = self.pace.pause(&peer, Instant::now()).filter(|_| !self.book.is_connected(node));
-        if let Some(pause) = pause {
+        let (peer, mut addresses) = self.book.peer(node).cloned().ok_or(RequestError::UnknownPeer(node))?;
+        if self.book.is_connected(node) {
+            return Ok((peer, addresses));
+        }
+        if let Some(pause) = self.leave_alone(&peer, &mut addresses) {
             let seconds = pause.as_secs() + 1;
             return Err(RequestError::Failed(format!("it could not be dialled; tried again in {seconds} s")));
         }
         Ok((peer, addresses))
     }
 
+    /// Leaves out the addresses where dials came to nothing lately. Says for how long nothing of the peer is to be dialled,
+    /// if that is so.
+    fn leave_alone(&self, peer: &PeerId, addresses: &mut Vec<Multiaddr>) -> Option<Duration> {
+        let now = Instant::now();
+        let mut shortest: Option<Duration> = None;
+        addresses.retain(|address| {
+            let pause = place_in(address).and_then(|place| self.places.pause(&place, now));
+            shortest = [shortest, pause].into_iter().flatten().min();
+            pause.is_none()
+        });
+        self.pace.pause(peer, now).or(shortest.filter(|_| addresses.is_empty()))
+    }
+
     fn meet(&mut self, node: NodeId) {
-        if let Some((peer, addresses)) = self.book.peer(node).cloned()
+        if let Some((peer, mut addresses)) = self.book.peer(node).cloned()
             && !self.book.is_connected(node)
-            && self.pace.pause(&peer, Instant::now()).is_none()
+            && self.leave_alone(&peer, &mut addresses).is_none()
         {
             let opts = DialOpts::peer_id(peer).condition(PeerCondition::DisconnectedAndNotDialing);
             // One that is under way already is as good, and whoever asked asks again.
@@ -292,6 +312,10 @@ impl Driver {
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.pace.reached(&peer_id);
+                if let Some(place) = place_in(endpoint.get_remote_address()).filter(|_| endpoint.is_dialer())
+                {
+                    self.places.reached(&place);
+                }
                 match self.book.learn(peer_id) {
                     Some(node) => {
                         self.book.connect(node);
@@ -324,11 +348,7 @@ impl Driver {
                     Some(node) => self.links.connected(connection_id, node),
                     None => self.links.failed(connection_id, &reason(&error), now),
                 }
-                if let (Some(peer), DialError::Transport(_) | DialError::WrongPeerId { .. }) =
-                    (peer_id, &error)
-                {
-                    self.pace.failed(peer, now);
-                }
+                self.pace_after(peer_id, &error, now);
                 self.exchange.failed(connection_id);
                 if matches!(error, DialError::Denied { .. }) {
                     self.status.send_modify(|status| status.counters.connections_refused += 1);
@@ -345,6 +365,27 @@ impl Driver {
                 tracing::error!(?addresses, ?reason, "a listener closed");
             }
             _other => {}
+        }
+    }
+
+    /// Remembers what a dial that came to nothing says of a peer and of the places where it was looked for.
+    fn pace_after(&mut self, peer: Option<PeerId>, error: &DialError, now: Instant) {
+        match error {
+            DialError::Transport(failed) => {
+                failed
+                    .iter()
+                    .filter_map(|(address, _)| place_in(address))
+                    .for_each(|place| self.places.failed(place, now));
+            }
+            DialError::WrongPeerId { address, .. } => {
+                if let Some(place) = place_in(address) {
+                    self.places.mistaken(place, now);
+                }
+            }
+            _other => return,
+        }
+        if let Some(peer) = peer {
+            self.pace.failed(peer, now);
         }
     }
 

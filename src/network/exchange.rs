@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -240,7 +240,11 @@ impl Exchange {
     }
 
     /// The next dial, if there are too few peers and one is named; it is under way from here on.
-    pub(super) fn next_dial(&mut self, now: Instant, may_reach: impl Fn(IpAddr) -> bool) -> Option<DialOpts> {
+    pub(super) fn next_dial(
+        &mut self,
+        now: Instant,
+        may_dial: impl Fn(SocketAddr) -> bool,
+    ) -> Option<DialOpts> {
         if self.dials.len() >= MAX_DIALS || self.peers.len() + self.dials.len() >= TARGET_PEERS {
             return None;
         }
@@ -250,7 +254,7 @@ impl Exchange {
             let source = in_turn(&self.peers, self.last_followed).find(has_lead).map(|(id, _)| *id)?;
             let leads = &mut self.peers.get_mut(&source)?.leads;
             let (peer, mut places) = leads.pop_front()?;
-            places.retain(|place| may_reach(place.ip()));
+            places.retain(|place| may_dial(*place));
             places.retain(|place| {
                 self.tried.get(&(peer, *place)).is_none_or(|tried| now.duration_since(*tried) >= RETRY)
             });

@@ -1,37 +1,40 @@
-//! How often a peer that does not answer is dialled again: ever less often, whoever wants it.
+//! How often a peer that does not answer, or a place where nobody does, is dialled again: ever less often, whoever wants it.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use ::libp2p::PeerId;
 use tokio::time::Instant;
 
 /// The first pause after a dial that came to nothing; doubles with each one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Most peers remembered. When there are more, those that may be dialled again are forgotten first.
-const MAX_PEERS: usize = 4096;
+/// Most targets remembered. When there are more, those that may be dialled again are forgotten first.
+const MAX_TARGETS: usize = 4096;
 
-/// Peers that could not be dialled: how often in a row, and until when they are left alone.
-#[derive(Debug, Default)]
-pub(super) struct Pace(BTreeMap<PeerId, (u32, Instant)>);
+/// Targets that could not be dialled: how often in a row, and until when they are left alone.
+#[derive(Debug)]
+pub(super) struct Pace<K>(BTreeMap<K, (u32, Instant)>);
 
-impl Pace {
-    /// How long this peer is still left alone, if it is.
-    pub(super) fn pause(&self, peer: &PeerId, now: Instant) -> Option<Duration> {
-        let (_, until) = self.0.get(peer)?;
+impl<K: Ord> Pace<K> {
+    pub(super) const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// How long this target is still left alone, if it is.
+    pub(super) fn pause(&self, target: &K, now: Instant) -> Option<Duration> {
+        let (_, until) = self.0.get(target)?;
         until.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
     /// A dial came to nothing.
-    pub(super) fn failed(&mut self, peer: PeerId, now: Instant) {
-        if self.0.len() >= MAX_PEERS && !self.0.contains_key(&peer) {
+    pub(super) fn failed(&mut self, target: K, now: Instant) {
+        if self.0.len() >= MAX_TARGETS && !self.0.contains_key(&target) {
             self.0.retain(|_, (_, until)| *until > now);
-            if self.0.len() >= MAX_PEERS {
+            if self.0.len() >= MAX_TARGETS {
                 return;
             }
         }
-        let (failures, until) = self.0.entry(peer).or_insert((0, now));
+        let (failures, until) = self.0.entry(target).or_insert((0, now));
         // Several dials at once fail once.
         if *until > now {
             return;
@@ -40,19 +43,28 @@ impl Pace {
         *failures = failures.saturating_add(1);
     }
 
+    /// Somebody else answers there: a short pause, however often. Whoever names a place for peers that are not there must
+    /// not keep this node from those who are.
+    pub(super) fn mistaken(&mut self, target: K, now: Instant) {
+        self.reached(&target);
+        self.failed(target, now);
+    }
+
     /// It is connected.
-    pub(super) fn reached(&mut self, peer: &PeerId) {
-        self.0.remove(peer);
+    pub(super) fn reached(&mut self, target: &K) {
+        self.0.remove(target);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ::libp2p::PeerId;
+
     use super::*;
 
     #[test]
     fn a_peer_that_is_gone_is_dialled_a_few_times_in_its_first_minutes() {
-        let (mut pace, peer, start) = (Pace::default(), PeerId::random(), Instant::now());
+        let (mut pace, peer, start) = (Pace::new(), PeerId::random(), Instant::now());
         let mut dials = 0;
         for second in 0..100 {
             let now = start + Duration::from_secs(second);
@@ -68,12 +80,23 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_peers_is_bounded() {
-        let (mut pace, start) = (Pace::default(), Instant::now());
-        for _ in 0..2 * MAX_PEERS {
+    fn a_place_where_somebody_else_answers_is_left_alone_for_a_second() {
+        let (mut pace, start) = (Pace::new(), Instant::now());
+        for second in 0..100 {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(pace.pause(&"place", now), None);
+            pace.mistaken("place", now);
+            assert_eq!(pace.pause(&"place", now), Some(FIRST_PAUSE));
+        }
+    }
+
+    #[test]
+    fn the_number_of_targets_is_bounded() {
+        let (mut pace, start) = (Pace::new(), Instant::now());
+        for _ in 0..2 * MAX_TARGETS {
             pace.failed(PeerId::random(), start);
         }
-        assert_eq!(pace.0.len(), MAX_PEERS);
+        assert_eq!(pace.0.len(), MAX_TARGETS);
         pace.failed(PeerId::random(), start + Duration::from_secs(2));
         assert_eq!(pace.0.len(), 1);
     }

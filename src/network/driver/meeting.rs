@@ -1,5 +1,7 @@
 //! The driver's part in finding further peers: it carries questions and answers, and dials.
 
+use std::net::SocketAddr;
+
 use ::libp2p::request_response::{Event as RequestEvent, Message};
 use tokio::time::Instant;
 
@@ -33,7 +35,9 @@ impl Driver {
         for peer in self.exchange.ask_due(now) {
             self.swarm.behaviour_mut().peers.send_request(&peer, PeersRequest);
         }
-        while let Some(opts) = self.exchange.next_dial(now, |ip| self.reach.may_reach(ip)) {
+        let may_dial =
+            |place: SocketAddr| self.reach.may_reach(place.ip()) && self.places.pause(&place, now).is_none();
+        while let Some(opts) = self.exchange.next_dial(now, may_dial) {
             let attempt = opts.connection_id();
             // An error means that it is connected by now, or that there are too many connections.
             if self.swarm.dial(opts).is_err() {

@@ -207,7 +207,7 @@ fn a_place_that_this_node_may_not_reach_is_not_dialled() {
     let mut exchange = with_peers(now, &[(1, "10.0.0.1:1")]);
     exchange.ask_due(now);
     assert!(exchange.heard(id(1), &answer(&[(2, "10.0.0.2:22"), (3, "8.8.8.8:4001")])));
-    let public = |ip: IpAddr| ip == IpAddr::from([8, 8, 8, 8]);
+    let public = |place: SocketAddr| place.ip() == std::net::IpAddr::from([8, 8, 8, 8]);
     assert!(exchange.next_dial(now, public).is_some());
     assert!(exchange.next_dial(now, public).is_none());
 }

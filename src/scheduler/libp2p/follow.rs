@@ -24,6 +24,10 @@ const PAUSES_OF_PARTY: (Duration, Duration) = (Duration::from_secs(1), Duration:
 /// Pauses in other jobs: what comes of them is news and no more.
 const PAUSES_OF_READER: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(60));
 
+/// Times in a row that a requester does not answer about a job that this node has no part in. Then it is given up until the
+/// job is announced again.
+const MAX_UNANSWERED: u32 = 5;
+
 /// How long after its last possible deadline a job without an end is given up: its requester is gone.
 const GIVE_UP_AFTER: Span = Span::from_secs(3600);
 
@@ -33,11 +37,24 @@ struct Poll {
     pause: Duration,
     /// It is being asked for, and whether it was wanted anew meanwhile: the answer may be from before that.
     asking: Option<bool>,
+    /// Times in a row that nothing came back.
+    unanswered: u32,
+}
+
+/// What came of asking for a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// It was not answered.
+    Silence,
+    /// Nothing is new.
+    Nothing,
+    /// Entries came.
+    News,
 }
 
 impl Poll {
     const fn new(due: Instant, pause: Duration) -> Self {
-        Self { due, pause, asking: None }
+        Self { due, pause, asking: None, unanswered: 0 }
     }
 
     /// Asks for the log as soon as may be.
@@ -47,11 +64,24 @@ impl Poll {
             self.asking = Some(true);
         }
     }
+
+    /// When to ask again after this; `None` to ask no more until the job is announced again. Where this node has a bid or a
+    /// seat there is something to lose, and the deadlines of the job are the bound.
+    fn after(self, asked: Asked, takes_part: bool, now: Instant) -> Option<Self> {
+        let unanswered = if asked == Asked::Silence { self.unanswered + 1 } else { 0 };
+        if self.asking == Some(true) {
+            return Some(Self { asking: None, unanswered, ..self });
+        }
+        let (shortest, longest) = if takes_part { PAUSES_OF_PARTY } else { PAUSES_OF_READER };
+        let pause = if asked == Asked::News { shortest } else { (self.pause * 2).clamp(shortest, longest) };
+        let is_worth_it = takes_part || unanswered < MAX_UNANSWERED;
+        is_worth_it.then_some(Self { due: now + pause, pause, asking: None, unanswered })
+    }
 }
 
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut polls: BTreeMap<JobId, Poll> = BTreeMap::new();
-    let mut asking: JoinSet<(JobId, bool)> = JoinSet::new();
+    let mut asking: JoinSet<(JobId, Asked)> = JoinSet::new();
     for job in shared.logs.followed_unfinished() {
         shared.want(job);
     }
@@ -77,8 +107,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
             () = shared.wake_follower.notified() => {}
             () = sleep_until(next) => {}
             Some(asked) = asking.join_next() => match asked {
-                Ok((job, progressed)) => {
-                    reschedule(&shared, &mut polls, job, progressed);
+                Ok((job, asked)) => {
+                    reschedule(&shared, &mut polls, job, asked);
                 }
                 // The job it was about stays in flight, and is asked for no more: worse would be to spin.
                 Err(error) => tracing::error!(%error, "asking for a log panicked"),
@@ -109,22 +139,23 @@ async fn sleep_until(next: Option<Instant>) {
     }
 }
 
-async fn ask(shared: Arc<Shared>, job: JobId) -> (JobId, bool) {
-    let progressed = match shared.sync(job).await {
-        Ok(progressed) => progressed,
+async fn ask(shared: Arc<Shared>, job: JobId) -> (JobId, Asked) {
+    let asked = match shared.sync(job).await {
+        Ok(true) => Asked::News,
+        Ok(false) => Asked::Nothing,
         Err(error) => {
             tracing::debug!(%job, %error, "the log could not be asked for");
-            false
+            Asked::Silence
         }
     };
     if let Err(error) = shared.settle(job).await {
         tracing::debug!(%job, %error, "the log could not be compared with another node's");
     }
-    (job, progressed)
+    (job, asked)
 }
 
 /// When to ask again; a job that has ended, broke or was given up is forgotten.
-fn reschedule(shared: &Shared, polls: &mut BTreeMap<JobId, Poll>, job: JobId, progressed: bool) {
+fn reschedule(shared: &Shared, polls: &mut BTreeMap<JobId, Poll>, job: JobId, asked: Asked) {
     let Some(view) = shared.logs.view(job) else {
         polls.remove(&job);
         return;
@@ -134,14 +165,17 @@ fn reschedule(shared: &Shared, polls: &mut BTreeMap<JobId, Poll>, job: JobId, pr
         polls.remove(&job);
         return;
     }
-    let (shortest, longest) = if view.takes_part { PAUSES_OF_PARTY } else { PAUSES_OF_READER };
     let now = Instant::now();
-    let poll = polls.entry(job).or_insert(Poll::new(now, shortest));
-    if poll.asking.take() == Some(true) {
-        return;
+    let poll = polls.get(&job).copied().unwrap_or(Poll::new(now, Duration::ZERO));
+    match poll.after(asked, view.takes_part, now) {
+        Some(poll) => {
+            polls.insert(job, poll);
+        }
+        None => {
+            tracing::debug!(%job, requester = %view.requester, "a requester does not answer, and is asked no more");
+            polls.remove(&job);
+        }
     }
-    poll.pause = if progressed { shortest } else { (poll.pause * 2).clamp(shortest, longest) };
-    poll.due = now + poll.pause;
 }
 
 #[cfg(test)]
@@ -173,5 +207,31 @@ mod tests {
         let mut idle = Poll::new(now + PAUSES_OF_PARTY.1, PAUSES_OF_PARTY.1);
         idle.want(now);
         assert_eq!((idle.asking, idle.due), (None, now));
+    }
+
+    /// Times that a requester is asked in a day if each time ends so.
+    fn asked_in_a_day(takes_part: bool, end: impl Fn(u32) -> Asked) -> u32 {
+        let start = Instant::now();
+        let mut poll = Some(Poll::new(start, Duration::ZERO));
+        let mut asked = 0;
+        while let Some(due) = poll.filter(|poll| poll.due < start + Duration::from_secs(86_400)) {
+            poll = due.after(end(asked), takes_part, due.due);
+            asked += 1;
+        }
+        asked
+    }
+
+    #[test]
+    fn a_requester_that_does_not_answer_is_given_up_unless_this_node_takes_part() {
+        assert_eq!(asked_in_a_day(false, |_| Asked::Silence), MAX_UNANSWERED);
+        assert!(asked_in_a_day(true, |_| Asked::Silence) > 10_000);
+    }
+
+    #[test]
+    fn a_requester_that_answers_now_and_then_is_not_given_up() {
+        let now_and_then =
+            |times: u32| if times.is_multiple_of(MAX_UNANSWERED) { Asked::Nothing } else { Asked::Silence };
+        assert!(asked_in_a_day(false, now_and_then) > 1000);
+        assert!(asked_in_a_day(false, |_| Asked::Nothing) > 1000);
     }
 }
