@@ -3,19 +3,17 @@
 //! Commands come from [`NetworkHandle`]s over a bounded channel. What peers send leaves over another one, for one
 //! reader. Content is read on blocking threads. The cancellation token given to [`Driver::run`] stops it.
 
+mod dialling;
 mod meeting;
 mod serving;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use ::libp2p::{
-    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, gossipsub, identify, noise, ping,
+    PeerId, StreamProtocol, Swarm, SwarmBuilder, gossipsub, identify, noise, ping,
     request_response::{Event as RequestEvent, Message},
     request_response::{InboundRequestId, OutboundRequestId, ResponseChannel},
-    swarm::{
-        DialError, SwarmEvent,
-        dial_opts::{DialOpts, PeerCondition},
-    },
+    swarm::{DialError, SwarmEvent},
     tcp, yamux,
 };
 use futures::StreamExt;
@@ -233,53 +231,6 @@ impl Driver {
         }
     }
 
-    fn peer(&self, node: NodeId, pending: usize) -> Result<(PeerId, Vec<Multiaddr>), RequestError> {
-        if pending >= MAX_PENDING {
-            return Err(RequestError::Busy);
-        }
-        let (peer, mut addresses) = self.book.peer(node).cloned().ok_or(RequestError::UnknownPeer(node))?;
-        if self.book.is_connected(node) {
-            return Ok((peer, addresses));
-        }
-        if let Some(pause) = self.leave_alone(&peer, &mut addresses) {
-            let seconds = pause.as_secs() + 1;
-            return Err(RequestError::Failed(format!("it could not be dialled; tried again in {seconds} s")));
-        }
-        Ok((peer, addresses))
-    }
-
-    /// Leaves out the addresses where dials came to nothing lately. Says for how long nothing of the peer is to be dialled,
-    /// if that is so.
-    fn leave_alone(&self, peer: &PeerId, addresses: &mut Vec<Multiaddr>) -> Option<Duration> {
-        let now = Instant::now();
-        let mut shortest: Option<Duration> = None;
-        addresses.retain(|address| {
-            let pause = place_in(address).and_then(|place| self.places.pause(&place, now));
-            shortest = [shortest, pause].into_iter().flatten().min();
-            pause.is_none()
-        });
-        self.pace.pause(peer, now).or(shortest.filter(|_| addresses.is_empty()))
-    }
-
-    fn meet(&mut self, node: NodeId) {
-        if let Some((peer, mut addresses)) = self.book.peer(node).cloned()
-            && !self.book.is_connected(node)
-            && self.leave_alone(&peer, &mut addresses).is_none()
-        {
-            let opts = DialOpts::peer_id(peer).condition(PeerCondition::DisconnectedAndNotDialing);
-            // One that is under way already is as good, and whoever asked asks again.
-            let _ = self.swarm.dial(opts.addresses(addresses).build());
-        }
-    }
-
-    /// Remembers what somebody says of a peer's addresses, as far as this node may dial them.
-    fn learn(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>) {
-        addresses.retain(|address| self.reach.may_dial(address));
-        if peer != *self.swarm.local_peer_id() {
-            self.book.locate(peer, addresses);
-        }
-    }
-
     fn judge(&mut self, forwarder: &PeerId, id: &gossipsub::MessageId, judgement: Judgement) {
         let (acceptance, count): (_, fn(&mut Status)) = match judgement {
             Judgement::Accept => (gossipsub::MessageAcceptance::Accept, |status| {
@@ -368,27 +319,6 @@ impl Driver {
         }
     }
 
-    /// Remembers what a dial that came to nothing says of a peer and of the places where it was looked for.
-    fn pace_after(&mut self, peer: Option<PeerId>, error: &DialError, now: Instant) {
-        match error {
-            DialError::Transport(failed) => {
-                failed
-                    .iter()
-                    .filter_map(|(address, _)| place_in(address))
-                    .for_each(|place| self.places.failed(place, now));
-            }
-            DialError::WrongPeerId { address, .. } => {
-                if let Some(place) = place_in(address) {
-                    self.places.mistaken(place, now);
-                }
-            }
-            _other => return,
-        }
-        if let Some(peer) = peer {
-            self.pace.failed(peer, now);
-        }
-    }
-
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Gossip(event) => self.on_gossip(event),
@@ -472,23 +402,6 @@ impl Driver {
                 }
             }
             _other => {}
-        }
-    }
-
-    fn dial_due(&mut self) {
-        let now = Instant::now();
-        while let Some((link, opts)) = self.links.start_due(now) {
-            match self.swarm.dial(opts) {
-                Ok(()) => {}
-                Err(error) => {
-                    let connected = self.links.peer(link).and_then(|peer| super::peer::node_of_peer(&peer));
-                    match connected.filter(|node| self.book.is_connected(*node)) {
-                        Some(node) => self.links.reached(link, node),
-                        None => self.links.refused(link, &error.to_string(), now),
-                    }
-                    self.publish_links();
-                }
-            }
         }
     }
 

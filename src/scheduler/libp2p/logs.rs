@@ -40,8 +40,8 @@ pub(super) struct Logs {
     inner: Mutex<Inner>,
     /// How often jobs were forgotten.
     forgotten: watch::Sender<u64>,
-    /// The logs that their requesters broke, in the order in which this node found out.
-    breaks: watch::Sender<Vec<BackendError>>,
+    /// How often requesters were found to have broken their logs.
+    breaks: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -107,18 +107,18 @@ impl Logs {
         store: EventLog,
         now: Timestamp,
     ) -> Result<Self, BackendError> {
-        let (mut inner, mut breaks) = (Inner::default(), Vec::new());
+        let mut inner = Inner::default();
         for job in store.jobs().map_err(|error| store_error(&error))? {
             match restore(&key, domain, &store, &inner, job)? {
                 Ok(mut log) => {
-                    breaks.extend(log.break_again(&store, job)?);
+                    log.break_again(&store, job)?;
                     inner.insert(log);
                 }
                 Err(error) => tracing::error!(%job, %error, "a stored log cannot be continued"),
             }
         }
         inner.heard_at = inner.jobs.keys().map(|job| (*job, now)).collect();
-        let (forgotten, breaks) = (watch::Sender::new(0), watch::Sender::new(breaks));
+        let (forgotten, breaks) = (watch::Sender::new(0), watch::Sender::new(0));
         let logs = Self { key, domain, store, inner: Mutex::new(inner), forgotten, breaks };
         logs.make_room(&mut logs.lock(), now)?;
         Ok(logs)
@@ -273,13 +273,12 @@ impl Logs {
             }
         }
         let fault = follower.fault().filter(|_| was_sound).cloned();
-        let breaks = follower.may_act().err().filter(|_| fault.is_some());
         // The proof is stored with the entries that it contradicts: it must not be forgotten before it is told.
         self.persist(&mut inner, job, &appended, fault.as_ref().map(Fault::entry))?;
-        if let (Some(fault), Some(breaks)) = (fault, breaks) {
+        if let Some(fault) = fault {
             let entry = fault.entry().hash(self.domain);
             tracing::error!(%job, height = fault.height(), %entry, %fault, "a requester broke its log");
-            self.breaks.send_modify(|told| told.push(breaks));
+            self.breaks.send_modify(|times| *times += 1);
         }
         if let Some(now) = arrival.now().filter(|_| is_strangers) {
             self.make_room(&mut inner, now)?;
@@ -321,8 +320,8 @@ impl Logs {
         })
     }
 
-    /// The logs that their requesters broke, as a level to wait for: it only grows.
-    pub(super) fn watch_breaks(&self) -> watch::Receiver<Vec<BackendError>> {
+    /// Changes whenever a requester is found to have broken its log.
+    pub(super) fn watch_breaks(&self) -> watch::Receiver<u64> {
         self.breaks.subscribe()
     }
 
@@ -367,16 +366,16 @@ impl Inner {
 }
 
 impl JobLog {
-    /// Finds the fault again that this node found before it was started, and says what is broken.
-    fn break_again(&mut self, store: &EventLog, job: JobId) -> Result<Option<BackendError>, BackendError> {
-        let Self::Followed(follower) = self else { return Ok(None) };
-        let Some(bytes) = store.fault(job).map_err(|error| store_error(&error))? else { return Ok(None) };
+    /// Finds the fault again that this node found before it was started.
+    fn break_again(&mut self, store: &EventLog, job: JobId) -> Result<(), BackendError> {
+        let Self::Followed(follower) = self else { return Ok(()) };
+        let Some(bytes) = store.fault(job).map_err(|error| store_error(&error))? else { return Ok(()) };
         let is_proof = Entry::decode(&bytes)
             .is_ok_and(|entry| follower.receive(entry, Arrival::Stored) == Receipt::Broken);
         if !is_proof {
             tracing::error!(%job, "the stored proof that a log is broken proves nothing");
         }
-        Ok(follower.may_act().err())
+        Ok(())
     }
 
     const fn chain(&self) -> &Chain {

@@ -284,7 +284,9 @@ impl Scheduler for Libp2pScheduler {
         let head = shared.logs.store().watch_head();
         // What this node's own store holds: what it has not seen yet, from whomever, is news to it.
         let history = History::up_to(Cursor(*head.borrow()));
-        let (forgotten, breaks) = (shared.logs.watch_forgotten(), shared.logs.watch_breaks());
+        let (forgotten, mut breaks) = (shared.logs.watch_forgotten(), shared.logs.watch_breaks());
+        // Those that are broken already are to be told too.
+        breaks.mark_changed();
         let (told, going, page) = (BTreeSet::new(), Vec::new(), VecDeque::new());
         let reader = Reader {
             shared,
@@ -296,7 +298,8 @@ impl Scheduler for Libp2pScheduler {
             going,
             page,
             breaks,
-            breaks_told: 0,
+            breaking: Vec::new(),
+            breaks_told: BTreeSet::new(),
             broken: BTreeSet::new(),
         };
         stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
@@ -377,9 +380,11 @@ struct Reader {
     /// Those of them that are forgotten, and it is to be told.
     going: Vec<JobId>,
     page: VecDeque<StoredEntry>,
-    breaks: watch::Receiver<Vec<BackendError>>,
-    /// How many of the broken logs were told.
-    breaks_told: usize,
+    breaks: watch::Receiver<u64>,
+    /// Logs that their requesters broke, and it is to be told.
+    breaking: Vec<(JobId, BackendError)>,
+    /// Those of which it was.
+    breaks_told: BTreeSet<JobId>,
     /// Jobs of which an entry cannot be read: the later ones mean nothing without it.
     broken: BTreeSet<JobId>,
 }
@@ -394,6 +399,8 @@ impl Reader {
             if self.forgotten.has_changed().ok()? {
                 self.forgotten.borrow_and_update();
                 self.page.clear();
+                self.breaking.clear();
+                self.breaks.mark_changed();
                 let told = std::mem::take(&mut self.told);
                 let missing =
                     self.shared.blocking(move |shared| (shared.logs.missing(&told), told)).await.ok()?;
@@ -402,7 +409,12 @@ impl Reader {
             if let Some(job) = self.going.pop() {
                 self.told.remove(&job);
                 self.broken.remove(&job);
+                self.breaks_told.remove(&job);
                 return Some(Ok(LogUpdate::Forgotten(job)));
+            }
+            if let Some((job, broken)) = self.breaking.pop() {
+                self.breaks_told.insert(job);
+                return Some(Err(broken));
             }
             if let Some(stored) =
                 self.page.front().map(|stored| &stored.entry).filter(|entry| entry.height == 1)
@@ -412,6 +424,7 @@ impl Reader {
                 let job = stored.job;
                 self.told.remove(&job);
                 self.broken.remove(&job);
+                self.breaks_told.remove(&job);
                 return Some(Ok(LogUpdate::Forgotten(job)));
             }
             if let Some(stored) = self.page.pop_front() {
@@ -439,10 +452,11 @@ impl Reader {
                     head.ok()?;
                 }
                 // After the entries before it.
-                breaks = self.breaks.wait_for(|breaks| breaks.len() > self.breaks_told) => {
-                    let broken = breaks.ok()?.get(self.breaks_told).cloned()?;
-                    self.breaks_told += 1;
-                    return Some(Err(broken));
+                changed = self.breaks.changed() => {
+                    changed.ok()?;
+                    let broken = self.shared.logs.broken().into_iter();
+                    self.breaking = broken.filter(|(job, _)| !self.breaks_told.contains(job)).collect();
+                    continue;
                 }
             }
             let after = self.after.0;

@@ -81,6 +81,17 @@ impl Logs {
         self.lock().jobs.get(&job).map_or(0, |log| log.chain().next_sequence(author))
     }
 
+    /// The logs that their requesters broke, and what is wrong with each. There are no more of them than jobs.
+    pub(in super::super) fn broken(&self) -> BTreeMap<JobId, BackendError> {
+        let inner = self.lock();
+        let followed = inner.jobs.iter().filter_map(|(job, log)| match log {
+            JobLog::Followed(follower) => Some((job, follower)),
+            JobLog::Own(_) => None,
+        });
+        let faulty = followed.filter(|(_, follower)| follower.fault().is_some());
+        faulty.filter_map(|(job, follower)| Some((*job, follower.may_act().err()?))).collect()
+    }
+
     pub(in super::super) fn view(&self, job: JobId) -> Option<View> {
         let inner = self.lock();
         let log = inner.jobs.get(&job)?;

@@ -91,7 +91,7 @@ fn the_proof_of_a_fork_outlives_the_node_that_found_it() {
     let job = first.job();
     let logs = open();
     logs.adopt(START, first.clone(), None).unwrap();
-    assert_eq!((logs.evidence(job), logs.watch_breaks().borrow().len()), (None, 0));
+    assert_eq!((logs.evidence(job), logs.broken().len()), (None, 0));
     let received = logs.receive(job, vec![other.clone()], Arrival::Synced(START)).unwrap();
     assert_eq!(received, Received::Broken);
     let found = logs.evidence(job).unwrap();
@@ -99,13 +99,13 @@ fn the_proof_of_a_fork_outlives_the_node_that_found_it() {
         (found.kind, found.height, found.entries.len()),
         (crate::scheduler::FaultKind::TwoHistories, 1, 2)
     );
-    let told = logs.watch_breaks().borrow().clone();
-    assert!(matches!(told.as_slice(), [BackendError::BrokenLog { height: 1, .. }]), "{told:?}");
+    let told = logs.broken();
+    assert!(matches!(told.get(&job), Some(BackendError::BrokenLog { height: 1, .. })), "{told:?}");
     drop(logs);
 
     let restarted = open();
     assert_eq!(restarted.evidence(job), Some(found));
-    assert_eq!(*restarted.watch_breaks().borrow(), told);
+    assert_eq!(restarted.broken(), told);
     assert!(restarted.view(job).unwrap().may_act.is_err(), "nothing is done in a log with two histories");
 }
 
