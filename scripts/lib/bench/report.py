@@ -4,10 +4,10 @@ from .pure import POCO, SUMS
 
 HEAD = """# Performance
 
-Written by `scripts/bench`, which sets up and runs all of this; nothing here is typed by hand. Absolute times mean little:
-they are of one machine on one day. So everything is compared with something that was run in the same minutes, in turn with
-it (A B A B ...), and the ratio of the two medians is what counts. Medians are of eleven runs where one takes less
-than 5 s, of three up to a minute, else of one. A missed target stands here as missed.
+`scripts/bench` runs every measurement and writes this page; nothing is typed by hand. Absolute times mean little: they are from
+one machine on one day. So each measurement alternates with a reference in the same minutes (A B A B ...), and the ratio of the
+two medians is what counts. A median is over eleven runs if one run takes less than 5 s, over three if it takes up to a minute,
+and otherwise over one. Missed targets are listed as missed.
 """
 
 TOLD = {None: "", True: "met", False: "**missed**"}
@@ -76,17 +76,17 @@ def write(bench, figures, failures, took):
     """The whole document."""
     judged = [figure for figure in figures if figure.met is not None]
     missed = [figure.name for figure in judged if not figure.met]
-    out = [HEAD, f"{len(judged) - len(missed)} of {len(judged)} targets are met. `±`: the runs of one side lie more than 30 % apart."]
+    out = [HEAD, f"{len(judged) - len(missed)} of {len(judged)} targets are met. `±` marks rows where the runs of one side are more than 30 % apart."]
     if missed:
         out[-1] += f" Missed: {'; '.join(missed)}."
     out += ["", *_table(figures), ""]
     out += [f"Not measured, {row}: {reason}\n" for row, reason in failures]
     if bench.points:
-        out += ["## How it grows", "", "Without containers, logarithmic on both axes.", "", "![](performance.svg)", ""]
+        out += ["## How it grows", "", "Jobs without containers; both axes are logarithmic.", "", "![](performance.svg)", ""]
     if bench.gas:
         out += ["## Gas", "", *_gas(bench.gas, bench.gas_sizes), ""]
     if bench.pure_table:
-        out += ["## The pure parts", "", "`cargo bench --bench pure`, with what is allocated: `max alloc` is the peak of one call."]
+        out += ["## The pure parts", "", "`cargo bench --bench pure`, with allocations: `max alloc` is the peak of one call."]
         out += ["", "```", bench.pure_table, "```", ""]
     out += ["## The machine", "", f"`scripts/bench` at commit {bench.commit}, in {took / 60:.0f} minutes.", ""]
     out += [f"- {name}: {value}" for name, value in bench.machine]
