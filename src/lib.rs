@@ -1,31 +1,31 @@
-//! Assay runs container jobs on machines nobody has to trust, and tells which results to keep.
+//! Assay runs container jobs on machines nobody has to trust, and tells you which results to keep.
 //!
 //! A *requester* submits a job, *compute nodes* bid, the requester accepts some of the bids, each accepted
-//! node runs the same container, and a *verdict* says whose results agree. Who orders these steps is a
-//! *scheduler*: an authenticated, ordered, replayable log of job events. Everything else is a fold over
-//! that log or a reaction to it.
+//! node runs the same container, and a *verdict* says whose results agree. A *scheduler* orders these steps:
+//! it is an authenticated, ordered, replayable log of job events. Everything else is a fold over that log or
+//! a reaction to it.
 //!
 //! # Words
 //!
-//! - **job**: what is asked: a *spec* under a *deal*.
-//! - **spec**: image, command, environment, inputs, resources, timeout.
-//! - **deal**: the terms: *concurrency* N, *confidence* M, *tolerance* Q, method, price, bond, durations.
-//! - **ask**: what a node wants for a seat. **bid**, **acceptance**, **seat** (an accepted node's place in a job), **execution** (one node's run).
+//! - **job**: a *spec* under a *deal*, submitted by a requester.
+//! - **spec**: what to run: image, command, environment, inputs, resources.
+//! - **deal**: the terms: *concurrency* N, *confidence* M, *tolerance* Q, method, timeout, price, bond, durations of the phases.
+//! - **ask**: the price a node wants for a seat. **bid**: an offer to run the job. **acceptance**: the requester's
+//!   choice of bids. **seat**: an accepted node's place in a job. **execution**: one node's run.
 //! - **result**: output root, exit code and *fingerprint* (ten memory samples and CPU time in one word).
-//! - **commitment**: salted hash of a result. **reveal**: its opening. **verdict**: who agreed.
+//! - **commitment**: a salted hash of a result. **reveal**: its opening. **verdict**: whose results agree.
 //! - **backend**: one way to agree on the log.
 //!
 //! # Layers
 //!
-//! The heart is pure: [`domain`], [`rules`], [`verdict`] and [`policy`] are functions of values, with time
-//! and randomness passed in. `cargo check --no-default-features` compiles them alone, so the compiler
-//! proves that nothing in them does I/O. The rest is a thin shell around them; `ARCHITECTURE.md` has the map.
+//! The core is pure: [`domain`], [`rules`], [`verdict`] and [`policy`] are functions of values; time and
+//! randomness are arguments. `cargo check --no-default-features` compiles the core alone, without any crate for
+//! I/O. The rest is a thin shell around it; `ARCHITECTURE.md` has the map.
 //!
 //! # Examples
 //!
-//! `examples/` holds whole programs: `fold_a_log` checks an exported log offline, `job_in_memory` brings a job to its
-//! verdict in one process, `own_backend`, `own_executor` and `own_verdict_method` put something else in place
-//! of a part. In small:
+//! `examples/` holds whole programs. `fold_a_log` checks an exported log offline. `job_in_memory` takes a job to its
+//! verdict in one process. `own_backend`, `own_executor` and `own_verdict_method` each replace a part. A short example:
 //!
 //! ```
 //! use assay::{
@@ -45,8 +45,9 @@
 //!
 //! # Features
 //!
-//! `node` (what any running node needs), `conformance` (the suite that every backend must pass), `libp2p` and `contract` (a backend each), `docker` (an executor), `cli`
-//! (all of it, with the binary; the default). A feature adds modules and changes no behaviour.
+//! `node` (what any running node needs), `conformance` (the suite that every backend must pass), `libp2p` and
+//! `contract` (a backend each), `docker` (an executor), `cli` (everything, with the binary; the default). A
+//! feature adds modules and changes no behaviour.
 
 pub mod domain;
 pub mod policy;
