@@ -1,7 +1,7 @@
-//! The connections of the API: how many there are, how long each may take to ask, and which of them gives way.
+//! The connections of the API: how many there may be, how long each may take to ask, and which is closed first.
 //!
-//! Anybody on the machine can connect. A connection that has not shown the token is a stranger. The API keeps only a few
-//! of those, and the oldest gives way to the next one after a moment. So nobody keeps others out by holding
+//! Anyone on the machine can connect. A connection that has not shown the token is a stranger. The API keeps only a few
+//! strangers, and after a moment closes the oldest for the next one. So nobody can lock others out by holding
 //! connections open.
 
 use std::{

@@ -1,4 +1,4 @@
-//! Every answer that is no success: one JSON form, and the HTTP status that fits.
+//! Error answers: one JSON form, and the HTTP status that fits.
 
 use axum::{
     Json,

@@ -1,12 +1,12 @@
 //! The HTTP API of one node, for the command line and for programs on the same machine.
 //!
-//! It speaks plain HTTP, so it listens on the loopback address unless told otherwise. Other users of the machine reach
-//! that too, so every request but one must bear the node's token. Requests that a browser sends for a foreign site are
-//! refused. Nothing that helps to copy a result leaves through the API before the result's job has ended.
+//! It speaks plain HTTP, so it listens on the loopback address unless told otherwise. Other users of the machine can
+//! reach that address, so every request but one must carry the node's token. The API refuses requests that a browser
+//! sends for a foreign site. Nothing that helps to copy a result leaves through it before the result's job has ended.
 //!
 //! - [`types`]: its JSON, shared with the client. `server`: addresses, limits, who may ask. `token`: who that is.
-//! - `connections`: how many there are, and which of them gives way.
-//! - `jobs`, `content`, `events`: the handlers. `view`: what there is to say about a job, in words too.
+//! - `connections`: how many there may be, and which is closed first.
+//! - `jobs`, `content`, `events`: the handlers. `view`: a job in numbers and words.
 //! - `error`: every answer that is no success; `refusal`: its JSON.
 //!
 //! A client reads the token from the node's data directory and sends it with every request:

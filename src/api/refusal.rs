@@ -1,4 +1,4 @@
-//! The JSON of every answer that is no success.
+//! The JSON of error answers.
 
 use serde::{Deserialize, Serialize};
 

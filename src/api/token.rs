@@ -1,8 +1,7 @@
-//! Who may use the API of a node: whoever can read the file with its token.
+//! Access to a node's API: anyone who can read the file with its token.
 //!
-//! The token is new at each start, and for the eyes of the node's owner alone (mode 0600). So what a dead node's token
-//! was tells nobody anything, and a client reads the file again for each request. It stands in no flag, no address
-//! and no log.
+//! The token is new at each start, and only the node's owner can read it (mode 0600). So a dead node's token is
+//! worthless, and a client reads the file again for each request. The token appears in no flag, no address and no log.
 
 use std::{
     fmt,

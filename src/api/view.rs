@@ -1,4 +1,4 @@
-//! What there is to say about a job, in numbers and in words.
+//! A job as the API shows it, in numbers and words.
 
 use std::collections::BTreeMap;
 

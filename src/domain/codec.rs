@@ -1,9 +1,9 @@
-//! Canonical bytes and what is signed.
+//! Canonical bytes, and the hashes that are signed.
 //!
 //! A signed action travels and is stored as one version byte and the ABI encoding of its fields; the event
 //! inside is the ABI encoding of *its* fields. ABI encoding is fixed-width and big endian, and a contract
-//! computes the same hashes from it. It is not unique when read leniently, so what does not encode back to
-//! the same bytes is refused.
+//! computes the same hashes from it. A lenient reader would accept several encodings of one value, so decoding
+//! refuses bytes that do not encode back to themselves.
 
 use alloy_primitives::{Address, B256, Bytes, Uint};
 use alloy_sol_types::{Eip712Domain, SolStruct, SolValue, sol};

@@ -19,9 +19,9 @@ pub enum FailureKind {
     Disk = 2,
     /// The container engine failed or could not start the container.
     Engine = 3,
-    /// The image was not to be had.
+    /// The image was not available.
     Image = 4,
-    /// An input was not to be had, or was not what its digest says.
+    /// An input was not available, or did not match its digest.
     Input = 5,
     /// The node stopped, or crashed and started again, while the job ran.
     Interrupted = 6,

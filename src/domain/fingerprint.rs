@@ -1,4 +1,4 @@
-//! What a run leaves of its memory and CPU use: ten numbers and a time, and the 256-bit word they travel in.
+//! The fingerprint of a run's memory and CPU use: ten numbers and a time, packed into a 256-bit word.
 //!
 //! The arithmetic is that of `docs/verification.md`; the Solidity twin of [`FingerprintWord`] is
 //! `contracts/src/Fingerprints.sol`, and both read `tests/vectors/fingerprint.json`.

@@ -1,7 +1,7 @@
 //! Names of images, by the grammar that engines and registries share.
 //!
-//! A stranger writes the name in an announcement. It is parsed before anything else sees it, so that it can hold no
-//! path, query or host of an engine's or a registry's API but its own.
+//! A stranger writes the name in an announcement. It is parsed before anything else sees it, so that it cannot smuggle
+//! a foreign path, query or host into an engine's or a registry's API.
 
 use std::fmt;
 

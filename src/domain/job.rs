@@ -1,4 +1,4 @@
-//! A job as the log so far makes it: a head, its bids and its seats.
+//! The state of a job after the log so far: a head, its bids and its seats.
 
 use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 

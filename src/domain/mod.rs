@@ -1,4 +1,4 @@
-//! The values of the field: no async, no I/O, no clock, no randomness.
+//! The values that jobs are made of: no async, no I/O, no clock, no randomness.
 //!
 //! A job's id follows from who asks for what under which terms, so nobody can give one job two meanings:
 //!

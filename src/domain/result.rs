@@ -1,4 +1,4 @@
-//! What a run leaves: its result, the commitment to it and the opening of that commitment.
+//! The result of a run, the commitment to it, and the opening of that commitment.
 
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolValue;

@@ -1,6 +1,6 @@
-//! Recoverable secp256k1 signatures: one encoding each, so that nobody can alter one and still have it hold.
+//! Recoverable secp256k1 signatures, with one encoding each, so that an altered signature is invalid.
 //!
-//! Making them needs a key and is not done here; see `identity::keys`.
+//! Signing needs a key and happens in `identity::keys`.
 
 use std::{fmt, str::FromStr};
 

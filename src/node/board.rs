@@ -1,7 +1,7 @@
 //! What a node knows of every job: the log so far, and its fold.
 //!
-//! One task writes (`follow`), everybody reads. Who waits for a job's next entry waits for a level, never for
-//! an edge, so that nothing is missed between reading and waiting.
+//! One task writes (`follow`), all others read. A reader that waits for a job's next entry waits for a level, never
+//! for an edge, so it misses nothing between reading and waiting.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! What a node is made of: settings, and the parts that only the command line names.
+//! What a node consists of: settings, and the parts that only the command line names.
 
 use std::{sync::Arc, time::Duration};
 
@@ -54,7 +54,7 @@ pub struct About {
     pub listen: Vec<String>,
 }
 
-/// What a node works with. Backends, executors and transports are chosen by whoever starts it.
+/// The parts of a node. The caller that starts the node chooses backend, executor and transports.
 #[derive(Debug)]
 pub struct NodeParts {
     /// Signs its actions.

@@ -1,7 +1,7 @@
-//! One task a job: asks the node's policy what to do, does it, and waits for a reason to ask again.
+//! One task per job: asks the node's policy what to do, does it, and waits for a reason to ask again.
 //!
-//! What is decided, and when something is tried again, is in [`crate::policy::job`]; here it is carried out. A question
-//! costs little, so every change asks: an entry, the end of a run, a passed deadline, a free slot.
+//! [`crate::policy::job`] makes all decisions, retries included; this module carries them out. A question is cheap, so
+//! every change asks: an entry, the end of a run, a passed deadline, a free slot.
 
 use std::{cell::LazyCell, sync::Arc};
 

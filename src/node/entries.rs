@@ -1,4 +1,4 @@
-//! The log of one job as it grows, for whoever reads along.
+//! The log of one job as it grows, for readers that follow it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Getting content from another node, and checking that it is what was announced.
+//! Fetches content from another node and checks that it is what was announced.
 
 use std::{
     fs::File,

@@ -1,4 +1,4 @@
-//! Reads the log, folds it, and sees to it that every job that needs one has a driver.
+//! Reads the log, folds it, and starts a driver for every job that needs one.
 
 use std::{collections::btree_map::Entry, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Has the node's warnings say what its backend as a whole has to struggle with.
+//! Turns the backend's lasting problems into warnings of the node.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

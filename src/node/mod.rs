@@ -3,13 +3,13 @@
 //! Each role's decisions are in [`crate::policy`]; this module asks, acts, and asks again. It names no backend and
 //! no executor: [`NodeParts`] brings them.
 //!
-//! - `start`: what a node is made of, and its tasks.
+//! - `start`: the parts of a node, and its tasks.
 //! - `follow`: reads the log into the `board`, and starts a `driver` for every job that needs one.
-//! - `driver`: one task a job, in which the roles take turns; `submit` signs and sends, `work` runs a container,
+//! - `driver`: one task per job, in which the roles take turns; `submit` signs and sends, `work` runs a container,
 //!   `sweep` removes what runs left.
 //! - `transfer`: who may have which content; `fetch`: getting it and checking it, at the rate
 //!   that `pace` asks for; `peers`: both ends on the network.
-//! - `requests`, `queries`, `entries`, `results`: what a user asks for; `once`: what is asked again.
+//! - `requests`, `queries`, `entries`, `results`: what a user asks for; `once`: retried requests.
 //! - `warnings`: what keeps the node from its obligations; `health` has them say what the backend struggles with.
 //! - `clock`: the only reader of the wall clock.
 //!

@@ -1,7 +1,7 @@
-//! Requests that a client sends again because it heard no answer: what they ask for is done once.
+//! Idempotent requests: a client that heard no answer may retry, and the node carries the request out once.
 //!
-//! The client names the request with a key of its own. What is to be done is stored under it before it is done, the
-//! nonce of a job included: so the same request again sends the same action, which no log takes twice.
+//! The client names the request with a key of its own. The node stores the action under that key, a job's nonce
+//! included, before it acts. So a retry sends the same action, and no log takes an action twice.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -48,7 +48,7 @@ impl fmt::Display for RequestKey {
     }
 }
 
-/// A job that is to be submitted: the same action each time.
+/// A job to submit: the same action each time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Submission {
     pub(super) job: JobId,

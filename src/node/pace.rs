@@ -1,8 +1,8 @@
-//! How a transfer goes on: how large the next piece is, and until when the transfer is worth waiting for.
+//! The pace of a transfer: how large the next piece is, and how long the transfer is worth waiting for.
 //!
-//! What counts is progress. A piece that comes quickly is followed by one twice as long, one that comes slowly or
-//! not at all by a shorter one, so that a slow link shows progress within one request. A transfer ends when nothing
-//! came for too long, when it falls behind [`LEAST_BYTES_PER_SECOND`], or at its own limit.
+//! Progress counts. After a piece that comes quickly, the next is twice as long; after one that comes slowly or not at
+//! all, the next is shorter, so that a slow link shows progress within one request. A transfer ends when nothing came
+//! for too long, when it falls behind [`LEAST_BYTES_PER_SECOND`], or at its own limit.
 
 use std::time::Duration;
 

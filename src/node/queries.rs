@@ -1,4 +1,4 @@
-//! What a user, or the API, asks a node about its jobs. Changes nothing.
+//! Read-only questions of a user or the API about a node's jobs.
 
 use std::fs::File;
 

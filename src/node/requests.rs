@@ -1,4 +1,4 @@
-//! What a user asks of a node: submit, cancel, update. Checked before anything is sent.
+//! A user's requests to a node: submit, cancel, update. The node checks each before it sends anything.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Results of decided jobs, and archives that a user brings.
+//! Results of decided jobs, and archives that a user uploads.
 
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;

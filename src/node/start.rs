@@ -1,4 +1,4 @@
-//! Starting a node, and ending it in the order that the module's documentation gives.
+//! Starts a node, and stops it in the order that the module's documentation gives.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! Removes what runs left behind: at the start, after a crash; and while the node runs, for what could not be removed
-//! when its run was over, because the engine was away.
+//! Removes what runs left behind: at the start, after a crash; and while the node runs, if the engine was away when a
+//! run ended.
 
 use std::{io::ErrorKind, sync::Arc, time::Duration};
 

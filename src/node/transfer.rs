@@ -1,8 +1,8 @@
-//! Who may have which content from this node, and the way content comes from other nodes.
+//! Which content this node gives to whom, and how it gets content from other nodes.
 //!
-//! Inputs go to nodes with a seat in a job that still runs, results to the requester and the seats of a job that
-//! has ended: nothing that helps to copy a result leaves before. Where results are paid for, the others stay. Everybody
-//! else hears that there is nothing. A node serves only what it holds itself: see [`crate::store::Content`].
+//! Inputs go to nodes with a seat in a job that still runs. Results go to the requester and the seats of a job that has
+//! ended; nothing that helps to copy a result leaves earlier. Where results are paid for, unpaid ones stay. The node
+//! tells everyone else that it has nothing. It serves only what it holds itself: see [`crate::store::Content`].
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
-//! What keeps a node from its obligations now, each told once when it begins and once when it ends.
+//! Problems that keep a node from its obligations now, each logged once when it begins and once when it ends.
 //!
-//! The work is tried again all the time, and a line a try would bury the one that says what to do. So a warning is a
-//! state: it is there from the first failure to the next success, in the log once at each end, and to be asked for.
+//! The node retries all the time, and a line per try would bury the one that says what to do. So a warning is a state:
+//! it lasts from the first failure to the next success, is logged once at each end, and can be queried meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -35,7 +35,7 @@ pub enum Obstacle {
     StoreFull,
     /// This machine's clock, or that of a job's requester, is wrong.
     Clock,
-    /// Whoever orders a job's log cannot be reached.
+    /// The party that orders a job's log cannot be reached.
     Requester,
 }
 

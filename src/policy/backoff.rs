@@ -1,4 +1,4 @@
-//! When an attempt that failed is made again.
+//! When to retry a failed attempt.
 
 /// The first pause before an action is sent again, in milliseconds; doubled up to [`LONGEST_PAUSE_MS`].
 const FIRST_PAUSE_MS: u64 = 200;

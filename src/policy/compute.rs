@@ -1,6 +1,6 @@
 //! What a compute node does for one job: bid, run, commit, reveal.
 //!
-//! Whether it has room for that is [`super::capacity`]'s to say, which sees all jobs.
+//! [`super::capacity`] sees all jobs and decides whether the node has room.
 
 use super::{Moment, Wake};
 use crate::domain::{

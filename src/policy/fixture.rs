@@ -1,4 +1,4 @@
-//! Jobs for the tests of policies, made the only way there is: by the rules.
+//! Jobs for the tests of policies, made by the rules, like all jobs.
 
 use super::Moment;
 use crate::{

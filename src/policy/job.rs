@@ -1,9 +1,9 @@
-//! All that a node decides about one job: which role acts next, with what, and when to ask again.
+//! All that a node decides about one job: which role acts next, what it does, and when to ask again.
 //!
-//! The roles take turns because they share one sequence of actions in a job's log. Each role's rule is in a module of
-//! its own and remembers nothing; [`JobPolicy`] is what a process remembers between two questions: since when it knows
-//! the job, which attempts came to nothing, whether the job can run here. It does no I/O. Its owner carries out the
-//! [`Turn`], reports what came of it, and asks again.
+//! The roles take turns because they share one sequence of actions in a job's log. Each role's rule is in its own
+//! module and keeps no state. [`JobPolicy`] keeps the state between two questions: since when the node knows the job,
+//! which attempts failed, whether the job can run here. It does no I/O. Its owner carries out the [`Turn`], reports
+//! the outcome, and asks again.
 
 use std::fmt;
 

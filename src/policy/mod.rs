@@ -1,15 +1,15 @@
 //! What each role decides: pure functions from a job and the time to the next step.
 //!
-//! Policies are level-triggered. Each is told what the log says of one job, what this node has done for it so
-//! far and what time it is, and answers with the one next step; it remembers nothing. A driver asks after
-//! every change of the log, after every finished run and at the [`Wake`] of the last answer, and carries out
-//! what it is told. So a restart, a repeated entry or a lost wake-up costs nothing but another question.
+//! Policies are level-triggered and keep no state. The caller passes what the log says of one job, what this node
+//! has done for it so far, and the time; the policy answers with the next step. A driver asks after every change of
+//! the log, after every finished run and at the [`Wake`] of the last answer, and carries out the step. So a restart,
+//! a repeated entry or a lost wake-up costs only another question.
 //!
-//! - [`job`]: all of them together, for one job: whose turn it is, and when to try again.
+//! - [`job`]: all roles of one job together: whose turn it is, and when to retry.
 //! - [`compute`]: bid, run, commit, reveal, in one job.
-//! - [`capacity`]: which of a node's jobs get its slots. The one that remembers something: since when.
+//! - [`capacity`]: which of a node's jobs get its slots. It keeps one piece of state: since when.
 //! - [`requester`]: choose among bids, fill failed seats again, close what is over, follow up.
-//! - [`reputation`]: what counts in the record that a node keeps of others.
+//! - [`reputation`]: what counts in a node's record of others.
 //! - [`verifier`]: post verdicts and expiries.
 //!
 //! ```

@@ -1,5 +1,5 @@
-//! What holds for every policy in every job: nothing is proposed that the rules refuse at that time, and
-//! every wait ends.
+//! Properties of every policy in every job: it proposes nothing that the rules refuse at that time, and every
+//! wait ends.
 
 use proptest::prelude::*;
 

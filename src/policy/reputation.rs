@@ -1,5 +1,5 @@
-//! What counts in the record that a node keeps of others: only what a node did itself, and only in jobs that no
-//! stranger can make up for nothing.
+//! What counts in a node's record of others: only a node's own acts, and only in jobs that no stranger can fake for
+//! free.
 //!
 //! A requester can write a job that must fail, or that honest nodes must disagree about. So a job counts only if it
 //! costs its requester something, or if the requester has given this node honest work before.

@@ -64,7 +64,7 @@ pub fn next(view: &VerifierView<'_>) -> VerifierStep {
     VerifierStep::Submit(if job.is_overdue(now) { Event::Expired } else { verdict(job) })
 }
 
-/// None for whoever is in charge; growing with the rank for the others, so that they do not storm.
+/// Zero for the party in charge. It grows with the rank of the others, so that they do not all send at once.
 fn delay_ms(view: &VerifierView<'_>) -> u64 {
     let place = u64::try_from(view.rank).unwrap_or(u64::MAX).saturating_add(1);
     if view.in_charge { 0 } else { place.saturating_mul(FALLBACK_STEP_MS) }

@@ -1,8 +1,8 @@
 //! Every case of (state, event, author's role, time around a deadline), enumerated from the rules.
 //!
 //! `tests/vectors/transition.json` is [`Table::enumerate`] written down; the Solidity twin replays the file.
-//! A job is built once for each *situation* by folding real events; then every event of a list is tried on
-//! it, by every author, a second before, at and after each of its deadlines, with and without money.
+//! Folding real events builds a job once for each *situation*. Then every event of a list is tried on it, by every
+//! author, a second before, at and after each of its deadlines, with and without money.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::domain::{
     SeatSet, Spec, Stamped, Timestamp,
 };
 
-/// Who acts: the requester, five bidders, and somebody who is neither.
+/// The authors: the requester, five bidders, and a stranger.
 const REQUESTER: NodeId = NodeId::new([0xAA; 20]);
 const STRANGER: NodeId = NodeId::new([0xEE; 20]);
 

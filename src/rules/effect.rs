@@ -1,4 +1,4 @@
-//! What an accepted event does to a job: written once every check has passed, so it cannot fail.
+//! What an accepted event does to a job. It applies only after every check has passed, so it cannot fail.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! The only place where a job changes.
 //!
-//! [`open`] makes a job of a submission, [`transition()`] makes the next job of a job and an event; both are
-//! pure and refuse with a [`Rejection`]. [`Ledger`] folds a log with them. The Solidity twin is
-//! `contracts/src/Rules.sol`, held to these by the cases that [`cases`] enumerates into `tests/vectors/`.
+//! [`open`] turns a submission into a job; [`transition()`] applies an event to a job and returns the next one. Both
+//! are pure and refuse with a [`Rejection`]. [`Ledger`] folds a log with them. The Solidity twin is
+//! `contracts/src/Rules.sol`; it must pass the cases that [`cases`] enumerates into `tests/vectors/`.
 //!
 //! ```
 //! use assay::{

@@ -1,13 +1,13 @@
-//! What each event needs and does.
+//! What each event requires and does.
 //!
 //! # Order of checks
 //!
-//! The first failure is the answer, so the order is part of the rules, and the Solidity twin keeps it:
+//! The first failed check is the answer. So the order is part of the rules, and the Solidity twin keeps it:
 //! the job exists; its state, seen at the event's time, allows the event; the author's role; the time;
 //! amounts, bids and seats; hashes. One function an event looks at the head of the job and at the one bid or
 //! seat that the event names, never at a list; the verdict is the exception.
 //!
-//! Acting is allowed while `t <= deadline`, expiring when `t > deadline`.
+//! A party may act while `t <= deadline`; a job may expire when `t > deadline`.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,10 +1,10 @@
 //! The ordered log of job events, and the backends that agree on it.
 //!
-//! A backend takes a signed action, orders it or refuses it, and lets anyone read the log from a cursor.
-//! Bidding, matching and verifying are not in it: they are policies of the roles ([`crate::policy`]), driven by
-//! the log. Moving inputs and results is not in it either ([`crate::node`]).
+//! A backend takes a signed action, orders or refuses it, and lets anyone read the log from a cursor. It does not
+//! bid, match or verify: those are policies of the roles ([`crate::policy`]), driven by the log. It does not move
+//! inputs and results either ([`crate::node`] does).
 //!
-//! - [`local`]: in memory, in one process: what the trait means.
+//! - [`local`]: in memory, in one process; the reference for what the trait means.
 //! - `contract`: a contract on an EVM chain, which holds the money too.
 //! - `libp2p`: each requester orders the log of its own jobs; see that module for what keeps it honest.
 //!
@@ -177,7 +177,7 @@ pub struct Cost {
     pub fee: Amount,
 }
 
-/// Who orders a job's log, and how far this node can follow.
+/// The party that orders a job's log, and how far this node can follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogOrder {
     /// Nobody with a stake in the job.
@@ -240,7 +240,7 @@ pub enum BackendError {
     /// The backend was shut down.
     #[error("the backend has stopped")]
     Stopped,
-    /// Whoever orders this job's log does not answer.
+    /// The party that orders this job's log does not answer.
     #[error("{peer} cannot be reached: {reason}")]
     Unreachable {
         /// Who.
@@ -248,7 +248,7 @@ pub enum BackendError {
         /// What was seen.
         reason: String,
     },
-    /// This node has no way to whoever orders the log of this job.
+    /// This node cannot reach the party that orders this job's log.
     #[error("nobody here knows the log of job {job}")]
     UnknownLog {
         /// The job.

@@ -1,4 +1,4 @@
-//! The order of the questions: are the terms sane, do the outputs decide, and what does the scorer say.
+//! The order of the questions: are the terms valid, do the outputs decide, and what does the scorer say.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The output gate: one output brought by more than half of all nodes asked.
+//! The output gate: more than half of all nodes asked have the same output.
 //!
 //! Never a plurality: where right runs differ, two colluders with one made-up output would be the largest group.
 
