@@ -121,7 +121,10 @@ fn scope_of_v6(ip: Ipv6Addr) -> Scope {
         [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Scope::Private,
         // Addresses of IPv4 in another dress reach what those reach: compatible, translated (NAT64), 6to4.
         [0, 0, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => scope_of_v4(v4(high, low)),
+        [0, 0, 0, 0, 0xffff, 0, high, low] => scope_of_v4(v4(high, low)),
         [0x64, 0xff9b, 1, ..] => Scope::Private,
+        // What is discarded, and Teredo, which tunnels to an IPv4 address that it hides.
+        [0x100, 0, 0, 0, ..] | [0x2001, 0, ..] => Scope::Nobody,
         [0x2002, high, low, ..] => scope_of_v4(v4(high, low)),
         _ => Scope::Public,
     }
@@ -141,8 +144,17 @@ mod tests {
     }
 
     const PUBLIC: [&str; 3] = ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"];
-    const LOOPBACK: [&str; 4] = ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"];
-    const PRIVATE: [&str; 8] = [
+    const LOOPBACK: [&str; 8] = [
+        "127.0.0.1",
+        "127.9.9.9",
+        "::1",
+        "::ffff:127.0.0.1",
+        "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::1",
+    ];
+    const PRIVATE: [&str; 10] = [
         "10.1.2.3",
         "172.16.0.1",
         "172.31.255.255",
@@ -151,8 +163,10 @@ mod tests {
         "fd00::1",
         "::ffff:10.0.0.1",
         "64:ff9b::a00:1",
+        "64:ff9b:1::1",
+        "2002:c0a8:101::1",
     ];
-    const NEVER: [&str; 14] = [
+    const NEVER: [&str; 18] = [
         "0.0.0.0",
         "0.1.2.3",
         "169.254.169.254",
@@ -167,6 +181,10 @@ mod tests {
         "64:ff9b::a9fe:a9fe",
         "2002:a9fe:a9fe::1",
         "::169.254.169.254",
+        "::ffff:0:169.254.169.254",
+        "2001::1",
+        "100::1",
+        "ff05::1",
     ];
 
     #[test]
@@ -225,9 +243,15 @@ mod tests {
             "/ip4/8.8.8.8/udp/1/quic-v1",
             "/ip4/8.8.8.8/tcp/0",
             "/memory/1",
+            "/dns6/localhost/tcp/22",
+            "/ip6/::1/tcp/22/ws",
+            "/p2p-circuit",
         ] {
             assert!(!reach.may_dial(&bad.parse().unwrap()), "{bad}");
         }
         assert!(reach.may_dial(&"/ip4/8.8.8.8/tcp/4001".parse().unwrap()));
+        // Through a relay that this node may dial, to somebody whom it may not.
+        let relayed = format!("/ip4/8.8.8.8/tcp/1/p2p/{}/p2p-circuit", ::libp2p::PeerId::random());
+        assert!(!reach.may_dial(&relayed.parse().unwrap()));
     }
 }
