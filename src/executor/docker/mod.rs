@@ -1,14 +1,15 @@
 //! Containers of a Docker engine on the same machine, reached over its Unix socket.
 //!
 //! `engine` connects and cleans up, `image` finds images and `user` who they run as, `config` holds the safe
-//! defaults, `space` is where a container may write, `remains` removes what it closed, `run` sees one container through, `streams` keeps what it
-//! prints, `sampler` reads `cgroup` and asks `meter` (with `disk`) while it runs, and `times` reads the engine's time
-//! stamps. The engine must see this process's file system and cgroups: a
-//! remote engine is not supported.
+//! defaults, `space` is where a container may write, `remains` removes what it closed, `run` sees one container through,
+//! `streams` keeps what it prints, `end` tells whether that is all, `sampler` reads `cgroup` and asks `meter` (with
+//! `disk`) while it runs, and `times` reads the engine's time stamps. The engine must see this process's file system and
+//! cgroups: a remote engine is not supported.
 
 mod cgroup;
 mod config;
 mod disk;
+mod end;
 mod engine;
 mod image;
 mod meter;

@@ -3,12 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    pin::pin,
     time::Duration,
 };
 
 use bollard::{
-    container::LogOutput,
     errors::Error,
     models::{ContainerState, ImageConfig},
     query_parameters::{
@@ -16,8 +14,7 @@ use bollard::{
         StartContainerOptions,
     },
 };
-use futures::{Stream, StreamExt as _};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -30,14 +27,9 @@ use super::{
     meter::{DiskProblem, Meter},
     sampler::{Observed, Sampler},
     space::{Bound, Space, file_limit, give_all_to},
-    streams::capture,
     times::nanos_between,
     user::User,
 };
-
-/// Longest wait for the rest of a container's output after its end. The engine closes the streams when the
-/// last process is gone, so that only an engine in trouble takes longer; the run then has no result.
-const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 
 /// Between two questions whether an engine that went away is back.
 const BACK_PERIOD: Duration = Duration::from_millis(500);
@@ -200,7 +192,24 @@ impl DockerExecutor {
         Ok(seen)
     }
 
+    /// Runs the container, unless a connection to the engine breaks on the way: nobody could tell then whether all of
+    /// the output came.
     async fn supervise(
+        &self,
+        id: &str,
+        request: &RunRequest,
+        space: &Space,
+        cancel: &CancellationToken,
+    ) -> Result<RunOutcome, ExecutorError> {
+        tokio::select! {
+            // The break first: it makes a whole outcome of the same moment doubtful.
+            biased;
+            broken = self.broken(id) => Err(broken),
+            outcome = self.watched(id, request, space, cancel) => outcome,
+        }
+    }
+
+    async fn watched(
         &self,
         id: &str,
         request: &RunRequest,
@@ -248,6 +257,7 @@ impl DockerExecutor {
                 return Err(ExecutorError::Disk { place: "/outputs", limit_bytes: disk_bytes });
             }
         }
+        // Asked after the output has ended, so that `broken` has its turn before this is an outcome.
         let state = self.state(id).await?;
         judge(&state, &observed, request)?;
         let trace = trace(&state, &observed, started, returned);
@@ -292,41 +302,6 @@ impl DockerExecutor {
                 ExecutorError::WorkingDirectory { path: dir.to_owned() }
             }
             Err(_) => error,
-        }
-    }
-
-    /// Waits until the container has ended and all of its output is kept.
-    async fn end(
-        &self,
-        id: &str,
-        output: impl Stream<Item = Result<LogOutput, Error>> + Unpin,
-        dir: &Path,
-    ) -> Result<(), ExecutorError> {
-        let mut captured = pin!(capture(output, dir));
-        // Once started, "not running" can only mean ended: there is no moment at which the end could be missed.
-        let mut waited = pin!(self.wait(id));
-        tokio::select! {
-            captured = &mut captured => {
-                captured?;
-                waited.await
-            }
-            waited = &mut waited => {
-                waited?;
-                timeout(DRAIN_LIMIT, captured).await.unwrap_or_else(|late| Err(ExecutorError::Engine {
-                    operation: "pass on all of the container's output",
-                    source: late.into(),
-                }))
-            }
-        }
-    }
-
-    async fn wait(&self, id: &str) -> Result<(), ExecutorError> {
-        let mut ends = pin!(self.docker().wait_container(id, None));
-        match ends.next().await {
-            // The client library makes an error of an exit code that is not zero.
-            Some(Ok(_) | Err(Error::DockerContainerWaitError { .. })) => Ok(()),
-            Some(Err(error)) => Err(self.failed("wait for the container", error)),
-            None => Err(ExecutorError::Lost { operation: "wait for the container" }),
         }
     }
 

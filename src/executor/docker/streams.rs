@@ -32,12 +32,16 @@ pub(super) async fn capture(
     let (mut stdout, mut stderr) =
         (Capture::create(dir, "stdout").await?, Capture::create(dir, "stderr").await?);
     while let Some(chunk) = output.next().await {
-        let chunk = chunk.map_err(|_| ExecutorError::Lost { operation: "pass on the container's output" })?;
         match chunk {
-            // Without a terminal there is no console stream, and nothing is attached to stdin.
-            LogOutput::StdOut { message } | LogOutput::Console { message } => stdout.append(&message).await?,
-            LogOutput::StdErr { message } => stderr.append(&message).await?,
-            LogOutput::StdIn { .. } => {}
+            Ok(LogOutput::StdOut { message }) => stdout.append(&message).await?,
+            Ok(LogOutput::StdErr { message }) => stderr.append(&message).await?,
+            // Nothing is attached to stdin.
+            Ok(LogOutput::StdIn { .. }) => {}
+            // Without a terminal there is no console: the client library calls the half frame so at which a stream was
+            // cut.
+            Ok(LogOutput::Console { .. }) | Err(_) => {
+                return Err(ExecutorError::Lost { operation: "pass on the container's output" });
+            }
         }
     }
     stdout.close().await?;
@@ -85,6 +89,14 @@ mod tests {
         capture(output, dir.path()).await.unwrap();
         assert_eq!(std::fs::read(dir.path().join("stdout")).unwrap(), b"one two");
         assert_eq!(std::fs::read(dir.path().join("stderr")).unwrap(), b"oops");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_cut_in_a_frame_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let half = Ok(LogOutput::Console { message: "\u{1}half".into() });
+        let cut = capture(stream::iter([stdout(b"whole".to_vec()), half]), dir.path()).await;
+        assert!(matches!(cut, Err(ExecutorError::Lost { .. })), "{cut:?}");
     }
 
     #[tokio::test]

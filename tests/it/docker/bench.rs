@@ -139,18 +139,6 @@ impl Bench {
         self.engine.inspect_container(&id, None::<InspectContainerOptions>).await.unwrap()
     }
 
-    /// Waits until the run has kept this much of what its container prints; nothing but its file tells.
-    pub(super) async fn printed(&self, text: &str) {
-        let path = self.dir.path().join("result/stdout");
-        let mut ticks = tokio::time::interval(Duration::from_millis(20));
-        let kept = async {
-            while !fs::read_to_string(&path).is_ok_and(|stdout| stdout.contains(text)) {
-                ticks.tick().await;
-            }
-        };
-        timeout(Duration::from_secs(30), kept).await.expect("the container prints it");
-    }
-
     /// The demo image with another configuration and more files, by path and content; the caller removes it.
     pub(super) async fn variant(&self, config: ContainerConfig, files: &[(&str, &str)]) -> String {
         let body = ContainerCreateBody { image: Some(self.image.clone()), ..Default::default() };

@@ -5,6 +5,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -18,8 +19,9 @@ use bollard::{
     query_parameters::{CreateContainerOptions, KillContainerOptions, RemoveContainerOptionsBuilder},
 };
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -122,28 +124,48 @@ struct Doorway {
     engine: String,
     socket: PathBuf,
     open: JoinSet<()>,
+    /// How to cut the connections that a container's output comes through.
+    outputs: Arc<Mutex<Vec<AbortHandle>>>,
 }
 
 impl Doorway {
     fn before(engine: &str, dir: &Path) -> Self {
-        let mut doorway =
-            Self { engine: engine.to_owned(), socket: dir.join("doorway.sock"), open: JoinSet::new() };
+        let mut doorway = Self {
+            engine: engine.to_owned(),
+            socket: dir.join("doorway.sock"),
+            open: JoinSet::new(),
+            outputs: Arc::default(),
+        };
         doorway.open();
         doorway
     }
 
     fn open(&mut self) {
         let (listener, engine) = (UnixListener::bind(&self.socket).unwrap(), self.engine.clone());
+        let outputs = Arc::clone(&self.outputs);
         self.open.spawn(async move {
             let mut passing = JoinSet::new();
             while let Ok((mut client, _)) = listener.accept().await {
                 let engine = engine.clone();
-                passing.spawn(async move {
+                let mut request = Vec::with_capacity(4096);
+                let _ = client.read_buf(&mut request).await;
+                // The client uses a connection for one request only.
+                let is_output = String::from_utf8_lossy(&request).contains("/attach?");
+                let passed = passing.spawn(async move {
                     let mut behind = UnixStream::connect(engine).await.unwrap();
+                    behind.write_all(&request).await.unwrap();
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut behind).await;
                 });
+                if is_output {
+                    outputs.lock().unwrap().push(passed);
+                }
             }
         });
+    }
+
+    /// Cuts off the output of every container, and nothing else.
+    fn cut_outputs(&self) {
+        self.outputs.lock().unwrap().drain(..).for_each(|output| output.abort());
     }
 
     /// Nobody comes in any more, and whoever was in is cut off.
@@ -158,12 +180,10 @@ async fn a_run_outlives_an_engine_that_goes_away_and_leaves_no_container() {
     let bench = Bench::new().await;
     let mut doorway = Doorway::before(&bench.socket, bench.dir.path());
     let executor = DockerExecutor::connect(doorway.socket.to_str().unwrap()).await.unwrap();
-    let script = "echo begun; sleep 1; echo going; sleep 3; echo ended > /outputs/end; echo ended";
+    let script = "echo begun; sleep 3; echo ended > /outputs/end; echo ended";
     let run = async { executor.run(bench.request(script), CancellationToken::new()).await.unwrap() };
     let (ended, ()) = tokio::join!(run, async {
         let first = bench.started().await.id.unwrap();
-        // By then the run both listens to the container and waits for its end.
-        bench.printed("going").await;
         doorway.close().await;
         doorway.open();
         let second = bench.started_besides(&first).await.id.unwrap();
@@ -175,9 +195,37 @@ async fn a_run_outlives_an_engine_that_goes_away_and_leaves_no_container() {
     assert_eq!(ended.exit_code, 0);
     assert_eq!(
         (bench.result("stdout").as_str(), bench.result("outputs/end").as_str()),
-        ("begun\ngoing\nended\n", "ended\n")
+        ("begun\nended\n", "ended\n")
     );
     assert_eq!(bench.containers().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_run_whose_output_was_cut_off_is_begun_again() {
+    let bench = Bench::new().await;
+    let doorway = Doorway::before(&bench.socket, bench.dir.path());
+    let executor = DockerExecutor::connect(doorway.socket.to_str().unwrap()).await.unwrap();
+    // Longer than a container's output may end before the container.
+    let request = bench.request("echo begun; sleep 25; echo ended");
+    let run = async { executor.run(request, CancellationToken::new()).await.unwrap() };
+    let (ended, ()) = tokio::join!(run, async {
+        let first = bench.started().await.id.unwrap();
+        doorway.cut_outputs();
+        bench.started_besides(&first).await;
+    });
+    assert_eq!((ended.exit_code, bench.result("stdout").as_str()), (0, "begun\nended\n"));
+    assert_eq!(bench.containers().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_job_may_close_its_output_long_before_it_ends() {
+    let bench = Bench::new().await;
+    let script = "echo begun; exec > /outputs/log 2>&1; sleep 21; echo ended";
+    assert_eq!(bench.run_script(script).await.exit_code, 0);
+    assert_eq!(
+        (bench.result("stdout").as_str(), bench.result("outputs/log").as_str()),
+        ("begun\n", "ended\n")
+    );
 }
 
 #[tokio::test]
