@@ -202,6 +202,11 @@ impl Host {
         self.handle.stop_token()
     }
 
+    /// The node itself.
+    pub fn node(&self) -> Arc<Node> {
+        self.handle.node()
+    }
+
     /// How far its backend has read the chain, where there is one.
     pub fn reading(&self) -> Option<watch::Receiver<Seen>> {
         self.link.reading()

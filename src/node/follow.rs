@@ -65,7 +65,7 @@ async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeErr
                     node.driven().remove(&job);
                 }
                 Some(Err(error)) if is_fatal(&error) => return Err(NodeError::Backend(error)),
-                Some(Err(BackendError::BrokenLog { job, reason, .. })) => node.leave(job, &reason),
+                Some(Err(BackendError::BrokenLog { job, reason, .. })) => node.lose(job, &reason),
                 Some(Err(error)) => warn!(%error, "part of the log cannot be read"),
             },
         }
@@ -94,7 +94,7 @@ impl Node {
         let job = match self.board.fold(item, |job, log, ledger| self.count(job, log, ledger)) {
             Ok(job) => job,
             Err(rejection) => {
-                self.leave(stamped.job, &format!("the backend ordered what the rules refuse: {rejection}"));
+                self.lose(stamped.job, &format!("the backend ordered what the rules refuse: {rejection}"));
                 return None;
             }
         };
@@ -115,7 +115,7 @@ impl Node {
     }
 
     /// A job's log is broken: whoever asks for the job is told, and so is whoever reads this node's log.
-    fn leave(&self, job: JobId, reason: &str) {
+    fn lose(&self, job: JobId, reason: &str) {
         if self.board.mark_broken(job, reason) {
             error!(%job, reason, "the log of a job is broken; what happens in it from here on is not seen");
         } else {

@@ -15,6 +15,8 @@
 //!
 //! # Stopping
 //!
+//! `leave` has a node take nothing on and settle what it owes, as far as its owner gives it time.
+//!
 //! One token ends a node. What was attached to it, such as the API, takes no more requests; the drivers send nothing more and cancel their runs,
 //! which get [`NodeConfig::stop_grace`] to remove their containers; then the log is no longer read and all tasks
 //! are joined. A run that is cut off stays noted as started, and the next start runs it again. The backend is its
@@ -69,6 +71,7 @@ mod entries;
 mod fetch;
 mod follow;
 mod health;
+mod leave;
 mod once;
 mod pace;
 #[cfg(feature = "libp2p")]

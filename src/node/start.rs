@@ -96,7 +96,7 @@ pub struct Node {
     pub(super) reputation: Reputation,
     capacity: Mutex<Capacity>,
     /// What is still owed, as a level to wait for.
-    obligations: watch::Sender<Obligations>,
+    pub(super) obligations: watch::Sender<Obligations>,
     /// What keeps it from its obligations.
     pub(super) warnings: Warnings,
     pub(super) stop: CancellationToken,

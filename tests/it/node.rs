@@ -1,5 +1,7 @@
 //! Whole nodes on the log in memory, with scripted executors.
 
+mod leaving;
+
 use std::{
     path::Path,
     sync::{

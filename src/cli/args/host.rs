@@ -8,7 +8,7 @@ use libp2p::Multiaddr;
 use super::{ContractArgs, KeyArgs, values};
 use crate::{
     devstack::{BadActors, DEFAULT_SLOTS},
-    domain::{Amount, Ask},
+    domain::{Amount, Ask, Span},
 };
 
 /// `assay devstack`.
@@ -88,6 +88,10 @@ pub(in crate::cli) struct ServeArgs {
     /// What to ask for a seat: an amount such as 5gwei or 0.1ether, or a share of the job's price such as 80%
     #[arg(long, value_parser = values::ask, value_name = "ASK", default_value_t = Ask::ALL)]
     pub(in crate::cli) ask: Ask,
+
+    /// How long running jobs may go on after a signal to stop; then the node reports them, and another takes its seat
+    #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "5s")]
+    pub(in crate::cli) grace: Span,
 
     #[command(flatten)]
     pub(in crate::cli) chain: ContractArgs,

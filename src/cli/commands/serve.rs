@@ -1,6 +1,6 @@
 //! `assay serve`: one node in this process.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -18,6 +18,7 @@ use crate::{
     },
     domain::NodeId,
     executor::{DockerExecutor, Executor, NoEngine, Registries},
+    policy::capacity::Obligations,
 };
 
 /// A node that serves, for programs.
@@ -87,16 +88,41 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         )
     })?;
     output.note("ready; Ctrl-C stops the node");
-    let stop = host.stop_token();
+    let (node, stop) = (host.node(), host.stop_token());
     let mut joined = Box::pin(host.join());
     tokio::select! {
         joined = &mut joined => return ended(joined.map_err(CliError::Host)),
         () = interrupts.next() => {}
     }
-    output.note("stopping; Ctrl-C again to stop at once");
+    let grace = Duration::from_secs(args.grace.as_secs().into());
+    output.note(&format!(
+        "stopping; running jobs have {} s more; Ctrl-C again to stop at once",
+        grace.as_secs()
+    ));
+    tokio::select! {
+        joined = &mut joined => return ended(joined.map_err(CliError::Host)),
+        owed = node.leave(grace) => tell_debts(owed, output),
+        () = interrupts.next() => return Ok(ExitStatus::Interrupted),
+    }
     stop.cancel();
     tokio::select! {
         joined = joined => ended(joined.map_err(CliError::Host)),
         () = interrupts.next() => Ok(ExitStatus::Interrupted),
+    }
+}
+
+/// Says what the node owes though it ends.
+fn tell_debts(owed: Obligations, output: Output) {
+    let Obligations { bids, seats, openings } = owed;
+    if openings > 0 {
+        output.note(&format!(
+            "{openings} results are committed to and not revealed: start the node again before their deadline, or their \
+             bonds are lost"
+        ));
+    }
+    if bids + seats > 0 {
+        output.note(&format!(
+            "{bids} bids and {seats} seats could not be given back in time: their jobs wait until a deadline passes"
+        ));
     }
 }

@@ -5,6 +5,7 @@
 mod docs;
 mod documents;
 mod inputs;
+mod leaving;
 mod requester;
 mod results;
 

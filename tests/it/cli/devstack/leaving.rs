@@ -1,0 +1,84 @@
+//! `assay serve` that is told to end in the middle of a run, on both backends.
+
+use assay::devstack::anvil::{Anvil, AnvilOptions};
+use serde_json::Value;
+
+use super::{HINT, Nodes, User};
+
+/// How long the second run takes too.
+const RUN: &str = "sleep 6; echo done";
+
+fn serve(user: &User, name: &str, words: &[&str]) -> Nodes {
+    let own = ["serve", "--api", "127.0.0.1:0", "--data-dir", name, "--grace", "1s"];
+    Nodes::start(user, &[&own, words].concat())
+}
+
+fn api(nodes: &Nodes) -> &str {
+    nodes.ready["api"].as_str().unwrap()
+}
+
+fn json(user: &User, words: &[&str]) -> Value {
+    let seen = user.run(&[words, &["--output", "json"]].concat());
+    serde_json::from_str(&seen.stdout).unwrap_or(Value::Null)
+}
+
+/// A job whose node ends in the middle of its run is verified by another node, long before a deadline.
+fn is_handed_over(user: &User, requester: &Nodes, workers: [Nodes; 2]) {
+    let to = ["--api", api(requester)];
+    // Until both are connected, which nothing here could wait for, too few nodes are known.
+    while json(user, &[&["node", "list"], &to[..]].concat())["nodes"].as_array().map(Vec::len) != Some(3) {}
+    let job = ["--concurrency", "1", "--detach", "assay/demo:1", "--", "sh", "-c", RUN];
+    let submitted = user.run(&[&["job", "submit"], &to[..], &job].concat());
+    assert_eq!(submitted.code, 0, "{}; {HINT}", submitted.stderr);
+    let job = submitted.stdout.trim().to_owned();
+    let runs = |nodes: &Nodes| {
+        json(user, &["job", "describe", &job, "--api", api(nodes)])["execution"]["stage"] == "started"
+    };
+    let leaving = loop {
+        if let Some(leaving) = workers.iter().position(runs) {
+            break leaving;
+        }
+    };
+    let mut workers = workers.into_iter();
+    let (first, second) = (workers.next().unwrap(), workers.next().unwrap());
+    let (leaving, staying) = if leaving == 0 { (first, second) } else { (second, first) };
+    let leaver = leaving.ready["id"].as_str().unwrap().to_owned();
+    // Interrupts it, and waits until it has ended well.
+    drop(leaving);
+    let waited = user.run(&[&["job", "wait", &job], &to[..]].concat());
+    assert_eq!((waited.code, waited.stdout.as_str()), (0, "done\n"), "{}", waited.stderr);
+    let described = json(user, &[&["job", "describe", &job], &to[..]].concat());
+    let seats = described["seats"].as_array().unwrap();
+    let nodes: Vec<&str> = seats.iter().map(|seat| seat["node"].as_str().unwrap()).collect();
+    assert_eq!(nodes, [staying.ready["id"].as_str().unwrap()]);
+    assert_ne!(nodes, [leaver]);
+}
+
+#[test]
+fn a_job_goes_on_elsewhere_when_its_node_is_told_to_end() {
+    let user = User::new();
+    let requester = serve(&user, "requester", &["--slots", "0"]);
+    let join = ["--peer", requester.ready["addresses"][0].as_str().unwrap()];
+    let workers = [serve(&user, "a", &join), serve(&user, "b", &join)];
+    is_handed_over(&user, &requester, workers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_on_a_contract_goes_on_elsewhere_when_its_node_is_told_to_end() {
+    let anvil = Anvil::start(AnvilOptions::default()).await.expect(HINT);
+    let mut user = User::new();
+    let keys = ["key-0", "key-1", "key-2"];
+    for (name, account) in keys.iter().zip(&anvil.accounts) {
+        let seen = user.run_with(&["wallet", "import", "--plain", "--key", name], &account.secret);
+        assert_eq!(seen.code, 0, "{}", seen.stderr);
+    }
+    user.set = vec![("ASSAY_SCHEDULER", "contract".to_owned()), ("ASSAY_RPC_URL", anvil.rpc_url.clone())];
+    let deployed = json(&user, &["contract", "deploy", "--key", "key-0"]);
+    user.set.push(("ASSAY_CONTRACT", deployed["contract"].as_str().unwrap().to_owned()));
+    let nodes = keys.map(|key| {
+        let slots = if key == "key-0" { "0" } else { "1" };
+        serve(&user, &format!("data-{key}"), &["--key", key, "--slots", slots])
+    });
+    let [requester, a, b] = nodes;
+    is_handed_over(&user, &requester, [a, b]);
+}
