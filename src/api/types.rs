@@ -13,7 +13,7 @@ pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
 use crate::{
     domain::{
         Amount, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method, NodeId,
-        Resources, Spec, Timestamp,
+        Note, Resources, Spec, Timestamp,
     },
     node::Warning,
 };
@@ -168,6 +168,10 @@ pub struct JobView {
     pub verdict: Option<VerdictView>,
     /// Why there is no verdict, in words; null while there may be one.
     pub failure: Option<String>,
+    /// The failure that most nodes reported, those whose seats were taken by others included; the first in wire order
+    /// among equals.
+    #[serde(default)]
+    pub commonest_failure: Option<FailureKind>,
     /// Who locked and who gets what; null for a job without money.
     pub money: Option<MoneyView>,
     /// This node's own run; null when it has none.
@@ -179,11 +183,37 @@ pub struct JobView {
     pub warnings: Vec<Warning>,
 }
 
+/// The deadlines of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadlineName {
+    /// Of bids and acceptances.
+    OpenBy,
+    /// Of giving a failed seat to another node.
+    RefillBy,
+    /// Of commitments.
+    CommitBy,
+    /// Of reveals.
+    RevealBy,
+}
+
+impl DeadlineName {
+    /// As the API and the command line write it.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::OpenBy => "open_by",
+            Self::RefillBy => "refill_by",
+            Self::CommitBy => "commit_by",
+            Self::RevealBy => "reveal_by",
+        }
+    }
+}
+
 /// A deadline and what it bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deadline {
-    /// `open_by`, `refill_by`, `commit_by` or `reveal_by`.
-    pub name: String,
+    /// Which one.
+    pub name: DeadlineName,
     /// Until when.
     pub at: Timestamp,
     /// What may be done until then, in words.
@@ -308,7 +338,7 @@ pub struct VerdictView {
     /// Nodes with nothing to compare.
     pub absent: Vec<NodeId>,
     /// Why, in the words of `docs/verification.md`.
-    pub note: String,
+    pub note: Note,
     /// The method of the deal.
     pub method: Method,
     /// First-round scores, by node; empty where outputs alone decided.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::types::{
-    BidState, BidView, Deadline, ExecutionStage, ExecutionView, JobRow, JobView, Judgement, MoneyView,
-    PartyMoney, ResultView, SeatState, SeatView, VerdictView,
+    BidState, BidView, Deadline, DeadlineName, ExecutionStage, ExecutionView, JobRow, JobView, Judgement,
+    MoneyView, PartyMoney, ResultView, SeatState, SeatView, VerdictView,
 };
 use crate::{
     domain::{Amount, Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, Timestamp, Verdict},
@@ -69,6 +69,7 @@ pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
         seats: (0..).zip(&job.seats).map(|(seat, held)| seat_view(&job, seat, held)).collect(),
         verdict: job.verdict.as_ref().map(|verdict| verdict_view(&job, verdict)),
         failure: failure(&job, state),
+        commonest_failure: job.commonest_failure(),
         money: money(&job),
         execution,
         followed_by,
@@ -84,17 +85,21 @@ fn deadlines(job: &Job, now: Timestamp) -> Vec<Deadline> {
     let (_, reveal_by) = job.state_at(now);
     let n = job.deal.concurrency;
     let all = [
-        ("open_by", job.open_by, format!("{n} seats must be filled, or the job expires")),
-        ("refill_by", job.refill_by(), "a failed seat can be given to another node".to_owned()),
-        ("commit_by", job.commit_by, "nodes must have run and committed to their results".to_owned()),
-        ("reveal_by", reveal_by, "nodes must have opened their commitments".to_owned()),
+        (DeadlineName::OpenBy, job.open_by, format!("{n} seats must be filled, or the job expires")),
+        (DeadlineName::RefillBy, job.refill_by(), "a failed seat can be given to another node".to_owned()),
+        (
+            DeadlineName::CommitBy,
+            job.commit_by,
+            "nodes must have run and committed to their results".to_owned(),
+        ),
+        (DeadlineName::RevealBy, reveal_by, "nodes must have opened their commitments".to_owned()),
     ];
     let known = |at: Timestamp, name| {
-        at != Timestamp::ZERO && (name != "refill_by" || job.commit_by != Timestamp::ZERO)
+        at != Timestamp::ZERO && (name != DeadlineName::RefillBy || job.commit_by != Timestamp::ZERO)
     };
     all.into_iter()
         .filter(|(name, at, _)| known(*at, *name))
-        .map(|(name, at, bounds)| Deadline { name: name.to_owned(), at, bounds })
+        .map(|(name, at, bounds)| Deadline { name, at, bounds })
         .collect()
 }
 
@@ -186,7 +191,7 @@ fn alike(job: &Job, opening: &Opening) -> usize {
 }
 
 fn is_by_output(job: &Job) -> bool {
-    job.verdict.as_ref().is_some_and(|verdict| verdict.note == Note::EqualOutputs.to_string())
+    job.verdict.as_ref().is_some_and(|verdict| verdict.note == Note::EqualOutputs)
 }
 
 fn verdict_view(job: &Job, verdict: &Verdict) -> VerdictView {
@@ -197,7 +202,7 @@ fn verdict_view(job: &Job, verdict: &Verdict) -> VerdictView {
         accepted: nodes(verdict.accepted),
         rejected: nodes(verdict.rejected),
         absent: nodes(verdict.absent),
-        note: verdict.note.clone(),
+        note: verdict.note,
         method: job.deal.method,
         scores: scores.collect(),
         independent: !job.deal.live_logs,
@@ -236,7 +241,7 @@ fn failure(job: &Job, state: JobState) -> Option<String> {
     match state {
         JobState::Open | JobState::Running | JobState::Revealing | JobState::Verified => None,
         JobState::Inconclusive => {
-            let note = job.verdict.as_ref().map_or("no majority", |verdict| verdict.note.as_str());
+            let note = job.verdict.as_ref().map_or("no majority", |verdict| verdict.note.text());
             Some(format!("the results do not single out a majority: {note}"))
         }
         JobState::Failed if job.committed.len() < quorum => {

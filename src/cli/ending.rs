@@ -154,7 +154,7 @@ pub(super) fn exit_status(view: &JobView) -> ExitStatus {
 
 /// By the failure that most nodes reported; nodes that said nothing let a deadline pass.
 fn failed_status(view: &JobView) -> ExitStatus {
-    match failure::commonest(view) {
+    match view.commonest_failure {
         None | Some(FailureKind::Timeout) => ExitStatus::Deadline,
         Some(
             FailureKind::Memory
@@ -201,7 +201,7 @@ pub(super) fn summary(view: &JobView) -> String {
         JobState::Verified => {
             let verdict = view.verdict.as_ref();
             let agreed = verdict.map_or(0, |verdict| verdict.accepted.len());
-            let note = verdict.map_or("", |verdict| verdict.note.as_str());
+            let note = verdict.map_or("", |verdict| verdict.note.text());
             let alone = if view.deal.concurrency == 1 { "; one run: nothing was compared" } else { "" };
             let streamed = match verdict {
                 Some(verdict) if !verdict.independent => "; not independent: logs were live",
@@ -213,7 +213,7 @@ pub(super) fn summary(view: &JobView) -> String {
             )
         }
         JobState::Inconclusive => {
-            let note = view.verdict.as_ref().map_or("", |verdict| verdict.note.as_str());
+            let note = view.verdict.as_ref().map_or("", |verdict| verdict.note.text());
             format!("job {job} is inconclusive: {note}")
         }
         JobState::Failed => format!("job {job} failed{reason}"),
@@ -261,7 +261,7 @@ fn advice(view: &JobView) -> Option<String> {
         }
         JobState::Inconclusive => format!("see how far apart the runs are: assay verdict show {id}"),
         JobState::Failed => {
-            let remedy = failure::commonest(view).map_or("allow more time with --timeout", failure::hint);
+            let remedy = view.commonest_failure.map_or("allow more time with --timeout", failure::hint);
             format!("{remedy}; see assay job describe {id}")
         }
         JobState::Expired => "see which nodes there are: assay node list".to_owned(),
@@ -316,6 +316,9 @@ mod tests {
             assert_eq!(exit_status(&view).code(), code);
             assert!(advice(&view).unwrap().contains(remedy), "{kind}");
         }
+        let mut taken = failed_view(FailureKind::Engine, JobState::Failed);
+        taken.commonest_failure = Some(FailureKind::Memory);
+        assert_eq!(exit_status(&taken).code(), 121, "reports of nodes whose seats others took count too");
         let table = verdict_table(&failed_view(FailureKind::Disk, JobState::Failed));
         assert!(table.contains("1 GiB to /outputs") && table.contains("16 MiB to stdout"), "{table}");
     }

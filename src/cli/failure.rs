@@ -2,7 +2,7 @@
 
 use super::text;
 use crate::{
-    api::types::{JobView, SeatState, SeatView},
+    api::types::{DeadlineName, JobView, SeatState, SeatView},
     domain::{FailureKind, JobState},
     executor::MAX_STREAM_BYTES,
 };
@@ -72,13 +72,6 @@ pub(super) fn of_seat(seat: &SeatView, view: &JobView) -> Option<String> {
     seat.failure.map(|kind| format!("{kind}: {}", sentence(kind, view)))
 }
 
-/// The failure that most nodes reported; the first in wire order among equals.
-pub(super) fn commonest(view: &JobView) -> Option<FailureKind> {
-    let count = |kind| view.seats.iter().filter(|seat| seat.failure == Some(kind)).count();
-    let reported = FailureKind::ALL.into_iter().filter(|kind| count(*kind) > 0);
-    reported.rev().max_by_key(|kind| count(*kind))
-}
-
 /// A job that waits for another node to take a failed seat.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refill {
@@ -94,8 +87,8 @@ pub(super) fn refill(view: &JobView) -> Option<Refill> {
         return None;
     }
     let failed = || view.seats.iter().filter(|seat| seat.status == SeatState::Failed);
-    let bound = view.deadlines.iter().find(|deadline| deadline.name == "refill_by")?.at;
-    let (count, kind) = (failed().count(), commonest(view)?);
+    let bound = view.deadlines.iter().find(|deadline| deadline.name == DeadlineName::RefillBy)?.at;
+    let (count, kind) = (failed().count(), view.commonest_failure?);
     if count == 0 || bound < view.now {
         return None;
     }
@@ -119,11 +112,7 @@ pub(super) mod tests {
     /// A job with one seat, submitted at 0 and seen at 100, with a deadline on either side.
     fn view(state: JobState, seat: SeatView) -> JobView {
         let spec = Spec::sample();
-        let deadline = |name: &str, at| Deadline {
-            name: name.to_owned(),
-            at: Timestamp::from_secs(at),
-            bounds: String::new(),
-        };
+        let deadline = |name, at| Deadline { name, at: Timestamp::from_secs(at), bounds: String::new() };
         let now = Timestamp::from_secs(100);
         JobView {
             job: JobId::ZERO,
@@ -138,12 +127,13 @@ pub(super) mod tests {
             submitted_at: Timestamp::ZERO,
             ended_at: state.is_terminal().then_some(now),
             ended_by: None,
-            deadlines: vec![deadline("open_by", 50), deadline("refill_by", 158)],
+            deadlines: vec![deadline(DeadlineName::OpenBy, 50), deadline(DeadlineName::RefillBy, 158)],
             requester_gone: false,
             warnings: Vec::new(),
             broken: None,
             evidence: None,
             bids: vec![],
+            commonest_failure: seat.failure,
             seats: vec![seat],
             verdict: None,
             failure: None,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 use serde::Serialize;
 
 use super::{
-    Amount, Deal, Digest, FailureKind, JobId, LogDomain, NodeId, Opening, RUN_MARGIN, SeatSet, Spec,
+    Amount, Deal, Digest, FailureKind, JobId, LogDomain, NodeId, Note, Opening, RUN_MARGIN, SeatSet, Spec,
     Timestamp,
 };
 
@@ -145,8 +145,8 @@ pub struct Verdict {
     pub rejected: SeatSet,
     /// Seats without a result, or without what the method compares.
     pub absent: SeatSet,
-    /// Why, in the words of `docs/verification.md`.
-    pub note: String,
+    /// Why.
+    pub note: Note,
     /// First-round scores by seat; empty where outputs alone decided.
     pub scores: BTreeMap<u8, u64>,
 }

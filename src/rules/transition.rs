@@ -389,7 +389,7 @@ pub fn verdict_of(job: &Job, openings: &BTreeMap<u8, Opening>) -> Verdict {
         accepted: seats(&outcome.accepted),
         rejected: seats(&outcome.rejected),
         absent: seats(&outcome.absent),
-        note: outcome.note.to_string(),
+        note: outcome.note,
         scores: outcome
             .scores
             .iter()

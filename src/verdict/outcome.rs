@@ -1,9 +1,10 @@
 //! What a verdict says, and the one rule that makes it a verdict.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+
+pub use crate::domain::Note;
 
 /// Who agreed, or that nobody can be told apart. Runs are named by their index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,51 +34,6 @@ pub enum Decision {
     Verdict,
     /// No such majority: nobody is blamed.
     Inconclusive,
-}
-
-/// Why a verdict was, or was not, reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// A majority brought the same output.
-    EqualOutputs,
-    /// A majority used memory and CPU alike.
-    Agreement,
-    /// There are no runs, too many, or a confidence that they cannot reach.
-    BadParameters,
-    /// No output has a majority and the terms ask no scorer.
-    OutputsDisagree,
-    /// `ball` had no run to compare.
-    NoTraces,
-    /// Splitting off the runs far from the mean left no majority.
-    NoMajorityNearMean,
-    /// The runs that `kmeans` could not split are further apart than the tolerance.
-    SpreadOverTolerance,
-    /// The runs that agree are no strict majority of all runs asked.
-    NoMajorityAgrees,
-    /// The runs that agree are a majority, but fewer than the confidence asks for.
-    FewerThanConfidence,
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::EqualOutputs => "equal outputs",
-            Self::Agreement => "agreement",
-            Self::BadParameters => "bad parameters",
-            Self::OutputsDisagree => "outputs disagree",
-            Self::NoTraces => "no traces",
-            Self::NoMajorityNearMean => "no majority near the mean",
-            Self::SpreadOverTolerance => "spread over the tolerance",
-            Self::NoMajorityAgrees => "no majority agrees",
-            Self::FewerThanConfidence => "fewer than M agree",
-        })
-    }
-}
-
-impl Serialize for Note {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 /// Which runs there are and which of them can be compared.

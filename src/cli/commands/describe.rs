@@ -166,7 +166,7 @@ fn waits(view: &JobView) -> String {
         return ended_waits(view, ended);
     }
     let rows = view.deadlines.iter().map(|deadline| {
-        vec![deadline.name.clone(), text::relative(deadline.at, view.now), deadline.bounds.clone()]
+        vec![deadline.name.text().to_owned(), text::relative(deadline.at, view.now), deadline.bounds.clone()]
     });
     let table = table(&["DEADLINE", "WHEN", "UNTIL THEN"], rows);
     match failure::refill(view) {
@@ -178,7 +178,7 @@ fn waits(view: &JobView) -> String {
 fn ended_waits(view: &JobView, ended: Timestamp) -> String {
     let names = |passed: bool| {
         let such = view.deadlines.iter().filter(|deadline| (deadline.at < ended) == passed);
-        let names: Vec<&str> = such.map(|deadline| deadline.name.as_str()).collect();
+        let names: Vec<&str> = such.map(|deadline| deadline.name.text()).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     };
     let took = text::age(view.submitted_at, ended);

@@ -1,0 +1,107 @@
+//! Why a verdict was, or was not, reached.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// Why a verdict was, or was not, reached: in the words of `docs/verification.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
+pub enum Note {
+    /// A majority brought the same output.
+    EqualOutputs,
+    /// A majority used memory and CPU alike.
+    Agreement,
+    /// There are no runs, too many, or a confidence that they cannot reach.
+    BadParameters,
+    /// No output has a majority and the terms ask no scorer.
+    OutputsDisagree,
+    /// `ball` had no run to compare.
+    NoTraces,
+    /// Splitting off the runs far from the mean left no majority.
+    NoMajorityNearMean,
+    /// The runs that `kmeans` could not split are further apart than the tolerance.
+    SpreadOverTolerance,
+    /// The runs that agree are no strict majority of all runs asked.
+    NoMajorityAgrees,
+    /// The runs that agree are a majority, but fewer than the confidence asks for.
+    FewerThanConfidence,
+}
+
+/// The text is no note of a verdict.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown note of a verdict")]
+pub struct UnknownNote;
+
+impl Note {
+    /// Every note.
+    pub const ALL: [Self; 9] = [
+        Self::EqualOutputs,
+        Self::Agreement,
+        Self::BadParameters,
+        Self::OutputsDisagree,
+        Self::NoTraces,
+        Self::NoMajorityNearMean,
+        Self::SpreadOverTolerance,
+        Self::NoMajorityAgrees,
+        Self::FewerThanConfidence,
+    ];
+
+    /// The words that files, the API and the command line have for it.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::EqualOutputs => "equal outputs",
+            Self::Agreement => "agreement",
+            Self::BadParameters => "bad parameters",
+            Self::OutputsDisagree => "outputs disagree",
+            Self::NoTraces => "no traces",
+            Self::NoMajorityNearMean => "no majority near the mean",
+            Self::SpreadOverTolerance => "spread over the tolerance",
+            Self::NoMajorityAgrees => "no majority agrees",
+            Self::FewerThanConfidence => "fewer than M agree",
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text())
+    }
+}
+
+impl FromStr for Note {
+    type Err = UnknownNote;
+
+    fn from_str(text: &str) -> Result<Self, UnknownNote> {
+        Self::ALL.into_iter().find(|note| note.text() == text).ok_or(UnknownNote)
+    }
+}
+
+impl From<Note> for &'static str {
+    fn from(note: Note) -> Self {
+        note.text()
+    }
+}
+
+impl TryFrom<String> for Note {
+    type Error = UnknownNote;
+
+    fn try_from(text: String) -> Result<Self, UnknownNote> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_note_reads_back_from_its_words() {
+        for note in Note::ALL {
+            let json = serde_json::to_string(&note).unwrap();
+            assert_eq!(json, format!("\"{note}\""));
+            assert_eq!(serde_json::from_str::<Note>(&json).unwrap(), note);
+        }
+        assert!(serde_json::from_str::<Note>("\"agreed\"").is_err());
+    }
+}
