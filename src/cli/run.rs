@@ -93,7 +93,15 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
 fn start_log(cli: &Cli) -> Result<(), CliError> {
     let default = match cli.command {
         Command::Serve(_) => "assay=info,warn",
-        _ => "warn",
+        Command::Devstack(_)
+        | Command::Job(_)
+        | Command::Results(_)
+        | Command::Verdict(_)
+        | Command::Node(_)
+        | Command::Wallet(_)
+        | Command::Contract(_)
+        | Command::Completion { .. }
+        | Command::Version(_) => "warn",
     };
     let usual = match cli.output {
         Format::Table => LogFormat::Text,

@@ -198,7 +198,18 @@ fn facts_for(event: &Event) -> Vec<(u64, Facts, bool)> {
             (good, false),
         ]),
         Event::BidAccepted { .. } | Event::DealUpdated { .. } => facts.push(poor),
-        _ => {}
+        Event::Submitted { .. }
+        | Event::Cancelled
+        | Event::BidWithdrawn
+        | Event::BidRejected { .. }
+        | Event::FailureReported { .. }
+        | Event::Committed { .. }
+        | Event::Stopped
+        | Event::Revealed { .. }
+        | Event::VerdictPosted { .. }
+        | Event::Expired
+        | Event::Remarked { .. }
+        | Event::Ticked => {}
     }
     let bits = |facts: &Facts, knows_deal: bool| {
         let flags = [facts.funded, facts.sat_in_parent, !knows_deal];

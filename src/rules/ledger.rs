@@ -129,10 +129,8 @@ impl Ledger {
         let is_locked = |node| known.is_some_and(|job| held(job).is_ok_and(|held| held.contains_key(&node)));
         let affords = |node: NodeId, amount: Option<Amount>| {
             let in_escrow = |job: &Job| job.deal.escrow().filter(|_| node == job.requester);
-            let returned = match event {
-                Event::DealUpdated { .. } if is_locked(node) => known.and_then(in_escrow),
-                _ => None,
-            };
+            let updates = matches!(event, Event::DealUpdated { .. });
+            let returned = known.filter(|_| updates && is_locked(node)).and_then(in_escrow);
             let free = self.accounts.free(node).checked_add(returned.unwrap_or(Amount::ZERO));
             amount.is_some_and(|amount| free.is_some_and(|free| free >= amount))
         };
@@ -141,7 +139,17 @@ impl Ledger {
             Event::Submitted { deal, .. } | Event::DealUpdated { deal } => affords(author, deal.escrow()),
             Event::BidPlaced { .. } => affords(author, bond),
             Event::BidAccepted { node } => affords(*node, bond),
-            _ => true,
+            Event::Cancelled
+            | Event::BidWithdrawn
+            | Event::BidRejected { .. }
+            | Event::FailureReported { .. }
+            | Event::Committed { .. }
+            | Event::Stopped
+            | Event::Revealed { .. }
+            | Event::VerdictPosted { .. }
+            | Event::Expired
+            | Event::Remarked { .. }
+            | Event::Ticked => true,
         };
         let parent = known.and_then(|job| job.deal.parent).and_then(|parent| self.get(parent));
         let sat_in_parent = parent.is_some_and(|parent| {

@@ -96,7 +96,19 @@ impl Shared {
                 self.commitments.send_modify(|count| *count += 1);
             }
             Event::Revealed { opening } => self.reveal(job, author, opening, item.entry).await,
-            _ => {}
+            Event::Submitted { .. }
+            | Event::DealUpdated { .. }
+            | Event::Cancelled
+            | Event::BidPlaced { .. }
+            | Event::BidWithdrawn
+            | Event::BidAccepted { .. }
+            | Event::BidRejected { .. }
+            | Event::FailureReported { .. }
+            | Event::Stopped
+            | Event::VerdictPosted { .. }
+            | Event::Expired
+            | Event::Remarked { .. }
+            | Event::Ticked => {}
         }
     }
 
@@ -119,10 +131,10 @@ impl Shared {
 
 impl Scheduler for Copycat {
     fn submit(&self, action: SignedAction) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
-        match action.action.event {
-            Event::Committed { .. } => self.shared.commit(action).boxed(),
-            _ => self.shared.inner.submit(action),
+        if matches!(action.action.event, Event::Committed { .. }) {
+            return self.shared.commit(action).boxed();
         }
+        self.shared.inner.submit(action)
     }
 
     fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Result<Cursor, SubmitError>> {

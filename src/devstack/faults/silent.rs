@@ -26,11 +26,11 @@ impl Silent {
 
 impl Scheduler for Silent {
     fn submit(&self, action: SignedAction) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
-        match action.action.event {
+        if matches!(action.action.event, Event::Revealed { .. }) {
             // The node believes that nobody hears it, and tries again until it is too late.
-            Event::Revealed { .. } => Box::pin(async { Err(SubmitError::NotOrdered(withheld())) }),
-            _ => self.inner.submit(action),
+            return Box::pin(async { Err(SubmitError::NotOrdered(withheld())) });
         }
+        self.inner.submit(action)
     }
 
     fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Result<Cursor, SubmitError>> {

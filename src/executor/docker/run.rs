@@ -89,7 +89,26 @@ impl DockerExecutor {
                     retries += 1;
                     retries <= MAX_RETRIES
                 }
-                _ => false,
+                ExecutorError::Randomness { .. }
+                | ExecutorError::NodeFull
+                | ExecutorError::ResultDir { .. }
+                | ExecutorError::Interrupted
+                | ExecutorError::ImageMissing { .. }
+                | ExecutorError::TooSmall { .. }
+                | ExecutorError::ImageName { .. }
+                | ExecutorError::RegistryNotAsked { .. }
+                | ExecutorError::Unpinned { .. }
+                | ExecutorError::ImageUser { .. }
+                | ExecutorError::Platform { .. }
+                | ExecutorError::NoCommand
+                | ExecutorError::Unstartable { .. }
+                | ExecutorError::WorkingDirectory { .. }
+                | ExecutorError::Timeout { .. }
+                | ExecutorError::Memory { .. }
+                | ExecutorError::Disk { .. }
+                | ExecutorError::Files { .. }
+                | ExecutorError::Outputs { .. }
+                | ExecutorError::Input { .. } => false,
             };
             if !again || !self.back_by(until, cancel).await {
                 return Err(error);
