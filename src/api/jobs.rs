@@ -16,8 +16,8 @@ use super::{
     error::Failure,
     server::Api,
     types::{
-        CancelReply, ErrorCode, IDEMPOTENCY_KEY, JobList, JobView, NodeInfo, NodeRow, SubmitReply,
-        SubmitRequest, UpdateReply,
+        CancelReply, ErrorCode, IDEMPOTENCY_KEY, JobList, JobView, NodeInfo, NodeLimits, NodeRow,
+        SubmitReply, SubmitRequest, UpdateReply,
     },
     view,
 };
@@ -44,7 +44,7 @@ pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Jso
     for state in node.read_jobs(|job, _| job.state_at(now).0) {
         *jobs.entry(state).or_insert(0) += 1;
     }
-    let about = node.about();
+    let (about, limits) = (node.about(), node.limits());
     Json(NodeInfo {
         id: node.id(),
         peer_id: about.peer_id.clone(),
@@ -54,6 +54,13 @@ pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Jso
         api: format!("http://{bound}"),
         listen: about.listen.clone(),
         compute_slots: node.compute_slots(),
+        limits: Some(NodeLimits {
+            resources: limits.max_resources,
+            timeout: limits.max_timeout,
+            run: limits.max_run,
+            reveal: limits.max_reveal,
+            bond: limits.max_bond,
+        }),
         members: node.members().len(),
         jobs,
         warnings: node.warnings(None),

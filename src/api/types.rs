@@ -13,7 +13,7 @@ pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
 use crate::{
     domain::{
         Amount, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method, NodeId,
-        Note, Resources, Spec, Timestamp,
+        Note, Resources, Span, Spec, Timestamp,
     },
     node::Warning,
 };
@@ -49,6 +49,9 @@ pub struct NodeInfo {
     pub listen: Vec<String>,
     /// How many jobs it runs at once; 0 for a node that only requests.
     pub compute_slots: usize,
+    /// What it takes on; null from a node that does not say.
+    #[serde(default)]
+    pub limits: Option<NodeLimits>,
     /// How many other nodes it knows.
     pub members: usize,
     /// How many jobs it knows, by state.
@@ -56,6 +59,21 @@ pub struct NodeInfo {
     /// What keeps it from its obligations now.
     #[serde(default)]
     pub warnings: Vec<Warning>,
+}
+
+/// The most that a node takes on in one job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeLimits {
+    /// For the container; its machine may have less.
+    pub resources: Resources,
+    /// Seconds of one run.
+    pub timeout: Span,
+    /// Seconds from the last acceptance to the close of commits.
+    pub run: Span,
+    /// Seconds for reveals.
+    pub reveal: Span,
+    /// The bond.
+    pub bond: Amount,
 }
 
 /// One row of `GET /api/v1/nodes`.

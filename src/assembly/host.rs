@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::{Backend, BackendConfig, BackendStartError, Connected, Link};
 use crate::{
     api::{self, ApiConfig, ServeError},
-    domain::{Amount, Ask, NodeId},
+    domain::NodeId,
     executor::Executor,
     identity::{KeyError, NodeKey},
     network::Multiaddr,
@@ -43,10 +43,8 @@ pub struct HostConfig {
     pub api: SocketAddr,
     /// How many jobs it runs at once.
     pub compute_slots: usize,
-    /// The highest bond it risks.
-    pub max_bond: Amount,
-    /// What it asks for a seat.
-    pub ask: Ask,
+    /// What it takes on.
+    pub limits: ComputeLimits,
     /// What runs them.
     pub executor: Arc<dyn Executor>,
 }
@@ -153,7 +151,7 @@ impl Host {
             dial_private: config.dial_private,
             db: db.clone(),
             shelf: Arc::clone(&shelf),
-            interest: interest(key.node_id(), config.compute_slots, ComputeLimits::default()),
+            interest: interest(key.node_id(), config.compute_slots, config.limits),
         };
         let Connected { scheduler, transfer, link } = config.backend.connect(backend).await?;
         let addresses = if asked.is_empty() { Vec::new() } else { link.addresses().await };
@@ -165,8 +163,8 @@ impl Host {
         let seams = Seams { scheduler, executor: config.executor };
         let Seams { scheduler, executor } = replace(seams, &key, die.clone());
         let about = link.about(&addresses);
-        let limits = ComputeLimits { max_bond: config.max_bond, ask: config.ask, ..ComputeLimits::default() };
-        let node = NodeConfig { compute_slots: config.compute_slots, limits, about, ..NodeConfig::default() };
+        let HostConfig { compute_slots, limits, .. } = config;
+        let node = NodeConfig { compute_slots, limits, about, ..NodeConfig::default() };
         let parts = NodeParts { key, dir, db: db.clone(), scheduler, executor, transfer, shelf };
         match start_node(node, parts, config.api).await {
             Ok((handle, api)) => Ok(Self { handle, link, db, api, addresses, die }),

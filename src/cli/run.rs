@@ -72,6 +72,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
             VerdictCommand::Export(args) => commands::check::export(&args, output).await,
             VerdictCommand::Compute(args) => commands::verdict::compute(&args, output),
         },
+        Command::Node(NodeCommand::Describe(args)) => commands::node::describe(&args, output).await,
         Command::Node(NodeCommand::List(args)) => commands::node::list(&args, output).await,
         Command::Wallet(command) => match command {
             WalletCommand::New(args) => commands::wallet::new(&args, output),

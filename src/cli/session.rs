@@ -25,9 +25,8 @@ use super::{
 };
 use crate::{
     assembly::{Backend, Host, HostConfig, HostError},
-    domain::{Amount, Ask},
     executor::{DockerExecutor, Executor, NoEngine},
-    node::NodeError,
+    node::{ComputeLimits, NodeError},
     scheduler::{
         BackendError,
         contract::{ConnectError, ContractReader},
@@ -157,8 +156,7 @@ async fn start(
         dial_private: false,
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: 0,
-        max_bond: Amount::ZERO,
-        ask: Ask::ALL,
+        limits: ComputeLimits::default(),
         executor,
     };
     let host = Host::start(config).await.map_err(|error| match error {

@@ -17,6 +17,7 @@ use crate::{
     executor::Executor,
     identity::NodeKey,
     network::Multiaddr,
+    node::ComputeLimits,
 };
 
 /// Most nodes of one devstack: each is a process's worth of sockets and files.
@@ -229,8 +230,7 @@ fn host_config(config: &StackConfig, index: usize, peers: Vec<Multiaddr>) -> Hos
         dial_private: false,
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: config.slots,
-        max_bond: config.max_bond,
-        ask: config.ask,
+        limits: ComputeLimits { max_bond: config.max_bond, ask: config.ask, ..ComputeLimits::default() },
         executor: Arc::clone(&config.executor),
     }
 }

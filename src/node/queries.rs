@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use super::{About, Node, RequestError, Warning, board::Snapshot};
+use super::{About, ComputeLimits, Node, RequestError, Warning, board::Snapshot};
 use crate::{
     domain::{Digest, Job, JobId, LogDomain, NodeId, Span, Timestamp},
     scheduler::{Anchor, Cursor, Evidence, LogOrder},
@@ -36,6 +36,11 @@ impl Node {
     /// How many jobs it runs at once.
     pub(crate) const fn compute_slots(&self) -> usize {
         self.config.compute_slots
+    }
+
+    /// What it takes on.
+    pub(crate) const fn limits(&self) -> &ComputeLimits {
+        &self.config.limits
     }
 
     /// The log that it reads.

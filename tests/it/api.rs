@@ -10,6 +10,7 @@ use assay::{
     },
     api::{self, ApiConfig, ServeError},
     domain::{Deal, Digest, Event, Input, InputKind, JobId, JobState, LogDomain, Resources},
+    node::ComputeLimits,
     rules::Ledger,
     store::{Limits, pack},
 };
@@ -94,6 +95,8 @@ async fn a_job_is_submitted_watched_and_its_output_read() {
     assert_eq!(nodes.iter().map(|row| row.accepted).collect::<Vec<_>>(), [1, 1]);
     let info: NodeInfo = read(a.get("node").await);
     assert_eq!((info.id, info.members, info.jobs[&JobState::Verified]), (a.id(), 1, 1));
+    let (told, own) = (info.limits.unwrap(), ComputeLimits::default());
+    assert_eq!((told.resources, told.run, told.reveal), (own.max_resources, own.max_run, own.max_reveal));
     end(a.handle).await;
     end(b.handle).await;
 }

@@ -85,6 +85,15 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
     pub(in crate::cli) max_bond: Amount,
 
+    /// The longest time from the last acceptance to the close of commitments (--run of a job) to take: a seat is bound
+    /// for as long
+    #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "25h")]
+    pub(in crate::cli) max_run: Span,
+
+    /// The longest time for reveals (--reveal of a job) to take: a result and its bond are bound for as long
+    #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "1h")]
+    pub(in crate::cli) max_reveal: Span,
+
     /// What to ask for a seat: an amount such as 5gwei or 0.1ether, or a share of the job's price such as 80%
     #[arg(long, value_parser = values::ask, value_name = "ASK", default_value_t = Ask::ALL)]
     pub(in crate::cli) ask: Ask,

@@ -114,6 +114,8 @@ pub(super) enum Command {
 pub(super) enum NodeCommand {
     /// List the nodes that the asked node knows, itself included
     List(NodeArgs),
+    /// Say what the asked node is: where it listens, what it takes on, how many jobs it knows
+    Describe(NodeArgs),
 }
 
 #[cfg(test)]

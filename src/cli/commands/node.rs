@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    api::types::NodeRow,
+    api::types::{NodeInfo, NodeLimits, NodeRow},
     cli::{
         CliError, ExitStatus,
         args::NodeArgs,
@@ -12,6 +12,7 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
+    domain::Resources,
     node::Warning,
 };
 
@@ -24,6 +25,14 @@ struct Nodes {
 }
 
 impl Document for Nodes {}
+
+/// One node, for programs.
+#[derive(Debug, Serialize)]
+struct Described {
+    node: NodeInfo,
+}
+
+impl Document for Described {}
 
 /// Lists the nodes that the asked one knows.
 pub(in crate::cli) async fn list(args: &NodeArgs, output: Output) -> Result<ExitStatus, CliError> {
@@ -52,8 +61,56 @@ pub(in crate::cli) async fn list(args: &NodeArgs, output: Output) -> Result<Exit
         });
         table(&["NODE", "STATE", "ACCEPTED", "REJECTED", "ID"], rows)
     })?;
-    for warning in nodes.warnings.iter().filter(|_| !output.is_json()) {
+    tell(&nodes.warnings, output);
+    Ok(ExitStatus::Success)
+}
+
+/// Describes the asked node.
+pub(in crate::cli) async fn describe(args: &NodeArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let node = with_node(args, Need::Answers, output, async |session: &Session| {
+        session.client().node().await.map_err(CliError::node("ask the node about itself"))
+    });
+    let described = Described { node: node.await? };
+    output.result(&described, || sheet(&described.node))?;
+    tell(&described.node.warnings, output);
+    Ok(ExitStatus::Success)
+}
+
+fn tell(warnings: &[Warning], output: Output) {
+    for warning in warnings.iter().filter(|_| !output.is_json()) {
         output.note(&format!("warning: {}\nhint: {}", printable(&warning.message), warning.hint));
     }
-    Ok(ExitStatus::Success)
+}
+
+/// What a node is, for people.
+fn sheet(node: &NodeInfo) -> String {
+    let jobs = node.jobs.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>();
+    let jobs = if jobs.is_empty() { "none".to_owned() } else { jobs.join(", ") };
+    let listen = node.listen.iter().map(|address| printable(address)).collect::<Vec<_>>();
+    let listen = if listen.is_empty() { "nowhere".to_owned() } else { listen.join(", ") };
+    let mut lines = vec![
+        ("Node:", node.id.to_string()),
+        ("Program:", format!("assay {}, {}", printable(&node.version), printable(&node.backend))),
+        ("Listens:", listen),
+        ("Knows:", format!("{} other nodes; jobs: {jobs}", node.members)),
+        ("Slots:", node.compute_slots.to_string()),
+    ];
+    if let Some(limits) = node.limits.filter(|_| node.compute_slots > 0) {
+        lines.push(("Takes:", takes(&limits)));
+    }
+    lines.iter().map(|(name, value)| format!("{name:<9} {value}\n")).collect()
+}
+
+fn takes(limits: &NodeLimits) -> String {
+    let Resources { memory_bytes, cpu_millis, pids, disk_bytes, tmp_bytes: _ } = limits.resources;
+    format!(
+        "at most {} memory, {} CPUs, {pids} processes, {} in /outputs; timeout {}, run {}, reveal {}; bond {}",
+        text::bytes(memory_bytes),
+        text::thousandths(cpu_millis),
+        text::bytes(disk_bytes),
+        text::term(limits.timeout),
+        text::term(limits.run),
+        text::term(limits.reveal),
+        text::amount(limits.bond),
+    )
 }

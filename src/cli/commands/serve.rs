@@ -18,6 +18,7 @@ use crate::{
     },
     domain::NodeId,
     executor::{DockerExecutor, Executor, NoEngine, Registries},
+    node::ComputeLimits,
     policy::capacity::Obligations,
 };
 
@@ -40,6 +41,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
     api.check().map_err(SettingsError::from)?;
     let backend = settings::backend(args.scheduler, &args.chain)?;
     let key = args.key.key.is_some().then(|| keys::load(&args.key)).transpose()?;
+    let limits = limits(&args);
     let data_dir = args.data_dir.map_or_else(settings::default_data_dir, Ok)?;
     allow_many_files();
     let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
@@ -64,8 +66,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         dial_private: args.dial.contains(&DialArg::Private),
         api: args.api,
         compute_slots: args.slots,
-        max_bond: args.max_bond,
-        ask: args.ask,
+        limits,
         executor,
     };
     let host = Host::start(config).await.map_err(CliError::Host)?;
@@ -124,5 +125,44 @@ fn tell_debts(owed: Obligations, output: Output) {
         output.note(&format!(
             "{bids} bids and {seats} seats could not be given back in time: their jobs wait until a deadline passes"
         ));
+    }
+}
+
+/// What the node takes on.
+fn limits(args: &ServeArgs) -> ComputeLimits {
+    ComputeLimits {
+        max_bond: args.max_bond,
+        ask: args.ask,
+        // A job's run is a minute longer than its timeout at least, so that one bound is enough.
+        max_timeout: args.max_run,
+        max_run: args.max_run,
+        max_reveal: args.max_reveal,
+        ..ComputeLimits::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::{
+        cli::args::{Cli, Command},
+        domain::Span,
+    };
+
+    fn of(flags: &[&str]) -> ComputeLimits {
+        let words = ["assay", "serve"].iter().chain(flags);
+        let Command::Serve(args) = Cli::try_parse_from(words).unwrap().command else { panic!("serve") };
+        limits(&args)
+    }
+
+    #[test]
+    fn flags_say_for_how_long_a_seat_may_be_bound() {
+        let (usual, given) = (of(&[]), of(&["--max-run", "48h", "--max-reveal", "2h"]));
+        assert_eq!(usual.max_run, ComputeLimits::default().max_run);
+        assert_eq!(usual.max_reveal, ComputeLimits::default().max_reveal);
+        assert_eq!((given.max_run, given.max_reveal), (Span::from_secs(172_800), Span::from_secs(7200)));
+        assert!(given.max_timeout > ComputeLimits::default().max_timeout, "or no run could be so long");
     }
 }

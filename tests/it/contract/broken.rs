@@ -5,8 +5,9 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use assay::{
     api::types::{JobList, JobRow, JobView},
     assembly::{Backend, Host, HostConfig},
-    domain::{Amount, Ask, Event, JobId, JobState, SeatOpening, SeatSet},
+    domain::{Amount, Event, JobId, JobState, SeatOpening, SeatSet},
     executor::NoEngine,
+    node::ComputeLimits,
     scheduler::{Cursor, Scheduler, contract::ChainConfig, entries},
 };
 use futures::StreamExt;
@@ -52,8 +53,7 @@ async fn host(chain: &Chain, rpc_url: &str, dir: &Path) -> Host {
         dial_private: false,
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: 0,
-        max_bond: Amount::ZERO,
-        ask: Ask::ALL,
+        limits: ComputeLimits::default(),
         executor: Arc::new(NoEngine),
     });
     started.await.unwrap()

@@ -5,9 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use assay::{
     api::types::{JobView, SubmitReply, SubmitRequest},
     assembly::{Backend, Host, HostConfig},
-    domain::{Amount, Ask, Deal, JobId, JobState},
+    domain::{Amount, Deal, JobId, JobState},
     executor::{FakeExecutor, Script},
     identity::NodeKey,
+    node::ComputeLimits,
     scheduler::{
         BackendError, Cursor, LogUpdate, Scheduler,
         contract::{ChainClient, ContractConfig, ContractScheduler, StartError},
@@ -82,8 +83,7 @@ impl Town {
             peers: Vec::new(),
             api: SocketAddr::from(([127, 0, 0, 1], 0)),
             compute_slots: usize::from(index > 0),
-            max_bond: amount(BOND),
-            ask: Ask::ALL,
+            limits: ComputeLimits { max_bond: amount(BOND), ..ComputeLimits::default() },
             executor: Arc::clone(&place.executor) as _,
         });
         place.host = Some(started.await.unwrap());

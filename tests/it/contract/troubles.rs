@@ -5,10 +5,10 @@ use std::{net::SocketAddr, sync::Arc};
 use assay::{
     api::types::NodeInfo,
     assembly::{Backend, Host, HostConfig},
-    domain::{Amount, Ask, Timestamp},
+    domain::Timestamp,
     executor::{FakeExecutor, Script},
     identity::NodeKey,
-    node::{Obstacle, Warning, wall_clock},
+    node::{ComputeLimits, Obstacle, Warning, wall_clock},
     scheduler::{
         Scheduler, Trouble,
         contract::{ChainConfig, ContractConfig, ContractScheduler},
@@ -89,8 +89,7 @@ async fn a_node_without_ether_starts_and_says_so_until_it_has_some() {
         peers: Vec::new(),
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: 1,
-        max_bond: Amount::ZERO,
-        ask: Ask::ALL,
+        limits: ComputeLimits::default(),
         executor: Arc::new(FakeExecutor::new(|_| Script::printing("the same"))),
     });
     let host = timeout(PATIENCE, host).await.unwrap().expect("a node without ether starts");

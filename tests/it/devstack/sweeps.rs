@@ -5,9 +5,9 @@ use std::{net::Ipv4Addr, sync::Arc};
 use assay::{
     api::types::{JobList, JobRow, SubmitRequest},
     assembly::{Host, HostConfig},
-    devstack::chain::DEPOSIT,
-    domain::{Ask, Deal, JobState, Span},
+    domain::{Deal, JobState, Span},
     executor::{DEFAULT_SOCKET, DockerExecutor, Executor, FakeExecutor, NoEngine, Script},
+    node::ComputeLimits,
 };
 
 use futures::{StreamExt as _, stream};
@@ -90,8 +90,7 @@ async fn requester(network: &Network) -> Host {
         dial_private: false,
         api: (Ipv4Addr::LOCALHOST, 0).into(),
         compute_slots: 0,
-        max_bond: DEPOSIT,
-        ask: Ask::ALL,
+        limits: ComputeLimits::default(),
         executor: Arc::new(NoEngine),
     };
     let host = Host::start(config).await.unwrap();

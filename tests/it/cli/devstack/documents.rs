@@ -49,6 +49,7 @@ fn every_document_has_a_version() {
         format!("verdict export {job}"),
         "verdict compute case".to_owned(),
         "node list".to_owned(),
+        "node describe".to_owned(),
         "wallet new --plain --key new".to_owned(),
         "wallet import --plain --key key hex".to_owned(),
         "wallet show --key key".to_owned(),
