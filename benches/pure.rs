@@ -159,7 +159,8 @@ fn stored(events: usize) -> EventLog {
         let entry = |(height, stamped): (u64, &Stamped<Event>)| {
             let hash: Vec<u8> = (0..4).flat_map(|_| dice.roll().to_be_bytes()).collect();
             let entry_hash = Digest::new(hash.try_into().unwrap());
-            NewEntry { job: stamped.job, height, entry_hash, bytes: codec::encode_event(&stamped.event) }
+            let bytes = codec::encode_event(&stamped.event);
+            NewEntry { job: stamped.job, height, entry_hash, author: None, bytes }
         };
         let entries: Vec<NewEntry> = (1..).zip(chunk).map(entry).collect();
         log.append_all(&entries).unwrap();

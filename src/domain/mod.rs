@@ -51,6 +51,8 @@ pub use method::{Method, UnknownMethod};
 pub use note::{Note, UnknownNote};
 pub use result::{Opening, SeatOpening};
 pub use seats::{MAX_SEATS, SeatSet};
+#[cfg(all(test, feature = "libp2p"))]
+pub(crate) use signature::recoveries;
 pub use signature::{Signature, SignatureError, node_of_key};
 pub use spec::{
     Input, InputKind, MAX_INPUTS, MAX_SPEC_BYTES, OUTPUTS_DIR, Resources, Spec, SpecBuilder, SpecError,

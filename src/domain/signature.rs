@@ -66,6 +66,8 @@ impl Signature {
     }
 
     fn public_key(&self, digest: Digest) -> Result<PublicKey, SignatureError> {
+        #[cfg(test)]
+        RECOVERIES.set(RECOVERIES.get() + 1);
         let parity = match self.0[64] {
             27 => RecoveryId::Zero,
             28 => RecoveryId::One,
@@ -123,6 +125,17 @@ impl<'de> Deserialize<'de> for Signature {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static RECOVERIES: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How many signatures this thread has recovered.
+#[cfg(all(test, feature = "libp2p"))]
+pub(crate) fn recoveries() -> u64 {
+    RECOVERIES.get()
 }
 
 #[cfg(test)]

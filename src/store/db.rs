@@ -23,7 +23,7 @@ use crate::domain::{Digest, JobId, NodeId};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The schema, one step a version. A step that has been released is never changed: append another.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -32,6 +32,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("schema/6.sql"),
     include_str!("schema/7.sql"),
     include_str!("schema/8.sql"),
+    include_str!("schema/9.sql"),
 ];
 
 /// The database cannot be opened, read or written.

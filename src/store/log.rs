@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::watch;
 
 use super::db::{Db, DbError, Unsigned};
-use crate::domain::{Digest, JobId};
+use crate::domain::{Digest, JobId, NodeId};
 
 /// An entry that the log does not take.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,9 @@ pub struct NewEntry {
     pub height: u64,
     /// Its hash, which names it.
     pub entry_hash: Digest,
+    /// Who signed its action, if its signatures were checked. The checksum covers it, so that it need not be recovered
+    /// again.
+    pub author: Option<NodeId>,
     /// Its encoding, opaque to the store.
     pub bytes: Vec<u8>,
 }
@@ -148,6 +151,18 @@ impl EventLog {
         Ok(cursors)
     }
 
+    /// Notes who signed the actions of entries, by job and height, where that is not noted yet; all or none. An altered
+    /// row stays as it is.
+    ///
+    /// # Errors
+    /// [`LogError::Db`].
+    pub fn note_authors(&self, authors: &[(JobId, u64, NodeId)]) -> Result<(), LogError> {
+        if authors.is_empty() {
+            return Ok(());
+        }
+        self.db.write(|transaction| authors.iter().try_for_each(|author| note_author(transaction, *author)))
+    }
+
     /// Deletes the logs of jobs, all or none. Their cursors are not given again.
     ///
     /// # Errors
@@ -191,7 +206,7 @@ impl EventLog {
     pub fn read_after(&self, after: u64, limit: u32) -> Result<Vec<StoredEntry>, LogError> {
         let connection = self.db.connection();
         let mut statement = connection.prepare_cached(
-            "SELECT cursor, job, height, entry_hash, bytes, checksum FROM entries
+            "SELECT cursor, job, height, entry_hash, author, bytes, checksum FROM entries
              WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
         )?;
         let rows = statement.query_map((Unsigned(after), limit), entry_of_row)?;
@@ -205,7 +220,7 @@ impl EventLog {
     pub fn read_job(&self, job: JobId, after_height: u64, limit: u32) -> Result<Vec<StoredEntry>, LogError> {
         let connection = self.db.connection();
         let mut statement = connection.prepare_cached(
-            "SELECT cursor, job, height, entry_hash, bytes, checksum FROM entries
+            "SELECT cursor, job, height, entry_hash, author, bytes, checksum FROM entries
              WHERE job = ?1 AND height > ?2 ORDER BY height LIMIT ?3",
         )?;
         let rows = statement.query_map((job, Unsigned(after_height), limit), entry_of_row)?;
@@ -244,7 +259,7 @@ impl EventLog {
 }
 
 fn insert(connection: &Connection, entry: &NewEntry) -> Result<u64, LogError> {
-    let NewEntry { job, height, entry_hash, ref bytes } = *entry;
+    let NewEntry { job, height, entry_hash, author, ref bytes } = *entry;
     let expected = head(connection, job)?.map_or(0, |head| head.height) + 1;
     if (1..expected).contains(&height) {
         return held(connection, job, height, entry_hash);
@@ -256,11 +271,11 @@ fn insert(connection: &Connection, entry: &NewEntry) -> Result<u64, LogError> {
     if connection.prepare_cached(known)?.exists((job, entry_hash))? {
         return Err(LogError::Repeated { job, entry_hash });
     }
-    let insert = "INSERT INTO entries (job, height, entry_hash, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5)
-                  RETURNING cursor";
+    let insert = "INSERT INTO entries (job, height, entry_hash, author, bytes, checksum)
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING cursor";
     let mut statement = connection.prepare_cached(insert)?;
-    let Unsigned(cursor) = statement
-        .query_row(params![job, Unsigned(height), entry_hash, bytes, checksum(entry)], |row| row.get(0))?;
+    let row = params![job, Unsigned(height), entry_hash, author, bytes, checksum(entry)];
+    let Unsigned(cursor) = statement.query_row(row, |row| row.get(0))?;
     Ok(cursor)
 }
 
@@ -283,17 +298,33 @@ fn head(connection: &Connection, job: JobId) -> Result<Option<Head>, LogError> {
     Ok(head.optional()?)
 }
 
+/// Notes the author in a row that has none and is as it was written.
+fn note_author(connection: &Connection, (job, height, author): (JobId, u64, NodeId)) -> Result<(), LogError> {
+    let sql = "SELECT cursor, job, height, entry_hash, author, bytes, checksum FROM entries
+               WHERE job = ?1 AND height = ?2 AND author IS NULL";
+    let row = connection.prepare_cached(sql)?.query_row((job, Unsigned(height)), entry_of_row).optional()?;
+    let Some(StoredEntry { cursor, entry, is_intact: true }) = row else { return Ok(()) };
+    let entry = NewEntry { author: Some(author), ..entry };
+    let sql = "UPDATE entries SET author = ?2, checksum = ?3 WHERE cursor = ?1";
+    connection.prepare_cached(sql)?.execute((Unsigned(cursor), author, checksum(&entry)))?;
+    Ok(())
+}
+
 fn entry_of_row(row: &Row<'_>) -> rusqlite::Result<StoredEntry> {
     let (Unsigned(cursor), Unsigned(height)) = (row.get(0)?, row.get(2)?);
-    let entry = NewEntry { job: row.get(1)?, height, entry_hash: row.get(3)?, bytes: row.get(4)? };
-    let written: Option<Digest> = row.get(5)?;
-    let is_intact = written.is_none_or(|written| written == checksum(&entry));
+    let (job, entry_hash, author, bytes) = (row.get(1)?, row.get(3)?, row.get(4)?, row.get(5)?);
+    let entry = NewEntry { job, height, entry_hash, author, bytes };
+    let written: Option<Digest> = row.get(6)?;
+    // Rows without a checksum are from before there were any, so that they have no author either.
+    let is_intact = written.map_or(author.is_none(), |written| written == checksum(&entry));
     Ok(StoredEntry { cursor, entry, is_intact })
 }
 
+/// As it was before there were authors, for a row without one.
 fn checksum(entry: &NewEntry) -> Digest {
-    let NewEntry { job, height, entry_hash, bytes } = entry;
-    let parts: [&[u8]; 4] = [job.as_bytes(), &height.to_be_bytes(), entry_hash.as_bytes(), bytes];
+    let NewEntry { job, height, entry_hash, author, bytes } = entry;
+    let author = author.as_ref().map_or(&[][..], |author| author.as_bytes());
+    let parts: [&[u8]; 5] = [job.as_bytes(), &height.to_be_bytes(), entry_hash.as_bytes(), author, bytes];
     Digest::sha256(parts.concat())
 }
 
@@ -313,7 +344,7 @@ mod tests {
 
     fn entry(job_byte: u8, height: u64) -> NewEntry {
         let bytes = format!("entry {height} of {job_byte}").into_bytes();
-        NewEntry { job: job(job_byte), height, entry_hash: Digest::sha256(&bytes), bytes }
+        NewEntry { job: job(job_byte), height, entry_hash: Digest::sha256(&bytes), author: None, bytes }
     }
 
     fn log() -> EventLog {
@@ -452,6 +483,40 @@ mod tests {
         let intact: Vec<bool> = log.read_after(0, 9).unwrap().iter().map(|stored| stored.is_intact).collect();
         assert_eq!(intact, [true, false, true]);
         assert!(!log.read_job(job(1), 1, 1).unwrap()[0].is_intact);
+    }
+
+    #[test]
+    fn an_altered_or_lost_author_or_checksum_is_noticed() {
+        let log = log();
+        let author = Some(NodeId::new([7; 20]));
+        let alterations = ["author = zeroblob(20)", "author = NULL", "checksum = NULL", "bytes = x'00'"];
+        for (height, alteration) in (1..).zip(alterations) {
+            log.append(&NewEntry { author, ..entry(1, height) }).unwrap();
+            assert!(log.read_job(job(1), height - 1, 1).unwrap()[0].is_intact);
+            let alter = format!("UPDATE entries SET {alteration} WHERE height = {height}");
+            log.db.connection().execute(&alter, ()).unwrap();
+            assert!(!log.read_job(job(1), height - 1, 1).unwrap()[0].is_intact, "{alteration}");
+        }
+    }
+
+    #[test]
+    fn an_author_is_noted_once_and_never_in_an_altered_row() {
+        let log = log();
+        log.append_all(&[entry(1, 1), entry(1, 2), entry(1, 3)]).unwrap();
+        let alter = "UPDATE entries SET bytes = x'00' WHERE height = 2";
+        log.db.connection().execute(alter, ()).unwrap();
+        // As rows were before there were checksums.
+        log.db.connection().execute("UPDATE entries SET checksum = NULL WHERE height = 3", ()).unwrap();
+        let (first, second) = (NodeId::new([7; 20]), NodeId::new([8; 20]));
+        for author in [first, second] {
+            log.note_authors(&[(job(1), 1, author), (job(1), 2, author), (job(1), 3, author)]).unwrap();
+            log.note_authors(&[(job(1), 4, author), (job(2), 1, author)]).unwrap();
+        }
+        let read = log.read_after(0, 9).unwrap();
+        let noted: Vec<_> = read.iter().map(|stored| (stored.entry.author, stored.is_intact)).collect();
+        assert_eq!(noted, [(Some(first), true), (None, false), (Some(first), true)]);
+        log.db.connection().execute("UPDATE entries SET bytes = x'00' WHERE height = 3", ()).unwrap();
+        assert!(!log.read_job(job(1), 2, 1).unwrap()[0].is_intact, "what is noted is covered from then on");
     }
 
     #[tokio::test]

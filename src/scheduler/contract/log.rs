@@ -304,7 +304,7 @@ impl ChainLog {
         let height = inner.heights.get(&job).copied().unwrap_or(0) + 1;
         let record = Record { block, block_hash, index, transaction: Some(transaction), stamped };
         let bytes = serde_json::to_vec(&record).map_err(|error| unreadable(&error))?;
-        let entry = NewEntry { job, height, entry_hash: entry_hash(block_hash, index), bytes };
+        let entry = NewEntry { job, height, entry_hash: entry_hash(block_hash, index), author: None, bytes };
         let cursor = self.store.append(&entry).map_err(|error| store_error(&error))?;
         let folded = inner.ledger.apply(&record.stamped);
         debug_assert!(folded.is_ok(), "what was checked is taken");

@@ -132,7 +132,16 @@ impl Chain {
 
     /// What this chain makes of `signed` at `at`; see the module's documentation for the order of checks.
     pub(super) fn check(&self, signed: &SignedAction, at: Timestamp) -> Result<Checked, SubmitError> {
-        let author = author_of(self.domain, signed)?;
+        self.check_of(author_of(self.domain, signed)?, signed, at)
+    }
+
+    /// As [`Self::check`], given who signed it.
+    pub(super) fn check_of(
+        &self,
+        author: NodeId,
+        signed: &SignedAction,
+        at: Timestamp,
+    ) -> Result<Checked, SubmitError> {
         let action = &signed.action;
         if action.job != self.job.id {
             return Err(SubmitError::Rejected(rules::Rejection::NoSuchJob));

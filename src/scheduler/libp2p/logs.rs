@@ -22,15 +22,14 @@ use crate::{
     identity::NodeKey,
     rules::Rejection,
     scheduler::{BackendError, Cursor, Evidence, SubmitError},
-    store::{EventLog, LogError, NewEntry, StoredEntry},
+    store::{EventLog, LogError, NewEntry},
 };
 
 mod queries;
+mod restore;
 
 pub(super) use queries::View;
-
-/// Entries read from the store at a time.
-const PAGE: u32 = 64;
+use restore::{Restored, restore};
 
 /// Every log of a node.
 pub(super) struct Logs {
@@ -108,14 +107,21 @@ impl Logs {
         now: Timestamp,
     ) -> Result<Self, BackendError> {
         let mut inner = Inner::default();
+        let mut recovered = Vec::new();
         for job in store.jobs().map_err(|error| store_error(&error))? {
             match restore(&key, domain, &store, &inner, job)? {
-                Ok(mut log) => {
+                Ok(Restored { mut log, recovered: authors }) => {
                     log.break_again(&store, job)?;
                     inner.insert(log);
+                    recovered.extend(authors);
                 }
                 Err(error) => tracing::error!(%job, %error, "a stored log cannot be continued"),
             }
+        }
+        // It spares the next start some work, and nothing else: a full disk must not keep the node from this one.
+        if let Err(error) = store.note_authors(&recovered) {
+            let error = store_error(&error);
+            tracing::warn!(%error, "cannot store who signed older entries; the next start will recover them again");
         }
         inner.heard_at = inner.jobs.keys().map(|job| (*job, now)).collect();
         let (forgotten, breaks) = (watch::Sender::new(0), watch::Sender::new(0));
@@ -299,6 +305,7 @@ impl Logs {
                 job,
                 height: entry.height,
                 entry_hash: entry.hash(self.domain),
+                author: inner.jobs.get(&job).and_then(|log| log.chain().author_at(entry.height)),
                 bytes: entry.encode(),
             })
             .collect();
@@ -311,7 +318,7 @@ impl Logs {
             inner.jobs.remove(&job);
             inner.children.retain(|_, child| *child != job);
             // As far as it is on the disk, the log goes on: what was refused comes again, when there is room for it.
-            if let Ok(Ok(mut log)) = restore(&self.key, self.domain, &self.store, inner, job)
+            if let Ok(Ok(Restored { mut log, .. })) = restore(&self.key, self.domain, &self.store, inner, job)
                 && log.break_again(&self.store, job).is_ok()
             {
                 inner.insert(log);
@@ -399,57 +406,6 @@ impl fmt::Debug for Logs {
 /// When nothing can happen in the job any more, whatever its requester does.
 pub(super) fn over_by(job: &Job) -> Timestamp {
     job.submitted_at.plus(job.deal.open.plus(job.deal.run).plus(job.deal.reveal))
-}
-
-fn rebuild(
-    key: &NodeKey,
-    domain: LogDomain,
-    inner: &Inner,
-    entries: Vec<Entry>,
-) -> Result<JobLog, super::sequence::RebuildError> {
-    let parent = entries.first().and_then(|first| parent_of(first.event()));
-    let parent = parent.and_then(|parent| inner.job(parent));
-    let own = entries.first().and_then(|first| first.signer(domain).ok()) == Some(key.node_id());
-    if own {
-        let sequencer = Sequencer::rebuild(key.clone(), domain, parent, entries)?;
-        Ok(JobLog::Own(Box::new(sequencer)))
-    } else {
-        Ok(JobLog::Followed(Box::new(Follower::rebuild(domain, parent, entries)?)))
-    }
-}
-
-/// A log as the store has it; the inner error says why it cannot be continued.
-fn restore(
-    key: &NodeKey,
-    domain: LogDomain,
-    store: &EventLog,
-    inner: &Inner,
-    job: JobId,
-) -> Result<Result<JobLog, RestoreError>, BackendError> {
-    let mut entries: Vec<Entry> = Vec::new();
-    loop {
-        let after = entries.last().map_or(0, |entry| entry.height);
-        let page = store.read_job(job, after, PAGE).map_err(|error| store_error(&error))?;
-        if page.is_empty() {
-            return Ok(rebuild(key, domain, inner, entries).map_err(RestoreError::from));
-        }
-        for StoredEntry { entry, is_intact, .. } in page {
-            let height = entry.height;
-            match Entry::decode(&entry.bytes) {
-                Ok(decoded) if is_intact => entries.push(decoded),
-                Ok(_) | Err(_) => return Ok(Err(RestoreError::Altered { height })),
-            }
-        }
-    }
-}
-
-/// Why a stored log cannot be continued.
-#[derive(Debug, thiserror::Error)]
-enum RestoreError {
-    #[error("entry {height}: {}", StoredEntry::ALTERED)]
-    Altered { height: u64 },
-    #[error(transparent)]
-    Rebuild(#[from] super::sequence::RebuildError),
 }
 
 fn unknown(job: JobId) -> SubmitError {

@@ -69,7 +69,17 @@ impl Sequencer {
         parent: Option<&Job>,
         entries: impl IntoIterator<Item = Entry>,
     ) -> Result<Self, RebuildError> {
-        let follower = Follower::rebuild(domain, parent, entries)?;
+        Self::rebuild_kept(key, domain, parent, entries.into_iter().map(Kept::from))
+    }
+
+    /// As [`Self::rebuild`], where the authors of entries may be known.
+    pub(super) fn rebuild_kept(
+        key: NodeKey,
+        domain: LogDomain,
+        parent: Option<&Job>,
+        entries: impl IntoIterator<Item = Kept>,
+    ) -> Result<Self, RebuildError> {
+        let follower = Follower::rebuild_kept(domain, parent, entries)?;
         if follower.chain.job().requester != key.node_id() {
             return Err(RebuildError::Forged);
         }
@@ -105,6 +115,21 @@ pub struct Follower {
     chain: Chain,
     fault: Option<Fault>,
     skew: Option<Skew>,
+}
+
+/// An entry to continue a log from.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) entry: Entry,
+    /// Who signed its action, if this node checked both signatures before it kept the entry; they are not checked
+    /// again then.
+    pub(super) author: Option<NodeId>,
+}
+
+impl From<Entry> for Kept {
+    fn from(entry: Entry) -> Self {
+        Self { entry, author: None }
+    }
 }
 
 /// How an entry reached a follower.
@@ -249,11 +274,24 @@ impl Follower {
         parent: Option<&Job>,
         entries: impl IntoIterator<Item = Entry>,
     ) -> Result<Self, RebuildError> {
+        Self::rebuild_kept(domain, parent, entries.into_iter().map(Kept::from))
+    }
+
+    /// As [`Self::rebuild`], where the authors of entries may be known.
+    pub(super) fn rebuild_kept(
+        domain: LogDomain,
+        parent: Option<&Job>,
+        entries: impl IntoIterator<Item = Kept>,
+    ) -> Result<Self, RebuildError> {
         let mut entries = entries.into_iter();
-        let mut follower = Self::open(domain, parent, entries.next().ok_or(RebuildError::Empty)?)?;
-        for entry in entries {
-            let height = entry.height;
-            match follower.receive(entry, Arrival::Stored) {
+        let Kept { entry: first, author } = entries.next().ok_or(RebuildError::Empty)?;
+        let mut follower = match author {
+            Some(signer) => Self::open_signed(signer, domain, parent, first)?,
+            None => Self::open(domain, parent, first)?,
+        };
+        for kept in entries {
+            let height = kept.entry.height;
+            match follower.take(kept, Arrival::Stored) {
                 Receipt::Appended | Receipt::Duplicate => {}
                 Receipt::Gap { after_height } => return Err(RebuildError::Gap { after_height }),
                 Receipt::Forged => return Err(RebuildError::Forged),
@@ -265,13 +303,18 @@ impl Follower {
 
     /// Takes an entry of this log, from whomever it came. Only what the requester signed can break the log.
     pub fn receive(&mut self, entry: Entry, arrival: Arrival) -> Receipt {
+        self.take(entry.into(), arrival)
+    }
+
+    fn take(&mut self, Kept { entry, author }: Kept, arrival: Arrival) -> Receipt {
         let domain = self.chain.domain();
         let hash = entry.hash(domain);
         if self.chain.height_of(hash).is_some() {
             return Receipt::Duplicate;
         }
         let requester = self.chain.job().requester;
-        if entry.job() != self.chain.job().id || entry.signature.recover(hash) != Ok(requester) {
+        let is_signed = || author.is_some() || entry.signature.recover(hash) == Ok(requester);
+        if entry.job() != self.chain.job().id || !is_signed() {
             return Receipt::Forged;
         }
         if self.fault.is_some() {
@@ -284,10 +327,10 @@ impl Follower {
         if entry.height != self.chain.height() + 1 {
             return Receipt::Gap { after_height: self.chain.height() };
         }
-        self.follow(entry, arrival)
+        self.follow(Kept { entry, author }, arrival)
     }
 
-    fn follow(&mut self, entry: Entry, arrival: Arrival) -> Receipt {
+    fn follow(&mut self, Kept { entry, author }: Kept, arrival: Arrival) -> Receipt {
         if entry.prev != self.chain.head() {
             let held = self.chain.entry(self.chain.height()).expect("a chain has a first entry");
             let held = Box::new(held.clone());
@@ -296,7 +339,11 @@ impl Follower {
         if entry.at < self.chain.at() {
             return self.break_with(Fault::StampDecreased { entry: Box::new(entry) });
         }
-        let next = match self.chain.check(&entry.action, entry.at) {
+        let checked = match author {
+            Some(author) => self.chain.check_of(author, &entry.action, entry.at),
+            None => self.chain.check(&entry.action, entry.at),
+        };
+        let next = match checked {
             Ok(Checked::Next(next)) => next,
             Ok(Checked::Known(_)) => {
                 return self.break_with(Fault::Refused { entry: Box::new(entry), error: None });

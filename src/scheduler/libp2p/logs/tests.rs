@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    domain::{Action, Amount, Deal, Digest, Span, Spec},
+    domain::{Action, Amount, Deal, Digest, Span, Spec, recoveries},
     store::Db,
 };
 
@@ -79,6 +79,65 @@ fn a_requester_chooses_from_twice_its_seats_on_until_it_accepts() {
     }
     assert!(!logs.is_choosing(job));
     assert!(!logs.is_choosing(JobId::ZERO));
+}
+
+/// Orders a job of this node with a bid of each of `bidders`.
+fn order(logs: &Logs, nonce: u64, bidders: std::ops::Range<u8>) -> JobId {
+    let submission = first_entry(&key(1), START, nonce).action;
+    let (job, revision) = (submission.action.job, submission.action.revision);
+    logs.sequence(START, submission).unwrap();
+    for bidder in bidders {
+        let seen = logs.lock().jobs[&job].chain().head();
+        let event = Event::BidPlaced { price: Amount::ZERO };
+        let action = Action { job, revision, sequence: 0, seen, event };
+        let signature = key(bidder).sign(action.signing_digest(DOMAIN));
+        logs.sequence(START, SignedAction { action, signature }).unwrap();
+    }
+    job
+}
+
+fn chains(logs: &Logs) -> Vec<String> {
+    logs.lock().jobs.values().map(|log| format!("{:?}", log.chain())).collect()
+}
+
+#[test]
+fn a_restart_recovers_no_signature_of_what_the_store_holds() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = crate::store::DataDir::open(root.path()).unwrap();
+    let reopened = || {
+        let before = recoveries();
+        let logs = Logs::open(key(1), DOMAIN, EventLog::new(Db::open(&dir).unwrap()), START).unwrap();
+        (chains(&logs), recoveries() - before)
+    };
+    let logs = Logs::open(key(1), DOMAIN, EventLog::new(Db::open(&dir).unwrap()), START).unwrap();
+    order(&logs, 0, 10..80);
+    // A log of another node's, in which a bid follows.
+    let theirs = Logs::open(key(2), DOMAIN, EventLog::new(Db::in_memory().unwrap()), START).unwrap();
+    let first = first_entry(&key(2), START, 0);
+    let job = theirs.sequence(START, first.action.clone()).map(|_| first.job()).unwrap();
+    let event = Event::BidPlaced { price: Amount::ZERO };
+    let revision = first.action.action.revision;
+    let action = Action { job, revision, sequence: 0, seen: Digest::ZERO, event };
+    let signature = key(3).sign(action.signing_digest(DOMAIN));
+    let second = theirs.sequence(START, SignedAction { action, signature }).unwrap().entry.unwrap();
+    let first = theirs.lock().jobs[&job].chain().entry(1).unwrap().clone();
+    logs.adopt(START, first, None).unwrap();
+    let received = logs.receive(job, vec![second], Arrival::Synced(START)).unwrap();
+    assert_eq!(received, Received::Here { appended: 1 });
+    let before = chains(&logs);
+    let entries = logs.store().read_after(0, 99).unwrap().len();
+    drop(logs);
+
+    assert_eq!(reopened(), (before.clone(), 0));
+    // As a program wrote the rows that knew neither authors nor checksums.
+    let database = rusqlite::Connection::open(dir.database()).unwrap();
+    let changed = database.execute("UPDATE entries SET author = NULL, checksum = NULL", ()).unwrap();
+    assert_eq!(changed, entries);
+    drop(database);
+    let (after, recovered) = reopened();
+    assert_eq!(after, before);
+    assert!(recovered >= 2 * u64::try_from(entries).unwrap(), "both signatures of {entries}: {recovered}");
+    assert_eq!(reopened(), (before, 0), "what was recovered once is noted");
 }
 
 #[test]

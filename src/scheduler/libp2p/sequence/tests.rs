@@ -149,6 +149,46 @@ fn a_restarted_sequencer_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_log_rebuilt_from_known_authors_is_the_followed_one() {
+    let sequencer = finished();
+    let chain = sequencer.chain();
+    let kept: Vec<Kept> = chain
+        .entries_after(0)
+        .iter()
+        .map(|entry| Kept { entry: entry.clone(), author: chain.author_at(entry.height) })
+        .collect();
+    assert!(kept.iter().all(|kept| kept.author.is_some()));
+    let followed = follow(&sequencer);
+    for unknown in [vec![], vec![0], vec![3, 7], (0..kept.len()).collect()] {
+        let mut kept = kept.clone();
+        for index in unknown {
+            kept[index].author = None;
+        }
+        let rebuilt = Follower::rebuild_kept(DOMAIN, None, kept.clone()).unwrap();
+        assert_eq!(format!("{rebuilt:?}"), format!("{followed:?}"));
+        let rebuilt = Sequencer::rebuild_kept(key(1), DOMAIN, None, kept).unwrap();
+        assert_eq!(format!("{:?}", rebuilt.chain()), format!("{chain:?}"));
+    }
+}
+
+#[test]
+fn a_known_author_vouches_for_signatures_alone() {
+    let sequencer = finished();
+    let chain = sequencer.chain();
+    let kept = |height| Kept { entry: chain.entry(height).unwrap().clone(), author: chain.author_at(height) };
+    let rebuild = |entries: Vec<Kept>| Follower::rebuild_kept(DOMAIN, None, entries).unwrap_err();
+    assert_eq!(rebuild(vec![kept(1), kept(3)]), RebuildError::Gap { after_height: 1 });
+    assert_eq!(rebuild(vec![kept(2)]), RebuildError::Forged);
+    let stranger = Kept { author: Some(key(9).node_id()), ..kept(5) };
+    let before = (1..5).map(kept).chain([stranger]).collect();
+    assert_eq!(rebuild(before), RebuildError::Broken(5), "only the requester accepts");
+    let restamped = Kept { entry: Entry { at: Timestamp::ZERO, ..kept(2).entry }, ..kept(2) };
+    assert_eq!(rebuild(vec![kept(1), restamped]), RebuildError::Broken(2));
+    let stolen = Sequencer::rebuild_kept(key(2), DOMAIN, None, (1..5).map(kept));
+    assert_eq!(stolen.err(), Some(RebuildError::Forged));
+}
+
+#[test]
 fn a_log_of_another_key_is_not_continued() {
     let entries = open().chain().entries_after(0).to_vec();
     let stolen = Sequencer::rebuild(key(2), DOMAIN, None, entries);

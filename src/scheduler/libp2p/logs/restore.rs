@@ -1,0 +1,84 @@
+//! Continues a log from the store.
+//!
+//! Before this node stored an entry it checked both signatures. The store keeps the author with the row and notices an
+//! altered row, so signatures are recovered only for rows from before there were authors.
+
+use super::{
+    super::{
+        chain::parent_of,
+        entry::Entry,
+        sequence::{Follower, Kept, RebuildError, Sequencer},
+    },
+    Inner, JobLog, store_error,
+};
+use crate::{
+    domain::{JobId, LogDomain, NodeId},
+    identity::NodeKey,
+    scheduler::BackendError,
+    store::{EventLog, StoredEntry},
+};
+
+/// Entries read from the store at a time.
+const PAGE: u32 = 64;
+
+/// A log as the store has it.
+pub(super) struct Restored {
+    pub(super) log: JobLog,
+    /// Who signed the actions of the rows that do not say so.
+    pub(super) recovered: Vec<(JobId, u64, NodeId)>,
+}
+
+/// Why a stored log cannot be continued.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RestoreError {
+    #[error("entry {height}: {}", StoredEntry::ALTERED)]
+    Altered { height: u64 },
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
+}
+
+/// A log as the store has it; the inner error says why it cannot be continued.
+pub(super) fn restore(
+    key: &NodeKey,
+    domain: LogDomain,
+    store: &EventLog,
+    inner: &Inner,
+    job: JobId,
+) -> Result<Result<Restored, RestoreError>, BackendError> {
+    let mut entries: Vec<Kept> = Vec::new();
+    loop {
+        let after = entries.last().map_or(0, |kept| kept.entry.height);
+        let page = store.read_job(job, after, PAGE).map_err(|error| store_error(&error))?;
+        if page.is_empty() {
+            return Ok(rebuild(key, domain, inner, entries).map_err(RestoreError::from));
+        }
+        for StoredEntry { entry: stored, is_intact, .. } in page {
+            match Entry::decode(&stored.bytes) {
+                Ok(entry) if is_intact => entries.push(Kept { entry, author: stored.author }),
+                Ok(_) | Err(_) => return Ok(Err(RestoreError::Altered { height: stored.height })),
+            }
+        }
+    }
+}
+
+fn rebuild(
+    key: &NodeKey,
+    domain: LogDomain,
+    inner: &Inner,
+    entries: Vec<Kept>,
+) -> Result<Restored, RebuildError> {
+    let first = entries.first().ok_or(RebuildError::Empty)?;
+    let parent = parent_of(first.entry.event()).and_then(|parent| inner.job(parent));
+    let orderer = first.author.or_else(|| first.entry.signer(domain).ok());
+    let nameless = entries.iter().filter(|kept| kept.author.is_none());
+    let nameless: Vec<_> = nameless.map(|kept| (kept.entry.job(), kept.entry.height)).collect();
+    let log = if orderer == Some(key.node_id()) {
+        JobLog::Own(Box::new(Sequencer::rebuild_kept(key.clone(), domain, parent, entries)?))
+    } else {
+        JobLog::Followed(Box::new(Follower::rebuild_kept(domain, parent, entries)?))
+    };
+    let recovered = nameless.into_iter();
+    let recovered = recovered.filter_map(|(job, height)| Some((job, height, log.chain().author_at(height)?)));
+    let recovered = recovered.collect();
+    Ok(Restored { log, recovered })
+}
