@@ -20,13 +20,13 @@ use tokio_util::io::ReaderStream;
 use super::{
     error::Failure,
     server::Api,
-    types::{BlobInfo, ErrorCode, ResultRow},
+    types::{BlobInfo, ErrorCode, LastWordsView, ResultRow},
     view,
 };
 use crate::{
     domain::{NodeId, SeatStatus},
     node::RequestError,
-    store::STDOUT,
+    store::{LastWords, STDOUT},
 };
 
 /// How long an archive waits while others are taken in, how long its sender may be silent, and how long all of it may
@@ -87,13 +87,26 @@ pub(super) async fn archive(
     State(Api { node, .. }): State<Api>,
     Path((job, from)): Path<(String, String)>,
 ) -> Result<impl IntoResponse, Failure> {
-    let job = node.find_job(&job)?;
-    let from: NodeId = from.parse().map_err(|error| {
-        Failure::new(ErrorCode::BadRequest, format!("the node's id is malformed: {error}"))
-    })?;
+    let (job, from) = (node.find_job(&job)?, node_named(&from)?);
     let (opening, bytes) = node.result_of(job, from).await?;
     let file = node.open_result(opening.output_root, from)?;
     Ok(stream(File::from_std(file), bytes, "application/x-tar", ()))
+}
+
+/// What a failed run of one node left, fetched from it.
+pub(super) async fn last_words(
+    State(Api { node, .. }): State<Api>,
+    Path((job, from)): Path<(String, String)>,
+) -> Result<Json<LastWordsView>, Failure> {
+    let (job, from) = (node.find_job(&job)?, node_named(&from)?);
+    let LastWords { reason, stdout, stderr } = node.last_words_of(job, from).await?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Json(LastWordsView { node: from, reason, stdout: text(stdout), stderr: text(stderr) }))
+}
+
+fn node_named(text: &str) -> Result<NodeId, Failure> {
+    text.parse()
+        .map_err(|error| Failure::new(ErrorCode::BadRequest, format!("the node's id is malformed: {error}")))
 }
 
 /// The standard output of the first accepted result that can be had.

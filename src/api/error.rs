@@ -84,7 +84,8 @@ impl From<RequestError> for Failure {
             RequestError::NotDecided { .. } => ErrorCode::NotDecided,
             RequestError::NoResult { .. }
             | RequestError::NotRevealed { .. }
-            | RequestError::NotPaid { .. } => ErrorCode::NoResult,
+            | RequestError::NotPaid { .. }
+            | RequestError::NothingLeft { .. } => ErrorCode::NoResult,
             RequestError::Fetch(FetchError::Blob { source, .. }) | RequestError::Blob(source) => {
                 blob_code(source)
             }

@@ -143,6 +143,7 @@ fn router(node: Arc<Node>, bound: SocketAddr, token: Token) -> Router {
         .route("/jobs/{job}/deal", post(jobs::update))
         .route("/jobs/{job}/results", get(content::results))
         .route("/jobs/{job}/results/{node}/archive", get(content::archive))
+        .route("/jobs/{job}/results/{node}/last-words", get(content::last_words))
         .route("/jobs/{job}/output", get(content::output))
         .route_layer(middleware::from_fn(whole_body));
     let v1 = Router::new()

@@ -100,6 +100,19 @@ pub struct BlobInfo {
     pub bytes: u64,
 }
 
+/// `GET /api/v1/jobs/{job}/results/{node}/last-words`: what a failed run left, by its node's word alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastWordsView {
+    /// Whose run it was.
+    pub node: NodeId,
+    /// Why it gave no result.
+    pub reason: String,
+    /// The end of its standard output; what is no UTF-8 is replaced.
+    pub stdout: String,
+    /// The end of its standard error; what is no UTF-8 is replaced.
+    pub stderr: String,
+}
+
 /// The header by which a client names a POST about a job, so that the same one sent again is done once: 8 to 64 letters,
 /// digits, dashes, dots or underscores. Another request under the same name is refused.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";

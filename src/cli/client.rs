@@ -19,7 +19,7 @@ use crate::{
         TokenError,
         types::{
             BlobInfo, CancelReply, ErrorBody, ErrorCode, ErrorReply, IDEMPOTENCY_KEY, JobList, JobView,
-            LogEntry, NodeInfo, NodeRow, ResultRow, SubmitReply, SubmitRequest, UpdateReply,
+            LastWordsView, LogEntry, NodeInfo, NodeRow, ResultRow, SubmitReply, SubmitRequest, UpdateReply,
         },
     },
     domain::{Deal, NodeId},
@@ -237,6 +237,11 @@ impl Client {
     /// One node's result, as a canonical archive.
     pub(super) async fn archive(&self, job: &str, node: NodeId) -> Result<Download, ClientError> {
         self.download(&["jobs", job, "results", &node.to_string(), "archive"]).await
+    }
+
+    /// What a failed run of one node left.
+    pub(super) async fn last_words(&self, job: &str, node: NodeId) -> Result<LastWordsView, ClientError> {
+        self.json(self.http.get(self.url(&["jobs", job, "results", &node.to_string(), "last-words"]))).await
     }
 
     /// Wakes the caller whenever something happened to a job above this height of its log.

@@ -1,8 +1,8 @@
 //! Why runs gave no result, in words: one sentence and one remedy for each kind of failure.
 
-use super::text;
+use super::{client::Client, text};
 use crate::{
-    api::types::{DeadlineName, JobView, SeatState, SeatView},
+    api::types::{DeadlineName, JobView, LastWordsView, SeatState, SeatView},
     domain::{FailureKind, JobState},
     executor::MAX_STREAM_BYTES,
 };
@@ -70,6 +70,17 @@ pub(super) const fn hint(kind: FailureKind) -> &'static str {
 /// Why a seat's run gave no result, if that was reported.
 pub(super) fn of_seat(seat: &SeatView, view: &JobView) -> Option<String> {
     seat.failure.map(|kind| format!("{kind}: {}", sentence(kind, view)))
+}
+
+/// What the failed runs in these seats left, as far as their nodes tell it; nothing before the job is over.
+pub(super) async fn last_words(client: &Client, view: &JobView, seats: &[&SeatView]) -> Vec<LastWordsView> {
+    if !view.state.is_terminal() {
+        return Vec::new();
+    }
+    let job = view.job.to_string();
+    let failed = seats.iter().filter(|seat| seat.status == SeatState::Failed);
+    let asked = failed.map(|seat| client.last_words(&job, seat.node));
+    futures::future::join_all(asked).await.into_iter().filter_map(Result::ok).collect()
 }
 
 /// A job that waits for another node to take a failed seat.

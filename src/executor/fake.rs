@@ -76,7 +76,6 @@ impl FakeExecutor {
             gate.acquire().await.expect("the gate is never closed").forget();
         }
         let Script { outcome, stdout, outputs } = (self.script)(&request);
-        let outcome = outcome?;
         let dir = &request.result_dir;
         create_dir(dir.join("outputs"))?;
         write(dir.join("stdout"), &stdout).await?;
@@ -86,6 +85,7 @@ impl FakeExecutor {
             create_dir(path.parent().unwrap_or(dir).to_owned())?;
             write(path, &content).await?;
         }
+        let outcome = outcome?;
         outcome.save(dir).await?;
         Ok(outcome)
     }

@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     domain::{Digest, Event, Input, Job, JobId, MAX_REMARK_BYTES, NodeId, Opening},
-    store::{BlobError, BlobWriter, Limits, ResultError, UnpackError, result_hash, unpack},
+    store::{
+        BlobError, BlobWriter, LastWords, Limits, MAX_LAST_WORDS_BYTES, MalformedLastWords, ResultError,
+        UnpackError, result_hash, unpack,
+    },
 };
 
 /// How long an input may be without progress: its link may be cut for a while, and a run that lacks it fails.
@@ -93,6 +96,15 @@ pub enum FetchError {
         #[source]
         source: ResultError,
     },
+    /// It is nothing that a failed run leaves.
+    #[error("what {from} serves is not what a failed run leaves")]
+    LastWords {
+        /// Who served it.
+        from: NodeId,
+        /// What is wrong.
+        #[source]
+        source: MalformedLastWords,
+    },
     /// It is another result than the one that the node was judged by.
     #[error("{from} serves a result with hash {found}, and revealed {revealed}")]
     OtherResult {
@@ -113,6 +125,7 @@ impl FetchError {
             | Self::Short { .. }
             | Self::Unpack { .. }
             | Self::Result { .. }
+            | Self::LastWords { .. }
             | Self::OtherResult { .. } => true,
             Self::Blob { .. } | Self::Transfer(_) | Self::Slow { .. } => false,
         }
@@ -190,6 +203,24 @@ impl Node {
                 return Ok(writer);
             }
         }
+    }
+
+    /// Asks a node for what its failed run of a job of ours left. What comes is the node's word alone.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub(crate) async fn fetch_last_words(&self, job: JobId, from: NodeId) -> Result<LastWords, FetchError> {
+        let pace = Pace::new(RESULT_PATIENCE, GRACE);
+        let address = LastWords::address(job, from);
+        let writer = self.receive(job, from, address, MAX_LAST_WORDS_BYTES, pace).await?;
+        let read = spawn_blocking(move || {
+            let blob_error = |source| FetchError::Blob { from, source };
+            let mut bytes = Vec::new();
+            let mut file = writer.reader().map_err(blob_error)?;
+            file.read_to_end(&mut bytes).map_err(|error| blob_error(BlobError::Source(error)))?;
+            LastWords::decode(&bytes).map_err(|source| FetchError::LastWords { from, source })
+        });
+        read.await.expect("reading last words returns its errors")
     }
 
     async fn keep_content(

@@ -113,6 +113,12 @@ pub enum RequestError {
         /// The node.
         node: NodeId,
     },
+    /// No failed run of the node left anything.
+    #[error("{node} keeps nothing of a failed run of this job")]
+    NothingLeft {
+        /// The node.
+        node: NodeId,
+    },
     /// A result does not come, or is another one.
     #[error("{}", chain(.0))]
     Fetch(#[from] FetchError),
@@ -179,6 +185,7 @@ impl RequestError {
                 Some("see whether it was done before you send it with a new key: assay job list")
             }
             Self::Deal(_)
+            | Self::NothingLeft { .. }
             | Self::Spec(_)
             | Self::NoSuchJob(_)
             | Self::Submit(_)

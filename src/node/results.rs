@@ -4,10 +4,10 @@ use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
-use super::{Node, RequestError, fetch::scratch_dir, transfer::Served};
+use super::{Node, RequestError, fetch::scratch_dir, transfer::Served, work::is_of_job};
 use crate::{
     domain::{Digest, JobId, NodeId, Opening, SeatStatus},
-    store::{BlobWriter, Limits, unpack},
+    store::{BlobWriter, LastWords, Limits, unpack},
 };
 
 /// An archive on its way into the store.
@@ -62,6 +62,35 @@ impl Node {
         }
         let bytes = self.fetch_result(job, node, &opening).await?;
         Ok((opening, bytes))
+    }
+
+    /// What a failed run of a decided job left: why it gave no result, and the end of what it printed. Another node
+    /// gives that to the job's requester alone.
+    ///
+    /// # Errors
+    /// [`RequestError::NotDecided`], [`RequestError::NotRequester`], [`RequestError::NothingLeft`] when the node's run
+    /// did not fail by its job, [`RequestError::Fetch`].
+    pub async fn last_words_of(&self, job: JobId, node: NodeId) -> Result<LastWords, RequestError> {
+        let known = self.known_job(job)?;
+        if !known.state.is_terminal() {
+            return Err(RequestError::NotDecided { state: known.state });
+        }
+        if node == self.id {
+            let words = self.shelf.content().last_words().get(job)?;
+            let words = words.and_then(|words| LastWords::decode(&words).ok());
+            return words.ok_or(RequestError::NothingLeft { node });
+        }
+        if known.requester != self.id {
+            return Err(RequestError::NotRequester { job, requester: known.requester });
+        }
+        let failed = known.seats.iter().any(|seat| match seat.status {
+            SeatStatus::Failed(kind) => seat.node == node && is_of_job(kind),
+            SeatStatus::Accepted | SeatStatus::Committed(_) | SeatStatus::Revealed(_) => false,
+        });
+        if !failed {
+            return Err(RequestError::NothingLeft { node });
+        }
+        Ok(self.fetch_last_words(job, node).await?)
     }
 
     /// The nodes whose results the verdict keeps, in seat order.

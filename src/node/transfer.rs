@@ -1,7 +1,8 @@
 //! Which content this node gives to whom, and how it gets content from other nodes.
 //!
 //! Inputs go to nodes with a seat in a job that still runs. Results go to the requester and the seats of a job that has
-//! ended; nothing that helps to copy a result leaves earlier. Where results are paid for, unpaid ones stay. The node
+//! ended; nothing that helps to copy a result leaves earlier. The last words of a failed run go to the requester alone,
+//! and no earlier either. Where results are paid for, unpaid ones stay. The node
 //! tells everyone else that it has nothing. It serves only what it holds itself: see [`crate::store::Content`].
 
 use std::{
@@ -16,7 +17,7 @@ use super::board::Board;
 use crate::{
     domain::{Digest, Job, JobId, NodeId, SeatStatus},
     scheduler::Scheduler,
-    store::Content,
+    store::{Content, LastWords},
 };
 
 /// A piece of content that belongs to a job.
@@ -132,6 +133,18 @@ impl Shelf {
     pub fn read_for(&self, asker: NodeId, request: ChunkRequest) -> Option<Chunk> {
         let ChunkRequest { job, digest, offset, length } = request;
         let (me, board, served) = self.access.get()?;
+        if digest == LastWords::address(job, *me) {
+            if !board.read(job, |job| job.requester == asker && job.state.is_terminal())? {
+                return None;
+            }
+            let words = self.content.last_words().get(job).ok()??;
+            let rest = words.get(usize::try_from(offset).ok()?..)?;
+            let length = usize::try_from(length).ok()?.min(rest.len());
+            return Some(Chunk {
+                total_bytes: u64::try_from(words.len()).ok()?,
+                bytes: rest[..length].to_vec(),
+            });
+        }
         if !board.read(job, |job| may_have(job, *me, *served, asker, digest))? {
             return None;
         }

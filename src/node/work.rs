@@ -1,7 +1,11 @@
 //! One run: inputs in, container, result out. Everything that must survive a crash is on disk before the next
 //! step: that the run began, and later the whole opening of the commitment to come, salt included.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +22,8 @@ use crate::{
     },
     executor::{ExecutorError, InputMount, RunDir, RunOutcome, RunRequest, Trace},
     store::{
-        BlobError, DbError, ExecutionError, FILE, Limits, PackError, ResultError, Stage, UnpackError,
-        is_of_one_file, pack_result, result_hash, unpack,
+        BlobError, DbError, ExecutionError, FILE, LastWords, Limits, PackError, ResultError, Stage,
+        UnpackError, is_of_one_file, pack_result, result_hash, unpack,
     },
 };
 
@@ -162,7 +166,13 @@ impl Node {
             scratch,
             patience: job.refill_by().since(self.clock.moment().now),
         };
-        let outcome = self.executor.run(request, cancel.clone()).await.map_err(WorkError::Executor)?;
+        let outcome = match self.executor.run(request, cancel.clone()).await.map_err(WorkError::Executor) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.keep_last_words(job.id, &error, result_dir).await;
+                return Err(error);
+            }
+        };
         let run = Arc::new((dir, outcome, result_dir));
         let mut pauses = KEEP_PAUSES_S.into_iter();
         loop {
@@ -181,12 +191,28 @@ impl Node {
                     let _cancelled = cancel.run_until_cancelled(pause).await;
                 }
                 (kept, _) => {
+                    if let Err(error) = &kept {
+                        self.keep_last_words(job.id, error, run.2.clone()).await;
+                    }
                     // The directory goes with it, which blocks.
                     let removed = spawn_blocking(move || drop(run)).await;
                     removed.expect("removing a directory does not panic");
                     return kept;
                 }
             }
+        }
+    }
+
+    /// Keeps why a run failed and what it printed, if its job made it fail: its requester may ask for that once the
+    /// job is over. Losing them loses no more than that.
+    async fn keep_last_words(&self, job: JobId, error: &WorkError, result_dir: PathBuf) {
+        if !is_of_job(error.kind()) {
+            return;
+        }
+        let (store, reason) = (self.shelf.content().last_words(), chain(error));
+        let kept = spawn_blocking(move || store.keep(job, &LastWords::of_run(&reason, &result_dir))).await;
+        if let Err(error) = kept.expect("keeping last words returns its errors") {
+            warn!(%job, error = %chain(&error), "the output of a failed run cannot be kept");
         }
     }
 
@@ -253,6 +279,24 @@ impl Node {
         content.keep(writer, packed.digest, self.id)?;
         self.executions.finish(job, &opening)?;
         Ok(opening)
+    }
+}
+
+/// Whether the job made its run fail, so that what it printed may tell its requester why.
+pub(crate) const fn is_of_job(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Timeout
+        | FailureKind::Memory
+        | FailureKind::Disk
+        | FailureKind::Output
+        | FailureKind::Command
+        | FailureKind::WorkingDirectory
+        | FailureKind::Killed => true,
+        FailureKind::Engine
+        | FailureKind::Image
+        | FailureKind::Input
+        | FailureKind::Interrupted
+        | FailureKind::Platform => false,
     }
 }
 

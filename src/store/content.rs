@@ -7,6 +7,7 @@
 use std::fs::File;
 
 use super::{
+    LastWordsStore,
     blobs::{BlobError, BlobWriter, Blobs},
     db::{Db, DbError},
 };
@@ -87,6 +88,11 @@ impl Content {
                    SELECT output_root, ?1 FROM executions WHERE stage = 'finished'";
         self.db.connection().execute(sql, [me])?;
         Ok(())
+    }
+
+    /// What failed runs left, beside the content in the same database.
+    pub fn last_words(&self) -> LastWordsStore {
+        LastWordsStore::new(self.db.clone())
     }
 
     /// The most that the store takes, in bytes.

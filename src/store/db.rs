@@ -23,7 +23,7 @@ use crate::domain::{Digest, JobId, NodeId};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The schema, one step a version. A step that has been released is never changed: append another.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -33,6 +33,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("schema/7.sql"),
     include_str!("schema/8.sql"),
     include_str!("schema/9.sql"),
+    include_str!("schema/10.sql"),
 ];
 
 /// The database cannot be opened, read or written.

@@ -23,6 +23,7 @@ mod content;
 mod db;
 mod dir;
 mod executions;
+mod last_words;
 mod log;
 mod reputation;
 mod requests;
@@ -37,6 +38,9 @@ pub use content::Content;
 pub use db::{Db, DbError};
 pub use dir::{DataDir, DirError};
 pub use executions::{Execution, ExecutionError, Executions, MAX_STARTS, Stage};
+pub use last_words::{
+    LastWords, LastWordsStore, MAX_LAST_WORDS_BYTES, MAX_REASON_BYTES, MAX_TAIL_BYTES, MalformedLastWords,
+};
 pub use log::{EventLog, Head, LogError, NewEntry, StoredEntry};
 pub use reputation::{Reputation, Tally};
 pub use requests::{Asked, Requests};

@@ -62,7 +62,9 @@ async fn all_answers(node: &Citizen, job: &str, others: &[&Citizen]) -> Vec<(Str
         paths.push(format!("jobs/{job}{tail}"));
     }
     for other in others.iter().copied().chain([node]) {
-        paths.push(format!("jobs/{job}/results/{}/archive", other.id()));
+        for part in ["archive", "last-words"] {
+            paths.push(format!("jobs/{job}/results/{}/{part}", other.id()));
+        }
     }
     let mut answers = Vec::new();
     for path in paths {

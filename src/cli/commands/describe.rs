@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{describe_money::money_table, describe_steps::Steps, job_name};
 use crate::{
-    api::types::{JobView, SeatView},
+    api::types::{JobView, LastWordsView, SeatView},
     cli::{
         CliError, ExitStatus,
         args::DescribeArgs,
@@ -28,6 +28,7 @@ struct Described<'a> {
     steps: &'a Steps,
     #[serde(flatten)]
     doubts: &'a Doubts,
+    last_words: &'a [LastWordsView],
 }
 
 impl Document for Described<'_> {}
@@ -49,12 +50,23 @@ async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStat
     let anchors = anchors.map_err(CliError::node(format!("find the transactions of job {job}")))?;
     let steps = Steps::new(&log, &anchors);
     let doubts = Doubts::of(client, &view).await;
+    let failed: Vec<&SeatView> = match ending::accepted(&view) {
+        Some(_) => Vec::new(),
+        None => view.seats.iter().collect(),
+    };
+    let last_words = failure::last_words(client, &view, &failed).await;
     if output.is_json() {
-        output.document(&Described { view: &view, steps: &steps, doubts: &doubts })?;
+        output.document(&Described {
+            view: &view,
+            steps: &steps,
+            doubts: &doubts,
+            last_words: &last_words,
+        })?;
         return Ok(ExitStatus::Success);
     }
     let mut sections = vec![head(&view), deal(&view.deal), waits(&view), nodes(&view)];
     sections.extend(Some(doubts.lines()).filter(|lines| !lines.is_empty()));
+    sections.extend(Some(reasons(&last_words)).filter(|lines| !lines.is_empty()));
     sections.push(steps.table());
     sections.extend(view.money.as_ref().map(|money| money_table(money, view.requester)));
     sections.push(next(&view));
@@ -208,6 +220,14 @@ fn nodes(view: &JobView) -> String {
     });
     let table = table(&["NODE", "STATE", "EXIT", "CPU", "MEMORY", "DISTANCE", "VERDICT", "WHY"], rows);
     if view.state.is_terminal() { format!("{table}\n{}\n", printable(&ending::summary(view))) } else { table }
+}
+
+/// Why runs failed, by their nodes' word.
+fn reasons(last_words: &[LastWordsView]) -> String {
+    let line = |words: &LastWordsView| {
+        printable(&format!("{} says: {}", text::node(words.node), words.reason)) + "\n"
+    };
+    last_words.iter().map(line).collect()
 }
 
 fn memory(seat: &SeatView) -> String {

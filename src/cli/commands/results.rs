@@ -10,10 +10,11 @@ use crate::{
     cli::{
         CliError, ExitStatus,
         args::{FetchArgs, LogsArgs, ResultsListArgs},
+        client::Client,
         document::Document,
-        ending,
+        ending, failure,
         fetch::{FetchedResult, fetch as fetch_result, fetch_accepted},
-        output::{Output, table},
+        output::{Output, printable, table},
         session::{Need, Session, with_node},
         text,
     },
@@ -113,15 +114,47 @@ async fn logs_from(
     let seat = match &args.node {
         Some(node) if view.state.is_terminal() => {
             let named = view.seats.iter().find(|seat| is_named(seat, node) && seat.result.is_some());
-            named.ok_or_else(|| CliError::NoResultOf { job: view.job, node: node.clone() })?
+            match named {
+                Some(seat) => seat,
+                None => {
+                    print_last_words(client, &view, args, output).await?;
+                    return Err(CliError::NoResultOf { job: view.job, node: node.clone() });
+                }
+            }
         }
-        Some(_) | None => ending::accepted(&view).ok_or_else(|| no_result(&view))?,
+        Some(_) | None => match ending::accepted(&view) {
+            Some(seat) => seat,
+            None => {
+                print_last_words(client, &view, args, output).await?;
+                return Err(no_result(&view));
+            }
+        },
     };
     let scratch = tempfile::tempdir().map_err(CliError::file("make a directory in", std::env::temp_dir()))?;
     let result = scratch.path().join("result");
     fetch_result(client, &view, seat, &result).await?;
     print(&result.join(if args.stderr { STDERR } else { STDOUT }), args.raw, output)?;
     Ok(ExitStatus::Success)
+}
+
+/// Prints what the first failed run that can be heard of printed, and tells why it failed. The command fails all the
+/// same: this is no result, and one node's word.
+async fn print_last_words(
+    client: &Client,
+    view: &JobView,
+    args: &LogsArgs,
+    output: Output,
+) -> Result<(), CliError> {
+    let named = |seat: &SeatView| args.node.as_ref().is_none_or(|node| is_named(seat, node));
+    let seats: Vec<&SeatView> = view.seats.iter().filter(|seat| named(seat)).collect();
+    let Some(words) = failure::last_words(client, view, &seats).await.into_iter().next() else {
+        return Ok(());
+    };
+    let node = text::node(words.node);
+    output.note(&printable(&format!("the run of {node} failed: {}", words.reason)));
+    output.note("what follows on standard output is the end of what it printed, and no result");
+    let stream = if args.stderr { &words.stderr } else { &words.stdout };
+    output.printed(stream.as_bytes(), args.raw)
 }
 
 /// Passes on what a program printed.

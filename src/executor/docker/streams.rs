@@ -62,7 +62,12 @@ impl Capture {
         if self.bytes > MAX_STREAM_BYTES {
             return Err(ExecutorError::Disk { place: self.name, limit_bytes: MAX_STREAM_BYTES });
         }
-        let written = self.file.write_all(message).await;
+        // Flushed at once: what a run printed until it was stopped is of use to its requester.
+        let written = async {
+            self.file.write_all(message).await?;
+            self.file.flush().await
+        };
+        let written = written.await;
         written.map_err(|source| ExecutorError::ResultDir { path: self.path.clone(), source })
     }
 

@@ -53,6 +53,22 @@ fn what_was_fetched_stays_and_what_differs_is_not_touched() {
 }
 
 #[test]
+fn what_a_run_printed_before_its_timeout_is_told_and_is_no_result() {
+    let session = Session::start(&["--nodes", "1"]);
+    let script = "echo 'step 1'; echo 'no disk?' >&2; sleep 60";
+    let words = ["--timeout", "2s", "--run", "62s", "assay/demo:1", "sh", "-c", script];
+    let submitted = submit(&session, &words);
+    assert_ne!(submitted.code, 0, "{}; {HINT}", submitted.stderr);
+    let job = announced(&submitted);
+    let printed = session.run(&["job", "logs", &job]);
+    assert_eq!(printed.stdout, "step 1\n", "{}", printed.stderr);
+    assert!(printed.code != 0 && printed.stderr.contains("no result"), "{}", printed.stderr);
+    assert_eq!(session.run(&["job", "logs", "--stderr", &job]).stdout, "no disk?\n");
+    let described = session.run(&["job", "describe", &job]);
+    assert!(described.stdout.contains(" says: the run gave no result: "), "{}", described.stdout);
+}
+
+#[test]
 fn a_submission_that_cannot_keep_its_results_is_not_sent() {
     let session = Session::start(&["--nodes", "1"]);
     fs::write(session.user.home.path().join("file"), "").unwrap();
