@@ -70,7 +70,7 @@ pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Jso
 /// Every node that is there, and every one that was in a job with this one.
 pub(super) async fn nodes(State(Api { node, .. }): State<Api>) -> Json<Vec<NodeRow>> {
     let counts = node.counts();
-    let members = node.members();
+    let (members, offers) = (node.members(), node.offers());
     let mut ids: Vec<_> = members.iter().copied().chain(counts.keys().copied()).chain([node.id()]).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -83,6 +83,7 @@ pub(super) async fn nodes(State(Api { node, .. }): State<Api>) -> Json<Vec<NodeR
             known: is_self || members.contains(&id),
             accepted: standing.accepted.into(),
             rejected: standing.rejected.into(),
+            offer: offers.get(&id).cloned(),
         }
     };
     Json(ids.into_iter().map(row).collect())
@@ -106,11 +107,12 @@ pub(super) async fn submit(
         inputs,
         resources,
     };
+    let too_few = node.too_few(&spec.resources, &deal);
     let (job, image) = match key_in(&headers)? {
         Some(key) => node.submit_job_once(&key, spec, deal).await?,
         None => node.submit_job(spec, deal).await?,
     };
-    Ok(Json(SubmitReply { job, image }))
+    Ok(Json(SubmitReply { job, image, too_few }))
 }
 
 pub(super) async fn list(

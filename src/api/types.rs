@@ -13,7 +13,7 @@ pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
 use crate::{
     domain::{
         Amount, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method, NodeId,
-        Note, Resources, Span, Spec, Timestamp,
+        Note, Offer, Resources, Span, Spec, Timestamp, TooFew,
     },
     node::Warning,
 };
@@ -89,6 +89,9 @@ pub struct NodeRow {
     pub accepted: u64,
     /// Results of it that verdicts rejected, in the same jobs.
     pub rejected: u64,
+    /// What it says that it takes on; null if it says nothing, is not connected or runs no jobs.
+    #[serde(default)]
+    pub offer: Option<Offer>,
 }
 
 /// Answer to `POST /api/v1/blobs`, whose body is a canonical archive.
@@ -152,6 +155,9 @@ pub struct SubmitReply {
     pub job: JobId,
     /// The image as it was pinned.
     pub image: String,
+    /// Where too few of the nodes that are known now take on such a job.
+    #[serde(default)]
+    pub too_few: Option<TooFew>,
 }
 
 /// `GET /api/v1/jobs/{job}`: everything there is to say about a job.

@@ -10,6 +10,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    domain::Offer,
     identity::NodeKey,
     network::{self, Inbound, Multiaddr, NetworkConfig, NetworkError, NetworkHandle, PeerId},
     node::{About, PeerTransfer, Shelf, Transfer, wall_clock},
@@ -83,6 +84,8 @@ pub struct BackendConfig {
     pub shelf: Arc<Shelf>,
     /// Which jobs of others it follows, where that is its choice.
     pub interest: Interest,
+    /// What it takes on, as others are told.
+    pub offer: Option<Offer>,
 }
 
 /// A node's way to the others.
@@ -145,10 +148,10 @@ async fn contract(
     first_block: u64,
     config: BackendConfig,
 ) -> Result<Connected, BackendStartError> {
-    let BackendConfig { key, listen, peers, dial_private, db, shelf, interest: _ } = config;
+    let BackendConfig { key, listen, peers, dial_private, db, shelf, interest: _, offer } = config;
     let is_reachable = !listen.is_empty();
     let peer = key.libp2p_keypair().public().to_peer_id();
-    let config = NetworkConfig { key: key.clone(), listen, peers, limits: limits(dial_private) };
+    let config = NetworkConfig { key: key.clone(), listen, peers, limits: limits(dial_private), offer };
     let (driver, network, inbound) = network::start(config, shelf)?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
@@ -255,9 +258,9 @@ fn peer_in(address: &Multiaddr) -> Option<PeerId> {
 }
 
 async fn libp2p(config: BackendConfig) -> Result<Connected, BackendStartError> {
-    let BackendConfig { key, listen, peers, dial_private, db, shelf, interest } = config;
+    let BackendConfig { key, listen, peers, dial_private, db, shelf, interest, offer } = config;
     let peer = key.libp2p_keypair().public().to_peer_id();
-    let network = NetworkConfig { key, listen, peers, limits: limits(dial_private) };
+    let network = NetworkConfig { key, listen, peers, limits: limits(dial_private), offer };
     let log = EventLog::new(db);
     let config = Libp2pConfig { network, log, clock: Arc::new(wall_clock), blobs: shelf, interest };
     let (scheduler, running) = Libp2pScheduler::start(config).await?;

@@ -152,6 +152,7 @@ impl Host {
             db: db.clone(),
             shelf: Arc::clone(&shelf),
             interest: interest(key.node_id(), config.compute_slots, config.limits),
+            offer: config.limits.offer(config.compute_slots),
         };
         let Connected { scheduler, transfer, link } = config.backend.connect(backend).await?;
         let addresses = if asked.is_empty() { Vec::new() } else { link.addresses().await };

@@ -6,7 +6,7 @@ use alloy_primitives::U256;
 
 use crate::{
     api::types::{JobView, Judgement, SeatState, SeatView},
-    domain::{Amount, JobId, JobState, Method, NodeId, Span, Timestamp},
+    domain::{Amount, Exceeded, JobId, JobState, Limit, Method, NodeId, Span, Timestamp},
 };
 
 /// A job in a table or a sentence: enough of it to name it again.
@@ -95,6 +95,27 @@ pub(super) fn wei(wei: U256) -> String {
 pub(super) fn thousandths(thousandths: u32) -> String {
     let (whole, rest) = (thousandths / 1000, thousandths % 1000);
     if rest == 0 { whole.to_string() } else { format!("{whole}.{rest:03}").trim_end_matches('0').to_owned() }
+}
+
+/// What a job asks for beyond what any known node allows.
+pub(super) fn exceeded(exceeded: &Exceeded) -> String {
+    let Exceeded { limit, asked, most } = *exceeded;
+    let small = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
+    let seconds = |number: u128| span(small(number));
+    let (name, asked, most) = match limit {
+        Limit::Memory => ("memory", bytes(small(asked)), bytes(small(most))),
+        Limit::Disk => ("disk", bytes(small(asked)), bytes(small(most))),
+        Limit::Cpus => {
+            let cpus = |number: u128| thousandths(u32::try_from(number).unwrap_or(u32::MAX));
+            ("CPUs", cpus(asked), cpus(most))
+        }
+        Limit::Processes => ("processes", asked.to_string(), most.to_string()),
+        Limit::Timeout => ("timeout", seconds(asked), seconds(most)),
+        Limit::Run => ("run", seconds(asked), seconds(most)),
+        Limit::Reveal => ("reveal", seconds(asked), seconds(most)),
+        Limit::Bond => ("bond", wei(U256::from(asked)), wei(U256::from(most))),
+    };
+    format!("{name} {asked}, at most {most}")
 }
 
 /// How far a seat's result lies from the others, as a memory level, if memory was compared at all.

@@ -26,6 +26,7 @@ mod image;
 mod job;
 mod method;
 mod note;
+mod offer;
 mod result;
 mod seats;
 mod signature;
@@ -49,6 +50,7 @@ pub use image::{DEFAULT_REGISTRY, ImageName, ImageNameError, is_digest, is_pinne
 pub use job::{Bid, BidStatus, Job, JobRecord, JobState, Seat, SeatStatus, Verdict};
 pub use method::{Method, UnknownMethod};
 pub use note::{Note, UnknownNote};
+pub use offer::{Exceeded, Limit, MAX_OFFER_BYTES, Offer, TooFew, too_few};
 pub use result::{Opening, SeatOpening};
 pub use seats::{MAX_SEATS, SeatSet};
 #[cfg(all(test, feature = "libp2p"))]

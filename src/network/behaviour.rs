@@ -48,9 +48,10 @@ pub(super) struct Behaviour {
 }
 
 impl Behaviour {
-    pub(super) fn new(key: &Keypair, limits: &Limits) -> Result<Self, &'static str> {
-        let identify =
-            identify::Config::new("/assay/1".to_owned(), key.public()).with_push_listen_addr_updates(true);
+    pub(super) fn new(key: &Keypair, limits: &Limits, agent: String) -> Result<Self, &'static str> {
+        let identify = identify::Config::new("/assay/1".to_owned(), key.public())
+            .with_push_listen_addr_updates(true)
+            .with_agent_version(agent);
         let requests = || {
             request_response::Config::default()
                 .with_request_timeout(REQUEST_TIMEOUT)

@@ -2,7 +2,7 @@
 
 use ::libp2p::Multiaddr;
 
-use crate::identity::NodeKey;
+use crate::{domain::Offer, identity::NodeKey};
 
 /// How the network of a node is set up.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct NetworkConfig {
     pub peers: Vec<Multiaddr>,
     /// Bounds on connections.
     pub limits: Limits,
+    /// What peers are told that this node takes on.
+    pub offer: Option<Offer>,
 }
 
 /// Bounds on connections.

@@ -42,11 +42,14 @@ use super::{
     unsent::{Protocol, Unsent},
     wire::{BlobRequest, BlobResponse, LogResponse, PEERS_PROTOCOL},
 };
-use crate::domain::NodeId;
+use crate::domain::{NodeId, Offer};
 use serving::{Asked, Heard};
 
 /// Commands waiting for the driver: beyond this, callers wait.
 const COMMANDS: usize = 64;
+
+/// What peers are told of a node that runs no jobs.
+const NO_OFFER: &str = "assay";
 
 /// Announcements, and requests, that are read at a time; the others wait for their turn.
 const HEARING: usize = 12;
@@ -104,10 +107,11 @@ pub fn start(
     config: NetworkConfig,
     blobs: Arc<dyn BlobSource>,
 ) -> Result<(Driver, NetworkHandle, mpsc::Receiver<Inbound>), NetworkError> {
-    let NetworkConfig { key, listen, peers, limits } = config;
+    let NetworkConfig { key, listen, peers, limits, offer } = config;
+    let agent = offer.map_or_else(|| NO_OFFER.to_owned(), |offer| offer.to_text());
     let set_up = |reason: &dyn fmt::Display| NetworkError::SetUp(reason.to_string());
     let keypair = key.libp2p_keypair();
-    let behaviour = Behaviour::new(&keypair, &limits).map_err(|reason| set_up(&reason))?;
+    let behaviour = Behaviour::new(&keypair, &limits, agent).map_err(|reason| set_up(&reason))?;
     let mut swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
@@ -325,6 +329,7 @@ impl Driver {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 let speaks = info.protocols.contains(&StreamProtocol::new(PEERS_PROTOCOL));
                 self.exchange.identified(peer_id, &info.listen_addrs, speaks, Instant::now());
+                self.note_offer(&peer_id, &info.agent_version);
                 self.learn(peer_id, info.listen_addrs);
             }
             BehaviourEvent::Log(RequestEvent::Message { peer, message, .. }) => match message {
@@ -405,9 +410,21 @@ impl Driver {
         }
     }
 
+    /// What a connected peer says that it takes on.
+    fn note_offer(&self, peer: &PeerId, agent: &str) {
+        let Some(node) = super::peer::node_of_peer(peer) else { return };
+        self.status.send_modify(|status| {
+            match Offer::parse(agent) {
+                Some(offer) => status.offers.insert(node, offer),
+                None => status.offers.remove(&node),
+            };
+        });
+    }
+
     fn publish_links(&self) {
         self.status.send_modify(|status| {
             status.connected.clone_from(self.book.connected());
+            status.offers.retain(|node, _| self.book.is_connected(*node));
             status.subscribed.retain(|node| self.book.is_connected(*node));
             status.peers = self.links.status();
         });

@@ -1,10 +1,10 @@
 //! What can be seen of the network from outside, as a level to wait for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ::libp2p::Multiaddr;
 
-use crate::domain::NodeId;
+use crate::domain::{NodeId, Offer};
 
 /// The network as of now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Status {
     pub connected: BTreeSet<NodeId>,
     /// Connected nodes that take announcements.
     pub subscribed: BTreeSet<NodeId>,
+    /// What connected nodes say that they take on; nobody vouches for it.
+    pub offers: BTreeMap<NodeId, Offer>,
     /// The configured peers.
     pub peers: Vec<PeerLink>,
     /// What was refused.

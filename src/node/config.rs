@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::transfer::{Shelf, Transfer};
 use crate::{
-    domain::{Amount, Ask, Deal, NodeId, Resources, Span},
+    domain::{Amount, Ask, Deal, NodeId, Offer, Resources, Span},
     executor::Executor,
     identity::NodeKey,
     scheduler::Scheduler,
@@ -87,6 +87,26 @@ impl ComputeLimits {
             && deal.timeout <= self.max_timeout
             && deal.run <= self.max_run
             && deal.reveal <= self.max_reveal
+    }
+}
+
+impl ComputeLimits {
+    /// What a node with these limits tells others that it takes on; nothing if it runs no jobs.
+    pub fn offer(&self, slots: usize) -> Option<Offer> {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        (slots > 0).then(|| Offer {
+            slots: u32::try_from(slots).unwrap_or(u32::MAX),
+            platform: format!("{}/{architecture}", std::env::consts::OS),
+            resources: self.max_resources,
+            timeout: self.max_timeout,
+            run: self.max_run,
+            reveal: self.max_reveal,
+            bond: self.max_bond,
+        })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Content over the peer-to-peer network: both ends of its protocol for blobs.
 
+use std::collections::BTreeMap;
+
 use futures::future::BoxFuture;
 
 use super::transfer::{self, ChunkRequest, Shelf, Transfer, TransferError};
 use crate::{
-    domain::NodeId,
+    domain::{NodeId, Offer},
     network::{self, BlobDenied, BlobSource, FetchError, NetworkHandle},
 };
 
@@ -53,5 +55,9 @@ impl Transfer for PeerTransfer {
 
     fn meet(&self, node: NodeId) -> BoxFuture<'_, ()> {
         Box::pin(self.0.meet(node))
+    }
+
+    fn offers(&self) -> BTreeMap<NodeId, Offer> {
+        self.0.status().borrow().offers.clone()
     }
 }

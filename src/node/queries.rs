@@ -1,10 +1,12 @@
 //! Read-only questions of a user or the API about a node's jobs.
 
-use std::fs::File;
+use std::{collections::BTreeMap, fs::File};
 
 use super::{About, ComputeLimits, Node, RequestError, Warning, board::Snapshot};
 use crate::{
-    domain::{Digest, Job, JobId, LogDomain, NodeId, Span, Timestamp},
+    domain::{
+        Deal, Digest, Job, JobId, LogDomain, NodeId, Offer, Resources, Span, Timestamp, TooFew, too_few,
+    },
     scheduler::{Anchor, Cursor, Evidence, LogOrder},
     store::Execution,
 };
@@ -51,6 +53,19 @@ impl Node {
     /// The other nodes that it knows of.
     pub(crate) fn members(&self) -> Vec<NodeId> {
         self.scheduler.members()
+    }
+
+    /// What nodes say that they take on, this one included.
+    pub(crate) fn offers(&self) -> BTreeMap<NodeId, Offer> {
+        let own = self.config.limits.offer(self.config.compute_slots).map(|offer| (self.id, offer));
+        self.transfer.offers().into_iter().chain(own).collect()
+    }
+
+    /// Whether too few of the known nodes take on such a job.
+    pub(crate) fn too_few(&self, asked: &Resources, deal: &Deal) -> Option<TooFew> {
+        let (offers, members) = (self.offers(), self.scheduler.members());
+        let silent = members.iter().filter(|member| !offers.contains_key(member)).count();
+        too_few(&offers.into_values().collect::<Vec<_>>(), silent, asked, deal)
     }
 
     /// What keeps it from its obligations, in one job or in all of them.

@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 
 use super::board::Board;
 use crate::{
-    domain::{Digest, Job, JobId, NodeId, SeatStatus},
+    domain::{Digest, Job, JobId, NodeId, Offer, SeatStatus},
     scheduler::Scheduler,
     store::{Content, LastWords},
 };
@@ -55,6 +55,11 @@ pub trait Transfer: fmt::Debug + Send + Sync + 'static {
     /// Nothing to do for a transport on which everybody reaches everybody.
     fn meet(&self, _node: NodeId) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
+    }
+
+    /// What connected nodes say that they take on; nothing where nobody is asked.
+    fn offers(&self) -> BTreeMap<NodeId, Offer> {
+        BTreeMap::new()
     }
 }
 

@@ -88,6 +88,7 @@ async fn a_second_node_on_the_same_port_is_refused() {
         listen: vec![address.clone()],
         peers: Vec::new(),
         limits: Limits::default(),
+        offer: None,
     };
     let second = assay_network::start(config, Arc::new(NoBlobs));
     assert!(matches!(second, Err(NetworkError::Listen { address: taken, .. }) if taken == address));

@@ -62,6 +62,7 @@ async fn peer(key: u8, slots: usize, executor: Arc<dyn Executor>, peers: &[Multi
             listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
             peers: peers.to_vec(),
             limits: NetworkLimits::default(),
+            offer: None,
         },
         log: EventLog::new(db.clone()),
         clock: Arc::new(wall_clock),

@@ -12,7 +12,7 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
-    domain::Resources,
+    domain::{Offer, Resources},
     node::Warning,
 };
 
@@ -51,15 +51,19 @@ pub(in crate::cli) async fn list(args: &NodeArgs, output: Output) -> Result<Exit
             } else {
                 "away"
             };
+            let offer = |said: fn(&Offer) -> String| row.offer.as_ref().map_or_else(|| "-".to_owned(), said);
             vec![
                 text::node(row.id),
                 state.to_owned(),
+                offer(|offer| offer.slots.to_string()),
+                offer(|offer| text::bytes(offer.resources.memory_bytes)),
+                offer(|offer| offer.platform.clone()),
                 row.accepted.to_string(),
                 row.rejected.to_string(),
                 row.id.to_string(),
             ]
         });
-        table(&["NODE", "STATE", "ACCEPTED", "REJECTED", "ID"], rows)
+        table(&["NODE", "STATE", "SLOTS", "MEMORY", "PLATFORM", "ACCEPTED", "REJECTED", "ID"], rows)
     })?;
     tell(&nodes.warnings, output);
     Ok(ExitStatus::Success)

@@ -22,7 +22,7 @@ use crate::{
         settings::{self, SettingsError},
         text,
     },
-    domain::{Deal, Digest, Input, InputKind, JobState, Resources, Spec},
+    domain::{Deal, Digest, Input, InputKind, JobState, Resources, Spec, TooFew},
     store::{self, Limits},
 };
 
@@ -54,6 +54,7 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
         }
         session.tell_of_the_chain(output);
         let reply = client.submit(&request).await.map_err(CliError::node("submit the job"))?;
+        tell_too_few(&reply, request.deal.concurrency, output);
         if detach {
             output.result(&reply, || format!("{}\n", reply.job))?;
             let again = session.wait_command(&text::job(reply.job));
@@ -167,6 +168,19 @@ fn check_spec(request: &SubmitRequest, places: &[(PathBuf, String)]) -> Result<S
 
 fn announce(reply: &SubmitReply, output: Output) {
     output.note(&format!("job {}", reply.job));
+}
+
+/// Says at once that a job waits for nodes that are not there.
+fn tell_too_few(reply: &SubmitReply, wanted: u8, output: Output) {
+    let Some(TooFew { fitting, known, exceeded }) = &reply.too_few else { return };
+    let reasons = exceeded.iter().map(text::exceeded).collect::<Vec<_>>().join("; ");
+    let reasons = if reasons.is_empty() { "each allows less of something".to_owned() } else { reasons };
+    output.warning(
+        &format!(
+            "{wanted} nodes are wanted, and {fitting} of the {known} known ones take such a job: {reasons}"
+        ),
+        "ask for less, or wait for other nodes until bids close; assay node list shows what each gives",
+    );
 }
 
 /// Packs a file or directory, and gives it to the node to pass on.

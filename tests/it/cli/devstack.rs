@@ -6,6 +6,7 @@ mod docs;
 mod documents;
 mod inputs;
 mod leaving;
+mod offers;
 mod requester;
 mod results;
 

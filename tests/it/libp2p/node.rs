@@ -89,7 +89,7 @@ impl Node {
             None => Db::in_memory().unwrap(),
         };
         let config = Libp2pConfig {
-            network: NetworkConfig { key: key.clone(), listen: vec![listen], peers, limits },
+            network: NetworkConfig { key: key.clone(), listen: vec![listen], peers, limits, offer: None },
             log: EventLog::new(db),
             clock: Arc::new(move || clock.now()),
             blobs: Arc::new(NoBlobs),

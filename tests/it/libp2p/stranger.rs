@@ -45,6 +45,7 @@ impl Stranger {
             listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
             peers: vec![address.clone()],
             limits,
+            offer: None,
         };
         let (driver, network, inbound) = network::start(config, blobs).unwrap();
         let mut tasks = JoinSet::new();

@@ -1,0 +1,218 @@
+//! What a node says it takes on, so that a requester learns at once of a job that nobody will bid on.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Amount, Deal, Resources, Span};
+
+/// Longest offer, as text.
+pub const MAX_OFFER_BYTES: usize = 512;
+
+/// Longest name of a platform.
+const MAX_PLATFORM_BYTES: usize = 32;
+
+/// What a node takes on, in its own words: nobody vouches for it, and only hints follow from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// How many jobs it runs at once.
+    pub slots: u32,
+    /// What it runs: operating system and architecture as images name them, such as `linux/amd64`.
+    pub platform: String,
+    /// The most for one container; its machine may have less.
+    pub resources: Resources,
+    /// The longest timeout.
+    pub timeout: Span,
+    /// The longest time from the last acceptance to the close of commits.
+    pub run: Span,
+    /// The longest time for reveals.
+    pub reveal: Span,
+    /// The highest bond.
+    pub bond: Amount,
+}
+
+/// A number that a job asks for and that no known node allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exceeded {
+    /// Which.
+    pub limit: Limit,
+    /// What the job asks for.
+    pub asked: u128,
+    /// The most that a known node allows.
+    pub most: u128,
+}
+
+/// What an offer limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// Bytes of memory.
+    Memory,
+    /// Thousandths of a CPU.
+    Cpus,
+    /// Processes.
+    Processes,
+    /// Bytes of output.
+    Disk,
+    /// Seconds of one run.
+    Timeout,
+    /// Seconds from the last acceptance to the close of commits.
+    Run,
+    /// Seconds for reveals.
+    Reveal,
+    /// Wei of bond.
+    Bond,
+}
+
+/// Too few of the known nodes take on a job, for as long as no others come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TooFew {
+    /// How many known nodes may take it on.
+    pub fitting: usize,
+    /// How many nodes are known that run jobs.
+    pub known: usize,
+    /// What the job asks for that none of them allows; empty where different nodes refuse different things.
+    pub exceeded: Vec<Exceeded>,
+}
+
+impl Offer {
+    /// As text of one line.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("an offer has string keys only, so that JSON can hold it")
+    }
+
+    /// Reads what a peer wrote; `None` if it is no offer.
+    pub fn parse(text: &str) -> Option<Self> {
+        let offer: Self = serde_json::from_str(text).ok().filter(|_| text.len() <= MAX_OFFER_BYTES)?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+        let is_name = offer.platform.len() <= MAX_PLATFORM_BYTES && offer.platform.bytes().all(plain);
+        (is_name && offer.slots > 0).then_some(offer)
+    }
+
+    /// What a job asks for beyond this offer.
+    fn exceeded<'a>(&'a self, asked: &'a Resources, deal: &'a Deal) -> impl Iterator<Item = Exceeded> + 'a {
+        let most = &self.resources;
+        let span = |span: Span| u128::from(span.as_secs());
+        [
+            (Limit::Memory, asked.memory_bytes.into(), most.memory_bytes.into()),
+            (Limit::Cpus, asked.cpu_millis.into(), most.cpu_millis.into()),
+            (Limit::Processes, asked.pids.into(), most.pids.into()),
+            (Limit::Disk, asked.disk_bytes.into(), most.disk_bytes.into()),
+            (Limit::Timeout, span(deal.timeout), span(self.timeout)),
+            (Limit::Run, span(deal.run), span(self.run)),
+            (Limit::Reveal, span(deal.reveal), span(self.reveal)),
+            (Limit::Bond, deal.bond.units(), self.bond.units()),
+        ]
+        .into_iter()
+        .map(|(limit, asked, most)| Exceeded { limit, asked, most })
+        .filter(|exceeded| exceeded.asked > exceeded.most)
+    }
+}
+
+/// Whether too few known nodes take on a job. `silent` nodes are there and say nothing of themselves: they may.
+pub fn too_few(offers: &[Offer], silent: usize, asked: &Resources, deal: &Deal) -> Option<TooFew> {
+    let refusing: Vec<Vec<Exceeded>> = offers
+        .iter()
+        .map(|offer| offer.exceeded(asked, deal).collect::<Vec<_>>())
+        .filter(|exceeded| !exceeded.is_empty())
+        .collect();
+    let known = offers.len() + silent;
+    let fitting = known - refusing.len();
+    if fitting >= usize::from(deal.concurrency) || refusing.is_empty() {
+        return None;
+    }
+    let of_all = |first: &Exceeded| {
+        let same = refusing.iter().map(|other| other.iter().find(|other| other.limit == first.limit));
+        let most = same.collect::<Option<Vec<_>>>()?.into_iter().map(|other| other.most).max()?;
+        Some(Exceeded { most, ..*first })
+    };
+    let exceeded = refusing.first().into_iter().flatten().filter_map(of_all).collect();
+    Some(TooFew { fitting, known, exceeded })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer() -> Offer {
+        Offer {
+            slots: 4,
+            platform: "linux/amd64".to_owned(),
+            resources: Resources { memory_bytes: 4 << 30, ..Resources::default() },
+            timeout: Span::from_secs(3600),
+            run: Span::from_secs(7200),
+            reveal: Span::from_secs(600),
+            bond: Amount::MAX,
+        }
+    }
+
+    fn deal() -> Deal {
+        Deal { timeout: Span::from_secs(60), run: Span::from_secs(240), ..Deal::default() }
+    }
+
+    #[test]
+    fn an_offer_reads_back_and_its_longest_form_fits() {
+        assert_eq!(Offer::parse(&offer().to_text()), Some(offer()));
+        let most = u64::MAX;
+        let resources = Resources {
+            memory_bytes: most,
+            cpu_millis: u32::MAX,
+            pids: u32::MAX,
+            disk_bytes: most,
+            tmp_bytes: most,
+        };
+        let longest = Span::from_secs(u32::MAX);
+        let largest = Offer {
+            slots: u32::MAX,
+            platform: "x".repeat(MAX_PLATFORM_BYTES),
+            resources,
+            timeout: longest,
+            run: longest,
+            reveal: longest,
+            bond: Amount::MAX,
+        };
+        assert_eq!(Offer::parse(&largest.to_text()), Some(largest));
+    }
+
+    #[test]
+    fn what_is_no_offer_says_nothing() {
+        let escape = Offer { platform: "\u{1b}[2J".to_owned(), ..offer() };
+        let long = Offer { platform: "x".repeat(MAX_PLATFORM_BYTES + 1), ..offer() };
+        let padded = format!("{}{}", offer().to_text(), " ".repeat(MAX_OFFER_BYTES));
+        let none = Offer { slots: 0, ..offer() };
+        for text in ["", "{}", "[[[[", &escape.to_text(), &long.to_text(), &padded, &none.to_text()] {
+            assert_eq!(Offer::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_enough_known_nodes_take_on_is_no_matter() {
+        let asked = Resources::default();
+        assert_eq!(too_few(&[offer(), offer(), offer()], 0, &asked, &deal()), None);
+        // Who says nothing may take it, and nobody at all is another matter.
+        let large = Resources { memory_bytes: 8 << 30, ..asked };
+        assert_eq!(too_few(&[offer()], 3, &large, &deal()), None);
+        assert_eq!(too_few(&[], 0, &large, &deal()), None);
+    }
+
+    #[test]
+    fn what_no_known_node_allows_is_named_with_the_most_that_one_does() {
+        let larger =
+            Offer { resources: Resources { memory_bytes: 6 << 30, ..Resources::default() }, ..offer() };
+        let large = Resources { memory_bytes: 8 << 30, ..Resources::default() };
+        let exceeded = Exceeded { limit: Limit::Memory, asked: 8 << 30, most: 6 << 30 };
+        assert_eq!(
+            too_few(&[offer(), larger], 1, &large, &deal()),
+            Some(TooFew { fitting: 1, known: 3, exceeded: vec![exceeded] })
+        );
+        let long = Deal { reveal: Span::from_secs(601), ..deal() };
+        let told = too_few(&[offer()], 0, &Resources::default(), &long).unwrap();
+        assert_eq!(told.exceeded, [Exceeded { limit: Limit::Reveal, asked: 601, most: 600 }]);
+    }
+
+    #[test]
+    fn nodes_that_refuse_for_different_reasons_share_none() {
+        let hasty = Offer { timeout: Span::from_secs(10), ..offer() };
+        let small = Offer { resources: Resources { memory_bytes: 1, ..Resources::default() }, ..offer() };
+        let told = too_few(&[hasty, small], 0, &Resources::default(), &deal()).unwrap();
+        assert_eq!(told, TooFew { fitting: 0, known: 2, exceeded: Vec::new() });
+    }
+}

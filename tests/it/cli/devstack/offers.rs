@@ -1,0 +1,42 @@
+//! What nodes say that they take on, and jobs that none of them does.
+
+use super::{HINT, Session, rows};
+
+#[test]
+fn a_job_that_no_known_node_takes_is_told_at_once_with_what_it_asks_too_much_of() {
+    let session = Session::start(&["--nodes", "3", "--slots", "2"]);
+    // Nodes introduce themselves right after they have met.
+    let offered = || {
+        let nodes = session.json(&["node", "list"]);
+        nodes["nodes"].as_array().unwrap().iter().filter(|node| node["offer"]["slots"] == 2).count()
+    };
+    while offered() < 3 {}
+    let listed = session.run(&["node", "list"]).stdout;
+    let platform = listed.lines().nth(1).unwrap().split_whitespace().find(|word| word.starts_with("linux/"));
+    let row = ["2", "4 GiB", platform.unwrap()].map(str::to_owned);
+    assert_eq!(rows(&listed, &["SLOTS", "MEMORY", "PLATFORM"]), [row.clone(), row.clone(), row]);
+
+    let submit = |options: &[&str]| {
+        let words = [&["job", "submit", "--detach"], options, &["assay/demo:1", "true"]].concat();
+        let seen = session.run(&words);
+        assert_eq!(seen.code, 0, "{}; {HINT}", seen.stderr);
+        session.run(&["job", "cancel", seen.stdout.trim()]);
+        seen.stderr
+    };
+    let large = submit(&["--memory", "64g"]);
+    let told =
+        "3 nodes are wanted, and 0 of the 3 known ones take such a job: memory 64 GiB, at most 4 GiB";
+    assert!(large.contains(told), "{large}");
+    assert!(large.contains("hint: ask for less"), "{large}");
+    for (options, told) in [
+        (["--cpus", "64"], "CPUs 64, at most 4"),
+        (["--disk", "1t"], "disk 1024 GiB, at most 8 GiB"),
+        (["--reveal", "2h"], "reveal 2h, at most 1h"),
+        (["--timeout", "2d"], "timeout 2d"),
+    ] {
+        let seen = submit(&options);
+        assert!(seen.contains(told), "{told}: {seen}");
+    }
+    let fine = submit(&["--memory", "1g"]);
+    assert!(!fine.contains("are wanted"), "{fine}");
+}
