@@ -22,7 +22,7 @@ pub(super) fn sentence(kind: FailureKind, view: &JobView) -> String {
             text::bytes(limits.disk_bytes),
             text::bytes(MAX_STREAM_BYTES)
         ),
-        FailureKind::Engine => "the node's container engine or disk failed, or is too small".to_owned(),
+        FailureKind::Engine => "the node's container engine failed, or its disk is full: no fault of the job".to_owned(),
         FailureKind::Image => "the node could not get the image, or may not run it".to_owned(),
         FailureKind::Input => "the node could not get an input".to_owned(),
         FailureKind::Interrupted => "the node stopped while the job ran".to_owned(),
@@ -52,7 +52,9 @@ pub(super) const fn hint(kind: FailureKind) -> &'static str {
             "allow more in /outputs with --disk; stdout and stderr cannot have more, so write long output to a \
              file in /outputs"
         }
-        FailureKind::Engine => "ask for less with --memory or --cpus; the log of the node says what failed",
+        FailureKind::Engine => {
+            "submit the job again, to other nodes if it fails there again; the log of each node says what failed"
+        }
         FailureKind::Image => {
             "name an image without a root user that every node has, or finds in a registry it can reach"
         }
