@@ -82,10 +82,20 @@ impl Capacity {
         given
     }
 
-    /// The queued seat whose run must begin first.
+    /// The queued seat whose run must begin first. One that is too late for a whole run may still be lucky: it comes
+    /// first where the most urgent of the others can wait for a whole run of it, and last otherwise.
     fn most_urgent(&self, now: Timestamp) -> Option<JobId> {
-        let queued = self.places.iter().filter(|(_, place)| place.stage == Stage::Queued);
-        queued.min_by_key(|(id, place)| place.urgency(**id, now)).map(|(id, _)| *id)
+        let queued = || self.places.iter().filter(|(_, place)| place.stage == Stage::Queued);
+        let first = |late: bool| {
+            let alike = queued().filter(move |(_, place)| place.is_late(now) == late);
+            alike.min_by_key(|(id, place)| place.urgency(**id, now))
+        };
+        let (Some((timely, next)), Some((late, other))) = (first(false), first(true)) else {
+            return first(false).or(first(true)).map(|(id, _)| *id);
+        };
+        let after_ms = now.as_secs().saturating_mul(1000).saturating_add(other.timeout_ms);
+        let can_wait = next.start_by.is_none_or(|by| by.as_secs().saturating_mul(1000) >= after_ms);
+        Some(if can_wait { *late } else { *timely })
     }
 
     /// Whether the run of a queued seat may begin too late for its whole timeout, should those before it take theirs.
@@ -188,10 +198,14 @@ impl Capacity {
 }
 
 impl Place {
-    /// The order in which queued seats get slots. One that is too late for a whole run may still be lucky: it comes
-    /// after all others.
+    /// The order in which queued seats get slots.
     fn urgency(&self, job: JobId, now: Timestamp) -> (bool, Option<Timestamp>, Timestamp, JobId) {
-        (self.start_by.is_some_and(|start_by| now > start_by), self.start_by, self.submitted_at, job)
+        (self.is_late(now), self.start_by, self.submitted_at, job)
+    }
+
+    /// Whether a run that takes its whole timeout comes too late.
+    fn is_late(&self, now: Timestamp) -> bool {
+        self.start_by.is_some_and(|start_by| now > start_by)
     }
 
     /// Whether the promise keeps the node from others.

@@ -275,6 +275,36 @@ fn a_seat_that_never_got_a_slot_is_reported_before_commitments_are_due() {
     assert!(reports(&desk.ask(&loose)));
 }
 
+/// Of a seat that is too late for a whole run, and one that was given `later` s after it, which gets the slot that is free
+/// at last: the late one?
+fn the_late_seat_goes_first(later: u64) -> bool {
+    let mut desk = Desk::new(1);
+    let short = || Deal { timeout: Span::from_secs(100), run: Span::from_secs(400), ..alone() };
+    let mut jobs: Vec<Job> = (0..3).map(|index| open_of(requester(index), 0, 1000, short())).collect();
+    for job in &mut jobs {
+        assert!(desk.bids(job));
+    }
+    let [mut blocker, mut late, mut timely] = <[Job; 3]>::try_from(jobs).unwrap();
+    accept(&mut blocker, ME, desk.secs);
+    assert_eq!(desk.ask(&blocker), ComputeStep::Run);
+    desk.decide(&blocker, Execution::Running);
+    accept(&mut late, ME, desk.secs);
+    assert!(matches!(desk.ask(&late), ComputeStep::Wait(_)));
+    desk.later(later);
+    accept(&mut timely, ME, desk.secs);
+    assert!(matches!(desk.ask(&timely), ComputeStep::Wait(_)));
+    desk.later(290 - later);
+    let freed = desk.decide(&blocker, Execution::Failed(FailureKind::Engine));
+    let [chosen] = *freed.ring else { panic!("one slot is free: {freed:?}") };
+    chosen == late.id
+}
+
+#[test]
+fn a_seat_that_is_late_goes_before_one_that_can_wait_and_after_one_that_cannot() {
+    assert!(the_late_seat_goes_first(285));
+    assert!(!the_late_seat_goes_first(30));
+}
+
 #[test]
 fn a_node_that_drains_takes_nothing_on_and_finishes_what_runs() {
     let (mut desk, mut loose, mut long) = busy_with_a_loose_bid();
