@@ -10,9 +10,9 @@
 //! - **job**: a *spec* under a *deal*, submitted by a requester.
 //! - **spec**: what to run: image, command, environment, inputs, resources.
 //! - **deal**: the terms: *concurrency* N, *confidence* M, *tolerance* Q, method, timeout, price, bond, durations of the phases.
-//! - **ask**: the price a node wants for a seat. **bid**: an offer to run the job. **acceptance**: the requester's
-//!   choice of bids. **seat**: an accepted node's place in a job. **execution**: one node's run. **last words**: why a
-//!   run failed, and the end of what it printed.
+//! - **ask**: the price a node wants for a seat. **bid**: a node's promise to run the job at a price. **offer**: what a
+//!   node says it takes on in any job. **acceptance**: the requester's choice of bids. **seat**: an accepted node's place
+//!   in a job. **execution**: one node's run. **last words**: why a run failed, and the end of what it printed.
 //! - **result**: output root, exit code and *fingerprint* (ten memory samples and CPU time in one word).
 //! - **commitment**: a salted hash of a result. **reveal**: its opening. **verdict**: whose results agree.
 //! - **backend**: one way to agree on the log.
