@@ -20,8 +20,8 @@ impl Node {
         self.board.when(job, is_so).await
     }
 
-    /// Waits until everything up to `cursor` is known here.
-    pub(crate) async fn reached(&self, cursor: Cursor) {
+    /// Waits until the node has folded everything up to `cursor`; the caller bounds the wait.
+    pub async fn reached(&self, cursor: Cursor) {
         self.board.reached(cursor).await;
     }
 
