@@ -59,7 +59,7 @@ pub const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 pub const PARTIES: usize = 6;
 
 /// A `#[tokio::test]` for each case of the suite; `$world` is an async function that makes a new
-/// [`World`](crate::scheduler::conformance::World).
+/// [`World`].
 #[macro_export]
 macro_rules! conformance_tests {
     ($world:path) => {
