@@ -1,15 +1,32 @@
 //! Jobs for the tests of policies, made by the rules, like all jobs.
 
-use super::Moment;
+use super::{Moment, compute::BidLimits};
 use crate::{
     domain::{
-        Deal, Digest, Event, Facts, FingerprintWord, Job, LogDomain, NodeId, Opening, Span, Spec, Stamped,
-        Timestamp,
+        Amount, Ask, Deal, Digest, Event, Facts, FingerprintWord, Job, LogDomain, NodeId, Opening, Resources,
+        Span, Spec, Stamped, Timestamp,
     },
     rules::{self, Rejection},
 };
 
 pub(super) const REQUESTER: NodeId = NodeId::new([0xee; 20]);
+
+/// A node that takes on whatever it is offered, but for bonds.
+pub(super) const LIMITS: BidLimits = BidLimits {
+    max_bond: Amount::ZERO,
+    ask: Ask::ALL,
+    max_resources: Resources {
+        memory_bytes: 1 << 40,
+        cpu_millis: 64_000,
+        pids: 1 << 20,
+        disk_bytes: 1 << 40,
+        tmp_bytes: 1 << 40,
+    },
+    max_timeout: Span::from_secs(u32::MAX),
+    max_run: Span::from_secs(u32::MAX),
+    max_reveal: Span::from_secs(u32::MAX),
+    can_run: true,
+};
 
 pub(super) const fn node(index: u8) -> NodeId {
     NodeId::new([index; 20])

@@ -2,30 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    domain::{Amount, Ask, Deal, Facts, Job, Resources},
-    policy::{
-        compute::BidLimits,
-        fixture::{accept, at, bid, commit, deal, node, open_of, opening, then},
-    },
+    domain::{Deal, Facts, Job},
+    policy::fixture::{LIMITS, accept, at, bid, commit, deal, node, open_of, opening, then},
 };
 
 const ME: u8 = 0;
-
-const LIMITS: BidLimits = BidLimits {
-    max_bond: Amount::ZERO,
-    ask: Ask::ALL,
-    max_resources: Resources {
-        memory_bytes: 1 << 40,
-        cpu_millis: 64_000,
-        pids: 1 << 20,
-        disk_bytes: 1 << 40,
-        tmp_bytes: 1 << 40,
-    },
-    max_timeout: Span::from_secs(u32::MAX),
-    max_run: Span::from_secs(u32::MAX),
-    max_reveal: Span::from_secs(u32::MAX),
-    can_run: true,
-};
 
 const FOLLOWED: LogTrust = LogTrust::Requester { clock_agrees: true, suspended: false };
 

@@ -2,24 +2,15 @@ use super::*;
 use crate::{
     domain::Deal,
     policy::fixture::{
-        REQUESTER, accept, at, bid, commit, deal, moment, node, open, opening, reveal, running, then,
+        self, REQUESTER, accept, at, bid, commit, deal, moment, node, open, opening, reveal, running, then,
     },
 };
 
 const LIMITS: BidLimits = BidLimits {
-    max_bond: Amount::ZERO,
-    ask: Ask::ALL,
-    max_resources: Resources {
-        memory_bytes: 1 << 40,
-        cpu_millis: 64_000,
-        pids: 1 << 20,
-        disk_bytes: 1 << 40,
-        tmp_bytes: 1 << 40,
-    },
     max_timeout: Span::from_secs(3600),
     max_run: Span::from_secs(3600),
     max_reveal: Span::from_secs(3600),
-    can_run: true,
+    ..fixture::LIMITS
 };
 
 const FOLLOWED: LogTrust = LogTrust::Requester { clock_agrees: true, suspended: false };

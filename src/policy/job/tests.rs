@@ -1,23 +1,9 @@
 use super::*;
 use crate::{
-    domain::{Amount, Ask, Resources, Span},
-    policy::fixture::{REQUESTER, accept, bid, commit, deal, moment, node, open, opening, reveal, running},
-};
-
-const LIMITS: BidLimits = BidLimits {
-    max_bond: Amount::ZERO,
-    ask: Ask::ALL,
-    max_resources: Resources {
-        memory_bytes: 1 << 40,
-        cpu_millis: 64_000,
-        pids: 1 << 20,
-        disk_bytes: 1 << 40,
-        tmp_bytes: 1 << 40,
+    domain::Amount,
+    policy::fixture::{
+        LIMITS, REQUESTER, accept, bid, commit, deal, moment, node, open, opening, reveal, running,
     },
-    max_timeout: Span::from_secs(u32::MAX),
-    max_run: Span::from_secs(u32::MAX),
-    max_reveal: Span::from_secs(u32::MAX),
-    can_run: true,
 };
 
 /// One node's view of one job, and what it decides across jobs.
