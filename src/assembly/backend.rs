@@ -16,7 +16,7 @@ use crate::{
     node::{About, PeerTransfer, Shelf, Transfer, wall_clock},
     scheduler::{
         BackendError, Scheduler,
-        contract::{self, Announced, ChainConfig, ContractConfig, ContractScheduler, MoneyError, Seen},
+        contract::{self, ChainConfig, ContractConfig, ContractScheduler, MoneyError, NodeAddresses, Seen},
         libp2p::{self, Interest, Libp2pConfig, Libp2pScheduler},
     },
     store::{Db, EventLog},
@@ -122,7 +122,7 @@ pub enum Link {
         /// How far the chain was read.
         seen: watch::Receiver<Seen>,
         /// Who is known on the chain.
-        announced: watch::Receiver<Announced>,
+        announced: watch::Receiver<NodeAddresses>,
         /// Ends the network.
         stop: CancellationToken,
         /// The tasks of the network.
@@ -218,11 +218,11 @@ async fn refuse(mut inbound: mpsc::Receiver<Inbound>) {
 
 /// Tells the network where the nodes that the chain knows can be reached.
 async fn introduce(
-    mut announced: watch::Receiver<Announced>,
+    mut announced: watch::Receiver<NodeAddresses>,
     network: NetworkHandle,
     stop: CancellationToken,
 ) {
-    let mut known = Announced::new();
+    let mut known = NodeAddresses::new();
     loop {
         let nodes = announced.borrow_and_update().clone();
         for (node, text) in nodes.iter().filter(|(node, text)| known.get(node) != Some(text)) {

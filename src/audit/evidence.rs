@@ -24,7 +24,7 @@ pub(super) fn check(
     follower: &Follower,
     evidence: &[Evidence],
 ) -> Result<Option<FaultKind>, AuditError> {
-    let unproven = || AuditError::Evidence { job: follower.chain().job().id };
+    let unproven = || AuditError::Evidence { job: follower.job_log().job().id };
     if evidence.len() > MAX_PIECES {
         return Err(unproven());
     }
@@ -39,7 +39,7 @@ pub(super) fn check(
 }
 
 fn proven(domain: LogDomain, follower: &Follower, piece: &Evidence) -> Option<FaultKind> {
-    let job = follower.chain().job();
+    let job = follower.job_log().job();
     let signed = |hex: &String| {
         let entry = signed::decode(hex).ok()?;
         (entry.job() == job.id && entry.signer(domain) == Ok(job.requester)).then_some(entry)

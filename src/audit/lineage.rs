@@ -4,7 +4,7 @@ use super::{
     AuditError,
     document::{JobLog, MAX_LOGS},
 };
-use crate::scheduler::libp2p::chain::parent_of;
+use crate::scheduler::libp2p::job_log::parent_of;
 
 /// Checks that the logs are those of a job and of all that it follows up, the oldest first, and nothing else.
 pub(super) fn check(logs: &[JobLog]) -> Result<(), AuditError> {

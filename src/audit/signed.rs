@@ -8,8 +8,8 @@ use crate::{
     scheduler::{
         LogEntry,
         libp2p::{
-            chain::MAX_LOG_ENTRIES,
             entry::{Entry, EntryError, MAX_ENTRY_BYTES},
+            job_log::MAX_LOG_ENTRIES,
             sequence::Follower,
         },
     },
@@ -27,7 +27,7 @@ pub fn audit(domain: LogDomain, logs: &[JobLog], now: Timestamp) -> Result<Audit
         let follower = follow(domain, parent.as_ref(), log, now)?;
         fault = fault.or(evidence::check(domain, &follower, &log.evidence)?);
         entries += log.entries.len();
-        parent = Some(follower.chain().job().clone());
+        parent = Some(follower.job_log().job().clone());
     }
     let job = parent.ok_or(AuditError::Empty)?;
     Ok(Audit::new(job, entries, entries).broken_by(fault))

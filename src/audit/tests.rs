@@ -48,10 +48,10 @@ fn signed(author: &NodeKey, action: Action) -> SignedAction {
 }
 
 fn act(sequencer: &Sequencer, author: &NodeKey, event: Event) -> SignedAction {
-    let chain = sequencer.chain();
-    let job = chain.job();
-    let sequence = chain.next_sequence(author.node_id());
-    signed(author, Action { job: job.id, revision: job.revision, sequence, seen: chain.head(), event })
+    let job_log = sequencer.job_log();
+    let job = job_log.job();
+    let sequence = job_log.next_sequence(author.node_id());
+    signed(author, Action { job: job.id, revision: job.revision, sequence, seen: job_log.head(), event })
 }
 
 fn append(sequencer: &mut Sequencer, secs: u32, author: &NodeKey, event: Event) -> Entry {
@@ -83,7 +83,7 @@ fn play(parent: Option<&Job>, deal: &Deal, nonce: u64, seats: &[(u8, u8)]) -> Se
         append(&mut log, 1, &key(*node), Event::BidPlaced { price: Amount::ZERO });
         append(&mut log, 2, &key(1), Event::BidAccepted { node: key(*node).node_id() });
     }
-    let job = log.chain().job().id;
+    let job = log.job_log().job().id;
     for (seat, (node, result)) in (0..).zip(seats) {
         let commitment = opening(seat, *result).commitment(DOMAIN, job, seat, key(*node).node_id());
         append(&mut log, 3, &key(*node), Event::Committed { commitment });
@@ -91,8 +91,8 @@ fn play(parent: Option<&Job>, deal: &Deal, nonce: u64, seats: &[(u8, u8)]) -> Se
     for (seat, (node, result)) in (0..).zip(seats) {
         append(&mut log, 4, &key(*node), Event::Revealed { opening: opening(seat, *result) });
     }
-    let openings = crate::rules::openings_of(log.chain().job());
-    let accepted = crate::rules::verdict_of(log.chain().job(), &openings).accepted;
+    let openings = crate::rules::openings_of(log.job_log().job());
+    let accepted = crate::rules::verdict_of(log.job_log().job(), &openings).accepted;
     append(&mut log, 5, &key(seats[0].0), Event::VerdictPosted { openings: Vec::new(), accepted });
     log
 }
@@ -100,7 +100,7 @@ fn play(parent: Option<&Job>, deal: &Deal, nonce: u64, seats: &[(u8, u8)]) -> Se
 /// Two of three nodes agree.
 fn verified() -> Sequencer {
     let log = play(None, &deal(), 7, &[(2, 9), (3, 9), (4, 6)]);
-    assert_eq!(log.chain().job().state, JobState::Verified);
+    assert_eq!(log.job_log().job().state, JobState::Verified);
     log
 }
 
@@ -114,11 +114,11 @@ fn shown(entry: &Entry) -> LogEntry {
 
 fn exported(logs: &[&Sequencer]) -> LogDocument {
     let log = |log: &&Sequencer| JobLog {
-        job: log.chain().job().id,
-        entries: log.chain().entries_after(0).iter().map(shown).collect(),
+        job: log.job_log().job().id,
+        entries: log.job_log().entries_after(0).iter().map(shown).collect(),
         evidence: Vec::new(),
     };
-    let claim = Claim::of(logs.last().unwrap().chain().job());
+    let claim = Claim::of(logs.last().unwrap().job_log().job());
     LogDocument { version: LOG_VERSION, domain: DOMAIN, logs: logs.iter().map(log).collect(), claim }
 }
 
@@ -129,15 +129,15 @@ fn honest() -> LogDocument {
 /// An inconclusive job and its follow-up.
 fn followed_up() -> LogDocument {
     let parent = play(None, &deal(), 7, &[(2, 5), (3, 6), (4, 7)]);
-    assert_eq!(parent.chain().job().state, JobState::Inconclusive);
-    let job = parent.chain().job();
+    assert_eq!(parent.job_log().job().state, JobState::Inconclusive);
+    let job = parent.job_log().job();
     let child = play(
         Some(job),
         &job.deal.escalated(job.id).unwrap(),
         8,
         &[(11, 9), (12, 9), (13, 9), (14, 9), (15, 9), (16, 9), (17, 9)],
     );
-    assert_eq!(child.chain().job().state, JobState::Verified);
+    assert_eq!(child.job_log().job().state, JobState::Verified);
     exported(&[&parent, &child])
 }
 
@@ -371,8 +371,8 @@ fn what_is_shown_must_be_what_was_signed() {
 
 /// An entry that the requester signs over whatever action it is given.
 fn forged(log: &Sequencer, action: SignedAction) -> LogEntry {
-    let chain = log.chain();
-    let entry = Entry::sign(&key(1), DOMAIN, (chain.height() + 1, chain.head()), later(9), action);
+    let job_log = log.job_log();
+    let entry = Entry::sign(&key(1), DOMAIN, (job_log.height() + 1, job_log.head()), later(9), action);
     let author = entry.action.author(DOMAIN).unwrap_or(NodeId::ZERO);
     let action = &entry.action.action;
     let stamped = crate::domain::Stamped {
@@ -479,7 +479,7 @@ fn accused(mut document: LogDocument, kind: FaultKind, entries: &[&Entry]) -> Lo
 
 /// An entry of key 1 at a height of a log, as it might stand in another history.
 fn of_another_history(log: &Sequencer, height: u64) -> Entry {
-    let entry = log.chain().entry(height).unwrap();
+    let entry = log.job_log().entry(height).unwrap();
     Entry::sign(
         &key(1),
         DOMAIN,
@@ -495,11 +495,11 @@ fn a_log_with_the_proof_of_a_fork_does_not_agree() {
     let document = exported(&[&log]);
     let kind = FaultKind::TwoHistories;
     for height in 1..=14 {
-        let (held, other) = (log.chain().entry(height).unwrap(), of_another_history(&log, height));
+        let (held, other) = (log.job_log().entry(height).unwrap(), of_another_history(&log, height));
         assert_eq!(finding(&accused(document.clone(), kind, &[held, &other])), Finding::Forked);
         assert_eq!(finding(&accused(document.clone(), kind, &[&other])), Finding::Forked);
     }
-    let (held, other) = (of_another_history(&log, 5), log.chain().entry(6).unwrap());
+    let (held, other) = (of_another_history(&log, 5), log.job_log().entry(6).unwrap());
     let forked = accused(document.clone(), kind, &[&held, other]);
     assert_eq!(finding(&forked), Finding::Forked, "6 stands over another 5");
     let lying = LogDocument { claim: Claim { state: JobState::Failed, ..forked.claim.clone() }, ..forked };
@@ -517,9 +517,9 @@ fn a_log_with_the_proof_of_a_fork_does_not_agree() {
 #[test]
 fn a_log_with_the_proof_of_a_broken_rule_does_not_agree() {
     let log = verified();
-    let chain = log.chain();
+    let job_log = log.job_log();
     let late = act(&log, &key(1), Event::Cancelled);
-    let entry = Entry::sign(&key(1), DOMAIN, (chain.height() + 1, chain.head()), later(9), late);
+    let entry = Entry::sign(&key(1), DOMAIN, (job_log.height() + 1, job_log.head()), later(9), late);
     let document = accused(exported(&[&log]), FaultKind::RuleBroken, &[&entry]);
     assert_eq!(finding(&document), Finding::Broken);
 }
@@ -528,12 +528,12 @@ fn a_log_with_the_proof_of_a_broken_rule_does_not_agree() {
 fn evidence_that_the_requester_did_not_sign_is_refused() {
     let log = verified();
     let document = exported(&[&log]);
-    let held = log.chain().entry(5).unwrap();
+    let held = log.job_log().entry(5).unwrap();
     let mut forged = of_another_history(&log, 5);
     forged.signature = key(9).sign(forged.hash(DOMAIN));
     let foreign = play(None, &deal(), 8, &[(2, 9), (3, 9), (4, 6)]);
     let foreign = of_another_history(&foreign, 5);
-    let sound = log.chain().entry(6).unwrap();
+    let sound = log.job_log().entry(6).unwrap();
     let pieces: [&[&Entry]; 8] = [
         &[held, &forged],
         &[&forged],

@@ -59,9 +59,9 @@ pub(super) struct Running {
 /// The files by which other commands find the newest node of this user, and the token of each; taken back when this is
 /// dropped.
 #[derive(Debug)]
-pub(super) struct Announced(Vec<(PathBuf, String)>);
+pub(super) struct RunningNote(Vec<(PathBuf, String)>);
 
-impl Announced {
+impl RunningNote {
     /// Writes the files; the first node is the one that is asked when none is named. Without them the address and
     /// the token have to be named, which is no reason to stop.
     pub(super) fn new(nodes: &[Running], output: Output) -> Self {
@@ -90,7 +90,7 @@ impl Announced {
     }
 }
 
-impl Drop for Announced {
+impl Drop for RunningNote {
     fn drop(&mut self) {
         for (path, line) in &self.0 {
             if fs::read_to_string(path).is_ok_and(|text| text.trim() == line) {

@@ -20,7 +20,7 @@ use super::{
     client::Client,
     keys,
     output::Output,
-    running::{Announced, Running},
+    running::{Running, RunningNote},
     settings::{self, ApiAddress, Requester},
 };
 use crate::{
@@ -130,7 +130,7 @@ async fn start(
     requester: &Requester,
     need: Need,
     output: Output,
-) -> Result<(Host, Announced), CliError> {
+) -> Result<(Host, RunningNote), CliError> {
     let key = keys::load(&args.key)?;
     let chain = &requester.chain;
     let reader = ContractReader::connect(&chain.rpc_urls, chain.contract, chain.chain_id).await?;
@@ -164,7 +164,7 @@ async fn start(
         error => CliError::Host(error),
     })?;
     let running = Running { api: host.api(), token_file: host.token_file() };
-    let announced = Announced::at(Some(api_file(&data_dir)), &[running], output);
+    let announced = RunningNote::at(Some(api_file(&data_dir)), &[running], output);
     Ok((host, announced))
 }
 

@@ -58,9 +58,9 @@ impl Fingerprint {
         if !increasing || start_ms >= end_ms || end_ms >= MAX_TIME_MS {
             return None;
         }
-        let steps = steps(samples, start_ms, end_ms)?;
+        let stretches = stretches(samples, start_ms, end_ms)?;
         let duration = end_ms - start_ms;
-        Some(Self { w: tenths(&steps, duration), q: quantiles(steps, duration), cpu_ms })
+        Some(Self { w: tenths(&stretches, duration), q: quantiles(stretches, duration), cpu_ms })
     }
 
     /// The row that `method` compares.
@@ -74,38 +74,38 @@ impl Fingerprint {
 }
 
 /// A stretch of time, in milliseconds since the start of the run, with one memory value.
-struct Step {
+struct Stretch {
     from: u64,
     to: u64,
     kib: u32,
 }
 
-/// The run as a step function that covers its whole window, or `None` without a usable sample.
-fn steps(samples: &[Sample], start_ms: u64, end_ms: u64) -> Option<Vec<Step>> {
+/// The run as stretches that cover its whole window, or `None` without a usable sample.
+fn stretches(samples: &[Sample], start_ms: u64, end_ms: u64) -> Option<Vec<Stretch>> {
     let samples = &samples[..samples.partition_point(|s| s.t_ms < end_ms)];
     let before = samples.partition_point(|s| s.t_ms <= start_ms);
     let samples = &samples[before.saturating_sub(1)..];
-    let mut steps: Vec<Step> = Vec::with_capacity(samples.len());
+    let mut stretches: Vec<Stretch> = Vec::with_capacity(samples.len());
     for (i, sample) in samples.iter().enumerate() {
         let from = if i == 0 { 0 } else { sample.t_ms - start_ms };
         let to = samples.get(i + 1).map_or(end_ms, |next| next.t_ms) - start_ms;
-        steps.push(Step { from, to, kib: sample.rss_kib });
+        stretches.push(Stretch { from, to, kib: sample.rss_kib });
     }
-    (!steps.is_empty()).then_some(steps)
+    (!stretches.is_empty()).then_some(stretches)
 }
 
 /// The mean of each tenth, rounded half up.
 ///
 /// Time is counted in tenths of a millisecond, so that every tenth has an integral border: an area is at most
 /// 2^32 KiB x 2^40 = 2^72.
-fn tenths(steps: &[Step], duration: u64) -> [u32; TENTHS] {
+fn tenths(stretches: &[Stretch], duration: u64) -> [u32; TENTHS] {
     let mut areas = [0u128; TENTHS];
     for (k, area) in (0u64..).zip(&mut areas) {
         let (low, high) = (k * duration, (k + 1) * duration);
-        let first = steps.partition_point(|step| 10 * step.to <= low);
-        for step in steps[first..].iter().take_while(|step| 10 * step.from < high) {
-            let overlap = (10 * step.to).min(high) - (10 * step.from).max(low);
-            *area += u128::from(step.kib) * u128::from(overlap);
+        let first = stretches.partition_point(|stretch| 10 * stretch.to <= low);
+        for stretch in stretches[first..].iter().take_while(|stretch| 10 * stretch.from < high) {
+            let overlap = (10 * stretch.to).min(high) - (10 * stretch.from).max(low);
+            *area += u128::from(stretch.kib) * u128::from(overlap);
         }
     }
     let duration = u128::from(duration);
@@ -116,16 +116,16 @@ fn tenths(steps: &[Step], duration: u64) -> [u32; TENTHS] {
 }
 
 /// For 5 %, 15 %, ... 95 % of the time: the least value that memory did not exceed for so long.
-fn quantiles(mut steps: Vec<Step>, duration: u64) -> [u32; TENTHS] {
-    steps.sort_unstable_by_key(|step| step.kib);
+fn quantiles(mut stretches: Vec<Stretch>, duration: u64) -> [u32; TENTHS] {
+    stretches.sort_unstable_by_key(|stretch| stretch.kib);
     let mut quantiles = [0; TENTHS];
-    let mut steps = steps.into_iter();
+    let mut stretches = stretches.into_iter();
     let (mut time, mut kib) = (0, 0);
     for (k, quantile) in (0u64..).zip(&mut quantiles) {
         while 20 * time < (2 * k + 1) * duration {
-            let step = steps.next().expect("the steps cover the whole duration");
-            time += step.to - step.from;
-            kib = step.kib;
+            let stretch = stretches.next().expect("the stretches cover the whole duration");
+            time += stretch.to - stretch.from;
+            kib = stretch.kib;
         }
         *quantile = kib;
     }

@@ -287,7 +287,7 @@ impl Node {
                          more in job {}",
                         job.requester, job.id
                     );
-                    self.warnings.raise(Obstacle::Clock, Some(job.id), now, message);
+                    self.warnings.raise(Obstacle::WrongClock, Some(job.id), now, message);
                 }
                 LogTrust::Requester { clock_agrees, suspended }
             }

@@ -42,7 +42,7 @@ fn obstacle(trouble: &Trouble) -> Obstacle {
     match trouble {
         Trouble::NotFollowed { .. } | Trouble::Stalled { .. } => Obstacle::Chain,
         Trouble::ClockBehind { .. } | Trouble::ClockAhead { .. } | Trouble::ClockOfRequester { .. } => {
-            Obstacle::Clock
+            Obstacle::WrongClock
         }
         Trouble::NotAnnounced(error) => Obstacle::of_backend(error).unwrap_or(Obstacle::Chain),
     }

@@ -34,7 +34,8 @@ pub enum Obstacle {
     /// There is no room for another result.
     StoreFull,
     /// This machine's clock, or that of a job's requester, is wrong.
-    Clock,
+    #[serde(rename = "clock")]
+    WrongClock,
     /// The party that orders a job's log cannot be reached.
     Requester,
 }
@@ -86,7 +87,7 @@ impl Obstacle {
     /// Whether it concerns one job alone.
     const fn is_of_job(self) -> bool {
         match self {
-            Self::Requester | Self::Clock => true,
+            Self::Requester | Self::WrongClock => true,
             Self::NoEther | Self::FeeCap | Self::Chain | Self::Store | Self::StoreFull => false,
         }
     }
@@ -100,7 +101,7 @@ impl Obstacle {
             Self::StoreFull => {
                 "make room on that disk, or remove results that nobody needs any more from it while the node is stopped"
             }
-            Self::Clock => "set this machine's clock (ntp), and see that the requester's is set too",
+            Self::WrongClock => "set this machine's clock (ntp), and see that the requester's is set too",
             Self::Requester => {
                 "check the network between this node and the requester; nothing goes on without it"
             }
@@ -190,7 +191,7 @@ mod tests {
     #[test]
     fn what_concerns_a_job_is_told_of_that_job_alone() {
         let warnings = Warnings::default();
-        warnings.raise(Obstacle::Clock, Some(job(1)), NOW, "off".to_owned());
+        warnings.raise(Obstacle::WrongClock, Some(job(1)), NOW, "off".to_owned());
         warnings.raise(Obstacle::StoreFull, Some(job(1)), NOW, "full".to_owned());
         assert_eq!(warnings.current(Some(job(1))).len(), 2);
         assert_eq!(warnings.current(Some(job(2))).len(), 1);

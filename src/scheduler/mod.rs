@@ -67,6 +67,9 @@ pub use shown::LogEntry;
 pub use trouble::Trouble;
 pub use updates::{EventStream, LogUpdate, entries};
 
+/// What a backend takes as the time of day.
+pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// A position in the log as one backend delivers it to one node; 0 is before the first entry.
 ///
 /// Cursors of one node only grow, and survive its restart. Different nodes number differently.

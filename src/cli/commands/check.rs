@@ -22,7 +22,7 @@ use crate::{
     },
     domain::{JobId, LogDomain, NodeId},
     node::wall_clock,
-    scheduler::libp2p::chain::parent_of,
+    scheduler::libp2p::job_log::parent_of,
 };
 
 /// What a check came to, for programs.

@@ -14,7 +14,7 @@ use crate::{
 /// The log of a job, entry by entry, and what it took in all.
 #[derive(Debug, Serialize)]
 pub(super) struct Steps {
-    steps: Vec<Step>,
+    steps: Vec<EntryRow>,
     /// All transactions together, each counted once; null where there are none, or one of them is not known.
     gas_used: Option<u64>,
     /// What they cost, in wei; null likewise.
@@ -23,7 +23,7 @@ pub(super) struct Steps {
 
 /// One entry. What says nothing of a job without a chain is null there.
 #[derive(Debug, Serialize)]
-struct Step {
+struct EntryRow {
     height: u64,
     at: Timestamp,
     by: NodeId,
@@ -41,9 +41,9 @@ struct Step {
 impl Steps {
     pub(super) fn new(log: &[LogEntry], anchors: &[Anchor]) -> Self {
         let anchors: BTreeMap<u64, &Anchor> = anchors.iter().map(|anchor| (anchor.height, anchor)).collect();
-        let step = |entry: &LogEntry| {
+        let row = |entry: &LogEntry| {
             let anchor = anchors.get(&entry.height);
-            Step {
+            EntryRow {
                 height: entry.height,
                 at: entry.at,
                 by: entry.author,
@@ -55,9 +55,9 @@ impl Steps {
                 cost: anchor.and_then(|anchor| anchor.cost),
             }
         };
-        let steps: Vec<Step> = log.iter().map(step).collect();
+        let steps: Vec<EntryRow> = log.iter().map(row).collect();
         let once: BTreeMap<Option<Digest>, Option<Cost>> =
-            steps.iter().map(|step| (step.transaction, step.cost)).collect();
+            steps.iter().map(|row| (row.transaction, row.cost)).collect();
         let costs: Option<Vec<Cost>> = once.into_values().collect();
         let costs = costs.filter(|costs| !costs.is_empty());
         let gas_used = costs.as_ref().map(|costs| costs.iter().map(|cost| cost.gas_used).sum());
@@ -66,21 +66,21 @@ impl Steps {
     }
 
     pub(super) fn table(&self) -> String {
-        let began = self.steps.first().map_or(0, |step| step.at.as_secs());
-        let when = |step: &Step| format!("+{}", text::span(step.at.as_secs().saturating_sub(began)));
-        let who = |step: &Step| vec![when(step), text::node(step.by), step.told.clone()];
-        if self.steps.iter().all(|step| step.transaction.is_none()) {
+        let began = self.steps.first().map_or(0, |row| row.at.as_secs());
+        let when = |row: &EntryRow| format!("+{}", text::span(row.at.as_secs().saturating_sub(began)));
+        let who = |row: &EntryRow| vec![when(row), text::node(row.by), row.told.clone()];
+        if self.steps.iter().all(|row| row.transaction.is_none()) {
             return table(&["TIME", "BY", "EVENT"], self.steps.iter().map(who));
         }
         let mut before = None;
-        let rows = self.steps.iter().map(|step| {
+        let rows = self.steps.iter().map(|row| {
             let number = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
-            let repeated = step.transaction.is_some() && step.transaction == before;
-            before = step.transaction;
-            let gas = step.cost.map(|cost| cost.gas_used);
+            let repeated = row.transaction.is_some() && row.transaction == before;
+            before = row.transaction;
+            let gas = row.cost.map(|cost| cost.gas_used);
             let shown = if repeated { "same".to_owned() } else { number(gas) };
-            let hash = step.transaction.map_or("-".to_owned(), |hash| hash.to_string());
-            [who(step), vec![number(step.block), number(step.confirmations), shown, hash]].concat()
+            let hash = row.transaction.map_or("-".to_owned(), |hash| hash.to_string());
+            [who(row), vec![number(row.block), number(row.confirmations), shown, hash]].concat()
         });
         let heads = ["TIME", "BY", "EVENT", "BLOCK", "CONFIRMED", "GAS", "TRANSACTION"];
         format!("{}{}\n", table(&heads, rows), self.total())

@@ -15,7 +15,7 @@ use crate::{
         args::{DevstackArgs, SchedulerArg},
         document::Document,
         output::{Output, table},
-        running::{Announced, Interrupts, Running, allow_many_files, ended},
+        running::{Interrupts, Running, RunningNote, allow_many_files, ended},
         settings, text,
     },
     devstack::{
@@ -111,7 +111,7 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
     };
     let ready = ready(chain.as_ref(), stack.nodes());
     let running = |node: &StackNode| Running { api: node.api, token_file: node.token_file.clone() };
-    let _announced = Announced::new(&stack.nodes().iter().map(running).collect::<Vec<_>>(), output);
+    let _announced = RunningNote::new(&stack.nodes().iter().map(running).collect::<Vec<_>>(), output);
     output.result(&ready, || describe(&ready))?;
     output.note("ready; Ctrl-C stops all nodes");
     tokio::select! {

@@ -13,7 +13,7 @@ use crate::{
         document::Document,
         keys,
         output::Output,
-        running::{Announced, Interrupts, Running, allow_many_files, ended},
+        running::{Interrupts, Running, RunningNote, allow_many_files, ended},
         settings::{self, SettingsError},
     },
     domain::NodeId,
@@ -77,7 +77,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         addresses: host.addresses().iter().map(ToString::to_string).collect(),
     };
     let running = Running { api: host.api(), token_file: host.token_file() };
-    let _announced = Announced::new(&[running], output);
+    let _announced = RunningNote::new(&[running], output);
     output.result(&serving, || {
         let peers = serving.addresses.iter().map(|address| format!("Join:  assay serve --peer {address}\n"));
         let token_file = serving.token_file.display();

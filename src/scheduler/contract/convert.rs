@@ -20,7 +20,7 @@ pub(super) const CHECKED: Facts =
 
 /// An event of the contract, as far as it is about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct JobLog {
+pub(super) struct JobEvent {
     pub(super) job: JobId,
     author: Author,
     facts: Facts,
@@ -40,9 +40,9 @@ enum Author {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ChainEvent {
     /// A step of a job.
-    Job(Box<JobLog>),
+    Job(Box<JobEvent>),
     /// Where a node can be reached.
-    Announced { node: NodeId, addresses: String },
+    NodeAnnounced { node: NodeId, addresses: String },
     /// Nothing that concerns the log of a job.
     Other,
 }
@@ -107,9 +107,9 @@ fn remark_of(mut remark: String) -> String {
 /// # Errors
 /// [`UnknownValue`]; the contract of this interface emits none.
 pub(super) fn chain_event(event: Events) -> Result<ChainEvent, UnknownValue> {
-    let by_requester = |job: alloy_primitives::B256, event| job_log(job, Author::Requester, event);
+    let by_requester = |job: alloy_primitives::B256, event| job_event(job, Author::Requester, event);
     let by = |job: alloy_primitives::B256, author: alloy_primitives::Address, event| {
-        job_log(job, Author::Named(author.into()), event)
+        job_event(job, Author::Named(author.into()), event)
     };
     let log = match event {
         Events::Submitted(log) => {
@@ -123,7 +123,7 @@ pub(super) fn chain_event(event: Events) -> Result<ChainEvent, UnknownValue> {
         Events::BidAccepted(log) => by_requester(log.job, Event::BidAccepted { node: log.node.into() }),
         Events::BidSkipped(log) => {
             let accepted = by_requester(log.job, Event::BidAccepted { node: log.node.into() });
-            JobLog { facts: Facts { funded: false, ..CHECKED }, ..accepted }
+            JobEvent { facts: Facts { funded: false, ..CHECKED }, ..accepted }
         }
         Events::BidRejected(log) => by_requester(log.job, Event::BidRejected { node: log.node.into() }),
         Events::FailureReported(log) => {
@@ -146,14 +146,14 @@ pub(super) fn chain_event(event: Events) -> Result<ChainEvent, UnknownValue> {
         }
         Events::Expired(log) => {
             let state = Some(state_of(log.state)?);
-            JobLog { state, ..by(log.job, log.keeper, Event::Expired) }
+            JobEvent { state, ..by(log.job, log.keeper, Event::Expired) }
         }
         Events::Remarked(log) => {
             let remark = remark_of(log.remark);
             by_requester(log.job, Event::Remarked { node: log.node.into(), remark })
         }
         Events::Announced(log) => {
-            return Ok(ChainEvent::Announced { node: log.node.into(), addresses: log.addresses });
+            return Ok(ChainEvent::NodeAnnounced { node: log.node.into(), addresses: log.addresses });
         }
         // `SeatTaken` follows from the bid before it; the others change no job.
         Events::SeatTaken(_)
@@ -165,11 +165,11 @@ pub(super) fn chain_event(event: Events) -> Result<ChainEvent, UnknownValue> {
     Ok(ChainEvent::Job(Box::new(log)))
 }
 
-fn job_log(job: alloy_primitives::B256, author: Author, event: Event) -> JobLog {
-    JobLog { job: job.into(), author, facts: CHECKED, event, state: None }
+fn job_event(job: alloy_primitives::B256, author: Author, event: Event) -> JobEvent {
+    JobEvent { job: job.into(), author, facts: CHECKED, event, state: None }
 }
 
-impl JobLog {
+impl JobEvent {
     /// The event as the rules see it; `None` when it is about a job that this log does not have.
     ///
     /// The contract checked the revision that a call named, so it is the one that the job has.

@@ -5,7 +5,7 @@ use alloy_sol_types::SolEventInterface;
 
 use super::{
     abi::Events,
-    convert::{ChainEvent, JobLog, chain_event},
+    convert::{ChainEvent, JobEvent, chain_event},
 };
 use crate::domain::{Digest, JobId, NodeId, Timestamp};
 
@@ -20,7 +20,7 @@ pub(super) struct Mined {
     pub(super) at: Timestamp,
     pub(super) job: JobId,
     /// What happened, or why it cannot be read. Then the job cannot be followed any further.
-    pub(super) log: Result<JobLog, String>,
+    pub(super) log: Result<JobEvent, String>,
 }
 
 /// What a log says.
@@ -28,7 +28,7 @@ pub(super) struct Mined {
 pub(super) enum Decoded {
     Job(Box<Mined>),
     /// Where a node can be reached.
-    Announced {
+    NodeAnnounced {
         node: NodeId,
         addresses: String,
     },
@@ -49,7 +49,9 @@ pub(super) fn decode(log: &Log, at: Timestamp) -> Decoded {
     let event = event.and_then(|event| chain_event(event).map_err(|error| error.to_string()));
     let (job, log) = match event {
         Ok(ChainEvent::Job(event)) => (event.job, Ok(*event)),
-        Ok(ChainEvent::Announced { node, addresses }) => return Decoded::Announced { node, addresses },
+        Ok(ChainEvent::NodeAnnounced { node, addresses }) => {
+            return Decoded::NodeAnnounced { node, addresses };
+        }
         Ok(ChainEvent::Other) => return Decoded::Other,
         Err(error) => match log.topics().get(1) {
             Some(job) => (JobId::from(*job), Err(format!("an event cannot be read: {error}"))),

@@ -27,13 +27,12 @@ use super::{
     decode::{Decoded, Mined, decode},
     health::Health,
     log::{ChainLog, db_error},
-    node::Clock,
     rpc::{AskError, Endpoints, Pace, header},
     window::{RANGE, Source, Wanted, Window},
 };
 use crate::{
     domain::{Digest, Timestamp},
-    scheduler::BackendError,
+    scheduler::{BackendError, WallClock},
     store::{Chains, ReadUpTo},
 };
 
@@ -83,7 +82,7 @@ pub(super) struct Follower {
     pub(super) wake: Arc<Notify>,
     /// The chain dropped blocks: what was sent may be gone.
     pub(super) lost: Arc<Notify>,
-    pub(super) clock: Clock,
+    pub(super) clock: WallClock,
     pub(super) health: Arc<Mutex<Health>>,
 }
 
@@ -251,7 +250,7 @@ impl Follower {
     fn note_address(&self, decoded: Decoded) -> Option<Mined> {
         match decoded {
             Decoded::Job(mined) => Some(*mined),
-            Decoded::Announced { node, addresses } => {
+            Decoded::NodeAnnounced { node, addresses } => {
                 self.log.announce(node, addresses);
                 None
             }

@@ -13,7 +13,7 @@ use alloy::eips::BlockNumberOrTag;
 
 use super::{
     client::ConnectError,
-    convert::{JobLog, entry_hash},
+    convert::{JobEvent, entry_hash},
     decode::{Decoded, Mined, decode},
     reader::ContractReader,
     rpc::header,
@@ -157,7 +157,7 @@ struct Placed {
     block_hash: Digest,
     index: u64,
     at: Timestamp,
-    log: JobLog,
+    log: JobEvent,
 }
 
 fn readable(event: Mined) -> Result<Placed, HistoryError> {
@@ -266,6 +266,6 @@ impl Pages {
 fn of_a_job(decoded: Decoded, job: Option<JobId>) -> Option<Mined> {
     match decoded {
         Decoded::Job(mined) => job.is_none_or(|job| job == mined.job).then_some(*mined),
-        Decoded::Announced { .. } | Decoded::Other => None,
+        Decoded::NodeAnnounced { .. } | Decoded::Other => None,
     }
 }

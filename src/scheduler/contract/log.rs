@@ -64,7 +64,7 @@ pub(super) struct ChainLog {
     name: String,
     inner: Mutex<Inner>,
     /// Where nodes said that they can be reached.
-    announced: watch::Sender<Announced>,
+    announced: watch::Sender<NodeAddresses>,
     /// What ended the log, if anything did.
     failure: watch::Sender<Option<BackendError>>,
     /// Jobs whose log is broken, in the order in which that was found: each a [`BackendError::BrokenLog`].
@@ -74,7 +74,7 @@ pub(super) struct ChainLog {
 }
 
 /// Nodes, and where they said that they can be reached: libp2p multiaddresses, one a line.
-pub type Announced = BTreeMap<NodeId, String>;
+pub type NodeAddresses = BTreeMap<NodeId, String>;
 
 struct Inner {
     ledger: Ledger,
@@ -343,7 +343,7 @@ impl ChainLog {
     }
 
     /// Where nodes said that they can be reached.
-    pub(super) fn announced(&self) -> watch::Receiver<Announced> {
+    pub(super) fn announced(&self) -> watch::Receiver<NodeAddresses> {
         self.announced.subscribe()
     }
 

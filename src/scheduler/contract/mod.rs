@@ -42,8 +42,8 @@ pub use client::{
 pub use deploy::{DeployError, Deployed, deploy, deploy_telling};
 pub use follow::Seen;
 pub use history::{History, HistoryError, history, locked};
-pub use log::Announced;
-pub use node::{Clock, ContractConfig, ContractScheduler, Running, StartError};
+pub use log::NodeAddresses;
+pub use node::{ContractConfig, ContractScheduler, Running, StartError};
 pub use reader::{Account, Code, ContractReader};
 pub use rpc::EndpointError;
 pub use sender::Notice;

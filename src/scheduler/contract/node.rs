@@ -30,7 +30,7 @@ use super::{
     convert::Revert,
     follow::{Follower, Seen, same_chain},
     health::Health,
-    log::{Announced, ChainLog, db_error, log_name},
+    log::{ChainLog, NodeAddresses, db_error, log_name},
     outbox::Outbox,
     reader::{ContractReader, chain_id},
     rpc::Endpoints,
@@ -41,16 +41,13 @@ use crate::{
     identity::NodeKey,
     scheduler::{
         Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogOrder, Scheduler,
-        SubmitError, Trouble,
+        SubmitError, Trouble, WallClock,
     },
     store::{Chains, Db},
 };
 
 /// Longest wait until what the chain has is read here.
 const CATCH_UP: Duration = Duration::from_secs(30);
-
-/// The wall clock: the chain's own stands still between blocks.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What the backend of a node needs.
 pub struct ContractConfig {
@@ -63,7 +60,7 @@ pub struct ContractConfig {
     /// The node's key, which pays and signs.
     pub key: NodeKey,
     /// The node's clock.
-    pub clock: Clock,
+    pub clock: WallClock,
 }
 
 /// Why the backend cannot be started.
@@ -89,7 +86,7 @@ struct State {
     client: Arc<ChainClient>,
     log: Arc<ChainLog>,
     node: NodeId,
-    clock: Clock,
+    clock: WallClock,
     seen: watch::Receiver<Seen>,
     wake: Arc<Notify>,
     receipts: Receipts,
@@ -184,7 +181,7 @@ impl ContractScheduler {
     }
 
     /// Where nodes said that they can be reached, as far as it was read.
-    pub fn announced(&self) -> watch::Receiver<Announced> {
+    pub fn announced(&self) -> watch::Receiver<NodeAddresses> {
         self.shared.log.announced()
     }
 }

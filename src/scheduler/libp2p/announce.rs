@@ -7,8 +7,8 @@ use alloy_primitives::Bytes;
 use alloy_sol_types::SolValue;
 
 use super::{
-    chain::{Chain, parent_of},
     entry::{Entry, EntryError, MAX_ENTRY_BYTES},
+    job_log::{CheckedLog, parent_of},
     sequence::MAX_SKEW,
 };
 use crate::{
@@ -122,7 +122,7 @@ impl Announcement {
             return Err(AnnouncementError::Forged);
         }
         // What is cheap comes first: signatures cost a hundred times as much.
-        match Chain::check_submission_of(source, domain, None, &self.entry.action, self.entry.at) {
+        match CheckedLog::check_submission_of(source, domain, None, &self.entry.action, self.entry.at) {
             Err(SubmitError::Rejected(Rejection::BadParent)) if self.parent().is_some() => {}
             // The id is made of the author's, and names another.
             Err(SubmitError::Rejected(Rejection::WrongJobId)) => return Err(AnnouncementError::Forged),

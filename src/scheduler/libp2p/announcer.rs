@@ -35,8 +35,8 @@ const REPEAT_FOR_NEWCOMERS: Duration = Duration::from_secs(1);
 /// Announcements at once, and one more every so often: well below what peers take from one signer.
 const BURST: (u32, Duration) = (256, Duration::from_millis(5));
 
-/// What was announced when, and to whom.
-struct Announced {
+/// Which jobs were announced when, and to whom.
+struct SentAnnouncements {
     at: BTreeMap<JobId, Instant>,
     listeners: BTreeSet<NodeId>,
     /// When somebody was among the listeners for the first time.
@@ -45,7 +45,7 @@ struct Announced {
 }
 
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut announced = Announced {
+    let mut sent = SentAnnouncements {
         at: BTreeMap::new(),
         listeners: BTreeSet::new(),
         newcomer_at: Instant::now(),
@@ -53,8 +53,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
     };
     let mut status = shared.network.status();
     loop {
-        announced.look_around(&status.borrow_and_update().subscribed);
-        announced.step(&shared).await;
+        sent.look_around(&status.borrow_and_update().subscribed);
+        sent.step(&shared).await;
         tokio::select! {
             () = shared.stop.cancelled() => return,
             () = shared.wake_announcer.notified() => {}
@@ -63,7 +63,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-impl Announced {
+impl SentAnnouncements {
     fn look_around(&mut self, listeners: &BTreeSet<NodeId>) {
         if !listeners.is_subset(&self.listeners) {
             self.newcomer_at = Instant::now();

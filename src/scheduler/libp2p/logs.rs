@@ -1,6 +1,6 @@
-//! The logs that a node orders and follows: chains in memory over entries in the store.
+//! The logs that a node orders and follows: in memory, over entries in the store.
 //!
-//! An entry is in the store before anybody hears of it. If the store fails, the chain in memory is read from it again,
+//! An entry is in the store before anybody hears of it. If the store fails, a log in memory is read from it again,
 //! so that nothing goes on from what would be gone after a restart. All calls block, for one transaction at most.
 
 use std::{
@@ -12,8 +12,8 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    chain::{Chain, parent_of},
     entry::Entry,
+    job_log::{CheckedLog, parent_of},
     room::{BOUNDS, Heard, heard, to_forget},
     sequence::{Arrival, Fault, Follower, Place, Receipt, Sequencer},
 };
@@ -45,13 +45,13 @@ pub(super) struct Logs {
 
 #[derive(Default)]
 struct Inner {
-    jobs: BTreeMap<JobId, JobLog>,
+    jobs: BTreeMap<JobId, HeldLog>,
     children: BTreeMap<JobId, JobId>,
     /// When jobs of others were announced last.
     heard_at: BTreeMap<JobId, Timestamp>,
 }
 
-enum JobLog {
+enum HeldLog {
     Own(Box<Sequencer>),
     Followed(Box<Follower>),
 }
@@ -148,8 +148,8 @@ impl Logs {
         let job = action.action.job;
         let mut inner = self.lock();
         let place = match inner.jobs.get_mut(&job) {
-            Some(JobLog::Own(sequencer)) => sequencer.append(now, action)?,
-            Some(JobLog::Followed(_)) => return Err(unknown(job)),
+            Some(HeldLog::Own(sequencer)) => sequencer.append(now, action)?,
+            Some(HeldLog::Followed(_)) => return Err(unknown(job)),
             None if matches!(action.action.event, Event::Submitted { .. }) => {
                 let parent = parent_of(&action.action.event);
                 if parent.is_some_and(|parent| inner.children.contains_key(&parent)) {
@@ -157,8 +157,8 @@ impl Logs {
                 }
                 let parent = parent.and_then(|parent| inner.job(parent));
                 let sequencer = Sequencer::open(self.key.clone(), self.domain, parent, now, action)?;
-                let first = sequencer.chain().entry(1).expect("a chain has a first entry").clone();
-                inner.insert(JobLog::Own(Box::new(sequencer)));
+                let first = sequencer.job_log().entry(1).expect("a log has a first entry").clone();
+                inner.insert(HeldLog::Own(Box::new(sequencer)));
                 Place::New(Box::new(first))
             }
             None => return Err(unknown(job)),
@@ -199,10 +199,10 @@ impl Logs {
             Some(signer) => Follower::open_signed(signer, self.domain, parent, first.clone())?,
             None => Follower::open(self.domain, parent, first.clone())?,
         };
-        if follower.chain().job().requester == self.key.node_id() {
+        if follower.job_log().job().requester == self.key.node_id() {
             return Err(AdoptError::Known);
         }
-        inner.insert(JobLog::Followed(Box::new(follower)));
+        inner.insert(HeldLog::Followed(Box::new(follower)));
         inner.heard_at.insert(job, now);
         // Before it is stored: what there is no room for costs no write.
         self.make_room(&mut inner, now)?;
@@ -258,12 +258,12 @@ impl Logs {
     ) -> Result<Received, BackendError> {
         let mut inner = self.lock();
         let follower = match inner.jobs.get_mut(&job) {
-            Some(JobLog::Followed(follower)) => follower,
+            Some(HeldLog::Followed(follower)) => follower,
             // Nobody tells a sequencer what its log is.
-            Some(JobLog::Own(_)) => return Ok(Received::Here { appended: 0 }),
+            Some(HeldLog::Own(_)) => return Ok(Received::Here { appended: 0 }),
             None => return Err(BackendError::UnknownLog { job }),
         };
-        let is_strangers = follower.chain().next_sequence(self.key.node_id()) == 0;
+        let is_strangers = follower.job_log().next_sequence(self.key.node_id()) == 0;
         let was_sound = follower.fault().is_none();
         let (mut appended, mut result) = (Vec::new(), None);
         for entry in entries {
@@ -305,7 +305,7 @@ impl Logs {
                 job,
                 height: entry.height,
                 entry_hash: entry.hash(self.domain),
-                author: inner.jobs.get(&job).and_then(|log| log.chain().author_at(entry.height)),
+                author: inner.jobs.get(&job).and_then(|log| log.job_log().author_at(entry.height)),
                 bytes: entry.encode(),
             })
             .collect();
@@ -335,15 +335,15 @@ impl Logs {
     /// The proof that a job's requester broke its log.
     pub(super) fn evidence(&self, job: JobId) -> Option<Evidence> {
         match self.lock().jobs.get(&job)? {
-            JobLog::Own(_) => None,
-            JobLog::Followed(follower) => follower.fault().map(Fault::evidence),
+            HeldLog::Own(_) => None,
+            HeldLog::Followed(follower) => follower.fault().map(Fault::evidence),
         }
     }
 }
 
 impl Inner {
     fn job(&self, job: JobId) -> Option<&Job> {
-        self.jobs.get(&job).map(JobLog::job)
+        self.jobs.get(&job).map(HeldLog::job)
     }
 
     fn remove(&mut self, job: JobId) {
@@ -357,13 +357,13 @@ impl Inner {
 
     fn heard(&self, me: NodeId, now: Timestamp) -> Vec<Heard> {
         let others = self.jobs.values().filter_map(|log| match log {
-            JobLog::Followed(follower) => Some(follower.chain()),
-            JobLog::Own(_) => None,
+            HeldLog::Followed(follower) => Some(follower.job_log()),
+            HeldLog::Own(_) => None,
         });
         heard(&others.collect::<Vec<_>>(), &self.children, &self.heard_at, me, now)
     }
 
-    fn insert(&mut self, log: JobLog) {
+    fn insert(&mut self, log: HeldLog) {
         let (job, parent) = (log.job().id, log.job().deal.parent);
         if let Some(parent) = parent {
             self.children.insert(parent, job);
@@ -372,7 +372,7 @@ impl Inner {
     }
 }
 
-impl JobLog {
+impl HeldLog {
     /// Finds the fault again that this node found before it was started.
     fn break_again(&mut self, store: &EventLog, job: JobId) -> Result<(), BackendError> {
         let Self::Followed(follower) = self else { return Ok(()) };
@@ -385,15 +385,15 @@ impl JobLog {
         Ok(())
     }
 
-    const fn chain(&self) -> &Chain {
+    const fn job_log(&self) -> &CheckedLog {
         match self {
-            Self::Own(sequencer) => sequencer.chain(),
-            Self::Followed(follower) => follower.chain(),
+            Self::Own(sequencer) => sequencer.job_log(),
+            Self::Followed(follower) => follower.job_log(),
         }
     }
 
     const fn job(&self) -> &Job {
-        self.chain().job()
+        self.job_log().job()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The log without a chain: each requester orders the log of its own jobs.
 //!
 //! - [`entry`]: an action in its place, signed by the requester over the entry before.
-//! - [`chain`]: a job's log, and what may come next in it.
+//! - [`job_log`]: a job's log, and what may come next in it.
 //! - [`sequence`]: the requester's side and everybody else's, as pure values.
 //! - [`announce`]: what is gossiped of a new job; `room`: which of them are kept.
 //!
@@ -12,12 +12,12 @@
 
 pub mod announce;
 mod announcer;
-pub mod chain;
 mod compare;
 mod convert;
 mod courier;
 pub mod entry;
 mod follow;
+pub mod job_log;
 mod logs;
 mod node;
 mod room;
@@ -27,4 +27,4 @@ mod shared;
 mod witness;
 
 pub use node::{Interest, Libp2pConfig, Libp2pScheduler, Running, StartError};
-pub use shared::{Clock, LogCounters};
+pub use shared::LogCounters;

@@ -22,7 +22,7 @@ use super::{
     logs::{Logs, store_error},
     sequence::Arrival,
     serve,
-    shared::{Clock, LogCounters, MAX_ASKING_PARENTS, Shared, request_error, unreachable},
+    shared::{LogCounters, MAX_ASKING_PARENTS, Shared, request_error, unreachable},
 };
 use crate::{
     domain::{Deal, Event, JobId, LogDomain, NodeId, Resources, SignedAction, Timestamp, codec},
@@ -31,7 +31,7 @@ use crate::{
     },
     scheduler::{
         Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder, LogUpdate,
-        Scheduler, SubmitError, Trouble, submit_in_turn, updates::History,
+        Scheduler, SubmitError, Trouble, WallClock, submit_in_turn, updates::History,
     },
     store::{EventLog, StoredEntry},
 };
@@ -49,7 +49,7 @@ pub struct Libp2pConfig {
     /// Where the logs are kept.
     pub log: EventLog,
     /// The node's clock.
-    pub clock: Clock,
+    pub clock: WallClock,
     /// What the node serves to others.
     pub blobs: Arc<dyn BlobSource>,
     /// Which jobs of others it follows.
@@ -229,7 +229,7 @@ impl Libp2pScheduler {
     }
 
     /// Commitments and reveals go to every seat as well, so that leaving one out does not stay unseen. A reveal
-    /// leaves this node only when its own chain says that commits are closed.
+    /// leaves this node only when its own log says that commits are closed.
     fn inform_seats(&self, action: &SignedAction, bytes: &WireBytes) -> Result<(), SubmitError> {
         let (shared, job) = (&self.shared, action.action.job);
         let Some(view) = shared.logs.view(job) else { return Ok(()) };

@@ -12,7 +12,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use super::{chain::Chain, logs::over_by};
+use super::{job_log::CheckedLog, logs::over_by};
 use crate::domain::{BidStatus, Job, JobId, JobState, NodeId, Span, Timestamp};
 
 /// How much a node keeps of what others announce.
@@ -81,7 +81,7 @@ impl Heard {
 /// A requester is known if a verdict accepted what `me` did for it. `children` names each job's follow-up, `heard_at`
 /// when a job was announced last.
 pub(super) fn heard(
-    logs: &[&Chain],
+    logs: &[&CheckedLog],
     children: &BTreeMap<JobId, JobId>,
     heard_at: &BTreeMap<JobId, Timestamp>,
     me: NodeId,
@@ -91,12 +91,12 @@ pub(super) fn heard(
         let verdict = job.verdict.as_ref().filter(|_| job.state == JobState::Verified);
         verdict.zip(job.seat_of(me)).is_some_and(|(verdict, seat)| verdict.accepted.contains(seat))
     };
-    let jobs = logs.iter().map(|chain| chain.job());
+    let jobs = logs.iter().map(|log| log.job());
     let known: BTreeSet<NodeId> = jobs.filter(was_accepted).map(|job| job.requester).collect();
-    let free = logs.iter().filter(|chain| !is_bound(chain.job(), me, now));
-    let heard = free.map(|chain| {
-        let job = chain.job();
-        let heard = Heard::new(job, chain.bytes(), now);
+    let free = logs.iter().filter(|log| !is_bound(log.job(), me, now));
+    let heard = free.map(|log| {
+        let job = log.job();
+        let heard = Heard::new(job, log.bytes(), now);
         Heard {
             is_known: known.contains(&job.requester),
             is_parent: children.contains_key(&job.id),

@@ -1,15 +1,15 @@
 //! Who orders a job's log and who follows it, as values: no I/O, no clock, no task.
 //!
 //! The requester's node holds a [`Sequencer`] for each of its jobs, every other node a [`Follower`] for each job
-//! that it takes part in. Both check the same things ([`super::chain`]), so a sequencer that lets pass what it
+//! that it takes part in. Both check the same things ([`super::job_log`]), so a sequencer that lets pass what it
 //! must not is found out by whoever reads its log. What it signs proves it: [`Fault`] keeps the proof.
 //! Both are rebuilt from the entries alone.
 
 use alloy_primitives::hex;
 
 use super::{
-    chain::{Chain, Checked},
     entry::Entry,
+    job_log::{Checked, CheckedLog},
 };
 use crate::{
     domain::{Digest, Job, LogDomain, NodeId, SignedAction, Span, Timestamp},
@@ -26,7 +26,7 @@ pub const MAX_SKEW: Span = Span::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Sequencer {
     key: NodeKey,
-    chain: Chain,
+    job_log: CheckedLog,
 }
 
 /// The place of an action in the log.
@@ -50,13 +50,13 @@ impl Sequencer {
         now: Timestamp,
         action: SignedAction,
     ) -> Result<Self, SubmitError> {
-        let next = Chain::check_submission(domain, parent, &action, now)?;
+        let next = CheckedLog::check_submission(domain, parent, &action, now)?;
         if next.author() != key.node_id() {
             return Err(SubmitError::Rejected(Rejection::NotRequester));
         }
         let entry = Entry::sign(&key, domain, (1, Digest::ZERO), now, action);
-        let chain = Chain::open(domain, parent, entry, next);
-        Ok(Self { key, chain })
+        let job_log = CheckedLog::open(domain, parent, entry, next);
+        Ok(Self { key, job_log })
     }
 
     /// Continues a log from its stored entries.
@@ -80,39 +80,39 @@ impl Sequencer {
         entries: impl IntoIterator<Item = Kept>,
     ) -> Result<Self, RebuildError> {
         let follower = Follower::rebuild_kept(domain, parent, entries)?;
-        if follower.chain.job().requester != key.node_id() {
+        if follower.job_log.job().requester != key.node_id() {
             return Err(RebuildError::Forged);
         }
-        Ok(Self { key, chain: follower.chain })
+        Ok(Self { key, job_log: follower.job_log })
     }
 
     /// Gives an action its place. Stamps never decrease, even if the clock does.
     ///
     /// # Errors
-    /// What [`super::chain`] refuses; nothing has changed then.
+    /// What [`super::job_log`] refuses; nothing has changed then.
     pub fn append(&mut self, now: Timestamp, action: SignedAction) -> Result<Place, SubmitError> {
-        let at = now.max(self.chain.at());
-        match self.chain.check(&action, at)? {
+        let at = now.max(self.job_log.at());
+        match self.job_log.check(&action, at)? {
             Checked::Known(height) => Ok(Place::Known(height)),
             Checked::Next(next) => {
-                let place = (self.chain.height() + 1, self.chain.head());
-                let entry = Entry::sign(&self.key, self.chain.domain(), place, at, action);
-                self.chain.adopt(entry.clone(), *next);
+                let place = (self.job_log.height() + 1, self.job_log.head());
+                let entry = Entry::sign(&self.key, self.job_log.domain(), place, at, action);
+                self.job_log.adopt(entry.clone(), *next);
                 Ok(Place::New(Box::new(entry)))
             }
         }
     }
 
     /// The log so far.
-    pub const fn chain(&self) -> &Chain {
-        &self.chain
+    pub const fn job_log(&self) -> &CheckedLog {
+        &self.job_log
     }
 }
 
 /// Follows a log that another node orders, and believes nothing.
 #[derive(Debug, Clone)]
 pub struct Follower {
-    chain: Chain,
+    job_log: CheckedLog,
     fault: Option<Fault>,
     skew: Option<Skew>,
 }
@@ -260,9 +260,9 @@ impl Follower {
         if first.height != 1 || !first.prev.is_zero() {
             return Err(RebuildError::Forged);
         }
-        let next = Chain::check_submission_of(signer, domain, parent, &first.action, first.at)
+        let next = CheckedLog::check_submission_of(signer, domain, parent, &first.action, first.at)
             .map_err(RebuildError::Submission)?;
-        Ok(Self { chain: Chain::open(domain, parent, first, next), fault: None, skew: None })
+        Ok(Self { job_log: CheckedLog::open(domain, parent, first, next), fault: None, skew: None })
     }
 
     /// Follows a log from its stored entries on.
@@ -307,41 +307,41 @@ impl Follower {
     }
 
     fn take(&mut self, Kept { entry, author }: Kept, arrival: Arrival) -> Receipt {
-        let domain = self.chain.domain();
+        let domain = self.job_log.domain();
         let hash = entry.hash(domain);
-        if self.chain.height_of(hash).is_some() {
+        if self.job_log.height_of(hash).is_some() {
             return Receipt::Duplicate;
         }
-        let requester = self.chain.job().requester;
+        let requester = self.job_log.job().requester;
         let is_signed = || author.is_some() || entry.signature.recover(hash) == Ok(requester);
-        if entry.job() != self.chain.job().id || !is_signed() {
+        if entry.job() != self.job_log.job().id || !is_signed() {
             return Receipt::Forged;
         }
         if self.fault.is_some() {
             return Receipt::Broken;
         }
-        if let Some(held) = self.chain.entry(entry.height) {
+        if let Some(held) = self.job_log.entry(entry.height) {
             let held = Box::new(held.clone());
             return self.break_with(Fault::Equivocation { held, other: Box::new(entry) });
         }
-        if entry.height != self.chain.height() + 1 {
-            return Receipt::Gap { after_height: self.chain.height() };
+        if entry.height != self.job_log.height() + 1 {
+            return Receipt::Gap { after_height: self.job_log.height() };
         }
         self.follow(Kept { entry, author }, arrival)
     }
 
     fn follow(&mut self, Kept { entry, author }: Kept, arrival: Arrival) -> Receipt {
-        if entry.prev != self.chain.head() {
-            let held = self.chain.entry(self.chain.height()).expect("a chain has a first entry");
+        if entry.prev != self.job_log.head() {
+            let held = self.job_log.entry(self.job_log.height()).expect("a log has a first entry");
             let held = Box::new(held.clone());
             return self.break_with(Fault::Fork { held, other: Box::new(entry) });
         }
-        if entry.at < self.chain.at() {
+        if entry.at < self.job_log.at() {
             return self.break_with(Fault::StampDecreased { entry: Box::new(entry) });
         }
         let checked = match author {
-            Some(author) => self.chain.check_of(author, &entry.action, entry.at),
-            None => self.chain.check(&entry.action, entry.at),
+            Some(author) => self.job_log.check_of(author, &entry.action, entry.at),
+            None => self.job_log.check(&entry.action, entry.at),
         };
         let next = match checked {
             Ok(Checked::Next(next)) => next,
@@ -362,7 +362,7 @@ impl Follower {
         {
             self.skew.get_or_insert(Skew { height: entry.height, at: entry.at, now });
         }
-        self.chain.adopt(entry, *next);
+        self.job_log.adopt(entry, *next);
         Receipt::Appended
     }
 
@@ -372,8 +372,8 @@ impl Follower {
     }
 
     /// The log as far as it is sound.
-    pub const fn chain(&self) -> &Chain {
-        &self.chain
+    pub const fn job_log(&self) -> &CheckedLog {
+        &self.job_log
     }
 
     /// The proof that the requester broke the log, if it did.
@@ -399,7 +399,7 @@ impl Follower {
             }
             (None, None) => return Ok(()),
         };
-        Err(BackendError::BrokenLog { job: self.chain.job().id, height, reason })
+        Err(BackendError::BrokenLog { job: self.job_log.job().id, height, reason })
     }
 }
 

@@ -26,11 +26,8 @@ use super::{
 use crate::{
     domain::{Digest, JobId, NodeId, Span, Timestamp},
     network::{LogRequest, LogResponse, NetworkHandle, RequestError, WireBytes},
-    scheduler::BackendError,
+    scheduler::{BackendError, WallClock},
 };
-
-/// The clock of a node.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Most pages asked for at a time: enough for the longest log.
 const MAX_PAGES: usize = 32;
@@ -66,7 +63,7 @@ pub(super) struct Counting {
 pub(super) struct Shared {
     pub(super) logs: Logs,
     pub(super) network: NetworkHandle,
-    pub(super) clock: Clock,
+    pub(super) clock: WallClock,
     pub(super) interest: Interest,
     pub(super) stop: CancellationToken,
     /// Steps on threads of their own, which hold the store until they end.
@@ -239,9 +236,9 @@ impl Shared {
             return Err(AdoptError::Known);
         }
         let is_fresh = self.now() <= first.at.plus(FRESH);
-        let mut chain = vec![first];
+        let mut lineage = vec![first];
         let mut asking = None;
-        while let Some(parent) = chain.last().and_then(|entry| super::chain::parent_of(entry.event())) {
+        while let Some(parent) = lineage.last().and_then(|entry| super::job_log::parent_of(entry.event())) {
             if asking.is_none() {
                 asking = Some(self.asking_parents.try_acquire().map_err(|_| AdoptError::Busy)?);
             }
@@ -249,22 +246,22 @@ impl Shared {
                 self.sync_parent(parent).await?;
                 break;
             }
-            if chain.len() > MAX_PARENTS {
+            if lineage.len() > MAX_PARENTS {
                 return Err(AdoptError::TooMany);
             }
             let (_, entries) = self.read(requester, parent, 0).await?;
             let entry = entries.first().and_then(|entry| Entry::decode(&entry.0).ok());
-            chain.push(entry.ok_or_else(|| unreachable(requester, "it sent no first entry"))?);
+            lineage.push(entry.ok_or_else(|| unreachable(requester, "it sent no first entry"))?);
         }
-        while let Some(entry) = chain.pop() {
+        while let Some(entry) = lineage.pop() {
             let job = entry.job();
             // The announced one comes last; nothing is known of its parents.
-            let signer = chain.is_empty().then_some(requester);
+            let signer = lineage.is_empty().then_some(requester);
             match self.blocking(move |shared| shared.logs.adopt(shared.now(), entry, signer)).await? {
                 Ok(()) | Err(AdoptError::Known) => {}
                 Err(error) => return Err(error),
             }
-            if !chain.is_empty() {
+            if !lineage.is_empty() {
                 self.sync_parent(job).await?;
             } else if is_fresh {
                 self.heed(job);

@@ -31,7 +31,7 @@ type Message = fn(&Stranger, &TestClock, u64) -> Vec<u8>;
 /// A job of a requester that will never seat anybody.
 fn idle_job(stranger: &Stranger, clock: &TestClock, nonce: u64) -> Vec<u8> {
     let job = stranger.sequencer(clock.now(), submission(&stranger.key, deal(), nonce));
-    Announcement { entry: job.chain().entries_after(0)[0].clone(), addresses: Vec::new() }.encode()
+    Announcement { entry: job.job_log().entries_after(0)[0].clone(), addresses: Vec::new() }.encode()
 }
 
 /// What looks like an announcement by its length and first byte.

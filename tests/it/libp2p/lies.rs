@@ -27,12 +27,12 @@ use super::{
 
 /// The requester's own next action in a log that it orders by hand.
 fn own(stranger: &Stranger, sequencer: &Sequencer, event: Event) -> SignedAction {
-    let chain = sequencer.chain();
+    let job_log = sequencer.job_log();
     let action = Action {
-        job: chain.job().id,
-        revision: chain.job().revision,
-        sequence: chain.next_sequence(stranger.id()),
-        seen: chain.head(),
+        job: job_log.job().id,
+        revision: job_log.job().revision,
+        sequence: job_log.next_sequence(stranger.id()),
+        seen: job_log.head(),
         event,
     };
     SignedAction { signature: stranger.key.sign(action.signing_digest(LogDomain::default())), action }
@@ -46,7 +46,7 @@ fn append(stranger: &Stranger, sequencer: &mut Sequencer, clock: &TestClock, eve
 }
 
 async fn announce(stranger: &Stranger, sequencer: &Sequencer) -> Digest {
-    let entry = sequencer.chain().entries_after(0)[0].clone();
+    let entry = sequencer.job_log().entries_after(0)[0].clone();
     let hash = entry.hash(LogDomain::default());
     let addresses = stranger.network.status().borrow().listening.clone();
     stranger.network.publish(Announcement { entry, addresses }.encode()).await.unwrap();
@@ -64,7 +64,7 @@ async fn bad_announcements_are_refused_and_cost_the_sender_its_standing() {
     let other = NodeKey::generate().unwrap();
     let domain = LogDomain::default();
     let foreign = Sequencer::open(other.clone(), domain, None, clock.now(), submission(&other, deal(), 0));
-    let foreign = foreign.unwrap().chain().entries_after(0)[0].clone();
+    let foreign = foreign.unwrap().job_log().entries_after(0)[0].clone();
     let mut stolen = foreign.clone();
     stolen.signature = stranger.key.sign(stolen.hash(domain));
     let bad = [foreign, stolen].map(|entry| Announcement { entry, addresses: Vec::new() }.encode());
@@ -128,7 +128,7 @@ async fn two_histories_stop_a_node_and_a_third_party_cannot() {
     let mut sequencer = liar.sequencer(clock.now(), submission(&liar.key, deal(), 0));
     let first = announce(&liar, &sequencer).await;
     node.read_until(first).await;
-    let job = sequencer.chain().job().id;
+    let job = sequencer.job_log().job().id;
     let action = node.sign(job, bid());
     let (sent, ordered) = tokio::join!(node.send(action), liar.order_next(&mut sequencer, clock.now()));
     sent.unwrap();
@@ -178,7 +178,7 @@ async fn seated() -> Seated {
     one.network_is(|status| status.subscribed.len() == 2).await;
     let mut sequencer = requester.sequencer(clock.now(), submission(&requester.key, deal(), 0));
     let first = announce(&requester, &sequencer).await;
-    let job = sequencer.chain().job().id;
+    let job = sequencer.job_log().job().id;
     for node in [&mut one, &mut two] {
         node.read_until(first).await;
         let (sent, _) =
@@ -189,10 +189,10 @@ async fn seated() -> Seated {
         append(&requester, &mut sequencer, &clock, Event::BidAccepted { node: id });
     }
     for node in [&mut one, &mut two] {
-        for entry in sequencer.chain().entries_after(1) {
+        for entry in sequencer.job_log().entries_after(1) {
             requester.push(node.id(), entry).await;
         }
-        node.read_until(sequencer.chain().head()).await;
+        node.read_until(sequencer.job_log().head()).await;
     }
     Seated { clock, one, two, requester, sequencer, job }
 }
@@ -209,7 +209,7 @@ async fn a_commitment_left_out_of_the_log_is_seen_by_the_other_seats() {
     let (sent, ()) = tokio::join!(one.send(action), censored);
     assert!(matches!(sent, Err(SubmitError::NotOrdered(BackendError::Unreachable { .. }))), "{sent:?}");
 
-    let past = sequencer.chain().job().commit_by.plus(Span::from_secs(1));
+    let past = sequencer.job_log().job().commit_by.plus(Span::from_secs(1));
     clock.set(past);
     let end = append(&censor, &mut sequencer, &clock, Event::Expired);
     censor.push(two.id(), &end).await;

@@ -96,7 +96,7 @@ impl Stranger {
     pub(crate) async fn order_next(&mut self, sequencer: &mut Sequencer, now: Timestamp) -> Entry {
         let (action, responder) = self.next_action().await;
         let Ok(Place::New(entry)) = sequencer.append(now, action) else { panic!("the action has no place") };
-        let entries = sequencer.chain().entries_after(0).iter().map(Entry::encode).map(WireBytes);
+        let entries = sequencer.job_log().entries_after(0).iter().map(Entry::encode).map(WireBytes);
         let placed = LogResponse::Placed { height: entry.height, entries: entries.collect() };
         responder.answer(placed).await;
         *entry

@@ -17,8 +17,8 @@ use assay::{
     scheduler::{
         EnvelopeRefusal, SubmitError,
         libp2p::{
-            chain::Chain,
             entry::Entry,
+            job_log::CheckedLog,
             sequence::{Arrival, Fault, Follower, Place, Receipt, Sequencer},
         },
     },
@@ -62,10 +62,10 @@ fn opening(seat: u8) -> Opening {
     }
 }
 
-/// The next action of `author`, who has seen all of `chain`.
-fn action(chain: &Chain, author: &NodeKey, event: Event) -> SignedAction {
-    let (job, revision) = (chain.job().id, chain.job().revision);
-    let (sequence, seen) = (chain.next_sequence(author.node_id()), chain.head());
+/// The next action of `author`, who has seen all of `log`.
+fn action(job_log: &CheckedLog, author: &NodeKey, event: Event) -> SignedAction {
+    let (job, revision) = (job_log.job().id, job_log.job().revision);
+    let (sequence, seen) = (job_log.next_sequence(author.node_id()), job_log.head());
     sign(author, Action { job, revision, sequence, seen, event })
 }
 
@@ -88,7 +88,7 @@ impl Table {
         let submission = Action { job: id, revision, sequence: 0, seen: Digest::ZERO, event };
         let submission = sign(&keys[CHEAT], submission);
         let log = Sequencer::open(keys[CHEAT].clone(), DOMAIN, None, at(1000), submission).unwrap();
-        let first = log.chain().entry(1).unwrap().clone();
+        let first = log.job_log().entry(1).unwrap().clone();
         let follower = Follower::open(DOMAIN, None, first).unwrap();
         let mut table = Self { keys, log, followers: [follower.clone(), follower] };
         for node in [0, 1, CHEAT] {
@@ -111,7 +111,7 @@ impl Table {
 
     fn commits(&mut self, node: usize, secs: u64) {
         let seat = u8::try_from(node).unwrap();
-        let event = commitment(self.log.chain().job(), seat, self.keys[node].node_id());
+        let event = commitment(self.log.job_log().job(), seat, self.keys[node].node_id());
         self.honestly(node, secs, event);
     }
 
@@ -126,7 +126,7 @@ impl Table {
 
     /// Orders an action as the rules allow, and keeps the entry back.
     fn ordered(&mut self, author: usize, secs: u64, event: Event) -> Entry {
-        let action = action(self.log.chain(), &self.keys[author], event);
+        let action = action(self.log.job_log(), &self.keys[author], event);
         match self.log.append(at(secs), action).unwrap() {
             Place::New(entry) => *entry,
             Place::Known(height) => panic!("known at {height}"),
@@ -135,8 +135,8 @@ impl Table {
 
     /// An entry as the rules never would allow it.
     fn forged(&self, secs: u64, action: SignedAction) -> Entry {
-        let chain = self.log.chain();
-        Entry::sign(&self.keys[CHEAT], DOMAIN, (chain.height() + 1, chain.head()), at(secs), action)
+        let job_log = self.log.job_log();
+        Entry::sign(&self.keys[CHEAT], DOMAIN, (job_log.height() + 1, job_log.head()), at(secs), action)
     }
 
     fn show(&mut self, node: usize, secs: u64, entry: &Entry) -> Receipt {
@@ -146,7 +146,7 @@ impl Table {
     /// What an honest node's policy says at this time of its own clock.
     fn step(&self, node: usize, secs: u64) -> ComputeStep {
         let follower = &self.followers[node];
-        let job = follower.chain().job();
+        let job = follower.job_log().job();
         let result = opening(u8::try_from(node).unwrap());
         let limits = BidLimits {
             max_bond: Amount::ZERO,
@@ -206,7 +206,7 @@ fn without_a_cheat_everybody_reveals() {
 fn a_changed_action_is_no_longer_its_authors() {
     let mut table = Table::running();
     let mut stolen =
-        action(table.log.chain(), &table.keys[0], Event::FailureReported { kind: FailureKind::Disk });
+        action(table.log.job_log(), &table.keys[0], Event::FailureReported { kind: FailureKind::Disk });
     let swapped = Event::Committed { commitment: Digest::new([1; 32]) };
     stolen.action.event = swapped;
     assert_ne!(stolen.author(DOMAIN), Ok(table.keys[0].node_id()));
@@ -219,7 +219,7 @@ fn a_changed_action_is_no_longer_its_authors() {
 #[test]
 fn an_action_cannot_be_used_twice_or_in_another_place() {
     let mut table = Table::committed();
-    let again = table.log.chain().entries_after(0).last().unwrap().action.clone();
+    let again = table.log.job_log().entries_after(0).last().unwrap().action.clone();
     let entry = table.forged(1103, again);
     assert_eq!(table.show(0, 1103, &entry), Receipt::Broken);
     assert!(matches!(table.followers[0].fault(), Some(Fault::Refused { error: None, .. })));
@@ -232,7 +232,7 @@ fn a_fork_is_proven_by_any_two_readers() {
     let mut other = table.log.clone();
     let here = table.ordered(CHEAT, CLOSE + 1, Event::Ticked);
     let remark = Event::Remarked { node: table.keys[0].node_id(), remark: String::new() };
-    let there = action(other.chain(), &table.keys[CHEAT], remark);
+    let there = action(other.job_log(), &table.keys[CHEAT], remark);
     let Place::New(there) = other.append(at(CLOSE + 1), there).unwrap() else { panic!("it is new") };
     assert_eq!(table.show(0, CLOSE + 1, &here), Receipt::Appended);
     assert_eq!(table.show(1, CLOSE + 1, &there), Receipt::Appended);
@@ -246,13 +246,13 @@ fn a_fork_is_proven_by_any_two_readers() {
 #[test]
 fn entries_in_another_order_are_not_taken_and_over_another_history_are_proof() {
     let mut table = Table::running();
-    let event = commitment(table.log.chain().job(), 0, table.keys[0].node_id());
+    let event = commitment(table.log.job_log().job(), 0, table.keys[0].node_id());
     let first = table.ordered(0, 1100, event);
-    let event = commitment(table.log.chain().job(), 1, table.keys[1].node_id());
+    let event = commitment(table.log.job_log().job(), 1, table.keys[1].node_id());
     let second = table.ordered(1, 1100, event);
     let after_height = first.height - 1;
     assert_eq!(table.show(0, 1100, &second), Receipt::Gap { after_height });
-    assert_eq!(table.followers[0].chain().height(), after_height);
+    assert_eq!(table.followers[0].job_log().height(), after_height);
 
     let place = (first.height, second.hash(DOMAIN));
     let moved = Entry::sign(&table.keys[CHEAT], DOMAIN, place, at(1100), second.action);
@@ -283,8 +283,8 @@ fn a_commitment_made_after_reading_an_opening_is_refused_and_proof() {
     table.honestly(CHEAT, CLOSE + 1, Event::Ticked);
     assert!(table.reveals(0, CLOSE + 1));
     table.honestly(0, CLOSE + 2, Event::Revealed { opening: opening(0) });
-    let copied = commitment(table.log.chain().job(), 2, table.keys[CHEAT].node_id());
-    let late = action(table.log.chain(), &table.keys[CHEAT], copied);
+    let copied = commitment(table.log.job_log().job(), 2, table.keys[CHEAT].node_id());
+    let late = action(table.log.job_log(), &table.keys[CHEAT], copied);
     let refused = SubmitError::Refused(EnvelopeRefusal::CommitsClosed);
     assert_eq!(table.log.append(at(CLOSE + 3), late.clone()), Err(refused.clone()));
     let entry = table.forged(CLOSE + 3, late);
@@ -300,10 +300,11 @@ fn an_opening_has_no_place_over_another_history() {
     let close = table.ordered(CHEAT, CLOSE + 1, Event::Ticked);
     table.show(0, CLOSE + 1, &close);
     assert!(table.reveals(0, CLOSE + 1), "so the requester reads it");
-    let opened = action(table.followers[0].chain(), &table.keys[0], Event::Revealed { opening: opening(0) });
+    let opened =
+        action(table.followers[0].job_log(), &table.keys[0], Event::Revealed { opening: opening(0) });
 
-    let copied = commitment(other.chain().job(), 2, table.keys[CHEAT].node_id());
-    let copied = action(other.chain(), &table.keys[CHEAT], copied);
+    let copied = commitment(other.job_log().job(), 2, table.keys[CHEAT].node_id());
+    let copied = action(other.job_log(), &table.keys[CHEAT], copied);
     let Place::New(copied) = other.append(at(CLOSE), copied).unwrap() else { panic!("it is new") };
     assert_eq!(other.append(at(CLOSE), opened), Err(SubmitError::Refused(EnvelopeRefusal::WrongSeen)));
     assert_eq!(table.show(1, CLOSE + 2, &copied), Receipt::Appended, "alone, node 1 cannot know");
@@ -340,14 +341,14 @@ fn closing_late_or_never_opens_nothing_and_frees_the_slot() {
     assert_eq!(table.step(0, CLOSE + 61), ComputeStep::Done, "the requester is gone");
     table.honestly(CHEAT, CLOSE + 61, Event::Ticked);
     table.assert_never_reveals(0, CLOSE + 61);
-    assert!(table.followers[0].chain().job().is_overdue(at(CLOSE + 61)), "anyone can tell");
+    assert!(table.followers[0].job_log().job().is_overdue(at(CLOSE + 61)), "anyone can tell");
 }
 
 #[test]
 fn a_stamp_before_the_one_it_follows_is_proof() {
     let mut table = Table::committed();
-    let own = commitment(table.log.chain().job(), 2, table.keys[CHEAT].node_id());
-    let entry = table.forged(1050, action(table.log.chain(), &table.keys[CHEAT], own));
+    let own = commitment(table.log.job_log().job(), 2, table.keys[CHEAT].node_id());
+    let entry = table.forged(1050, action(table.log.job_log(), &table.keys[CHEAT], own));
     assert_eq!(table.show(0, 1102, &entry), Receipt::Broken);
     assert!(matches!(table.followers[0].fault(), Some(Fault::StampDecreased { .. })));
     table.assert_never_reveals(0, 1102);
@@ -356,7 +357,7 @@ fn a_stamp_before_the_one_it_follows_is_proof() {
 #[test]
 fn a_backdated_commitment_stops_whoever_sees_it_come() {
     let mut table = Table::committed();
-    let own = commitment(table.log.chain().job(), 2, table.keys[CHEAT].node_id());
+    let own = commitment(table.log.job_log().job(), 2, table.keys[CHEAT].node_id());
     let entry = table.ordered(CHEAT, CLOSE, own);
     assert_eq!(table.show(0, CLOSE + 31, &entry), Receipt::Appended);
     table.assert_never_reveals(0, CLOSE + 31);
@@ -371,20 +372,20 @@ fn a_wrong_verdict_is_refused_and_proof() {
         table.honestly(node, 1103, Event::Revealed { opening: opening(seat) });
     }
     let wrong = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::from_bits(0b110) };
-    let wrong = action(table.log.chain(), &table.keys[CHEAT], wrong);
+    let wrong = action(table.log.job_log(), &table.keys[CHEAT], wrong);
     let refused = SubmitError::Rejected(Rejection::VerdictMismatch);
     assert_eq!(table.log.append(at(1104), wrong.clone()), Err(refused.clone()));
     let entry = table.forged(1104, wrong);
     assert_eq!(table.show(0, 1104, &entry), Receipt::Broken);
     table.assert_refused(0, &refused);
-    assert_eq!(table.followers[0].chain().job().state, JobState::Revealing);
+    assert_eq!(table.followers[0].job_log().job().state, JobState::Revealing);
 }
 
 #[test]
 fn entries_of_anybody_else_say_nothing_about_the_log() {
     let mut table = Table::committed();
-    let tick = action(table.log.chain(), &table.keys[CHEAT], Event::Ticked);
-    let (height, prev) = (table.log.chain().height() + 1, table.log.chain().head());
+    let tick = action(table.log.job_log(), &table.keys[CHEAT], Event::Ticked);
+    let (height, prev) = (table.log.job_log().height() + 1, table.log.job_log().head());
     let entry = Entry::sign(&table.keys[1], DOMAIN, (height, prev), at(CLOSE + 1), tick);
     assert_eq!(table.show(0, CLOSE + 1, &entry), Receipt::Forged);
     assert_eq!(table.followers[0].may_act(), Ok(()));

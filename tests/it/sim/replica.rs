@@ -54,16 +54,16 @@ impl Replica {
     pub(super) fn job(&self) -> &Job {
         match self {
             Self::Plain { job, .. } => job,
-            Self::Followed(follower) => follower.chain().job(),
-            Self::Ordered(sequencer) => sequencer.chain().job(),
+            Self::Followed(follower) => follower.job_log().job(),
+            Self::Ordered(sequencer) => sequencer.job_log().job(),
         }
     }
 
     pub(super) fn height(&self) -> u64 {
         match self {
             Self::Plain { height, .. } => *height,
-            Self::Followed(follower) => follower.chain().height(),
-            Self::Ordered(sequencer) => sequencer.chain().height(),
+            Self::Followed(follower) => follower.job_log().height(),
+            Self::Ordered(sequencer) => sequencer.job_log().height(),
         }
     }
 
@@ -107,10 +107,10 @@ impl Replica {
                 (*mine + u64::from(job.requester == key.node_id()), Digest::ZERO)
             }
             Self::Followed(follower) => {
-                (follower.chain().next_sequence(key.node_id()), follower.chain().head())
+                (follower.job_log().next_sequence(key.node_id()), follower.job_log().head())
             }
             Self::Ordered(sequencer) => {
-                (sequencer.chain().next_sequence(key.node_id()), sequencer.chain().head())
+                (sequencer.job_log().next_sequence(key.node_id()), sequencer.job_log().head())
             }
         };
         let job = self.job();

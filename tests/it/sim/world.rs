@@ -9,7 +9,7 @@ use assay::{
     domain::{Amount, Deal, Event, JobId, JobState, NodeId, Span, Spec, Stamped, Timestamp},
     identity::NodeKey,
     rules::Ledger,
-    scheduler::libp2p::{chain::parent_of, sequence::Arrival},
+    scheduler::libp2p::{job_log::parent_of, sequence::Arrival},
 };
 
 use super::{
@@ -294,8 +294,9 @@ impl World {
                 let replica = self.nodes[at].disk.replicas.get_mut(&job).filter(|_| up);
                 let Some(Replica::Ordered(sequencer)) = replica else { return };
                 let Some(stamped) = sequence(sequencer, now, proposal) else { return };
-                let chain = sequencer.chain();
-                let item = Item::Signed(Box::new(chain.entry(chain.height()).expect("just made").clone()));
+                let job_log = sequencer.job_log();
+                let item =
+                    Item::Signed(Box::new(job_log.entry(job_log.height()).expect("just made").clone()));
                 self.truth.apply(&stamped).expect("a sequencer keeps the rules");
                 self.ordered(&stamped);
                 self.broadcast(Some(at), &item);
@@ -367,7 +368,7 @@ impl World {
                         Replica::Plain { .. } | Replica::Followed(_) => None,
                     });
                 ordered
-                    .flat_map(|(job, sequencer)| sequencer.chain().entries_after(height(job)))
+                    .flat_map(|(job, sequencer)| sequencer.job_log().entries_after(height(job)))
                     .map(|entry| Item::Signed(Box::new(entry.clone())))
                     .collect()
             }

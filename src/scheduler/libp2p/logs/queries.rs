@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{entry::Entry, sequence::Skew},
-    JobLog, Logs, over_by, store_error,
+    HeldLog, Logs, over_by, store_error,
 };
 use crate::{
     domain::{Acceptance, Digest, JobId, JobState, NodeId, Timestamp},
@@ -33,14 +33,14 @@ impl Logs {
     /// The entries of a job above a height, as many as one response holds, and the newest height.
     pub(in super::super) fn page(&self, job: JobId, after_height: u64) -> Option<(u64, Vec<WireBytes>)> {
         let inner = self.lock();
-        let chain = inner.jobs.get(&job)?.chain();
+        let job_log = inner.jobs.get(&job)?.job_log();
         let mut bytes = 0;
-        let encoded = chain.entries_after(after_height).iter().map(Entry::encode);
+        let encoded = job_log.entries_after(after_height).iter().map(Entry::encode);
         let page = encoded.take_while(|entry| {
             bytes += entry.len();
             bytes <= MAX_RESPONSE_ENTRIES_BYTES
         });
-        Some((chain.height(), page.map(WireBytes).collect()))
+        Some((job_log.height(), page.map(WireBytes).collect()))
     }
 
     /// Where the entry at this height stands in the order of this node's readers.
@@ -52,13 +52,13 @@ impl Logs {
 
     /// Whether the log of a job is here and begins with this very entry.
     pub(in super::super) fn begins_with(&self, first: &Entry) -> bool {
-        self.lock().jobs.get(&first.job()).is_some_and(|log| log.chain().entry(1) == Some(first))
+        self.lock().jobs.get(&first.job()).is_some_and(|log| log.job_log().entry(1) == Some(first))
     }
 
     /// Whether the entry at this height holds this action.
     pub(in super::super) fn holds(&self, job: JobId, height: u64, action: Digest) -> bool {
         let inner = self.lock();
-        let entry = inner.jobs.get(&job).and_then(|log| log.chain().entry(height));
+        let entry = inner.jobs.get(&job).and_then(|log| log.job_log().entry(height));
         entry.is_some_and(|entry| entry.action.action.signing_digest(self.domain) == action)
     }
 
@@ -73,20 +73,20 @@ impl Logs {
     /// Who signed the action of the entry at this height, as it was checked when the entry came; `None` in a log that
     /// is not in memory.
     pub(in super::super) fn author_at(&self, job: JobId, height: u64) -> Option<NodeId> {
-        self.lock().jobs.get(&job)?.chain().author_at(height)
+        self.lock().jobs.get(&job)?.job_log().author_at(height)
     }
 
     /// Whether an action is in the log: as the author's action with its sequence number.
     pub(in super::super) fn next_sequence(&self, job: JobId, author: NodeId) -> u64 {
-        self.lock().jobs.get(&job).map_or(0, |log| log.chain().next_sequence(author))
+        self.lock().jobs.get(&job).map_or(0, |log| log.job_log().next_sequence(author))
     }
 
     /// The logs that their requesters broke, and what is wrong with each. There are no more of them than jobs.
     pub(in super::super) fn broken(&self) -> BTreeMap<JobId, BackendError> {
         let inner = self.lock();
         let followed = inner.jobs.iter().filter_map(|(job, log)| match log {
-            JobLog::Followed(follower) => Some((job, follower)),
-            JobLog::Own(_) => None,
+            HeldLog::Followed(follower) => Some((job, follower)),
+            HeldLog::Own(_) => None,
         });
         let faulty = followed.filter(|(_, follower)| follower.fault().is_some());
         faulty.filter_map(|(job, follower)| Some((*job, follower.may_act().err()?))).collect()
@@ -95,20 +95,20 @@ impl Logs {
     pub(in super::super) fn view(&self, job: JobId) -> Option<View> {
         let inner = self.lock();
         let log = inner.jobs.get(&job)?;
-        let (chain, job) = (log.chain(), log.job());
+        let (job_log, job) = (log.job_log(), log.job());
         let (own, may_act, clock_agrees) = match log {
-            JobLog::Own(_) => (true, Ok(()), true),
-            JobLog::Followed(follower) => (false, follower.may_act(), follower.skew().is_none()),
+            HeldLog::Own(_) => (true, Ok(()), true),
+            HeldLog::Followed(follower) => (false, follower.may_act(), follower.skew().is_none()),
         };
         Some(View {
             own,
             requester: job.requester,
-            height: chain.height(),
+            height: job_log.height(),
             state: job.state,
-            takes_part: chain.next_sequence(self.key.node_id()) > 0,
+            takes_part: job_log.next_sequence(self.key.node_id()) > 0,
             over_by: over_by(job),
             seats: job.seats.iter().map(|seat| seat.node).collect(),
-            closing_height: chain.closing_height(),
+            closing_height: job_log.closing_height(),
             may_act,
             clock_agrees,
         })
@@ -119,8 +119,8 @@ impl Logs {
     pub(in super::super) fn clock_differs(&self) -> Option<Trouble> {
         let inner = self.lock();
         let followed = inner.jobs.values().filter_map(|log| match log {
-            JobLog::Own(_) => None,
-            JobLog::Followed(follower) => {
+            HeldLog::Own(_) => None,
+            HeldLog::Followed(follower) => {
                 let job = log.job();
                 (!job.state.is_terminal()).then(|| (job.requester, follower.skew()))
             }
@@ -135,22 +135,22 @@ impl Logs {
 
     /// The height of the entry with this hash.
     pub(in super::super) fn height_of(&self, job: JobId, hash: Digest) -> Option<u64> {
-        self.lock().jobs.get(&job)?.chain().height_of(hash)
+        self.lock().jobs.get(&job)?.job_log().height_of(hash)
     }
 
     /// Jobs of this node that can still change, and the first entry of each.
     pub(in super::super) fn own_unfinished(&self) -> Vec<(JobId, Entry)> {
         let inner = self.lock();
-        let own = inner.jobs.iter().filter(|(_, log)| matches!(log, JobLog::Own(_)));
+        let own = inner.jobs.iter().filter(|(_, log)| matches!(log, HeldLog::Own(_)));
         own.filter(|(_, log)| !log.job().state.is_terminal())
-            .filter_map(|(job, log)| Some((*job, log.chain().entry(1)?.clone())))
+            .filter_map(|(job, log)| Some((*job, log.job_log().entry(1)?.clone())))
             .collect()
     }
 
     /// Jobs of others that can still change.
     pub(in super::super) fn followed_unfinished(&self) -> Vec<JobId> {
         let inner = self.lock();
-        let followed = inner.jobs.iter().filter(|(_, log)| matches!(log, JobLog::Followed(_)));
+        let followed = inner.jobs.iter().filter(|(_, log)| matches!(log, HeldLog::Followed(_)));
         followed.filter(|(_, log)| !log.job().state.is_terminal()).map(|(job, _)| *job).collect()
     }
 }

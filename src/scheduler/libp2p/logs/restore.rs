@@ -5,11 +5,11 @@
 
 use super::{
     super::{
-        chain::parent_of,
         entry::Entry,
+        job_log::parent_of,
         sequence::{Follower, Kept, RebuildError, Sequencer},
     },
-    Inner, JobLog, store_error,
+    HeldLog, Inner, store_error,
 };
 use crate::{
     domain::{JobId, LogDomain, NodeId},
@@ -23,7 +23,7 @@ const PAGE: u32 = 64;
 
 /// A log as the store has it.
 pub(super) struct Restored {
-    pub(super) log: JobLog,
+    pub(super) log: HeldLog,
     /// Who signed the actions of the rows that do not say so.
     pub(super) recovered: Vec<(JobId, u64, NodeId)>,
 }
@@ -73,12 +73,13 @@ fn rebuild(
     let nameless = entries.iter().filter(|kept| kept.author.is_none());
     let nameless: Vec<_> = nameless.map(|kept| (kept.entry.job(), kept.entry.height)).collect();
     let log = if orderer == Some(key.node_id()) {
-        JobLog::Own(Box::new(Sequencer::rebuild_kept(key.clone(), domain, parent, entries)?))
+        HeldLog::Own(Box::new(Sequencer::rebuild_kept(key.clone(), domain, parent, entries)?))
     } else {
-        JobLog::Followed(Box::new(Follower::rebuild_kept(domain, parent, entries)?))
+        HeldLog::Followed(Box::new(Follower::rebuild_kept(domain, parent, entries)?))
     };
     let recovered = nameless.into_iter();
-    let recovered = recovered.filter_map(|(job, height)| Some((job, height, log.chain().author_at(height)?)));
+    let recovered =
+        recovered.filter_map(|(job, height)| Some((job, height, log.job_log().author_at(height)?)));
     let recovered = recovered.collect();
     Ok(Restored { log, recovered })
 }

@@ -63,7 +63,7 @@ fn a_requester_chooses_from_twice_its_seats_on_until_it_accepts() {
     let (job, revision) = (submission.action.job, submission.action.revision);
     logs.sequence(START, submission).unwrap();
     let act = |author: &NodeKey, sequence, event| {
-        let seen = logs.lock().jobs[&job].chain().head();
+        let seen = logs.lock().jobs[&job].job_log().head();
         let action = Action { job, revision, sequence, seen, event };
         let signature = author.sign(action.signing_digest(DOMAIN));
         logs.sequence(START, SignedAction { action, signature }).unwrap();
@@ -87,7 +87,7 @@ fn order(logs: &Logs, nonce: u64, bidders: std::ops::Range<u8>) -> JobId {
     let (job, revision) = (submission.action.job, submission.action.revision);
     logs.sequence(START, submission).unwrap();
     for bidder in bidders {
-        let seen = logs.lock().jobs[&job].chain().head();
+        let seen = logs.lock().jobs[&job].job_log().head();
         let event = Event::BidPlaced { price: Amount::ZERO };
         let action = Action { job, revision, sequence: 0, seen, event };
         let signature = key(bidder).sign(action.signing_digest(DOMAIN));
@@ -96,8 +96,8 @@ fn order(logs: &Logs, nonce: u64, bidders: std::ops::Range<u8>) -> JobId {
     job
 }
 
-fn chains(logs: &Logs) -> Vec<String> {
-    logs.lock().jobs.values().map(|log| format!("{:?}", log.chain())).collect()
+fn job_logs(logs: &Logs) -> Vec<String> {
+    logs.lock().jobs.values().map(|log| format!("{:?}", log.job_log())).collect()
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_restart_recovers_no_signature_of_what_the_store_holds() {
     let reopened = || {
         let before = recoveries();
         let logs = Logs::open(key(1), DOMAIN, EventLog::new(Db::open(&dir).unwrap()), START).unwrap();
-        (chains(&logs), recoveries() - before)
+        (job_logs(&logs), recoveries() - before)
     };
     let logs = Logs::open(key(1), DOMAIN, EventLog::new(Db::open(&dir).unwrap()), START).unwrap();
     order(&logs, 0, 10..80);
@@ -120,11 +120,11 @@ fn a_restart_recovers_no_signature_of_what_the_store_holds() {
     let action = Action { job, revision, sequence: 0, seen: Digest::ZERO, event };
     let signature = key(3).sign(action.signing_digest(DOMAIN));
     let second = theirs.sequence(START, SignedAction { action, signature }).unwrap().entry.unwrap();
-    let first = theirs.lock().jobs[&job].chain().entry(1).unwrap().clone();
+    let first = theirs.lock().jobs[&job].job_log().entry(1).unwrap().clone();
     logs.adopt(START, first, None).unwrap();
     let received = logs.receive(job, vec![second], Arrival::Synced(START)).unwrap();
     assert_eq!(received, Received::Here { appended: 1 });
-    let before = chains(&logs);
+    let before = job_logs(&logs);
     let entries = logs.store().read_after(0, 99).unwrap().len();
     drop(logs);
 
@@ -176,7 +176,7 @@ fn a_log_whose_disk_was_full_goes_on_once_there_is_room() {
     let (job, revision) = (submission.action.job, submission.action.revision);
     logs.sequence(START, submission).unwrap();
     let bid = |bidder| {
-        let seen = logs.lock().jobs[&job].chain().head();
+        let seen = logs.lock().jobs[&job].job_log().head();
         let event = Event::BidPlaced { price: Amount::ZERO };
         let action = Action { job, revision, sequence: 0, seen, event };
         let author = key(bidder);

@@ -9,8 +9,8 @@ use crate::{
     scheduler::{
         EnvelopeRefusal,
         libp2p::{
-            chain::{MAX_AUTHOR_ACTIONS, MAX_LOG_ENTRIES},
             entry::{EntryError, MAX_ENTRY_BYTES},
+            job_log::{MAX_AUTHOR_ACTIONS, MAX_LOG_ENTRIES},
         },
     },
 };
@@ -43,15 +43,15 @@ fn open() -> Sequencer {
     Sequencer::open(key(1), DOMAIN, None, START, submission(&key(1), &Deal::default(), 7)).unwrap()
 }
 
-/// The author's next action in this chain, having seen all of it.
-fn act(chain: &Chain, author: &NodeKey, event: Event) -> SignedAction {
-    let job = chain.job();
-    let sequence = chain.next_sequence(author.node_id());
-    signed(author, Action { job: job.id, revision: job.revision, sequence, seen: chain.head(), event })
+/// The author's next action in this log, having seen all of it.
+fn act(job_log: &CheckedLog, author: &NodeKey, event: Event) -> SignedAction {
+    let job = job_log.job();
+    let sequence = job_log.next_sequence(author.node_id());
+    signed(author, Action { job: job.id, revision: job.revision, sequence, seen: job_log.head(), event })
 }
 
 fn append(sequencer: &mut Sequencer, now: Timestamp, author: &NodeKey, event: Event) -> Entry {
-    let action = act(sequencer.chain(), author, event);
+    let action = act(sequencer.job_log(), author, event);
     match sequencer.append(now, action).unwrap() {
         Place::New(entry) => *entry,
         Place::Known(height) => panic!("known at {height}"),
@@ -86,13 +86,13 @@ fn running() -> Sequencer {
     for byte in 2..5 {
         append(&mut sequencer, later(2), &key(1), Event::BidAccepted { node: key(byte).node_id() });
     }
-    assert_eq!(sequencer.chain().job().state, JobState::Running);
+    assert_eq!(sequencer.job_log().job().state, JobState::Running);
     sequencer
 }
 
 fn revealing() -> Sequencer {
     let mut sequencer = running();
-    let job = sequencer.chain().job().id;
+    let job = sequencer.job_log().job().id;
     for seat in 0..3 {
         let node = key(seat + 2);
         append(&mut sequencer, later(3), &node, commit(job, seat, &node));
@@ -111,13 +111,13 @@ fn finished() -> Sequencer {
 }
 
 fn follow(sequencer: &Sequencer) -> Follower {
-    let entries = sequencer.chain().entries_after(0).to_vec();
+    let entries = sequencer.job_log().entries_after(0).to_vec();
     Follower::rebuild(DOMAIN, None, entries).unwrap()
 }
 
 /// What the requester's key would sign next, whatever it is.
-fn forge(chain: &Chain, at: Timestamp, action: SignedAction) -> Entry {
-    Entry::sign(&key(1), DOMAIN, (chain.height() + 1, chain.head()), at, action)
+fn forge(job_log: &CheckedLog, at: Timestamp, action: SignedAction) -> Entry {
+    Entry::sign(&key(1), DOMAIN, (job_log.height() + 1, job_log.head()), at, action)
 }
 
 fn refusal(sequencer: &mut Sequencer, now: Timestamp, action: SignedAction) -> EnvelopeRefusal {
@@ -130,32 +130,33 @@ fn refusal(sequencer: &mut Sequencer, now: Timestamp, action: SignedAction) -> E
 #[test]
 fn a_whole_job_is_sequenced_and_followed() {
     let sequencer = finished();
-    assert_eq!(sequencer.chain().job().state, JobState::Verified);
+    assert_eq!(sequencer.job_log().job().state, JobState::Verified);
     let follower = follow(&sequencer);
-    assert_eq!(follower.chain().job(), sequencer.chain().job());
-    assert_eq!(follower.chain().head(), sequencer.chain().head());
+    assert_eq!(follower.job_log().job(), sequencer.job_log().job());
+    assert_eq!(follower.job_log().head(), sequencer.job_log().head());
     assert_eq!(follower.may_act(), Ok(()));
 }
 
 #[test]
 fn a_restarted_sequencer_goes_on_where_it_was() {
     let mut before = revealing();
-    let entries = before.chain().entries_after(0).iter().map(|entry| Entry::decode(&entry.encode()).unwrap());
+    let entries =
+        before.job_log().entries_after(0).iter().map(|entry| Entry::decode(&entry.encode()).unwrap());
     let mut after = Sequencer::rebuild(key(1), DOMAIN, None, entries).unwrap();
-    assert_eq!(after.chain().closing_height(), before.chain().closing_height());
-    let reveal = act(before.chain(), &key(2), Event::Revealed { opening: opening(0) });
+    assert_eq!(after.job_log().closing_height(), before.job_log().closing_height());
+    let reveal = act(before.job_log(), &key(2), Event::Revealed { opening: opening(0) });
     assert_eq!(before.append(later(9), reveal.clone()), after.append(later(9), reveal));
-    assert_eq!(before.chain().head(), after.chain().head());
+    assert_eq!(before.job_log().head(), after.job_log().head());
 }
 
 #[test]
 fn a_log_rebuilt_from_known_authors_is_the_followed_one() {
     let sequencer = finished();
-    let chain = sequencer.chain();
-    let kept: Vec<Kept> = chain
+    let job_log = sequencer.job_log();
+    let kept: Vec<Kept> = job_log
         .entries_after(0)
         .iter()
-        .map(|entry| Kept { entry: entry.clone(), author: chain.author_at(entry.height) })
+        .map(|entry| Kept { entry: entry.clone(), author: job_log.author_at(entry.height) })
         .collect();
     assert!(kept.iter().all(|kept| kept.author.is_some()));
     let followed = follow(&sequencer);
@@ -167,15 +168,16 @@ fn a_log_rebuilt_from_known_authors_is_the_followed_one() {
         let rebuilt = Follower::rebuild_kept(DOMAIN, None, kept.clone()).unwrap();
         assert_eq!(format!("{rebuilt:?}"), format!("{followed:?}"));
         let rebuilt = Sequencer::rebuild_kept(key(1), DOMAIN, None, kept).unwrap();
-        assert_eq!(format!("{:?}", rebuilt.chain()), format!("{chain:?}"));
+        assert_eq!(format!("{:?}", rebuilt.job_log()), format!("{job_log:?}"));
     }
 }
 
 #[test]
 fn a_known_author_vouches_for_signatures_alone() {
     let sequencer = finished();
-    let chain = sequencer.chain();
-    let kept = |height| Kept { entry: chain.entry(height).unwrap().clone(), author: chain.author_at(height) };
+    let job_log = sequencer.job_log();
+    let kept =
+        |height| Kept { entry: job_log.entry(height).unwrap().clone(), author: job_log.author_at(height) };
     let rebuild = |entries: Vec<Kept>| Follower::rebuild_kept(DOMAIN, None, entries).unwrap_err();
     assert_eq!(rebuild(vec![kept(1), kept(3)]), RebuildError::Gap { after_height: 1 });
     assert_eq!(rebuild(vec![kept(2)]), RebuildError::Forged);
@@ -190,7 +192,7 @@ fn a_known_author_vouches_for_signatures_alone() {
 
 #[test]
 fn a_log_of_another_key_is_not_continued() {
-    let entries = open().chain().entries_after(0).to_vec();
+    let entries = open().job_log().entries_after(0).to_vec();
     let stolen = Sequencer::rebuild(key(2), DOMAIN, None, entries);
     assert_eq!(stolen.err(), Some(RebuildError::Forged));
     let submission = submission(&key(1), &Deal::default(), 0);
@@ -201,17 +203,17 @@ fn a_log_of_another_key_is_not_continued() {
 #[test]
 fn the_same_action_again_has_its_old_place() {
     let mut sequencer = open();
-    let action = act(sequencer.chain(), &key(2), bid());
+    let action = act(sequencer.job_log(), &key(2), bid());
     assert!(matches!(sequencer.append(START, action.clone()), Ok(Place::New(_))));
     append(&mut sequencer, START, &key(3), bid());
     assert_eq!(sequencer.append(later(1000), action), Ok(Place::Known(2)));
-    assert_eq!(sequencer.chain().height(), 3);
+    assert_eq!(sequencer.job_log().height(), 3);
 }
 
 #[test]
 fn sequences_have_no_gap_and_no_second_use() {
     let mut sequencer = open();
-    let mut action = act(sequencer.chain(), &key(2), bid()).action;
+    let mut action = act(sequencer.job_log(), &key(2), bid()).action;
     action.sequence = 1;
     let skipped = refusal(&mut sequencer, START, signed(&key(2), action.clone()));
     assert_eq!(skipped, EnvelopeRefusal::WrongSequence { expected: 0 });
@@ -232,7 +234,7 @@ fn stamps_never_decrease() {
 #[test]
 fn a_malformed_signature_is_refused() {
     let mut sequencer = open();
-    let mut action = act(sequencer.chain(), &key(2), bid());
+    let mut action = act(sequencer.job_log(), &key(2), bid());
     action.signature = Signature::new([0xff; 65]);
     assert_eq!(refusal(&mut sequencer, START, action), EnvelopeRefusal::BadSignature);
 }
@@ -240,13 +242,13 @@ fn a_malformed_signature_is_refused() {
 #[test]
 fn seen_must_name_an_entry_of_this_log() {
     let mut sequencer = open();
-    let mut action = act(sequencer.chain(), &key(2), bid()).action;
+    let mut action = act(sequencer.job_log(), &key(2), bid()).action;
     action.seen = Digest::new([5; 32]);
     let foreign = refusal(&mut sequencer, START, signed(&key(2), action.clone()));
     assert_eq!(foreign, EnvelopeRefusal::WrongSeen);
     action.seen = Digest::ZERO;
     assert!(sequencer.append(START, signed(&key(2), action)).is_ok(), "a first bid may have seen nothing");
-    let mut second = act(sequencer.chain(), &key(2), Event::BidWithdrawn).action;
+    let mut second = act(sequencer.job_log(), &key(2), Event::BidWithdrawn).action;
     second.seen = Digest::ZERO;
     let blind = refusal(&mut sequencer, START, signed(&key(2), second));
     assert_eq!(blind, EnvelopeRefusal::WrongSeen);
@@ -261,7 +263,7 @@ fn terms_with_money_are_refused() {
         let opened = Sequencer::open(key(1), DOMAIN, None, START, submission(&key(1), &deal, 0));
         assert_eq!(opened.err(), Some(SubmitError::Refused(EnvelopeRefusal::Moneyless)));
         let mut sequencer = open();
-        let update = act(sequencer.chain(), &key(1), Event::DealUpdated { deal });
+        let update = act(sequencer.job_log(), &key(1), Event::DealUpdated { deal });
         assert_eq!(refusal(&mut sequencer, START, update), EnvelopeRefusal::Moneyless);
     }
 }
@@ -270,9 +272,9 @@ fn terms_with_money_are_refused() {
 fn the_rules_refuse_here_too() {
     let mut sequencer = running();
     let stranger =
-        act(sequencer.chain(), &key(9), Event::FailureReported { kind: crate::domain::FailureKind::Disk });
+        act(sequencer.job_log(), &key(9), Event::FailureReported { kind: crate::domain::FailureKind::Disk });
     assert_eq!(sequencer.append(later(3), stranger), Err(SubmitError::Rejected(Rejection::NotSeatHolder)));
-    let other = Action { job: JobId::ZERO, ..act(sequencer.chain(), &key(9), bid()).action };
+    let other = Action { job: JobId::ZERO, ..act(sequencer.job_log(), &key(9), bid()).action };
     let other = sequencer.append(later(3), signed(&key(9), other));
     assert_eq!(other, Err(SubmitError::Rejected(Rejection::NoSuchJob)));
 }
@@ -280,15 +282,15 @@ fn the_rules_refuse_here_too() {
 #[test]
 fn a_commitment_after_the_close_is_refused() {
     let mut sequencer = running();
-    let job = sequencer.chain().job().id;
+    let job = sequencer.job_log().job().id;
     for seat in 0..2 {
         let node = key(seat + 2);
         append(&mut sequencer, later(3), &node, commit(job, seat, &node));
     }
-    let past = sequencer.chain().job().commit_by.plus(Span::from_secs(1));
-    let late = act(sequencer.chain(), &key(4), commit(job, 2, &key(4)));
+    let past = sequencer.job_log().job().commit_by.plus(Span::from_secs(1));
+    let late = act(sequencer.job_log(), &key(4), commit(job, 2, &key(4)));
     append(&mut sequencer, past, &key(1), Event::Ticked);
-    assert_eq!(sequencer.chain().closing_height(), Some(sequencer.chain().height()));
+    assert_eq!(sequencer.job_log().closing_height(), Some(sequencer.job_log().height()));
     // The requester's clock went back, but its stamps do not.
     assert_eq!(refusal(&mut sequencer, later(4), late), EnvelopeRefusal::CommitsClosed);
 }
@@ -296,16 +298,16 @@ fn a_commitment_after_the_close_is_refused() {
 #[test]
 fn nothing_is_opened_before_the_closing_entry() {
     let mut sequencer = running();
-    let job = sequencer.chain().job().id;
+    let job = sequencer.job_log().job().id;
     for seat in 0..2 {
         let node = key(seat + 2);
         append(&mut sequencer, later(3), &node, commit(job, seat, &node));
     }
-    let past = sequencer.chain().job().commit_by.plus(Span::from_secs(1));
-    let reveal = act(sequencer.chain(), &key(2), Event::Revealed { opening: opening(0) });
+    let past = sequencer.job_log().job().commit_by.plus(Span::from_secs(1));
+    let reveal = act(sequencer.job_log(), &key(2), Event::Revealed { opening: opening(0) });
     assert_eq!(refusal(&mut sequencer, past, reveal.clone()), EnvelopeRefusal::WrongSeen);
     let verdict = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::EMPTY };
-    let verdict = act(sequencer.chain(), &key(1), verdict);
+    let verdict = act(sequencer.job_log(), &key(1), verdict);
     assert_eq!(refusal(&mut sequencer, past, verdict), EnvelopeRefusal::WrongSeen);
     append(&mut sequencer, past, &key(1), Event::Ticked);
     assert_eq!(refusal(&mut sequencer, past, reveal), EnvelopeRefusal::WrongSeen);
@@ -323,41 +325,41 @@ fn one_author_cannot_fill_a_log() {
         append(&mut sequencer, START, &key(2), bid());
         used += 1;
     }
-    let more = act(sequencer.chain(), &key(2), Event::BidWithdrawn);
+    let more = act(sequencer.job_log(), &key(2), Event::BidWithdrawn);
     assert_eq!(refusal(&mut sequencer, START, more), EnvelopeRefusal::TooMany);
-    assert!(sequencer.chain().height() < u64::try_from(MAX_LOG_ENTRIES).unwrap());
+    assert!(sequencer.job_log().height() < u64::try_from(MAX_LOG_ENTRIES).unwrap());
     append(&mut sequencer, START, &key(1), Event::Cancelled);
 }
 
 #[test]
 fn entries_out_of_order_are_asked_for_and_duplicates_are_ignored() {
     let sequencer = finished();
-    let entries = sequencer.chain().entries_after(0);
+    let entries = sequencer.job_log().entries_after(0);
     let mut follower = Follower::open(DOMAIN, None, entries[0].clone()).unwrap();
     assert_eq!(follower.receive(entries[2].clone(), Arrival::Stored), Receipt::Gap { after_height: 1 });
     for entry in &entries[1..] {
         assert_eq!(follower.receive(entry.clone(), Arrival::Stored), Receipt::Appended);
         assert_eq!(follower.receive(entry.clone(), Arrival::Stored), Receipt::Duplicate);
     }
-    assert_eq!(follower.chain().head(), sequencer.chain().head());
+    assert_eq!(follower.job_log().head(), sequencer.job_log().head());
 }
 
 #[test]
 fn who_is_not_the_requester_cannot_extend_or_break_a_log() {
     let sequencer = running();
     let mut follower = follow(&sequencer);
-    let chain = sequencer.chain();
-    let action = act(chain, &key(1), Event::Stopped);
-    for height in [1, chain.height(), chain.height() + 1, chain.height() + 7] {
-        let entry = Entry::sign(&key(9), DOMAIN, (height, chain.head()), later(3), action.clone());
+    let job_log = sequencer.job_log();
+    let action = act(job_log, &key(1), Event::Stopped);
+    for height in [1, job_log.height(), job_log.height() + 1, job_log.height() + 7] {
+        let entry = Entry::sign(&key(9), DOMAIN, (height, job_log.head()), later(3), action.clone());
         assert_eq!(follower.receive(entry, Arrival::Stored), Receipt::Forged);
     }
     let other =
         Sequencer::open(key(1), DOMAIN, None, START, submission(&key(1), &Deal::default(), 8)).unwrap();
-    let foreign = other.chain().entries_after(0)[0].clone();
+    let foreign = other.job_log().entries_after(0)[0].clone();
     assert_eq!(follower.receive(foreign, Arrival::Stored), Receipt::Forged);
     assert_eq!(follower.may_act(), Ok(()));
-    let mut stolen = sequencer.chain().entries_after(0)[0].clone();
+    let mut stolen = sequencer.job_log().entries_after(0)[0].clone();
     stolen.signature = key(9).sign(stolen.hash(DOMAIN));
     assert_eq!(Follower::open(DOMAIN, None, stolen).err(), Some(RebuildError::Forged));
 }
@@ -366,10 +368,10 @@ fn who_is_not_the_requester_cannot_extend_or_break_a_log() {
 fn a_forged_author_breaks_the_log_of_who_ordered_it() {
     let sequencer = running();
     let mut follower = follow(&sequencer);
-    let chain = sequencer.chain();
-    let mut action = act(chain, &key(2), commit(chain.job().id, 0, &key(2)));
+    let job_log = sequencer.job_log();
+    let mut action = act(job_log, &key(2), commit(job_log.job().id, 0, &key(2)));
     action.signature = key(1).sign(action.action.signing_digest(DOMAIN));
-    let entry = forge(chain, later(3), action);
+    let entry = forge(job_log, later(3), action);
     assert_eq!(follower.receive(entry, Arrival::Stored), Receipt::Broken);
     assert!(matches!(follower.fault(), Some(Fault::Refused { error: Some(_), .. })));
 }
@@ -379,7 +381,7 @@ fn two_entries_at_one_height_are_proof_and_stop_the_follower() {
     let mut one = running();
     let mut two = one.clone();
     let mut follower = follow(&one);
-    let job = one.chain().job().id;
+    let job = one.job_log().job().id;
     let first = append(&mut one, later(3), &key(2), commit(job, 0, &key(2)));
     let second = append(&mut two, later(3), &key(3), commit(job, 1, &key(3)));
     assert_eq!(follower.receive(first.clone(), Arrival::Stored), Receipt::Appended);
@@ -390,16 +392,16 @@ fn two_entries_at_one_height_are_proof_and_stop_the_follower() {
     assert!(matches!(follower.may_act(), Err(BackendError::BrokenLog { height: 8, .. })));
     let next = append(&mut one, later(3), &key(3), commit(job, 1, &key(3)));
     assert_eq!(follower.receive(next, Arrival::Stored), Receipt::Broken);
-    assert_eq!(follower.chain().height(), 8);
+    assert_eq!(follower.job_log().height(), 8);
 }
 
 #[test]
 fn an_entry_over_another_history_breaks_the_log() {
     let sequencer = running();
     let mut follower = follow(&sequencer);
-    let chain = sequencer.chain();
-    let place = (chain.height() + 1, Digest::new([7; 32]));
-    let entry = Entry::sign(&key(1), DOMAIN, place, later(3), act(chain, &key(1), Event::Stopped));
+    let job_log = sequencer.job_log();
+    let place = (job_log.height() + 1, Digest::new([7; 32]));
+    let entry = Entry::sign(&key(1), DOMAIN, place, later(3), act(job_log, &key(1), Event::Stopped));
     assert_eq!(follower.receive(entry, Arrival::Stored), Receipt::Broken);
     assert!(matches!(follower.fault(), Some(Fault::Fork { .. })));
 }
@@ -408,7 +410,7 @@ fn an_entry_over_another_history_breaks_the_log() {
 fn a_stamp_that_decreases_breaks_the_log() {
     let sequencer = running();
     let mut follower = follow(&sequencer);
-    let entry = forge(sequencer.chain(), later(1), act(sequencer.chain(), &key(1), Event::Stopped));
+    let entry = forge(sequencer.job_log(), later(1), act(sequencer.job_log(), &key(1), Event::Stopped));
     assert_eq!(follower.receive(entry, Arrival::Stored), Receipt::Broken);
     assert!(matches!(follower.fault(), Some(Fault::StampDecreased { .. })));
 }
@@ -416,16 +418,16 @@ fn a_stamp_that_decreases_breaks_the_log() {
 #[test]
 fn a_commitment_ordered_after_the_close_breaks_the_log() {
     let mut sequencer = running();
-    let job = sequencer.chain().job().id;
-    let late = act(sequencer.chain(), &key(4), commit(job, 2, &key(4)));
+    let job = sequencer.job_log().job().id;
+    let late = act(sequencer.job_log(), &key(4), commit(job, 2, &key(4)));
     for seat in 0..2 {
         let node = key(seat + 2);
         append(&mut sequencer, later(3), &node, commit(job, seat, &node));
     }
-    let past = sequencer.chain().job().commit_by.plus(Span::from_secs(1));
+    let past = sequencer.job_log().job().commit_by.plus(Span::from_secs(1));
     append(&mut sequencer, past, &key(1), Event::Ticked);
     let mut follower = follow(&sequencer);
-    let entry = forge(sequencer.chain(), past, late);
+    let entry = forge(sequencer.job_log(), past, late);
     assert_eq!(follower.receive(entry, Arrival::Stored), Receipt::Broken);
 }
 
@@ -433,8 +435,8 @@ fn a_commitment_ordered_after_the_close_breaks_the_log() {
 fn an_action_ordered_twice_breaks_the_log() {
     let sequencer = running();
     let mut follower = follow(&sequencer);
-    let again = sequencer.chain().entry(2).unwrap().action.clone();
-    let entry = forge(sequencer.chain(), later(3), again);
+    let again = sequencer.job_log().entry(2).unwrap().action.clone();
+    let entry = forge(sequencer.job_log(), later(3), again);
     assert_eq!(follower.receive(entry, Arrival::Stored), Receipt::Broken);
     assert!(matches!(follower.fault(), Some(Fault::Refused { error: None, .. })));
 }
@@ -442,7 +444,7 @@ fn an_action_ordered_twice_breaks_the_log() {
 #[test]
 fn a_stamp_from_the_future_stops_actions_and_an_old_one_does_only_live() {
     let sequencer = running();
-    let stop = forge(sequencer.chain(), later(100), act(sequencer.chain(), &key(1), Event::Stopped));
+    let stop = forge(sequencer.job_log(), later(100), act(sequencer.job_log(), &key(1), Event::Stopped));
     for (now, sound) in [(70, true), (69, false), (130, true), (131, false)] {
         let mut follower = follow(&sequencer);
         assert_eq!(follower.receive(stop.clone(), Arrival::Live(later(now))), Receipt::Appended);
@@ -466,7 +468,7 @@ fn a_follow_up_needs_its_parent_and_refuses_its_nodes() {
         append(&mut parent, START, &key(byte), bid());
         append(&mut parent, START, &key(1), Event::BidAccepted { node: key(byte).node_id() });
     }
-    let job = parent.chain().job().id;
+    let job = parent.job_log().job().id;
     let differing = |seat: u8| Opening { result_hash: Digest::new([seat; 32]), ..opening(seat) };
     for seat in 0..3 {
         let node = key(seat + 2);
@@ -478,19 +480,19 @@ fn a_follow_up_needs_its_parent_and_refuses_its_nodes() {
     }
     let verdict = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::EMPTY };
     append(&mut parent, START, &key(1), verdict);
-    let parent = parent.chain().job();
+    let parent = parent.job_log().job();
     assert_eq!(parent.state, JobState::Inconclusive);
 
     let action = submission(&key(1), &deal.escalated(job).unwrap(), 1);
     let orphan = Sequencer::open(key(1), DOMAIN, None, START, action.clone());
     assert_eq!(orphan.err(), Some(SubmitError::Rejected(Rejection::BadParent)));
     let mut child = Sequencer::open(key(1), DOMAIN, Some(parent), START, action).unwrap();
-    let again = act(child.chain(), &key(2), bid());
+    let again = act(child.job_log(), &key(2), bid());
     assert_eq!(child.append(START, again), Err(SubmitError::Rejected(Rejection::SatInParent)));
     append(&mut child, START, &key(5), bid());
-    let entries = child.chain().entries_after(0).to_vec();
+    let entries = child.job_log().entries_after(0).to_vec();
     let follower = Follower::rebuild(DOMAIN, Some(parent), entries.clone()).unwrap();
-    assert_eq!(follower.chain().job(), child.chain().job());
+    assert_eq!(follower.job_log().job(), child.job_log().job());
     assert!(Follower::rebuild(DOMAIN, None, entries).is_err());
 }
 
@@ -505,7 +507,7 @@ fn an_oversized_entry_is_refused_unread() {
 #[test]
 fn every_altered_byte_is_noticed() {
     let sequencer = running();
-    let entry = sequencer.chain().entry(2).unwrap();
+    let entry = sequencer.job_log().entry(2).unwrap();
     let bytes = entry.encode();
     assert_eq!(Entry::decode(&bytes).as_ref(), Ok(entry));
     for index in 0..bytes.len() {
@@ -529,7 +531,7 @@ proptest! {
     #[test]
     fn altered_entries_never_panic_and_never_pass(at in 0_usize..4096, with: u8, pick in 0_usize..14) {
         let sequencer = finished();
-        let entries = sequencer.chain().entries_after(0);
+        let entries = sequencer.job_log().entries_after(0);
         let mut bytes = entries[pick].encode();
         let at = at % bytes.len();
         bytes[at] = with;
@@ -545,7 +547,7 @@ proptest! {
     #[test]
     fn any_order_of_arrival_gives_the_same_log(order in Just((0..14_usize).collect::<Vec<_>>()).prop_shuffle()) {
         let sequencer = finished();
-        let entries = sequencer.chain().entries_after(0);
+        let entries = sequencer.job_log().entries_after(0);
         let mut follower = Follower::open(DOMAIN, None, entries[0].clone()).unwrap();
         for _round in 0..entries.len() {
             for index in &order {
@@ -554,6 +556,6 @@ proptest! {
                 prop_assert!(!matches!(receipt, Receipt::Broken | Receipt::Forged));
             }
         }
-        prop_assert_eq!(follower.chain().head(), sequencer.chain().head());
+        prop_assert_eq!(follower.job_log().head(), sequencer.job_log().head());
     }
 }

@@ -6,7 +6,7 @@ use assay::{
     domain::{Action, Amount, Deal, Digest, Event, Facts, JobId, JobState, NodeId, Spec},
     policy::{Moment, Wake},
     scheduler::libp2p::{
-        chain::parent_of,
+        job_log::parent_of,
         sequence::{Follower, Sequencer},
     },
 };
@@ -50,7 +50,7 @@ impl World {
             let parent = parent.and_then(|parent| self.nodes[node].disk.replicas.get(&parent));
             let opened = Sequencer::open(key, DOMAIN, parent.map(Replica::job), now, made.signed);
             let sequencer = opened.expect("a requester submits what its own log takes");
-            let entry = sequencer.chain().entry(1).expect("just made").clone();
+            let entry = sequencer.job_log().entry(1).expect("just made").clone();
             let stamped = entry.stamped(DOMAIN).expect("just signed");
             self.nodes[node].disk.replicas.insert(job, Replica::Ordered(Box::new(sequencer)));
             self.truth.apply(&stamped).expect("a sequencer keeps the rules");
@@ -207,12 +207,12 @@ impl World {
             let rebuilt = match replica {
                 Replica::Plain { .. } => replica,
                 Replica::Followed(follower) => {
-                    let entries = follower.chain().entries_after(0).to_vec();
+                    let entries = follower.job_log().entries_after(0).to_vec();
                     let follower = Follower::rebuild(DOMAIN, parent, entries);
                     Replica::Followed(Box::new(follower.expect("what was followed is sound")))
                 }
                 Replica::Ordered(sequencer) => {
-                    let entries = sequencer.chain().entries_after(0).to_vec();
+                    let entries = sequencer.job_log().entries_after(0).to_vec();
                     let sequencer = Sequencer::rebuild(node.key.clone(), DOMAIN, parent, entries);
                     Replica::Ordered(Box::new(sequencer.expect("what was sequenced is sound")))
                 }

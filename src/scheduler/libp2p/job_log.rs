@@ -5,7 +5,7 @@
 //! 1. Signed by somebody, over this domain, for this job.
 //! 2. Its author's next one in this job, counted from 0. The same action again has the place it had.
 //! 3. Within the bounds: actions of an author, entries and bytes of a log.
-//! 4. Its `seen` names an entry of this chain. Zero will do for the submission, and for an author's first action
+//! 4. Its `seen` names an entry of this log. Zero will do for the submission, and for an author's first action
 //!    if that is a bid: the announcement is all that a bidder holds.
 //! 5. No commitment after the *closing entry*, the first one after which the job is revealing (the last
 //!    commitment, the last failure, or a tick past the deadline). No opening before it, and a reveal names it,
@@ -40,7 +40,7 @@ const RESERVED_ENTRIES: usize = 1024;
 
 /// A job's log as far as it is known, whole from its first entry.
 #[derive(Debug, Clone)]
-pub struct Chain {
+pub struct CheckedLog {
     domain: LogDomain,
     job: Job,
     sat_in_parent: BTreeSet<NodeId>,
@@ -54,7 +54,7 @@ pub struct Chain {
     bytes: usize,
 }
 
-/// What a chain makes of an action that it does not refuse.
+/// What a log makes of an action that it does not refuse.
 #[derive(Debug)]
 pub(super) enum Checked {
     /// It has this place already.
@@ -78,7 +78,7 @@ impl Next {
     }
 }
 
-impl Chain {
+impl CheckedLog {
     /// Checks a submission: what the first entry of a log must hold.
     pub(super) fn check_submission(
         domain: LogDomain,
@@ -110,11 +110,11 @@ impl Chain {
         Ok(Next { author, digest: action.signing_digest(domain), job })
     }
 
-    /// The chain of a checked submission in its entry.
+    /// The log of a checked submission in its entry.
     pub(super) fn open(domain: LogDomain, parent: Option<&Job>, entry: Entry, next: Next) -> Self {
         let seated = parent.into_iter().flat_map(|parent| &parent.bids);
         let seated = seated.filter(|(_, bid)| matches!(bid.status, BidStatus::Seated(_)));
-        let mut chain = Self {
+        let mut log = Self {
             domain,
             job: next.job.clone(),
             sat_in_parent: seated.map(|(node, _)| *node).collect(),
@@ -126,11 +126,11 @@ impl Chain {
             closing_height: None,
             bytes: 0,
         };
-        chain.adopt(entry, next);
-        chain
+        log.adopt(entry, next);
+        log
     }
 
-    /// What this chain makes of `signed` at `at`; see the module's documentation for the order of checks.
+    /// What this log makes of `signed` at `at`; see the module's documentation for the order of checks.
     pub(super) fn check(&self, signed: &SignedAction, at: Timestamp) -> Result<Checked, SubmitError> {
         self.check_of(author_of(self.domain, signed)?, signed, at)
     }
