@@ -5,17 +5,17 @@ use std::process::ExitCode;
 /// The exit codes, as `--help` and `docs/cli.md` show them.
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
-  any   that of the program, when its job was accepted; 0 when all went well
+  any   the program's own exit code, if its job was accepted; otherwise 0 for success
     2   the command line is wrong, or names something impossible or unknown
   120   no node could take the job
   121   no result to keep: rejected, inconclusive or failed
   122   a deadline passed
   123   the job was cancelled or stopped
   124   the node, or the backend behind it, cannot be reached
-  125   anything else of ours
-  126   it is not known whether a transaction was taken; its hash is in the message
-  130   interrupted; a job that was waited for goes on
-With --output json the document holds the program's code and the job's state apart.";
+  125   any other error
+  126   a transaction was sent, but its outcome is unknown; the message has its hash
+  130   interrupted; the job goes on
+With --output json, the document shows the program's exit code and the job's state separately.";
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +36,11 @@ pub enum ExitStatus {
     Cancelled,
     /// The node or its backend cannot be reached.
     Unreachable,
-    /// Anything else of ours.
+    /// Any other error.
     Failure,
-    /// A transaction was sent, and nobody answers what became of it.
+    /// A transaction was sent, but its outcome is unknown.
     Unknown,
-    /// The user interrupted the waiting.
+    /// The user interrupted the command.
     Interrupted,
 }
 

@@ -4,31 +4,32 @@ use clap::{Args, ValueEnum};
 
 use super::{ContractArgs, KeyArgs, SchedulerArg};
 
-/// How data is written to standard output.
+/// The format of the data on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Format {
-    /// For people: aligned columns, short ids
+    /// Aligned columns and short ids, for people
     Table,
-    /// For programs: one JSON document, whole ids
+    /// One JSON document with whole ids, for programs
     Json,
 }
 
-/// How log messages are written.
+/// The format of log messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum LogFormat {
-    /// One line of text a message
+    /// One line of text per message
     Text,
-    /// One JSON object a message
+    /// One JSON object per message
     Json,
 }
 
-/// Which node a command asks, or that it is a requester by itself.
+/// The node that a command asks, or what it needs to act as the requester itself.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct NodeArgs {
     #[command(flatten)]
     pub(in crate::cli) api: ApiArgs,
 
-    /// With contract, act as the requester yourself while the command runs (needs --contract and --key)
+    /// With `contract`, ask no node: act as the requester yourself while the command runs (needs --rpc-url, --contract and
+    /// --key)
     #[arg(long, value_enum, value_name = "BACKEND", env = SCHEDULER_VARIABLE, hide_env_values = true)]
     pub(in crate::cli) scheduler: Option<SchedulerArg>,
 
@@ -39,14 +40,14 @@ pub(in crate::cli) struct NodeArgs {
     pub(in crate::cli) key: KeyArgs,
 }
 
-/// The variables that choose between a node's API and a requester of one's own.
+/// The variables that choose between the API of a node and acting as the requester.
 pub(in crate::cli) const API_VARIABLE: &str = "ASSAY_API";
 pub(in crate::cli) const SCHEDULER_VARIABLE: &str = "ASSAY_SCHEDULER";
 
-/// Where the node is that a command asks.
+/// The address of the node that a command asks.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ApiArgs {
-    /// Address of a node's API [default: the newest devstack or node that you started on this machine]
+    /// Address of the API of your node [default: the newest devstack or node that you started on this machine]
     #[arg(long, env = API_VARIABLE, hide_env_values = true, value_name = "URL")]
     pub(in crate::cli) api: Option<String>,
 }

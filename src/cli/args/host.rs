@@ -14,32 +14,32 @@ use crate::{
 /// `assay devstack`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DevstackArgs {
-    /// How many nodes to run
+    /// Number of nodes to run
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(in crate::cli) nodes: usize,
 
-    /// How many jobs each node runs at once
+    /// Number of jobs that each node runs at once
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SLOTS, value_parser = values::at_least_one)]
     pub(in crate::cli) slots: usize,
 
-    /// How many of them misbehave, and how: idle, faker, copycat, partial, silent, crash or collude
+    /// Number of bad nodes, and what they do: idle, faker, copycat, partial, silent, crash or collude, such as 2:faker
     #[arg(long, value_name = "N[:KIND]", default_value = "0")]
     pub(in crate::cli) bad_actors: BadActors,
 
-    /// Who orders the events of a job
+    /// Backend that orders the events of a job
     #[arg(long, value_enum, value_name = "BACKEND", default_value_t = SchedulerArg::Libp2p)]
     pub(in crate::cli) scheduler: SchedulerArg,
 
-    /// A chain for development that runs already, such as an Anvil; its unlocked accounts give the nodes their money
-    /// [default: an Anvil of the devstack's own]
+    /// Endpoint of a running development chain such as Anvil, whose unlocked accounts fund the nodes
+    /// [default: start an Anvil]
     #[arg(long, value_name = "URL")]
     pub(in crate::cli) rpc_url: Option<String>,
 
-    /// What the nodes ask for a seat of a job with a price: an amount such as 5gwei, or a share of it
+    /// Price that each node asks for a seat: an amount such as 5gwei, or a share of the job's price such as 80%
     #[arg(long, value_parser = values::ask, value_name = "ASK", default_value_t = Ask::Percent(80))]
     pub(in crate::cli) ask: Ask,
 
-    /// Where the nodes keep their data [default: a new directory that is removed at the end]
+    /// Directory for the data of the nodes [default: a new directory that is removed at the end]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) data_dir: Option<PathBuf>,
 }
@@ -47,58 +47,56 @@ pub(in crate::cli) struct DevstackArgs {
 /// `assay serve`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ServeArgs {
-    /// Where other nodes reach this one
+    /// Address on which other nodes reach this one, such as /ip4/0.0.0.0/tcp/4001
     #[arg(long, value_name = "MULTIADDR", default_value = "/ip4/127.0.0.1/tcp/0")]
     pub(in crate::cli) listen: Multiaddr,
 
-    /// A node to join, as it prints its address; may be repeated
+    /// Address of a node to join, as that node prints it; may be repeated
     #[arg(long, value_name = "MULTIADDR")]
     pub(in crate::cli) peer: Vec<Multiaddr>,
 
-    /// Which addresses to dial when other nodes name them, beyond public ones and those of this node's own network
+    /// Addresses to dial if other nodes name them, besides public ones and those of this node's own network
     #[arg(long, value_enum, value_name = "SCOPE")]
     pub(in crate::cli) dial: Vec<DialArg>,
 
-    /// Where the API listens
+    /// Loopback address and port on which the API listens
     #[arg(long, value_name = "ADDR", default_value = crate::cli::settings::DEFAULT_API)]
     pub(in crate::cli) api: SocketAddr,
 
-    /// Where the node keeps its key and data [default: the user's state directory]
+    /// Directory for the key and data of the node [default: assay/node in the user's state directory]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) data_dir: Option<PathBuf>,
 
-    /// How many jobs to run at once; 0 for a node that only requests
+    /// Number of jobs to run at once; 0 for a node that only submits jobs
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(in crate::cli) slots: usize,
 
-    /// A registry to ask for images of other people's jobs, such as registry.example:5000, in place of the public ones
-    /// (docker.io, ghcr.io, quay.io, gcr.io, registry.k8s.io, public.ecr.aws, mcr.microsoft.com); may be repeated; none
-    /// to ask no registry
+    /// Registry from which to pull images for jobs of others, such as registry.example:5000, or none to pull nothing; may
+    /// be repeated [default: docker.io, ghcr.io, quay.io, gcr.io, registry.k8s.io, public.ecr.aws, mcr.microsoft.com]
     #[arg(long, value_parser = values::registry, value_name = "HOST")]
     pub(in crate::cli) allow_registry: Vec<String>,
 
-    /// Who orders the events of a job
+    /// Backend that orders the events of a job
     #[arg(long, value_enum, value_name = "BACKEND", env = "ASSAY_SCHEDULER", default_value_t = SchedulerArg::Libp2p)]
     pub(in crate::cli) scheduler: SchedulerArg,
 
-    /// The highest bond to risk for a seat, where the scheduler holds money, such as 5gwei or 0.1ether
+    /// Highest bond to put at risk for a seat, such as 5gwei or 0.1ether, where the scheduler holds money
     #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
     pub(in crate::cli) max_bond: Amount,
 
-    /// The longest time from the last acceptance to the close of commitments (--run of a job) to take: a seat is bound
-    /// for as long
+    /// Longest run phase (--run of a job) to accept: a seat is bound for as long
     #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "25h")]
     pub(in crate::cli) max_run: Span,
 
-    /// The longest time for reveals (--reveal of a job) to take: a result and its bond are bound for as long
+    /// Longest reveal phase (--reveal of a job) to accept: a result and its bond are bound for as long
     #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "1h")]
     pub(in crate::cli) max_reveal: Span,
 
-    /// What to ask for a seat: an amount such as 5gwei or 0.1ether, or a share of the job's price such as 80%
+    /// Price to ask for a seat: an amount such as 5gwei, or a share of the job's price such as 80%
     #[arg(long, value_parser = values::ask, value_name = "ASK", default_value_t = Ask::ALL)]
     pub(in crate::cli) ask: Ask,
 
-    /// How long running jobs may go on after a signal to stop; then the node reports them, and another takes its seat
+    /// Time that running jobs get after a signal to stop; then the node reports them, so that another takes its seat
     #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "5s")]
     pub(in crate::cli) grace: Span,
 
@@ -109,16 +107,16 @@ pub(in crate::cli) struct ServeArgs {
     pub(in crate::cli) key: KeyArgs,
 }
 
-/// Who orders the events of a job.
+/// The backend that orders the events of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum SchedulerArg {
     /// The requester of each job, over a peer-to-peer network
     Libp2p,
-    /// A contract on an EVM chain, which holds the money too
+    /// A contract on an EVM chain, which also holds the money
     Contract,
 }
 
-/// Addresses that are not dialled on somebody's word by default.
+/// Addresses that a node does not dial by default if another node names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum DialArg {
     /// All private addresses, such as 10.0.0.0/8 and fd00::/8

@@ -12,28 +12,28 @@ use crate::domain::{Resources, Span};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum JobCommand {
-    /// Submit a job, wait for its verdict and print what the agreeing runs printed
+    /// Submit a job, wait for its verdict and print the accepted output
     Submit(Box<SubmitArgs>),
     /// List jobs, newest first
     List(ListArgs),
-    /// Show everything about a job on one screen, with the bound of every wait
+    /// Show everything about a job, with the deadline of every wait
     Describe(DescribeArgs),
-    /// Wait for the verdicts of one or more jobs
+    /// Wait for the verdicts of one or more jobs and print their output
     Wait(WaitArgs),
     /// Cancel an open job, or stop a running one
     Cancel(CancelArgs),
     /// Change the deal of an open job before its first acceptance
     Update(Box<UpdateArgs>),
-    /// Print what a job's program printed, once the job is decided
+    /// Print the output of a decided job
     Logs(LogsArgs),
 }
 
-/// Beside the options, in the long help.
+/// What the help of `job submit` says after the options.
 const SUBMIT_HELP: &str = "\
-Options go before IMAGE; all that follows it is the command, as with docker run. Where the command begins with a dash, put \
--- before it; options may then also stand between IMAGE and --.
+Put options before IMAGE and the command after it, as with docker run. If the command begins with a dash, put -- before it; \
+options may then also stand between IMAGE and --.
 
-The command and the environment of a job are public: they go to every peer, and with --scheduler contract onto the chain, \
+The command and the environment of a job are public: they go to every peer and, with --scheduler contract, onto the chain \
 for good. Put no secrets into them.
 ";
 
@@ -41,20 +41,19 @@ for good. Put no secrets into them.
 #[derive(Debug, Args)]
 #[command(override_usage = "assay job submit [OPTIONS] IMAGE [CMD]...", after_help = SUBMIT_HELP)]
 pub(in crate::cli) struct SubmitArgs {
-    /// The image, by name and tag or by digest
+    /// Image, by name and tag or by digest
     #[arg(value_name = "IMAGE")]
     pub(in crate::cli) image: String,
 
-    /// Arguments for the image's entrypoint, or the whole command if it has none. Public: every peer sees them, and with
-    /// --scheduler contract they stay on the chain
+    /// Arguments for the image's entrypoint, or the whole command if the image has none; public
     #[arg(last = true, value_name = "CMD")]
     pub(in crate::cli) command: Vec<String>,
 
-    /// Print the id of the job and do not wait
+    /// Print the id of the job and exit without waiting
     #[arg(long, short)]
     pub(in crate::cli) detach: bool,
 
-    /// Fetch the accepted results into DIR/NODE once the job is verified, as results fetch does
+    /// Fetch each accepted result into DIR/NODE once the job is verified, as results fetch does
     #[arg(long, value_name = "DIR", conflicts_with = "detach")]
     pub(in crate::cli) output_dir: Option<PathBuf>,
 
@@ -68,52 +67,51 @@ pub(in crate::cli) struct SubmitArgs {
     pub(in crate::cli) asked: NodeArgs,
 }
 
-/// What a job runs, and its limits.
+/// What a job runs, and the limits of its container.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Container")]
 pub(in crate::cli) struct ContainerArgs {
-    /// Give a local file or directory to every node, read-only; may be repeated
+    /// Mount a local file or directory read-only on every node; may be repeated
     ///
-    /// The target is the file or directory itself: data:/inputs, table.csv:/inputs/table.csv. A file for a target
-    /// that ends in a slash goes into that directory under its own name: table.csv:/inputs/
+    /// The target names the file or directory itself: data:/inputs, table.csv:/inputs/table.csv. If it ends in a
+    /// slash, a file keeps its own name: table.csv:/inputs/ gives /inputs/table.csv
     #[arg(long = "input", short, value_parser = values::input, value_name = "PATH:/target")]
     pub(in crate::cli) inputs: Vec<(String, String)>,
 
-    /// Set an environment variable; NAME alone passes on your own value; may be repeated. Public: every peer sees it, and
-    /// with --scheduler contract it stays on the chain
+    /// Set an environment variable; NAME alone passes your own value on; may be repeated; public
     #[arg(long = "env", short, value_parser = values::variable, value_name = "NAME[=VALUE]")]
     pub(in crate::cli) environment: Vec<Variable>,
 
-    /// Set the variables in a file of NAME=VALUE lines, as docker reads it; may be repeated; --env overrides it. Public, as
-    /// --env is
+    /// Set the variables of a file with NAME=VALUE or NAME on each line, as docker does; --env overrides them; may be
+    /// repeated; public
     #[arg(long = "env-file", value_name = "FILE")]
     pub(in crate::cli) env_files: Vec<PathBuf>,
 
-    /// Directory to start in [default: the image's]
+    /// Directory in which the command starts [default: that of the image]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) workdir: Option<String>,
 
-    /// Replace the image's entrypoint by this program
+    /// Program to run in place of the image's entrypoint [default: that of the image]
     #[arg(long, value_name = "PROGRAM")]
     pub(in crate::cli) entrypoint: Option<String>,
 
-    /// Memory, such as 512m or 1.5g
+    /// Memory limit, such as 512m or 1.5g
     #[arg(long, value_parser = values::bytes, default_value = "512m", value_name = "SIZE")]
     pub(in crate::cli) memory: u64,
 
-    /// CPUs, with at most three decimals
+    /// Number of CPUs, with at most three decimals, such as 0.5
     #[arg(long, value_parser = values::cpu_millis, default_value = "1", value_name = "CPUS")]
     pub(in crate::cli) cpus: u32,
 
-    /// Processes and threads
+    /// Limit on processes and threads
     #[arg(long, default_value_t = Resources::default().pids, value_name = "COUNT")]
     pub(in crate::cli) pids: u32,
 
-    /// What /tmp may hold, such as 256m; it is memory, and counts against --memory
+    /// Limit on the size of /tmp, such as 256m; it is memory, and counts towards --memory
     #[arg(long, value_parser = values::bytes, default_value = "64m", value_name = "SIZE")]
     pub(in crate::cli) tmp: u64,
 
-    /// What /outputs may hold, with the volumes of the image, such as 1g
+    /// Limit on the size of /outputs together with the volumes of the image, such as 2g
     #[arg(long, value_parser = values::bytes, default_value = "1g", value_name = "SIZE")]
     pub(in crate::cli) disk: u64,
 }
@@ -121,7 +119,7 @@ pub(in crate::cli) struct ContainerArgs {
 /// `assay job list`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ListArgs {
-    /// List at most this many jobs
+    /// Largest number of jobs to list
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     pub(in crate::cli) limit: usize,
 
@@ -132,7 +130,7 @@ pub(in crate::cli) struct ListArgs {
 /// `assay job describe`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DescribeArgs {
-    /// The job: its id or the beginning of it
+    /// Id of the job, or a unique prefix of it
     pub(in crate::cli) job: String,
 
     #[command(flatten)]
@@ -142,12 +140,12 @@ pub(in crate::cli) struct DescribeArgs {
 /// `assay job wait`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct WaitArgs {
-    /// The jobs: ids or the beginnings of them. The exit code is that of the first, in this order, that did not end with
-    /// 0
+    /// Ids of the jobs, or unique prefixes of them. The exit code is that of the first, in this order, that did not end
+    /// with 0
     #[arg(required = true, value_name = "JOB")]
     pub(in crate::cli) jobs: Vec<String>,
 
-    /// Give up waiting after this long, for all jobs together; they go on [default: their own deadlines]
+    /// Time to wait for all jobs together; they go on afterwards [default: until their own deadlines]
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) wait_timeout: Option<Span>,
 
@@ -158,7 +156,7 @@ pub(in crate::cli) struct WaitArgs {
 /// `assay job cancel`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CancelArgs {
-    /// The job: its id or the beginning of it
+    /// Id of the job, or a unique prefix of it
     pub(in crate::cli) job: String,
 
     #[command(flatten)]
@@ -168,7 +166,7 @@ pub(in crate::cli) struct CancelArgs {
 /// `assay job update`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct UpdateArgs {
-    /// The job: its id or the beginning of it
+    /// Id of the job, or a unique prefix of it
     pub(in crate::cli) job: String,
 
     #[command(flatten)]
@@ -181,22 +179,22 @@ pub(in crate::cli) struct UpdateArgs {
 /// `assay job logs`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LogsArgs {
-    /// The job: its id or the beginning of it
+    /// Id of the job, or a unique prefix of it
     pub(in crate::cli) job: String,
 
-    /// Show progress until the job is decided, then print
+    /// Wait until the job is decided, showing progress, then print
     #[arg(long, short)]
     pub(in crate::cli) follow: bool,
 
-    /// Print the run of this node, given by its id or the beginning of it [default: a node that agrees]
+    /// Id of the node whose run to print, or a unique prefix of it [default: a node that agrees]
     #[arg(long, value_name = "NODE")]
     pub(in crate::cli) node: Option<String>,
 
-    /// Print the program's standard error instead of its standard output
+    /// Print standard error instead of standard output
     #[arg(long)]
     pub(in crate::cli) stderr: bool,
 
-    /// Pass on control characters to a terminal too, which they can steer; anything else gets every byte anyhow
+    /// Do not escape control characters on a terminal, which they can control; files and pipes always get every byte
     #[arg(long)]
     pub(in crate::cli) raw: bool,
 

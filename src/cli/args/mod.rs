@@ -1,4 +1,4 @@
-//! What may stand on the command line, as it stands there. What it means is [`super::settings`]'s to say.
+//! The command line as the user types it. [`super::settings`] resolves what it means.
 //!
 //! - `common`: what several commands take
 //! - `deal`: the terms of a job
@@ -40,7 +40,7 @@ Examples:
 
 ";
 
-/// Runs container jobs on machines nobody has to trust, and tells which results to keep.
+/// Run container jobs on machines nobody has to trust, and learn which results to keep.
 #[derive(Debug, Parser)]
 #[command(
     name = "assay",
@@ -50,19 +50,19 @@ Examples:
     max_term_width = 100
 )]
 pub struct Cli {
-    /// How data is written to standard output, and with json also what is said on standard error
+    /// Format of the data on standard output; with json, messages on standard error are JSON too
     #[arg(long, short = 'o', global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub(super) output: Format,
 
-    /// Write nothing to standard error but errors, warnings, and why a job failed
+    /// Hide progress; write only errors, warnings and the reason why a job failed to standard error
     #[arg(long, short, global = true)]
     pub(super) quiet: bool,
 
-    /// Which log messages to write to standard error, such as `info` or `assay=debug`
+    /// Log messages to write to standard error, such as `info` or `assay=debug`
     #[arg(long, global = true, env = "ASSAY_LOG", hide_env_values = true, value_name = "FILTER")]
     pub(super) log: Option<String>,
 
-    /// How log messages are written [default: text, or json with --output json]
+    /// Format of log messages [default: text, or json with --output json]
     #[arg(
         long,
         global = true,
@@ -79,42 +79,42 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run several nodes in this process, some of them bad, to try the network
+    /// Run a network of several nodes in this process to try Assay; some nodes can be bad
     Devstack(DevstackArgs),
     /// Run one node
     Serve(ServeArgs),
     /// Submit jobs and follow them
     #[command(subcommand)]
     Job(JobCommand),
-    /// List and fetch what a job left
+    /// List and fetch the results of a job
     #[command(subcommand)]
     Results(ResultsCommand),
     /// Explain, check and compute verdicts
     #[command(subcommand)]
     Verdict(VerdictCommand),
-    /// See the nodes of the network
+    /// List and describe nodes of the network
     #[command(subcommand)]
     Node(NodeCommand),
-    /// Keep keys, and their money on a contract
+    /// Create keys, and move their money to and from a contract
     #[command(subcommand)]
     Wallet(WalletCommand),
     /// Deploy and check the contract
     #[command(subcommand)]
     Contract(ContractCommand),
-    /// Print a script that completes commands in a shell
+    /// Print a shell completion script
     Completion {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the version of this program, and of the node if one answers
+    /// Print the version of this program, and that of the node if one answers
     Version(ApiArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum NodeCommand {
-    /// List the nodes that the asked node knows, itself included
+    /// List the nodes that your node knows, and your node itself
     List(NodeArgs),
-    /// Say what the asked node is: where it listens, what it takes on, how many jobs it knows
+    /// Describe your node: where it listens, which jobs it takes, how many jobs it knows
     Describe(NodeArgs),
 }
 

@@ -8,7 +8,7 @@ use super::NodeArgs;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ResultsCommand {
-    /// List what each node of a job brought
+    /// List the results of all nodes of a job
     List(ResultsListArgs),
     /// Fetch the accepted results, check them and unpack each into DIR/NODE
     Fetch(FetchArgs),
@@ -17,7 +17,7 @@ pub(in crate::cli) enum ResultsCommand {
 /// `assay results list`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ResultsListArgs {
-    /// The job: its id or the beginning of it
+    /// Id of the job, or a unique prefix of it
     pub(in crate::cli) job: String,
 
     #[command(flatten)]
@@ -27,10 +27,10 @@ pub(in crate::cli) struct ResultsListArgs {
 /// `assay results fetch`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FetchArgs {
-    /// The job: its id or the beginning of it
+    /// Id of the job, or a unique prefix of it
     pub(in crate::cli) job: String,
 
-    /// Where to unpack [default: job-SHORT_ID]
+    /// Directory to unpack into [default: job-SHORT_ID]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) output_dir: Option<PathBuf>,
 

@@ -21,7 +21,7 @@ pub(in crate::cli) fn span(text: &str) -> Result<Span, String> {
             _ => return Err(expected()),
         };
         if factor >= above {
-            return Err("expected the larger unit first, and each once, such as 1h30m".to_owned());
+            return Err("expected larger units first and each unit once, such as 1h30m".to_owned());
         }
         let part = scaled(number, factor).filter(|part| part.is_exact).ok_or_else(expected)?;
         (rest, total, above) = (after, total + part.whole, factor);
@@ -34,7 +34,7 @@ pub(in crate::cli) fn span(text: &str) -> Result<Span, String> {
 }
 
 /// A size as Docker reads it: bytes, or a number with `k`, `m`, `g`, `t` or `p` for the powers of 1024, in either case
-/// and with `b` or `ib` after it or not. A part of a byte is left out.
+/// optionally followed by `b` or `ib`. Rounds down to whole bytes.
 pub(in crate::cli) fn bytes(text: &str) -> Result<u64, String> {
     let expected = || "expected bytes, or a number with k, m, g or t, such as 512m, 1.5g or 2GiB".to_owned();
     let number = text.trim_end_matches(|char: char| !is_decimal(char));
@@ -51,12 +51,12 @@ pub(in crate::cli) fn bytes(text: &str) -> Result<u64, String> {
     };
     let size = scaled(number, 1 << shift).ok_or_else(expected)?;
     if shift == 0 && !size.is_exact {
-        return Err("is no whole number of bytes; a unit makes it one, such as 1.5g".to_owned());
+        return Err("is not a whole number of bytes; add a unit, such as 1.5g".to_owned());
     }
-    u64::try_from(size.whole).map_err(|_| "is more than 64 bits hold".to_owned())
+    u64::try_from(size.whole).map_err(|_| "does not fit into 64 bits".to_owned())
 }
 
-/// A number of things of which there must be one.
+/// A whole number from 1.
 pub(in crate::cli) fn at_least_one(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| *number > 0);
     number.ok_or_else(|| "expected a whole number from 1".to_owned())
@@ -77,10 +77,10 @@ pub(in crate::cli) fn registry(text: &str) -> Result<String, String> {
     Err("expected a host with an optional port, such as registry.example:5000, or none".to_owned())
 }
 
-/// `PATH:/target`: what is mounted where. `:ro` after it, as people write for Docker, says what holds anyway.
+/// `PATH:/target`: what to mount where. A trailing `:ro`, as people write for Docker, is allowed and changes nothing.
 pub(in crate::cli) fn input(text: &str) -> Result<(String, String), String> {
     if text.ends_with(":rw") {
-        return Err("inputs are read-only: write to /outputs, and leave :rw away".to_owned());
+        return Err("inputs are read-only: omit :rw, and write to /outputs".to_owned());
     }
     match text.strip_suffix(":ro").unwrap_or(text).rsplit_once(':') {
         Some((path, target)) if !path.is_empty() && target.starts_with('/') => {
@@ -90,7 +90,7 @@ pub(in crate::cli) fn input(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A variable for the job. Without a value it has that of this command's own environment.
+/// A variable for the job. Without a value, it takes the value from the environment of this command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) struct Variable {
     pub(in crate::cli) name: String,
@@ -101,7 +101,7 @@ pub(in crate::cli) struct Variable {
 pub(in crate::cli) fn variable(text: &str) -> Result<Variable, String> {
     let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
     if name.is_empty() {
-        return Err("expected NAME=VALUE, or NAME to pass on a variable of your own".to_owned());
+        return Err("expected NAME=VALUE, or NAME to pass your own value on".to_owned());
     }
     Ok(Variable { name: name.to_owned(), value: value.map(str::to_owned) })
 }
@@ -136,17 +136,17 @@ pub(in crate::cli) fn ask(text: &str) -> Result<Ask, String> {
 #[derive(Debug, Clone, Copy)]
 struct Scaled {
     whole: u128,
-    /// Whether nothing was left out.
+    /// Whether nothing was rounded off.
     is_exact: bool,
 }
 
 /// A number such as `2`, `1.5` or `.5`, times `factor`.
 fn scaled(number: &str, factor: u64) -> Option<Scaled> {
     let (ones, decimals) = number.split_once('.').unwrap_or((number, "0"));
-    // No number at all is none, but `.5` is one.
+    // `.5` is a number, the empty text is not.
     let ones: u64 = if ones.is_empty() && !number.is_empty() { 0 } else { whole(ones)? };
     let decimals = decimals.get(..1).map(|first| first.to_owned() + decimals[1..].trim_end_matches('0'))?;
-    // Nine decimals times 2^64 fit; a unit that is cut finer is a slip.
+    // Nine decimals times 2^64 fit into 128 bits; more decimals are a slip.
     let scale = 10_u128.pow(u32::try_from(decimals.len()).ok().filter(|count| *count <= 9)?);
     let part = u128::from(whole::<u32>(&decimals)?) * u128::from(factor);
     let whole = u128::from(ones) * u128::from(factor) + part / scale;

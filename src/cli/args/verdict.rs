@@ -9,20 +9,20 @@ use crate::domain::NodeId;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum VerdictCommand {
-    /// Explain a job's verdict: who agreed, how far apart the others were, and by which rule
+    /// Explain a job's verdict: which rule decided, which nodes agreed, how far apart the others are
     Show(ShowArgs),
-    /// Recompute a job's verdict from its log alone, and say whether it agrees
+    /// Recompute a job's verdict from its log alone, and compare it with the claimed one
     Check(CheckArgs),
-    /// Write a job's log with its signatures, to be checked elsewhere
+    /// Write a job's log with its signatures to standard output, to check it elsewhere
     Export(ExportArgs),
-    /// Decide cases, one JSON object a line, without a node
+    /// Compute verdicts without a node, from one JSON object per line
     Compute(ComputeArgs),
 }
 
 /// `assay verdict show`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ShowArgs {
-    /// The job: its id or the beginning of it
+    /// Id of the job, or a unique prefix of it
     pub(in crate::cli) job: String,
 
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(in crate::cli) struct ShowArgs {
 /// `assay verdict export`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExportArgs {
-    /// The job: its id or the beginning of it
+    /// Id of the job, or a unique prefix of it
     pub(in crate::cli) job: String,
 
     #[command(flatten)]
@@ -42,11 +42,11 @@ pub(in crate::cli) struct ExportArgs {
 /// `assay verdict check`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CheckArgs {
-    /// The job: its id or the beginning of it; with --file, the job that the file must be of
+    /// Id of the job, or a unique prefix of it; with --file, the job to which the file must belong
     #[arg(required_unless_present = "file")]
     pub(in crate::cli) job: Option<String>,
 
-    /// Check a log from `verdict export`, without asking a node; a contract's log also needs --rpc-url
+    /// Check this log from `verdict export`, without asking a node; a contract's log also needs --rpc-url and --contract
     #[arg(long, value_name = "LOG.json")]
     pub(in crate::cli) file: Option<PathBuf>,
 
@@ -57,19 +57,19 @@ pub(in crate::cli) struct CheckArgs {
     pub(in crate::cli) chain: OnChainArgs,
 }
 
-/// Where a verdict was posted. Not from the environment: which log is checked must be seen in the command.
+/// Where a verdict was posted. The environment does not count: the command alone must show which log it checks.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Against a contract, without asking a node")]
 pub(in crate::cli) struct OnChainArgs {
-    /// An endpoint of the chain; may be repeated, the next is used when one fails
+    /// Endpoint of the chain: http://, https://, ws:// or wss://; may be repeated: if one fails, the next is used
     #[arg(long, value_name = "URL", value_delimiter = ',', requires = "contract", conflicts_with = "api")]
     pub(in crate::cli) rpc_url: Vec<String>,
 
-    /// The address of the contract
+    /// Address of the contract
     #[arg(long, value_name = "ADDRESS", requires = "rpc_url")]
     pub(in crate::cli) contract: Option<NodeId>,
 
-    /// The block that the contract was deployed in; earlier blocks are not read
+    /// Block in which the contract was deployed; earlier blocks are not read
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(in crate::cli) first_block: u64,
 }

@@ -9,9 +9,9 @@ use crate::domain::{Amount, NodeId};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum WalletCommand {
-    /// Make a key and write it to the file that --key names
+    /// Create a key and write it to the file that --key names
     New(NewArgs),
-    /// Write a key that is given in hex to the file that --key names
+    /// Import a key in hex and write it to the file that --key names
     Import(ImportArgs),
     /// Print the address of a key
     Show(KeyArgs),
@@ -19,14 +19,14 @@ pub(in crate::cli) enum WalletCommand {
     Balance(BalanceArgs),
     /// Move ether from the key's address to its account on the contract
     Deposit(MoveArgs),
-    /// Move ether that is free on the contract back to the key's address
+    /// Move free ether from the contract back to the key's address
     Withdraw(MoveArgs),
 }
 
 /// `assay wallet new`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct NewArgs {
-    /// Write the key in plain hex instead of a keystore with a passphrase; anybody who reads the file can use it
+    /// Write the key in plain hex instead of a keystore with a passphrase; anyone who reads the file can use it
     #[arg(long)]
     pub(in crate::cli) plain: bool,
 
@@ -37,7 +37,7 @@ pub(in crate::cli) struct NewArgs {
 /// `assay wallet import`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ImportArgs {
-    /// The file with 64 hex digits; - for standard input
+    /// File with 64 hex digits; - for standard input
     #[arg(default_value = "-", value_name = "HEX_FILE")]
     pub(in crate::cli) source: PathBuf,
 
@@ -48,7 +48,7 @@ pub(in crate::cli) struct ImportArgs {
 /// `assay wallet balance`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct BalanceArgs {
-    /// The address [default: that of the key]
+    /// Address to show [default: that of the key]
     #[arg(value_name = "ADDRESS")]
     pub(in crate::cli) address: Option<NodeId>,
 
@@ -62,7 +62,7 @@ pub(in crate::cli) struct BalanceArgs {
 /// `assay wallet deposit` and `withdraw`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct MoveArgs {
-    /// How much, such as 5gwei or 0.1ether
+    /// Amount of ether to move, such as 5gwei or 0.1ether
     #[arg(value_parser = values::amount)]
     pub(in crate::cli) amount: Amount,
 
@@ -75,9 +75,9 @@ pub(in crate::cli) struct MoveArgs {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ContractCommand {
-    /// Put the contract on a chain
+    /// Deploy the contract to a chain
     Deploy(DeployArgs),
-    /// Check the contract at an address, and tell what it is
+    /// Check the code at an address, and describe the contract
     Info(ContractArgs),
 }
 

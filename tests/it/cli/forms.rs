@@ -46,9 +46,9 @@ fn sizes_and_times_have_the_forms_that_docker_users_write() {
         (["--timeout", "1h30"], "30 has no unit"),
         (["--timeout", "99999d"], "longer than 136 years"),
         (["--run", "soon"], "such as 90s, 5m, 1h30m or 1.5h"),
-        (["--memory", "1.5"], "no whole number of bytes"),
+        (["--memory", "1.5"], "not a whole number of bytes"),
         (["--memory", "lots"], "such as 512m, 1.5g or 2GiB"),
-        (["--disk", "99999999999g"], "more than 64 bits hold"),
+        (["--disk", "99999999999g"], "does not fit into 64 bits"),
     ] {
         let seen = submit(&user, &[&words[..], &["img", "true"]].concat());
         assert_eq!(seen.code, 2, "{words:?}");
