@@ -26,13 +26,13 @@ pub(crate) struct Board {
 #[derive(Debug)]
 struct Inner {
     ledger: Ledger,
-    logs: BTreeMap<JobId, JobRecord>,
+    logs: BTreeMap<JobId, BoardLog>,
     /// Jobs that this node cannot follow any more, and why.
     broken: BTreeMap<JobId, String>,
 }
 
 #[derive(Debug)]
-struct JobRecord {
+struct BoardLog {
     items: Vec<LogItem>,
     changed: watch::Sender<u64>,
     /// Held while an action of this node is on its way, so that no sequence number is used twice.
@@ -89,7 +89,7 @@ impl Board {
                 note(folded, log, &inner.ledger);
             }
             if folded.is_ok() {
-                let log = inner.logs.entry(job).or_insert_with(|| JobRecord {
+                let log = inner.logs.entry(job).or_insert_with(|| BoardLog {
                     items: Vec::new(),
                     changed: watch::Sender::new(0),
                     turn: Arc::default(),
