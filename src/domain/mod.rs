@@ -16,6 +16,7 @@
 
 mod amount;
 mod ask;
+mod chunk;
 pub mod codec;
 mod deal;
 mod event;
@@ -35,6 +36,7 @@ mod time;
 
 pub use amount::Amount;
 pub use ask::{Ask, ParsePercentError};
+pub use chunk::{Chunk, ChunkRequest, MAX_CHUNK_BYTES};
 pub use deal::{
     Acceptance, Deal, InvalidTerm, MAX_ALLOWED, MAX_BOND_FACTOR, MAX_DURATION, MIN_REVEAL,
     ParseToleranceError, RUN_MARGIN, ToleranceKib,

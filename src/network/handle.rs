@@ -9,11 +9,11 @@ use ::libp2p::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::{
-    blob::{BlobDenied, Chunk, ChunkRequest, MAX_CHUNK_BYTES},
+    blob::BlobDenied,
     status::Status,
     wire::{BlobResponse, LogRequest, LogResponse},
 };
-use crate::domain::NodeId;
+use crate::domain::{Chunk, ChunkRequest, MAX_CHUNK_BYTES, NodeId};
 
 /// Longest wait for an answer: dialling takes up to 10 s, and the request as long again.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(20);

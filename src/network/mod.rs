@@ -42,7 +42,7 @@ mod unsent;
 mod wire;
 
 pub use ::libp2p::{Multiaddr, PeerId};
-pub use blob::{BlobDenied, BlobSource, Chunk, ChunkRequest, MAX_CHUNK_BYTES, NoBlobs};
+pub use blob::{BlobDenied, BlobSource, NoBlobs};
 pub(crate) use bucket::Buckets;
 pub use config::{Limits, NetworkConfig, NetworkError};
 pub use driver::{Driver, start};

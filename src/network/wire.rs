@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::blob::{BlobDenied, Chunk, ChunkRequest, MAX_CHUNK_BYTES};
-use crate::domain::JobId;
+use super::blob::BlobDenied;
+use crate::domain::{Chunk, ChunkRequest, JobId, MAX_CHUNK_BYTES};
 
 /// The protocol of logs.
 pub(super) const LOG_PROTOCOL: &str = "/assay/log/2";

@@ -18,10 +18,10 @@ use tracing::{debug, info, warn};
 use super::{
     Node,
     pace::{GRACE, LEAST_BYTES_PER_SECOND, Pace},
-    transfer::{ChunkRequest, TransferError},
+    transfer::TransferError,
 };
 use crate::{
-    domain::{Digest, Event, Input, Job, JobId, MAX_REMARK_BYTES, NodeId, Opening},
+    domain::{ChunkRequest, Digest, Event, Input, Job, JobId, MAX_REMARK_BYTES, NodeId, Opening},
     store::{
         BlobError, BlobWriter, LastWords, Limits, MAX_LAST_WORDS_BYTES, MalformedLastWords, ResultError,
         UnpackError, result_hash, unpack,

@@ -95,5 +95,5 @@ pub use once::{InvalidKey, RequestKey};
 pub use peers::PeerTransfer;
 pub use requests::{Ended, RequestError};
 pub use start::{Node, NodeError, NodeHandle};
-pub use transfer::{Chunk, ChunkRequest, LocalHub, LocalTransfer, Shelf, Transfer, TransferError};
+pub use transfer::{LocalHub, LocalTransfer, Shelf, Transfer, TransferError};
 pub use warnings::{Obstacle, Warning};

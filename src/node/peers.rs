@@ -4,18 +4,15 @@ use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
 
-use super::transfer::{self, ChunkRequest, Shelf, Transfer, TransferError};
+use super::transfer::{Shelf, Transfer, TransferError};
 use crate::{
-    domain::{NodeId, Offer},
-    network::{self, BlobDenied, BlobSource, FetchError, NetworkHandle},
+    domain::{Chunk, ChunkRequest, NodeId, Offer},
+    network::{BlobDenied, BlobSource, FetchError, NetworkHandle},
 };
 
 impl BlobSource for Shelf {
-    fn read(&self, peer: NodeId, request: network::ChunkRequest) -> Result<network::Chunk, BlobDenied> {
-        let network::ChunkRequest { job, digest, offset, length } = request;
-        let request = ChunkRequest { job, digest, offset, length: length.into() };
-        let chunk = self.read_for(peer, request).ok_or(BlobDenied::NotFound)?;
-        Ok(network::Chunk { total_bytes: chunk.total_bytes, bytes: chunk.bytes })
+    fn read(&self, peer: NodeId, request: ChunkRequest) -> Result<Chunk, BlobDenied> {
+        self.read_for(peer, request).ok_or(BlobDenied::NotFound)
     }
 }
 
@@ -35,21 +32,16 @@ impl Transfer for PeerTransfer {
         &self,
         from: NodeId,
         request: ChunkRequest,
-    ) -> BoxFuture<'_, Result<transfer::Chunk, TransferError>> {
-        let ChunkRequest { job, digest, offset, length } = request;
-        let length = u32::try_from(length).unwrap_or(u32::MAX);
+    ) -> BoxFuture<'_, Result<Chunk, TransferError>> {
         Box::pin(async move {
-            let request = network::ChunkRequest { job, digest, offset, length };
-            self.0
-                .fetch_chunk(from, request)
-                .await
-                .map(|chunk| transfer::Chunk { total_bytes: chunk.total_bytes, bytes: chunk.bytes })
-                .map_err(|error| match error {
-                    FetchError::Denied(BlobDenied::NotFound) => TransferError::Refused { from, digest },
-                    FetchError::Denied(BlobDenied::Busy) | FetchError::Request(_) | FetchError::Malformed => {
-                        TransferError::Unreachable { from, reason: error.to_string() }
-                    }
-                })
+            self.0.fetch_chunk(from, request).await.map_err(|error| match error {
+                FetchError::Denied(BlobDenied::NotFound) => {
+                    TransferError::Refused { from, digest: request.digest }
+                }
+                FetchError::Denied(BlobDenied::Busy) | FetchError::Request(_) | FetchError::Malformed => {
+                    TransferError::Unreachable { from, reason: error.to_string() }
+                }
+            })
         })
     }
 

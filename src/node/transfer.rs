@@ -15,32 +15,10 @@ use futures::future::BoxFuture;
 
 use super::board::Board;
 use crate::{
-    domain::{Digest, Job, JobId, NodeId, Offer, SeatStatus},
+    domain::{Chunk, ChunkRequest, Digest, Job, NodeId, Offer, SeatStatus},
     scheduler::Scheduler,
     store::{Content, LastWords},
 };
-
-/// A piece of content that belongs to a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChunkRequest {
-    /// The job whose input or result it is.
-    pub job: JobId,
-    /// SHA-256 of the whole content.
-    pub digest: Digest,
-    /// Where the piece begins.
-    pub offset: u64,
-    /// How long it is, in bytes; it ends with the content, and at [`crate::store::MAX_RANGE_BYTES`] at the latest.
-    pub length: u64,
-}
-
-/// A piece of content, at most [`crate::store::MAX_RANGE_BYTES`] long.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chunk {
-    /// Length of the whole content.
-    pub total_bytes: u64,
-    /// From the offset that was asked for; empty only at the end.
-    pub bytes: Vec<u8>,
-}
 
 /// Brings content from other nodes. What comes is hostile until its digest was checked.
 pub trait Transfer: fmt::Debug + Send + Sync + 'static {

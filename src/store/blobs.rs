@@ -23,7 +23,7 @@ use crate::domain::Digest;
 const SCRATCH: &str = "tmp";
 
 /// The most that [`Blobs::read_range`] returns: what a peer asks for is held in memory.
-pub const MAX_RANGE_BYTES: u64 = 1024 * 1024;
+pub const MAX_RANGE_BYTES: u64 = crate::domain::MAX_CHUNK_BYTES as u64;
 
 /// Content that is not stored or not found.
 #[derive(Debug, thiserror::Error)]

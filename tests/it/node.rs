@@ -14,11 +14,12 @@ use std::{
 use assay::{
     api::types::NodeRow,
     domain::{
-        Action, Amount, BidStatus, Deal, Digest, Event, FailureKind, FingerprintWord, Input, InputKind, Job,
-        JobId, JobState, Method, NodeId, Opening, SeatStatus, SignedAction, Span, Spec,
+        Action, Amount, BidStatus, Chunk, ChunkRequest, Deal, Digest, Event, FailureKind, FingerprintWord,
+        Input, InputKind, Job, JobId, JobState, Method, NodeId, Opening, SeatStatus, SignedAction, Span,
+        Spec,
     },
     executor::{Executor, ExecutorError, FakeExecutor, RunOutcome, RunRequest, Script, Trace},
-    node::{Chunk, ChunkRequest, Ended, FetchError, NodeError, RequestError, Transfer, TransferError},
+    node::{Ended, FetchError, NodeError, RequestError, Transfer, TransferError},
     scheduler::{Cursor, Scheduler as _},
     store::{Limits, pack},
 };

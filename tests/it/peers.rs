@@ -11,11 +11,9 @@ use std::{
 };
 
 use assay::{
-    domain::{Input, InputKind, Job, JobId, JobState, NodeId, Spec},
+    domain::{Chunk, ChunkRequest, Input, InputKind, Job, JobId, JobState, NodeId, Spec},
     executor::{Executor, FakeExecutor, Script},
-    network::{
-        BlobDenied, BlobSource, Chunk, ChunkRequest, Limits as NetworkLimits, Multiaddr, NetworkConfig,
-    },
+    network::{BlobDenied, BlobSource, Limits as NetworkLimits, Multiaddr, NetworkConfig},
     node::{Node, NodeConfig, NodeHandle, NodeParts, PeerTransfer, Shelf, wall_clock},
     scheduler::libp2p::{Interest, Libp2pConfig, Libp2pScheduler, Running},
     store::{Blobs, Content, DataDir, Db, EventLog, Limits, Packed, pack},

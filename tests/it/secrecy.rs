@@ -14,11 +14,11 @@ use std::{
 use assay::{
     api::types::BlobInfo,
     domain::{
-        Action, Deal, Digest, Event, FailureKind, Input, InputKind, Job, JobId, JobState, Method, NodeId,
-        SeatStatus, SignedAction, Spec,
+        Action, Chunk, ChunkRequest, Deal, Digest, Event, FailureKind, Input, InputKind, Job, JobId,
+        JobState, Method, NodeId, SeatStatus, SignedAction, Spec,
     },
     executor::{FakeExecutor, Reading, RunOutcome, Script, Trace},
-    node::{Chunk, ChunkRequest, Transfer, TransferError},
+    node::{Transfer, TransferError},
     scheduler::Scheduler as _,
     store::{Limits, pack},
 };

@@ -13,9 +13,9 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{BLOB_READS, Driver};
 use crate::{
-    domain::NodeId,
+    domain::{MAX_CHUNK_BYTES, NodeId},
     network::{
-        blob::{BlobDenied, MAX_CHUNK_BYTES},
+        blob::BlobDenied,
         handle::{Announcement, Inbound, Judgement, Responder},
         peer::node_of_peer,
         unsent::Protocol,

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use assay::{
-    domain::{Action, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Span},
+    domain::{Action, Chunk, ChunkRequest, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Span},
     identity::NodeKey,
     network::{
-        BlobDenied, BlobSource, Chunk, ChunkRequest, FetchError, LogRequest, LogResponse, NoBlobs,
-        RequestError, WireBytes,
+        BlobDenied, BlobSource, FetchError, LogRequest, LogResponse, NoBlobs, RequestError, WireBytes,
     },
     scheduler::{
         BackendError, LogOrder, Scheduler, SubmitError,

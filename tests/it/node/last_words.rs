@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use assay::{
     api::types::LastWordsView,
-    domain::{FailureKind, JobState, Span, Spec},
+    domain::{ChunkRequest, FailureKind, JobState, Span, Spec},
     executor::{ExecutorError, FakeExecutor, Script},
-    node::{ChunkRequest, Transfer as _},
+    node::Transfer as _,
     store::LastWords,
 };
 
