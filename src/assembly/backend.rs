@@ -152,11 +152,11 @@ async fn contract(
     let is_reachable = !listen.is_empty();
     let peer = key.libp2p_keypair().public().to_peer_id();
     let config = NetworkConfig { key: key.clone(), listen, peers, limits: limits(dial_private), offer };
-    let (driver, network, inbound) = network::start(config, shelf)?;
+    let (driver, network, inbound) = network::start(config, None, shelf)?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(driver.run(stop.clone()));
-    tasks.spawn(refuse(inbound));
+    tasks.spawn(ignore(inbound));
     let config = ContractConfig { chain, first_block, db, key, clock: Arc::new(wall_clock) };
     // Dropping the tasks ends the network when this fails.
     let (scheduler, running) = ContractScheduler::start(config).await?;
@@ -211,8 +211,8 @@ async fn announce_later(scheduler: ContractScheduler, addresses: String, stop: C
     }
 }
 
-/// Logs are on the chain: whoever asks for one here sees the request fail.
-async fn refuse(mut inbound: mpsc::Receiver<Inbound>) {
+/// Jobs are on the chain: nobody announces one here.
+async fn ignore(mut inbound: mpsc::Receiver<Inbound>) {
     while inbound.recv().await.is_some() {}
 }
 

@@ -11,11 +11,11 @@ use ::libp2p::{
 };
 
 use super::{
+    carried::{Bytes, RequestProtocol},
     config::Limits,
     crowd::Crowd,
     wire::{
-        BLOB_PROTOCOL, BlobRequest, BlobResponse, LOG_PROTOCOL, LogRequest, LogResponse,
-        MAX_BLOB_REQUEST_BYTES, MAX_BLOB_RESPONSE_BYTES, MAX_LOG_REQUEST_BYTES, MAX_LOG_RESPONSE_BYTES,
+        BLOB_PROTOCOL, BlobRequest, BlobResponse, MAX_BLOB_REQUEST_BYTES, MAX_BLOB_RESPONSE_BYTES,
         MAX_PEERS_REQUEST_BYTES, MAX_PEERS_RESPONSE_BYTES, PEERS_PROTOCOL, PeersRequest, PeersResponse,
     },
 };
@@ -42,13 +42,18 @@ pub(super) struct Behaviour {
     pub(super) gossip: Gossip,
     pub(super) identify: identify::Behaviour,
     pub(super) ping: ping::Behaviour,
-    pub(super) log: request_response::cbor::Behaviour<LogRequest, LogResponse>,
+    pub(super) carried: request_response::Behaviour<Bytes>,
     pub(super) blob: request_response::cbor::Behaviour<BlobRequest, BlobResponse>,
     pub(super) peers: request_response::cbor::Behaviour<PeersRequest, PeersResponse>,
 }
 
 impl Behaviour {
-    pub(super) fn new(key: &Keypair, limits: &Limits, agent: String) -> Result<Self, &'static str> {
+    pub(super) fn new(
+        key: &Keypair,
+        limits: &Limits,
+        agent: String,
+        carried: Option<&RequestProtocol>,
+    ) -> Result<Self, &'static str> {
         let identify = identify::Config::new("/assay/1".to_owned(), key.public())
             .with_push_listen_addr_updates(true)
             .with_agent_version(agent);
@@ -57,9 +62,6 @@ impl Behaviour {
                 .with_request_timeout(REQUEST_TIMEOUT)
                 .with_max_concurrent_streams(MAX_STREAMS)
         };
-        let log = request_response::cbor::codec::Codec::default()
-            .set_request_size_maximum(MAX_LOG_REQUEST_BYTES)
-            .set_response_size_maximum(MAX_LOG_RESPONSE_BYTES);
         let blob = request_response::cbor::codec::Codec::default()
             .set_request_size_maximum(MAX_BLOB_REQUEST_BYTES)
             .set_response_size_maximum(MAX_BLOB_RESPONSE_BYTES);
@@ -80,9 +82,9 @@ impl Behaviour {
             gossip: gossip(key)?,
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::default(),
-            log: request_response::Behaviour::with_codec(
-                log,
-                [(StreamProtocol::new(LOG_PROTOCOL), full.clone())],
+            carried: request_response::Behaviour::with_codec(
+                Bytes::new(carried),
+                carried.map(|protocol| (StreamProtocol::new(protocol.name), full.clone())),
                 requests(),
             ),
             blob: request_response::Behaviour::with_codec(

@@ -29,6 +29,7 @@ use super::{
     blob::BlobSource,
     book::PeerBook,
     bucket::Buckets,
+    carried::RequestProtocol,
     config::{NetworkConfig, NetworkError},
     exchange::Exchange,
     handle::{Command, Inbound, Judgement, NetworkHandle, PublishError, RequestError},
@@ -40,7 +41,7 @@ use super::{
     status::Status,
     turns::{Room, Turns},
     unsent::{Protocol, Unsent},
-    wire::{BlobRequest, BlobResponse, LogResponse, PEERS_PROTOCOL},
+    wire::{BlobRequest, BlobResponse, PEERS_PROTOCOL},
 };
 use crate::domain::{NodeId, Offer};
 use serving::{Asked, Heard};
@@ -81,7 +82,9 @@ pub struct Driver {
     book: PeerBook,
     links: Links,
     exchange: Exchange,
-    log_requests: BTreeMap<OutboundRequestId, oneshot::Sender<Result<LogResponse, RequestError>>>,
+    requests: BTreeMap<OutboundRequestId, oneshot::Sender<Result<Vec<u8>, RequestError>>>,
+    /// What peers are told while there is no room for their requests.
+    busy: Vec<u8>,
     blob_requests: BTreeMap<OutboundRequestId, oneshot::Sender<Result<BlobResponse, RequestError>>>,
     signers: Buckets<NodeId>,
     forwarders: Buckets<NodeId>,
@@ -99,19 +102,21 @@ pub struct Driver {
     places: Pace<SocketAddr>,
 }
 
-/// Sets up the network. Nothing happens before [`Driver::run`] is polled, in a tokio runtime.
+/// Sets up the network, which carries the requests of one protocol, or of none, besides content. Nothing happens before [`Driver::run`] is polled, in a tokio runtime.
 ///
 /// # Errors
 /// [`NetworkError`].
 pub fn start(
     config: NetworkConfig,
+    carried: Option<RequestProtocol>,
     blobs: Arc<dyn BlobSource>,
 ) -> Result<(Driver, NetworkHandle, mpsc::Receiver<Inbound>), NetworkError> {
     let NetworkConfig { key, listen, peers, limits, offer } = config;
     let agent = offer.map_or_else(|| NO_OFFER.to_owned(), |offer| offer.to_text());
     let set_up = |reason: &dyn fmt::Display| NetworkError::SetUp(reason.to_string());
     let keypair = key.libp2p_keypair();
-    let behaviour = Behaviour::new(&keypair, &limits, agent).map_err(|reason| set_up(&reason))?;
+    let behaviour =
+        Behaviour::new(&keypair, &limits, agent, carried.as_ref()).map_err(|reason| set_up(&reason))?;
     let mut swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
@@ -144,7 +149,8 @@ pub fn start(
         book: PeerBook::default(),
         links: Links::new(peers, Instant::now()),
         exchange,
-        log_requests: BTreeMap::new(),
+        requests: BTreeMap::new(),
+        busy: carried.map(|protocol| protocol.busy).unwrap_or_default(),
         blob_requests: BTreeMap::new(),
         // Four times what a requester of this program sends, since gossip may bunch what was sent evenly.
         signers: Buckets::new(1024, Duration::from_micros(1250)),
@@ -199,11 +205,11 @@ impl Driver {
     fn on_command(&mut self, command: Command) {
         let behaviour = self.swarm.behaviour_mut();
         match command {
-            Command::Log { node, request, reply } => match self.peer(node, self.log_requests.len()) {
+            Command::Request { node, request, reply } => match self.peer(node, self.requests.len()) {
                 Ok((peer, addresses)) => {
-                    let log = &mut self.swarm.behaviour_mut().log;
-                    let id = log.send_request_with_addresses(&peer, request, addresses);
-                    self.log_requests.insert(id, reply);
+                    let carried = &mut self.swarm.behaviour_mut().carried;
+                    let id = carried.send_request_with_addresses(&peer, request, addresses);
+                    self.requests.insert(id, reply);
                 }
                 Err(error) => answer(reply, Err(error)),
             },
@@ -215,7 +221,7 @@ impl Driver {
                 }
                 Err(error) => answer(reply, Err(error)),
             },
-            Command::Respond { to, asked, channel, response } => self.respond(to, asked, channel, response),
+            Command::Respond { to, asked, channel, answer } => self.respond(to, asked, channel, answer),
             Command::Publish { data, reply } => {
                 let topic = gossipsub::IdentTopic::new(TOPIC);
                 let published = if data.len() > MAX_GOSSIP_BYTES {
@@ -332,18 +338,18 @@ impl Driver {
                 self.note_offer(&peer_id, &info.agent_version);
                 self.learn(peer_id, info.listen_addrs);
             }
-            BehaviourEvent::Log(RequestEvent::Message { peer, message, .. }) => match message {
+            BehaviourEvent::Carried(RequestEvent::Message { peer, message, .. }) => match message {
                 Message::Request { request_id, request, channel } => {
-                    self.on_log_request(peer, request_id, request, channel);
+                    self.on_request(peer, request_id, request, channel);
                 }
                 Message::Response { request_id, response } => {
-                    if let Some(reply) = self.log_requests.remove(&request_id) {
+                    if let Some(reply) = self.requests.remove(&request_id) {
                         answer(reply, Ok(response));
                     }
                 }
             },
-            BehaviourEvent::Log(RequestEvent::OutboundFailure { request_id, error, .. }) => {
-                if let Some(reply) = self.log_requests.remove(&request_id) {
+            BehaviourEvent::Carried(RequestEvent::OutboundFailure { request_id, error, .. }) => {
+                if let Some(reply) = self.requests.remove(&request_id) {
                     answer(reply, Err((&error).into()));
                 }
             }
@@ -363,16 +369,16 @@ impl Driver {
                 }
             }
             BehaviourEvent::Peers(event) => self.on_peers(event),
-            BehaviourEvent::Log(RequestEvent::InboundFailure { peer, request_id, error, .. }) => {
-                self.unsent.end(&(Protocol::Log, request_id));
+            BehaviourEvent::Carried(RequestEvent::InboundFailure { peer, request_id, error, .. }) => {
+                self.unsent.end(&(Protocol::Carried, request_id));
                 trace_failure(&peer, request_id, &error);
             }
             BehaviourEvent::Blob(RequestEvent::InboundFailure { peer, request_id, error, .. }) => {
                 self.unsent.end(&(Protocol::Blob, request_id));
                 trace_failure(&peer, request_id, &error);
             }
-            BehaviourEvent::Log(RequestEvent::ResponseSent { request_id, .. }) => {
-                self.unsent.end(&(Protocol::Log, request_id));
+            BehaviourEvent::Carried(RequestEvent::ResponseSent { request_id, .. }) => {
+                self.unsent.end(&(Protocol::Carried, request_id));
             }
             BehaviourEvent::Blob(RequestEvent::ResponseSent { request_id, .. }) => {
                 self.unsent.end(&(Protocol::Blob, request_id));

@@ -8,11 +8,7 @@ use ::libp2p::{
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
-use super::{
-    blob::BlobDenied,
-    status::Status,
-    wire::{BlobResponse, LogRequest, LogResponse},
-};
+use super::{blob::BlobDenied, status::Status, wire::BlobResponse};
 use crate::domain::{Chunk, ChunkRequest, MAX_CHUNK_BYTES, NodeId};
 
 /// Longest wait for an answer: dialling takes up to 10 s, and the request as long again.
@@ -31,12 +27,12 @@ pub struct NetworkHandle {
 pub enum Inbound {
     /// Somebody announces a job. Say what it is worth with [`NetworkHandle::judge`], within a few seconds.
     Announcement(Announcement),
-    /// Somebody asks about a log.
+    /// Somebody asks, in the protocol that this network carries.
     Request {
         /// Who, proven by the connection.
         from: NodeId,
         /// What.
-        request: LogRequest,
+        request: Vec<u8>,
         /// Where the answer goes.
         responder: Responder,
     },
@@ -74,7 +70,7 @@ pub struct Responder {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) to: NodeId,
     pub(super) asked: InboundRequestId,
-    pub(super) channel: ResponseChannel<LogResponse>,
+    pub(super) channel: ResponseChannel<Vec<u8>>,
     /// The next request is read when this is given back.
     pub(super) _reading: OwnedSemaphorePermit,
 }
@@ -155,42 +151,14 @@ impl From<&gossipsub::PublishError> for PublishError {
 /// What the driver is asked to do.
 #[derive(Debug)]
 pub(super) enum Command {
-    Log {
-        node: NodeId,
-        request: LogRequest,
-        reply: oneshot::Sender<Result<LogResponse, RequestError>>,
-    },
-    Blob {
-        node: NodeId,
-        request: ChunkRequest,
-        reply: oneshot::Sender<Result<BlobResponse, RequestError>>,
-    },
-    Respond {
-        to: NodeId,
-        asked: InboundRequestId,
-        channel: ResponseChannel<LogResponse>,
-        response: LogResponse,
-    },
-    Publish {
-        data: Vec<u8>,
-        reply: oneshot::Sender<Result<(), PublishError>>,
-    },
-    Judge {
-        forwarder: PeerId,
-        id: gossipsub::MessageId,
-        judgement: Judgement,
-    },
-    Meet {
-        node: NodeId,
-    },
-    Learn {
-        peer: PeerId,
-        addresses: Vec<Multiaddr>,
-    },
-    Score {
-        node: NodeId,
-        reply: oneshot::Sender<Option<f64>>,
-    },
+    Request { node: NodeId, request: Vec<u8>, reply: oneshot::Sender<Result<Vec<u8>, RequestError>> },
+    Blob { node: NodeId, request: ChunkRequest, reply: oneshot::Sender<Result<BlobResponse, RequestError>> },
+    Respond { to: NodeId, asked: InboundRequestId, channel: ResponseChannel<Vec<u8>>, answer: Vec<u8> },
+    Publish { data: Vec<u8>, reply: oneshot::Sender<Result<(), PublishError>> },
+    Judge { forwarder: PeerId, id: gossipsub::MessageId, judgement: Judgement },
+    Meet { node: NodeId },
+    Learn { peer: PeerId, addresses: Vec<Multiaddr> },
+    Score { node: NodeId, reply: oneshot::Sender<Option<f64>> },
 }
 
 impl NetworkHandle {
@@ -204,13 +172,13 @@ impl NetworkHandle {
         self.status.clone()
     }
 
-    /// Asks a node about a log. Bounded by [`LONGEST_WAIT`].
+    /// Asks a node, in the protocol that this network carries. Bounded by [`LONGEST_WAIT`].
     ///
     /// # Errors
     /// [`RequestError`].
-    pub async fn request(&self, node: NodeId, request: LogRequest) -> Result<LogResponse, RequestError> {
+    pub async fn request(&self, node: NodeId, request: Vec<u8>) -> Result<Vec<u8>, RequestError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Log { node, request, reply }).await.ok_or(RequestError::Stopped)?;
+        self.send(Command::Request { node, request, reply }).await.ok_or(RequestError::Stopped)?;
         in_time(answer).await
     }
 
@@ -282,9 +250,9 @@ async fn in_time<T>(answer: oneshot::Receiver<Result<T, RequestError>>) -> Resul
 
 impl Responder {
     /// Answers. If the peer has gone meanwhile, nobody misses the answer.
-    pub async fn answer(self, response: LogResponse) {
+    pub async fn answer(self, answer: Vec<u8>) {
         // The driver has ended, and with it every connection.
         let Self { commands, to, asked, channel, _reading } = self;
-        let _ = commands.send(Command::Respond { to, asked, channel, response }).await;
+        let _ = commands.send(Command::Respond { to, asked, channel, answer }).await;
     }
 }

@@ -3,7 +3,8 @@
 //! One task, the [`Driver`], owns the swarm. Everybody else holds a [`NetworkHandle`] and sends it commands over
 //! a bounded channel. Requests and gossip of others wait in one queue a peer and leave the driver in turn, over another
 //! bounded channel; what has no room is answered with "busy" or dropped, and counted. The driver awaits nothing but its
-//! own `select!`. It knows neither jobs nor logs: what an announcement is worth is said by whoever reads it.
+//! own `select!`. It knows neither jobs nor logs: what an announcement is worth is said by whoever reads it, and
+//! requests about logs are bytes to it ([`RequestProtocol`]).
 //!
 //! A peer is a [`NodeId`](crate::domain::NodeId): the Ethereum address of the secp256k1 key that its peer id
 //! embeds. Peers with keys of other types are disconnected.
@@ -24,6 +25,7 @@ mod behaviour;
 mod blob;
 mod book;
 mod bucket;
+mod carried;
 mod config;
 mod crowd;
 mod driver;
@@ -44,6 +46,7 @@ mod wire;
 pub use ::libp2p::{Multiaddr, PeerId};
 pub use blob::{BlobDenied, BlobSource, NoBlobs};
 pub(crate) use bucket::Buckets;
+pub use carried::RequestProtocol;
 pub use config::{Limits, NetworkConfig, NetworkError};
 pub use driver::{Driver, start};
 pub use handle::{
@@ -52,6 +55,4 @@ pub use handle::{
 };
 pub use peer::{node_of_peer, peer_of_key};
 pub use status::{Counters, PeerLink, Status};
-pub use wire::{
-    LogRequest, LogResponse, MAX_PUSHED_BYTES, MAX_RESPONSE_ENTRIES_BYTES, WireBytes, WireRefusal,
-};
+pub use wire::WireBytes;

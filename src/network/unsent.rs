@@ -19,8 +19,8 @@ const MAX_ALL: usize = 64 << 20;
 /// Of which protocol a request is: each counts its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Protocol {
-    /// Logs.
-    Log,
+    /// Of whoever started the network.
+    Carried,
     /// Content.
     Blob,
 }

@@ -90,7 +90,7 @@ async fn a_second_node_on_the_same_port_is_refused() {
         limits: Limits::default(),
         offer: None,
     };
-    let second = assay_network::start(config, Arc::new(NoBlobs));
+    let second = assay_network::start(config, None, Arc::new(NoBlobs));
     assert!(matches!(second, Err(NetworkError::Listen { address: taken, .. }) if taken == address));
     first.stop().await;
 }

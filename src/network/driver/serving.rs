@@ -19,9 +19,12 @@ use crate::{
         handle::{Announcement, Inbound, Judgement, Responder},
         peer::node_of_peer,
         unsent::Protocol,
-        wire::{BlobRequest, BlobResponse, LogRequest, LogResponse},
+        wire::{BlobRequest, BlobResponse},
     },
 };
+
+/// An answer that carries nothing, such as a refusal, is always sent.
+const SHORT_ANSWER: usize = 64;
 
 /// An announcement that waits for its turn.
 #[derive(Debug)]
@@ -38,8 +41,8 @@ pub(super) struct Heard {
 pub(super) struct Asked {
     from: NodeId,
     id: InboundRequestId,
-    request: LogRequest,
-    channel: ResponseChannel<LogResponse>,
+    request: Vec<u8>,
+    channel: ResponseChannel<Vec<u8>>,
 }
 
 impl Driver {
@@ -76,23 +79,23 @@ impl Driver {
         let _ = self.inbound.try_send(Inbound::Announcement(announcement));
     }
 
-    pub(super) fn on_log_request(
+    pub(super) fn on_request(
         &mut self,
         peer: PeerId,
         id: InboundRequestId,
-        request: LogRequest,
-        channel: ResponseChannel<LogResponse>,
+        request: Vec<u8>,
+        channel: ResponseChannel<Vec<u8>>,
     ) {
         let Some(from) = node_of_peer(&peer) else { return };
         if !self.askers.take(from, Instant::now()) {
             self.status.send_modify(|status| status.counters.requests_limited += 1);
-            let _ = self.swarm.behaviour_mut().log.send_response(channel, LogResponse::Busy);
+            let _ = self.swarm.behaviour_mut().carried.send_response(channel, self.busy.clone());
             return;
         }
-        let bytes = request.bytes();
+        let bytes = request.len();
         for gone in self.asked.push(from, bytes, Asked { from, id, request, channel }) {
             self.status.send_modify(|status| status.counters.inbound_busy += 1);
-            let _ = self.swarm.behaviour_mut().log.send_response(gone.channel, LogResponse::Busy);
+            let _ = self.swarm.behaviour_mut().carried.send_response(gone.channel, self.busy.clone());
         }
     }
 
@@ -130,18 +133,18 @@ impl Driver {
         &mut self,
         to: NodeId,
         asked: InboundRequestId,
-        channel: ResponseChannel<LogResponse>,
-        response: LogResponse,
+        channel: ResponseChannel<Vec<u8>>,
+        answer: Vec<u8>,
     ) {
-        let (request, bytes) = ((Protocol::Log, asked), response.entry_bytes());
-        let response = if bytes == 0 || self.unsent.begin(request, to, bytes) {
-            response
+        let (request, bytes) = ((Protocol::Carried, asked), answer.len());
+        let answer = if bytes <= SHORT_ANSWER || self.unsent.begin(request, to, bytes) {
+            answer
         } else {
             self.status.send_modify(|status| status.counters.requests_limited += 1);
-            LogResponse::Busy
+            self.busy.clone()
         };
         // An error means that the peer has gone.
-        if self.swarm.behaviour_mut().log.send_response(channel, response).is_err() {
+        if self.swarm.behaviour_mut().carried.send_response(channel, answer).is_err() {
             self.unsent.end(&request);
         }
     }

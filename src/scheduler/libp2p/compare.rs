@@ -9,10 +9,9 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 
-use super::{logs::View, sequence::Arrival, shared::Shared};
+use super::{logs::View, sequence::Arrival, shared::Shared, wire::LogRequest};
 use crate::{
     domain::{JobId, NodeId},
-    network::LogRequest,
     scheduler::BackendError,
 };
 
@@ -52,8 +51,7 @@ async fn with_seat(
         let missing = usize::try_from(closing_height - height).unwrap_or(usize::MAX);
         for entry in ours.into_iter().take(missing) {
             shared
-                .network
-                .request(seat, LogRequest::Push { entries: vec![entry] })
+                .ask(seat, &LogRequest::Push { entries: vec![entry] })
                 .await
                 .map_err(|error| BackendError::Unreachable { peer: seat, reason: error.to_string() })?;
         }

@@ -1,7 +1,7 @@
 //! Refusals as values of the trait and as words on the wire.
 
+use super::wire::{LogResponse, WireRefusal};
 use crate::{
-    network::{LogResponse, WireRefusal},
     rules::Rejection,
     scheduler::{BackendError, EnvelopeRefusal, SubmitError},
 };

@@ -14,10 +14,13 @@ use std::{
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::shared::Shared;
+use super::{
+    shared::Shared,
+    wire::{LogRequest, LogResponse, MAX_PUSHED_BYTES},
+};
 use crate::{
     domain::{JobId, NodeId},
-    network::{LogRequest, LogResponse, MAX_PUSHED_BYTES, RequestError, WireBytes},
+    network::{RequestError, WireBytes},
 };
 
 /// Parcels that wait for one node; it asks for what is beyond.
@@ -206,7 +209,7 @@ async fn deliver(shared: Arc<Shared>, delivery: Delivery) -> (NodeId, JobId, Ins
     let Delivery { to, job, request, posted, began } = delivery;
     let mut pause = PAUSE;
     while posted.elapsed() < STALE_AFTER {
-        match shared.network.request(to, request.clone()).await {
+        match shared.ask(to, &request).await {
             Ok(LogResponse::Busy) => {}
             Ok(_) | Err(RequestError::Stopped) => return (to, job, began, true),
             Err(error @ RequestError::UnknownPeer(_)) => {

@@ -3,6 +3,7 @@
 //! - [`entry`]: an action in its place, signed by the requester over the entry before.
 //! - [`job_log`]: a job's log, and what may come next in it.
 //! - [`sequence`]: the requester's side and everybody else's, as pure values.
+//! - [`wire`]: what nodes say to each other of logs.
 //! - [`announce`]: what is gossiped of a new job; `room`: which of them are kept.
 //!
 //! [`Libp2pScheduler`] brings these to the network and to the store. Authors send actions to the requester, who
@@ -24,6 +25,7 @@ mod room;
 pub mod sequence;
 mod serve;
 mod shared;
+pub mod wire;
 mod witness;
 
 pub use node::{Interest, Libp2pConfig, Libp2pScheduler, Running, StartError};

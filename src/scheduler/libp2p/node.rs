@@ -23,12 +23,11 @@ use super::{
     sequence::Arrival,
     serve,
     shared::{LogCounters, MAX_ASKING_PARENTS, Shared, request_error, unreachable},
+    wire::{self, LogRequest, LogResponse},
 };
 use crate::{
     domain::{Deal, Event, JobId, LogDomain, NodeId, Resources, SignedAction, Timestamp, codec},
-    network::{
-        self, BlobSource, LogRequest, LogResponse, NetworkConfig, NetworkError, NetworkHandle, WireBytes,
-    },
+    network::{self, BlobSource, NetworkConfig, NetworkError, NetworkHandle, WireBytes},
     scheduler::{
         Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder, LogUpdate,
         Scheduler, SubmitError, Trouble, WallClock, submit_in_turn, updates::History,
@@ -123,7 +122,7 @@ impl Libp2pScheduler {
         let opened =
             tokio::task::spawn_blocking(move || Logs::open(key, LogDomain::default(), log, now)).await;
         let logs = opened.unwrap_or(Err(BackendError::Stopped)).map_err(StartError::Logs)?;
-        let (driver, handle, inbound) = network::start(network, blobs)?;
+        let (driver, handle, inbound) = network::start(network, Some(wire::protocol()), blobs)?;
         let (stop, stop_network) = (CancellationToken::new(), CancellationToken::new());
         let steps = TaskTracker::new();
         let (parcels, parcel_receiver) = mpsc::channel(PARCELS);
@@ -195,7 +194,8 @@ impl Libp2pScheduler {
         self.compare_before_reveal(&action).await?;
         self.inform_seats(&action, &bytes)?;
         let after_height = shared.logs.view(job).map_or(0, |view| view.height);
-        let answered = shared.network.request(requester, LogRequest::Submit { action: bytes, after_height });
+        let submission = LogRequest::Submit { action: bytes, after_height };
+        let answered = shared.ask(requester, &submission);
         let (height, entries) = match answered.await {
             Ok(LogResponse::Placed { height, entries }) => (height, entries),
             Ok(other) => {

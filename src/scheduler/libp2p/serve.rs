@@ -18,11 +18,12 @@ use super::{
     logs::{AdoptError, Received, Sequenced},
     sequence::Arrival,
     shared::Shared,
+    wire::{LogRequest, LogResponse},
     witness::Witnessed,
 };
 use crate::{
     domain::{Event, JobId, NodeId, Spec, codec},
-    network::{self, Inbound, Judgement, LogRequest, LogResponse, WireBytes},
+    network::{self, Inbound, Judgement, WireBytes},
     scheduler::BackendError,
 };
 
@@ -46,7 +47,10 @@ pub(super) async fn run(shared: Arc<Shared>, mut inbound: mpsc::Receiver<Inbound
                 }
                 Some(Inbound::Request { from, request, responder }) => {
                     let shared = Arc::clone(&shared);
-                    answers.spawn(async move { responder.answer(answer(&shared, from, request).await).await });
+                    answers.spawn(async move {
+                        let answer = answer(&shared, from, &request).await;
+                        responder.answer(answer.encode()).await;
+                    });
                 }
                 None => break,
             },
@@ -108,7 +112,8 @@ fn judge(shared: &Shared, source: NodeId, data: &[u8]) -> Result<Announcement, A
     Ok(announcement)
 }
 
-async fn answer(shared: &Arc<Shared>, from: NodeId, request: LogRequest) -> LogResponse {
+async fn answer(shared: &Arc<Shared>, from: NodeId, request: &[u8]) -> LogResponse {
+    let Some(request) = LogRequest::decode(request) else { return LogResponse::Malformed };
     match request {
         LogRequest::Submit { action, after_height } => submit(shared, action, after_height).await,
         LogRequest::Read { job, after_height } => {

@@ -21,11 +21,12 @@ use super::{
     logs::{AdoptError, Logs, Received},
     node::Interest,
     sequence::Arrival,
+    wire::{self, LogRequest, LogResponse},
     witness::Witnesses,
 };
 use crate::{
     domain::{Digest, JobId, NodeId, Span, Timestamp},
-    network::{LogRequest, LogResponse, NetworkHandle, RequestError, WireBytes},
+    network::{NetworkHandle, RequestError, WireBytes},
     scheduler::{BackendError, WallClock},
 };
 
@@ -208,6 +209,11 @@ impl Shared {
         Ok(progressed)
     }
 
+    /// Asks a node about a log.
+    pub(super) async fn ask(&self, node: NodeId, request: &LogRequest) -> Result<LogResponse, RequestError> {
+        wire::ask(&self.network, node, request).await
+    }
+
     /// Asks `from` for entries above `after_height`, and how many it has in all.
     pub(super) async fn read(
         &self,
@@ -215,7 +221,7 @@ impl Shared {
         job: JobId,
         after_height: u64,
     ) -> Result<(u64, Vec<WireBytes>), BackendError> {
-        match self.network.request(from, LogRequest::Read { job, after_height }).await {
+        match self.ask(from, &LogRequest::Read { job, after_height }).await {
             Ok(LogResponse::Entries { height, entries }) => Ok((height, entries)),
             Ok(LogResponse::Unknown) => Err(unreachable(from, "it does not know the job")),
             Ok(LogResponse::Busy) => Err(unreachable(from, "it is busy")),

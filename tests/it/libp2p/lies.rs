@@ -5,15 +5,14 @@ use std::sync::Arc;
 use assay::{
     domain::{Action, Chunk, ChunkRequest, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Span},
     identity::NodeKey,
-    network::{
-        BlobDenied, BlobSource, FetchError, LogRequest, LogResponse, NoBlobs, RequestError, WireBytes,
-    },
+    network::{BlobDenied, BlobSource, FetchError, NoBlobs, RequestError, WireBytes},
     scheduler::{
         BackendError, LogOrder, Scheduler, SubmitError,
         libp2p::{
             announce::Announcement,
             entry::Entry,
             sequence::{Place, Sequencer},
+            wire::{self, LogRequest, LogResponse},
         },
     },
 };
@@ -103,7 +102,7 @@ async fn hostile_requests_are_answered_and_change_nothing() {
     let mut node = Node::start(Setup::new(&clock, &[])).await;
     let stranger = Stranger::join(&node.address().await, Arc::new(NoBlobs)).await;
     let (job, _) = node.submit(deal(), 0).await;
-    let ask = async |request| stranger.network.request(node.id(), request).await;
+    let ask = async |request| wire::ask(&stranger.network, node.id(), &request).await;
     let garbage = || WireBytes(vec![1; 4096]);
     let submit = LogRequest::Submit { action: garbage(), after_height: u64::MAX };
     assert_eq!(ask(submit).await, Ok(LogResponse::Malformed));
@@ -113,6 +112,8 @@ async fn hostile_requests_are_answered_and_change_nothing() {
     assert_eq!(ask(read(JobId::ZERO, 0)).await, Ok(LogResponse::Unknown));
     let beyond = ask(read(job, u64::MAX)).await;
     assert_eq!(beyond, Ok(LogResponse::Entries { height: 1, entries: Vec::new() }));
+    let unreadable = stranger.network.request(node.id(), vec![0xff; 9]).await.unwrap();
+    assert_eq!(LogResponse::decode(&unreadable), Some(LogResponse::Malformed));
     let oversized = ask(LogRequest::Push { entries: vec![WireBytes(vec![1; 1 << 20])] }).await;
     assert!(matches!(oversized, Err(RequestError::Failed(_))), "{oversized:?}");
     assert!(matches!(ask(read(job, 0)).await, Ok(LogResponse::Entries { height: 1, .. })));
@@ -203,7 +204,7 @@ async fn a_commitment_left_out_of_the_log_is_seen_by_the_other_seats() {
     let action = one.sign(job, commitment(one.id(), job, 0));
     let censored = async {
         let (_, responder) = censor.next_action().await;
-        responder.answer(LogResponse::Busy).await;
+        responder.answer(LogResponse::Busy.encode()).await;
     };
     let (sent, ()) = tokio::join!(one.send(action), censored);
     assert!(matches!(sent, Err(SubmitError::NotOrdered(BackendError::Unreachable { .. }))), "{sent:?}");

@@ -6,12 +6,13 @@ use assay::{
     domain::{LogDomain, NodeId, SignedAction, Timestamp, codec},
     identity::NodeKey,
     network::{
-        self, BlobSource, Inbound, Limits, LogRequest, LogResponse, Multiaddr, NetworkConfig, NetworkHandle,
-        NoBlobs, Responder, WireBytes,
+        self, BlobSource, Inbound, Limits, Multiaddr, NetworkConfig, NetworkHandle, NoBlobs, Responder,
+        WireBytes,
     },
     scheduler::libp2p::{
         entry::Entry,
         sequence::{Place, Sequencer},
+        wire::{self, LogRequest, LogResponse},
     },
 };
 use tokio::{sync::mpsc, task::JoinSet};
@@ -47,7 +48,7 @@ impl Stranger {
             limits,
             offer: None,
         };
-        let (driver, network, inbound) = network::start(config, blobs).unwrap();
+        let (driver, network, inbound) = network::start(config, Some(wire::protocol()), blobs).unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(driver.run(CancellationToken::new()));
         let mut status = network.status();
@@ -66,7 +67,7 @@ impl Stranger {
 
     pub(crate) async fn push(&self, to: NodeId, entry: &Entry) -> LogResponse {
         let push = LogRequest::Push { entries: vec![WireBytes(entry.encode())] };
-        self.network.request(to, push).await.unwrap()
+        wire::ask(&self.network, to, &push).await.unwrap()
     }
 
     /// The next action that somebody wants a place for.
@@ -74,11 +75,11 @@ impl Stranger {
         loop {
             let inbound = tokio::time::timeout(PATIENCE, self.inbound.recv()).await.unwrap().unwrap();
             if let Inbound::Request { request, responder, .. } = inbound {
-                match request {
+                match LogRequest::decode(&request).unwrap() {
                     LogRequest::Submit { action, .. } => {
                         return (codec::decode_action(&action.0).unwrap(), responder);
                     }
-                    _ => responder.answer(LogResponse::Busy).await,
+                    _ => responder.answer(LogResponse::Busy.encode()).await,
                 }
             }
         }
@@ -88,7 +89,7 @@ impl Stranger {
     pub(crate) async fn refuse_next(&mut self) {
         let inbound = tokio::time::timeout(PATIENCE, self.inbound.recv()).await.unwrap().unwrap();
         if let Inbound::Request { responder, .. } = inbound {
-            responder.answer(LogResponse::Busy).await;
+            responder.answer(LogResponse::Busy.encode()).await;
         }
     }
 
@@ -98,7 +99,7 @@ impl Stranger {
         let Ok(Place::New(entry)) = sequencer.append(now, action) else { panic!("the action has no place") };
         let entries = sequencer.job_log().entries_after(0).iter().map(Entry::encode).map(WireBytes);
         let placed = LogResponse::Placed { height: entry.height, entries: entries.collect() };
-        responder.answer(placed).await;
+        responder.answer(placed.encode()).await;
         *entry
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{entry::Entry, sequence::Skew},
+    super::{entry::Entry, sequence::Skew, wire::MAX_RESPONSE_ENTRIES_BYTES},
     HeldLog, Logs, over_by, store_error,
 };
 use crate::{
     domain::{Acceptance, Digest, JobId, JobState, NodeId, Timestamp},
-    network::{MAX_RESPONSE_ENTRIES_BYTES, WireBytes},
+    network::WireBytes,
     scheduler::{BackendError, Cursor, Trouble},
 };
 
