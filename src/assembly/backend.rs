@@ -10,7 +10,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::Offer,
+    domain::{Backoff, Offer},
     identity::NodeKey,
     network::{self, Inbound, Multiaddr, NetworkConfig, NetworkError, NetworkHandle, PeerId},
     node::{About, PeerTransfer, Shelf, Transfer, wall_clock},
@@ -28,9 +28,8 @@ const MAX_ADDRESSES: usize = 8;
 /// A socket listens at once or never.
 const LISTEN_LIMIT: Duration = Duration::from_secs(5);
 
-/// The pauses before a node is announced again whose account could not pay: the first, doubled, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The pauses before a node is announced again whose account could not pay.
+const PAUSES: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 
 /// The backends' names.
 const LIBP2P: &str = "libp2p";
@@ -196,13 +195,13 @@ const fn is_short_of_money(error: &MoneyError) -> bool {
 
 /// Announces a node once its account can pay for it.
 async fn announce_later(scheduler: ContractScheduler, addresses: String, stop: CancellationToken) {
-    let mut pause = FIRST_PAUSE;
+    let mut pause = PAUSES.first;
     while stop.run_until_cancelled(sleep(pause)).await.is_some() {
         match stop.run_until_cancelled(scheduler.announce(&addresses)).await {
             None => return,
             Some(Ok(())) => return tracing::info!("the node's addresses are announced"),
             Some(Err(MoneyError::Chain(error))) if error.is_retryable() => {
-                pause = (2 * pause).min(LONGEST_PAUSE);
+                pause = PAUSES.after(pause);
             }
             Some(Err(error)) => {
                 return tracing::error!(%error, "the node's addresses cannot be announced");

@@ -16,6 +16,7 @@
 
 mod amount;
 mod ask;
+mod backoff;
 mod chunk;
 pub mod codec;
 mod deal;
@@ -36,6 +37,7 @@ mod time;
 
 pub use amount::Amount;
 pub use ask::{Ask, ParsePercentError};
+pub use backoff::Backoff;
 pub use chunk::{Chunk, ChunkRequest, MAX_CHUNK_BYTES};
 pub use deal::{
     Acceptance, Deal, InvalidTerm, MAX_ALLOWED, MAX_BOND_FACTOR, MAX_DURATION, MIN_REVEAL,

@@ -21,7 +21,7 @@ use super::{
     places::{self, address_of, place_in},
     wire::{MAX_NAMED_PLACES, PeersResponse},
 };
-use crate::domain::MAX_SEATS;
+use crate::domain::{Backoff, MAX_SEATS};
 
 /// Peers that are enough: those for the largest job, and one. With fewer, this node asks and dials.
 const TARGET_PEERS: usize = MAX_SEATS as usize + 1;
@@ -35,11 +35,8 @@ const MAX_DIALS: usize = 4;
 /// Dials at a time on one peer's word, so that no liar holds up what others say.
 const MAX_DIALS_OF_ONE: usize = 2;
 
-/// How soon everybody is asked again after peers have come or gone; doubles with each time.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// How often everybody is asked again in the long run, while there are too few.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// When everybody is asked again: soon after peers have come or gone, rarely in the long run, while there are too few.
+const PAUSES: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
 
 /// How long the same place of the same peer is not dialled again.
 const RETRY: Duration = Duration::from_secs(300);
@@ -98,7 +95,7 @@ impl Exchange {
             me,
             peers: BTreeMap::new(),
             rounds: 0,
-            next_round: now + FIRST_PAUSE,
+            next_round: now + PAUSES.first,
             dials: BTreeMap::new(),
             tried: BTreeMap::new(),
             pace: Buckets::new(32, Duration::from_secs(1)),
@@ -170,8 +167,7 @@ impl Exchange {
         }
         if self.next_round <= now {
             self.rounds = self.rounds.saturating_add(1);
-            let pause = FIRST_PAUSE.saturating_mul(1 << self.rounds.min(16)).min(LONGEST_PAUSE);
-            self.next_round = now + pause;
+            self.next_round = now + PAUSES.pause(self.rounds);
             for peer in self.peers.values_mut().filter(|peer| peer.question == Question::Answered) {
                 peer.question = Question::Due;
             }
@@ -283,7 +279,7 @@ impl Exchange {
 
     fn ask_soon(&mut self, now: Instant) {
         self.rounds = 0;
-        self.next_round = self.next_round.min(now + FIRST_PAUSE);
+        self.next_round = self.next_round.min(now + PAUSES.first);
     }
 }
 

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-/// The first pause after a dial that came to nothing; doubles with each one.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+use crate::domain::Backoff;
+
+/// The pauses after dials that came to nothing.
+const PAUSES: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 
 /// Most targets remembered. When there are more, those that may be dialled again are forgotten first.
 const MAX_TARGETS: usize = 4096;
@@ -39,7 +40,7 @@ impl<K: Ord> Pace<K> {
         if *until > now {
             return;
         }
-        *until = now + FIRST_PAUSE.saturating_mul(1 << (*failures).min(16)).min(LONGEST_PAUSE);
+        *until = now + PAUSES.pause(*failures);
         *failures = failures.saturating_add(1);
     }
 
@@ -86,7 +87,7 @@ mod tests {
             let now = start + Duration::from_secs(second);
             assert_eq!(pace.pause(&"place", now), None);
             pace.mistaken("place", now);
-            assert_eq!(pace.pause(&"place", now), Some(FIRST_PAUSE));
+            assert_eq!(pace.pause(&"place", now), Some(PAUSES.first));
         }
     }
 

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The first pause, which doubles with each failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+use crate::domain::Backoff;
 
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The pauses before the next attempt.
+const PAUSES: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(30) };
 
 /// One configured peer's next attempt.
 #[derive(Debug, Clone, Copy)]
@@ -50,8 +49,7 @@ impl Redial {
     /// The attempt failed, or the link broke.
     pub(super) fn failed(&mut self, now: Instant) {
         let (Self::Waiting { failures } | Self::Due { failures, .. }) = *self;
-        let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
-        *self = Self::Due { failures: failures.saturating_add(1), at: now + pause };
+        *self = Self::Due { failures: failures.saturating_add(1), at: now + PAUSES.pause(failures) };
     }
 
     /// When the next attempt is due, if none is under way.
@@ -82,10 +80,10 @@ mod tests {
             redial.failed(now);
             pauses.push(redial.due().unwrap() - now);
         }
-        assert_eq!(pauses[..3], [FIRST_PAUSE, FIRST_PAUSE * 2, FIRST_PAUSE * 4]);
-        assert!(pauses.is_sorted() && *pauses.last().unwrap() == LONGEST_PAUSE);
+        assert_eq!(pauses[..3], [PAUSES.first, PAUSES.first * 2, PAUSES.first * 4]);
+        assert!(pauses.is_sorted() && *pauses.last().unwrap() == PAUSES.longest);
         redial.succeeded();
         redial.failed(now);
-        assert_eq!(redial.due(), Some(now + FIRST_PAUSE));
+        assert_eq!(redial.due(), Some(now + PAUSES.first));
     }
 }

@@ -9,7 +9,7 @@ use tracing::debug;
 use super::{Node, board::Envelope};
 use crate::{
     domain::{Action, Digest, Event, JobId, SignedAction},
-    policy::Backoff,
+    policy::RESEND,
     scheduler::{BackendError, Cursor, EnvelopeRefusal, SubmitError},
 };
 
@@ -43,14 +43,12 @@ impl Node {
 
     /// As [`Self::submit`], again while waiting may help: for what a user waits for.
     pub(crate) async fn submit_for_user(&self, job: JobId, event: Event) -> Result<Cursor, SubmitError> {
-        let mut pause = Backoff::NONE;
-        for _ in 1..ATTEMPTS {
+        for failures in 0..ATTEMPTS - 1 {
             match self.submit(job, event.clone()).await {
                 Err(error) if is_passing(&error) => debug!(%job, %error, "action is sent again"),
                 other => return other,
             }
-            tokio::time::sleep(Duration::from_millis(pause.pause_ms())).await;
-            pause.fail(0);
+            tokio::time::sleep(RESEND.pause(failures)).await;
         }
         self.submit(job, event).await
     }

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Digest, FailureKind, Fingerprint, FingerprintWord, Input, InputKind, Job, JobId, Method, NodeId,
-        Opening, Sample, Spec,
+        Backoff, Digest, FailureKind, Fingerprint, FingerprintWord, Input, InputKind, Job, JobId, Method,
+        NodeId, Opening, Sample, Spec,
     },
     executor::{ExecutorError, InputMount, RunDir, RunOutcome, RunRequest, Trace},
     store::{
@@ -27,8 +27,9 @@ use crate::{
     },
 };
 
-/// How long it is waited before a result is stored again: a minute in all.
-const KEEP_PAUSES_S: [u64; 6] = [1, 2, 4, 8, 15, 30];
+/// The pauses before a result is stored again, and how often that is tried: for a minute in all.
+const KEEP: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+const KEEP_AGAIN: u32 = 6;
 
 /// How far this node's run of a job is, as far as it is worth remembering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +175,7 @@ impl Node {
             }
         };
         let run = Arc::new((dir, outcome, result_dir));
-        let mut pauses = KEEP_PAUSES_S.into_iter();
+        let mut failures = 0;
         loop {
             let (node, id, method, kept) = (Arc::clone(self), job.id, job.deal.method, Arc::clone(&run));
             let kept = spawn_blocking(move || {
@@ -182,15 +183,16 @@ impl Node {
                 let (_dir, outcome, result_dir) = &*kept;
                 node.keep(id, method, outcome, result_dir)
             });
-            match (kept.await.expect("keeping a result returns its errors"), pauses.next()) {
-                (Err(error), Some(pause)) if error.may_pass() && !cancel.is_cancelled() => {
-                    if pause == KEEP_PAUSES_S[0] {
+            match kept.await.expect("keeping a result returns its errors") {
+                Err(error) if error.may_pass() && failures < KEEP_AGAIN && !cancel.is_cancelled() => {
+                    if failures == 0 {
                         warn!(job = %job.id, error = %chain(&error), "a result cannot be stored: is the disk full? trying again for a minute");
                     }
-                    let pause = tokio::time::sleep(Duration::from_secs(pause));
+                    let pause = tokio::time::sleep(KEEP.pause(failures));
                     let _cancelled = cancel.run_until_cancelled(pause).await;
+                    failures += 1;
                 }
-                (kept, _) => {
+                kept => {
                     if let Err(error) = &kept {
                         self.keep_last_words(job.id, error, run.2.clone()).await;
                     }

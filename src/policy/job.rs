@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::{
     Moment, Wake,
-    backoff::Backoff,
+    attempts::Attempts,
     capacity::{Capacity, Decision},
     compute::{self, BidLimits, ComputeStep, ComputeView, Execution, LogTrust},
     requester::{self, RequesterStep, RequesterView, Standing},
@@ -125,7 +125,7 @@ pub struct JobPolicy {
     due_since_ms: Option<u64>,
     /// The number of members, and this node's rank among them.
     ranked: Option<(usize, usize)>,
-    backoffs: [Backoff; 3],
+    attempts: [Attempts; 3],
     fitness: Option<Fitness>,
 }
 
@@ -142,7 +142,7 @@ impl JobPolicy {
             heard_ms: moment.elapsed_ms,
             due_since_ms: None,
             ranked: None,
-            backoffs: [Backoff::NONE; 3],
+            attempts: [Attempts::NONE; 3],
             fitness: None,
         }
     }
@@ -152,7 +152,7 @@ impl JobPolicy {
         let now_ms = view.moment.elapsed_ms;
         let mut answer = Answer { turn: Turn::Done, stops_run: false, ring: Vec::new() };
         for role in [Role::Requester, Role::Compute, Role::Verifier] {
-            let due_ms = self.backoffs[role as usize].until_ms();
+            let due_ms = self.attempts[role as usize].until_ms();
             let turn = if now_ms < due_ms {
                 Turn::Wait(Wake::NEVER.or_at(due_ms))
             } else {
@@ -174,7 +174,7 @@ impl JobPolicy {
 
     /// What a role submitted has its place in the log.
     pub const fn succeeded(&mut self, role: Role) {
-        self.backoffs[role as usize] = Backoff::NONE;
+        self.attempts[role as usize] = Attempts::NONE;
     }
 
     /// What a role submitted was refused, or did not reach whoever orders the log. `may_pass`: the same may be taken
@@ -186,16 +186,16 @@ impl JobPolicy {
         (job, moment): (JobId, Moment),
         capacity: &mut Capacity,
     ) -> Vec<JobId> {
-        let backoff = &mut self.backoffs[role as usize];
+        let attempts = &mut self.attempts[role as usize];
         if !matches!(deed, Deed::Submit(events) if matches!(**events, [Event::BidPlaced { .. }])) {
-            backoff.fail(moment.elapsed_ms);
+            attempts.fail(moment.elapsed_ms);
             return Vec::new();
         }
         if may_pass {
-            backoff.fail(moment.elapsed_ms);
+            attempts.fail(moment.elapsed_ms);
         } else {
             // It came too late. A node without a seat gets few further entries, so retrying soon is pointless.
-            *backoff = Backoff::give_up(moment.elapsed_ms);
+            *attempts = Attempts::give_up(moment.elapsed_ms);
         }
         capacity.bid_failed(job, moment)
     }
@@ -217,7 +217,7 @@ impl JobPolicy {
 
     /// The log changed: what failed may be taken now.
     pub const fn heard(&mut self) {
-        self.backoffs = [Backoff::NONE; 3];
+        self.attempts = [Attempts::NONE; 3];
     }
 
     fn request(&self, view: &JobView<'_>) -> Turn {

@@ -42,7 +42,7 @@
 //! # Ok::<(), rules::Rejection>(())
 //! ```
 
-mod backoff;
+mod attempts;
 pub mod capacity;
 pub mod compute;
 #[cfg(test)]
@@ -55,5 +55,5 @@ pub mod reputation;
 pub mod requester;
 pub mod verifier;
 
-pub use backoff::Backoff;
+pub use attempts::RESEND;
 pub use moment::{Moment, Wake};

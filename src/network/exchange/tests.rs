@@ -61,8 +61,8 @@ fn a_peer_is_asked_once_and_then_ever_more_rarely() {
         pauses.push(now - last);
         last = now;
     }
-    assert!(pauses.is_sorted() && pauses[0] == FIRST_PAUSE && pauses[11] == LONGEST_PAUSE, "{pauses:?}");
-    assert!(exchange.ask_due(last + LONGEST_PAUSE * 2).is_empty(), "one question at a time");
+    assert!(pauses.is_sorted() && pauses[0] == PAUSES.first && pauses[11] == PAUSES.longest, "{pauses:?}");
+    assert!(exchange.ask_due(last + PAUSES.longest * 2).is_empty(), "one question at a time");
 }
 
 #[test]

@@ -31,7 +31,7 @@ use super::{
     window::{RANGE, Source, Wanted, Window},
 };
 use crate::{
-    domain::{Digest, Timestamp},
+    domain::{Backoff, Digest, Timestamp},
     scheduler::{BackendError, WallClock},
     store::{Chains, ReadUpTo},
 };
@@ -109,6 +109,7 @@ impl Follower {
     async fn follow(&self, stop: &CancellationToken) -> Result<(), BackendError> {
         let mut state = State { place: None, behind_since: None };
         let mut blocks = None;
+        let pauses = Backoff { first: self.endpoints.poll_interval(), longest: LONGEST_PAUSE };
         let mut pause = Duration::ZERO;
         let mut pace = Pace::new(self.endpoints.poll_interval());
         let mut newest_since = Instant::now();
@@ -143,7 +144,7 @@ impl Follower {
                     }
                 }
                 Err(error) if error.is_retryable() => {
-                    pause = (pause * 2).clamp(self.endpoints.poll_interval(), LONGEST_PAUSE);
+                    pause = pauses.after(pause);
                     // Told once, as a trouble.
                     tracing::debug!(%error, "the chain cannot be followed");
                 }

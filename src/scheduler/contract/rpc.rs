@@ -25,15 +25,15 @@ use super::{
     http::{Http, MAX_ANSWER, TooLong},
     window::Span,
 };
-use crate::{scheduler::BackendError, tls};
+use crate::{domain::Backoff, scheduler::BackendError, tls};
 
 /// Longest wait for one answer.
 const REQUEST: Duration = Duration::from_secs(10);
 
-/// Pauses before endpoints that are busy (429, 5xx, a reset connection) are asked again: the first, doubled each
-/// round, and the longest, which bounds what an endpoint asks for too. About twenty seconds in all.
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// Pauses before endpoints that are busy (429, 5xx, a reset connection) are asked again. The longest bounds what an
+/// endpoint asks for, too. About twenty seconds in all.
+pub(super) const PAUSES: Backoff =
+    Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(8) };
 const ROUNDS: u32 = 7;
 
 /// How often a chain on this machine is asked for news, and how often another one.
@@ -45,26 +45,25 @@ const SOONER: u32 = 32;
 /// When to ask for news again: soon after something happened, and ever later while nothing does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pace {
-    next: Duration,
-    longest: Duration,
+    pauses: Backoff,
+    last: Duration,
 }
 
 impl Pace {
     /// Begins soon; never waits longer than `longest`.
     pub(super) fn new(longest: Duration) -> Self {
-        Self { next: longest / SOONER, longest }
+        Self { pauses: Backoff { first: longest / SOONER, longest }, last: Duration::ZERO }
     }
 
     /// Something happened.
-    pub(super) fn hurry(&mut self) {
-        *self = Self::new(self.longest);
+    pub(super) const fn hurry(&mut self) {
+        self.last = Duration::ZERO;
     }
 
     /// How long to wait now; the next wait is twice as long.
     pub(super) fn pause(&mut self) -> Duration {
-        let pause = self.next;
-        self.next = (2 * pause).min(self.longest);
-        pause
+        self.last = self.pauses.after(self.last);
+        self.last
     }
 }
 
@@ -215,7 +214,7 @@ impl Endpoints {
         lost: &AtomicUsize,
         limits: Limits,
     ) -> Result<T, AskError> {
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Duration::ZERO;
         let mut round = 1;
         loop {
             let mut failures = Vec::new();
@@ -238,8 +237,8 @@ impl Endpoints {
             let Some(asked_for) = wait.filter(|_| round < limits.rounds) else {
                 return Err(AskError::Unreachable(failed()));
             };
-            sleep(pause.max(asked_for).min(LONGEST_PAUSE)).await;
-            pause *= 2;
+            pause = PAUSES.after(pause);
+            sleep(pause.max(asked_for).min(PAUSES.longest)).await;
             round += 1;
         }
     }

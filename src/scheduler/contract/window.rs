@@ -27,7 +27,7 @@ use tokio::time::sleep;
 
 use super::{
     abi::IJobScheduler::Announced,
-    rpc::{AskError, Endpoints, FIRST_PAUSE, header},
+    rpc::{AskError, Endpoints, PAUSES, header},
 };
 use crate::domain::{Digest, JobId, Timestamp};
 
@@ -222,7 +222,7 @@ impl Source<'_> {
             }
             tracing::debug!(from, to, ?error, "the endpoint takes fewer blocks at a time");
             if matches!(error, AskError::Declined(_)) {
-                sleep(FIRST_PAUSE).await;
+                sleep(PAUSES.first).await;
             }
         }
         Ok(found)

@@ -19,7 +19,7 @@ use super::{
     wire::{LogRequest, LogResponse, MAX_PUSHED_BYTES},
 };
 use crate::{
-    domain::{JobId, NodeId},
+    domain::{Backoff, JobId, NodeId},
     network::{RequestError, WireBytes},
 };
 
@@ -32,8 +32,8 @@ const MAX_AT_ONCE: usize = 4;
 /// Deliveries under way: a job of 31 seats, and as many again for those that cannot be reached.
 const MAX_DELIVERIES: usize = 128;
 
-/// The pause after the first attempt, which doubles.
-const PAUSE: Duration = Duration::from_millis(300);
+/// The pauses between attempts.
+const PAUSES: Backoff = Backoff { first: Duration::from_millis(300), longest: STALE_AFTER };
 
 /// No attempt begins later than this after a parcel was posted: an entry that comes late would look as if the
 /// requester's clock were wrong, and followers ask by themselves within seconds.
@@ -207,7 +207,7 @@ fn together(job: JobId, first: WireBytes, waiting: &mut VecDeque<Parcel>) -> Vec
 /// Delivers what goes to a node; says whether it was reached.
 async fn deliver(shared: Arc<Shared>, delivery: Delivery) -> (NodeId, JobId, Instant, bool) {
     let Delivery { to, job, request, posted, began } = delivery;
-    let mut pause = PAUSE;
+    let mut pause = Duration::ZERO;
     while posted.elapsed() < STALE_AFTER {
         match shared.ask(to, &request).await {
             Ok(LogResponse::Busy) => {}
@@ -220,8 +220,8 @@ async fn deliver(shared: Arc<Shared>, delivery: Delivery) -> (NodeId, JobId, Ins
                 tracing::debug!(%to, %error, "a message was not delivered");
             }
         }
+        pause = PAUSES.after(pause);
         tokio::time::sleep(pause).await;
-        pause *= 2;
     }
     (to, job, began, false)
 }

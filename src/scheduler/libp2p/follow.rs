@@ -13,16 +13,17 @@ use std::{
 use tokio::{task::JoinSet, time::Instant};
 
 use super::shared::Shared;
-use crate::domain::{JobId, Span};
+use crate::domain::{Backoff, JobId, Span};
 
 /// Jobs asked for at a time.
 const MAX_ASKING: usize = 16;
 
 /// Pauses in a job that this node takes part in: entries are pushed to it, and lost ones must not cost a deadline.
-const PAUSES_OF_PARTY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
+const PAUSES_OF_PARTY: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(8) };
 
 /// Pauses in other jobs: what comes of them is news and no more.
-const PAUSES_OF_READER: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(60));
+const PAUSES_OF_READER: Backoff =
+    Backoff { first: Duration::from_secs(20), longest: Duration::from_secs(60) };
 
 /// Times in a row that a requester does not answer about a job that this node has no part in. Then it is given up until the
 /// job is announced again.
@@ -72,8 +73,8 @@ impl Poll {
         if self.asking == Some(true) {
             return Some(Self { asking: None, unanswered, ..self });
         }
-        let (shortest, longest) = if takes_part { PAUSES_OF_PARTY } else { PAUSES_OF_READER };
-        let pause = if asked == Asked::News { shortest } else { (self.pause * 2).clamp(shortest, longest) };
+        let pauses = if takes_part { PAUSES_OF_PARTY } else { PAUSES_OF_READER };
+        let pause = if asked == Asked::News { pauses.first } else { pauses.after(self.pause) };
         let is_worth_it = takes_part || unanswered < MAX_UNANSWERED;
         is_worth_it.then_some(Self { due: now + pause, pause, asking: None, unanswered })
     }
@@ -92,7 +93,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             polls.entry(job).or_insert(Poll::new(now, Duration::ZERO)).want(now);
         }
         for job in std::mem::take(&mut *shared.heard.lock().unwrap_or_else(PoisonError::into_inner)) {
-            let pause = PAUSES_OF_READER.0;
+            let pause = PAUSES_OF_READER.first;
             polls.entry(job).or_insert(Poll::new(now + pause, pause));
         }
         let takes_part = |job| shared.logs.view(job).is_some_and(|view| view.takes_part);
@@ -201,10 +202,10 @@ mod tests {
     #[test]
     fn a_log_that_is_wanted_while_it_is_asked_for_is_asked_for_again() {
         let now = Instant::now();
-        let mut poll = Poll { asking: Some(false), ..Poll::new(now, PAUSES_OF_PARTY.1) };
+        let mut poll = Poll { asking: Some(false), ..Poll::new(now, PAUSES_OF_PARTY.longest) };
         poll.want(now);
         assert_eq!((poll.asking, poll.due), (Some(true), now));
-        let mut idle = Poll::new(now + PAUSES_OF_PARTY.1, PAUSES_OF_PARTY.1);
+        let mut idle = Poll::new(now + PAUSES_OF_PARTY.longest, PAUSES_OF_PARTY.longest);
         idle.want(now);
         assert_eq!((idle.asking, idle.due), (None, now));
     }
