@@ -5,7 +5,9 @@
 //! computes the same hashes from it. A lenient reader would accept several encodings of one value, so decoding
 //! refuses bytes that do not encode back to themselves.
 
-use alloy_primitives::{Address, B256, Bytes, Uint};
+use std::sync::LazyLock;
+
+use alloy_primitives::{Address, B256, Bytes, Keccak256, Uint};
 use alloy_sol_types::{Eip712Domain, SolStruct, SolValue, sol};
 
 use super::{
@@ -136,14 +138,39 @@ pub fn decode_opening(bytes: &[u8]) -> Result<Opening, CodecError> {
 
 /// The EIP-712 digest of an action: domain "Assay", version "1", chain id and contract.
 pub fn signing_digest(action: &Action, domain: LogDomain) -> Digest {
-    let eip712 = Eip712Domain::new(
+    static TYPE_HASH: LazyLock<B256> = LazyLock::new(type_hash::<abi::Action>);
+    typed_digest(*TYPE_HASH, &envelope(action), domain)
+}
+
+/// The hash that names a type in its EIP-712 digests. It is the same for all values: keep it.
+pub(crate) fn type_hash<T: SolStruct>() -> B256 {
+    Digest::keccak(T::eip712_encode_type().as_bytes()).into()
+}
+
+/// The EIP-712 digest of a value of the type that `type_hash` names: domain "Assay", version "1", chain id and contract.
+pub(crate) fn typed_digest(type_hash: B256, value: &impl SolStruct, domain: LogDomain) -> Digest {
+    /// Where there is no chain, a node computes two digests for every entry that it reads.
+    static WITHOUT_CHAIN: LazyLock<B256> = LazyLock::new(|| separator(LogDomain::default()));
+    let separator = if domain == LogDomain::default() { *WITHOUT_CHAIN } else { separator(domain) };
+    let mut value_hash = Keccak256::new();
+    value_hash.update(type_hash);
+    value_hash.update(value.eip712_encode_data());
+    let mut digest = Keccak256::new();
+    digest.update(b"\x19\x01");
+    digest.update(separator);
+    digest.update(value_hash.finalize());
+    digest.finalize().into()
+}
+
+fn separator(domain: LogDomain) -> B256 {
+    Eip712Domain::new(
         Some("Assay".into()),
         Some("1".into()),
         Some(Uint::from(domain.chain_id)),
         Some(Address::from(domain.contract)),
         None,
-    );
-    envelope(action).eip712_signing_hash(&eip712).into()
+    )
+    .separator()
 }
 
 /// The canonical bytes of a signed action.

@@ -190,3 +190,17 @@ fn the_bytes_of_version_1_stay_as_they_are() {
         signed.action.signing_digest(domain)
     ));
 }
+
+#[test]
+fn digests_are_those_of_eip_712_with_and_without_a_chain() {
+    let event = Event::BidAccepted { node: NodeId::new([7; 20]) };
+    let (job, seen) = (JobId::new([1; 32]), Digest::new([2; 32]));
+    let action = Action { job, revision: Digest::new([3; 32]), sequence: 4, seen, event };
+    for domain in [LogDomain::default(), LogDomain { chain_id: 31_337, contract: NodeId::new([5; 20]) }] {
+        let (chain_id, contract) = (Uint::from(domain.chain_id), Address::from(domain.contract));
+        let (name, version) = (Some("Assay".into()), Some("1".into()));
+        let eip712 = Eip712Domain::new(name, version, Some(chain_id), Some(contract), None);
+        let expected = Digest::from(envelope(&action).eip712_signing_hash(&eip712));
+        assert_eq!(signing_digest(&action, domain), expected);
+    }
+}

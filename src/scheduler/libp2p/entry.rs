@@ -6,8 +6,10 @@
 //! encoding of height, prev, at, the action's bytes and the signature; what does not encode back to the same
 //! bytes is refused.
 
-use alloy_primitives::{Address, B256, Bytes, Uint};
-use alloy_sol_types::{Eip712Domain, SolStruct, SolValue, sol};
+use std::sync::LazyLock;
+
+use alloy_primitives::{B256, Bytes};
+use alloy_sol_types::{SolValue, sol};
 
 use crate::{
     domain::{
@@ -103,13 +105,7 @@ impl Entry {
 
     /// The hash that names this entry, which the requester signed.
     pub fn hash(&self, domain: LogDomain) -> Digest {
-        let eip712 = Eip712Domain::new(
-            Some("Assay".into()),
-            Some("1".into()),
-            Some(Uint::from(domain.chain_id)),
-            Some(Address::from(domain.contract)),
-            None,
-        );
+        static TYPE_HASH: LazyLock<B256> = LazyLock::new(codec::type_hash::<abi::Entry>);
         let fields = abi::Entry {
             job: self.job().into(),
             height: self.height,
@@ -117,7 +113,7 @@ impl Entry {
             at: self.at.as_secs(),
             action: Digest::keccak(codec::encode_action(&self.action)).into(),
         };
-        fields.eip712_signing_hash(&eip712).into()
+        codec::typed_digest(*TYPE_HASH, &fields, domain)
     }
 
     /// Whose signature gave the action this place.
@@ -152,8 +148,12 @@ impl Entry {
 
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_around(codec::encode_action(&self.action).into())
+    }
+
+    /// The canonical bytes, given those of the action.
+    fn encode_around(&self, action: Bytes) -> Vec<u8> {
         let mut bytes = vec![ENTRY_VERSION];
-        let action = Bytes::from(codec::encode_action(&self.action));
         let signature = Bytes::copy_from_slice(self.signature.as_bytes());
         let fields = (self.height, B256::from(self.prev), self.at.as_secs(), action, signature);
         bytes.extend(fields.abi_encode_params());
@@ -182,6 +182,24 @@ impl Entry {
             action: codec::decode_action(&action).map_err(EntryError::Action)?,
             signature: Signature::new(signature),
         };
-        if entry.encode() == bytes { Ok(entry) } else { Err(EntryError::NotCanonical) }
+        // The bytes of the action are canonical, or it would not have been decoded.
+        if entry.encode_around(action) == bytes { Ok(entry) } else { Err(EntryError::NotCanonical) }
+    }
+}
+
+/// An entry with its hash and its length, which both take an encoding to compute.
+#[derive(Debug, Clone)]
+pub(super) struct Hashed {
+    pub(super) entry: Entry,
+    /// See [`Entry::hash`].
+    pub(super) hash: Digest,
+    /// Of the canonical bytes.
+    pub(super) length: usize,
+}
+
+impl Hashed {
+    /// Computes both.
+    pub(super) fn new(entry: Entry, domain: LogDomain) -> Self {
+        Self { hash: entry.hash(domain), length: entry.encode().len(), entry }
     }
 }

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::entry::{Entry, MAX_ENTRY_BYTES};
+use super::entry::{Entry, Hashed, MAX_ENTRY_BYTES};
 use crate::{
     domain::{
         BidStatus, Deal, Digest, Event, Facts, Job, JobId, JobState, LogDomain, NodeId, SignedAction,
@@ -111,7 +111,7 @@ impl CheckedLog {
     }
 
     /// The log of a checked submission in its entry.
-    pub(super) fn open(domain: LogDomain, parent: Option<&Job>, entry: Entry, next: Next) -> Self {
+    pub(super) fn open(domain: LogDomain, parent: Option<&Job>, entry: Hashed, next: Next) -> Self {
         let seated = parent.into_iter().flat_map(|parent| &parent.bids);
         let seated = seated.filter(|(_, bid)| matches!(bid.status, BidStatus::Seated(_)));
         let mut log = Self {
@@ -202,9 +202,8 @@ impl CheckedLog {
     }
 
     /// Appends an entry that holds the action which `next` was made of.
-    pub(super) fn adopt(&mut self, entry: Entry, next: Next) {
-        let hash = entry.hash(self.domain);
-        self.bytes += entry.encode().len();
+    pub(super) fn adopt(&mut self, Hashed { entry, hash, length }: Hashed, next: Next) {
+        self.bytes += length;
         self.heights.insert(hash, entry.height);
         self.head = hash;
         self.authors.entry(next.author).or_default().push((next.digest, entry.height));

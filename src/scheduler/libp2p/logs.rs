@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    entry::Entry,
+    entry::{Entry, Hashed},
     job_log::{CheckedLog, parent_of},
     room::{BOUNDS, Heard, heard, to_forget},
     sequence::{Arrival, Fault, Follower, Place, Receipt, Sequencer},
@@ -196,7 +196,10 @@ impl Logs {
         }
         let parent = parent.and_then(|parent| inner.job(parent));
         let follower = match signer {
-            Some(signer) => Follower::open_signed(signer, self.domain, parent, first.clone())?,
+            Some(signer) => {
+                let first = Hashed::new(first.clone(), self.domain);
+                Follower::open_signed(signer, self.domain, parent, first)?
+            }
             None => Follower::open(self.domain, parent, first.clone())?,
         };
         if follower.job_log().job().requester == self.key.node_id() {

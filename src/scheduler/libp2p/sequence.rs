@@ -8,7 +8,7 @@
 use alloy_primitives::hex;
 
 use super::{
-    entry::Entry,
+    entry::{Entry, Hashed},
     job_log::{Checked, CheckedLog},
 };
 use crate::{
@@ -55,7 +55,7 @@ impl Sequencer {
             return Err(SubmitError::Rejected(Rejection::NotRequester));
         }
         let entry = Entry::sign(&key, domain, (1, Digest::ZERO), now, action);
-        let job_log = CheckedLog::open(domain, parent, entry, next);
+        let job_log = CheckedLog::open(domain, parent, Hashed::new(entry, domain), next);
         Ok(Self { key, job_log })
     }
 
@@ -69,7 +69,8 @@ impl Sequencer {
         parent: Option<&Job>,
         entries: impl IntoIterator<Item = Entry>,
     ) -> Result<Self, RebuildError> {
-        Self::rebuild_kept(key, domain, parent, entries.into_iter().map(Kept::from))
+        let kept = entries.into_iter().map(|entry| Kept::new(entry, domain));
+        Self::rebuild_kept(key, domain, parent, kept)
     }
 
     /// As [`Self::rebuild`], where the authors of entries may be known.
@@ -97,7 +98,7 @@ impl Sequencer {
             Checked::Next(next) => {
                 let place = (self.job_log.height() + 1, self.job_log.head());
                 let entry = Entry::sign(&self.key, self.job_log.domain(), place, at, action);
-                self.job_log.adopt(entry.clone(), *next);
+                self.job_log.adopt(Hashed::new(entry.clone(), self.job_log.domain()), *next);
                 Ok(Place::New(Box::new(entry)))
             }
         }
@@ -120,15 +121,16 @@ pub struct Follower {
 /// An entry to continue a log from.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
-    pub(super) entry: Entry,
+    pub(super) hashed: Hashed,
     /// Who signed its action, if this node checked both signatures before it kept the entry; they are not checked
     /// again then.
     pub(super) author: Option<NodeId>,
 }
 
-impl From<Entry> for Kept {
-    fn from(entry: Entry) -> Self {
-        Self { entry, author: None }
+impl Kept {
+    /// An entry of which nothing was checked.
+    fn new(entry: Entry, domain: LogDomain) -> Self {
+        Self { hashed: Hashed::new(entry, domain), author: None }
     }
 }
 
@@ -247,7 +249,7 @@ impl Follower {
         if first.action.author(domain) != Ok(signer) {
             return Err(RebuildError::Forged);
         }
-        Self::open_signed(signer, domain, parent, first)
+        Self::open_signed(signer, domain, parent, Hashed::new(first, domain))
     }
 
     /// As [`Self::open`], where the signatures of entry and submission are known to be `signer`'s.
@@ -255,14 +257,15 @@ impl Follower {
         signer: NodeId,
         domain: LogDomain,
         parent: Option<&Job>,
-        first: Entry,
+        hashed: Hashed,
     ) -> Result<Self, RebuildError> {
+        let first = &hashed.entry;
         if first.height != 1 || !first.prev.is_zero() {
             return Err(RebuildError::Forged);
         }
         let next = CheckedLog::check_submission_of(signer, domain, parent, &first.action, first.at)
             .map_err(RebuildError::Submission)?;
-        Ok(Self { job_log: CheckedLog::open(domain, parent, first, next), fault: None, skew: None })
+        Ok(Self { job_log: CheckedLog::open(domain, parent, hashed, next), fault: None, skew: None })
     }
 
     /// Follows a log from its stored entries on.
@@ -274,7 +277,7 @@ impl Follower {
         parent: Option<&Job>,
         entries: impl IntoIterator<Item = Entry>,
     ) -> Result<Self, RebuildError> {
-        Self::rebuild_kept(domain, parent, entries.into_iter().map(Kept::from))
+        Self::rebuild_kept(domain, parent, entries.into_iter().map(|entry| Kept::new(entry, domain)))
     }
 
     /// As [`Self::rebuild`], where the authors of entries may be known.
@@ -284,13 +287,13 @@ impl Follower {
         entries: impl IntoIterator<Item = Kept>,
     ) -> Result<Self, RebuildError> {
         let mut entries = entries.into_iter();
-        let Kept { entry: first, author } = entries.next().ok_or(RebuildError::Empty)?;
+        let Kept { hashed: first, author } = entries.next().ok_or(RebuildError::Empty)?;
         let mut follower = match author {
             Some(signer) => Self::open_signed(signer, domain, parent, first)?,
-            None => Self::open(domain, parent, first)?,
+            None => Self::open(domain, parent, first.entry)?,
         };
         for kept in entries {
-            let height = kept.entry.height;
+            let height = kept.hashed.entry.height;
             match follower.take(kept, Arrival::Stored) {
                 Receipt::Appended | Receipt::Duplicate => {}
                 Receipt::Gap { after_height } => return Err(RebuildError::Gap { after_height }),
@@ -303,12 +306,16 @@ impl Follower {
 
     /// Takes an entry of this log, from whomever it came. Only what the requester signed can break the log.
     pub fn receive(&mut self, entry: Entry, arrival: Arrival) -> Receipt {
-        self.take(entry.into(), arrival)
+        let hash = entry.hash(self.job_log.domain());
+        if self.job_log.height_of(hash).is_some() {
+            return Receipt::Duplicate;
+        }
+        let length = entry.encode().len();
+        self.take(Kept { hashed: Hashed { entry, hash, length }, author: None }, arrival)
     }
 
-    fn take(&mut self, Kept { entry, author }: Kept, arrival: Arrival) -> Receipt {
-        let domain = self.job_log.domain();
-        let hash = entry.hash(domain);
+    fn take(&mut self, Kept { hashed, author }: Kept, arrival: Arrival) -> Receipt {
+        let (entry, hash) = (&hashed.entry, hashed.hash);
         if self.job_log.height_of(hash).is_some() {
             return Receipt::Duplicate;
         }
@@ -322,22 +329,23 @@ impl Follower {
         }
         if let Some(held) = self.job_log.entry(entry.height) {
             let held = Box::new(held.clone());
-            return self.break_with(Fault::Equivocation { held, other: Box::new(entry) });
+            return self.break_with(Fault::Equivocation { held, other: Box::new(hashed.entry) });
         }
         if entry.height != self.job_log.height() + 1 {
             return Receipt::Gap { after_height: self.job_log.height() };
         }
-        self.follow(Kept { entry, author }, arrival)
+        self.follow(Kept { hashed, author }, arrival)
     }
 
-    fn follow(&mut self, Kept { entry, author }: Kept, arrival: Arrival) -> Receipt {
+    fn follow(&mut self, Kept { hashed, author }: Kept, arrival: Arrival) -> Receipt {
+        let entry = &hashed.entry;
         if entry.prev != self.job_log.head() {
             let held = self.job_log.entry(self.job_log.height()).expect("a log has a first entry");
             let held = Box::new(held.clone());
-            return self.break_with(Fault::Fork { held, other: Box::new(entry) });
+            return self.break_with(Fault::Fork { held, other: Box::new(hashed.entry) });
         }
         if entry.at < self.job_log.at() {
-            return self.break_with(Fault::StampDecreased { entry: Box::new(entry) });
+            return self.break_with(Fault::StampDecreased { entry: Box::new(hashed.entry) });
         }
         let checked = match author {
             Some(author) => self.job_log.check_of(author, &entry.action, entry.at),
@@ -346,10 +354,10 @@ impl Follower {
         let next = match checked {
             Ok(Checked::Next(next)) => next,
             Ok(Checked::Known(_)) => {
-                return self.break_with(Fault::Refused { entry: Box::new(entry), error: None });
+                return self.break_with(Fault::Refused { entry: Box::new(hashed.entry), error: None });
             }
             Err(error) => {
-                return self.break_with(Fault::Refused { entry: Box::new(entry), error: Some(error) });
+                return self.break_with(Fault::Refused { entry: Box::new(hashed.entry), error: Some(error) });
             }
         };
         let clock = match arrival {
@@ -362,7 +370,7 @@ impl Follower {
         {
             self.skew.get_or_insert(Skew { height: entry.height, at: entry.at, now });
         }
-        self.job_log.adopt(entry, *next);
+        self.job_log.adopt(hashed, *next);
         Receipt::Appended
     }
 

@@ -1,11 +1,11 @@
 //! Continues a log from the store.
 //!
 //! Before this node stored an entry it checked both signatures. The store keeps the author with the row and notices an
-//! altered row, so signatures are recovered only for rows from before there were authors.
+//! altered row, so signatures are recovered, and hashes computed, only for rows from before there were authors.
 
 use super::{
     super::{
-        entry::Entry,
+        entry::{Entry, Hashed},
         job_log::parent_of,
         sequence::{Follower, Kept, RebuildError, Sequencer},
     },
@@ -15,7 +15,7 @@ use crate::{
     domain::{JobId, LogDomain, NodeId},
     identity::NodeKey,
     scheduler::BackendError,
-    store::{EventLog, StoredEntry},
+    store::{EventLog, NewEntry, StoredEntry},
 };
 
 /// Entries read from the store at a time.
@@ -47,18 +47,27 @@ pub(super) fn restore(
 ) -> Result<Result<Restored, RestoreError>, BackendError> {
     let mut entries: Vec<Kept> = Vec::new();
     loop {
-        let after = entries.last().map_or(0, |kept| kept.entry.height);
+        let after = entries.last().map_or(0, |kept| kept.hashed.entry.height);
         let page = store.read_job(job, after, PAGE).map_err(|error| store_error(&error))?;
         if page.is_empty() {
             return Ok(rebuild(key, domain, inner, entries).map_err(RestoreError::from));
         }
         for StoredEntry { entry: stored, is_intact, .. } in page {
             match Entry::decode(&stored.bytes) {
-                Ok(entry) if is_intact => entries.push(Kept { entry, author: stored.author }),
+                Ok(entry) if is_intact => entries.push(kept(entry, &stored, domain)),
                 Ok(_) | Err(_) => return Ok(Err(RestoreError::Altered { height: stored.height })),
             }
         }
     }
+}
+
+/// An entry as its row has it. The checksum of a row with an author vouches for the hash too.
+fn kept(entry: Entry, stored: &NewEntry, domain: LogDomain) -> Kept {
+    let hashed = match stored.author {
+        Some(_) => Hashed { entry, hash: stored.entry_hash, length: stored.bytes.len() },
+        None => Hashed::new(entry, domain),
+    };
+    Kept { hashed, author: stored.author }
 }
 
 fn rebuild(
@@ -68,10 +77,10 @@ fn rebuild(
     entries: Vec<Kept>,
 ) -> Result<Restored, RebuildError> {
     let first = entries.first().ok_or(RebuildError::Empty)?;
-    let parent = parent_of(first.entry.event()).and_then(|parent| inner.job(parent));
-    let orderer = first.author.or_else(|| first.entry.signer(domain).ok());
+    let parent = parent_of(first.hashed.entry.event()).and_then(|parent| inner.job(parent));
+    let orderer = first.author.or_else(|| first.hashed.entry.signer(domain).ok());
     let nameless = entries.iter().filter(|kept| kept.author.is_none());
-    let nameless: Vec<_> = nameless.map(|kept| (kept.entry.job(), kept.entry.height)).collect();
+    let nameless: Vec<_> = nameless.map(|kept| (kept.hashed.entry.job(), kept.hashed.entry.height)).collect();
     let log = if orderer == Some(key.node_id()) {
         HeldLog::Own(Box::new(Sequencer::rebuild_kept(key.clone(), domain, parent, entries)?))
     } else {

@@ -110,6 +110,12 @@ fn finished() -> Sequencer {
     sequencer
 }
 
+/// An entry as a node has it that checked both signatures before.
+fn as_kept(entry: Entry, job_log: &CheckedLog) -> Kept {
+    let author = job_log.author_at(entry.height);
+    Kept { author, ..Kept::new(entry, DOMAIN) }
+}
+
 fn follow(sequencer: &Sequencer) -> Follower {
     let entries = sequencer.job_log().entries_after(0).to_vec();
     Follower::rebuild(DOMAIN, None, entries).unwrap()
@@ -153,11 +159,8 @@ fn a_restarted_sequencer_goes_on_where_it_was() {
 fn a_log_rebuilt_from_known_authors_is_the_followed_one() {
     let sequencer = finished();
     let job_log = sequencer.job_log();
-    let kept: Vec<Kept> = job_log
-        .entries_after(0)
-        .iter()
-        .map(|entry| Kept { entry: entry.clone(), author: job_log.author_at(entry.height) })
-        .collect();
+    let kept: Vec<Kept> =
+        job_log.entries_after(0).iter().map(|entry| as_kept(entry.clone(), job_log)).collect();
     assert!(kept.iter().all(|kept| kept.author.is_some()));
     let followed = follow(&sequencer);
     for unknown in [vec![], vec![0], vec![3, 7], (0..kept.len()).collect()] {
@@ -176,15 +179,14 @@ fn a_log_rebuilt_from_known_authors_is_the_followed_one() {
 fn a_known_author_vouches_for_signatures_alone() {
     let sequencer = finished();
     let job_log = sequencer.job_log();
-    let kept =
-        |height| Kept { entry: job_log.entry(height).unwrap().clone(), author: job_log.author_at(height) };
+    let kept = |height| as_kept(job_log.entry(height).unwrap().clone(), job_log);
     let rebuild = |entries: Vec<Kept>| Follower::rebuild_kept(DOMAIN, None, entries).unwrap_err();
     assert_eq!(rebuild(vec![kept(1), kept(3)]), RebuildError::Gap { after_height: 1 });
     assert_eq!(rebuild(vec![kept(2)]), RebuildError::Forged);
     let stranger = Kept { author: Some(key(9).node_id()), ..kept(5) };
     let before = (1..5).map(kept).chain([stranger]).collect();
     assert_eq!(rebuild(before), RebuildError::Broken(5), "only the requester accepts");
-    let restamped = Kept { entry: Entry { at: Timestamp::ZERO, ..kept(2).entry }, ..kept(2) };
+    let restamped = as_kept(Entry { at: Timestamp::ZERO, ..job_log.entry(2).unwrap().clone() }, job_log);
     assert_eq!(rebuild(vec![kept(1), restamped]), RebuildError::Broken(2));
     let stolen = Sequencer::rebuild_kept(key(2), DOMAIN, None, (1..5).map(kept));
     assert_eq!(stolen.err(), Some(RebuildError::Forged));
