@@ -15,6 +15,7 @@
 //!   in a job. **execution**: one node's run. **last words**: why a run failed, and the end of what it printed.
 //! - **result**: output root, exit code and *fingerprint* (ten memory samples and CPU time in one word).
 //! - **commitment**: a salted hash of a result. **reveal**: its opening. **verdict**: whose results agree.
+//! - **seed**: 32 bytes that follow from a job's id, the same in every seat.
 //! - **backend**: one way to agree on the log.
 //!
 //! # Layers

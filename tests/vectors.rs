@@ -7,7 +7,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-use assay::domain::{Fingerprint, FingerprintWord, Method, TENTHS};
+use assay::domain::{Fingerprint, FingerprintWord, JobId, Method, Seed, TENTHS};
 use assay::verdict::{Decision, Run, Terms, decide};
 use serde_json::{Value, json};
 
@@ -47,6 +47,17 @@ impl Numbers {
         let bound = u32::try_from(choices.len()).unwrap();
         choices[usize::try_from(self.below(bound)).unwrap()]
     }
+}
+
+#[test]
+fn seeds_are_current() {
+    let counted = JobId::new(std::array::from_fn(|i| u8::try_from(i).unwrap()));
+    let ids = [0, 1, 2, 3, 0x7F, 0x80, 0xFF].map(|byte| JobId::new([byte; 32]));
+    let seeds = ids.into_iter().chain([counted]).map(|job| {
+        let seed = Seed::of(job);
+        json!({ "job": job, "seed": seed, "seed32": seed.small() })
+    });
+    check("seed.json", &format!("{}\n", lines(&seeds.collect::<Vec<_>>())));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What watching a container costs, against what the container itself uses.
 
 use assay::{
-    domain::{JobId, NodeId, Span, Spec},
+    domain::{JobId, NodeId, Seed, Span, Spec},
     executor::{DEFAULT_SOCKET, DockerExecutor, Executor as _, RunDir, RunRequest},
 };
 use serde_json::json;
@@ -20,6 +20,7 @@ pub(crate) async fn run(seconds: u32) -> Outcome<()> {
     let request = RunRequest {
         job: JobId::ZERO,
         node: NodeId::ZERO,
+        seed: Seed::of(JobId::ZERO),
         spec,
         timeout: Span::from_secs(10 * 60),
         inputs: vec![],

@@ -13,7 +13,7 @@ pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
 use crate::{
     domain::{
         Amount, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method, NodeId,
-        Note, Offer, Resources, Span, Spec, Timestamp, TooFew,
+        Note, Offer, Resources, Seed, Span, Spec, Timestamp, TooFew,
     },
     node::Warning,
 };
@@ -171,6 +171,8 @@ pub struct JobView {
     pub spec: Spec,
     /// SHA-256 of the spec document.
     pub spec_hash: Digest,
+    /// What every run finds as `ASSAY_SEED`.
+    pub seed: Seed,
     /// The terms.
     pub deal: Deal,
     /// The hash of the terms.

@@ -53,6 +53,7 @@ pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
         requester: job.requester,
         spec: (*job.spec).clone(),
         spec_hash: job.spec_hash,
+        seed: job.seed(),
         deal: job.deal.clone(),
         revision: job.revision,
         quorum: job.deal.quorum(),

@@ -119,7 +119,7 @@ pub(super) mod tests {
     use super::*;
     use crate::{
         api::types::{Deadline, Judgement, ResultView},
-        domain::{Amount, Deal, Digest, JobId, NodeId, Spec, Timestamp},
+        domain::{Amount, Deal, Digest, JobId, NodeId, Seed, Spec, Timestamp},
     };
 
     /// A job with one seat, submitted at 0 and seen at 100, with a deadline on either side.
@@ -132,6 +132,7 @@ pub(super) mod tests {
             requester: NodeId::ZERO,
             spec,
             spec_hash: Digest::ZERO,
+            seed: Seed::of(JobId::ZERO),
             deal: Deal { concurrency: 1, confidence: 1, ..Deal::default() },
             revision: Digest::ZERO,
             quorum: 1,

@@ -190,7 +190,7 @@ fn spec_hint(error: &SpecError) -> Option<String> {
         SpecError::Malformed { .. } | SpecError::NotCanonical => return None,
         SpecError::Invalid { field, .. } => match *field {
             "image" => "give an image by name and tag, such as alpine:3",
-            "environment" => "give variables as --env NAME=VALUE",
+            "environment" => "give variables as --env NAME=VALUE, where no NAME begins with ASSAY_",
             "working_directory" => "give a directory of the container, such as --workdir /inputs",
             "inputs" => {
                 "give each input a place of its own, outside /outputs and /tmp, such as --input data:/inputs/data"

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 use serde::Serialize;
 
 use super::{
-    Amount, Deal, Digest, FailureKind, JobId, LogDomain, NodeId, Note, Opening, RUN_MARGIN, SeatSet, Spec,
-    Timestamp,
+    Amount, Deal, Digest, FailureKind, JobId, LogDomain, NodeId, Note, Opening, RUN_MARGIN, SeatSet, Seed,
+    Spec, Timestamp,
 };
 
 /// Where a job is in its life. The order equals the contract's: only append.
@@ -156,6 +156,8 @@ pub struct Verdict {
 pub struct JobRecord {
     /// The job.
     pub id: JobId,
+    /// The first job of the chain of follow-ups that this one ends; the job itself where it follows up none.
+    pub first: JobId,
     /// The log it belongs to.
     pub domain: LogDomain,
     /// Who asked for it.
@@ -231,6 +233,11 @@ impl Job {
     /// For [`crate::rules`], which alone makes and changes jobs.
     pub(crate) const fn record_mut(&mut self) -> &mut JobRecord {
         &mut self.0
+    }
+
+    /// The seed of every run. A follow-up has that of the job it follows up: it asks the same question of other nodes.
+    pub fn seed(&self) -> Seed {
+        Seed::of(self.first)
     }
 
     /// Until when a failed seat can be given to another node: what is left must hold a whole run.

@@ -31,6 +31,7 @@ mod note;
 mod offer;
 mod result;
 mod seats;
+mod seed;
 mod signature;
 mod spec;
 mod time;
@@ -57,6 +58,7 @@ pub use note::{Note, UnknownNote};
 pub use offer::{Exceeded, Limit, MAX_OFFER_BYTES, Offer, TooFew, too_few};
 pub use result::{Opening, SeatOpening};
 pub use seats::{MAX_SEATS, SeatSet};
+pub use seed::{RESERVED_VARIABLES, Seed};
 #[cfg(all(test, feature = "libp2p"))]
 pub(crate) use signature::recoveries;
 pub use signature::{Signature, SignatureError, node_of_key};

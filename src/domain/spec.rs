@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, ImageName};
+use super::{Digest, ImageName, RESERVED_VARIABLES};
 
 mod builder;
 
@@ -256,6 +256,24 @@ impl Spec {
             return Err(SpecError::TooLong { actual });
         }
         Ok(())
+    }
+
+    /// Checks a spec that is about to be submitted: every field, and that no variable has a name that nodes set themselves.
+    /// Logs from before those names were reserved may hold such a spec; a node sets its own values over it.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn validate_new(&self) -> Result<(), SpecError> {
+        self.validate()?;
+        match self.environment.keys().find(|name| name.starts_with(RESERVED_VARIABLES)) {
+            Some(name) => Err(SpecError::Invalid {
+                field: "environment",
+                problem: format!(
+                    "must not set {name:?}: names that begin with {RESERVED_VARIABLES} are reserved"
+                ),
+            }),
+            None => Ok(()),
+        }
     }
 
     fn validate_inputs(&self) -> Result<(), SpecError> {

@@ -130,13 +130,14 @@ impl Executor for FakeExecutor {
 mod tests {
 
     use super::*;
-    use crate::domain::{JobId, NodeId, Span};
+    use crate::domain::{JobId, NodeId, Seed, Span};
 
     fn request(result_dir: &Path) -> RunRequest {
         let spec = Spec::sample();
         RunRequest {
             job: JobId::ZERO,
             node: NodeId::ZERO,
+            seed: Seed::of(JobId::ZERO),
             spec,
             timeout: Span::from_secs(1),
             inputs: vec![],

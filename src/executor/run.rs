@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::ExecutorError;
-use crate::domain::{Fingerprint, JobId, NodeId, Sample, Span, Spec};
+use crate::domain::{Fingerprint, JobId, NodeId, Sample, Seed, Span, Spec};
 
 /// One run of one spec on this machine.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct RunRequest {
     pub job: JobId,
     /// The node that runs it: left-overs are found again by it.
     pub node: NodeId,
+    /// What the container finds as its seed, the same in every seat.
+    pub seed: Seed,
     /// What to run.
     pub spec: Spec,
     /// How long it may take from the start of the container; a term of the deal.

@@ -247,9 +247,9 @@ impl Node {
         }
         spec.clean_paths();
         // Before the engine is asked: a spec that cannot be is none of its business.
-        spec.validate().map_err(RequestError::Spec)?;
+        spec.validate_new().map_err(RequestError::Spec)?;
         spec.image = self.executor.resolve(&spec.image).await.map_err(RequestError::Image)?;
-        spec.validate().map_err(RequestError::Spec)?;
+        spec.validate_new().map_err(RequestError::Spec)?;
         Ok(spec)
     }
 

@@ -160,6 +160,7 @@ impl Node {
         let request = RunRequest {
             job: job.id,
             node: self.id,
+            seed: job.seed(),
             spec: (*job.spec).clone(),
             timeout: job.deal.timeout,
             inputs,

@@ -33,9 +33,10 @@ pub fn open(domain: LogDomain, parent: Option<&Job>, stamped: &Stamped<Event>) -
         return Err(Rejection::NoSuchJob);
     };
     deal.validate().map_err(|_| Rejection::InvalidTerms)?;
-    if deal.parent.is_some() {
-        check_parent(parent, stamped.author, deal)?;
-    }
+    let first = match deal.parent {
+        Some(_) => check_parent(parent, stamped.author, deal)?.first,
+        None => stamped.job,
+    };
     let spec = Spec::from_document(document).map_err(|_| Rejection::InvalidSpec)?;
     let (spec_hash, revision) = (Spec::hash_document(document), deal.revision());
     if stamped.job != domain.job_id(stamped.author, *nonce, spec_hash, revision) {
@@ -46,6 +47,7 @@ pub fn open(domain: LogDomain, parent: Option<&Job>, stamped: &Stamped<Event>) -
     }
     Ok(Job::from_record(JobRecord {
         id: stamped.job,
+        first,
         domain,
         requester: stamped.author,
         nonce: *nonce,
@@ -72,12 +74,12 @@ pub fn open(domain: LogDomain, parent: Option<&Job>, stamped: &Stamped<Event>) -
     }))
 }
 
-fn check_parent(parent: Option<&Job>, author: NodeId, deal: &Deal) -> Result<(), Rejection> {
+fn check_parent<'a>(parent: Option<&'a Job>, author: NodeId, deal: &Deal) -> Result<&'a Job, Rejection> {
     let parent = parent.ok_or(Rejection::BadParent)?;
     let fits = parent.state == JobState::Inconclusive
         && parent.requester == author
         && parent.deal.escalated(parent.id).as_ref() == Some(deal);
-    if fits { Ok(()) } else { Err(Rejection::BadParent) }
+    if fits { Ok(parent) } else { Err(Rejection::BadParent) }
 }
 
 /// Makes the next job of a job and an event; the old one stays as it is, also when this refuses.

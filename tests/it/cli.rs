@@ -140,6 +140,7 @@ fn impossible_jobs_are_refused_in_the_words_of_the_command_line() {
     let refusals = [
         ("small_memory", vec!["--memory", "1"]),
         ("relative_workdir", vec!["--workdir", "data"]),
+        ("reserved_variable", vec!["--env", "ASSAY_SEED=7"]),
         // There is no such file: nothing is read before its target is refused.
         ("input_over_outputs", vec!["--input", "no-such-file:/outputs"]),
     ];

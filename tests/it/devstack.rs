@@ -15,7 +15,7 @@ use assay::{
         BadActors, DEFAULT_SLOTS, Fault, Stack, StackConfig,
         chain::{DEPOSIT, LocalChain},
     },
-    domain::{Ask, Deal, FailureKind, JobId, JobState, NodeId, RUN_MARGIN, Resources, Span},
+    domain::{Ask, Deal, FailureKind, JobId, JobState, NodeId, RUN_MARGIN, Resources, Seed, Span},
     executor::{DEFAULT_SOCKET, DockerExecutor, Executor},
 };
 use money::Fate;
@@ -306,6 +306,19 @@ async fn honest_nodes_agree_and_their_output_comes_back() {
 #[tokio::test]
 async fn on_a_contract_honest_nodes_agree_and_are_paid() {
     honest_nodes_agree(On::Contract).await;
+}
+
+#[tokio::test]
+async fn every_seat_has_the_seed_of_the_job() {
+    let network = Network::start(On::Libp2p, 3, "0").await;
+    let job = network.submit("echo $ASSAY_JOB $ASSAY_SEED $ASSAY_SEED32", Span::from_secs(1), true).await;
+    let view = network.ended(job).await;
+    // Deterministic, so that three equal outputs alone accept three seats.
+    assert_eq!((view.state, network.judgements(&view).0), (JobState::Verified, vec![Judgement::Accepted; 3]));
+    let seed = Seed::of(job);
+    assert_eq!(view.seed, seed);
+    assert_eq!(network.output(job).await, format!("{job} {seed} {}\n", seed.small()));
+    network.stop().await;
 }
 
 #[tokio::test]

@@ -32,6 +32,19 @@ async fn a_run_leaves_its_streams_exit_code_outputs_and_trace() {
 }
 
 #[tokio::test]
+async fn a_run_finds_its_job_and_its_seed_whatever_the_job_sets() {
+    let bench = Bench::new().await;
+    let mut request =
+        bench.request("echo $ASSAY_JOB $ASSAY_SEED $ASSAY_SEED32 $ASSAY_X; env | grep -c ASSAY_");
+    // As a spec of a log from before these names were reserved.
+    let old = ["ASSAY_SEED", "ASSAY_SEED32", "ASSAY_X"].map(|name| (name.to_owned(), "1".to_owned()));
+    request.spec.environment.extend(old);
+    let (job, seed) = (request.job, request.seed);
+    assert_eq!(bench.run(request).await.unwrap().exit_code, 0, "{}", bench.result("stderr"));
+    assert_eq!(bench.result("stdout"), format!("{job} {seed} {}\n3\n", seed.small()));
+}
+
+#[tokio::test]
 async fn what_an_earlier_attempt_left_is_no_part_of_the_result() {
     let bench = Bench::new().await;
     bench

@@ -4,9 +4,10 @@ mod last_words;
 mod leaving;
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -15,8 +16,8 @@ use assay::{
     api::types::NodeRow,
     domain::{
         Action, Amount, BidStatus, Chunk, ChunkRequest, Deal, Digest, Event, FailureKind, FingerprintWord,
-        Input, InputKind, Job, JobId, JobState, Method, NodeId, Opening, SeatStatus, SignedAction, Span,
-        Spec,
+        Input, InputKind, Job, JobId, JobState, Method, NodeId, Opening, SeatStatus, Seed, SignedAction,
+        Span, Spec,
     },
     executor::{Executor, ExecutorError, FakeExecutor, RunOutcome, RunRequest, Script, Trace},
     node::{Ended, FetchError, NodeError, RequestError, Transfer, TransferError},
@@ -273,10 +274,14 @@ async fn what_cannot_run_is_refused_before_anything_is_sent() {
 async fn an_inconclusive_job_is_followed_up_by_other_nodes() {
     let town = Town::new();
     let requester = town.node(1, 0, printing("")).await;
-    let runs = AtomicUsize::new(0);
-    let disagree_at_first = Arc::new(FakeExecutor::new(move |_| match runs.fetch_add(1, Ordering::SeqCst) {
-        run @ 0..2 => Script::printing(run.to_string()),
-        _ => Script::printing("x"),
+    let (runs, seeds) = (AtomicUsize::new(0), Arc::new(Mutex::new(BTreeSet::new())));
+    let seen = Arc::clone(&seeds);
+    let disagree_at_first = Arc::new(FakeExecutor::new(move |request| {
+        seen.lock().unwrap().insert(request.seed.to_string());
+        match runs.fetch_add(1, Ordering::SeqCst) {
+            run @ 0..2 => Script::printing(run.to_string()),
+            _ => Script::printing("x"),
+        }
     }));
     let mut nodes = Vec::new();
     for key in 2..=8 {
@@ -303,6 +308,7 @@ async fn an_inconclusive_job_is_followed_up_by_other_nodes() {
     assert_eq!((child.deal.concurrency, child.deal.parent), (5, Some(job)));
     let sat = |node: NodeId| parent.seats.iter().any(|seat| seat.node == node);
     assert!(!child.seats.iter().any(|seat| sat(seat.node)), "a node of the parent sits in the child");
+    assert_eq!(*seeds.lock().unwrap(), BTreeSet::from([Seed::of(job).to_string()]), "one seed for both");
     end_all(nodes).await;
     end(requester.handle).await;
 }

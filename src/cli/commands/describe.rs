@@ -92,6 +92,7 @@ fn head(view: &JobView) -> String {
     for (name, value) in &spec.environment {
         lines.push(("Environment", format!("{name}={value}")));
     }
+    lines.push(("Seed", view.seed.to_string()));
     for input in &spec.inputs {
         lines.push(("Input", format!("{} ({}) at {}", input.digest, text::bytes(input.bytes), input.target)));
     }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     domain::{
-        Action, Amount, Deal, Digest, Event, FingerprintWord, JobId, LogDomain, NodeId, Opening,
+        Action, Amount, Deal, Digest, Event, FingerprintWord, JobId, LogDomain, NodeId, Opening, Seed,
         SignedAction, Span, Spec, Timestamp,
     },
     executor::{FakeExecutor, RunRequest, Script},
@@ -24,6 +24,7 @@ pub(super) fn request(node: u8, result_dir: &Path) -> RunRequest {
     RunRequest {
         job: JobId::new([9; 32]),
         node: NodeId::new([node; 20]),
+        seed: Seed::of(JobId::new([9; 32])),
         spec: Spec::sample(),
         timeout: Span::from_secs(60),
         inputs: Vec::new(),

@@ -76,10 +76,10 @@ impl SpecBuilder {
     /// The spec, with its paths as the document has them: see [`Spec::clean_paths`].
     ///
     /// # Errors
-    /// What [`Spec::validate`] refuses.
+    /// What [`Spec::validate_new`] refuses.
     pub fn build(mut self) -> Result<Spec, SpecError> {
         self.spec.clean_paths();
-        self.spec.validate()?;
+        self.spec.validate_new()?;
         Ok(self.spec)
     }
 }
@@ -126,6 +126,7 @@ mod tests {
         refused(good().image_name(""), "image");
         refused(good().command(["a\0b"]), "command");
         refused(good().environment([("A=B", "")]), "environment");
+        refused(good().environment([("ASSAY_SEED", "7")]), "environment");
         refused(good().working_directory("tmp"), "working_directory");
         refused(good().resources(Resources { pids: 0, ..Resources::default() }), "resources");
         let endless = good().command(["x".repeat(crate::domain::MAX_SPEC_BYTES)]);

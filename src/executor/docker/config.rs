@@ -15,7 +15,7 @@ use super::{
     meter::overhead,
     user::User,
 };
-use crate::domain::OUTPUTS_DIR;
+use crate::domain::{OUTPUTS_DIR, RESERVED_VARIABLES};
 
 /// The label that holds the node a container belongs to.
 pub(super) const NODE_LABEL: &str = "assay.node";
@@ -86,7 +86,7 @@ pub(super) fn container_body(request: &RunRequest, parts: &Parts<'_>) -> Contain
         image: Some(spec.image.clone()),
         entrypoint: words(&spec.entrypoint),
         cmd: words(&spec.command),
-        env: Some(spec.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        env: Some(environment(request)),
         working_dir: spec.working_directory.clone(),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
@@ -97,6 +97,16 @@ pub(super) fn container_body(request: &RunRequest, parts: &Parts<'_>) -> Contain
         host_config: Some(host_config(request, parts)),
         ..Default::default()
     }
+}
+
+/// The variables of the container. What a node sets itself, a job does not set.
+fn environment(request: &RunRequest) -> Vec<String> {
+    let RunRequest { job, seed, spec, .. } = request;
+    let given = spec.environment.iter().filter(|(name, _)| !name.starts_with(RESERVED_VARIABLES));
+    let given = given.map(|(name, value)| format!("{name}={value}"));
+    let own =
+        [format!("ASSAY_JOB={job}"), format!("ASSAY_SEED={seed}"), format!("ASSAY_SEED32={}", seed.small())];
+    given.chain(own).collect()
 }
 
 fn host_config(request: &RunRequest, parts: &Parts<'_>) -> HostConfig {
@@ -190,7 +200,7 @@ fn signed(value: u64) -> i64 {
 mod tests {
 
     use super::*;
-    use crate::domain::{JobId, NodeId, Span, Spec};
+    use crate::domain::{JobId, NodeId, Seed, Span, Spec};
 
     #[test]
     fn a_volume_gets_a_place_unless_something_is_mounted_there() {
@@ -198,6 +208,7 @@ mod tests {
         let request = RunRequest {
             job: JobId::ZERO,
             node: NodeId::ZERO,
+            seed: Seed::of(JobId::ZERO),
             spec,
             timeout: Span::from_secs(1),
             inputs: vec![InputMount { source: "/x".into(), target: "/given".to_owned() }],

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    domain::{EventKind, Facts, FailureKind, JobId},
+    domain::{EventKind, Facts, FailureKind, JobId, Seed},
     rules::{Ledger, MoneyError, cases::Table, held, payouts},
 };
 
@@ -150,7 +150,26 @@ fn a_follow_up_needs_its_own_inconclusive_parent_and_its_terms() {
     assert!(!ledger.facts(child_id, NodeId::new([9; 20]), &bid).sat_in_parent);
 }
 
-/// Runs a job of three seats whose outputs and traces all differ.
+#[test]
+fn every_follow_up_has_the_seed_of_the_first_job() {
+    let document = spec_document();
+    let terms = Deal { confidence: 3, escalation_limit: 31, ..Deal::default() };
+    let mut ledger = Ledger::new(LogDomain::default());
+    let first = submission(&terms, &document, 1);
+    let child = submission(&terms.escalated(first.job).unwrap(), &document, 2);
+    let Event::Submitted { deal, .. } = &child.event else { unreachable!() };
+    let grandchild = submission(&deal.escalated(child.job).unwrap(), &document, 3);
+    let other = submission(&terms, &document, 4);
+    let mut seeds = Vec::new();
+    for submitted in [&first, &child, &grandchild, &other] {
+        ledger.apply(submitted).unwrap();
+        seeds.push(ledger.get(submitted.job).unwrap().seed());
+        conclude(&mut ledger, submitted.job);
+    }
+    assert_eq!(seeds, [first.job, first.job, first.job, other.job].map(Seed::of));
+}
+
+/// Runs a job whose outputs and traces all differ.
 fn conclude(ledger: &mut Ledger, job: JobId) {
     let at = Timestamp::from_secs(1010);
     let act = |ledger: &mut Ledger, author, event| {
@@ -158,7 +177,8 @@ fn conclude(ledger: &mut Ledger, job: JobId) {
         let facts = Facts::MONEYLESS;
         ledger.apply(&Stamped { job, author, at, revision, facts, event }).unwrap();
     };
-    let nodes: Vec<NodeId> = (1..=3).map(|byte| NodeId::new([byte; 20])).collect();
+    let seats = ledger.get(job).unwrap().deal.concurrency;
+    let nodes: Vec<NodeId> = (1..=seats).map(|byte| NodeId::new([byte; 20])).collect();
     let opening = |seat: u8| Opening {
         result_hash: Digest::new([seat; 32]),
         output_root: Digest::ZERO,
@@ -174,7 +194,7 @@ fn conclude(ledger: &mut Ledger, job: JobId) {
         let commitment = opening(seat).commitment(LogDomain::default(), job, seat, *node);
         act(ledger, *node, Event::Committed { commitment });
     }
-    let openings = (0..3).map(|seat| SeatOpening { seat, opening: opening(seat) }).collect();
+    let openings = (0..seats).map(|seat| SeatOpening { seat, opening: opening(seat) }).collect();
     act(ledger, nodes[0], Event::VerdictPosted { openings, accepted: SeatSet::EMPTY });
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, env, fs, time::Duration};
 
 use assay::{
-    domain::{Digest, FailureKind, JobId, NodeId, Resources, Span, Spec},
+    domain::{Digest, FailureKind, JobId, NodeId, Resources, Seed, Span, Spec},
     executor::{
         DEFAULT_SOCKET, DockerExecutor, Executor as _, ExecutorError, RunDir, RunOutcome, RunRequest,
     },
@@ -62,6 +62,7 @@ impl Bench {
         RunRequest {
             job: JobId::new([7; 32]),
             node: self.node,
+            seed: Seed::of(JobId::new([7; 32])),
             spec,
             timeout: Span::from_secs(60),
             inputs: vec![],

@@ -1,0 +1,55 @@
+//! The seed of a job: the same in every seat, so that a random program gives every node the same output.
+
+use std::fmt;
+
+use alloy_primitives::hex;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest as _, Sha256};
+
+use super::{JobId, ParseIdError, ids::parse_hex};
+
+/// How the names begin of the variables that a node sets in every container. A job sets none of them.
+pub const RESERVED_VARIABLES: &str = "ASSAY_";
+
+/// What tells this hash of a job's id from any other.
+const CONTEXT: &[u8] = b"assay seed v1\0";
+
+/// 32 bytes that every node derives from a job's id alone.
+///
+/// The requester's nonce is part of the id, so the requester may choose its seed, and no node can. Follow-ups have the seed
+/// of the first job of their chain: see [`super::JobRecord::first`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Seed([u8; 32]);
+
+impl Seed {
+    /// SHA-256 of `"assay seed v1\0"` and the 32 bytes of the id.
+    pub fn of(first: JobId) -> Self {
+        Self(Sha256::new().chain_update(CONTEXT).chain_update(first.as_bytes()).finalize().into())
+    }
+
+    /// The first four bytes, big endian, without the top bit: 0 to 2^31 - 1, so that it fits a signed integer of 32 bits.
+    pub const fn small(self) -> u32 {
+        let [a, b, c, d, ..] = self.0;
+        u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1)
+    }
+}
+
+/// 64 lower-case hex digits, without a prefix.
+impl fmt::Display for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl Serialize for Seed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Seed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_hex(&text).map(Self).map_err(|error: ParseIdError| de::Error::custom(error))
+    }
+}
