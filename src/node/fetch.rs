@@ -22,9 +22,10 @@ use super::{
 };
 use crate::{
     domain::{ChunkRequest, Digest, Event, Input, Job, JobId, MAX_REMARK_BYTES, NodeId, Opening},
+    policy::compute::start_by,
     store::{
         BlobError, BlobWriter, LastWords, Limits, MAX_LAST_WORDS_BYTES, MalformedLastWords, ResultError,
-        UnpackError, result_hash, unpack,
+        TreeError, UnpackError, result_hash, unpack,
     },
 };
 
@@ -138,20 +139,27 @@ impl Node {
     ///
     /// # Errors
     /// [`FetchError`]; nothing is kept then.
-    pub(crate) async fn fetch_input(&self, job: &Job, input: &Input) -> Result<(), FetchError> {
+    pub(crate) async fn fetch_input(
+        &self,
+        job: &Job,
+        input: &Input,
+        within: Duration,
+    ) -> Result<(), FetchError> {
         let (from, digest) = (job.requester, input.digest);
         if self.shelf.content().length(digest, from).is_ok() {
             return Ok(());
         }
-        let pace = Pace::new(INPUT_PATIENCE, self.time_for_inputs(job));
+        let pace = Pace::new(INPUT_PATIENCE, within);
         let writer = self.receive(job.id, from, digest, input.bytes, pace).await?;
         self.keep_content(writer, digest, from).await
     }
 
-    /// Until when a run can begin and still end in time; and never longer than a run may take here.
-    fn time_for_inputs(&self, job: &Job) -> Duration {
-        let begin_by = job.commit_by.minus(job.deal.timeout);
-        let left = begin_by.as_secs().saturating_sub(self.clock.moment().now.as_secs());
+    /// Until a run must begin to have its whole timeout, so that inputs that come too late are reported as such; and
+    /// never longer than a run may take here. A run that begins later than that anyway takes what time there is.
+    pub(crate) fn time_for_inputs(&self, job: &Job) -> Duration {
+        let (now, start_by) = (self.clock.moment().now, start_by(job));
+        let until = if now <= start_by { start_by } else { job.commit_by.minus(job.deal.timeout) };
+        let left = until.as_secs().saturating_sub(now.as_secs());
         Duration::from_secs(left.min(self.config.limits.max_timeout.as_secs().into()))
     }
 

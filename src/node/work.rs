@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -227,9 +227,12 @@ impl Node {
         cancel: &CancellationToken,
     ) -> Result<Vec<InputMount>, WorkError> {
         let mut mounts = Vec::new();
+        // For all of them together: each would begin its own wait otherwise.
+        let until = Instant::now() + self.time_for_inputs(job);
         for (index, input) in job.spec.inputs.iter().enumerate() {
             let from = job.requester;
-            self.fetch_input(job, input).await.map_err(WorkError::Input)?;
+            let within = until.saturating_duration_since(Instant::now());
+            self.fetch_input(job, input, within).await.map_err(WorkError::Input)?;
             let source = dir.path().join(format!("input-{index}"));
             let (content, target, digest) = (self.shelf.content().clone(), source.clone(), input.digest);
             let limits = Limits::with_bytes(input.bytes);

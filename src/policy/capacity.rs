@@ -213,7 +213,7 @@ impl Capacity {
             submitted_at: job.submitted_at,
             timeout_ms: millis(job.deal.timeout),
             window_ms: millis(Span::from_secs(window)),
-            start_by: running.then(|| job.commit_by.minus(job.deal.timeout).minus(REPORT_MARGIN)),
+            start_by: running.then(|| compute::start_by(job)),
             log: view.log,
             stage,
         };

@@ -63,6 +63,13 @@ pub struct BidLimits {
     pub can_run: bool,
 }
 
+/// Until when a run may begin and still take its whole timeout before this node gives it up.
+///
+/// Inputs that are not here by then are the requester's fault; after that, a late run is the node's.
+pub fn start_by(job: &Job) -> Timestamp {
+    job.commit_by.minus(job.deal.timeout).minus(REPORT_MARGIN)
+}
+
 /// How far this node's run of the job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Execution<'a> {

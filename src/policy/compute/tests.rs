@@ -160,6 +160,23 @@ fn a_run_that_cannot_end_in_time_is_reported_while_that_counts() {
     assert_eq!(in_executor(1411), ComputeStep::Done);
 }
 
+/// Otherwise the node would report itself as interrupted for what its requester did not send.
+#[test]
+fn a_node_waits_for_inputs_no_longer_than_leaves_the_run_its_whole_timeout() {
+    for timeout in [1, 5, 60, 3600] {
+        let run = Span::from_secs(timeout + 60);
+        let mut job = open(Deal { timeout: Span::from_secs(timeout), run, ..deal() });
+        (0..3).for_each(|index| bid(&mut job, index, 1001));
+        (0..3).for_each(|index| accept(&mut job, index, 1010));
+        let last = start_by(&job).as_secs();
+        assert_eq!(last, 1010 + 60 - 20);
+        for late in [0, timeout] {
+            let held = ComputeView { execution: Execution::Running, ..view(&job, 0, last + u64::from(late)) };
+            assert!(matches!(next(&held), ComputeStep::Wait(_)), "{timeout} {late}");
+        }
+    }
+}
+
 #[test]
 fn a_finished_run_is_committed_and_a_failed_one_reported() {
     let mut job = running();
