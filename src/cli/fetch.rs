@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     CliError,
@@ -144,7 +145,7 @@ pub(super) async fn fetch_within(
     let (job, dest) = (view.job, dest.to_owned());
     let checked = tokio::task::spawn_blocking(move || {
         store::unpack(archive, &dest, result.output_root, &limits)?;
-        let found = store::result_hash(job, &dest, &limits)?;
+        let found = store::result_hash(job, &dest, &limits, &CancellationToken::new())?;
         same_hash(&result, found)
     });
     checked.await.expect("unpacking does not panic").map_err(wrong)

@@ -124,10 +124,15 @@ impl FetchError {
         match self {
             Self::Blob { source: BlobError::Mismatch { .. } | BlobError::TooLarge { .. }, .. }
             | Self::Short { .. }
-            | Self::Unpack { .. }
-            | Self::Result { .. }
             | Self::LastWords { .. }
             | Self::OtherResult { .. } => true,
+            // What this machine cannot read or write, or has no more time for.
+            Self::Unpack { source: UnpackError::Read(_) | UnpackError::Write { .. }, .. }
+            | Self::Result {
+                source: ResultError::Tree(TreeError::Io { .. } | TreeError::Cancelled { .. }),
+                ..
+            } => false,
+            Self::Unpack { .. } | Self::Result { .. } => true,
             Self::Blob { .. } | Self::Transfer(_) | Self::Slow { .. } => false,
         }
     }
@@ -314,9 +319,9 @@ impl Node {
             let blob_error = |source| FetchError::Blob { from, source };
             let dir = scratch_dir(&scratch).map_err(blob_error)?;
             let target = dir.path().join("result");
-            let archive = Until { reader: open().map_err(blob_error)?, stop };
+            let archive = Until { reader: open().map_err(blob_error)?, stop: stop.clone() };
             unpack(archive, &target, root, &limits).map_err(|source| FetchError::Unpack { from, source })?;
-            let found = result_hash(job, &target, &limits);
+            let found = result_hash(job, &target, &limits, &stop);
             Ok((dir, found.map_err(|source| FetchError::Result { from, source })?))
         });
         unpacked.await.expect("unpacking returns its errors")

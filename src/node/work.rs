@@ -23,7 +23,7 @@ use crate::{
     executor::{ExecutorError, InputMount, RunDir, RunOutcome, RunRequest, Trace},
     store::{
         BlobError, DbError, ExecutionError, FILE, LastWords, Limits, PackError, ResultError, Stage,
-        UnpackError, is_of_one_file, pack_result, result_hash, unpack,
+        TreeError, UnpackError, is_of_one_file, pack_result, result_hash, unpack,
     },
 };
 
@@ -67,11 +67,11 @@ enum WorkError {
     #[error("the run gave no result")]
     Executor(#[source] ExecutorError),
     #[error("the result cannot be kept")]
-    Pack(#[from] PackError),
+    Pack(#[source] PackError),
     #[error("the result cannot be kept")]
     Blob(#[from] BlobError),
     #[error("the result is incomplete")]
-    Result(#[from] ResultError),
+    Result(#[source] ResultError),
     #[error("the run cannot be noted")]
     Execution(#[from] ExecutionError),
     #[error("no randomness from the operating system")]
@@ -105,6 +105,24 @@ impl WorkError {
                 | Self::Blob(BlobError::Io { .. } | BlobError::Holders(_))
                 | Self::Execution(ExecutionError::Db(_))
         )
+    }
+}
+
+impl From<PackError> for WorkError {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::Tree(TreeError::Cancelled { .. }) => Self::Executor(ExecutorError::Interrupted),
+            error => Self::Pack(error),
+        }
+    }
+}
+
+impl From<ResultError> for WorkError {
+    fn from(error: ResultError) -> Self {
+        match error {
+            ResultError::Tree(TreeError::Cancelled { .. }) => Self::Executor(ExecutorError::Interrupted),
+            error => Self::Result(error),
+        }
     }
 }
 
@@ -179,10 +197,11 @@ impl Node {
         let mut failures = 0;
         loop {
             let (node, id, method, kept) = (Arc::clone(self), job.id, job.deal.method, Arc::clone(&run));
+            let stop = cancel.clone();
             let kept = spawn_blocking(move || {
                 // Held so that the directory goes when all of it was read.
                 let (_dir, outcome, result_dir) = &*kept;
-                node.keep(id, method, outcome, result_dir)
+                node.keep((id, method), outcome, result_dir, &stop)
             });
             match kept.await.expect("keeping a result returns its errors") {
                 Err(error) if error.may_pass() && failures < KEEP_AGAIN && !cancel.is_cancelled() => {
@@ -266,17 +285,17 @@ impl Node {
     /// Packs the result into the store and notes the opening of the commitment to it. Blocks.
     fn keep(
         &self,
-        job: JobId,
-        method: Method,
+        (job, method): (JobId, Method),
         outcome: &RunOutcome,
         result_dir: &Path,
+        stop: &CancellationToken,
     ) -> Result<Opening, WorkError> {
         let limits = Limits::with_bytes(self.config.max_archive_bytes);
         let content = self.shelf.content();
         let mut writer = content.writer(limits.bytes)?;
-        let packed = pack_result(result_dir, &mut writer, &limits)?;
+        let packed = pack_result(result_dir, &mut writer, &limits, stop)?;
         let opening = Opening {
-            result_hash: result_hash(job, result_dir, &limits)?,
+            result_hash: result_hash(job, result_dir, &limits, stop)?,
             output_root: packed.digest,
             exit_code: outcome.exit_code,
             fingerprint: fingerprint(&outcome.trace, method),

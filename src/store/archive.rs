@@ -19,6 +19,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
+use tokio_util::sync::CancellationToken;
 
 use super::tree::{self, Links, Node, TreeError};
 use crate::domain::{Digest, InputKind};
@@ -99,15 +100,20 @@ pub enum PackError {
 /// [`PackError::Tree`] with the path of what is no regular file or directory, or breaks another limit;
 /// [`PackError::TooLarge`]. What was written until then is worthless.
 pub fn pack(source: &Path, out: &mut impl Write, limits: &Limits) -> Result<Packed, PackError> {
-    pack_with(source, out, limits, Links::Inside)
+    pack_with(source, out, limits, Links::Inside, &CancellationToken::new())
 }
 
 /// Writes the archive of the directory that a run left: there, links stay below `outputs/`.
 ///
 /// # Errors
-/// As [`pack`].
-pub fn pack_result(result_dir: &Path, out: &mut impl Write, limits: &Limits) -> Result<Packed, PackError> {
-    pack_with(result_dir, out, limits, super::result::LINKS)
+/// As [`pack`]; [`TreeError::Cancelled`] soon after `stop` is cancelled.
+pub fn pack_result(
+    result_dir: &Path,
+    out: &mut impl Write,
+    limits: &Limits,
+    stop: &CancellationToken,
+) -> Result<Packed, PackError> {
+    pack_with(result_dir, out, limits, super::result::LINKS, stop)
 }
 
 fn pack_with(
@@ -115,12 +121,13 @@ fn pack_with(
     out: &mut impl Write,
     limits: &Limits,
     links: Links<'_>,
+    stop: &CancellationToken,
 ) -> Result<Packed, PackError> {
     let metadata =
         fs::metadata(source).map_err(|err| TreeError::Io { path: source.to_owned(), source: err })?;
-    let mut sink = Sink { out, hasher: Sha256::new(), written: 0, limit: limits.bytes, source };
+    let mut sink = Sink { out, hasher: Sha256::new(), written: 0, limit: limits.bytes, source, stop };
     let kind = if metadata.is_dir() {
-        for (path, node) in tree::walk(source, limits, links)? {
+        for (path, node) in tree::walk(source, limits, links, stop)? {
             sink.entry(&path, &node, &source.join(&path))?;
         }
         InputKind::Directory
@@ -151,10 +158,12 @@ struct Sink<'a, W> {
     written: u64,
     limit: u64,
     source: &'a Path,
+    stop: &'a CancellationToken,
 }
 
 impl<W: Write> Sink<'_, W> {
     fn entry(&mut self, path: &str, node: &Node, full: &Path) -> Result<(), PackError> {
+        tree::go_on(full, self.stop)?;
         let executable = match node {
             Node::Directory => return self.write(&entry_head(path, &Kind::Directory)),
             Node::Link { target } => {
@@ -178,6 +187,7 @@ impl<W: Write> Sink<'_, W> {
             if count.is_empty() {
                 break;
             }
+            tree::go_on(full, self.stop)?;
             copied += count.len() as u64;
             if copied > length {
                 return Err(changed().into());

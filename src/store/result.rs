@@ -7,6 +7,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     archive::{self, CHUNK, Limits},
@@ -69,10 +70,16 @@ pub enum ResultError {
 /// Standard error, the trace, modes and empty directories are not in it. The files are read in pieces.
 ///
 /// # Errors
-/// [`ResultError::Tree`] names a file that is no regular one, [`ResultError::Missing`] a part that is absent.
-pub fn result_hash(job: JobId, result_dir: &Path, limits: &Limits) -> Result<Digest, ResultError> {
+/// [`ResultError::Tree`] names a file that is no regular one, [`ResultError::Missing`] a part that is absent,
+/// [`TreeError::Cancelled`] what was not read because `stop` is cancelled.
+pub fn result_hash(
+    job: JobId,
+    result_dir: &Path,
+    limits: &Limits,
+    stop: &CancellationToken,
+) -> Result<Digest, ResultError> {
     let missing = |name| ResultError::Missing { path: result_dir.join(name) };
-    let found = tree::walk(result_dir, limits, LINKS)?;
+    let found = tree::walk(result_dir, limits, LINKS, stop)?;
     if found.get(OUTPUTS) != Some(&Node::Directory) {
         return Err(missing(OUTPUTS));
     }
@@ -89,6 +96,7 @@ pub fn result_hash(job: JobId, result_dir: &Path, limits: &Limits) -> Result<Dig
 
     let mut hasher = begin(job, exit_code, files.len() as u64);
     for (path, node) in files {
+        tree::go_on(&result_dir.join(path), stop)?;
         if let Node::Link { target } = node {
             announce(&mut hasher, path, LINK);
             let length =
@@ -100,7 +108,7 @@ pub fn result_hash(job: JobId, result_dir: &Path, limits: &Limits) -> Result<Dig
         let full = result_dir.join(path);
         let (file, length) = tree::open(&full, node)?;
         announce(&mut hasher, path, length);
-        if hash_content(file, length, &full, &mut hasher)? != length {
+        if hash_content(file, length, &full, &mut hasher, stop)? != length {
             return Err(TreeError::Changed { path: full }.into());
         }
     }
@@ -136,7 +144,13 @@ fn is_compared(path: &str) -> bool {
 }
 
 /// Hashes a file, and counts one byte more than `length` if it has grown.
-fn hash_content(file: File, length: u64, path: &Path, hasher: &mut Sha256) -> Result<u64, TreeError> {
+fn hash_content(
+    file: File,
+    length: u64,
+    path: &Path,
+    hasher: &mut Sha256,
+    stop: &CancellationToken,
+) -> Result<u64, TreeError> {
     let mut file = file.take(length.saturating_add(1));
     let mut chunk = vec![0; CHUNK];
     let mut count = 0;
@@ -145,6 +159,7 @@ fn hash_content(file: File, length: u64, path: &Path, hasher: &mut Sha256) -> Re
         if bytes.is_empty() {
             return Ok(count);
         }
+        tree::go_on(path, stop)?;
         hasher.update(bytes);
         count += bytes.len() as u64;
     }
@@ -190,7 +205,7 @@ mod tests {
     }
 
     fn hash(dir: &tempfile::TempDir) -> Digest {
-        result_hash(job(), dir.path(), &LIMITS).unwrap()
+        result_hash(job(), dir.path(), &LIMITS, &CancellationToken::new()).unwrap()
     }
 
     #[test]
@@ -255,7 +270,10 @@ mod tests {
             change(dir.path());
             assert_ne!(hash(&dir), original);
         }
-        assert_ne!(result_hash(JobId::new([8; 32]), result().path(), &LIMITS).unwrap(), original);
+        assert_ne!(
+            result_hash(JobId::new([8; 32]), result().path(), &LIMITS, &CancellationToken::new()).unwrap(),
+            original
+        );
     }
 
     #[test]
@@ -287,14 +305,14 @@ mod tests {
         for target in ["/etc/passwd", "../stdout", "sub/../../stdout"] {
             let dir = result();
             symlink(target, dir.path().join("outputs/link")).unwrap();
-            let err = result_hash(job(), dir.path(), &LIMITS).unwrap_err();
+            let err = result_hash(job(), dir.path(), &LIMITS, &CancellationToken::new()).unwrap_err();
             let ResultError::Tree(TreeError::LinkOut { path, .. }) = err else { panic!("{err}") };
             assert_eq!(path, dir.path().join("outputs/link"));
         }
         let dir = result();
         fs::remove_file(dir.path().join(STDOUT)).unwrap();
         symlink(STDERR, dir.path().join(STDOUT)).unwrap();
-        let err = result_hash(job(), dir.path(), &LIMITS).unwrap_err();
+        let err = result_hash(job(), dir.path(), &LIMITS, &CancellationToken::new()).unwrap_err();
         assert!(matches!(err, ResultError::Tree(TreeError::UnsupportedFile { .. })), "{err}");
     }
 
@@ -304,7 +322,7 @@ mod tests {
             let dir = result();
             let path = dir.path().join(part);
             if part == OUTPUTS { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();
-            let err = result_hash(job(), dir.path(), &LIMITS).unwrap_err();
+            let err = result_hash(job(), dir.path(), &LIMITS, &CancellationToken::new()).unwrap_err();
             assert!(matches!(err, ResultError::Missing { path: named } if named == path));
         }
     }
@@ -316,8 +334,53 @@ mod tests {
         {
             let dir = result();
             fs::write(dir.path().join(EXIT_CODE), text).unwrap();
-            let err = result_hash(job(), dir.path(), &LIMITS).unwrap_err();
+            let err = result_hash(job(), dir.path(), &LIMITS, &CancellationToken::new()).unwrap_err();
             assert!(matches!(err, ResultError::ExitCode { .. }), "{text:?}");
+        }
+    }
+
+    /// A cancelled run ends within the node's grace: so reading stops at the next entry, of however many.
+    #[test]
+    fn a_result_of_25_000_deep_directories_is_read_no_further_once_nobody_wants_it() {
+        let dir = result();
+        let limits = Limits::with_bytes(1 << 30);
+        for branch in 0..1_000 {
+            let deep = ["d"; 24].join("/");
+            fs::create_dir_all(dir.path().join(format!("outputs/{branch}/{deep}"))).unwrap();
+        }
+        let (stop, mut archive) = (CancellationToken::new(), Stopping::default());
+        archive::pack_result(dir.path(), &mut archive, &limits, &stop).unwrap();
+        let whole = archive.entries;
+        assert!(whole > 25_000, "{whole}");
+        // In the middle of packing.
+        let mut archive = Stopping { entries: 0, at: Some((100, stop.clone())) };
+        let cut = archive::pack_result(dir.path(), &mut archive, &limits, &stop).unwrap_err();
+        assert!(matches!(cut, archive::PackError::Tree(TreeError::Cancelled { .. })), "{cut}");
+        assert_eq!(archive.entries, 100);
+        // And before the walk: nothing at all is read.
+        let cut = result_hash(job(), dir.path(), &limits, &stop).unwrap_err();
+        let ResultError::Tree(TreeError::Cancelled { path }) = cut else { panic!("{cut}") };
+        assert_eq!(path.parent(), Some(dir.path()));
+    }
+
+    /// Counts the pieces that are written, and cancels after some.
+    #[derive(Default)]
+    struct Stopping {
+        entries: usize,
+        at: Option<(usize, CancellationToken)>,
+    }
+
+    impl std::io::Write for Stopping {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.entries += 1;
+            if let Some((_, stop)) = self.at.as_ref().filter(|(at, _)| *at == self.entries) {
+                stop.cancel();
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
         }
     }
 }

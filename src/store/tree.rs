@@ -14,6 +14,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::archive::Limits;
 
 /// A directory tree that cannot be taken as content.
@@ -86,6 +88,12 @@ pub enum TreeError {
         /// The file.
         path: PathBuf,
     },
+    /// Whoever wanted the tree read wants it no more.
+    #[error("reading {path:?} was cancelled")]
+    Cancelled {
+        /// What was about to be read.
+        path: PathBuf,
+    },
 }
 
 impl TreeError {
@@ -94,7 +102,7 @@ impl TreeError {
         match self {
             // A container's user may close its files, and only root reads them all the same.
             Self::Io { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
-            Self::Changed { .. } => false,
+            Self::Changed { .. } | Self::Cancelled { .. } => false,
             Self::LinkOut { .. }
             | Self::UnsupportedFile { .. }
             | Self::UnsupportedName { .. }
@@ -173,11 +181,17 @@ fn unsupported(file_type: FileType) -> UnsupportedKind {
     }
 }
 
+/// Ends the reading of a tree that nobody wants any more.
+pub(super) fn go_on(path: &Path, stop: &CancellationToken) -> Result<(), TreeError> {
+    if stop.is_cancelled() { Err(TreeError::Cancelled { path: path.to_owned() }) } else { Ok(()) }
+}
+
 /// Everything below `root`, by path relative to it, in bytewise order of the paths.
 pub(super) fn walk(
     root: &Path,
     limits: &Limits,
     links: Links<'_>,
+    stop: &CancellationToken,
 ) -> Result<BTreeMap<String, Node>, TreeError> {
     let mut found = BTreeMap::new();
     let mut in_paths = 0_usize;
@@ -188,6 +202,7 @@ pub(super) fn walk(
         for entry in fs::read_dir(&dir).map_err(io_error)? {
             let entry = entry.map_err(io_error)?;
             let path = entry.path();
+            go_on(&path, stop)?;
             let name = entry.file_name();
             let Some(name) = name.to_str() else {
                 return Err(TreeError::UnsupportedName { path });
@@ -217,7 +232,7 @@ pub(super) fn walk(
             found.insert(relative, node);
         }
     }
-    settle_links(root, &mut found, links)?;
+    settle_links(root, &mut found, links, stop)?;
     Ok(found)
 }
 
@@ -229,10 +244,16 @@ fn read_link(path: &Path) -> Result<Node, TreeError> {
 }
 
 /// Gives every link its target in its one form, now that all directories are known; refuses those that lead out.
-fn settle_links(root: &Path, found: &mut BTreeMap<String, Node>, links: Links<'_>) -> Result<(), TreeError> {
+fn settle_links(
+    root: &Path,
+    found: &mut BTreeMap<String, Node>,
+    links: Links<'_>,
+    stop: &CancellationToken,
+) -> Result<(), TreeError> {
     let mut settled = vec![];
     for (path, node) in &*found {
         let Node::Link { target } = node else { continue };
+        go_on(&root.join(path), stop)?;
         let within = match links {
             Links::Inside => Some((path.as_str(), "", None)),
             Links::Below { dir, known_as } => {

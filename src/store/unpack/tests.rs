@@ -11,6 +11,7 @@ use std::{
 
 use proptest::prelude::*;
 use tempfile::{TempDir, tempdir};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::store::{
@@ -239,7 +240,8 @@ fn an_archive_whose_link_leads_out_or_has_another_form_is_refused() {
 #[test]
 fn a_file_that_took_anothers_place_is_noticed() {
     let dir = sample();
-    let found = crate::store::tree::walk(dir.path(), &LIMITS, Links::Inside).unwrap();
+    let found =
+        crate::store::tree::walk(dir.path(), &LIMITS, Links::Inside, &CancellationToken::new()).unwrap();
     let path = dir.path().join("a-b");
     fs::rename(dir.path().join("a/x"), &path).unwrap();
     let result = crate::store::tree::open(&path, &found["a-b"]);
