@@ -4,11 +4,11 @@ use std::{
     collections::{BTreeSet, HashMap},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bollard::{
-    API_DEFAULT_VERSION, Docker,
+    Docker,
     errors::Error,
     query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder},
 };
@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use super::{
     super::{Executor, ExecutorError, RunOutcome, RunRequest},
     config::{NODE_LABEL, RUN_LABEL, SCRATCH_LABEL, UNTIL_LABEL},
+    connection::{TooLong, connect},
     image::{Registries, require_pinned},
     space::Spaces,
 };
@@ -27,8 +28,8 @@ use crate::domain::{NodeId, Spec};
 /// Where an engine listens unless it is told otherwise.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
-/// Longest wait for the engine to answer a request, in seconds. Starting takes several on a loaded machine.
-const ANSWER_SECS: u64 = 120;
+/// Longest wait for the engine to answer a request, to the last byte. Starting takes seconds on a loaded machine.
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// How long a container may take that a sweep makes itself, in seconds.
 const SWEEP_SECS: u64 = 300;
@@ -82,8 +83,7 @@ impl DockerExecutor {
     pub async fn connect(socket: &str) -> Result<Self, ExecutorError> {
         let unreachable =
             |error: Error| ExecutorError::Unreachable { address: socket.to_owned(), source: error.into() };
-        let docker =
-            Docker::connect_with_unix(socket, ANSWER_SECS, API_DEFAULT_VERSION).map_err(unreachable)?;
+        let docker = connect(socket, ANSWER_LIMIT).map_err(unreachable)?;
         let docker = docker.negotiate_version().await.map_err(unreachable)?;
         let info = docker.info().await.map_err(unreachable)?;
         let version = docker.version().await.map_err(unreachable)?;
@@ -205,6 +205,7 @@ impl DockerExecutor {
             Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. } => {
                 ExecutorError::Engine { operation, source: error.into() }
             }
+            error if TooLong::is_behind(&error) => ExecutorError::Engine { operation, source: error.into() },
             // Whatever else there is comes from the connection.
             error => ExecutorError::Unreachable { address: self.socket.clone(), source: error.into() },
         }

@@ -1,6 +1,6 @@
 //! Containers of a Docker engine on the same machine, reached over its Unix socket.
 //!
-//! `engine` connects and cleans up, `image` finds images and `user` who they run as, `config` holds the safe
+//! `connection` bounds what the engine answers, `engine` asks and cleans up, `image` finds images and `user` who they run as, `config` holds the safe
 //! defaults, `space` is where a container may write, `remains` removes what it closed, `run` sees one container through,
 //! `streams` keeps what it prints, `end` tells whether that is all, `sampler` reads `cgroup` and asks `meter` (with
 //! `disk`) while it runs, and `times` reads the engine's time stamps. The engine must see this process's file system and
@@ -8,6 +8,7 @@
 
 mod cgroup;
 mod config;
+mod connection;
 mod disk;
 mod end;
 mod engine;

@@ -224,7 +224,9 @@ impl DockerExecutor {
             // The break first: it makes a whole outcome of the same moment doubtful.
             biased;
             broken = self.broken(id) => Err(broken),
-            outcome = self.watched(id, request, space, cancel) => outcome,
+            outcome = self.watched(id, request, space) => outcome,
+            // Whatever is asked of the engine at that moment: it may never answer.
+            () = cancel.cancelled() => Err(ExecutorError::Interrupted),
         }
     }
 
@@ -233,14 +235,12 @@ impl DockerExecutor {
         id: &str,
         request: &RunRequest,
         space: &Space,
-        cancel: &CancellationToken,
     ) -> Result<RunOutcome, ExecutorError> {
         // Attached before the start, so that no output is lost.
         let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
         let attached = self.docker().attach_container(id, Some(options)).await;
         let attached = attached.map_err(|error| self.failed("attach to the container", error))?;
-        let start = self.docker().start_container(id, None::<StartContainerOptions>);
-        let start = cancel.run_until_cancelled(start).await.ok_or(ExecutorError::Interrupted)?;
+        let start = self.docker().start_container(id, None::<StartContainerOptions>).await;
         let started = Instant::now();
         if let Err(error) = start {
             return Err(self.not_started(id, request, error).await);
@@ -255,7 +255,6 @@ impl DockerExecutor {
         let ended = tokio::select! {
             biased;
             ended = self.end(id, attached.output, &request.result_dir) => ended,
-            () = cancel.cancelled() => Err(ExecutorError::Interrupted),
             // What it is stands in what the sampler saw, and is judged first.
             Ok(()) = disk_problem => Ok(()),
             () = sleep(limit) => Err(ExecutorError::Timeout { limit: request.timeout }),
