@@ -6,7 +6,8 @@
 //! - A request that the engine leaves open from before the start until the container is removed ([`broken`]). It fails
 //!   with the engine, or with whatever is between the engine and us.
 //! - The container's first process is the engine's own init, which keeps stdout and stderr open to its end. A job that
-//!   closes its own does not end the stream, so that a stream that ends long before the container was cut.
+//!   closes its own does not end the stream, so that a stream that ends before the container was cut. `run` compares the
+//!   two times: what was heard of the container is no shorter than the engine says that it ran.
 //! - A frame that is cut in the middle (`streams`).
 //!
 //! [`broken`]: DockerExecutor::broken
@@ -15,7 +16,7 @@ use std::{path::Path, pin::pin, time::Duration};
 
 use bollard::{container::LogOutput, errors::Error, query_parameters::WaitContainerOptionsBuilder};
 use futures::{Stream, StreamExt as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{super::ExecutorError, engine::DockerExecutor, streams::capture};
 
@@ -38,21 +39,22 @@ impl DockerExecutor {
         }
     }
 
-    /// Waits until the container has ended and all of its output is kept.
+    /// Waits until the container has ended and its output is kept; says when that ended.
     pub(super) async fn end(
         &self,
         id: &str,
         output: impl Stream<Item = Result<LogOutput, Error>> + Unpin,
         dir: &Path,
-    ) -> Result<(), ExecutorError> {
-        let mut captured = pin!(capture(output, dir));
+    ) -> Result<Instant, ExecutorError> {
+        let mut captured = pin!(async { capture(output, dir).await.map(|()| Instant::now()) });
         // Once started, "not running" can only mean ended: there is no moment at which the end could be missed.
         let mut waited = pin!(self.wait(id));
         tokio::select! {
             captured = &mut captured => {
-                captured?;
+                let silent = captured?;
                 let lost = ExecutorError::Lost { operation: "pass on the container's output to its end" };
-                timeout(DRAIN_LIMIT, waited).await.unwrap_or(Err(lost))
+                timeout(DRAIN_LIMIT, waited).await.unwrap_or(Err(lost))?;
+                Ok(silent)
             }
             waited = &mut waited => {
                 waited?;

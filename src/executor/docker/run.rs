@@ -50,6 +50,9 @@ const IS_LINK: u32 = 1 << 27;
 /// The exit code of a process that died of SIGKILL.
 const KILLED: i64 = 128 + 9;
 
+/// How much later than its output's end an engine may stamp the end of a container, should the machine be busy.
+const EXIT_MARGIN: Duration = Duration::from_secs(1);
+
 /// A file that shows whether a container sees what is mounted here.
 const MARK: &str = ".assay-mark";
 
@@ -240,6 +243,7 @@ impl DockerExecutor {
         let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
         let attached = self.docker().attach_container(id, Some(options)).await;
         let attached = attached.map_err(|error| self.failed("attach to the container", error))?;
+        let asked = Instant::now();
         let start = self.docker().start_container(id, None::<StartContainerOptions>).await;
         let started = Instant::now();
         if let Err(error) = start {
@@ -256,7 +260,7 @@ impl DockerExecutor {
             biased;
             ended = self.end(id, attached.output, &request.result_dir) => ended,
             // What it is stands in what the sampler saw, and is judged first.
-            Ok(()) = disk_problem => Ok(()),
+            Ok(()) = disk_problem => Ok(Instant::now()),
             () = sleep(limit) => Err(ExecutorError::Timeout { limit: request.timeout }),
         };
         let returned = Instant::now();
@@ -266,7 +270,7 @@ impl DockerExecutor {
             source: source.into(),
         })?;
         let disk_bytes = limits.disk_bytes;
-        match observed.disk {
+        let silent = match observed.disk {
             None => ended?,
             Some(DiskProblem::Unreadable(source)) => return Err(ExecutorError::Outputs { source }),
             Some(DiskProblem::Files) => return Err(ExecutorError::Files { limit: file_limit(disk_bytes) }),
@@ -274,10 +278,11 @@ impl DockerExecutor {
             Some(DiskProblem::Bytes) => {
                 return Err(ExecutorError::Disk { place: "/outputs", limit_bytes: disk_bytes });
             }
-        }
+        };
         // Asked after the output has ended, so that `broken` has its turn before this is an outcome.
         let state = self.state(id).await?;
         judge(&state, &observed, request)?;
+        require_whole_output(&state, silent - asked)?;
         let trace = trace(&state, &observed, started, returned);
         let exit_code = state.exit_code.and_then(|code| i32::try_from(code).ok());
         let exit_code = exit_code.ok_or(ExecutorError::Engine {
@@ -330,6 +335,21 @@ impl DockerExecutor {
     }
 }
 
+/// Fails a run whose output ended before its container, and so was cut. `heard_for`: from before the start to the end of
+/// the output. Both times are differences, each on one clock.
+fn require_whole_output(state: &ContainerState, heard_for: Duration) -> Result<(), ExecutorError> {
+    if duration(state).is_some_and(|ran_for| ran_for > heard_for + EXIT_MARGIN) {
+        return Err(ExecutorError::Lost { operation: "pass on the container's output to its end" });
+    }
+    Ok(())
+}
+
+/// How long the container ran, on the engine's clock.
+fn duration(state: &ContainerState) -> Option<Duration> {
+    let (started, finished) = state.started_at.as_deref().zip(state.finished_at.as_deref())?;
+    nanos_between(started, finished).map(Duration::from_nanos)
+}
+
 /// Fails a run that was killed, whatever its exit code: a shell may survive its killed child and exit 0.
 fn judge(state: &ContainerState, observed: &Observed, request: &RunRequest) -> Result<(), ExecutorError> {
     if state.oom_killed == Some(true) || observed.oom_killed() {
@@ -347,9 +367,7 @@ fn judge(state: &ContainerState, observed: &Observed, request: &RunRequest) -> R
 /// engine, to start and to wait, come some time after what they tell of, so that the start was at the earlier
 /// of the first answer and the second less the duration. No wall clock of ours is involved.
 fn trace(state: &ContainerState, observed: &Observed, answered: Instant, returned: Instant) -> Trace {
-    let stamps = state.started_at.as_deref().zip(state.finished_at.as_deref());
-    let nanos = stamps.and_then(|(started, finished)| nanos_between(started, finished));
-    let duration = nanos.map_or(returned - answered, Duration::from_nanos);
+    let duration = duration(state).unwrap_or(returned - answered);
     let started = returned.checked_sub(duration).map_or(answered, |started| started.min(answered));
     observed.trace(started, duration)
 }

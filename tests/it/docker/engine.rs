@@ -217,6 +217,23 @@ async fn a_run_whose_output_was_cut_off_is_begun_again() {
     assert_eq!(bench.containers().await, Vec::<String>::new());
 }
 
+/// The end of the container comes soon after, as it does when nothing was cut.
+#[tokio::test]
+async fn a_run_whose_output_was_cut_off_seconds_before_its_end_is_begun_again() {
+    let bench = Bench::new().await;
+    let doorway = Doorway::before(&bench.socket, bench.dir.path());
+    let executor = DockerExecutor::connect(doorway.socket.to_str().unwrap()).await.unwrap();
+    let request = bench.request("echo begun; sleep 8; echo ended");
+    let run = async { executor.run(request, CancellationToken::new()).await.unwrap() };
+    let (ended, ()) = tokio::join!(run, async {
+        let first = bench.started().await.id.unwrap();
+        doorway.cut_outputs();
+        bench.started_besides(&first).await;
+    });
+    assert_eq!((ended.exit_code, bench.result("stdout").as_str()), (0, "begun\nended\n"));
+    assert_eq!(bench.containers().await, Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn a_job_may_close_its_output_long_before_it_ends() {
     let bench = Bench::new().await;
