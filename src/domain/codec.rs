@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 use alloy_primitives::{Address, B256, Bytes, Keccak256, Uint};
-use alloy_sol_types::{Eip712Domain, SolStruct, SolValue, sol};
+use alloy_sol_types::{SolStruct, SolValue, sol};
 
 use super::{
     Acceptance, Action, Amount, Deal, Digest, Event, EventKind, FailureKind, FingerprintWord, JobId,
@@ -163,14 +163,7 @@ pub(crate) fn typed_digest(type_hash: B256, value: &impl SolStruct, domain: LogD
 }
 
 fn separator(domain: LogDomain) -> B256 {
-    Eip712Domain::new(
-        Some("Assay".into()),
-        Some("1".into()),
-        Some(Uint::from(domain.chain_id)),
-        Some(Address::from(domain.contract)),
-        None,
-    )
-    .separator()
+    domain.eip712().separator()
 }
 
 /// The canonical bytes of a signed action.

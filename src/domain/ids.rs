@@ -2,8 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-use alloy_primitives::{Address, B256, hex, keccak256};
-use alloy_sol_types::SolValue;
+use alloy_primitives::{Address, B256, Uint, hex, keccak256};
+use alloy_sol_types::{Eip712Domain, SolValue};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
@@ -167,6 +167,20 @@ pub struct LogDomain {
 }
 
 impl LogDomain {
+    /// The version that signatures are bound to.
+    pub const SIGNING_VERSION: &str = "1";
+
+    /// What EIP-712 signatures in this log are bound to.
+    pub fn eip712(self) -> Eip712Domain {
+        Eip712Domain::new(
+            Some("Assay".into()),
+            Some(Self::SIGNING_VERSION.into()),
+            Some(Uint::from(self.chain_id)),
+            Some(Address::from(self.contract)),
+            None,
+        )
+    }
+
     /// The id of the job that `requester` submits with this nonce, spec and revision.
     pub fn job_id(&self, requester: NodeId, nonce: u64, spec_hash: Digest, revision: Digest) -> JobId {
         let fields = (

@@ -1,3 +1,5 @@
+use alloy_primitives::Uint;
+use alloy_sol_types::Eip712Domain;
 use proptest::prelude::*;
 
 use super::*;

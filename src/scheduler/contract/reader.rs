@@ -7,7 +7,7 @@ use alloy::{
     primitives::{Address, Bytes, U256, keccak256},
     providers::Provider,
 };
-use alloy_sol_types::{Eip712Domain, SolCall};
+use alloy_sol_types::SolCall;
 
 use super::{
     abi::IJobScheduler as abi,
@@ -20,9 +20,6 @@ use crate::{
     domain::{Amount, Digest, LogDomain, NodeId, Timestamp},
     scheduler::BackendError,
 };
-
-/// Name and version that signatures are bound to.
-const DOMAIN: (&str, &str) = ("Assay", "1");
 
 /// What a party has in the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,15 +81,9 @@ impl ContractReader {
             is_ours: creation_code().ends_with(&code),
         };
         let reader = Self { endpoints, contract: address, domain: LogDomain { chain_id, contract }, code };
-        let expected = Eip712Domain::new(
-            Some(DOMAIN.0.into()),
-            Some(DOMAIN.1.into()),
-            Some(U256::from(chain_id)),
-            Some(address),
-            None,
-        );
+        let expected = reader.domain.eip712().separator();
         match reader.view(abi::domainSeparatorCall {}).await {
-            Ok(found) if found == expected.separator() => Ok(reader),
+            Ok(found) if found == expected => Ok(reader),
             Ok(_) | Err(MoneyError::Rejected(_) | MoneyError::Refused { .. }) => {
                 Err(ConnectError::OtherContract { contract, chain_id })
             }
@@ -107,7 +98,7 @@ impl ContractReader {
 
     /// The version of the contract: that of the domain of its signatures.
     pub const fn version(&self) -> &'static str {
-        DOMAIN.1
+        LogDomain::SIGNING_VERSION
     }
 
     /// The code at its address.
