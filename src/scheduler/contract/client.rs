@@ -11,15 +11,16 @@ use super::{
     abi::IJobScheduler as abi,
     calls::to_contract,
     convert::Revert,
+    error::{ConnectError, MoneyError},
     outbox::Outbox,
     reader::ContractReader,
-    rpc::{EndpointError, Endpoints},
+    rpc::Endpoints,
     sender::{Call, Notice, PATIENCE, Policy, SendError, Sender, SenderHandle},
+    words,
 };
 use crate::{
     domain::{Amount, Digest, NodeId},
     identity::NodeKey,
-    rules::Rejection,
     scheduler::BackendError,
 };
 
@@ -31,9 +32,6 @@ const TURN: Duration = Duration::from_secs(60);
 
 /// How many blocks must follow a block, on a chain that is not for development, before its events count.
 pub const DEFAULT_CONFIRMATIONS: u64 = 2;
-
-/// What chains for development say that they are.
-const DEVELOPMENT: [&str; 3] = ["anvil", "hardhatnetwork", "ganache"];
 
 /// Which contract, and how to reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,60 +47,6 @@ pub struct ChainConfig {
     pub confirmations: Option<u64>,
     /// Most that is paid for a unit of gas, in wei.
     pub max_fee_per_gas: u128,
-}
-
-/// Why there is no way to the contract.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    /// An endpoint cannot be used.
-    #[error(transparent)]
-    Endpoint(#[from] EndpointError),
-    /// No endpoint answers.
-    #[error("no RPC endpoint answers")]
-    Chain(#[source] BackendError),
-    /// The endpoint serves another chain.
-    #[error("the RPC endpoint serves chain {found}, not {expected}; check --rpc-url and the chain id")]
-    WrongChain {
-        /// The chain wanted.
-        expected: u64,
-        /// The chain there.
-        found: u64,
-    },
-    /// There is no contract at the address.
-    #[error("there is no contract at {contract} on chain {chain_id}; check --contract, or deploy one")]
-    NoCode {
-        /// The address.
-        contract: NodeId,
-        /// The chain.
-        chain_id: u64,
-    },
-    /// The contract there is another one.
-    #[error(
-        "the contract at {contract} on chain {chain_id} is no job scheduler of this version; check --contract"
-    )]
-    OtherContract {
-        /// The address.
-        contract: NodeId,
-        /// The chain.
-        chain_id: u64,
-    },
-}
-
-/// Why money does not move.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MoneyError {
-    /// The contract refuses.
-    #[error("refused by the contract: {0}")]
-    Rejected(Rejection),
-    /// The contract refuses for a reason of its own.
-    #[error("refused by the contract: {reason}")]
-    Refused {
-        /// What it said.
-        reason: String,
-    },
-    /// The chain failed; whether the money moved is told by the balance.
-    #[error(transparent)]
-    Chain(BackendError),
 }
 
 /// A transaction that is in the chain, as deep as asked.
@@ -249,8 +193,7 @@ pub(super) const fn default_confirmations(is_for_development: bool) -> u64 {
 /// Whether the chain says that it is one for development.
 pub(super) async fn is_for_development(endpoints: &Endpoints) -> bool {
     let version = endpoints.ask(|provider| async move { provider.get_client_version().await }).await;
-    let version = version.unwrap_or_default().to_ascii_lowercase();
-    DEVELOPMENT.iter().any(|name| version.starts_with(name))
+    words::is_for_development(&version.unwrap_or_default())
 }
 
 impl From<&TransactionReceipt> for Receipt {

@@ -2,24 +2,20 @@
 
 use std::sync::Arc;
 
-use alloy::primitives::{Bytes, U256, hex};
-use serde::Deserialize;
+use alloy::primitives::U256;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::{
-        ConnectError, DEFAULT_MAX_FEE_PER_GAS, Receipt, default_confirmations, in_time, is_for_development,
-    },
+    artifact::creation_code,
+    client::{DEFAULT_MAX_FEE_PER_GAS, Receipt, default_confirmations, in_time, is_for_development},
+    error::ConnectError,
     outbox::Outbox,
     reader::chain_id,
     rpc::Endpoints,
     sender::{Call, Notice, Policy, SendError, Sender},
 };
 use crate::{domain::NodeId, identity::NodeKey, scheduler::BackendError};
-
-/// What the compiler made of `contracts/src/JobScheduler.sol`; `scripts/contracts` writes it.
-const ARTIFACT: &str = include_str!("../../../contracts/artifacts/JobScheduler.json");
 
 /// A contract that was put on a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,18 +43,6 @@ pub enum DeployError {
         /// What it said.
         reason: String,
     },
-}
-
-#[derive(Deserialize)]
-struct Artifact {
-    bytecode: String,
-}
-
-/// The code that makes the contract.
-pub(super) fn creation_code() -> Bytes {
-    let artifact: Artifact =
-        serde_json::from_str(ARTIFACT).expect("scripts/contracts writes JSON of this form");
-    hex::decode(artifact.bytecode).expect("scripts/contracts writes hex digits").into()
 }
 
 /// Deploys the contract, paid by `key`, and waits until it is there. Refuses another chain than `expected_chain`.
@@ -101,18 +85,4 @@ pub async fn deploy_telling(
     let contract =
         contract.ok_or_else(|| DeployError::Refused { reason: "it made no contract".to_owned() })?;
     Ok(Deployed { chain_id, contract, receipt: Receipt::from(&receipt) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The largest contract that a chain takes; the code that makes it is a little longer.
-    const MAX_CODE_BYTES: usize = 24_576;
-
-    #[test]
-    fn the_artefact_holds_whole_code_that_a_chain_takes() {
-        let code = creation_code();
-        assert!((1000..MAX_CODE_BYTES + 256).contains(&code.len()), "{}", code.len());
-    }
 }

@@ -28,7 +28,8 @@ use super::{
     health::Health,
     log::{ChainLog, db_error},
     rpc::{AskError, Endpoints, Pace, header},
-    window::{RANGE, Source, Wanted, Window},
+    span::RANGE,
+    window::{Source, Wanted, Window},
 };
 use crate::{
     domain::{Backoff, Digest, Timestamp},

@@ -12,12 +12,13 @@ use tokio::time::sleep;
 use alloy::eips::BlockNumberOrTag;
 
 use super::{
-    client::ConnectError,
     convert::{JobEvent, entry_hash},
     decode::{Decoded, Mined, decode},
+    error::ConnectError,
     reader::ContractReader,
     rpc::header,
-    window::{RANGE, Source, Wanted},
+    span::RANGE,
+    window::{Source, Wanted},
 };
 use crate::{
     domain::{Amount, Digest, Event, JobId, LogDomain, NodeId, Timestamp},

@@ -3,24 +3,28 @@
 //! - `reader`: one contract, as anybody reads it; [`client`]: a key's way to it, and its money there.
 //! - `sender`: the one task that sends a key's transactions; `outbox`: what it may have to send again.
 //! - `follow` and `log`: the contract's events, read once they are deep enough, stored and folded; `window`: checks
-//!   that none is left out; `health`: what that tells of chain, endpoint and clock; `decode`: what an event says.
+//!   that none is left out; `span`: how many
+//!   blocks an endpoint takes at a time; `health`: what that tells of chain, endpoint and clock; `decode`: what an event says.
 //! - `anchors`: the blocks and transactions of a job, and their gas.
 //! - `history`: the events of one job, or of all, read at once, without a node.
 //! - `calls`, `convert` and `packed`: our values as the contract takes and gives them.
-//! - `rpc`: the endpoints, and when to ask the next one or again; `http`: the bound on their answers.
+//! - `rpc`: the endpoints, and when to ask the next one or again; `http`: the bound on their answers; `words`:
+//!   what they mean by them.
 //! - `unlocked`: money for nodes on a chain for development.
-//! - [`mod@deploy`]: puts the contract on a chain.
+//! - [`mod@deploy`]: puts the contract on a chain; `artifact`: its code.
 //!
 //! An action's signature is checked but not sent: the sender of a transaction is its author. So a backend acts
 //! for its own key alone.
 
 mod abi;
 mod anchors;
+mod artifact;
 mod calls;
 pub mod client;
 mod convert;
 mod decode;
 pub mod deploy;
+mod error;
 mod follow;
 mod health;
 mod history;
@@ -32,14 +36,14 @@ mod packed;
 mod reader;
 mod rpc;
 mod sender;
+mod span;
 mod unlocked;
 mod window;
+mod words;
 
-pub use client::{
-    ChainClient, ChainConfig, ConnectError, DEFAULT_CONFIRMATIONS, DEFAULT_MAX_FEE_PER_GAS, MoneyError,
-    Receipt,
-};
+pub use client::{ChainClient, ChainConfig, DEFAULT_CONFIRMATIONS, DEFAULT_MAX_FEE_PER_GAS, Receipt};
 pub use deploy::{DeployError, Deployed, deploy, deploy_telling};
+pub use error::{ConnectError, MoneyError};
 pub use follow::Seen;
 pub use history::{History, HistoryError, history, locked};
 pub use log::NodeAddresses;

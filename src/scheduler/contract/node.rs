@@ -26,8 +26,9 @@ use self::updates::Reader;
 use super::{
     anchors::Receipts,
     calls::{call_data, to_contract, unpack_call},
-    client::{ChainClient, ChainConfig, ConnectError, MoneyError},
+    client::{ChainClient, ChainConfig},
     convert::Revert,
+    error::{ConnectError, MoneyError},
     follow::{Follower, Seen, same_chain},
     health::Health,
     log::{ChainLog, NodeAddresses, db_error, log_name},

@@ -11,8 +11,8 @@ use alloy_sol_types::SolCall;
 
 use super::{
     abi::IJobScheduler as abi,
-    client::{ConnectError, MoneyError},
-    deploy::creation_code,
+    artifact::creation_code,
+    error::{ConnectError, MoneyError},
     rpc::{Endpoints, header},
     sender::request,
 };

@@ -23,7 +23,8 @@ use tokio::{
 use super::{
     convert::{Revert, revert_of},
     http::{Http, MAX_ANSWER, TooLong},
-    window::Span,
+    span::Span,
+    words::{self, Complaint},
 };
 use crate::{domain::Backoff, scheduler::BackendError, tls};
 
@@ -368,7 +369,7 @@ impl fmt::Debug for Endpoints {
 fn innermost(error: &TransportError) -> String {
     let causes = std::iter::successors(Some(error as &dyn Error), |cause| (*cause).source());
     let reason = causes.last().unwrap_or(error).to_string();
-    if reason.contains("invalid peer certificate") {
+    if words::is_untrusted(&reason) {
         return format!(
             "{reason}: no authority that this machine trusts vouches for it; SSL_CERT_FILE names a file of others"
         );
@@ -389,7 +390,8 @@ fn answer_of(error: &TransportError) -> Option<AskError> {
     };
     // Nodes that are overloaded or still catching up say so with errors of the server's own range. What is too large
     // comes under the same numbers.
-    if payload.is_retry_err() && !is_too_large(&payload.message) {
+    let is_of_size = matches!(Complaint::of(&payload.message), Complaint::TooMuch | Complaint::Either);
+    if payload.is_retry_err() && !is_of_size {
         return None;
     }
     match payload.as_revert_data() {
@@ -398,20 +400,14 @@ fn answer_of(error: &TransportError) -> Option<AskError> {
     }
 }
 
-/// Whether a message is about what was asked for rather than how often.
-fn is_too_large(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    ["range", "block", "results", "response size", "too large"].iter().any(|word| message.contains(word))
-}
-
 /// Whether an endpoint that failed may have been asked for too much. Some say of both "too much" and "too often" that a
 /// limit is exceeded; a gateway gives up on what takes long.
 fn may_be_too_much(error: &TransportError) -> bool {
     match error {
-        RpcError::ErrorResp(payload) => {
-            let message = payload.message.to_ascii_lowercase();
-            !["rate", "request", "credit", "per second", "header"].iter().any(|word| message.contains(word))
-        }
+        RpcError::ErrorResp(payload) => match Complaint::of(&payload.message) {
+            Complaint::TooMuch | Complaint::Unclear => true,
+            Complaint::TooOften | Complaint::Either => false,
+        },
         RpcError::Transport(kind) => {
             is_too_long(error) || kind.as_http_error().is_some_and(|http| http.status == 504)
         }

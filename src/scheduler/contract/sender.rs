@@ -35,6 +35,7 @@ use super::{
     convert::{Revert, revert_of},
     outbox::{Kept, Outbox},
     rpc::{AskError, Endpoints, Pace},
+    words::Refusal,
 };
 use crate::{domain::Digest, scheduler::BackendError};
 
@@ -475,7 +476,7 @@ pub(super) fn request(from: Address, to: Option<Address>, data: &Bytes, value: U
 fn explain(error: AskError, account: Address) -> SendError {
     match error {
         AskError::Reverted(revert) => SendError::Reverted(revert),
-        AskError::Answer(reason) if reason.to_ascii_lowercase().contains("insufficient funds") => {
+        AskError::Answer(reason) if Refusal::of(&reason) == Refusal::NoEther => {
             SendError::Failed(BackendError::NoEther { account: account.into(), reason })
         }
         AskError::Answer(reason) => SendError::Failed(BackendError::Chain { reason }),

@@ -5,10 +5,7 @@
 //! decide, and they must give the header's filter themselves. Headers are chained by their parents' hashes, so that
 //! a window is of one chain.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use alloy::{
     eips::BlockNumberOrTag,
@@ -31,15 +28,9 @@ use super::{
 };
 use crate::domain::{Digest, JobId, Timestamp};
 
-/// Most blocks in a window: what public endpoints answer at a time.
-pub(super) const RANGE: u64 = 1000;
-
 /// Headers asked for by one request, and how many such requests at a time.
 const BATCH: u64 = 50;
 const AT_A_TIME: usize = 4;
-
-/// Windows without a complaint before larger ones are tried again.
-const PATIENCE: u32 = 16;
 
 /// Most transactions of a block whose receipts are asked for one by one.
 const MAX_RECEIPTS: usize = 2000;
@@ -69,51 +60,6 @@ pub(super) struct Source<'a> {
     pub(super) endpoints: &'a Endpoints,
     pub(super) contract: Address,
     pub(super) wanted: Wanted,
-}
-
-/// How many blocks the endpoints let us ask for at a time: less after each complaint, and slowly more again.
-#[derive(Debug)]
-pub(super) struct Span(Mutex<SpanState>);
-
-#[derive(Debug, Clone, Copy)]
-struct SpanState {
-    now: u64,
-    /// The least that was refused.
-    refused: u64,
-    answers: u32,
-}
-
-impl Default for Span {
-    fn default() -> Self {
-        Self(Mutex::new(SpanState { now: RANGE, refused: RANGE + 1, answers: 0 }))
-    }
-}
-
-impl Span {
-    fn now(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).now
-    }
-
-    fn answered(&self) {
-        let mut span = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        span.answers += 1;
-        if span.answers >= PATIENCE {
-            span.answers = 0;
-            let room = span.refused.saturating_sub(1).saturating_sub(span.now);
-            if room == 0 {
-                // What was refused once may be taken by another endpoint, or later.
-                span.refused = (span.refused * 2).min(RANGE + 1);
-            } else {
-                span.now += room.div_ceil(2);
-            }
-        }
-    }
-
-    fn complained(&self, asked: u64) {
-        let mut span = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (span.refused, span.answers) = (asked, 0);
-        span.now = span.now.min((asked / 2).max(1));
-    }
 }
 
 impl Wanted {
@@ -401,36 +347,4 @@ async fn receipts(provider: DynProvider, block: B256) -> Result<Vec<Log>, Transp
         logs.extend(receipt.logs);
     }
     Ok(logs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_span_settles_at_what_an_endpoint_takes_and_grows_again() {
-        for limit in [1, 10, 500, 999, RANGE] {
-            let span = Span::default();
-            let mut refused = 0;
-            for _ in 0..2000 {
-                let asked = span.now();
-                assert!((1..=RANGE).contains(&asked));
-                if asked > limit {
-                    refused += 1;
-                    span.complained(asked);
-                } else {
-                    span.answered();
-                }
-            }
-            assert!(span.now() > limit / 2, "{limit}: {span:?}");
-            assert!(refused < 200, "{limit}: {refused} of 2000 requests were refused");
-        }
-        let span = Span::default();
-        span.complained(RANGE);
-        span.complained(10);
-        for _ in 0..1000 {
-            span.answered();
-        }
-        assert_eq!(span.now(), RANGE, "an endpoint that takes more again is asked for more");
-    }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Pending, SendError, Sender, Sent, explain};
 use crate::scheduler::{
     BackendError,
-    contract::{outbox::Kept, rpc::AskError},
+    contract::{outbox::Kept, rpc::AskError, words::Refusal},
 };
 
 impl Sender {
@@ -27,16 +27,14 @@ impl Sender {
         let is_fresh = is_first && lost.load(Ordering::Relaxed) == 0;
         match sent {
             Ok(()) => Sent::Taken,
-            // Another program made the very same transaction, or used its nonce.
-            Err(AskError::Answer(reason)) if is_fresh && (is_known(&reason) || is_nonce_used(&reason)) => {
-                Sent::NonceUsed
-            }
-            Err(AskError::Answer(reason)) if is_known(&reason) => Sent::Taken,
-            Err(AskError::Answer(reason)) if is_nonce_used(&reason) => Sent::Unsure(reason),
-            Err(error) if lost.load(Ordering::Relaxed) > 0 => {
-                Sent::Unsure(BackendError::from(error).to_string())
-            }
-            Err(error) => Sent::Refused(explain(error, self.signer.address())),
+            Err(error) => match (refusal(&error), &error) {
+                // Another program made the very same transaction, or used its nonce.
+                (Refusal::Known | Refusal::NonceUsed, _) if is_fresh => Sent::NonceUsed,
+                (Refusal::Known, _) => Sent::Taken,
+                (Refusal::NonceUsed, AskError::Answer(reason)) => Sent::Unsure(reason.clone()),
+                _ if lost.load(Ordering::Relaxed) > 0 => Sent::Unsure(BackendError::from(error).to_string()),
+                _ => Sent::Refused(explain(error, self.signer.address())),
+            },
         }
     }
 
@@ -130,16 +128,10 @@ impl Sender {
     }
 }
 
-/// Whether an endpoint refuses a transaction because it has it already, in its pool or in a block.
-fn is_known(reason: &str) -> bool {
-    let reason = reason.to_ascii_lowercase();
-    ["already known", "already imported", "known transaction"].iter().any(|known| reason.contains(known))
-}
-
-/// Whether an endpoint refuses a transaction because another one has its nonce, in its pool or in a block.
-fn is_nonce_used(reason: &str) -> bool {
-    let reason = reason.to_ascii_lowercase();
-    ["nonce too low", "nonce is too low", "nonce has already been used", "oldnonce", "underpriced"]
-        .iter()
-        .any(|used| reason.contains(used))
+/// Why the transaction is not taken, as far as an endpoint said so.
+fn refusal(error: &AskError) -> Refusal {
+    match error {
+        AskError::Answer(reason) => Refusal::of(reason),
+        AskError::Reverted(_) | AskError::Declined(_) | AskError::Unreachable(_) => Refusal::Other,
+    }
 }

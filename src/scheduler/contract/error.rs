@@ -1,0 +1,58 @@
+//! Why there is no way to a contract, or none for money.
+
+use super::rpc::EndpointError;
+use crate::{domain::NodeId, rules::Rejection, scheduler::BackendError};
+
+/// Why there is no way to the contract.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// An endpoint cannot be used.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// No endpoint answers.
+    #[error("no RPC endpoint answers")]
+    Chain(#[source] BackendError),
+    /// The endpoint serves another chain.
+    #[error("the RPC endpoint serves chain {found}, not {expected}; check --rpc-url and the chain id")]
+    WrongChain {
+        /// The chain wanted.
+        expected: u64,
+        /// The chain there.
+        found: u64,
+    },
+    /// There is no contract at the address.
+    #[error("there is no contract at {contract} on chain {chain_id}; check --contract, or deploy one")]
+    NoCode {
+        /// The address.
+        contract: NodeId,
+        /// The chain.
+        chain_id: u64,
+    },
+    /// The contract there is another one.
+    #[error(
+        "the contract at {contract} on chain {chain_id} is no job scheduler of this version; check --contract"
+    )]
+    OtherContract {
+        /// The address.
+        contract: NodeId,
+        /// The chain.
+        chain_id: u64,
+    },
+}
+
+/// Why money does not move.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    /// The contract refuses.
+    #[error("refused by the contract: {0}")]
+    Rejected(Rejection),
+    /// The contract refuses for a reason of its own.
+    #[error("refused by the contract: {reason}")]
+    Refused {
+        /// What it said.
+        reason: String,
+    },
+    /// The chain failed; whether the money moved is told by the balance.
+    #[error(transparent)]
+    Chain(BackendError),
+}

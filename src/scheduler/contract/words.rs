@@ -1,0 +1,124 @@
+//! What endpoints say in words. JSON-RPC has no numbers for it, and each client has words of its own: this is the only place
+//! that looks at them.
+
+/// Why an endpoint does not take a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It has this one already, in its pool or in a block.
+    Known,
+    /// Another transaction has its nonce, in the pool or in a block.
+    NonceUsed,
+    /// The account cannot pay for it.
+    NoEther,
+    /// Something else.
+    Other,
+}
+
+/// What an endpoint complains about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Complaint {
+    /// What was asked for.
+    TooMuch,
+    /// How often it was asked.
+    TooOften,
+    /// It names both.
+    Either,
+    /// It names neither.
+    Unclear,
+}
+
+const KNOWN: [&str; 3] = ["already known", "already imported", "known transaction"];
+const NONCE_USED: [&str; 5] =
+    ["nonce too low", "nonce is too low", "nonce has already been used", "oldnonce", "underpriced"];
+const NO_ETHER: [&str; 1] = ["insufficient funds"];
+const MUCH: [&str; 5] = ["range", "block", "results", "response size", "too large"];
+const OFTEN: [&str; 5] = ["rate", "request", "credit", "per second", "header"];
+
+/// What chains for development say that they are.
+const DEVELOPMENT: [&str; 3] = ["anvil", "hardhatnetwork", "ganache"];
+
+impl Refusal {
+    pub(super) fn of(reason: &str) -> Self {
+        let kinds =
+            [(&KNOWN[..], Self::Known), (&NONCE_USED[..], Self::NonceUsed), (&NO_ETHER[..], Self::NoEther)];
+        let found = kinds.into_iter().find(|(words, _)| says(reason, words));
+        found.map_or(Self::Other, |(_, kind)| kind)
+    }
+}
+
+impl Complaint {
+    pub(super) fn of(message: &str) -> Self {
+        match (says(message, &MUCH), says(message, &OFTEN)) {
+            (true, false) => Self::TooMuch,
+            (false, true) => Self::TooOften,
+            (true, true) => Self::Either,
+            (false, false) => Self::Unclear,
+        }
+    }
+}
+
+/// Whether a client of this name and version makes blocks for whoever develops on it.
+pub(super) fn is_for_development(version: &str) -> bool {
+    let version = version.to_ascii_lowercase();
+    DEVELOPMENT.iter().any(|name| version.starts_with(name))
+}
+
+/// Whether a connection failed because no authority that this machine trusts vouches for the other side.
+pub(super) fn is_untrusted(reason: &str) -> bool {
+    reason.contains("invalid peer certificate")
+}
+
+fn says(text: &str, words: &[&str]) -> bool {
+    let text = text.to_ascii_lowercase();
+    words.iter().any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transactions_are_refused_in_the_words_of_many_clients() {
+        let said = [
+            ("already known", Refusal::Known),
+            ("Known transaction: 0x12", Refusal::Known),
+            ("transaction already imported", Refusal::Known),
+            ("nonce too low: next nonce 5, tx nonce 4", Refusal::NonceUsed),
+            ("Nonce is too low", Refusal::NonceUsed),
+            ("OldNonce, Current nonce: 7", Refusal::NonceUsed),
+            ("replacement transaction underpriced", Refusal::NonceUsed),
+            ("the nonce has already been used", Refusal::NonceUsed),
+            ("Insufficient funds for gas * price + value", Refusal::NoEther),
+            ("intrinsic gas too low", Refusal::Other),
+            ("", Refusal::Other),
+        ];
+        for (reason, kind) in said {
+            assert_eq!(Refusal::of(reason), kind, "{reason}");
+        }
+    }
+
+    #[test]
+    fn endpoints_complain_of_much_and_often_in_many_words() {
+        let said = [
+            ("query returned more than 10000 results", Complaint::TooMuch),
+            ("eth_getLogs is limited to a 10,000 range", Complaint::Either),
+            ("Response size exceeded", Complaint::TooMuch),
+            ("Too many blocks", Complaint::TooMuch),
+            ("rate limit exceeded", Complaint::TooOften),
+            ("daily request count exceeded", Complaint::TooOften),
+            ("50 per second", Complaint::TooOften),
+            ("request exceeds the block range", Complaint::Either),
+            ("limit exceeded", Complaint::Unclear),
+            ("", Complaint::Unclear),
+        ];
+        for (message, complaint) in said {
+            assert_eq!(Complaint::of(message), complaint, "{message}");
+        }
+    }
+
+    #[test]
+    fn chains_for_development_say_so() {
+        assert!(is_for_development("anvil/v1.0.0") && is_for_development("HardhatNetwork/2.0"));
+        assert!(!is_for_development("Geth/v1.14") && !is_for_development(""));
+    }
+}
