@@ -19,7 +19,7 @@ use tokio_util::io::ReaderStream;
 
 use super::{
     error::Failure,
-    server::Api,
+    state::Api,
     types::{BlobInfo, ErrorCode, LastWordsView, ResultRow},
     view,
 };

@@ -10,7 +10,7 @@ use axum::{
 use futures::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 
-use super::{error::Failure, server::Api, types::LogEntry};
+use super::{error::Failure, state::Api, types::LogEntry};
 /// Silence in a stream after which a comment is sent, so that both sides notice a dead connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 

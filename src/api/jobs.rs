@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::{
     error::Failure,
-    server::Api,
+    state::Api,
     types::{
         CancelReply, ErrorCode, IDEMPOTENCY_KEY, JobList, JobView, NodeInfo, NodeLimits, NodeRow,
         SubmitReply, SubmitRequest, UpdateReply,

@@ -28,6 +28,7 @@ mod events;
 mod jobs;
 mod refusal;
 mod server;
+mod state;
 mod token;
 pub mod types;
 mod view;

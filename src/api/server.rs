@@ -23,6 +23,7 @@ use super::{
     content,
     error::Failure,
     events, jobs,
+    state::Api,
     token::{Token, TokenError},
     types::{ErrorCode, Health},
 };
@@ -158,16 +159,6 @@ fn router(node: Arc<Node>, bound: SocketAddr, token: Token) -> Router {
         })
         .layer(middleware::from_fn_with_state(api.clone(), only_our_clients))
         .with_state(api)
-}
-
-/// What every handler has.
-#[derive(Debug, Clone)]
-pub(super) struct Api {
-    pub(super) node: Arc<Node>,
-    pub(super) bound: SocketAddr,
-    token: Token,
-    /// One permit an archive that is taken in.
-    pub(super) uploads: Arc<Semaphore>,
 }
 
 /// Refuses who does not bear the token, and what a browser sends for a foreign site: a name that was made to resolve to

@@ -1,6 +1,6 @@
 //! Evidence against a requester: it counts only if the requester's own signatures prove it.
 
-use super::{AuditError, signed};
+use super::{AuditError, proof};
 use crate::{
     domain::LogDomain,
     scheduler::{
@@ -41,7 +41,7 @@ pub(super) fn check(
 fn proven(domain: LogDomain, follower: &Follower, piece: &Evidence) -> Option<FaultKind> {
     let job = follower.job_log().job();
     let signed = |hex: &String| {
-        let entry = signed::decode(hex).ok()?;
+        let entry = proof::decode(hex).ok()?;
         (entry.job() == job.id && entry.signer(domain) == Ok(job.requester)).then_some(entry)
     };
     match piece.entries.as_slice() {

@@ -29,6 +29,7 @@ pub mod signed;
 mod error;
 mod evidence;
 mod lineage;
+mod proof;
 
 pub use document::{Claim, JobLog, LogDocument};
 pub use error::AuditError;

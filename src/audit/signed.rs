@@ -1,17 +1,11 @@
 //! Logs without a chain: each entry is proven by two signatures, or the log proves nothing.
 
-use alloy_primitives::hex;
-
-use super::{Audit, AuditError, document::JobLog, error::MAX_AHEAD, evidence, lineage};
+use super::{Audit, AuditError, document::JobLog, error::MAX_AHEAD, evidence, lineage, proof::decode};
 use crate::{
     domain::{Job, LogDomain, Timestamp},
     scheduler::{
         LogEntry,
-        libp2p::{
-            entry::{Entry, EntryError, MAX_ENTRY_BYTES},
-            job_log::MAX_LOG_ENTRIES,
-            sequence::Follower,
-        },
+        libp2p::{entry::Entry, job_log::MAX_LOG_ENTRIES, sequence::Follower},
     },
 };
 
@@ -78,27 +72,4 @@ fn placed(domain: LogDomain, log: &JobLog, height: u64, shown: &LogEntry) -> Res
         return Err(AuditError::OtherProof { height });
     }
     Ok(entry)
-}
-
-/// Why hex is no entry.
-pub(super) enum HexError {
-    NotHex,
-    Entry(EntryError),
-}
-
-impl HexError {
-    fn at(self, height: u64) -> AuditError {
-        match self {
-            Self::NotHex => AuditError::NotHex { height },
-            Self::Entry(source) => AuditError::Proof { height, source },
-        }
-    }
-}
-
-pub(super) fn decode(proof: &str) -> Result<Entry, HexError> {
-    if proof.len() > 2 * MAX_ENTRY_BYTES {
-        return Err(HexError::Entry(EntryError::TooLong { actual: proof.len() / 2 }));
-    }
-    let bytes = hex::decode(proof).map_err(|_| HexError::NotHex)?;
-    Entry::decode(&bytes).map_err(HexError::Entry)
 }

@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{client::Client, ending, fetch, output::printable, text};
+use super::{accepted, client::Client, fetch, output::printable, text};
 use crate::{
     api::types::JobView,
     domain::JobState,
@@ -35,7 +35,7 @@ impl Doubts {
     /// Looks at the accepted result; fetches it if something is wrong with it.
     pub(super) async fn of(client: &Client, view: &JobView) -> Self {
         let cautions = cautions(view);
-        let failed = ending::bad_exit(view).is_some();
+        let failed = accepted::bad_exit(view).is_some();
         let stderr_tail = if failed || !cautions.is_empty() { tail(client, view).await } else { Vec::new() };
         Self { cautions, stderr_tail }
     }
@@ -54,7 +54,7 @@ impl Doubts {
 /// What is strange about the accepted result, by the log alone.
 pub(super) fn cautions(view: &JobView) -> Vec<String> {
     let mut cautions = Vec::new();
-    let Some(result) = ending::accepted(view).and_then(|seat| seat.result) else { return cautions };
+    let Some(result) = accepted::seat(view).and_then(|seat| seat.result) else { return cautions };
     match result.exit_code {
         126 => cautions.push("exit code 126 usually means that the command may not be executed".to_owned()),
         127 => cautions.push("exit code 127 usually means that the command was not found".to_owned()),
@@ -68,7 +68,7 @@ pub(super) fn cautions(view: &JobView) -> Vec<String> {
 
 /// Whether the accepted run printed nothing and left no file in `/outputs`.
 pub(super) fn is_empty(view: &JobView) -> bool {
-    let result = ending::accepted(view).filter(|_| view.state == JobState::Verified);
+    let result = accepted::seat(view).filter(|_| view.state == JobState::Verified);
     let result = result.and_then(|seat| seat.result);
     result.is_some_and(|result| result.result_hash == store::empty_result_hash(view.job, result.exit_code))
 }
@@ -76,7 +76,7 @@ pub(super) fn is_empty(view: &JobView) -> bool {
 /// The end of what the accepted run wrote to standard error; nothing where it cannot be had, since the job's end can be
 /// told without.
 async fn tail(client: &Client, view: &JobView) -> Vec<String> {
-    let Some(seat) = ending::accepted(view) else { return Vec::new() };
+    let Some(seat) = accepted::seat(view) else { return Vec::new() };
     let Ok(scratch) = tempfile::tempdir() else { return Vec::new() };
     let result = scratch.path().join("result");
     match fetch::fetch_within(client, view, seat, &result, MAX_RESULT_BYTES).await {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    CliError, ExitStatus,
+    CliError, ExitStatus, accepted,
     client::Client,
     document::Document,
     doubts::{self, Doubts},
@@ -13,7 +13,7 @@ use super::{
     text,
 };
 use crate::{
-    api::types::{JobView, Judgement, SeatView, VerdictView},
+    api::types::{JobView, SeatView, VerdictView},
     domain::{FailureKind, JobId, JobState},
     executor::MAX_STREAM_BYTES,
 };
@@ -84,7 +84,9 @@ impl Ending {
             job: view.job,
             state: view.state,
             is_final: view.state.is_terminal(),
-            program_exit_code: accepted(view).and_then(|seat| seat.result).map(|result| result.exit_code),
+            program_exit_code: accepted::seat(view)
+                .and_then(|seat| seat.result)
+                .map(|result| result.exit_code),
             exit_code: exit_status(view).code(),
             failure: view.failure.as_deref(),
             summary: summary(view),
@@ -118,7 +120,7 @@ impl Ending {
         // Whoever wants to hear nothing still wants to know why there is no good result.
         let say = |text: &str| if is_good(view) { output.note(text) } else { output.outcome(text) };
         say(&summary(view));
-        if let Some(code) = bad_exit(view) {
+        if let Some(code) = accepted::bad_exit(view) {
             say(&format!("the program ended with exit code {code}, on every node that agrees"));
         }
         let doubts = doubts.lines();
@@ -131,16 +133,11 @@ impl Ending {
     }
 }
 
-/// The accepted seat whose output and exit code stand for the job: the first.
-pub(super) fn accepted(view: &JobView) -> Option<&SeatView> {
-    view.seats.iter().find(|seat| seat.judgement == Some(Judgement::Accepted))
-}
-
 /// How the program ends after this job did.
 pub(super) fn exit_status(view: &JobView) -> ExitStatus {
     match view.state {
         JobState::Verified => {
-            let code = accepted(view).and_then(|seat| seat.result).map(|result| result.exit_code);
+            let code = accepted::seat(view).and_then(|seat| seat.result).map(|result| result.exit_code);
             code.and_then(|code| u8::try_from(code).ok()).map_or(ExitStatus::Failure, ExitStatus::Program)
         }
         JobState::Inconclusive => ExitStatus::NoResult,
@@ -233,13 +230,7 @@ pub(super) fn summary(view: &JobView) -> String {
 
 /// Whether there is a result, of a program that ended well.
 fn is_good(view: &JobView) -> bool {
-    view.state == JobState::Verified && bad_exit(view).is_none()
-}
-
-/// How the program of a verified job ended, if that is not what everybody hopes for.
-pub(super) fn bad_exit(view: &JobView) -> Option<i32> {
-    let result = accepted(view).filter(|_| view.state == JobState::Verified)?.result?;
-    Some(result.exit_code).filter(|code| *code != 0)
+    view.state == JobState::Verified && accepted::bad_exit(view).is_none()
 }
 
 /// What to do after a job that left no result, or one whose program failed.
@@ -249,7 +240,7 @@ fn advice(view: &JobView) -> Option<String> {
         return Some(broken.clone());
     }
     Some(match view.state {
-        JobState::Verified if bad_exit(view).is_some() => {
+        JobState::Verified if accepted::bad_exit(view).is_some() => {
             format!("what it wrote to stderr: assay job logs {id} --stderr")
         }
         JobState::Verified if doubts::is_empty(view) => {
@@ -281,9 +272,9 @@ mod tests {
         let view = verified_view(127);
         let job = text::job(view.job);
         assert_eq!(exit_status(&view), ExitStatus::Program(127));
-        assert_eq!(bad_exit(&view), Some(127));
+        assert_eq!(accepted::bad_exit(&view), Some(127));
         assert_eq!(advice(&view), Some(format!("what it wrote to stderr: assay job logs {job} --stderr")));
-        assert_eq!((bad_exit(&verified_view(0)), advice(&verified_view(0))), (None, None));
+        assert_eq!((accepted::bad_exit(&verified_view(0)), advice(&verified_view(0))), (None, None));
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::error::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde::Serialize;
 
-use crate::escape;
+use crate::escape::{self, line as printable};
 
-use super::{CliError, document::Document, document::Versioned, output::printable, words};
+use super::{CliError, document::Document, document::Versioned, words};
 
 /// One thing that is said.
 #[derive(Debug, Serialize)]

@@ -14,6 +14,7 @@
 //!
 //! Nothing here decides anything about a job: the rules are the node's.
 
+mod accepted;
 mod args;
 mod client;
 mod commands;

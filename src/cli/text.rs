@@ -6,6 +6,7 @@ use alloy_primitives::U256;
 
 use crate::{
     api::types::{JobView, Judgement, SeatState, SeatView},
+    audit::Claim,
     domain::{Amount, Exceeded, JobId, JobState, Limit, Method, NodeId, Span, Timestamp},
 };
 
@@ -173,6 +174,12 @@ pub(super) fn bars(memory_kib: &[u32], most: u32) -> String {
         BARS[usize::try_from(level.min(7)).unwrap_or(7)]
     };
     memory_kib.iter().map(bar).collect()
+}
+
+/// A claim in one line.
+pub(super) fn claim(claim: &Claim) -> String {
+    let Claim { state, accepted, rejected, absent } = claim;
+    format!("{state}, {} accepted, {} rejected, {} absent", accepted.len(), rejected.len(), absent.len())
 }
 
 #[cfg(test)]

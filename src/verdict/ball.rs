@@ -5,8 +5,8 @@
 //! run i are the ball around i; the largest ball wins, then the one with the least sum of distances to
 //! its centre, then the lowest centre. Time is quadratic in the runs.
 
-use super::decide::Tolerance;
 use super::outcome::{Field, Note, Outcome};
+use super::terms::Tolerance;
 use crate::domain::Profile;
 
 /// CPU times differ by this much between honest runs of a job that hardly computes, in milliseconds.

@@ -25,8 +25,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::decide::{MAX_PERMILLE, Run, Terms, decide};
+use super::decide::decide;
 use super::outcome::Outcome;
+use super::terms::{MAX_PERMILLE, Run, Terms};
 use crate::domain::{Fingerprint, MAX_TIME_MS, Method, TENTHS};
 
 /// Longest line that is read, in bytes without its end: room for some 3000 runs, of which 128 are compared.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::decide::Run;
+use super::terms::Run;
 
 /// The runs, ascending, of the output with a strict majority of all runs. Runs without an output join no
 /// group and count in the total; the hash of an empty output is an output like any other.

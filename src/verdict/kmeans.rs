@@ -9,8 +9,8 @@
 //! Bounds, with at most 128 runs and 32-bit memory: a column's sum is below 2^39, a score below 2^42.4, the sum
 //! of all scores below 2^49.4, and 1000 times it below 2^59.4.
 
-use super::decide::Tolerance;
 use super::outcome::{Field, Note, Outcome};
+use super::terms::Tolerance;
 use super::two_means::split_sorted;
 use crate::domain::{Profile, TENTHS};
 

@@ -6,7 +6,8 @@
 //! Solidity twin is `contracts/src/Verdicts.sol`. The methods, their limits and how well they do are in
 //! `docs/verification.md`.
 //!
-//! - `decide`: the terms, a run, and the order of the questions
+//! - `terms`: what is asked: terms, runs, tolerances
+//! - `decide`: the order of the questions
 //! - `gate`: equal outputs
 //! - `kmeans`, `ball`: the scorers; each takes rows of ten numbers and answers with an [`Outcome`]
 //! - `two_means`: the exact one-dimensional split that `kmeans` repeats
@@ -33,11 +34,13 @@ mod decide;
 mod gate;
 mod kmeans;
 mod outcome;
+mod terms;
 mod two_means;
 
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Agreement, MAX_RUNS, Run, Terms, decide, decide_by};
+pub use decide::{decide, decide_by};
 pub use outcome::{Decision, Note, Outcome};
+pub use terms::{Agreement, MAX_RUNS, Run, Terms};
 pub use two_means::{Split, two_means};

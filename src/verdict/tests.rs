@@ -43,7 +43,7 @@ fn profile(row: &Value, cpu_ms: &Value, method: Method) -> Option<Profile> {
 
 /// What the scorer says when it is asked without the gate.
 fn scored(terms: &Terms, runs: &[Run]) -> Outcome {
-    let tolerance = decide::Tolerance { kib: terms.tolerance_kib, permille: terms.relative_permille };
+    let tolerance = terms::Tolerance { kib: terms.tolerance_kib, permille: terms.relative_permille };
     let present: Vec<(usize, Profile)> =
         runs.iter().enumerate().filter_map(|(i, run)| Some((i, run.profile?))).collect();
     let field = outcome::Field {

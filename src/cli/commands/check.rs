@@ -18,7 +18,7 @@ use crate::{
         document::Document,
         output::Output,
         session::{Need, Session, with_node},
-        settings,
+        settings, text,
     },
     domain::{JobId, LogDomain, NodeId},
     node::wall_clock,
@@ -128,15 +128,9 @@ fn report(audit: &Audit, claimed: &Claim) -> String {
         "{headline}: job {}\nlog says:   {}\nclaimed:    {}\nrules:      {entries} entries folded, none refused\n\
          signatures: {signatures}\n{broken}",
         job.id,
-        in_words(found),
-        in_words(claimed),
+        text::claim(found),
+        text::claim(claimed),
     )
-}
-
-/// A claim in one line.
-pub(super) fn in_words(claim: &Claim) -> String {
-    let Claim { state, accepted, rejected, absent } = claim;
-    format!("{state}, {} accepted, {} rejected, {} absent", accepted.len(), rejected.len(), absent.len())
 }
 
 /// A document and where it is from, if it is of the job that the user names.

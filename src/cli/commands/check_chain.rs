@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::check::in_words;
 use crate::{
     audit::{
         AuditError, Claim, JobLog, LogDocument,
@@ -10,6 +9,7 @@ use crate::{
     },
     cli::{
         CliError, ExitStatus, args::OnChainArgs, document::Document, output::Output, settings::SettingsError,
+        text,
     },
     domain::{Job, JobId, JobState, NodeId, SeatSet},
     scheduler::{LogEntry, LogItem, contract::history},
@@ -84,8 +84,8 @@ fn whole_id(wanted: Option<&str>, file: Option<&(LogDocument, String)>) -> Resul
     match (file, wanted) {
         (Some(file), _) => of_file(file),
         (None, wanted) => {
-            let text = wanted.unwrap_or_default();
-            text.parse().map_err(|_| SettingsError::WholeJob { text: text.to_owned() }.into())
+            let wanted = wanted.unwrap_or_default();
+            wanted.parse().map_err(|_| SettingsError::WholeJob { text: wanted.to_owned() }.into())
         }
     }
 }
@@ -105,7 +105,7 @@ fn posted_by(job: &Job, accepted: SeatSet) -> PostedVerdict {
 fn report(checked: &Checked<'_>) -> String {
     let Checked { job, agrees, entries, found, posted, claimed } = checked;
     let claimed = claimed.map_or(String::new(), |claimed| {
-        format!("claimed:    {}\nfile:       each entry is the chain's\n", in_words(claimed))
+        format!("claimed:    {}\nfile:       each entry is the chain's\n", text::claim(claimed))
     });
     format!(
         "{}: job {job}\nposted:     {}, {} accepted\nrecomputed: {}\n{claimed}rules:      {entries} entries folded, \
@@ -113,6 +113,6 @@ fn report(checked: &Checked<'_>) -> String {
         if *agrees { "AGREES" } else { "DIFFERS" },
         posted.state,
         posted.accepted.len(),
-        in_words(found),
+        text::claim(found),
     )
 }

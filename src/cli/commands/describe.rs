@@ -6,7 +6,7 @@ use super::{describe_money::money_table, describe_steps::Steps, job_name};
 use crate::{
     api::types::{JobView, LastWordsView, SeatView},
     cli::{
-        CliError, ExitStatus,
+        CliError, ExitStatus, accepted,
         args::DescribeArgs,
         client::Client,
         document::Document,
@@ -50,7 +50,7 @@ async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStat
     let anchors = anchors.map_err(CliError::node(format!("find the transactions of job {job}")))?;
     let steps = Steps::new(&log, &anchors);
     let doubts = Doubts::of(client, &view).await;
-    let failed: Vec<&SeatView> = match ending::accepted(&view) {
+    let failed: Vec<&SeatView> = match accepted::seat(&view) {
         Some(_) => Vec::new(),
         None => view.seats.iter().collect(),
     };
@@ -241,7 +241,7 @@ fn next(view: &JobView) -> String {
     let id = text::job(view.job);
     let commands = if !view.state.is_terminal() {
         [format!("assay job wait {id}"), format!("assay job cancel {id}")]
-    } else if ending::accepted(view).is_some() {
+    } else if accepted::seat(view).is_some() {
         [format!("assay results fetch {id}"), format!("assay verdict check {id}")]
     } else {
         [format!("assay verdict show {id}"), format!("assay verdict check {id}")]

@@ -8,11 +8,11 @@ use super::{job_name, jobs::follow_to_end};
 use crate::{
     api::types::{JobView, Judgement, ResultRow, SeatView},
     cli::{
-        CliError, ExitStatus,
+        CliError, ExitStatus, accepted,
         args::{FetchArgs, LogsArgs, ResultsListArgs},
         client::Client,
         document::Document,
-        ending, failure,
+        failure,
         fetch::{FetchedResult, fetch as fetch_result, fetch_accepted},
         output::{Output, printable, table},
         session::{Need, Session, with_node},
@@ -122,7 +122,7 @@ async fn logs_from(
                 }
             }
         }
-        Some(_) | None => match ending::accepted(&view) {
+        Some(_) | None => match accepted::seat(&view) {
             Some(seat) => seat,
             None => {
                 print_last_words(client, &view, args, output).await?;

@@ -15,6 +15,7 @@ use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
+    parcel::{Message, Parcel},
     shared::Shared,
     wire::{LogRequest, LogResponse, MAX_PUSHED_BYTES},
 };
@@ -41,31 +42,6 @@ const STALE_AFTER: Duration = Duration::from_secs(5);
 
 /// How long nothing is sent to a node that could not be reached, so that the living need not wait for the dead.
 const REST: Duration = Duration::from_secs(10);
-
-/// A message and who gets it.
-#[derive(Debug, Clone)]
-pub(super) struct Parcel {
-    pub(super) to: NodeId,
-    pub(super) message: Message,
-    pub(super) posted: Instant,
-}
-
-/// What is delivered.
-#[derive(Debug, Clone)]
-pub(super) enum Message {
-    /// A new entry of a job.
-    Entry { job: JobId, bytes: WireBytes },
-    /// An action in a job that its requester may leave out.
-    Evidence { job: JobId, bytes: WireBytes },
-}
-
-impl Message {
-    const fn job(&self) -> JobId {
-        match self {
-            Self::Entry { job, .. } | Self::Evidence { job, .. } => *job,
-        }
-    }
-}
 
 /// How it stands with one node.
 #[derive(Debug, Default)]

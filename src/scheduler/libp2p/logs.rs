@@ -406,11 +406,6 @@ impl fmt::Debug for Logs {
     }
 }
 
-/// When nothing can happen in the job any more, whatever its requester does.
-pub(super) fn over_by(job: &Job) -> Timestamp {
-    job.submitted_at.plus(job.deal.open.plus(job.deal.run).plus(job.deal.reveal))
-}
-
 fn unknown(job: JobId) -> SubmitError {
     SubmitError::NotOrdered(BackendError::UnknownLog { job })
 }

@@ -16,17 +16,19 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     announcer, compare,
     convert::refusal_from_wire,
-    courier::{self, Message},
+    courier,
     entry::Entry,
     follow,
+    interest::Interest,
     logs::{Logs, store_error},
+    parcel::Message,
     sequence::Arrival,
     serve,
     shared::{LogCounters, MAX_ASKING_PARENTS, Shared, request_error, unreachable},
     wire::{self, LogRequest, LogResponse},
 };
 use crate::{
-    domain::{Deal, Event, JobId, LogDomain, NodeId, Resources, SignedAction, Timestamp, codec},
+    domain::{Event, JobId, LogDomain, NodeId, SignedAction, Timestamp, codec},
     network::{self, BlobSource, NetworkConfig, NetworkError, NetworkHandle, WireBytes},
     scheduler::{
         Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder, LogUpdate,
@@ -53,34 +55,6 @@ pub struct Libp2pConfig {
     pub blobs: Arc<dyn BlobSource>,
     /// Which jobs of others it follows.
     pub interest: Interest,
-}
-
-/// Whether a node may come to bid under a deal for a job that asks for so much; it follows no others of strangers.
-#[derive(Clone)]
-pub struct Interest(Arc<IsForMe>);
-
-type IsForMe = dyn Fn(&Deal, Resources) -> bool + Send + Sync;
-
-impl Interest {
-    /// In what `is_for_me` says yes to.
-    pub fn new(is_for_me: impl Fn(&Deal, Resources) -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(is_for_me))
-    }
-
-    /// In everything.
-    pub fn all() -> Self {
-        Self::new(|_, _| true)
-    }
-
-    pub(super) fn includes(&self, deal: &Deal, asked: Resources) -> bool {
-        (self.0)(deal, asked)
-    }
-}
-
-impl fmt::Debug for Interest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Interest").finish_non_exhaustive()
-    }
 }
 
 /// Why the backend cannot be started.

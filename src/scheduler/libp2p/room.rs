@@ -12,7 +12,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use super::{job_log::CheckedLog, logs::over_by};
+use super::job_log::CheckedLog;
 use crate::domain::{BidStatus, Job, JobId, JobState, NodeId, Span, Timestamp};
 
 /// How much a node keeps of what others announce.
@@ -171,6 +171,11 @@ fn worth(job: &Heard, share: Share) -> impl Ord + use<> {
         job.heard_at,
         job.job,
     )
+}
+
+/// When nothing can happen in the job any more, whatever its requester does.
+pub(super) fn over_by(job: &Job) -> Timestamp {
+    job.submitted_at.plus(job.deal.open.plus(job.deal.run).plus(job.deal.reveal))
 }
 
 #[cfg(test)]

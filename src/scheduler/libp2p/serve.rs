@@ -13,9 +13,9 @@ use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use super::{
     announce::{Announcement, AnnouncementError},
     convert::refusal_to_wire,
-    courier::Message,
     entry::Entry,
     logs::{AdoptError, Received, Sequenced},
+    parcel::Message,
     sequence::Arrival,
     shared::Shared,
     wire::{LogRequest, LogResponse},

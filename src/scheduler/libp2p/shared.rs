@@ -16,10 +16,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    courier::{Message, Parcel},
     entry::Entry,
+    interest::Interest,
     logs::{AdoptError, Logs, Received},
-    node::Interest,
+    parcel::{Message, Parcel},
     sequence::Arrival,
     wire::{self, LogRequest, LogResponse},
     witness::Witnesses,

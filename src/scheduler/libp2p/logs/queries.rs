@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{entry::Entry, sequence::Skew, wire::MAX_RESPONSE_ENTRIES_BYTES},
-    HeldLog, Logs, over_by, store_error,
+    super::{entry::Entry, room::over_by, sequence::Skew, wire::MAX_RESPONSE_ENTRIES_BYTES},
+    HeldLog, Logs, store_error,
 };
 use crate::{
     domain::{Acceptance, Digest, JobId, JobState, NodeId, Timestamp},

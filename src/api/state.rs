@@ -1,0 +1,18 @@
+//! What every handler of the API has.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::sync::Semaphore;
+
+use super::token::Token;
+use crate::node::Node;
+
+/// The node, where it is asked, and who may ask.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    pub(super) node: Arc<Node>,
+    pub(super) bound: SocketAddr,
+    pub(super) token: Token,
+    /// One permit an archive that is taken in.
+    pub(super) uploads: Arc<Semaphore>,
+}
