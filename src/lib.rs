@@ -63,6 +63,8 @@ pub mod audit;
 #[cfg(feature = "node")]
 pub mod executor;
 #[cfg(feature = "node")]
+pub mod explain;
+#[cfg(feature = "node")]
 pub mod identity;
 #[cfg(feature = "libp2p")]
 pub mod network;

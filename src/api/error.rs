@@ -9,6 +9,7 @@ use axum::{
 
 use super::types::{ErrorBody, ErrorCode, ErrorReply};
 use crate::{
+    explain::Hint as _,
     node::{FetchError, RequestError},
     scheduler::{EnvelopeRefusal, SubmitError},
     store::BlobError,
@@ -96,7 +97,7 @@ impl From<RequestError> for Failure {
             | RequestError::Execution(_)
             | RequestError::Backend(_) => ErrorCode::Unexpected,
         };
-        let hint = error.hint().map(str::to_owned);
+        let hint = error.hint();
         Self(ErrorBody { code, message: error.to_string(), hint })
     }
 }

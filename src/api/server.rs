@@ -27,6 +27,7 @@ use super::{
     token::{Token, TokenError},
     types::{ErrorCode, Health},
 };
+use crate::explain::Hint;
 use crate::node::{Node, NodeHandle};
 
 /// The version of the API.
@@ -82,16 +83,16 @@ pub enum ServeError {
     Token(#[from] TokenError),
 }
 
-impl ServeError {
-    /// What to do about it.
-    pub const fn hint(&self) -> &'static str {
-        match self {
+impl Hint for ServeError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
             Self::Token(_) => "check that the data directory can be written, and the room on its disk",
             Self::Listen { .. } => "choose another --api address; port 0 takes any free one",
             Self::NotLoopback { .. } => {
                 "listen on 127.0.0.1, and let others in through something that encrypts, such as ssh -L"
             }
-        }
+        };
+        Some(hint.to_owned())
     }
 }
 

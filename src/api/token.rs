@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::explain::Hint;
+
 use alloy_primitives::hex;
 use axum::http::{HeaderMap, HeaderValue, header};
 use subtle::ConstantTimeEq as _;
@@ -50,10 +52,9 @@ pub enum TokenError {
     },
 }
 
-impl TokenError {
-    /// What to do about it.
-    pub fn hint(&self) -> String {
-        match self {
+impl Hint for TokenError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
             Self::Io { .. } | Self::Malformed { .. } => {
                 "name the file api.token in the data directory of a running node with ASSAY_API_TOKEN_FILE"
                     .to_owned()
@@ -61,7 +62,7 @@ impl TokenError {
             Self::Exposed { path, .. } => {
                 format!("run: chmod 600 {}, and start the node again for a new token", path.display())
             }
-        }
+        })
     }
 }
 
@@ -167,7 +168,7 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         let error = Token::read(&path).unwrap_err();
         assert!(matches!(error, TokenError::Exposed { mode: 0o640, .. }), "{error}");
-        assert!(error.hint().contains("chmod 600"));
+        assert!(error.hint().unwrap().contains("chmod 600"));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::{
         },
     },
     domain::{Deal, NodeId},
+    explain::Hint,
     scheduler::Anchor,
 };
 
@@ -140,9 +141,10 @@ impl ClientError {
             },
         }
     }
+}
 
-    /// What to do about it.
-    pub(super) fn hint(&self) -> Option<String> {
+impl Hint for ClientError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Unreachable { assumed: true, .. } => {
                 Some("start a network with `assay devstack`, or name a node with --api URL".to_owned())
@@ -154,7 +156,7 @@ impl ClientError {
                 Some("see what became of it before you ask again: assay job list".to_owned())
             }
             Self::Refused { body, .. } => body.hint.clone(),
-            Self::Token(error) => Some(error.hint()),
+            Self::Token(error) => error.hint(),
             Self::TooLong { .. } | Self::Local(_) => None,
         }
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::args::Variable;
+use crate::explain::Hint;
 
 /// Longest file of variables; comments may take more of it than a job's own bound leaves.
 const MAX_FILE_BYTES: usize = 1 << 20;
@@ -55,10 +56,9 @@ pub enum EnvironmentError {
     },
 }
 
-impl EnvironmentError {
-    /// What to do about it.
-    pub(super) const fn hint(&self) -> &'static str {
-        match self {
+impl Hint for EnvironmentError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
             Self::File { .. } => "check the path after --env-file",
             Self::TooLong { .. } => "give long content as a file, with --input",
             Self::Line { .. } => {
@@ -66,7 +66,8 @@ impl EnvironmentError {
                  part of the value"
             }
             Self::NotUtf8 { .. } => "give another value, with --env NAME=VALUE",
-        }
+        };
+        Some(hint.to_owned())
     }
 }
 

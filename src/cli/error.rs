@@ -12,6 +12,7 @@ use crate::{
     devstack::{StackError, chain::ChainError},
     domain::{JobId, JobState, NodeId},
     executor::ExecutorError,
+    explain::Hint,
     network::NetworkError,
     node::NodeError,
     scheduler::{
@@ -249,12 +250,13 @@ impl CliError {
             | Self::Signals(_) => ExitStatus::Failure,
         }
     }
+}
 
-    /// What to do about it, where there is something.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for CliError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Settings(error) => error.hint(),
-            Self::Ambiguous(error) => Some(error.hint()),
+            Self::Ambiguous(error) => error.hint(),
             Self::LogFilter { .. } => {
                 Some("a filter is a level or target=level, such as assay=debug".to_owned())
             }
@@ -298,7 +300,7 @@ impl CliError {
             }
             Self::Money { source: MoneyError::Refused { .. }, .. } => None,
             Self::Key(error) => error.hint(),
-            Self::Engine(error) => error.hint().map(str::to_owned),
+            Self::Engine(error) => error.hint(),
             Self::Host(error) | Self::Stack(StackError::Host { source: error, .. }) => host_hint(error),
             Self::Busy { api: Some(api), .. } => {
                 Some(format!("ask that command's node with --api {api}, or wait until it ends"))
@@ -450,7 +452,7 @@ const fn no_result(state: JobState) -> &'static str {
 
 fn host_hint(error: &HostError) -> Option<String> {
     let hint = match error {
-        HostError::Api(error) => error.hint(),
+        HostError::Api(error) => return error.hint(),
         HostError::Deaf(_) => "choose another --listen address; port 0 takes any free one",
         HostError::Backend(BackendStartError::Contract(StartError::Connect(error))) => {
             return connect_hint(error);

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::args::KeyArgs;
+use crate::explain::Hint;
 use crate::identity::{KeyError, KeyFile, LockError, NodeKey, Passphrase};
 
 /// The passphrase, where it is neither in a file nor typed.
@@ -56,9 +57,8 @@ pub enum KeysError {
     },
 }
 
-impl KeysError {
-    /// What to do about it.
-    pub(super) fn hint(&self) -> Option<String> {
+impl Hint for KeysError {
+    fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::None => "name its file with --key or ASSAY_KEY; assay wallet new --key FILE makes one",
             Self::File(KeyError::Io { source, .. }) => match source.kind() {

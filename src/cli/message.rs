@@ -1,13 +1,11 @@
 //! What a command says on standard error: lines for people, or with `--output json` one JSON object a line.
 
-use std::error::Error;
-
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde::Serialize;
 
 use crate::escape::{self, line as printable};
 
-use super::{CliError, document::Document, document::Versioned, words};
+use super::{document::Document, document::Versioned, words};
 
 /// One thing that is said.
 #[derive(Debug, Serialize)]
@@ -52,22 +50,6 @@ impl Message<'_> {
             }
         }
     }
-}
-
-/// What led to an error, the nearest cause first.
-pub(super) fn causes(error: &CliError) -> Vec<String> {
-    let mut causes = Vec::new();
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        // Libraries repeat their sources in their messages.
-        if !said.contains(&message) {
-            causes.push(message.clone());
-        }
-        (said, cause) = (message, error.source());
-    }
-    causes
 }
 
 /// What the user of a wrong command line may have meant.

@@ -14,8 +14,11 @@ use super::{
     document::{Document, Versioned},
     message::{self, Message},
 };
-use crate::escape;
 pub(super) use crate::escape::line as printable;
+use crate::{
+    escape,
+    explain::{self, Hint as _},
+};
 
 /// Where and how a command writes.
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +117,7 @@ impl Output {
 
     /// Tells what failed and why, and what to do about it.
     pub(super) fn error(self, error: &CliError) {
-        let because = message::causes(error);
+        let because = explain::causes(error);
         let (said, hint, code) = (error.to_string(), error.hint(), error.exit_status().code());
         self.say(&Message::Error { error: &said, because: &because, hint: hint.as_deref(), code });
     }

@@ -18,6 +18,7 @@ use crate::{
     devstack::{BadActors, MAX_NODES},
     domain::{Acceptance, Amount, Deal, InvalidTerm, LogDomain, NodeId, SpecError},
     executor::DEFAULT_SOCKET,
+    explain::Hint,
     scheduler::contract::{ChainConfig, DEFAULT_MAX_FEE_PER_GAS},
 };
 
@@ -113,14 +114,13 @@ pub enum SettingsError {
     NoDataDir,
 }
 
-impl SettingsError {
-    /// What to do about it.
-    pub(super) fn hint(&self) -> Option<String> {
+impl Hint for SettingsError {
+    fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Term(InvalidTerm { term, .. }) => return term_hint(term),
             Self::Spec(error) => return spec_hint(error),
-            Self::Environment(error) => error.hint(),
-            Self::Exposed(error) => error.hint(),
+            Self::Environment(error) => return error.hint(),
+            Self::Exposed(error) => return error.hint(),
             Self::OpenFirstCome => {
                 "name the nodes that may bid with --allow, or say that you accept this with --first-come open"
             }

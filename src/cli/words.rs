@@ -3,6 +3,8 @@
 
 use std::ffi::{OsStr, OsString};
 
+use crate::explain::Hint;
+
 use clap::{Arg, ArgAction, Command};
 
 /// An option where it may be meant for this program or for the job's.
@@ -13,13 +15,12 @@ pub struct Ambiguous {
     word: String,
 }
 
-impl Ambiguous {
-    /// What to do about it.
-    pub(super) fn hint(&self) -> String {
-        format!(
+impl Hint for Ambiguous {
+    fn hint(&self) -> Option<String> {
+        Some(format!(
             "for assay, put it before IMAGE; for the command, put -- before it: assay job submit IMAGE -- {} ..",
             self.word
-        )
+        ))
     }
 }
 
@@ -224,7 +225,7 @@ mod tests {
             ["job submit img --concurrency 5 echo hi", "job submit img -q", "job submit img --nonsense"]
         {
             let error = divided(line).unwrap_err();
-            assert!(error.hint().contains(" -- "), "{}", error.hint());
+            assert!(error.hint().unwrap().contains(" -- "), "{error}");
         }
         // Words in between are nobody's.
         let between = divided("job submit img --concurrency 5 echo -- hi").unwrap();

@@ -3,6 +3,7 @@
 use std::{error::Error, io, path::PathBuf};
 
 use crate::domain::{FailureKind, ImageNameError, Span};
+use crate::explain::Hint;
 
 /// Why an executor cannot run, or did not finish, a job.
 #[derive(Debug, thiserror::Error)]
@@ -232,10 +233,11 @@ impl ExecutorError {
             | Self::Input { .. } => false,
         }
     }
+}
 
-    /// What the user can do about it, where there is something.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
+impl Hint for ExecutorError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
             Self::Unreachable { .. } => Some("is Docker running, and may this user open its socket?"),
             Self::ImageMissing { .. } => {
                 Some("build or load it on the machine of every node, or push it to a registry they can reach")
@@ -267,6 +269,7 @@ impl ExecutorError {
             Self::Unstartable { .. } => Some("try the same image, command and mounts with docker run"),
             Self::Lost { .. } | Self::Randomness { .. } => None,
             Self::Engine { .. } | Self::Input { .. } | Self::ResultDir { .. } | Self::Interrupted => None,
-        }
+        };
+        hint.map(str::to_owned)
     }
 }

@@ -18,9 +18,10 @@ use super::{
     board::Snapshot,
     submit::is_passing,
     warnings::Obstacle,
-    work::{Held, chain, work},
+    work::{Held, work},
 };
 use crate::{
+    explain::one_line,
     domain::{FailureKind, Job, JobId, SeatStatus, Timestamp},
     policy::{
         Wake,
@@ -57,7 +58,7 @@ impl Driver {
             Ok(execution) => execution.map_or(Held::None, |execution| execution.stage.into()),
             Err(error) => {
                 // Without its salt nothing can be revealed; the other roles of this node go on.
-                error!(job = %id, error = %chain(&error), "the record of a run cannot be read: the run counts as failed");
+                error!(job = %id, error = %one_line(&error), "the record of a run cannot be read: the run counts as failed");
                 Held::Failed(FailureKind::Engine)
             }
         };
@@ -169,7 +170,7 @@ impl Driver {
         };
         let (moment, may_pass, id) = (self.node.clock.moment(), is_passing(&error), self.id);
         if let Some(obstacle) = Obstacle::of(&error) {
-            self.node.warnings.raise(obstacle, Some(id), moment.now, chain(&error));
+            self.node.warnings.raise(obstacle, Some(id), moment.now, one_line(&error));
         }
         debug!(job = %id, ?role, %error, may_pass, "action not taken");
         self.report(|policy, capacity| policy.failed((role, &deed), may_pass, (id, moment), capacity));
@@ -206,7 +207,7 @@ impl Driver {
             Ok(()) => Fitness::Fits,
             Err(error) => {
                 let fitness = if error.may_pass() { later } else { Fitness::Unfit };
-                info!(job = %self.id, ?fitness, error = %chain(&error), "no bid: the job cannot run here");
+                info!(job = %self.id, ?fitness, error = %one_line(&error), "no bid: the job cannot run here");
                 fitness
             }
         }

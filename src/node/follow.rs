@@ -9,8 +9,9 @@ use tokio::{
 };
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
-use super::{Node, NodeError, driver::Driver, work::chain};
+use super::{Node, NodeError, driver::Driver};
 use crate::{
+    explain::one_line,
     domain::{Event, Job, JobId, JobState, NodeId},
     policy::{job::takes_part, reputation, requester::Standing},
     rules::Ledger,
@@ -175,7 +176,7 @@ impl Node {
         for (node, conduct) in reputation::conduct(job, &reported.collect()) {
             let kept = conduct == reputation::Conduct::Kept;
             if let Err(error) = self.reputation.record(job.id, node, kept) {
-                error!(job = %job.id, error = %chain(&error), "reputation cannot be recorded");
+                error!(job = %job.id, error = %one_line(&error), "reputation cannot be recorded");
             }
         }
     }
@@ -183,7 +184,7 @@ impl Node {
     /// How every node fared so far.
     pub(crate) fn counts(&self) -> std::collections::BTreeMap<NodeId, Standing> {
         let counts = self.reputation.counts().unwrap_or_else(|error| {
-            error!(error = %chain(&error), "reputation cannot be read");
+            error!(error = %one_line(&error), "reputation cannot be read");
             Default::default()
         });
         let standing = |(node, tally): (NodeId, crate::store::Tally)| {

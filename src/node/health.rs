@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Node, NodeError, warnings::Obstacle, work::chain};
-use crate::scheduler::Trouble;
+use super::{Node, NodeError, warnings::Obstacle};
+use crate::{explain::one_line, scheduler::Trouble};
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ impl Node {
         for trouble in &troubles {
             let obstacle = obstacle(trouble);
             now.insert(obstacle);
-            self.warnings.raise(obstacle, None, self.clock.moment().now, chain(trouble));
+            self.warnings.raise(obstacle, None, self.clock.moment().now, one_line(trouble));
         }
         for over in raised.difference(&now) {
             self.warnings.clear(*over, None);

@@ -8,12 +8,13 @@ use tokio::time::timeout;
 use crate::{
     domain::{Deal, Event, Input, InvalidTerm, Job, JobId, JobState, NodeId, Spec, SpecError},
     executor::ExecutorError,
+    explain::{Hint, one_line},
     rules::Rejection,
     scheduler::{BackendError, EnvelopeRefusal, SubmitError},
     store::{BlobError, DbError, ExecutionError, UnpackError},
 };
 
-use super::{Node, fetch::FetchError, once::Submission, work::chain};
+use super::{Node, fetch::FetchError, once::Submission};
 
 /// How long the entry because of which an action was refused may take to be read here.
 const MOVE_LIMIT: Duration = Duration::from_secs(2);
@@ -28,7 +29,7 @@ pub enum RequestError {
     #[error("the spec is not valid: {0}")]
     Spec(SpecError),
     /// The image cannot be found.
-    #[error("cannot resolve the image: {}", chain(.0))]
+    #[error("cannot resolve the image: {}", one_line(.0))]
     Image(ExecutorError),
     /// An input was not uploaded, or has another length.
     #[error("the input {} of {} bytes was not uploaded to this node", .0.digest, .0.bytes)]
@@ -84,7 +85,7 @@ pub enum RequestError {
         seats: u8,
     },
     /// The log refuses.
-    #[error("{}", chain(.0))]
+    #[error("{}", one_line(.0))]
     Submit(#[from] SubmitError),
     /// The backend does not answer for what only it knows.
     #[error("{0}")]
@@ -120,13 +121,13 @@ pub enum RequestError {
         node: NodeId,
     },
     /// A result does not come, or is another one.
-    #[error("{}", chain(.0))]
+    #[error("{}", one_line(.0))]
     Fetch(#[from] FetchError),
     /// The node's own store failed.
-    #[error("{}", chain(.0))]
+    #[error("{}", one_line(.0))]
     Blob(#[from] BlobError),
     /// What was uploaded is no canonical archive.
-    #[error("{}", chain(.0))]
+    #[error("{}", one_line(.0))]
     Unpack(#[from] UnpackError),
     /// Another request was sent under the same key.
     #[error("the key {key} names another request, which was sent before")]
@@ -141,18 +142,17 @@ pub enum RequestError {
         key: String,
     },
     /// The node's own database failed.
-    #[error("{}", chain(.0))]
+    #[error("{}", one_line(.0))]
     Db(#[from] DbError),
     /// The record of this node's own run failed.
-    #[error("{}", chain(.0))]
+    #[error("{}", one_line(.0))]
     Execution(#[from] ExecutionError),
 }
 
-impl RequestError {
-    /// What the user can do about it, where there is something.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Image(error) => error.hint(),
+impl Hint for RequestError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Image(error) => return error.hint(),
             Self::Input(_) => Some("upload it first: POST /api/v1/blobs"),
             Self::NotOneFile(_) => {
                 Some("upload an archive with one entry named \"file\", or leave the input's kind away")
@@ -197,7 +197,8 @@ impl RequestError {
             | Self::Unpack(_)
             | Self::Db(_)
             | Self::Execution(_) => None,
-        }
+        };
+        hint.map(str::to_owned)
     }
 }
 

@@ -22,9 +22,9 @@ use super::{
     sweep::sweep,
     transfer::{Served, Shelf, Transfer},
     warnings::Warnings,
-    work::chain,
 };
 use crate::{
+    explain::one_line,
     domain::{Digest, JobId, NodeId},
     executor::Executor,
     identity::NodeKey,
@@ -151,7 +151,7 @@ impl Node {
         });
         node.clear_scratch().await?;
         if let Err(error) = node.sweep_once().await {
-            warn!(node = %id, error = %chain(&error), "left-overs cannot be removed yet");
+            warn!(node = %id, error = %one_line(&error), "left-overs cannot be removed yet");
         }
         Ok(node.spawn())
     }
@@ -253,7 +253,7 @@ impl NodeHandle {
                 Ok((_, Err(error))) => error,
                 Err(source) => NodeError::Panicked { task: "node", source },
             };
-            error!(node = %self.node.id, error = %chain(&error), "node fails");
+            error!(node = %self.node.id, error = %one_line(&error), "node fails");
             self.node.stop.cancel();
             first.get_or_insert(error);
         }

@@ -9,8 +9,11 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Node, NodeError, work::chain};
-use crate::executor::{ExecutorError, clear, mark_left};
+use super::{Node, NodeError};
+use crate::{
+    executor::{ExecutorError, clear, mark_left},
+    explain::one_line,
+};
 
 /// Between two sweeps.
 const PERIOD: Duration = Duration::from_secs(20);
@@ -32,7 +35,7 @@ pub(crate) async fn sweep(node: Arc<Node>) -> Result<(), NodeError> {
         if let Err(error) = &failed
             && !failing
         {
-            warn!(error = %chain(error), "what runs left cannot be removed; this is tried again");
+            warn!(error = %one_line(error), "what runs left cannot be removed; this is tried again");
         }
         failing = failed.is_err();
     }

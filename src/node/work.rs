@@ -16,6 +16,7 @@ use super::{
     fetch::{FetchError, Until},
 };
 use crate::{
+    explain::one_line,
     domain::{
         Backoff, Digest, FailureKind, Fingerprint, FingerprintWord, Input, InputKind, Job, JobId, Method,
         NodeId, Opening, Sample, Spec,
@@ -145,9 +146,9 @@ pub(crate) async fn work(node: Arc<Node>, job: Job, cancel: CancellationToken) -
         Err(WorkError::Executor(ExecutorError::Interrupted)) if node.stop.is_cancelled() => Held::Running,
         Err(error) => {
             let kind = error.kind();
-            warn!(job = %id, %kind, error = %chain(&error), "run failed");
+            warn!(job = %id, %kind, error = %one_line(&error), "run failed");
             if let Err(error) = node.executions.fail(id, kind) {
-                error!(job = %id, error = %chain(&error), "the failure of a run cannot be noted");
+                error!(job = %id, error = %one_line(&error), "the failure of a run cannot be noted");
             }
             Held::Failed(kind)
         }
@@ -206,7 +207,7 @@ impl Node {
             match kept.await.expect("keeping a result returns its errors") {
                 Err(error) if error.may_pass() && failures < KEEP_AGAIN && !cancel.is_cancelled() => {
                     if failures == 0 {
-                        warn!(job = %job.id, error = %chain(&error), "a result cannot be stored: is the disk full? trying again for a minute");
+                        warn!(job = %job.id, error = %one_line(&error), "a result cannot be stored: is the disk full? trying again for a minute");
                     }
                     let pause = tokio::time::sleep(KEEP.pause(failures));
                     let _cancelled = cancel.run_until_cancelled(pause).await;
@@ -231,10 +232,10 @@ impl Node {
         if !is_of_job(error.kind()) {
             return;
         }
-        let (store, reason) = (self.shelf.content().last_words(), chain(error));
+        let (store, reason) = (self.shelf.content().last_words(), one_line(error));
         let kept = spawn_blocking(move || store.keep(job, &LastWords::of_run(&reason, &result_dir))).await;
         if let Err(error) = kept.expect("keeping last words returns its errors") {
-            warn!(%job, error = %chain(&error), "the output of a failed run cannot be kept");
+            warn!(%job, error = %one_line(&error), "the output of a failed run cannot be kept");
         }
     }
 
@@ -340,16 +341,4 @@ fn salt() -> Result<Digest, WorkError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(WorkError::Randomness)?;
     Ok(Digest::new(bytes))
-}
-
-/// An error and what caused it, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

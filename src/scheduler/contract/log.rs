@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     domain::{Action, Digest, Event, Job, JobId, LogDomain, NodeId, Stamped},
+    explain::one_line,
     rules::Ledger,
     scheduler::{BackendError, Cursor, LogItem},
     store::{Chains, Db, DbError, EventLog, LogError, NewEntry, ReadUpTo, StoredEntry},
@@ -451,11 +452,11 @@ fn unreadable(error: &serde_json::Error) -> BackendError {
 }
 
 pub(super) fn store_error(error: &LogError) -> BackendError {
-    BackendError::Store { reason: error.to_string() }
+    BackendError::Store { reason: one_line(error) }
 }
 
 pub(super) fn db_error(error: &DbError) -> BackendError {
-    BackendError::Store { reason: error.to_string() }
+    BackendError::Store { reason: one_line(error) }
 }
 
 impl fmt::Debug for ChainLog {

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     domain::{Event, Job, JobId, LogDomain, NodeId, SignedAction, Timestamp},
+    explain::one_line,
     identity::NodeKey,
     rules::Rejection,
     scheduler::{BackendError, Cursor, Evidence, SubmitError},
@@ -411,13 +412,7 @@ fn unknown(job: JobId) -> SubmitError {
 }
 
 pub(super) fn store_error(error: &LogError) -> BackendError {
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        reason = format!("{reason}: {cause}");
-        source = cause.source();
-    }
-    BackendError::Store { reason }
+    BackendError::Store { reason: one_line(error) }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::{
 use assay::{
     domain::{FailureKind, Span},
     executor::{DockerExecutor, Executor as _, ExecutorError},
+    explain::Hint as _,
 };
 use axum::{Router, routing::get};
 use bollard::{

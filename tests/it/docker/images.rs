@@ -3,6 +3,7 @@
 use assay::{
     domain::{Digest, FailureKind},
     executor::{Executor as _, ExecutorError, Registries},
+    explain::Hint as _,
 };
 use bollard::{models::ContainerConfig, query_parameters::ImportImageOptions};
 use futures::StreamExt as _;

@@ -1,0 +1,52 @@
+//! An error for whoever reads it: what led to it, and what to do about it.
+
+use std::error::Error;
+
+/// An error that knows what to do about it.
+pub trait Hint {
+    /// What to do about it, where there is something.
+    fn hint(&self) -> Option<String>;
+}
+
+/// What led to an error, the nearest cause first, without what the message before says already: libraries repeat their
+/// sources in their messages.
+pub fn causes(error: &dyn Error) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !said.contains(&message) {
+            causes.push(message.clone());
+        }
+        (said, cause) = (message, error.source());
+    }
+    causes
+}
+
+/// An error and what led to it, on one line.
+pub fn one_line(error: &dyn Error) -> String {
+    std::iter::once(error.to_string()).chain(causes(error)).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{said}")]
+    struct Told {
+        said: &'static str,
+        source: io::Error,
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let told = |said| Told { said, source: io::Error::other("no route") };
+        assert_eq!(one_line(&told("the queue is away")), "the queue is away: no route");
+        assert_eq!(causes(&told("the queue is away: no route")), Vec::<String>::new());
+        assert_eq!(one_line(&io::Error::other("alone")), "alone");
+    }
+}
