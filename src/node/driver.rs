@@ -21,8 +21,8 @@ use super::{
     work::{Held, work},
 };
 use crate::{
-    explain::one_line,
     domain::{FailureKind, Job, JobId, SeatStatus, Timestamp},
+    explain::one_line,
     policy::{
         Wake,
         capacity::Capacity,
@@ -54,7 +54,7 @@ impl Driver {
     /// `None` when the log has no such job.
     pub(crate) fn new(node: Arc<Node>, id: JobId, bell: Arc<Notify>) -> Option<Self> {
         let changed = node.board.watch(id)?;
-        let held = match node.executions.get(id) {
+        let held = match node.records.executions.get(id) {
             Ok(execution) => execution.map_or(Held::None, |execution| execution.stage.into()),
             Err(error) => {
                 // Without its salt nothing can be revealed; the other roles of this node go on.
@@ -112,12 +112,12 @@ impl Driver {
         // Read only when bids are ranked.
         let counts = LazyCell::new(|| node.counts());
         let view = JobView {
-            me: node.id,
+            me: node.me.id,
             job,
             moment,
             followed_up: snapshot.followed_by.is_some(),
-            members: &node.scheduler.members(),
-            facts: node.board.facts(self.id, node.id),
+            members: &node.ports.scheduler.members(),
+            facts: node.board.facts(self.id, node.me.id),
             log: node.trust(job, moment.now),
             execution: match &self.held {
                 Held::None => Execution::None,
@@ -127,10 +127,10 @@ impl Driver {
             },
             limits: limits.as_ref(),
             reputation: &|node| counts.get(&node).copied().unwrap_or_default(),
-            secret: node.secret,
+            secret: node.me.secret,
         };
         let policy = &mut self.policy;
-        let (turn, stops_run) = node.with_capacity(|capacity| {
+        let (turn, stops_run) = node.workload.with_capacity(|capacity| {
             let Answer { turn, stops_run, ring } = policy.next(&view, capacity);
             ((turn, stops_run), ring)
         });
@@ -179,16 +179,16 @@ impl Driver {
     /// Tells the policy what came of a deed; the jobs that may go on then are asked about.
     fn report(&mut self, tell: impl FnOnce(&mut JobPolicy, &mut Capacity) -> Vec<JobId>) {
         let policy = &mut self.policy;
-        self.node.with_capacity(|capacity| ((), tell(policy, capacity)));
+        self.node.workload.with_capacity(|capacity| ((), tell(policy, capacity)));
     }
 
     /// Nodes fetch the inputs of a job from its requester, and may have no way to it: it goes to them.
     async fn meet_runners(&self, job: &Job) {
-        if job.requester != self.node.id || job.state.is_terminal() || job.spec.inputs.is_empty() {
+        if job.requester != self.node.me.id || job.state.is_terminal() || job.spec.inputs.is_empty() {
             return;
         }
         for seat in job.seats.iter().filter(|seat| matches!(seat.status, SeatStatus::Accepted)) {
-            self.node.transfer.meet(seat.node).await;
+            self.node.ports.transfer.meet(seat.node).await;
         }
     }
 
@@ -203,7 +203,7 @@ impl Driver {
         if !self.has_room(needed, cap) {
             return later;
         }
-        match self.node.executor.check(&job.spec).await {
+        match self.node.ports.executor.check(&job.spec).await {
             Ok(()) => Fitness::Fits,
             Err(error) => {
                 let fitness = if error.may_pass() { later } else { Fitness::Unfit };
@@ -279,10 +279,10 @@ impl Node {
 
     /// Who orders the log of a job, and how far this node follows. Says so where its own clock keeps it from acting.
     fn trust(&self, job: &Job, now: Timestamp) -> LogTrust {
-        match self.scheduler.order(job.id) {
+        match self.ports.scheduler.order(job.id) {
             LogOrder::Neutral => LogTrust::Neutral,
             LogOrder::Requester { clock_agrees, suspended } => {
-                if !clock_agrees && takes_part(job, self.id) {
+                if !clock_agrees && takes_part(job, self.me.id) {
                     let message = format!(
                         "this machine's clock and that of requester {} differ by more than 30 s: this node acts no \
                          more in job {}",

@@ -178,7 +178,7 @@ impl Node {
         limit: u64,
         mut pace: Pace,
     ) -> Result<BlobWriter, FetchError> {
-        if from == self.id {
+        if from == self.me.id {
             return Err(TransferError::Refused { from, digest }.into());
         }
         let blob_error = |source| FetchError::Blob { from, source };
@@ -188,7 +188,8 @@ impl Node {
         loop {
             let asked = Instant::now();
             let request = ChunkRequest { job, digest, offset: received, length: pace.piece() };
-            let answer = timeout_at(begun + pace.ends(), self.transfer.fetch_chunk(from, request)).await;
+            let answer =
+                timeout_at(begun + pace.ends(), self.ports.transfer.fetch_chunk(from, request)).await;
             let slow = |after| FetchError::Slow { from, received, total, after };
             let chunk = match answer {
                 Ok(Ok(chunk)) => chunk,
@@ -328,7 +329,7 @@ impl Node {
     }
 
     async fn remark(&self, job: JobId, node: NodeId, what: &str) {
-        if self.board.read(job, |job| job.requester) != Some(self.id) {
+        if self.board.read(job, |job| job.requester) != Some(self.me.id) {
             return;
         }
         let end = (0..=MAX_REMARK_BYTES).rev().find(|end| what.is_char_boundary(*end)).unwrap_or(0);

@@ -11,8 +11,8 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{Node, NodeError, driver::Driver};
 use crate::{
-    explain::one_line,
     domain::{Event, Job, JobId, JobState, NodeId},
+    explain::one_line,
     policy::{job::takes_part, reputation, requester::Standing},
     rules::Ledger,
     scheduler::{BackendError, Cursor, LogItem, LogUpdate},
@@ -35,7 +35,7 @@ pub(crate) async fn follow(node: Arc<Node>) -> Result<(), NodeError> {
 
 /// Reads the log, and starts drivers for its jobs, until the node stops or the log ends.
 async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeError> {
-    let mut events = node.scheduler.events(Cursor::default());
+    let mut events = node.ports.scheduler.events(Cursor::default());
     let mut caught_up = false;
     loop {
         tokio::select! {
@@ -63,7 +63,7 @@ async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeErr
                 }
                 Some(Ok(LogUpdate::Forgotten(job))) => {
                     node.board.forget(job);
-                    node.driven().remove(&job);
+                    node.workload.driven().remove(&job);
                 }
                 Some(Err(error)) if is_fatal(&error) => return Err(NodeError::Backend(error)),
                 Some(Err(BackendError::BrokenLog { job, reason, .. })) => node.lose(job, &reason),
@@ -99,7 +99,7 @@ impl Node {
                 return None;
             }
         };
-        if is_live && takes_part(&job, self.id) {
+        if is_live && takes_part(&job, self.me.id) {
             tell(&job, stamped.author, &stamped.event);
         }
         Some(job.id)
@@ -128,7 +128,7 @@ impl Node {
     fn resume(self: &Arc<Self>, drivers: &mut JoinSet<()>) {
         // An inconclusive job of this node may be due for a follow-up.
         let may_act = |job: &Job| {
-            let unfollowed = job.state == JobState::Inconclusive && job.requester == self.id;
+            let unfollowed = job.state == JobState::Inconclusive && job.requester == self.me.id;
             (unfollowed || !job.state.is_terminal()).then_some(job.id)
         };
         let jobs = self.board.read_all(may_act);
@@ -140,18 +140,18 @@ impl Node {
 
     fn ensure_driver(self: &Arc<Self>, job: JobId, drivers: &mut JoinSet<()>) {
         let bell = Arc::new(Notify::new());
-        match self.driven().entry(job) {
+        match self.workload.driven().entry(job) {
             Entry::Occupied(_) => return,
             Entry::Vacant(place) => place.insert(Arc::clone(&bell)),
         };
         if let Some(driver) = Driver::new(Arc::clone(self), job, bell) {
-            drivers.spawn(driver.drive().instrument(info_span!("node", id = %self.id.short())));
+            drivers.spawn(driver.drive().instrument(info_span!("node", id = %self.me.id.short())));
         }
     }
 
     /// Gives a job's driver up, unless an entry came that it has not seen. An entry after that starts another.
     pub(crate) fn retire(&self, job: JobId, changed: &watch::Receiver<u64>) -> bool {
-        let mut driven = self.driven();
+        let mut driven = self.workload.driven();
         let over = !changed.has_changed().unwrap_or(false);
         if over {
             driven.remove(&job);
@@ -163,10 +163,10 @@ impl Node {
     fn count(&self, job: &Job, log: &[LogItem], ledger: &Ledger) {
         let is_known = || {
             let by_requester = ledger.jobs().filter(|known| known.requester == job.requester);
-            let honest = by_requester.filter(|known| reputation::speaks_for_requester(known, self.id));
+            let honest = by_requester.filter(|known| reputation::speaks_for_requester(known, self.me.id));
             honest.take(reputation::KNOWN_AFTER).count() == reputation::KNOWN_AFTER
         };
-        if !job.state.is_terminal() || !reputation::counts(job, self.id, is_known()) {
+        if !job.state.is_terminal() || !reputation::counts(job, self.me.id, is_known()) {
             return;
         }
         let reported = log.iter().filter_map(|item| {
@@ -175,7 +175,7 @@ impl Node {
         });
         for (node, conduct) in reputation::conduct(job, &reported.collect()) {
             let kept = conduct == reputation::Conduct::Kept;
-            if let Err(error) = self.reputation.record(job.id, node, kept) {
+            if let Err(error) = self.records.reputation.record(job.id, node, kept) {
                 error!(job = %job.id, error = %one_line(&error), "reputation cannot be recorded");
             }
         }
@@ -183,7 +183,7 @@ impl Node {
 
     /// How every node fared so far.
     pub(crate) fn counts(&self) -> std::collections::BTreeMap<NodeId, Standing> {
-        let counts = self.reputation.counts().unwrap_or_else(|error| {
+        let counts = self.records.reputation.counts().unwrap_or_else(|error| {
             error!(error = %one_line(&error), "reputation cannot be read");
             Default::default()
         });

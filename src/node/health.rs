@@ -24,7 +24,7 @@ pub(crate) async fn observe(node: Arc<Node>) -> Result<(), NodeError> {
 impl Node {
     /// Raises what is wrong, and clears what was raised here and is over.
     fn look(&self, raised: &mut BTreeSet<Obstacle>) {
-        let troubles = self.scheduler.troubles();
+        let troubles = self.ports.scheduler.troubles();
         let mut now = BTreeSet::new();
         for trouble in &troubles {
             let obstacle = obstacle(trouble);

@@ -20,21 +20,21 @@ impl Node {
     /// is undone by nothing: cancelled, the node takes nothing on from here either.
     pub async fn leave(&self, grace: Duration) -> Obligations {
         info!(?grace, owed = ?self.owed(), "the node takes nothing on any more");
-        self.with_capacity(|capacity| ((), capacity.leave(Leaving::Draining)));
+        self.workload.with_capacity(|capacity| ((), capacity.leave(Leaving::Draining)));
         if !self.settles(grace, |owed| *owed == Obligations::default()).await {
-            self.with_capacity(|capacity| ((), capacity.leave(Leaving::GivingUp)));
+            self.workload.with_capacity(|capacity| ((), capacity.leave(Leaving::GivingUp)));
             self.settles(REPORT_LIMIT, |owed| owed.bids == 0 && owed.seats == 0).await;
         }
         self.owed()
     }
 
     fn owed(&self) -> Obligations {
-        *self.obligations.borrow()
+        *self.workload.obligations().borrow()
     }
 
     /// Whether what is owed becomes so, in time.
     async fn settles(&self, limit: Duration, is_so: impl FnMut(&Obligations) -> bool) -> bool {
-        let mut owed = self.obligations.subscribe();
+        let mut owed = self.workload.obligations();
         // The sender is in `self`, so that only time can run out.
         timeout(limit, owed.wait_for(is_so)).await.is_ok()
     }

@@ -70,12 +70,12 @@ impl Node {
         deal: Deal,
     ) -> Result<(JobId, String), RequestError> {
         let digest = digest_of(&("submit", &spec, &deal));
-        let asked = match self.requests.get(&key.0)? {
+        let asked = match self.records.requests.get(&key.0)? {
             Some(asked) => asked,
             None => {
                 let spec = self.checked(spec, &deal).await?;
                 let submission = self.submission(spec, deal)?;
-                self.requests.begin(&key.0, digest, &encoded(&submission))?
+                self.records.requests.begin(&key.0, digest, &encoded(&submission))?
             }
         };
         check(key, &asked, digest)?;
@@ -99,8 +99,8 @@ impl Node {
     /// Those, and [`RequestError::OtherRequest`].
     pub async fn cancel_job_once(&self, key: &RequestKey, job: JobId) -> Result<Ended, RequestError> {
         let digest = digest_of(&("cancel", job));
-        let before = self.requests.get(&key.0)?;
-        let asked = self.requests.begin(&key.0, digest, &[])?;
+        let before = self.records.requests.get(&key.0)?;
+        let asked = self.records.requests.begin(&key.0, digest, &[])?;
         check(key, &asked, digest)?;
         if let Some(reply) = &asked.reply {
             return decoded(key, reply);
@@ -112,7 +112,7 @@ impl Node {
             }
             other => other?,
         };
-        self.requests.finish(&key.0, &encoded(&ended))?;
+        self.records.requests.finish(&key.0, &encoded(&ended))?;
         Ok(ended)
     }
 
@@ -127,8 +127,8 @@ impl Node {
         deal: Deal,
     ) -> Result<Digest, RequestError> {
         let digest = digest_of(&("update", job, &deal));
-        let before = self.requests.get(&key.0)?;
-        let asked = self.requests.begin(&key.0, digest, &[])?;
+        let before = self.records.requests.get(&key.0)?;
+        let asked = self.records.requests.begin(&key.0, digest, &[])?;
         check(key, &asked, digest)?;
         if let Some(reply) = &asked.reply {
             return decoded(key, reply);
@@ -136,7 +136,7 @@ impl Node {
         let wanted = deal.revision();
         let is_done = before.is_some() && self.board.read(job, |job| job.revision == wanted) == Some(true);
         let revision = if is_done { wanted } else { self.update_deal(job, deal).await? };
-        self.requests.finish(&key.0, &encoded(&revision))?;
+        self.records.requests.finish(&key.0, &encoded(&revision))?;
         Ok(revision)
     }
 }

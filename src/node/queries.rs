@@ -27,7 +27,7 @@ impl Node {
 
     /// The node's id.
     pub const fn id(&self) -> NodeId {
-        self.id
+        self.me.id
     }
 
     /// Its place among the others.
@@ -47,23 +47,23 @@ impl Node {
 
     /// The log that it reads.
     pub(crate) fn domain(&self) -> LogDomain {
-        self.scheduler.domain()
+        self.ports.scheduler.domain()
     }
 
     /// The other nodes that it knows of.
     pub(crate) fn members(&self) -> Vec<NodeId> {
-        self.scheduler.members()
+        self.ports.scheduler.members()
     }
 
     /// What nodes say that they take on, this one included.
     pub(crate) fn offers(&self) -> BTreeMap<NodeId, Offer> {
-        let own = self.config.limits.offer(self.config.compute_slots).map(|offer| (self.id, offer));
-        self.transfer.offers().into_iter().chain(own).collect()
+        let own = self.config.limits.offer(self.config.compute_slots).map(|offer| (self.me.id, offer));
+        self.ports.transfer.offers().into_iter().chain(own).collect()
     }
 
     /// Whether too few of the known nodes take on such a job.
     pub(crate) fn too_few(&self, asked: &Resources, deal: &Deal) -> Option<TooFew> {
-        let (offers, members) = (self.offers(), self.scheduler.members());
+        let (offers, members) = (self.offers(), self.ports.scheduler.members());
         let silent = members.iter().filter(|member| !offers.contains_key(member)).count();
         too_few(&offers.into_values().collect::<Vec<_>>(), silent, asked, deal)
     }
@@ -82,13 +82,13 @@ impl Node {
     /// Whether the one node that can end this job in its log does not. That is no end: the requester may be cut off
     /// from this node alone, and its log then goes on elsewhere.
     pub(crate) fn misses_requester(&self, job: &Job, now: Timestamp) -> bool {
-        let orders = matches!(self.scheduler.order(job.id), LogOrder::Requester { .. });
-        orders && job.requester != self.id && job.is_overdue(now.minus(GONE_AFTER))
+        let orders = matches!(self.ports.scheduler.order(job.id), LogOrder::Requester { .. });
+        orders && job.requester != self.me.id && job.is_overdue(now.minus(GONE_AFTER))
     }
 
     /// The proof that the log of a job was forked, if there is one.
     pub(crate) fn evidence(&self, job: JobId) -> Option<Evidence> {
-        self.scheduler.evidence(job)
+        self.ports.scheduler.evidence(job)
     }
 
     /// The length of a result that is here.
@@ -137,11 +137,11 @@ impl Node {
 
     /// Where the entries of a job stand on a chain, if they do.
     pub(crate) async fn anchors(&self, job: JobId) -> Result<Vec<Anchor>, RequestError> {
-        self.scheduler.anchors(job).await.map_err(RequestError::Backend)
+        self.ports.scheduler.anchors(job).await.map_err(RequestError::Backend)
     }
 
     /// This node's own run of a job.
     pub(crate) fn execution(&self, job: JobId) -> Result<Option<Execution>, RequestError> {
-        Ok(self.executions.get(job)?)
+        Ok(self.records.executions.get(job)?)
     }
 }

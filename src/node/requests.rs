@@ -239,17 +239,17 @@ impl Node {
         }
         for input in &spec.inputs {
             // Content that came here for another party's job is not this user's to name.
-            if self.shelf.content().length(input.digest, self.id).ok() != Some(input.bytes) {
+            if self.shelf.content().length(input.digest, self.me.id).ok() != Some(input.bytes) {
                 return Err(RequestError::Input(input.clone()));
             }
-            if !self.is_of_its_kind(input, self.id)? {
+            if !self.is_of_its_kind(input, self.me.id)? {
                 return Err(RequestError::NotOneFile(input.clone()));
             }
         }
         spec.clean_paths();
         // Before the engine is asked: a spec that cannot be is none of its business.
         spec.validate_new().map_err(RequestError::Spec)?;
-        spec.image = self.executor.resolve(&spec.image).await.map_err(RequestError::Image)?;
+        spec.image = self.ports.executor.resolve(&spec.image).await.map_err(RequestError::Image)?;
         spec.validate_new().map_err(RequestError::Spec)?;
         Ok(spec)
     }
@@ -266,8 +266,8 @@ impl Node {
         let nonce = nonce()?;
         let document = spec.to_document();
         let revision = deal.revision();
-        let domain = self.scheduler.domain();
-        let job = domain.job_id(self.id, nonce, Spec::hash_document(&document), revision);
+        let domain = self.ports.scheduler.domain();
+        let job = domain.job_id(self.me.id, nonce, Spec::hash_document(&document), revision);
         let event = Event::Submitted { deal, spec: document, nonce };
         Ok(Submission { job, revision, event, image: spec.image })
     }
@@ -323,7 +323,7 @@ impl Node {
 
     fn own_job(&self, job: JobId) -> Result<Job, RequestError> {
         let known = self.known_job(job)?;
-        if known.requester == self.id {
+        if known.requester == self.me.id {
             return Ok(known);
         }
         Err(RequestError::NotRequester { job, requester: known.requester })

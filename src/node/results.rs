@@ -23,7 +23,7 @@ impl Upload {
 
     /// Stores the archive if it is a canonical one; returns its digest and length.
     pub(crate) async fn finish(self, node: &Node) -> Result<(Digest, u64), RequestError> {
-        let (content, scratch, me) = (node.shelf.content().clone(), node.scratch(), node.id);
+        let (content, scratch, me) = (node.shelf.content().clone(), node.scratch(), node.me.id);
         let stored = spawn_blocking(move || {
             let Self(writer) = self;
             let (digest, bytes) = writer.digest();
@@ -57,7 +57,7 @@ impl Node {
             SeatStatus::Accepted | SeatStatus::Failed(_) | SeatStatus::Committed(_) => None,
         });
         let opening = opening.ok_or(RequestError::NotRevealed { node })?;
-        if node != self.id && Served::of(&*self.scheduler).of_node(&known, node).is_none() {
+        if node != self.me.id && Served::of(&*self.ports.scheduler).of_node(&known, node).is_none() {
             return Err(RequestError::NotPaid { node });
         }
         let bytes = self.fetch_result(job, node, &opening).await?;
@@ -75,12 +75,12 @@ impl Node {
         if !known.state.is_terminal() {
             return Err(RequestError::NotDecided { state: known.state });
         }
-        if node == self.id {
+        if node == self.me.id {
             let words = self.shelf.content().last_words().get(job)?;
             let words = words.and_then(|words| LastWords::decode(&words).ok());
             return words.ok_or(RequestError::NothingLeft { node });
         }
-        if known.requester != self.id {
+        if known.requester != self.me.id {
             return Err(RequestError::NotRequester { job, requester: known.requester });
         }
         let failed = known.seats.iter().any(|seat| match seat.status {

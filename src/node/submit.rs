@@ -35,10 +35,11 @@ impl Node {
         let unknown = || SubmitError::NotOrdered(BackendError::UnknownLog { job });
         let turn = self.board.turn(job).ok_or_else(unknown)?;
         let _turn = turn.lock().await;
-        let Envelope { revision, sequence, seen } = self.board.envelope(job, self.id).ok_or_else(unknown)?;
+        let Envelope { revision, sequence, seen } =
+            self.board.envelope(job, self.me.id).ok_or_else(unknown)?;
         let action = |(sequence, event)| self.sign(Action { job, revision, sequence, seen, event });
         let actions = (sequence..).zip(events).map(action).collect();
-        self.bring(self.scheduler.submit_all(actions)).await
+        self.bring(self.ports.scheduler.submit_all(actions)).await
     }
 
     /// As [`Self::submit`], again while waiting may help: for what a user waits for.
@@ -64,7 +65,7 @@ impl Node {
         let action = Action { job, revision, sequence: 0, seen: Digest::ZERO, event };
         for _ in 1..FIRST_ATTEMPTS {
             match self.send(action.clone()).await {
-                Err(error) if error == SubmitError::NotOrdered(late(self.id)) => {
+                Err(error) if error == SubmitError::NotOrdered(late(self.me.id)) => {
                     debug!(%job, "the submission is still on its way");
                 }
                 other => return other,
@@ -74,11 +75,11 @@ impl Node {
     }
 
     async fn send(&self, action: Action) -> Result<Cursor, SubmitError> {
-        self.bring(self.scheduler.submit(self.sign(action))).await
+        self.bring(self.ports.scheduler.submit(self.sign(action))).await
     }
 
     fn sign(&self, action: Action) -> SignedAction {
-        let signature = self.key.sign(action.signing_digest(self.scheduler.domain()));
+        let signature = self.me.key.sign(action.signing_digest(self.ports.scheduler.domain()));
         SignedAction { action, signature }
     }
 
@@ -87,7 +88,7 @@ impl Node {
         submission: BoxFuture<'_, Result<Cursor, SubmitError>>,
     ) -> Result<Cursor, SubmitError> {
         let submitted = timeout(ATTEMPT, submission).await;
-        let cursor = submitted.unwrap_or_else(|_| Err(SubmitError::NotOrdered(late(self.id))))?;
+        let cursor = submitted.unwrap_or_else(|_| Err(SubmitError::NotOrdered(late(self.me.id))))?;
         // When the entry is late the next question is asked of an old log, and its answer refused: no harm.
         let _ = timeout(ATTEMPT, self.board.reached(cursor)).await;
         Ok(cursor)

@@ -44,7 +44,7 @@ pub(crate) async fn sweep(node: Arc<Node>) -> Result<(), NodeError> {
 impl Node {
     /// Removes what no run of this node holds any more.
     pub(crate) async fn sweep_once(&self) -> Result<(), ExecutorError> {
-        let removed = self.executor.sweep(self.id, &self.scratch()).await?;
+        let removed = self.ports.executor.sweep(self.me.id, &self.scratch()).await?;
         if removed > 0 {
             info!(removed, "left-overs removed");
         }

@@ -16,12 +16,12 @@ use super::{
     fetch::{FetchError, Until},
 };
 use crate::{
-    explain::one_line,
     domain::{
         Backoff, Digest, FailureKind, Fingerprint, FingerprintWord, Input, InputKind, Job, JobId, Method,
         NodeId, Opening, Sample, Spec,
     },
     executor::{ExecutorError, InputMount, RunDir, RunOutcome, RunRequest, Trace},
+    explain::one_line,
     store::{
         BlobError, DbError, ExecutionError, FILE, LastWords, Limits, PackError, ResultError, Stage,
         TreeError, UnpackError, is_of_one_file, pack_result, result_hash, unpack,
@@ -147,7 +147,7 @@ pub(crate) async fn work(node: Arc<Node>, job: Job, cancel: CancellationToken) -
         Err(error) => {
             let kind = error.kind();
             warn!(job = %id, %kind, error = %one_line(&error), "run failed");
-            if let Err(error) = node.executions.fail(id, kind) {
+            if let Err(error) = node.records.executions.fail(id, kind) {
                 error!(job = %id, error = %one_line(&error), "the failure of a run cannot be noted");
             }
             Held::Failed(kind)
@@ -163,7 +163,7 @@ impl Node {
     }
 
     async fn run_once(self: &Arc<Self>, job: &Job, cancel: &CancellationToken) -> Result<Opening, WorkError> {
-        if !self.executions.start(job.id, self.clock.moment().now)? {
+        if !self.records.executions.start(job.id, self.clock.moment().now)? {
             warn!(job = %job.id, "the run has ended, or was cut off too often, and is not started again");
             return Err(WorkError::Executor(ExecutorError::Interrupted));
         }
@@ -178,7 +178,7 @@ impl Node {
         let result_dir = dir.path().join("result");
         let request = RunRequest {
             job: job.id,
-            node: self.id,
+            node: self.me.id,
             seed: job.seed(),
             spec: (*job.spec).clone(),
             timeout: job.deal.timeout,
@@ -187,13 +187,14 @@ impl Node {
             scratch,
             patience: job.refill_by().since(self.clock.moment().now),
         };
-        let outcome = match self.executor.run(request, cancel.clone()).await.map_err(WorkError::Executor) {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                self.keep_last_words(job.id, &error, result_dir).await;
-                return Err(error);
-            }
-        };
+        let outcome =
+            match self.ports.executor.run(request, cancel.clone()).await.map_err(WorkError::Executor) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    self.keep_last_words(job.id, &error, result_dir).await;
+                    return Err(error);
+                }
+            };
         let run = Arc::new((dir, outcome, result_dir));
         let mut failures = 0;
         loop {
@@ -302,8 +303,8 @@ impl Node {
             fingerprint: fingerprint(&outcome.trace, method),
             salt: salt()?,
         };
-        content.keep(writer, packed.digest, self.id)?;
-        self.executions.finish(job, &opening)?;
+        content.keep(writer, packed.digest, self.me.id)?;
+        self.records.executions.finish(job, &opening)?;
         Ok(opening)
     }
 }

@@ -1,0 +1,87 @@
+//! One node: its parts and what it knows.
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    NodeConfig,
+    board::Board,
+    clock::Clock,
+    transfer::{Shelf, Transfer},
+    warnings::Warnings,
+    workload::Workload,
+};
+use crate::{
+    domain::{Digest, NodeId},
+    executor::Executor,
+    identity::NodeKey,
+    scheduler::Scheduler,
+    store::{DataDir, Executions, Reputation, Requests},
+};
+
+/// One node. Its roles run in tasks of their own; this is what they share.
+#[derive(Debug)]
+pub struct Node {
+    pub(super) me: Identity,
+    pub(super) config: NodeConfig,
+    pub(super) ports: Ports,
+    /// What it serves to others.
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) records: Records,
+    /// What it knows of jobs.
+    pub(super) board: Arc<Board>,
+    pub(super) clock: Clock,
+    pub(super) workload: Workload,
+    /// What keeps it from its obligations.
+    pub(super) warnings: Warnings,
+    pub(super) stop: CancellationToken,
+    pub(super) dir: DataDir,
+}
+
+/// Who a node is.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) id: NodeId,
+    pub(super) key: NodeKey,
+    /// Orders equal bids; nobody else can know it.
+    pub(super) secret: Digest,
+}
+
+/// What a node reaches the world by.
+#[derive(Debug)]
+pub(super) struct Ports {
+    pub(super) scheduler: Arc<dyn Scheduler>,
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) transfer: Arc<dyn Transfer>,
+}
+
+/// What a node remembers for itself, beside the log.
+#[derive(Debug)]
+pub(super) struct Records {
+    pub(super) executions: Executions,
+    pub(super) requests: Requests,
+    pub(super) reputation: Reputation,
+}
+
+impl Node {
+    /// How many nodes may bid for a job of this one, as far as is known.
+    pub(crate) fn bidders(&self) -> usize {
+        self.ports.scheduler.members().len() + usize::from(self.config.compute_slots > 0)
+    }
+
+    /// Where the token of its API is left for those who may use it.
+    pub fn token_file(&self) -> PathBuf {
+        self.dir.token_file()
+    }
+
+    /// Where inputs and results are kept.
+    pub(crate) fn store_path(&self) -> PathBuf {
+        self.dir.blobs()
+    }
+
+    /// Where runs and checks keep what nobody needs after a crash.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.dir.path().join("work")
+    }
+}
