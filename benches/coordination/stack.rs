@@ -99,6 +99,7 @@ impl User {
             working_directory: None,
             inputs: vec![],
             resources: Resources::default(),
+            seeded: false,
             deal,
         };
         let Self { http, api } = self;

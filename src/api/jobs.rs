@@ -95,8 +95,17 @@ pub(super) async fn submit(
     request: Result<Json<SubmitRequest>, JsonRejection>,
 ) -> Reply<SubmitReply> {
     let Json(request) = request?;
-    let SubmitRequest { image, entrypoint, command, environment, working_directory, inputs, resources, deal } =
-        request;
+    let SubmitRequest {
+        image,
+        entrypoint,
+        command,
+        environment,
+        working_directory,
+        inputs,
+        resources,
+        seeded,
+        deal,
+    } = request;
     let spec = Spec {
         image_name: image.clone(),
         image,
@@ -106,6 +115,7 @@ pub(super) async fn submit(
         working_directory,
         inputs,
         resources,
+        seeded,
     };
     let too_few = node.too_few(&spec.resources, &deal);
     let (job, image) = match key_in(&headers)? {

@@ -144,6 +144,9 @@ pub struct SubmitRequest {
     /// Limits of the container.
     #[serde(default)]
     pub resources: Resources,
+    /// Whether randomness and wall time come from the job's seed.
+    #[serde(default)]
+    pub seeded: bool,
     /// The terms.
     pub deal: Deal,
 }

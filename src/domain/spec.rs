@@ -45,6 +45,10 @@ pub struct Spec {
     pub inputs: Vec<Input>,
     /// Limits of the container.
     pub resources: Resources,
+    /// Whether the program gets its randomness and wall time from the job's seed. Only `true` is written down, so older
+    /// documents keep their hash.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub seeded: bool,
 }
 
 /// Content that the requester provides and every node mounts read-only.
@@ -339,6 +343,7 @@ mod tests {
                 kind: InputKind::Directory,
             }],
             resources: Resources::default(),
+            seeded: false,
         }
     }
 
@@ -368,6 +373,18 @@ mod tests {
         assert_eq!(Spec::from_document(&large.to_document()), Ok(large));
         let spelled_out = text(&spec()).replace("}}", &format!(r#","tmp_bytes":{DEFAULT_TMP_BYTES}}}}}"#));
         assert_eq!(Spec::from_document(spelled_out.as_bytes()), Err(SpecError::NotCanonical));
+    }
+
+    #[test]
+    fn a_document_says_that_it_is_seeded_only_when_it_is() {
+        let plain = String::from_utf8(spec().to_document()).unwrap();
+        assert!(!plain.contains("seeded"), "{plain}");
+        let said = format!("{},\"seeded\":false}}", plain.strip_suffix('}').unwrap());
+        assert_eq!(Spec::from_document(said.as_bytes()), Err(SpecError::NotCanonical));
+        let seeded = Spec { seeded: true, ..spec() };
+        let document = seeded.to_document();
+        assert!(document.ends_with(b",\"seeded\":true}"));
+        assert_eq!(Spec::from_document(&document), Ok(seeded));
     }
 
     #[test]

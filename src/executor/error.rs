@@ -103,6 +103,12 @@ pub enum ExecutorError {
         /// As the spec names it.
         image: String,
     },
+    /// A seeded job, and no library that gives programs of this architecture their randomness.
+    #[error("no seeded job runs on {architecture}")]
+    Unseedable {
+        /// As the engine names it.
+        architecture: String,
+    },
     /// The image names a user whose number cannot be told.
     #[error("the image names the user {user:?}: {problem}")]
     ImageUser {
@@ -190,7 +196,7 @@ impl ExecutorError {
             | Self::RegistryNotAsked { .. }
             | Self::Unpinned { .. }
             | Self::ImageUser { .. } => FailureKind::Image,
-            Self::Platform { .. } => FailureKind::Platform,
+            Self::Platform { .. } | Self::Unseedable { .. } => FailureKind::Platform,
             Self::NoCommand | Self::Unstartable { .. } => FailureKind::Command,
             Self::WorkingDirectory { .. } => FailureKind::WorkingDirectory,
             Self::Timeout { .. } => FailureKind::Timeout,
@@ -221,6 +227,7 @@ impl ExecutorError {
             | Self::Unpinned { .. }
             | Self::ImageUser { .. }
             | Self::Platform { .. }
+            | Self::Unseedable { .. }
             | Self::NoCommand
             | Self::Unstartable { .. }
             | Self::WorkingDirectory { .. }
@@ -247,6 +254,9 @@ impl Hint for ExecutorError {
                 Some("load the image on every node, or start the nodes with serve --allow-registry")
             }
             Self::Platform { .. } => Some("build the image for this machine too, or run a node on another"),
+            Self::Unseedable { .. } => {
+                Some("submit the job without --seeded, or run nodes on amd64 or arm64")
+            }
             Self::Unpinned { .. } => Some("name it name@sha256:.., or by its id sha256:.."),
             Self::ImageUser { .. } => {
                 Some("give the image a USER that its /etc/passwd knows, a number, or none")

@@ -27,6 +27,7 @@ fn request(deal: Deal) -> SubmitRequest {
         working_directory: None,
         inputs: vec![],
         resources: Resources::default(),
+        seeded: false,
         deal,
     }
 }

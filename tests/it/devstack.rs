@@ -209,6 +209,7 @@ fn request(script: &str, deal: Deal) -> SubmitRequest {
         working_directory: None,
         inputs: Vec::new(),
         resources: Resources::default(),
+        seeded: false,
         deal,
     }
 }

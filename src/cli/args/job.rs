@@ -87,6 +87,13 @@ pub(in crate::cli) struct ContainerArgs {
     #[arg(long = "env-file", value_name = "FILE")]
     pub(in crate::cli) env_files: Vec<PathBuf>,
 
+    /// Take the program's random numbers and wall time from the job's seed, so that ordinary random programs give equal
+    /// outputs
+    ///
+    /// For dynamically linked programs. docs/containers.md says what is covered and which variables are set
+    #[arg(long)]
+    pub(in crate::cli) seeded: bool,
+
     /// Directory in which the command starts [default: that of the image]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) workdir: Option<String>,

@@ -92,7 +92,8 @@ fn head(view: &JobView) -> String {
     for (name, value) in &spec.environment {
         lines.push(("Environment", format!("{name}={value}")));
     }
-    lines.push(("Seed", view.seed.to_string()));
+    let used = if spec.seeded { " (random numbers and wall time follow from it)" } else { "" };
+    lines.push(("Seed", format!("{}{used}", view.seed)));
     for input in &spec.inputs {
         lines.push(("Input", format!("{} ({}) at {}", input.digest, text::bytes(input.bytes), input.target)));
     }

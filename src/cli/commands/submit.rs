@@ -126,6 +126,7 @@ fn request(
             disk_bytes: container.disk,
             tmp_bytes: container.tmp,
         },
+        seeded: container.seeded,
         deal,
     }
 }
@@ -158,7 +159,8 @@ fn check_spec(request: &SubmitRequest, places: &[(PathBuf, String)]) -> Result<S
         .command(&request.command)
         .environment(&request.environment)
         .inputs(places.iter().map(input))
-        .resources(request.resources);
+        .resources(request.resources)
+        .seeded(request.seeded);
     let spec = match &request.working_directory {
         Some(path) => spec.working_directory(path),
         None => spec,

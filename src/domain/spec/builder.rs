@@ -22,6 +22,7 @@ impl SpecBuilder {
             working_directory: None,
             inputs: Vec::new(),
             resources: Resources::default(),
+            seeded: false,
         };
         Self { spec }
     }
@@ -73,6 +74,12 @@ impl SpecBuilder {
         self
     }
 
+    /// Whether randomness and wall time come from the job's seed.
+    pub fn seeded(mut self, seeded: bool) -> Self {
+        self.spec.seeded = seeded;
+        self
+    }
+
     /// The spec, with its paths as the document has them: see [`Spec::clean_paths`].
     ///
     /// # Errors
@@ -102,6 +109,7 @@ mod tests {
             .working_directory("/data/")
             .inputs([input])
             .resources(Resources { pids: 3, ..Resources::default() })
+            .seeded(true)
             .build()
             .unwrap();
         assert_eq!(Spec::from_document(&spec.to_document()), Ok(spec.clone()));
@@ -111,6 +119,7 @@ mod tests {
         );
         assert_eq!((spec.environment["SEED"].as_str(), spec.image_name.as_str()), ("7", "demo:1"));
         assert_eq!((spec.entrypoint.len(), spec.command.len(), spec.resources.pids), (2, 1, 3));
+        assert!(spec.seeded);
     }
 
     #[test]

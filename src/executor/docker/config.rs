@@ -13,6 +13,7 @@ use bollard::models::{
 use super::{
     super::{InputMount, RunRequest},
     meter::overhead,
+    seeded::{LIBRARY_TARGET, variables},
     user::User,
 };
 use crate::domain::{OUTPUTS_DIR, RESERVED_VARIABLES};
@@ -41,10 +42,23 @@ pub(super) struct Parts<'a> {
     pub(super) outputs: &'a Path,
     /// The image's volumes: where each is mounted, and the directory behind it.
     pub(super) volumes: &'a [(String, PathBuf)],
+    /// What it needs where its job is seeded.
+    pub(super) seeded: Option<&'a Seeded<'a>>,
     /// Which run of this process it is.
     pub(super) run: &'a str,
     /// When it is over whatever becomes of its node, in Unix seconds.
     pub(super) until: u64,
+}
+
+/// What a seeded run needs besides its seed.
+#[derive(Debug)]
+pub(super) struct Seeded<'a> {
+    /// The library, on this machine.
+    pub(super) library: PathBuf,
+    /// What the image is made for.
+    pub(super) architecture: &'a str,
+    /// What the image sets.
+    pub(super) image_env: &'a [String],
 }
 
 /// A container of this image that is never started: its files can be read.
@@ -86,7 +100,7 @@ pub(super) fn container_body(request: &RunRequest, parts: &Parts<'_>) -> Contain
         image: Some(spec.image.clone()),
         entrypoint: words(&spec.entrypoint),
         cmd: words(&spec.command),
-        env: Some(environment(request)),
+        env: Some(environment(request, parts.seeded)),
         working_dir: spec.working_directory.clone(),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
@@ -100,26 +114,32 @@ pub(super) fn container_body(request: &RunRequest, parts: &Parts<'_>) -> Contain
 }
 
 /// The variables of the container. What a node sets itself, a job does not set.
-fn environment(request: &RunRequest) -> Vec<String> {
+fn environment(request: &RunRequest, seeded: Option<&Seeded<'_>>) -> Vec<String> {
     let RunRequest { job, seed, spec, .. } = request;
+    let of_job = |name: &str| spec.environment.get(name).cloned();
+    let of_seeded = seeded.map(|seeded| variables(*seed, seeded.architecture, of_job, seeded.image_env));
     let given = spec.environment.iter().filter(|(name, _)| !name.starts_with(RESERVED_VARIABLES));
     let given = given.map(|(name, value)| format!("{name}={value}"));
     let own =
         [format!("ASSAY_JOB={job}"), format!("ASSAY_SEED={seed}"), format!("ASSAY_SEED32={}", seed.small())];
-    given.chain(own).collect()
+    // The last of two with one name counts.
+    given.chain(own).chain(of_seeded.into_iter().flatten()).collect()
 }
 
 fn host_config(request: &RunRequest, parts: &Parts<'_>) -> HostConfig {
     let limits = request.spec.resources;
     let memory = signed(limits.memory_bytes);
     let inputs = request.inputs.iter().map(|InputMount { source, target }| bind(source, target, true));
+    let library = parts.seeded.map(|seeded| bind(&seeded.library, LIBRARY_TARGET, true));
     let volumes = parts.volumes.iter().map(|(target, source)| volume(source, target));
     HostConfig {
         network_mode: Some("none".to_owned()),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
         readonly_rootfs: Some(true),
-        mounts: Some(inputs.chain([bind(parts.outputs, OUTPUTS_DIR, false)]).chain(volumes).collect()),
+        mounts: Some(
+            inputs.chain([bind(parts.outputs, OUTPUTS_DIR, false)]).chain(library).chain(volumes).collect(),
+        ),
         tmpfs: Some(HashMap::from([("/tmp".to_owned(), tmpfs(parts.user, limits.tmp_bytes))])),
         memory: Some(memory),
         // Equal to memory means no swap.

@@ -21,6 +21,7 @@ use super::{
     config::{NODE_LABEL, RUN_LABEL, SCRATCH_LABEL, UNTIL_LABEL},
     connection::{TooLong, connect},
     image::{Registries, require_pinned},
+    seeded,
     space::Spaces,
 };
 use crate::domain::{NodeId, Spec};
@@ -278,6 +279,9 @@ impl Executor for DockerExecutor {
         Box::pin(async {
             require_pinned(&spec.image)?;
             self.check_size(spec)?;
+            if let (true, Some(architecture)) = (spec.seeded, &self.platform.1) {
+                seeded::library(architecture)?;
+            }
             self.find_image(&spec.image).await
         })
     }

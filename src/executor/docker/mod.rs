@@ -2,6 +2,7 @@
 //!
 //! `connection` bounds what the engine answers, `engine` asks and cleans up, `image` finds images and `user` who they run as, `config` holds the safe
 //! defaults, `space` is where a container may write, `remains` removes what it closed, `run` sees one container through,
+//! `seeded` is what seeded jobs get,
 //! `streams` keeps what it prints, `end` tells whether that is all, `sampler` reads `cgroup` and asks `meter` (with
 //! `disk`) while it runs, and `times` reads the engine's time stamps. The engine must see this process's file system and
 //! cgroups: a remote engine is not supported.
@@ -17,6 +18,7 @@ mod meter;
 mod remains;
 mod run;
 mod sampler;
+mod seeded;
 mod space;
 mod streams;
 mod times;

@@ -21,11 +21,12 @@ use tracing::{debug, info, warn};
 use super::{
     super::{ExecutorError, InputMount, RunOutcome, RunRequest, Trace},
     cgroup::Cgroup,
-    config::{Parts, container_body, labels, probe_body, volumes_to_mount},
+    config::{Parts, Seeded, container_body, labels, probe_body, volumes_to_mount},
     engine::{DockerExecutor, unix_now},
     image::require_pinned,
     meter::{DiskProblem, Meter},
     sampler::{Observed, Sampler},
+    seeded,
     space::{Bound, Space, file_limit, give_all_to},
     times::nanos_between,
     user::User,
@@ -103,6 +104,7 @@ impl DockerExecutor {
                 | ExecutorError::Unpinned { .. }
                 | ExecutorError::ImageUser { .. }
                 | ExecutorError::Platform { .. }
+                | ExecutorError::Unseedable { .. }
                 | ExecutorError::NoCommand
                 | ExecutorError::Unstartable { .. }
                 | ExecutorError::WorkingDirectory { .. }
@@ -143,6 +145,7 @@ impl DockerExecutor {
         let spec = &request.spec;
         let image = cancel.run_until_cancelled(self.image(&spec.image)).await;
         let image = image.unwrap_or(Err(ExecutorError::Interrupted))?;
+        let architecture = image.architecture.unwrap_or_default();
         let config = image.config.unwrap_or_default();
         require_command(request, &config)?;
 
@@ -150,7 +153,7 @@ impl DockerExecutor {
         let until = unix_now() + u64::from(request.timeout.as_secs()) + OVERDUE_SECS;
         let named = config.user.as_deref().unwrap_or_default();
         let user = self.user_of(&spec.image, named, labels(request, &hold.run, until)).await?;
-        let (id, space) = self.create(request, user, &config, &hold.run, until).await?;
+        let (id, space) = self.create(request, user, &config, &architecture, &hold.run, until).await?;
         let outcome = self.supervise(&id, request, &space, cancel).await;
         self.remove(&id).await;
         outcome
@@ -162,16 +165,28 @@ impl DockerExecutor {
         request: &RunRequest,
         user: User,
         config: &ImageConfig,
+        architecture: &str,
         run: &str,
         until: u64,
     ) -> Result<(String, Space), ExecutorError> {
         let own_disk = |source| ExecutorError::ResultDir { path: request.result_dir.clone(), source };
+        let image_env = config.env.as_deref().unwrap_or_default();
+        let seeded = match request.spec.seeded {
+            true => Some(Seeded {
+                library: seeded::place(&request.result_dir, seeded::library(architecture)?)
+                    .map_err(own_disk)?,
+                architecture,
+                image_env,
+            }),
+            false => None,
+        };
         loop {
             let limit = request.spec.resources.disk_bytes;
             let space = self.spaces().prepare(&request.result_dir, limit, user).await.map_err(own_disk)?;
             let volumes = volumes_to_mount(request, config.volumes.as_deref().unwrap_or_default());
             let volumes = space.place(volumes).map_err(own_disk)?;
-            let parts = Parts { user, outputs: &space.outputs, volumes: &volumes, run, until };
+            let seeded = seeded.as_ref();
+            let parts = Parts { user, outputs: &space.outputs, volumes: &volumes, seeded, run, until };
             let body = container_body(request, &parts);
             let created = self.docker().create_container(None::<CreateContainerOptions>, body).await;
             let id = match created {

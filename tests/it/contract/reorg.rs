@@ -119,6 +119,7 @@ impl Town {
             working_directory: None,
             inputs: Vec::new(),
             resources: Default::default(),
+            seeded: false,
             deal,
         };
         let http = self.http(0);

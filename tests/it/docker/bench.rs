@@ -142,14 +142,25 @@ impl Bench {
 
     /// The demo image with another configuration and more files, by path and content; the caller removes it.
     pub(super) async fn variant(&self, config: ContainerConfig, files: &[(&str, &str)]) -> String {
+        let files: Vec<_> = files.iter().map(|(path, content)| (*path, content.as_bytes())).collect();
+        self.variant_of(config, &files, 0o644).await
+    }
+
+    /// The same with files of this mode.
+    pub(super) async fn variant_of(
+        &self,
+        config: ContainerConfig,
+        files: &[(&str, &[u8])],
+        mode: u32,
+    ) -> String {
         let body = ContainerCreateBody { image: Some(self.image.clone()), ..Default::default() };
         let created = self.engine.create_container(None::<CreateContainerOptions>, body).await.unwrap().id;
         let mut archive = tar::Builder::new(vec![]);
         for (path, content) in files {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len().try_into().unwrap());
-            header.set_mode(0o644);
-            archive.append_data(&mut header, path, content.as_bytes()).unwrap();
+            header.set_mode(mode);
+            archive.append_data(&mut header, path, *content).unwrap();
         }
         let body = bollard::body_full(archive.into_inner().unwrap().into());
         let options = UploadToContainerOptionsBuilder::default().path("/").build();

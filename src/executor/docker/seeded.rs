@@ -1,0 +1,115 @@
+//! What a container of a seeded job gets besides its seed: a library that takes randomness and wall time from it, and
+//! variables that keep numerical libraries from choosing code by the processor.
+//!
+//! `preload/seed.c` is the library, one file for glibc and musl; `scripts/seed-library` builds it. `docs/containers.md` says
+//! what it covers.
+
+use std::{
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::super::ExecutorError;
+use crate::domain::Seed;
+
+/// Where the library is in the container. No input may lie there.
+pub(super) const LIBRARY_TARGET: &str = "/run/libassay-seed.so";
+
+/// The library for each architecture, as engines name it.
+const LIBRARIES: [(&str, &[u8]); 2] = [
+    ("amd64", include_bytes!("../../../preload/built/x86_64.so")),
+    ("arm64", include_bytes!("../../../preload/built/aarch64.so")),
+];
+
+/// What a seeded job finds unless it or its image sets it: a fixed day, and arithmetic that is the same on every processor
+/// of an architecture. A processor without what a variable names ignores it.
+const DEFAULTS: [(&str, &str); 9] = [
+    // 2022-01-01T00:00:00Z, where the clock of the library starts.
+    ("SOURCE_DATE_EPOCH", "1640995200"),
+    ("PYTHONHASHSEED", "0"),
+    ("OMP_NUM_THREADS", "1"),
+    ("OPENBLAS_NUM_THREADS", "1"),
+    ("MKL_NUM_THREADS", "1"),
+    ("MKL_CBWR", "COMPATIBLE"),
+    ("ATEN_CPU_CAPABILITY", "default"),
+    ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX2_Usable,-FMA_Usable,-FMA4_Usable"),
+    (
+        "NPY_DISABLE_CPU_FEATURES",
+        "AVX2,FMA3,AVX512F,AVX512CD,AVX512_SKX,AVX512_CLX,AVX512_CNL,AVX512_ICL,AVX512_SPR",
+    ),
+];
+
+/// The kernels of OpenBLAS that any processor of an architecture runs.
+const BLAS_KERNELS: [(&str, &str); 2] = [("amd64", "Nehalem"), ("arm64", "ARMV8")];
+
+/// The library for programs of this architecture.
+pub(super) fn library(architecture: &str) -> Result<&'static [u8], ExecutorError> {
+    let unseedable = || ExecutorError::Unseedable { architecture: architecture.to_owned() };
+    LIBRARIES.iter().find(|(name, _)| *name == architecture).map(|(_, bytes)| *bytes).ok_or_else(unseedable)
+}
+
+/// Writes the library beside the results of a run, where the engine finds it and whoever runs in the container may read it.
+pub(super) fn place(result_dir: &Path, library: &[u8]) -> io::Result<PathBuf> {
+    let path = result_dir.with_file_name("libassay-seed.so");
+    fs::write(&path, library)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o644))?;
+    Ok(path)
+}
+
+/// The variables of a seeded job, beside those of every job. `given` is what the job sets, `image` what its image sets.
+pub(super) fn variables(
+    seed: Seed,
+    architecture: &str,
+    given: impl Fn(&str) -> Option<String>,
+    image: &[String],
+) -> Vec<String> {
+    let of_image = |name: &str| {
+        let value = |variable: &String| Some(variable.strip_prefix(name)?.strip_prefix('=')?.to_owned());
+        image.iter().find_map(value)
+    };
+    let set = |name: &str| given(name).or_else(|| of_image(name)).filter(|value| !value.is_empty());
+    let kernel = BLAS_KERNELS.iter().find(|(name, _)| *name == architecture);
+    let kernel = kernel.map(|(_, kernel)| ("OPENBLAS_CORETYPE", *kernel));
+    let missing = DEFAULTS.into_iter().chain(kernel).filter(|(name, _)| set(name).is_none());
+    let mut variables: Vec<String> = missing.map(|(name, value)| format!("{name}={value}")).collect();
+    // After those of the job, which may stand in front of the same functions.
+    let earlier = set("LD_PRELOAD").map_or(String::new(), |earlier| format!("{earlier}:"));
+    variables.push(format!("LD_PRELOAD={earlier}{LIBRARY_TARGET}"));
+    // The first process begins with the seed as its key, and no time gone by.
+    variables.push(format!("ASSAY_STREAM={seed}:{:016x}", 0));
+    variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::JobId;
+
+    #[test]
+    fn what_the_job_or_its_image_sets_stays_and_the_library_comes_last() {
+        let given = |name: &str| match name {
+            "OMP_NUM_THREADS" => Some("2".to_owned()),
+            "LD_PRELOAD" => Some("/lib/own.so".to_owned()),
+            _ => None,
+        };
+        let image = ["LD_PRELOAD=/lib/images.so", "PYTHONHASHSEED=7", "PYTHONHASHSEE=8"].map(str::to_owned);
+        let variables = variables(Seed::of(JobId::ZERO), "amd64", given, &image);
+        let starting =
+            |name: &str| variables.iter().filter(|text| text.starts_with(name)).collect::<Vec<_>>();
+        assert_eq!(starting("LD_PRELOAD="), ["LD_PRELOAD=/lib/own.so:/run/libassay-seed.so"]);
+        assert_eq!(starting("OPENBLAS_CORETYPE="), ["OPENBLAS_CORETYPE=Nehalem"]);
+        assert!(
+            starting("OMP_NUM_THREADS=").is_empty() && starting("PYTHONHASHSEED=").is_empty(),
+            "{variables:?}"
+        );
+        assert_eq!(starting("ASSAY_STREAM=")[0].len(), "ASSAY_STREAM=".len() + 64 + 1 + 16);
+    }
+
+    #[test]
+    fn a_processor_without_a_library_is_named() {
+        assert!(library("amd64").unwrap().starts_with(b"\x7fELF") && library("arm64").is_ok());
+        assert_eq!(library("riscv64").unwrap_err().to_string(), "no seeded job runs on riscv64");
+    }
+}
