@@ -15,6 +15,9 @@ use crate::{
     store::BlobError,
 };
 
+/// When a client may ask again while the node loads.
+const RETRY_AFTER_SECS: &str = "1";
+
 /// What a handler answers when it cannot do as asked.
 #[derive(Debug)]
 pub(super) struct Failure(ErrorBody);
@@ -32,7 +35,7 @@ impl Failure {
         match self.0.code {
             ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
             ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
-            ErrorCode::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::Busy | ErrorCode::Loading => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::TooSlow => StatusCode::REQUEST_TIMEOUT,
             ErrorCode::ForbiddenHost | ErrorCode::NotRequester => StatusCode::FORBIDDEN,
             ErrorCode::NotFound | ErrorCode::NoSuchJob => StatusCode::NOT_FOUND,
@@ -62,6 +65,9 @@ impl IntoResponse for Failure {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             // Whoever may not ask has no use for the connection, and others may.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if code == ErrorCode::Loading {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECS));
         }
         response
     }

@@ -5,6 +5,7 @@
 //! sends for a foreign site. Nothing that helps to copy a result leaves through it before the result's job has ended.
 //!
 //! - [`types`]: its JSON, shared with the client. `server`: addresses, limits, who may ask. `token`: who that is.
+//! - `listening`: what is answered before the node has read its logs.
 //! - `connections`: how many there may be, and which is closed first.
 //! - `jobs`, `content`, `events`: the handlers. `view`: a job in numbers and words.
 //! - `error`: every answer that is no success; `refusal`: its JSON.
@@ -26,6 +27,7 @@ mod content;
 mod error;
 mod events;
 mod jobs;
+mod listening;
 mod refusal;
 mod server;
 mod state;
@@ -33,5 +35,6 @@ mod token;
 pub mod types;
 mod view;
 
+pub use listening::{Listening, listen};
 pub use server::{ApiConfig, ServeError, serve};
 pub use token::{Token, TokenError};

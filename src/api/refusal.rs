@@ -30,6 +30,8 @@ pub enum ErrorCode {
     Unauthorized,
     /// As many clients ask as the node answers at once; the same request may be answered later.
     Busy,
+    /// The node still reads its logs; the same request will be answered later.
+    Loading,
     /// The body of the request did not come in time.
     TooSlow,
     /// The Host header names another machine: a page of a foreign site is asking.

@@ -8,33 +8,33 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Router,
     extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use tokio::{net::TcpListener, sync::Semaphore};
-use tracing::info;
+use tokio::sync::{Semaphore, watch};
 
 use super::{
-    connections::{self, Visitor},
+    connections::Visitor,
     content,
     error::Failure,
     events, jobs,
-    state::Api,
-    token::{Token, TokenError},
-    types::{ErrorCode, Health},
+    listening::listen,
+    state::{Api, Gate},
+    token::TokenError,
+    types::ErrorCode,
 };
 use crate::explain::Hint;
 use crate::node::{Node, NodeHandle};
 
 /// The version of the API.
-const V1: &str = "/api/v1";
+pub(super) const V1: &str = "/api/v1";
 
 /// The only path that needs no token.
-const HEALTH: &str = "/health";
+pub(super) const HEALTH: &str = "/health";
 
 /// Longest JSON request: the largest spec and a full allow-list, several times over.
 const MAX_JSON_BYTES: usize = 256 * 1024;
@@ -114,25 +114,15 @@ impl ApiConfig {
 /// # Errors
 /// [`ServeError`].
 pub async fn serve(handle: &mut NodeHandle, config: ApiConfig) -> Result<SocketAddr, ServeError> {
-    config.check()?;
-    let address = config.address;
-    let listen_error = |source| ServeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(listen_error)?;
-    let bound = listener.local_addr().map_err(listen_error)?;
-    let token = Token::create(&handle.node().token_file())?;
-    let stop = handle.stop_token();
-    let app = router(handle.node(), bound, token);
-    handle.attach("api", async move {
-        info!(api = %bound, "api listens");
-        connections::serve(listener, app, stop).await;
-        Ok(())
-    });
+    let listening = listen(config, &handle.node().token_file(), watch::Sender::default().subscribe()).await?;
+    let bound = listening.address();
+    listening.serve(handle);
     Ok(bound)
 }
 
-/// The whole API of a node that listens on `bound`.
-fn router(node: Arc<Node>, bound: SocketAddr, token: Token) -> Router {
-    let api = Api { node, bound, token, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)) };
+/// All that a node that listens on `bound` answers to clients that are admitted.
+pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
+    let api = Api { node, bound, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)) };
     let json = Router::new()
         .route("/node", get(jobs::node_info))
         .route("/nodes", get(jobs::nodes))
@@ -148,38 +138,35 @@ fn router(node: Arc<Node>, bound: SocketAddr, token: Token) -> Router {
         .route("/jobs/{job}/results/{node}/last-words", get(content::last_words))
         .route("/jobs/{job}/output", get(content::output))
         .route_layer(middleware::from_fn(whole_body));
-    let v1 = Router::new()
-        .route(HEALTH, get(async || Json(Health { alive: true })))
-        .route("/blobs", post(content::upload).layer(DefaultBodyLimit::disable()))
-        .merge(json);
+    let v1 =
+        Router::new().route("/blobs", post(content::upload).layer(DefaultBodyLimit::disable())).merge(json);
     Router::new()
         .nest(V1, v1)
         .fallback(async || Failure::new(ErrorCode::NotFound, "there is nothing at this address"))
         .method_not_allowed_fallback(async || {
             Failure::new(ErrorCode::BadRequest, "this address takes another method")
         })
-        .layer(middleware::from_fn_with_state(api.clone(), only_our_clients))
         .with_state(api)
 }
 
 /// Refuses who does not bear the token, and what a browser sends for a foreign site: a name that was made to resolve to
 /// this machine (DNS rebinding), or a page of another origin. Programs send no Origin.
-async fn only_our_clients(State(api): State<Api>, request: Request, next: Next) -> Response {
-    match admit(&api, &request) {
+pub(super) async fn only_our_clients(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    match admit(&gate, &request) {
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),
     }
 }
 
-fn admit(api: &Api, request: &Request) -> Result<(), Failure> {
+fn admit(gate: &Gate, request: &Request) -> Result<(), Failure> {
     let headers = request.headers();
-    check_host(headers, api.bound.ip()).map_err(|problem| {
-        Failure::new(ErrorCode::ForbiddenHost, problem).with_hint(format!("ask http://{}", api.bound))
+    check_host(headers, gate.bound.ip()).map_err(|problem| {
+        Failure::new(ErrorCode::ForbiddenHost, problem).with_hint(format!("ask http://{}", gate.bound))
     })?;
     if request.uri().path().strip_prefix(V1) == Some(HEALTH) {
         return Ok(());
     }
-    if !api.token.is_borne_by(headers) {
+    if !gate.token.is_borne_by(headers) {
         return Err(Failure::new(
             ErrorCode::Unauthorized,
             "the request does not bear the token of this node",

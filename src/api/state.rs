@@ -7,12 +7,18 @@ use tokio::sync::Semaphore;
 use super::token::Token;
 use crate::node::Node;
 
-/// The node, where it is asked, and who may ask.
+/// The node, and where it is asked.
 #[derive(Debug, Clone)]
 pub(super) struct Api {
     pub(super) node: Arc<Node>,
     pub(super) bound: SocketAddr,
-    pub(super) token: Token,
     /// One permit an archive that is taken in.
     pub(super) uploads: Arc<Semaphore>,
+}
+
+/// Who may ask, and where.
+#[derive(Debug, Clone)]
+pub(super) struct Gate {
+    pub(super) bound: SocketAddr,
+    pub(super) token: Token,
 }

@@ -28,6 +28,20 @@ pub use crate::scheduler::{Evidence, LogEntry};
 pub struct Health {
     /// Whether the API answers; always true.
     pub alive: bool,
+    /// Whether the node can be asked.
+    #[serde(default)]
+    pub state: Readiness,
+}
+
+/// How far a node is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Readiness {
+    /// It reads its logs.
+    Loading,
+    /// It answers.
+    #[default]
+    Ready,
 }
 
 /// `GET /api/v1/node`.

@@ -15,7 +15,7 @@ use crate::{
     network::{self, Inbound, Multiaddr, NetworkConfig, NetworkError, NetworkHandle, PeerId},
     node::{About, PeerTransfer, Shelf, Transfer, wall_clock},
     scheduler::{
-        BackendError, Scheduler,
+        BackendError, Loading, Scheduler,
         contract::{self, ChainConfig, ContractConfig, ContractScheduler, MoneyError, NodeAddresses, Seen},
         libp2p::{self, Interest, Libp2pConfig, Libp2pScheduler},
     },
@@ -85,6 +85,8 @@ pub struct BackendConfig {
     pub interest: Interest,
     /// What it takes on, as others are told.
     pub offer: Option<Offer>,
+    /// Told how far its logs are read.
+    pub loading: watch::Sender<Loading>,
 }
 
 /// A node's way to the others.
@@ -147,7 +149,8 @@ async fn contract(
     first_block: u64,
     config: BackendConfig,
 ) -> Result<Connected, BackendStartError> {
-    let BackendConfig { key, listen, peers, dial_private, db, shelf, interest: _, offer } = config;
+    let BackendConfig { key, listen, peers, dial_private, db, shelf, interest: _, offer, loading: _ } =
+        config;
     let is_reachable = !listen.is_empty();
     let peer = key.libp2p_keypair().public().to_peer_id();
     let config = NetworkConfig { key: key.clone(), listen, peers, limits: limits(dial_private), offer };
@@ -257,11 +260,11 @@ fn peer_in(address: &Multiaddr) -> Option<PeerId> {
 }
 
 async fn libp2p(config: BackendConfig) -> Result<Connected, BackendStartError> {
-    let BackendConfig { key, listen, peers, dial_private, db, shelf, interest, offer } = config;
+    let BackendConfig { key, listen, peers, dial_private, db, shelf, interest, offer, loading } = config;
     let peer = key.libp2p_keypair().public().to_peer_id();
     let network = NetworkConfig { key, listen, peers, limits: limits(dial_private), offer };
     let log = EventLog::new(db);
-    let config = Libp2pConfig { network, log, clock: Arc::new(wall_clock), blobs: shelf, interest };
+    let config = Libp2pConfig { network, log, clock: Arc::new(wall_clock), blobs: shelf, interest, loading };
     let (scheduler, running) = Libp2pScheduler::start(config).await?;
     let network = scheduler.network();
     Ok(Connected {

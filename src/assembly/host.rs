@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::{Backend, BackendConfig, BackendStartError, Connected, Link};
 use crate::{
-    api::{self, ApiConfig, ServeError},
+    api::{self, ApiConfig, Listening, ServeError},
     domain::NodeId,
     executor::Executor,
     identity::{KeyError, NodeKey},
     network::Multiaddr,
     node::{ComputeLimits, Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf},
-    scheduler::{Cursor, Scheduler, contract::Seen, libp2p::Interest},
+    scheduler::{BackendError, Cursor, Loading, Scheduler, contract::Seen, libp2p::Interest},
     store::{BlobError, Blobs, Content, DataDir, Db, DbError, DirError, EventLog},
 };
 
@@ -99,6 +99,15 @@ pub struct Host {
     die: CancellationToken,
 }
 
+/// A node whose API listens, and which has not read its logs. Dropping it closes the API.
+#[derive(Debug)]
+pub struct Opening {
+    disk: Disk,
+    config: HostConfig,
+    api: Listening,
+    loading: watch::Sender<Loading>,
+}
+
 /// What a node has on disk, open.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -125,23 +134,40 @@ impl Disk {
     }
 }
 
-impl Host {
-    /// Starts a node.
+impl Opening {
+    /// As [`Host::open`], where the directory is open already.
+    pub(crate) async fn on(disk: Disk, config: HostConfig) -> Result<Self, HostError> {
+        let (told, loading) = watch::channel(Loading::default());
+        let listen = ApiConfig { address: config.api, beyond_loopback: false };
+        let api = api::listen(listen, &disk.dir.token_file(), loading).await?;
+        Ok(Self { disk, config, api, loading: told })
+    }
+
+    /// Where its API listens.
+    pub const fn api(&self) -> SocketAddr {
+        self.api.address()
+    }
+
+    /// Where the token is that its API asks for.
+    pub fn token_file(&self) -> PathBuf {
+        self.disk.dir.token_file()
+    }
+
+    /// Reads the node's logs, and starts it.
     ///
     /// # Errors
     /// [`HostError`]; nothing runs then.
-    pub async fn start(mut config: HostConfig) -> Result<Self, HostError> {
-        let disk = Disk::open(&config.data_dir, config.key.take())?;
-        Self::start_on(disk, config, |seams, _, _| seams).await
+    pub async fn start(self) -> Result<Host, HostError> {
+        self.start_with(|seams, _, _| seams).await
     }
 
-    /// As [`Self::start`], where the directory is open already. `replace` may exchange the node's seams; it gets the
-    /// node's key, and a token that ends the node as if it had crashed.
-    pub(crate) async fn start_on(
-        disk: Disk,
-        config: HostConfig,
+    /// As [`Self::start`]. `replace` may exchange the node's seams; it gets the node's key, and a token that ends the
+    /// node as if it had crashed.
+    pub(crate) async fn start_with(
+        self,
         replace: impl FnOnce(Seams, &NodeKey, CancellationToken) -> Seams + Send,
-    ) -> Result<Self, HostError> {
+    ) -> Result<Host, HostError> {
+        let Self { disk, config, api: listening, loading } = self;
         let Disk { dir, key, db, shelf } = disk;
         let asked = config.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let backend = BackendConfig {
@@ -153,6 +179,7 @@ impl Host {
             shelf: Arc::clone(&shelf),
             interest: interest(key.node_id(), config.compute_slots, config.limits),
             offer: config.limits.offer(config.compute_slots),
+            loading,
         };
         let Connected { scheduler, transfer, link } = config.backend.connect(backend).await?;
         let addresses = if asked.is_empty() { Vec::new() } else { link.addresses().await };
@@ -167,13 +194,35 @@ impl Host {
         let HostConfig { compute_slots, limits, .. } = config;
         let node = NodeConfig { compute_slots, limits, about, ..NodeConfig::default() };
         let parts = NodeParts { key, dir, db: db.clone(), scheduler, executor, transfer, shelf };
-        match start_node(node, parts, config.api).await {
-            Ok((handle, api)) => Ok(Self { handle, link, db, api, addresses, die }),
+        let api = listening.address();
+        // A chain is followed for as long as that takes; the node says so itself.
+        let is_local = link.reading().is_none();
+        match start_node(node, parts, listening, is_local).await {
+            Ok(handle) => Ok(Host { handle, link, db, api, addresses, die }),
             Err(error) => {
                 link.shutdown().await;
                 Err(error)
             }
         }
+    }
+}
+
+impl Host {
+    /// Opens the directory of a node, and has its API listen.
+    ///
+    /// # Errors
+    /// [`HostError`]; nothing runs then.
+    pub async fn open(mut config: HostConfig) -> Result<Opening, HostError> {
+        let disk = Disk::open(&config.data_dir, config.key.take())?;
+        Opening::on(disk, config).await
+    }
+
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// [`HostError`]; nothing runs then.
+    pub async fn start(config: HostConfig) -> Result<Self, HostError> {
+        Self::open(config).await?.start().await
     }
 
     /// The node's id.
@@ -246,19 +295,21 @@ impl Host {
     }
 }
 
+/// Starts a node, and has its API answer once the node holds the history of its log, if that is here.
 async fn start_node(
     config: NodeConfig,
     parts: NodeParts,
-    api: SocketAddr,
-) -> Result<(NodeHandle, SocketAddr), HostError> {
+    api: Listening,
+    is_local: bool,
+) -> Result<NodeHandle, HostError> {
     let mut handle = Node::start(config, parts).await?;
-    let served = api::serve(&mut handle, ApiConfig { address: api, beyond_loopback: false }).await;
-    match served {
-        Ok(bound) => Ok((handle, bound)),
-        Err(error) => {
-            handle.stop_token().cancel();
+    if is_local {
+        let (node, stop) = (handle.node(), handle.stop_token());
+        if stop.run_until_cancelled(node.caught_up()).await.is_none() {
             handle.join().await?;
-            Err(error.into())
+            return Err(NodeError::Backend(BackendError::Stopped).into());
         }
     }
+    api.serve(&mut handle);
+    Ok(handle)
 }

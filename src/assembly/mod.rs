@@ -10,4 +10,4 @@ mod host;
 
 pub use backend::{Backend, BackendStartError};
 pub(crate) use host::Disk;
-pub use host::{Host, HostConfig, HostError, Seams};
+pub use host::{Host, HostConfig, HostError, Opening, Seams};

@@ -12,6 +12,7 @@ use tokio_util::io::ReaderStream;
 
 use super::{
     ExitStatus,
+    output::Output,
     settings::{ApiAddress, ApiOrigin},
 };
 use crate::{
@@ -42,6 +43,9 @@ const OWN_READ_TIMEOUT: Duration = Duration::from_secs(900);
 const ONCE_LIMIT: Duration = Duration::from_secs(900);
 const AWAY_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a node may read its logs without getting further.
+const STUCK_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a connection may lie idle and be used again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -128,7 +132,7 @@ impl ClientError {
                 | ErrorCode::AmbiguousJob => ExitStatus::Usage,
                 ErrorCode::NotEnoughNodes => ExitStatus::NoNode,
                 ErrorCode::NoResult => ExitStatus::NoResult,
-                ErrorCode::Unavailable | ErrorCode::Busy => ExitStatus::Unreachable,
+                ErrorCode::Unavailable | ErrorCode::Busy | ErrorCode::Loading => ExitStatus::Unreachable,
                 ErrorCode::Unauthorized
                 | ErrorCode::TooSlow
                 | ErrorCode::ForbiddenHost
@@ -169,12 +173,13 @@ pub(super) struct Client {
     /// The answer to an upload comes when all of it was sent, so that silence says nothing before.
     uploads: reqwest::Client,
     api: ApiAddress,
+    output: Output,
 }
 
 impl Client {
-    pub(super) fn new(api: ApiAddress) -> Self {
+    pub(super) fn new(api: ApiAddress, output: Output) -> Self {
         let silence = if api.origin == ApiOrigin::Own { OWN_READ_TIMEOUT } else { READ_TIMEOUT };
-        Self { http: build(http().read_timeout(silence)), uploads: build(http()), api }
+        Self { http: build(http().read_timeout(silence)), uploads: build(http()), api, output }
     }
 
     /// The address to name in commands for the user, without a slash at its end.
@@ -192,6 +197,8 @@ impl Client {
 
     /// Sends an archive; `bytes` is its length.
     pub(super) async fn upload(&self, archive: &Path, bytes: u64) -> Result<BlobInfo, ClientError> {
+        // An archive is sent once, so the node must be ready for it.
+        self.node().await?;
         let file = tokio::fs::File::open(archive).await?;
         let body = Body::wrap_stream(ReaderStream::new(file));
         let request = self.uploads.post(self.url(&["blobs"])).header(reqwest::header::CONTENT_LENGTH, bytes);
@@ -269,7 +276,32 @@ impl Client {
         url
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+    /// Sends a request; again while the node reads its logs, for as long as it gets further.
+    async fn send(&self, mut request: RequestBuilder) -> Result<Response, ClientError> {
+        let began = Instant::now();
+        let (mut moved, mut heard) = (began, None);
+        loop {
+            // A stream has no second copy.
+            let copy = request.try_clone();
+            let (api, body) = match self.send_once(request).await {
+                Err(ClientError::Refused { api, body }) if body.code == ErrorCode::Loading => (api, body),
+                other => return other,
+            };
+            if heard.is_none() {
+                self.output.note(&format!("waiting: {}", body.message));
+            }
+            if heard.as_ref() != Some(&body.message) {
+                (moved, heard) = (Instant::now(), Some(body.message.clone()));
+            }
+            request = match copy {
+                Some(copy) if moved.elapsed() < STUCK_LIMIT && began.elapsed() < ONCE_LIMIT => copy,
+                Some(_) | None => return Err(ClientError::Refused { api, body }),
+            };
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn send_once(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         // Read for each request: a node that was started again has another.
         let request = match self.api.token()? {
             Some(token) => request.header(AUTHORIZATION, token.header()),

@@ -95,14 +95,14 @@ pub(super) async fn with_node<T>(
     ask: impl AsyncFnOnce(&Session) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
     let Some(requester) = settings::requester(args)? else {
-        let client = Client::new(settings::api(&args.api)?);
+        let client = Client::new(settings::api(&args.api)?, output);
         let flags = format!("--api {}", client.address());
         return ask(&Session { client, flags, is_own: false }).await;
     };
     let (host, _announced) = start(args, &requester, need, output).await?;
     let stop = host.stop_token();
     let session = Session {
-        client: Client::new(ApiAddress::own(host.api(), host.token_file())),
+        client: Client::new(ApiAddress::own(host.api(), host.token_file()), output),
         flags: flags(args),
         is_own: true,
     };

@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use super::{BadActors, Fault, faults::corrupt};
 use crate::{
-    assembly::{Backend, Disk, Host, HostConfig, HostError},
+    assembly::{Backend, Disk, Host, HostConfig, HostError, Opening},
     domain::{Amount, Ask, NodeId},
     executor::Executor,
     identity::NodeKey,
@@ -203,9 +203,10 @@ async fn start_host(
 ) -> Result<Host, StackError> {
     let failed = |source| StackError::Host { index, source };
     let (disk, host) = (disk.map_err(failed)?, host_config(config, index, peers));
+    let opening = Opening::on(disk, host).await.map_err(failed)?;
     let started = match fault(config, index) {
-        None => Host::start_on(disk, host, |seams, _, _| seams).await,
-        Some(fault) => Host::start_on(disk, host, |seams, key, die| corrupt(fault, seams, key, die)).await,
+        None => opening.start().await,
+        Some(fault) => opening.start_with(|seams, key, die| corrupt(fault, seams, key, die)).await,
     };
     started.map_err(failed)
 }

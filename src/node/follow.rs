@@ -47,6 +47,7 @@ async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeErr
                 Some(Ok(LogUpdate::CaughtUp)) => {
                     caught_up = true;
                     node.resume(drivers);
+                    node.caught_up.send_replace(true);
                 }
                 Some(Ok(LogUpdate::Rewound { to })) => {
                     node.rewind(to);

@@ -25,6 +25,12 @@ impl Node {
         self.board.reached(cursor).await;
     }
 
+    /// Waits until the node has folded all that its log held when it started; the caller bounds the wait.
+    pub async fn caught_up(&self) {
+        // The sender is in `self`, so that the wait cannot fail.
+        let _ = self.caught_up.subscribe().wait_for(|caught_up| *caught_up).await;
+    }
+
     /// The node's id.
     pub const fn id(&self) -> NodeId {
         self.me.id

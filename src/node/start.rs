@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
@@ -60,6 +60,7 @@ impl Node {
             clock,
             workload,
             warnings: Warnings::default(),
+            caught_up: watch::Sender::default(),
             stop: CancellationToken::new(),
             dir,
         });

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -35,6 +36,8 @@ pub struct Node {
     pub(super) workload: Workload,
     /// What keeps it from its obligations.
     pub(super) warnings: Warnings,
+    /// Whether it holds the history of its log.
+    pub(super) caught_up: watch::Sender<bool>,
     pub(super) stop: CancellationToken,
     pub(super) dir: DataDir,
 }

@@ -57,12 +57,14 @@ pub mod contract;
 mod evidence;
 #[cfg(feature = "libp2p")]
 pub mod libp2p;
+mod loading;
 pub mod local;
 mod shown;
 mod trouble;
 mod updates;
 
 pub use evidence::{Evidence, FaultKind};
+pub use loading::Loading;
 pub use shown::LogEntry;
 pub use trouble::Trouble;
 pub use updates::{EventStream, LogUpdate, entries};

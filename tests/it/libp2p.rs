@@ -15,6 +15,10 @@ use assay::{
     rules::Rejection,
     scheduler::{BackendError, Cursor, LogUpdate, Scheduler, SubmitError, entries},
 };
+use assay::{
+    scheduler::libp2p::{Interest, Libp2pConfig, Libp2pScheduler},
+    store::{Db, EventLog, NewEntry},
+};
 use futures::StreamExt;
 use node::{Node, Setup, TestClock, bid, commitment, opening};
 
@@ -261,6 +265,35 @@ async fn connections_beyond_the_limit_are_refused() {
     full.network_is(|status| status.counters.connections_refused > 0).await;
     third.network_is(|status| status.peers[0].attempts > 0).await;
     assert_eq!(full.network().status().borrow().connected.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_passes_over_what_was_forgotten_before_it_was_read() {
+    let (log, clock) = (EventLog::new(Db::in_memory().unwrap()), TestClock::new());
+    let job = JobId::new([1; 32]);
+    let entry = NewEntry { job, height: 1, entry_hash: Digest::ZERO, author: None, bytes: vec![1] };
+    log.append(&entry).unwrap();
+    log.forget(&[job]).unwrap();
+    let network = NetworkConfig {
+        key: NodeKey::generate().unwrap(),
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        peers: Vec::new(),
+        limits: Limits::default(),
+        offer: None,
+    };
+    let (scheduler, running) = Libp2pScheduler::start(Libp2pConfig {
+        network,
+        log,
+        clock: Arc::new(move || clock.now()),
+        blobs: Arc::new(NoBlobs),
+        interest: Interest::all(),
+        loading: Default::default(),
+    })
+    .await
+    .unwrap();
+    let told = tokio::time::timeout(node::PATIENCE, scheduler.events(Cursor(0)).next()).await.unwrap();
+    assert!(matches!(told, Some(Ok(LogUpdate::CaughtUp))), "{told:?}");
+    running.shutdown().await;
 }
 
 #[tokio::test]

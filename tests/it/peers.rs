@@ -66,6 +66,7 @@ async fn peer(key: u8, slots: usize, executor: Arc<dyn Executor>, peers: &[Multi
         clock: Arc::new(wall_clock),
         blobs: Arc::clone(&served) as _,
         interest: Interest::all(),
+        loading: Default::default(),
     })
     .await
     .unwrap();

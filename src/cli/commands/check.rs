@@ -62,7 +62,7 @@ pub(in crate::cli) async fn check(args: &CheckArgs, output: Output) -> Result<Ex
     let (document, source) = match (file, wanted) {
         (Some(file), _) => file,
         (None, Some(job)) => {
-            let client = Client::new(settings::api(&args.api)?);
+            let client = Client::new(settings::api(&args.api)?, output);
             let document = collect(&client, job).await?;
             (document, format!("the node at {}", client.address()))
         }

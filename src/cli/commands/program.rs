@@ -31,7 +31,7 @@ struct NodeVersion {
 
 /// Tells the versions. That no node answers is no error: the program has a version without one.
 pub(in crate::cli) async fn version(args: &ApiArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let client = Client::new(settings::api(args)?);
+    let client = Client::new(settings::api(args)?, output);
     let node = match client.node().await {
         Ok(node) => Some(NodeVersion {
             api: client.address().to_owned(),

@@ -69,15 +69,20 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         limits,
         executor,
     };
-    let host = Host::start(config).await.map_err(CliError::Host)?;
+    let opening = Host::open(config).await.map_err(CliError::Host)?;
+    let running = Running { api: opening.api(), token_file: opening.token_file() };
+    let _announced = RunningNote::new(&[running], output);
+    output.note(&format!("loading; the API answers at http://{} and says how far it is", opening.api()));
+    let host = tokio::select! {
+        started = opening.start() => started.map_err(CliError::Host)?,
+        () = interrupts.next() => return Ok(ExitStatus::Interrupted),
+    };
     let serving = Serving {
         id: host.id(),
         api: format!("http://{}", host.api()),
         token_file: host.token_file(),
         addresses: host.addresses().iter().map(ToString::to_string).collect(),
     };
-    let running = Running { api: host.api(), token_file: host.token_file() };
-    let _announced = RunningNote::new(&[running], output);
     output.result(&serving, || {
         let peers = serving.addresses.iter().map(|address| format!("Join:  assay serve --peer {address}\n"));
         let token_file = serving.token_file.display();

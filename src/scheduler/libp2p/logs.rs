@@ -22,7 +22,7 @@ use crate::{
     explain::one_line,
     identity::NodeKey,
     rules::Rejection,
-    scheduler::{BackendError, Cursor, Evidence, SubmitError},
+    scheduler::{BackendError, Cursor, Evidence, Loading, SubmitError},
     store::{EventLog, LogError, NewEntry},
 };
 
@@ -101,15 +101,24 @@ pub(super) enum AdoptError {
 
 impl Logs {
     /// The logs in `store`. One that cannot be continued is left out, with an error in the node's own log.
-    pub(super) fn open(
+    #[cfg(test)]
+    fn open(key: NodeKey, domain: LogDomain, store: EventLog, now: Timestamp) -> Result<Self, BackendError> {
+        Self::open_watched(key, domain, store, now, &watch::Sender::default())
+    }
+
+    /// As `open`; tells how far it is.
+    pub(super) fn open_watched(
         key: NodeKey,
         domain: LogDomain,
         store: EventLog,
         now: Timestamp,
+        loading: &watch::Sender<Loading>,
     ) -> Result<Self, BackendError> {
         let mut inner = Inner::default();
         let mut recovered = Vec::new();
-        for job in store.jobs().map_err(|error| store_error(&error))? {
+        let jobs = store.jobs().map_err(|error| store_error(&error))?;
+        for (read, job) in jobs.iter().copied().enumerate() {
+            loading.send_replace(Loading { read, total: jobs.len() });
             match restore(&key, domain, &store, &inner, job)? {
                 Ok(Restored { mut log, recovered: authors }) => {
                     log.break_again(&store, job)?;
@@ -119,6 +128,7 @@ impl Logs {
                 Err(error) => tracing::error!(%job, %error, "a stored log cannot be continued"),
             }
         }
+        loading.send_replace(Loading { read: jobs.len(), total: jobs.len() });
         // It spares the next start some work, and nothing else: a full disk must not keep the node from this one.
         if let Err(error) = store.note_authors(&recovered) {
             let error = store_error(&error);

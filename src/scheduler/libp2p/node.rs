@@ -31,8 +31,8 @@ use crate::{
     domain::{Event, JobId, LogDomain, NodeId, SignedAction, Timestamp, codec},
     network::{self, BlobSource, NetworkConfig, NetworkError, NetworkHandle, WireBytes},
     scheduler::{
-        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder, LogUpdate,
-        Scheduler, SubmitError, Trouble, WallClock, submit_in_turn, updates::History,
+        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, Loading, LogItem, LogOrder,
+        LogUpdate, Scheduler, SubmitError, Trouble, WallClock, submit_in_turn, updates::History,
     },
     store::{EventLog, StoredEntry},
 };
@@ -55,6 +55,8 @@ pub struct Libp2pConfig {
     pub blobs: Arc<dyn BlobSource>,
     /// Which jobs of others it follows.
     pub interest: Interest,
+    /// Told how far the logs are read.
+    pub loading: watch::Sender<Loading>,
 }
 
 /// Why the backend cannot be started.
@@ -90,11 +92,11 @@ impl Libp2pScheduler {
     /// # Errors
     /// [`StartError`].
     pub async fn start(config: Libp2pConfig) -> Result<(Self, Running), StartError> {
-        let Libp2pConfig { network, log, clock, blobs, interest } = config;
+        let Libp2pConfig { network, log, clock, blobs, interest, loading } = config;
         let key = network.key.clone();
         let now = clock();
-        let opened =
-            tokio::task::spawn_blocking(move || Logs::open(key, LogDomain::default(), log, now)).await;
+        let open = move || Logs::open_watched(key, LogDomain::default(), log, now, &loading);
+        let opened = tokio::task::spawn_blocking(open).await;
         let logs = opened.unwrap_or(Err(BackendError::Stopped)).map_err(StartError::Logs)?;
         let (driver, handle, inbound) = network::start(network, Some(wire::protocol()), blobs)?;
         let (stop, stop_network) = (CancellationToken::new(), CancellationToken::new());
@@ -414,7 +416,7 @@ impl Reader {
                 return Some(item.map(LogUpdate::from));
             }
             // A level, not an edge: what was appended before this is waited for is seen at once.
-            tokio::select! {
+            let head = tokio::select! {
                 biased;
                 () = self.shared.stop.cancelled() => return None,
                 changed = self.forgotten.changed() => {
@@ -422,9 +424,7 @@ impl Reader {
                     self.forgotten.mark_changed();
                     continue;
                 }
-                head = self.head.wait_for(|head| *head > self.after.0) => {
-                    head.ok()?;
-                }
+                head = self.head.wait_for(|head| *head > self.after.0) => *head.ok()?,
                 // After the entries before it.
                 changed = self.breaks.changed() => {
                     changed.ok()?;
@@ -432,10 +432,12 @@ impl Reader {
                     self.breaking = broken.filter(|(job, _)| !self.breaks_told.contains(job)).collect();
                     continue;
                 }
-            }
+            };
             let after = self.after.0;
             let page = self.shared.blocking(move |shared| shared.logs.store().read_after(after, READ_AHEAD));
             match page.await.ok()? {
+                // All up to there was forgotten before it was read.
+                Ok(page) if page.is_empty() => self.after = Cursor(head),
                 Ok(page) => self.page = page.into(),
                 Err(error) => return Some(Err(store_error(&error))),
             }

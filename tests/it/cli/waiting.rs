@@ -1,13 +1,23 @@
 //! Commands that lose an answer, or wait for what does not come.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use assay::{
-    api::types::{JobList, SubmitReply},
+    api::types::{ErrorBody, ErrorCode, ErrorReply, JobList, SubmitReply},
     domain::JobState,
 };
 use axum::{
     Json, Router,
+    http::StatusCode,
+    response::IntoResponse as _,
     response::sse::{Event, Sse},
     routing::get,
 };
@@ -115,4 +125,29 @@ async fn a_job_past_its_last_deadline_is_not_waited_for() {
         assert_eq!((seen.code, seen.stdout.as_str()), (122, ""), "{}", seen.stderr);
         assert!(seen.stderr.contains("last deadline") && seen.stderr.contains("hint: "), "{}", seen.stderr);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_waits_for_a_node_that_loads_and_says_so_once() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let answer = async move || {
+        let asked = count.fetch_add(1, Ordering::SeqCst);
+        if asked == 3 {
+            return Json(JobList { total: 0, jobs: Vec::new() }).into_response();
+        }
+        let message = format!("the node is loading its logs: {asked} of 3 jobs are read");
+        let error = ErrorBody { code: ErrorCode::Loading, message, hint: None };
+        (StatusCode::SERVICE_UNAVAILABLE, Json(ErrorReply { error })).into_response()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut task = JoinSet::new();
+    let app = Router::new().route("/api/v1/jobs", get(answer));
+    task.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let seen = run(address, None, &["job", "list", "--output", "json"]).await;
+    assert_eq!(seen.code, 0, "{}", seen.stderr);
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
+    let notes: Vec<&str> = seen.stderr.lines().filter(|line| line.contains("waiting:")).collect();
+    assert!(matches!(notes[..], [one] if one.contains("0 of 3 jobs")), "{}", seen.stderr);
 }

@@ -94,6 +94,7 @@ impl Node {
             clock: Arc::new(move || clock.now()),
             blobs: Arc::new(NoBlobs),
             interest: Interest::all(),
+            loading: Default::default(),
         };
         let (scheduler, running) = Libp2pScheduler::start(config).await.unwrap();
         let (stream, ledger) = (entries(scheduler.events(Cursor(0))), Ledger::new(scheduler.domain()));

@@ -1,0 +1,132 @@
+//! The API while its node is not there yet: it listens, and says how far the node is.
+//!
+//! A node reads its logs before it knows any job, which takes as long as there are jobs. A client that finds nobody
+//! listening cannot tell that from a node that does not run, so the API answers from the start.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    middleware,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::{
+    connections,
+    error::Failure,
+    server::{ApiConfig, HEALTH, ServeError, V1, only_our_clients, router},
+    state::Gate,
+    token::Token,
+    types::{ErrorCode, Health, Readiness},
+};
+use crate::{
+    node::{NodeError, NodeHandle},
+    scheduler::Loading,
+};
+
+/// An API that answers every request for its node with `loading`. Dropping it closes it.
+#[derive(Debug)]
+pub struct Listening {
+    front: Front,
+    stop: CancellationToken,
+    task: JoinSet<()>,
+}
+
+/// What answers before the node does.
+#[derive(Debug, Clone)]
+struct Front {
+    bound: SocketAddr,
+    loading: watch::Receiver<Loading>,
+    /// What answers once the node is ready.
+    node: Arc<OnceLock<Router>>,
+}
+
+/// Listens, and leaves a new token in `token_file`. Until [`Listening::serve`] every request that needs the node is
+/// told what `loading` says.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn listen(
+    config: ApiConfig,
+    token_file: &Path,
+    loading: watch::Receiver<Loading>,
+) -> Result<Listening, ServeError> {
+    config.check()?;
+    let address = config.address;
+    let listen_error = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+    let bound = listener.local_addr().map_err(listen_error)?;
+    let token = Token::create(token_file)?;
+    let (front, stop) = (Front { bound, loading, node: Arc::default() }, CancellationToken::new());
+    let app = front.clone().app(token);
+    let mut task = JoinSet::new();
+    info!(api = %bound, "api listens");
+    task.spawn(connections::serve(listener, app, stop.clone()));
+    Ok(Listening { front, stop, task })
+}
+
+impl Listening {
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.front.bound
+    }
+
+    /// Serves the API of this node from here on, for as long as the node runs.
+    pub fn serve(self, handle: &mut NodeHandle) {
+        let Self { front, stop, mut task } = self;
+        front.node.get_or_init(|| router(handle.node(), front.bound));
+        let node_stop = handle.stop_token();
+        handle.attach("api", async move {
+            let early = node_stop.run_until_cancelled(task.join_next()).await.flatten();
+            stop.cancel();
+            let ended = if early.is_some() { early } else { task.join_next().await };
+            ended.transpose().map_err(NodeError::panicked("api")).map(|_| ())
+        });
+    }
+}
+
+impl Front {
+    fn app(self, token: Token) -> Router {
+        let gate = Gate { bound: self.bound, token };
+        Router::new()
+            .route(&format!("{V1}{HEALTH}"), get(Self::health))
+            .method_not_allowed_fallback(async || {
+                Failure::new(ErrorCode::BadRequest, "this address takes another method")
+            })
+            .fallback(Self::answer)
+            .layer(middleware::from_fn_with_state(gate, only_our_clients))
+            .with_state(self)
+    }
+
+    async fn health(State(front): State<Self>) -> Json<Health> {
+        let state = if front.node.get().is_some() { Readiness::Ready } else { Readiness::Loading };
+        Json(Health { alive: true, state })
+    }
+
+    async fn answer(State(front): State<Self>, request: Request) -> Response {
+        match front.node.get() {
+            Some(node) => TowerToHyperService::new(node.clone()).call(request).await.into_response(),
+            None => loading(*front.loading.borrow()).into_response(),
+        }
+    }
+}
+
+fn loading(Loading { read, total }: Loading) -> Failure {
+    let message = match total {
+        0 => "the node is starting".to_owned(),
+        _ if read < total => format!("the node is loading its logs: {read} of {total} jobs are read"),
+        _ => format!("the node is loading its logs: it takes up {total} jobs"),
+    };
+    Failure::new(ErrorCode::Loading, message).with_hint("try again in a moment")
+}
