@@ -29,7 +29,7 @@ pub(super) const MAX_GOSSIP_BYTES: usize = 56 * 1024;
 /// How long a request may take, its answer included.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Requests of one connection at a time, each way, and protocol.
+/// Requests of one connection at a time, those of both sides together, in each protocol.
 pub(super) const MAX_STREAMS: usize = 32;
 
 type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>;

@@ -3,16 +3,17 @@
 //! Commands come from [`NetworkHandle`]s over a bounded channel. What peers send leaves over another one, for one
 //! reader. Content is read on blocking threads. The cancellation token given to [`Driver::run`] stops it.
 
+mod asking;
 mod dialling;
 mod meeting;
 mod serving;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use ::libp2p::{
     PeerId, StreamProtocol, Swarm, SwarmBuilder, gossipsub, identify, noise, ping,
     request_response::{Event as RequestEvent, Message},
-    request_response::{InboundRequestId, OutboundRequestId, ResponseChannel},
+    request_response::{InboundRequestId, ResponseChannel},
     swarm::{DialError, SwarmEvent},
     tcp, yamux,
 };
@@ -32,9 +33,10 @@ use super::{
     carried::RequestProtocol,
     config::{NetworkConfig, NetworkError},
     exchange::Exchange,
-    handle::{Command, Inbound, Judgement, NetworkHandle, PublishError, RequestError},
+    handle::{Command, Inbound, Judgement, NetworkHandle, PublishError},
     links::Links,
     listening::check_free,
+    outgoing::Outgoing,
     pace::Pace,
     places::place_in,
     reach::Reach,
@@ -63,9 +65,6 @@ const ASKED_ROOM: Room = Room { of_one: 2 * MAX_STREAMS, bytes: 8 << 20 };
 /// Pieces of content read at a time; each holds up to 1 MiB.
 const BLOB_READS: usize = 8;
 
-/// Requests under way: beyond this, callers are told so.
-const MAX_PENDING: usize = 1024;
-
 /// Connections idle for this long are closed.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -82,10 +81,10 @@ pub struct Driver {
     book: PeerBook,
     links: Links,
     exchange: Exchange,
-    requests: BTreeMap<OutboundRequestId, oneshot::Sender<Result<Vec<u8>, RequestError>>>,
+    requests: Outgoing<Vec<u8>, Vec<u8>>,
     /// What peers are told while there is no room for their requests.
     busy: Vec<u8>,
-    blob_requests: BTreeMap<OutboundRequestId, oneshot::Sender<Result<BlobResponse, RequestError>>>,
+    blob_requests: Outgoing<BlobRequest, BlobResponse>,
     signers: Buckets<NodeId>,
     forwarders: Buckets<NodeId>,
     askers: Buckets<NodeId>,
@@ -149,9 +148,9 @@ pub fn start(
         book: PeerBook::default(),
         links: Links::new(peers, Instant::now()),
         exchange,
-        requests: BTreeMap::new(),
+        requests: Outgoing::new(),
         busy: carried.map(|protocol| protocol.busy).unwrap_or_default(),
-        blob_requests: BTreeMap::new(),
+        blob_requests: Outgoing::new(),
         // Four times what a requester of this program sends, since gossip may bunch what was sent evenly.
         signers: Buckets::new(1024, Duration::from_micros(1250)),
         // A peer forwards what a whole neighbourhood announces.
@@ -205,22 +204,8 @@ impl Driver {
     fn on_command(&mut self, command: Command) {
         let behaviour = self.swarm.behaviour_mut();
         match command {
-            Command::Request { node, request, reply } => match self.peer(node, self.requests.len()) {
-                Ok((peer, addresses)) => {
-                    let carried = &mut self.swarm.behaviour_mut().carried;
-                    let id = carried.send_request_with_addresses(&peer, request, addresses);
-                    self.requests.insert(id, reply);
-                }
-                Err(error) => answer(reply, Err(error)),
-            },
-            Command::Blob { node, request, reply } => match self.peer(node, self.blob_requests.len()) {
-                Ok((peer, addresses)) => {
-                    let blob = &mut self.swarm.behaviour_mut().blob;
-                    let id = blob.send_request_with_addresses(&peer, BlobRequest(request), addresses);
-                    self.blob_requests.insert(id, reply);
-                }
-                Err(error) => answer(reply, Err(error)),
-            },
+            Command::Request { node, request, reply } => self.ask(node, request, reply),
+            Command::Blob { node, request, reply } => self.ask_blob(node, request, reply),
             Command::Respond { to, asked, channel, answer } => self.respond(to, asked, channel, answer),
             Command::Publish { data, reply } => {
                 let topic = gossipsub::IdentTopic::new(TOPIC);
@@ -342,31 +327,19 @@ impl Driver {
                 Message::Request { request_id, request, channel } => {
                     self.on_request(peer, request_id, request, channel);
                 }
-                Message::Response { request_id, response } => {
-                    if let Some(reply) = self.requests.remove(&request_id) {
-                        answer(reply, Ok(response));
-                    }
-                }
+                Message::Response { request_id, response } => self.on_answer(request_id, Ok(response)),
             },
             BehaviourEvent::Carried(RequestEvent::OutboundFailure { request_id, error, .. }) => {
-                if let Some(reply) = self.requests.remove(&request_id) {
-                    answer(reply, Err((&error).into()));
-                }
+                self.on_answer(request_id, Err((&error).into()));
             }
             BehaviourEvent::Blob(RequestEvent::Message { peer, message, .. }) => match message {
                 Message::Request { request_id, request, channel } => {
                     self.on_blob_request(peer, request_id, request, channel);
                 }
-                Message::Response { request_id, response } => {
-                    if let Some(reply) = self.blob_requests.remove(&request_id) {
-                        answer(reply, Ok(response));
-                    }
-                }
+                Message::Response { request_id, response } => self.on_blob_answer(request_id, Ok(response)),
             },
             BehaviourEvent::Blob(RequestEvent::OutboundFailure { request_id, error, .. }) => {
-                if let Some(reply) = self.blob_requests.remove(&request_id) {
-                    answer(reply, Err((&error).into()));
-                }
+                self.on_blob_answer(request_id, Err((&error).into()));
             }
             BehaviourEvent::Peers(event) => self.on_peers(event),
             BehaviourEvent::Carried(RequestEvent::InboundFailure { peer, request_id, error, .. }) => {

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use super::{blob::BlobDenied, status::Status, wire::BlobResponse};
 use crate::domain::{Chunk, ChunkRequest, MAX_CHUNK_BYTES, NodeId};
 
-/// Longest wait for an answer: dialling takes up to 10 s, and the request as long again.
+/// Longest wait for an answer: dialling takes up to 10 s, and the request as long again. Waiting for its turn counts.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// A way to the network; clones share it. Everything fails with `Stopped` once the driver has ended.

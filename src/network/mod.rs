@@ -33,6 +33,7 @@ mod exchange;
 mod handle;
 mod links;
 mod listening;
+mod outgoing;
 mod pace;
 mod peer;
 mod places;

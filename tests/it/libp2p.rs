@@ -11,9 +11,14 @@ use std::sync::Arc;
 use assay::{
     domain::{Deal, Digest, Event, JobId, JobState, Opening, SeatSet},
     identity::NodeKey,
-    network::{self as assay_network, Limits, Multiaddr, NetworkConfig, NetworkError, NoBlobs},
+    network::{
+        self as assay_network, Limits, Multiaddr, NetworkConfig, NetworkError, NetworkHandle, NoBlobs,
+    },
     rules::Rejection,
-    scheduler::{BackendError, Cursor, LogUpdate, Scheduler, SubmitError, entries},
+    scheduler::{
+        BackendError, Cursor, LogUpdate, Scheduler, SubmitError, entries,
+        libp2p::wire::{self, LogRequest, LogResponse},
+    },
 };
 use assay::{
     scheduler::libp2p::{Interest, Libp2pConfig, Libp2pScheduler},
@@ -97,6 +102,21 @@ async fn a_second_node_on_the_same_port_is_refused() {
     let second = assay_network::start(config, None, Arc::new(NoBlobs));
     assert!(matches!(second, Err(NetworkError::Listen { address: taken, .. }) if taken == address));
     first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_requests_at_once_than_a_connection_carries_are_all_answered() {
+    let clock = TestClock::new();
+    let (requester, nodes) = network(&clock, 1).await;
+    let (one, other) = (requester.network(), nodes[0].network());
+    let ask = |from: &NetworkHandle, to: &NetworkHandle| {
+        let (from, to) = (from.clone(), to.node());
+        async move { wire::ask(&from, to, &LogRequest::Read { job: JobId::ZERO, after_height: 0 }).await }
+    };
+    let both_ways = (0..200).flat_map(|_| [ask(&one, &other), ask(&other, &one)]);
+    for answer in futures::future::join_all(both_ways).await {
+        assert_eq!(answer, Ok(LogResponse::Unknown));
+    }
 }
 
 #[tokio::test]

@@ -11,21 +11,14 @@ use ::libp2p::{
 };
 use tokio::time::Instant;
 
-use super::{Driver, MAX_PENDING};
+use super::Driver;
 use crate::{
     domain::NodeId,
     network::{handle::RequestError, peer::node_of_peer, places::place_in},
 };
 
 impl Driver {
-    pub(super) fn peer(
-        &self,
-        node: NodeId,
-        pending: usize,
-    ) -> Result<(PeerId, Vec<Multiaddr>), RequestError> {
-        if pending >= MAX_PENDING {
-            return Err(RequestError::Busy);
-        }
+    pub(super) fn peer(&self, node: NodeId) -> Result<(PeerId, Vec<Multiaddr>), RequestError> {
         let (peer, mut addresses) = self.book.peer(node).cloned().ok_or(RequestError::UnknownPeer(node))?;
         if self.book.is_connected(node) {
             return Ok((peer, addresses));

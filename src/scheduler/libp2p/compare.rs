@@ -3,15 +3,22 @@
 //! A requester that shows each seat another history could close commits in one, read a reveal there, and commit to
 //! the same result in the other. So whoever is about to reveal asks every other seat for its newest entry, and
 //! gives it its own history up to the close: two histories meet at one of the two, which then holds both
-//! signatures and acts no more. A seat that cannot be asked in time does not hold up the others.
+//! signatures and acts no more. A seat whose reveal is in this node's log need not be asked: its reveal names an entry at or
+//! after the close, so that it was shown this history. A seat that cannot be asked in time does not hold up the others.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 
-use super::{logs::View, sequence::Arrival, shared::Shared, wire::LogRequest};
+use super::{
+    logs::View,
+    sequence::Arrival,
+    shared::Shared,
+    wire::{LogRequest, MAX_PUSHED_BYTES},
+};
 use crate::{
     domain::{JobId, NodeId},
+    network::WireBytes,
     scheduler::BackendError,
 };
 
@@ -23,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn with_other_seats(shared: &Arc<Shared>, job: JobId, view: &View, closing_height: u64) {
     let me = shared.network.node();
     let mut comparisons = JoinSet::new();
-    for seat in view.seats.iter().copied().filter(|seat| *seat != me && *seat != view.requester) {
+    for seat in view.unrevealed.iter().copied().filter(|seat| *seat != me && *seat != view.requester) {
         let shared = Arc::clone(shared);
         comparisons.spawn(async move {
             if let Err(error) = with_seat(&shared, job, seat, closing_height).await {
@@ -47,14 +54,51 @@ async fn with_seat(
     if height < closing_height {
         // It is behind: its newest entry must be ours too, and what follows it becomes its history.
         (_, newest) = shared.read(seat, job, height.saturating_sub(1)).await?;
-        let (_, ours) = shared.logs.page(job, height).unwrap_or_default();
-        let missing = usize::try_from(closing_height - height).unwrap_or(usize::MAX);
-        for entry in ours.into_iter().take(missing) {
+        let (_, mut ours) = shared.logs.page(job, height).unwrap_or_default();
+        ours.truncate(usize::try_from(closing_height - height).unwrap_or(usize::MAX));
+        for entries in together(ours) {
             shared
-                .ask(seat, &LogRequest::Push { entries: vec![entry] })
+                .ask(seat, &LogRequest::Push { entries })
                 .await
                 .map_err(|error| BackendError::Unreachable { peer: seat, reason: error.to_string() })?;
         }
     }
     shared.receive(job, newest, Arrival::Synced(shared.now())).await.map(|_| ())
+}
+
+/// The entries in their order, in as few messages as hold them.
+fn together(entries: Vec<WireBytes>) -> Vec<Vec<WireBytes>> {
+    let (mut messages, mut room) = (Vec::<Vec<WireBytes>>::new(), 0);
+    for entry in entries {
+        match (messages.last_mut(), entry.0.len() <= room) {
+            (Some(message), true) => {
+                room -= entry.0.len();
+                message.push(entry);
+            }
+            (None, _) | (Some(_), false) => {
+                room = MAX_PUSHED_BYTES.saturating_sub(entry.0.len());
+                messages.push(vec![entry]);
+            }
+        }
+    }
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_go_in_their_order_and_in_as_few_messages_as_hold_them() {
+        let entries =
+            |sizes: &[usize]| sizes.iter().map(|bytes| WireBytes(vec![0; *bytes])).collect::<Vec<_>>();
+        let sizes = |sizes: &[usize]| -> Vec<Vec<usize>> {
+            let messages = together(entries(sizes)).into_iter();
+            messages.map(|message| message.into_iter().map(|entry| entry.0.len()).collect()).collect()
+        };
+        assert_eq!(sizes(&[]), Vec::<Vec<usize>>::new());
+        assert_eq!(sizes(&[3, 2, 1]), [[3, 2, 1]]);
+        assert_eq!(sizes(&[1, MAX_PUSHED_BYTES - 1, 1]), [vec![1, MAX_PUSHED_BYTES - 1], vec![1]]);
+        assert_eq!(sizes(&[MAX_PUSHED_BYTES + 1, 1, 2]), [vec![MAX_PUSHED_BYTES + 1], vec![1, 2]]);
+    }
 }

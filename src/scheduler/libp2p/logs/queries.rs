@@ -24,6 +24,8 @@ pub(in super::super) struct View {
     /// When nothing can happen in the job any more, whatever its requester does.
     pub(in super::super) over_by: Timestamp,
     pub(in super::super) seats: Vec<NodeId>,
+    /// Those of them whose reveal is not in the log.
+    pub(in super::super) unrevealed: Vec<NodeId>,
     pub(in super::super) closing_height: Option<u64>,
     pub(in super::super) may_act: Result<(), BackendError>,
     pub(in super::super) clock_agrees: bool,
@@ -100,6 +102,7 @@ impl Logs {
             HeldLog::Own(_) => (true, Ok(()), true),
             HeldLog::Followed(follower) => (false, follower.may_act(), follower.skew().is_none()),
         };
+        let unrevealed = (0..).zip(&job.seats).filter(|(seat, _)| !job.revealed.contains(*seat));
         Some(View {
             own,
             requester: job.requester,
@@ -108,6 +111,7 @@ impl Logs {
             takes_part: job_log.next_sequence(self.key.node_id()) > 0,
             over_by: over_by(job),
             seats: job.seats.iter().map(|seat| seat.node).collect(),
+            unrevealed: unrevealed.map(|(_, seat)| seat.node).collect(),
             closing_height: job_log.closing_height(),
             may_act,
             clock_agrees,
