@@ -9,6 +9,7 @@ mod leaving;
 mod offers;
 mod requester;
 mod results;
+mod seeded;
 
 use std::{
     fs,
