@@ -16,7 +16,7 @@ use crate::{
     api::{ServeError, Token, TokenError},
     assembly::Backend,
     devstack::{BadActors, MAX_NODES},
-    domain::{Acceptance, Amount, Deal, InvalidTerm, LogDomain, NodeId, SpecError},
+    domain::{Acceptance, Amount, Deal, InvalidTerm, LogDomain, NodeId, SpecError, SpecField, Term},
     executor::DEFAULT_SOCKET,
     explain::Hint,
     scheduler::contract::{ChainConfig, DEFAULT_MAX_FEE_PER_GAS},
@@ -117,7 +117,7 @@ pub enum SettingsError {
 impl Hint for SettingsError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Term(InvalidTerm { term, .. }) => return term_hint(term),
+            Self::Term(InvalidTerm { term, .. }) => return Some(term_hint(*term)),
             Self::Spec(error) => return spec_hint(error),
             Self::Environment(error) => return error.hint(),
             Self::Exposed(error) => return error.hint(),
@@ -153,33 +153,32 @@ impl Hint for SettingsError {
     }
 }
 
-fn term_hint(term: &str) -> Option<String> {
+fn term_hint(term: Term) -> String {
     let hint = match term {
-        "concurrency" => "choose how many nodes run the job with --concurrency, such as 3",
-        "confidence" => "lower --confidence, or raise --concurrency",
-        "relative_permille" => "choose a --relative-permille of 0 to 1000",
-        "open" | "timeout" | "reveal" => return Some(format!("choose another --{term}")),
-        "run" => "raise --run or lower --timeout; without --run it is the timeout and two minutes",
-        "allow_list" => "name fewer nodes with --allow",
-        "price" => "lower --price or --keeper-fee",
-        "bond" => "choose a --bond from the price up to ten times that",
-        "escalation_limit" => "choose an --escalate from the concurrency up to 31",
-        _ => return None,
+        Term::Concurrency => "choose how many nodes run the job with --concurrency, such as 3",
+        Term::Confidence => "lower --confidence, or raise --concurrency",
+        Term::RelativePermille => "choose a --relative-permille of 0 to 1000",
+        Term::Open | Term::Timeout | Term::Reveal => return format!("choose another --{term}"),
+        Term::Run => "raise --run or lower --timeout; without --run it is the timeout and two minutes",
+        Term::AllowList => "name fewer nodes with --allow",
+        Term::Price => "lower --price or --keeper-fee",
+        Term::Bond => "choose a --bond from the price up to ten times that",
+        Term::EscalationLimit => "choose an --escalate from the concurrency up to 31",
     };
-    Some(hint.to_owned())
+    hint.to_owned()
 }
 
 /// What is wrong with a spec, in the words of the command line.
 fn spec_problem(error: &SpecError) -> String {
     let SpecError::Invalid { field, problem } = error else { return error.to_string() };
     let name = match *field {
-        "image" => "IMAGE",
-        "environment" => "--env",
-        "working_directory" => "--workdir",
-        "inputs" => "its inputs",
-        "resources.memory_bytes" => "--memory",
-        "resources" => "--memory, --cpus, --pids and --disk",
-        other => other,
+        SpecField::Image => "IMAGE",
+        SpecField::Environment => "--env",
+        SpecField::WorkingDirectory => "--workdir",
+        SpecField::Inputs => "its inputs",
+        SpecField::MemoryBytes => "--memory",
+        SpecField::Resources => "--memory, --cpus, --pids and --disk",
+        SpecField::Command => "command",
     };
     format!("{name} {problem}")
 }
@@ -189,15 +188,15 @@ fn spec_hint(error: &SpecError) -> Option<String> {
         SpecError::TooLong { .. } => "give long arguments and variables as a file, with --input",
         SpecError::Malformed { .. } | SpecError::NotCanonical => return None,
         SpecError::Invalid { field, .. } => match *field {
-            "image" => "give an image by name and tag, such as alpine:3",
-            "environment" => "give variables as --env NAME=VALUE, where no NAME begins with ASSAY_",
-            "working_directory" => "give a directory of the container, such as --workdir /inputs",
-            "inputs" => {
+            SpecField::Image => "give an image by name and tag, such as alpine:3",
+            SpecField::Environment => "give variables as --env NAME=VALUE, where no NAME begins with ASSAY_",
+            SpecField::WorkingDirectory => "give a directory of the container, such as --workdir /inputs",
+            SpecField::Inputs => {
                 "give each input a place of its own, outside /outputs and /tmp, such as --input data:/inputs/data"
             }
-            "resources.memory_bytes" => "memory has units: 512m or 2g; without one it is bytes",
-            "resources" => "leave out what the default is good for; see assay job submit --help",
-            _ => return None,
+            SpecField::MemoryBytes => "memory has units: 512m or 2g; without one it is bytes",
+            SpecField::Resources => "leave out what the default is good for; see assay job submit --help",
+            SpecField::Command => return None,
         },
     };
     Some(hint.to_owned())
@@ -511,7 +510,7 @@ mod tests {
         let args = DealArgs { timeout: Some(secs(10)), ..DealArgs::default() };
         assert_eq!(resolve(&args).unwrap().run, secs(130));
         let args = DealArgs { run: Some(secs(69)), ..args };
-        assert!(matches!(resolve(&args), Err(SettingsError::Term(InvalidTerm { term: "run", .. }))));
+        assert!(matches!(resolve(&args), Err(SettingsError::Term(InvalidTerm { term: Term::Run, .. }))));
     }
 
     #[test]

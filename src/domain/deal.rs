@@ -115,12 +115,39 @@ impl Default for Deal {
     }
 }
 
+/// A term of a deal that has bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Term {
+    /// Nodes that run the job.
+    Concurrency,
+    /// Nodes that must agree.
+    Confidence,
+    /// The relative tolerance.
+    RelativePermille,
+    /// What a node locks.
+    Bond,
+    /// What a seat is paid.
+    Price,
+    /// How long bids are taken.
+    Open,
+    /// How long a run may take.
+    Timeout,
+    /// How long nodes have for their runs.
+    Run,
+    /// How long nodes have to reveal.
+    Reveal,
+    /// The nodes that may bid.
+    AllowList,
+    /// The most seats of a follow-up.
+    EscalationLimit,
+}
+
 /// A term with a value that the rules do not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{term} {problem}")]
 pub struct InvalidTerm {
-    /// The term's name.
-    pub term: &'static str,
+    /// Which.
+    pub term: Term,
     /// What is wrong with it and what would be right.
     pub problem: String,
 }
@@ -165,48 +192,54 @@ impl Deal {
     pub fn validate(&self) -> Result<(), InvalidTerm> {
         let bad = |term, problem: String| Err(InvalidTerm { term, problem });
         if self.concurrency == 0 || self.concurrency > MAX_SEATS {
-            return bad("concurrency", format!("is {}: it must be 1 to {MAX_SEATS}", self.concurrency));
+            return bad(Term::Concurrency, format!("is {}: it must be 1 to {MAX_SEATS}", self.concurrency));
         }
         if self.confidence == 0 || self.confidence > self.concurrency {
             let n = self.concurrency;
             return bad(
-                "confidence",
+                Term::Confidence,
                 format!("is {}: it must be 1 to the concurrency, {n}", self.confidence),
             );
         }
         if self.relative_permille > 1000 {
-            return bad("relative_permille", format!("is {}: it must be 0 to 1000", self.relative_permille));
+            return bad(
+                Term::RelativePermille,
+                format!("is {}: it must be 0 to 1000", self.relative_permille),
+            );
         }
         let most = self.price.checked_mul(MAX_BOND_FACTOR).unwrap_or(Amount::MAX);
         if self.bond < self.price || self.bond > most {
             return bad(
-                "bond",
+                Term::Bond,
                 format!("is {}: it must be one to {MAX_BOND_FACTOR} times the price", self.bond),
             );
         }
         if self.escrow().is_none() {
-            return bad("price", "times the concurrency, plus the keeper fee, exceeds 96 bits".to_owned());
+            return bad(
+                Term::Price,
+                "times the concurrency, plus the keeper fee, exceeds 96 bits".to_owned(),
+            );
         }
         self.validate_durations()?;
         if self.allow_list.len() > MAX_ALLOWED || !self.allow_list.is_sorted_by(|a, b| a < b) {
             return bad(
-                "allow_list",
+                Term::AllowList,
                 format!("must be ascending, without repetition, at most {MAX_ALLOWED}"),
             );
         }
         let limit = self.escalation_limit;
         if limit != 0 && (limit < self.concurrency || limit > MAX_SEATS) {
-            return bad("escalation_limit", format!("is {limit}: it must be 0, or N to {MAX_SEATS}"));
+            return bad(Term::EscalationLimit, format!("is {limit}: it must be 0, or N to {MAX_SEATS}"));
         }
         Ok(())
     }
 
     fn validate_durations(&self) -> Result<(), InvalidTerm> {
         let spans = [
-            ("open", self.open, Span::from_secs(1)),
-            ("timeout", self.timeout, Span::from_secs(1)),
-            ("run", self.run, self.timeout.plus(RUN_MARGIN)),
-            ("reveal", self.reveal, MIN_REVEAL),
+            (Term::Open, self.open, Span::from_secs(1)),
+            (Term::Timeout, self.timeout, Span::from_secs(1)),
+            (Term::Run, self.run, self.timeout.plus(RUN_MARGIN)),
+            (Term::Reveal, self.reveal, MIN_REVEAL),
         ];
         for (term, span, least) in spans {
             if span < least || span > MAX_DURATION {
@@ -217,6 +250,24 @@ impl Deal {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Concurrency => "concurrency",
+            Self::Confidence => "confidence",
+            Self::RelativePermille => "relative_permille",
+            Self::Bond => "bond",
+            Self::Price => "price",
+            Self::Open => "open",
+            Self::Timeout => "timeout",
+            Self::Run => "run",
+            Self::Reveal => "reveal",
+            Self::AllowList => "allow_list",
+            Self::EscalationLimit => "escalation_limit",
+        })
     }
 }
 
@@ -259,7 +310,7 @@ impl FromStr for ToleranceKib {
 mod tests {
     use super::*;
 
-    fn refused(change: impl FnOnce(&mut Deal)) -> &'static str {
+    fn refused(change: impl FnOnce(&mut Deal)) -> Term {
         let mut deal = Deal::default();
         change(&mut deal);
         deal.validate().expect_err("the change must be refused").term
@@ -274,21 +325,23 @@ mod tests {
     #[test]
     fn every_bound_is_checked() {
         let wei = |units| Amount::new(units).unwrap();
-        assert_eq!(refused(|deal| deal.concurrency = 0), "concurrency");
-        assert_eq!(refused(|deal| deal.concurrency = 32), "concurrency");
-        assert_eq!(refused(|deal| deal.confidence = 0), "confidence");
-        assert_eq!(refused(|deal| deal.confidence = 4), "confidence");
-        assert_eq!(refused(|deal| deal.relative_permille = 1001), "relative_permille");
-        assert_eq!(refused(|deal| deal.bond = wei(1)), "bond");
-        assert_eq!(refused(|deal| deal.price = wei(1)), "bond");
-        assert_eq!(refused(|deal| (deal.price, deal.bond) = (wei(1), wei(11))), "bond");
-        assert_eq!(refused(|deal| (deal.price, deal.bond) = (Amount::MAX, Amount::MAX)), "price");
-        assert_eq!(refused(|deal| deal.open = Span::from_secs(0)), "open");
-        assert_eq!(refused(|deal| deal.run = deal.timeout.plus(Span::from_secs(59))), "run");
-        assert_eq!(refused(|deal| deal.reveal = Span::from_secs(59)), "reveal");
-        assert_eq!(refused(|deal| deal.reveal = MAX_DURATION.plus(Span::from_secs(1))), "reveal");
-        assert_eq!(refused(|deal| deal.allow_list = vec![NodeId::ZERO; 2]), "allow_list");
-        assert_eq!(refused(|deal| deal.escalation_limit = 2), "escalation_limit");
+        assert_eq!(refused(|deal| deal.concurrency = 0), Term::Concurrency);
+        assert_eq!(refused(|deal| deal.concurrency = 32), Term::Concurrency);
+        assert_eq!(refused(|deal| deal.confidence = 0), Term::Confidence);
+        assert_eq!(refused(|deal| deal.confidence = 4), Term::Confidence);
+        assert_eq!(refused(|deal| deal.relative_permille = 1001), Term::RelativePermille);
+        assert_eq!(refused(|deal| deal.bond = wei(1)), Term::Bond);
+        assert_eq!(refused(|deal| deal.price = wei(1)), Term::Bond);
+        assert_eq!(refused(|deal| (deal.price, deal.bond) = (wei(1), wei(11))), Term::Bond);
+        assert_eq!(refused(|deal| (deal.price, deal.bond) = (Amount::MAX, Amount::MAX)), Term::Price);
+        assert_eq!(refused(|deal| deal.open = Span::from_secs(0)), Term::Open);
+        assert_eq!(refused(|deal| deal.run = deal.timeout.plus(Span::from_secs(59))), Term::Run);
+        assert_eq!(refused(|deal| deal.reveal = Span::from_secs(59)), Term::Reveal);
+        assert_eq!(refused(|deal| deal.reveal = MAX_DURATION.plus(Span::from_secs(1))), Term::Reveal);
+        assert_eq!(refused(|deal| deal.allow_list = vec![NodeId::ZERO; 2]), Term::AllowList);
+        assert_eq!(refused(|deal| deal.escalation_limit = 2), Term::EscalationLimit);
+        let over = Deal { concurrency: 0, ..Deal::default() }.validate().unwrap_err();
+        assert_eq!(over.to_string(), "concurrency is 0: it must be 1 to 31");
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub use backoff::Backoff;
 pub use chunk::{Chunk, ChunkRequest, MAX_CHUNK_BYTES};
 pub use deal::{
     Acceptance, Deal, InvalidTerm, MAX_ALLOWED, MAX_BOND_FACTOR, MAX_DURATION, MIN_REVEAL,
-    ParseToleranceError, RUN_MARGIN, ToleranceKib,
+    ParseToleranceError, RUN_MARGIN, Term, ToleranceKib,
 };
 pub use event::{Action, Event, EventKind, Facts, MAX_REMARK_BYTES, SignedAction, Stamped};
 pub use failure::{FailureKind, UnknownFailureKind};
@@ -64,5 +64,6 @@ pub(crate) use signature::recoveries;
 pub use signature::{Signature, SignatureError, node_of_key};
 pub use spec::{
     Input, InputKind, MAX_INPUTS, MAX_SPEC_BYTES, OUTPUTS_DIR, Resources, Spec, SpecBuilder, SpecError,
+    SpecField,
 };
 pub use time::{Span, Timestamp};

@@ -1,6 +1,6 @@
 //! What a job runs: the spec, its canonical document and its hash.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -127,6 +127,25 @@ impl Default for Resources {
     }
 }
 
+/// A field of a spec that has bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpecField {
+    /// The image, or its name.
+    Image,
+    /// The entrypoint, the command, or the value of a variable.
+    Command,
+    /// The names of variables.
+    Environment,
+    /// Where the command starts.
+    WorkingDirectory,
+    /// The inputs and where they are mounted.
+    Inputs,
+    /// The limit on memory.
+    MemoryBytes,
+    /// The limits together.
+    Resources,
+}
+
 /// Why a spec, or its document, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
@@ -148,8 +167,8 @@ pub enum SpecError {
     /// A field has a value that no node may run.
     #[error("{field} {problem}")]
     Invalid {
-        /// The field's name.
-        field: &'static str,
+        /// Which.
+        field: SpecField,
         /// What is wrong with it.
         problem: String,
     },
@@ -227,33 +246,30 @@ impl Spec {
         let invalid = |field, problem: &str| Err(SpecError::Invalid { field, problem: problem.to_owned() });
         for name in [&self.image, &self.image_name] {
             if let Err(error) = ImageName::parse(name) {
-                return invalid("image", &error.to_string());
+                return invalid(SpecField::Image, &error.to_string());
             }
         }
         let words = self.entrypoint.iter().chain(&self.command);
         if words.chain(self.environment.values()).any(|word| word.contains('\0')) {
-            return invalid("command", "must not contain NUL bytes");
+            return invalid(SpecField::Command, "must not contain NUL bytes");
         }
         if self.environment.keys().any(|key| key.is_empty() || key.contains(['=', '\0'])) {
-            return invalid("environment", "has a name that is empty or contains = or NUL");
+            return invalid(SpecField::Environment, "has a name that is empty or contains = or NUL");
         }
         if self.working_directory.as_deref().is_some_and(|path| !is_clean_absolute(path)) {
-            return invalid("working_directory", "must be an absolute path without .. or NUL");
+            return invalid(SpecField::WorkingDirectory, "must be an absolute path without .. or NUL");
         }
         self.validate_inputs()?;
         let Resources { memory_bytes, cpu_millis, pids, disk_bytes, tmp_bytes } = self.resources;
         if memory_bytes < 6 << 20 {
-            return invalid(
-                "resources.memory_bytes",
-                "must be at least 6 MiB, what an engine needs to start",
-            );
+            return invalid(SpecField::MemoryBytes, "must be at least 6 MiB, what an engine needs to start");
         }
         let sizes = [memory_bytes, disk_bytes, tmp_bytes];
         if cpu_millis == 0
             || pids == 0
             || sizes.iter().any(|size| *size == 0 || i64::try_from(*size).is_err())
         {
-            return invalid("resources", "must all be above zero and fit 63 bits");
+            return invalid(SpecField::Resources, "must all be above zero and fit 63 bits");
         }
         let actual = self.to_document().len();
         if actual > MAX_SPEC_BYTES {
@@ -271,7 +287,7 @@ impl Spec {
         self.validate()?;
         match self.environment.keys().find(|name| name.starts_with(RESERVED_VARIABLES)) {
             Some(name) => Err(SpecError::Invalid {
-                field: "environment",
+                field: SpecField::Environment,
                 problem: format!(
                     "must not set {name:?}: names that begin with {RESERVED_VARIABLES} are reserved"
                 ),
@@ -281,7 +297,7 @@ impl Spec {
     }
 
     fn validate_inputs(&self) -> Result<(), SpecError> {
-        let invalid = |problem: String| Err(SpecError::Invalid { field: "inputs", problem });
+        let invalid = |problem: String| Err(SpecError::Invalid { field: SpecField::Inputs, problem });
         if self.inputs.len() > MAX_INPUTS {
             return invalid(format!("are {}, {MAX_INPUTS} are allowed", self.inputs.len()));
         }
@@ -305,6 +321,20 @@ impl Spec {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for SpecField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Image => "image",
+            Self::Command => "command",
+            Self::Environment => "environment",
+            Self::WorkingDirectory => "working_directory",
+            Self::Inputs => "inputs",
+            Self::MemoryBytes => "resources.memory_bytes",
+            Self::Resources => "resources",
+        })
     }
 }
 
@@ -393,10 +423,16 @@ mod tests {
         for name in ["", "a b", "A", &format!("x/../../version?a=@{digest}"), "x\u{1b}[31m"] {
             let mut bad = spec();
             bad.image = name.to_owned();
-            assert!(matches!(bad.validate(), Err(SpecError::Invalid { field: "image", .. })), "{name}");
+            assert!(
+                matches!(bad.validate(), Err(SpecError::Invalid { field: SpecField::Image, .. })),
+                "{name}"
+            );
             let mut bad = spec();
             bad.image_name = name.to_owned();
-            assert!(matches!(bad.validate(), Err(SpecError::Invalid { field: "image", .. })), "{name}");
+            assert!(
+                matches!(bad.validate(), Err(SpecError::Invalid { field: SpecField::Image, .. })),
+                "{name}"
+            );
         }
     }
 
@@ -427,7 +463,10 @@ mod tests {
         ] {
             let mut bad = spec();
             bad.inputs[0].target = target.to_owned();
-            assert!(matches!(bad.validate(), Err(SpecError::Invalid { field: "inputs", .. })), "{target}");
+            assert!(
+                matches!(bad.validate(), Err(SpecError::Invalid { field: SpecField::Inputs, .. })),
+                "{target}"
+            );
         }
         for target in
             ["/inputs", "/data/usr", "/srv", "/opt/x", "/home/me", "/library", "/devices", "/var/lib/x"]
@@ -449,7 +488,10 @@ mod tests {
         for target in ["inputs", "/", "/a/../b", "/a//b", "/outputs", "/outputs/x", "/tmp", "/in\0"] {
             let mut bad = spec();
             bad.inputs[0].target = target.to_owned();
-            assert!(matches!(bad.validate(), Err(SpecError::Invalid { field: "inputs", .. })), "{target}");
+            assert!(
+                matches!(bad.validate(), Err(SpecError::Invalid { field: SpecField::Inputs, .. })),
+                "{target}"
+            );
         }
         let mut twice = spec();
         twice.inputs.push(Input { target: "/inputs/more".to_owned(), ..twice.inputs[0].clone() });

@@ -94,7 +94,7 @@ impl SpecBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Digest, InputKind};
+    use crate::domain::{Digest, InputKind, SpecField};
 
     #[test]
     fn what_is_built_is_valid_with_clean_paths() {
@@ -124,20 +124,20 @@ mod tests {
 
     #[test]
     fn what_no_node_may_run_is_not_built() {
-        let refused = |builder: SpecBuilder, name| {
+        let refused = |builder: SpecBuilder, bad| {
             assert!(
-                matches!(builder.build(), Err(SpecError::Invalid { field, .. }) if field == name),
-                "{name}"
+                matches!(builder.build(), Err(SpecError::Invalid { field, .. }) if field == bad),
+                "{bad}"
             );
         };
         let good = || Spec::builder("demo");
-        refused(Spec::builder("no image"), "image");
-        refused(good().image_name(""), "image");
-        refused(good().command(["a\0b"]), "command");
-        refused(good().environment([("A=B", "")]), "environment");
-        refused(good().environment([("ASSAY_SEED", "7")]), "environment");
-        refused(good().working_directory("tmp"), "working_directory");
-        refused(good().resources(Resources { pids: 0, ..Resources::default() }), "resources");
+        refused(Spec::builder("no image"), SpecField::Image);
+        refused(good().image_name(""), SpecField::Image);
+        refused(good().command(["a\0b"]), SpecField::Command);
+        refused(good().environment([("A=B", "")]), SpecField::Environment);
+        refused(good().environment([("ASSAY_SEED", "7")]), SpecField::Environment);
+        refused(good().working_directory("tmp"), SpecField::WorkingDirectory);
+        refused(good().resources(Resources { pids: 0, ..Resources::default() }), SpecField::Resources);
         let endless = good().command(["x".repeat(crate::domain::MAX_SPEC_BYTES)]);
         assert!(matches!(endless.build(), Err(SpecError::TooLong { .. })));
     }

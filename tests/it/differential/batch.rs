@@ -193,8 +193,8 @@ impl Compared {
 
 /// The first term out of bounds is the same one; a deal that is within them has another parent.
 fn same_term(term: abi::Term, deal: &Deal) {
-    let here = deal.validate().map_or_else(|bad| bad.term.replace('_', ""), |()| "parent".to_owned());
-    assert_eq!(format!("{term:?}").to_lowercase(), here, "{deal:?}");
+    let here = deal.validate().map_or_else(|bad| format!("{:?}", bad.term), |()| "Parent".to_owned());
+    assert_eq!(format!("{term:?}"), here, "{deal:?}");
 }
 
 /// A deal of which any term may be out of bounds.
