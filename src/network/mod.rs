@@ -54,6 +54,6 @@ pub use handle::{
     Announcement, FetchError, Inbound, Judgement, LONGEST_WAIT, NetworkHandle, PublishError, RequestError,
     Responder,
 };
-pub use peer::{node_of_peer, peer_of_key};
+pub use peer::node_of_peer;
 pub use status::{Counters, PeerLink, Status};
 pub use wire::WireBytes;

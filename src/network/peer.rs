@@ -1,9 +1,6 @@
 //! Peer ids and node ids: two names of one key.
 
-use ::libp2p::{
-    PeerId,
-    identity::{PublicKey, secp256k1},
-};
+use ::libp2p::PeerId;
 
 use crate::domain::{NodeId, node_of_key};
 
@@ -20,16 +17,18 @@ pub fn node_of_peer(peer: &PeerId) -> Option<NodeId> {
     node_of_key(multihash.digest().strip_prefix(&SECP256K1)?.try_into().ok()?)
 }
 
-/// The peer with this compressed secp256k1 key, such as a signature gives; `None` if it is no key.
-pub fn peer_of_key(compressed: &[u8; 33]) -> Option<PeerId> {
-    let key = secp256k1::PublicKey::try_from_bytes(compressed).ok()?;
-    Some(PublicKey::from(key).to_peer_id())
-}
-
 #[cfg(test)]
 mod tests {
+    use ::libp2p::identity::{PublicKey, secp256k1};
+
     use super::*;
     use crate::{domain::Digest, identity::NodeKey};
+
+    /// The peer with this compressed secp256k1 key, such as a signature gives; `None` if it is no key.
+    fn peer_of_key(compressed: &[u8; 33]) -> Option<PeerId> {
+        let key = secp256k1::PublicKey::try_from_bytes(compressed).ok()?;
+        Some(PublicKey::from(key).to_peer_id())
+    }
 
     #[test]
     fn a_peer_id_names_the_address_of_its_key() {

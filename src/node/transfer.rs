@@ -35,10 +35,9 @@ pub trait Transfer: fmt::Debug + Send + Sync + 'static {
         Box::pin(std::future::ready(()))
     }
 
-    /// What connected nodes say that they take on; nothing where nobody is asked.
-    fn offers(&self) -> BTreeMap<NodeId, Offer> {
-        BTreeMap::new()
-    }
+    /// What connected nodes say that they take on; nothing where nobody is asked. Without a default: a decorator that
+    /// forgot it would have jobs submitted that no node takes.
+    fn offers(&self) -> BTreeMap<NodeId, Offer>;
 }
 
 /// Why no content came.
@@ -203,5 +202,9 @@ impl Transfer for LocalTransfer {
             None => Err(TransferError::Unreachable { from, reason: "no such node here".to_owned() }),
         };
         Box::pin(std::future::ready(chunk))
+    }
+
+    fn offers(&self) -> BTreeMap<NodeId, Offer> {
+        BTreeMap::new()
     }
 }

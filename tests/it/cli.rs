@@ -12,9 +12,14 @@ use std::{
     collections::BTreeMap,
     io::Write as _,
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use tempfile::TempDir;
+use tokio::time::Instant;
+
+/// Longest wait for what commands come to show: nodes that meet, a run that begins.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A user with a home of their own, who has set nothing.
 struct User {
@@ -23,6 +28,14 @@ struct User {
     /// More variables of the environment.
     set: Vec<(&'static str, String)>,
     exported: BTreeMap<String, String>,
+}
+
+/// Runs commands until one of them shows it: no command waits for this.
+fn until(what: &str, mut shows: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !shows() {
+        assert!(begun.elapsed() < PATIENCE, "{what} should have come within {PATIENCE:?}");
+    }
 }
 
 /// What a command came to.

@@ -4,7 +4,7 @@ mod last_words;
 mod leaving;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{
         Arc, Mutex,
@@ -16,8 +16,8 @@ use assay::{
     api::types::NodeRow,
     domain::{
         Action, Amount, BidStatus, Chunk, ChunkRequest, Deal, Digest, Event, FailureKind, FingerprintWord,
-        Input, InputKind, Job, JobId, JobState, Method, NodeId, Opening, SeatStatus, Seed, SignedAction,
-        Span, Spec,
+        Input, InputKind, Job, JobId, JobState, Method, NodeId, Offer, Opening, SeatStatus, Seed,
+        SignedAction, Span, Spec,
     },
     executor::{Executor, ExecutorError, FakeExecutor, RunOutcome, RunRequest, Script, Trace},
     node::{Ended, FetchError, NodeError, RequestError, Transfer, TransferError},
@@ -322,6 +322,10 @@ impl Transfer for Serves {
         let total_bytes = u64::try_from(self.0.len()).unwrap();
         Box::pin(std::future::ready(Ok(Chunk { total_bytes, bytes: self.0.clone() })))
     }
+
+    fn offers(&self) -> BTreeMap<NodeId, Offer> {
+        BTreeMap::new()
+    }
 }
 
 /// A result that prints `stdout`, as an archive.
@@ -415,6 +419,10 @@ struct Dribbles;
 impl Transfer for Dribbles {
     fn fetch_chunk(&self, _: NodeId, _: ChunkRequest) -> BoxFuture<'_, Result<Chunk, TransferError>> {
         Box::pin(std::future::ready(Ok(Chunk { total_bytes: 1 << 30, bytes: vec![0] })))
+    }
+
+    fn offers(&self) -> BTreeMap<NodeId, Offer> {
+        BTreeMap::new()
     }
 }
 

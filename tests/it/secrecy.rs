@@ -15,7 +15,7 @@ use assay::{
     api::types::BlobInfo,
     domain::{
         Action, Chunk, ChunkRequest, Deal, Digest, Event, FailureKind, Input, InputKind, Job, JobId,
-        JobState, Method, NodeId, SeatStatus, SignedAction, Spec,
+        JobState, Method, NodeId, Offer, SeatStatus, SignedAction, Spec,
     },
     executor::{FakeExecutor, Reading, RunOutcome, Script, Trace},
     node::{Transfer, TransferError},
@@ -216,6 +216,10 @@ impl Transfer for Sends {
         self.bytes.fetch_add(bytes.len(), Ordering::SeqCst);
         let total_bytes = content.len().try_into().unwrap();
         Box::pin(std::future::ready(Ok(Chunk { total_bytes, bytes })))
+    }
+
+    fn offers(&self) -> BTreeMap<NodeId, Offer> {
+        BTreeMap::new()
     }
 }
 

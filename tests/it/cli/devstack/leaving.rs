@@ -4,6 +4,7 @@ use assay::devstack::anvil::{Anvil, AnvilOptions};
 use serde_json::Value;
 
 use super::{HINT, Nodes, User};
+use crate::cli::until;
 
 /// How long the second run takes too.
 const RUN: &str = "sleep 6; echo done";
@@ -26,7 +27,8 @@ fn json(user: &User, words: &[&str]) -> Value {
 fn is_handed_over(user: &User, requester: &Nodes, workers: [Nodes; 2]) {
     let to = ["--api", api(requester)];
     // Until both are connected, which nothing here could wait for, too few nodes are known.
-    while json(user, &[&["node", "list"], &to[..]].concat())["nodes"].as_array().map(Vec::len) != Some(3) {}
+    let known = || json(user, &[&["node", "list"], &to[..]].concat())["nodes"].as_array().map(Vec::len);
+    until("three nodes", || known() == Some(3));
     let job = ["--concurrency", "1", "--detach", "assay/demo:1", "--", "sh", "-c", RUN];
     let submitted = user.run(&[&["job", "submit"], &to[..], &job].concat());
     assert_eq!(submitted.code, 0, "{}; {HINT}", submitted.stderr);
@@ -34,11 +36,12 @@ fn is_handed_over(user: &User, requester: &Nodes, workers: [Nodes; 2]) {
     let runs = |nodes: &Nodes| {
         json(user, &["job", "describe", &job, "--api", api(nodes)])["execution"]["stage"] == "started"
     };
-    let leaving = loop {
-        if let Some(leaving) = workers.iter().position(runs) {
-            break leaving;
-        }
-    };
+    let mut leaving = None;
+    until("a run", || {
+        leaving = workers.iter().position(runs);
+        leaving.is_some()
+    });
+    let leaving = leaving.unwrap();
     let mut workers = workers.into_iter();
     let (first, second) = (workers.next().unwrap(), workers.next().unwrap());
     let (leaving, staying) = if leaving == 0 { (first, second) } else { (second, first) };

@@ -1,6 +1,7 @@
 //! What nodes say that they take on, and jobs that none of them does.
 
 use super::{HINT, Session, rows};
+use crate::cli::until;
 
 #[test]
 fn a_job_that_no_known_node_takes_is_told_at_once_with_what_it_asks_too_much_of() {
@@ -10,7 +11,7 @@ fn a_job_that_no_known_node_takes_is_told_at_once_with_what_it_asks_too_much_of(
         let nodes = session.json(&["node", "list"]);
         nodes["nodes"].as_array().unwrap().iter().filter(|node| node["offer"]["slots"] == 2).count()
     };
-    while offered() < 3 {}
+    until("three offers", || offered() == 3);
     let listed = session.run(&["node", "list"]).stdout;
     let platform = listed.lines().nth(1).unwrap().split_whitespace().find(|word| word.starts_with("linux/"));
     let row = ["2", "4 GiB", platform.unwrap()].map(str::to_owned);
