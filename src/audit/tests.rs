@@ -6,70 +6,20 @@ use super::{
 };
 use crate::{
     domain::{
-        Action, Amount, Deal, Digest, Event, FingerprintWord, Job, JobId, JobState, Opening, SeatSet,
-        Signature, SignedAction, Span, Spec,
+        Amount, Deal, Digest, Event, Job, JobId, JobState, SeatSet, Signature, SignedAction, Span, Spec,
     },
-    identity::NodeKey,
     scheduler::{
         Evidence, FaultKind, LogEntry, LogItem,
         libp2p::{
             entry::Entry,
-            sequence::{Place, Sequencer},
+            fixture::{DOMAIN, START, act, append, key, later, opening, submission},
+            sequence::Sequencer,
         },
     },
 };
 
-const DOMAIN: LogDomain = LogDomain { chain_id: 0, contract: NodeId::ZERO };
-const START: Timestamp = Timestamp::from_secs(1_700_000_000);
-
-fn key(byte: u8) -> NodeKey {
-    NodeKey::from_bytes(&[byte; 32]).unwrap()
-}
-
-fn later(secs: u32) -> Timestamp {
-    START.plus(Span::from_secs(secs))
-}
-
 fn now() -> Timestamp {
     later(100_000)
-}
-
-fn submission(requester: &NodeKey, deal: &Deal, nonce: u64) -> SignedAction {
-    let spec = Spec::sample();
-    let document = spec.to_document();
-    let revision = deal.revision();
-    let job = DOMAIN.job_id(requester.node_id(), nonce, Spec::hash_document(&document), revision);
-    let event = Event::Submitted { deal: deal.clone(), spec: document, nonce };
-    signed(requester, Action { job, revision, sequence: 0, seen: Digest::ZERO, event })
-}
-
-fn signed(author: &NodeKey, action: Action) -> SignedAction {
-    SignedAction { signature: author.sign(action.signing_digest(DOMAIN)), action }
-}
-
-fn act(sequencer: &Sequencer, author: &NodeKey, event: Event) -> SignedAction {
-    let job_log = sequencer.job_log();
-    let job = job_log.job();
-    let sequence = job_log.next_sequence(author.node_id());
-    signed(author, Action { job: job.id, revision: job.revision, sequence, seen: job_log.head(), event })
-}
-
-fn append(sequencer: &mut Sequencer, secs: u32, author: &NodeKey, event: Event) -> Entry {
-    let action = act(sequencer, author, event);
-    match sequencer.append(later(secs), action).unwrap() {
-        Place::New(entry) => *entry,
-        Place::Known(height) => panic!("known at {height}"),
-    }
-}
-
-fn opening(byte: u8, result: u8) -> Opening {
-    Opening {
-        result_hash: Digest::new([result; 32]),
-        output_root: Digest::new([8; 32]),
-        exit_code: 0,
-        fingerprint: FingerprintWord([0xff; 32]),
-        salt: Digest::new([byte; 32]),
-    }
 }
 
 fn deal() -> Deal {
@@ -80,20 +30,20 @@ fn deal() -> Deal {
 fn play(parent: Option<&Job>, deal: &Deal, nonce: u64, seats: &[(u8, u8)]) -> Sequencer {
     let mut log = Sequencer::open(key(1), DOMAIN, parent, START, submission(&key(1), deal, nonce)).unwrap();
     for (node, _) in seats {
-        append(&mut log, 1, &key(*node), Event::BidPlaced { price: Amount::ZERO });
-        append(&mut log, 2, &key(1), Event::BidAccepted { node: key(*node).node_id() });
+        append(&mut log, later(1), &key(*node), Event::BidPlaced { price: Amount::ZERO });
+        append(&mut log, later(2), &key(1), Event::BidAccepted { node: key(*node).node_id() });
     }
     let job = log.job_log().job().id;
     for (seat, (node, result)) in (0..).zip(seats) {
         let commitment = opening(seat, *result).commitment(DOMAIN, job, seat, key(*node).node_id());
-        append(&mut log, 3, &key(*node), Event::Committed { commitment });
+        append(&mut log, later(3), &key(*node), Event::Committed { commitment });
     }
     for (seat, (node, result)) in (0..).zip(seats) {
-        append(&mut log, 4, &key(*node), Event::Revealed { opening: opening(seat, *result) });
+        append(&mut log, later(4), &key(*node), Event::Revealed { opening: opening(seat, *result) });
     }
     let openings = crate::rules::openings_of(log.job_log().job());
     let accepted = crate::rules::verdict_of(log.job_log().job(), &openings).accepted;
-    append(&mut log, 5, &key(seats[0].0), Event::VerdictPosted { openings: Vec::new(), accepted });
+    append(&mut log, later(5), &key(seats[0].0), Event::VerdictPosted { openings: Vec::new(), accepted });
     log
 }
 
@@ -319,11 +269,11 @@ fn two_logs_spliced_are_refused() {
 #[test]
 fn another_history_of_the_same_requester_cannot_be_spliced_in() {
     let mut log = Sequencer::open(key(1), DOMAIN, None, START, submission(&key(1), &deal(), 7)).unwrap();
-    append(&mut log, 1, &key(2), Event::BidPlaced { price: Amount::ZERO });
+    append(&mut log, later(1), &key(2), Event::BidPlaced { price: Amount::ZERO });
     let mut fork = log.clone();
-    for (log, secs) in [(&mut log, 2), (&mut fork, 3)] {
-        append(log, secs, &key(3), Event::BidPlaced { price: Amount::ZERO });
-        append(log, secs, &key(1), Event::Cancelled);
+    for (log, at) in [(&mut log, later(2)), (&mut fork, later(3))] {
+        append(log, at, &key(3), Event::BidPlaced { price: Amount::ZERO });
+        append(log, at, &key(1), Event::Cancelled);
     }
     let mut spliced = exported(&[&log]);
     assert_eq!(finding(&spliced), Finding::Agrees);
@@ -391,8 +341,8 @@ fn forged(log: &Sequencer, action: SignedAction) -> LogEntry {
 #[test]
 fn an_action_that_its_author_did_not_sign_is_refused() {
     let mut log = Sequencer::open(key(1), DOMAIN, None, START, submission(&key(1), &deal(), 7)).unwrap();
-    append(&mut log, 1, &key(2), Event::BidPlaced { price: Amount::ZERO });
-    let bid = act(&log, &key(3), Event::BidPlaced { price: Amount::ZERO });
+    append(&mut log, later(1), &key(2), Event::BidPlaced { price: Amount::ZERO });
+    let bid = act(log.job_log(), &key(3), Event::BidPlaced { price: Amount::ZERO });
     for signature in [[0; 65], [0xff; 65]] {
         let mut document = exported(&[&log]);
         let unsigned = SignedAction { signature: Signature::new(signature), ..bid.clone() };
@@ -415,7 +365,7 @@ fn an_entry_that_breaks_the_rules_is_refused_though_both_signed_it() {
         Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::from_bits(0b111) },
     ] {
         let mut document = exported(&[&log]);
-        entries(&mut document).push(forged(&log, act(&log, &key(1), event)));
+        entries(&mut document).push(forged(&log, act(log.job_log(), &key(1), event)));
         assert!(matches!(refusal(&document), AuditError::Signatures(_)));
     }
 }
@@ -518,7 +468,7 @@ fn a_log_with_the_proof_of_a_fork_does_not_agree() {
 fn a_log_with_the_proof_of_a_broken_rule_does_not_agree() {
     let log = verified();
     let job_log = log.job_log();
-    let late = act(&log, &key(1), Event::Cancelled);
+    let late = act(log.job_log(), &key(1), Event::Cancelled);
     let entry = Entry::sign(&key(1), DOMAIN, (job_log.height() + 1, job_log.head()), later(9), late);
     let document = accused(exported(&[&log]), FaultKind::RuleBroken, &[&entry]);
     assert_eq!(finding(&document), Finding::Broken);

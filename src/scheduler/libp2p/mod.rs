@@ -17,6 +17,8 @@ mod compare;
 mod convert;
 mod courier;
 pub mod entry;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod follow;
 mod interest;
 pub mod job_log;

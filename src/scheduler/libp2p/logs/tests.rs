@@ -2,26 +2,13 @@
 
 use super::*;
 use crate::{
-    domain::{Action, Amount, Deal, Digest, Span, Spec, recoveries},
+    domain::{Action, Amount, Deal, Digest, Span, recoveries},
+    scheduler::libp2p::fixture::{DOMAIN, START, key, signed, submission},
     store::Db,
 };
 
-const DOMAIN: LogDomain = LogDomain { chain_id: 0, contract: NodeId::ZERO };
-const START: Timestamp = Timestamp::from_secs(1_700_000_000);
-
-fn key(byte: u8) -> NodeKey {
-    NodeKey::from_bytes(&[byte; 32]).unwrap()
-}
-
 fn first_entry(key: &NodeKey, at: Timestamp, nonce: u64) -> Entry {
-    let spec = Spec::sample();
-    let (document, deal) = (spec.to_document(), Deal::default());
-    let revision = deal.revision();
-    let job = DOMAIN.job_id(key.node_id(), nonce, Spec::hash_document(&document), revision);
-    let event = Event::Submitted { deal, spec: document, nonce };
-    let action = Action { job, revision, sequence: 0, seen: Digest::ZERO, event };
-    let signature = key.sign(action.signing_digest(DOMAIN));
-    Entry::sign(key, DOMAIN, (1, Digest::ZERO), at, SignedAction { action, signature })
+    Entry::sign(key, DOMAIN, (1, Digest::ZERO), at, submission(key, &Deal::default(), nonce))
 }
 
 fn open() -> Logs {
@@ -65,8 +52,7 @@ fn a_requester_chooses_from_twice_its_seats_on_until_it_accepts() {
     let act = |author: &NodeKey, sequence, event| {
         let seen = logs.lock().jobs[&job].job_log().head();
         let action = Action { job, revision, sequence, seen, event };
-        let signature = author.sign(action.signing_digest(DOMAIN));
-        logs.sequence(START, SignedAction { action, signature }).unwrap();
+        logs.sequence(START, signed(author, action)).unwrap();
     };
     let seats = Deal::default().concurrency;
     for bidder in 0..2 * seats {
@@ -90,8 +76,7 @@ fn order(logs: &Logs, nonce: u64, bidders: std::ops::Range<u8>) -> JobId {
         let seen = logs.lock().jobs[&job].job_log().head();
         let event = Event::BidPlaced { price: Amount::ZERO };
         let action = Action { job, revision, sequence: 0, seen, event };
-        let signature = key(bidder).sign(action.signing_digest(DOMAIN));
-        logs.sequence(START, SignedAction { action, signature }).unwrap();
+        logs.sequence(START, signed(&key(bidder), action)).unwrap();
     }
     job
 }
@@ -118,8 +103,7 @@ fn a_restart_recovers_no_signature_of_what_the_store_holds() {
     let event = Event::BidPlaced { price: Amount::ZERO };
     let revision = first.action.action.revision;
     let action = Action { job, revision, sequence: 0, seen: Digest::ZERO, event };
-    let signature = key(3).sign(action.signing_digest(DOMAIN));
-    let second = theirs.sequence(START, SignedAction { action, signature }).unwrap().entry.unwrap();
+    let second = theirs.sequence(START, signed(&key(3), action)).unwrap().entry.unwrap();
     let first = theirs.lock().jobs[&job].job_log().entry(1).unwrap().clone();
     logs.adopt(START, first, None).unwrap();
     let received = logs.receive(job, vec![second], Arrival::Synced(START)).unwrap();
@@ -180,8 +164,7 @@ fn a_log_whose_disk_was_full_goes_on_once_there_is_room() {
         let event = Event::BidPlaced { price: Amount::ZERO };
         let action = Action { job, revision, sequence: 0, seen, event };
         let author = key(bidder);
-        let signature = author.sign(action.signing_digest(DOMAIN));
-        logs.sequence(START, SignedAction { action, signature })
+        logs.sequence(START, signed(&author, action))
     };
     db.pretend_full(true);
     // The pages that are there take some more.

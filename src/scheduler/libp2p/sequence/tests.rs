@@ -2,74 +2,28 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    domain::{
-        Action, Amount, Deal, Event, FingerprintWord, JobId, JobState, NodeId, Opening, SeatSet, Signature,
-        Spec, Timestamp,
-    },
+    domain::{Action, Amount, Deal, Event, JobId, JobState, Opening, SeatSet, Signature, Timestamp},
     scheduler::{
         EnvelopeRefusal,
         libp2p::{
             entry::{EntryError, MAX_ENTRY_BYTES},
+            fixture::{self, DOMAIN, START, act, append, key, later, signed, submission},
             job_log::{MAX_AUTHOR_ACTIONS, MAX_LOG_ENTRIES},
         },
     },
 };
 
-const DOMAIN: LogDomain = LogDomain { chain_id: 0, contract: NodeId::ZERO };
-const START: Timestamp = Timestamp::from_secs(1_700_000_000);
-
-fn key(byte: u8) -> NodeKey {
-    NodeKey::from_bytes(&[byte; 32]).unwrap()
-}
-
-fn later(secs: u32) -> Timestamp {
-    START.plus(Span::from_secs(secs))
-}
-
-fn submission(key: &NodeKey, deal: &Deal, nonce: u64) -> SignedAction {
-    let spec = Spec::sample();
-    let document = spec.to_document();
-    let revision = deal.revision();
-    let job = DOMAIN.job_id(key.node_id(), nonce, Spec::hash_document(&document), revision);
-    let event = Event::Submitted { deal: deal.clone(), spec: document, nonce };
-    signed(key, Action { job, revision, sequence: 0, seen: Digest::ZERO, event })
-}
-
-fn signed(key: &NodeKey, action: Action) -> SignedAction {
-    SignedAction { signature: key.sign(action.signing_digest(DOMAIN)), action }
-}
-
 fn open() -> Sequencer {
     Sequencer::open(key(1), DOMAIN, None, START, submission(&key(1), &Deal::default(), 7)).unwrap()
-}
-
-/// The author's next action in this log, having seen all of it.
-fn act(job_log: &CheckedLog, author: &NodeKey, event: Event) -> SignedAction {
-    let job = job_log.job();
-    let sequence = job_log.next_sequence(author.node_id());
-    signed(author, Action { job: job.id, revision: job.revision, sequence, seen: job_log.head(), event })
-}
-
-fn append(sequencer: &mut Sequencer, now: Timestamp, author: &NodeKey, event: Event) -> Entry {
-    let action = act(sequencer.job_log(), author, event);
-    match sequencer.append(now, action).unwrap() {
-        Place::New(entry) => *entry,
-        Place::Known(height) => panic!("known at {height}"),
-    }
 }
 
 fn bid() -> Event {
     Event::BidPlaced { price: Amount::ZERO }
 }
 
-fn opening(byte: u8) -> Opening {
-    Opening {
-        result_hash: Digest::new([9; 32]),
-        output_root: Digest::new([8; 32]),
-        exit_code: 0,
-        fingerprint: FingerprintWord([0xff; 32]),
-        salt: Digest::new([byte; 32]),
-    }
+/// The opening of the result that honest nodes have.
+fn opening(salt: u8) -> Opening {
+    fixture::opening(salt, 9)
 }
 
 fn commit(job: JobId, seat: u8, node: &NodeKey) -> Event {
