@@ -101,7 +101,7 @@ mod tests {
     fn endpoints_complain_of_much_and_often_in_many_words() {
         let said = [
             ("query returned more than 10000 results", Complaint::TooMuch),
-            ("eth_getLogs is limited to a 10,000 range", Complaint::Either),
+            ("eth_getLogs is limited to a 10,000 range", Complaint::TooMuch),
             ("Response size exceeded", Complaint::TooMuch),
             ("Too many blocks", Complaint::TooMuch),
             ("rate limit exceeded", Complaint::TooOften),
