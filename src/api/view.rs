@@ -20,6 +20,7 @@ pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> Jo
         requester: job.requester,
         state: job.state_at(now).0,
         is_broken,
+        fault: node.evidence(job.id).filter(|_| is_broken).map(|evidence| evidence.kind),
         requester_gone: node.misses_requester(job, now),
         image: job.spec.image_name.clone(),
         command: job.spec.command.clone(),

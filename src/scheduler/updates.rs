@@ -69,6 +69,12 @@ impl History {
         self.last = self.last.min(to);
     }
 
+    /// Whether a reader that holds everything up to `held` is to be told so.
+    #[cfg(feature = "libp2p")]
+    pub(super) fn ends(&self, held: Cursor) -> bool {
+        !self.told && held >= self.last
+    }
+
     /// The update to tell a reader that holds everything up to `held`; given once.
     pub(super) fn end(&mut self, held: Cursor) -> Option<LogUpdate> {
         let ends = !self.told && held >= self.last;

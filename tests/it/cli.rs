@@ -3,6 +3,7 @@
 mod access;
 mod crash;
 mod devstack;
+mod forked;
 mod forms;
 mod lost;
 mod waiting;

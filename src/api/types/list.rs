@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{JobId, JobState, NodeId, Timestamp};
+use crate::{
+    domain::{JobId, JobState, NodeId, Timestamp},
+    scheduler::FaultKind,
+};
 
 /// `GET /api/v1/jobs?limit=`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +27,9 @@ pub struct JobRow {
     pub state: JobState,
     /// Whether the state is only what it was when this node could follow the job last.
     pub is_broken: bool,
+    /// What its requester did to its log; null unless this node holds the proof.
+    #[serde(default)]
+    pub fault: Option<FaultKind>,
     /// Whether a deadline passed and its requester, who alone can end it, does not answer.
     pub requester_gone: bool,
     /// The image as the requester named it.

@@ -16,7 +16,8 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
-    domain::{Deal, Timestamp},
+    domain::{Deal, JobId, Timestamp},
+    scheduler::{Evidence, FaultKind},
 };
 
 /// A job, and every step of it, for programs.
@@ -111,10 +112,24 @@ fn head(view: &JobView) -> String {
     for warning in &view.warnings {
         lines.push(("Warning", format!("{}; hint: {}", printable(&warning.message), warning.hint)));
     }
+    if let Some(evidence) = &view.evidence {
+        lines.push(("Proof", proof(view.job, evidence)));
+    }
     if let Some(child) = view.followed_by {
         lines.push(("Followed by", child.to_string()));
     }
     fields(&lines)
+}
+
+fn proof(job: JobId, evidence: &Evidence) -> String {
+    let height = evidence.height;
+    let what = match evidence.kind {
+        FaultKind::TwoHistories => {
+            format!("its requester signed two histories, which part at entry {height}")
+        }
+        FaultKind::RuleBroken => format!("its requester signed entry {height}, which the rules refuse"),
+    };
+    format!("{what}; to show it to others: assay verdict export {job}")
 }
 
 fn state(view: &JobView) -> String {

@@ -20,6 +20,7 @@ use crate::{
         watch::{OVERDUE, Watched, watch},
     },
     node::wall_clock,
+    scheduler::FaultKind,
 };
 
 /// Lists jobs, newest first.
@@ -52,11 +53,13 @@ pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<Exit
 }
 
 fn state(row: &JobRow) -> String {
-    match (row.is_broken, row.requester_gone) {
-        (true, _) => format!("{} (broken)", row.state),
-        (false, true) => format!("{} (overdue, not final)", row.state),
-        (false, false) => row.state.to_string(),
-    }
+    let fault = match (row.fault, row.is_broken) {
+        (Some(FaultKind::TwoHistories), _) => "forked",
+        (Some(FaultKind::RuleBroken), _) | (None, true) => "broken",
+        (None, false) if row.requester_gone => "overdue, not final",
+        (None, false) => return row.state.to_string(),
+    };
+    format!("{} ({fault})", row.state)
 }
 
 /// How several jobs ended, for programs.

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::{
     entry::{Entry, Hashed},
     job_log::{CheckedLog, parent_of},
-    room::{BOUNDS, Heard, heard, to_forget},
+    room::{BOUNDS, Heard, has_room_for_proof, heard, to_forget},
     sequence::{Arrival, Fault, Follower, Place, Receipt, Sequencer},
 };
 use crate::{
@@ -50,6 +50,8 @@ struct Inner {
     children: BTreeMap<JobId, JobId>,
     /// When jobs of others were announced last.
     heard_at: BTreeMap<JobId, Timestamp>,
+    /// Jobs whose logs are kept because they prove a fault of their requester.
+    proofs: BTreeSet<JobId>,
 }
 
 enum HeldLog {
@@ -123,6 +125,7 @@ impl Logs {
                 Ok(Restored { mut log, recovered: authors }) => {
                     log.break_again(&store, job)?;
                     inner.insert(log);
+                    inner.keep_proof(job);
                     recovered.extend(authors);
                 }
                 Err(error) => tracing::error!(%job, %error, "a stored log cannot be continued"),
@@ -298,6 +301,7 @@ impl Logs {
         if let Some(fault) = fault {
             let entry = fault.entry().hash(self.domain);
             tracing::error!(%job, height = fault.height(), %entry, %fault, "a requester broke its log");
+            inner.keep_proof(job);
             self.breaks.send_modify(|times| *times += 1);
         }
         if let Some(now) = arrival.now().filter(|_| is_strangers) {
@@ -362,6 +366,7 @@ impl Inner {
 
     fn remove(&mut self, job: JobId) {
         self.heard_at.remove(&job);
+        self.proofs.remove(&job);
         if let Some(log) = self.jobs.remove(&job)
             && let Some(parent) = log.job().deal.parent
         {
@@ -374,7 +379,24 @@ impl Inner {
             HeldLog::Followed(follower) => Some(follower.job_log()),
             HeldLog::Own(_) => None,
         });
-        heard(&others.collect::<Vec<_>>(), &self.children, &self.heard_at, me, now)
+        let mut heard = heard(&others.collect::<Vec<_>>(), &self.children, &self.heard_at, me, now);
+        heard.retain(|heard| !self.proofs.contains(&heard.job));
+        heard
+    }
+
+    /// Keeps the log of a job if it proves a fault of its requester, and there is room for another proof.
+    fn keep_proof(&mut self, job: JobId) {
+        let log_of = |job: &JobId| self.jobs.get(job).map(HeldLog::job_log);
+        let held = |log: &CheckedLog| (log.job().requester, log.bytes());
+        let is_proof =
+            matches!(self.jobs.get(&job), Some(HeldLog::Followed(follower)) if follower.fault().is_some());
+        let kept: Vec<_> = self.proofs.iter().filter_map(log_of).map(held).collect();
+        if let Some((requester, bytes)) = log_of(&job).map(held).filter(|_| is_proof)
+            && !self.proofs.contains(&job)
+            && has_room_for_proof(&kept, requester, bytes)
+        {
+            self.proofs.insert(job);
+        }
     }
 
     fn insert(&mut self, log: HeldLog) {

@@ -368,7 +368,13 @@ struct Reader {
 impl Reader {
     async fn next(&mut self) -> Option<Result<LogUpdate, BackendError>> {
         loop {
-            if let Some(end) = self.history.end(self.after) {
+            // Who holds the history knows which logs are broken.
+            if self.history.ends(self.after) && self.breaks.has_changed().ok()? {
+                self.find_breaks();
+            }
+            if self.breaking.is_empty()
+                && let Some(end) = self.history.end(self.after)
+            {
                 return Some(Ok(end));
             }
             // A level, not an edge: what was forgotten is missing, however often that has happened.
@@ -424,14 +430,16 @@ impl Reader {
                     self.forgotten.mark_changed();
                     continue;
                 }
-                head = self.head.wait_for(|head| *head > self.after.0) => *head.ok()?,
+                head = self.head.wait_for(|head| *head > self.after.0) => Some(*head.ok()?),
                 // After the entries before it.
                 changed = self.breaks.changed() => {
                     changed.ok()?;
-                    let broken = self.shared.logs.broken().into_iter();
-                    self.breaking = broken.filter(|(job, _)| !self.breaks_told.contains(job)).collect();
-                    continue;
+                    None
                 }
+            };
+            let Some(head) = head else {
+                self.find_breaks();
+                continue;
             };
             let after = self.after.0;
             let page = self.shared.blocking(move |shared| shared.logs.store().read_after(after, READ_AHEAD));
@@ -442,6 +450,15 @@ impl Reader {
                 Err(error) => return Some(Err(store_error(&error))),
             }
         }
+    }
+}
+
+impl Reader {
+    /// Finds the broken logs of which this reader was not told.
+    fn find_breaks(&mut self) {
+        self.breaks.borrow_and_update();
+        let broken = self.shared.logs.broken().into_iter();
+        self.breaking = broken.filter(|(job, _)| !self.breaks_told.contains(job)).collect();
     }
 }
 

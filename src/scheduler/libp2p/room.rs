@@ -38,6 +38,21 @@ pub(super) const BOUNDS: Bounds = Bounds {
     silence: Span::from_secs(24 * 60 * 60),
 };
 
+/// How many logs that prove a fault of their requester a node keeps beside the others, so that no flood and no silence
+/// makes it forget the proof: in all, of one requester, and in encoded bytes. The first ones stay.
+const MOST_PROOFS: usize = 256;
+const MOST_PROOFS_OF_REQUESTER: usize = 4;
+const MOST_PROOF_BYTES: usize = 16 << 20;
+
+/// Whether a node keeps a log of `bytes` that proves a fault of `requester`, given those that it keeps already.
+pub(super) fn has_room_for_proof(kept: &[(NodeId, usize)], requester: NodeId, bytes: usize) -> bool {
+    let of_requester = kept.iter().filter(|(of, _)| *of == requester).count();
+    let taken: usize = kept.iter().map(|(_, bytes)| bytes).sum();
+    kept.len() < MOST_PROOFS
+        && of_requester < MOST_PROOFS_OF_REQUESTER
+        && taken.saturating_add(bytes) <= MOST_PROOF_BYTES
+}
+
 /// An announced job of another node, as far as its value goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Heard {
@@ -248,6 +263,22 @@ mod tests {
         let gone: BTreeSet<JobId> = to_forget(&heard, &TIGHT, NOW).into_iter().collect();
         assert_eq!(gone.len(), 17);
         assert!(!gone.contains(&heard[0].job) && !gone.contains(&heard[1].job));
+    }
+
+    #[test]
+    fn proofs_are_bounded_in_all_for_each_requester_and_in_bytes() {
+        let node = |byte: usize| {
+            let mut id = [0; 20];
+            id[..8].copy_from_slice(&byte.to_be_bytes());
+            NodeId::new(id)
+        };
+        let of = |count: usize| (0..count).map(|index| (node(index), 10)).collect::<Vec<_>>();
+        assert!(has_room_for_proof(&of(MOST_PROOFS - 1), node(1), 10));
+        assert!(!has_room_for_proof(&of(MOST_PROOFS), node(MOST_PROOFS), 10));
+        let greedy = vec![(node(1), 10); MOST_PROOFS_OF_REQUESTER];
+        assert!(!has_room_for_proof(&greedy, node(1), 10) && has_room_for_proof(&greedy, node(2), 10));
+        let large = [(node(1), MOST_PROOF_BYTES - 10)];
+        assert!(has_room_for_proof(&large, node(2), 10) && !has_room_for_proof(&large, node(2), 11));
     }
 
     #[test]

@@ -176,3 +176,35 @@ fn a_log_whose_disk_was_full_goes_on_once_there_is_room() {
     assert_eq!(bid(refused).unwrap().height, height + 1);
     assert_eq!(bid(refused + 1).unwrap().height, height + 2);
 }
+
+#[test]
+fn no_silence_and_no_restart_makes_a_node_forget_the_proof_of_a_fork() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = crate::store::DataDir::open(root.path()).unwrap();
+    let open = |now| Logs::open(key(1), DOMAIN, EventLog::new(Db::open(&dir).unwrap()), now).unwrap();
+    let logs = open(START);
+    let second = START.plus(Span::from_secs(1));
+    // One more than is kept of one requester.
+    let forked: Vec<JobId> = (0..5)
+        .map(|nonce| {
+            let (first, other) = (first_entry(&key(2), START, nonce), first_entry(&key(2), second, nonce));
+            let job = first.job();
+            logs.adopt(START, first, None).unwrap();
+            assert_eq!(logs.receive(job, vec![other], Arrival::Synced(START)).unwrap(), Received::Broken);
+            job
+        })
+        .collect();
+    let proofs: Vec<_> = forked.iter().map(|job| logs.evidence(*job).unwrap()).collect();
+    let silent = START.plus(BOUNDS.silence).plus(Span::from_secs(1));
+    logs.adopt(silent, first_entry(&key(3), silent, 0), None).unwrap();
+    let held = |logs: &Logs| -> Vec<_> { forked[..4].iter().map(|job| logs.evidence(*job)).collect() };
+    let expected: Vec<_> = proofs[..4].iter().cloned().map(Some).collect();
+    assert_eq!((held(&logs), logs.evidence(forked[4])), (expected.clone(), None));
+    drop(logs);
+
+    let later = silent.plus(BOUNDS.silence).plus(BOUNDS.silence);
+    let logs = open(silent);
+    logs.adopt(later, first_entry(&key(4), later, 0), None).unwrap();
+    assert_eq!((held(&logs), logs.broken().len()), (expected, 4));
+    assert!(logs.view(first_entry(&key(3), silent, 0).job()).is_none(), "what proves nothing goes");
+}
