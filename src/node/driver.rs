@@ -195,7 +195,7 @@ impl Driver {
     /// Whether the job can run here, and its result be kept; asked when everything else speaks for a bid.
     async fn fitness(&self, job: &Job) -> Fitness {
         let later = Fitness::NotBefore(self.node.clock.moment().elapsed_ms.saturating_add(UNFIT_PAUSE_MS));
-        let (needed, cap) = (self.node.space_for(&job.spec), self.node.shelf.content().cap_bytes());
+        let (needed, cap) = (self.node.space_for(&job.spec), self.node.shelf.content().cap_for_others());
         if needed > cap {
             debug!(job = %self.id, needed, cap, "no bid: the store is too small for the job's inputs and result");
             return Fitness::Unfit;
@@ -215,7 +215,7 @@ impl Driver {
 
     /// Whether the store has room for the job's inputs and result. That changes, so it is asked before every bid.
     fn has_room(&self, needed: u64, cap: u64) -> bool {
-        let room = self.node.shelf.content().room_bytes();
+        let room = self.node.shelf.content().room_for_others();
         // Not with every small job that still fits: the warning would come and go with each.
         if room >= self.node.config.max_archive_bytes.min(cap) {
             self.node.warnings.clear(Obstacle::StoreFull, None);

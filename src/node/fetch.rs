@@ -183,7 +183,7 @@ impl Node {
         }
         let blob_error = |source| FetchError::Blob { from, source };
         let limit = limit.min(self.config.max_archive_bytes);
-        let mut writer = self.shelf.content().writer(limit).map_err(blob_error)?;
+        let mut writer = self.writer_for(job, limit).map_err(blob_error)?;
         let (begun, mut received, mut total) = (Instant::now(), 0, limit);
         loop {
             let asked = Instant::now();

@@ -23,8 +23,8 @@ use crate::{
     executor::{ExecutorError, InputMount, RunDir, RunOutcome, RunRequest, Trace},
     explain::one_line,
     store::{
-        BlobError, DbError, ExecutionError, FILE, LastWords, Limits, PackError, ResultError, Stage,
-        TreeError, UnpackError, is_of_one_file, pack_result, result_hash, unpack,
+        BlobError, BlobWriter, DbError, ExecutionError, FILE, LastWords, Limits, PackError, ResultError,
+        Stage, TreeError, UnpackError, is_of_one_file, pack_result, result_hash, unpack,
     },
 };
 
@@ -284,6 +284,13 @@ impl Node {
         })
     }
 
+    /// Begins content of a job: for this node's own user, if it is theirs.
+    pub(crate) fn writer_for(&self, job: JobId, limit: u64) -> Result<BlobWriter, BlobError> {
+        let content = self.shelf.content();
+        let is_own = self.board.read(job, |job| job.requester) == Some(self.me.id);
+        if is_own { content.writer(limit) } else { content.writer_for_others(limit) }
+    }
+
     /// Packs the result into the store and notes the opening of the commitment to it. Blocks.
     fn keep(
         &self,
@@ -294,7 +301,7 @@ impl Node {
     ) -> Result<Opening, WorkError> {
         let limits = Limits::with_bytes(self.config.max_archive_bytes);
         let content = self.shelf.content();
-        let mut writer = content.writer(limits.bytes)?;
+        let mut writer = self.writer_for(job, limits.bytes)?;
         let packed = pack_result(result_dir, &mut writer, &limits, stop)?;
         let opening = Opening {
             result_hash: result_hash(job, result_dir, &limits, stop)?,

@@ -25,6 +25,9 @@ const SCRATCH: &str = "tmp";
 /// The most that [`Blobs::read_range`] returns: what a peer asks for is held in memory.
 pub const MAX_RANGE_BYTES: u64 = crate::domain::MAX_CHUNK_BYTES as u64;
 
+/// One in so many bytes of the cap is left to the node's own user, so that jobs of others cannot keep its results out.
+const OWN_PART: u64 = 4;
+
 /// Content that is not stored or not found.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
@@ -125,15 +128,27 @@ impl Blobs {
         }
     }
 
-    /// Begins new content of at most `limit` bytes.
+    /// Begins new content of at most `limit` bytes for the node's own user, who may use the whole store.
     ///
     /// # Errors
     /// [`BlobError::Io`].
     pub fn writer(&self, limit: u64) -> Result<BlobWriter, BlobError> {
+        self.writer_below(self.shared.cap, limit)
+    }
+
+    /// Begins new content of at most `limit` bytes for the job of another: it leaves the part of the own user free.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn writer_for_others(&self, limit: u64) -> Result<BlobWriter, BlobError> {
+        self.writer_below(self.cap_for_others(), limit)
+    }
+
+    fn writer_below(&self, cap: u64, limit: u64) -> Result<BlobWriter, BlobError> {
         let scratch = self.shared.root.join(SCRATCH);
         let file = NamedTempFile::new_in(&scratch)
             .map_err(|source| BlobError::Io { path: scratch.clone(), source })?;
-        Ok(BlobWriter { file, hasher: Sha256::new(), written: 0, limit, blobs: self.clone() })
+        Ok(BlobWriter { file, hasher: Sha256::new(), written: 0, limit, cap, blobs: self.clone() })
     }
 
     /// Opens content for reading.
@@ -203,14 +218,14 @@ impl Blobs {
         *self.used()
     }
 
-    /// The most that the store takes, in bytes.
-    pub fn cap_bytes(&self) -> u64 {
-        self.shared.cap
+    /// The most that jobs of others may fill the store to, in bytes.
+    pub fn cap_for_others(&self) -> u64 {
+        self.shared.cap - self.shared.cap / OWN_PART
     }
 
-    /// Bytes that may still be taken.
-    pub fn room_bytes(&self) -> u64 {
-        self.shared.cap.saturating_sub(*self.used())
+    /// Bytes that jobs of others may still take.
+    pub fn room_for_others(&self) -> u64 {
+        self.cap_for_others().saturating_sub(*self.used())
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
@@ -223,9 +238,9 @@ impl Blobs {
         self.shared.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reserve(&self, bytes: u64) -> Result<(), BlobError> {
+    /// Takes room, unless more than `cap` bytes would be taken then.
+    fn reserve(&self, bytes: u64, cap: u64) -> Result<(), BlobError> {
         let mut used = self.used();
-        let cap = self.shared.cap;
         match used.checked_add(bytes).filter(|&sum| sum <= cap) {
             Some(sum) => *used = sum,
             None => return Err(BlobError::Full { used: *used, cap }),
@@ -251,6 +266,8 @@ pub struct BlobWriter {
     hasher: Sha256,
     written: u64,
     limit: u64,
+    /// Bytes that may be taken in the store once this is written.
+    cap: u64,
     blobs: Blobs,
 }
 
@@ -264,7 +281,7 @@ impl BlobWriter {
         if count > self.limit - self.written {
             return Err(BlobError::TooLarge { limit: self.limit });
         }
-        self.blobs.reserve(count)?;
+        self.blobs.reserve(count, self.cap)?;
         self.written += count;
         self.hasher.update(bytes);
         let path = self.file.path();

@@ -26,12 +26,20 @@ impl Content {
         Self { db, blobs }
     }
 
-    /// Begins new content of at most `limit` bytes.
+    /// Begins new content of at most `limit` bytes for this node's own user, who may use the whole store.
     ///
     /// # Errors
     /// [`BlobError::Io`].
     pub fn writer(&self, limit: u64) -> Result<BlobWriter, BlobError> {
         self.blobs.writer(limit)
+    }
+
+    /// Begins new content of at most `limit` bytes for a job of another.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn writer_for_others(&self, limit: u64) -> Result<BlobWriter, BlobError> {
+        self.blobs.writer_for_others(limit)
     }
 
     /// Stores content, durably, if it is what `expected` says, and notes that `holder` holds it. Returns its length.
@@ -95,14 +103,14 @@ impl Content {
         LastWordsStore::new(self.db.clone())
     }
 
-    /// The most that the store takes, in bytes.
-    pub fn cap_bytes(&self) -> u64 {
-        self.blobs.cap_bytes()
+    /// The most that jobs of others may fill the store to, in bytes.
+    pub fn cap_for_others(&self) -> u64 {
+        self.blobs.cap_for_others()
     }
 
-    /// Bytes that may still be taken.
-    pub fn room_bytes(&self) -> u64 {
-        self.blobs.room_bytes()
+    /// Bytes that jobs of others may still take.
+    pub fn room_for_others(&self) -> u64 {
+        self.blobs.room_for_others()
     }
 
     fn check(&self, digest: Digest, holder: NodeId) -> Result<(), BlobError> {
@@ -159,7 +167,21 @@ mod tests {
         }
         assert_eq!(keep(&content, b"private", BOB), digest);
         assert_eq!(content.read_range(digest, BOB, 0, 9).unwrap(), b"private");
-        assert_eq!(content.room_bytes(), 993, "both share one copy");
+        assert_eq!(content.room_for_others(), 743, "both share one copy");
+    }
+
+    #[test]
+    fn jobs_of_others_leave_a_quarter_of_the_store_to_its_own_user() {
+        let (_root, content) = content();
+        let mut theirs = content.writer_for_others(1000).unwrap();
+        theirs.push(&[7; 750]).unwrap();
+        assert_eq!((content.room_for_others(), content.cap_for_others()), (0, 750));
+        assert!(matches!(theirs.push(&[7]), Err(BlobError::Full { used: 750, cap: 750 })));
+        let mut own = content.writer(1000).unwrap();
+        own.push(&[8; 250]).unwrap();
+        assert!(matches!(own.push(&[8]), Err(BlobError::Full { used: 1000, cap: 1000 })));
+        drop(theirs);
+        assert_eq!(content.room_for_others(), 500, "what is taken counts, whosever it is");
     }
 
     #[test]

@@ -211,7 +211,7 @@ async fn a_node_without_room_for_a_result_does_not_bid() {
     let town = Town::new();
     let (requester, node) = (town.node(1, 0, printing("")).await, town.node(2, 1, printing("x")).await);
     let mut large = Spec::sample();
-    large.resources.disk_bytes = STORE_BYTES + 1;
+    large.resources.disk_bytes = STORE_BYTES / 4 * 3 + 1;
     let (job, _) = requester.node().submit_job(large, deal(1, 1)).await.unwrap();
     // Its next job, which it does take, shows that it has seen the first.
     let (other, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
@@ -238,7 +238,7 @@ async fn a_full_store_is_told_with_the_way_out() {
     assert_eq!(warnings("node").await, serde_json::json!([]));
     // A result is in the store already, so that a job which may fill it has no room.
     let mut large = Spec::sample();
-    large.resources.disk_bytes = STORE_BYTES;
+    large.resources.disk_bytes = STORE_BYTES / 4 * 3;
     let (job, _) = requester.node().submit_job(large, deal(1, 1)).await.unwrap();
     // Its next job, which it does take, shows that it has seen the first.
     run().await;
@@ -248,6 +248,23 @@ async fn a_full_store_is_told_with_the_way_out() {
         assert!(told[0]["message"].as_str().unwrap().contains("blobs"), "{told}");
         assert!(told[0]["hint"].as_str().unwrap().contains("make room"), "{told}");
     }
+    end_all([requester, node]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_store_is_full_still_keeps_the_results_of_its_own_jobs() {
+    let town = Town::new();
+    let (requester, node) = (town.node(1, 0, printing("")).await, town.node(2, 1, printing("x")).await);
+    // As jobs of others may leave it: a file counts with its length, and this one takes no room on the disk.
+    let name = "ab".repeat(32);
+    let shard = requester.dir.path().join("blobs/ab");
+    std::fs::create_dir_all(&shard).unwrap();
+    std::fs::File::create(shard.join(&name)).unwrap().set_len(STORE_BYTES / 4 * 3).unwrap();
+    let requester = town.restart(1, requester, printing("mine")).await;
+    let (job, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
+    assert_eq!(requester.ended(job).await.state, JobState::Verified);
+    let (status, archive) = requester.get(&format!("jobs/{job}/results/{}/archive", node.id())).await;
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&archive));
     end_all([requester, node]).await;
 }
 
