@@ -25,6 +25,7 @@ mod absent;
 mod docker;
 mod error;
 mod fake;
+mod room;
 mod run;
 mod run_dir;
 
@@ -38,6 +39,7 @@ pub use absent::NoEngine;
 pub use docker::{DEFAULT_SOCKET, DockerExecutor, MAX_STREAM_BYTES, Registries, ResolvedImage};
 pub use error::ExecutorError;
 pub use fake::{FakeExecutor, Script};
+pub use room::{RESERVE_BYTES, free_bytes};
 pub use run::{InputMount, Reading, RunOutcome, RunRequest, Trace};
 pub use run_dir::RunDir;
 pub(crate) use run_dir::{clear, mark_left};

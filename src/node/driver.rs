@@ -200,7 +200,8 @@ impl Driver {
             debug!(job = %self.id, needed, cap, "no bid: the store is too small for the job's inputs and result");
             return Fitness::Unfit;
         }
-        if !self.has_room(needed, cap) {
+        // Inputs and result are on the disk twice: packed in the store, and unpacked for the run.
+        if !self.has_room(needed, cap) || !self.node.has_disk_for(needed.saturating_mul(2)) {
             return later;
         }
         match self.node.ports.executor.check(&job.spec).await {

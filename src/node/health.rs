@@ -17,6 +17,7 @@ pub(crate) async fn observe(node: Arc<Node>) -> Result<(), NodeError> {
     let mut raised = BTreeSet::new();
     while node.stop.run_until_cancelled(ticks.tick()).await.is_some() {
         node.look(&mut raised);
+        node.look_at_disks();
     }
     Ok(())
 }

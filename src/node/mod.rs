@@ -66,6 +66,7 @@
 mod board;
 mod clock;
 mod config;
+mod disk;
 mod driver;
 mod entries;
 mod error;

@@ -1,6 +1,6 @@
 //! Starts a node, and stops it in the order that the module's documentation gives.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -60,6 +60,7 @@ impl Node {
             clock,
             workload,
             warnings: Warnings::default(),
+            disk_short_until_ms: AtomicU64::default(),
             caught_up: watch::Sender::default(),
             stop: CancellationToken::new(),
             dir,

@@ -1,6 +1,9 @@
 //! One node: its parts and what it knows.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +39,8 @@ pub struct Node {
     pub(super) workload: Workload,
     /// What keeps it from its obligations.
     pub(super) warnings: Warnings,
+    /// Until when, in milliseconds since the start, its disks count as full because a job found too little room.
+    pub(super) disk_short_until_ms: AtomicU64,
     /// Whether it holds the history of its log.
     pub(super) caught_up: watch::Sender<bool>,
     pub(super) stop: CancellationToken,

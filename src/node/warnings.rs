@@ -33,6 +33,8 @@ pub enum Obstacle {
     Store,
     /// There is no room for another result.
     StoreFull,
+    /// A disk of the node is full, or nearly.
+    DiskFull,
     /// This machine's clock, or that of a job's requester, is wrong.
     #[serde(rename = "clock")]
     WrongClock,
@@ -88,7 +90,9 @@ impl Obstacle {
     const fn is_of_job(self) -> bool {
         match self {
             Self::Requester | Self::WrongClock => true,
-            Self::NoEther | Self::FeeCap | Self::Chain | Self::Store | Self::StoreFull => false,
+            Self::NoEther | Self::FeeCap | Self::Chain | Self::Store | Self::StoreFull | Self::DiskFull => {
+                false
+            }
         }
     }
 
@@ -101,6 +105,7 @@ impl Obstacle {
             Self::StoreFull => {
                 "make room on that disk, or remove results that nobody needs any more from it while the node is stopped"
             }
+            Self::DiskFull => "make room on that disk; the node goes on by itself once there is some",
             Self::WrongClock => "set this machine's clock (ntp), and see that the requester's is set too",
             Self::Requester => {
                 "check the network between this node and the requester; nothing goes on without it"

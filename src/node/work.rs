@@ -28,8 +28,8 @@ use crate::{
     },
 };
 
-/// The pauses before a result is stored again, and how often that is tried: for a minute in all.
-const KEEP: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+/// The pauses before a result is stored again, and how often that is tried at least.
+const KEEP: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(10) };
 const KEEP_AGAIN: u32 = 6;
 
 /// How far this node's run of a job is, as far as it is worth remembering.
@@ -168,6 +168,7 @@ impl Node {
             return Err(WorkError::Executor(ExecutorError::Interrupted));
         }
         info!(job = %job.id, image = job.spec.image, "run started");
+        self.wait_for_disk(job, cancel).await;
         let scratch = self.scratch();
         let dir =
             RunDir::new_in(&scratch).map_err(|source| BlobError::Io { path: scratch.clone(), source })?;
@@ -197,6 +198,7 @@ impl Node {
             };
         let run = Arc::new((dir, outcome, result_dir));
         let mut failures = 0;
+        let may_try = |failures| failures < KEEP_AGAIN || self.clock.moment().now < job.refill_by();
         loop {
             let (node, id, method, kept) = (Arc::clone(self), job.id, job.deal.method, Arc::clone(&run));
             let stop = cancel.clone();
@@ -206,9 +208,9 @@ impl Node {
                 node.keep((id, method), outcome, result_dir, &stop)
             });
             match kept.await.expect("keeping a result returns its errors") {
-                Err(error) if error.may_pass() && failures < KEEP_AGAIN && !cancel.is_cancelled() => {
+                Err(error) if error.may_pass() && may_try(failures) && !cancel.is_cancelled() => {
                     if failures == 0 {
-                        warn!(job = %job.id, error = %one_line(&error), "a result cannot be stored: is the disk full? trying again for a minute");
+                        warn!(job = %job.id, error = %one_line(&error), "a result cannot be stored: is the disk full? trying again while another node could take the seat");
                     }
                     let pause = tokio::time::sleep(KEEP.pause(failures));
                     let _cancelled = cancel.run_until_cancelled(pause).await;

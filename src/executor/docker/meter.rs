@@ -6,17 +6,15 @@ use tokio::time::Instant;
 
 use super::{
     disk::{Measured, deleted_but_open, measure},
-    space::{Bound, Space, Used, file_limit, free_bytes},
+    space::{Bound, Space, Used, file_limit},
 };
+use crate::executor::{RESERVE_BYTES, free_bytes};
 
 /// Least time between two measurements of a run that nothing bounds.
 const PERIOD: Duration = Duration::from_millis(120);
 
 /// A measurement that took long is followed by a pause this many times as long: 5 % of one CPU at most.
 const PAUSE_FACTOR: u32 = 20;
-
-/// What must stay free on the node's disk while a run goes on that nothing bounds.
-const RESERVE_BYTES: u64 = 256 << 20;
 
 /// Watches what one run writes.
 #[derive(Debug)]

@@ -84,12 +84,6 @@ impl Used {
     }
 }
 
-/// Bytes that users may still write to the file system at `path`.
-pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
-    let StatVfs { f_bavail, f_frsize, .. } = statvfs(path)?;
-    Ok(f_bavail.saturating_mul(f_frsize))
-}
-
 /// Whether runs of this process get file systems of their own.
 #[derive(Debug, Default)]
 pub(super) struct Spaces {
