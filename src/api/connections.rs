@@ -76,7 +76,7 @@ pub(super) async fn serve(listener: TcpListener, app: Router, stop: Cancellation
                 Err(error) if is_of_one_connection(&error) => debug!(%error, "a connection came to nothing"),
                 Err(error) => {
                     if !is_starved {
-                        warn!(%error, "the API takes no connections for now; raise the limit of open files");
+                        warn!(%error, "the API cannot accept connections for now; raise the limit on open files");
                     }
                     is_starved = true;
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -125,7 +125,7 @@ async fn converse(
                 return;
             }
             () = gone.cancelled() => {
-                debug!(%peer, "a connection of the API gives way: it has not shown the token");
+                debug!(%peer, "closing a connection that has not shown the token, to make room for others");
                 return;
             }
             () = stop.cancelled(), if !is_stopping => {

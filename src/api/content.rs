@@ -41,8 +41,8 @@ pub(super) async fn upload(
     body: Body,
 ) -> Result<Json<BlobInfo>, Failure> {
     let busy = |_| {
-        Failure::new(ErrorCode::Busy, "other archives are still taken in")
-            .with_hint("send it again when some of them have come")
+        Failure::new(ErrorCode::Busy, "too many archives are being uploaded")
+            .with_hint("retry when some of them have arrived")
     };
     let turn = timeout(TURN_LIMIT, uploads.acquire()).await.map_err(busy)?;
     let _turn = turn.expect("nobody closes the semaphore");
@@ -51,7 +51,7 @@ pub(super) async fn upload(
     let until = Instant::now() + UPLOAD_LIMIT;
     loop {
         let next = timeout_at(until.min(Instant::now() + SILENCE_LIMIT), stream.next());
-        let slow = |_| Failure::new(ErrorCode::TooSlow, "the archive does not come, or not fast enough");
+        let slow = |_| Failure::new(ErrorCode::TooSlow, "the archive does not arrive, or too slowly");
         let Some(piece) = next.await.map_err(slow)? else { break };
         let piece = piece.map_err(|error| Failure::new(ErrorCode::BadRequest, error.to_string()))?;
         upload = upload.push(piece.to_vec()).await?;

@@ -89,7 +89,7 @@ impl Hint for ServeError {
             Self::Token(_) => "check that the data directory can be written, and the room on its disk",
             Self::Listen { .. } => "choose another --api address; port 0 takes any free one",
             Self::NotLoopback { .. } => {
-                "listen on 127.0.0.1, and let others in through something that encrypts, such as ssh -L"
+                "listen on 127.0.0.1, and let others in through an encrypted tunnel such as ssh -L"
             }
         };
         Some(hint.to_owned())
@@ -144,7 +144,7 @@ pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
         .nest(V1, v1)
         .fallback(async || Failure::new(ErrorCode::NotFound, "there is nothing at this address"))
         .method_not_allowed_fallback(async || {
-            Failure::new(ErrorCode::BadRequest, "this address takes another method")
+            Failure::new(ErrorCode::BadRequest, "this address does not take this method")
         })
         .with_state(api)
 }
@@ -169,17 +169,17 @@ fn admit(gate: &Gate, request: &Request) -> Result<(), Failure> {
     if !gate.token.is_borne_by(headers) {
         return Err(Failure::new(
             ErrorCode::Unauthorized,
-            "the request does not bear the token of this node",
+            "the request does not carry the token of this node",
         )
         .with_hint(
-            "run as the user who started the node, or name the file api.token of its data directory with \
+            "run as the user who started the node, or name the file api.token in its data directory with \
                  ASSAY_API_TOKEN_FILE",
         ));
     }
     let visitor = request.extensions().get::<Visitor>();
     if visitor.is_some_and(|visitor| !visitor.is_known()) {
-        return Err(Failure::new(ErrorCode::Busy, "too many clients ask this node at the same time")
-            .with_hint("wait until some of them have ended"));
+        return Err(Failure::new(ErrorCode::Busy, "too many clients are connected to this node")
+            .with_hint("retry when some of them have ended"));
     }
     Ok(())
 }
@@ -196,7 +196,7 @@ async fn whole_body(request: Request, next: Next) -> Response {
         ),
         Err(_) => Failure::new(
             ErrorCode::TooSlow,
-            format!("the body of the request did not come within {} s", JSON_LIMIT.as_secs()),
+            format!("the body of the request did not arrive within {} s", JSON_LIMIT.as_secs()),
         ),
     };
     refused.into_response()
@@ -210,7 +210,7 @@ fn check_host(headers: &HeaderMap, bound: IpAddr) -> Result<(), String> {
     }
     match headers.get(header::ORIGIN).map(text) {
         Some(origin) if origin.strip_prefix("http://") != Some(host.as_str()) => {
-            Err(format!("a page of {origin:?} may not ask this node"))
+            Err(format!("pages from {origin:?} may not use this node"))
         }
         _ => Ok(()),
     }

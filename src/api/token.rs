@@ -45,7 +45,7 @@ pub enum TokenError {
         mode: u32,
     },
     /// The file holds something else.
-    #[error("{} holds no token of a node's API", path.display())]
+    #[error("{} does not hold the token of a node's API", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,

@@ -238,7 +238,7 @@ fn money(job: &Job) -> Option<MoneyView> {
 fn failure(job: &Job, state: JobState) -> Option<String> {
     let (n, quorum) = (job.deal.concurrency, job.deal.quorum());
     let seats = job.seats.len();
-    let commonest = job.commonest_failure().map(|kind| format!("; the commonest reason: {kind}"));
+    let commonest = job.commonest_failure().map(|kind| format!("; most common reason: {kind}"));
     let commonest = commonest.unwrap_or_default();
     match state {
         JobState::Open | JobState::Running | JobState::Revealing | JobState::Verified => None,

@@ -207,7 +207,7 @@ async fn announce_later(scheduler: ContractScheduler, addresses: String, stop: C
                 pause = PAUSES.after(pause);
             }
             Some(Err(error)) => {
-                return tracing::error!(%error, "the node's addresses cannot be announced");
+                return tracing::error!(%error, "cannot announce the node's addresses");
             }
         }
     }

@@ -68,16 +68,16 @@ pub enum HostError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// Its database cannot be used.
-    #[error("the node's database cannot be opened")]
+    #[error("cannot open the node's database")]
     Db(#[from] DbError),
     /// Its content cannot be used.
-    #[error("the node's content cannot be opened")]
+    #[error("cannot open the node's content store")]
     Blobs(#[from] BlobError),
     /// Its backend does not start.
-    #[error("the backend does not start")]
+    #[error("cannot start the backend")]
     Backend(#[from] BackendStartError),
     /// It does not come to listen.
-    #[error("the node does not come to listen on {0}")]
+    #[error("cannot listen on {0}")]
     Deaf(String),
     /// The node itself.
     #[error(transparent)]

@@ -20,13 +20,13 @@ pub enum AuditError {
     #[error("it holds no log")]
     Empty,
     /// The document holds more logs than a job can have ancestors.
-    #[error("it holds {found} logs, a job and those that it follows up are at most {MAX_LOGS}")]
+    #[error("it holds {found} logs; a job and the jobs it follows up are at most {MAX_LOGS}")]
     TooManyLogs {
         /// How many.
         found: usize,
     },
     /// The log is longer than any that a requester can make.
-    #[error("the log of job {job} has {found} entries, {limit} are possible")]
+    #[error("the log of job {job} has {found} entries; at most {limit} are possible")]
     TooLong {
         /// The job.
         job: JobId,
@@ -36,7 +36,7 @@ pub enum AuditError {
         limit: usize,
     },
     /// The domain is neither that of signed logs nor that of a contract.
-    #[error("chain {} with contract {} is no place where a log could be", domain.chain_id, domain.contract)]
+    #[error("no log can belong to chain {} and contract {}", domain.chain_id, domain.contract)]
     Domain {
         /// As given.
         domain: LogDomain,
@@ -58,7 +58,7 @@ pub enum AuditError {
         parent: JobId,
     },
     /// A log in the document is not of the job that the next one follows up.
-    #[error("job {job} does not follow up job {other}, whose log stands before it")]
+    #[error("job {job} does not follow up job {other}, whose log precedes it")]
     ForeignParent {
         /// The job.
         job: JobId,
@@ -86,7 +86,7 @@ pub enum AuditError {
         height: u64,
     },
     /// An entry of a contract's log carries a proof, which no contract makes.
-    #[error("entry {height} carries a signature, and the contract of its domain signs nothing")]
+    #[error("entry {height} carries a signature, but its log belongs to a contract, which signs nothing")]
     Unexpected {
         /// Where.
         height: u64,
@@ -106,7 +106,7 @@ pub enum AuditError {
         source: EntryError,
     },
     /// The proof of an entry proves something else than what is shown.
-    #[error("the proof of entry {height} is of something else")]
+    #[error("the proof of entry {height} belongs to something else")]
     OtherProof {
         /// Where.
         height: u64,
@@ -118,10 +118,10 @@ pub enum AuditError {
         job: JobId,
     },
     /// The proofs make no log.
-    #[error("the signatures do not hold")]
+    #[error("the signatures are invalid")]
     Signatures(#[source] RebuildError),
     /// An entry is stamped in the auditor's future.
-    #[error("entry {height} is stamped {at}, and the clock here says {now}", at = at.as_secs(), now = now.as_secs())]
+    #[error("entry {height} is stamped {at}, but this machine's clock says {now}", at = at.as_secs(), now = now.as_secs())]
     Future {
         /// Where.
         height: u64,
@@ -132,7 +132,7 @@ pub enum AuditError {
     },
     /// The log is of another chain or contract than the one asked.
     #[error(
-        "it is a log of chain {} and contract {}, and chain {} and contract {} were asked",
+        "it belongs to chain {} and contract {}, not to chain {} and contract {}",
         document.chain_id, document.contract, asked.chain_id, asked.contract
     )]
     OtherDomain {
@@ -142,10 +142,10 @@ pub enum AuditError {
         asked: LogDomain,
     },
     /// No chain has this log: signatures prove it.
-    #[error("the log is signed and on no chain")]
+    #[error("a requester signed this log, so it is on no chain")]
     NotOnChain,
     /// An entry is not what the chain has at its place.
-    #[error("entry {height} of job {job} is not what the chain has there")]
+    #[error("entry {height} of job {job} differs from the one on the chain")]
     NotTheChains {
         /// The job.
         job: JobId,
@@ -153,7 +153,7 @@ pub enum AuditError {
         height: u64,
     },
     /// The chain has more or fewer entries.
-    #[error("the log of job {job} has {found} entries, the chain has {on_chain}")]
+    #[error("the log of job {job} has {found} entries, but the chain has {on_chain}")]
     OtherLength {
         /// The job.
         job: JobId,

@@ -91,7 +91,7 @@ pub enum ClientError {
         body: ErrorBody,
     },
     /// Whoever answers speaks another language.
-    #[error("what answers at {api} is no Assay node of this version: {problem}")]
+    #[error("{api} is not an Assay node of this version: {problem}")]
     Foreign {
         /// Where.
         api: String,
@@ -99,7 +99,7 @@ pub enum ClientError {
         problem: String,
     },
     /// The reply is longer than anything a node sends.
-    #[error("the node at {api} sends more than {limit} bytes")]
+    #[error("the answer of the node at {api} is longer than {limit} bytes")]
     TooLong {
         /// Where.
         api: String,
@@ -107,10 +107,10 @@ pub enum ClientError {
         limit: u64,
     },
     /// The file that the user names holds no token.
-    #[error("there is no token to ask the node with")]
+    #[error("cannot read the token for the API of the node")]
     Token(#[from] TokenError),
     /// A local file on its way to or from the node.
-    #[error("a temporary file failed")]
+    #[error("cannot use a temporary file")]
     Local(#[from] io::Error),
 }
 
@@ -157,7 +157,7 @@ impl Hint for ClientError {
                 Some("check the address in --api or ASSAY_API, and that the node runs".to_owned())
             }
             Self::Unknown { .. } => {
-                Some("see what became of it before you ask again: assay job list".to_owned())
+                Some("check whether it was done before you retry: assay job list".to_owned())
             }
             Self::Refused { body, .. } => body.hint.clone(),
             Self::Token(error) => error.hint(),

@@ -56,7 +56,7 @@ pub(super) fn cautions(view: &JobView) -> Vec<String> {
     let mut cautions = Vec::new();
     let Some(result) = accepted::seat(view).and_then(|seat| seat.result) else { return cautions };
     match result.exit_code {
-        126 => cautions.push("exit code 126 usually means that the command may not be executed".to_owned()),
+        126 => cautions.push("exit code 126 usually means that the command cannot be executed".to_owned()),
         127 => cautions.push("exit code 127 usually means that the command was not found".to_owned()),
         _ => {}
     }
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(cautions(&verified_view(0)), [""; 0]);
         assert_eq!(cautions(&empty_view(0)), ["the output is empty: anybody could have guessed it"]);
         assert_eq!(cautions(&empty_view(127)).len(), 2);
-        assert!(cautions(&verified_view(126))[0].contains("may not be executed"));
+        assert!(cautions(&verified_view(126))[0].contains("cannot be executed"));
         assert_eq!(cautions(&verified_view(7)), [""; 0]);
         assert_eq!(cautions(&failed_view(FailureKind::Memory, JobState::Failed)), [""; 0]);
     }

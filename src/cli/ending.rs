@@ -217,7 +217,7 @@ pub(super) fn summary(view: &JobView) -> String {
         JobState::Cancelled => format!("job {job} was cancelled"),
         JobState::Expired => format!("job {job} expired{reason}"),
         JobState::Open | JobState::Running | JobState::Revealing if view.broken.is_some() => {
-            format!("job {job} was {} when this node could follow it last", view.state)
+            format!("job {job} was {} when this node last could follow it", view.state)
         }
         JobState::Open | JobState::Running | JobState::Revealing => {
             format!(
@@ -241,7 +241,7 @@ fn advice(view: &JobView) -> Option<String> {
     }
     Some(match view.state {
         JobState::Verified if accepted::bad_exit(view).is_some() => {
-            format!("what it wrote to stderr: assay job logs {id} --stderr")
+            format!("see what it wrote to stderr: assay job logs {id} --stderr")
         }
         JobState::Verified if doubts::is_empty(view) => {
             "have the program print its result, or write it to a file in /outputs".to_owned()
@@ -257,7 +257,7 @@ fn advice(view: &JobView) -> Option<String> {
         }
         JobState::Expired => "see which nodes there are: assay node list".to_owned(),
         JobState::Open | JobState::Running | JobState::Revealing => {
-            "start the requester's node again; it goes on where it was".to_owned()
+            "start the requester's node again; it resumes the job".to_owned()
         }
     })
 }
@@ -273,7 +273,7 @@ mod tests {
         let job = text::job(view.job);
         assert_eq!(exit_status(&view), ExitStatus::Program(127));
         assert_eq!(accepted::bad_exit(&view), Some(127));
-        assert_eq!(advice(&view), Some(format!("what it wrote to stderr: assay job logs {job} --stderr")));
+        assert_eq!(advice(&view), Some(format!("see what it wrote to stderr: assay job logs {job} --stderr")));
         assert_eq!((accepted::bad_exit(&verified_view(0)), advice(&verified_view(0))), (None, None));
     }
 
@@ -283,7 +283,7 @@ mod tests {
             broken: Some("contract and rules disagree".to_owned()),
             ..failed_view(FailureKind::Disk, JobState::Running)
         };
-        assert!(summary(&view).ends_with("was running when this node could follow it last"));
+        assert!(summary(&view).ends_with("was running when this node last could follow it"));
         assert_eq!(advice(&view), view.broken);
         assert_eq!(exit_status(&view), ExitStatus::Unreachable);
     }

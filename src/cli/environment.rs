@@ -62,7 +62,7 @@ impl Hint for EnvironmentError {
             Self::File { .. } => "check the path after --env-file",
             Self::TooLong { .. } => "give long content as a file, with --input",
             Self::Line { .. } => {
-                "each line is NAME=VALUE, NAME to pass on a variable of your own, or a comment after #; quotes are \
+                "each line is NAME=VALUE, NAME to pass your own value on, or a comment after #; quotes are \
                  part of the value"
             }
             Self::NotUtf8 { .. } => "give another value, with --env NAME=VALUE",

@@ -33,7 +33,7 @@ pub enum CliError {
     #[error(transparent)]
     Ambiguous(#[from] Ambiguous),
     /// The filter of log messages cannot be read.
-    #[error("the log filter {filter:?} cannot be read: {reason}")]
+    #[error("the log filter {filter:?} is invalid: {reason}")]
     LogFilter {
         /// As given.
         filter: String,
@@ -62,7 +62,7 @@ pub enum CliError {
         source: io::Error,
     },
     /// Lines of `verdict compute` are no cases.
-    #[error("{bad} of the lines hold no case")]
+    #[error("{bad} of the lines are not valid cases")]
     BadCases {
         /// How many.
         bad: u64,
@@ -94,7 +94,7 @@ pub enum CliError {
         state: JobState,
     },
     /// The node that the user names brought nothing.
-    #[error("no node {node} brought a result in job {}", job.short())]
+    #[error("no node {node} has a result in job {}", job.short())]
     NoResultOf {
         /// The job.
         job: JobId,
@@ -102,7 +102,7 @@ pub enum CliError {
         node: String,
     },
     /// A directory or file does not become an input.
-    #[error("{} cannot be an input", path.display())]
+    #[error("cannot use {} as an input", path.display())]
     Input {
         /// The directory or file.
         path: PathBuf,
@@ -110,7 +110,7 @@ pub enum CliError {
         source: PackError,
     },
     /// No container engine answers.
-    #[error("there is no container engine to run jobs with")]
+    #[error("cannot run jobs without a container engine")]
     Engine(#[source] ExecutorError),
     /// A devstack does not start.
     #[error("failed to start the devstack")]
@@ -267,19 +267,19 @@ impl Hint for CliError {
             Self::Audit { source, .. } => Some(audit_hint(source)),
             Self::NoLog { .. } => Some("make one with: assay verdict export JOB > log.json".to_owned()),
             Self::Fetch { node, .. } => {
-                Some(format!("node {} is faulty or not honest; take another accepted result", node.short()))
+                Some(format!("node {} is faulty or dishonest; take another accepted result", node.short()))
             }
             Self::OtherContent { .. } => {
                 Some("move it away or remove it, or choose another --output-dir".to_owned())
             }
             Self::NoResult { job, state } if state.is_terminal() => {
-                Some(format!("see what each node brought: assay job describe {}", job.short()))
+                Some(format!("see the result of each node: assay job describe {}", job.short()))
             }
             Self::NoResultOf { job, .. } => {
-                Some(format!("see what each node brought: assay job describe {}", job.short()))
+                Some(format!("see the result of each node: assay job describe {}", job.short()))
             }
             Self::NoResult { job, .. } => {
-                Some(format!("nothing is shown before the end; wait for it: assay job wait {}", job.short()))
+                Some(format!("results are shown only after the end; wait for it: assay job wait {}", job.short()))
             }
             Self::NoVerdict { state, .. } if state.is_terminal() => None,
             Self::NoVerdict { .. } => Some("check it again once it is decided".to_owned()),
@@ -289,11 +289,11 @@ impl Hint for CliError {
             | Self::Money { source: MoneyError::Chain(error), .. } => backend_hint(error),
             Self::Chain(ChainError::Fund(FundError::Chain { source, .. })) => backend_hint(source),
             Self::Chain(ChainError::Fund(FundError::NoneUnlocked { .. })) => Some(
-                "name an Anvil, or none to have one started; elsewhere use assay contract deploy and assay serve"
+                "name an Anvil, or omit --rpc-url to start one; on other chains use assay contract deploy and assay serve"
                     .to_owned(),
             ),
             Self::Deploy(DeployError::Refused { .. }) => {
-                Some("the chain must know the Cancun instructions".to_owned())
+                Some("use a chain that supports the Cancun instructions".to_owned())
             }
             Self::Money { source: MoneyError::Rejected(_), .. } => {
                 Some("see what is free: assay wallet balance".to_owned())
@@ -331,7 +331,7 @@ fn audit_hint(error: &AuditError) -> String {
         AuditError::Future { .. } => {
             "check the clock of this machine; if it is right, the requester's was not"
         }
-        AuditError::OtherJob { .. } => "check the job; a node that answers so is not honest",
+        AuditError::OtherJob { .. } => "check the job; if it is right, the node that answered is dishonest",
         AuditError::Unsigned { .. } => "somebody removed the signatures; ask another node for the log",
         AuditError::Empty
         | AuditError::TooManyLogs { .. }
@@ -348,7 +348,7 @@ fn audit_hint(error: &AuditError) -> String {
         | AuditError::Evidence { .. }
         | AuditError::Signatures(_)
         | AuditError::NotTheChains { .. } => {
-            "whoever serves this log, or the requester that ordered it, is not honest; ask another node for it"
+            "the node that serves this log or the requester that ordered it is dishonest; ask another node for the log"
         }
     };
     hint.to_owned()
@@ -395,7 +395,7 @@ const fn backend_status(error: &BackendError) -> ExitStatus {
 fn backend_hint(error: &BackendError) -> Option<String> {
     match error {
         BackendError::Chain { .. } => Some(
-            "check --rpc-url or ASSAY_RPC_URL, and that the endpoint runs; more than one may be given"
+            "check --rpc-url or ASSAY_RPC_URL, and that the endpoint runs; you can name several"
                 .to_owned(),
         ),
         BackendError::OtherChain { .. } => Some(
@@ -403,14 +403,14 @@ fn backend_hint(error: &BackendError) -> Option<String> {
                 .to_owned(),
         ),
         BackendError::Unconfirmed { transaction, .. } => Some(format!(
-            "do not send it again before you know: look {transaction} up in an explorer of the chain, or with cast \
+            "find out before you send it again: look {transaction} up in an explorer of the chain, or with cast \
              receipt {transaction} --rpc-url URL; assay wallet balance shows what has moved"
         )),
         BackendError::NoEther { account, .. } => {
-            Some(format!("send ether to {account} on this chain: it pays for gas, and for what is deposited"))
+            Some(format!("send ether to {account} on this chain, to pay for gas and for deposits"))
         }
         BackendError::FeeCap { .. } => {
-            Some("wait until gas is cheaper, or pay more for it with --max-fee".to_owned())
+            Some("wait until gas is cheaper, or raise --max-fee".to_owned())
         }
         BackendError::Stopped
         | BackendError::Unreachable { .. }
@@ -431,7 +431,7 @@ fn history_hint(error: &HistoryError) -> Option<String> {
         HistoryError::UnknownJob { .. } => "check the job, --contract, --rpc-url and --first-block",
         HistoryError::NotFromTheStart { .. } => "give an earlier --first-block, or none",
         HistoryError::Unreadable { .. } | HistoryError::Money(_) => {
-            "check --contract, or use the program of the contract's version"
+            "check --contract, or use the version of assay that deployed it"
         }
     };
     Some(hint.to_owned())
@@ -442,7 +442,7 @@ const fn no_result(state: JobState) -> &'static str {
     match state {
         JobState::Open => "is open: no node runs it yet",
         JobState::Running | JobState::Revealing => "is not decided yet",
-        JobState::Verified => "is verified, and yet has no accepted result",
+        JobState::Verified => "is verified but has no accepted result",
         JobState::Inconclusive => "is inconclusive: no result was accepted",
         JobState::Failed => "failed: no result was accepted",
         JobState::Cancelled => "was cancelled: it has no result",

@@ -22,12 +22,12 @@ pub(super) fn sentence(kind: FailureKind, view: &JobView) -> String {
             text::bytes(limits.disk_bytes),
             text::bytes(MAX_STREAM_BYTES)
         ),
-        FailureKind::Engine => "the node's container engine failed, or its disk is full: no fault of the job".to_owned(),
+        FailureKind::Engine => "the node's container engine failed, or its disk is full; the job is not at fault".to_owned(),
         FailureKind::Image => "the node could not get the image, or may not run it".to_owned(),
         FailureKind::Input => "the node could not get an input".to_owned(),
         FailureKind::Interrupted => "the node stopped while the job ran".to_owned(),
         FailureKind::Output => {
-            "the run left in /outputs what cannot be kept: a link out of it, a device, socket or pipe, a name that is \
+            "the run left something in /outputs that cannot be kept: a link out of it, a device, socket or pipe, a name that is \
              not UTF-8, or directories nested too deep"
                 .to_owned()
         }
@@ -35,11 +35,11 @@ pub(super) fn sentence(kind: FailureKind, view: &JobView) -> String {
             "there is no command to run, or the container cannot be started as the job asks".to_owned()
         }
         FailureKind::WorkingDirectory => format!(
-            "the working directory {:?} is no directory in the image",
+            "the working directory {:?} is not a directory in the image",
             view.spec.working_directory.as_deref().unwrap_or_default()
         ),
-        FailureKind::Platform => "the image is made for another processor or operating system".to_owned(),
-        FailureKind::Killed => "the run was killed (exit code 137), and not for want of memory".to_owned(),
+        FailureKind::Platform => "the image is built for another processor or operating system".to_owned(),
+        FailureKind::Killed => "the run was killed (exit code 137), but not for lack of memory".to_owned(),
     }
 }
 
@@ -49,14 +49,14 @@ pub(super) const fn hint(kind: FailureKind) -> &'static str {
         FailureKind::Timeout => "allow more time with --timeout",
         FailureKind::Memory => "allow more with --memory",
         FailureKind::Disk => {
-            "allow more in /outputs with --disk; stdout and stderr cannot have more, so write long output to a \
+            "allow more in /outputs with --disk; the limit of stdout and stderr is fixed, so write long output to a \
              file in /outputs"
         }
         FailureKind::Engine => {
             "submit the job again, to other nodes if it fails there again; the log of each node says what failed"
         }
         FailureKind::Image => {
-            "name an image without a root user that every node has, or finds in a registry it can reach"
+            "name an image that every node has or can pull; if it sets a USER, its /etc/passwd must know it"
         }
         FailureKind::Input => "keep the node that submitted the job running and connected",
         FailureKind::Interrupted | FailureKind::Killed => "submit the job again",

@@ -34,7 +34,7 @@ pub enum FetchError {
     #[error("it cannot be read")]
     Read(#[from] ResultError),
     /// The archive is the one that was named, but its content is not what nodes were compared by.
-    #[error("it was compared by the hash {claimed}, but hashes to {found}")]
+    #[error("it hashes to {found}, not to the revealed {claimed}")]
     Hash {
         /// In the log.
         claimed: Digest,
@@ -102,7 +102,7 @@ async fn same_content(view: &JobView, seat: &SeatView, directory: &Path) -> Resu
         Ok(packed) if seat.result.is_some_and(|result| result.output_root == packed.digest) => Ok(()),
         Ok(_) => Err(differs()),
         Err(error) => {
-            tracing::debug!(%error, "what is there is no result");
+            tracing::debug!(%error, "the directory does not hold a result");
             Err(differs())
         }
     }

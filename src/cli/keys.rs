@@ -69,14 +69,14 @@ impl Hint for KeysError {
                 _ => return None,
             },
             Self::File(KeyError::Keystore { source: LockError::Passphrase, .. }) => {
-                "check --passphrase-file, ASSAY_PASSPHRASE or what was typed"
+                "check --passphrase-file, ASSAY_PASSPHRASE or what you typed"
             }
             Self::File(KeyError::Locked { .. }) => "name it with --key",
             Self::NoTerminal { .. } => {
-                "name a file that holds it with --passphrase-file, or set ASSAY_PASSPHRASE; a new key without one \
-                 is written with --plain"
+                "name its file with --passphrase-file, or set ASSAY_PASSPHRASE; to write a new key without one, \
+                 pass --plain"
             }
-            Self::Empty => "a new key without a passphrase is written with --plain",
+            Self::Empty => "pass --plain to write a new key without a passphrase",
             Self::NoHex { .. } => "a keystore needs no import: name it with --key",
             Self::File(_) | Self::Read { .. } | Self::Differ => return None,
         };

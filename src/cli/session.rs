@@ -80,7 +80,7 @@ impl Session {
     /// What becomes of a job that is not waited for.
     pub(super) const fn without_us(&self) -> &'static str {
         if self.is_own {
-            "nodes go on with what they have begun, but bids are accepted only while its requester waits for it"
+            "nodes finish what they have begun, but bids are accepted only while the requester waits for the job"
         } else {
             "the job goes on"
         }
@@ -180,13 +180,13 @@ async fn catch_up(host: &Host, output: Output) -> Result<(), CliError> {
         if !said && began.elapsed() >= SLOW {
             said = true;
             output.note(&format!(
-                "reading the contract's log: block {} of {}; --first-block leaves out those before the contract",
+                "reading the contract's log: block {} of {}; --first-block skips those before the contract",
                 seen.read, seen.head
             ));
         }
         let news = timeout(if said { STUCK } else { SLOW }, reading.changed()).await;
         if matches!(news, Ok(Err(_))) || (news.is_err() && said) {
-            let reason = format!("it is read up to block {} of {}, and no further", seen.read, seen.head);
+            let reason = format!("reading its log stopped at block {} of {}", seen.read, seen.head);
             return Err(CliError::Connect(ConnectError::Chain(BackendError::Chain { reason })));
         }
     }

@@ -32,10 +32,10 @@ const TOKEN_VARIABLE: &str = "ASSAY_API_TOKEN_FILE";
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A term of the deal is out of bounds.
-    #[error("the deal is not possible: {0}")]
+    #[error("invalid deal: {0}")]
     Term(#[from] InvalidTerm),
     /// The spec is not one that a node may run.
-    #[error("the job is not possible: {}", spec_problem(.0))]
+    #[error("invalid job: {}", spec_problem(.0))]
     Spec(SpecError),
     /// The variables of the job cannot be read.
     #[error(transparent)]
@@ -47,25 +47,25 @@ pub enum SettingsError {
     #[error("--acceptance first-come lets one owner of many nodes take every seat")]
     OpenFirstCome,
     /// Says something about an acceptance that is not chosen.
-    #[error("--first-come means nothing with --acceptance requester")]
+    #[error("--first-come cannot be used with --acceptance requester")]
     FirstComeUnused,
     /// Nothing is to be changed.
-    #[error("no term to change was given")]
+    #[error("no term to change")]
     NothingToUpdate,
-    /// Text that names no job.
-    #[error("{text:?} names no job")]
+    /// Text that is not the id of a job.
+    #[error("{text:?} is not the id of a job")]
     JobName {
         /// As given.
         text: String,
     },
-    /// Text that is no whole id of a job, where no node can be asked what it begins.
-    #[error("{text:?} is no whole id of a job")]
+    /// A prefix of an id, where no node can be asked for the whole id.
+    #[error("{text:?} is not a full job id")]
     WholeJob {
         /// As given.
         text: String,
     },
     /// Text that is no address of an API.
-    #[error("{text:?} is no address of a node's API: {problem}")]
+    #[error("{text:?} is not the address of a node's API: {problem}")]
     Api {
         /// As given.
         text: String,
@@ -73,22 +73,22 @@ pub enum SettingsError {
         problem: String,
     },
     /// A contract was asked for, and not said which.
-    #[error("a contract is found by its chain and address: {flag} is missing")]
+    #[error("{flag} is missing: a contract is named by its chain and address")]
     NoContract {
         /// The flag.
         flag: &'static str,
     },
     /// A chain was named for a network without one.
-    #[error("--rpc-url names a chain, and --scheduler libp2p has none")]
+    #[error("--rpc-url names a chain, but --scheduler libp2p uses none")]
     NoChain,
     /// Both a node to ask and a requester to be.
-    #[error("--api asks a node, --scheduler contract asks none")]
+    #[error("--api asks a node, but --scheduler contract asks none")]
     TwoNodes,
     /// A follow-up by a requester that is gone by then.
-    #[error("--escalate needs a requester that stays")]
+    #[error("--escalate needs a requester that keeps running")]
     NoFollowUp,
     /// An engine whose containers this program cannot see.
-    #[error("DOCKER_HOST is {host:?}, which is no engine on this machine")]
+    #[error("DOCKER_HOST is {host:?}, which is not an engine on this machine")]
     RemoteEngine {
         /// Its value.
         host: String,
@@ -110,7 +110,7 @@ pub enum SettingsError {
         most: usize,
     },
     /// Neither the flag nor the environment says where to keep data.
-    #[error("there is no place for the node's data: neither XDG_STATE_HOME nor HOME is set")]
+    #[error("no directory for the node's data: neither XDG_STATE_HOME nor HOME is set")]
     NoDataDir,
 }
 
@@ -122,18 +122,18 @@ impl Hint for SettingsError {
             Self::Environment(error) => return error.hint(),
             Self::Exposed(error) => return error.hint(),
             Self::OpenFirstCome => {
-                "name the nodes that may bid with --allow, or say that you accept this with --first-come open"
+                "name the nodes that may bid with --allow, or accept the risk with --first-come open"
             }
             Self::FirstComeUnused => "leave it out, or choose --acceptance first-come",
             Self::NothingToUpdate => "name one, such as --timeout 10m; see assay job update --help",
             Self::JobName { .. } => {
-                "give a job's id, or as many of its first hex digits as make it unique; see assay job list"
+                "give the id of a job or a unique prefix of it; see assay job list"
             }
             Self::WholeJob { .. } => "give all 64 hex digits; assay job list --output json shows them",
             Self::Api { .. } => "give a host and a port, such as http://127.0.0.1:7421",
             Self::NoContract { .. } => {
-                "give --rpc-url and --contract, or set ASSAY_RPC_URL and ASSAY_CONTRACT; assay devstack --scheduler \
-                 contract prints both of a chain to try"
+                "give --rpc-url and --contract, or set ASSAY_RPC_URL and ASSAY_CONTRACT; to try it, assay devstack \
+                 --scheduler contract starts a chain and prints both"
             }
             Self::NoFollowUp => {
                 "start one with assay serve --scheduler contract --slots 0, and submit with --api"
@@ -141,12 +141,12 @@ impl Hint for SettingsError {
             Self::NoChain => "add --scheduler contract, or leave it out",
             Self::TwoNodes => "leave one of them out",
             Self::RemoteEngine { .. } => {
-                "memory is read from this machine's kernel: set DOCKER_HOST to unix:// and a local socket, or unset it"
+                "Assay measures memory on this machine: set DOCKER_HOST to unix:// and a local socket, or unset it"
             }
             Self::BadNodes { .. } => "ask for more --nodes, or fewer --bad-actors",
             Self::NodeCount { .. } => "choose another number for --nodes",
             Self::NoDataDir => {
-                "set one of them, or name a directory with --data-dir where there is that flag"
+                "set one of them, or pass --data-dir if the command has it"
             }
         };
         Some(hint.to_owned())
@@ -159,10 +159,10 @@ fn term_hint(term: Term) -> String {
         Term::Confidence => "lower --confidence, or raise --concurrency",
         Term::RelativePermille => "choose a --relative-permille of 0 to 1000",
         Term::Open | Term::Timeout | Term::Reveal => return format!("choose another --{term}"),
-        Term::Run => "raise --run or lower --timeout; without --run it is the timeout and two minutes",
+        Term::Run => "raise --run or lower --timeout; the default of --run is the timeout plus 2m",
         Term::AllowList => "name fewer nodes with --allow",
         Term::Price => "lower --price or --keeper-fee",
-        Term::Bond => "choose a --bond from the price up to ten times that",
+        Term::Bond => "choose a --bond from the price to ten times the price",
         Term::EscalationLimit => "choose an --escalate from the concurrency up to 31",
     };
     hint.to_owned()
@@ -192,10 +192,10 @@ fn spec_hint(error: &SpecError) -> Option<String> {
             SpecField::Environment => "give variables as --env NAME=VALUE, where no NAME begins with ASSAY_",
             SpecField::WorkingDirectory => "give a directory of the container, such as --workdir /inputs",
             SpecField::Inputs => {
-                "give each input a place of its own, outside /outputs and /tmp, such as --input data:/inputs/data"
+                "give each input its own target, outside /outputs and /tmp, such as --input data:/inputs/data"
             }
-            SpecField::MemoryBytes => "memory has units: 512m or 2g; without one it is bytes",
-            SpecField::Resources => "leave out what the default is good for; see assay job submit --help",
+            SpecField::MemoryBytes => "give --memory a unit, such as 512m or 2g; without one it is in bytes",
+            SpecField::Resources => "leave them out to use the defaults; see assay job submit --help",
             SpecField::Command => return None,
         },
     };
@@ -432,10 +432,10 @@ fn api_url(text: &str) -> Result<Url, SettingsError> {
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let url = Url::parse(&whole).map_err(|error| bad(error.to_string()))?;
     if url.scheme() != "http" {
-        return Err(bad("only http is spoken".to_owned()));
+        return Err(bad("only http is supported".to_owned()));
     }
     if url.host_str().is_none() || url.path() != "/" || url.query().is_some() {
-        return Err(bad("expected a host and a port alone".to_owned()));
+        return Err(bad("expected only a host and a port".to_owned()));
     }
     Ok(url)
 }

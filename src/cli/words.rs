@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, Command};
 
 /// An option where it may be meant for this program or for the job's.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{word} stands after IMAGE, where it may be an option of assay or an argument of the command")]
+#[error("{word} follows IMAGE, so it may be an option of assay or an argument of the command")]
 pub struct Ambiguous {
     /// As given.
     word: String,
@@ -149,7 +149,7 @@ pub(super) fn meant(unknown: &str) -> Option<&'static str> {
             "to run a node: assay serve; several to try: assay devstack; to see nodes: assay node list"
         }
         "key" | "keys" | "account" | "deposit" | "balance" => "for keys and money: assay wallet --help",
-        "images" | "build" | "push" => "images are made and listed with docker; a job names one",
+        "images" | "build" | "push" => "to build and list images, use docker; a job names one",
         _ => return None,
     })
 }

@@ -44,7 +44,7 @@ pub enum ChainError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The nodes have no money.
-    #[error("the nodes cannot be given money")]
+    #[error("cannot fund the nodes")]
     Money(#[from] MoneyError),
 }
 

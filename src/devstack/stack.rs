@@ -60,7 +60,7 @@ pub struct StackConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
     /// A node does not start.
-    #[error("node {index} of the devstack does not start")]
+    #[error("cannot start node {index} of the devstack")]
     Host {
         /// Which, from 0.
         index: usize,

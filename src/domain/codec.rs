@@ -78,7 +78,7 @@ mod abi {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
     /// More than [`MAX_ACTION_BYTES`].
-    #[error("the action takes {actual} bytes, {MAX_ACTION_BYTES} are allowed")]
+    #[error("the action has {actual} bytes, at most {MAX_ACTION_BYTES} are allowed")]
     TooLong {
         /// Its length.
         actual: usize,

@@ -30,7 +30,7 @@ pub enum ImageNameError {
     #[error("names a repository of more than {MAX_NAME_BYTES} bytes")]
     TooLong,
     /// The registry is no host with an optional port.
-    #[error("names a registry that is no host")]
+    #[error("names a registry that is not a host")]
     Registry,
     /// The path of the repository breaks its grammar.
     #[error("needs a path of lower-case letters and digits, separated by . _ - or /")]

@@ -150,7 +150,7 @@ pub enum SpecField {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// The document is longer than [`MAX_SPEC_BYTES`].
-    #[error("the spec takes {actual} bytes, {MAX_SPEC_BYTES} are allowed")]
+    #[error("the spec has {actual} bytes, at most {MAX_SPEC_BYTES} are allowed")]
     TooLong {
         /// Its length.
         actual: usize,
@@ -262,7 +262,7 @@ impl Spec {
         self.validate_inputs()?;
         let Resources { memory_bytes, cpu_millis, pids, disk_bytes, tmp_bytes } = self.resources;
         if memory_bytes < 6 << 20 {
-            return invalid(SpecField::MemoryBytes, "must be at least 6 MiB, what an engine needs to start");
+            return invalid(SpecField::MemoryBytes, "must be at least 6 MiB, which an engine needs to start a container");
         }
         let sizes = [memory_bytes, disk_bytes, tmp_bytes];
         if cpu_millis == 0
@@ -299,11 +299,11 @@ impl Spec {
     fn validate_inputs(&self) -> Result<(), SpecError> {
         let invalid = |problem: String| Err(SpecError::Invalid { field: SpecField::Inputs, problem });
         if self.inputs.len() > MAX_INPUTS {
-            return invalid(format!("are {}, {MAX_INPUTS} are allowed", self.inputs.len()));
+            return invalid(format!("are {}, at most {MAX_INPUTS} are allowed", self.inputs.len()));
         }
         for (index, Input { target, .. }) in self.inputs.iter().enumerate() {
             if !is_clean_absolute(target) || target == "/" {
-                return invalid(format!("have the target {target:?}, which is no absolute path without .."));
+                return invalid(format!("have the target {target:?}, which is not an absolute path without .."));
             }
             let overlaps = |other: &str| {
                 let (a, b) = (format!("{target}/"), format!("{other}/"));
@@ -316,7 +316,7 @@ impl Spec {
             let system = SYSTEM_DIRS.into_iter().chain(["/var/run", "/var/lock"]).find(|dir| overlaps(dir));
             if let Some(dir) = system {
                 return invalid(format!(
-                    "have the target {target:?}, which would cover {dir:?} of the system"
+                    "have the target {target:?}, which would cover the system's {dir:?}"
                 ));
             }
         }

@@ -31,16 +31,16 @@ pub enum ExecutorError {
         operation: &'static str,
     },
     /// Neither the job nor its image says what to run.
-    #[error("there is no command: the job gives none, and its image has none")]
+    #[error("no command to run: neither the job nor its image has one")]
     NoCommand,
     /// The directory that the job wants to start in is none.
-    #[error("the working directory {path:?} is no directory in the image")]
+    #[error("the working directory {path:?} is not a directory in the image")]
     WorkingDirectory {
         /// In the container.
         path: String,
     },
     /// The engine says that what the job asks for cannot be started.
-    #[error("the container cannot be started as the job asks: {reason}")]
+    #[error("cannot start the container as the job asks: {reason}")]
     Unstartable {
         /// Its answer.
         reason: String,
@@ -52,7 +52,7 @@ pub enum ExecutorError {
         source: getrandom::Error,
     },
     /// This machine is smaller than the spec asks for.
-    #[error("the job asks for {wanted} {unit}, this machine has {available}")]
+    #[error("the job asks for {wanted} {unit}, but this machine has {available}")]
     TooSmall {
         /// Of what.
         unit: &'static str,
@@ -79,7 +79,7 @@ pub enum ExecutorError {
     },
     /// The image is not here, and this node does not ask the registry that may have it.
     #[error(
-        "the image {image} is not on this machine, whose node does not ask the registry {registry} for it"
+        "the image {image} is not on this machine, and this node does not pull from the registry {registry}"
     )]
     RegistryNotAsked {
         /// As the spec names it.
@@ -88,7 +88,7 @@ pub enum ExecutorError {
         registry: String,
     },
     /// The image is made for other machines.
-    #[error("the image {image} is made for {made_for}, and this machine is {here}")]
+    #[error("the image {image} is built for {made_for}, but this machine is {here}")]
     Platform {
         /// As the spec names it.
         image: String,
@@ -98,7 +98,7 @@ pub enum ExecutorError {
         here: String,
     },
     /// The spec names an image by something that may mean another image tomorrow, or on the next node.
-    #[error("the image {image:?} is not named by its content")]
+    #[error("the image {image:?} is not named by a digest or id")]
     Unpinned {
         /// As the spec names it.
         image: String,
@@ -133,7 +133,7 @@ pub enum ExecutorError {
     /// kernel says that it was for want of memory.
     ///
     /// It is no result: a machine that is shut down while it works must not seem to have computed something else.
-    #[error("the run was killed (exit code 137), and not for want of memory")]
+    #[error("the run was killed (exit code 137), but not for lack of memory")]
     Killed,
     /// The run wrote too much, and was killed. Nothing is cut silently: what is written is hashed.
     #[error("the run wrote more than {limit_bytes} bytes to {place}")]
@@ -153,13 +153,13 @@ pub enum ExecutorError {
     #[error("the disk of this node is nearly full")]
     NodeFull,
     /// What the run wrote cannot be measured, and was not let grow unseen: its directories are nested too deep.
-    #[error("what the run wrote to /outputs cannot be measured")]
+    #[error("cannot measure what the run wrote to /outputs")]
     Outputs {
         /// Why.
         source: io::Error,
     },
     /// An input is not where the request says.
-    #[error("the input {} cannot be read", path.display())]
+    #[error("cannot read the input {}", path.display())]
     Input {
         /// On this machine.
         path: PathBuf,
@@ -167,7 +167,7 @@ pub enum ExecutorError {
         source: io::Error,
     },
     /// The result directory cannot be written.
-    #[error("the result file {} cannot be written", path.display())]
+    #[error("cannot write the result file {}", path.display())]
     ResultDir {
         /// On this machine.
         path: PathBuf,
@@ -245,7 +245,7 @@ impl ExecutorError {
 impl Hint for ExecutorError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Unreachable { .. } => Some("is Docker running, and may this user open its socket?"),
+            Self::Unreachable { .. } => Some("check that Docker runs, and that this user may open its socket"),
             Self::ImageMissing { .. } => {
                 Some("build or load it on the machine of every node, or push it to a registry they can reach")
             }
@@ -265,7 +265,7 @@ impl Hint for ExecutorError {
             Self::Timeout { .. } => Some("submit the job with a longer timeout"),
             Self::Memory { .. } => Some("submit the job with a higher memory limit"),
             Self::Killed => Some(
-                "submit the job again; end the command with another exit code than 137 if it ends so itself",
+                "submit the job again; if the command itself ends with 137, use another exit code",
             ),
             Self::Disk { place: "/outputs", .. } => Some("submit the job with a higher disk limit"),
             Self::Disk { .. } => Some("write large results to /outputs instead"),

@@ -86,8 +86,8 @@ impl Drop for RunDir {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let left = path.with_file_name(format!("{LEFT}{name}"));
         match fs::rename(path, &left) {
-            Ok(()) => warn!(path = %left.display(), %error, "what a run left cannot be removed yet"),
-            Err(_) => warn!(path = %path.display(), %error, "what a run left cannot be removed"),
+            Ok(()) => warn!(path = %left.display(), %error, "cannot remove what a run left yet"),
+            Err(_) => warn!(path = %path.display(), %error, "cannot remove what a run left"),
         }
     }
 }

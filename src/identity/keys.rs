@@ -48,7 +48,7 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// The file is a keystore, and is not opened here.
-    #[error("{path} is a keystore, which only a passphrase opens", path = path.display())]
+    #[error("{path} is a keystore, which needs a passphrase", path = path.display())]
     Locked {
         /// The key file.
         path: PathBuf,

@@ -56,7 +56,7 @@ impl fmt::Debug for Passphrase {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LockError {
     /// The passphrase is another one.
-    #[error("the passphrase does not open it")]
+    #[error("the passphrase is wrong")]
     Passphrase,
     /// It is none, or none of the kinds that are read.
     #[error("{0}")]
@@ -78,12 +78,12 @@ impl Keystore {
         let malformed = |problem: String| Err(LockError::Malformed(problem));
         let keystore: EthKeystore = match serde_json::from_slice(text) {
             Ok(keystore) => keystore,
-            Err(error) => return malformed(format!("it is no JSON keystore: {error}")),
+            Err(error) => return malformed(format!("it is not a JSON keystore: {error}")),
         };
         let crypto = &keystore.crypto;
         let lengths = [crypto.cipherparams.iv.len(), crypto.ciphertext.len(), crypto.mac.len()];
         if keystore.version != 3 || crypto.cipher != "aes-128-ctr" || lengths != [16, 32, 32] {
-            return malformed("it is no keystore of version 3 with aes-128-ctr".to_owned());
+            return malformed("it is not a keystore of version 3 with aes-128-ctr".to_owned());
         }
         let (is_known, is_cheap, derived) = match &crypto.kdfparams {
             KdfparamsType::Scrypt { dklen, n, p, r, .. } => {
@@ -101,10 +101,10 @@ impl Keystore {
             }
         };
         if !is_known || derived != DERIVED_BYTES {
-            return malformed("it derives its key in an unknown way".to_owned());
+            return malformed("it derives its key in an unsupported way".to_owned());
         }
         if !is_cheap {
-            return malformed("it asks for more memory or time than a keystore needs".to_owned());
+            return malformed("its key derivation takes too much memory or time".to_owned());
         }
         Ok(Self { text: text.to_owned() })
     }

@@ -85,7 +85,7 @@ pub enum RequestError {
     #[error("{0}")]
     Failed(String),
     /// Too many requests are under way here.
-    #[error("too many requests are under way")]
+    #[error("too many requests are in flight")]
     Busy,
     /// The network was shut down.
     #[error("the network has stopped")]
@@ -102,7 +102,7 @@ pub enum FetchError {
     #[error(transparent)]
     Request(#[from] RequestError),
     /// The node sent what nobody asked for.
-    #[error("the node sent a piece that does not fit its content")]
+    #[error("the node sent a piece that does not belong to the content")]
     Malformed,
 }
 

@@ -59,7 +59,7 @@ impl Clock {
                 // Once, and not at every tick.
                 Err(error) if is_read => {
                     is_read = false;
-                    warn!(%error, "the backend's clock cannot be read");
+                    warn!(%error, "cannot read the backend's clock");
                 }
                 Err(_) => {}
             }

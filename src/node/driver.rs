@@ -58,7 +58,7 @@ impl Driver {
             Ok(execution) => execution.map_or(Held::None, |execution| execution.stage.into()),
             Err(error) => {
                 // Without its salt nothing can be revealed; the other roles of this node go on.
-                error!(job = %id, error = %one_line(&error), "the record of a run cannot be read: the run counts as failed");
+                error!(job = %id, error = %one_line(&error), "cannot read the record of a run, so the run counts as failed");
                 Held::Failed(FailureKind::Engine)
             }
         };
@@ -225,7 +225,7 @@ impl Driver {
             return true;
         }
         let message = format!(
-            "no bids: the store in {} has room for {room} bytes, and a job may take {needed}",
+            "no bids: the store in {} has room for {room} bytes, but a job may take {needed}",
             self.node.store_path().display()
         );
         self.node.warnings.raise(Obstacle::StoreFull, None, self.node.clock.moment().now, message);

@@ -46,7 +46,7 @@ pub enum FetchError {
     #[error(transparent)]
     Transfer(#[from] TransferError),
     /// It is not what its digest says, too long, or cannot be stored.
-    #[error("cannot keep the content of {from}")]
+    #[error("cannot store the content of {from}")]
     Blob {
         /// Who served it.
         from: NodeId,
@@ -70,7 +70,7 @@ pub enum FetchError {
         after: Duration,
     },
     /// It sends less than it announced, or dribbles: any piece but the last is a full one.
-    #[error("{from} sends no full piece after {received} bytes of {digest}")]
+    #[error("{from} sent no full piece in time after {received} bytes of {digest}")]
     Short {
         /// Who served it.
         from: NodeId,
@@ -80,7 +80,7 @@ pub enum FetchError {
         received: u64,
     },
     /// It is no archive.
-    #[error("the content of {from} cannot be unpacked")]
+    #[error("cannot unpack the content of {from}")]
     Unpack {
         /// Who served it.
         from: NodeId,
@@ -89,7 +89,7 @@ pub enum FetchError {
         source: UnpackError,
     },
     /// It is no result.
-    #[error("what {from} serves is no result")]
+    #[error("{from} serves something that is not a result")]
     Result {
         /// Who served it.
         from: NodeId,
@@ -98,7 +98,7 @@ pub enum FetchError {
         source: ResultError,
     },
     /// It is nothing that a failed run leaves.
-    #[error("what {from} serves is not what a failed run leaves")]
+    #[error("{from} serves something that is not the last words of a run")]
     LastWords {
         /// Who served it.
         from: NodeId,
@@ -107,7 +107,7 @@ pub enum FetchError {
         source: MalformedLastWords,
     },
     /// It is another result than the one that the node was judged by.
-    #[error("{from} serves a result with hash {found}, and revealed {revealed}")]
+    #[error("{from} serves a result with hash {found}, but revealed {revealed}")]
     OtherResult {
         /// Who served it.
         from: NodeId,

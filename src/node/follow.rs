@@ -68,7 +68,7 @@ async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeErr
                 }
                 Some(Err(error)) if is_fatal(&error) => return Err(NodeError::Backend(error)),
                 Some(Err(BackendError::BrokenLog { job, reason, .. })) => node.lose(job, &reason),
-                Some(Err(error)) => warn!(%error, "part of the log cannot be read"),
+                Some(Err(error)) => warn!(%error, "cannot read part of the log"),
             },
         }
     }
@@ -96,7 +96,7 @@ impl Node {
         let job = match self.board.fold(item, |job, log, ledger| self.count(job, log, ledger)) {
             Ok(job) => job,
             Err(rejection) => {
-                self.lose(stamped.job, &format!("the backend ordered what the rules refuse: {rejection}"));
+                self.lose(stamped.job, &format!("the backend ordered an event that the rules refuse: {rejection}"));
                 return None;
             }
         };
@@ -112,16 +112,16 @@ impl Node {
         warn!(
             to = to.0,
             jobs_gone = gone,
-            "the chain dropped entries of the log; what takes their place is read"
+            "the chain dropped entries of the log; reading what replaced them"
         );
     }
 
     /// A job's log is broken: whoever asks for the job is told, and so is whoever reads this node's log.
     fn lose(&self, job: JobId, reason: &str) {
         if self.board.mark_broken(job, reason) {
-            error!(%job, reason, "the log of a job is broken; what happens in it from here on is not seen");
+            error!(%job, reason, "the log of a job is broken; this node does not see what happens after that");
         } else {
-            debug!(%job, reason, "what the rules refuse is passed over");
+            debug!(%job, reason, "skipping an event that the rules refuse");
         }
     }
 
@@ -177,7 +177,7 @@ impl Node {
         for (node, conduct) in reputation::conduct(job, &reported.collect()) {
             let kept = conduct == reputation::Conduct::Kept;
             if let Err(error) = self.records.reputation.record(job.id, node, kept) {
-                error!(job = %job.id, error = %one_line(&error), "reputation cannot be recorded");
+                error!(job = %job.id, error = %one_line(&error), "cannot record reputation");
             }
         }
     }
@@ -185,7 +185,7 @@ impl Node {
     /// How every node fared so far.
     pub(crate) fn counts(&self) -> std::collections::BTreeMap<NodeId, Standing> {
         let counts = self.records.reputation.counts().unwrap_or_else(|error| {
-            error!(error = %one_line(&error), "reputation cannot be read");
+            error!(error = %one_line(&error), "cannot read reputation");
             Default::default()
         });
         let standing = |(node, tally): (NodeId, crate::store::Tally)| {

@@ -19,7 +19,7 @@ impl Node {
     /// it owes even so; [`super::NodeHandle::stop_token`] then ends it. Takes `grace` and half a minute at most, and
     /// is undone by nothing: cancelled, the node takes nothing on from here either.
     pub async fn leave(&self, grace: Duration) -> Obligations {
-        info!(?grace, owed = ?self.owed(), "the node takes nothing on any more");
+        info!(?grace, owed = ?self.owed(), "the node takes on no more work");
         self.workload.with_capacity(|capacity| ((), capacity.leave(Leaving::Draining)));
         if !self.settles(grace, |owed| *owed == Obligations::default()).await {
             self.workload.with_capacity(|capacity| ((), capacity.leave(Leaving::GivingUp)));

@@ -38,7 +38,7 @@ pub enum RequestError {
     #[error("the input for {} is not the archive of one file", .0.target)]
     NotOneFile(Input),
     /// There are fewer nodes than the job needs.
-    #[error("the job asks for {wanted} nodes, {known} are known")]
+    #[error("the job asks for {wanted} nodes, but only {known} are known")]
     NotEnoughNodes {
         /// N.
         wanted: u8,
@@ -77,7 +77,7 @@ pub enum RequestError {
         state: JobState,
     },
     /// Some seats are taken, and not all: it can neither be withdrawn nor stopped.
-    #[error("{taken} of {seats} seats are taken: the job can be stopped once all are")]
+    #[error("{taken} of {seats} seats are taken: the job can be stopped only once all are")]
     PartlySeated {
         /// Seats taken.
         taken: usize,
@@ -130,13 +130,13 @@ pub enum RequestError {
     #[error("{}", one_line(.0))]
     Unpack(#[from] UnpackError),
     /// Another request was sent under the same key.
-    #[error("the key {key} names another request, which was sent before")]
+    #[error("the key {key} was already used for another request")]
     OtherRequest {
         /// The key.
         key: String,
     },
     /// What is stored under the key cannot be read.
-    #[error("the request that was sent before under the key {key} cannot be read")]
+    #[error("cannot read the earlier request with the key {key}")]
     UnreadableRequest {
         /// The key.
         key: String,
@@ -155,34 +155,34 @@ impl Hint for RequestError {
             Self::Image(error) => return error.hint(),
             Self::Input(_) => Some("upload it first: POST /api/v1/blobs"),
             Self::NotOneFile(_) => {
-                Some("upload an archive with one entry named \"file\", or leave the input's kind away")
+                Some("upload an archive with one entry named \"file\", or leave out the input's kind")
             }
             Self::NotEnoughNodes { .. } => {
                 Some("ask for fewer with --concurrency, or wait until more nodes are connected")
             }
             Self::NotRequester { .. } => Some("ask the node that submitted it"),
             Self::UnknownPrefix { .. } => Some("list the jobs it knows: assay job list"),
-            Self::AmbiguousPrefix { .. } => Some("give more of the id"),
-            Self::Over { .. } => Some("nothing is left to end; see how it went: assay job describe JOB"),
-            Self::PartlySeated { .. } => Some(
-                "try again in a moment: it runs, or expires, when bids are no longer taken at the latest",
-            ),
+            Self::AmbiguousPrefix { .. } => Some("give more digits of the id"),
+            Self::Over { .. } => Some("see how it ended: assay job describe JOB"),
+            Self::PartlySeated { .. } => {
+                Some("retry in a moment; at the latest when bids close, the job runs or expires")
+            }
             Self::NotDecided { .. } => Some("wait for the verdict: assay job wait"),
             Self::NotPaid { .. } => Some("fetch the accepted ones: assay results fetch"),
             Self::Submit(SubmitError::Rejected(Rejection::NotFunded)) => {
                 Some("price, bond and fee come from the account on the contract: assay wallet deposit AMOUNT")
             }
             Self::Submit(SubmitError::NotOrdered(BackendError::NoEther { .. })) => {
-                Some("send ether to that account on this chain: it pays for gas")
+                Some("send ether to that account on this chain, to pay for gas")
             }
             Self::Submit(SubmitError::Refused(EnvelopeRefusal::Moneyless)) => {
-                Some("leave price, bond and fee away, or use a backend that holds money")
+                Some("leave out price, bond and fee, or use a backend that holds money")
             }
             Self::OtherRequest { .. } => {
                 Some("choose a new key for each request, and the same one to send it again")
             }
             Self::UnreadableRequest { .. } => {
-                Some("see whether it was done before you send it with a new key: assay job list")
+                Some("check whether it was done before you send it with a new key: assay job list")
             }
             Self::Deal(_)
             | Self::NothingLeft { .. }

@@ -67,7 +67,7 @@ impl Node {
         });
         node.clear_scratch().await?;
         if let Err(error) = node.sweep_once().await {
-            warn!(node = %id, error = %one_line(&error), "left-overs cannot be removed yet");
+            warn!(node = %id, error = %one_line(&error), "cannot remove left-overs yet");
         }
         Ok(node.spawn())
     }

@@ -35,7 +35,7 @@ pub(crate) async fn sweep(node: Arc<Node>) -> Result<(), NodeError> {
         if let Err(error) = &failed
             && !failing
         {
-            warn!(error = %one_line(error), "what runs left cannot be removed; this is tried again");
+            warn!(error = %one_line(error), "cannot remove what runs left; the next sweep retries");
         }
         failing = failed.is_err();
     }

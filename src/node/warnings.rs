@@ -98,17 +98,17 @@ impl Obstacle {
 
     const fn hint(self) -> &'static str {
         match self {
-            Self::NoEther => "send ether to that account on this chain: it pays for gas; see assay wallet",
+            Self::NoEther => "send ether to that account on this chain, to pay for gas; see assay wallet",
             Self::FeeCap => "wait until gas is cheaper, or start the node with a higher --max-fee",
-            Self::Chain => "check the endpoint; --rpc-url names others, and may be given several times",
-            Self::Store => "make room on the disk of the data directory, and check that it can be written",
+            Self::Chain => "check the endpoint, or name others with --rpc-url, which may be repeated",
+            Self::Store => "make room on the disk of the data directory, and check that the directory is writable",
             Self::StoreFull => {
-                "make room on that disk, or remove results that nobody needs any more from it while the node is stopped"
+                "make room on that disk, or stop the node and remove results that nobody needs any more"
             }
             Self::DiskFull => "make room on that disk; the node goes on by itself once there is some",
-            Self::WrongClock => "set this machine's clock (ntp), and see that the requester's is set too",
+            Self::WrongClock => "set this machine's clock (ntp), and check the requester's",
             Self::Requester => {
-                "check the network between this node and the requester; nothing goes on without it"
+                "check the network between this node and the requester; the job waits for the requester"
             }
         }
     }
@@ -126,8 +126,8 @@ impl Warnings {
         }
         let hint = obstacle.hint();
         match job {
-            Some(job) => warn!(%job, %message, hint, "an obligation cannot be met"),
-            None => warn!(%message, hint, "an obligation cannot be met"),
+            Some(job) => warn!(%job, %message, hint, "cannot meet an obligation"),
+            None => warn!(%message, hint, "cannot meet an obligation"),
         }
         held.insert((obstacle, job), Warning { obstacle, job, since, message, hint: hint.to_owned() });
     }

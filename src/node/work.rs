@@ -59,21 +59,21 @@ impl From<Stage> for Held {
 /// A run that gave nothing to commit to.
 #[derive(Debug, thiserror::Error)]
 enum WorkError {
-    #[error("an input is not to be had")]
+    #[error("cannot get an input")]
     Input(#[source] FetchError),
-    #[error("an input cannot be unpacked")]
+    #[error("cannot unpack an input")]
     Unpack(#[source] UnpackError),
-    #[error("the input for {target} is to be a file, and is not the archive of one")]
+    #[error("the input for {target} must be a file, but is not the archive of one")]
     NotOneFile { target: String },
     #[error("the run gave no result")]
     Executor(#[source] ExecutorError),
-    #[error("the result cannot be kept")]
+    #[error("cannot store the result")]
     Pack(#[source] PackError),
-    #[error("the result cannot be kept")]
+    #[error("cannot store the result")]
     Blob(#[from] BlobError),
     #[error("the result is incomplete")]
     Result(#[source] ResultError),
-    #[error("the run cannot be noted")]
+    #[error("cannot record the run")]
     Execution(#[from] ExecutionError),
     #[error("no randomness from the operating system")]
     Randomness(#[source] getrandom::Error),
@@ -148,7 +148,7 @@ pub(crate) async fn work(node: Arc<Node>, job: Job, cancel: CancellationToken) -
             let kind = error.kind();
             warn!(job = %id, %kind, error = %one_line(&error), "run failed");
             if let Err(error) = node.records.executions.fail(id, kind) {
-                error!(job = %id, error = %one_line(&error), "the failure of a run cannot be noted");
+                error!(job = %id, error = %one_line(&error), "cannot record the failure of a run");
             }
             Held::Failed(kind)
         }
@@ -164,7 +164,7 @@ impl Node {
 
     async fn run_once(self: &Arc<Self>, job: &Job, cancel: &CancellationToken) -> Result<Opening, WorkError> {
         if !self.records.executions.start(job.id, self.clock.moment().now)? {
-            warn!(job = %job.id, "the run has ended, or was cut off too often, and is not started again");
+            warn!(job = %job.id, "not starting the run again: it has ended, or was interrupted too often");
             return Err(WorkError::Executor(ExecutorError::Interrupted));
         }
         info!(job = %job.id, image = job.spec.image, "run started");
@@ -238,7 +238,7 @@ impl Node {
         let (store, reason) = (self.shelf.content().last_words(), one_line(error));
         let kept = spawn_blocking(move || store.keep(job, &LastWords::of_run(&reason, &result_dir))).await;
         if let Err(error) = kept.expect("keeping last words returns its errors") {
-            warn!(%job, error = %one_line(&error), "the output of a failed run cannot be kept");
+            warn!(%job, error = %one_line(&error), "cannot keep the output of a failed run");
         }
     }
 

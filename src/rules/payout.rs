@@ -17,7 +17,7 @@ pub struct Payouts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     /// A sum exceeds 96 bits: more than a log that holds money can have.
-    #[error("the money together exceeds 96 bits")]
+    #[error("the sum of the money exceeds 96 bits")]
     TooMuch,
     /// A party has less than the log says that it locks or pays.
     #[error("{node} has less than it locks")]

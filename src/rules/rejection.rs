@@ -58,9 +58,9 @@ rejections! {
     /// The job's id is not the hash of what was submitted.
     WrongJobId = 10, true, "the job id does not follow from the submission";
     /// The parent is not inconclusive, not the author's, asked for no follow-up, or the terms differ.
-    BadParent = 11, true, "this cannot follow up that parent";
+    BadParent = 11, true, "the job cannot follow up that parent";
     /// The money that this locks is not there.
-    NotFunded = 12, false, "the money that this locks is not there";
+    NotFunded = 12, false, "the account has less free money than this locks";
     /// The bid names another revision than the deal has.
     WrongRevision = 13, false, "the bid names another revision of the deal";
     /// The price exceeds the deal's maximum.
@@ -78,11 +78,11 @@ rejections! {
     /// The node has no bid in this job.
     NoSuchBid = 20, true, "the node has no bid in this job";
     /// The bid was withdrawn, rejected, passed over or seated.
-    BidNotStanding = 21, false, "the bid does not stand any more";
+    BidNotStanding = 21, false, "the bid is no longer open";
     /// No seat is free, or it is too late to fill one again.
     NoSeatFree = 22, false, "no seat is free";
     /// Under this deal bids take their seats themselves.
-    FirstComeDeal = 23, true, "bids take seats themselves under this deal";
+    FirstComeDeal = 23, true, "bids take seats directly under this deal";
     /// The seat's holder has reported a failure.
     SeatFailed = 24, true, "the seat has failed";
     /// The seat has committed.
@@ -104,7 +104,7 @@ rejections! {
     /// Too few seats revealed for a verdict.
     QuorumNotRevealed = 33, false, "too few seats revealed";
     /// The verdict is not the one that the rules give.
-    VerdictMismatch = 34, true, "the verdict is not the one of the rules";
+    VerdictMismatch = 34, true, "the verdict differs from that of the rules";
     /// A verdict is possible, so the job cannot be expired.
     VerdictDue = 35, false, "a verdict is due, not an expiry";
     /// Nothing is due that a tick would write down.

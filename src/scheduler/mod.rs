@@ -223,7 +223,7 @@ pub enum EnvelopeRefusal {
         expected: u64,
     },
     /// `seen` names no entry of this job's log, or too early a one for this action.
-    #[error("the newest entry the author names is foreign to this log or too early")]
+    #[error("the newest entry that the author names is not in this log or too early")]
     WrongSeen,
     /// A commitment after the close of commits.
     #[error("commits are closed")]
@@ -254,7 +254,7 @@ pub enum BackendError {
         reason: String,
     },
     /// This node cannot reach the party that orders this job's log.
-    #[error("nobody here knows the log of job {job}")]
+    #[error("no known node has the log of job {job}")]
     UnknownLog {
         /// The job.
         job: JobId,
@@ -266,7 +266,7 @@ pub enum BackendError {
         reason: String,
     },
     /// The chain does not answer, or not as it should.
-    #[error("the chain cannot be used: {reason}")]
+    #[error("cannot use the chain: {reason}")]
     Chain {
         /// What was seen, endpoint by endpoint.
         reason: String,
@@ -288,9 +288,7 @@ pub enum BackendError {
         cap: u128,
     },
     /// Another chain is behind the endpoint than the one whose log this node keeps.
-    #[error(
-        "the chain behind {endpoint} is another one than that of this node's log: it begins with block {found}"
-    )]
+    #[error("the chain behind {endpoint} is not that of this node's log: its first block is {found}")]
     OtherChain {
         /// The endpoint.
         endpoint: String,
@@ -298,7 +296,7 @@ pub enum BackendError {
         found: Digest,
     },
     /// A transaction was sent, and no answer tells what became of it.
-    #[error("it is not known whether transaction {transaction} was taken: {reason}")]
+    #[error("it is unknown whether transaction {transaction} was taken: {reason}")]
     Unconfirmed {
         /// Its hash.
         transaction: Digest,

@@ -7,7 +7,7 @@ use crate::domain::NodeId;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// The log cannot be read on.
-    #[error("the chain cannot be followed: {reason}")]
+    #[error("cannot follow the chain: {reason}")]
     NotFollowed {
         /// What was seen.
         reason: String,
@@ -54,7 +54,7 @@ pub enum Trouble {
         seconds: i64,
     },
     /// Nobody is told where this node can be reached.
-    #[error("nobody is told where this node can be reached, so it gets no jobs")]
+    #[error("nobody learns where to reach this node, so it gets no jobs")]
     NotAnnounced(#[source] BackendError),
 }
 

@@ -80,7 +80,7 @@ pub enum PackError {
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// The archive would be longer than allowed.
-    #[error("{path:?} is more than {limit} bytes as an archive")]
+    #[error("the archive of {path:?} would have more than {limit} bytes")]
     TooLarge {
         /// The source.
         path: PathBuf,

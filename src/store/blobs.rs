@@ -41,7 +41,7 @@ pub enum BlobError {
         source: io::Error,
     },
     /// The source of the content failed.
-    #[error("cannot read what is to be stored")]
+    #[error("cannot read the content to store")]
     Source(#[source] io::Error),
     /// The store has no room left.
     #[error(

@@ -105,7 +105,7 @@ impl DataDir {
             Ok(Some(lock)) => self._key_lock = Some(Arc::new(lock)),
             Ok(None) => return Err(DirError::KeyInUse { node, path: KeyLock::path(node) }),
             Err(error) => {
-                warn!(%node, %error, "nothing keeps another process from using this key: no lock can be made");
+                warn!(%node, %error, "cannot create a lock, so another process may use this key too");
             }
         }
         Ok(self)
@@ -160,7 +160,10 @@ impl KeyLock {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let (found, user) = (fs::symlink_metadata(&dir)?, fs::metadata("/proc/self")?.uid());
         if !found.is_dir() || found.uid() != user || found.mode() & 0o077 != 0 {
-            return Err(io::Error::other(format!("{} is another user's, or open to others", dir.display())));
+            return Err(io::Error::other(format!(
+                "{} belongs to another user, or is open to others",
+                dir.display()
+            )));
         }
         loop {
             let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;

@@ -32,7 +32,7 @@ pub enum TreeError {
     },
     /// A symbolic link that cannot be kept.
     #[error(
-        "{path:?} is a symbolic link to {target:?}, which leads out of the tree; link to what is in it, or copy that"
+        "{path:?} is a symbolic link to {target:?}, which leads out of the tree; link to something inside, or copy the target"
     )]
     LinkOut {
         /// The link.

@@ -38,7 +38,7 @@ pub enum UnpackError {
         source: io::Error,
     },
     /// The archive ends in the middle.
-    #[error("the archive ends after {offset} bytes, in the middle")]
+    #[error("the archive is cut off after {offset} bytes")]
     Truncated {
         /// Bytes read.
         offset: u64,
@@ -62,13 +62,13 @@ pub enum UnpackError {
         limit: usize,
     },
     /// A path leads elsewhere, or breaks the limits of length and depth.
-    #[error("the archive names {path:?}, which is no path below its root within the limits")]
+    #[error("the archive names {path:?}, which is not a path below its root within the limits")]
     BadPath {
         /// The path, its first 255 bytes at most.
         path: String,
     },
     /// A link leads out of the archive, or its target is not in its one form.
-    #[error("the archive holds a link {path:?} that leads out of it, or is not in its one form")]
+    #[error("the archive holds a link {path:?} that leads out of it, or is not in canonical form")]
     BadLink {
         /// The link.
         path: String,

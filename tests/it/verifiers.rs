@@ -295,11 +295,11 @@ async fn what_cannot_be_checked_is_named_with_what_to_do() {
     assert_told(network.check(&url, other).await, 2, "has no event of job", "--contract");
     assert_told(network.verify(&url, other).await, 2, "has no event of job", "--contract");
     let garbage = Endpoint::garbage().await;
-    assert_told(network.check(garbage.url(), job).await, 124, "cannot be used", "--rpc-url");
+    assert_told(network.check(garbage.url(), job).await, 124, "cannot use the chain", "--rpc-url");
     assert_told(network.verify(garbage.url(), job).await, 2, "is no JSON", "--rpc-url");
     // A privileged port that nobody has, and that Node does not refuse to ask.
     let closed = "http://127.0.0.1:59";
-    assert_told(network.check(closed, job).await, 124, "cannot be used", "--rpc-url");
+    assert_told(network.check(closed, job).await, 124, "cannot use the chain", "--rpc-url");
     assert_told(network.verify(closed, job).await, 2, "does not answer", "--rpc-url");
     assert_told(network.verify(&url, JobId::ZERO).await, 2, "has no event of job", "--first-block");
 }

@@ -184,7 +184,7 @@ fn price(deal: &Deal) -> String {
     let fee = if deal.keeper_fee.is_zero() {
         String::new()
     } else {
-        format!(", {} to who posts the verdict", text::amount(deal.keeper_fee))
+        format!(", {} for posting the verdict", text::amount(deal.keeper_fee))
     };
     format!("{} a seat at most, bond {}{fee}", text::amount(deal.price), text::amount(deal.bond))
 }

@@ -47,7 +47,7 @@ pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<Exit
     })?;
     let (shown, total) = (list.jobs.len(), list.total);
     if shown < total {
-        output.note(&format!("{shown} of {total} jobs, the newest; --limit {total} lists all"));
+        output.note(&format!("the newest {shown} of {total} jobs; --limit {total} lists all"));
     }
     Ok(ExitStatus::Success)
 }
@@ -130,7 +130,7 @@ pub(super) async fn follow_to_end(
     until: Option<Instant>,
     output: Output,
 ) -> Result<Result<Box<JobView>, ExitStatus>, CliError> {
-    let again = format!("hint: take it up again with: {}", session.wait_command(&rest.join(" ")));
+    let again = format!("hint: resume with: {}", session.wait_command(&rest.join(" ")));
     let meanwhile = session.without_us();
     match watch(session.client(), job, until, output).await? {
         Watched::Ended(view) => Ok(Ok(view)),
@@ -139,7 +139,7 @@ pub(super) async fn follow_to_end(
             Ok(Err(ExitStatus::Interrupted))
         }
         Watched::TimedOut => {
-            output.outcome(&format!("waited long enough; {meanwhile}\n{again}"));
+            output.outcome(&format!("gave up after --wait-timeout; {meanwhile}\n{again}"));
             Ok(Err(ExitStatus::Deadline))
         }
         Watched::Overdue(view) => {
@@ -165,9 +165,9 @@ pub(in crate::cli) async fn cancel(args: &CancelArgs, output: Output) -> Result<
     let reply = reply.await?;
     output.result(&reply, || format!("{}\n", reply.job))?;
     output.note(if reply.stopped {
-        "stopped: the nodes that ran it are told, and paid what was agreed"
+        "stopped: the nodes that ran it are told and get the agreed pay"
     } else {
-        "cancelled: nobody had begun"
+        "cancelled: no node had begun"
     });
     Ok(ExitStatus::Success)
 }

@@ -38,7 +38,7 @@ impl Document for Described {}
 pub(in crate::cli) async fn list(args: &NodeArgs, output: Output) -> Result<ExitStatus, CliError> {
     let nodes = with_node(args, Need::Answers, output, async |session: &Session| {
         let nodes = session.client().nodes().await.map_err(CliError::node("list the nodes"))?;
-        let info = session.client().node().await.map_err(CliError::node("ask the node about itself"))?;
+        let info = session.client().node().await.map_err(CliError::node("describe the node"))?;
         Ok(Nodes { nodes, warnings: info.warnings })
     });
     let nodes = nodes.await?;
@@ -72,7 +72,7 @@ pub(in crate::cli) async fn list(args: &NodeArgs, output: Output) -> Result<Exit
 /// Describes the asked node.
 pub(in crate::cli) async fn describe(args: &NodeArgs, output: Output) -> Result<ExitStatus, CliError> {
     let node = with_node(args, Need::Answers, output, async |session: &Session| {
-        session.client().node().await.map_err(CliError::node("ask the node about itself"))
+        session.client().node().await.map_err(CliError::node("describe the node"))
     });
     let described = Described { node: node.await? };
     output.result(&described, || sheet(&described.node))?;

@@ -152,7 +152,7 @@ async fn print_last_words(
     };
     let node = text::node(words.node);
     output.note(&printable(&format!("the run of {node} failed: {}", words.reason)));
-    output.note("what follows on standard output is the end of what it printed, and no result");
+    output.note("standard output has the end of what it printed, not a result");
     let stream = if args.stderr { &words.stderr } else { &words.stdout };
     output.printed(stream.as_bytes(), args.raw)
 }

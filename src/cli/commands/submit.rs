@@ -58,7 +58,7 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
         if detach {
             output.result(&reply, || format!("{}\n", reply.job))?;
             let again = session.wait_command(&text::job(reply.job));
-            output.note(&format!("{}\nhint: take it up again with: {again}", session.without_us()));
+            output.note(&format!("{}\nhint: resume with: {again}", session.without_us()));
             return Ok(ExitStatus::Success);
         }
         announce(&reply, output);
@@ -87,7 +87,10 @@ fn environment(container: &ContainerArgs, output: Output) -> Result<BTreeMap<Str
     let Environment { variables, unset } =
         environment::resolve(&container.env_files, &container.environment, own)?;
     for name in unset {
-        output.note(&format!("{} is not set here, so the job does not get it", printable(&name)));
+        output.note(&format!(
+            "{} is not set in your environment, so the job does not get it",
+            printable(&name)
+        ));
     }
     Ok(variables)
 }
@@ -101,7 +104,7 @@ fn warn_of_secrets(request: &SubmitRequest, output: Output) {
     let listed = more.iter().fold(first.clone(), |listed, suspect| format!("{listed}, {suspect}"));
     output.warning(
         &format!("{listed} {others} like a secret: every peer can read a job's command and environment"),
-        "a contract keeps them for good; leave secrets out, or give ones that may become known",
+        "leave secrets out, or use ones that may become known; a contract keeps them for good",
     );
 }
 
@@ -179,9 +182,9 @@ fn tell_too_few(reply: &SubmitReply, wanted: u8, output: Output) {
     let reasons = if reasons.is_empty() { "each allows less of something".to_owned() } else { reasons };
     output.warning(
         &format!(
-            "{wanted} nodes are wanted, and {fitting} of the {known} known ones take such a job: {reasons}"
+            "the job needs {wanted} nodes, but only {fitting} of the {known} known ones take it: {reasons}"
         ),
-        "ask for less, or wait for other nodes until bids close; assay node list shows what each gives",
+        "ask for less, or wait for other nodes until bids close; assay node list shows what each node gives",
     );
 }
 

@@ -86,7 +86,7 @@ fn rule(view: &JobView) -> String {
         deal.concurrency, deal.confidence
     );
     if deal.deterministic || deal.method == Method::Hash {
-        return majority + "2. Otherwise nothing does: this job is compared by outputs alone.\n";
+        return majority + "2. Otherwise nothing decides: this job compares outputs alone.\n";
     }
     let method = match deal.method {
         Method::Ball => "the largest set of runs around one of them",
@@ -95,7 +95,7 @@ fn rule(view: &JobView) -> String {
     majority
         + &format!(
             "2. Otherwise {method} does, memory within {} or {} permille of the level.\n   \
-             It must hold at least {} of {} nodes. Who brought nothing to compare counts as one of them.\n",
+             It must hold at least {} of {} nodes. Nodes with nothing to compare count among them.\n",
             text::bytes(u64::from(deal.tolerance_kib) * 1024),
             deal.relative_permille,
             deal.quorum(),

@@ -77,7 +77,7 @@ fn save(key: &NodeKey, args: &NewArgs, output: Output) -> Result<ExitStatus, Cli
     key.save(path, passphrase.as_ref()).map_err(keys::KeysError::from)?;
     tell(key, &args.key, output)?;
     output.note(if args.plain {
-        "whoever reads this file has the key; keep a copy where nobody else does"
+        "anyone who reads this file has the key; keep a copy in a safe place"
     } else {
         "keep a copy of this file and its passphrase: nobody can replace either"
     });
@@ -109,7 +109,7 @@ pub(in crate::cli) async fn balance(args: BalanceArgs, output: Output) -> Result
     let blocks = head.saturating_sub(first_block);
     if blocks > MANY_BLOCKS {
         output.note(&format!(
-            "reading {blocks} blocks for what is locked; --first-block leaves out those before the contract"
+            "reading {blocks} blocks to find what is locked; --first-block skips those before the contract"
         ));
     }
     let balance = BalanceDocument {

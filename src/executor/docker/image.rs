@@ -40,7 +40,7 @@ impl DockerExecutor {
         };
         let digests = image.repo_digests.unwrap_or_default();
         let pinned =
-            pin(name, &digests).or(image.id).ok_or_else(|| missing(name, "the engine gives it no id"))?;
+            pin(name, &digests).or(image.id).ok_or_else(|| missing(name, "the engine gives no id for it"))?;
         debug!(image = name, %pinned, "image resolved");
         Ok(ResolvedImage { name: name.to_owned(), pinned })
     }
@@ -143,7 +143,7 @@ pub(super) fn require_pinned(image: &str) -> Result<(), ExecutorError> {
 
 fn refuse_bare_id(name: &str) -> Result<(), ExecutorError> {
     if name.starts_with("sha256:") {
-        return Err(missing(name, "it is named by its id, which no registry knows"));
+        return Err(missing(name, "it is named by an id, which no registry knows"));
     }
     Ok(())
 }

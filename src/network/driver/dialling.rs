@@ -25,7 +25,7 @@ impl Driver {
         }
         if let Some(pause) = self.leave_alone(&peer, &mut addresses) {
             let seconds = pause.as_secs() + 1;
-            return Err(RequestError::Failed(format!("it could not be dialled; tried again in {seconds} s")));
+            return Err(RequestError::Failed(format!("it cannot be dialled; next try in {seconds} s")));
         }
         Ok((peer, addresses))
     }

@@ -179,7 +179,7 @@ pub(super) async fn in_time(
     sent: impl Future<Output = Result<TransactionReceipt, SendError>>,
 ) -> Result<TransactionReceipt, SendError> {
     let late = || {
-        let reason = "it did not come to be sent: too many others are on their way".to_owned();
+        let reason = "it was not sent: too many others are in flight".to_owned();
         SendError::Failed(BackendError::Chain { reason })
     };
     timeout(PATIENCE + TURN, sent).await.unwrap_or_else(|_| Err(late()))

@@ -35,7 +35,7 @@ pub enum DeployError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The transaction failed.
-    #[error("the contract cannot be deployed")]
+    #[error("the transaction failed")]
     Chain(#[source] BackendError),
     /// The chain runs the code and refuses it.
     #[error("the chain refuses the contract: {reason}")]
@@ -83,6 +83,6 @@ pub async fn deploy_telling(
     })?;
     let contract = receipt.contract_address.map(NodeId::from);
     let contract =
-        contract.ok_or_else(|| DeployError::Refused { reason: "it made no contract".to_owned() })?;
+        contract.ok_or_else(|| DeployError::Refused { reason: "it created no contract".to_owned() })?;
     Ok(Deployed { chain_id, contract, receipt: Receipt::from(&receipt) })
 }

@@ -147,7 +147,7 @@ impl Follower {
                 Err(error) if error.is_retryable() => {
                     pause = pauses.after(pause);
                     // Told once, as a trouble.
-                    tracing::debug!(%error, "the chain cannot be followed");
+                    tracing::debug!(%error, "cannot follow the chain");
                 }
                 Err(error) => return Err(error),
             }
@@ -311,7 +311,7 @@ impl Follower {
             head,
             dropped,
             kept = newest,
-            "the chain was reorganised: blocks with events were dropped, and what follows is read again"
+            "the chain was reorganised: blocks with events were dropped; reading the chain again from there"
         );
         let log = Arc::clone(&self.log);
         let place = ReadUpTo {

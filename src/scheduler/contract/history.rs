@@ -52,7 +52,7 @@ pub enum HistoryError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The chain failed while it was read.
-    #[error("the events cannot be read")]
+    #[error("cannot read the events")]
     Chain(#[source] BackendError),
     /// The contract has no event of the job.
     #[error("contract {contract} has no event of job {job} in blocks {first} to {last} of chain {chain_id}")]
@@ -69,10 +69,10 @@ pub enum HistoryError {
         last: u64,
     },
     /// The events name more money than a contract can hold.
-    #[error("what is locked cannot be told from the events")]
+    #[error("cannot tell from the events what is locked")]
     Money(#[source] MoneyError),
     /// An event is none of this interface.
-    #[error("the job's log in block {block} is none of this version's contract: {reason}")]
+    #[error("the job's log in block {block} is not that of this version's contract: {reason}")]
     Unreadable {
         /// The block.
         block: u64,

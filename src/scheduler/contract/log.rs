@@ -137,7 +137,7 @@ impl ChainLog {
                 let record = match record(&stored) {
                     Ok(record) => record,
                     Err(error) => {
-                        tracing::error!(job = %stored.entry.job, %error, "a stored log cannot be continued");
+                        tracing::error!(job = %stored.entry.job, %error, "cannot continue a stored log");
                         let block = inner.places.last().map_or(0, |place| place.block);
                         inner.broken.entry(stored.entry.job).or_insert(block);
                         continue;
@@ -287,7 +287,7 @@ impl ChainLog {
     /// bring past the contract and no node can read, is none of their business.
     fn tell_break(&self, inner: &Inner, job: JobId, block: u64, reason: &str) {
         if inner.ledger.get(job).is_none() {
-            tracing::info!(%job, block, reason, "a submission that the rules refuse is passed over");
+            tracing::info!(%job, block, reason, "skipping a submission that the rules refuse");
             return;
         }
         let height = inner.heights.get(&job).copied().unwrap_or(0) + 1;
@@ -358,7 +358,7 @@ impl ChainLog {
 
     /// Ends the log for good.
     pub(super) fn fail(&self, error: BackendError) {
-        tracing::error!(%error, "the log of the contract cannot go on");
+        tracing::error!(%error, "cannot continue the log of the contract");
         self.failure.send_replace(Some(error));
     }
 

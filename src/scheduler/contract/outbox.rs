@@ -87,7 +87,7 @@ impl Outbox {
             old.into_iter().try_for_each(|nonce| store.forget_sent(nonce))
         });
         if let Err(error) = stored.await {
-            tracing::warn!(%error, nonce, "a transaction cannot be noted; a restart would not send it again");
+            tracing::warn!(%error, nonce, "cannot record a transaction; a restart would not send it again");
         }
     }
 
@@ -95,7 +95,7 @@ impl Outbox {
     pub(super) async fn forget(&mut self, nonce: u64) {
         self.kept.remove(&nonce);
         if let Err(error) = self.with_store(move |store| store.forget_sent(nonce)).await {
-            tracing::warn!(%error, nonce, "a transaction cannot be forgotten");
+            tracing::warn!(%error, nonce, "cannot remove the record of a transaction");
         }
     }
 

@@ -176,5 +176,7 @@ pub(super) async fn chain_id(endpoints: &Endpoints, expected: Option<u64>) -> Re
 
 fn amount(wei: U256) -> Result<Amount, MoneyError> {
     let units = u128::try_from(wei).ok().and_then(Amount::new);
-    units.ok_or_else(|| MoneyError::Refused { reason: format!("{wei} wei is no amount of this contract") })
+    units.ok_or_else(|| MoneyError::Refused {
+        reason: format!("{wei} wei exceeds what this contract can hold"),
+    })
 }

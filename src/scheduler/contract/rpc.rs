@@ -75,7 +75,7 @@ pub enum EndpointError {
     #[error("no RPC endpoint was given; name one, such as http://127.0.0.1:8545")]
     None,
     /// The text is no URL of a known kind.
-    #[error("{url:?} is no RPC endpoint: expected http://, https://, ws:// or wss://")]
+    #[error("{url:?} is not an RPC endpoint: expected http://, https://, ws:// or wss://")]
     Url {
         /// What was given.
         url: String,

@@ -261,7 +261,7 @@ impl Sender {
         let is_taken = match self.broadcast(&raw, true).await {
             Sent::Taken => true,
             Sent::Unsure(reason) => {
-                tracing::warn!(%hash, nonce, reason, "no answer tells whether a transaction was taken");
+                tracing::warn!(%hash, nonce, reason, "it is unknown whether a transaction was taken");
                 false
             }
             refused @ (Sent::NonceUsed | Sent::Refused(_)) => {
@@ -314,7 +314,8 @@ impl Sender {
         let gas = estimated.await.map_err(|error| explain(error, self.signer.address()))?;
         let limit = gas.saturating_add(gas / 5);
         if limit > MAX_GAS {
-            let reason = format!("the transaction takes {gas} gas, this program pays for {MAX_GAS} at most");
+            let reason =
+                format!("the transaction takes {gas} gas, but this program pays for at most {MAX_GAS}");
             return Err(SendError::Failed(BackendError::Chain { reason }));
         }
         Ok(limit)

@@ -31,7 +31,7 @@ pub enum FundError {
         rpc_url: String,
     },
     /// The chain does not do as asked.
-    #[error("the chain at {rpc_url} does not give money from its unlocked accounts")]
+    #[error("the chain at {rpc_url} does not send ether from its unlocked accounts")]
     Chain {
         /// The chain.
         rpc_url: String,

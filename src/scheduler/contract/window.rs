@@ -242,7 +242,7 @@ impl Source<'_> {
                 told,
                 real,
                 endpoint,
-                "eth_getLogs left events out; they are read from the receipts"
+                "eth_getLogs left events out; reading them from the receipts"
             );
         }
         Ok(own)

@@ -43,7 +43,7 @@ pub struct Announcement {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AnnouncementError {
     /// More than an announcement can hold.
-    #[error("it takes {actual} bytes, {MAX_ANNOUNCEMENT_BYTES} are allowed")]
+    #[error("it has {actual} bytes, at most {MAX_ANNOUNCEMENT_BYTES} are allowed")]
     TooLong {
         /// Its length.
         actual: usize,
@@ -52,7 +52,7 @@ pub enum AnnouncementError {
     #[error("it is malformed")]
     Malformed,
     /// The entry inside cannot be read.
-    #[error("its entry cannot be read")]
+    #[error("its entry is malformed")]
     Entry(#[from] EntryError),
     /// Sender, author and signer of the entry are not one and the same, or it is no first entry.
     #[error("it is not by the requester of the job")]

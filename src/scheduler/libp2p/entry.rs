@@ -42,7 +42,7 @@ mod abi {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
     /// More than [`MAX_ENTRY_BYTES`].
-    #[error("the entry takes {actual} bytes, {MAX_ENTRY_BYTES} are allowed")]
+    #[error("the entry has {actual} bytes, at most {MAX_ENTRY_BYTES} are allowed")]
     TooLong {
         /// Its length.
         actual: usize,

@@ -145,12 +145,12 @@ async fn ask(shared: Arc<Shared>, job: JobId) -> (JobId, Asked) {
         Ok(true) => Asked::News,
         Ok(false) => Asked::Nothing,
         Err(error) => {
-            tracing::debug!(%job, %error, "the log could not be asked for");
+            tracing::debug!(%job, %error, "cannot ask for the log");
             Asked::Silence
         }
     };
     if let Err(error) = shared.settle(job).await {
-        tracing::debug!(%job, %error, "the log could not be compared with another node's");
+        tracing::debug!(%job, %error, "cannot compare the log with that of another node");
     }
     (job, asked)
 }
@@ -173,7 +173,7 @@ fn reschedule(shared: &Shared, polls: &mut BTreeMap<JobId, Poll>, job: JobId, as
             polls.insert(job, poll);
         }
         None => {
-            tracing::debug!(%job, requester = %view.requester, "a requester does not answer, and is asked no more");
+            tracing::debug!(%job, requester = %view.requester, "a requester does not answer; asking it no more");
             polls.remove(&job);
         }
     }

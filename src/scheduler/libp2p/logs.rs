@@ -89,13 +89,13 @@ pub(super) enum Received {
 pub(super) enum AdoptError {
     #[error("the log is this node's own, or followed already")]
     Known,
-    #[error("jobs that are worth more take all the room there is for jobs of others")]
+    #[error("more valuable jobs take all the room for jobs of others")]
     TooMany,
     #[error("too many requesters are being asked for the parents of their jobs")]
     Busy,
     #[error("another job follows up the same parent")]
     SecondChild,
-    #[error("it is no log of a job: {0}")]
+    #[error("it is not the log of a job: {0}")]
     Invalid(#[from] super::sequence::RebuildError),
     #[error(transparent)]
     Store(#[from] BackendError),
@@ -128,7 +128,7 @@ impl Logs {
                     inner.keep_proof(job);
                     recovered.extend(authors);
                 }
-                Err(error) => tracing::error!(%job, %error, "a stored log cannot be continued"),
+                Err(error) => tracing::error!(%job, %error, "cannot continue a stored log"),
             }
         }
         loading.send_replace(Loading { read: jobs.len(), total: jobs.len() });

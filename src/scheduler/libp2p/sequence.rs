@@ -451,7 +451,7 @@ impl std::fmt::Display for Fault {
             Self::Fork { .. } => f.write_str("its requester signed an entry over another history"),
             Self::StampDecreased { .. } => f.write_str("the entry is stamped before the one it follows"),
             Self::Refused { error: Some(error), .. } => write!(f, "the entry is {error}"),
-            Self::Refused { error: None, .. } => f.write_str("the action has a place already"),
+            Self::Refused { error: None, .. } => f.write_str("the action is in the log already"),
         }
     }
 }

@@ -80,7 +80,7 @@ async fn hear(shared: Arc<Shared>, gossip: network::Announcement) {
     let Announcement { entry, addresses } = announcement;
     let job = entry.job();
     if shared.logs.view(job).is_none() && !is_for_this_node(&shared, &entry) {
-        return tracing::debug!(%job, requester = %source, "this node would not bid for a job, and does not follow it");
+        return tracing::debug!(%job, requester = %source, "this node would not bid for a job, so it does not follow it");
     }
     shared.network.learn(gossip.peer, addresses).await;
     match shared.adopt(entry, source).await {

@@ -197,7 +197,7 @@ impl Shared {
             match self.receive(job, entries, Arrival::Synced(self.now())).await? {
                 Received::Here { .. } | Received::Broken => {}
                 Received::Gap | Received::Forged => {
-                    return Err(unreachable(requester, "it sent entries that nobody asked for"));
+                    return Err(unreachable(requester, "it sent entries that this node did not ask for"));
                 }
             }
             let held = self.logs.view(job).map_or(0, |view| view.height);

@@ -290,7 +290,7 @@ fn a_verdict_is_checked_by_anybody(session: &Session, job: &str) {
     fs::write(&file, exported.replacen("\"exit_code\": 0", "\"exit_code\": 1", 1)).unwrap();
     let forged = check_file();
     assert_eq!(forged.code, 125);
-    assert!(forged.stderr.contains("is of something else"), "{}", forged.stderr);
+    assert!(forged.stderr.contains("belongs to something else"), "{}", forged.stderr);
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn the_exit_code_is_that_of_the_program_or_says_what_went_wrong() {
     let run = |script| session.run(&[&submit[..], &[script]].concat());
     let failing = run("echo out; echo why >&2; exit 7");
     assert_eq!((failing.code, failing.stdout.as_str()), (7, "out\n"), "{}; {HINT}", failing.stderr);
-    let (_, hint) = failing.stderr.split_once("\nhint: what it wrote to stderr: assay ").unwrap();
+    let (_, hint) = failing.stderr.split_once("\nhint: see what it wrote to stderr: assay ").unwrap();
     let written = session.run(&hint.split_whitespace().collect::<Vec<_>>());
     assert_eq!((written.code, written.stdout.as_str()), (0, "why\n"), "{}", written.stderr);
     let late = run("sleep 30");
@@ -348,7 +348,7 @@ fn the_deal_of_a_job_can_change_until_somebody_is_accepted() {
     assert_ne!(after["revision"], before["revision"]);
     check_session("nothing_to_update", &session.run(&["job", "update", job]));
     let cancelled = session.run(&["job", "cancel", job]);
-    assert!(cancelled.stderr.contains("nobody had begun"), "{}", cancelled.stderr);
+    assert!(cancelled.stderr.contains("no node had begun"), "{}", cancelled.stderr);
     assert_eq!(session.run(&["job", "wait", job]).code, 123);
 }
 
@@ -373,7 +373,7 @@ fn a_detached_job_is_taken_up_again_or_cancelled() {
     let over = session.run(&["job", "cancel", job]);
     assert_eq!(over.code, 125);
     assert!(over.stderr.contains("the job is over: it is cancelled"), "{}", over.stderr);
-    assert!(over.stderr.contains("\nhint: nothing is left to end"), "{}", over.stderr);
+    assert!(over.stderr.contains("\nhint: see how it ended"), "{}", over.stderr);
 }
 
 #[test]
@@ -389,9 +389,7 @@ fn ctrl_c_detaches_and_says_how_to_go_on() {
     let rest: Vec<String> = stderr.collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
     assert!(
-        rest.last()
-            .unwrap()
-            .starts_with(&format!("hint: take it up again with: assay job wait {job} --api http://"))
+        rest.last().unwrap().starts_with(&format!("hint: resume with: assay job wait {job} --api http://"))
     );
     let cancelled = session.run(&["job", "cancel", &job]);
     assert_eq!(cancelled.code, 0, "{}", cancelled.stderr);

@@ -102,7 +102,8 @@ fn the_environment_comes_from_files_and_from_the_users_own() {
     assert_eq!(seen.code, 124, "{}", seen.stderr);
     for name in ["NOT_SET", "GONE"] {
         assert!(
-            seen.stderr.contains(&format!("{name} is not set here, so the job does not get it")),
+            seen.stderr
+                .contains(&format!("{name} is not set in your environment, so the job does not get it")),
             "{}",
             seen.stderr
         );

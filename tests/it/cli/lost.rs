@@ -89,8 +89,8 @@ async fn a_transaction_of_which_nothing_is_known_ends_with_126_and_its_hash() {
     let seen = rich.user.run(&["wallet", "deposit", "1ether", "--rpc-url", &endpoint.url]).assert(126);
     let hash = told(&seen);
     seen.says(&[
-        &format!("it is not known whether transaction {} was taken", hash.as_str().unwrap()),
-        "do not send it again before you know",
+        &format!("it is unknown whether transaction {} was taken", hash.as_str().unwrap()),
+        "find out before you send it again",
     ]);
     let receipt = rpc(&rich.anvil.rpc_url, "eth_getTransactionReceipt", &json!([hash]));
     assert_eq!(receipt["status"], json!("0x1"));

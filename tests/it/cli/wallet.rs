@@ -61,7 +61,7 @@ fn a_new_key_is_private_and_opened_by_its_passphrase_alone() {
     let shown = user.run(&[&show[..], &["--passphrase-file", "right"]].concat()).assert(0);
     assert_eq!(shown.stdout, made.stdout);
     let wrong = user.run(&[&show[..], &["--passphrase-file", "wrong"]].concat()).assert(2);
-    wrong.says(&["cannot open the keystore key.json", "the passphrase does not open it"]);
+    wrong.says(&["cannot open the keystore key.json", "the passphrase is wrong"]);
     user.set = vec![("ASSAY_PASSPHRASE", "open sesame".to_owned()), ("ASSAY_KEY", "key.json".to_owned())];
     let shown = user.run(&["wallet", "show", "--output", "json"]).assert(0).json();
     assert_eq!(shown["address"], made.stdout.trim());

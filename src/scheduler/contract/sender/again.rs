@@ -121,9 +121,9 @@ impl Sender {
                 pending.is_taken = true;
                 tracing::info!(nonce, "a transaction was sent again");
             }
-            Sent::Unsure(reason) => tracing::warn!(nonce, reason, "a transaction cannot be sent again"),
+            Sent::Unsure(reason) => tracing::warn!(nonce, reason, "cannot send a transaction again"),
             Sent::NonceUsed => {}
-            Sent::Refused(error) => tracing::warn!(nonce, ?error, "a transaction cannot be sent again"),
+            Sent::Refused(error) => tracing::warn!(nonce, ?error, "cannot send a transaction again"),
         }
     }
 }

@@ -25,7 +25,7 @@ fn a_job_that_no_known_node_takes_is_told_at_once_with_what_it_asks_too_much_of(
         seen.stderr
     };
     let large = submit(&["--memory", "64g"]);
-    let told = "3 nodes are wanted, and 0 of the 3 known ones take such a job: memory 64 GiB, at most 4 GiB";
+    let told = "the job needs 3 nodes, but only 0 of the 3 known ones take it: memory 64 GiB, at most 4 GiB";
     assert!(large.contains(told), "{large}");
     assert!(large.contains("hint: ask for less"), "{large}");
     for (options, told) in [
@@ -38,5 +38,5 @@ fn a_job_that_no_known_node_takes_is_told_at_once_with_what_it_asks_too_much_of(
         assert!(seen.contains(told), "{told}: {seen}");
     }
     let fine = submit(&["--memory", "1g"]);
-    assert!(!fine.contains("are wanted"), "{fine}");
+    assert!(!fine.contains("the job needs"), "{fine}");
 }

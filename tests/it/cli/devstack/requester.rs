@@ -146,7 +146,7 @@ fn a_contracts_log_is_checked_against_the_chain(market: &Market, job: &str) {
     changed["logs"][0]["entries"][1]["at"] = json!(1);
     check(&changed.to_string(), true)
         .ended(125)
-        .tells(&["entry 2 of job", "is not what the chain has there"]);
+        .tells(&["entry 2 of job", "differs from the one on the chain"]);
     let mut lying = document;
     lying["claim"]["rejected"] = json!([]);
     assert!(check(&lying.to_string(), true).ended(121).stdout.starts_with("DIFFERS"));
@@ -170,9 +170,9 @@ fn ctrl_c_detaches_a_requester_and_job_wait_is_the_same_one_again() {
     let rest: Vec<String> = lines.collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
     let [.., said, hint] = rest.as_slice() else { panic!("{rest:?}") };
-    assert!(said.contains("bids are accepted only while its requester waits"), "{said}");
+    assert!(said.contains("bids are accepted only while the requester waits"), "{said}");
     // All else is in the environment.
-    assert_eq!(*hint, format!("hint: take it up again with: assay job wait {job}"));
+    assert_eq!(*hint, format!("hint: resume with: assay job wait {job}"));
     let waited = market.run(&["job", "wait", &job]).ended(0);
     assert_eq!(waited.stdout, "late\n");
 
@@ -181,7 +181,7 @@ fn ctrl_c_detaches_a_requester_and_job_wait_is_the_same_one_again() {
     let open =
         market.run(&["job", "submit", "--detach", "--concurrency", "1", "--allow", &nobody, "assay/demo:1"]);
     let open = open.ended(0);
-    market.run(&["job", "cancel", open.stdout.trim()]).ended(0).tells(&["nobody had begun"]);
+    market.run(&["job", "cancel", open.stdout.trim()]).ended(0).tells(&["no node had begun"]);
     market.run(&["job", "wait", open.stdout.trim()]).ended(123);
 }
 
@@ -207,7 +207,10 @@ fn a_killed_requester_goes_on_where_it_was_and_says_what_is_in_its_way() {
     broke.tells(&["cannot pay for a transaction", "send ether to"]);
     market.run(&["job", "submit", "--concurrency", "2", "assay/demo:1"]).ended(120);
     let escalating = ["job", "submit", "--concurrency", "1", "--escalate", "3", "assay/demo:1"];
-    market.run(&escalating).ended(2).tells(&["--escalate needs a requester that stays", "assay serve"]);
+    market
+        .run(&escalating)
+        .ended(2)
+        .tells(&["--escalate needs a requester that keeps running", "assay serve"]);
     market.user.set.retain(|(name, _)| *name != "ASSAY_SCHEDULER");
     let two = market.run(&["job", "list", "--scheduler", "contract", "--api", "127.0.0.1:9"]);
     two.ended(2).tells(&["leave one of them out"]);
