@@ -5,8 +5,8 @@ import {IJobScheduler} from "./IJobScheduler.sol";
 import {TermsAt} from "./Deals.sol";
 import {Purse, Purses} from "./Packing.sol";
 
-/// @title The money of all parties, and the record that goes with it
-/// @notice Balances move inside the ledger; only `withdraw` calls anybody. What is burnt is nobody's.
+/// @title The money and the record of each party
+/// @notice Balances move inside the ledger; only `withdraw` calls another address. Nobody owns burnt money.
 abstract contract Accounts is IJobScheduler {
     mapping(address party => Purse) internal _accounts;
 
@@ -30,7 +30,7 @@ abstract contract Accounts is IJobScheduler {
         _accounts[msg.sender] = _debited(msg.sender, 0, amount);
         emit Withdrawn(msg.sender, amount);
         bool sent;
-        // Without a copy of what the receiver returns, which could be made to cost more than the sender expects.
+        // Does not copy what the receiver returns: a receiver could make that cost more than the sender expects.
         assembly ("memory-safe") {
             sent := call(gas(), caller(), amount, 0, 0, 0, 0)
         }
@@ -49,7 +49,7 @@ abstract contract Accounts is IJobScheduler {
         });
     }
 
-    /// Takes `needed` from what is there, `available` and the free balance; what is left becomes free.
+    /// Takes `needed` from `available` and the free balance; the rest becomes free.
     function _lock(address party, uint256 available, uint256 needed) internal {
         _checkTotal();
         // What was sent is a deposit, so that balances follow from events alone.
@@ -81,12 +81,12 @@ abstract contract Accounts is IJobScheduler {
         if (amount != 0) burnt += amount;
     }
 
-    /// All money held fits an account, so that no sum of a part of it can overflow one.
+    /// All money held fits one account, so no sum of a part of it can overflow.
     function _checkTotal() private view {
         if (address(this).balance > type(uint96).max) revert TooMuchMoney();
     }
 
-    /// Whether a seat counts in a node's record: nothing is learnt from a job of one seat, or paid with nothing.
+    /// Whether a seat counts in a node's record: a job of one seat or without a price proves nothing.
     function _counts(TermsAt terms, uint256 price) internal pure returns (bool) {
         return terms.concurrency() > 1 && price != 0;
     }

@@ -83,7 +83,7 @@ library Fields {
         return bytes32(at(terms, 18));
     }
 
-    /// How long the allow-list is.
+    /// The length of the allow-list.
     function allowed(TermsAt terms) internal pure returns (uint256) {
         return at(terms, 19);
     }
@@ -167,14 +167,14 @@ library Deals {
         return keccak256(abi.encode(block.chainid, address(this), requester, nonce, specHash, revision));
     }
 
-    /// Puts packed terms into memory. Bytes that are not terms are refused, values that are out of range are not.
+    /// Unpacks terms into memory. Refuses bytes that are not terms, but not values that are out of range.
     function expand(bytes calldata packed) internal pure returns (TermsAt terms) {
         uint256 nodes;
         unchecked {
             // Below their length it wraps around to more than any calldata.
             uint256 rest = packed.length - TERMS_BYTES;
             nodes = rest / 20;
-            // Nothing is to be left over.
+            // No byte may be left over.
             // slither-disable-next-line divide-before-multiply
             if (rest > type(uint32).max || nodes * 20 != rest) refuse();
         }

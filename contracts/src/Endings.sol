@@ -13,10 +13,10 @@ import {Verdicts} from "./Verdicts.sol";
 library Endings {
     using Openings for IJobScheduler.SeatOpening;
 
-    /// The job after a verdict with these openings, and the seats they are of. `known` has a bit for each opening that is
+    /// The job after a verdict with these openings, and their seats. `known` has a bit for each opening that is
     /// what the seat's holder committed to.
     ///
-    /// Openings revealed before are to be given again: the chain keeps that they were, not what they said.
+    /// Callers pass openings again that were revealed before: the chain stores that a seat revealed, not what.
     function verdictPosted(
         Head head,
         uint256 at,

@@ -14,14 +14,14 @@ import {TermRules} from "./TermRules.sol";
 import {Verdicts} from "./Verdicts.sol";
 
 /// @title The scheduler: orders the events of jobs, holds their money, recomputes their verdicts
-/// @notice Here is one function for each step of a job. It reads what the step touches, asks the rules, stores, moves
+/// @notice One function for each step of a job. It reads what the step touches, asks the rules, stores, moves
 /// money inside the ledger and emits. There is no owner, no proxy and no pause.
 contract JobScheduler is Rosters {
     using Openings for SeatOpening;
 
     uint256 private constant MAX_ANNOUNCEMENT_BYTES = 1024;
 
-    /// Whose failure left a seat free; whoever took it since does not stand here.
+    /// The node whose failure left a seat free, not the node that took the seat since.
     mapping(bytes32 job => mapping(uint256 seat => address)) private _failedHolders;
 
     // The requester.
@@ -239,7 +239,7 @@ contract JobScheduler is Rosters {
         if (parent != 0) facts.satInParent = _slots[parent][msg.sender].wasSeated();
     }
 
-    /// A bit for each opening that is what its node committed to.
+    /// A bit for each opening that matches the commitment of its node.
     function _known(bytes32 job, SeatOpening[] calldata openings) private view returns (uint256 known) {
         mapping(address => Slot) storage slots = _slots[job];
         bytes32[] memory hashes = Openings.commitments(block.chainid, address(this), job, openings);

@@ -11,9 +11,9 @@ import {Signatures} from "./Signatures.sol";
 import {States} from "./States.sol";
 import {TermRules} from "./TermRules.sol";
 
-/// @title The jobs that are stored, how they are found, and what every way of making one shares
-/// @notice A job is one word, its head. Its id is a hash of requester and terms, among others, so that whoever needs
-/// them gives them as a deal, and the id tells whether it is the job's. Only terms that were changed are kept, as a
+/// @title The stored jobs, how to find them, and what all ways of creating one share
+/// @notice A job is one word, its head. Its id is a hash of requester and terms, among others: callers pass those as a
+/// deal, and the id tells whether the deal is that of the job. Only changed terms are stored, as a
 /// hash. A node is one word in each job.
 abstract contract Jobs is Accounts {
     struct Job {
@@ -133,7 +133,7 @@ abstract contract Jobs is Accounts {
         return _jobs[job].root == _rootOf(requester, revision);
     }
 
-    /// What is kept of changed terms.
+    /// What the contract stores of changed terms.
     function _rootOf(address requester, bytes32 revision) internal pure returns (bytes32 root) {
         assembly ("memory-safe") {
             mstore(0, requester)

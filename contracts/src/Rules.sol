@@ -25,7 +25,7 @@ library Rules {
 
     uint256 internal constant MAX_SPEC_BYTES = 32 * 1024;
     uint256 internal constant MAX_REMARK_BYTES = 256;
-    /// What stands for a seat where a bid took none.
+    /// The seat number of a bid that took no seat.
     uint256 internal constant NO_SEAT = 255;
 
     // The requester.
@@ -102,7 +102,7 @@ library Rules {
         bid = Slots.make(price, head.epoch(), IJobScheduler.BidStatus.Seated, seat);
     }
 
-    /// A node without a bid, with a void one, or whose offer is off the table: withdrawn, or passed over.
+    /// A node without a bid, or with one that is void, withdrawn or skipped.
     function mayBid(Head head, Slot slot) private pure returns (bool) {
         IJobScheduler.BidStatus status = slot.status();
         return slot.isNone() || status == IJobScheduler.BidStatus.Withdrawn
@@ -150,7 +150,7 @@ library Rules {
         States.until(isOpen ? head.deadline() : States.refillBy(head), act.at);
     }
 
-    /// The seat is `NO_SEAT` when the bid was passed over.
+    /// The seat is `NO_SEAT` when the bid was skipped.
     function bidAccepted(
         Head head,
         Slot slot,

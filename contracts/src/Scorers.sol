@@ -22,7 +22,7 @@ library Scorers {
     /// Bit 0 of each lane.
     uint256 private constant ONES = 0x100000000001000000000010000000000100000000001;
 
-    /// The runs that the scorer of `question` finds to agree, be they enough or not.
+    /// The runs that the scorer of `question` finds to agree, whether or not they are enough.
     function score(Verdicts.Question memory question, uint256[] memory words, uint256[] memory keys)
         internal
         pure

@@ -23,7 +23,7 @@ abstract contract Settlements is Jobs {
     ) internal {
         uint256 bond = terms.bond();
         uint256 rest = terms.escrow() - terms.keeperFee();
-        // Who did not reveal loses its bond, and so does a wrong output where outputs alone decide.
+        // A node that did not reveal loses its bond; so does one with a wrong output where outputs alone decide.
         uint256 lost = Verdicts.popcount(States.liveSeats(head)) - openings.length;
         for (uint256 i = 0; i < openings.length; ++i) {
             SeatOpening calldata given = openings[i];
