@@ -30,7 +30,7 @@ pub enum ConnectError {
     },
     /// The contract there is another one.
     #[error(
-        "the contract at {contract} on chain {chain_id} is no job scheduler of this version; check --contract"
+        "the contract at {contract} on chain {chain_id} is not a job scheduler of this version; check --contract"
     )]
     OtherContract {
         /// The address.
