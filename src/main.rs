@@ -7,7 +7,7 @@ use assay::cli;
 fn main() -> std::io::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
     let status = runtime.block_on(cli::run(std::env::args_os()));
-    // Whoever interrupts a second time does not wait for a blocking call.
+    // A second interrupt does not wait for a blocking call.
     runtime.shutdown_background();
     Ok(status.into())
 }

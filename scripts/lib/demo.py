@@ -21,7 +21,7 @@ import subprocess
 import sys
 import sysconfig
 
-# Text that any Debian has; what is missing is passed over. Python's own library is there wherever this runs.
+# Text that any Debian has; missing files are skipped. Python's own library exists wherever this runs.
 SOURCES = [
     "/usr/share/common-licenses",
     sysconfig.get_path("stdlib"),
@@ -89,7 +89,7 @@ def check(name, outputs, devstack, job):
         wrong.append(f"accepted are {verdict['accepted']}, and not the honest {sorted(honest)}")
     if bad != set(verdict["rejected"]):
         wrong.append(f"rejected are {verdict['rejected']}, and not the bad {sorted(bad)}")
-    # Otherwise the job shows something else than it is there for.
+    # Otherwise the job would not show what it is for.
     hashes = [seat["result"]["result_hash"] for seat in job["seats"] if seat["node"] in honest and seat["result"]]
     if len(set(hashes)) != (1 if outputs == "equal" else len(honest)):
         wrong.append(f"the outputs of honest nodes are not {outputs}: {hashes}")

@@ -63,7 +63,7 @@ impl IntoResponse for Failure {
         if code == ErrorCode::Unauthorized {
             let headers = response.headers_mut();
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            // Whoever may not ask has no use for the connection, and others may.
+            // A client that may not ask needs no connection, and others may.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if code == ErrorCode::Loading {

@@ -90,7 +90,7 @@ pub enum ClientError {
         /// What it says.
         body: ErrorBody,
     },
-    /// Whoever answers speaks another language.
+    /// The server speaks another protocol.
     #[error("{api} is not an Assay node of this version: {problem}")]
     Foreign {
         /// Where.

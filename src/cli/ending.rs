@@ -117,7 +117,7 @@ impl Ending {
     /// The end in a sentence, what is strange about it, and what to do next.
     pub(super) fn say_why(&self, output: Output) {
         let Self { view, doubts, .. } = self;
-        // Whoever wants to hear nothing still wants to know why there is no good result.
+        // `--quiet` still says why there is no good result.
         let say = |text: &str| if is_good(view) { output.note(text) } else { output.outcome(text) };
         say(&summary(view));
         if let Some(code) = accepted::bad_exit(view) {
@@ -144,7 +144,7 @@ pub(super) fn exit_status(view: &JobView) -> ExitStatus {
         JobState::Failed => failed_status(view),
         JobState::Cancelled => ExitStatus::Cancelled,
         JobState::Expired => ExitStatus::NoNode,
-        // A deadline passed, and whoever orders the log did not say so.
+        // A deadline passed, but the party that orders the log did not say so.
         JobState::Open | JobState::Running | JobState::Revealing => ExitStatus::Unreachable,
     }
 }
@@ -273,7 +273,10 @@ mod tests {
         let job = text::job(view.job);
         assert_eq!(exit_status(&view), ExitStatus::Program(127));
         assert_eq!(accepted::bad_exit(&view), Some(127));
-        assert_eq!(advice(&view), Some(format!("see what it wrote to stderr: assay job logs {job} --stderr")));
+        assert_eq!(
+            advice(&view),
+            Some(format!("see what it wrote to stderr: assay job logs {job} --stderr"))
+        );
         assert_eq!((accepted::bad_exit(&verified_view(0)), advice(&verified_view(0))), (None, None));
     }
 

@@ -77,10 +77,10 @@ pub enum CliError {
         /// What is wrong.
         source: FetchError,
     },
-    /// Something else is where a result is to be.
+    /// Something else is in the place of a result.
     #[error("{} is not the result of node {}, so it was left as it is", path.display(), node.short())]
     OtherContent {
-        /// Whose result is to be there.
+        /// Whose result belongs there.
         node: NodeId,
         /// Where.
         path: PathBuf,

@@ -83,7 +83,7 @@ pub(super) async fn fetch_accepted(
     Ok(fetched)
 }
 
-/// Whether something is where a result is to be: an empty directory is nothing.
+/// Whether the place for a result is taken; an empty directory is free.
 fn is_there(path: &Path) -> Result<bool, CliError> {
     match std::fs::read_dir(path) {
         Ok(mut entries) => Ok(entries.next().is_some()),
@@ -119,7 +119,7 @@ pub(super) async fn fetch(
     fetch_within(client, view, seat, dest, u64::MAX).await
 }
 
-/// The same, for a result of at most so many bytes.
+/// The same, for a result of at most `most` bytes.
 pub(super) async fn fetch_within(
     client: &Client,
     view: &JobView,

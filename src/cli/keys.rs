@@ -49,7 +49,7 @@ pub enum KeysError {
     /// What was typed twice is not the same.
     #[error("the two passphrases differ")]
     Differ,
-    /// What is to be imported is no key.
+    /// The text to import is not a key.
     #[error("{} holds no key: expected 64 hex digits below the order of the curve", path.display())]
     NoHex {
         /// Where it was read from.
@@ -102,7 +102,7 @@ pub(super) fn load(args: &KeyArgs) -> Result<NodeKey, KeysError> {
     }
 }
 
-/// The passphrase for a key that is to be written.
+/// The passphrase for a new key.
 pub(super) fn new_passphrase(args: &KeyArgs) -> Result<Passphrase, KeysError> {
     let passphrase = passphrase(args, path(args)?, Asked::Twice)?;
     if passphrase.is_empty() { Err(KeysError::Empty) } else { Ok(passphrase) }

@@ -1,8 +1,8 @@
 //! The command line.
 //!
-//! Arguments as they stand (`args`) become resolved settings (`settings`), and one function a command (`commands`)
-//! does the rest: it asks a node over its API (`client`), which may be one of its own (`session`), writes through the only printer (`output`) and
-//! answers with how the program ends (`exit`) or why it could not do as told (`error`).
+//! Arguments as typed (`args`) become resolved settings (`settings`). One function per command (`commands`) does the
+//! rest: it asks a node over its API (`client`), which may be its own node (`session`), writes through the only printer
+//! (`output`) and returns how the program ends (`exit`) or why it failed (`error`).
 //!
 //! `watch` waits for a job with `progress` to show, `ending` says what came of it, `doubts` what a verdict does not say, `failure` why runs gave no
 //! result, `fetch` brings results here and checks them, `audit` recomputes a job from its log alone, `text` is how values read.

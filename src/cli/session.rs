@@ -1,8 +1,8 @@
-//! A node to talk to: one that runs already, by its API, or one of this command's own for as long as it takes.
+//! The node that a command talks to: a running one, over its API, or one that the command itself runs until it ends.
 //!
-//! The own one is a requester on a contract: it runs nothing for others, needs no container engine but to look up
-//! what an image's name means, and tells the chain nothing about where it is: it goes to the nodes that the chain
-//! names. What it knows is kept, one directory for each chain, contract and key.
+//! Its own node is a requester on a contract: it runs nothing for others, needs a container engine only to look up
+//! what an image's name means, and does not announce its address: it connects to the nodes that the chain
+//! names. It keeps its state in one directory for each chain, contract and key.
 
 use std::{
     fs,

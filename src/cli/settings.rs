@@ -49,7 +49,7 @@ pub enum SettingsError {
     /// Says something about an acceptance that is not chosen.
     #[error("--first-come cannot be used with --acceptance requester")]
     FirstComeUnused,
-    /// Nothing is to be changed.
+    /// There is nothing to change.
     #[error("no term to change")]
     NothingToUpdate,
     /// Text that is not the id of a job.
@@ -126,9 +126,7 @@ impl Hint for SettingsError {
             }
             Self::FirstComeUnused => "leave it out, or choose --acceptance first-come",
             Self::NothingToUpdate => "name one, such as --timeout 10m; see assay job update --help",
-            Self::JobName { .. } => {
-                "give the id of a job or a unique prefix of it; see assay job list"
-            }
+            Self::JobName { .. } => "give the id of a job or a unique prefix of it; see assay job list",
             Self::WholeJob { .. } => "give all 64 hex digits; assay job list --output json shows them",
             Self::Api { .. } => "give a host and a port, such as http://127.0.0.1:7421",
             Self::NoContract { .. } => {
@@ -145,9 +143,7 @@ impl Hint for SettingsError {
             }
             Self::BadNodes { .. } => "ask for more --nodes, or fewer --bad-actors",
             Self::NodeCount { .. } => "choose another number for --nodes",
-            Self::NoDataDir => {
-                "set one of them, or pass --data-dir if the command has it"
-            }
+            Self::NoDataDir => "set one of them, or pass --data-dir if the command has it",
         };
         Some(hint.to_owned())
     }
@@ -300,9 +296,9 @@ pub(super) struct Requester {
     pub(super) first_block: u64,
 }
 
-/// The requester that a command is to be by itself; `None` when it is to ask a node.
+/// The requester that a command acts as; `None` if it asks a node.
 ///
-/// Of a flag and a variable the flag counts; of two variables that of the node, which costs nothing.
+/// A flag overrides a variable. Of two variables, that of the node wins, because asking a node costs nothing.
 pub(super) fn requester(args: &NodeArgs) -> Result<Option<Requester>, SettingsError> {
     if args.scheduler != Some(SchedulerArg::Contract) {
         return Ok(None);
@@ -326,7 +322,7 @@ pub(super) struct DevstackSettings {
     pub(super) bad: BadActors,
 }
 
-/// A devstack that can be.
+/// A devstack with possible numbers.
 pub(super) fn devstack(args: &DevstackArgs) -> Result<DevstackSettings, SettingsError> {
     let (nodes, bad) = (args.nodes, args.bad_actors);
     if !(1..=MAX_NODES).contains(&nodes) {

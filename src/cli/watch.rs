@@ -18,10 +18,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long a node may be away before that is an error.
 const AWAY_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long after its last deadline a job is still waited for: whoever ends it may be slow, and clocks differ.
+/// How long to wait after the last deadline of a job: the node that ends it may be slow, and clocks differ.
 pub(super) const OVERDUE: Duration = Duration::from_secs(120);
 
-/// A deadline is looked at this long after it passed, so that whoever acts on it has acted.
+/// How long after a deadline to look at the job, so that others have acted on the deadline.
 const GRACE_SECS: u64 = 3;
 
 /// How often, in seconds, a job is looked at that has no deadline left.
@@ -178,7 +178,7 @@ mod tests {
         // The next phase has a later deadline.
         let later = start + Duration::from_secs(70);
         assert_eq!(bound.after(secs(200), secs(150), later), later + Duration::from_secs(50) + OVERDUE);
-        // Who comes late does not begin to wait.
+        // A late caller does not start to wait.
         assert_eq!(Bound::default().after(secs(90), secs(90).plus(Span::from_secs(500)), later), later);
     }
 }

@@ -16,8 +16,8 @@ pub struct ChunkRequest {
     pub digest: Digest,
     /// Where the piece begins.
     pub offset: u64,
-    /// How long it is, in bytes; it ends with the content, and at [`MAX_CHUNK_BYTES`] at the latest. Whoever has a
-    /// slow link asks for less, so that a piece comes while its request lasts.
+    /// How long it is, in bytes; it ends with the content, and at [`MAX_CHUNK_BYTES`] at the latest. A node on a
+    /// slow link asks for less, so that a piece arrives before its request times out.
     pub length: u64,
 }
 

@@ -25,7 +25,7 @@ pub const MAX_ALLOWED: usize = 64;
 /// Most that a bond may be, as a multiple of the price.
 pub const MAX_BOND_FACTOR: u8 = 10;
 
-/// Who turns bids into seats.
+/// How bids become seats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -60,13 +60,13 @@ pub struct Deal {
     pub method: Method,
     /// Whether equal work must give equal output: then outputs alone decide, and a wrong one is slashed.
     pub deterministic: bool,
-    /// Who turns bids into seats.
+    /// How bids become seats.
     pub acceptance: Acceptance,
-    /// Most that a seat is paid.
+    /// Highest pay for a seat.
     pub price: Amount,
-    /// What a node stands to lose; price..=10 x price.
+    /// Bond that each node puts at risk; price..=10 x price.
     pub bond: Amount,
-    /// What the sender of the verdict, or of the expiry, earns.
+    /// Reward for sending the verdict, or the expiry.
     pub keeper_fee: Amount,
     /// How long bids are taken.
     pub open: Span,
@@ -80,9 +80,9 @@ pub struct Deal {
     pub live_logs: bool,
     /// Who may bid, ascending and without repetition; empty for anyone.
     pub allow_list: Vec<NodeId>,
-    /// How many paid jobs a bidder must have behind it.
+    /// Number of paid jobs that a bidder must have.
     pub min_paid_jobs: u32,
-    /// Most seats of a follow-up job after an inconclusive one; 0 for no follow-up.
+    /// Largest number of seats of a follow-up of an inconclusive job; 0 for no follow-up.
     pub escalation_limit: u8,
     /// The inconclusive job that this one follows up.
     pub parent: Option<JobId>,
@@ -172,7 +172,7 @@ impl Deal {
         self.confidence.max(self.concurrency / 2 + 1)
     }
 
-    /// What a requester locks: N x price + keeper fee; `None` if that is no amount.
+    /// What a requester locks: N x price + keeper fee; `None` if that exceeds an amount.
     pub fn escrow(&self) -> Option<Amount> {
         self.price.checked_mul(self.concurrency)?.checked_add(self.keeper_fee)
     }
@@ -280,7 +280,7 @@ impl fmt::Display for Acceptance {
     }
 }
 
-/// Text that is no tolerance.
+/// Text that is not a tolerance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected MiB with at most three decimals, such as 1 or 0.5, up to {} MiB", u32::MAX / 1024)]
 pub struct ParseToleranceError;

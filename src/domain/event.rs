@@ -212,11 +212,11 @@ impl SignedAction {
 pub struct Facts {
     /// Whether the money that the event locks is there: the requester's escrow, or the bidder's bond.
     pub funded: bool,
-    /// How many paid jobs the bidder has behind it, counting none of one seat and none without a price.
+    /// How many paid jobs the bidder has, except those of one seat or without a price.
     pub paid_jobs: u32,
     /// Whether the bidder had a seat in the parent of this job.
     pub sat_in_parent: bool,
-    /// Whether the log bounds the bids of a job. A chain need not: whoever bids pays for the place it takes.
+    /// Whether the log bounds the bids of a job. A chain need not: a bidder pays for the storage of its bid.
     pub bids_bounded: bool,
 }
 

@@ -9,7 +9,7 @@ use super::{
     Spec, Timestamp,
 };
 
-/// Where a job is in its life. The order equals the contract's: only append.
+/// The state of a job. The order equals the contract's: only append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -95,14 +95,14 @@ pub enum BidStatus {
     Withdrawn,
     /// Declined by the requester.
     Rejected,
-    /// Passed over when accepted: void, withdrawn, or its bond was not there.
+    /// Skipped by an acceptance: void, withdrawn, or without the money for its bond.
     Skipped,
     /// Has, or had, this seat; a node never gets a second one.
     Seated(u8),
 }
 
 impl BidStatus {
-    /// Whether the node may bid anew under the same terms: its offer is off the table, and it never had a seat.
+    /// Whether the node may bid anew under the same terms: its bid no longer stands, and it never had a seat.
     pub const fn may_bid_again(self) -> bool {
         match self {
             Self::Withdrawn | Self::Skipped => true,
@@ -136,7 +136,7 @@ pub enum SeatStatus {
     Revealed(Opening),
 }
 
-/// Who agreed, by seat.
+/// Which seats agreed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// Results to keep.
@@ -162,7 +162,7 @@ pub struct JobRecord {
     pub domain: LogDomain,
     /// Who asked for it.
     pub requester: NodeId,
-    /// The requester's number of it; its id is made of that, among others.
+    /// The requester's nonce, from which the job's id is derived, among others.
     pub nonce: u64,
     /// SHA-256 of the spec document.
     pub spec_hash: Digest,

@@ -79,7 +79,7 @@ impl Offer {
         serde_json::to_string(self).expect("an offer has string keys only, so that JSON can hold it")
     }
 
-    /// Reads what a peer wrote; `None` if it is no offer.
+    /// Reads what a peer wrote; `None` if it is not an offer.
     pub fn parse(text: &str) -> Option<Self> {
         let offer: Self = serde_json::from_str(text).ok().filter(|_| text.len() <= MAX_OFFER_BYTES)?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
@@ -107,7 +107,7 @@ impl Offer {
     }
 }
 
-/// Whether too few known nodes take on a job. `silent` nodes are there and say nothing of themselves: they may.
+/// Whether too few known nodes take on a job. `silent` nodes have made no offer, so they may take it.
 pub fn too_few(offers: &[Offer], silent: usize, asked: &Resources, deal: &Deal) -> Option<TooFew> {
     let refusing: Vec<Vec<Exceeded>> = offers
         .iter()

@@ -262,7 +262,10 @@ impl Spec {
         self.validate_inputs()?;
         let Resources { memory_bytes, cpu_millis, pids, disk_bytes, tmp_bytes } = self.resources;
         if memory_bytes < 6 << 20 {
-            return invalid(SpecField::MemoryBytes, "must be at least 6 MiB, which an engine needs to start a container");
+            return invalid(
+                SpecField::MemoryBytes,
+                "must be at least 6 MiB, which an engine needs to start a container",
+            );
         }
         let sizes = [memory_bytes, disk_bytes, tmp_bytes];
         if cpu_millis == 0
@@ -303,7 +306,9 @@ impl Spec {
         }
         for (index, Input { target, .. }) in self.inputs.iter().enumerate() {
             if !is_clean_absolute(target) || target == "/" {
-                return invalid(format!("have the target {target:?}, which is not an absolute path without .."));
+                return invalid(format!(
+                    "have the target {target:?}, which is not an absolute path without .."
+                ));
             }
             let overlaps = |other: &str| {
                 let (a, b) = (format!("{target}/"), format!("{other}/"));

@@ -245,7 +245,9 @@ impl ExecutorError {
 impl Hint for ExecutorError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Unreachable { .. } => Some("check that Docker runs, and that this user may open its socket"),
+            Self::Unreachable { .. } => {
+                Some("check that Docker runs, and that this user may open its socket")
+            }
             Self::ImageMissing { .. } => {
                 Some("build or load it on the machine of every node, or push it to a registry they can reach")
             }
@@ -264,9 +266,9 @@ impl Hint for ExecutorError {
             Self::TooSmall { .. } => Some("ask for less, or run a node on a larger machine"),
             Self::Timeout { .. } => Some("submit the job with a longer timeout"),
             Self::Memory { .. } => Some("submit the job with a higher memory limit"),
-            Self::Killed => Some(
-                "submit the job again; if the command itself ends with 137, use another exit code",
-            ),
+            Self::Killed => {
+                Some("submit the job again; if the command itself ends with 137, use another exit code")
+            }
             Self::Disk { place: "/outputs", .. } => Some("submit the job with a higher disk limit"),
             Self::Disk { .. } => Some("write large results to /outputs instead"),
             Self::Files { .. } => {

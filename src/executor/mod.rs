@@ -1,8 +1,8 @@
 //! Running a job's container, and sampling its memory.
 //!
-//! An [`Executor`] runs one spec within its limits and says what came of it. It knows nothing of bids,
+//! An [`Executor`] runs one spec within its limits and returns the outcome. It knows nothing of bids,
 //! verdicts or money: the compute side of a node calls it, and misbehaving nodes wrap it. [`DockerExecutor`]
-//! is the real one, [`NoEngine`] that of a node which only asks, [`FakeExecutor`] a scripted one for tests and
+//! is the real one, [`NoEngine`] that of a node that only submits jobs, [`FakeExecutor`] a scripted one for tests and
 //! simulations. `examples/own_executor.rs` is one more.
 //!
 //! ```
@@ -46,16 +46,16 @@ pub(crate) use run_dir::{clear, mark_left};
 
 use crate::domain::{NodeId, Spec};
 
-/// What runs containers.
+/// Runs containers.
 pub trait Executor: Debug + Send + Sync + 'static {
     /// The name under which every node finds the image that `image` means now; asked once a job, at submission.
     ///
     /// # Errors
-    /// [`ExecutorError::ImageMissing`] when it is neither here nor to be had.
+    /// [`ExecutorError::ImageMissing`] if it is not here and cannot be pulled.
     fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<String, ExecutorError>>;
 
-    /// Removes what runs of this node in `scratch` left behind that no run holds any more, and counts it: after a
-    /// crash, or because the engine was away when they ended. Asked again and again.
+    /// Removes what ended runs of this node left in `scratch`, and counts it: after a
+    /// crash, or because the engine was away when they ended. Called periodically.
     ///
     /// # Errors
     /// When the engine does not answer.
@@ -70,9 +70,9 @@ pub trait Executor: Debug + Send + Sync + 'static {
     /// Runs one container to its end and leaves `stdout`, `stderr`, `exit_code`, `trace.csv` and `outputs/`
     /// in the request's result directory.
     ///
-    /// A command that exits non-zero is an outcome, no error. When `cancel` fires the container is killed and
+    /// A command that exits non-zero is an outcome, not an error. When `cancel` fires, the container is killed and
     /// removed, and the run ends as [`ExecutorError::Interrupted`]. Not cancel safe: dropping the future
-    /// leaves the container to whoever removes left-overs.
+    /// leaves the container to the next sweep.
     ///
     /// # Errors
     /// Every way in which a run gives no result; [`ExecutorError::failure_kind`] is what the node reports.

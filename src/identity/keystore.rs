@@ -58,7 +58,7 @@ pub enum LockError {
     /// The passphrase is another one.
     #[error("the passphrase is wrong")]
     Passphrase,
-    /// It is none, or none of the kinds that are read.
+    /// It is not a keystore, or of an unsupported kind.
     #[error("{0}")]
     Malformed(String),
 }

@@ -1,4 +1,4 @@
-//! Who answers requests for content.
+//! The party that answers requests for content.
 
 use serde::{Deserialize, Serialize};
 

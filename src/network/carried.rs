@@ -1,4 +1,4 @@
-//! Requests of whoever started the network: bounded bytes there and back, which the network does not read.
+//! Requests of the network's owner: bounded bytes in both directions, which the network does not read.
 
 use std::io;
 

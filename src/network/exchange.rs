@@ -1,4 +1,4 @@
-//! Who else is there: nodes that are connected tell each other of their peers, and dial some of them.
+//! Peer discovery: connected nodes tell each other of their peers, and dial some of them.
 //!
 //! An answer is a hint and nothing more. What follows from it is bounded by what this node wants to know
 //! ([`TARGET_PEERS`]), by dials at a time, in all and on one peer's word, by a pace, and by never dialling the

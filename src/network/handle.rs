@@ -60,7 +60,7 @@ pub enum Judgement {
     Accept,
     /// It is of no use here, and nobody is to blame: not forwarded.
     Ignore,
-    /// Whoever sent it should have known better: not forwarded, and remembered against the peer.
+    /// The sender should have known better: not forwarded, and counted against the peer.
     Reject,
 }
 

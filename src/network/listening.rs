@@ -9,7 +9,7 @@ use ::libp2p::Multiaddr;
 
 use super::{config::NetworkError, places::place_in_any};
 
-/// Refuses an address on which something listens, be it another node.
+/// Refuses an address on which something listens already, such as another node.
 pub(super) fn check_free(address: &Multiaddr) -> Result<(), NetworkError> {
     let Some(place) = place_in_any(address) else { return Ok(()) };
     // A socket that shares its port with nobody; closed before the transport opens its own.

@@ -1,4 +1,4 @@
-//! How often a peer that does not answer, or a place where nobody does, is dialled again: ever less often, whoever wants it.
+//! How often to redial a peer or an address that does not answer: ever less often, on anyone's behalf.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::domain::Backoff;
 
-/// The pauses after dials that came to nothing.
+/// The pauses after failed dials.
 const PAUSES: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 
 /// Most targets remembered. When there are more, those that may be dialled again are forgotten first.
@@ -27,7 +27,7 @@ impl<K: Ord> Pace<K> {
         until.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
-    /// A dial came to nothing.
+    /// A dial failed.
     pub(super) fn failed(&mut self, target: K, now: Instant) {
         if self.0.len() >= MAX_TARGETS && !self.0.contains_key(&target) {
             self.0.retain(|_, (_, until)| *until > now);

@@ -1,7 +1,7 @@
 //! Answers that are on their way: how many bytes of them there are, for one peer and in all.
 //!
 //! A peer that asks and does not read makes this node hold the answers. One peer may have a few on their way. When all
-//! together take too much, only who has none on its way is answered, so that nobody is kept out by others.
+//! together take too much, only peers with none on their way are answered, so that no peer can keep others out.
 
 use std::collections::BTreeMap;
 

@@ -142,7 +142,7 @@ impl Board {
         true
     }
 
-    /// Drops a job that the backend keeps no longer; whoever watches it learns that by the end of the watch.
+    /// Drops a job that the backend no longer keeps; this ends the watches of the job.
     pub(crate) fn forget(&self, job: JobId) {
         let mut inner = self.lock();
         inner.ledger.forget(job);
@@ -166,7 +166,7 @@ impl Board {
         let _ = self.cursor.subscribe().wait_for(|known| *known >= cursor).await;
     }
 
-    /// Waits until the log makes of a job what `is_so` asks for; forever if it never does.
+    /// Waits until the job satisfies `is_so`; forever if it never does.
     pub(crate) async fn when(&self, job: JobId, is_so: impl Fn(&Job) -> bool) -> Job {
         let mut cursor = self.cursor.subscribe();
         loop {

@@ -81,7 +81,7 @@ impl Clock {
         let _ = self.now.subscribe().wait_for(|now| *now > deadline).await;
     }
 
-    /// Waits until so many milliseconds have passed since the start of the node; forever without a number.
+    /// Waits until this many milliseconds have passed since the start of the node; forever for `None`.
     pub(crate) async fn elapsed(&self, elapsed_ms: Option<u64>) {
         match elapsed_ms {
             Some(ms) => tokio::time::sleep_until(self.started + Duration::from_millis(ms)).await,

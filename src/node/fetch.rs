@@ -42,7 +42,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Content that did not come, or is not what was announced.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// Whoever has it does not give it.
+    /// The node that has it does not give it.
     #[error(transparent)]
     Transfer(#[from] TransferError),
     /// It is not what its digest says, too long, or cannot be stored.
@@ -205,7 +205,7 @@ impl Node {
             };
             total = chunk.total_bytes;
             let count = u64::try_from(chunk.bytes.len()).unwrap_or(u64::MAX);
-            // A byte at a time would keep whoever waits for it waiting without end.
+            // A byte at a time would keep the caller waiting without end.
             if count < request.length.min(total.saturating_sub(received)) {
                 return Err(FetchError::Short { from, digest, received });
             }

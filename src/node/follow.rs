@@ -96,7 +96,10 @@ impl Node {
         let job = match self.board.fold(item, |job, log, ledger| self.count(job, log, ledger)) {
             Ok(job) => job,
             Err(rejection) => {
-                self.lose(stamped.job, &format!("the backend ordered an event that the rules refuse: {rejection}"));
+                self.lose(
+                    stamped.job,
+                    &format!("the backend ordered an event that the rules refuse: {rejection}"),
+                );
                 return None;
             }
         };
@@ -116,7 +119,7 @@ impl Node {
         );
     }
 
-    /// A job's log is broken: whoever asks for the job is told, and so is whoever reads this node's log.
+    /// A job's log is broken: tells everyone who asks for the job, and logs it.
     fn lose(&self, job: JobId, reason: &str) {
         if self.board.mark_broken(job, reason) {
             error!(%job, reason, "the log of a job is broken; this node does not see what happens after that");

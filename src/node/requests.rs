@@ -16,10 +16,10 @@ use crate::{
 
 use super::{Node, fetch::FetchError, once::Submission};
 
-/// How long the entry because of which an action was refused may take to be read here.
+/// How long to wait until this node reads the entry that made the backend refuse an action.
 const MOVE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Why a user's request comes to nothing.
+/// Why a user's request fails.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// A term of the deal is out of bounds.
@@ -34,7 +34,7 @@ pub enum RequestError {
     /// An input was not uploaded, or has another length.
     #[error("the input {} of {} bytes was not uploaded to this node", .0.digest, .0.bytes)]
     Input(Input),
-    /// What is to be mounted as a file is not one.
+    /// An input to mount as a file is not one.
     #[error("the input for {} is not the archive of one file", .0.target)]
     NotOneFile(Input),
     /// There are fewer nodes than the job needs.
@@ -247,7 +247,7 @@ impl Node {
             }
         }
         spec.clean_paths();
-        // Before the engine is asked: a spec that cannot be is none of its business.
+        // Checked before the engine is asked: it need not see an invalid spec.
         spec.validate_new().map_err(RequestError::Spec)?;
         spec.image = self.ports.executor.resolve(&spec.image).await.map_err(RequestError::Image)?;
         spec.validate_new().map_err(RequestError::Spec)?;

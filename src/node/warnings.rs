@@ -101,7 +101,9 @@ impl Obstacle {
             Self::NoEther => "send ether to that account on this chain, to pay for gas; see assay wallet",
             Self::FeeCap => "wait until gas is cheaper, or start the node with a higher --max-fee",
             Self::Chain => "check the endpoint, or name others with --rpc-url, which may be repeated",
-            Self::Store => "make room on the disk of the data directory, and check that the directory is writable",
+            Self::Store => {
+                "make room on the disk of the data directory, and check that the directory is writable"
+            }
             Self::StoreFull => {
                 "make room on that disk, or stop the node and remove results that nobody needs any more"
             }

@@ -8,8 +8,9 @@
 //!   before it takes its whole timeout. Jobs take turns: first those of requesters who answer, then of those who hold
 //!   less here, then the oldest. All nodes share that order, so that they meet in the same jobs.
 //! - A bid that nobody has answered for a while is *loose*: it still stands, but no longer keeps the node from other
-//!   jobs. The while is shorter for who leaves more bids unanswered. So a job that cannot fill, or whose requester is gone, delays younger ones by that while and no more, and
-//!   no set of bids blocks the nodes for good, whatever each of them saw first.
+//!   jobs. That time is shorter for a requester that leaves more bids unanswered. So a job that cannot fill, or whose
+//!   requester is gone, delays younger ones by no more than that time, and no set of bids blocks the nodes for good,
+//!   whatever each of them saw first.
 //! - A seat of a running job queues for a slot, the most urgent first. If none comes while the job can still give
 //!   the seat to another bid, the node reports that; otherwise it waits for as long as a commitment counts.
 //! - When all slots have been busy for a while with work that may last, a loose bid that could not be honoured is
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::domain::{Acceptance, Event, FailureKind, JobId, JobState, NodeId, SeatStatus, Span, Timestamp};
 
-/// How long a bid is firm where the requester orders the log itself: it answers at once, or is not there.
+/// How long a bid is firm where the requester orders the log itself: a live requester answers at once.
 pub const FIRM_MS: u64 = 10_000;
 
 /// How long a bid is firm in a neutral log: two blocks of a slow chain, and some.
@@ -44,7 +45,7 @@ pub const PROMISES_A_SLOT: usize = 8;
 /// How long a bid to a requester who leaves many unanswered is firm.
 pub const LEAST_FIRM_MS: u64 = 2_000;
 
-/// With so many bids unanswered by one requester, further ones go out one at a time.
+/// Once one requester leaves this many bids unanswered, further ones go out one at a time.
 pub const MANY_UNANSWERED: usize = 16;
 
 /// How long a seat waits for a slot, at least, before it is handed over.
@@ -156,7 +157,7 @@ impl Capacity {
         Decision { step: self.gate(view, step), ring }
     }
 
-    /// A bid did not reach whoever orders the log, or was refused there. Returns the jobs that may go on now.
+    /// A bid did not reach the party that orders the log, or was refused there. Returns the jobs that may go on now.
     pub fn bid_failed(&mut self, job: JobId, moment: Moment) -> Vec<JobId> {
         if let Some(place) = self.places.remove(&job) {
             let withdrawals = self.pauses.get(&job).map_or(0, |pause| pause.withdrawals);

@@ -8,7 +8,7 @@ use crate::domain::{
     Opening, Resources, SeatStatus, Span, Timestamp,
 };
 
-/// How much later each further group of 2N nodes bids, in milliseconds, so that bids do not storm.
+/// How much later each further group of 2N nodes bids, in milliseconds, so that not all bid at once.
 pub const RANK_STEP_MS: u64 = 100;
 
 /// How long before the close of commits an unfinished run is given up, so that the report still counts.
@@ -107,7 +107,7 @@ pub enum ComputeStep {
     /// Start the run.
     Run,
     /// Nothing more as the log stands: stop a run that still goes. A later entry, such as a new
-    /// deal, may bring more to do. If the job is not terminal but overdue, whoever orders the log is gone.
+    /// deal, may bring more to do. If the job is not terminal but overdue, the party that orders the log is gone.
     Done,
 }
 
@@ -236,7 +236,7 @@ fn accepted(view: &ComputeView<'_>, state: JobState, seat: u8) -> ComputeStep {
     }
 }
 
-/// Opens the commitment once that cannot help anybody any more.
+/// Opens the commitment once nobody can profit from it any more.
 fn committed(
     view: &ComputeView<'_>,
     state: JobState,

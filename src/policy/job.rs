@@ -177,8 +177,8 @@ impl JobPolicy {
         self.attempts[role as usize] = Attempts::NONE;
     }
 
-    /// What a role submitted was refused, or did not reach whoever orders the log. `may_pass`: the same may be taken
-    /// later though nothing else happens. Returns other jobs that may go on now.
+    /// What a role submitted was refused, or did not reach the party that orders the log. `may_pass`: the same may be
+    /// taken later though nothing else happens. Returns other jobs that may go on now.
     pub fn failed(
         &mut self,
         (role, deed): (Role, &Deed),
@@ -273,7 +273,7 @@ impl JobPolicy {
 
     fn verify(&mut self, view: &JobView<'_>) -> Turn {
         let JobView { me, job, moment, .. } = *view;
-        // Whoever has no stake in a job holds no more of its log than the announcement.
+        // A node without a stake in a job holds no more of its log than the announcement.
         if !takes_part(job, me) {
             return Turn::Done;
         }

@@ -11,7 +11,7 @@ pub struct Moment {
     pub elapsed_ms: u64,
 }
 
-/// When to ask again if nothing happens before: whichever comes first; never, when neither is there.
+/// When to ask again if nothing happens before: at the earlier of two times; never, if both are `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Wake {
     /// Once the backend's time is *after* this.

@@ -18,7 +18,7 @@ pub struct VerifierView<'a> {
     pub moment: Moment,
     /// See [`super::compute::rank`].
     pub rank: usize,
-    /// Whether this node acts at once, as the requester does; the others only when nobody did.
+    /// Whether this node acts at once, as the requester does; other nodes act only if nobody did.
     pub in_charge: bool,
     /// Since when this process has found [`is_due`] true without a break, on the monotonic clock; the present
     /// when it is so for the first time.

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use super::payout::{MoneyError, held, payouts};
 use crate::domain::{Amount, Job, JobState, NodeId, SeatStatus};
 
-/// Free balances, what was burnt, and who was paid how often.
+/// Free balances, burnt money, and how often each node was paid.
 ///
-/// What is locked is not written down: it is what the jobs hold.
+/// Locked money is not recorded here: the jobs hold it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Accounts {
     free: BTreeMap<NodeId, Amount>,
     burnt: Amount,
-    /// All that was ever deposited. No sum of parts of it exceeds it, so every one of them is an amount.
+    /// Everything ever deposited. No sum of parts of it exceeds it, so each fits an amount.
     deposited: Amount,
     paid_jobs: BTreeMap<NodeId, u32>,
 }
 
-/// What a step of a job makes of the accounts that it touches, computed whole before any of it is booked.
+/// The new state of the accounts that a step of a job touches, computed whole before any of it is booked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Movement {
     free: BTreeMap<NodeId, Amount>,
@@ -59,12 +59,12 @@ impl Accounts {
         self.free.get(&node).copied().unwrap_or(Amount::ZERO)
     }
 
-    /// What is nobody's.
+    /// Burnt money.
     pub const fn burnt(&self) -> Amount {
         self.burnt
     }
 
-    /// How many seats `node` was paid for, counting no job of one seat and none without a price.
+    /// How many seats `node` was paid for, except in jobs of one seat or without a price.
     pub fn paid_jobs(&self, node: NodeId) -> u32 {
         self.paid_jobs.get(&node).copied().unwrap_or(0)
     }
@@ -96,7 +96,7 @@ impl Accounts {
         Ok(movement)
     }
 
-    /// Writes down what [`Self::movement`] computed from these very accounts.
+    /// Books what [`Self::movement`] computed from these very accounts.
     pub(super) fn book(&mut self, movement: Movement) {
         self.free.extend(movement.free);
         self.burnt = movement.burnt;

@@ -159,7 +159,7 @@ impl Ledger {
         Facts { funded, paid_jobs: self.accounts.paid_jobs(author), sat_in_parent, bids_bounded: true }
     }
 
-    /// Everything that belongs to somebody or was burnt: constant but for deposits.
+    /// Everything that belongs to somebody or was burnt: only deposits change it.
     pub fn total_money(&self) -> Option<Amount> {
         let locked: Option<Amount> = self
             .jobs
@@ -180,7 +180,7 @@ impl Ledger {
     }
 }
 
-/// The one thing that can be wrong with the money of an event which the rules accept: it is not there.
+/// The one thing that can be wrong with the money of an event that the rules accept: the author lacks it.
 fn not_funded(error: MoneyError) -> Rejection {
     match error {
         MoneyError::TooMuch | MoneyError::Overdrawn { .. } => Rejection::NotFunded,

@@ -9,11 +9,11 @@ use crate::domain::{Amount, Job, JobState, NodeId, SeatStatus, Timestamp};
 pub struct Payouts {
     /// Credits by party.
     pub credits: BTreeMap<NodeId, Amount>,
-    /// Nobody's from here on.
+    /// Burnt: nobody's from here on.
     pub burnt: Amount,
 }
 
-/// Why the money of a job cannot be told: a log that holds money never comes to this, one that only names amounts can.
+/// Why the money of a job cannot be computed: possible only in a log that names amounts but holds no money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     /// A sum exceeds 96 bits: more than a log that holds money can have.
@@ -73,11 +73,11 @@ pub fn locked(job: &Job) -> Result<BTreeMap<NodeId, Amount>, MoneyError> {
 
 /// The payouts of a terminal job; nothing for any other.
 ///
-/// Verified: accepted seats get price and bond; rejected ones the bond, or nothing for a wrong hash on a
-/// deterministic job. Inconclusive: who revealed gets the bond. Failed: who did its part does. Cancelled by
-/// stop: price and bond. Cancelled before any acceptance, expired: bonds back. Not committed without a report
-/// while there was time, or not revealed: burnt. The keeper fee goes to the sender of a verdict or an expiry.
-/// What is left of the escrow returns to the requester.
+/// Verified: accepted seats get price and bond; rejected ones get the bond, or nothing for a wrong hash in a
+/// deterministic job. Inconclusive: seats that revealed get the bond. Failed: seats that did their part do. Cancelled
+/// by stop: price and bond. Cancelled before any acceptance, expired: bonds back. Not committed without a report while
+/// there was time, or not revealed: burnt. The keeper fee goes to the sender of a verdict or an expiry. What is left of
+/// the escrow returns to the requester.
 ///
 /// # Errors
 /// [`MoneyError`].
@@ -125,7 +125,7 @@ fn seat_due(job: &Job, seat: u8, status: SeatStatus) -> Due {
         JobState::Verified if verdict.is_some_and(|verdict| verdict.accepted.contains(seat)) => {
             Due::PriceAndBond
         }
-        // Where outputs alone decide, whoever was rejected had a wrong hash.
+        // Where outputs alone decide, a rejected seat had a wrong hash.
         JobState::Verified
             if job.deal.deterministic && verdict.is_some_and(|v| v.rejected.contains(seat)) =>
         {

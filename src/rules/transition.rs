@@ -24,7 +24,7 @@ use crate::{
 /// Most bids that a job keeps where they cost nothing, so that nobody can fill a follower's memory with them.
 pub(super) const MAX_BIDS: usize = 1024;
 
-/// Makes a job of a submission. `parent` is the job that the deal names, if the log has it.
+/// Makes a submission a job. `parent` is the job that the deal names, if the log has it.
 ///
 /// # Errors
 /// In order: the terms, the parent, the spec, the id, the money.
@@ -82,7 +82,7 @@ fn check_parent<'a>(parent: Option<&'a Job>, author: NodeId, deal: &Deal) -> Res
     if fits { Ok(parent) } else { Err(Rejection::BadParent) }
 }
 
-/// Makes the next job of a job and an event; the old one stays as it is, also when this refuses.
+/// The job after this event. The old job stays as it is.
 ///
 /// # Errors
 /// The first check that fails, in the order of the module's documentation.
@@ -93,7 +93,7 @@ pub fn transition(job: &Job, stamped: &Stamped<Event>) -> Result<Job, Rejection>
     Ok(next)
 }
 
-/// What an event does to a job, or why it may not; changes nothing.
+/// What an event does to a job, or why the rules refuse it; changes nothing.
 pub(super) fn check(job: &Job, stamped: &Stamped<Event>) -> Result<Effect, Rejection> {
     match &stamped.event {
         Event::Submitted { .. } => Err(Rejection::JobExists),

@@ -123,13 +123,13 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     /// it must not.
     fn order(&self, job: JobId) -> LogOrder;
 
-    /// Whether the log holds money, so that whose result a verdict accepts is paid for it. Without a default, as
-    /// above: a node must not give away what nobody pays.
+    /// Whether the log holds money, so that a node whose result the verdict accepts is paid. Without a default, as
+    /// above: a node must not give away an unpaid result.
     fn holds_money(&self) -> bool;
 
     /// Where the entries of a job's log stand outside of this program, by height; empty where they do not.
     ///
-    /// Asks no more of others than a user waits for: what they do not tell is left out.
+    /// Asks others no longer than a user would wait: entries without an answer are left out.
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>>;
 
     /// The proof that the requester broke the log of `job`, if this node holds one: it never forgets it. Without a
@@ -137,7 +137,7 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     fn evidence(&self, job: JobId) -> Option<Evidence>;
 
     /// What keeps this backend as a whole from its work now. Without a default: a decorator that forgot it would hide
-    /// from an operator why nothing goes on.
+    /// from an operator why the node is stuck.
     fn troubles(&self) -> Vec<Trouble>;
 }
 
@@ -196,7 +196,7 @@ pub enum LogOrder {
     },
 }
 
-/// Why an action has no place in the log.
+/// Why an action is not in the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
     /// The rules say no; sending it again is of no use while the job stays as it is.
@@ -287,7 +287,7 @@ pub enum BackendError {
         /// The most that this node pays.
         cap: u128,
     },
-    /// Another chain is behind the endpoint than the one whose log this node keeps.
+    /// The endpoint serves another chain than the one whose log this node keeps.
     #[error("the chain behind {endpoint} is not that of this node's log: its first block is {found}")]
     OtherChain {
         /// The endpoint.
@@ -295,7 +295,7 @@ pub enum BackendError {
         /// The hash of the first block of the chain there.
         found: Digest,
     },
-    /// A transaction was sent, and no answer tells what became of it.
+    /// A transaction was sent, but its outcome is unknown.
     #[error("it is unknown whether transaction {transaction} was taken: {reason}")]
     Unconfirmed {
         /// Its hash.
@@ -333,7 +333,7 @@ impl SubmitError {
     }
 }
 
-/// An error of a backend that this crate does not know. Two are equal when they are one.
+/// An error of a backend that this crate does not know. Only the same error is equal to it.
 #[derive(Debug, Clone)]
 pub struct OtherError(Arc<dyn Error + Send + Sync>);
 

@@ -1,4 +1,4 @@
-//! The data directory of a node: its owner's alone, and one process's at a time.
+//! The data directory of a node: only its owner can read it, and one process uses it at a time.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
@@ -24,7 +24,7 @@ pub enum DirError {
         #[source]
         source: io::Error,
     },
-    /// Others than the owner have rights to the directory, which holds the key and undisclosed results.
+    /// Other users than the owner can use the directory, which holds the key and undisclosed results.
     #[error(
         "the data directory {path} has mode {mode:04o} and is open to other users of this machine; \
          run: chmod 700 {path}",
@@ -64,7 +64,7 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Takes the directory, making it (and its parents, for the owner alone) when there is none. One that is
+    /// Locks the directory. Creates it (and its parents, for the owner alone) if it is missing. One that is
     /// empty is closed to others.
     ///
     /// # Errors
@@ -92,11 +92,11 @@ impl DataDir {
         }
     }
 
-    /// Sees to it that no other process of this user acts with the key of `node`, as long as a clone of this lives: two
-    /// would use the same nonces, and take each other's containers for left-overs.
+    /// Ensures that no other process of this user acts with the key of `node`, as long as a clone of this lives: two
+    /// would use the same nonces and remove each other's containers as left-overs.
     ///
-    /// The lock is a file that all data directories share, below the directory for temporary files. Where there can be
-    /// none, there is no lock, and a warning.
+    /// The lock is a file that all data directories share, below the directory for temporary files. Where it cannot be
+    /// created, there is no lock, but a warning.
     ///
     /// # Errors
     /// [`DirError::KeyInUse`].

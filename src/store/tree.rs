@@ -1,9 +1,9 @@
 //! Walks a directory that a client named or a container wrote, and follows no link in it.
 //!
 //! Regular files, directories and symbolic links that stay inside the tree pass. Everything else is refused with its
-//! path: a link that leads elsewhere names what is not there for the receiver, and a device or a pipe has no content. A
-//! file with several names is taken once for each. Whoever wrote the directory must be gone (the container removed); a
-//! file that changes all the same is noticed and refused.
+//! path: the receiver lacks the target of a link that leads elsewhere, and a device or a pipe has no content. A
+//! file with several names is taken once for each. The writer of the directory must be gone (the container removed); a
+//! file that still changes is detected and refused.
 
 use std::{
     collections::BTreeMap,
@@ -88,7 +88,7 @@ pub enum TreeError {
         /// The file.
         path: PathBuf,
     },
-    /// Whoever wanted the tree read wants it no more.
+    /// The reading was cancelled.
     #[error("reading {path:?} was cancelled")]
     Cancelled {
         /// What was about to be read.
@@ -97,7 +97,7 @@ pub enum TreeError {
 }
 
 impl TreeError {
-    /// Whether whoever made the tree is at fault, rather than the machine that reads it.
+    /// Whether the writer of the tree is at fault, rather than the machine that reads it.
     pub fn is_fault_of_tree(&self) -> bool {
         match self {
             // A container's user may close its files, and only root reads them all the same.
@@ -181,7 +181,7 @@ fn unsupported(file_type: FileType) -> UnsupportedKind {
     }
 }
 
-/// Ends the reading of a tree that nobody wants any more.
+/// Cancels the reading of a tree.
 pub(super) fn go_on(path: &Path, stop: &CancellationToken) -> Result<(), TreeError> {
     if stop.is_cancelled() { Err(TreeError::Cancelled { path: path.to_owned() }) } else { Ok(()) }
 }

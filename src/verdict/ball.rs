@@ -1,17 +1,17 @@
 //! `ball`: the largest set of runs that all lie within the tolerance of one of them.
 //!
-//! Two runs agree when their memory rows differ by at most the tolerance on average, which is relative to the
-//! (lower) median memory level of all runs, and their CPU times by at most a third. The runs that agree with
-//! run i are the ball around i; the largest ball wins, then the one with the least sum of distances to
-//! its centre, then the lowest centre. Time is quadratic in the runs.
+//! Two runs agree if their memory rows differ by at most the tolerance on average, which is relative to the
+//! (lower) median memory level of all runs, and if their CPU times differ by at most a third. The runs that agree with
+//! run i are the ball around i. The largest ball wins, then the one with the least sum of distances to
+//! its centre, then the lowest centre. It takes time quadratic in the number of runs.
 
 use super::outcome::{Field, Note, Outcome};
 use super::terms::Tolerance;
 use crate::domain::Profile;
 
-/// CPU times differ by this much between honest runs of a job that hardly computes, in milliseconds.
+/// How far CPU times may differ at least, in milliseconds: honest runs of a job that hardly computes differ so much.
 const CPU_TOLERANCE_MS: u128 = 200;
-/// And by this share of the larger between runs on an idle and on a busy machine, in permille.
+/// How far CPU times may differ, in permille of the larger: runs on an idle and on a busy machine differ so much.
 const CPU_TOLERANCE_PERMILLE: u128 = 333;
 
 /// A ball is better when it is larger, then tighter. Ties stay with the first.

@@ -1,4 +1,4 @@
-//! Verdicts over JSON lines: one case a line in, one outcome a line out, in order.
+//! Verdicts over JSON lines: one case per line in, one outcome per line out, in the same order.
 //!
 //! A case is
 //!
@@ -14,7 +14,8 @@
 //! {"version":1,"outcome":"verdict","accepted":[0],"rejected":[],"absent":[1],"scores":{"0":0},"note":"agreement"}
 //! ```
 //!
-//! A line that is no case gives `{"version":1,"error":"...","line":n}`, with lines counted from 1, and the rest goes on.
+//! A line that is not a case gives `{"version":1,"error":"...","line":n}`, with lines counted from 1, and reading goes
+//! on.
 
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
@@ -33,10 +34,10 @@ use crate::domain::{Fingerprint, MAX_TIME_MS, Method, TENTHS};
 /// Longest line that is read, in bytes without its end: room for some 3000 runs, of which 128 are compared.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// Longest piece of a parser's message that is repeated, in characters: it may quote the line.
+/// Longest part of a parser's message that is repeated, in characters: the message may quote the line.
 const MESSAGE_CHARS: usize = 200;
 
-/// Why a line is no case.
+/// Why a line is not a case.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     /// The line is longer than [`MAX_LINE_BYTES`].
@@ -45,7 +46,7 @@ pub enum LineError {
     /// The line holds nothing but white space.
     #[error("line is empty")]
     Empty,
-    /// The line is no JSON, or not that of a case.
+    /// The line is not JSON, or not that of a case.
     #[error("{message}, near column {column}")]
     Json {
         /// What is wrong.
@@ -59,8 +60,8 @@ pub enum LineError {
 ///
 /// # Errors
 ///
-/// [`LineError`] when the line is no case. A case whose numbers make no sense together, such as a confidence
-/// above the number of runs, is none of these but an outcome with the note "bad parameters".
+/// [`LineError`] if the line is not a case. A case whose numbers contradict each other, such as a confidence
+/// above the number of runs, is not an error: it has an outcome with the note "bad parameters".
 pub fn compute_line(line: &[u8]) -> Result<Outcome, LineError> {
     if line.len() > MAX_LINE_BYTES {
         return Err(LineError::TooLong);
@@ -73,8 +74,8 @@ pub fn compute_line(line: &[u8]) -> Result<Outcome, LineError> {
     Ok(decide(&case.terms(), &runs))
 }
 
-/// Reads cases from `input` to its end and writes their outcomes to `output`. Returns how many lines were no
-/// cases. A line end at the end of the input begins no further line.
+/// Reads cases from `input` to its end and writes their outcomes to `output`. Returns how many lines were not
+/// cases. A line break at the end of the input starts no further line.
 ///
 /// # Errors
 ///
@@ -121,8 +122,8 @@ struct Bad {
     line: u64,
 }
 
-/// Reads one line without its end, or `false` at the end of the input. Of a line that is too long, only as
-/// much is kept as shows that it is.
+/// Reads one line without its end, or `false` at the end of the input. Keeps only as much of a line that is too long
+/// as shows that it is.
 fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     let limit = MAX_LINE_BYTES as u64 + 1;

@@ -1,4 +1,4 @@
-//! The order of the questions: are the terms valid, do the outputs decide, and what does the scorer say.
+//! The order of the questions: are the terms valid, do the outputs decide, what does the scorer say?
 
 use std::collections::BTreeMap;
 
@@ -26,8 +26,8 @@ type Scorer = fn(Field, &[(usize, Profile)], Tolerance) -> Outcome;
 /// As [`decide()`], with a method of the caller's own in place of [`Terms::method`]: to try one before it becomes a
 /// [`Method`], which all nodes and the contract must share.
 ///
-/// `agree` gets the runs that can be compared, at least one, by index and ascending. That outputs go first, and that
-/// only a strict majority of at least the confidence makes a verdict, is not its to say.
+/// `agree` gets the runs that can be compared, at least one, by index and ascending. It cannot change that outputs go
+/// first, nor that a verdict needs a strict majority and at least the confidence.
 ///
 /// ```
 /// use assay::{

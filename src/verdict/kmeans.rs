@@ -1,9 +1,9 @@
-//! `kmeans`: runs near the mean of all, found by an exact 2-means split, as often as a split is worth it.
+//! `kmeans`: runs near the mean of all, found by repeating an exact 2-means split.
 //!
 //! With n runs left, every run's score is 10 n times its mean absolute distance from the mean row. The scores
-//! are split in two; when the runs of the far group are, on average, at least the tolerance away from the
-//! mean row of the near group, they are out and the rest is split again. What is left must be a majority, and
-//! on average closer to its own mean than the tolerance: two runs are always equally far from their mean,
+//! are split in two. If the runs of the far group are, on average, at least the tolerance away from the
+//! mean row of the near group, they are out and the rest is split again. The runs left must be a majority, and
+//! on average closer to their own mean than the tolerance: two runs are always equally far from their mean,
 //! and so are two against two.
 //!
 //! Bounds, with at most 128 runs and 32-bit memory: a column's sum is below 2^39, a score below 2^42.4, the sum

@@ -1,9 +1,9 @@
 //! Which of N runs of one job agree: the output gate, then the scorers.
 //!
-//! [`decide()`] is the only entry of a node; [`decide_by()`] tries a method of one's own. It asks first whether a strict majority of all nodes asked brought the same
-//! output, and only for a job that is not deterministic whether a strict majority used memory and CPU
-//! alike. All arithmetic is on integers, so every implementation comes to the same result bit for bit: the
-//! Solidity twin is `contracts/src/Verdicts.sol`. The methods, their limits and how well they do are in
+//! Nodes call [`decide()`]; [`decide_by()`] tries another method. [`decide()`] first asks whether a strict majority of
+//! all nodes asked brought the same output. If none did and the job is not deterministic, it asks whether a strict
+//! majority used memory and CPU alike. All arithmetic is on integers, so every implementation gives the same result bit
+//! for bit: the Solidity twin is `contracts/src/Verdicts.sol`. The methods, their limits and their accuracy are in
 //! `docs/verification.md`.
 //!
 //! - `terms`: what is asked: terms, runs, tolerances
@@ -11,7 +11,7 @@
 //! - `gate`: equal outputs
 //! - `kmeans`, `ball`: the scorers; each takes rows of ten numbers and answers with an [`Outcome`]
 //! - `two_means`: the exact one-dimensional split that `kmeans` repeats
-//! - `outcome`: what a verdict says and the one rule that makes it one
+//! - `outcome`: what a verdict says, and the one rule that decides whether there is one
 //! - `batch`: verdicts over JSON lines
 //!
 //! ```

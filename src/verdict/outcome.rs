@@ -6,7 +6,7 @@ use serde::Serialize;
 
 pub use crate::domain::Note;
 
-/// Who agreed, or that nobody can be told apart. Runs are named by their index.
+/// Which runs agreed, or that the runs cannot be told apart. Runs are named by their index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
     /// Whether there is a verdict.
@@ -48,12 +48,12 @@ pub(super) struct Field {
 }
 
 impl Field {
-    /// Whether so many runs are more than half of those asked.
+    /// Whether this many runs are more than half of those asked.
     pub(super) fn is_majority(&self, runs: usize) -> bool {
         2 * runs > self.asked
     }
 
-    /// The outcome when exactly the runs of `agreeing`, ascending, agree for the reason `note`.
+    /// The outcome if exactly the runs of `agreeing`, ascending, agree for the reason `note`.
     pub(super) fn agreed(self, agreeing: Vec<usize>, scores: BTreeMap<usize, u64>, note: Note) -> Outcome {
         if !self.is_majority(agreeing.len()) {
             return self.inconclusive(scores, Note::NoMajorityAgrees);

@@ -1,7 +1,7 @@
 //! The exact split of integers into a low and a high group: 2-means in one dimension.
 //!
-//! An optimal 2-means clustering of numbers cuts their sorted order in one place. With n values of total T,
-//! of which the i least add up to L, a cut after the i-th lessens the sum of squared distances from the
+//! An optimal 2-means clustering of numbers cuts their sorted order in one place. Let n values have the total T,
+//! and the i least of them the sum L. Then a cut after the i-th lessens the sum of squared distances from the
 //! centres by (i T - n L)^2 / (n i (n - i)). The largest such gain wins; the common n is dropped and
 //! fractions are compared by cross-multiplication, so the answer is exact. Equal gains: the more uneven
 //! cut, then the larger i. Equal values are never separated.

@@ -1,4 +1,4 @@
-//! `assay verdict export` and `check`: a verdict that nobody has to be trusted for.
+//! `assay verdict export` and `check`: a verdict that needs no trust in any node.
 
 use std::{fs::File, path::Path};
 

@@ -1,4 +1,4 @@
-//! Who a container runs as: numbers, found before it starts, and never those of root.
+//! The user that a container runs as: numbers, found before it starts, and never those of root.
 //!
 //! The names in an image's `USER` mean what the image's own `/etc/passwd` and `/etc/group` say. They are read from
 //! a container that is never started. The engine is always given numbers, so that it looks nothing up itself.
@@ -13,7 +13,7 @@ use futures::StreamExt as _;
 
 use super::{super::ExecutorError, config::probe_body, engine::DockerExecutor};
 
-/// Who a container runs as unless its image names another: nobody, on every Linux.
+/// The user that a container runs as unless its image names another: nobody, on every Linux.
 pub(super) const NOBODY: User = User { uid: 65_534, gid: 65_534 };
 
 /// Largest `/etc/passwd` or `/etc/group` that is read, in bytes, with what an archive adds.
@@ -25,7 +25,7 @@ const MAX_ID: u32 = i32::MAX as u32;
 /// Links from one file to another that are followed.
 const MAX_LINKS: usize = 4;
 
-/// Who a container runs as.
+/// The user that a container runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct User {
     pub(super) uid: u32,
@@ -133,7 +133,7 @@ fn id(field: Option<&&str>) -> Option<u32> {
 }
 
 impl DockerExecutor {
-    /// Who a container of this image runs as.
+    /// The user that a container of this image runs as.
     ///
     /// # Errors
     /// [`ExecutorError::ImageUser`] when the image names somebody that it does not know.

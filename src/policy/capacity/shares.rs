@@ -1,4 +1,4 @@
-//! Who gets the next slot, and who the next promise of one.
+//! Which job gets the next slot, and which the next promise of one.
 
 use std::{
     cmp::Reverse,
@@ -14,7 +14,7 @@ use crate::{
     policy::{Moment, compute::LogTrust},
 };
 
-/// What one requester holds at a node. The least is served first.
+/// What one requester holds at a node. The requester that holds least is served first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 struct Share {
     /// Bids that it did not answer for a while.
@@ -26,8 +26,8 @@ struct Share {
 }
 
 impl Share {
-    /// Whether one more firm promise is within bounds: who leaves bids unanswered gets half of the slots for new ones,
-    /// and one slot when there are many such bids.
+    /// Whether one more firm promise is within bounds: a requester that leaves bids unanswered gets half of the slots
+    /// for new ones, and one slot when there are many such bids.
     const fn admits_one_more(self, slots: usize) -> bool {
         match self.unanswered {
             0 => true,

@@ -1,4 +1,4 @@
-//! What a log of the contract says: the one reader of its events, for whoever follows the chain and whoever looks once.
+//! The one reader of the contract's events, for those who follow the chain and those who look once.
 
 use alloy::rpc::types::Log;
 use alloy_sol_types::SolEventInterface;

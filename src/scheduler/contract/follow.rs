@@ -3,7 +3,7 @@
 //! Nothing is appended that has fewer blocks after it than asked, so a reorganisation above that depth is never
 //! seen. One below it cuts the log after the newest block that is still there, and what follows is read anew.
 //! What this node sent and the chain lost is sent again (`sender`). Another chain behind the same endpoint is no
-//! reorganisation: its first block tells, and the log ends with that name.
+//! reorganisation: its first block differs, and the log ends with an error that names it.
 //!
 //! An endpoint that is behind what another has told, or that has no news for long, is left for the next one.
 

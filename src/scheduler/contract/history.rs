@@ -1,4 +1,4 @@
-//! The log of one job, or of all, read from the chain at once: for whoever looks without a node of its own.
+//! The log of one job, or of all, read from the chain at once: for readers that run no node.
 //!
 //! Nothing is judged here: an event that the rules refuse is given like any other.
 

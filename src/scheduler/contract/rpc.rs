@@ -103,7 +103,7 @@ const LONGEST_ANSWER: usize = 300;
 struct Limits {
     /// How often all endpoints are asked.
     rounds: u32,
-    /// Whether whoever asks can ask for less.
+    /// Whether the caller can ask for less.
     has_less: bool,
 }
 
@@ -190,7 +190,7 @@ impl Endpoints {
         self.ask_rounds(ask, &AtomicUsize::new(0), limits).await
     }
 
-    /// As [`Self::ask`], for whoever can ask for less: [`AskError::Declined`] at once when that may be the remedy.
+    /// As [`Self::ask`], for callers that can ask for less: [`AskError::Declined`] at once if that may help.
     pub(super) async fn ask_for_many<T, F: Future<Output = Result<T, TransportError>> + Send>(
         &self,
         ask: impl Fn(DynProvider) -> F + Send + Sync,
@@ -275,7 +275,7 @@ impl Endpoints {
             Err(reason) => failure(reason),
         };
         endpoint.provider.lock().await.take();
-        // Whoever failed at the same endpoint meanwhile has moved on already.
+        // Another request that failed at the same endpoint may have moved on already.
         let next = current.wrapping_add(1);
         let _ = self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
         let reason = format!("{}: {}", endpoint.shown(), failure.reason);

@@ -57,7 +57,7 @@ const FOREIGN: Duration = Duration::from_secs(30);
 /// How long a transaction is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How long all endpoints may be silent before whoever waits for a transaction hears that nothing is known of it.
+/// How long all endpoints may be silent before the caller is told that the outcome of a transaction is unknown.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// The pause before a transaction whose first answer was lost is sent once more.
@@ -245,7 +245,7 @@ impl Sender {
             match placed {
                 Ok(true) => return,
                 Ok(false) => tracing::info!("another program used this key's nonce; trying the next one"),
-                // Whoever asked may be gone; nothing was sent for it.
+                // The caller may be gone; nothing was sent for it.
                 Err(error) => return answer(reply.take(), Err(error)),
             }
         }
@@ -446,7 +446,7 @@ impl Sender {
     }
 }
 
-/// Answers whoever waits; nobody may.
+/// Answers the caller, if it still waits.
 fn answer(reply: Option<Reply>, outcome: Result<TransactionReceipt, SendError>) {
     if let Some(reply) = reply {
         drop(reply.send(outcome));

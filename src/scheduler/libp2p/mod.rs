@@ -7,9 +7,9 @@
 //! - [`announce`]: what is gossiped of a new job; `room`: which of them are kept.
 //!
 //! [`Libp2pScheduler`] brings these to the network and to the store. Authors send actions to the requester, who
-//! stores the entry, then answers, then pushes it to everybody with a bid or a seat. What is lost on the way is
-//! asked for. A requester that breaks its log is found out by whoever reads it ([`sequence::Fault`]); one that
-//! leaves actions out is seen by the seats, to whom commitments and reveals are sent as well.
+//! stores the entry, then answers, then pushes it to every node with a bid or a seat. Nodes ask for entries that were
+//! lost on the way. Every reader of a log notices if its requester breaks it ([`sequence::Fault`]); if a requester
+//! leaves actions out, the seats notice, because commitments and reveals are sent to them as well.
 
 pub mod announce;
 mod announcer;

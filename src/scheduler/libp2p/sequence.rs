@@ -1,8 +1,8 @@
-//! Who orders a job's log and who follows it, as values: no I/O, no clock, no task.
+//! The party that orders a job's log and those that follow it, as values: no I/O, no clock, no task.
 //!
 //! The requester's node holds a [`Sequencer`] for each of its jobs, every other node a [`Follower`] for each job
-//! that it takes part in. Both check the same things ([`super::job_log`]), so a sequencer that lets pass what it
-//! must not is found out by whoever reads its log. What it signs proves it: [`Fault`] keeps the proof.
+//! that it takes part in. Both check the same things ([`super::job_log`]), so every reader of the log notices if a
+//! sequencer accepts what it must refuse. Its signatures prove it: [`Fault`] keeps the proof.
 //! Both are rebuilt from the entries alone.
 
 use alloy_primitives::hex;
@@ -32,7 +32,7 @@ pub struct Sequencer {
 /// The place of an action in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// It is new: this entry was made for it, and is to be stored before anyone hears of it.
+    /// It is new: this entry holds it, and must be stored before anyone hears of it.
     New(Box<Entry>),
     /// It is there already, at this height.
     Known(u64),
@@ -110,7 +110,7 @@ impl Sequencer {
     }
 }
 
-/// Follows a log that another node orders, and believes nothing.
+/// Follows a log that another node orders, and checks everything.
 #[derive(Debug, Clone)]
 pub struct Follower {
     job_log: CheckedLog,
@@ -128,7 +128,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// An entry of which nothing was checked.
+    /// An unchecked entry.
     fn new(entry: Entry, domain: LogDomain) -> Self {
         Self { hashed: Hashed::new(entry, domain), author: None }
     }
@@ -196,7 +196,7 @@ pub enum Fault {
         /// The entry.
         entry: Box<Entry>,
     },
-    /// It gave a place to what has none: refused by envelope or rules, or there already.
+    /// It ordered an action that envelope or rules refuse, or that is in the log already.
     Refused {
         /// The entry.
         entry: Box<Entry>,
@@ -216,13 +216,13 @@ pub struct Skew {
     pub now: Timestamp,
 }
 
-/// Why entries make no log.
+/// Why entries do not make a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RebuildError {
     /// There is no first entry.
     #[error("the log is empty")]
     Empty,
-    /// The first entry is not the submission of whoever signed the entry.
+    /// The author of the submission in the first entry did not sign the entry.
     #[error("an entry was not signed by the requester")]
     Forged,
     /// The first entry's submission is refused.
