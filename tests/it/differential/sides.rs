@@ -262,6 +262,8 @@ impl Side {
         let parent = job.deal.parent.map(|parent| self.jobs.iter().position(|job| *job == parent));
         view["id"] = json!(number);
         view["domain"] = Value::Null;
+        // Each backend makes an entry of its own of a submission.
+        view["first"] = Value::Null;
         // A tick writes down what follows from the time.
         (view["state"], view["reveal_by"]) = (json!(state), json!(reveal_by));
         view["deal"]["parent"] = json!(parent);
