@@ -35,7 +35,7 @@ use super::{
     exchange::Exchange,
     handle::{Command, Inbound, Judgement, NetworkHandle, PublishError},
     links::Links,
-    listening::check_free,
+    listening::claim,
     outgoing::Outgoing,
     pace::Pace,
     places::place_in,
@@ -126,7 +126,7 @@ pub fn start(
         .build();
     let reach = Reach::new(listen.iter().chain(&peers), limits.dial_private);
     for address in listen {
-        check_free(&address)?;
+        let _until_it_listens = claim(&address)?;
         swarm
             .listen_on(address.clone())
             .map_err(|error| NetworkError::Listen { address, reason: error.to_string() })?;

@@ -3,20 +3,49 @@
 //! The transport lets several sockets of one user listen on one port, so that it can dial from that port too. A second
 //! node would then share the port of the first, and each would get half of the connections.
 
-use std::net::TcpListener;
+use std::{
+    io,
+    net::TcpListener,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixListener},
+    },
+};
 
 use ::libp2p::Multiaddr;
 
 use super::{config::NetworkError, places::place_in_any};
 
-/// Refuses an address on which something listens already, such as another node.
-pub(super) fn check_free(address: &Multiaddr) -> Result<(), NetworkError> {
-    let Some(place) = place_in_any(address) else { return Ok(()) };
+/// Keeps other nodes from taking a port from before it is seen to be free until this node listens on it.
+///
+/// It is a name that belongs to one socket, in the same network namespace as the port, and is gone with its process.
+#[derive(Debug)]
+pub(super) struct Claim {
+    _name: Option<UnixListener>,
+}
+
+/// Refuses an address on which something listens, or is about to, be it another node. Hold the claim until this node
+/// listens.
+pub(super) fn claim(address: &Multiaddr) -> Result<Claim, NetworkError> {
+    let Some(place) = place_in_any(address) else { return Ok(Claim { _name: None }) };
+    let refused = |reason: String| NetworkError::Listen { address: address.clone(), reason };
+    let name = match place.port() {
+        // Any free one: nobody else gets the same.
+        0 => None,
+        port => Some(name(port).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => refused("another node is about to listen on this port".to_owned()),
+            _ => refused(error.to_string()),
+        })?),
+    };
     // A socket that shares its port with nobody; closed before the transport opens its own.
     match TcpListener::bind(place) {
-        Ok(_free) => Ok(()),
-        Err(error) => Err(NetworkError::Listen { address: address.clone(), reason: error.to_string() }),
+        Ok(_free) => Ok(Claim { _name: name }),
+        Err(error) => Err(refused(error.to_string())),
     }
+}
+
+fn name(port: u16) -> io::Result<UnixListener> {
+    UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("assay-listens-{port}"))?)
 }
 
 #[cfg(test)]
@@ -29,11 +58,22 @@ mod tests {
         let port = taken.local_addr().unwrap().port();
         for address in [format!("/ip4/127.0.0.1/tcp/{port}"), format!("/ip4/0.0.0.0/tcp/{port}")] {
             let address: Multiaddr = address.parse().unwrap();
-            let Err(NetworkError::Listen { address: named, .. }) = check_free(&address) else { panic!() };
+            let Err(NetworkError::Listen { address: named, .. }) = claim(&address) else { panic!() };
             assert_eq!(named, address);
         }
         drop(taken);
-        assert!(check_free(&format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()).is_ok());
-        assert!(check_free(&"/ip4/127.0.0.1/tcp/0".parse().unwrap()).is_ok());
+        assert!(claim(&format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()).is_ok());
+        assert!(claim(&"/ip4/127.0.0.1/tcp/0".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_port_that_another_node_is_about_to_listen_on_is_refused() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
+        let first = claim(&address).unwrap();
+        let refused = claim(&address).unwrap_err().to_string();
+        assert!(refused.contains("another node"), "{refused}");
+        drop(first);
+        claim(&address).unwrap();
     }
 }

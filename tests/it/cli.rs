@@ -1,6 +1,7 @@
 //! Whole commands as a user sees them: exit code, standard output and standard error.
 
 mod access;
+mod alone;
 mod crash;
 mod devstack;
 mod forked;

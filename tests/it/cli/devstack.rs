@@ -5,6 +5,7 @@
 mod docs;
 mod documents;
 mod inputs;
+mod killed;
 mod leaving;
 mod offers;
 mod requester;
@@ -26,25 +27,47 @@ use super::{Seen, User, check};
 const HINT: &str = "run ./scripts/test, which sets up the engine, the demo image and Anvil";
 
 /// A process of nodes that says when they are ready, and is stopped in order with its owner.
+#[derive(Debug)]
 pub(super) struct Nodes {
-    child: Child,
+    /// None once it ended otherwise.
+    child: Option<Child>,
     pub(super) ready: Value,
     log: PathBuf,
 }
 
 impl Nodes {
     pub(super) fn start(user: &User, words: &[&str]) -> Self {
+        Self::starting(user, words).outcome().unwrap_or_else(|(_, log)| panic!("{log}; {HINT}"))
+    }
+
+    /// A process that may not come so far.
+    pub(super) fn starting(user: &User, words: &[&str]) -> Self {
         let words = [&["--output", "json"], words].concat();
         let log = tempfile::NamedTempFile::new_in(user.home.path()).unwrap().keep().unwrap();
         let mut command = user.command(&words);
-        let mut child = command.stdout(Stdio::piped()).stderr(log.0).spawn().unwrap();
+        let child = command.stdout(Stdio::piped()).stderr(log.0).spawn().unwrap();
+        Self { child: Some(child), ready: Value::Null, log: log.1 }
+    }
+
+    /// Waits until all nodes are ready, or the process ends: then its exit code, and what it said.
+    pub(super) fn outcome(mut self) -> Result<Self, (Option<i32>, String)> {
         // One document, when all nodes are ready; the process goes on.
-        let stdout = child.stdout.take().unwrap();
+        let stdout = self.child.as_mut().unwrap().stdout.take().unwrap();
         let ready = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>().next();
-        let mut nodes = Self { child, ready: Value::Null, log: log.1 };
-        nodes.ready = ready.and_then(Result::ok).unwrap_or_else(|| panic!("{}; {HINT}", nodes.log()));
-        assert_eq!(nodes.ready["version"], 1);
-        nodes
+        let Some(Ok(ready)) = ready else {
+            let ended = self.child.take().unwrap().wait().unwrap();
+            return Err((ended.code(), self.log()));
+        };
+        assert_eq!(ready["version"], 1);
+        self.ready = ready;
+        Ok(self)
+    }
+
+    /// Ends it as a crash does.
+    pub(super) fn kill(mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     pub(super) fn log(&self) -> String {
@@ -54,7 +77,8 @@ impl Nodes {
 
 impl Drop for Nodes {
     fn drop(&mut self) {
-        let stopped = interrupt(&self.child) && self.child.wait().unwrap().success();
+        let Some(child) = &mut self.child else { return };
+        let stopped = interrupt(child) && child.wait().unwrap().success();
         assert!(stopped || std::thread::panicking(), "{}", self.log());
     }
 }
@@ -400,19 +424,17 @@ fn a_devstack_that_is_killed_leaves_no_chain_and_its_directory_can_be_used_again
     let user = User::new();
     let dir = user.home.path().join("stack").display().to_string();
     let words = ["devstack", "--scheduler", "contract", "--nodes", "1", "--data-dir", &dir];
-    let mut killed = Nodes::start(&user, &words);
+    let killed = Nodes::start(&user, &words);
     let url = killed.ready["chain"]["rpc_url"].as_str().unwrap().to_owned();
     let chain = url.strip_prefix("http://").unwrap();
     let mut connection = std::net::TcpStream::connect(chain).unwrap();
     connection.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
-    killed.child.kill().unwrap();
-    killed.child.wait().unwrap();
+    killed.kill();
     // The connection ends with the process that holds its other end.
     let ended = std::io::Read::read(&mut connection, &mut [0]);
     let is_open = |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
     assert!(!ended.as_ref().is_err_and(is_open), "the chain ends with the devstack");
     assert!(std::net::TcpStream::connect(chain).is_err());
-    std::mem::forget(killed);
 
     let session = Session { devstack: Nodes::start(&user, &words), user };
     let submit = ["job", "submit", "--concurrency", "1", "assay/demo:1", "--", "echo", "hello"];

@@ -9,16 +9,16 @@ use crate::cli::until;
 /// How long the second run takes too.
 const RUN: &str = "sleep 6; echo done";
 
-fn serve(user: &User, name: &str, words: &[&str]) -> Nodes {
+pub(super) fn serve(user: &User, name: &str, words: &[&str]) -> Nodes {
     let own = ["serve", "--api", "127.0.0.1:0", "--data-dir", name, "--grace", "1s"];
     Nodes::start(user, &[&own, words].concat())
 }
 
-fn api(nodes: &Nodes) -> &str {
+pub(super) fn api(nodes: &Nodes) -> &str {
     nodes.ready["api"].as_str().unwrap()
 }
 
-fn json(user: &User, words: &[&str]) -> Value {
+pub(super) fn json(user: &User, words: &[&str]) -> Value {
     let seen = user.run(&[words, &["--output", "json"]].concat());
     serde_json::from_str(&seen.stdout).unwrap_or(Value::Null)
 }
@@ -69,8 +69,19 @@ fn a_job_goes_on_elsewhere_when_its_node_is_told_to_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_on_a_contract_goes_on_elsewhere_when_its_node_is_told_to_end() {
     let anvil = Anvil::start(AnvilOptions::default()).await.expect(HINT);
-    let mut user = User::new();
     let keys = ["key-0", "key-1", "key-2"];
+    let user = user_of_contract(&anvil, &keys);
+    let nodes = keys.map(|key| {
+        let slots = if key == "key-0" { "0" } else { "1" };
+        serve(&user, &format!("data-{key}"), &["--key", key, "--slots", slots])
+    });
+    let [requester, a, b] = nodes;
+    is_handed_over(&user, &requester, [a, b]);
+}
+
+/// A user with these keys, each with ether, and a contract.
+pub(super) fn user_of_contract(anvil: &Anvil, keys: &[&str]) -> User {
+    let mut user = User::new();
     for (name, account) in keys.iter().zip(&anvil.accounts) {
         let seen = user.run_with(&["wallet", "import", "--plain", "--key", name], &account.secret);
         assert_eq!(seen.code, 0, "{}", seen.stderr);
@@ -78,10 +89,5 @@ async fn a_job_on_a_contract_goes_on_elsewhere_when_its_node_is_told_to_end() {
     user.set = vec![("ASSAY_SCHEDULER", "contract".to_owned()), ("ASSAY_RPC_URL", anvil.rpc_url.clone())];
     let deployed = json(&user, &["contract", "deploy", "--key", "key-0"]);
     user.set.push(("ASSAY_CONTRACT", deployed["contract"].as_str().unwrap().to_owned()));
-    let nodes = keys.map(|key| {
-        let slots = if key == "key-0" { "0" } else { "1" };
-        serve(&user, &format!("data-{key}"), &["--key", key, "--slots", slots])
-    });
-    let [requester, a, b] = nodes;
-    is_handed_over(&user, &requester, [a, b]);
+    user
 }
