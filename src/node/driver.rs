@@ -283,13 +283,20 @@ impl Node {
         match self.ports.scheduler.order(job.id) {
             LogOrder::Neutral => LogTrust::Neutral,
             LogOrder::Requester { clock_agrees, suspended } => {
-                if !clock_agrees && takes_part(job, self.me.id) {
-                    let message = format!(
-                        "this machine's clock and that of requester {} differ by more than 30 s: this node acts no \
-                         more in job {}",
-                        job.requester, job.id
-                    );
-                    self.warnings.raise(Obstacle::WrongClock, Some(job.id), now, message);
+                let obstacle = Obstacle::of_order(clock_agrees, suspended);
+                if let Some(obstacle) = obstacle.filter(|_| takes_part(job, self.me.id)) {
+                    let (id, requester) = (job.id, job.requester);
+                    let why = if obstacle == Obstacle::BrokenLog {
+                        format!(
+                            "requester {requester} broke the log of job {id}, or showed two histories of it"
+                        )
+                    } else {
+                        format!(
+                            "this machine's clock and that of requester {requester} differ by more than 30 s"
+                        )
+                    };
+                    let message = format!("{why}: this node acts no more in job {id}");
+                    self.warnings.raise(obstacle, Some(id), now, message);
                 }
                 LogTrust::Requester { clock_agrees, suspended }
             }

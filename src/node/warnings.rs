@@ -40,6 +40,8 @@ pub enum Obstacle {
     WrongClock,
     /// The party that orders a job's log cannot be reached.
     Requester,
+    /// The party that orders a job's log broke its rules, or showed two histories of it.
+    BrokenLog,
 }
 
 /// A warning that holds now.
@@ -86,10 +88,19 @@ impl Obstacle {
         }
     }
 
+    /// What stands behind a log in which this node does not act, or not in every way.
+    pub(crate) const fn of_order(clock_agrees: bool, suspended: bool) -> Option<Self> {
+        match (clock_agrees, suspended) {
+            (false, _) => Some(Self::WrongClock),
+            (true, true) => Some(Self::BrokenLog),
+            (true, false) => None,
+        }
+    }
+
     /// Whether it concerns one job alone.
     const fn is_of_job(self) -> bool {
         match self {
-            Self::Requester | Self::WrongClock => true,
+            Self::Requester | Self::WrongClock | Self::BrokenLog => true,
             Self::NoEther | Self::FeeCap | Self::Chain | Self::Store | Self::StoreFull | Self::DiskFull => {
                 false
             }
@@ -111,6 +122,9 @@ impl Obstacle {
             Self::WrongClock => "set this machine's clock (ntp), and check the requester's",
             Self::Requester => {
                 "check the network between this node and the requester; the job waits for the requester"
+            }
+            Self::BrokenLog => {
+                "nothing to do here: the requester is at fault; this node keeps the log as proof of that"
             }
         }
     }
@@ -204,6 +218,16 @@ mod tests {
         assert_eq!(warnings.current(Some(job(2))).len(), 1);
         warnings.over(job(1));
         assert_eq!(warnings.current(Some(job(1))).len(), 1);
+    }
+
+    #[test]
+    fn a_node_that_is_suspended_says_whether_a_clock_or_the_log_is_why() {
+        assert_eq!(Obstacle::of_order(true, false), None);
+        assert_eq!(Obstacle::of_order(true, true), Some(Obstacle::BrokenLog));
+        assert_eq!(Obstacle::of_order(false, true), Some(Obstacle::WrongClock));
+        let warnings = Warnings::default();
+        warnings.raise(Obstacle::BrokenLog, Some(job(1)), NOW, "two histories".to_owned());
+        assert_eq!((warnings.current(Some(job(1))).len(), warnings.current(Some(job(2))).len()), (1, 0));
     }
 
     #[test]

@@ -79,35 +79,9 @@ async fn a_chain_that_cannot_be_followed_is_a_trouble_until_it_can() {
 #[tokio::test]
 async fn a_node_without_ether_starts_and_says_so_until_it_has_some() {
     let chain = Chain::start(None).await;
-    let (key, dir) = (NodeKey::generate().unwrap(), tempfile::tempdir().unwrap());
-    let host = Host::start(HostConfig {
-        dial_private: false,
-        backend: Backend::Contract { chain: chain.config(), first_block: chain.deployed.receipt.block },
-        data_dir: dir.path().join("node"),
-        key: Some(key.clone()),
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-        peers: Vec::new(),
-        api: SocketAddr::from(([127, 0, 0, 1], 0)),
-        compute_slots: 1,
-        limits: ComputeLimits::default(),
-        executor: Arc::new(FakeExecutor::new(|_| Script::printing("the same"))),
-    });
-    let host = timeout(PATIENCE, host).await.unwrap().expect("a node without ether starts");
-    let http = client_with(&host.token_file()).build().unwrap();
-    let url = format!("http://{}/api/v1/node", host.api());
-    let warnings = async |is_so: fn(&[Warning]) -> bool| {
-        let asked = async {
-            let mut ticks = interval(std::time::Duration::from_millis(20));
-            loop {
-                ticks.tick().await;
-                let info: NodeInfo = http.get(&url).send().await.unwrap().json().await.unwrap();
-                if is_so(&info.warnings) {
-                    return info.warnings;
-                }
-            }
-        };
-        timeout(PATIENCE, asked).await.expect("the warnings come to that in time")
-    };
+    let key = NodeKey::generate().unwrap();
+    let told_by = started(&chain, key.clone(), chain.config()).await;
+    let warnings = async |is_so: fn(&[Warning]) -> bool| told_by.warnings(is_so).await;
     let told = warnings(|warnings| !warnings.is_empty()).await;
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!((told[0].obstacle, told[0].job), (Obstacle::NoEther, None));
@@ -119,6 +93,68 @@ async fn a_node_without_ether_starts_and_says_so_until_it_has_some() {
     chain.give_gas(key.node_id());
     timeout(PATIENCE, announced.wait_for(|nodes| nodes.contains_key(&key.node_id()))).await.unwrap().unwrap();
     warnings(<[Warning]>::is_empty).await;
-    host.stop_token().cancel();
-    timeout(PATIENCE, host.join()).await.unwrap().unwrap();
+    told_by.end().await;
+}
+
+#[tokio::test]
+async fn a_node_that_pays_less_for_gas_than_it_costs_starts_and_names_the_flag() {
+    let chain = Chain::start(None).await;
+    let key = NodeKey::generate().unwrap();
+    chain.give_gas(key.node_id());
+    let stingy = ChainConfig { max_fee_per_gas: 1, ..chain.config() };
+    let told_by = started(&chain, key, stingy).await;
+    let told = told_by.warnings(|warnings| !warnings.is_empty()).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].obstacle, told[0].job), (Obstacle::FeeCap, None));
+    assert!(told[0].hint.contains("--max-fee"), "{told:?}");
+    told_by.end().await;
+}
+
+/// A node of its own that is asked for its warnings.
+struct Told {
+    host: Host,
+    http: reqwest::Client,
+    _dir: tempfile::TempDir,
+}
+
+async fn started(chain: &Chain, key: NodeKey, config: ChainConfig) -> Told {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start(HostConfig {
+        dial_private: false,
+        backend: Backend::Contract { chain: config, first_block: chain.deployed.receipt.block },
+        data_dir: dir.path().join("node"),
+        key: Some(key),
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        peers: Vec::new(),
+        api: SocketAddr::from(([127, 0, 0, 1], 0)),
+        compute_slots: 1,
+        limits: ComputeLimits::default(),
+        executor: Arc::new(FakeExecutor::new(|_| Script::printing("the same"))),
+    });
+    let host = timeout(PATIENCE, host).await.unwrap().expect("a node that cannot pay for gas starts");
+    let http = client_with(&host.token_file()).build().unwrap();
+    Told { host, http, _dir: dir }
+}
+
+impl Told {
+    /// Waits until the warnings are as wanted.
+    async fn warnings(&self, is_so: fn(&[Warning]) -> bool) -> Vec<Warning> {
+        let url = format!("http://{}/api/v1/node", self.host.api());
+        let asked = async {
+            let mut ticks = interval(std::time::Duration::from_millis(20));
+            loop {
+                ticks.tick().await;
+                let info: NodeInfo = self.http.get(&url).send().await.unwrap().json().await.unwrap();
+                if is_so(&info.warnings) {
+                    return info.warnings;
+                }
+            }
+        };
+        timeout(PATIENCE, asked).await.expect("the warnings come to that in time")
+    }
+
+    async fn end(self) {
+        self.host.stop_token().cancel();
+        timeout(PATIENCE, self.host.join()).await.unwrap().unwrap();
+    }
 }
