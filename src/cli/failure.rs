@@ -2,8 +2,8 @@
 
 use super::{client::Client, text};
 use crate::{
-    api::types::{DeadlineName, JobView, LastWordsView, SeatState, SeatView},
-    domain::{FailureKind, JobState},
+    api::types::{BidState, DeadlineName, JobView, LastWordsView, SeatState, SeatView},
+    domain::{Acceptance, FailureKind, JobState},
     executor::MAX_STREAM_BYTES,
 };
 
@@ -106,6 +106,22 @@ pub(super) fn refill(view: &JobView) -> Option<Refill> {
         return None;
     }
     let seats = if count == 1 { "a seat".to_owned() } else { format!("{count} seats") };
+    let standing = view.bids.iter().any(|bid| bid.status == BidState::Standing);
+    if view.deal.acceptance == Acceptance::Requester && !standing {
+        // No bid comes any more once a job runs.
+        let live = view.seats.iter().filter(|seat| seat.status != SeatState::Failed).count();
+        if live >= usize::from(view.quorum) {
+            return None;
+        }
+        return Some(Refill {
+            waits: format!(
+                "{seats} failed ({kind}), and no node is left to take {}: unless you cancel it, the job fails at {}",
+                if count == 1 { "it" } else { "them" },
+                text::clock(bound)
+            ),
+            left: text::relative(bound, view.now),
+        });
+    }
     let taken = if count == 1 { "another node may take it" } else { "other nodes may take them" };
     Some(Refill {
         waits: format!("{seats} failed ({kind}); {taken} until {}", text::clock(bound)),
@@ -118,7 +134,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        api::types::{Deadline, Judgement, ResultView},
+        api::types::{BidView, Deadline, Judgement, ResultView},
         domain::{Amount, Deal, Digest, JobId, NodeId, Seed, Spec, Timestamp},
     };
 
@@ -201,6 +217,8 @@ pub(super) mod tests {
     #[test]
     fn a_failed_seat_can_be_taken_until_its_deadline() {
         let mut running = failed_view(FailureKind::Disk, JobState::Running);
+        let bid = |status| BidView { node: NodeId::ZERO, price: Amount::ZERO, status };
+        running.bids = vec![bid(BidState::Seated), bid(BidState::Standing)];
         let waits = refill(&running).unwrap();
         assert_eq!(waits.waits, "a seat failed (disk); another node may take it until 00:02:38 UTC");
         assert_eq!(waits.left, "in 58s");
@@ -212,5 +230,22 @@ pub(super) mod tests {
         assert_eq!(refill(&running), None, "it is too late");
         assert_eq!(refill(&failed_view(FailureKind::Disk, JobState::Failed)), None);
         assert_eq!(refill(&view(JobState::Running, seat(SeatState::Accepted))), None);
+    }
+
+    #[test]
+    fn a_job_that_nobody_can_fill_any_more_is_told_at_once() {
+        let mut running = failed_view(FailureKind::Command, JobState::Running);
+        let told = refill(&running).unwrap();
+        let expected = "a seat failed (command), and no node is left to take it: unless you cancel it, the job fails at 00:02:38 UTC";
+        assert_eq!(told.waits, expected);
+        running.seats.push(seat(SeatState::Accepted));
+        assert_eq!(refill(&running), None, "the other seat is enough for the quorum");
+        running.quorum = 2;
+        assert_eq!(refill(&running).unwrap().waits, expected);
+        running.deal.acceptance = Acceptance::FirstCome;
+        assert!(
+            refill(&running).unwrap().waits.contains("another node may take it"),
+            "it takes bids while it runs"
+        );
     }
 }

@@ -281,7 +281,7 @@ mod tests {
     fn a_job_that_goes_on_shows_what_it_waits_for_and_how_long() {
         let shown = waits(&failed_view(FailureKind::Disk, JobState::Running));
         assert!(shown.contains("refill_by  in 58s"), "{shown}");
-        assert!(shown.contains("a seat failed (disk); another node may take it until 00:02:38 UTC, in 58s"));
+        assert!(shown.ends_with("unless you cancel it, the job fails at 00:02:38 UTC, in 58s\n"), "{shown}");
     }
 
     #[test]
