@@ -11,18 +11,22 @@ use tokio_util::sync::CancellationToken;
 use super::{
     CliError,
     client::{Client, ClientError},
-    output::Output,
+    failure,
+    output::{Output, printable},
     text,
 };
 use crate::{
     api::types::{JobView, Judgement, ResultView, SeatView},
     domain::{Digest, NodeId},
     executor::MAX_STREAM_BYTES,
-    store::{self, Limits, ResultError, UnpackError},
+    store::{self, Limits, ResultError, STDERR, STDOUT, UnpackError},
 };
 
 /// What an archive holds beside `/outputs` and the two streams: the trace, names and padding.
 const ARCHIVE_MARGIN_BYTES: u64 = 64 << 20;
+
+/// The file that says why a run failed.
+const REASON: &str = "reason";
 
 /// Why a result that came is not the one that was committed to, or is nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +55,44 @@ pub enum FetchError {
 pub(super) struct FetchedResult {
     pub(super) node: NodeId,
     pub(super) directory: PathBuf,
+}
+
+/// A failed run, and where the end of what it printed is. Its node's word alone.
+#[derive(Debug, Serialize)]
+pub(super) struct FailedRun {
+    node: NodeId,
+    reason: String,
+    directory: PathBuf,
+}
+
+/// Keeps why runs failed and the end of what they printed, as their nodes tell it, each in a directory of its own below
+/// `dir`. What is there already stays as it is.
+pub(super) async fn keep_last_words(
+    client: &Client,
+    view: &JobView,
+    dir: &Path,
+    output: Output,
+) -> Result<Vec<FailedRun>, CliError> {
+    let seats: Vec<&SeatView> = view.seats.iter().collect();
+    let mut kept = Vec::new();
+    for words in failure::last_words(client, view, &seats).await {
+        let (node, directory) = (words.node, dir.join(format!("failed-{}", text::node(words.node))));
+        let (id, place) = (text::node(node), directory.display());
+        output.note(&printable(&format!("the run of {id} failed: {}", words.reason)));
+        if is_there(&directory)? {
+            output.note(&format!("{place} is here already and left as it is"));
+        } else {
+            let io_error = || CliError::file("write the last words of a run to", &directory);
+            std::fs::create_dir_all(&directory).map_err(io_error())?;
+            let reason = format!("{}\n", words.reason);
+            for (name, text) in [(REASON, &reason), (STDOUT, &words.stdout), (STDERR, &words.stderr)] {
+                std::fs::write(directory.join(name), text).map_err(io_error())?;
+            }
+            output.note(&format!("{place} holds the end of what it printed, which is no result"));
+        }
+        kept.push(FailedRun { node, reason: words.reason, directory });
+    }
+    Ok(kept)
 }
 
 /// Fetches every accepted result into a directory of its own below `dir`. What is there already and is the same stays; what

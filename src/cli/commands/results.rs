@@ -13,7 +13,7 @@ use crate::{
         client::Client,
         document::Document,
         failure,
-        fetch::{FetchedResult, fetch as fetch_result, fetch_accepted},
+        fetch::{FailedRun, FetchedResult, fetch as fetch_result, fetch_accepted, keep_last_words},
         output::{Output, printable, table},
         session::{Need, Session, with_node},
         text,
@@ -64,11 +64,13 @@ pub(in crate::cli) async fn list(args: &ResultsListArgs, output: Output) -> Resu
 struct Fetched {
     job: JobId,
     results: Vec<FetchedResult>,
+    /// Runs that gave no result.
+    failed: Vec<FailedRun>,
 }
 
 impl Document for Fetched {}
 
-/// Fetches the accepted results, checks each against the log and unpacks it.
+/// Fetches the accepted results, checks each against the log and unpacks it; and keeps what failed runs left.
 pub(in crate::cli) async fn fetch(args: FetchArgs, output: Output) -> Result<ExitStatus, CliError> {
     let FetchArgs { job, output_dir, asked } = args;
     let job = job_name(&job)?;
@@ -76,8 +78,9 @@ pub(in crate::cli) async fn fetch(args: FetchArgs, output: Output) -> Result<Exi
         let client = session.client();
         let view = client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
         let dir = output_dir.unwrap_or_else(|| PathBuf::from(format!("job-{}", view.job.short())));
+        let failed = keep_last_words(client, &view, &dir, output).await?;
         let results = fetch_accepted(client, &view, &dir, output).await?;
-        Ok(Fetched { job: view.job, results })
+        Ok(Fetched { job: view.job, results, failed })
     });
     let fetched = fetched.await?;
     output.result(&fetched, || {

@@ -57,13 +57,37 @@ fn what_a_run_printed_before_its_timeout_is_told_and_is_no_result() {
     let session = Session::start(&["--nodes", "1"]);
     let script = "echo 'step 1'; echo 'no disk?' >&2; sleep 60";
     let words = ["--timeout", "2s", "--run", "62s", "assay/demo:1", "sh", "-c", script];
-    let submitted = submit(&session, &words);
+    fails_and_leaves_its_last_words(&session, &words, "did not end within 2 s");
+}
+
+#[test]
+fn what_a_run_printed_before_it_had_too_little_memory_is_told_and_is_no_result() {
+    let session = Session::start(&["--nodes", "1"]);
+    let script = "echo 'step 1'; echo 'no disk?' >&2; head -c 200m /dev/zero | tail -n 1; exit 0";
+    let words = ["--timeout", "30s", "--run", "90s", "--memory", "32m", "assay/demo:1", "sh", "-c", script];
+    fails_and_leaves_its_last_words(&session, &words, "needed more than 33554432 bytes of memory");
+}
+
+fn fails_and_leaves_its_last_words(session: &Session, words: &[&str], reason: &str) {
+    let submitted = submit(session, words);
     assert_ne!(submitted.code, 0, "{}; {HINT}", submitted.stderr);
     let job = announced(&submitted);
+    let fetched = session.run(&["results", "fetch", &job, "--output-dir", "kept"]);
+    assert!(fetched.code != 0 && fetched.stdout.is_empty(), "no result: {}", fetched.stderr);
+    assert!(fetched.stderr.contains(reason), "{}", fetched.stderr);
+    let kept = fs::read_dir(session.user.home.path().join("kept")).unwrap();
+    let kept: Vec<_> = kept.map(|dir| dir.unwrap().path()).collect();
+    let [dir] = &kept[..] else { panic!("{kept:?}") };
+    assert!(dir.file_name().unwrap().to_str().unwrap().starts_with("failed-"), "{kept:?}");
+    let read = |name| fs::read_to_string(dir.join(name)).unwrap();
+    assert_eq!(read("stdout"), "step 1\n");
+    // The shell may tell that its child was killed.
+    assert!(read("stderr").starts_with("no disk?\n"), "{}", read("stderr"));
+    assert!(read("reason").contains(reason), "{}", read("reason"));
     let printed = session.run(&["job", "logs", &job]);
     assert_eq!(printed.stdout, "step 1\n", "{}", printed.stderr);
     assert!(printed.code != 0 && printed.stderr.contains("no result"), "{}", printed.stderr);
-    assert_eq!(session.run(&["job", "logs", "--stderr", &job]).stdout, "no disk?\n");
+    assert_eq!(session.run(&["job", "logs", "--stderr", &job]).stdout, read("stderr"));
     let described = session.run(&["job", "describe", &job]);
     assert!(described.stdout.contains(" says: the run gave no result: "), "{}", described.stdout);
 }
