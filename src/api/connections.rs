@@ -1,14 +1,14 @@
 //! The connections of the API: how many there may be, how long each may take to ask, and which is closed first.
 //!
 //! Anyone on the machine can connect. A connection that has not shown the token is a stranger. The API keeps only a few
-//! strangers, and after a moment closes the oldest for the next one. So nobody can lock others out by holding
-//! connections open.
+//! strangers, and after a moment the oldest makes room for the next one. So nobody can lock others out by holding
+//! connections open. A stranger that has to leave is told to retry: on a busy machine it may be a client of ours whose
+//! request the API has not read yet.
 
 use std::{
     collections::BTreeMap,
     io,
     net::SocketAddr,
-    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -27,7 +27,8 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::Instant,
@@ -35,11 +36,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
+use super::error::Failure;
+
 /// Connections that have not shown the token. All nodes of a devstack share the files of one process.
 const MAX_STRANGERS: usize = 64;
 
 /// How long a stranger may stay when others wait. A client sends its first request at once.
 const WELCOME: Duration = Duration::from_millis(500);
+
+/// Connections that the kernel queues until there is room for them, if its own limit (`somaxconn`) allows. A queue of 128,
+/// as in the standard library, fills soon. The kernel drops what comes then, and clients retry only after seconds.
+const BACKLOG: u32 = 1024;
 
 /// Connections that have shown it: two for each command that waits for a job.
 const MAX_KNOWN: usize = 1024;
@@ -50,8 +57,25 @@ pub(super) const HEAD_LIMIT: Duration = Duration::from_secs(15);
 /// How long answers that are on their way may take once the node stops.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
+/// How long a stranger that has to leave may take to read why, and how much of what it sent the API reads meanwhile:
+/// closing a connection with unread bytes resets it, and the answer is lost.
+const FAREWELL: Duration = Duration::from_millis(500);
+const MAX_UNREAD_BYTES: u64 = 64 * 1024;
+
 /// The pause after the system gave no connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens at an address.
+///
+/// # Errors
+/// When it is taken, or not this machine's.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As the standard library does: a node that restarts takes its port back at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Answers every connection until the node stops.
 pub(super) async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) {
@@ -114,11 +138,11 @@ async fn converse(
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answer));
+    let mut connection = http.serve_connection(TokioIo::new(stream), answer);
     let mut is_stopping = false;
     loop {
         tokio::select! {
-            ended = connection.as_mut() => {
+            ended = &mut connection => {
                 if let Err(error) = ended {
                     debug!(%peer, %error, "a connection of the API ended early");
                 }
@@ -126,14 +150,25 @@ async fn converse(
             }
             () = gone.cancelled() => {
                 debug!(%peer, "closing a connection that has not shown the token, to make room for others");
-                return;
+                return turn_away(connection.into_parts().io.into_inner()).await;
             }
             () = stop.cancelled(), if !is_stopping => {
                 is_stopping = true;
-                connection.as_mut().graceful_shutdown();
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
         }
     }
+}
+
+/// Tells a stranger to retry, and closes its connection.
+async fn turn_away(mut stream: TcpStream) {
+    let farewell = async {
+        stream.write_all(Failure::busy_http().as_bytes()).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(MAX_UNREAD_BYTES), &mut tokio::io::sink()).await
+    };
+    // A stranger that has gone, or does not read, needs no answer.
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
 }
 
 /// Who is connected.

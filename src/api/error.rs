@@ -15,7 +15,7 @@ use crate::{
     store::BlobError,
 };
 
-/// When a client may ask again while the node loads.
+/// When a client may retry while the node loads or has too many clients.
 const RETRY_AFTER_SECS: &str = "1";
 
 /// What a handler answers when it cannot do as asked.
@@ -23,6 +23,25 @@ const RETRY_AFTER_SECS: &str = "1";
 pub(super) struct Failure(ErrorBody);
 
 impl Failure {
+    /// The node has no room for another client.
+    pub(super) fn busy() -> Self {
+        Self::new(ErrorCode::Busy, "too many clients are connected to this node")
+            .with_hint("retry when some of them have ended")
+    }
+
+    /// The same as a whole HTTP response, for a connection whose request was not read.
+    pub(super) fn busy_http() -> String {
+        let refusal = Self::busy();
+        let status = refusal.status();
+        let body = serde_json::to_string(&ErrorReply { error: refusal.0 });
+        let body = body.expect("an error has string keys only, so that JSON can hold it");
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+             retry-after: {RETRY_AFTER_SECS}\r\nconnection: close\r\n\r\n{body}",
+            body.len(),
+        )
+    }
+
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self(ErrorBody { code, message: message.into(), hint: None })
     }
@@ -66,7 +85,7 @@ impl IntoResponse for Failure {
             // A client that may not ask needs no connection, and others may.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        if code == ErrorCode::Loading {
+        if matches!(code, ErrorCode::Loading | ErrorCode::Busy) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECS));
         }
         response

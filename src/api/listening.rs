@@ -18,7 +18,7 @@ use axum::{
 };
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -65,7 +65,7 @@ pub async fn listen(
     config.check()?;
     let address = config.address;
     let listen_error = |source| ServeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+    let listener = connections::listen(address).map_err(listen_error)?;
     let bound = listener.local_addr().map_err(listen_error)?;
     let token = Token::create(token_file)?;
     let (front, stop) = (Front { bound, loading, node: Arc::default() }, CancellationToken::new());

@@ -178,8 +178,7 @@ fn admit(gate: &Gate, request: &Request) -> Result<(), Failure> {
     }
     let visitor = request.extensions().get::<Visitor>();
     if visitor.is_some_and(|visitor| !visitor.is_known()) {
-        return Err(Failure::new(ErrorCode::Busy, "too many clients are connected to this node")
-            .with_hint("retry when some of them have ended"));
+        return Err(Failure::busy());
     }
     Ok(())
 }

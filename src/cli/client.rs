@@ -44,7 +44,7 @@ const ONCE_LIMIT: Duration = Duration::from_secs(900);
 const AWAY_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long a node may read its logs without getting further.
+/// How long a node may read its logs without getting further, or have too many clients.
 const STUCK_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a connection may lie idle and be used again.
@@ -276,7 +276,7 @@ impl Client {
         url
     }
 
-    /// Sends a request; again while the node reads its logs, for as long as it gets further.
+    /// Sends a request, and retries while the node reads its logs and gets further, or has too many clients.
     async fn send(&self, mut request: RequestBuilder) -> Result<Response, ClientError> {
         let began = Instant::now();
         let (mut moved, mut heard) = (began, None);
@@ -284,7 +284,11 @@ impl Client {
             // A stream has no second copy.
             let copy = request.try_clone();
             let (api, body) = match self.send_once(request).await {
-                Err(ClientError::Refused { api, body }) if body.code == ErrorCode::Loading => (api, body),
+                Err(ClientError::Refused { api, body })
+                    if matches!(body.code, ErrorCode::Loading | ErrorCode::Busy) =>
+                {
+                    (api, body)
+                }
                 other => return other,
             };
             if heard.is_none() {

@@ -1,15 +1,16 @@
 //! Who may ask a node, and what those who may not can hold.
 
-use std::{io::ErrorKind, time::Duration};
+use std::time::Duration;
 
 use assay::{
-    api::types::{ErrorReply, Health, NodeInfo},
+    api::types::{ErrorCode, ErrorReply, Health, NodeInfo},
     domain::JobId,
     tls::http_client,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    task::JoinSet,
     time::timeout,
 };
 
@@ -89,10 +90,36 @@ async fn half_sent_requests_keep_nobody_out() {
     }
     let info: NodeInfo = read(a.get("node").await);
     assert_eq!(info.id, a.id());
-    // The oldest had to give way, though it never ended its request.
-    let mut byte = [0];
-    let gone = timeout(PATIENCE, crowd[0].read(&mut byte)).await.unwrap();
-    assert!(matches!(&gone, Ok(0)) || gone.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+    // The oldest had to give way, though it never ended its request, and is told to ask again.
+    let mut answer = String::new();
+    timeout(PATIENCE, crowd[0].read_to_string(&mut answer)).await.expect("the API hangs up").unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("\r\nretry-after: 1\r\n"), "{head}");
+    let reply: ErrorReply = serde_json::from_str(body).unwrap();
+    assert_eq!(reply.error.code, ErrorCode::Busy);
+    end(a.handle).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_the_token_is_answered_while_strangers_come_without_a_pause() {
+    let town = Town::new();
+    let a = town.node(1, 0, printing("")).await;
+    let (api, mut strangers) = (a.api, JoinSet::new());
+    for _ in 0..CROWD {
+        strangers.spawn(async move {
+            loop {
+                let mut stream = TcpStream::connect(api).await.unwrap();
+                let _ = stream.write_all(b"GET /api/v1/node HTTP/1.1\r\nHost: 127.0.0.1").await;
+                // Comes back as soon as it is sent away.
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            }
+        });
+    }
+    for _ in 0..3 {
+        let asked = a.http().get(a.url("node")).header("connection", "close");
+        assert_eq!(a.ask(asked).await.0, 200);
+    }
+    drop(strangers);
     end(a.handle).await;
 }
 

@@ -127,6 +127,30 @@ async fn a_job_past_its_last_deadline_is_not_waited_for() {
     }
 }
 
+async fn serve(app: Router) -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut task = JoinSet::new();
+    task.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (address, task)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_too_many_clients_is_asked_again() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let answer = async move || {
+        if count.fetch_add(1, Ordering::SeqCst) > 0 {
+            return Json(JobList { total: 0, jobs: Vec::new() }).into_response();
+        }
+        let error = ErrorBody { code: ErrorCode::Busy, message: "too many clients".to_owned(), hint: None };
+        (StatusCode::SERVICE_UNAVAILABLE, Json(ErrorReply { error })).into_response()
+    };
+    let (address, _task) = serve(Router::new().route("/api/v1/jobs", get(answer))).await;
+    let seen = run(address, None, &["job", "list", "--output", "json"]).await;
+    assert_eq!((seen.code, asked.load(Ordering::SeqCst)), (0, 2), "{}", seen.stderr);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_waits_for_a_node_that_loads_and_says_so_once() {
     let asked = Arc::new(AtomicUsize::new(0));
@@ -140,11 +164,7 @@ async fn a_command_waits_for_a_node_that_loads_and_says_so_once() {
         let error = ErrorBody { code: ErrorCode::Loading, message, hint: None };
         (StatusCode::SERVICE_UNAVAILABLE, Json(ErrorReply { error })).into_response()
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut task = JoinSet::new();
-    let app = Router::new().route("/api/v1/jobs", get(answer));
-    task.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let (address, _task) = serve(Router::new().route("/api/v1/jobs", get(answer))).await;
     let seen = run(address, None, &["job", "list", "--output", "json"]).await;
     assert_eq!(seen.code, 0, "{}", seen.stderr);
     assert_eq!(asked.load(Ordering::SeqCst), 4);
