@@ -8,8 +8,8 @@
 //! - `anchors`: the blocks and transactions of a job, and their gas.
 //! - `history`: the events of one job, or of all, read at once, without a node.
 //! - `calls`, `convert` and `packed`: our values as the contract takes and gives them.
-//! - `rpc`: the endpoints, and when to ask the next one or again; `http`: the bound on their answers; `words`:
-//!   what they mean by them.
+//! - `rpc`: the endpoints, and when to ask the next one or again; `http` and `socket`: the bounds on
+//!   their answers; `words`: what they mean by them.
 //! - `unlocked`: money for nodes on a chain for development.
 //! - [`mod@deploy`]: puts the contract on a chain; `artifact`: its code.
 //!
@@ -36,6 +36,7 @@ mod packed;
 mod reader;
 mod rpc;
 mod sender;
+mod socket;
 mod span;
 mod unlocked;
 mod window;

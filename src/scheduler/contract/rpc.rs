@@ -23,6 +23,7 @@ use tokio::{
 use super::{
     convert::{Revert, revert_of},
     http::{Http, MAX_ANSWER, TooLong},
+    socket::Socket,
     span::Span,
     words::{self, Complaint},
 };
@@ -316,11 +317,11 @@ impl Endpoint {
             builder.connect_client(RpcClient::new(transport, self.is_loopback())).erased()
         } else {
             tls::prepare();
-            // A lost connection is an error here, and made anew here: requests must not wait in a dead one.
+            // The next request connects again: requests must not wait in a dead connection.
             let limits = WebSocketConfig::default();
             let limits = limits.max_message_size(Some(MAX_ANSWER)).max_frame_size(Some(MAX_ANSWER));
             let connect = WsConnect::new(self.url.as_str()).with_max_retries(0).with_config(limits);
-            builder.connect_ws(connect).await?.erased()
+            builder.connect_pubsub_with(Socket(connect)).await?.erased()
         };
         *held = Some(provider.clone());
         Ok(provider)
@@ -409,7 +410,9 @@ fn may_be_too_much(error: &TransportError) -> bool {
             Complaint::TooOften | Complaint::Either => false,
         },
         RpcError::Transport(kind) => {
-            is_too_long(error) || kind.as_http_error().is_some_and(|http| http.status == 504)
+            // Over a WebSocket, an answer that is too long looks like a connection that was cut.
+            let may_be_too_long = kind.is_backend_gone() || is_too_long(error);
+            may_be_too_long || kind.as_http_error().is_some_and(|http| http.status == 504)
         }
         _ => false,
     }
@@ -434,7 +437,7 @@ fn again_after(error: &TransportError) -> Option<Duration> {
             // The same would come again.
             None if is_too_long(error) => None,
             // A connection that was cut.
-            None => kind.as_custom().map(|_| Duration::ZERO),
+            None => (kind.is_backend_gone() || kind.as_custom().is_some()).then_some(Duration::ZERO),
         },
         // Garbage, as proxies in between give it.
         RpcError::DeserError { .. } => Some(Duration::ZERO),

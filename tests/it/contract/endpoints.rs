@@ -16,10 +16,11 @@ use assay::{
     },
     store::Db,
 };
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
+    net::{TcpListener, TcpStream},
     task::JoinSet,
     time::timeout,
 };
@@ -256,6 +257,71 @@ async fn an_endpoint_whose_answer_does_not_end_is_left_for_the_next() {
         let urls = [bad, chain.anvil.rpc_url.clone()];
         timeout(PATIENCE, ContractReader::connect(&urls, contract, None)).await.unwrap().unwrap();
     }
+}
+
+/// Over a WebSocket, answers a question with `head`, and then `piece` again and again.
+async fn endless_socket(head: Vec<u8>, piece: Vec<u8>) -> (String, Arc<AtomicUsize>, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let (sent, mut server) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    let count = Arc::clone(&sent);
+    server.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            let _ = socket.next().await;
+            let mut next = &head;
+            while socket.get_mut().write_all(next).await.is_ok() {
+                count.fetch_add(next.len(), Ordering::SeqCst);
+                next = &piece;
+            }
+        }
+    });
+    (url, sent, server)
+}
+
+/// A frame of text that a server sends: its first byte, the length that it claims, and its bytes.
+fn frame(first: u8, claimed: u64, bytes: usize) -> Vec<u8> {
+    [&[first, 127][..], &claimed.to_be_bytes(), &vec![b' '; bytes]].concat()
+}
+
+#[tokio::test]
+async fn an_answer_over_a_websocket_that_does_not_end_is_left_for_the_next() {
+    const PIECE: usize = 64 << 10;
+    let chain = Chain::start(None).await;
+    let contract = chain.deployed.contract;
+    let one_frame = (frame(0x81, 1 << 40, 0), vec![b' '; PIECE]);
+    let (first, more) = (frame(0x01, PIECE as u64, PIECE), frame(0x00, PIECE as u64, PIECE));
+    for (head, piece) in [one_frame, (first, more)] {
+        let (url, sent, _server) = endless_socket(head, piece).await;
+        let urls = [url, chain.anvil.rpc_url.clone()];
+        timeout(PATIENCE, ContractReader::connect(&urls, contract, None)).await.unwrap().unwrap();
+        // What the sockets between hold comes on top.
+        let sent = sent.load(Ordering::SeqCst);
+        assert!(sent < 64 << 20, "{sent} bytes were taken");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cuts_a_websocket_is_asked_again() {
+    let chain = Chain::start(None).await;
+    let upstream = chain.anvil.ws_url.strip_prefix("ws://").unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        for _ in 0..2 {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            let _ = socket.next().await;
+        }
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut upstream = TcpStream::connect(upstream).await.unwrap();
+        let _ = copy_bidirectional(&mut stream, &mut upstream).await;
+    });
+    let urls = [url];
+    let reader = ContractReader::connect(&urls, chain.deployed.contract, None);
+    timeout(PATIENCE, reader).await.unwrap().unwrap();
 }
 
 #[tokio::test]
