@@ -266,15 +266,14 @@ impl Tally {
                 let id = if gated { *output } else { seat };
                 let mut bytes = [1; 32];
                 bytes[..8].copy_from_slice(&(id as u64).to_be_bytes());
-                Run { output: Some(bytes), profile: Some(fingerprint.profile(method)) }
+                Run { output: Some(bytes), profile: Some(fingerprint.profile(method)), ..Run::ABSENT }
             })
             .collect();
         let terms = Terms {
-            confidence: u32::try_from(seats.len() / 2 + 1).expect("few seats"),
             tolerance_kib: TOLERANCE_KIB,
             relative_permille: RELATIVE_PERMILLE,
-            method,
             deterministic: deterministic && gated,
+            ..Terms::new(method, u32::try_from(seats.len() / 2 + 1).expect("few seats"))
         };
         let outcome = decide(&terms, &runs);
         let honest = seats.len() - bad;

@@ -12,7 +12,7 @@ use std::{hint::black_box, time::Instant};
 use assay::{
     domain::{
         Action, Deal, Digest, Event, Facts, FingerprintWord, JobId, LogDomain, Method, NodeId, Opening,
-        Profile, SeatOpening, SeatSet, SignedAction, Spec, Stamped, TENTHS, Timestamp, codec,
+        Profile, SeatOpening, SeatSet, SignedAction, Spec, Stamped, SummaryWord, TENTHS, Timestamp, codec,
     },
     identity::NodeKey,
     rules::{Ledger, transition},
@@ -70,6 +70,7 @@ fn opening(seat: u8) -> Opening {
         output_root: Digest::new([2; 32]),
         exit_code: 0,
         fingerprint: FingerprintWord::VOID,
+        summary: SummaryWord::VOID,
         salt: Digest::new([seat; 32]),
     }
 }
@@ -211,7 +212,7 @@ fn runs(count: usize) -> Vec<Run> {
         let memory_kib: [u32; TENTHS] = std::array::from_fn(|_| base + dice.word() % 500);
         let mut output = [0; 32];
         output[..8].copy_from_slice(&number.to_be_bytes());
-        Run { output: Some(output), profile: Some(Profile { memory_kib, cpu_ms: 900 }) }
+        Run { output: Some(output), profile: Some(Profile { memory_kib, cpu_ms: 900 }), ..Run::ABSENT }
     };
     (0..count).map(run).collect()
 }
@@ -224,8 +225,7 @@ mod verdicts {
     fn measure(bencher: Bencher<'_, '_>, method: Method, count: usize) {
         let runs = runs(count);
         let confidence = u32::try_from(count / 2 + 1).unwrap();
-        let terms =
-            Terms { confidence, tolerance_kib: 1024, relative_permille: 300, method, deterministic: false };
+        let terms = Terms::new(method, confidence);
         bencher.bench_local(|| decide(&terms, &runs));
     }
 

@@ -33,19 +33,14 @@ pub(crate) fn runs() -> Vec<Run> {
     let run = |(output, cpu_ms)| Run {
         output: Some([output; 32]),
         profile: Some(Profile { memory_kib: [50_000; 10], cpu_ms }),
+        ..Run::ABSENT
     };
     [(1, 10_000), (2, 10_400), (3, 9_700), (4, 7_900)].into_iter().map(run).collect()
 }
 
 /// What the method makes of the runs, and what `ball` makes of them.
 pub(crate) fn compare() -> (Outcome, Outcome) {
-    let terms = Terms {
-        confidence: 3,
-        tolerance_kib: 1_000,
-        relative_permille: 0,
-        method: Method::Ball,
-        deterministic: false,
-    };
+    let terms = Terms { tolerance_kib: 1_000, relative_permille: 0, ..Terms::new(Method::Ball, 3) };
     (decide_by(&terms, &runs(), by_cpu_time), decide(&terms, &runs()))
 }
 

@@ -7,7 +7,8 @@
 
 use std::{env, fs, path::PathBuf};
 
-use assay::domain::{Fingerprint, FingerprintWord, JobId, Method, Seed, TENTHS};
+use alloy_primitives::U256;
+use assay::domain::{Fingerprint, FingerprintWord, JobId, Method, Seed, SummaryForm, SummaryWord, TENTHS};
 use assay::verdict::{Decision, Run, Terms, decide};
 use serde_json::{Value, json};
 
@@ -116,8 +117,94 @@ fn fingerprint_words_are_current() {
     );
 }
 
-/// What a node brought: the number of its output (0 is none) and its word.
-type Brought = (u32, FingerprintWord);
+#[test]
+fn summary_words_are_current() {
+    let kinds = [
+        "exact",
+        "abs:0.5",
+        "abs:1e-64",
+        "abs:999e12",
+        "rel:1ppm",
+        "rel:10ppm",
+        "rel:1000ppm",
+        "rel:1000000ppm",
+    ];
+    let numbers = [
+        "0",
+        "-0",
+        "1",
+        "-1",
+        "0.5",
+        "3.14159265358979",
+        "-2.5e-7",
+        "1e400",
+        "-1e-400",
+        "99999999999999999999",
+        ".25",
+        "7.",
+        "+12",
+        "1E3",
+        "0.1e1",
+        "1e",
+        "nan",
+        "inf",
+        "0x1",
+        "1e401",
+        "--1",
+        "1_000",
+    ];
+    let mut cases = Vec::new();
+    let mut push = |kinds: &str, text: &str| {
+        let form: SummaryForm = kinds.parse().unwrap();
+        let word = SummaryWord::of(form, text.as_bytes()).unwrap_or(SummaryWord::VOID);
+        let form = FingerprintWord(form.0);
+        cases.push(json!({ "kinds": kinds, "form": form, "text": text, "word": word }));
+    };
+    for kind in kinds {
+        for number in numbers {
+            push(kind, number);
+        }
+    }
+    push(&["exact"; 10].join(","), "1 2 3 4 5 6 7 8 9 10");
+    push("rel:10ppm,abs:0.5,exact", "3.14159\n 17\t42\n");
+    push("rel:10ppm,abs:0.5,exact", "3.14159 17");
+    push("rel:10ppm,abs:0.5,exact", "3.14159 17 42 43");
+    let agree: Vec<Value> = [
+        (0, 0),
+        (0, 64),
+        (0, 65),
+        ((1 << 25) - 1, 63),
+        ((1 << 25) - 1, 64),
+        (100, 36),
+        (100, 35),
+        (0, 1 << 24),
+    ]
+    .into_iter()
+    .flat_map(|(a, b): (u32, u32)| {
+        [0, 25, 225].map(|shift| {
+            let word = |lane: u32| {
+                let word: U256 = U256::from(lane) << shift;
+                SummaryWord(word.to_be_bytes())
+            };
+            json!({ "a": word(a), "b": word(b), "agree": word(a).agrees_with(word(b)) })
+        })
+    })
+    .chain([json!({ "a": SummaryWord::VOID, "b": SummaryWord::VOID, "agree": false })])
+    .collect();
+    check(
+        "summary.json",
+        &format!(
+            "{{\"count\":{},\"agree_count\":{},\n\"cases\":{},\n\"agree\":{}}}\n",
+            cases.len(),
+            agree.len(),
+            lines(&cases),
+            lines(&agree)
+        ),
+    );
+}
+
+/// What a node brought: the number of its output (0 is none) and its words.
+type Brought = (u32, FingerprintWord, SummaryWord);
 
 fn word(kib: u32, cpu_ms: u64) -> FingerprintWord {
     let row = [kib; TENTHS];
@@ -132,7 +219,11 @@ fn case(name: &str, terms: &Terms, brought: &[Brought]) -> Value {
     };
     let runs: Vec<Run> = brought
         .iter()
-        .map(|&(id, word)| Run { output: (id > 0).then(|| output(id)), profile: word.unpack().unwrap() })
+        .map(|&(id, word, summary)| Run {
+            output: (id > 0).then(|| output(id)),
+            profile: word.unpack().unwrap(),
+            summary,
+        })
         .collect();
     let outcome = decide(terms, &runs);
     let mask = |indices: &[usize]| indices.iter().fold(0u32, |mask, index| mask | 1 << index);
@@ -143,8 +234,11 @@ fn case(name: &str, terms: &Terms, brought: &[Brought]) -> Value {
         "relative_permille": terms.relative_permille,
         "method": u8::from(terms.method),
         "deterministic": terms.deterministic,
-        "outputs": brought.iter().map(|&(id, _)| FingerprintWord(output(id))).collect::<Vec<_>>(),
-        "words": brought.iter().map(|&(_, word)| word).collect::<Vec<_>>(),
+        "require_work": terms.require_work,
+        "cpu_permille": terms.cpu_permille,
+        "outputs": brought.iter().map(|&(id, ..)| FingerprintWord(output(id))).collect::<Vec<_>>(),
+        "words": brought.iter().map(|&(_, word, _)| word).collect::<Vec<_>>(),
+        "summaries": brought.iter().map(|&(_, _, summary)| summary).collect::<Vec<_>>(),
         "verdict": outcome.decision == Decision::Verdict,
         "accepted": mask(&outcome.accepted),
         "rejected": mask(&outcome.rejected),
@@ -154,7 +248,12 @@ fn case(name: &str, terms: &Terms, brought: &[Brought]) -> Value {
 
 /// Outputs that all differ.
 fn unlike(words: &[FingerprintWord]) -> Vec<Brought> {
-    (1..).zip(words.iter().copied()).collect()
+    (1..).zip(words).map(|(id, word)| (id, *word, SummaryWord::VOID)).collect()
+}
+
+/// Outputs of these numbers.
+fn outputs(brought: &[(u32, FingerprintWord)]) -> Vec<Brought> {
+    brought.iter().map(|&(id, word)| (id, word, SummaryWord::VOID)).collect()
 }
 
 const VOID: FingerprintWord = FingerprintWord::VOID;
@@ -231,23 +330,44 @@ fn edges() -> Vec<Edge> {
         ("one void", 2, 512, 300, false, unlike(&[high, high, VOID])),
         ("all void", 2, 512, 300, false, unlike(&[VOID; 3])),
         ("all zero", 2, 0, 300, false, unlike(&[w(0); 3])),
-        ("a majority of outputs, whatever the words", 2, 0, 0, false, vec![(7, high), (7, VOID), (8, low)]),
-        ("a majority of outputs, too few", 3, 512, 300, false, vec![(7, high), (7, high), (8, high)]),
-        ("a plurality of outputs", 2, 512, 300, false, vec![(7, high), (7, high), (8, high), (9, high)]),
-        ("half of the outputs", 2, 512, 300, false, vec![(7, high), (7, high), (8, low), (9, low)]),
+        (
+            "a majority of outputs, whatever the words",
+            2,
+            0,
+            0,
+            false,
+            outputs(&[(7, high), (7, VOID), (8, low)]),
+        ),
+        ("a majority of outputs, too few", 3, 512, 300, false, outputs(&[(7, high), (7, high), (8, high)])),
+        (
+            "a plurality of outputs",
+            2,
+            512,
+            300,
+            false,
+            outputs(&[(7, high), (7, high), (8, high), (9, high)]),
+        ),
+        ("half of the outputs", 2, 512, 300, false, outputs(&[(7, high), (7, high), (8, low), (9, low)])),
         ("no majority where outputs must be equal", 2, 512, 300, true, unlike(&[high; 3])),
-        ("a majority where outputs must be equal", 2, 512, 300, true, vec![(7, low), (8, low), (7, high)]),
-        ("a node without a result", 2, 512, 300, false, vec![(1, high), (0, VOID), (2, high)]),
+        (
+            "a majority where outputs must be equal",
+            2,
+            512,
+            300,
+            true,
+            outputs(&[(7, low), (8, low), (7, high)]),
+        ),
+        ("a node without a result", 2, 512, 300, false, outputs(&[(1, high), (0, VOID), (2, high)])),
         (
             "a node without a result beside a majority",
             2,
             512,
             300,
             true,
-            vec![(7, high), (0, VOID), (7, high)],
+            outputs(&[(7, high), (0, VOID), (7, high)]),
         ),
-        ("one result of three", 1, 512, 300, false, vec![(7, high), (0, VOID), (0, VOID)]),
-        ("no results", 1, 512, 300, false, vec![(0, VOID); 3]),
+        ("one result of three", 1, 512, 300, false, outputs(&[(7, high), (0, VOID), (0, VOID)])),
+        ("no results", 1, 512, 300, false, outputs(&[(0, VOID); 3])),
         ("one liar peeled a round", 16, 1024, 300, false, unlike(&peeled)),
         ("widest, all equal", 31, 0, 0, false, unlike(&flat_31)),
         (
@@ -263,6 +383,16 @@ fn edges() -> Vec<Edge> {
     ]
 }
 
+/// Two lanes about the border of agreement, round the circle; now and then no summary.
+fn summary(numbers: &mut Numbers) -> SummaryWord {
+    if numbers.below(12) == 0 {
+        return SummaryWord::VOID;
+    }
+    let mut lane = || U256::from((numbers.pick(&[0, 0, 30, 64, 65]) + (1 << 25) - 30) % (1_u32 << 25));
+    let word: U256 = lane() | (lane() << 225);
+    SummaryWord(word.to_be_bytes())
+}
+
 /// Jobs with a few levels of memory, so that groups, ties and borders are common.
 fn random_case(numbers: &mut Numbers, index: usize) -> Value {
     let n = numbers.pick(&[1, 2, 3, 3, 3, 4, 5, 5, 7, 9]);
@@ -271,7 +401,7 @@ fn random_case(numbers: &mut Numbers, index: usize) -> Value {
     let jitter = numbers.pick(&[1, 200, level / 10 + 1, level / 2 + 1]);
     let cpu = numbers.pick(&[100, 600, 5000]);
     let outputs = numbers.pick(&[2, 100, 100, 100]);
-    let method = numbers.pick(&[Method::KMeans, Method::KMeans, Method::Ball, Method::Ball, Method::Hash]);
+    let method = numbers.pick(&[Method::KMeans, Method::Ball, Method::Hash, Method::Near, Method::Near]);
     let mut brought = Vec::new();
     for _ in 0..n {
         let base = numbers.pick(&levels);
@@ -287,7 +417,8 @@ fn random_case(numbers: &mut Numbers, index: usize) -> Value {
             _ => FingerprintWord::pack(&Fingerprint { w, q, cpu_ms }, method),
         };
         let id = numbers.below(outputs + 1);
-        brought.push((id, if id == 0 { FingerprintWord::VOID } else { word }));
+        let word = if id == 0 { FingerprintWord::VOID } else { word };
+        brought.push((id, word, if id == 0 { SummaryWord::VOID } else { summary(numbers) }));
     }
     let terms = Terms {
         confidence: numbers.pick(&[1, n / 2 + 1, n / 2 + 1, n]),
@@ -295,6 +426,8 @@ fn random_case(numbers: &mut Numbers, index: usize) -> Value {
         relative_permille: numbers.pick(&[0, 100, 300, 300, 1000]),
         method,
         deterministic: numbers.below(10) == 0,
+        require_work: matches!(method, Method::Hash | Method::Near) && numbers.below(3) == 0,
+        cpu_permille: numbers.pick(&[333, 333, 0, 1000]),
     };
     case(&format!("random {index}"), &terms, &brought)
 }
@@ -303,12 +436,25 @@ fn random_case(numbers: &mut Numbers, index: usize) -> Value {
 fn packed_verdicts_are_current() {
     let mut cases = Vec::new();
     for (name, confidence, tolerance_kib, relative_permille, deterministic, brought) in edges() {
-        for method in [Method::Hash, Method::KMeans, Method::Ball] {
-            let terms = Terms { confidence, tolerance_kib, relative_permille, method, deterministic };
+        for (method, require_work) in [
+            (Method::Hash, false),
+            (Method::Hash, true),
+            (Method::KMeans, false),
+            (Method::Ball, false),
+            (Method::Near, false),
+            (Method::Near, true),
+        ] {
+            let terms = Terms {
+                tolerance_kib,
+                relative_permille,
+                deterministic,
+                require_work,
+                ..Terms::new(method, confidence)
+            };
             cases.push(case(name, &terms, &brought));
         }
     }
     let mut numbers = Numbers(1);
-    cases.extend((0..100).map(|index| random_case(&mut numbers, index)));
+    cases.extend((0..200).map(|index| random_case(&mut numbers, index)));
     check("verdict-packed.json", &format!("{{\"count\":{},\n\"cases\":{}}}\n", cases.len(), lines(&cases)));
 }

@@ -32,6 +32,6 @@ contract Deploy is Script {
     function separator(address at) private view returns (bytes32) {
         bytes32 domainType =
             keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
-        return keccak256(abi.encode(domainType, keccak256("Assay"), keccak256("1"), block.chainid, at));
+        return keccak256(abi.encode(domainType, keccak256("Assay"), keccak256("2"), block.chainid, at));
     }
 }

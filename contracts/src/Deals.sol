@@ -83,15 +83,31 @@ library Fields {
         return bytes32(at(terms, 18));
     }
 
+    function requireWork(TermsAt terms) internal pure returns (uint256) {
+        return at(terms, 19);
+    }
+
+    function cpuPermille(TermsAt terms) internal pure returns (uint256) {
+        return at(terms, 20);
+    }
+
+    function canonical(TermsAt terms) internal pure returns (uint256) {
+        return at(terms, 21);
+    }
+
+    function summary(TermsAt terms) internal pure returns (uint256) {
+        return at(terms, 22);
+    }
+
     /// The length of the allow-list.
     function allowed(TermsAt terms) internal pure returns (uint256) {
-        return at(terms, 19);
+        return at(terms, 23);
     }
 
     /// A node of the allow-list, from 0.
     function allowedNode(TermsAt terms, uint256 index) internal pure returns (uint256) {
         unchecked {
-            return at(terms, 20 + index);
+            return at(terms, 24 + index);
         }
     }
 
@@ -106,7 +122,7 @@ library Fields {
     function revision(TermsAt terms) internal pure returns (bytes32 hash) {
         assembly ("memory-safe") {
             // The word before is the offset that `abi.encode` begins with.
-            hash := keccak256(sub(terms, 32), add(672, shl(5, mload(add(terms, 608)))))
+            hash := keccak256(sub(terms, 32), add(800, shl(5, mload(add(terms, 736)))))
         }
     }
 
@@ -129,7 +145,7 @@ library Fields {
 library Deals {
     /// Requester, nonce and spec hash, before the terms.
     uint256 private constant PREFIX_BYTES = 60;
-    uint256 private constant TERMS_BYTES = 101;
+    uint256 private constant TERMS_BYTES = 137;
 
     /// The terms, requester and revision of a deal.
     function read(bytes calldata deal)
@@ -200,12 +216,17 @@ library Deals {
             mstore(add(terms, 416), and(shr(128, word), 0xffffffff))
             mstore(add(terms, 448), byte(16, word))
             // Where the allow-list is, after all words.
-            mstore(add(terms, 480), 608)
+            mstore(add(terms, 480), 736)
             mstore(add(terms, 512), and(shr(88, word), 0xffffffff))
             mstore(add(terms, 544), byte(21, word))
             mstore(add(terms, 576), calldataload(add(from, 69)))
-            mstore(add(terms, 608), nodes)
-            let to := add(terms, 640)
+            word := calldataload(add(from, 101))
+            mstore(add(terms, 608), byte(0, word))
+            mstore(add(terms, 640), and(shr(232, word), 0xffff))
+            mstore(add(terms, 672), byte(3, word))
+            mstore(add(terms, 704), calldataload(add(from, 105)))
+            mstore(add(terms, 736), nodes)
+            let to := add(terms, 768)
             from := add(from, TERMS_BYTES)
             for { let end := add(to, shl(5, nodes)) } lt(to, end) { to := add(to, 32) } {
                 mstore(to, shr(96, calldataload(from)))

@@ -63,7 +63,9 @@ library Endings {
                 IJobScheduler.SeatOpening calldata opening = openings[i];
                 uint256 seat = opening.seatOf();
                 if (tooLate >> seat & 1 != 0) revert IJobScheduler.OpeningTooLate(seat);
-                Openings.checkOpening(head, seat, known >> i & 1 != 0, opening.fingerprintOf());
+                Openings.checkOpening(
+                    head, seat, known >> i & 1 != 0, opening.fingerprintOf(), opening.summaryOf()
+                );
                 given |= 1 << seat;
             }
         }
@@ -81,7 +83,7 @@ library Endings {
 
     /// The seats that the rules accept over these openings; none when the job is inconclusive.
     ///
-    /// The last tie of `ball` goes to the least keccak256(R, node), R being the keccak256 of all salts in seat order,
+    /// The last tie of balls goes to the least keccak256(R, node), R being the keccak256 of all salts in seat order,
     /// which nobody knows before the last reveal.
     function judged(TermsAt terms, IJobScheduler.SeatOpening[] calldata openings)
         private
@@ -95,11 +97,22 @@ library Endings {
                 toleranceKib: terms.toleranceKib(),
                 relativePermille: terms.relativePermille(),
                 method: IJobScheduler.Method(terms.method()),
-                deterministic: terms.deterministic() != 0
+                deterministic: terms.deterministic() != 0,
+                cpuPermille: terms.cpuPermille(),
+                requireWork: terms.requireWork() != 0
             });
-            (bool isDecided, uint256 runs) = Verdicts.gate(question, Openings.column(openings, 3));
+            uint256[] memory outputs = Openings.column(openings, 3);
+            (bool isDecided, uint256 runs) = Verdicts.gate(question, outputs);
             if (!isDecided) {
-                runs = Verdicts.score(question, Openings.column(openings, 6), orderKeys(openings));
+                runs = Verdicts.score(
+                    question,
+                    Verdicts.Runs({
+                        outputs: outputs,
+                        words: Openings.column(openings, 6),
+                        summaries: Openings.column(openings, 7),
+                        keys: orderKeys(openings)
+                    })
+                );
             }
             for (uint256 i = 0; i < openings.length; ++i) {
                 if (runs >> i & 1 != 0) seats |= 1 << openings[i].seatOf();
@@ -113,7 +126,7 @@ library Endings {
         returns (uint256[] memory keys)
     {
         unchecked {
-            uint256[] memory salts = Openings.column(openings, 7);
+            uint256[] memory salts = Openings.column(openings, 8);
             keys = Openings.column(openings, 1);
             assembly ("memory-safe") {
                 mstore(0, keccak256(add(salts, 32), mul(mload(salts), 32)))

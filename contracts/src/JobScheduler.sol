@@ -159,9 +159,8 @@ contract JobScheduler is Rosters {
         Slot slot = _slots[job][msg.sender];
         bool isHolder = _isHolder(job, head, slot, msg.sender);
         bytes32 commitment = commitmentOf(job, seat, msg.sender, opening);
-        _jobs[job].head = Rules.revealed(
-            head, slot, _act(address(0)), isHolder, seat, price, commitment, uint256(opening.fingerprint)
-        );
+        _jobs[job].head =
+            Rules.revealed(head, slot, _act(address(0)), isHolder, seat, price, commitment, opening);
         Logs.revealed(job, seat, opening);
     }
 

@@ -16,8 +16,8 @@ library Logs {
             mstore(start, 64)
             mstore(add(start, 32), accepted)
             mstore(add(start, 64), openings.length)
-            // Eight words each.
-            let size := shl(8, openings.length)
+            // Nine words each.
+            let size := mul(288, openings.length)
             calldatacopy(add(start, 96), openings.offset, size)
             log3(start, add(size, 96), topic, job, caller())
         }
@@ -28,8 +28,8 @@ library Logs {
         assembly ("memory-safe") {
             let start := mload(0x40)
             mstore(start, seat)
-            calldatacopy(add(start, 32), opening, 160)
-            log3(start, 192, topic, job, caller())
+            calldatacopy(add(start, 32), opening, 192)
+            log3(start, 224, topic, job, caller())
         }
     }
 }

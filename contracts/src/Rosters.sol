@@ -220,7 +220,7 @@ abstract contract Rosters is Settlements {
             let start := mload(0x40)
             for { let i := 0 } lt(i, openings.length) { i := add(i, 1) } {
                 let at := add(start, shl(7, i))
-                calldatacopy(at, add(openings.offset, shl(8, i)), 96)
+                calldatacopy(at, add(openings.offset, mul(288, i)), 96)
                 mstore(add(at, 96), mload(add(add(commitments, 32), shl(5, i))))
             }
             hash := keccak256(start, shl(7, openings.length))

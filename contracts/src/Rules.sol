@@ -258,7 +258,7 @@ library Rules {
         uint256 seat,
         uint256 price,
         bytes32 commitment,
-        uint256 fingerprint
+        IJobScheduler.Opening calldata opening
     ) internal pure returns (Head) {
         (IJobScheduler.JobState state, uint256 revealBy) = States.stateAt(head, act.at);
         if (state != IJobScheduler.JobState.Revealing) revert IJobScheduler.WrongState(state);
@@ -268,7 +268,7 @@ library Rules {
         if (slot.status() != IJobScheduler.BidStatus.Committed) revert IJobScheduler.NotCommitted(seat);
         if (head.revealed() >> seat & 1 != 0) revert IJobScheduler.AlreadyRevealed(seat);
         bool isTrue = slot.equals(Slots.ofCommitment(commitment, price, seat));
-        Openings.checkOpening(head, seat, isTrue, fingerprint);
+        Openings.checkOpening(head, seat, isTrue, uint256(opening.fingerprint), uint256(opening.summary));
         return head.withRevealed(1 << seat);
     }
 

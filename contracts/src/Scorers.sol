@@ -3,17 +3,18 @@ pragma solidity ^0.8.30;
 
 import {Fingerprints} from "./Fingerprints.sol";
 import {IJobScheduler} from "./IJobScheduler.sol";
+import {Summaries} from "./Summaries.sol";
 import {Verdicts} from "./Verdicts.sol";
 
-/// @title `kmeans` and `ball`: which runs used memory and CPU time alike
-/// @notice The twins of `src/verdict/kmeans.rs` and `ball.rs`.
+/// @title `kmeans` and balls: which runs used memory and CPU time alike, and which have like outputs
+/// @notice The twins of `src/verdict/kmeans.rs` and `ball.rs`. A ball is a set of runs that all agree with one of them:
+/// by `ball` in memory and CPU time; by `Near`, or where work is required, in their outputs too or alone.
 ///
 /// Memory is compared ten samples at a time: two words of five lanes of 44 bits. A lane holds at most 31 samples of
 /// 22 bits, 27 bits, so that sums and multiples stay in their lanes and the top bit of each is free to say which
 /// of two is larger. Everything is in units of 64 KiB until it is compared with the tolerance.
 library Scorers {
     uint256 private constant CPU_TOLERANCE_MS = 200;
-    uint256 private constant CPU_TOLERANCE_PERMILLE = 333;
 
     /// 2^44 - 1: a word of 44-bit lanes modulo this is the sum of its lanes, if that is smaller.
     uint256 private constant LANE_MODULUS = (1 << 44) - 1;
@@ -22,65 +23,148 @@ library Scorers {
     /// Bit 0 of each lane.
     uint256 private constant ONES = 0x100000000001000000000010000000000100000000001;
 
+    /// What runs of a ball agree in.
+    struct Relation {
+        /// Whether equal outputs are asked for, or, by summary, near ones.
+        bool byOutput;
+        bool bySummary;
+        /// Whether memory and CPU time are compared, and how far apart they may be.
+        bool byWork;
+        uint256 most;
+        uint256 cpuPermille;
+    }
+
     /// The runs that the scorer of `question` finds to agree, whether or not they are enough.
-    function score(Verdicts.Question memory question, uint256[] memory words, uint256[] memory keys)
+    function score(Verdicts.Question memory question, Verdicts.Runs memory runs)
         internal
         pure
         returns (uint256)
     {
-        uint256 present = 0;
-        for (uint256 i = 0; i < words.length; ++i) {
-            if (words[i] != Fingerprints.VOID) present |= 1 << i;
+        unchecked {
+            IJobScheduler.Method method = question.method;
+            bool byScorer = method == IJobScheduler.Method.KMeans || method == IJobScheduler.Method.Ball;
+            bool byWork = byScorer || question.requireWork;
+            uint256[] memory words = runs.words;
+            uint256 present = 0;
+            for (uint256 i = 0; i < words.length; ++i) {
+                if (!byWork || Verdicts.at(words, i) != Fingerprints.VOID) present |= 1 << i;
+            }
+            if (method == IJobScheduler.Method.KMeans) return kmeans(question, words, present);
+            Relation memory relation = Relation({
+                byOutput: !byScorer,
+                bySummary: method == IJobScheduler.Method.Near && !question.deterministic,
+                byWork: byWork,
+                most: byWork ? ballTolerance(question, words, present) : 0,
+                cpuPermille: question.cpuPermille
+            });
+            return largest(ballsOf(relation, runs, present), runs.keys);
         }
-        return question.method == IJobScheduler.Method.KMeans
-            ? kmeans(question, words, present)
-            : ball(question, words, keys, present);
     }
 
-    /// The largest set of runs that all lie within the tolerance of one of them; then the tightest; then that
-    /// around the run with the least key. Distances are ten times the mean, below 2^26 units each.
-    function ball(
-        Verdicts.Question memory question,
-        uint256[] memory words,
-        uint256[] memory keys,
-        uint256 present
-    ) internal pure returns (uint256 best) {
+    /// Around each run those that agree with it: members in the low 32 bits, the sum of distances above them.
+    /// Distances are ten times the mean, below 2^26 units each; without work there are none.
+    function ballsOf(Relation memory relation, Verdicts.Runs memory runs, uint256 present)
+        private
+        pure
+        returns (uint256[] memory balls)
+    {
         unchecked {
-            uint256 n = words.length;
-            uint256 most = ballTolerance(question, words, present);
-            // Members in the low 32 bits, the sum of distances above them.
-            uint256[] memory balls = new uint256[](n);
+            uint256 n = runs.keys.length;
+            balls = new uint256[](n);
             for (uint256 i = 0; i < n; ++i) {
                 if (present >> i & 1 == 0) continue;
-                (uint256 even, uint256 odd) = Fingerprints.lanes(words[i]);
-                uint256 cpu = Fingerprints.cpuMs(words[i]);
-                uint256 own = balls[i] + (1 << i);
-                for (uint256 j = i + 1; j < n; ++j) {
-                    if (present >> j & 1 == 0) continue;
-                    uint256 word = words[j];
-                    if (!cpuAgrees(cpu, Fingerprints.cpuMs(word))) continue;
-                    (uint256 otherEven, uint256 otherOdd) = Fingerprints.lanes(word);
-                    uint256 apart = distance(even, odd, otherEven, otherOdd);
-                    if (apart > most) continue;
-                    own += (apart << 32) + (1 << j);
-                    balls[j] += (apart << 32) + (1 << i);
-                }
-                balls[i] = own;
+                uint256 others = present;
+                if (relation.byOutput) others &= alike(relation, runs, i);
+                if (relation.byWork) pair(relation, runs.words, balls, i, others);
+                else join(balls, i, others);
             }
+        }
+    }
+
+    /// Of the runs after run `i` those whose outputs agree with its own.
+    function alike(Relation memory relation, Verdicts.Runs memory runs, uint256 i)
+        private
+        pure
+        returns (uint256 set)
+    {
+        unchecked {
+            uint256[] memory outputs = runs.outputs;
+            uint256 from = i + 1;
+            assembly ("memory-safe") {
+                let at := add(outputs, shl(5, from))
+                let output := mload(at)
+                for { let j := from } lt(j, mload(outputs)) { j := add(j, 1) } {
+                    at := add(at, 32)
+                    set := or(set, shl(j, eq(output, mload(at))))
+                }
+            }
+            if (relation.bySummary) {
+                set |= Summaries.agreeing(Verdicts.at(runs.summaries, i), runs.summaries, from);
+            }
+        }
+    }
+
+    /// Completes the ball of run `i`, and puts it into those of `others`, which come after it.
+    function join(uint256[] memory balls, uint256 i, uint256 others) private pure {
+        assembly ("memory-safe") {
+            let at := add(balls, shl(5, add(i, 1)))
+            mstore(at, or(mload(at), or(others, shl(i, 1))))
+            for { let rest := shr(add(i, 1), others) } rest { rest := shr(1, rest) } {
+                at := add(at, 32)
+                mstore(at, or(mload(at), shl(i, and(rest, 1))))
+            }
+        }
+    }
+
+    /// Completes the ball of run `i`, and puts it into those of `others` after it, as far as their work agrees.
+    function pair(
+        Relation memory relation,
+        uint256[] memory words,
+        uint256[] memory balls,
+        uint256 i,
+        uint256 others
+    ) private pure {
+        unchecked {
+            (uint256 even, uint256 odd) = Fingerprints.lanes(Verdicts.at(words, i));
+            uint256 cpu = Fingerprints.cpuMs(Verdicts.at(words, i));
+            uint256 own = Verdicts.at(balls, i) + (1 << i);
+            for (uint256 j = i + 1; j < words.length; ++j) {
+                if (others >> j & 1 == 0) continue;
+                uint256 word = Verdicts.at(words, j);
+                if (!cpuAgrees(relation.cpuPermille, cpu, Fingerprints.cpuMs(word))) continue;
+                uint256 apart = between(even, odd, word);
+                if (apart > relation.most) continue;
+                own += (apart << 32) + (1 << j);
+                Verdicts.put(balls, j, Verdicts.at(balls, j) + (apart << 32) + (1 << i));
+            }
+            Verdicts.put(balls, i, own);
+        }
+    }
+
+    /// The sum over all lanes of what a row and a run's differ by.
+    function between(uint256 even, uint256 odd, uint256 word) private pure returns (uint256) {
+        (uint256 otherEven, uint256 otherOdd) = Fingerprints.lanes(word);
+        return distance(even, odd, otherEven, otherOdd);
+    }
+
+    /// The largest ball; then the tightest; then that around the run with the least key.
+    function largest(uint256[] memory balls, uint256[] memory keys) private pure returns (uint256 best) {
+        unchecked {
             uint256 bestSize = 0;
             uint256 bestSpread = 0;
             uint256 bestKey = 0;
-            for (uint256 i = 0; i < n; ++i) {
-                if (present >> i & 1 == 0) continue;
-                uint256 members = balls[i] & type(uint32).max;
-                uint256 spread = balls[i] >> 32;
+            for (uint256 i = 0; i < balls.length; ++i) {
+                uint256 members = Verdicts.at(balls, i) & type(uint32).max;
+                uint256 spread = Verdicts.at(balls, i) >> 32;
                 uint256 size = Verdicts.popcount(members);
-                if (size < bestSize) continue;
+                // A run that takes no part has a ball without members.
+                if (size == 0 || size < bestSize) continue;
+                uint256 key = Verdicts.at(keys, i);
                 if (size == bestSize) {
                     if (spread > bestSpread) continue;
-                    if (spread == bestSpread && keys[i] > bestKey) continue;
+                    if (spread == bestSpread && key > bestKey) continue;
                 }
-                (best, bestSize, bestSpread, bestKey) = (members, size, spread, keys[i]);
+                (best, bestSize, bestSpread, bestKey) = (members, size, spread, key);
             }
         }
     }
@@ -112,10 +196,10 @@ library Scorers {
         }
     }
 
-    function cpuAgrees(uint256 a, uint256 b) private pure returns (bool) {
+    function cpuAgrees(uint256 permille, uint256 a, uint256 b) private pure returns (bool) {
         unchecked {
             (uint256 low, uint256 high) = a < b ? (a, b) : (b, a);
-            return 1000 * (high - low) <= max(1000 * CPU_TOLERANCE_MS, CPU_TOLERANCE_PERMILLE * high);
+            return 1000 * (high - low) <= max(1000 * CPU_TOLERANCE_MS, permille * high);
         }
     }
 

@@ -5,7 +5,7 @@ import {IJobScheduler} from "./IJobScheduler.sol";
 
 /// @title What a node signs, and who signed
 /// @notice The twin of `signing_digest` in `src/domain/codec.rs` and of `src/domain/signature.rs`: EIP-712 with the
-/// domain "Assay", version "1".
+/// domain "Assay", version "2".
 library Signatures {
     bytes32 private constant DOMAIN_TYPE =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
@@ -16,7 +16,7 @@ library Signatures {
     uint256 private constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
 
     function separator(uint256 chainId, address scheduler) internal pure returns (bytes32) {
-        return keccak256(abi.encode(DOMAIN_TYPE, keccak256("Assay"), keccak256("1"), chainId, scheduler));
+        return keccak256(abi.encode(DOMAIN_TYPE, keccak256("Assay"), keccak256("2"), chainId, scheduler));
     }
 
     /// The digest of an action whose payload is one word.

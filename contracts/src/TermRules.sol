@@ -14,6 +14,7 @@ library TermRules {
     uint256 internal constant MAX_SEATS = 31;
     uint256 internal constant MAX_ALLOWED = 64;
     uint256 internal constant MAX_BOND_FACTOR = 10;
+    uint256 internal constant MAX_CANONICAL = 31;
 
     /// Checks every term, in the order of the fields, but for those that their types bound.
     function validate(TermsAt terms) internal pure {
@@ -33,7 +34,21 @@ library TermRules {
             within(terms.reveal(), MIN_REVEAL, MAX_DURATION, IJobScheduler.Term.Reveal);
             validateAllowList(terms);
             if (limit != 0) within(limit, n, MAX_SEATS, IJobScheduler.Term.EscalationLimit);
+            validateComparison(terms);
         }
+    }
+
+    /// Work can be required where outputs are compared and a wrong one costs no bond, and summaries go with the method
+    /// that reads them.
+    function validateComparison(TermsAt terms) private pure {
+        bool isNear = terms.method() == uint256(IJobScheduler.Method.Near);
+        bool byOutputs = isNear || terms.method() == uint256(IJobScheduler.Method.Hash);
+        if (terms.requireWork() != 0 && (!byOutputs || terms.deterministic() != 0)) {
+            refuse(IJobScheduler.Term.RequireWork);
+        }
+        within(terms.cpuPermille(), 0, 1000, IJobScheduler.Term.CpuPermille);
+        within(terms.canonical(), 0, MAX_CANONICAL, IJobScheduler.Term.Canonical);
+        if ((terms.summary() != 0) != isNear) refuse(IJobScheduler.Term.Summary);
     }
 
     function within(uint256 value, uint256 least, uint256 most, IJobScheduler.Term term) private pure {
@@ -63,9 +78,10 @@ library TermRules {
 
     /// Checks that enums and truth values are such: the other bytes of packed terms are numbers of any value.
     function checkEncoding(TermsAt terms) internal pure {
-        bool isCanonical =
-            terms.method() < 3 && (terms.deterministic() | terms.acceptance() | terms.liveLogs()) < 2;
-        if (!isCanonical) refuse(IJobScheduler.Term.Encoding);
+        uint256 bits = terms.deterministic() | terms.acceptance() | terms.liveLogs() | terms.requireWork();
+        if (terms.method() > uint256(IJobScheduler.Method.Near) || bits > 1) {
+            refuse(IJobScheduler.Term.Encoding);
+        }
     }
 
     function refuse(IJobScheduler.Term term) internal pure {

@@ -3,9 +3,9 @@
 
 import { AbiCoder, concat, getBytes, hexlify, keccak256, sha256 } from "ethers";
 
-import { decide, unpack } from "./verdict.mjs";
+import { decide, unpack, unpackSummary } from "./verdict.mjs";
 
-const METHODS = ["hash", "kmeans", "ball"];
+const METHODS = ["hash", "kmeans", "ball", "near"];
 
 /** What a run may take beyond its timeout before commits close, in seconds. */
 const RUN_MARGIN = 60n;
@@ -37,6 +37,10 @@ const TERMS = [
   ["minPaidJobs", "uint32", 4],
   ["escalationLimit", "uint8", 1],
   ["parent", "bytes32", 32],
+  ["requireWork", "bool", 1],
+  ["cpuPermille", "uint16", 2],
+  ["canonical", "uint8", 1],
+  ["summary", "bytes32", 32],
 ];
 const TERMS_TYPE = `tuple(${TERMS.map(([name, type]) => `${type} ${name}`).join(",")})`;
 
@@ -129,11 +133,11 @@ export class ChainJob {
     const order = opened.sort((a, b) => (key.get(a) < key.get(b) ? -1 : 1));
     const runs = order.map(({ opening }) => ({
       output: opening && opening.resultHash,
-      profile: opening && this.#profile(opening),
+      profile: opening && this.#read(unpack, opening.fingerprint),
+      summary: opening && this.#read(unpackSummary, opening.summary),
     }));
-    const { confidence, toleranceKib, relativePermille, method, deterministic } = this.terms;
-    const named = { confidence, toleranceKib, relativePermille, deterministic, method: METHODS[method] };
-    const { outcome, accepted, rejected, absent, note } = decide(named, runs);
+    const terms = { ...this.terms, method: METHODS[this.terms.method] };
+    const { outcome, accepted, rejected, absent, note } = decide(terms, runs);
     const nodes = (indices) => indices.map((index) => order[index].node).sort();
     return { outcome, accepted: nodes(accepted), rejected: nodes(rejected), absent: nodes(absent), note };
   }
@@ -153,9 +157,10 @@ export class ChainJob {
     this.problems.push(`${this.#where} ${what}`);
   }
 
-  #profile({ fingerprint }) {
+  /** What a word says, as `unpacked` tells it. */
+  #read(unpacked, word) {
     try {
-      return unpack(fingerprint);
+      return unpacked(word);
     } catch (error) {
       this.problems.push(error.message);
       return null;
@@ -246,9 +251,11 @@ export class ChainJob {
   #open(number, node, opening) {
     const seat = this.seats.get(Number(number));
     const { chainId, contract } = this.domain;
-    const { resultHash, outputRoot, exitCode, fingerprint, salt } = opening;
-    const types = ["uint256", "address", "bytes32", "uint8", "address", "bytes32", "bytes32", "int32", "bytes32", "bytes32"];
-    const values = [chainId, contract, this.job, number, node, resultHash, outputRoot, exitCode, fingerprint, salt];
+    const { resultHash, outputRoot, exitCode, fingerprint, summary, salt } = opening;
+    const words = ["bytes32", "bytes32", "int32", "bytes32", "bytes32", "bytes32"];
+    const types = ["uint256", "address", "bytes32", "uint8", "address", ...words];
+    const said = [resultHash, outputRoot, exitCode, fingerprint, summary, salt];
+    const values = [chainId, contract, this.job, number, node, ...said];
     const commitment = keccak256(encode(types, values));
     if (seat?.node !== node.toLowerCase() || seat.commitment !== commitment) {
       this.#problem(`brings an opening of seat ${number} that is not what ${node} committed to there`);

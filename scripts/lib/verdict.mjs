@@ -4,6 +4,9 @@
 const ROW = 10;
 const MAX_RUNS = 128;
 const VOID = (1n << 256n) - 1n;
+/** Values of a lane of a summary, which are a circle, and most that two lanes may be apart. */
+const LANE = 1n << 25n;
+const STEPS = 64n;
 
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0n);
 const abs = (number) => (number < 0n ? -number : number);
@@ -19,17 +22,29 @@ export function unpack(word) {
   return { row: Array.from({ length: ROW }, (_, k) => sample(k)), cpuMs: (bits >> 220n) & 0xffffffffn };
 }
 
+/** The ten lanes of a summary's word; null for "no summary". Throws at a word that is refused. */
+export function unpackSummary(word) {
+  const bits = BigInt(word);
+  if (bits === VOID) return null;
+  if (bits >> 250n !== 0n) throw new RangeError(`summary ${word} has one of its top six bits set`);
+  return Array.from({ length: ROW }, (_, k) => (bits >> BigInt(25 * k)) % LANE);
+}
+
 /**
- * Which runs agree. `terms`: {confidence, toleranceKib, relativePermille, method, deterministic}, numbers as BigInt,
- * method "hash", "kmeans" or "ball". `runs`: {output, profile} in the order that settles ties, null where missing.
- * Gives {outcome, accepted, rejected, absent, scores, note}; runs are named by index.
+ * Which runs agree. `terms`: {confidence, toleranceKib, relativePermille, method, deterministic, requireWork,
+ * cpuPermille}, numbers as BigInt, method "hash", "kmeans", "ball" or "near". `runs`: {output, profile, summary} in the
+ * order that settles ties, null where missing. Gives {outcome, accepted, rejected, absent, scores, note}; runs are named
+ * by index.
  */
 export function decide(terms, runs) {
   const n = BigInt(runs.length);
   const without = (isMissing) => runs.flatMap((run, index) => (isMissing(run) ? [index] : []));
   const isSane = n >= 1n && n <= MAX_RUNS && terms.confidence >= 1n && terms.confidence <= n;
-  if (!isSane || terms.relativePermille > 1000n) return inconclusive([], "bad parameters");
+  const isInRange = terms.relativePermille <= 1000n && terms.cpuPermille <= 1000n;
+  const isWorkPossible = !terms.requireWork || terms.method === "hash" || terms.method === "near";
+  if (!isSane || !isInRange || !isWorkPossible) return inconclusive([], "bad parameters");
 
+  if (terms.method === "near" || terms.requireWork) return related(terms, runs);
   const withoutOutput = without((run) => run.output === null);
   const group = majority(runs);
   if (group) return agreed(terms, runs, group, withoutOutput, {}, "equal outputs");
@@ -122,19 +137,59 @@ function isBetter(cut, best, n) {
 
 function ball(terms, _asked, present) {
   if (present.length === 0) return { accepted: null, scores: {}, note: "no traces" };
+  const best = largest(present, likeWork(terms, present), apart);
+  const scores = named(present, present.map((run) => apart(best.centre, run)));
+  return { accepted: best.inside.map((run) => run.index), scores };
+}
+
+/** Ten times the mean distance in memory, in KiB. */
+const apart = (a, b) => sum(a.row.map((kib, k) => abs(kib - b.row[k])));
+
+/** Whether two of these runs used memory and CPU time alike. */
+function likeWork(terms, present) {
   const levels = present.map((run) => sum(run.row)).sort(compare);
-  const most = tolerance(terms, 1n, levels[(levels.length - 1) >> 1]);
-  const apart = (a, b) => sum(a.row.map((kib, k) => abs(kib - b.row[k])));
-  const isCpuAlike = (a, b) => 1000n * abs(a.cpuMs - b.cpuMs) <= max(200000n, 333n * max(a.cpuMs, b.cpuMs));
+  const most = tolerance(terms, 1n, levels[(levels.length - 1) >> 1] ?? 0n);
+  const isCpuAlike = (a, b) =>
+    1000n * abs(a.cpuMs - b.cpuMs) <= max(200000n, terms.cpuPermille * max(a.cpuMs, b.cpuMs));
+  return (a, b) => 1000n * apart(a, b) <= most && isCpuAlike(a, b);
+}
+
+/** Of the runs that agree with one of them the most; then those nearest to it; then those of the first centre. */
+function largest(present, agree, distance) {
   let best = null;
   for (const centre of present) {
-    const inside = present.filter((run) => 1000n * apart(centre, run) <= most && isCpuAlike(centre, run));
-    const found = { centre, inside, spread: sum(inside.map((run) => apart(centre, run))) };
+    const inside = present.filter((run) => agree(centre, run));
+    const found = { centre, inside, spread: sum(inside.map((run) => distance(centre, run))) };
     const size = inside.length - (best?.inside.length ?? 0);
     if (best === null || size > 0 || (size === 0 && found.spread < best.spread)) best = found;
   }
-  const scores = named(present, present.map((run) => apart(best.centre, run)));
-  return { accepted: best.inside.map((run) => run.index), scores };
+  return best;
+}
+
+/** The largest lane distance of two runs' summaries, round the circle: 0 for equal outputs, null where one is missing. */
+function lanesApart(a, b) {
+  if (a.output === b.output) return 0n;
+  if (a.summary === null || b.summary === null) return null;
+  const ways = a.summary.map((lane, k) => abs(lane - b.summary[k]));
+  return ways.map((way) => (LANE - way < way ? LANE - way : way)).reduce(max);
+}
+
+/** By outputs, equal or near, and by work where it is required: one relation, without a gate. */
+function related(terms, runs) {
+  const withWork = terms.requireWork;
+  const isNear = terms.method === "near" && !terms.deterministic;
+  const isAbsent = ({ output, profile }) => output === null || (withWork && profile === null);
+  const present = runs.flatMap((run, index) => (isAbsent(run) ? [] : [{ index, ...run, ...run.profile }]));
+  const absent = runs.flatMap((run, index) => (isAbsent(run) ? [index] : []));
+  if (present.length === 0) return inconclusive(absent, "no traces");
+
+  const likeOutput = (a, b) => a.output === b.output || (isNear && (lanesApart(a, b) ?? LANE) <= STEPS);
+  const alike = withWork ? likeWork(terms, present) : () => true;
+  const best = largest(present, (a, b) => likeOutput(a, b) && alike(a, b), withWork ? apart : () => 0n);
+  const scored = present.map((run) => [run.index, (withWork ? apart : lanesApart)(best.centre, run)]);
+  const scores = Object.fromEntries(scored.filter(([, score]) => score !== null));
+  const note = `${isNear ? "near" : "equal"} outputs${withWork ? " and work" : ""}`;
+  return agreed(terms, runs, best.inside.map((run) => run.index), absent, scores, note);
 }
 
 const named = (runs, scores) => Object.fromEntries(runs.map((run, r) => [run.index, scores[r]]));

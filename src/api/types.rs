@@ -13,7 +13,7 @@ pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
 use crate::{
     domain::{
         Amount, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method, NodeId,
-        Note, Offer, Resources, Seed, Span, Spec, Timestamp, TooFew,
+        Note, Offer, Resources, Seed, Span, Spec, SummaryWord, Timestamp, TooFew,
     },
     node::Warning,
 };
@@ -370,6 +370,8 @@ pub struct ResultView {
     pub memory_kib: Option<[u32; 10]>,
     /// CPU time in milliseconds; null without a fingerprint.
     pub cpu_ms: Option<u64>,
+    /// The numbers of the output as the verdict compares them; null without a summary.
+    pub summary: Option<SummaryWord>,
 }
 
 /// What a verdict says of one seat.

@@ -7,7 +7,9 @@ use super::types::{
     MoneyView, PartyMoney, ResultView, SeatState, SeatView, VerdictView,
 };
 use crate::{
-    domain::{Amount, Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, Timestamp, Verdict},
+    domain::{
+        Amount, Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, SummaryWord, Timestamp, Verdict,
+    },
     node::{Node, RequestError, Snapshot},
     rules,
     store::Stage,
@@ -143,6 +145,7 @@ fn result_view(opening: &Opening) -> ResultView {
         output_root: opening.output_root,
         memory_kib: profile.map(|profile| profile.memory_kib),
         cpu_ms: profile.map(|profile| profile.cpu_ms),
+        summary: Some(opening.summary).filter(|summary| *summary != SummaryWord::VOID),
     }
 }
 
@@ -173,7 +176,19 @@ fn reason(job: &Job, seat: u8, held: &Seat, judgement: Option<Judgement>) -> Opt
     let scored = score.map(|score| format!(" (score {score})")).unwrap_or_default();
     let equal =
         || format!("its output equals that of {} of {} nodes", alike(job, &opening), job.deal.concurrency);
+    let note = job.verdict.as_ref().map(|verdict| verdict.note);
     Some(match judgement {
+        Some(Judgement::Accepted) if note == Some(Note::NearOutputs) => numbers(score),
+        Some(Judgement::Rejected) if note == Some(Note::NearOutputs) => score
+            .map_or("its output differs from the majority's, and it has no summary".to_owned(), |_| {
+                numbers(score)
+            }),
+        Some(Judgement::Accepted) if is_with_work(note) => {
+            format!("its output and its work agree with the majority's{scored}")
+        }
+        Some(Judgement::Rejected) if is_with_work(note) => {
+            format!("its output or its work differs from the majority's{scored}")
+        }
         None => equal() + &scored,
         Some(Judgement::Accepted) if is_by_output(job) => equal(),
         Some(Judgement::Rejected) if is_by_output(job) => "its output differs from the majority's".to_owned(),
@@ -181,6 +196,21 @@ fn reason(job: &Job, seat: u8, held: &Seat, judgement: Option<Judgement>) -> Opt
         Some(Judgement::Rejected) => format!("it used memory or CPU unlike the majority{scored}"),
         Some(Judgement::Absent) => "its run was too short to be measured".to_owned(),
     })
+}
+
+/// How far the numbers of a summary are from those at the centre of the majority, in percent of their tolerances.
+fn numbers(score: Option<&u64>) -> String {
+    match score {
+        None | Some(0) => "its output or its numbers are those of the majority".to_owned(),
+        Some(score) => format!(
+            "its numbers are up to {} % of their tolerance away from the majority's, of at most 100 %",
+            score.saturating_mul(100).div_ceil(64)
+        ),
+    }
+}
+
+const fn is_with_work(note: Option<Note>) -> bool {
+    matches!(note, Some(Note::EqualOutputsAndWork | Note::NearOutputsAndWork))
 }
 
 /// How many nodes revealed this output, the seat's own included.

@@ -361,6 +361,7 @@ const fn connect_status(error: &ConnectError) -> ExitStatus {
         ConnectError::Endpoint(_)
         | ConnectError::WrongChain { .. }
         | ConnectError::NoCode { .. }
+        | ConnectError::OlderContract { .. }
         | ConnectError::OtherContract { .. } => ExitStatus::Usage,
     }
 }
@@ -368,6 +369,9 @@ const fn connect_status(error: &ConnectError) -> ExitStatus {
 fn connect_hint(error: &ConnectError) -> Option<String> {
     match error {
         ConnectError::Chain(error) => backend_hint(error),
+        ConnectError::OlderContract { .. } => Some(
+            "finish its jobs with the older assay; for new ones deploy a contract with `assay contract deploy`".to_owned(),
+        ),
         // These name what to check.
         ConnectError::Endpoint(_)
         | ConnectError::WrongChain { .. }

@@ -195,6 +195,7 @@ pub(super) mod tests {
     /// A job whose program ended so, on the only node, which was accepted.
     pub(in crate::cli) fn verified_view(exit_code: i32) -> JobView {
         let result = ResultView {
+            summary: None,
             exit_code,
             result_hash: Digest::ZERO,
             output_root: Digest::ZERO,

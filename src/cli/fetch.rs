@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     api::types::{JobView, Judgement, ResultView, SeatView},
-    domain::{Digest, NodeId},
+    domain::{Digest, NodeId, SummaryWord},
     executor::MAX_STREAM_BYTES,
-    store::{self, Limits, ResultError, STDERR, STDOUT, UnpackError},
+    store::{self, Compared, Comparison, Limits, ResultError, STDERR, STDOUT, UnpackError},
 };
 
 /// What an archive holds beside `/outputs` and the two streams: the trace, names and padding.
@@ -44,6 +44,14 @@ pub enum FetchError {
         claimed: Digest,
         /// Here.
         found: Digest,
+    },
+    /// The numbers in it are not those that nodes were compared by.
+    #[error("its summary is {found}, and it was compared by {claimed}")]
+    Summary {
+        /// In the log.
+        claimed: SummaryWord,
+        /// Here.
+        found: SummaryWord,
     },
     /// The node never revealed a result.
     #[error("the node revealed no result")]
@@ -184,11 +192,10 @@ pub(super) async fn fetch_within(
         seat.node.short(),
         view.job.short()
     )))?;
-    let (job, dest) = (view.job, dest.to_owned());
+    let (comparison, dest) = (Comparison::of(view.job, &view.deal), dest.to_owned());
     let checked = tokio::task::spawn_blocking(move || {
         store::unpack(archive, &dest, result.output_root, &limits)?;
-        let found = store::result_hash(job, &dest, &limits, &CancellationToken::new())?;
-        same_hash(&result, found)
+        same(&result, &comparison.look(&dest, &limits, &CancellationToken::new())?)
     });
     checked.await.expect("unpacking does not panic").map_err(wrong)
 }
@@ -198,12 +205,13 @@ fn limits(view: &JobView) -> Limits {
     Limits::with_bytes(outputs.saturating_add(2 * MAX_STREAM_BYTES).saturating_add(ARCHIVE_MARGIN_BYTES))
 }
 
-fn same_hash(result: &ResultView, found: Digest) -> Result<(), FetchError> {
-    if found == result.result_hash {
-        Ok(())
-    } else {
-        Err(FetchError::Hash { claimed: result.result_hash, found })
+fn same(result: &ResultView, found: &Compared) -> Result<(), FetchError> {
+    let (claimed, summary) = (result.result_hash, found.summary_word());
+    if found.result_hash != claimed {
+        return Err(FetchError::Hash { claimed, found: found.result_hash });
     }
+    let claimed = result.summary.unwrap_or(SummaryWord::VOID);
+    if summary == claimed { Ok(()) } else { Err(FetchError::Summary { claimed, found: summary }) }
 }
 
 async fn download(

@@ -16,7 +16,7 @@ use crate::{
     api::{ServeError, Token, TokenError},
     assembly::Backend,
     devstack::{BadActors, MAX_NODES},
-    domain::{Acceptance, Amount, Deal, InvalidTerm, LogDomain, NodeId, SpecError, SpecField, Term},
+    domain::{Acceptance, Amount, Deal, InvalidTerm, LogDomain, Method, NodeId, SpecError, SpecField, Term},
     executor::DEFAULT_SOCKET,
     explain::Hint,
     scheduler::contract::{ChainConfig, DEFAULT_MAX_FEE_PER_GAS},
@@ -160,6 +160,10 @@ fn term_hint(term: Term) -> String {
         Term::Price => "lower --price or --keeper-fee",
         Term::Bond => "choose a --bond from the price to ten times the price",
         Term::EscalationLimit => "choose an --escalate from the concurrency up to 31",
+        Term::RequireWork => "add --method hash or near, and leave out --deterministic",
+        Term::CpuPermille => "choose a --cpu-permille of 0 to 1000",
+        Term::Canonical => "name kinds of text that exist",
+        Term::Summary => "give --summary with --method near, such as --summary rel:10ppm,exact",
     };
     hint.to_owned()
 }
@@ -209,7 +213,17 @@ pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
     deal.confidence = args.confidence.unwrap_or(deal.confidence);
     deal.tolerance_kib = args.tolerance.map_or(deal.tolerance_kib, |tolerance| tolerance.0);
     deal.relative_permille = args.relative_permille.unwrap_or(deal.relative_permille);
+    if args.summary.is_some() {
+        deal.method = Method::Near;
+        deal.summary = args.summary;
+    }
     deal.method = args.method.unwrap_or(deal.method);
+    if deal.method != Method::Near && args.summary.is_none() {
+        // The method of an updated deal took its summary along.
+        deal.summary = None;
+    }
+    deal.require_work |= args.require_work;
+    deal.cpu_permille = args.cpu_permille.unwrap_or(deal.cpu_permille);
     deal.deterministic |= args.deterministic;
     if let Some(timeout) = args.timeout {
         deal.timeout = timeout;

@@ -119,15 +119,21 @@ pub(super) fn exceeded(exceeded: &Exceeded) -> String {
     format!("{name} {asked}, at most {most}")
 }
 
-/// How far a seat's result lies from the others, as a memory level, if memory was compared at all.
+/// How far a seat's result lies from the others, as a memory level or in tolerances of its numbers, if either was compared.
 pub(super) fn distance(seat: &SeatView, view: &JobView) -> String {
     let Some(score) = seat.score else { return "-".to_owned() };
     // The unit of the score: ten samples, and for `kmeans` also the number of runs that were compared.
     let divisor = match view.deal.method {
-        Method::Ball | Method::Hash => 10,
+        Method::Near if !view.deal.require_work => return tolerances(score),
+        Method::Ball | Method::Hash | Method::Near => 10,
         Method::KMeans => 10 * view.verdict.as_ref().map_or(1, |verdict| verdict.scores.len().max(1) as u64),
     };
     bytes((score / divisor).saturating_mul(1024))
+}
+
+/// 64ths of a tolerance.
+pub(super) fn tolerances(score: u64) -> String {
+    format!("{} tolerances", thousandths(u32::try_from(score.saturating_mul(1000) / 64).unwrap_or(u32::MAX)))
 }
 
 /// A judgement, or how far the seat is as long as there is none.

@@ -11,13 +11,13 @@ use alloy_primitives::{Address, B256, Bytes, Keccak256, Uint};
 use alloy_sol_types::{SolStruct, SolValue, sol};
 
 use super::{
-    Acceptance, Action, Amount, Deal, Digest, Event, EventKind, FailureKind, FingerprintWord, JobId,
-    LogDomain, MAX_REMARK_BYTES, MAX_SEATS, MAX_SPEC_BYTES, Method, NodeId, Opening, SeatOpening, SeatSet,
-    Signature, SignedAction, Span,
+    Acceptance, Action, Amount, Canonical, Deal, Digest, Event, EventKind, FailureKind, FingerprintWord,
+    JobId, LogDomain, MAX_REMARK_BYTES, MAX_SEATS, MAX_SPEC_BYTES, Method, NodeId, Opening, SeatOpening,
+    SeatSet, Signature, SignedAction, Span, SummaryForm, SummaryWord,
 };
 
 /// First byte of every encoded action.
-pub const ACTION_VERSION: u8 = 1;
+pub const ACTION_VERSION: u8 = 2;
 
 /// Longest encoded action: the largest spec, the longest allow-list or every opening, and the envelope.
 pub const MAX_ACTION_BYTES: usize = MAX_SPEC_BYTES + 16 * 1024;
@@ -45,6 +45,10 @@ mod abi {
             uint32 minPaidJobs;
             uint8 escalationLimit;
             bytes32 parent;
+            bool requireWork;
+            uint16 cpuPermille;
+            uint8 canonical;
+            bytes32 summary;
         }
 
         #[derive(Debug)]
@@ -53,6 +57,7 @@ mod abi {
             bytes32 outputRoot;
             int32 exitCode;
             bytes32 fingerprint;
+            bytes32 summary;
             bytes32 salt;
         }
 
@@ -136,7 +141,7 @@ pub fn decode_opening(bytes: &[u8]) -> Result<Opening, CodecError> {
         .map_err(|_| CodecError::Malformed)
 }
 
-/// The EIP-712 digest of an action: domain "Assay", version "1", chain id and contract.
+/// The EIP-712 digest of an action: domain "Assay", version "2", chain id and contract.
 pub fn signing_digest(action: &Action, domain: LogDomain) -> Digest {
     static TYPE_HASH: LazyLock<B256> = LazyLock::new(type_hash::<abi::Action>);
     typed_digest(*TYPE_HASH, &envelope(action), domain)
@@ -147,7 +152,7 @@ pub(crate) fn type_hash<T: SolStruct>() -> B256 {
     Digest::keccak(T::eip712_encode_type().as_bytes()).into()
 }
 
-/// The EIP-712 digest of a value of the type that `type_hash` names: domain "Assay", version "1", chain id and contract.
+/// The EIP-712 digest of a value of the type that `type_hash` names: domain "Assay", version "2", chain id and contract.
 pub(crate) fn typed_digest(type_hash: B256, value: &impl SolStruct, domain: LogDomain) -> Digest {
     /// Where there is no chain, a node computes two digests for every entry that it reads.
     static WITHOUT_CHAIN: LazyLock<B256> = LazyLock::new(|| separator(LogDomain::default()));
@@ -330,6 +335,10 @@ fn terms(deal: &Deal) -> abi::Terms {
         minPaidJobs: deal.min_paid_jobs,
         escalationLimit: deal.escalation_limit,
         parent: deal.parent.unwrap_or(JobId::ZERO).into(),
+        requireWork: deal.require_work,
+        cpuPermille: deal.cpu_permille,
+        canonical: deal.canonical.bits(),
+        summary: deal.summary.map_or([0; 32], |form| form.0).into(),
     }
 }
 
@@ -355,6 +364,10 @@ fn deal_from(terms: &abi::Terms) -> Result<Deal, CodecError> {
         min_paid_jobs: terms.minPaidJobs,
         escalation_limit: terms.escalationLimit,
         parent: (!parent.is_zero()).then_some(parent),
+        require_work: terms.requireWork,
+        cpu_permille: terms.cpuPermille,
+        canonical: Canonical::from_bits(terms.canonical),
+        summary: (!terms.summary.is_zero()).then_some(SummaryForm(terms.summary.0)),
     })
 }
 
@@ -364,6 +377,7 @@ fn revelation(opening: &Opening) -> abi::Revelation {
         outputRoot: opening.output_root.into(),
         exitCode: opening.exit_code,
         fingerprint: opening.fingerprint.0.into(),
+        summary: opening.summary.0.into(),
         salt: opening.salt.into(),
     }
 }
@@ -374,6 +388,7 @@ fn opening_from(opening: &abi::Revelation) -> Opening {
         output_root: opening.outputRoot.into(),
         exit_code: opening.exitCode,
         fingerprint: FingerprintWord(opening.fingerprint.0),
+        summary: SummaryWord(opening.summary.0),
         salt: opening.salt.into(),
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Digest, JobId, MAX_SEATS, Method, NodeId, Span, codec};
+use super::{Amount, Canonical, Digest, JobId, MAX_SEATS, Method, NodeId, Span, SummaryForm, codec};
 
 /// What a run may take beyond its timeout before commits close: pulling, starting, hashing, sending.
 pub const RUN_MARGIN: Span = Span::from_secs(60);
@@ -86,6 +86,15 @@ pub struct Deal {
     pub escalation_limit: u8,
     /// The inconclusive job that this one follows up.
     pub parent: Option<JobId>,
+    /// Whether agreeing runs must have used memory and CPU alike too, so that a known answer alone earns nothing;
+    /// with `hash` and `near` only, and never where a wrong output is slashed.
+    pub require_work: bool,
+    /// How far two CPU times may differ, in thousandths of the larger, 0..=1000; 200 ms always may.
+    pub cpu_permille: u16,
+    /// What may differ between the text outputs of right runs.
+    pub canonical: Canonical,
+    /// How the numbers of an output's summary are compared; with `near` only.
+    pub summary: Option<SummaryForm>,
 }
 
 impl Default for Deal {
@@ -111,6 +120,10 @@ impl Default for Deal {
             min_paid_jobs: 0,
             escalation_limit: 0,
             parent: None,
+            require_work: false,
+            cpu_permille: 333,
+            canonical: Canonical::NONE,
+            summary: None,
         }
     }
 }
@@ -140,6 +153,14 @@ pub enum Term {
     AllowList,
     /// The most seats of a follow-up.
     EscalationLimit,
+    /// Whether agreeing runs must have done alike work.
+    RequireWork,
+    /// How far CPU times may differ.
+    CpuPermille,
+    /// What may differ between texts.
+    Canonical,
+    /// How the numbers of a summary are compared.
+    Summary,
 }
 
 /// A term with a value that the rules do not allow.
@@ -231,7 +252,29 @@ impl Deal {
         if limit != 0 && (limit < self.concurrency || limit > MAX_SEATS) {
             return bad(Term::EscalationLimit, format!("is {limit}: it must be 0, or N to {MAX_SEATS}"));
         }
-        Ok(())
+        let compares_outputs = matches!(self.method, Method::Hash | Method::Near) && !self.deterministic;
+        if self.require_work && !compares_outputs {
+            return bad(
+                Term::RequireWork,
+                "is for the methods hash and near, without deterministic".to_owned(),
+            );
+        }
+        if self.cpu_permille > 1000 {
+            return bad(Term::CpuPermille, format!("is {}: it must be 0 to 1000", self.cpu_permille));
+        }
+        if !self.canonical.is_valid() {
+            return bad(
+                Term::Canonical,
+                format!("has the bits {}: it must be 0 to 31", self.canonical.bits()),
+            );
+        }
+        match (self.method, self.summary) {
+            (Method::Near, None) => bad(Term::Summary, "is missing: the method near compares one".to_owned()),
+            (Method::Hash | Method::KMeans | Method::Ball, Some(_)) => {
+                bad(Term::Summary, format!("is for the method near, not for {}", self.method))
+            }
+            (Method::Near, Some(_)) | (Method::Hash | Method::KMeans | Method::Ball, None) => Ok(()),
+        }
     }
 
     fn validate_durations(&self) -> Result<(), InvalidTerm> {
@@ -267,6 +310,10 @@ impl fmt::Display for Term {
             Self::Reveal => "reveal",
             Self::AllowList => "allow_list",
             Self::EscalationLimit => "escalation_limit",
+            Self::RequireWork => "require_work",
+            Self::CpuPermille => "cpu_permille",
+            Self::Canonical => "canonical",
+            Self::Summary => "summary",
         })
     }
 }
@@ -340,13 +387,24 @@ mod tests {
         assert_eq!(refused(|deal| deal.reveal = MAX_DURATION.plus(Span::from_secs(1))), Term::Reveal);
         assert_eq!(refused(|deal| deal.allow_list = vec![NodeId::ZERO; 2]), Term::AllowList);
         assert_eq!(refused(|deal| deal.escalation_limit = 2), Term::EscalationLimit);
+        assert_eq!(refused(|deal| deal.require_work = true), Term::RequireWork);
+        assert_eq!(
+            refused(|deal| {
+                (deal.method, deal.deterministic, deal.require_work) = (Method::Hash, true, true);
+            }),
+            Term::RequireWork
+        );
+        assert_eq!(refused(|deal| deal.cpu_permille = 1001), Term::CpuPermille);
+        assert_eq!(refused(|deal| deal.canonical = Canonical::from_bits(32)), Term::Canonical);
+        assert_eq!(refused(|deal| deal.method = Method::Near), Term::Summary);
+        assert_eq!(refused(|deal| deal.summary = Some(SummaryForm([1; 32]))), Term::Summary);
         let over = Deal { concurrency: 0, ..Deal::default() }.validate().unwrap_err();
         assert_eq!(over.to_string(), "concurrency is 0: it must be 1 to 31");
     }
 
     #[test]
     fn every_term_changes_the_revision() {
-        let changes: [fn(&mut Deal); 19] = [
+        let changes: [fn(&mut Deal); 23] = [
             |deal| deal.concurrency += 1,
             |deal| deal.confidence += 1,
             |deal| deal.tolerance_kib += 1,
@@ -366,6 +424,10 @@ mod tests {
             |deal| deal.min_paid_jobs += 1,
             |deal| deal.escalation_limit += 1,
             |deal| deal.parent = Some(JobId::new([1; 32])),
+            |deal| deal.require_work = true,
+            |deal| deal.cpu_permille += 1,
+            |deal| deal.canonical = Canonical::from_bits(1),
+            |deal| deal.summary = Some(SummaryForm([1; 32])),
         ];
         let mut revisions = std::collections::BTreeSet::from([Deal::default().revision()]);
         for change in changes {

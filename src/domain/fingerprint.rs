@@ -40,7 +40,7 @@ pub struct Fingerprint {
 /// The row of a fingerprint that a method compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// `w` for `kmeans`, `q` for `ball` and `hash`, in KiB.
+    /// `w` for `kmeans`, `q` for all others, in KiB.
     pub memory_kib: [u32; TENTHS],
     /// CPU time, in milliseconds.
     pub cpu_ms: u64,
@@ -67,7 +67,7 @@ impl Fingerprint {
     pub fn profile(&self, method: Method) -> Profile {
         let memory_kib = match method {
             Method::KMeans => self.w,
-            Method::Ball | Method::Hash => self.q,
+            Method::Ball | Method::Hash | Method::Near => self.q,
         };
         Profile { memory_kib, cpu_ms: self.cpu_ms }
     }

@@ -168,13 +168,21 @@ pub struct LogDomain {
 
 impl LogDomain {
     /// The version that signatures are bound to.
-    pub const SIGNING_VERSION: &str = "1";
+    pub const SIGNING_VERSION: &str = "2";
+
+    /// The versions before it.
+    pub const OLDER_SIGNING_VERSIONS: [&str; 1] = ["1"];
 
     /// What EIP-712 signatures in this log are bound to.
     pub fn eip712(self) -> Eip712Domain {
+        self.eip712_of(Self::SIGNING_VERSION)
+    }
+
+    /// The same in a log of another version.
+    pub fn eip712_of(self, version: &'static str) -> Eip712Domain {
         Eip712Domain::new(
             Some("Assay".into()),
-            Some(Self::SIGNING_VERSION.into()),
+            Some(version.into()),
             Some(Uint::from(self.chain_id)),
             Some(Address::from(self.contract)),
             None,

@@ -18,20 +18,26 @@ pub enum Method {
     KMeans = 1,
     /// The largest set of runs that all lie within the tolerance of one of them.
     Ball = 2,
+    /// The largest set of runs whose outputs equal that of one of them, or whose summaries agree with its summary.
+    Near = 3,
 }
 
 /// The text names no method.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown method, expected `hash`, `kmeans` or `ball`")]
+#[error("unknown method, expected `hash`, `kmeans`, `ball` or `near`")]
 pub struct UnknownMethod;
 
 impl Method {
+    /// Every method.
+    pub const ALL: [Self; 4] = [Self::Hash, Self::KMeans, Self::Ball, Self::Near];
+
     /// The name used in files, on the command line and in the API.
     pub fn name(self) -> &'static str {
         match self {
             Self::Hash => "hash",
             Self::KMeans => "kmeans",
             Self::Ball => "ball",
+            Self::Near => "near",
         }
     }
 }
@@ -46,10 +52,7 @@ impl FromStr for Method {
     type Err = UnknownMethod;
 
     fn from_str(text: &str) -> Result<Self, UnknownMethod> {
-        [Self::Hash, Self::KMeans, Self::Ball]
-            .into_iter()
-            .find(|method| method.name() == text)
-            .ok_or(UnknownMethod)
+        Self::ALL.into_iter().find(|method| method.name() == text).ok_or(UnknownMethod)
     }
 }
 
@@ -77,10 +80,7 @@ impl TryFrom<u8> for Method {
     type Error = UnknownMethod;
 
     fn try_from(number: u8) -> Result<Self, UnknownMethod> {
-        [Self::Hash, Self::KMeans, Self::Ball]
-            .into_iter()
-            .find(|method| u8::from(*method) == number)
-            .ok_or(UnknownMethod)
+        Self::ALL.into_iter().find(|method| u8::from(*method) == number).ok_or(UnknownMethod)
     }
 }
 
@@ -90,9 +90,8 @@ mod tests {
 
     #[test]
     fn names_and_numbers_round_trip() {
-        for (method, number, name) in
-            [(Method::Hash, 0, "hash"), (Method::KMeans, 1, "kmeans"), (Method::Ball, 2, "ball")]
-        {
+        let names = ["hash", "kmeans", "ball", "near"];
+        for ((number, name), method) in (0..).zip(names).zip(Method::ALL) {
             assert_eq!(u8::from(method), number);
             assert_eq!(Method::try_from(number), Ok(method));
             assert_eq!(method.to_string(), name);
@@ -108,7 +107,7 @@ mod tests {
         for name in ["", "Ball", "ball ", "k-means"] {
             assert_eq!(name.parse::<Method>(), Err(UnknownMethod), "{name:?}");
         }
-        assert_eq!(Method::try_from(3), Err(UnknownMethod));
+        assert_eq!(Method::try_from(4), Err(UnknownMethod));
         assert!(serde_json::from_str::<Method>(r#"{"ball":null}"#).is_err());
     }
 }

@@ -17,6 +17,7 @@
 mod amount;
 mod ask;
 mod backoff;
+mod canonical;
 mod chunk;
 pub mod codec;
 mod deal;
@@ -34,11 +35,13 @@ mod seats;
 mod seed;
 mod signature;
 mod spec;
+mod summary;
 mod time;
 
 pub use amount::Amount;
 pub use ask::{Ask, ParsePercentError};
 pub use backoff::Backoff;
+pub use canonical::{Canonical, Mask, UnknownMask};
 pub use chunk::{Chunk, ChunkRequest, MAX_CHUNK_BYTES};
 pub use deal::{
     Acceptance, Deal, InvalidTerm, MAX_ALLOWED, MAX_BOND_FACTOR, MAX_DURATION, MIN_REVEAL,
@@ -65,5 +68,9 @@ pub use signature::{Signature, SignatureError, node_of_key};
 pub use spec::{
     Input, InputKind, MAX_INPUTS, MAX_SPEC_BYTES, OUTPUTS_DIR, Resources, Spec, SpecBuilder, SpecError,
     SpecField,
+};
+pub use summary::{
+    Kind, MAX_NUMBER_BYTES, MAX_NUMBERS, MAX_SUMMARY_BYTES, ParseFormError, ParseSummaryError, SUMMARY_FILE,
+    SummaryFault, SummaryForm, SummaryWord,
 };
 pub use time::{Span, Timestamp};

@@ -12,11 +12,17 @@ pub enum Note {
     EqualOutputs,
     /// A majority used memory and CPU alike.
     Agreement,
+    /// A majority brought outputs equal to, or summaries near, those of one of them.
+    NearOutputs,
+    /// A majority brought the same output and used memory and CPU alike.
+    EqualOutputsAndWork,
+    /// A majority brought near outputs and used memory and CPU alike.
+    NearOutputsAndWork,
     /// There are no runs, too many, or a confidence that they cannot reach.
     BadParameters,
     /// No output has a majority and the terms ask no scorer.
     OutputsDisagree,
-    /// `ball` had no run to compare.
+    /// No run had the trace that was to be compared.
     NoTraces,
     /// Splitting off the runs far from the mean left no majority.
     NoMajorityNearMean,
@@ -35,9 +41,12 @@ pub struct UnknownNote;
 
 impl Note {
     /// Every note.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::EqualOutputs,
         Self::Agreement,
+        Self::NearOutputs,
+        Self::EqualOutputsAndWork,
+        Self::NearOutputsAndWork,
         Self::BadParameters,
         Self::OutputsDisagree,
         Self::NoTraces,
@@ -52,6 +61,9 @@ impl Note {
         match self {
             Self::EqualOutputs => "equal outputs",
             Self::Agreement => "agreement",
+            Self::NearOutputs => "near outputs",
+            Self::EqualOutputsAndWork => "equal outputs and work",
+            Self::NearOutputsAndWork => "near outputs and work",
             Self::BadParameters => "bad parameters",
             Self::OutputsDisagree => "outputs disagree",
             Self::NoTraces => "no traces",

@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolValue;
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, FingerprintWord, JobId, LogDomain, NodeId};
+use super::{Digest, FingerprintWord, JobId, LogDomain, NodeId, SummaryWord};
 
 /// A result and the salt of its commitment: what a node reveals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Opening {
     pub exit_code: i32,
     /// Memory and CPU time of the run.
     pub fingerprint: FingerprintWord,
+    /// The numbers of the output that may differ a little; void where the deal has none.
+    pub summary: SummaryWord,
     /// 32 random bytes, so that a guessed result cannot be checked against the commitment.
     pub salt: Digest,
 }
@@ -36,6 +38,7 @@ impl Opening {
             B256::from(self.output_root),
             self.exit_code,
             B256::from(self.fingerprint.0),
+            B256::from(self.summary.0),
             B256::from(self.salt),
         );
         Digest::keccak(fields.abi_encode())
@@ -63,6 +66,7 @@ mod tests {
             output_root: Digest::new([2; 32]),
             exit_code: 0,
             fingerprint: FingerprintWord::VOID,
+            summary: SummaryWord::VOID,
             salt: Digest::new([3; 32]),
         };
         let domain = LogDomain::default();
@@ -77,6 +81,7 @@ mod tests {
             Opening { exit_code: -1, ..opening }.commitment(domain, job, 0, node),
             Opening { result_hash: Digest::ZERO, ..opening }.commitment(domain, job, 0, node),
             Opening { output_root: Digest::ZERO, ..opening }.commitment(domain, job, 0, node),
+            Opening { summary: SummaryWord([0; 32]), ..opening }.commitment(domain, job, 0, node),
             Opening { salt: Digest::ZERO, ..opening }.commitment(domain, job, 0, node),
             Opening { fingerprint: FingerprintWord([0; 32]), ..opening }.commitment(domain, job, 0, node),
         ];

@@ -21,11 +21,13 @@ use super::{
     transfer::TransferError,
 };
 use crate::{
-    domain::{ChunkRequest, Digest, Event, Input, Job, JobId, MAX_REMARK_BYTES, NodeId, Opening},
+    domain::{
+        ChunkRequest, Digest, Event, Input, Job, JobId, MAX_REMARK_BYTES, NodeId, Opening, SummaryWord,
+    },
     policy::compute::start_by,
     store::{
-        BlobError, BlobWriter, LastWords, Limits, MAX_LAST_WORDS_BYTES, MalformedLastWords, ResultError,
-        TreeError, UnpackError, result_hash, unpack,
+        BlobError, BlobWriter, Compared, Comparison, LastWords, Limits, MAX_LAST_WORDS_BYTES,
+        MalformedLastWords, ResultError, TreeError, UnpackError, unpack,
     },
 };
 
@@ -116,6 +118,16 @@ pub enum FetchError {
         /// What came.
         found: Digest,
     },
+    /// The numbers in it are others than those that the node was judged by.
+    #[error("{from} serves a result with the summary {found}, and revealed {revealed}")]
+    OtherSummary {
+        /// Who served it.
+        from: NodeId,
+        /// What the verdict saw.
+        revealed: SummaryWord,
+        /// What came.
+        found: SummaryWord,
+    },
 }
 
 impl FetchError {
@@ -125,7 +137,8 @@ impl FetchError {
             Self::Blob { source: BlobError::Mismatch { .. } | BlobError::TooLarge { .. }, .. }
             | Self::Short { .. }
             | Self::LastWords { .. }
-            | Self::OtherResult { .. } => true,
+            | Self::OtherResult { .. }
+            | Self::OtherSummary { .. } => true,
             // What this machine cannot read or write, or has no more time for.
             Self::Unpack { source: UnpackError::Read(_) | UnpackError::Write { .. }, .. }
             | Self::Result {
@@ -272,11 +285,21 @@ impl Node {
     }
 
     async fn fetch_checked(&self, job: JobId, from: NodeId, opening: &Opening) -> Result<u64, FetchError> {
-        let (root, revealed) = (opening.output_root, opening.result_hash);
-        let other = |found| FetchError::OtherResult { from, revealed, found };
+        let root = opening.output_root;
+        let check = |found: Compared| match found.result_hash == opening.result_hash {
+            true if found.is_revealed_by(opening) => Ok(()),
+            true => {
+                let (revealed, found) = (opening.summary, found.summary_word());
+                Err(FetchError::OtherSummary { from, revealed, found })
+            }
+            false => {
+                let (revealed, found) = (opening.result_hash, found.result_hash);
+                Err(FetchError::OtherResult { from, revealed, found })
+            }
+        };
         if let Ok(bytes) = self.shelf.content().length(root, from) {
             let (_dir, found) = self.unpack_result(job, from, root).await?;
-            return if found == revealed { Ok(bytes) } else { Err(other(found)) };
+            return check(found).map(|()| bytes);
         }
         let pace = Pace::new(RESULT_PATIENCE, self.time_for_result());
         let writer = self.receive(job, from, root, self.config.max_archive_bytes, pace).await?;
@@ -284,9 +307,7 @@ impl Node {
         // Looked at before it is kept: a node may name anything as its root.
         let archive = writer.reader();
         let (_dir, found) = self.unpack_archive(job, from, root, move || archive).await?;
-        if found != revealed {
-            return Err(other(found));
-        }
+        check(found)?;
         self.keep_content(writer, root, from).await?;
         Ok(bytes)
     }
@@ -302,7 +323,7 @@ impl Node {
         job: JobId,
         from: NodeId,
         root: Digest,
-    ) -> Result<(TempDir, Digest), FetchError> {
+    ) -> Result<(TempDir, Compared), FetchError> {
         let content = self.shelf.content().clone();
         self.unpack_archive(job, from, root, move || content.open(root, from)).await
     }
@@ -313,16 +334,18 @@ impl Node {
         from: NodeId,
         root: Digest,
         open: impl FnOnce() -> Result<File, BlobError> + Send + 'static,
-    ) -> Result<(TempDir, Digest), FetchError> {
+    ) -> Result<(TempDir, Compared), FetchError> {
         let (scratch, stop) = (self.scratch(), self.stop.clone());
         let limits = Limits::with_bytes(self.config.max_archive_bytes);
+        let comparison = self.board.read(job, |job| Comparison::of(job.id, &job.deal));
+        let comparison = comparison.unwrap_or(Comparison { job, summary: None });
         let unpacked = spawn_blocking(move || {
             let blob_error = |source| FetchError::Blob { from, source };
             let dir = scratch_dir(&scratch).map_err(blob_error)?;
             let target = dir.path().join("result");
             let archive = Until { reader: open().map_err(blob_error)?, stop: stop.clone() };
             unpack(archive, &target, root, &limits).map_err(|source| FetchError::Unpack { from, source })?;
-            let found = result_hash(job, &target, &limits, &stop);
+            let found = comparison.look(&target, &limits, &stop);
             Ok((dir, found.map_err(|source| FetchError::Result { from, source })?))
         });
         unpacked.await.expect("unpacking returns its errors")

@@ -23,8 +23,8 @@ use crate::{
     executor::{ExecutorError, InputMount, RunDir, RunOutcome, RunRequest, Trace},
     explain::one_line,
     store::{
-        BlobError, BlobWriter, DbError, ExecutionError, FILE, LastWords, Limits, PackError, ResultError,
-        Stage, TreeError, UnpackError, is_of_one_file, pack_result, result_hash, unpack,
+        BlobError, BlobWriter, Comparison, DbError, ExecutionError, FILE, LastWords, Limits, PackError,
+        ResultError, Stage, TreeError, UnpackError, is_of_one_file, pack_result, unpack,
     },
 };
 
@@ -200,12 +200,12 @@ impl Node {
         let mut failures = 0;
         let may_try = |failures| failures < KEEP_AGAIN || self.clock.moment().now < job.refill_by();
         loop {
-            let (node, id, method, kept) = (Arc::clone(self), job.id, job.deal.method, Arc::clone(&run));
-            let stop = cancel.clone();
+            let (node, method, kept) = (Arc::clone(self), job.deal.method, Arc::clone(&run));
+            let (comparison, stop) = (Comparison::of(job.id, &job.deal), cancel.clone());
             let kept = spawn_blocking(move || {
                 // Held so that the directory goes when all of it was read.
                 let (_dir, outcome, result_dir) = &*kept;
-                node.keep((id, method), outcome, result_dir, &stop)
+                node.keep((comparison, method), outcome, result_dir, &stop)
             });
             match kept.await.expect("keeping a result returns its errors") {
                 Err(error) if error.may_pass() && may_try(failures) && !cancel.is_cancelled() => {
@@ -296,20 +296,26 @@ impl Node {
     /// Packs the result into the store and notes the opening of the commitment to it. Blocks.
     fn keep(
         &self,
-        (job, method): (JobId, Method),
+        (comparison, method): (Comparison, Method),
         outcome: &RunOutcome,
         result_dir: &Path,
         stop: &CancellationToken,
     ) -> Result<Opening, WorkError> {
         let limits = Limits::with_bytes(self.config.max_archive_bytes);
         let content = self.shelf.content();
+        let job = comparison.job;
         let mut writer = self.writer_for(job, limits.bytes)?;
         let packed = pack_result(result_dir, &mut writer, &limits, stop)?;
+        let compared = comparison.look(result_dir, &limits, stop)?;
+        if let Err(fault) = &compared.summary {
+            warn!(%job, %fault, "the run has no summary: its output agrees with equal ones only");
+        }
         let opening = Opening {
-            result_hash: result_hash(job, result_dir, &limits, stop)?,
+            result_hash: compared.result_hash,
             output_root: packed.digest,
             exit_code: outcome.exit_code,
             fingerprint: fingerprint(&outcome.trace, method),
+            summary: compared.summary_word(),
             salt: salt()?,
         };
         content.keep(writer, packed.digest, self.me.id)?;

@@ -4,7 +4,7 @@ use super::{Moment, compute::BidLimits};
 use crate::{
     domain::{
         Amount, Ask, Deal, Digest, Event, Facts, FingerprintWord, Job, LogDomain, NodeId, Opening, Resources,
-        Span, Spec, Stamped, Timestamp,
+        Span, Spec, Stamped, SummaryWord, Timestamp,
     },
     rules::{self, Rejection},
 };
@@ -56,6 +56,7 @@ pub(super) fn opening(index: u8) -> Opening {
         output_root: Digest::new([8; 32]),
         exit_code: 0,
         fingerprint: FingerprintWord::VOID,
+        summary: SummaryWord::VOID,
         salt: Digest::new([index; 32]),
     }
 }

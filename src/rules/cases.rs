@@ -10,7 +10,7 @@ use serde::Serialize;
 
 mod situations;
 
-use situations::{bidder, deal, dirty, opening, situations, units};
+use situations::{bidder, deal, dirty, dirty_summary, opening, situations, units};
 
 use super::{Rejection, transition};
 use crate::domain::{
@@ -243,6 +243,7 @@ fn events(situations: &[(&str, Job)]) -> Vec<Event> {
         Event::Stopped,
         Event::Revealed { opening: wrong },
         Event::Revealed { opening: dirty() },
+        Event::Revealed { opening: dirty_summary() },
         verdict(&[], &[]),
         verdict(&[], &[0, 1, 2]),
         verdict(&[], &[0, 1]),

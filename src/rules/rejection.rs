@@ -111,6 +111,8 @@ rejections! {
     NothingDue = 36, true, "nothing is due";
     /// The remark is too long.
     RemarkTooLong = 37, true, "the remark is too long";
+    /// The summary word has bits set that no summary has.
+    BadSummary = 38, true, "the summary word is malformed";
 }
 
 impl std::error::Error for Rejection {}
@@ -137,6 +139,6 @@ mod tests {
             assert_eq!(usize::from(rejection.index()), index);
             assert_eq!(Rejection::from_index(rejection.index()), Some(*rejection));
         }
-        assert_eq!(Rejection::from_index(38), None);
+        assert_eq!(Rejection::from_index(39), None);
     }
 }

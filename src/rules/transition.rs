@@ -302,7 +302,10 @@ fn check_opening(job: &Job, seat: u8, opening: &Opening) -> Result<(), Rejection
     if opening.commitment(job.domain, job.id, seat, held.node) != commitment {
         return Err(Rejection::BadOpening);
     }
-    opening.fingerprint.unpack().map(|_| ()).map_err(|_| Rejection::BadFingerprint)
+    if opening.fingerprint.unpack().is_err() {
+        return Err(Rejection::BadFingerprint);
+    }
+    if opening.summary.is_well_formed() { Ok(()) } else { Err(Rejection::BadSummary) }
 }
 
 fn verdict_posted(
@@ -370,21 +373,14 @@ pub fn verdict_of(job: &Job, openings: &BTreeMap<u8, Opening>) -> Verdict {
     let runs: Vec<verdict::Run> = order
         .iter()
         .map(|seat| {
-            let opening = openings.get(seat);
-            verdict::Run {
-                output: opening.map(|opening| *opening.result_hash.as_bytes()),
-                profile: opening.and_then(|opening| opening.fingerprint.unpack().ok().flatten()),
-            }
+            openings.get(seat).map_or(verdict::Run::ABSENT, |opening| verdict::Run {
+                output: Some(*opening.result_hash.as_bytes()),
+                profile: opening.fingerprint.unpack().ok().flatten(),
+                summary: opening.summary,
+            })
         })
         .collect();
-    let terms = verdict::Terms {
-        confidence: job.deal.confidence.into(),
-        tolerance_kib: job.deal.tolerance_kib,
-        relative_permille: job.deal.relative_permille,
-        method: job.deal.method,
-        deterministic: job.deal.deterministic,
-    };
-    let outcome = verdict::decide(&terms, &runs);
+    let outcome = verdict::decide(&verdict::Terms::of(&job.deal), &runs);
     let seats = |indices: &[usize]| indices.iter().filter_map(|index| order.get(*index).copied()).collect();
     debug_assert!(outcome.decision == Decision::Verdict || outcome.accepted.is_empty());
     Verdict {

@@ -129,7 +129,7 @@ fn failed(error: rusqlite::Error) -> BlobError {
 mod tests {
     use super::*;
     use crate::{
-        domain::{FingerprintWord, JobId, Opening, Timestamp},
+        domain::{FingerprintWord, JobId, Opening, SummaryWord, Timestamp},
         store::Executions,
     };
 
@@ -203,6 +203,7 @@ mod tests {
             output_root: root,
             exit_code: 0,
             fingerprint: FingerprintWord::VOID,
+            summary: SummaryWord::VOID,
             salt: Digest::ZERO,
         };
         let executions = Executions::new(content.db.clone());

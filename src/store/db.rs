@@ -23,7 +23,7 @@ use crate::domain::{Digest, JobId, NodeId};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The schema, one step a version. A step that has been released is never changed: append another.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -34,6 +34,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("schema/8.sql"),
     include_str!("schema/9.sql"),
     include_str!("schema/10.sql"),
+    include_str!("schema/11.sql"),
 ];
 
 /// The database cannot be opened, read or written.
@@ -62,6 +63,16 @@ pub enum DbError {
         /// The newest version that this program knows.
         known: usize,
     },
+    /// The file holds jobs of an older protocol, whose entries this program cannot read.
+    #[error(
+        "the database {path} holds jobs of protocol version 1, and this assay speaks version 2: fetch their results with the \
+         older assay, then choose another data directory",
+        path = path.display()
+    )]
+    OlderProtocol {
+        /// The database.
+        path: PathBuf,
+    },
     /// A statement failed: the disk is full or broken, or the file was altered by others.
     #[error("the database failed")]
     Statement(#[from] rusqlite::Error),
@@ -87,11 +98,13 @@ impl Db {
     /// [`DbError::NewerSchema`] for a file of a newer program, [`DbError::Open`] for one that is no database.
     pub fn open(dir: &DataDir) -> Result<Self, DbError> {
         let path = dir.database();
-        let opened = Connection::open(&path).and_then(|mut connection| {
-            configure(&connection)?;
-            migrate(&mut connection).map(|version| (connection, version))
-        });
-        let (connection, version) = opened.map_err(|source| DbError::Open { path: path.clone(), source })?;
+        let failed = |source| DbError::Open { path: path.clone(), source };
+        let mut connection = Connection::open(&path).map_err(failed)?;
+        configure(&connection).map_err(failed)?;
+        if holds_older_protocol(&connection).map_err(failed)? {
+            return Err(DbError::OlderProtocol { path });
+        }
+        let version = migrate(&mut connection).map_err(failed)?;
         Self::new(connection, version, &path, Some(dir.clone()))
     }
 
@@ -182,6 +195,17 @@ fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
 }
 
 /// Applies the steps that the file lacks, and says which version it has then: a newer one is left alone.
+/// The first schema whose entries are of the protocol that this program speaks.
+const PROTOCOL_SCHEMA: u32 = 11;
+
+fn holds_older_protocol(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if !(1..PROTOCOL_SCHEMA).contains(&version) {
+        return Ok(false);
+    }
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM entries)", (), |row| row.get(0))
+}
+
 fn migrate(connection: &mut Connection) -> Result<usize, rusqlite::Error> {
     let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let version = usize::try_from(version).unwrap_or(usize::MAX);
@@ -295,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_the_first_version_keeps_its_log() {
+    fn a_database_of_an_older_protocol_is_refused_by_name_and_keeps_its_log() {
         let (_root, dir) = scratch();
         let mut connection = Connection::open(dir.database()).unwrap();
         connection.execute_batch(MIGRATIONS[0]).unwrap();
@@ -303,6 +327,10 @@ mod tests {
         connection.execute("INSERT INTO submissions VALUES (zeroblob(32), '{}')", ()).unwrap();
         let entry = "INSERT INTO entries VALUES (3, zeroblob(32), 1, zeroblob(32), zeroblob(9))";
         connection.execute(entry, ()).unwrap();
+        let err = Db::open(&dir).unwrap_err();
+        assert!(matches!(&err, DbError::OlderProtocol { path } if *path == dir.database()), "{err}");
+
+        // Whoever opens it, nothing is lost.
         assert_eq!(migrate(&mut connection).unwrap(), MIGRATIONS.len());
         drop(connection);
         let db = Db::open(&dir).unwrap();

@@ -7,7 +7,7 @@
 use rusqlite::{Connection, Row, params, types::ValueRef};
 
 use super::db::{Db, DbError, Unsigned};
-use crate::domain::{Digest, FailureKind, FingerprintWord, JobId, Opening, Timestamp};
+use crate::domain::{Digest, FailureKind, FingerprintWord, JobId, Opening, SummaryWord, Timestamp};
 
 /// Most starts of one run. Two crashes may be chance.
 pub const MAX_STARTS: u8 = 3;
@@ -121,12 +121,19 @@ impl Executions {
             }
             match stage {
                 Stage::Started => return Ok(()),
-                Stage::Finished(Opening { result_hash, output_root, exit_code, fingerprint, salt }) => {
+                Stage::Finished(Opening {
+                    result_hash,
+                    output_root,
+                    exit_code,
+                    fingerprint,
+                    summary,
+                    salt,
+                }) => {
                     let sql = "UPDATE executions SET stage = 'finished', result_hash = ?2, output_root = ?3,
-                               exit_code = ?4, fingerprint = ?5, salt = ?6 WHERE job = ?1";
+                               exit_code = ?4, fingerprint = ?5, salt = ?6, summary = ?7 WHERE job = ?1";
                     transaction.execute(
                         sql,
-                        params![job, result_hash, output_root, exit_code, fingerprint.0, salt],
+                        params![job, result_hash, output_root, exit_code, fingerprint.0, salt, summary.0],
                     )?
                 }
                 Stage::Failed(kind) => {
@@ -162,8 +169,10 @@ fn seal(connection: &Connection, job: JobId) -> Result<(), ExecutionError> {
 fn checksum(row: &Row<'_>) -> rusqlite::Result<Digest> {
     let columns = ["job", "started_at", "starts", "stage", "result_hash", "output_root", "exit_code"];
     let mut bytes = Vec::new();
-    for name in columns.into_iter().chain(["fingerprint", "salt", "failure"]) {
+    for name in columns.into_iter().chain(["fingerprint", "salt", "failure", "summary"]) {
         let (kind, value) = match row.get_ref(name)? {
+            // A column that older rows did not have when they were sealed.
+            ValueRef::Null if name == "summary" => continue,
             ValueRef::Null => (0, Vec::new()),
             ValueRef::Integer(number) => (1, number.to_be_bytes().to_vec()),
             ValueRef::Real(number) => (2, number.to_be_bytes().to_vec()),
@@ -186,6 +195,7 @@ fn execution_of_row(row: &Row<'_>) -> rusqlite::Result<Execution> {
             output_root: row.get("output_root")?,
             exit_code: row.get("exit_code")?,
             fingerprint: FingerprintWord(row.get("fingerprint")?),
+            summary: row.get::<_, Option<_>>("summary")?.map_or(SummaryWord::VOID, SummaryWord),
             salt: row.get("salt")?,
         }),
         // The schema knows no fourth stage.
@@ -216,6 +226,7 @@ mod tests {
             output_root: Digest::new([2; 32]),
             exit_code: -3,
             fingerprint: FingerprintWord([4; 32]),
+            summary: SummaryWord([6; 32]),
             salt: Digest::new([5; 32]),
         }
     }

@@ -19,6 +19,7 @@
 mod archive;
 mod blobs;
 mod chains;
+mod compared;
 mod content;
 mod db;
 mod dir;
@@ -34,6 +35,7 @@ mod unpack;
 pub use archive::{FILE, Limits, PackError, Packed, is_of_one_file, pack, pack_result};
 pub use blobs::{BlobError, BlobWriter, Blobs, MAX_RANGE_BYTES};
 pub use chains::{Chains, ReadUpTo, SentTransaction};
+pub use compared::{Compared, Comparison};
 pub use content::Content;
 pub use db::{Db, DbError};
 pub use dir::{DataDir, DirError};

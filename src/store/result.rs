@@ -78,6 +78,17 @@ pub fn result_hash(
     limits: &Limits,
     stop: &CancellationToken,
 ) -> Result<Digest, ResultError> {
+    result_hash_without(None, job, result_dir, limits, stop)
+}
+
+/// The same, as if the file of this path were not there.
+pub(super) fn result_hash_without(
+    left_out: Option<&str>,
+    job: JobId,
+    result_dir: &Path,
+    limits: &Limits,
+    stop: &CancellationToken,
+) -> Result<Digest, ResultError> {
     let missing = |name| ResultError::Missing { path: result_dir.join(name) };
     let found = tree::walk(result_dir, limits, LINKS, stop)?;
     if found.get(OUTPUTS) != Some(&Node::Directory) {
@@ -85,7 +96,7 @@ pub fn result_hash(
     }
     let files: Vec<(&str, &Node)> = found
         .iter()
-        .filter(|&(path, node)| *node != Node::Directory && is_compared(path))
+        .filter(|&(path, node)| *node != Node::Directory && is_compared(path) && left_out != Some(path))
         .map(|(path, node)| (path.as_str(), node))
         .collect();
     if !files.iter().any(|&(path, _)| path == STDOUT) {

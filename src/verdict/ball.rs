@@ -1,38 +1,37 @@
-//! `ball`: the largest set of runs that all lie within the tolerance of one of them.
+//! `ball`: the largest set of runs that all agree with one of them.
 //!
-//! Two runs agree if their memory rows differ by at most the tolerance on average, which is relative to the
-//! (lower) median memory level of all runs, and if their CPU times differ by at most a third. The runs that agree with
-//! run i are the ball around i. The largest ball wins, then the one with the least sum of distances to
-//! its centre, then the lowest centre. It takes time quadratic in the number of runs.
+//! The runs that agree with run i are the ball around i. The largest ball wins, then the one with the least sum of
+//! distances to its centre, then the lowest centre. Under the method `ball`, runs agree when their traces do; `near`
+//! has other reasons. It takes time quadratic in the number of runs.
 
 use super::outcome::{Field, Note, Outcome};
-use super::terms::Tolerance;
+use super::terms::Terms;
+use super::traces::Traces;
 use crate::domain::Profile;
 
-/// How far CPU times may differ at least, in milliseconds: honest runs of a job that hardly computes differ so much.
-const CPU_TOLERANCE_MS: u128 = 200;
-/// How far CPU times may differ, in permille of the larger: runs on an idle and on a busy machine differ so much.
-const CPU_TOLERANCE_PERMILLE: u128 = 333;
-
 /// A ball is better when it is larger, then tighter. Ties stay with the first.
-struct Ball {
-    centre: usize,
-    members: Vec<usize>,
+pub(super) struct Ball {
+    /// Its place in the list of runs.
+    pub(super) centre: usize,
+    /// The places of its members, the centre among them.
+    pub(super) members: Vec<usize>,
     spread: u64,
 }
 
 impl Ball {
-    fn around(centre: usize, runs: &[(usize, Profile)], tolerance: u64) -> Self {
-        let (_, profile) = &runs[centre];
-        let mut ball = Self { centre, members: Vec::new(), spread: 0 };
-        for (run, other) in runs {
-            let apart = distance(profile, other);
-            if 1000 * apart <= tolerance && cpu_agrees(profile.cpu_ms, other.cpu_ms) {
-                ball.members.push(*run);
-                ball.spread += apart;
+    /// The best ball of `count` runs. `apart` is the distance of two runs, by their places, if they agree.
+    pub(super) fn best(count: usize, apart: impl Fn(usize, usize) -> Option<u64>) -> Option<Self> {
+        let around = |centre| {
+            let mut ball = Self { centre, members: Vec::new(), spread: 0 };
+            for other in 0..count {
+                if let Some(distance) = apart(centre, other) {
+                    ball.members.push(other);
+                    ball.spread += distance;
+                }
             }
-        }
-        ball
+            ball
+        };
+        (0..count).map(around).reduce(|best, ball| if ball.beats(&best) { ball } else { best })
     }
 
     fn beats(&self, other: &Self) -> bool {
@@ -41,32 +40,12 @@ impl Ball {
     }
 }
 
-pub(super) fn score(field: Field, runs: &[(usize, Profile)], tolerance: Tolerance) -> Outcome {
-    let mut levels: Vec<u64> = runs.iter().map(|(_, profile)| level(profile)).collect();
-    levels.sort_unstable();
-    let median = levels.get(levels.len().saturating_sub(1) / 2).copied().unwrap_or(0);
-    let tolerance = tolerance.scaled(1, median);
-
-    let balls = (0..runs.len()).map(|centre| Ball::around(centre, runs, tolerance));
-    let Some(best) = balls.reduce(|best, ball| if ball.beats(&best) { ball } else { best }) else {
+pub(super) fn score(field: Field, runs: &[(usize, Profile)], terms: &Terms) -> Outcome {
+    let traces = Traces::new(terms, runs.iter().map(|(_, profile)| *profile).collect());
+    let Some(best) = Ball::best(runs.len(), |a, b| traces.apart(a, b)) else {
         return field.inconclusive([].into(), Note::NoTraces);
     };
-    let (_, centre) = &runs[best.centre];
-    let scores = runs.iter().map(|(run, profile)| (*run, distance(centre, profile))).collect();
-    field.agreed(best.members, scores, Note::Agreement)
-}
-
-/// Ten times the mean memory; at most 10 x 2^32.
-fn level(profile: &Profile) -> u64 {
-    profile.memory_kib.into_iter().map(u64::from).sum()
-}
-
-/// Ten times the mean distance; at most 10 x 2^32.
-fn distance(a: &Profile, b: &Profile) -> u64 {
-    a.memory_kib.into_iter().zip(b.memory_kib).map(|(a, b)| u64::from(a.abs_diff(b))).sum()
-}
-
-fn cpu_agrees(a_ms: u64, b_ms: u64) -> bool {
-    let larger = u128::from(a_ms.max(b_ms));
-    1000 * u128::from(a_ms.abs_diff(b_ms)) <= (1000 * CPU_TOLERANCE_MS).max(CPU_TOLERANCE_PERMILLE * larger)
+    let scores = (0..runs.len()).map(|place| (runs[place].0, traces.distance(best.centre, place))).collect();
+    let members = best.members.iter().map(|place| runs[*place].0).collect();
+    field.agreed(members, scores, Note::Agreement)
 }

@@ -8,7 +8,8 @@
 //!           {"output": null, "fingerprint": null}]}
 //! ```
 //!
-//! on one line, with memory in KiB and exactly these keys in any order. Its outcome is
+//! on one line, with memory in KiB and these keys in any order. A case may also have `require_work` (false unless given) and
+//! `cpu_permille` (333), and a run `summary`, a word of 64 hex digits behind `0x`. Its outcome is
 //!
 //! ```json
 //! {"version":1,"outcome":"verdict","accepted":[0],"rejected":[],"absent":[1],"scores":{"0":0},"note":"agreement"}
@@ -29,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use super::decide::decide;
 use super::outcome::Outcome;
 use super::terms::{MAX_PERMILLE, Run, Terms};
-use crate::domain::{Fingerprint, MAX_TIME_MS, Method, TENTHS};
+use crate::domain::{Deal, Fingerprint, MAX_TIME_MS, Method, SummaryWord, TENTHS};
 
 /// Longest line that is read, in bytes without its end: room for some 3000 runs, of which 128 are compared.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
@@ -154,6 +155,10 @@ struct Case {
     relative_permille: u16,
     method: Method,
     deterministic: bool,
+    #[serde(default)]
+    require_work: bool,
+    #[serde(default = "default_cpu_permille", deserialize_with = "permille")]
+    cpu_permille: u16,
     runs: Vec<Object<CaseRun>>,
 }
 
@@ -165,6 +170,8 @@ struct CaseRun {
     // Naming the function makes a missing key an error, where a plain `Option` would take it for null.
     #[serde(deserialize_with = "Option::deserialize")]
     fingerprint: Option<Object<CaseFingerprint>>,
+    #[serde(default)]
+    summary: Option<SummaryWord>,
 }
 
 #[derive(Deserialize)]
@@ -184,6 +191,8 @@ impl Case {
             relative_permille: self.relative_permille,
             method: self.method,
             deterministic: self.deterministic,
+            require_work: self.require_work,
+            cpu_permille: self.cpu_permille,
         }
     }
 }
@@ -194,7 +203,11 @@ impl CaseRun {
             .fingerprint
             .as_ref()
             .map(|Object(CaseFingerprint { w, q, cpu_ms })| Fingerprint { w: *w, q: *q, cpu_ms: *cpu_ms });
-        Run { output: self.output, profile: fingerprint.map(|fingerprint| fingerprint.profile(method)) }
+        Run {
+            output: self.output,
+            profile: fingerprint.map(|fingerprint| fingerprint.profile(method)),
+            summary: self.summary.unwrap_or(SummaryWord::VOID),
+        }
     }
 }
 
@@ -224,9 +237,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 fn permille<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     let permille = u16::deserialize(deserializer)?;
     if permille > MAX_PERMILLE {
-        return Err(D::Error::custom("relative_permille is above 1000"));
+        return Err(D::Error::custom("a tolerance is above 1000 permille"));
     }
     Ok(permille)
+}
+
+fn default_cpu_permille() -> u16 {
+    Deal::default().cpu_permille
 }
 
 fn cpu_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {

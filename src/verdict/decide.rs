@@ -3,25 +3,25 @@
 use std::collections::BTreeMap;
 
 use super::outcome::{Field, Note, Outcome};
-use super::terms::{Agreement, MAX_PERMILLE, MAX_RUNS, Run, Terms, Tolerance};
-use super::{ball, gate, kmeans};
+use super::terms::{Agreement, MAX_PERMILLE, MAX_RUNS, Run, Terms};
+use super::{ball, gate, kmeans, near};
 use crate::domain::{Method, Profile};
 
 /// Which of the runs agree under the terms. `runs` holds every node that was asked, in an order that none of
 /// them chose, because `ball` settles its last ties by index.
 ///
-/// No runs, more than [`MAX_RUNS`], a confidence of 0 or above their number, or a relative tolerance above
-/// 1000 permille is [`Note::BadParameters`].
+/// No runs, more than [`MAX_RUNS`], a confidence of 0 or above their number, a tolerance above 1000 permille, or work
+/// required of another method than `hash` and `near` is [`Note::BadParameters`].
 pub fn decide(terms: &Terms, runs: &[Run]) -> Outcome {
     let scorer = match terms.method {
-        Method::Hash => None,
+        Method::Hash | Method::Near => None,
         Method::KMeans => Some(kmeans::score as Scorer),
         Method::Ball => Some(ball::score as Scorer),
     };
     compare(terms, runs, scorer)
 }
 
-type Scorer = fn(Field, &[(usize, Profile)], Tolerance) -> Outcome;
+type Scorer = fn(Field, &[(usize, Profile)], &Terms) -> Outcome;
 
 /// As [`decide()`], with a method of the caller's own in place of [`Terms::method`]: to try one before it becomes a
 /// [`Method`], which all nodes and the contract must share.
@@ -36,10 +36,10 @@ type Scorer = fn(Field, &[(usize, Profile)], Tolerance) -> Outcome;
 /// };
 ///
 /// let method = Method::Hash;
-/// let terms = Terms { confidence: 2, tolerance_kib: 0, relative_permille: 0, method, deterministic: false };
+/// let terms = Terms::new(method, 2);
 /// let profile = |cpu_ms| Some(Profile { memory_kib: [0; 10], cpu_ms });
 /// let runs = [(1, 100), (2, 101), (3, 900)]
-///     .map(|(output, cpu_ms)| Run { output: Some([output; 32]), profile: profile(cpu_ms) });
+///     .map(|(output, cpu_ms)| Run { output: Some([output; 32]), profile: profile(cpu_ms), ..Run::ABSENT });
 /// let outcome = decide_by(&terms, &runs, |runs| {
 ///     let quick = runs.iter().filter(|(_, profile)| profile.cpu_ms < 500).map(|(run, _)| *run);
 ///     Agreement { agreeing: quick.collect(), ..Agreement::default() }
@@ -51,7 +51,7 @@ pub fn decide_by(
     runs: &[Run],
     agree: impl FnOnce(&[(usize, Profile)]) -> Agreement,
 ) -> Outcome {
-    let scorer = |field: Field, runs: &[(usize, Profile)], _: Tolerance| {
+    let scorer = |field: Field, runs: &[(usize, Profile)], _: &Terms| {
         if runs.is_empty() {
             return field.inconclusive(BTreeMap::new(), Note::NoTraces);
         }
@@ -69,17 +69,21 @@ pub fn decide_by(
 fn compare(
     terms: &Terms,
     runs: &[Run],
-    scorer: Option<impl FnOnce(Field, &[(usize, Profile)], Tolerance) -> Outcome>,
+    scorer: Option<impl FnOnce(Field, &[(usize, Profile)], &Terms) -> Outcome>,
 ) -> Outcome {
     let confidence = usize::try_from(terms.confidence).unwrap_or(usize::MAX);
     let mut field = Field { asked: runs.len(), confidence, absent: Vec::new() };
     let sane = (1..=MAX_RUNS).contains(&runs.len())
         && (1..=runs.len()).contains(&confidence)
-        && terms.relative_permille <= MAX_PERMILLE;
+        && terms.relative_permille.max(terms.cpu_permille) <= MAX_PERMILLE
+        && (!terms.require_work || matches!(terms.method, Method::Hash | Method::Near));
     if !sane {
         return field.inconclusive(BTreeMap::new(), Note::BadParameters);
     }
 
+    if terms.method == Method::Near || terms.require_work {
+        return near::score(field, runs, terms);
+    }
     field.absent = indices(runs, |run| run.output.is_none());
     if let Some(group) = gate::majority(runs) {
         return field.agreed(group, BTreeMap::new(), Note::EqualOutputs);
@@ -95,7 +99,7 @@ fn compare(
     let present: Vec<(usize, Profile)> =
         profiles.filter_map(|(run, profile)| Some((run, profile?))).collect();
     field.absent = indices(runs, |run| run.output.is_none() || run.profile.is_none());
-    scorer(field, &present, Tolerance { kib: terms.tolerance_kib, permille: terms.relative_permille })
+    scorer(field, &present, terms)
 }
 
 fn indices(runs: &[Run], wanted: impl Fn(&Run) -> bool) -> Vec<usize> {

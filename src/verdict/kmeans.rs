@@ -10,11 +10,12 @@
 //! of all scores below 2^49.4, and 1000 times it below 2^59.4.
 
 use super::outcome::{Field, Note, Outcome};
-use super::terms::Tolerance;
+use super::terms::{Terms, Tolerance};
 use super::two_means::split_sorted;
 use crate::domain::{Profile, TENTHS};
 
-pub(super) fn score(field: Field, runs: &[(usize, Profile)], tolerance: Tolerance) -> Outcome {
+pub(super) fn score(field: Field, runs: &[(usize, Profile)], terms: &Terms) -> Outcome {
+    let tolerance = Tolerance::of(terms);
     let mut near = runs.to_vec();
     let mut scores = distances(&near);
     let first_scores = match near.len() {

@@ -10,6 +10,8 @@
 //! - `decide`: the order of the questions
 //! - `gate`: equal outputs
 //! - `kmeans`, `ball`: the scorers; each takes rows of ten numbers and answers with an [`Outcome`]
+//! - `near`: outputs that are equal or near, and work that is required, as one relation
+//! - `traces`: when two runs used memory and CPU alike
 //! - `two_means`: the exact one-dimensional split that `kmeans` repeats
 //! - `outcome`: what a verdict says, and the one rule that decides whether there is one
 //! - `batch`: verdicts over JSON lines
@@ -21,8 +23,8 @@
 //! };
 //!
 //! let method = Method::Hash;
-//! let terms = Terms { confidence: 2, tolerance_kib: 0, relative_permille: 0, method, deterministic: true };
-//! let runs = [Some([1; 32]), Some([1; 32]), None].map(|output| Run { output, profile: None });
+//! let terms = Terms { deterministic: true, ..Terms::new(method, 2) };
+//! let runs = [Some([1; 32]), Some([1; 32]), None].map(|output| Run { output, ..Run::ABSENT });
 //! let outcome = decide(&terms, &runs);
 //! assert_eq!((outcome.decision, outcome.note), (Decision::Verdict, Note::EqualOutputs));
 //! assert_eq!((outcome.accepted, outcome.absent), (vec![0, 1], vec![2]));
@@ -33,8 +35,10 @@ pub mod batch;
 mod decide;
 mod gate;
 mod kmeans;
+mod near;
 mod outcome;
 mod terms;
+mod traces;
 mod two_means;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Method, Profile};
+use crate::domain::{Deal, Method, Profile, SummaryWord};
 
 /// More runs than this are not compared: the bounds of the scorers' 64-bit sums are stated for so many.
 pub const MAX_RUNS: usize = 128;
@@ -24,6 +24,30 @@ pub struct Terms {
     pub method: Method,
     /// Whether all right runs have the same output, so that there is nothing to compare but outputs.
     pub deterministic: bool,
+    /// Whether runs with agreeing outputs must also have agreeing traces; only with `hash` and `near`.
+    pub require_work: bool,
+    /// How far apart CPU times may be, in permille of the larger; 0 to 1000.
+    pub cpu_permille: u16,
+}
+
+impl Terms {
+    /// The terms of the default deal, but for the method and the confidence.
+    pub fn new(method: Method, confidence: u32) -> Self {
+        Self { confidence, ..Self::of(&Deal { method, ..Deal::default() }) }
+    }
+
+    /// What a deal says about its job's verdict.
+    pub fn of(deal: &Deal) -> Self {
+        Self {
+            confidence: deal.confidence.into(),
+            tolerance_kib: deal.tolerance_kib,
+            relative_permille: deal.relative_permille,
+            method: deal.method,
+            deterministic: deal.deterministic,
+            require_work: deal.require_work,
+            cpu_permille: deal.cpu_permille,
+        }
+    }
 }
 
 /// Which runs a method finds to agree.
@@ -42,6 +66,13 @@ pub struct Run {
     pub output: Option<[u8; 32]>,
     /// Its memory and CPU time; `None` when its fingerprint is void.
     pub profile: Option<Profile>,
+    /// The numbers of its output.
+    pub summary: SummaryWord,
+}
+
+impl Run {
+    /// A node that brought nothing.
+    pub const ABSENT: Self = Self { output: None, profile: None, summary: SummaryWord::VOID };
 }
 
 /// A tolerance that grows with the memory level.
@@ -52,6 +83,10 @@ pub(super) struct Tolerance {
 }
 
 impl Tolerance {
+    pub(super) const fn of(terms: &Terms) -> Self {
+        Self { kib: terms.tolerance_kib, permille: terms.relative_permille }
+    }
+
     /// 1000 times the tolerance, both parts weighted as the caller's sums are: `kib_weight` times 10 for the
     /// absolute part, `level` being the memory level times as much.
     ///

@@ -1,8 +1,9 @@
+use alloy_primitives::U256;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{Method, Profile, TENTHS};
+use crate::domain::{Method, Profile, SummaryWord, TENTHS};
 
 mod naive;
 
@@ -25,11 +26,11 @@ fn flat(kib: u32) -> Option<Profile> {
 
 /// A run with an output of its own and that memory.
 fn unlike(index: usize, profile: Option<Profile>) -> Run {
-    Run { output: output(u8::try_from(index + 1).unwrap()), profile }
+    Run { output: output(u8::try_from(index + 1).unwrap()), profile, ..Run::ABSENT }
 }
 
 fn terms(method: Method, confidence: u32, tolerance_kib: u32, relative_permille: u16) -> Terms {
-    Terms { confidence, tolerance_kib, relative_permille, method, deterministic: false }
+    Terms { tolerance_kib, relative_permille, ..Terms::new(method, confidence) }
 }
 
 /// The vectors' memory row is in order of time; `ball` compares it sorted.
@@ -43,7 +44,6 @@ fn profile(row: &Value, cpu_ms: &Value, method: Method) -> Option<Profile> {
 
 /// What the scorer says when it is asked without the gate.
 fn scored(terms: &Terms, runs: &[Run]) -> Outcome {
-    let tolerance = terms::Tolerance { kib: terms.tolerance_kib, permille: terms.relative_permille };
     let present: Vec<(usize, Profile)> =
         runs.iter().enumerate().filter_map(|(i, run)| Some((i, run.profile?))).collect();
     let field = outcome::Field {
@@ -52,8 +52,8 @@ fn scored(terms: &Terms, runs: &[Run]) -> Outcome {
         absent: (0..runs.len()).filter(|&i| runs[i].profile.is_none()).collect(),
     };
     match terms.method {
-        Method::KMeans => kmeans::score(field, &present, tolerance),
-        Method::Ball | Method::Hash => ball::score(field, &present, tolerance),
+        Method::KMeans => kmeans::score(field, &present, terms),
+        Method::Ball | Method::Hash | Method::Near => ball::score(field, &present, terms),
     }
 }
 
@@ -96,14 +96,14 @@ fn random_cases_agree_with_the_reference_bit_for_bit() {
                 .map(|row| Run {
                     output: output(number(&row[0])),
                     profile: profile(&row[1], &row[2], method),
+                    ..Run::ABSENT
                 })
                 .collect();
             let terms = Terms {
-                confidence: number(&vector["confidence"]),
                 tolerance_kib: number(&vector["tolerance_kib"]),
                 relative_permille: number(&vector["relative_permille"]),
-                method,
                 deterministic: vector["deterministic"].as_bool().unwrap(),
+                ..Terms::new(method, number(&vector["confidence"]))
             };
             assert_eq!(json!(decide(&terms, &runs)), vector[method.name()], "{method} {vector}");
         }
@@ -162,7 +162,7 @@ fn an_output_with_a_majority_ends_the_matter() {
 
 #[test]
 fn a_plurality_of_outputs_decides_nothing() {
-    let runs = [1, 1, 2, 3].map(|id| Run { output: output(id), profile: flat(7) });
+    let runs = [1, 1, 2, 3].map(|id| Run { output: output(id), profile: flat(7), ..Run::ABSENT });
     let hash = decide(&terms(Method::Hash, 2, 0, 0), &runs);
     assert_eq!((hash.decision, hash.note), (Decision::Inconclusive, Note::OutputsDisagree));
     let deterministic = Terms { deterministic: true, ..terms(Method::Ball, 2, 0, 0) };
@@ -172,7 +172,7 @@ fn a_plurality_of_outputs_decides_nothing() {
 
 #[test]
 fn a_run_without_output_is_absent_for_the_gate_and_for_the_scorer() {
-    let none = Run { output: None, profile: flat(7) };
+    let none = Run { profile: flat(7), ..Run::ABSENT };
     let gated = decide(&terms(Method::Ball, 2, 0, 0), &[none, unlike(0, None), unlike(0, None)]);
     assert_eq!((gated.accepted, gated.rejected, gated.absent), (vec![1, 2], vec![], vec![0]));
 
@@ -219,19 +219,32 @@ fn row() -> impl Strategy<Value = [u32; TENTHS]> {
 fn run() -> impl Strategy<Value = Run> {
     let cpu_ms = prop_oneof![Just(900u64), 0u64..1_500, any::<u64>()];
     let profile = (row(), cpu_ms).prop_map(|(memory_kib, cpu_ms)| Profile { memory_kib, cpu_ms });
-    (prop_oneof![0u8..4, 4u8..=255], prop::option::weighted(0.9, profile))
-        .prop_map(|(id, profile)| Run { output: output(id), profile })
+    (prop_oneof![0u8..4, 4u8..=255], prop::option::weighted(0.9, profile), summary())
+        .prop_map(|(id, profile, summary)| Run { output: output(id), profile, summary })
+}
+
+/// Two lanes about the border of agreement, the circle's seam among them.
+fn summary() -> impl Strategy<Value = SummaryWord> {
+    let lane = prop_oneof![3 => 0u32..=66, 1 => (1u32 << 25) - 66..1 << 25, 1 => 0u32..1 << 25];
+    let word = [lane.clone(), lane].prop_map(|[first, last]| {
+        let word: U256 = U256::from(first) | (U256::from(last) << 225);
+        SummaryWord(word.to_be_bytes())
+    });
+    prop_oneof![9 => word, 1 => Just(SummaryWord::VOID)]
 }
 
 fn any_terms() -> impl Strategy<Value = Terms> {
-    let method = prop_oneof![Just(Method::Hash), Just(Method::KMeans), Just(Method::Ball)];
-    (0u32..9, prop_oneof![Just(0), 0u32..3_000, any::<u32>()], 0u16..=1000, method, any::<bool>()).prop_map(
-        |(confidence, tolerance_kib, relative_permille, method, deterministic)| Terms {
-            confidence,
+    let tolerance = prop_oneof![Just(0), 0u32..3_000, any::<u32>()];
+    let work = (prop::bool::weighted(0.3), prop_oneof![Just(333), 0u16..=1000]);
+    let method = prop::sample::select(Method::ALL.to_vec());
+    (0u32..9, tolerance, 0u16..=1000, method, any::<bool>(), work).prop_map(
+        |(confidence, tolerance_kib, relative_permille, method, deterministic, work)| Terms {
             tolerance_kib,
             relative_permille,
-            method,
             deterministic,
+            require_work: work.0,
+            cpu_permille: work.1,
+            ..Terms::new(method, confidence)
         },
     )
 }
@@ -280,7 +293,8 @@ proptest! {
         let (outcome, other) = (decide(&terms, &runs), decide(&terms, &turned));
         prop_assert_eq!((outcome.decision, outcome.note), (other.decision, other.note));
         prop_assert_eq!(outcome.accepted.len(), other.accepted.len());
-        if terms.method != Method::Ball || outcome.note == Note::EqualOutputs {
+        let is_ball = matches!(terms.method, Method::Ball | Method::Near) || terms.require_work;
+        if !is_ball || outcome.note == Note::EqualOutputs {
             let mut accepted: Vec<usize> = other.accepted.into_iter().map(back).collect();
             accepted.sort_unstable();
             prop_assert_eq!(outcome.accepted, accepted);

@@ -15,7 +15,9 @@ use assay::{
         BadActors, DEFAULT_SLOTS, Fault, Stack, StackConfig,
         chain::{DEPOSIT, LocalChain},
     },
-    domain::{Ask, Deal, FailureKind, JobId, JobState, NodeId, RUN_MARGIN, Resources, Seed, Span},
+    domain::{
+        Ask, Deal, FailureKind, JobId, JobState, Method, NodeId, Note, RUN_MARGIN, Resources, Seed, Span,
+    },
     executor::{DEFAULT_SOCKET, DockerExecutor, Executor},
 };
 use money::Fate;
@@ -320,6 +322,40 @@ async fn every_seat_has_the_seed_of_the_job() {
     assert_eq!(view.seed, seed);
     assert_eq!(network.output(job).await, format!("{job} {seed} {}\n", seed.small()));
     network.stop().await;
+}
+
+/// Every run prints another number and writes near ones into its summary; a liar writes none.
+async fn near_numbers_agree(on: On) {
+    let network = Network::start(on, 4, "1:faker").await;
+    let script = "n=$(od -An -N2 -tu2 /dev/urandom); echo $n; echo 0.5 $((1000 + n % 5)) > /outputs/summary";
+    let timeout = Span::from_secs(1);
+    let summary = Some("rel:1000ppm,abs:5".parse().unwrap());
+    let deal = Deal { method: Method::Near, summary, ..network.deal(4, timeout) };
+    let job = network.post(&request(script, deal)).await;
+    let view = network.ended(job).await;
+    let (honest, liars) = network.judgements(&view);
+    assert_eq!((view.state, honest), (JobState::Verified, vec![Judgement::Accepted; 3]), "{view:?}");
+    assert_eq!(liars, [Judgement::Rejected]);
+    assert_eq!(view.verdict.as_ref().unwrap().note, Note::NearOutputs);
+    // Whoever fetches a result computes its summary again.
+    assert!(network.output(job).await.trim().parse::<u16>().is_ok());
+    if let Some(chain) = &network.chain {
+        let liars = network.bad_nodes();
+        let fates = |node: NodeId| if liars.contains(&node) { Fate::Returned } else { Fate::Paid };
+        money::went_where_it_should(&network, chain, &view, fates).await;
+        crate::verifiers::both_agree(chain.rpc_url(), chain.deployed().contract, job).await;
+    }
+    network.stop().await;
+}
+
+#[tokio::test]
+async fn near_numbers_agree_on_libp2p() {
+    near_numbers_agree(On::Libp2p).await;
+}
+
+#[tokio::test]
+async fn near_numbers_agree_on_a_contract() {
+    near_numbers_agree(On::Contract).await;
 }
 
 #[tokio::test]

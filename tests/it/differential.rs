@@ -349,10 +349,10 @@ impl Reach {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_backends_answer_alike_without_money() {
-    World::new(1, false).await.run(1, 24).await.assert_whole(false);
+    World::new(1, false).await.run(1, 32).await.assert_whole(false);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn local_and_contract_answer_alike_and_move_the_same_money() {
-    World::new(2, true).await.run(2, 20).await.assert_whole(true);
+    World::new(4, true).await.run(4, 20).await.assert_whole(true);
 }

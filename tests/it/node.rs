@@ -18,7 +18,7 @@ use assay::{
     domain::{
         Action, Amount, BidStatus, Chunk, ChunkRequest, Deal, Digest, Event, FailureKind, FingerprintWord,
         Input, InputKind, Job, JobId, JobState, Method, NodeId, Offer, Opening, SeatStatus, Seed,
-        SignedAction, Span, Spec,
+        SignedAction, Span, Spec, SummaryWord,
     },
     executor::{Executor, ExecutorError, FakeExecutor, RunOutcome, RunRequest, Script, Trace},
     node::{Ended, FetchError, NodeError, RequestError, Transfer, TransferError},
@@ -451,6 +451,7 @@ async fn a_node_that_serves_another_result_than_it_revealed_is_found_out() {
         output_root: Digest::sha256(&archive),
         exit_code: 0,
         fingerprint: FingerprintWord::VOID,
+        summary: SummaryWord::VOID,
         salt: Digest::ZERO,
     };
     // The archive is the one it named, and its content not what the verdict was about.
@@ -512,6 +513,7 @@ async fn a_node_that_dribbles_its_result_is_not_waited_for() {
         output_root: Digest::sha256("an archive"),
         exit_code: 0,
         fingerprint: FingerprintWord::VOID,
+        summary: SummaryWord::VOID,
         salt: Digest::ZERO,
     };
     let (requester, job, liar) = job_of_a_liar(opening, Arc::new(Dribbles)).await;

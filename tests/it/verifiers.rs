@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, process::Output};
 use assay::{
     domain::{
         Deal, Digest, Event, FailureKind, Fingerprint, FingerprintWord, JobId, Method, NodeId, Opening,
-        SeatOpening, Span, TENTHS,
+        SeatOpening, Span, SummaryWord, TENTHS,
     },
     rules,
     scheduler::{Cursor, Scheduler, entries},
@@ -32,6 +32,7 @@ fn opening(seat: u8, output: u8, mib: u32) -> Opening {
         output_root: Digest::new([output; 32]),
         exit_code: -1,
         fingerprint: FingerprintWord::pack(&fingerprint, Method::Ball),
+        summary: SummaryWord::VOID,
         salt: Digest::new([seat + 7; 32]),
     }
 }

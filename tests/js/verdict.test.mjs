@@ -5,9 +5,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { decide, unpack } from "../../scripts/lib/verdict.mjs";
+import { decide, unpack, unpackSummary } from "../../scripts/lib/verdict.mjs";
 
-const METHODS = ["hash", "kmeans", "ball"];
+const METHODS = ["hash", "kmeans", "ball", "near"];
+const VOID = `0x${"f".repeat(64)}`;
 
 const vectors = (name) => JSON.parse(readFileSync(new URL(`../vectors/${name}.json`, import.meta.url), "utf8"));
 const mask = (indices) => indices.reduce((bits, index) => bits + 2 ** index, 0);
@@ -23,6 +24,8 @@ function terms(vector, method, relative = vector.relative_permille) {
     relativePermille: BigInt(relative),
     method,
     deterministic: vector.deterministic ?? false,
+    requireWork: vector.require_work ?? false,
+    cpuPermille: BigInt(vector.cpu_permille ?? 333),
   };
 }
 
@@ -41,6 +44,7 @@ test("packed cases have the verdict of the program", () => {
     const runs = vector.words.map((word, run) => ({
       output: BigInt(vector.outputs[run]) === 0n ? null : vector.outputs[run],
       profile: unpack(word),
+      summary: unpackSummary(vector.summaries?.[run] ?? VOID),
     }));
     const found = decide(terms(vector, METHODS[vector.method]), runs);
     const { verdict, accepted, rejected, absent } = vector;
@@ -89,6 +93,63 @@ test("words are read, void or refused as the program does", () => {
     if (dirty) assert.throws(() => unpack(word), RangeError, word);
     else assert.deepEqual(unpack(word), isVoid ? null : { row: row.map(BigInt), cpuMs: BigInt(cpu) }, word);
   }
+});
+
+/** A word whose lanes are these, those that are not given being 0. */
+const summary = (...lanes) =>
+  lanes.reduce((word, lane, k) => word | (BigInt.asUintN(25, BigInt(lane)) << BigInt(25 * k)), 0n);
+
+/** Runs of which each is [output, word of a summary or null, KiB or null, CPU time]. */
+const runsOf = (rows) =>
+  rows.map(([output, word, kib = null, cpu = 900]) => ({
+    output,
+    summary: word === null ? null : unpackSummary(word),
+    profile: kib === null ? null : { row: Array(10).fill(BigInt(kib)), cpuMs: BigInt(cpu) },
+  }));
+
+function judged(rows, changes) {
+  const asked = { ...terms({ confidence: 1, tolerance_kib: 64, relative_permille: 0 }, "near"), ...changes };
+  return plain(decide(asked, runsOf(rows)));
+}
+
+test("summaries are read, void or refused, and lanes are round", () => {
+  assert.equal(unpackSummary(VOID), null);
+  assert.deepEqual(unpackSummary(summary(1, -1)), [1n, (1n << 25n) - 1n, ...Array(8).fill(0n)]);
+  for (const bit of [250n, 255n]) assert.throws(() => unpackSummary(1n << bit), RangeError);
+});
+
+test("near outputs agree within 64 steps of a centre, round the circle", () => {
+  const rows = [["a", summary(-60, 3)], ["b", summary(0)], ["c", summary(64)], ["d", summary(65)], ["e", null]];
+  const found = judged(rows, {});
+  assert.deepEqual([found.accepted, found.rejected, found.note], [[0, 1, 2], [3, 4], "near outputs"]);
+  assert.deepEqual(found.scores, { 0: 60, 1: 0, 2: 64, 3: 65 });
+  // An equal output needs no summary.
+  assert.deepEqual(judged([["a", null], ["a", summary(0)], ["b", null]], {}).scores, { 0: 0, 1: 0 });
+});
+
+test("summaries of a deterministic job are not looked at", () => {
+  const rows = [["a", summary(0)], ["b", summary(0)], ["c", summary(0)]];
+  assert.equal(judged(rows, { deterministic: true }).note, "no majority agrees");
+  assert.equal(judged(rows, { confidence: 3n }).note, "near outputs");
+});
+
+test("where work is required, outputs alone are not enough", () => {
+  const work = { requireWork: true };
+  const rows = [["a", summary(0), 6400], ["b", summary(9), 6464], ["b", summary(9), 64]];
+  const found = judged(rows, work);
+  assert.deepEqual([found.accepted, found.rejected, found.note], [[0, 1], [2], "near outputs and work"]);
+  assert.deepEqual(found.scores, { 0: 0, 1: 640, 2: 63360 });
+  const equal = judged([["a", null, 640], ["a", null, 640], ["a", null]], { ...work, method: "hash" });
+  assert.deepEqual([equal.accepted, equal.absent, equal.note], [[0, 1], [2], "equal outputs and work"]);
+  assert.equal(judged(rows, { ...work, confidence: 3n }).note, "fewer than M agree");
+  assert.equal(judged([["a", null], ["a", null]], work).note, "no traces");
+  assert.equal(judged(rows, { ...work, method: "ball" }).note, "bad parameters");
+});
+
+test("the terms say how far CPU times may differ", () => {
+  const rows = [["a", null, 640, 1000], ["b", null, 640, 2000], ["c", null, 640, 4001]];
+  assert.deepEqual(judged(rows, { method: "ball", cpuPermille: 500n }).accepted, [0, 1]);
+  assert.equal(judged(rows, { method: "ball", cpuPermille: 499n }).note, "no majority agrees");
 });
 
 test("parameters that make no sense are inconclusive", () => {

@@ -60,7 +60,7 @@ contract JobsGasTest is SchedulerBase {
         postVerdict(job, t, 7, 3);
         count("revealed, verdict");
         assertState(job, IJobScheduler.JobState.Verified);
-        finish("revealed", 620_000);
+        finish("revealed", 630_000);
     }
 
     function test_signed_job_of_three() public {

@@ -7,12 +7,10 @@ import {Verdicts} from "../../src/Verdicts.sol";
 
 /// `VerdictsHarness`, which is compiled as the scheduler is and hence not imported.
 interface IVerdictsHarness {
-    function score(
-        Verdicts.Question memory question,
-        uint256[] memory outputs,
-        uint256[] memory words,
-        uint256[] memory keys
-    ) external view returns (bool isDecided, uint256 accepted, uint256 gas);
+    function score(Verdicts.Question memory question, Verdicts.Runs memory runs)
+        external
+        view
+        returns (bool isDecided, uint256 accepted, uint256 gas);
 }
 
 /// What computing a verdict costs where outputs do not decide it. Written to
@@ -36,7 +34,9 @@ contract VerdictsGasTest is Test {
             toleranceKib: 1024,
             relativePermille: 300,
             method: method,
-            deterministic: false
+            deterministic: false,
+            cpuPermille: 333,
+            requireWork: false
         });
     }
 
@@ -49,53 +49,100 @@ contract VerdictsGasTest is Test {
         }
     }
 
-    function measure(string memory name, uint256 n, IJobScheduler.Method method, uint256[] memory words)
+    /// A summary whose lanes are less than `spread` above those of every other of this base.
+    function numbers(uint256 seed, uint256 base, uint256 spread) private pure returns (uint256 word) {
+        for (uint256 k = 0; k < 10; ++k) {
+            uint256 lane = uint256(keccak256(abi.encode(base, k)));
+            uint256 noise = uint256(keccak256(abi.encode(seed, k))) % spread;
+            unchecked {
+                word |= ((lane + noise) & ((1 << 25) - 1)) << (25 * k);
+            }
+        }
+    }
+
+    function measure(string memory name, Verdicts.Question memory asked, Verdicts.Runs memory runs)
         private
         returns (uint256 accepted, uint256 gas)
     {
-        Verdicts.Question memory asked = question(n, method);
-        uint256[] memory outputs = new uint256[](n);
-        uint256[] memory keys = new uint256[](n);
-        for (uint256 i = 0; i < n; ++i) {
-            (outputs[i], keys[i]) = (i, i);
-        }
         bool isDecided;
-        (isDecided, accepted, gas) = harness.score(asked, outputs, words, keys);
+        (isDecided, accepted, gas) = harness.score(asked, runs);
         assertFalse(isDecided);
-        vm.snapshotValue("verdicts", string.concat(name, ", ", vm.toString(n), " runs"), gas);
+        vm.snapshotValue("verdicts", string.concat(name, ", ", vm.toString(asked.asked), " runs"), gas);
     }
 
-    function oneLiar(IJobScheduler.Method method, string memory name, uint256[4] memory budgets) private {
+    /// Runs that agree in all but their hashes, the last in nothing.
+    function oneLiar(uint256 n) private pure returns (Verdicts.Runs memory runs) {
+        (runs.outputs, runs.words) = (new uint256[](n), new uint256[](n));
+        (runs.summaries, runs.keys) = (new uint256[](n), new uint256[](n));
+        for (uint256 i = 0; i < n; ++i) {
+            (runs.outputs[i], runs.keys[i]) = (i, i);
+            runs.words[i] = row(i, 1600, 900 + 10 * i);
+            runs.summaries[i] = numbers(i, 7, 33);
+        }
+        runs.words[n - 1] = row(n, 6400, 3600);
+        runs.summaries[n - 1] = numbers(n, 8, 33);
+    }
+
+    /// What differs between the measurements.
+    function by(IJobScheduler.Method method, bool requireWork)
+        private
+        pure
+        returns (Verdicts.Question memory q)
+    {
+        (q.method, q.requireWork) = (method, requireWork);
+    }
+
+    function withOneLiar(
+        Verdicts.Question memory how,
+        bool areEqual,
+        string memory name,
+        uint256[4] memory budgets
+    ) private {
         for (uint256 s = 0; s < 4; ++s) {
             uint256 n = sizes[s];
-            uint256[] memory words = new uint256[](n);
-            for (uint256 i = 0; i < n; ++i) {
-                words[i] = row(i, 1600, 900 + 10 * i);
+            Verdicts.Runs memory runs = oneLiar(n);
+            for (uint256 i = 0; areEqual && i + 1 < n; ++i) {
+                (runs.outputs[i], runs.summaries[i]) = (7, type(uint256).max);
             }
-            words[n - 1] = row(n, 6400, 3600);
-            (uint256 accepted, uint256 gas) = measure(name, n, method, words);
+            Verdicts.Question memory whole = question(n, how.method);
+            whole.requireWork = how.requireWork;
+            (uint256 accepted, uint256 gas) = measure(name, whole, runs);
             assertEq(accepted, (1 << (n - 1)) - 1, name);
             assertLe(gas, budgets[s], name);
         }
     }
 
     function test_ball_with_one_liar() public {
-        oneLiar(IJobScheduler.Method.Ball, "ball", [uint256(20_000), 42_000, 140_000, 520_000]);
+        uint256[4] memory budgets = [uint256(20_000), 42_000, 140_000, 520_000];
+        withOneLiar(by(IJobScheduler.Method.Ball, false), false, "ball", budgets);
     }
 
     function test_kmeans_with_one_liar() public {
-        oneLiar(IJobScheduler.Method.KMeans, "kmeans", [uint256(60_000), 150_000, 330_000, 720_000]);
+        uint256[4] memory budgets = [uint256(60_000), 150_000, 330_000, 720_000];
+        withOneLiar(by(IJobScheduler.Method.KMeans, false), false, "kmeans", budgets);
+    }
+
+    function test_near_with_one_liar() public {
+        uint256[4] memory budgets = [uint256(7_000), 20_000, 75_000, 290_000];
+        withOneLiar(by(IJobScheduler.Method.Near, false), false, "near", budgets);
+        withOneLiar(by(IJobScheduler.Method.Near, false), true, "near, equal outputs", budgets);
+    }
+
+    function test_near_and_work_with_one_liar() public {
+        uint256[4] memory budgets = [uint256(10_000), 38_000, 155_000, 650_000];
+        withOneLiar(by(IJobScheduler.Method.Near, true), false, "near and work", budgets);
+        withOneLiar(by(IJobScheduler.Method.Hash, true), true, "equal outputs and work", budgets);
     }
 
     /// Liars ever further away, so that each round of `kmeans` peels one.
     function test_kmeans_at_its_worst() public {
-        uint256[] memory words = new uint256[](31);
+        Verdicts.Runs memory runs = oneLiar(31);
         uint256 far = 400;
         for (uint256 i = 0; i < 31; ++i) {
-            words[i] = row(i, i < 17 ? 100 : far, 900);
+            runs.words[i] = row(i, i < 17 ? 100 : far, 900);
             if (i >= 17 && far < 2_000_000) far *= 2;
         }
-        (, uint256 gas) = measure("kmeans at its worst", 31, IJobScheduler.Method.KMeans, words);
+        (, uint256 gas) = measure("kmeans at its worst", question(31, IJobScheduler.Method.KMeans), runs);
         assertLe(gas, 4_000_000);
     }
 }

@@ -32,11 +32,9 @@ contract Batch is RulesHarness {
         bytes reason;
     }
 
-    struct Runs {
+    struct Asked {
         Verdicts.Question question;
-        uint256[] outputs;
-        uint256[] words;
-        uint256[] keys;
+        Verdicts.Runs runs;
     }
 
     function steps(Case[] calldata cases) external returns (Outcome[] memory outcomes) {
@@ -59,13 +57,13 @@ contract Batch is RulesHarness {
     }
 
     /// The runs accepted of each; none where there is no verdict.
-    function verdicts(Runs[] calldata cases) external pure returns (uint256[] memory accepted) {
+    function verdicts(Asked[] calldata cases) external pure returns (uint256[] memory accepted) {
         accepted = new uint256[](cases.length);
         for (uint256 i = 0; i < cases.length; ++i) {
             Verdicts.Question memory question = cases[i].question;
             bool isDecided;
-            (isDecided, accepted[i]) = Verdicts.gate(question, cases[i].outputs);
-            if (!isDecided) accepted[i] = Verdicts.score(question, cases[i].words, cases[i].keys);
+            (isDecided, accepted[i]) = Verdicts.gate(question, cases[i].runs.outputs);
+            if (!isDecided) accepted[i] = Verdicts.score(question, cases[i].runs);
         }
     }
 }

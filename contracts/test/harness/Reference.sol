@@ -15,8 +15,18 @@ library Reference {
         uint256 confidence;
         uint256 toleranceKib;
         uint256 permille;
+        uint256 cpuPermille;
         uint256[] words;
         uint256[] keys;
+    }
+
+    /// What runs must agree in: outputs, equal or near by summary, and work.
+    struct Relation {
+        bool byOutput;
+        bool bySummary;
+        bool byWork;
+        bytes32[] outputs;
+        uint256[] summaries;
     }
 
     /// The seats accepted over these openings; none when the job is inconclusive.
@@ -27,10 +37,21 @@ library Reference {
     {
         uint256 n = openings.length;
         Runs memory runs = Runs(
-            t.concurrency, t.confidence, t.toleranceKib, t.relativePermille, new uint256[](n), keys(openings)
+            t.concurrency,
+            t.confidence,
+            t.toleranceKib,
+            t.relativePermille,
+            t.cpuPermille,
+            new uint256[](n),
+            keys(openings)
         );
         for (uint256 i = 0; i < n; ++i) {
             runs.words[i] = uint256(openings[i].opening.fingerprint);
+        }
+        if (t.method == IJobScheduler.Method.Near || t.requireWork) {
+            return seatsOf(openings, enough(runs, ball(runs, relationOf(t, openings))));
+        }
+        for (uint256 i = 0; i < n; ++i) {
             uint256 equal = 0;
             for (uint256 j = 0; j < n; ++j) {
                 if (openings[j].opening.resultHash == openings[i].opening.resultHash) equal |= 1 << j;
@@ -42,7 +63,28 @@ library Reference {
     }
 
     function score(Runs memory runs, IJobScheduler.Method method) internal pure returns (uint256) {
-        return enough(runs, method == IJobScheduler.Method.Ball ? ball(runs) : kmeans(runs));
+        return enough(runs, method == IJobScheduler.Method.Ball ? ball(runs, work()) : kmeans(runs));
+    }
+
+    /// Work alone, as `ball` compares it.
+    function work() private pure returns (Relation memory relation) {
+        relation.byWork = true;
+    }
+
+    function relationOf(IJobScheduler.Terms memory t, IJobScheduler.SeatOpening[] memory openings)
+        private
+        pure
+        returns (Relation memory relation)
+    {
+        uint256 n = openings.length;
+        relation.byOutput = true;
+        relation.bySummary = t.method == IJobScheduler.Method.Near && !t.deterministic;
+        relation.byWork = t.requireWork;
+        (relation.outputs, relation.summaries) = (new bytes32[](n), new uint256[](n));
+        for (uint256 i = 0; i < n; ++i) {
+            relation.outputs[i] = openings[i].opening.resultHash;
+            relation.summaries[i] = uint256(openings[i].opening.summary);
+        }
     }
 
     function keys(IJobScheduler.SeatOpening[] memory openings) private pure returns (uint256[] memory list) {
@@ -76,13 +118,36 @@ library Reference {
         }
     }
 
-    // `ball`.
+    // Balls.
+
+    /// Whether two summaries agree: each of ten numbers of 25 bits within 64 of the other, on a circle.
+    function isNear(uint256 a, uint256 b) internal pure returns (bool) {
+        if (a == type(uint256).max || b == type(uint256).max) return false;
+        for (uint256 k = 0; k < 10; ++k) {
+            uint256 difference = apart(a >> (25 * k) & (2 ** 25 - 1), b >> (25 * k) & (2 ** 25 - 1));
+            if (difference > 64 && 2 ** 25 - difference > 64) return false;
+        }
+        return true;
+    }
+
+    /// Whether two runs agree in everything that they must.
+    function agreeIn(Relation memory relation, Runs memory runs, uint256 i, uint256 j, uint256 most)
+        private
+        pure
+        returns (bool)
+    {
+        if (relation.byOutput && relation.outputs[i] != relation.outputs[j]) {
+            bool near = relation.bySummary && isNear(relation.summaries[i], relation.summaries[j]);
+            if (!near) return false;
+        }
+        return !relation.byWork || agree(runs, runs.words[i], runs.words[j], most);
+    }
 
     /// Whether two runs agree at this tolerance: ten times what their means may differ by, in thousandths of a KiB.
-    function agree(uint256 a, uint256 b, uint256 most) internal pure returns (bool) {
+    function agree(Runs memory runs, uint256 a, uint256 b, uint256 most) internal pure returns (bool) {
         (uint256 x, uint256 y) = (Fingerprints.cpuMs(a), Fingerprints.cpuMs(b));
         uint256 cpu = 1000 * apart(x, y);
-        return 1000 * between(a, b) <= most && cpu <= larger(1000 * 200, 333 * larger(x, y));
+        return 1000 * between(a, b) <= most && cpu <= larger(1000 * 200, runs.cpuPermille * larger(x, y));
     }
 
     /// The tolerance of `ball`: of the lower median of the sums of samples.
@@ -105,25 +170,32 @@ library Reference {
         return 0;
     }
 
-    function ball(Runs memory runs) private pure returns (uint256 best) {
-        uint256 most = tolerance(runs);
+    function ball(Runs memory runs, Relation memory relation) internal pure returns (uint256 best) {
+        uint256 most = relation.byWork ? tolerance(runs) : 0;
         uint256 bestSpread = 0;
         uint256 bestKey = 0;
         for (uint256 i = 0; i < runs.words.length; ++i) {
-            if (runs.words[i] == Fingerprints.VOID) continue;
-            (uint256 members, uint256 spread) = (0, 0);
-            for (uint256 j = 0; j < runs.words.length; ++j) {
-                if (runs.words[j] == Fingerprints.VOID || !agree(runs.words[i], runs.words[j], most)) {
-                    continue;
-                }
-                members |= 1 << j;
-                spread += between(runs.words[i], runs.words[j]);
-            }
+            (uint256 members, uint256 spread) = around(relation, runs, i, most);
             bool isBetter = count(members) > count(best);
-            if (count(members) == count(best)) {
+            if (members != 0 && count(members) == count(best)) {
                 isBetter = spread < bestSpread || (spread == bestSpread && runs.keys[i] < bestKey);
             }
             if (isBetter) (best, bestSpread, bestKey) = (members, spread, runs.keys[i]);
+        }
+    }
+
+    /// The ball around a run, and how far its members are from it in memory, if that is compared.
+    function around(Relation memory relation, Runs memory runs, uint256 i, uint256 most)
+        private
+        pure
+        returns (uint256 members, uint256 spread)
+    {
+        if (relation.byWork && runs.words[i] == Fingerprints.VOID) return (0, 0);
+        for (uint256 j = 0; j < runs.words.length; ++j) {
+            if (relation.byWork && runs.words[j] == Fingerprints.VOID) continue;
+            if (!agreeIn(relation, runs, i, j, most)) continue;
+            members |= 1 << j;
+            if (relation.byWork) spread += between(runs.words[i], runs.words[j]);
         }
     }
 

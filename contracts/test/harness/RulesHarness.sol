@@ -123,9 +123,7 @@ contract RulesHarness {
             uint256 seat = seatOf(act.author);
             IJobScheduler.Opening calldata opening = event_.openings[0].opening;
             bytes32 commitment = Openings.commitment(0, address(0), job, seat, act.author, opening);
-            next.head = Rules.revealed(
-                head, next.slot, act, isHolder, seat, price, commitment, uint256(opening.fingerprint)
-            );
+            next.head = Rules.revealed(head, next.slot, act, isHolder, seat, price, commitment, opening);
         } else if (kind == IJobScheduler.EventKind.VerdictPosted) {
             next.head = verdictPosted(event_, deal, act.at);
         } else if (kind == IJobScheduler.EventKind.Expired) {

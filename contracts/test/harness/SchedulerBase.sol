@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {Test} from "forge-std/Test.sol";
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Signatures} from "../../src/Signatures.sol";
+import {Summaries} from "../../src/Summaries.sol";
 import {Terms} from "./Terms.sol";
 
 /// A scheduler, a requester, nodes with money, and every step of a job in one line.
@@ -63,6 +64,13 @@ abstract contract SchedulerBase is Test {
         t.timeout = 1800;
         t.run = 1860;
         t.reveal = 60;
+        t.cpuPermille = 333;
+    }
+
+    /// Terms of a job whose outputs may differ a little.
+    function nearTerms() internal pure returns (IJobScheduler.Terms memory t) {
+        t = terms();
+        (t.method, t.summary) = (IJobScheduler.Method.Near, bytes32(uint256(1)));
     }
 
     function escrow(IJobScheduler.Terms memory t) internal pure returns (uint256) {
@@ -176,6 +184,7 @@ abstract contract SchedulerBase is Test {
         o.resultHash = keccak256(lies ? bytes("lie") : bytes("truth"));
         o.outputRoot = keccak256("root");
         o.fingerprint = bytes32(word(lies ? 50 : 1600, lies ? 10 : 900));
+        o.summary = bytes32(Summaries.VOID);
         o.salt = keccak256(abi.encode("salt", seat));
     }
 

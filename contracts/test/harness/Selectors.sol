@@ -83,6 +83,9 @@ library Selectors {
         if (selector == IJobScheduler.BadFingerprint.selector) {
             return uint256(IJobScheduler.Rejection.BadFingerprint);
         }
+        if (selector == IJobScheduler.BadSummary.selector) {
+            return uint256(IJobScheduler.Rejection.BadSummary);
+        }
         if (selector == IJobScheduler.OpeningsOutOfOrder.selector) {
             return uint256(IJobScheduler.Rejection.OpeningsOutOfOrder);
         }

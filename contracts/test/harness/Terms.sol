@@ -11,7 +11,8 @@ library Terms {
             abi.encodePacked(t.concurrency, t.confidence, t.toleranceKib, t.relativePermille, t.method),
             abi.encodePacked(t.deterministic, t.acceptance, t.price, t.bond, t.keeperFee),
             abi.encodePacked(t.open, t.timeout, t.run, t.reveal, t.liveLogs),
-            abi.encodePacked(t.minPaidJobs, t.escalationLimit, t.parent)
+            abi.encodePacked(t.minPaidJobs, t.escalationLimit, t.parent, t.requireWork),
+            abi.encodePacked(t.cpuPermille, t.canonical, t.summary)
         );
         for (uint256 i = 0; i < t.allowList.length; ++i) {
             packed = abi.encodePacked(packed, t.allowList[i]);
@@ -28,11 +29,11 @@ library Terms {
 
     /// What `pack` was given.
     function unpack(bytes memory packed) internal pure returns (IJobScheduler.Terms memory t) {
-        uint8[18] memory widths = [1, 1, 4, 2, 1, 1, 1, 12, 12, 12, 4, 4, 4, 4, 1, 4, 1, 32];
+        uint8[22] memory widths = [1, 1, 4, 2, 1, 1, 1, 12, 12, 12, 4, 4, 4, 4, 1, 4, 1, 32, 1, 2, 1, 32];
         uint256 from = 0;
         bytes memory words = abi.encode(uint256(32));
         for (uint256 i = 0; i < widths.length; ++i) {
-            if (i == 15) words = abi.encodePacked(words, uint256(608));
+            if (i == 15) words = abi.encodePacked(words, uint256(736));
             words = abi.encodePacked(words, number(packed, from, widths[i]));
             from += widths[i];
         }

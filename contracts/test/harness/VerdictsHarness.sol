@@ -5,15 +5,14 @@ import {Verdicts} from "../../src/Verdicts.sol";
 
 /// The verdict compiled as the scheduler is, and what it costs.
 contract VerdictsHarness {
-    function score(
-        Verdicts.Question memory question,
-        uint256[] memory outputs,
-        uint256[] memory words,
-        uint256[] memory keys
-    ) external view returns (bool isDecided, uint256 accepted, uint256 gas) {
+    function score(Verdicts.Question memory question, Verdicts.Runs memory runs)
+        external
+        view
+        returns (bool isDecided, uint256 accepted, uint256 gas)
+    {
         gas = gasleft();
-        (isDecided, accepted) = Verdicts.gate(question, outputs);
-        if (!isDecided) accepted = Verdicts.score(question, words, keys);
+        (isDecided, accepted) = Verdicts.gate(question, runs.outputs);
+        if (!isDecided) accepted = Verdicts.score(question, runs);
         gas -= gasleft();
     }
 }

@@ -201,6 +201,9 @@ abstract contract Ghosts is SchedulerBase, IWatcher {
         o.exitCode = int32(int256(chance % 3)) - 1;
         o.fingerprint = bytes32(word(isLie ? 50 + chance % 7 : 1600 + chance % 11, isLie ? 10 : 900));
         if (chance >> 8 & 7 == 0) o.fingerprint = bytes32(type(uint256).max);
+        // Near one of the others, or no further than its tolerance from some.
+        o.summary = bytes32((chance >> 16) % (isLie ? 200 : 80));
+        if (chance >> 12 & 7 == 0) o.summary = bytes32(type(uint256).max);
         o.salt = keccak256(abi.encode("salt", chance));
     }
 }

@@ -32,8 +32,13 @@ abstract contract Steps is Ghosts {
         t = terms();
         t.concurrency = uint8(1 + seed % 5);
         t.confidence = uint8(1 + (seed >> 8) % t.concurrency);
-        t.method = IJobScheduler.Method((seed >> 16) % 3);
+        t.method = IJobScheduler.Method((seed >> 16) % 4);
         t.deterministic = seed >> 20 & 3 == 0;
+        if (t.method == IJobScheduler.Method.Near) t.summary = bytes32(uint256(1));
+        bool byOutputs = t.method == IJobScheduler.Method.Near || t.method == IJobScheduler.Method.Hash;
+        t.requireWork = byOutputs && !t.deterministic && seed >> 48 & 1 == 0;
+        if (seed >> 52 & 1 == 0) t.cpuPermille = uint16((seed >> 56) % 1001);
+        t.canonical = uint8(seed >> 66 & 31);
         t.acceptance =
             seed >> 24 & 3 == 0 ? IJobScheduler.Acceptance.FirstCome : IJobScheduler.Acceptance.Requester;
         if (seed >> 28 & 7 == 0) (t.price, t.bond) = (0, 0);

@@ -80,10 +80,12 @@ contract BoundsTest is SchedulerBase {
         for (uint256 i = 0; i < 9; ++i) {
             words[i] = word(levels[i], 1);
         }
-        Verdicts.Question memory question = Verdicts.Question(9, 5, 0, 0, IJobScheduler.Method.KMeans, false);
-        assertEq(Verdicts.score(question, words, new uint256[](9)), 0);
+        Verdicts.Question memory question =
+            Verdicts.Question(9, 5, 0, 0, IJobScheduler.Method.KMeans, false, 333, false);
+        Verdicts.Runs memory runs = Verdicts.Runs(new uint256[](9), words, new uint256[](9), new uint256[](9));
+        assertEq(Verdicts.score(question, runs), 0);
         // Without the tie the larger group near the mean is left, and of it the five that are equal.
         words[8] = word(8, 1);
-        assertEq(Verdicts.score(question, words, new uint256[](9)), 31);
+        assertEq(Verdicts.score(question, runs), 31);
     }
 }

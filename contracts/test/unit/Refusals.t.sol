@@ -57,6 +57,42 @@ contract RefusalsTest is SchedulerBase {
         refusesTerms(t, IJobScheduler.Term.EscalationLimit);
         t.escalationLimit = 32;
         refusesTerms(t, IJobScheduler.Term.EscalationLimit);
+        t = terms();
+        t.cpuPermille = 1001;
+        refusesTerms(t, IJobScheduler.Term.CpuPermille);
+        t = terms();
+        t.canonical = 32;
+        refusesTerms(t, IJobScheduler.Term.Canonical);
+    }
+
+    function test_work_is_required_where_outputs_are_compared_and_none_is_slashed() public {
+        IJobScheduler.Terms memory t = terms();
+        t.requireWork = true;
+        refusesTerms(t, IJobScheduler.Term.RequireWork);
+        t.method = IJobScheduler.Method.KMeans;
+        refusesTerms(t, IJobScheduler.Term.RequireWork);
+        t.method = IJobScheduler.Method.Hash;
+        submit(t);
+        t.deterministic = true;
+        refusesTerms(t, IJobScheduler.Term.RequireWork);
+        t = nearTerms();
+        t.requireWork = true;
+        submit(t);
+        t.deterministic = true;
+        refusesTerms(t, IJobScheduler.Term.RequireWork);
+    }
+
+    function test_a_summary_goes_with_the_method_near_alone() public {
+        IJobScheduler.Terms memory t = nearTerms();
+        t.summary = 0;
+        refusesTerms(t, IJobScheduler.Term.Summary);
+        for (uint256 method = 0; method < 3; ++method) {
+            t = terms();
+            (t.method, t.summary) = (IJobScheduler.Method(method), bytes32(uint256(1) << 255));
+            refusesTerms(t, IJobScheduler.Term.Summary);
+        }
+        (t.method, t.cpuPermille, t.canonical) = (IJobScheduler.Method.Near, 1000, 31);
+        submit(t);
     }
 
     function test_every_duration_is_checked_at_its_bounds() public {
@@ -109,17 +145,17 @@ contract RefusalsTest is SchedulerBase {
 
     function test_terms_have_one_encoding() public {
         bytes memory packed = Terms.pack(terms());
-        // Method, deterministic, acceptance, live logs.
-        uint8[4] memory octets = [8, 9, 10, 63];
+        // Method, deterministic, acceptance, live logs, whether work is required.
+        uint8[5] memory octets = [8, 9, 10, 63, 101];
         for (uint256 i = 0; i < octets.length; ++i) {
             bytes memory dirty = bytes.concat(packed);
-            dirty[octets[i]] = octets[i] == 8 ? bytes1(0x03) : bytes1(0x02);
+            dirty[octets[i]] = octets[i] == 8 ? bytes1(0x04) : bytes1(0x02);
             refusesEncoding(dirty);
         }
         refusesEncoding("");
         bytes memory short = bytes.concat(packed);
         assembly ("memory-safe") {
-            mstore(short, 100)
+            mstore(short, 136)
         }
         refusesEncoding(short);
         refusesEncoding(bytes.concat(packed, hex"00"));
@@ -210,12 +246,12 @@ contract RefusalsTest is SchedulerBase {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = revealing(t);
         bytes memory call = abi.encodeCall(IJobScheduler.postVerdict, (job, deal_(job, t), openings(t, 7), 3));
-        // They are the last of the call, eight words each.
-        uint256 first = call.length - 3 * 256;
+        // They are the last of the call, nine words each.
+        uint256 first = call.length - 3 * 288;
         uint8[4] memory words = [0, 1, 2, 5];
         for (uint256 i = 0; i < words.length; ++i) {
             bytes memory dirty = bytes.concat(call);
-            dirty[first + 256 + 32 * uint256(words[i])] = 0x80;
+            dirty[first + 288 + 32 * uint256(words[i])] = 0x80;
             (bool done, bytes memory reason) = address(scheduler).call(dirty);
             assertFalse(done, vm.toString(words[i]));
             assertEq(reason, "", vm.toString(words[i]));

@@ -369,7 +369,7 @@ contract SignedTest is SchedulerBase {
             IJobScheduler.EventKind.Committed,
             repeated(5)
         );
-        assertEq(digest, 0xd99cb63abf034d7714f38ea3bb70a38e93afcca04c998f1107bdbdabc7f1ee1d);
+        assertEq(digest, 0x42fb2f21606b55e535a41922e5c31a7a1012ddc4db315de1738971ec60dda700);
     }
 
     function repeated(uint256 octet) private pure returns (bytes32) {
@@ -384,7 +384,7 @@ contract SignedTest is SchedulerBase {
                     "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
                 ),
                 keccak256("Assay"),
-                keccak256("1"),
+                keccak256("2"),
                 block.chainid,
                 address(scheduler)
             )

@@ -20,10 +20,13 @@ contract VerdictsTest is Test {
         bool deterministic;
         bytes32[] outputs;
         bytes32[] words;
+        bool requireWork;
+        uint256 cpuPermille;
+        bytes32[] summaries;
     }
 
     string private constant TYPE = "JsonCase(bool verdict,uint256 accepted,uint256 rejected,uint256 absent,uint256 confidence,uint256 tolerance_kib,"
-        "uint256 relative_permille,uint256 method,bool deterministic,bytes32[] outputs,bytes32[] words)";
+        "uint256 relative_permille,uint256 method,bool deterministic,bytes32[] outputs,bytes32[] words,bool require_work,uint256 cpu_permille,bytes32[] summaries)";
 
     function test_every_verdict_is_the_one_of_rust() public view {
         string memory json = vm.readFile("tests/vectors/verdict-packed.json");
@@ -44,26 +47,29 @@ contract VerdictsTest is Test {
             toleranceKib: given.toleranceKib,
             relativePermille: given.relativePermille,
             method: IJobScheduler.Method(given.method),
-            deterministic: given.deterministic
+            deterministic: given.deterministic,
+            cpuPermille: given.cpuPermille,
+            requireWork: given.requireWork
         });
         // An output of zeros is no result: `decide` is given the results there are.
         uint256 results = 0;
         for (uint256 i = 0; i < n; ++i) {
             if (given.outputs[i] != 0) ++results;
         }
-        uint256[] memory outputs = new uint256[](results);
-        uint256[] memory words = new uint256[](results);
-        uint256[] memory runs = new uint256[](results);
+        Verdicts.Runs memory runs;
+        (runs.outputs, runs.words) = (new uint256[](results), new uint256[](results));
+        (runs.summaries, runs.keys) = (new uint256[](results), new uint256[](results));
         results = 0;
         for (uint256 i = 0; i < n; ++i) {
             if (given.outputs[i] == 0) continue;
-            (outputs[results], words[results], runs[results]) =
-            (uint256(given.outputs[i]), uint256(given.words[i]), i);
+            (runs.outputs[results], runs.words[results]) =
+            (uint256(given.outputs[i]), uint256(given.words[i]));
+            (runs.summaries[results], runs.keys[results]) = (uint256(given.summaries[i]), i);
             ++results;
         }
-        (bool isDecided, uint256 agreeing) = Verdicts.gate(question, outputs);
-        if (!isDecided) agreeing = Verdicts.score(question, words, runs);
-        uint256 accepted = spread(agreeing, runs);
+        (bool isDecided, uint256 agreeing) = Verdicts.gate(question, runs.outputs);
+        if (!isDecided) agreeing = Verdicts.score(question, runs);
+        uint256 accepted = spread(agreeing, runs.keys);
         assertEq(accepted, given.accepted, name);
         assertEq(accepted != 0, given.verdict, name);
         if (given.verdict) assertEq(accepted | given.rejected | given.absent, (1 << n) - 1, name);

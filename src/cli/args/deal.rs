@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::values;
-use crate::domain::{Amount, Method, NodeId, Span, ToleranceKib};
+use crate::domain::{Amount, Method, NodeId, Span, SummaryForm, ToleranceKib};
 
 /// The terms of a job.
 #[derive(Debug, Default, Args)]
@@ -26,13 +26,27 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_name = "PERMILLE")]
     pub(in crate::cli) relative_permille: Option<u16>,
 
-    /// How to compare runs with different outputs: hash, kmeans or ball [default: ball]
+    /// How to compare runs with different outputs: hash, kmeans, ball or near [default: ball, or near with --summary]
     #[arg(long, value_name = "METHOD")]
     pub(in crate::cli) method: Option<Method>,
 
     /// Declare that right runs have equal outputs, so outputs alone decide
     #[arg(long)]
     pub(in crate::cli) deterministic: bool,
+
+    /// Compare the numbers in /outputs/summary, at most ten apart by white space, each as `exact`, `rel:PPMppm` or
+    /// `abs:TOLERANCE`; needs the method near. For example --summary rel:10ppm,abs:0.5,exact
+    #[arg(long, value_name = "KINDS")]
+    pub(in crate::cli) summary: Option<SummaryForm>,
+
+    /// Accept only runs that also used memory and CPU alike, so that a known answer alone earns nothing; needs the method
+    /// hash or near
+    #[arg(long)]
+    pub(in crate::cli) require_work: bool,
+
+    /// Largest distance of two CPU times that agree, in thousandths of the larger; 200 ms always agree [default: 333]
+    #[arg(long, value_name = "PERMILLE")]
+    pub(in crate::cli) cpu_permille: Option<u16>,
 
     /// How bids become seats [default: requester]
     #[arg(long, value_enum, value_name = "WHO")]

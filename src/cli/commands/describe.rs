@@ -16,7 +16,7 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
-    domain::{Deal, JobId, Timestamp},
+    domain::{Deal, JobId, Method, Timestamp},
     scheduler::{Evidence, FaultKind},
 };
 
@@ -140,18 +140,22 @@ fn state(view: &JobView) -> String {
     format!("{}{gone}{why}{broken}", view.state)
 }
 
+fn compared(deal: &Deal) -> String {
+    let memory = text::bytes(u64::from(deal.tolerance_kib) * 1024);
+    let traces = format!("memory within {memory} or {} permille", deal.relative_permille);
+    let work = if deal.require_work { format!(", and {traces}") } else { String::new() };
+    match (deal.method, deal.summary) {
+        _ if deal.deterministic => "equal outputs".to_owned(),
+        (Method::Near, Some(form)) => format!("equal outputs, or a summary within {form}{work}"),
+        (Method::Hash | Method::Near, _) => format!("equal outputs{work}"),
+        (Method::KMeans | Method::Ball, _) => format!("equal outputs; otherwise {}, {traces}", deal.method),
+    }
+}
+
 fn deal(deal: &Deal) -> String {
-    let compared = if deal.deterministic { "equal outputs".to_owned() } else { deal.method.to_string() };
     let mut lines = vec![
         ("Deal", format!("{} nodes run it, {} must agree", deal.concurrency, deal.quorum())),
-        (
-            "Compared",
-            format!(
-                "{compared}, within {} or {} permille",
-                text::bytes(u64::from(deal.tolerance_kib) * 1024),
-                deal.relative_permille
-            ),
-        ),
+        ("Compared", compared(deal)),
         (
             "Durations",
             format!(

@@ -85,19 +85,31 @@ fn rule(view: &JobView) -> String {
         "1. Equal outputs of more than half of {} nodes decide, if at least {} agree.\n",
         deal.concurrency, deal.confidence
     );
+    let memory = text::bytes(u64::from(deal.tolerance_kib) * 1024);
+    let memory = format!("memory within {memory} or {} permille of the level", deal.relative_permille);
+    if deal.method == Method::Near || deal.require_work {
+        let near = deal.summary.map_or(String::new(), |form| format!(", or their summaries within {form}"));
+        let cpu = format!("CPU time within 200 ms or {} permille", deal.cpu_permille);
+        let work = if deal.require_work { format!(", and {memory}, {cpu}") } else { String::new() };
+        return format!(
+            "1. Two runs agree when their outputs are equal{near}{work}.\n\
+             2. The largest set of runs that agree with one of them decides.\n   \
+             It must hold at least {} of {} nodes.\n",
+            deal.quorum(),
+            deal.concurrency
+        );
+    }
     if deal.deterministic || deal.method == Method::Hash {
         return majority + "2. Otherwise nothing decides: this job compares outputs alone.\n";
     }
     let method = match deal.method {
         Method::Ball => "the largest set of runs around one of them",
-        Method::KMeans | Method::Hash => "the runs near the mean",
+        Method::KMeans | Method::Hash | Method::Near => "the runs near the mean",
     };
     majority
         + &format!(
-            "2. Otherwise {method} does, memory within {} or {} permille of the level.\n   \
+            "2. Otherwise {method} does, {memory}.\n   \
              It must hold at least {} of {} nodes. Nodes with nothing to compare count among them.\n",
-            text::bytes(u64::from(deal.tolerance_kib) * 1024),
-            deal.relative_permille,
             deal.quorum(),
             deal.concurrency
         )

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     domain::{
         Action, Amount, Deal, Digest, Event, FingerprintWord, JobId, LogDomain, NodeId, Opening, Seed,
-        SignedAction, Span, Spec, Timestamp,
+        SignedAction, Span, Spec, SummaryWord, Timestamp,
     },
     executor::{FakeExecutor, RunRequest, Script},
     rules::Rejection,
@@ -58,6 +58,7 @@ fn opening(byte: u8) -> Opening {
         output_root: Digest::new([byte; 32]),
         exit_code: 0,
         fingerprint: FingerprintWord::VOID,
+        summary: SummaryWord::VOID,
         salt: Digest::new([byte; 32]),
     }
 }

@@ -17,12 +17,13 @@ fn amounts() -> impl Strategy<Value = Amount> {
 }
 
 fn openings() -> impl Strategy<Value = Opening> {
-    (digest(), digest(), any::<i32>(), any::<[u8; 32]>(), digest()).prop_map(
-        |(result_hash, output_root, exit_code, word, salt)| Opening {
+    (digest(), digest(), any::<i32>(), any::<[[u8; 32]; 2]>(), digest()).prop_map(
+        |(result_hash, output_root, exit_code, [word, summary], salt)| Opening {
             result_hash,
             output_root,
             exit_code,
             fingerprint: FingerprintWord(word),
+            summary: SummaryWord(summary),
             salt,
         },
     )
@@ -31,8 +32,9 @@ fn openings() -> impl Strategy<Value = Opening> {
 fn deals() -> impl Strategy<Value = Deal> {
     let numbers = (any::<u8>(), any::<u8>(), any::<u32>(), any::<u16>(), any::<bool>(), any::<u32>());
     let terms = (amounts(), amounts(), amounts(), any::<[u32; 4]>(), any::<bool>(), any::<u8>());
-    let lists =
-        (proptest::collection::vec(node(), 0..5), 0_u8..3, 0_u8..2, proptest::option::of(any::<[u8; 32]>()));
+    let near = (any::<bool>(), any::<u16>(), any::<u8>(), proptest::option::of(any::<[u8; 32]>()));
+    let parent = proptest::option::of(any::<[u8; 32]>());
+    let lists = (proptest::collection::vec(node(), 0..5), 0_u8..4, 0_u8..2, parent, near);
     (numbers, terms, lists).prop_map(|(numbers, terms, lists)| Deal {
         concurrency: numbers.0,
         confidence: numbers.1,
@@ -52,6 +54,10 @@ fn deals() -> impl Strategy<Value = Deal> {
         allow_list: lists.0,
         method: Method::try_from(lists.1).unwrap(),
         acceptance: Acceptance::from_index(lists.2).unwrap(),
+        require_work: lists.4.0,
+        cpu_permille: lists.4.1,
+        canonical: Canonical::from_bits(lists.4.2),
+        summary: lists.4.3.filter(|word| *word != [0; 32]).map(SummaryForm),
         parent: lists.3.map(JobId::new).filter(|parent| !parent.is_zero()),
     })
 }
@@ -143,7 +149,7 @@ fn oversized_and_foreign_versions_are_refused_by_name() {
         Err(CodecError::TooLong { actual: MAX_ACTION_BYTES + 1 })
     );
     assert_eq!(decode_action(&[]), Err(CodecError::Version { found: None }));
-    assert_eq!(decode_action(&[2, 0, 0]), Err(CodecError::Version { found: Some(2) }));
+    assert_eq!(decode_action(&[1, 0, 0]), Err(CodecError::Version { found: Some(1) }));
 }
 
 #[test]
@@ -155,6 +161,7 @@ fn the_largest_verdict_and_submission_fit() {
             output_root: Digest::ZERO,
             exit_code: i32::MIN,
             fingerprint: FingerprintWord::VOID,
+            summary: SummaryWord::VOID,
             salt: Digest::ZERO,
         },
     };
@@ -176,7 +183,7 @@ fn the_largest_verdict_and_submission_fit() {
 
 /// Pins the wire format: a change here breaks every peer and every stored log.
 #[test]
-fn the_bytes_of_version_1_stay_as_they_are() {
+fn the_bytes_of_version_2_stay_as_they_are() {
     let action = Action {
         job: JobId::new([1; 32]),
         revision: Digest::new([2; 32]),
@@ -200,7 +207,7 @@ fn digests_are_those_of_eip_712_with_and_without_a_chain() {
     let action = Action { job, revision: Digest::new([3; 32]), sequence: 4, seen, event };
     for domain in [LogDomain::default(), LogDomain { chain_id: 31_337, contract: NodeId::new([5; 20]) }] {
         let (chain_id, contract) = (Uint::from(domain.chain_id), Address::from(domain.contract));
-        let (name, version) = (Some("Assay".into()), Some("1".into()));
+        let (name, version) = (Some("Assay".into()), Some("2".into()));
         let eip712 = Eip712Domain::new(name, version, Some(chain_id), Some(contract), None);
         let expected = Digest::from(envelope(&action).eip712_signing_hash(&eip712));
         assert_eq!(signing_digest(&action, domain), expected);

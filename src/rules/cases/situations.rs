@@ -4,7 +4,7 @@ use super::{REQUESTER, STRANGER, one};
 use crate::{
     domain::{
         Acceptance, Amount, Deal, Digest, Event, Facts, FailureKind, FingerprintWord, Job, JobId, LogDomain,
-        NodeId, Opening, RUN_MARGIN, SeatSet, Span, Spec, Stamped, Timestamp,
+        NodeId, Opening, RUN_MARGIN, SeatSet, Span, Spec, Stamped, SummaryWord, Timestamp,
     },
     rules::Ledger,
 };
@@ -35,6 +35,7 @@ pub(super) fn opening(seat: u8) -> Opening {
         output_root: Digest::new([3; 32]),
         exit_code: 0,
         fingerprint: FingerprintWord([if lies { 1 } else { 0 }; 32]),
+        summary: SummaryWord::VOID,
         salt: Digest::new([seat; 32]),
     }
 }
@@ -44,6 +45,11 @@ pub(super) fn dirty() -> Opening {
     let mut word = [0; 32];
     word[0] = 0xF0;
     Opening { fingerprint: FingerprintWord(word), ..opening(0) }
+}
+
+/// An opening whose summary word sets bits that no summary has.
+pub(super) fn dirty_summary() -> Opening {
+    Opening { summary: SummaryWord(dirty().fingerprint.0), ..opening(0) }
 }
 
 /// A script that folds events into a job, a second apart.
@@ -215,6 +221,14 @@ pub(super) fn situations() -> Vec<(&'static str, Job)> {
             build(deal(), &|script| {
                 running(script);
                 let commitment = dirty().commitment(LogDomain::default(), script.job, 0, bidder(0));
+                script.add(bidder(0), Event::Committed { commitment }).commit(&[1, 2]);
+            }),
+        ),
+        (
+            "revealing, a word no summary has",
+            build(deal(), &|script| {
+                running(script);
+                let commitment = dirty_summary().commitment(LogDomain::default(), script.job, 0, bidder(0));
                 script.add(bidder(0), Event::Committed { commitment }).commit(&[1, 2]);
             }),
         ),

@@ -184,6 +184,7 @@ fn conclude(ledger: &mut Ledger, job: JobId) {
         output_root: Digest::ZERO,
         exit_code: 0,
         fingerprint: crate::domain::FingerprintWord::VOID,
+        summary: crate::domain::SummaryWord::VOID,
         salt: Digest::ZERO,
     };
     for node in &nodes {
@@ -530,6 +531,7 @@ impl Priced {
             output_root: Digest::ZERO,
             exit_code: 0,
             fingerprint: crate::domain::FingerprintWord::VOID,
+            summary: crate::domain::SummaryWord::VOID,
             salt: Digest::new([seat; 32]),
         }
     }

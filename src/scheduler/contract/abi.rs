@@ -109,7 +109,9 @@ mod tests {
     #[test]
     fn every_status_of_a_bid_there_is_one_here() {
         let (salt, fingerprint) = (Digest::ZERO, crate::domain::FingerprintWord::VOID);
-        let opening = Opening { result_hash: salt, output_root: salt, exit_code: 0, fingerprint, salt };
+        let summary = crate::domain::SummaryWord::VOID;
+        let opening =
+            Opening { result_hash: salt, output_root: salt, exit_code: 0, fingerprint, summary, salt };
         let bids = [BidStatus::Standing, BidStatus::Withdrawn, BidStatus::Rejected, BidStatus::Skipped];
         let accepted = bids.map(|bid| (bid, SeatStatus::Accepted));
         let seats = [

@@ -218,7 +218,7 @@ pub(super) fn revert_of(data: &[u8], message: &str) -> Revert {
         rules: NoSuchJob JobExists WrongState NotRequester NotSeatHolder DeadlinePassed DeadlineNotReached
             SeatsTaken InvalidTerms InvalidSpec BadParent NotFunded WrongRevision PriceTooHigh NotAllowed
             TooFewPaidJobs SatInParent AlreadyBid NoSuchBid BidNotStanding NoSeatFree FirstComeDeal
-            SeatFailed AlreadyCommitted NotCommitted AlreadyRevealed BadOpening BadFingerprint
+            SeatFailed AlreadyCommitted NotCommitted AlreadyRevealed BadOpening BadFingerprint BadSummary
             OpeningsOutOfOrder OpeningsMissing OpeningTooLate QuorumNotRevealed VerdictMismatch VerdictDue
             RemarkTooLong;
         stale: WrongDeal WrongSeats WrongHolder WrongRoster NotRostered;
@@ -237,7 +237,8 @@ mod tests {
         let byte = |byte| Digest::new([byte; 32]);
         let (result_hash, output_root, salt) = (byte(1), byte(2), byte(4));
         let fingerprint = crate::domain::FingerprintWord([3; 32]);
-        let opening = Opening { result_hash, output_root, exit_code: -1, fingerprint, salt };
+        let summary = crate::domain::SummaryWord([5; 32]);
+        let opening = Opening { result_hash, output_root, exit_code: -1, fingerprint, summary, salt };
         let there = opening_to_abi(&opening);
         assert_eq!((there.exitCode, there.salt), (-1, [4; 32].into()), "fields have their names");
         assert_eq!(opening_of(&there), Ok(opening));

@@ -1,7 +1,11 @@
 //! Why there is no way to a contract, or none for money.
 
 use super::rpc::EndpointError;
-use crate::{domain::NodeId, rules::Rejection, scheduler::BackendError};
+use crate::{
+    domain::{LogDomain, NodeId},
+    rules::Rejection,
+    scheduler::BackendError,
+};
 
 /// Why there is no way to the contract.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +31,19 @@ pub enum ConnectError {
         contract: NodeId,
         /// The chain.
         chain_id: u64,
+    },
+    /// The contract there is one of an older version.
+    #[error(
+        "the contract at {contract} on chain {chain_id} has version {version}, and this assay speaks version {}",
+        LogDomain::SIGNING_VERSION
+    )]
+    OlderContract {
+        /// The address.
+        contract: NodeId,
+        /// The chain.
+        chain_id: u64,
+        /// Its version.
+        version: &'static str,
     },
     /// The contract there is another one.
     #[error(

@@ -82,9 +82,17 @@ impl ContractReader {
         };
         let reader = Self { endpoints, contract: address, domain: LogDomain { chain_id, contract }, code };
         let expected = reader.domain.eip712().separator();
+        let older = |found| {
+            let mut versions = LogDomain::OLDER_SIGNING_VERSIONS.into_iter();
+            versions.find(|version| found == reader.domain.eip712_of(version).separator())
+        };
         match reader.view(abi::domainSeparatorCall {}).await {
             Ok(found) if found == expected => Ok(reader),
-            Ok(_) | Err(MoneyError::Rejected(_) | MoneyError::Refused { .. }) => {
+            Ok(found) => Err(match older(found) {
+                Some(version) => ConnectError::OlderContract { contract, chain_id, version },
+                None => ConnectError::OtherContract { contract, chain_id },
+            }),
+            Err(MoneyError::Rejected(_) | MoneyError::Refused { .. }) => {
                 Err(ConnectError::OtherContract { contract, chain_id })
             }
             Err(MoneyError::Chain(error)) => Err(ConnectError::Chain(error)),

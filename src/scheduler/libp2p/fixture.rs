@@ -8,7 +8,7 @@ use super::{
 use crate::{
     domain::{
         Action, Deal, Digest, Event, FingerprintWord, LogDomain, NodeId, Opening, SignedAction, Span, Spec,
-        Timestamp,
+        SummaryWord, Timestamp,
     },
     identity::NodeKey,
 };
@@ -59,6 +59,7 @@ pub(crate) fn opening(salt: u8, result: u8) -> Opening {
         output_root: Digest::new([8; 32]),
         exit_code: 0,
         fingerprint: FingerprintWord([0xff; 32]),
+        summary: SummaryWord::VOID,
         salt: Digest::new([salt; 32]),
     }
 }

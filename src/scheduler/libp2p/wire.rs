@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The protocol of logs.
-const NAME: &str = "/assay/log/2";
+const NAME: &str = "/assay/log/3";
 
 /// Longest request about a log: one entry of at most 49 KiB and its envelope.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;

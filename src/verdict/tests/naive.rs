@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Method, Profile};
+use crate::domain::{Method, Profile, SummaryWord};
 use crate::verdict::{Decision, Note, Outcome, Run, Split, Terms};
 
 use alloy_primitives::U256;
@@ -10,17 +10,22 @@ use alloy_primitives::U256;
 /// A run's index and profile.
 type Row = (usize, Profile);
 
+fn decides(note: Note) -> bool {
+    use Note::{Agreement, EqualOutputs, EqualOutputsAndWork, NearOutputs, NearOutputsAndWork};
+    matches!(note, Agreement | EqualOutputs | NearOutputs | EqualOutputsAndWork | NearOutputsAndWork)
+}
+
 pub(super) fn decide(terms: &Terms, runs: &[Run]) -> Outcome {
     let n = runs.len();
     let m = terms.confidence as usize;
     let outcome = |accepted: Vec<usize>, absent: Vec<usize>, scores, note| {
         let note = match (2 * accepted.len() > n, accepted.len() >= m) {
-            _ if !matches!(note, Note::Agreement | Note::EqualOutputs) => note,
+            _ if !decides(note) => note,
             (true, true) => note,
             (true, false) => Note::FewerThanConfidence,
             (false, _) => Note::NoMajorityAgrees,
         };
-        if matches!(note, Note::Agreement | Note::EqualOutputs) {
+        if decides(note) {
             let rejected = (0..n).filter(|r| !accepted.contains(r) && !absent.contains(r)).collect();
             Outcome { decision: Decision::Verdict, accepted, rejected, absent, scores, note }
         } else {
@@ -35,8 +40,13 @@ pub(super) fn decide(terms: &Terms, runs: &[Run]) -> Outcome {
         }
     };
 
-    if n == 0 || n > 128 || m < 1 || m > n {
+    let by_outputs = matches!(terms.method, Method::Hash | Method::Near);
+    if n == 0 || n > 128 || m < 1 || m > n || (terms.require_work && !by_outputs) {
         return outcome(vec![], vec![], BTreeMap::new(), Note::BadParameters);
+    }
+    if terms.method == Method::Near || terms.require_work {
+        let (accepted, absent, scores, note) = relation(terms, runs);
+        return outcome(accepted, absent, scores, note);
     }
     let silent: Vec<usize> = (0..n).filter(|&r| runs[r].output.is_none()).collect();
     for run in runs.iter().filter(|run| run.output.is_some()) {
@@ -56,7 +66,7 @@ pub(super) fn decide(terms: &Terms, runs: &[Run]) -> Outcome {
     let (accepted, scores, note) = match terms.method {
         Method::KMeans => kmeans(terms, n, rows),
         Method::Ball => ball(terms, &rows),
-        Method::Hash => unreachable!("hash asks no scorer"),
+        Method::Hash | Method::Near => unreachable!("outputs alone decide"),
     };
     outcome(accepted, absent, scores, note)
 }
@@ -113,28 +123,82 @@ fn kmeans(terms: &Terms, n: usize, mut near: Vec<Row>) -> (Vec<usize>, BTreeMap<
     (near.into_iter().map(|(run, _)| run).collect(), first, Note::Agreement)
 }
 
-fn ball(terms: &Terms, rows: &[Row]) -> (Vec<usize>, BTreeMap<usize, u64>, Note) {
-    let distance = |a: &Row, b: &Row| -> u64 {
-        (0..10).map(|k| u64::from(a.1.memory_kib[k]).abs_diff(u64::from(b.1.memory_kib[k]))).sum()
-    };
+fn memory_apart(a: &Row, b: &Row) -> u64 {
+    (0..10).map(|k| u64::from(a.1.memory_kib[k]).abs_diff(u64::from(b.1.memory_kib[k]))).sum()
+}
+
+fn traces_agree(terms: &Terms, rows: &[Row], a: &Row, b: &Row) -> bool {
     let mut levels: Vec<u128> = rows.iter().map(|row| level(&[*row])).collect();
     levels.sort_unstable();
-    let agree = |a: &Row, b: &Row| {
-        let memory = 1000 * u128::from(distance(a, b));
-        let absolute = 10_000 * u128::from(terms.tolerance_kib);
-        let relative = u128::from(terms.relative_permille) * levels[(levels.len() - 1) / 2];
-        let cpu = 1000 * u128::from(a.1.cpu_ms.abs_diff(b.1.cpu_ms));
-        let third = 333 * u128::from(a.1.cpu_ms.max(b.1.cpu_ms));
-        (memory <= absolute || memory <= relative) && (cpu <= 200_000 || cpu <= third)
-    };
+    let memory = 1000 * u128::from(memory_apart(a, b));
+    let absolute = 10_000 * u128::from(terms.tolerance_kib);
+    let relative = u128::from(terms.relative_permille) * levels[(levels.len() - 1) / 2];
+    let cpu = 1000 * u128::from(a.1.cpu_ms.abs_diff(b.1.cpu_ms));
+    let share = u128::from(terms.cpu_permille) * u128::from(a.1.cpu_ms.max(b.1.cpu_ms));
+    (memory <= absolute || memory <= relative) && (cpu <= 200_000 || cpu <= share)
+}
+
+fn ball(terms: &Terms, rows: &[Row]) -> (Vec<usize>, BTreeMap<usize, u64>, Note) {
+    let agree = |a: &Row, b: &Row| traces_agree(terms, rows, a, b);
     let best = rows.iter().min_by_key(|centre| {
         let inside: Vec<&Row> = rows.iter().filter(|row| agree(centre, row)).collect();
-        let spread: u64 = inside.iter().map(|row| distance(centre, row)).sum();
+        let spread: u64 = inside.iter().map(|row| memory_apart(centre, row)).sum();
         (rows.len() - inside.len(), spread, centre.0)
     });
     let Some(centre) = best else { return (vec![], BTreeMap::new(), Note::NoTraces) };
     let inside = rows.iter().filter(|row| agree(centre, row)).map(|row| row.0).collect();
-    (inside, rows.iter().map(|row| (row.0, distance(centre, row))).collect(), Note::Agreement)
+    (inside, rows.iter().map(|row| (row.0, memory_apart(centre, row))).collect(), Note::Agreement)
+}
+
+/// Lane by lane, on a circle of 2^25.
+fn lanes_apart(a: SummaryWord, b: SummaryWord) -> Option<u64> {
+    if a == SummaryWord::VOID || b == SummaryWord::VOID {
+        return None;
+    }
+    let lane = |word: SummaryWord, k: usize| -> u64 {
+        (U256::from_be_bytes(word.0) >> (25 * k)).wrapping_to::<u64>() % (1 << 25)
+    };
+    (0..10).map(|k| lane(a, k).abs_diff(lane(b, k))).map(|apart| apart.min((1 << 25) - apart)).max()
+}
+
+type Found = (Vec<usize>, Vec<usize>, BTreeMap<usize, u64>, Note);
+
+/// Outputs, summaries and traces as one relation.
+fn relation(terms: &Terms, runs: &[Run]) -> Found {
+    let is_near = terms.method == Method::Near && !terms.deterministic;
+    let present: Vec<usize> = (0..runs.len())
+        .filter(|&r| runs[r].output.is_some() && (!terms.require_work || runs[r].profile.is_some()))
+        .collect();
+    let absent = (0..runs.len()).filter(|r| !present.contains(r)).collect();
+    // What `ball` says of two runs alone depends on the level of all.
+    let rows: Vec<Row> =
+        present.iter().filter_map(|&r| runs[r].profile.map(|profile| (r, profile))).collect();
+    let row = |run: usize| rows.iter().find(|row| row.0 == run).unwrap();
+    let agree = |a: usize, b: usize| {
+        let summaries = lanes_apart(runs[a].summary, runs[b].summary);
+        let outputs = runs[a].output == runs[b].output || (is_near && summaries.is_some_and(|d| d <= 64));
+        outputs && (!terms.require_work || traces_agree(terms, &rows, row(a), row(b)))
+    };
+    let spread = |a: usize, b: usize| if terms.require_work { memory_apart(row(a), row(b)) } else { 0 };
+    let best = present.iter().copied().min_by_key(|&centre| {
+        let inside: Vec<usize> = present.iter().copied().filter(|&r| agree(centre, r)).collect();
+        let spread: u64 = inside.iter().map(|&r| spread(centre, r)).sum();
+        (present.len() - inside.len(), spread, centre)
+    });
+    let Some(centre) = best else { return (vec![], absent, BTreeMap::new(), Note::NoTraces) };
+    let score = |r: usize| match (terms.require_work, runs[r].output == runs[centre].output) {
+        (true, _) => Some(memory_apart(row(centre), row(r))),
+        (false, true) => Some(0),
+        (false, false) => lanes_apart(runs[centre].summary, runs[r].summary),
+    };
+    let scores = present.iter().filter_map(|&r| Some((r, score(r)?))).collect();
+    let note = match (is_near, terms.require_work) {
+        (true, true) => Note::NearOutputsAndWork,
+        (true, false) => Note::NearOutputs,
+        (false, true) => Note::EqualOutputsAndWork,
+        (false, false) => Note::EqualOutputs,
+    };
+    (present.iter().copied().filter(|&r| agree(centre, r)).collect(), absent, scores, note)
 }
 
 /// What a bipartition leaves of L^2 / i + H^2 / j: numerator and denominator.

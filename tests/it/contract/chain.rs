@@ -206,6 +206,7 @@ pub(crate) fn opening(seat: u8, liars: &[u8]) -> Opening {
         output_root: Digest::new([3; 32]),
         exit_code: 0,
         fingerprint: assay::domain::FingerprintWord([0; 32]),
+        summary: assay::domain::SummaryWord::VOID,
         salt: Digest::new([seat; 32]),
     }
 }

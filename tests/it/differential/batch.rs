@@ -10,7 +10,7 @@ use alloy_sol_types::{SolInterface, SolValue};
 use assay::{
     domain::{
         Deal, Event, EventKind, Facts, FingerprintWord, Job, LogDomain, Method, NodeId, Opening, SeatOpening,
-        SeatSet, Span, Stamped, Timestamp, codec,
+        SeatSet, Span, Stamped, SummaryWord, Timestamp, codec,
     },
     rules::{self, Rejection},
     verdict::{Run, Terms, decide},
@@ -360,16 +360,23 @@ async fn thousands_of_random_events_end_in_solidity_as_in_rust() {
 }
 
 /// Confidence, tolerance and so on as the contract has them: asked, confidence, KiB, thousandths, method,
-/// deterministic.
-type QuestionThere = (U256, U256, U256, U256, abi::Method, bool);
+/// deterministic, thousandths of CPU time, work required.
+type QuestionThere = (U256, U256, U256, U256, abi::Method, bool, U256, bool);
 
-/// The question, and of every run brought its output, its word and the key that settles ties.
-type RunsThere = (QuestionThere, Vec<U256>, Vec<U256>, Vec<U256>);
+/// The question, and of every run brought its output, its words and the key that settles ties.
+type RunsThere = (QuestionThere, (Vec<U256>, Vec<U256>, Vec<U256>, Vec<U256>));
+
+/// Whether a node brought a result, and then its output, fingerprint and summary.
+type Brought = Option<([u8; 32], FingerprintWord, SummaryWord)>;
+
+/// A run that was brought: its index here, the key that settles ties, its output and words.
+type Entrant = (usize, [u8; 32], [u8; 32], FingerprintWord, SummaryWord);
 
 /// Runs of one job: what is asked there, and the runs accepted here.
 fn runs(chance: &mut Chance) -> (RunsThere, u32) {
     let asked = usize::try_from(chance.within(1..32)).unwrap();
-    let method = chance.pick(&[Method::Hash, Method::KMeans, Method::KMeans, Method::Ball, Method::Ball]);
+    let method = chance.pick(&[Method::Hash, Method::KMeans, Method::Ball, Method::Near, Method::Near]);
+    let require_work = matches!(method, Method::Hash | Method::Near) && chance.permille(400);
     let n = u32::try_from(asked).unwrap();
     let terms = Terms {
         confidence: chance.pick(&[0, 1, n / 2 + 1, n / 2 + 1, n / 2 + 1, n, n + 1]),
@@ -377,13 +384,16 @@ fn runs(chance: &mut Chance) -> (RunsThere, u32) {
         relative_permille: chance.pick(&[0, 1, 300, 300, 999, 1000, 1001]),
         method,
         deterministic: chance.permille(60),
+        require_work,
+        cpu_permille: chance.pick(&[0, 100, 333, 333, 1000]),
     };
     let outputs = chance.pick(&[1, 2, 3, 100, 100, 100, 100]);
+    let near = chance.pick(&[0, 33_554_400]);
     let (spread, levels) = (chance.pick(&[1, 2, 40, 4_194_304]), [0, 1000, 1001, 500, 4_194_303]);
     let (base, cpu) = (chance.pick(&levels), chance.pick(&[0, 600, 4_294_967_295]));
     let all_present = chance.permille(700);
     // In the order of their keys, as the rules index them.
-    let mut brought: BTreeMap<[u8; 32], Option<([u8; 32], FingerprintWord)>> = BTreeMap::new();
+    let mut brought: BTreeMap<[u8; 32], Brought> = BTreeMap::new();
     for _ in 0..asked {
         let is_there = all_present || !chance.permille(150);
         let mut output = [0; 32];
@@ -399,21 +409,27 @@ fn runs(chance: &mut Chance) -> (RunsThere, u32) {
         word |= U256::from(cpu) << 220;
         let word =
             if chance.permille(60) { FingerprintWord::VOID } else { FingerprintWord(word.to_be_bytes()) };
-        brought.insert(chance.bytes(), is_there.then_some((output, word)));
+        let summary = summary(chance, near);
+        brought.insert(chance.bytes(), is_there.then_some((output, word, summary)));
     }
     let here: Vec<Run> = brought
         .values()
-        .map(|run| Run {
-            output: run.map(|(output, _)| output),
-            profile: run.and_then(|(_, word)| word.unpack().unwrap()),
+        .map(|run| {
+            run.map_or(Run::ABSENT, |(output, word, summary)| Run {
+                output: Some(output),
+                profile: word.unpack().unwrap(),
+                summary,
+            })
         })
         .collect();
     let accepted = decide(&terms, &here).accepted;
     // The contract has them in the order of seats, which is any; it is given those that are there alone.
-    let mut there: Vec<(usize, [u8; 32], [u8; 32], FingerprintWord)> = brought
+    let mut there: Vec<Entrant> = brought
         .iter()
         .enumerate()
-        .filter_map(|(index, (key, run))| run.map(|(output, word)| (index, *key, output, word)))
+        .filter_map(|(index, (key, run))| {
+            run.map(|(output, word, summary)| (index, *key, output, word, summary))
+        })
         .collect();
     let order: Vec<u64> = there.iter().map(|_| chance.next()).collect();
     let mut shuffled: Vec<_> = order.into_iter().zip(there).collect();
@@ -428,15 +444,31 @@ fn runs(chance: &mut Chance) -> (RunsThere, u32) {
         U256::from(terms.relative_permille),
         abi::Method::try_from(u8::from(method)).unwrap(),
         terms.deterministic,
+        U256::from(terms.cpu_permille),
+        terms.require_work,
     );
     let word = |bytes: &[u8; 32]| U256::from_be_bytes(*bytes);
     let runs = (
-        question,
-        there.iter().map(|(_, _, output, _)| word(output)).collect(),
-        there.iter().map(|(_, _, _, fingerprint)| word(&fingerprint.0)).collect(),
-        there.iter().map(|(_, key, _, _)| word(key)).collect(),
+        there.iter().map(|(_, _, output, _, _)| word(output)).collect(),
+        there.iter().map(|(_, _, _, fingerprint, _)| word(&fingerprint.0)).collect(),
+        there.iter().map(|(_, _, _, _, summary)| word(&summary.0)).collect(),
+        there.iter().map(|(_, key, _, _, _)| word(key)).collect(),
     );
-    (runs, mask)
+    ((question, runs), mask)
+}
+
+/// Lanes about the border of agreement from `near`, round the circle of 2^25; now and then void.
+fn summary(chance: &mut Chance, near: u64) -> SummaryWord {
+    if chance.permille(60) {
+        return SummaryWord::VOID;
+    }
+    let lanes = chance.pick(&[1, 2, 10]);
+    let word = (0..lanes).fold(U256::ZERO, |word, lane| {
+        let apart = chance.pick(&[0, 0, 1, 32, 32, 64, 65]);
+        let value = if chance.permille(970) { near + apart } else { chance.within(0..1 << 25) };
+        word | U256::from(value % (1 << 25)) << (25 * lane)
+    });
+    SummaryWord(word.to_be_bytes())
 }
 
 #[tokio::test]
@@ -457,5 +489,5 @@ async fn thousands_of_random_verdicts_are_the_same_in_solidity() {
         }
     }
     let whole = |(verdicts, none): &(usize, usize)| *verdicts > 100 && *none > 100;
-    assert!(compared.len() == 3 && compared.values().all(whole), "{compared:?}");
+    assert!(compared.len() == 4 && compared.values().all(whole), "{compared:?}");
 }

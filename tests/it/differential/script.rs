@@ -4,9 +4,11 @@ mod steer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use alloy_primitives::U256;
 use assay::domain::{
-    Acceptance, Amount, BidStatus, Deal, Digest, Event, EventKind, FailureKind, Fingerprint, FingerprintWord,
-    Job, JobState, Method, NodeId, Opening, SeatOpening, SeatSet, SeatStatus, Span, Timestamp,
+    Acceptance, Amount, BidStatus, Canonical, Deal, Digest, Event, EventKind, FailureKind, Fingerprint,
+    FingerprintWord, Job, JobState, Method, NodeId, Opening, SeatOpening, SeatSet, SeatStatus, Span,
+    SummaryForm, SummaryWord, Timestamp,
 };
 use assay::rules::{self, Rejection};
 
@@ -102,13 +104,16 @@ impl Script {
         let splits = follows_up && !self.rejected.contains(&Rejection::SatInParent) && self.percent(50);
         let untried = self.with_money && !self.rejected.contains(&Rejection::TooFewPaidJobs);
         let asks_record = self.with_money && self.percent(if untried { 25 } else { 10 });
+        let method =
+            self.chance.pick(&[Method::Hash, Method::KMeans, Method::Ball, Method::Ball, Method::Near]);
+        let require_work = matches!(method, Method::Hash | Method::Near) && self.percent(20);
         let deal = Deal {
             concurrency: n,
             confidence: self.chance.pick(&[1, n / 2 + 1, n / 2 + 1, n]),
             tolerance_kib: self.chance.pick(&[0, 64, 1024, 1024]),
             relative_permille: self.chance.pick(&[0, 300]),
-            method: self.chance.pick(&[Method::Hash, Method::KMeans, Method::Ball, Method::Ball]),
-            deterministic: self.percent(25),
+            method,
+            deterministic: self.percent(25) && !require_work,
             acceptance: if first_come { Acceptance::FirstCome } else { Acceptance::Requester },
             price: amount(price),
             bond: amount(price * self.chance.pick(&[1, 2, 10])),
@@ -122,9 +127,13 @@ impl Script {
             min_paid_jobs: u32::from(asks_record),
             escalation_limit: if follows_up { self.chance.pick(&[n, n + 1, MOST_SEATS]) } else { 0 },
             parent: None,
+            require_work,
+            cpu_permille: self.chance.pick(&[333, 333, 0]),
+            canonical: Canonical::NONE,
+            summary: (method == Method::Near).then_some(SummaryForm([1; 32])),
         };
         if splits {
-            Deal { method: Method::Hash, confidence: n, escalation_limit: MOST_SEATS, ..deal }
+            Deal { method: Method::Hash, summary: None, confidence: n, escalation_limit: MOST_SEATS, ..deal }
         } else {
             deal
         }
@@ -348,11 +357,20 @@ impl Script {
             6..9 => FingerprintWord([0xF0; 32]),
             _ => word,
         };
+        let untried = !self.rejected.contains(&Rejection::BadSummary);
+        let lane = self.chance.pick(&[0, 32, 64, 65]);
+        let summary = match self.chance.within(0..100) {
+            0..6 => SummaryWord::VOID,
+            6..24 if untried => SummaryWord([0xF0; 32]),
+            6..9 => SummaryWord([0xF0; 32]),
+            _ => SummaryWord(U256::from(lane).to_be_bytes()),
+        };
         Opening {
             result_hash: Digest::new([output; 32]),
             output_root: Digest::new([3; 32]),
             exit_code: self.chance.pick(&[0, 1, -1]),
             fingerprint,
+            summary,
             salt: Digest::new(self.chance.bytes()),
         }
     }

@@ -12,7 +12,7 @@ use std::{
 use assay::{
     domain::{
         Action, Deal, Digest, Event, FingerprintWord, Job, JobId, NodeId, Opening, SignedAction, Spec,
-        Timestamp,
+        SummaryWord, Timestamp,
     },
     identity::NodeKey,
     network::{Limits, Multiaddr, NetworkConfig, NetworkHandle, NoBlobs, Status},
@@ -216,6 +216,7 @@ pub(crate) fn opening(seat: u8) -> Opening {
         output_root: Digest::new([8; 32]),
         exit_code: 0,
         fingerprint: FingerprintWord([0xff; 32]),
+        summary: SummaryWord::VOID,
         salt: Digest::new([seat; 32]),
     }
 }

@@ -6,7 +6,7 @@
 use assay::{
     domain::{
         Action, Amount, Ask, Deal, Digest, Event, Facts, FailureKind, FingerprintWord, Job, JobState, NodeId,
-        Opening, SeatSet, SignedAction, Span, Spec, Timestamp,
+        Opening, SeatSet, SignedAction, Span, Spec, SummaryWord, Timestamp,
     },
     identity::NodeKey,
     policy::{
@@ -58,6 +58,7 @@ fn opening(seat: u8) -> Opening {
         output_root: Digest::new([8; 32]),
         exit_code: 0,
         fingerprint: FingerprintWord::VOID,
+        summary: SummaryWord::VOID,
         salt: Digest::new([seat; 32]),
     }
 }

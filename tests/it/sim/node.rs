@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use assay::{
     domain::{
         Amount, Ask, Deal, Digest, Event, Facts, FailureKind, Fingerprint, FingerprintWord, Job, JobId,
-        NodeId, Opening, SeatSet, Span,
+        NodeId, Opening, SeatSet, Span, SummaryWord,
     },
     identity::NodeKey,
     policy::{
@@ -225,6 +225,7 @@ impl Node {
             output_root: Digest::new(chance.bytes()),
             exit_code: 0,
             fingerprint: FingerprintWord::pack(&fingerprint, job.deal.method),
+            summary: SummaryWord::VOID,
             salt: Digest::new(chance.bytes()),
         })
     }

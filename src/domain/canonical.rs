@@ -1,0 +1,143 @@
+//! Which parts of a text output may differ between right runs: a term of the deal.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// What is masked, or brought into order, in text before it is hashed: a set, as bits on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Canonical(u8);
+
+/// One kind of text that may differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mask {
+    /// Dates, times of day and durations.
+    Times = 1,
+    /// Random identifiers in the form of RFC 9562.
+    Uuids = 2,
+    /// Host names and container ids.
+    Hosts = 4,
+    /// Process ids.
+    Pids = 8,
+    /// The order of lines.
+    SortedLines = 16,
+}
+
+/// The text names none of the kinds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "unknown kind of text `{found}`: expected some of `times,uuids,hosts,pids,sorted-lines`, apart by commas"
+)]
+pub struct UnknownMask {
+    /// What it names.
+    pub found: String,
+}
+
+impl Mask {
+    /// Every kind, in the order of the bits.
+    pub const ALL: [Self; 5] = [Self::Times, Self::Uuids, Self::Hosts, Self::Pids, Self::SortedLines];
+
+    /// Its name on the command line and in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Times => "times",
+            Self::Uuids => "uuids",
+            Self::Hosts => "hosts",
+            Self::Pids => "pids",
+            Self::SortedLines => "sorted-lines",
+        }
+    }
+}
+
+impl Canonical {
+    /// Nothing may differ.
+    pub const NONE: Self = Self(0);
+
+    /// The set with these bits, which may mean nothing; see [`Self::is_valid`].
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    /// The set as bits.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Whether every bit is a [`Mask`].
+    pub const fn is_valid(self) -> bool {
+        self.0 < 32
+    }
+
+    /// Whether `mask` is in the set.
+    pub const fn contains(self, mask: Mask) -> bool {
+        self.0 & mask as u8 != 0
+    }
+
+    /// Whether nothing may differ.
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl fmt::Display for Canonical {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.is_valid() {
+            return write!(f, "{}", self.0);
+        }
+        let names: Vec<&str> =
+            Mask::ALL.into_iter().filter(|mask| self.contains(*mask)).map(Mask::name).collect();
+        f.pad(&names.join(","))
+    }
+}
+
+impl fmt::Debug for Canonical {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Canonical({self})")
+    }
+}
+
+impl FromStr for Canonical {
+    type Err = UnknownMask;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMask> {
+        if let Ok(bits) = text.parse() {
+            return Ok(Self(bits));
+        }
+        let mut names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.try_fold(Self::NONE, |set, name| {
+            let mask = Mask::ALL.into_iter().find(|mask| mask.name() == name);
+            let mask = mask.ok_or_else(|| UnknownMask { found: name.chars().take(80).collect() })?;
+            Ok(Self(set.0 | mask as u8))
+        })
+    }
+}
+
+impl From<Canonical> for String {
+    fn from(set: Canonical) -> Self {
+        set.to_string()
+    }
+}
+
+impl TryFrom<String> for Canonical {
+    type Error = UnknownMask;
+
+    fn try_from(text: String) -> Result<Self, UnknownMask> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_set_reads_back_from_its_text() {
+        for bits in 0..=u8::MAX {
+            let set = Canonical::from_bits(bits);
+            assert_eq!(set.to_string().parse(), Ok(set));
+        }
+        assert_eq!("times,sorted-lines".parse(), Ok(Canonical::from_bits(17)));
+        assert!("time".parse::<Canonical>().is_err());
+    }
+}

@@ -1,0 +1,226 @@
+//! The summary of a run's output: at most ten numbers in a 256-bit word that can be compared without knowing them.
+//!
+//! A [`SummaryForm`], a term of the deal, says how far each number may differ. A run writes its numbers to a file, and its
+//! node turns them into a [`SummaryWord`]: ten lanes of 25 bits, each the number in 64ths of its tolerance, modulo 2^25.
+//! Two words agree when no lane differs by more than 64, round the circle. The exact arithmetic is in
+//! `docs/verification.md`; `tests/vectors/summary.json` holds every implementation to it, and the Solidity twin of
+//! [`SummaryWord::agrees_with`] is `contracts/src/Summaries.sol`.
+
+use std::{fmt, str::FromStr};
+
+use alloy_primitives::{U256, hex};
+use serde::{Deserialize, Serialize};
+
+use super::Digest;
+use decimal::{Decimal, Size};
+
+mod decimal;
+mod form;
+
+pub use form::{Kind, ParseFormError, SummaryForm};
+
+/// Most numbers in a summary.
+pub const MAX_NUMBERS: usize = 10;
+
+/// Longest summary file that is read, in bytes.
+pub const MAX_SUMMARY_BYTES: usize = 1024;
+
+/// Longest text of one number, in bytes.
+pub const MAX_NUMBER_BYTES: usize = 40;
+
+/// The file in `/outputs` that holds the summary, unless the spec names another.
+pub const SUMMARY_FILE: &str = "summary";
+
+const LANE_BITS: usize = 25;
+/// Values of a lane: a circle.
+const LANE: u32 = 1 << LANE_BITS;
+/// A tolerance, on a lane.
+const STEPS: u32 = 64;
+/// Where the zero of a relative number lies, which has no logarithm.
+const ZERO: u32 = LANE / 4 * 3;
+
+/// Why a run has no summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SummaryFault {
+    /// There is no file of that name in `/outputs`.
+    #[error("the run left no summary file")]
+    Missing,
+    /// The file is longer than [`MAX_SUMMARY_BYTES`].
+    #[error("the summary takes more than {MAX_SUMMARY_BYTES} bytes")]
+    TooLong,
+    /// The file is not of printable ASCII and white space.
+    #[error("the summary is not plain ASCII text")]
+    NotText,
+    /// The file has more or fewer numbers than the deal's form.
+    #[error("the summary has {found} numbers, the deal has {expected}")]
+    Count {
+        /// In the file.
+        found: usize,
+        /// In the deal.
+        expected: usize,
+    },
+    /// A number has more than [`MAX_NUMBER_BYTES`].
+    #[error("number {number} of the summary takes more than {MAX_NUMBER_BYTES} bytes")]
+    NumberTooLong {
+        /// Which, from 1.
+        number: usize,
+    },
+    /// The text is no decimal number: infinities, NaN and hexadecimal are none.
+    #[error("number {number} of the summary is no decimal number")]
+    NotANumber {
+        /// Which, from 1.
+        number: usize,
+    },
+}
+
+/// A summary in 256 bits, big endian: lane k in bits 25k to 25k + 24, unused lanes zero, bits 250 to 255 zero.
+///
+/// [`SummaryWord::VOID`] says that there is no summary.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct SummaryWord(pub [u8; 32]);
+
+/// The text is not `0x` and 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("summary word is not `0x` and 64 hexadecimal digits")]
+pub struct ParseSummaryError;
+
+impl SummaryWord {
+    /// No summary: all bits set.
+    pub const VOID: Self = Self([0xff; 32]);
+
+    /// The summary of a file's content: numbers apart by white space, as many as the form has.
+    ///
+    /// # Errors
+    /// [`SummaryFault`], which makes the run's summary void.
+    ///
+    /// ```
+    /// use assay::domain::{SummaryForm, SummaryWord};
+    ///
+    /// let form: SummaryForm = "rel:1000ppm,abs:0.5,exact".parse()?;
+    /// let word = |text: &str| SummaryWord::of(form, text.as_bytes());
+    /// assert!(word("3.1415 17 42")?.agrees_with(word("3.1420 17.4 42")?));
+    /// assert!(!word("3.1415 17 42")?.agrees_with(word("3.1415 17 43")?));
+    /// assert!(word("nan 17 42").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of(form: SummaryForm, content: &[u8]) -> Result<Self, SummaryFault> {
+        if content.len() > MAX_SUMMARY_BYTES {
+            return Err(SummaryFault::TooLong);
+        }
+        let is_plain = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+        let text = std::str::from_utf8(content).ok().filter(|_| content.iter().all(is_plain));
+        let numbers: Vec<&str> = text.ok_or(SummaryFault::NotText)?.split_ascii_whitespace().collect();
+        let kinds = form.kinds();
+        if numbers.len() != kinds.len() {
+            return Err(SummaryFault::Count { found: numbers.len(), expected: kinds.len() });
+        }
+        let mut word = U256::ZERO;
+        for (index, (text, kind)) in numbers.into_iter().zip(kinds).enumerate() {
+            let number = index + 1;
+            if text.len() > MAX_NUMBER_BYTES {
+                return Err(SummaryFault::NumberTooLong { number });
+            }
+            let lane = lane(text, kind).ok_or(SummaryFault::NotANumber { number })?;
+            word |= U256::from(lane) << (LANE_BITS * index);
+        }
+        Ok(Self(word.to_be_bytes()))
+    }
+
+    /// Whether the word has its one encoding: void, or its top six bits zero.
+    pub fn is_well_formed(self) -> bool {
+        self == Self::VOID || self.0[0] >> 2 == 0
+    }
+
+    /// Whether both are summaries and no lane differs by more than its tolerance.
+    pub fn agrees_with(self, other: Self) -> bool {
+        self.distance(other).is_some_and(|distance| distance <= STEPS)
+    }
+
+    /// The most that any lane differs, in 64ths of its tolerance; `None` when one of them is void.
+    pub fn distance(self, other: Self) -> Option<u32> {
+        if self == Self::VOID || other == Self::VOID {
+            return None;
+        }
+        let lanes = self.lanes().into_iter().zip(other.lanes());
+        lanes
+            .map(|(a, b)| {
+                let apart = a.abs_diff(b);
+                apart.min(LANE - apart)
+            })
+            .max()
+    }
+
+    fn lanes(self) -> [u32; MAX_NUMBERS] {
+        let word = U256::from_be_bytes(self.0);
+        std::array::from_fn(|k| ((word >> (LANE_BITS * k)) & U256::from(LANE - 1)).to())
+    }
+}
+
+/// A number on its lane; `None` for text that is no number.
+fn lane(text: &str, kind: Kind) -> Option<u32> {
+    match kind {
+        Kind::Exact => {
+            let hash = Digest::sha256(text);
+            let [a, b, c, d, ..] = *hash.as_bytes();
+            // Values are far enough apart that two never agree by being neighbours.
+            Some((u32::from_be_bytes([a, b, c, d]) % (LANE >> 8)) << 8)
+        }
+        Kind::Absolute(tolerance) => {
+            let number = Decimal::parse(text)?;
+            let steps = number.size().times(STEPS).over(tolerance.size()).rounded_modulo(LANE);
+            Some(if number.is_negative() { (LANE - steps) % LANE } else { steps })
+        }
+        Kind::Relative { ppm } => {
+            let number = Decimal::parse(text)?;
+            let Some(log) = number.size().log2_32() else { return Some(ZERO) };
+            let unit = Size::ratio(1_000_000 + u64::from(ppm), 1_000_000).log2_32()?;
+            let steps = rounded_ratio(u64::from(STEPS) * log.unsigned_abs(), unit.unsigned_abs());
+            let steps = u32::try_from(steps % u64::from(LANE)).ok()?;
+            let steps = if log < 0 { (LANE - steps) % LANE } else { steps };
+            Some(if number.is_negative() { (steps + LANE / 2) % LANE } else { steps })
+        }
+    }
+}
+
+/// Rounded half up. At most 2^43 x 64 over at least 6196.
+fn rounded_ratio(numerator: u64, denominator: u64) -> u64 {
+    (2 * numerator + denominator) / (2 * denominator)
+}
+
+impl fmt::Display for SummaryWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode_prefixed(self.0))
+    }
+}
+
+impl fmt::Debug for SummaryWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for SummaryWord {
+    type Err = ParseSummaryError;
+
+    fn from_str(text: &str) -> Result<Self, ParseSummaryError> {
+        super::ids::parse_hex(text).map(Self).map_err(|_| ParseSummaryError)
+    }
+}
+
+impl From<SummaryWord> for String {
+    fn from(word: SummaryWord) -> Self {
+        word.to_string()
+    }
+}
+
+impl TryFrom<String> for SummaryWord {
+    type Error = ParseSummaryError;
+
+    fn try_from(text: String) -> Result<Self, ParseSummaryError> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! Decimal numbers as exact fractions.
+
+use alloy_primitives::Uint;
+
+/// Room for 64 x 10^40 x 10^(400 + 64), the largest numerator below, and for twice as much.
+type Wide = Uint<2048, 32>;
+
+/// Most digits of a number.
+const MAX_DIGITS: usize = 40;
+/// Largest exponent of a number, and its least when negated.
+const MAX_EXPONENT: i32 = 400;
+
+/// A decimal number: digits x 10^exponent, exponent -440 to 400.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Decimal {
+    negative: bool,
+    digits: Wide,
+    exponent: i32,
+}
+
+impl Decimal {
+    /// Reads a sign, digits with a point in or beside them, and an exponent of at most three digits.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+        let (number, exponent) = match unsigned.split_once(['e', 'E']) {
+            Some((number, exponent)) => (number, parse_exponent(exponent)?),
+            None => (unsigned, 0),
+        };
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        let places = i32::try_from(fraction.len()).ok()?;
+        let count = whole.len() + fraction.len();
+        let all_digits = whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit());
+        if !all_digits || count == 0 || count > MAX_DIGITS {
+            return None;
+        }
+        let digits = whole
+            .bytes()
+            .chain(fraction.bytes())
+            .fold(Wide::ZERO, |sum, digit| sum * Wide::from(10) + Wide::from(digit - b'0'));
+        Some(Self { negative: text.starts_with('-'), digits, exponent: exponent - places })
+    }
+
+    /// `digits` x 10^`exponent`.
+    pub(super) fn new(digits: u16, exponent: i32) -> Self {
+        Self { negative: false, digits: Wide::from(digits), exponent }
+    }
+
+    /// The number without trailing zeros, as mantissa x 10^exponent; `None` where the mantissa takes more than 16 bits.
+    pub(super) fn significant(self) -> Option<(u16, i32)> {
+        let ten = Wide::from(10);
+        let (mut digits, mut exponent) = (self.digits, self.exponent);
+        while !digits.is_zero() && digits % ten == Wide::ZERO {
+            digits /= ten;
+            exponent += 1;
+        }
+        u16::try_from(digits).ok().map(|mantissa| (mantissa, exponent))
+    }
+
+    pub(super) const fn is_negative(self) -> bool {
+        self.negative
+    }
+
+    /// The number without its sign.
+    pub(super) fn size(self) -> Size {
+        let (up, down) = (self.exponent.max(0), (-self.exponent).max(0));
+        Size { numerator: self.digits * power(up), denominator: power(down) }
+    }
+}
+
+fn parse_exponent(text: &str) -> Option<i32> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let size: i32 = digits.parse().ok()?;
+    let exponent = if text.starts_with('-') { -size } else { size };
+    (exponent.abs() <= MAX_EXPONENT).then_some(exponent)
+}
+
+fn power(exponent: i32) -> Wide {
+    (0..exponent).fold(Wide::from(1), |product, _| product * Wide::from(10))
+}
+
+/// A fraction that is not negative.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    numerator: Wide,
+    denominator: Wide,
+}
+
+impl Size {
+    pub(super) fn ratio(numerator: u64, denominator: u64) -> Self {
+        Self { numerator: Wide::from(numerator), denominator: Wide::from(denominator) }
+    }
+
+    pub(super) fn times(self, factor: u32) -> Self {
+        Self { numerator: self.numerator * Wide::from(factor), ..self }
+    }
+
+    pub(super) fn over(self, other: Self) -> Self {
+        Self {
+            numerator: self.numerator * other.denominator,
+            denominator: self.denominator * other.numerator,
+        }
+    }
+
+    /// Rounded half up, then modulo a power of two.
+    pub(super) fn rounded_modulo(self, modulus: u32) -> u32 {
+        let two = Wide::from(2);
+        let rounded = (self.numerator * two + self.denominator) / (self.denominator * two);
+        (rounded % Wide::from(modulus)).to()
+    }
+
+    /// 2^32 times the binary logarithm, rounded down: by squaring, with 64 bits of fraction. `None` for zero.
+    pub(super) fn log2_32(self) -> Option<i64> {
+        let Self { numerator, denominator } = self;
+        if numerator.is_zero() {
+            return None;
+        }
+        let bits = |value: Wide| i64::try_from(value.bit_len()).unwrap_or(i64::MAX);
+        let scaled = |power: i64| {
+            let by = usize::try_from(power.unsigned_abs()).unwrap_or(usize::MAX);
+            if power < 0 { (numerator << by, denominator) } else { (numerator, denominator << by) }
+        };
+        let mut power = bits(numerator) - bits(denominator);
+        let (above, below) = scaled(power);
+        if above < below {
+            power -= 1;
+        }
+        let (above, below) = scaled(power);
+        // In 1 to 2, as a multiple of 2^-64; its square takes 130 bits.
+        let quotient: Wide = (above << 64) / below;
+        let mut mantissa: Uint<192, 3> = quotient.to();
+        let mut fraction = 0_i64;
+        for _ in 0..32 {
+            mantissa = (mantissa * mantissa) >> 64;
+            fraction <<= 1;
+            if mantissa.bit_len() > 65 {
+                mantissa >>= 1;
+                fraction |= 1;
+            }
+        }
+        Some((power << 32) + fraction)
+    }
+}

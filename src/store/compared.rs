@@ -1,0 +1,143 @@
+//! What runs of one job are compared by: the hash of a result, and the summary of its numbers.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    archive::Limits,
+    result::{OUTPUTS, ResultError, result_hash_without},
+    tree::TreeError,
+};
+use crate::domain::{
+    Deal, Digest, JobId, MAX_SUMMARY_BYTES, Opening, SUMMARY_FILE, SummaryFault, SummaryForm, SummaryWord,
+};
+
+/// How the results of one job are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Comparison {
+    /// The job.
+    pub job: JobId,
+    /// What the numbers of its summary are; `None` when there is none.
+    pub summary: Option<SummaryForm>,
+}
+
+/// What a result is compared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compared {
+    /// See [`super::result_hash`]; the summary file is left out, since it may differ between right runs.
+    pub result_hash: Digest,
+    /// The summary, or why there is none.
+    pub summary: Result<SummaryWord, SummaryFault>,
+}
+
+impl Comparison {
+    /// How results of a job under this deal are compared.
+    pub const fn of(job: JobId, deal: &Deal) -> Self {
+        Self { job, summary: deal.summary }
+    }
+
+    /// What the result in `result_dir` is compared by.
+    ///
+    /// # Errors
+    /// [`ResultError`]. A bad summary is none of these: it makes the summary void.
+    pub fn look(
+        &self,
+        result_dir: &Path,
+        limits: &Limits,
+        stop: &CancellationToken,
+    ) -> Result<Compared, ResultError> {
+        let left_out = self.summary.map(|_| format!("{OUTPUTS}/{SUMMARY_FILE}"));
+        let result_hash = result_hash_without(left_out.as_deref(), self.job, result_dir, limits, stop)?;
+        let summary = match (self.summary, left_out) {
+            (Some(form), Some(name)) => summary(form, &result_dir.join(name))?,
+            _ => Ok(SummaryWord::VOID),
+        };
+        Ok(Compared { result_hash, summary })
+    }
+}
+
+impl Compared {
+    /// The summary as it is committed to.
+    pub fn summary_word(&self) -> SummaryWord {
+        self.summary.unwrap_or(SummaryWord::VOID)
+    }
+
+    /// Whether an opening names this result.
+    pub fn is_revealed_by(&self, opening: &Opening) -> bool {
+        self.result_hash == opening.result_hash && self.summary_word() == opening.summary
+    }
+}
+
+fn summary(form: SummaryForm, path: &Path) -> Result<Result<SummaryWord, SummaryFault>, ResultError> {
+    let io_error = |source| TreeError::Io { path: path.to_owned(), source };
+    match path.symlink_metadata() {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Ok(Err(SummaryFault::Missing)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(SummaryFault::Missing)),
+        Err(error) => return Err(io_error(error).into()),
+    }
+    let mut content = Vec::new();
+    let file = File::open(path).map_err(io_error)?;
+    file.take(MAX_SUMMARY_BYTES as u64 + 1).read_to_end(&mut content).map_err(io_error)?;
+    Ok(SummaryWord::of(form, &content))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::store::{EXIT_CODE, STDOUT};
+
+    const LIMITS: Limits = Limits::with_bytes(1 << 20);
+
+    fn result(summary: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(STDOUT), "hello\n").unwrap();
+        fs::write(dir.path().join(EXIT_CODE), "0\n").unwrap();
+        fs::create_dir_all(dir.path().join("outputs/sub")).unwrap();
+        fs::write(dir.path().join("outputs/summary"), summary).unwrap();
+        dir
+    }
+
+    fn look(form: Option<&str>, dir: &tempfile::TempDir) -> Compared {
+        let summary = form.map(|form| form.parse().unwrap());
+        Comparison { job: JobId::new([7; 32]), summary }
+            .look(dir.path(), &LIMITS, &CancellationToken::new())
+            .unwrap()
+    }
+
+    #[test]
+    fn near_summaries_are_compared_apart_from_the_hash() {
+        let (a, b) = (look(Some("abs:0.5"), &result("3.1\n")), look(Some("abs:0.5"), &result(" 3.4")));
+        assert_eq!(a.result_hash, b.result_hash);
+        assert!(a.summary.unwrap().agrees_with(b.summary.unwrap()));
+        let far = look(Some("abs:0.5"), &result("3.7"));
+        assert!(!a.summary.unwrap().agrees_with(far.summary.unwrap()));
+    }
+
+    #[test]
+    fn without_a_form_the_file_is_an_output_like_any_other() {
+        let (a, b) = (look(None, &result("3.1")), look(None, &result("3.4")));
+        assert_ne!(a.result_hash, b.result_hash);
+        assert_eq!(a.summary, Ok(SummaryWord::VOID));
+    }
+
+    #[test]
+    fn what_is_no_summary_is_void_and_named() {
+        let fault = |text: &str| look(Some("exact,exact"), &result(text)).summary.unwrap_err();
+        assert_eq!(fault(&"1 ".repeat(600)), SummaryFault::TooLong);
+        assert_eq!(fault("1"), SummaryFault::Count { found: 1, expected: 2 });
+        let missing = result("");
+        fs::remove_file(missing.path().join("outputs/summary")).unwrap();
+        let found = look(Some("exact"), &missing);
+        assert_eq!((found.summary, found.summary_word()), (Err(SummaryFault::Missing), SummaryWord::VOID));
+        fs::create_dir(missing.path().join("outputs/summary")).unwrap();
+        assert_eq!(look(Some("exact"), &missing).summary, Err(SummaryFault::Missing));
+    }
+}
