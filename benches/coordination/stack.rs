@@ -100,6 +100,7 @@ impl User {
             inputs: vec![],
             resources: Resources::default(),
             seeded: false,
+            text_files: Vec::new(),
             deal,
         };
         let Self { http, api } = self;

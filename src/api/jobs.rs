@@ -104,6 +104,7 @@ pub(super) async fn submit(
         inputs,
         resources,
         seeded,
+        text_files,
         deal,
     } = request;
     let spec = Spec {
@@ -116,6 +117,7 @@ pub(super) async fn submit(
         inputs,
         resources,
         seeded,
+        text_files,
     };
     let too_few = node.too_few(&spec.resources, &deal);
     let (job, image) = match key_in(&headers)? {

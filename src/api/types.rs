@@ -161,6 +161,9 @@ pub struct SubmitRequest {
     /// Whether randomness and wall time come from the job's seed.
     #[serde(default)]
     pub seeded: bool,
+    /// Files of `/outputs` that the deal's masks go over.
+    #[serde(default)]
+    pub text_files: Vec<String>,
     /// The terms.
     pub deal: Deal,
 }

@@ -192,7 +192,7 @@ pub(super) async fn fetch_within(
         seat.node.short(),
         view.job.short()
     )))?;
-    let (comparison, dest) = (Comparison::of(view.job, &view.deal), dest.to_owned());
+    let (comparison, dest) = (Comparison::of(view.job, &view.deal, &view.spec), dest.to_owned());
     let checked = tokio::task::spawn_blocking(move || {
         store::unpack(archive, &dest, result.output_root, &limits)?;
         same(&result, &comparison.look(&dest, &limits, &CancellationToken::new())?)

@@ -176,6 +176,7 @@ fn spec_problem(error: &SpecError) -> String {
         SpecField::Environment => "--env",
         SpecField::WorkingDirectory => "--workdir",
         SpecField::Inputs => "its inputs",
+        SpecField::TextFiles => "--text-file",
         SpecField::MemoryBytes => "--memory",
         SpecField::Resources => "--memory, --cpus, --pids and --disk",
         SpecField::Command => "command",
@@ -191,6 +192,7 @@ fn spec_hint(error: &SpecError) -> Option<String> {
             SpecField::Image => "give an image by name and tag, such as alpine:3",
             SpecField::Environment => "give variables as --env NAME=VALUE, where no NAME begins with ASSAY_",
             SpecField::WorkingDirectory => "give a directory of the container, such as --workdir /inputs",
+            SpecField::TextFiles => "name files by their paths in /outputs, such as --text-file report.txt",
             SpecField::Inputs => {
                 "give each input its own target, outside /outputs and /tmp, such as --input data:/inputs/data"
             }
@@ -222,6 +224,7 @@ pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
         // The method of an updated deal took its summary along.
         deal.summary = None;
     }
+    deal.canonical = args.canonical.unwrap_or(deal.canonical);
     deal.require_work |= args.require_work;
     deal.cpu_permille = args.cpu_permille.unwrap_or(deal.cpu_permille);
     deal.deterministic |= args.deterministic;

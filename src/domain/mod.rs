@@ -66,8 +66,8 @@ pub use seed::{RESERVED_VARIABLES, Seed};
 pub(crate) use signature::recoveries;
 pub use signature::{Signature, SignatureError, node_of_key};
 pub use spec::{
-    Input, InputKind, MAX_INPUTS, MAX_SPEC_BYTES, OUTPUTS_DIR, Resources, Spec, SpecBuilder, SpecError,
-    SpecField,
+    Input, InputKind, MAX_INPUTS, MAX_SPEC_BYTES, MAX_TEXT_FILES, OUTPUTS_DIR, Resources, Spec, SpecBuilder,
+    SpecError, SpecField,
 };
 pub use summary::{
     Kind, MAX_NUMBER_BYTES, MAX_NUMBERS, MAX_SUMMARY_BYTES, ParseFormError, ParseSummaryError, SUMMARY_FILE,

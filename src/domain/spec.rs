@@ -25,6 +25,9 @@ const SYSTEM_DIRS: [&str; 13] = [
 /// Where a job's outputs are collected from, inside its container.
 pub const OUTPUTS_DIR: &str = "/outputs";
 
+/// Most text files that a spec may name.
+pub const MAX_TEXT_FILES: usize = 64;
+
 /// What every accepted node runs. How long it may run is a term of the deal, since rules depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +52,10 @@ pub struct Spec {
     /// documents keep their hash.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub seeded: bool,
+    /// Files of `/outputs`, by their paths there, that the deal's masks go over as they go over standard output: ascending
+    /// and without repetition. Written down only if there are some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub text_files: Vec<String>,
 }
 
 /// Content that the requester provides and every node mounts read-only.
@@ -140,6 +147,8 @@ pub enum SpecField {
     WorkingDirectory,
     /// The inputs and where they are mounted.
     Inputs,
+    /// The text files among the outputs.
+    TextFiles,
     /// The limit on memory.
     MemoryBytes,
     /// The limits together.
@@ -260,6 +269,15 @@ impl Spec {
             return invalid(SpecField::WorkingDirectory, "must be an absolute path without .. or NUL");
         }
         self.validate_inputs()?;
+        let is_below =
+            |path: &String| is_clean_absolute(&format!("{OUTPUTS_DIR}/{path}")) && !path.is_empty();
+        let ascends = self.text_files.is_sorted_by(|a, b| a < b);
+        if self.text_files.len() > MAX_TEXT_FILES || !ascends || !self.text_files.iter().all(is_below) {
+            let problem = format!(
+                "must be at most {MAX_TEXT_FILES} paths below {OUTPUTS_DIR}, relative to it, ascending and without repetition"
+            );
+            return invalid(SpecField::TextFiles, &problem);
+        }
         let Resources { memory_bytes, cpu_millis, pids, disk_bytes, tmp_bytes } = self.resources;
         if memory_bytes < 6 << 20 {
             return invalid(
@@ -337,6 +355,7 @@ impl fmt::Display for SpecField {
             Self::Environment => "environment",
             Self::WorkingDirectory => "working_directory",
             Self::Inputs => "inputs",
+            Self::TextFiles => "text_files",
             Self::MemoryBytes => "resources.memory_bytes",
             Self::Resources => "resources",
         })
@@ -379,6 +398,7 @@ mod tests {
             }],
             resources: Resources::default(),
             seeded: false,
+            text_files: Vec::new(),
         }
     }
 
@@ -408,6 +428,25 @@ mod tests {
         assert_eq!(Spec::from_document(&large.to_document()), Ok(large));
         let spelled_out = text(&spec()).replace("}}", &format!(r#","tmp_bytes":{DEFAULT_TMP_BYTES}}}}}"#));
         assert_eq!(Spec::from_document(spelled_out.as_bytes()), Err(SpecError::NotCanonical));
+    }
+
+    #[test]
+    fn text_files_are_clean_paths_below_the_outputs_in_order() {
+        let with = |files: &[&str]| {
+            let text_files = files.iter().map(|file| (*file).to_owned()).collect();
+            Spec { text_files, ..spec() }
+        };
+        assert_eq!(with(&["a.txt", "sub/b.log"]).validate(), Ok(()));
+        assert!(!String::from_utf8(with(&[]).to_document()).unwrap().contains("text_files"));
+        for bad in [&["b", "a"][..], &["a", "a"], &["../a"], &["a//b"], &["/a"], &[""], &["a\0"], &["."]] {
+            let refused = with(bad).validate();
+            assert!(
+                matches!(refused, Err(SpecError::Invalid { field: SpecField::TextFiles, .. })),
+                "{bad:?}"
+            );
+        }
+        let many: Vec<String> = (0..=MAX_TEXT_FILES).map(|number| format!("{number:03}")).collect();
+        assert!(Spec { text_files: many, ..spec() }.validate().is_err());
     }
 
     #[test]

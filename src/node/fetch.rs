@@ -337,8 +337,8 @@ impl Node {
     ) -> Result<(TempDir, Compared), FetchError> {
         let (scratch, stop) = (self.scratch(), self.stop.clone());
         let limits = Limits::with_bytes(self.config.max_archive_bytes);
-        let comparison = self.board.read(job, |job| Comparison::of(job.id, &job.deal));
-        let comparison = comparison.unwrap_or(Comparison { job, summary: None });
+        let comparison = self.board.read(job, |job| Comparison::of(job.id, &job.deal, &job.spec));
+        let comparison = comparison.unwrap_or(Comparison::plain(job));
         let unpacked = spawn_blocking(move || {
             let blob_error = |source| FetchError::Blob { from, source };
             let dir = scratch_dir(&scratch).map_err(blob_error)?;

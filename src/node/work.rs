@@ -201,11 +201,11 @@ impl Node {
         let may_try = |failures| failures < KEEP_AGAIN || self.clock.moment().now < job.refill_by();
         loop {
             let (node, method, kept) = (Arc::clone(self), job.deal.method, Arc::clone(&run));
-            let (comparison, stop) = (Comparison::of(job.id, &job.deal), cancel.clone());
+            let (comparison, stop) = (Comparison::of(job.id, &job.deal, &job.spec), cancel.clone());
             let kept = spawn_blocking(move || {
                 // Held so that the directory goes when all of it was read.
                 let (_dir, outcome, result_dir) = &*kept;
-                node.keep((comparison, method), outcome, result_dir, &stop)
+                node.keep((&comparison, method), outcome, result_dir, &stop)
             });
             match kept.await.expect("keeping a result returns its errors") {
                 Err(error) if error.may_pass() && may_try(failures) && !cancel.is_cancelled() => {
@@ -296,7 +296,7 @@ impl Node {
     /// Packs the result into the store and notes the opening of the commitment to it. Blocks.
     fn keep(
         &self,
-        (comparison, method): (Comparison, Method),
+        (comparison, method): (&Comparison, Method),
         outcome: &RunOutcome,
         result_dir: &Path,
         stop: &CancellationToken,

@@ -10,20 +10,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     archive::Limits,
-    result::{OUTPUTS, ResultError, result_hash_without},
+    result::{OUTPUTS, ResultError, STDOUT, result_hash_by},
     tree::TreeError,
 };
 use crate::domain::{
-    Deal, Digest, JobId, MAX_SUMMARY_BYTES, Opening, SUMMARY_FILE, SummaryFault, SummaryForm, SummaryWord,
+    Canonical, Deal, Digest, JobId, MAX_SUMMARY_BYTES, Opening, SUMMARY_FILE, Spec, SummaryFault,
+    SummaryForm, SummaryWord,
 };
 
 /// How the results of one job are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
     /// The job.
     pub job: JobId,
     /// What the numbers of its summary are; `None` when there is none.
     pub summary: Option<SummaryForm>,
+    /// What may differ in its texts.
+    pub canonical: Canonical,
+    /// Its text files, by their paths in `/outputs`.
+    pub text_files: Vec<String>,
 }
 
 /// What a result is compared by.
@@ -36,9 +41,29 @@ pub struct Compared {
 }
 
 impl Comparison {
-    /// How results of a job under this deal are compared.
-    pub const fn of(job: JobId, deal: &Deal) -> Self {
-        Self { job, summary: deal.summary }
+    /// How results of a job under this deal and of this spec are compared.
+    pub fn of(job: JobId, deal: &Deal, spec: &Spec) -> Self {
+        let (summary, canonical) = (deal.summary, deal.canonical);
+        Self { job, summary, canonical, text_files: spec.text_files.clone() }
+    }
+
+    /// Results whose bytes are compared as they are.
+    pub const fn plain(job: JobId) -> Self {
+        Self { job, summary: None, canonical: Canonical::NONE, text_files: Vec::new() }
+    }
+
+    /// Whether a file of the result, by its path there, is not in the hash.
+    pub(super) fn leaves_out(&self, path: &str) -> bool {
+        let file = path.strip_prefix(OUTPUTS).and_then(|rest| rest.strip_prefix('/'));
+        self.summary.is_some() && file == Some(SUMMARY_FILE)
+    }
+
+    /// What may differ in a file of the result, by its path there.
+    pub(super) fn masks(&self, path: &str) -> Canonical {
+        let file = path.strip_prefix(OUTPUTS).and_then(|rest| rest.strip_prefix('/'));
+        let is_text =
+            path == STDOUT || file.is_some_and(|file| self.text_files.iter().any(|named| named == file));
+        if is_text { self.canonical } else { Canonical::NONE }
     }
 
     /// What the result in `result_dir` is compared by.
@@ -51,11 +76,10 @@ impl Comparison {
         limits: &Limits,
         stop: &CancellationToken,
     ) -> Result<Compared, ResultError> {
-        let left_out = self.summary.map(|_| format!("{OUTPUTS}/{SUMMARY_FILE}"));
-        let result_hash = result_hash_without(left_out.as_deref(), self.job, result_dir, limits, stop)?;
-        let summary = match (self.summary, left_out) {
-            (Some(form), Some(name)) => summary(form, &result_dir.join(name))?,
-            _ => Ok(SummaryWord::VOID),
+        let result_hash = result_hash_by(self, result_dir, limits, stop)?;
+        let summary = match self.summary {
+            Some(form) => summary(form, &result_dir.join(OUTPUTS).join(SUMMARY_FILE))?,
+            None => Ok(SummaryWord::VOID),
         };
         Ok(Compared { result_hash, summary })
     }
@@ -107,7 +131,7 @@ mod tests {
 
     fn look(form: Option<&str>, dir: &tempfile::TempDir) -> Compared {
         let summary = form.map(|form| form.parse().unwrap());
-        Comparison { job: JobId::new([7; 32]), summary }
+        Comparison { summary, ..Comparison::plain(JobId::new([7; 32])) }
             .look(dir.path(), &LIMITS, &CancellationToken::new())
             .unwrap()
     }
@@ -119,6 +143,23 @@ mod tests {
         assert!(a.summary.unwrap().agrees_with(b.summary.unwrap()));
         let far = look(Some("abs:0.5"), &result("3.7"));
         assert!(!a.summary.unwrap().agrees_with(far.summary.unwrap()));
+    }
+
+    #[test]
+    fn texts_are_compared_without_what_differs_between_runs() {
+        let look = |text_files: &[&str], stdout: &str, log: &str| {
+            let dir = result("");
+            fs::write(dir.path().join(STDOUT), stdout).unwrap();
+            fs::write(dir.path().join("outputs/sub/log"), log).unwrap();
+            let text_files = text_files.iter().map(|file| (*file).to_owned()).collect();
+            let canonical = "times".parse().unwrap();
+            let comparison = Comparison { canonical, text_files, ..Comparison::plain(JobId::ZERO) };
+            comparison.look(dir.path(), &LIMITS, &CancellationToken::new()).unwrap().result_hash
+        };
+        assert_eq!(look(&[], "at 10:06:27\n", "1"), look(&[], "at 23:59:59\n", "1"));
+        assert_ne!(look(&[], "at 10:06:27\n", "1"), look(&[], "on 10:06:27\n", "1"), "the rest counts");
+        assert_ne!(look(&[], "", "10:06"), look(&[], "", "10:07"), "a file that is not named is not touched");
+        assert_eq!(look(&["sub/log"], "", "10:06"), look(&["sub/log"], "", "10:07"));
     }
 
     #[test]

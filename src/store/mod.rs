@@ -18,6 +18,7 @@
 
 mod archive;
 mod blobs;
+mod canonical;
 mod chains;
 mod compared;
 mod content;
@@ -34,6 +35,7 @@ mod unpack;
 
 pub use archive::{FILE, Limits, PackError, Packed, is_of_one_file, pack, pack_result};
 pub use blobs::{BlobError, BlobWriter, Blobs, MAX_RANGE_BYTES};
+pub use canonical::{MAX_TEXT_BYTES, canonical};
 pub use chains::{Chains, ReadUpTo, SentTransaction};
 pub use compared::{Compared, Comparison};
 pub use content::Content;

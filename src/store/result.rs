@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     archive::{self, CHUNK, Limits},
+    canonical::{MAX_TEXT_BYTES, canonical},
+    compared::Comparison,
     tree::{self, Links, Node, TreeError},
 };
 use crate::domain::{Digest, JobId, OUTPUTS_DIR};
@@ -67,6 +69,9 @@ pub enum ResultError {
 /// as a file: 4 bytes length of its path, the path, 8 bytes of ones, 4 bytes length of its target, and the target in the
 /// form that archives have it.
 ///
+/// Where the deal has masks, the text of `stdout` and of the files that the spec names is the masked one, and so is its
+/// length: see [`canonical()`]. Of a deal with a summary, the summary file is not in it.
+///
 /// Standard error, the trace, modes and empty directories are not in it. The files are read in pieces.
 ///
 /// # Errors
@@ -78,13 +83,12 @@ pub fn result_hash(
     limits: &Limits,
     stop: &CancellationToken,
 ) -> Result<Digest, ResultError> {
-    result_hash_without(None, job, result_dir, limits, stop)
+    result_hash_by(&Comparison::plain(job), result_dir, limits, stop)
 }
 
-/// The same, as if the file of this path were not there.
-pub(super) fn result_hash_without(
-    left_out: Option<&str>,
-    job: JobId,
+/// The same, without the files that the comparison leaves out, and with its texts in their canonical form.
+pub(super) fn result_hash_by(
+    comparison: &Comparison,
     result_dir: &Path,
     limits: &Limits,
     stop: &CancellationToken,
@@ -96,7 +100,7 @@ pub(super) fn result_hash_without(
     }
     let files: Vec<(&str, &Node)> = found
         .iter()
-        .filter(|&(path, node)| *node != Node::Directory && is_compared(path) && left_out != Some(path))
+        .filter(|&(path, node)| *node != Node::Directory && is_compared(path) && !comparison.leaves_out(path))
         .map(|(path, node)| (path.as_str(), node))
         .collect();
     if !files.iter().any(|&(path, _)| path == STDOUT) {
@@ -105,7 +109,7 @@ pub(super) fn result_hash_without(
     let exit_code = found.get(EXIT_CODE).ok_or_else(|| missing(EXIT_CODE))?;
     let exit_code = read_exit_code(&result_dir.join(EXIT_CODE), exit_code)?;
 
-    let mut hasher = begin(job, exit_code, files.len() as u64);
+    let mut hasher = begin(comparison.job, exit_code, files.len() as u64);
     for (path, node) in files {
         tree::go_on(&result_dir.join(path), stop)?;
         if let Node::Link { target } = node {
@@ -118,6 +122,19 @@ pub(super) fn result_hash_without(
         }
         let full = result_dir.join(path);
         let (file, length) = tree::open(&full, node)?;
+        let masks = comparison.masks(path);
+        if !masks.is_none() && length <= MAX_TEXT_BYTES {
+            let mut text = Vec::new();
+            let read = file.take(length.saturating_add(1)).read_to_end(&mut text);
+            let count = read.map_err(|source| TreeError::Io { path: full.clone(), source })?;
+            if count as u64 != length {
+                return Err(TreeError::Changed { path: full }.into());
+            }
+            let text = canonical(masks, &text);
+            announce(&mut hasher, path, text.len() as u64);
+            hasher.update(text);
+            continue;
+        }
         announce(&mut hasher, path, length);
         if hash_content(file, length, &full, &mut hasher, stop)? != length {
             return Err(TreeError::Changed { path: full }.into());

@@ -29,6 +29,7 @@ fn request(deal: Deal) -> SubmitRequest {
         inputs: vec![],
         resources: Resources::default(),
         seeded: false,
+        text_files: Vec::new(),
         deal,
     }
 }

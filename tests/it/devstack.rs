@@ -212,6 +212,7 @@ fn request(script: &str, deal: Deal) -> SubmitRequest {
         inputs: Vec::new(),
         resources: Resources::default(),
         seeded: false,
+        text_files: Vec::new(),
         deal,
     }
 }
@@ -345,6 +346,26 @@ async fn near_numbers_agree(on: On) {
         money::went_where_it_should(&network, chain, &view, fates).await;
         crate::verifiers::both_agree(chain.rpc_url(), chain.deployed().contract, job).await;
     }
+    network.stop().await;
+}
+
+#[tokio::test]
+async fn outputs_that_differ_in_times_and_order_alone_are_equal_in_their_canonical_form() {
+    let network = Network::start(On::Libp2p, 3, "1:faker").await;
+    let number = "$(od -An -N2 -tu2 /dev/urandom)";
+    let script = format!(
+        "n={number}; echo took $((n))ms; echo log > /outputs/log; \
+         for k in 1 2 3; do echo $(({number})) $k done at 10:0$((n % 10)); done | sort | cut -d' ' -f2- >> /outputs/log"
+    );
+    let canonical = "times,sorted-lines".parse().unwrap();
+    let deal = Deal { method: Method::Hash, canonical, ..network.deal(3, Span::from_secs(1)) };
+    let submission = SubmitRequest { text_files: vec!["log".to_owned()], ..request(&script, deal) };
+    let view = network.ended(network.post(&submission).await).await;
+    let (honest, liars) = network.judgements(&view);
+    assert_eq!((view.state, honest), (JobState::Verified, vec![Judgement::Accepted; 2]), "{view:?}");
+    assert_eq!(liars, [Judgement::Rejected]);
+    // What is fetched is what the node left, bytes and all.
+    assert!(network.output(view.job).await.ends_with("ms\n"));
     network.stop().await;
 }
 

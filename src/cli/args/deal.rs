@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::values;
-use crate::domain::{Amount, Method, NodeId, Span, SummaryForm, ToleranceKib};
+use crate::domain::{Amount, Canonical, Method, NodeId, Span, SummaryForm, ToleranceKib};
 
 /// The terms of a job.
 #[derive(Debug, Default, Args)]
@@ -38,6 +38,11 @@ pub(in crate::cli) struct DealArgs {
     /// `abs:TOLERANCE`; needs the method near. For example --summary rel:10ppm,abs:0.5,exact
     #[arg(long, value_name = "KINDS")]
     pub(in crate::cli) summary: Option<SummaryForm>,
+
+    /// Compare standard output, and files given by --text-file, without what differs between any two runs: some of times,
+    /// uuids, hosts, pids and sorted-lines, apart by commas [default: none]
+    #[arg(long, value_name = "KINDS")]
+    pub(in crate::cli) canonical: Option<Canonical>,
 
     /// Accept only runs that also used memory and CPU alike, so that a known answer alone earns nothing; needs the method
     /// hash or near

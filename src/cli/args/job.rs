@@ -94,6 +94,11 @@ pub(in crate::cli) struct ContainerArgs {
     #[arg(long)]
     pub(in crate::cli) seeded: bool,
 
+    /// Text file in /outputs, by its path there, to compare in the form of --canonical, as standard output is; may be
+    /// repeated
+    #[arg(long = "text-file", value_name = "PATH")]
+    pub(in crate::cli) text_files: Vec<String>,
+
     /// Directory in which the command starts [default: that of the image]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) workdir: Option<String>,

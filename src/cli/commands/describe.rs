@@ -143,12 +143,16 @@ fn state(view: &JobView) -> String {
 fn compared(deal: &Deal) -> String {
     let memory = text::bytes(u64::from(deal.tolerance_kib) * 1024);
     let traces = format!("memory within {memory} or {} permille", deal.relative_permille);
+    let outputs = match deal.canonical {
+        set if set.is_none() => "equal outputs".to_owned(),
+        set => format!("outputs equal but for {set}"),
+    };
     let work = if deal.require_work { format!(", and {traces}") } else { String::new() };
     match (deal.method, deal.summary) {
-        _ if deal.deterministic => "equal outputs".to_owned(),
-        (Method::Near, Some(form)) => format!("equal outputs, or a summary within {form}{work}"),
-        (Method::Hash | Method::Near, _) => format!("equal outputs{work}"),
-        (Method::KMeans | Method::Ball, _) => format!("equal outputs; otherwise {}, {traces}", deal.method),
+        _ if deal.deterministic => outputs,
+        (Method::Near, Some(form)) => format!("{outputs}, or a summary within {form}{work}"),
+        (Method::Hash | Method::Near, _) => format!("{outputs}{work}"),
+        (Method::KMeans | Method::Ball, _) => format!("{outputs}; otherwise {}, {traces}", deal.method),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `assay job submit`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::BufWriter,
     path::{Path, PathBuf},
 };
@@ -130,8 +130,15 @@ fn request(
             tmp_bytes: container.tmp,
         },
         seeded: container.seeded,
+        text_files: text_files(container),
         deal,
     }
+}
+
+/// The text files in the one order that a spec has.
+fn text_files(container: &ContainerArgs) -> Vec<String> {
+    let paths: BTreeSet<&String> = container.text_files.iter().collect();
+    paths.into_iter().cloned().collect()
 }
 
 /// What goes where. A file for a target that ends in a slash goes into that directory, under its own name.
@@ -163,7 +170,8 @@ fn check_spec(request: &SubmitRequest, places: &[(PathBuf, String)]) -> Result<S
         .environment(&request.environment)
         .inputs(places.iter().map(input))
         .resources(request.resources)
-        .seeded(request.seeded);
+        .seeded(request.seeded)
+        .text_files(request.text_files.iter().cloned());
     let spec = match &request.working_directory {
         Some(path) => spec.working_directory(path),
         None => spec,

@@ -23,6 +23,7 @@ impl SpecBuilder {
             inputs: Vec::new(),
             resources: Resources::default(),
             seeded: false,
+            text_files: Vec::new(),
         };
         Self { spec }
     }
@@ -77,6 +78,14 @@ impl SpecBuilder {
     /// Whether randomness and wall time come from the job's seed.
     pub fn seeded(mut self, seeded: bool) -> Self {
         self.spec.seeded = seeded;
+        self
+    }
+
+    /// The text files of `/outputs`, by their paths there, that the deal's masks go over.
+    pub fn text_files(mut self, paths: impl IntoIterator<Item = String>) -> Self {
+        self.spec.text_files = paths.into_iter().collect();
+        self.spec.text_files.sort_unstable();
+        self.spec.text_files.dedup();
         self
     }
 

@@ -120,6 +120,7 @@ impl Town {
             inputs: Vec::new(),
             resources: Default::default(),
             seeded: false,
+            text_files: Vec::new(),
             deal,
         };
         let http = self.http(0);
