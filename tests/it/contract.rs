@@ -11,9 +11,11 @@ mod troubles;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use alloy_primitives::hex;
 use assay::{
     domain::{
-        Amount, Deal, Digest, Event, JobId, JobState, NodeId, SeatOpening, SeatSet, Span, Spec, Timestamp,
+        Amount, Deal, Digest, Event, JobId, JobState, LogDomain, NodeId, SeatOpening, SeatSet, Span, Spec,
+        Timestamp,
     },
     rules::Rejection,
     scheduler::{
@@ -137,6 +139,12 @@ async fn a_start_tells_what_is_wrong_with_chain_or_contract() {
     chain.rpc("anvil_setCode", &json!([other, "0x00"]));
     let foreign = connect(ChainConfig { contract: other, ..chain.config() }).await;
     assert_eq!(foreign, ConnectError::OtherContract { contract: other, chain_id: 31337 });
+    // Code that answers with the domain of a contract of version 1.
+    let old = NodeId::new([7; 20]);
+    let separator = LogDomain { chain_id: 31337, contract: old }.eip712_of("1").separator();
+    chain.rpc("anvil_setCode", &json!([old, format!("0x7f{}5f5260205ff3", hex::encode(separator))]));
+    let older = connect(ChainConfig { contract: old, ..chain.config() }).await;
+    assert_eq!(older, ConnectError::OlderContract { contract: old, chain_id: 31337, version: "1" });
     let closed =
         connect(ChainConfig { rpc_urls: vec!["http://127.0.0.1:1".to_owned()], ..chain.config() }).await;
     assert!(matches!(closed, ConnectError::Chain(BackendError::Chain { .. })), "{closed:?}");

@@ -146,7 +146,7 @@ async fn a_contract_is_deployed_and_money_goes_in_and_out_of_it() {
     assert!(deployed["gas"].as_u64().unwrap() > 1_000_000, "{deployed}");
     let info = rich.json(&["contract", "info"]);
     assert_eq!((&info["contract"], &info["burnt"]), (&deployed["contract"], &"0".into()));
-    assert_eq!((&info["code_is_ours"], &info["contract_version"]), (&true.into(), &"1".into()));
+    assert_eq!((&info["code_is_ours"], &info["contract_version"]), (&true.into(), &"2".into()));
 
     let deposited = rich.json(&["wallet", "deposit", "1.5ether"]);
     assert_eq!((&deposited["block"], &deposited["free"]), (&2.into(), &"1500000000000000000".into()));
