@@ -12,7 +12,7 @@ const CPU_TOLERANCE_MS: u128 = 200;
 /// The traces of the runs that are compared.
 pub(super) struct Traces {
     profiles: Vec<Profile>,
-    /// 1000 times the most that two rows may differ by, in the unit of [`distance`].
+    /// 1000 times the most that two rows may differ by, in the unit of [`Self::distance`].
     tolerance: u64,
     cpu_permille: u128,
 }
