@@ -108,6 +108,8 @@ library Scorers {
     function join(uint256[] memory balls, uint256 i, uint256 others) private pure {
         assembly ("memory-safe") {
             let at := add(balls, shl(5, add(i, 1)))
+            // Bit `i`: the shift comes first in Yul.
+            // slither-disable-next-line incorrect-shift
             mstore(at, or(mload(at), or(others, shl(i, 1))))
             for { let rest := shr(add(i, 1), others) } rest { rest := shr(1, rest) } {
                 at := add(at, 32)
