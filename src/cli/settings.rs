@@ -162,7 +162,7 @@ fn term_hint(term: Term) -> String {
         Term::EscalationLimit => "choose an --escalate from the concurrency up to 31",
         Term::RequireWork => "add --method hash or near, and leave out --deterministic",
         Term::CpuPermille => "choose a --cpu-permille of 0 to 1000",
-        Term::Canonical => "name kinds of text that exist",
+        Term::Canonical => "choose among --canonical times,uuids,hosts,pids,sorted-lines",
         Term::Summary => "give --summary with --method near, such as --summary rel:10ppm,exact",
     };
     hint.to_owned()
