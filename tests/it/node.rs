@@ -2,33 +2,32 @@
 
 mod last_words;
 mod leaving;
+mod lies;
+mod room;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use assay::{
     api::types::NodeRow,
     domain::{
-        Action, Amount, BidStatus, Chunk, ChunkRequest, Deal, Digest, Event, FailureKind, FingerprintWord,
-        Input, InputKind, Job, JobId, JobState, Method, NodeId, Offer, Opening, SeatStatus, Seed,
-        SignedAction, Span, Spec, SummaryWord,
+        BidStatus, Deal, Digest, Event, FailureKind, Input, InputKind, Job, JobState, Method, NodeId,
+        SeatStatus, Seed, Span, Spec,
     },
     executor::{Executor, ExecutorError, FakeExecutor, RunOutcome, RunRequest, Script, Trace},
-    node::{Ended, FetchError, NodeError, RequestError, Transfer, TransferError},
+    node::{Ended, NodeError, RequestError},
     scheduler::{Cursor, Scheduler as _},
-    store::{Limits, pack},
 };
 use futures::{StreamExt as _, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
-use crate::town::{Citizen, PATIENCE, STORE_BYTES, Town, deal, end, key_of, printing};
+use crate::town::{Citizen, PATIENCE, Town, deal, end, printing};
 
 async fn three(town: &Town) -> [Citizen; 3] {
     let hello = || printing("hello\n");
@@ -208,129 +207,6 @@ async fn a_job_that_nobody_takes_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_without_room_for_a_result_does_not_bid() {
-    let town = Town::new();
-    let (requester, node) = (town.node(1, 0, printing("")).await, town.node(2, 1, printing("x")).await);
-    let mut large = Spec::sample();
-    large.resources.disk_bytes = STORE_BYTES / 4 * 3 + 1;
-    let (job, _) = requester.node().submit_job(large, deal(1, 1)).await.unwrap();
-    // Its next job, which it does take, shows that it has seen the first.
-    let (other, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
-    assert_eq!(requester.ended(other).await.state, JobState::Verified);
-    let open = requester.when(job, |_| true).await;
-    assert!(open.bids.is_empty() && open.state == JobState::Open, "{open:?}");
-    end_all([requester, node]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_store_is_told_with_the_way_out() {
-    let town = Town::new();
-    let (requester, node) = (town.node(1, 0, printing("")).await, town.node(2, 1, printing("x")).await);
-    let run = async || {
-        let (job, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
-        assert_eq!(requester.ended(job).await.state, JobState::Verified);
-    };
-    run().await;
-    let warnings = async |path: &str| {
-        let (status, body) = node.get(path).await;
-        assert_eq!(status, 200);
-        serde_json::from_slice::<serde_json::Value>(&body).unwrap()["warnings"].clone()
-    };
-    assert_eq!(warnings("node").await, serde_json::json!([]));
-    // A result is in the store already, so that a job which may fill it has no room.
-    let mut large = Spec::sample();
-    large.resources.disk_bytes = STORE_BYTES / 4 * 3;
-    let (job, _) = requester.node().submit_job(large, deal(1, 1)).await.unwrap();
-    // Its next job, which it does take, shows that it has seen the first.
-    run().await;
-    for path in ["node".to_owned(), format!("jobs/{job}")] {
-        let told = warnings(&path).await;
-        assert_eq!(told[0]["obstacle"], "store_full", "{told}");
-        assert!(told[0]["message"].as_str().unwrap().contains("blobs"), "{told}");
-        assert!(told[0]["hint"].as_str().unwrap().contains("make room"), "{told}");
-    }
-    end_all([requester, node]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_whose_store_is_full_still_keeps_the_results_of_its_own_jobs() {
-    let town = Town::new();
-    let (requester, node) = (town.node(1, 0, printing("")).await, town.node(2, 1, printing("x")).await);
-    // As jobs of others may leave it: a file counts with its length, and this one takes no room on the disk.
-    let name = "ab".repeat(32);
-    let shard = requester.dir.path().join("blobs/ab");
-    std::fs::create_dir_all(&shard).unwrap();
-    std::fs::File::create(shard.join(&name)).unwrap().set_len(STORE_BYTES / 4 * 3).unwrap();
-    let requester = town.restart(1, requester, printing("mine")).await;
-    let (job, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
-    assert_eq!(requester.ended(job).await.state, JobState::Verified);
-    let (status, archive) = requester.get(&format!("jobs/{job}/results/{}/archive", node.id())).await;
-    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&archive));
-    end_all([requester, node]).await;
-}
-
-/// A small disk over a directory. It needs root, as the tests with containers do.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn over(path: &Path, size: &str) -> Self {
-        mount(&["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "small"], path);
-        Self(path.to_owned())
-    }
-
-    fn resize(&self, size: &str) {
-        mount(&["-o", &format!("remount,size={size}")], &self.0);
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
-        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
-    }
-}
-
-fn mount(options: &[&str], path: &Path) {
-    let mounted = std::process::Command::new("mount").args(options).arg(path).status();
-    assert!(mounted.unwrap().success(), "{options:?} on {}; run as root", path.display());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_on_a_full_disk_warns_once_and_bids_again_once_there_is_room() {
-    let town = Town::new();
-    let (requester, node) = (town.node(1, 0, printing("")).await, town.node(2, 1, printing("x")).await);
-    let disk = SmallDisk::over(node.dir.path(), "64m");
-    let node = town.restart(2, node, printing("x")).await;
-    let warnings = async |path: &str| {
-        let (status, body) = node.get(path).await;
-        assert_eq!(status, 200);
-        serde_json::from_slice::<serde_json::Value>(&body).unwrap()["warnings"].clone()
-    };
-    let mut looks = tokio::time::interval(Duration::from_millis(50));
-    let mut wait_for = async |is_full: bool| {
-        let looked = async {
-            while (warnings("node").await[0]["obstacle"] == "disk_full") != is_full {
-                looks.tick().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, looked).await.unwrap();
-    };
-    wait_for(true).await;
-    let (job, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
-    node.when(job, |_| true).await;
-    let told = warnings(&format!("jobs/{job}")).await;
-    assert!(told[0]["hint"].as_str().unwrap().contains("make room on that disk"), "{told}");
-    let message = told[0]["message"].as_str().unwrap();
-    assert!(message.contains(node.dir.path().to_str().unwrap()), "{told}");
-    assert!(requester.when(job, |_| true).await.bids.is_empty());
-
-    disk.resize("64g");
-    assert_eq!(requester.ended(job).await.state, JobState::Verified);
-    wait_for(false).await;
-    end_all([requester, node]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_run_is_refused_before_anything_is_sent() {
     let town = Town::new();
     let node = town.node(1, 1, printing("")).await;
@@ -389,137 +265,6 @@ async fn an_inconclusive_job_is_followed_up_by_other_nodes() {
     assert!(!child.seats.iter().any(|seat| sat(seat.node)), "a node of the parent sits in the child");
     assert_eq!(*seeds.lock().unwrap(), BTreeSet::from([Seed::of(job).to_string()]), "one seed for both");
     end_all(nodes).await;
-    end(requester.handle).await;
-}
-
-/// Serves the same bytes to everybody for everything.
-#[derive(Debug)]
-struct Serves(Vec<u8>);
-
-impl Transfer for Serves {
-    fn fetch_chunk(&self, _: NodeId, _: ChunkRequest) -> BoxFuture<'_, Result<Chunk, TransferError>> {
-        let total_bytes = u64::try_from(self.0.len()).unwrap();
-        Box::pin(std::future::ready(Ok(Chunk { total_bytes, bytes: self.0.clone() })))
-    }
-
-    fn offers(&self) -> BTreeMap<NodeId, Offer> {
-        BTreeMap::new()
-    }
-}
-
-/// A result that prints `stdout`, as an archive.
-fn archive_of(stdout: &str) -> Vec<u8> {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("outputs")).unwrap();
-    for (name, content) in [("stdout", stdout), ("stderr", ""), ("exit_code", "0\n"), ("trace.csv", "")] {
-        std::fs::write(dir.path().join(name), content).unwrap();
-    }
-    let mut archive = Vec::new();
-    pack(dir.path(), &mut archive, &Limits::with_bytes(1 << 20)).unwrap();
-    archive
-}
-
-/// A verified job of a hand-made node that revealed `opening`, at a requester that fetches content this way.
-async fn job_of_a_liar(opening: Opening, transfer: Arc<dyn Transfer>) -> (Citizen, JobId, NodeId) {
-    let town = Town::new();
-    let requester = town.requester(1, transfer).await;
-    let key = key_of(9);
-    let (liar, scheduler) = (key.node_id(), town.log.join(key.node_id()));
-    let (job, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
-    let mut sequence = 0;
-    let mut say = async |event| {
-        let known = town.log.ledger();
-        let revision = known.get(job).unwrap().revision;
-        let action = Action { job, revision, sequence, seen: Digest::ZERO, event };
-        let signature = key.sign(action.signing_digest(scheduler.domain()));
-        scheduler.submit(SignedAction { action, signature }).await.unwrap();
-        sequence += 1;
-    };
-    say(Event::BidPlaced { price: Amount::ZERO }).await;
-    requester.when(job, |job| job.state == JobState::Running).await;
-    say(Event::Committed { commitment: opening.commitment(scheduler.domain(), job, 0, liar) }).await;
-    say(Event::Revealed { opening }).await;
-    assert_eq!(requester.ended(job).await.state, JobState::Verified);
-    (requester, job, liar)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_serves_another_result_than_it_revealed_is_found_out() {
-    let archive = archive_of("made up later");
-    let opening = Opening {
-        result_hash: Digest::sha256("what it claimed to have"),
-        output_root: Digest::sha256(&archive),
-        exit_code: 0,
-        fingerprint: FingerprintWord::VOID,
-        summary: SummaryWord::VOID,
-        salt: Digest::ZERO,
-    };
-    // The archive is the one it named, and its content not what the verdict was about.
-    let (requester, job, liar) = job_of_a_liar(opening, Arc::new(Serves(archive.clone()))).await;
-    for _again in 0..2 {
-        let fetched = requester.node().result_of(job, liar).await;
-        assert!(
-            matches!(fetched, Err(RequestError::Fetch(FetchError::OtherResult { from, .. })) if from == liar)
-        );
-    }
-    let (_, log) = requester.get(&format!("jobs/{job}/log")).await;
-    assert!(String::from_utf8(log).unwrap().contains("remarked"), "the requester says so in the log");
-    end(requester.handle).await;
-
-    // It named what the requester has itself, and sends nothing: what the requester has does not stand in for it,
-    // and is not lost over the lie.
-    let (requester, job, liar) = job_of_a_liar(opening, Arc::new(Serves(Vec::new()))).await;
-    let upload = requester.http().post(requester.url("blobs")).body(archive.clone());
-    assert_eq!(requester.ask(upload).await.0, 200);
-    for _again in 0..2 {
-        let fetched = requester.node().result_of(job, liar).await;
-        assert!(matches!(fetched, Err(RequestError::Fetch(FetchError::Unpack { .. }))), "{fetched:?}");
-    }
-    let own = Input {
-        digest: opening.output_root,
-        bytes: archive.len().try_into().unwrap(),
-        target: "/in".to_owned(),
-        kind: InputKind::Directory,
-    };
-    requester.node().submit_job(Spec { inputs: vec![own], ..Spec::sample() }, deal(1, 1)).await.unwrap();
-    end(requester.handle).await;
-
-    // The archive is not even the one it named.
-    let other = Opening { output_root: Digest::sha256("another archive"), ..opening };
-    let (requester, job, liar) = job_of_a_liar(other, Arc::new(Serves(archive))).await;
-    let fetched = requester.node().result_of(job, liar).await;
-    assert!(matches!(fetched, Err(RequestError::Fetch(FetchError::Unpack { .. }))), "{fetched:?}");
-    end(requester.handle).await;
-}
-
-/// Promises an archive, and sends it byte by byte.
-#[derive(Debug)]
-struct Dribbles;
-
-impl Transfer for Dribbles {
-    fn fetch_chunk(&self, _: NodeId, _: ChunkRequest) -> BoxFuture<'_, Result<Chunk, TransferError>> {
-        Box::pin(std::future::ready(Ok(Chunk { total_bytes: 1 << 30, bytes: vec![0] })))
-    }
-
-    fn offers(&self) -> BTreeMap<NodeId, Offer> {
-        BTreeMap::new()
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_dribbles_its_result_is_not_waited_for() {
-    let opening = Opening {
-        result_hash: Digest::ZERO,
-        output_root: Digest::sha256("an archive"),
-        exit_code: 0,
-        fingerprint: FingerprintWord::VOID,
-        summary: SummaryWord::VOID,
-        salt: Digest::ZERO,
-    };
-    let (requester, job, liar) = job_of_a_liar(opening, Arc::new(Dribbles)).await;
-    let fetched = requester.node().result_of(job, liar).await;
-    let Err(RequestError::Fetch(FetchError::Short { received, .. })) = fetched else { panic!("{fetched:?}") };
-    assert_eq!(received, 0);
     end(requester.handle).await;
 }
 

@@ -1,43 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Test} from "forge-std/Test.sol";
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Head, Slot, Slots} from "../../src/Packing.sol";
 import {Rules} from "../../src/Rules.sol";
 import {States} from "../../src/States.sol";
 import {RulesHarness} from "../harness/RulesHarness.sol";
 import {Selectors} from "../harness/Selectors.sol";
+import {VectorReader} from "../harness/VectorReader.sol";
 
 /// Every case of `tests/vectors/transition.json`, which the Rust side enumerates from its rules: `src/rules/cases.rs`.
 ///
 /// Of a head, `ended_at`, `failures` and the deadline of bids once they are over are not compared: the contract
 /// does not store them, and they follow from its events.
-contract RulesVectorsTest is Test {
-    struct JsonDeal {
-        uint256 concurrency;
-        uint256 confidence;
-        uint256 toleranceKib;
-        uint256 relativePermille;
-        string method;
-        bool deterministic;
-        string acceptance;
-        uint256 price;
-        uint256 bond;
-        uint256 keeperFee;
-        uint256 open;
-        uint256 timeout;
-        uint256 run;
-        uint256 reveal;
-        bool liveLogs;
-        address[] allowList;
-        uint256 minPaidJobs;
-        uint256 escalationLimit;
-        bool requireWork;
-        uint256 cpuPermille;
-        string canonical;
-    }
-
+contract RulesVectorsTest is VectorReader {
     struct JsonJob {
         bytes32 id;
         address requester;
@@ -68,31 +44,13 @@ contract RulesVectorsTest is Test {
         uint256 accepted;
     }
 
-    struct JsonOpening {
-        bytes32 resultHash;
-        bytes32 outputRoot;
-        int256 exitCode;
-        bytes32 fingerprint;
-        bytes32 summary;
-        bytes32 salt;
-    }
-
-    string private constant DEAL = "D(uint256 concurrency,uint256 confidence,uint256 tolerance_kib,uint256 relative_permille,string method,"
-        "bool deterministic,string acceptance,uint256 price,uint256 bond,uint256 keeper_fee,uint256 open,uint256 timeout,"
-        "uint256 run,uint256 reveal,bool live_logs,address[] allow_list,uint256 min_paid_jobs,uint256 escalation_limit,"
-        "bool require_work,uint256 cpu_permille,string canonical)";
     string private constant JOB = "J(bytes32 id,address requester,bytes32 revision,uint256 epoch,string state,uint256 open_by,uint256 commit_by,"
         "uint256 seats_changed_at,uint256 failed,uint256 committed,uint256 revealed)";
     string private constant HEAD = "H(string state,bytes32 revision,uint256 epoch,uint256 open_by,uint256 commit_by,uint256 reveal_by,"
         "uint256 seats_changed_at,address[] holders,uint256 failed,uint256 committed,uint256 revealed,"
         "uint256[3][] bids,uint256 accepted)";
-    string private constant OPENING =
-        "O(bytes32 result_hash,bytes32 output_root,int256 exit_code,bytes32 fingerprint,bytes32 summary,bytes32 salt)";
     string[] private stateNames =
         ["open", "running", "revealing", "verified", "inconclusive", "failed", "cancelled", "expired"];
-
-    string[] private methodNames = ["hash", "kmeans", "ball", "near"];
-    string[] private maskNames = ["times", "uuids", "hosts", "pids", "sorted-lines"];
 
     RulesHarness private harness;
 
@@ -449,85 +407,5 @@ contract RulesVectorsTest is Test {
                 if (known[i].seat == seat && seats >> seat & 1 == 0) all[filled++] = known[i];
             }
         }
-    }
-
-    function readOpening(string memory json, string memory path)
-        private
-        pure
-        returns (IJobScheduler.Opening memory)
-    {
-        JsonOpening memory read = abi.decode(vm.parseJsonType(json, path, OPENING), (JsonOpening));
-        return IJobScheduler.Opening(
-            read.resultHash, read.outputRoot, int32(read.exitCode), read.fingerprint, read.summary, read.salt
-        );
-    }
-
-    function readTerms(string memory json, string memory path)
-        private
-        view
-        returns (IJobScheduler.Terms memory terms)
-    {
-        JsonDeal memory read = abi.decode(vm.parseJsonType(json, path, DEAL), (JsonDeal));
-        terms.concurrency = uint8(read.concurrency);
-        terms.confidence = uint8(read.confidence);
-        terms.toleranceKib = uint32(read.toleranceKib);
-        terms.relativePermille = uint16(read.relativePermille);
-        terms.method = IJobScheduler.Method(index(methodNames, read.method));
-        terms.deterministic = read.deterministic;
-        bool isFirstCome = keccak256(bytes(read.acceptance)) == keccak256("first_come");
-        terms.acceptance =
-            isFirstCome ? IJobScheduler.Acceptance.FirstCome : IJobScheduler.Acceptance.Requester;
-        terms.price = uint96(read.price);
-        terms.bond = uint96(read.bond);
-        terms.keeperFee = uint96(read.keeperFee);
-        terms.open = uint32(read.open);
-        terms.timeout = uint32(read.timeout);
-        terms.run = uint32(read.run);
-        terms.reveal = uint32(read.reveal);
-        terms.liveLogs = read.liveLogs;
-        terms.allowList = read.allowList;
-        terms.minPaidJobs = uint32(read.minPaidJobs);
-        terms.escalationLimit = uint8(read.escalationLimit);
-        string memory parent = string.concat(path, ".parent");
-        if (bytes(vm.parseJsonString(json, parent)).length > 4) {
-            terms.parent = vm.parseJsonBytes32(json, parent);
-        }
-        (terms.requireWork, terms.cpuPermille) = (read.requireWork, uint16(read.cpuPermille));
-        terms.canonical = readCanonical(read.canonical);
-        string memory summary = string.concat(path, ".summary");
-        if (isText(json, summary)) terms.summary = readForm(vm.parseJsonString(json, summary));
-    }
-
-    function isText(string memory json, string memory path) private pure returns (bool) {
-        return keccak256(bytes(vm.parseJsonString(json, path))) != keccak256("null");
-    }
-
-    /// Names apart by commas, or a number where some bit has no name.
-    function readCanonical(string memory text) private view returns (uint8 bits) {
-        if (bytes(text).length == 0) return 0;
-        if (uint8(bytes(text)[0]) <= 0x39) return uint8(vm.parseUint(text));
-        string[] memory names = vm.split(text, ",");
-        for (uint256 i = 0; i < names.length; ++i) {
-            bits |= uint8(1 << index(maskNames, names[i]));
-        }
-    }
-
-    /// Numbers that must be the same, or may differ by some parts per million: `exact`, `rel:1000ppm`, apart by commas.
-    function readForm(string memory text) private pure returns (bytes32) {
-        uint256 word = 0;
-        string[] memory kinds = vm.split(text, ",");
-        for (uint256 k = 0; k < kinds.length; ++k) {
-            uint256 kind = 1;
-            if (bytes(kinds[k]).length > 5) {
-                string memory ppm = vm.replace(vm.replace(kinds[k], "rel:", ""), "ppm", "");
-                kind = 1 << 23 | vm.parseUint(ppm);
-            }
-            word |= kind << (25 * k);
-        }
-        return bytes32(word);
-    }
-
-    function index(string[] storage names, string memory name) private view returns (uint256 i) {
-        while (keccak256(bytes(names[i])) != keccak256(bytes(name))) ++i;
     }
 }

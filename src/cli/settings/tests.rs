@@ -1,0 +1,66 @@
+use super::*;
+use crate::{cli::args::deal::FirstComeArg, domain::Span};
+
+fn resolve(args: &DealArgs) -> Result<Deal, SettingsError> {
+    deal(args, Deal::default())
+}
+
+#[test]
+fn no_arguments_are_the_default_deal() {
+    assert_eq!(resolve(&DealArgs::default()).unwrap(), Deal::default());
+}
+
+#[test]
+fn confidence_follows_concurrency_unless_given() {
+    for (concurrency, confidence) in [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (31, 16)] {
+        let args = DealArgs { concurrency: Some(concurrency), ..DealArgs::default() };
+        assert_eq!(resolve(&args).unwrap().confidence, confidence);
+    }
+    let args = DealArgs { concurrency: Some(5), confidence: Some(5), ..DealArgs::default() };
+    assert_eq!(resolve(&args).unwrap().confidence, 5);
+}
+
+#[test]
+fn the_run_leaves_room_for_the_timeout() {
+    let secs = Span::from_secs;
+    let args = DealArgs { timeout: Some(secs(10)), ..DealArgs::default() };
+    assert_eq!(resolve(&args).unwrap().run, secs(130));
+    let args = DealArgs { run: Some(secs(69)), ..args };
+    assert!(matches!(resolve(&args), Err(SettingsError::Term(InvalidTerm { term: Term::Run, .. }))));
+}
+
+#[test]
+fn impossible_terms_are_refused_with_the_remedy() {
+    let error = |args: DealArgs| resolve(&args).unwrap_err();
+    let over = error(DealArgs { confidence: Some(4), ..DealArgs::default() });
+    assert_eq!(over.hint().as_deref(), Some("lower --confidence, or raise --concurrency"));
+    for args in [
+        DealArgs { concurrency: Some(0), ..DealArgs::default() },
+        DealArgs { concurrency: Some(32), ..DealArgs::default() },
+        DealArgs { relative_permille: Some(1001), ..DealArgs::default() },
+        DealArgs { escalate: Some(2), ..DealArgs::default() },
+        DealArgs { reveal: Some(Span::from_secs(5)), ..DealArgs::default() },
+        DealArgs { acceptance: Some(AcceptanceArg::FirstCome), ..DealArgs::default() },
+    ] {
+        assert!(error(args).hint().is_some());
+    }
+}
+
+#[test]
+fn first_come_needs_a_guard_or_a_word() {
+    let first = DealArgs { acceptance: Some(AcceptanceArg::FirstCome), ..DealArgs::default() };
+    assert!(matches!(resolve(&first), Err(SettingsError::OpenFirstCome)));
+    let open = DealArgs { first_come: Some(FirstComeArg::Open), ..first };
+    assert_eq!(resolve(&open).unwrap().acceptance, Acceptance::FirstCome);
+    let guarded = DealArgs { first_come: None, allow: vec![NodeId::ZERO; 2], ..open };
+    assert_eq!(resolve(&guarded).unwrap().allow_list, [NodeId::ZERO]);
+}
+
+#[test]
+fn an_api_address_is_a_host_and_a_port() {
+    assert_eq!(api_url("127.0.0.1:9").unwrap().as_str(), "http://127.0.0.1:9/");
+    assert_eq!(api_url("http://host:9/").unwrap().as_str(), "http://host:9/");
+    for bad in ["", "https://host:9", "http://host:9/api", "http://", "http://host:99999"] {
+        assert!(api_url(bad).is_err(), "{bad:?}");
+    }
+}
