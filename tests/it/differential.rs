@@ -356,3 +356,9 @@ async fn three_backends_answer_alike_without_money() {
 async fn local_and_contract_answer_alike_and_move_the_same_money() {
     World::new(4, true).await.run(4, 20).await.assert_whole(true);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_ends_a_job_without_a_bid_reads_the_remark_that_follows() {
+    // The keeper of its ninth job is on no list of bidders, and the requester remarks on a node after the end.
+    World::new(6, false).await.run(6, 9).await;
+}

@@ -74,6 +74,7 @@ macro_rules! conformance_tests {
             a_node_that_took_its_bid_back_may_bid_again,
             a_failed_seat_goes_to_another_node_while_there_is_time,
             deadlines_end_what_nobody_does,
+            who_ends_a_job_in_anothers_stead_reads_what_follows,
             who_does_not_reveal_does_not_stop_a_verdict,
             a_copied_commitment_cannot_be_opened,
             a_requester_may_stop_a_running_job,

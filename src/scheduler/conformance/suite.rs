@@ -175,6 +175,15 @@ pub async fn deadlines_end_what_nobody_does(mut world: World) {
     assert_eq!(world.job().state, JobState::Failed);
 }
 
+pub async fn who_ends_a_job_in_anothers_stead_reads_what_follows(mut world: World) {
+    world.run(Deal::default()).await;
+    world.wait_until(world.job().commit_by.plus(Span::from_secs(1)));
+    world.act(STRANGER, Event::Expired).await;
+    world.act(REQUESTER, Event::Remarked { node: world.id(1), remark: "slow".to_owned() }).await;
+    let told = |who: usize| world.parties[who].read.last().map(|item| item.entry);
+    assert_eq!(told(STRANGER), told(REQUESTER), "it has no bid, and hears of the job as bidders do");
+}
+
 pub async fn who_does_not_reveal_does_not_stop_a_verdict(mut world: World) {
     world.run(Deal::default()).await;
     world.commit_all().await;

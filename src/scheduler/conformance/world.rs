@@ -185,9 +185,10 @@ impl World {
         self.spread(item.entry).await;
     }
 
-    /// Everybody with a bid reads up to `entry`.
+    /// Everybody who has acted in the job reads up to `entry`.
     async fn spread(&mut self, entry: Digest) {
-        let followers: Vec<NodeId> = self.job().bids.keys().copied().collect();
+        let of_job = self.parties[REQUESTER].read.iter().filter(|item| item.stamped.job == self.job);
+        let followers: Vec<NodeId> = of_job.map(|item| item.stamped.author).collect();
         for party in self.parties.iter_mut().skip(1).filter(|party| followers.contains(&party.id())) {
             party.read_until(entry).await;
         }

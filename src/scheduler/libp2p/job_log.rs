@@ -273,6 +273,11 @@ impl CheckedLog {
         self.closing_height
     }
 
+    /// Everybody who has acted in the job: the bidders, the requester, and whoever ended it in another's stead.
+    pub fn authors(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.authors.keys().copied()
+    }
+
     /// The sequence number that the author's next action must have.
     pub fn next_sequence(&self, author: NodeId) -> u64 {
         count(self.authors.get(&author).map_or(0, Vec::len))

@@ -67,7 +67,7 @@ pub(super) struct Sequenced {
     pub(super) cursor: Option<Cursor>,
     /// The entry, if it was made for this.
     pub(super) entry: Option<Entry>,
-    /// Who is to hear of it: everybody with a bid or a seat, this node apart.
+    /// Who is to hear of it: everybody who has acted in the job, this node apart.
     pub(super) followers: Vec<NodeId>,
 }
 
@@ -184,8 +184,8 @@ impl Logs {
             Place::New(entry) => {
                 let cursors = self.persist(&mut inner, job, std::slice::from_ref(&*entry), None);
                 let cursor = cursors.map_err(SubmitError::NotOrdered)?.last().copied().map(Cursor);
-                let bidders = inner.job(job).into_iter().flat_map(|job| job.bids.keys());
-                let followers = bidders.copied().filter(|node| *node != self.key.node_id()).collect();
+                let authors = inner.jobs.get(&job).into_iter().flat_map(|log| log.job_log().authors());
+                let followers = authors.filter(|node| *node != self.key.node_id()).collect();
                 Ok(Sequenced { height: entry.height, cursor, entry: Some(*entry), followers })
             }
         }

@@ -7,8 +7,8 @@
 //! - [`announce`]: what is gossiped of a new job; `room`: which of them are kept.
 //!
 //! [`Libp2pScheduler`] brings these to the network and to the store. Authors send actions to the requester, who
-//! stores the entry, then answers, then pushes it to every node with a bid or a seat. Nodes ask for entries that were
-//! lost on the way. Every reader of a log notices if its requester breaks it ([`sequence::Fault`]); if a requester
+//! stores the entry, then answers, then pushes it to every node that has acted in the job. Nodes ask for entries that
+//! were lost on the way. Every reader of a log notices if its requester breaks it ([`sequence::Fault`]); if a requester
 //! leaves actions out, the seats notice, because commitments and reveals are sent to them as well.
 
 pub mod announce;
