@@ -2,11 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use super::text::json_as_text;
 
 /// What is masked, or brought into order, in text before it is hashed: a set, as bits on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Canonical(u8);
 
 /// One kind of text that may differ.
@@ -113,19 +112,7 @@ impl FromStr for Canonical {
     }
 }
 
-impl From<Canonical> for String {
-    fn from(set: Canonical) -> Self {
-        set.to_string()
-    }
-}
-
-impl TryFrom<String> for Canonical {
-    type Error = UnknownMask;
-
-    fn try_from(text: String) -> Result<Self, UnknownMask> {
-        text.parse()
-    }
-}
+json_as_text!(Canonical);
 
 #[cfg(test)]
 mod tests {

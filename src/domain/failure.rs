@@ -1,8 +1,8 @@
 //! Why a run gave no result.
 
-use std::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
+
+use super::text::name_as_text;
 
 /// Why a seat's run ended without a result. The order is part of the wire format: only append.
 ///
@@ -102,24 +102,12 @@ impl FailureKind {
     }
 }
 
-impl fmt::Display for FailureKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// Text that names no failure kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unknown failure kind")]
 pub struct UnknownFailureKind;
 
-impl FromStr for FailureKind {
-    type Err = UnknownFailureKind;
-
-    fn from_str(text: &str) -> Result<Self, UnknownFailureKind> {
-        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or(UnknownFailureKind)
-    }
-}
+name_as_text!(FailureKind, name, UnknownFailureKind);
 
 #[cfg(test)]
 mod tests {

@@ -3,13 +3,9 @@
 //! The arithmetic is that of `docs/verification.md`; the Solidity twin of [`FingerprintWord`] is
 //! `contracts/src/Fingerprints.sol`, and both read `tests/vectors/fingerprint.json`.
 
-use std::fmt;
-use std::str::FromStr;
+use alloy_primitives::U256;
 
-use alloy_primitives::{U256, hex};
-use serde::{Deserialize, Serialize};
-
-use super::method::Method;
+use super::{ids::parse_word, method::Method, text::hex_text};
 
 /// Memory samples in a fingerprint: one for each tenth of the run.
 pub const TENTHS: usize = 10;
@@ -137,8 +133,7 @@ fn quantiles(mut stretches: Vec<Stretch>, duration: u64) -> [u32; TENTHS] {
 /// Sample k is in bits 22k to 22k + 21, in units of 64 KiB, rounded half up and cut at 2^22 - 1 (256 GiB).
 /// The CPU time is in bits 220 to 251, in milliseconds, cut at 2^32 - 1. Bits 252 to 255 are zero.
 /// [`FingerprintWord::VOID`] says that there is no fingerprint; a word of zeros is one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FingerprintWord(pub [u8; 32]);
 
 const SAMPLE_BITS: usize = 22;
@@ -195,45 +190,7 @@ impl FingerprintWord {
     }
 }
 
-impl fmt::Display for FingerprintWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode_prefixed(self.0))
-    }
-}
-
-impl fmt::Debug for FingerprintWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for FingerprintWord {
-    type Err = ParseFingerprintError;
-
-    fn from_str(text: &str) -> Result<Self, ParseFingerprintError> {
-        let digits = text
-            .strip_prefix("0x")
-            .filter(|digits| !digits.starts_with("0x"))
-            .ok_or(ParseFingerprintError)?;
-        let mut word = [0; 32];
-        hex::decode_to_slice(digits, &mut word).map_err(|_| ParseFingerprintError)?;
-        Ok(Self(word))
-    }
-}
-
-impl From<FingerprintWord> for String {
-    fn from(word: FingerprintWord) -> Self {
-        word.to_string()
-    }
-}
-
-impl TryFrom<String> for FingerprintWord {
-    type Error = ParseFingerprintError;
-
-    fn try_from(text: String) -> Result<Self, ParseFingerprintError> {
-        text.parse()
-    }
-}
+hex_text!(FingerprintWord, |text| parse_word(text).ok_or(ParseFingerprintError), ParseFingerprintError);
 
 #[cfg(test)]
 mod tests;

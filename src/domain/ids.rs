@@ -1,11 +1,11 @@
 //! Identifiers: fixed-width byte strings with one text form, `0x` and lower-case hex.
 
-use std::{fmt, str::FromStr};
-
 use alloy_primitives::{Address, B256, Uint, hex, keccak256};
 use alloy_sol_types::{Eip712Domain, SolValue};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+use super::text::hex_text;
 
 /// Text that is no identifier of the wanted width.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +28,11 @@ pub(super) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseIdEr
             Err(ParseIdError { expected: 2 * N, found: text.chars().take(QUOTED_CHARS).collect() })
         }
     }
+}
+
+/// A word of 32 bytes, which needs its prefix: digits alone may be a number.
+pub(super) fn parse_word(text: &str) -> Option<[u8; 32]> {
+    text.starts_with("0x").then(|| parse_hex(text).ok()).flatten()
 }
 
 macro_rules! identifier {
@@ -61,37 +66,7 @@ macro_rules! identifier {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex::encode_prefixed(self.0))
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = ParseIdError;
-
-            fn from_str(text: &str) -> Result<Self, ParseIdError> {
-                parse_hex(text).map(Self)
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-            }
-        }
+        hex_text!($name, parse_hex, ParseIdError);
     };
 }
 

@@ -1,15 +1,11 @@
 //! How a job's runs are compared.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
+use super::text::{json_as_text, name_as_text};
 
 /// How the runs of a job are compared once their outputs alone did not decide.
 ///
 /// The discriminant is the method's number on the wire and on a chain; it never changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "&'static str", try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Method {
     /// Equal outputs alone.
@@ -42,33 +38,8 @@ impl Method {
     }
 }
 
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Method {
-    type Err = UnknownMethod;
-
-    fn from_str(text: &str) -> Result<Self, UnknownMethod> {
-        Self::ALL.into_iter().find(|method| method.name() == text).ok_or(UnknownMethod)
-    }
-}
-
-impl From<Method> for &'static str {
-    fn from(method: Method) -> Self {
-        method.name()
-    }
-}
-
-impl TryFrom<String> for Method {
-    type Error = UnknownMethod;
-
-    fn try_from(text: String) -> Result<Self, UnknownMethod> {
-        text.parse()
-    }
-}
+name_as_text!(Method, name, UnknownMethod);
+json_as_text!(Method);
 
 impl From<Method> for u8 {
     fn from(method: Method) -> Self {

@@ -36,6 +36,7 @@ mod seed;
 mod signature;
 mod spec;
 mod summary;
+mod text;
 mod time;
 
 pub use amount::Amount;

@@ -1,12 +1,9 @@
 //! Why a verdict was, or was not, reached.
 
-use std::{fmt, str::FromStr};
-
-use serde::{Deserialize, Serialize};
+use super::text::{json_as_text, name_as_text};
 
 /// Why a verdict was, or was not, reached: in the words of `docs/verification.md`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "&'static str", try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
     /// A majority brought the same output.
     EqualOutputs,
@@ -75,33 +72,8 @@ impl Note {
     }
 }
 
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.text())
-    }
-}
-
-impl FromStr for Note {
-    type Err = UnknownNote;
-
-    fn from_str(text: &str) -> Result<Self, UnknownNote> {
-        Self::ALL.into_iter().find(|note| note.text() == text).ok_or(UnknownNote)
-    }
-}
-
-impl From<Note> for &'static str {
-    fn from(note: Note) -> Self {
-        note.text()
-    }
-}
-
-impl TryFrom<String> for Note {
-    type Error = UnknownNote;
-
-    fn try_from(text: String) -> Result<Self, UnknownNote> {
-        text.parse()
-    }
-}
+name_as_text!(Note, text, UnknownNote);
+json_as_text!(Note);
 
 #[cfg(test)]
 mod tests {

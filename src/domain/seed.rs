@@ -1,12 +1,11 @@
 //! The seed of a job: the same in every seat, so that a random program gives every node the same output.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use alloy_primitives::hex;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
-use super::{JobId, ParseIdError, ids::parse_hex};
+use super::{JobId, ParseIdError, ids::parse_hex, text::json_as_text};
 
 /// How the names begin of the variables that a node sets in every container. A job sets none of them.
 pub const RESERVED_VARIABLES: &str = "ASSAY_";
@@ -41,15 +40,12 @@ impl fmt::Display for Seed {
     }
 }
 
-impl Serialize for Seed {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl FromStr for Seed {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        parse_hex(text).map(Self)
     }
 }
 
-impl<'de> Deserialize<'de> for Seed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_hex(&text).map(Self).map_err(|error: ParseIdError| de::Error::custom(error))
-    }
-}
+json_as_text!(Seed);

@@ -2,16 +2,16 @@
 //!
 //! Signing needs a key and happens in `identity::keys`.
 
-use std::{fmt, str::FromStr};
-
-use alloy_primitives::{Address, Keccak256, U256, hex, uint};
+use alloy_primitives::{Address, Keccak256, U256, uint};
 use secp256k1::{
     Message, PublicKey,
     ecdsa::{RecoverableSignature, RecoveryId},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::ids::{Digest, NodeId, ParseIdError, parse_hex};
+use super::{
+    ids::{Digest, NodeId, ParseIdError, parse_hex},
+    text::hex_text,
+};
 
 /// Half the order of the secp256k1 group: the largest `s` of the one accepted form of a signature.
 const HALF_ORDER: U256 =
@@ -95,37 +95,7 @@ fn node_of(key: &PublicKey) -> NodeId {
     Address::from_word(hash.finalize()).into()
 }
 
-impl fmt::Display for Signature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode_prefixed(self.0))
-    }
-}
-
-impl fmt::Debug for Signature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for Signature {
-    type Err = ParseIdError;
-
-    fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        parse_hex(text).map(Self)
-    }
-}
-
-impl Serialize for Signature {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Signature {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
+hex_text!(Signature, parse_hex, ParseIdError);
 
 #[cfg(test)]
 thread_local! {

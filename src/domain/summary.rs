@@ -6,12 +6,9 @@
 //! `docs/verification.md`; `tests/vectors/summary.json` holds every implementation to it, and the Solidity twin of
 //! [`SummaryWord::agrees_with`] is `contracts/src/Summaries.sol`.
 
-use std::{fmt, str::FromStr};
+use alloy_primitives::U256;
 
-use alloy_primitives::{U256, hex};
-use serde::{Deserialize, Serialize};
-
-use super::Digest;
+use super::{Digest, ids::parse_word, text::hex_text};
 use decimal::{Decimal, Size};
 
 mod decimal;
@@ -76,8 +73,7 @@ pub enum SummaryFault {
 /// A summary in 256 bits, big endian: lane k in bits 25k to 25k + 24, unused lanes zero, bits 250 to 255 zero.
 ///
 /// [`SummaryWord::VOID`] says that there is no summary.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SummaryWord(pub [u8; 32]);
 
 /// The text is not `0x` and 64 hexadecimal digits.
@@ -188,39 +184,7 @@ fn rounded_ratio(numerator: u64, denominator: u64) -> u64 {
     (2 * numerator + denominator) / (2 * denominator)
 }
 
-impl fmt::Display for SummaryWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode_prefixed(self.0))
-    }
-}
-
-impl fmt::Debug for SummaryWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for SummaryWord {
-    type Err = ParseSummaryError;
-
-    fn from_str(text: &str) -> Result<Self, ParseSummaryError> {
-        super::ids::parse_hex(text).map(Self).map_err(|_| ParseSummaryError)
-    }
-}
-
-impl From<SummaryWord> for String {
-    fn from(word: SummaryWord) -> Self {
-        word.to_string()
-    }
-}
-
-impl TryFrom<String> for SummaryWord {
-    type Error = ParseSummaryError;
-
-    fn try_from(text: String) -> Result<Self, ParseSummaryError> {
-        text.parse()
-    }
-}
+hex_text!(SummaryWord, |text| parse_word(text).ok_or(ParseSummaryError), ParseSummaryError);
 
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use alloy_primitives::{U256, hex};
-use serde::{Deserialize, Serialize};
 
 use super::{LANE_BITS, MAX_NUMBERS, decimal::Decimal};
+use crate::domain::text::json_as_text;
 
 /// The ten kinds in 256 bits, big endian: kind k in bits 25k to 25k + 24, zero where there is no number.
 ///
@@ -13,8 +13,7 @@ use super::{LANE_BITS, MAX_NUMBERS, decimal::Decimal};
 /// A relative tolerance is in the low 23 bits, in parts per million. An absolute one is a mantissa in bits 0 to 9 and, in
 /// bits 10 to 16, the power of ten above -64. Every word has a meaning, so no log can hold one that readers refuse;
 /// [`SummaryForm::new`] makes the one word that this program writes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SummaryForm(pub [u8; 32]);
 
 /// How one number of a summary is compared.
@@ -207,16 +206,4 @@ impl FromStr for SummaryForm {
     }
 }
 
-impl From<SummaryForm> for String {
-    fn from(form: SummaryForm) -> Self {
-        form.to_string()
-    }
-}
-
-impl TryFrom<String> for SummaryForm {
-    type Error = ParseFormError;
-
-    fn try_from(text: String) -> Result<Self, ParseFormError> {
-        text.parse()
-    }
-}
+json_as_text!(SummaryForm);
