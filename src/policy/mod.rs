@@ -10,6 +10,7 @@
 //! - [`capacity`]: which of a node's jobs get its slots. It keeps one piece of state: since when.
 //! - [`requester`]: choose among bids, fill failed seats again, close what is over, follow up.
 //! - [`reputation`]: what counts in a node's record of others.
+//! - [`trust`]: how far nodes are trusted, and how many seats and checks follow from it.
 //! - [`verifier`]: post verdicts and expiries.
 //!
 //! ```
@@ -53,6 +54,7 @@ mod moment;
 mod properties;
 pub mod reputation;
 pub mod requester;
+pub mod trust;
 pub mod verifier;
 
 pub use attempts::RESEND;

@@ -1,0 +1,278 @@
+//! How far a requester trusts nodes, and what follows: seats, second waves, own runs, results that are run again.
+//!
+//! Three seats for every job are dear, and one seat for a proven node invites lies if the node can tell that it is alone.
+//! So a node earns trust by results that were compared with others', a trusted node runs a job alone, and a lot that
+//! nobody knows beforehand opens a second wave. The requester runs jobs itself where results disagree, and some others:
+//! only such a run proves anything. The last results of a proven liar are then run again.
+//!
+//! [`Trust`] is one requester's memory of nodes, and folds what happened. It draws nothing: lots are arguments. The
+//! simulation `benches/trust` drives this object; `docs/verification.md` has its figures.
+//!
+//! ```
+//! use assay::{
+//!     domain::{JobId, NodeId},
+//!     policy::trust::{Fared, Trust, TrustTerms},
+//! };
+//!
+//! let mut trust = Trust::new(TrustTerms::default());
+//! let [alice, bob, eve] = [1, 2, 3].map(|byte| NodeId::new([byte; 20]));
+//! assert_eq!(trust.wave(alice).seats, 3);
+//! for job in 0..10 {
+//!     let fared = [(alice, Fared::Kept), (bob, Fared::Kept), (eve, Fared::Rejected)];
+//!     trust.compared(JobId::new([job; 32]), &fared);
+//! }
+//! let wave = trust.wave(alice);
+//! assert_eq!((wave.seats, wave.audit_permille, wave.audit_seats), (1, 100, 2));
+//! assert_eq!(trust.wave(eve).seats, 3);
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::domain::{JobId, NodeId};
+
+/// The figures of the policy. The default is what the simulation supports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrustTerms {
+    /// Compared results in a row that make a node trusted, doubled by every rejection.
+    pub compared: u32,
+    /// Seats of a job whose first node is not trusted.
+    pub seats: u8,
+    /// Least chance of a second wave, in permille.
+    pub audit_permille: u16,
+    /// Seats of the second wave.
+    pub audit_seats: u8,
+    /// Most seats that a dispute grows to.
+    pub most_seats: u8,
+    /// Chance that the requester's own node runs a job too whose results agree, in permille.
+    pub own_permille: u16,
+    /// How many results of a proven liar are run again: the last ones that no own run has checked.
+    pub rerun: usize,
+    /// Proofs that ban a node. A single one may be a fault of the machine.
+    pub proofs: u32,
+}
+
+impl Default for TrustTerms {
+    fn default() -> Self {
+        Self {
+            compared: 10,
+            seats: 3,
+            audit_permille: 100,
+            audit_seats: 2,
+            most_seats: 7,
+            own_permille: 10,
+            rerun: 64,
+            proofs: 2,
+        }
+    }
+}
+
+/// More rejections than this do not raise the bar further.
+const MOST_DOUBLINGS: u32 = 6;
+
+/// Rejections from which a node is doubted, if they are also more than one in [`DOUBTED_SHARE`] of its results.
+const DOUBTED_FROM: u32 = 3;
+
+/// See [`DOUBTED_FROM`]: sound machines err too, but less often.
+const DOUBTED_SHARE: u32 = 100;
+
+/// How a node's result fared in a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fared {
+    /// It is, or agrees with, the accepted result.
+    Kept,
+    /// It differs from the accepted result.
+    Rejected,
+}
+
+/// Whom to ask, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Has shown enough: runs jobs alone.
+    Trusted,
+    /// Has not: runs jobs beside others.
+    Untrusted,
+    /// Was rejected too often: asked only where others are too few.
+    Doubted,
+    /// Proven to lie: not asked.
+    Banned,
+}
+
+/// What a requester remembers of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Kept results in a row, since the last rejection, that were compared with others.
+    pub compared: u32,
+    /// Kept results, compared or not.
+    pub kept: u32,
+    /// Rejected results, less those that an own run has shown to be right.
+    pub rejected: u32,
+    /// Wrong results, by own runs.
+    pub proofs: u32,
+    /// The last kept results that no own run has checked, the oldest first.
+    unchecked: VecDeque<JobId>,
+}
+
+/// The terms of a job whose first seat a node has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wave {
+    /// Seats of the first wave.
+    pub seats: u8,
+    /// Chance of a second wave, in permille.
+    pub audit_permille: u16,
+    /// Its seats.
+    pub audit_seats: u8,
+}
+
+/// One requester's memory of all nodes.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    terms: TrustTerms,
+    records: BTreeMap<NodeId, Record>,
+}
+
+/// Whether a lot, uniform among all numbers, falls within this many permille.
+pub const fn falls(lot: u64, permille: u16) -> bool {
+    lot % 1000 < permille as u64
+}
+
+impl Trust {
+    /// No memory yet.
+    pub const fn new(terms: TrustTerms) -> Self {
+        Self { terms, records: BTreeMap::new() }
+    }
+
+    /// The figures in use.
+    pub const fn terms(&self) -> &TrustTerms {
+        &self.terms
+    }
+
+    /// What is known of a node, if anything.
+    pub fn record(&self, node: NodeId) -> Option<&Record> {
+        self.records.get(&node)
+    }
+
+    /// How far a node is trusted.
+    pub fn level(&self, node: NodeId) -> Level {
+        let Some(record) = self.records.get(&node) else { return Level::Untrusted };
+        let is_doubted = record.rejected >= DOUBTED_FROM
+            && record.rejected.saturating_mul(DOUBTED_SHARE) > record.kept.saturating_add(record.rejected);
+        if record.proofs >= self.terms.proofs {
+            Level::Banned
+        } else if is_doubted {
+            Level::Doubted
+        } else if record.compared >= self.needed(record) {
+            Level::Trusted
+        } else {
+            Level::Untrusted
+        }
+    }
+
+    /// How many compared results in a row make the node trusted.
+    fn needed(&self, record: &Record) -> u32 {
+        self.terms.compared.saturating_mul(1 << record.rejected.min(MOST_DOUBLINGS))
+    }
+
+    /// The terms of a job whose first seat goes to `first`, drawn by lot.
+    pub fn wave(&self, first: NodeId) -> Wave {
+        let TrustTerms { seats, audit_permille, audit_seats, .. } = self.terms;
+        match self.level(first) {
+            Level::Trusted => {
+                let compared = self.records.get(&first).map_or(0, |record| record.compared);
+                let early = u16::try_from(1000_u32.div_ceil(compared.max(1))).unwrap_or(1000);
+                Wave { seats: 1, audit_permille: audit_permille.max(early).min(1000), audit_seats }
+            }
+            Level::Untrusted | Level::Doubted | Level::Banned => {
+                Wave { seats, audit_permille: 0, audit_seats: 0 }
+            }
+        }
+    }
+
+    /// The seats of the follow-up of a job whose results single out no majority: 2n + 1, as a deal grows.
+    pub fn grown(&self, seats: u8) -> Option<u8> {
+        let grown = seats.saturating_mul(2).saturating_add(1).min(self.terms.most_seats);
+        (grown > seats).then_some(grown)
+    }
+
+    /// Whether the requester's own node runs this job too, where it can: where results disagree, and by lot elsewhere.
+    ///
+    /// A majority that rejects somebody is either right, and then its victim is proven to lie, or it is the liars'.
+    pub fn wants_own_run(&self, lot: u64, fared: &[(NodeId, Fared)]) -> bool {
+        let disagree = fared.iter().any(|(_, fared)| *fared == Fared::Rejected);
+        disagree || falls(lot, self.terms.own_permille)
+    }
+
+    /// A result was accepted that was compared with nothing.
+    pub fn accepted_alone(&mut self, job: JobId, node: NodeId) {
+        let rerun = self.terms.rerun;
+        let record = self.records.entry(node).or_default();
+        record.kept = record.kept.saturating_add(1);
+        record.remember(job, rerun);
+    }
+
+    /// Results of different nodes were compared, and a majority of them singled out.
+    pub fn compared(&mut self, job: JobId, fared: &[(NodeId, Fared)]) {
+        for (node, fared) in fared {
+            let rerun = self.terms.rerun;
+            let record = self.records.entry(*node).or_default();
+            match fared {
+                Fared::Kept => {
+                    record.compared = record.compared.saturating_add(1);
+                    record.kept = record.kept.saturating_add(1);
+                    record.remember(job, rerun);
+                }
+                Fared::Rejected => record.reject(),
+            }
+        }
+    }
+
+    /// The requester ran the job itself. `results` says of each node how its result had fared, and whether it is right.
+    ///
+    /// Returns the jobs to run again: the unchecked results of those who are proven to have lied.
+    pub fn proven(&mut self, job: JobId, results: &[(NodeId, Fared, bool)]) -> Vec<JobId> {
+        let mut again = Vec::new();
+        for (node, fared, is_right) in results {
+            let was_banned = self.level(*node) == Level::Banned;
+            let record = self.records.entry(*node).or_default();
+            record.unchecked.retain(|unchecked| *unchecked != job);
+            match (is_right, fared) {
+                (true, Fared::Kept) => {}
+                // The majority that rejected it was the liars'.
+                (true, Fared::Rejected) => {
+                    record.rejected = record.rejected.saturating_sub(1);
+                    record.kept = record.kept.saturating_add(1);
+                }
+                (false, fared) => {
+                    record.proofs = record.proofs.saturating_add(1);
+                    match fared {
+                        Fared::Kept => record.reject(),
+                        // Counted when it was rejected.
+                        Fared::Rejected => {}
+                    }
+                    if !was_banned {
+                        again.extend(record.unchecked.drain(..));
+                    }
+                }
+            }
+        }
+        again.sort_unstable();
+        again.dedup();
+        again
+    }
+}
+
+impl Record {
+    fn reject(&mut self) {
+        self.rejected = self.rejected.saturating_add(1);
+        self.compared = 0;
+    }
+
+    fn remember(&mut self, job: JobId, most: usize) {
+        self.unchecked.push_back(job);
+        while self.unchecked.len() > most {
+            self.unchecked.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

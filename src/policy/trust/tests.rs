@@ -1,0 +1,121 @@
+//! Trust is earned by comparison, lost by rejection, and taken for good by proof alone.
+
+use super::*;
+
+const LIAR: NodeId = NodeId::new([9; 20]);
+const HONEST: NodeId = NodeId::new([1; 20]);
+const OTHER: NodeId = NodeId::new([2; 20]);
+
+fn job(number: u8) -> JobId {
+    JobId::new([number; 32])
+}
+
+fn trust() -> Trust {
+    Trust::new(TrustTerms::default())
+}
+
+/// `count` compared jobs, all kept.
+fn keep(trust: &mut Trust, node: NodeId, count: u8) {
+    for number in 0..count {
+        trust.compared(job(number), &[(node, Fared::Kept), (OTHER, Fared::Kept)]);
+    }
+}
+
+#[test]
+fn ten_compared_results_in_a_row_make_a_node_trusted_and_each_rejection_doubles_them() {
+    let mut trust = trust();
+    keep(&mut trust, HONEST, 9);
+    assert_eq!(trust.level(HONEST), Level::Untrusted);
+    keep(&mut trust, HONEST, 1);
+    assert_eq!(trust.level(HONEST), Level::Trusted);
+    trust.compared(job(0), &[(HONEST, Fared::Rejected)]);
+    keep(&mut trust, HONEST, 19);
+    assert_eq!(trust.level(HONEST), Level::Untrusted);
+    keep(&mut trust, HONEST, 1);
+    assert_eq!(trust.level(HONEST), Level::Trusted);
+}
+
+#[test]
+fn results_that_were_compared_with_nothing_earn_no_trust() {
+    let mut trust = trust();
+    for number in 0..100 {
+        trust.accepted_alone(job(number), HONEST);
+    }
+    assert_eq!(trust.level(HONEST), Level::Untrusted);
+}
+
+#[test]
+fn trusted_nodes_run_alone_and_may_be_audited_more_often_while_their_record_is_short() {
+    let mut trust = trust();
+    assert_eq!(trust.wave(HONEST), Wave { seats: 3, audit_permille: 0, audit_seats: 0 });
+    keep(&mut trust, HONEST, 10);
+    assert_eq!(trust.wave(HONEST), Wave { seats: 1, audit_permille: 100, audit_seats: 2 });
+    let mut rash = Trust::new(TrustTerms { compared: 1, ..TrustTerms::default() });
+    keep(&mut rash, HONEST, 3);
+    assert_eq!(rash.wave(HONEST).audit_permille, 334);
+}
+
+#[test]
+fn a_dispute_grows_to_seven_seats() {
+    let trust = trust();
+    let mut seats = vec![1];
+    seats.extend(std::iter::successors(trust.grown(1), |seats| trust.grown(*seats)));
+    assert_eq!(seats, [1, 3, 7]);
+    assert_eq!(trust.grown(5), Some(7));
+}
+
+#[test]
+fn no_verdict_bans_a_node_and_a_second_proof_does() {
+    let mut trust = trust();
+    for number in 0..200 {
+        trust.compared(job(number), &[(LIAR, Fared::Rejected)]);
+    }
+    assert_eq!(trust.level(LIAR), Level::Doubted);
+    trust.proven(job(201), &[(LIAR, Fared::Rejected, false)]);
+    assert_eq!(trust.level(LIAR), Level::Doubted);
+    trust.proven(job(202), &[(LIAR, Fared::Rejected, false)]);
+    assert_eq!(trust.level(LIAR), Level::Banned);
+}
+
+#[test]
+fn a_node_that_errs_once_in_a_thousand_is_not_doubted() {
+    let mut trust = trust();
+    for _ in 0..5 {
+        for number in 0..200 {
+            trust.accepted_alone(job(number), HONEST);
+        }
+        trust.compared(job(0), &[(HONEST, Fared::Rejected)]);
+    }
+    assert_eq!(trust.level(HONEST), Level::Untrusted);
+}
+
+#[test]
+fn the_last_64_unchecked_results_of_a_proven_liar_are_run_again_once() {
+    let mut trust = trust();
+    for number in 0..100 {
+        trust.accepted_alone(job(number), LIAR);
+        trust.accepted_alone(job(number), HONEST);
+    }
+    let again = trust.proven(job(99), &[(LIAR, Fared::Kept, false), (HONEST, Fared::Kept, true)]);
+    assert_eq!(again, (36..99).map(job).collect::<Vec<_>>(), "all but the one that was just run");
+    assert_eq!(trust.proven(job(100), &[(LIAR, Fared::Rejected, false)]), []);
+    assert_eq!(trust.level(HONEST), Level::Untrusted);
+}
+
+#[test]
+fn a_result_that_a_lying_majority_rejected_is_restored() {
+    let mut trust = trust();
+    let fared = [(HONEST, Fared::Rejected), (LIAR, Fared::Kept), (OTHER, Fared::Kept)];
+    trust.compared(job(1), &fared);
+    assert_eq!(trust.record(HONEST).map(|record| record.rejected), Some(1));
+    let results = fared.map(|(node, fared)| (node, fared, node == HONEST));
+    trust.proven(job(1), &results);
+    assert_eq!(trust.record(HONEST).map(|record| record.rejected), Some(0));
+    assert_eq!(trust.record(LIAR).map(|record| (record.rejected, record.proofs)), Some((1, 1)));
+}
+
+#[test]
+fn a_lot_falls_as_often_as_it_says() {
+    let hits = |permille| (0..10_000).filter(|lot| falls(*lot, permille)).count();
+    assert_eq!([0, 10, 100, 1000].map(hits), [0, 100, 1000, 10_000]);
+}
