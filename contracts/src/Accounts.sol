@@ -4,56 +4,16 @@ pragma solidity ^0.8.30;
 import {IJobScheduler} from "./IJobScheduler.sol";
 import {TermsAt} from "./Deals.sol";
 import {Purse, Purses} from "./Packing.sol";
+import {Storage} from "./Storage.sol";
 
 /// @title The money and the record of each party
-/// @notice Balances move inside the ledger; only `withdraw` calls another address. Nobody owns burnt money.
-abstract contract Accounts is IJobScheduler {
-    mapping(address party => Purse) internal _accounts;
-
-    /// @inheritdoc IJobScheduler
-    uint256 public burnt;
-
-    /// @inheritdoc IJobScheduler
-    function deposit() external payable {
-        depositFor(msg.sender);
-    }
-
-    /// @inheritdoc IJobScheduler
-    function depositFor(address account) public payable {
-        _checkTotal();
-        _credit(account, msg.value);
-        emit Deposited(account, msg.value);
-    }
-
-    /// @inheritdoc IJobScheduler
-    function withdraw(uint256 amount) external {
-        _accounts[msg.sender] = _debited(msg.sender, 0, amount);
-        emit Withdrawn(msg.sender, amount);
-        bool sent;
-        // Does not copy what the receiver returns: a receiver could make that cost more than the sender expects.
-        assembly ("memory-safe") {
-            sent := call(gas(), caller(), amount, 0, 0, 0, 0)
-        }
-        if (!sent) revert TransferFailed();
-    }
-
-    /// @inheritdoc IJobScheduler
-    function accounts(address party) external view returns (Account memory) {
-        Purse account = _accounts[party];
-        return Account({
-            free: uint96(account.free()),
-            seats: uint32(account.count(Purses.SEATS)),
-            paid: uint32(account.count(Purses.PAID)),
-            rejected: uint32(account.count(Purses.REJECTED)),
-            failures: uint32(account.count(Purses.FAILURES))
-        });
-    }
-
+/// @notice Balances move inside the ledger; only `JobScheduler.withdraw` calls another address. Nobody owns burnt money.
+abstract contract Accounts is Storage {
     /// Takes `needed` from `available` and the free balance; the rest becomes free.
     function _lock(address party, uint256 available, uint256 needed) internal {
         _checkTotal();
         // What was sent is a deposit, so that balances follow from events alone.
-        if (msg.value != 0) emit Deposited(party, msg.value);
+        if (msg.value != 0) emit IJobScheduler.Deposited(party, msg.value);
         if (available != needed) _accounts[party] = _debited(party, available, needed);
     }
 
@@ -69,7 +29,7 @@ abstract contract Accounts is IJobScheduler {
     function _debited(address party, uint256 extra, uint256 amount) internal view returns (Purse account) {
         account = _accounts[party];
         uint256 free = account.free() + extra;
-        if (free < amount) revert NotFunded(party, free, amount);
+        if (free < amount) revert IJobScheduler.NotFunded(party, free, amount);
         return account.minus(account.free()).plus(free - amount);
     }
 
@@ -78,12 +38,12 @@ abstract contract Accounts is IJobScheduler {
     }
 
     function _burn(uint256 amount) internal {
-        if (amount != 0) burnt += amount;
+        if (amount != 0) _burnt += amount;
     }
 
     /// All money held fits one account, so no sum of a part of it can overflow.
-    function _checkTotal() private view {
-        if (address(this).balance > type(uint96).max) revert TooMuchMoney();
+    function _checkTotal() internal view {
+        if (address(this).balance > type(uint96).max) revert IJobScheduler.TooMuchMoney();
     }
 
     /// Whether a seat counts in a node's record: a job of one seat or without a price proves nothing.

@@ -7,65 +7,81 @@ import {IJobScheduler} from "./IJobScheduler.sol";
 import {Logs} from "./Logs.sol";
 import {Openings} from "./Openings.sol";
 import {Head, Purse, Purses, Slot, Slots} from "./Packing.sol";
-import {Rosters} from "./Rosters.sol";
+import {RareSteps} from "./RareSteps.sol";
+import {RareStepsAt} from "./RareStepsAt.sol";
 import {Rules} from "./Rules.sol";
+import {SignedJobs} from "./SignedJobs.sol";
 import {States} from "./States.sol";
-import {TermRules} from "./TermRules.sol";
-import {Verdicts} from "./Verdicts.sol";
 
 /// @title The scheduler: orders the events of jobs, holds their money, recomputes their verdicts
 /// @notice One function for each step of a job. It reads what the step touches, asks the rules, stores, moves
-/// money inside the ledger and emits. There is no owner, no proxy and no pause.
-contract JobScheduler is Rosters {
-    using Openings for SeatOpening;
+/// money inside the ledger and emits. There is no owner, no proxy that can change and no pause.
+///
+/// Here are the steps that jobs usually take, whose documentation is in `IJobScheduler`. Those that few jobs take are
+/// in `RareSteps`, since one contract has no room for all: this one creates it and calls it on its own storage.
+contract JobScheduler is SignedJobs {
+    using Openings for IJobScheduler.SeatOpening;
 
-    uint256 private constant MAX_ANNOUNCEMENT_BYTES = 1024;
+    constructor() {
+        assert(address(new RareSteps()) == RareStepsAt.addressOf(address(this)));
+    }
 
-    /// The node whose failure left a seat free, not the node that took the seat since.
-    mapping(bytes32 job => mapping(uint256 seat => address)) private _failedHolders;
+    /// Every other step, as if its code were here.
+    fallback() external payable {
+        address steps = RareStepsAt.addressOf(address(this));
+        assembly ("memory-safe") {
+            let start := mload(0x40)
+            calldatacopy(start, 0, calldatasize())
+            let isDone := delegatecall(gas(), steps, start, calldatasize(), 0, 0)
+            returndatacopy(start, 0, returndatasize())
+            if isDone { return(start, returndatasize()) }
+            revert(start, returndatasize())
+        }
+    }
+
+    /// Ether comes with a call that says whose it is.
+    receive() external payable {
+        revert();
+    }
+
+    // Money.
+
+    function deposit() external payable {
+        depositFor(msg.sender);
+    }
+
+    function depositFor(address account) public payable {
+        _checkTotal();
+        _credit(account, msg.value);
+        emit IJobScheduler.Deposited(account, msg.value);
+    }
+
+    function withdraw(uint256 amount) external {
+        _accounts[msg.sender] = _debited(msg.sender, 0, amount);
+        emit IJobScheduler.Withdrawn(msg.sender, amount);
+        bool sent;
+        // Does not copy what the receiver returns: a receiver could make that cost more than the sender expects.
+        assembly ("memory-safe") {
+            sent := call(gas(), caller(), amount, 0, 0, 0, 0)
+        }
+        if (!sent) revert IJobScheduler.TransferFailed();
+    }
 
     // The requester.
 
-    /// @inheritdoc IJobScheduler
     function submit(bytes calldata terms, bytes calldata spec, uint64 nonce)
         external
         payable
         returns (bytes32 job)
     {
-        return _submit(terms, terms[:0], spec, nonce);
+        TermsAt drafted;
+        Head head;
+        (job, drafted,, head) = _draft(terms, spec, nonce);
+        if (drafted.parent() != 0) revert IJobScheduler.BadParent(drafted.parent());
+        _open(job, drafted, terms, spec, nonce);
+        _jobs[job].head = head;
     }
 
-    /// @inheritdoc IJobScheduler
-    function submitChild(bytes calldata terms, bytes calldata parent, bytes calldata spec, uint64 nonce)
-        external
-        payable
-        returns (bytes32 job)
-    {
-        return _submit(terms, parent, spec, nonce);
-    }
-
-    /// @inheritdoc IJobScheduler
-    function updateDeal(bytes32 job, bytes calldata deal, bytes calldata next) external payable {
-        (Head head, TermsAt terms, address requester,) = _find(job, deal);
-        TermsAt changed = Deals.expand(next);
-        TermRules.checkEncoding(changed);
-        _jobs[job] = Job({
-            head: Rules.dealUpdated(head, _act(requester), terms.parent(), changed),
-            root: _rootOf(requester, changed.revision())
-        });
-        _lock(msg.sender, terms.escrow() + msg.value, changed.escrow());
-        emit DealUpdated(job, next);
-    }
-
-    /// @inheritdoc IJobScheduler
-    function cancel(bytes32 job, bytes calldata deal) external {
-        (Head head, TermsAt terms, address requester,) = _find(job, deal);
-        _jobs[job].head = Rules.cancelled(head, _act(requester));
-        _credit(requester, terms.escrow());
-        emit Cancelled(job);
-    }
-
-    /// @inheritdoc IJobScheduler
     function acceptBids(bytes32 job, bytes calldata deal, address[] calldata nodes) external {
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
         States.Act memory act = _act(requester);
@@ -79,36 +95,8 @@ contract JobScheduler is Rosters {
         _jobs[job].head = head;
     }
 
-    /// @inheritdoc IJobScheduler
-    function rejectBids(bytes32 job, bytes calldata deal, address[] calldata nodes) external {
-        (Head head,, address requester,) = _find(job, deal);
-        States.Act memory act = _act(requester);
-        for (uint256 i = 0; i < nodes.length; ++i) {
-            address node = nodes[i];
-            _slots[job][node] = Rules.bidRejected(head, _slots[job][node], act, node);
-            emit BidRejected(job, node);
-        }
-    }
-
-    /// @inheritdoc IJobScheduler
-    function stop(bytes32 job, bytes calldata deal, SeatHolder[] calldata holders) external {
-        (Head head, TermsAt terms, address requester,) = _find(job, deal);
-        _jobs[job].head = Rules.stopped(head, _act(requester));
-        uint256 paid = _payHolders(job, head, holders, States.liveSeats(head), terms.bond(), true);
-        _credit(requester, terms.escrow() - paid);
-        emit Stopped(job);
-    }
-
-    /// @inheritdoc IJobScheduler
-    function remark(bytes32 job, bytes calldata deal, address node, string calldata text) external {
-        (,, address requester,) = _find(job, deal);
-        Rules.remarked(_slots[job][node], _act(requester), node, bytes(text).length);
-        emit Remarked(job, node, text);
-    }
-
     // A node.
 
-    /// @inheritdoc IJobScheduler
     function bid(bytes32 job, bytes calldata deal, uint96 price) external {
         Head head = _headOf(job);
         (TermsAt terms, address requester, bytes32 revision) = Deals.read(deal);
@@ -116,45 +104,19 @@ contract JobScheduler is Rosters {
         (Head next, Slot slot, uint256 seat) =
             Rules.bidPlaced(head, _slots[job][msg.sender], _act(requester), facts, terms, price);
         _slots[job][msg.sender] = slot;
-        emit BidPlaced(job, msg.sender, price);
+        emit IJobScheduler.BidPlaced(job, msg.sender, price);
         if (seat != Rules.NO_SEAT) {
             _jobs[job].head = next;
             _lockBond(msg.sender, terms.bond(), _counts(terms, price));
-            emit SeatTaken(job, msg.sender, uint8(seat));
+            emit IJobScheduler.SeatTaken(job, msg.sender, uint8(seat));
         }
     }
 
-    /// @inheritdoc IJobScheduler
-    function withdrawBid(bytes32 job) external {
-        Slot slot = _slots[job][msg.sender];
-        _slots[job][msg.sender] = Rules.bidWithdrawn(_headOf(job), slot, block.timestamp, msg.sender);
-        emit BidWithdrawn(job, msg.sender);
-    }
-
-    /// @inheritdoc IJobScheduler
-    function reportFailure(bytes32 job, bytes calldata deal, FailureKind kind) external {
-        (Head head, TermsAt terms,,) = _find(job, deal);
-        Slot slot = _slots[job][msg.sender];
-        bool isHolder = _isHolder(job, head, slot, msg.sender);
-        uint256 seat;
-        Slot failed;
-        (head, failed, seat) = Rules.failureReported(head, slot, block.timestamp, msg.sender, isHolder);
-        _jobs[job].head = head;
-        _slots[job][msg.sender] = failed;
-        _failedHolders[job][seat] = msg.sender;
-        Purse account = _accounts[msg.sender].plus(terms.bond());
-        bool counts = _counts(terms, slot.price());
-        _accounts[msg.sender] = counts ? account.withOneMore(Purses.FAILURES) : account;
-        emit FailureReported(job, msg.sender, uint8(seat), kind);
-    }
-
-    /// @inheritdoc IJobScheduler
     function commit(bytes32 job, bytes32 commitment) external {
         _jobs[job].head = _commit(job, _headOf(job), msg.sender, commitment);
     }
 
-    /// @inheritdoc IJobScheduler
-    function reveal(bytes32 job, uint8 seat, uint96 price, Opening calldata opening) external {
+    function reveal(bytes32 job, uint8 seat, uint96 price, IJobScheduler.Opening calldata opening) external {
         Head head = _headOf(job);
         Slot slot = _slots[job][msg.sender];
         bool isHolder = _isHolder(job, head, slot, msg.sender);
@@ -164,37 +126,14 @@ contract JobScheduler is Rosters {
         Logs.revealed(job, seat, opening);
     }
 
-    /// @inheritdoc IJobScheduler
-    function announce(string calldata addresses) external {
-        uint256 length = bytes(addresses).length;
-        if (length > MAX_ANNOUNCEMENT_BYTES) revert AnnouncementTooLong(length);
-        emit Announced(msg.sender, addresses);
-    }
-
     // Anyone.
 
-    /// @inheritdoc IJobScheduler
-    function commitSigned(
+    function postVerdict(
         bytes32 job,
         bytes calldata deal,
-        SeatHolder[] calldata holders,
-        Signed[] calldata signatures
+        IJobScheduler.SeatOpening[] calldata openings,
+        uint32 accepted
     ) external {
-        (Head head,,, bytes32 revision) = _find(job, deal);
-        if (signatures.length != holders.length) revert SignaturesMissing(holders.length);
-        bytes32 domain = domainSeparator();
-        for (uint256 i = 0; i < holders.length; ++i) {
-            (address node, bytes32 commitment) = (holders[i].node, holders[i].commitment);
-            _checkSigned(domain, job, revision, node, EventKind.Committed, commitment, signatures[i]);
-            head = _commit(job, head, node, commitment);
-        }
-        _jobs[job].head = head;
-    }
-
-    /// @inheritdoc IJobScheduler
-    function postVerdict(bytes32 job, bytes calldata deal, SeatOpening[] calldata openings, uint32 accepted)
-        external
-    {
         Openings.check(openings);
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
         uint256 known = _known(job, openings);
@@ -203,29 +142,67 @@ contract JobScheduler is Rosters {
         Logs.verdictPosted(job, openings, accepted);
     }
 
-    /// @inheritdoc IJobScheduler
-    function expire(bytes32 job, bytes calldata deal, SeatHolder[] calldata holders) external {
-        (Head head, TermsAt terms, address requester,) = _find(job, deal);
-        (Head next, uint256 due) = Endings.expired(head, block.timestamp);
-        _jobs[job].head = next;
-        uint256 bond = terms.bond();
-        _payHolders(job, head, holders, due, bond, false);
-        _burn(bond * Verdicts.popcount(States.liveSeats(head) & ~due));
-        _credit(msg.sender, terms.keeperFee());
-        _credit(requester, terms.escrow() - terms.keeperFee());
-        emit Expired(job, msg.sender, next.state());
+    // Views.
+
+    function jobs(bytes32 job)
+        external
+        view
+        returns (IJobScheduler.JobState state, uint256 revealBy, uint256 head, bytes32 root)
+    {
+        Head packed = _jobs[job].head;
+        if (packed.isRostered()) state = packed.state();
+        else (state, revealBy) = States.stateAt(packed, block.timestamp);
+        return (state, revealBy, Head.unwrap(packed), _jobs[job].root);
+    }
+
+    function accounts(address party) external view returns (IJobScheduler.Account memory) {
+        Purse account = _accounts[party];
+        return IJobScheduler.Account({
+            free: uint96(account.free()),
+            seats: uint32(account.count(Purses.SEATS)),
+            paid: uint32(account.count(Purses.PAID)),
+            rejected: uint32(account.count(Purses.REJECTED)),
+            failures: uint32(account.count(Purses.FAILURES))
+        });
+    }
+
+    function bids(bytes32 job, address node)
+        external
+        view
+        returns (IJobScheduler.BidStatus status, uint256 slot)
+    {
+        return (_slots[job][node].status(), Slot.unwrap(_slots[job][node]));
+    }
+
+    function burnt() external view returns (uint256) {
+        return _burnt;
+    }
+
+    function childOf(bytes32 parent) external view returns (bytes32) {
+        return _childOf[parent];
+    }
+
+    function jobId(address requester, uint64 nonce, bytes32 specHash, bytes32 revision)
+        external
+        view
+        returns (bytes32)
+    {
+        return Deals.jobId(requester, nonce, specHash, revision);
+    }
+
+    function commitmentOf(bytes32 job, uint8 seat, address node, IJobScheduler.Opening calldata opening)
+        public
+        view
+        returns (bytes32)
+    {
+        return Openings.commitment(block.chainid, address(this), job, seat, node, opening);
+    }
+
+    function domainSeparator() external view returns (bytes32) {
+        return _domain();
     }
 
     // Shared.
-
-    function _submit(bytes calldata terms, bytes calldata parent, bytes calldata spec, uint64 nonce)
-        private
-        returns (bytes32 job)
-    {
-        Head head;
-        (job,,, head) = _open(terms, parent, spec, nonce);
-        _jobs[job].head = head;
-    }
 
     function _facts(bool isCurrent, TermsAt terms, bytes32 revision)
         private
@@ -239,27 +216,17 @@ contract JobScheduler is Rosters {
     }
 
     /// A bit for each opening that matches the commitment of its node.
-    function _known(bytes32 job, SeatOpening[] calldata openings) private view returns (uint256 known) {
+    function _known(bytes32 job, IJobScheduler.SeatOpening[] calldata openings)
+        private
+        view
+        returns (uint256 known)
+    {
         mapping(address => Slot) storage slots = _slots[job];
         bytes32[] memory hashes = Openings.commitments(block.chainid, address(this), job, openings);
         for (uint256 i = 0; i < openings.length; ++i) {
-            SeatOpening calldata given = openings[i];
+            IJobScheduler.SeatOpening calldata given = openings[i];
             Slot expected = Slots.ofCommitment(hashes[i], given.priceOf(), given.seatOf());
             if (slots[given.nodeOf()].equals(expected)) known |= 1 << i;
         }
-    }
-
-    function _commit(bytes32 job, Head head, address node, bytes32 commitment) private returns (Head next) {
-        Slot slot = _slots[job][node];
-        bool isHolder = _isHolder(job, head, slot, node);
-        (next, slot) = Rules.committed(head, slot, block.timestamp, node, isHolder, commitment);
-        _slots[job][node] = slot;
-        emit Committed(job, node, commitment);
-    }
-
-    /// Whether the seat that `node` reported a failure for is still its own.
-    function _isHolder(bytes32 job, Head head, Slot slot, address node) private view returns (bool) {
-        if (slot.status() != BidStatus.Failed) return true;
-        return head.failed() >> slot.seat() & 1 != 0 && _failedHolders[job][slot.seat()] == node;
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {TermsAt} from "./Deals.sol";
+import {IJobScheduler} from "./IJobScheduler.sol";
 import {Jobs} from "./Jobs.sol";
 import {Openings} from "./Openings.sol";
 import {Head, Purse, Purses} from "./Packing.sol";
@@ -11,14 +12,14 @@ import {Verdicts} from "./Verdicts.sol";
 
 /// @title How a job ends, and who gets what it held
 abstract contract Settlements is Jobs {
-    using Openings for SeatOpening;
+    using Openings for IJobScheduler.SeatOpening;
 
     /// Pays for a verdict over these openings.
     function _payVerdict(
         Head head,
         TermsAt terms,
         address requester,
-        SeatOpening[] calldata openings,
+        IJobScheduler.SeatOpening[] calldata openings,
         uint256 accepted
     ) internal {
         uint256 bond = terms.bond();
@@ -26,7 +27,7 @@ abstract contract Settlements is Jobs {
         // A node that did not reveal loses its bond; so does one with a wrong output where outputs alone decide.
         uint256 lost = Verdicts.popcount(States.liveSeats(head)) - openings.length;
         for (uint256 i = 0; i < openings.length; ++i) {
-            SeatOpening calldata given = openings[i];
+            IJobScheduler.SeatOpening calldata given = openings[i];
             address node = given.nodeOf();
             uint256 price = given.priceOf();
             Purse account = _accounts[node];
@@ -52,22 +53,22 @@ abstract contract Settlements is Jobs {
     function _payHolders(
         bytes32 job,
         Head head,
-        SeatHolder[] calldata holders,
+        IJobScheduler.SeatHolder[] calldata holders,
         uint256 due,
         uint256 bond,
         bool withPrice
     ) internal returns (uint256 paid) {
         uint256 seats = 0;
         for (uint256 i = 0; i < holders.length; ++i) {
-            SeatHolder calldata holder = holders[i];
+            IJobScheduler.SeatHolder calldata holder = holders[i];
             uint256 bit = uint256(1) << holder.seat;
-            if (seats >= bit) revert WrongSeats(due);
+            if (seats >= bit) revert IJobScheduler.WrongSeats(due);
             seats |= bit;
             Rules.checkHolder(head, _slots[job][holder.node], holder);
             uint256 price = withPrice ? holder.price : 0;
             paid += price;
             _credit(holder.node, price + bond);
         }
-        if (seats != due) revert WrongSeats(due);
+        if (seats != due) revert IJobScheduler.WrongSeats(due);
     }
 }

@@ -2,6 +2,7 @@
 
 mod broken;
 pub(crate) mod chain;
+mod code;
 mod endpoints;
 mod faults;
 pub(crate) mod faulty;

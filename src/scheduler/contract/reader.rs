@@ -11,7 +11,7 @@ use alloy_sol_types::SolCall;
 
 use super::{
     abi::IJobScheduler as abi,
-    artifact::creation_code,
+    artifact::{CodeHashes, code_hashes},
     error::{ConnectError, MoneyError},
     rpc::{Endpoints, header},
     sender::request,
@@ -43,7 +43,7 @@ pub struct Code {
     pub bytes: usize,
     /// Its Keccak-256, as explorers show it.
     pub hash: Digest,
-    /// Whether it is the code that this program deploys, byte for byte.
+    /// Whether it, and that of its rare steps, is the code that this program deploys, byte for byte.
     pub is_ours: bool,
 }
 
@@ -69,17 +69,14 @@ impl ContractReader {
         let endpoints = Arc::new(Endpoints::new(rpc_urls)?);
         let chain_id = chain_id(&endpoints, expected_chain).await?;
         let address = Address::from(contract);
-        let code = endpoints.ask(|provider| async move { provider.get_code_at(address).await });
-        let code = code.await.map_err(|error| ConnectError::Chain(error.into()))?;
+        let code = code_at(&endpoints, address).await?;
         if code.is_empty() {
             return Err(ConnectError::NoCode { contract, chain_id });
         }
-        let code = Code {
-            bytes: code.len(),
-            hash: keccak256(&code).into(),
-            // What a deployment runs ends with the code that it leaves.
-            is_ours: creation_code().ends_with(&code),
-        };
+        // The contract runs code of a second one on its own storage: the first that it created.
+        let rare_steps = code_at(&endpoints, address.create(1)).await?;
+        let found = CodeHashes { scheduler: keccak256(&code), rare_steps: keccak256(&rare_steps) };
+        let code = Code { bytes: code.len(), hash: found.scheduler.into(), is_ours: found == code_hashes() };
         let reader = Self { endpoints, contract: address, domain: LogDomain { chain_id, contract }, code };
         let expected = reader.domain.eip712().separator();
         let older = |found| {
@@ -180,6 +177,12 @@ pub(super) async fn chain_id(endpoints: &Endpoints, expected: Option<u64>) -> Re
         Some(expected) if expected != found => Err(ConnectError::WrongChain { expected, found }),
         Some(_) | None => Ok(found),
     }
+}
+
+/// The code at an address of the newest block; empty where there is none.
+async fn code_at(endpoints: &Endpoints, address: Address) -> Result<Bytes, ConnectError> {
+    let code = endpoints.ask(|provider| async move { provider.get_code_at(address).await });
+    code.await.map_err(|error| ConnectError::Chain(error.into()))
 }
 
 fn amount(wei: U256) -> Result<Amount, MoneyError> {

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Deals, TermsAt} from "./Deals.sol";
+import {Endings} from "./Endings.sol";
+import {IJobScheduler} from "./IJobScheduler.sol";
+import {Head, Purse, Purses, Slot, Slots} from "./Packing.sol";
+import {RareStepsAt} from "./RareStepsAt.sol";
+import {Rosters} from "./Rosters.sol";
+import {Rules} from "./Rules.sol";
+import {States} from "./States.sol";
+import {TermRules} from "./TermRules.sol";
+import {Verdicts} from "./Verdicts.sol";
+
+/// @title The steps that few jobs take
+/// @notice `JobScheduler` creates this contract and runs its code on its own storage, so to callers both are one
+/// contract at one address, with the functions of `IJobScheduler`. Called at its own address it refuses everything.
+// What is sent is the scheduler's, which pays it out.
+// slither-disable-next-line locked-ether
+contract RareSteps is Rosters {
+    uint256 private constant MAX_ANNOUNCEMENT_BYTES = 1024;
+
+    /// @notice Call the scheduler: this contract is only its code.
+    error NotScheduler();
+
+    /// Only a scheduler has such a contract of its own: this one creates none.
+    modifier inScheduler() {
+        if (RareStepsAt.addressOf(address(this)).code.length == 0) revert NotScheduler();
+        _;
+    }
+
+    // The requester.
+
+    function submitChild(bytes calldata terms, bytes calldata parent, bytes calldata spec, uint64 nonce)
+        external
+        payable
+        inScheduler
+        returns (bytes32 job)
+    {
+        TermsAt drafted;
+        bytes32 revision;
+        Head head;
+        (job, drafted, revision, head) = _draft(terms, spec, nonce);
+        if (drafted.parent() != 0) _checkParent(drafted, revision, job, parent);
+        _open(job, drafted, terms, spec, nonce);
+        _jobs[job].head = head;
+    }
+
+    function updateDeal(bytes32 job, bytes calldata deal, bytes calldata next) external payable inScheduler {
+        (Head head, TermsAt terms, address requester,) = _find(job, deal);
+        TermsAt changed = Deals.expand(next);
+        TermRules.checkEncoding(changed);
+        _jobs[job] = Job({
+            head: Rules.dealUpdated(head, _act(requester), terms.parent(), changed),
+            root: _rootOf(requester, changed.revision())
+        });
+        _lock(msg.sender, terms.escrow() + msg.value, changed.escrow());
+        emit IJobScheduler.DealUpdated(job, next);
+    }
+
+    function cancel(bytes32 job, bytes calldata deal) external inScheduler {
+        (Head head, TermsAt terms, address requester,) = _find(job, deal);
+        _jobs[job].head = Rules.cancelled(head, _act(requester));
+        _credit(requester, terms.escrow());
+        emit IJobScheduler.Cancelled(job);
+    }
+
+    function rejectBids(bytes32 job, bytes calldata deal, address[] calldata nodes) external inScheduler {
+        (Head head,, address requester,) = _find(job, deal);
+        States.Act memory act = _act(requester);
+        for (uint256 i = 0; i < nodes.length; ++i) {
+            address node = nodes[i];
+            _slots[job][node] = Rules.bidRejected(head, _slots[job][node], act, node);
+            emit IJobScheduler.BidRejected(job, node);
+        }
+    }
+
+    function stop(bytes32 job, bytes calldata deal, IJobScheduler.SeatHolder[] calldata holders)
+        external
+        inScheduler
+    {
+        (Head head, TermsAt terms, address requester,) = _find(job, deal);
+        _jobs[job].head = Rules.stopped(head, _act(requester));
+        uint256 paid = _payHolders(job, head, holders, States.liveSeats(head), terms.bond(), true);
+        _credit(requester, terms.escrow() - paid);
+        emit IJobScheduler.Stopped(job);
+    }
+
+    function remark(bytes32 job, bytes calldata deal, address node, string calldata text)
+        external
+        inScheduler
+    {
+        (,, address requester,) = _find(job, deal);
+        Rules.remarked(_slots[job][node], _act(requester), node, bytes(text).length);
+        emit IJobScheduler.Remarked(job, node, text);
+    }
+
+    // A node.
+
+    function withdrawBid(bytes32 job) external inScheduler {
+        Slot slot = _slots[job][msg.sender];
+        _slots[job][msg.sender] = Rules.bidWithdrawn(_headOf(job), slot, block.timestamp, msg.sender);
+        emit IJobScheduler.BidWithdrawn(job, msg.sender);
+    }
+
+    function reportFailure(bytes32 job, bytes calldata deal, IJobScheduler.FailureKind kind)
+        external
+        inScheduler
+    {
+        (Head head, TermsAt terms,,) = _find(job, deal);
+        Slot slot = _slots[job][msg.sender];
+        bool isHolder = _isHolder(job, head, slot, msg.sender);
+        uint256 seat;
+        Slot failed;
+        (head, failed, seat) = Rules.failureReported(head, slot, block.timestamp, msg.sender, isHolder);
+        _jobs[job].head = head;
+        _slots[job][msg.sender] = failed;
+        _failedHolders[job][seat] = msg.sender;
+        Purse account = _accounts[msg.sender].plus(terms.bond());
+        bool counts = _counts(terms, slot.price());
+        _accounts[msg.sender] = counts ? account.withOneMore(Purses.FAILURES) : account;
+        emit IJobScheduler.FailureReported(job, msg.sender, uint8(seat), kind);
+    }
+
+    function revokeSignedBid(bytes32 job) external inScheduler {
+        if (!_jobs[job].head.isNone()) revert IJobScheduler.JobExists(job);
+        _revoked[job][msg.sender] = true;
+        emit IJobScheduler.SignedBidRevoked(job, msg.sender);
+    }
+
+    function announce(string calldata addresses) external inScheduler {
+        uint256 length = bytes(addresses).length;
+        if (length > MAX_ANNOUNCEMENT_BYTES) revert IJobScheduler.AnnouncementTooLong(length);
+        emit IJobScheduler.Announced(msg.sender, addresses);
+    }
+
+    // Anyone.
+
+    function commitSigned(
+        bytes32 job,
+        bytes calldata deal,
+        IJobScheduler.SeatHolder[] calldata holders,
+        IJobScheduler.Signed[] calldata signatures
+    ) external inScheduler {
+        (Head head,,, bytes32 revision) = _find(job, deal);
+        if (signatures.length != holders.length) revert IJobScheduler.SignaturesMissing(holders.length);
+        bytes32 domain = _domain();
+        for (uint256 i = 0; i < holders.length; ++i) {
+            (address node, bytes32 commitment) = (holders[i].node, holders[i].commitment);
+            _checkSigned(
+                domain, job, revision, node, IJobScheduler.EventKind.Committed, commitment, signatures[i]
+            );
+            head = _commit(job, head, node, commitment);
+        }
+        _jobs[job].head = head;
+    }
+
+    function expire(bytes32 job, bytes calldata deal, IJobScheduler.SeatHolder[] calldata holders)
+        external
+        inScheduler
+    {
+        (Head head, TermsAt terms, address requester,) = _find(job, deal);
+        (Head next, uint256 due) = Endings.expired(head, block.timestamp);
+        _jobs[job].head = next;
+        uint256 bond = terms.bond();
+        _payHolders(job, head, holders, due, bond, false);
+        _burn(bond * Verdicts.popcount(States.liveSeats(head) & ~due));
+        _credit(msg.sender, terms.keeperFee());
+        _credit(requester, terms.escrow() - terms.keeperFee());
+        emit IJobScheduler.Expired(job, msg.sender, next.state());
+    }
+
+    function unpack(bytes32 job, bytes32 revision, uint256 head, IJobScheduler.SeatHolder[] calldata roster)
+        external
+        inScheduler
+    {
+        bool haveCommitted = Head.wrap(head).committed() != 0;
+        _checkRoster(job, Head.wrap(head), revision, _rosterHash(roster, haveCommitted));
+        for (uint256 i = 0; i < roster.length; ++i) {
+            IJobScheduler.SeatHolder calldata holder = roster[i];
+            _slots[job][holder.node] = haveCommitted
+                ? Slots.ofCommitment(holder.commitment, holder.price, i)
+                : Slots.make(holder.price, 0, IJobScheduler.BidStatus.Seated, i);
+        }
+        _jobs[job].head = Head.wrap(head);
+        emit IJobScheduler.Unpacked(job);
+    }
+
+    // Shared.
+
+    function _checkParent(TermsAt terms, bytes32 revision, bytes32 child, bytes calldata deal) private {
+        bytes32 parent = terms.parent();
+        Head head = _jobs[parent].head;
+        if (head.isRostered()) revert IJobScheduler.Rostered(parent);
+        // Hashes and states have no neighbours that an equality could slip past.
+        // slither-disable-next-line incorrect-equality
+        bool isOpen = _childOf[parent] == 0 && head.state() == IJobScheduler.JobState.Inconclusive;
+        // A submission that is no follow-up comes without a deal.
+        if (deal.length == 0 || !isOpen) revert IJobScheduler.BadParent(parent);
+        (TermsAt own, address requester, bytes32 ownRevision) = Deals.read(deal);
+        bool isOwn = requester == msg.sender && _isOf(parent, head, deal, requester, ownRevision);
+        uint256 seats = TermRules.escalatedSeats(own);
+        own.escalate(seats, parent);
+        if (!isOwn || seats == 0 || own.revision() != revision) revert IJobScheduler.BadParent(parent);
+        _childOf[parent] = child;
+    }
+}
