@@ -42,9 +42,10 @@ impl Node {
 fn obstacle(trouble: &Trouble) -> Obstacle {
     match trouble {
         Trouble::NotFollowed { .. } | Trouble::Stalled { .. } => Obstacle::Chain,
-        Trouble::ClockBehind { .. } | Trouble::ClockAhead { .. } | Trouble::ClockOfRequester { .. } => {
-            Obstacle::WrongClock
-        }
+        Trouble::ClockBehind { .. }
+        | Trouble::ClockAhead { .. }
+        | Trouble::ClockOfPeers { .. }
+        | Trouble::ClockOfRequester { .. } => Obstacle::WrongClock,
         Trouble::NotAnnounced(error) => Obstacle::of_backend(error).unwrap_or(Obstacle::Chain),
     }
 }

@@ -119,7 +119,9 @@ impl Obstacle {
                 "make room on that disk, or stop the node and remove results that nobody needs any more"
             }
             Self::DiskFull => "make room on that disk; the node goes on by itself once there is some",
-            Self::WrongClock => "set this machine's clock (ntp), and check the requester's",
+            Self::WrongClock => {
+                "set this machine's clock (ntp); if it is right, the clock named here is wrong"
+            }
             Self::Requester => {
                 "check the network between this node and the requester; the job waits for the requester"
             }

@@ -45,6 +45,16 @@ pub enum Trouble {
         /// Who told it.
         endpoint: String,
     },
+    /// The clocks of most peers and this machine's differ.
+    #[error("this machine's clock is {} s {} {}", seconds.unsigned_abs(), side(*seconds), whose(*peers, *of))]
+    ClockOfPeers {
+        /// By how many seconds this machine is ahead: the median of those that differ.
+        seconds: i64,
+        /// How many differ by more than logs allow, all to this side.
+        peers: usize,
+        /// How many were asked.
+        of: usize,
+    },
     /// The clock of a job's requester and this machine's differ.
     #[error("this machine's clock is {} s {} that of requester {requester}", seconds.unsigned_abs(), side(*seconds))]
     ClockOfRequester {
@@ -56,6 +66,14 @@ pub enum Trouble {
     /// Nobody is told where this node can be reached.
     #[error("nobody learns where to reach this node, so it gets no jobs")]
     NotAnnounced(#[source] BackendError),
+}
+
+fn whose(peers: usize, of: usize) -> String {
+    match (peers, of) {
+        (_, 1) => "that of its only peer".to_owned(),
+        _ if peers == of => format!("those of all its {of} peers"),
+        _ => format!("those of {peers} of its {of} peers"),
+    }
 }
 
 const fn side(seconds: i64) -> &'static str {

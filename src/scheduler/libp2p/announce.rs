@@ -60,9 +60,15 @@ pub enum AnnouncementError {
     /// The submission is refused by envelope or rules.
     #[error("its submission is refused")]
     Refused(#[source] SubmitError),
-    /// Bids are taken no more, or not yet by this node's clock.
-    #[error("it is stale, or ahead of the clock")]
+    /// Bids are taken no more.
+    #[error("it is stale")]
     Stale,
+    /// It is from the future of this node's clock.
+    #[error("it is stamped {seconds} s ahead of this machine's clock")]
+    Ahead {
+        /// By how many seconds.
+        seconds: u64,
+    },
 }
 
 impl AnnouncementError {
@@ -71,7 +77,7 @@ impl AnnouncementError {
         match self {
             Self::TooLong { .. } | Self::Malformed | Self::Entry(_) | Self::Forged | Self::Refused(_) => true,
             // Clocks differ, and gossip takes its time.
-            Self::Stale => false,
+            Self::Stale | Self::Ahead { .. } => false,
         }
     }
 }
@@ -137,13 +143,16 @@ impl Announcement {
     /// Whether a node that does not know the job may still bid, by its own clock.
     ///
     /// # Errors
-    /// [`AnnouncementError::Stale`].
+    /// [`AnnouncementError::Stale`] and [`AnnouncementError::Ahead`].
     pub fn check_time(&self, now: Timestamp) -> Result<(), AnnouncementError> {
         let Event::Submitted { deal, .. } = self.entry.event() else {
             return Err(AnnouncementError::Forged);
         };
-        let open = self.entry.at <= now.plus(MAX_SKEW) && now <= self.entry.at.plus(deal.open);
-        if open { Ok(()) } else { Err(AnnouncementError::Stale) }
+        let at = self.entry.at;
+        if at > now.plus(MAX_SKEW) {
+            return Err(AnnouncementError::Ahead { seconds: at.as_secs() - now.as_secs() });
+        }
+        if now > at.plus(deal.open) { Err(AnnouncementError::Stale) } else { Ok(()) }
     }
 
     /// The job that this one follows up.
@@ -226,11 +235,10 @@ mod tests {
         let open = Deal::default().open;
         assert_eq!(announcement.check_time(START.plus(open)), Ok(()));
         assert_eq!(announcement.check_time(START.minus(MAX_SKEW)), Ok(()));
-        for now in
-            [START.plus(open).plus(Span::from_secs(1)), START.minus(MAX_SKEW).minus(Span::from_secs(1))]
-        {
-            assert_eq!(announcement.check_time(now), Err(AnnouncementError::Stale));
-        }
+        let late = START.plus(open).plus(Span::from_secs(1));
+        assert_eq!(announcement.check_time(late), Err(AnnouncementError::Stale));
+        let early = START.minus(Span::from_secs(31));
+        assert_eq!(announcement.check_time(early), Err(AnnouncementError::Ahead { seconds: 31 }));
     }
 
     #[test]

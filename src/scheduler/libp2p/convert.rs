@@ -48,8 +48,9 @@ pub(super) fn refusal_from_wire(
         LogResponse::Unknown => not_ordered("it does not know the job"),
         LogResponse::Failed => not_ordered("its own store failed"),
         LogResponse::Malformed => not_ordered("it cannot read the action"),
-        LogResponse::Placed { .. } | LogResponse::Entries { .. } | LogResponse::Taken => {
-            not_ordered("it answered something else")
-        }
+        LogResponse::Placed { .. }
+        | LogResponse::Entries { .. }
+        | LogResponse::Taken
+        | LogResponse::Time { .. } => not_ordered("it answered something else"),
     }
 }

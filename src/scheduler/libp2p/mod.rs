@@ -9,10 +9,12 @@
 //! [`Libp2pScheduler`] brings these to the network and to the store. Authors send actions to the requester, who
 //! stores the entry, then answers, then pushes it to every node that has acted in the job. Nodes ask for entries that
 //! were lost on the way. Every reader of a log notices if its requester breaks it ([`sequence::Fault`]); if a requester
-//! leaves actions out, the seats notice, because commitments and reveals are sent to them as well.
+//! leaves actions out, the seats notice, because commitments and reveals are sent to them as well. Nodes compare their
+//! clocks (`clocks`): stamps are the requester's, and followers hold them against their own.
 
 pub mod announce;
 mod announcer;
+mod clocks;
 mod compare;
 mod convert;
 mod courier;

@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    announcer, compare,
+    announcer, clocks, compare,
     convert::refusal_from_wire,
     courier,
     entry::Entry,
@@ -116,6 +116,7 @@ impl Libp2pScheduler {
             wake_follower: Default::default(),
             wake_announcer: Default::default(),
             witnesses: Default::default(),
+            clocks: Default::default(),
             asking_parents: Semaphore::new(MAX_ASKING_PARENTS),
             waiting_bids: Semaphore::new(serve::MAX_WAITING_BIDS),
             counting: Default::default(),
@@ -134,6 +135,7 @@ impl Libp2pScheduler {
         tasks.spawn(guarded(courier::run(Arc::clone(&shared), parcel_receiver).boxed()));
         tasks.spawn(guarded(follow::run(Arc::clone(&shared)).boxed()));
         tasks.spawn(guarded(announcer::run(Arc::clone(&shared)).boxed()));
+        tasks.spawn(guarded(clocks::run(Arc::clone(&shared)).boxed()));
         let running =
             Running { stop, stop_network, steps, tasks: Mutex::new(tasks), network: Mutex::new(network) };
         Ok((Self { shared }, running))
@@ -314,7 +316,7 @@ impl Scheduler for Libp2pScheduler {
     }
 
     fn troubles(&self) -> Vec<Trouble> {
-        self.shared.logs.clock_differs().into_iter().collect()
+        self.shared.clocks.trouble().or_else(|| self.shared.logs.clock_differs()).into_iter().collect()
     }
 }
 

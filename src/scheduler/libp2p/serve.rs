@@ -75,7 +75,12 @@ async fn hear(shared: Arc<Shared>, gossip: network::Announcement) {
     shared.network.judge(&gossip, judgement).await;
     let announcement = match judged {
         Ok(announcement) => announcement,
-        Err(error) => return tracing::debug!(%source, %error, "an announcement is not followed"),
+        Err(error) => {
+            if let AnnouncementError::Ahead { seconds } = error {
+                shared.clocks.name(source, i64::try_from(seconds).unwrap_or(i64::MAX).saturating_neg());
+            }
+            return tracing::debug!(%source, %error, "an announcement is not followed");
+        }
     };
     let Announcement { entry, addresses } = announcement;
     let job = entry.job();
@@ -125,6 +130,7 @@ async fn answer(shared: &Arc<Shared>, from: NodeId, request: &[u8]) -> LogRespon
         }
         LogRequest::Push { entries } => push(shared, from, entries).await,
         LogRequest::Witness { action } => witness(shared, from, &action),
+        LogRequest::Time => LogResponse::Time { now: shared.now() },
     }
 }
 

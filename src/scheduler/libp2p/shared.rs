@@ -16,6 +16,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    clocks::Clocks,
     entry::Entry,
     interest::Interest,
     logs::{AdoptError, Logs, Received},
@@ -79,6 +80,7 @@ pub(super) struct Shared {
     pub(super) wake_follower: Notify,
     pub(super) wake_announcer: Notify,
     pub(super) witnesses: Mutex<Witnesses>,
+    pub(super) clocks: Clocks,
     /// One permit an announcement that waits for its requester's answer about a parent.
     pub(super) asking_parents: Semaphore,
     /// One permit a bid that waits for its requester's choice.

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    domain::{JobId, NodeId},
+    domain::{JobId, NodeId, Timestamp},
     network::{NetworkHandle, RequestError, RequestProtocol, WireBytes},
 };
 
@@ -51,6 +51,8 @@ pub enum LogRequest {
         /// The signed action.
         action: WireBytes,
     },
+    /// To anyone: what its clock says.
+    Time,
 }
 
 /// The answer to a request about a log.
@@ -72,6 +74,11 @@ pub enum LogResponse {
     },
     /// Taken note of.
     Taken,
+    /// What the clock says.
+    Time {
+        /// Unix seconds.
+        now: Timestamp,
+    },
     /// The rules refuse: the index of the rejection.
     Rejected(u8),
     /// The envelope is refused.
@@ -166,8 +173,16 @@ mod tests {
         let read = LogRequest::Read { job: JobId::ZERO, after_height: 7 };
         let refused = LogResponse::Refused(WireRefusal::WrongSequence { expected: 2 });
         let entries = LogResponse::Entries { height: 1, entries: vec![WireBytes(vec![0xab])] };
+        let time = LogResponse::Time { now: Timestamp::from_secs(1_700_000_000) };
         insta::assert_snapshot!(
-            [read.encode(), refused.encode(), entries.encode(), LogResponse::Busy.encode()]
+            [
+                read.encode(),
+                refused.encode(),
+                entries.encode(),
+                LogResponse::Busy.encode(),
+                LogRequest::Time.encode(),
+                time.encode(),
+            ]
                 .map(alloy_primitives::hex::encode)
                 .join("\n"),
             @r"
@@ -175,10 +190,14 @@ mod tests {
             a16752656675736564a16d57726f6e6753657175656e6365a168657870656374656402
             a167456e7472696573a2666865696768740167656e74726965738141ab
             6442757379
+            6454696d65
+            a16454696d65a1636e6f771a6553f100
             "
         );
-        assert_eq!(LogRequest::decode(&read.encode()), Some(read));
-        for answer in [refused, entries, LogResponse::Busy] {
+        for request in [read, LogRequest::Time] {
+            assert_eq!(LogRequest::decode(&request.encode()), Some(request));
+        }
+        for answer in [refused, entries, LogResponse::Busy, time] {
             assert_eq!(LogResponse::decode(&answer.encode()), Some(answer));
         }
     }
