@@ -25,7 +25,7 @@ use crate::contract::{
 const ONE_ETHER: &str = "1000000000000000000";
 
 /// Every transaction is taken, and every answer to one is lost.
-fn loses_answers(method: &str, _: &Value) -> Fault {
+pub(super) fn loses_answers(method: &str, _: &Value) -> Fault {
     if method == "eth_sendRawTransaction" { Fault::Lost(502) } else { Fault::None }
 }
 

@@ -10,8 +10,11 @@ use serde_json::{Value, json};
 
 use super::{HINT, Nodes, announced, interrupt, rows};
 use crate::{
-    cli::{Seen, User},
-    contract::chain::{ETHER, rpc},
+    cli::{Seen, User, lost::loses_answers},
+    contract::{
+        chain::{ETHER, rpc},
+        faulty::Faulty,
+    },
 };
 
 /// Nodes on a contract, and a stranger with some ether who runs none.
@@ -150,6 +153,37 @@ fn a_contracts_log_is_checked_against_the_chain(market: &Market, job: &str) {
     let mut lying = document;
     lying["claim"]["rejected"] = json!([]);
     assert!(check(&lying.to_string(), true).ended(121).stdout.starts_with("DIFFERS"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_sent_through_an_endpoint_that_loses_answers_is_one_job_and_paid_once() {
+    let mut market = Market::start(&["--nodes", "1"]);
+    let url = market.nodes.ready["chain"]["rpc_url"].as_str().unwrap().to_owned();
+    let endpoint = Faulty::start(&url, loses_answers).await;
+    market.user.set.push(("ASSAY_RPC_URL", endpoint.url.clone()));
+    market.run(&["wallet", "deposit", "10ether"]).ended(0);
+    let money = || {
+        let balance = market.json(&["wallet", "balance"]);
+        ["free", "locked"].map(|name| balance[name].as_str().unwrap().parse::<u128>().unwrap())
+    };
+    // Nobody may bid, so that all of it stays in escrow.
+    let nobody = format!("0x{}", "11".repeat(20));
+    let submit = ["job", "submit", "--price", "1ether", "--concurrency", "1"];
+    let kept = market.run(&[&submit[..], &["--detach", "--allow", &nobody, "assay/demo:1"]].concat());
+    let kept = kept.ended(0).stdout;
+    assert_eq!(money(), [9 * ETHER, ETHER], "one seat, once");
+    market.run(&["job", "cancel", kept.trim()]).ended(0);
+    assert_eq!(money(), [10 * ETHER, 0]);
+
+    let paid = market.run(&[&submit[..], &["assay/demo:1", "--", "echo", "once"]].concat());
+    assert_eq!(paid.ended(0).stdout, "once\n");
+    assert_eq!(money(), [92 * ETHER / 10, 0], "the node asks four fifths of the price");
+    let listed = market.run(&["job", "list"]).ended(0).stdout;
+    assert_eq!(rows(&listed, &["STATE"]), [["cancelled"], ["verified"]]);
+    let address = market.run(&["wallet", "show"]).ended(0).stdout;
+    let sent = rpc(&url, "eth_getTransactionCount", &json!([address.trim(), "latest"]));
+    let calls = endpoint.calls("eth_sendRawTransaction");
+    assert_eq!(sent, json!(format!("{calls:#x}")), "each was sent once");
 }
 
 #[test]
