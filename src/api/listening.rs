@@ -1,7 +1,8 @@
 //! The API while its node is not there yet: it listens, and says how far the node is.
 //!
-//! A node reads its logs before it knows any job, which takes as long as there are jobs. A client that finds nobody
-//! listening cannot tell that from a node that does not run, so the API answers from the start.
+//! A node reads its logs before it knows any job, which takes as long as there are jobs or blocks. A client that finds
+//! nobody listening cannot tell that from a node that does not run, so the API answers from the start. A node that
+//! reads a chain answers for itself meanwhile, and says what keeps it from reading; of jobs it says nothing yet.
 
 use std::{
     net::SocketAddr,
@@ -31,7 +32,7 @@ use super::{
     types::{ErrorCode, Health, Readiness},
 };
 use crate::{
-    node::{NodeError, NodeHandle},
+    node::{Node, NodeError, NodeHandle},
     scheduler::Loading,
 };
 
@@ -48,8 +49,14 @@ pub struct Listening {
 struct Front {
     bound: SocketAddr,
     loading: watch::Receiver<Loading>,
-    /// What answers once the node is ready.
-    node: Arc<OnceLock<Router>>,
+    /// The node and what answers for it, once it is there.
+    served: Arc<OnceLock<Served>>,
+}
+
+#[derive(Debug)]
+struct Served {
+    node: Arc<Node>,
+    router: Router,
 }
 
 /// Listens, and leaves a new token in `token_file`. Until [`Listening::serve`] every request that needs the node is
@@ -68,7 +75,7 @@ pub async fn listen(
     let listener = connections::listen(address).map_err(listen_error)?;
     let bound = listener.local_addr().map_err(listen_error)?;
     let token = Token::create(token_file)?;
-    let (front, stop) = (Front { bound, loading, node: Arc::default() }, CancellationToken::new());
+    let (front, stop) = (Front { bound, loading, served: Arc::default() }, CancellationToken::new());
     let app = front.clone().app(token);
     let mut task = JoinSet::new();
     info!(api = %bound, "api listens");
@@ -85,7 +92,9 @@ impl Listening {
     /// Serves the API of this node from here on, for as long as the node runs.
     pub fn serve(self, handle: &mut NodeHandle) {
         let Self { front, stop, mut task } = self;
-        front.node.get_or_init(|| router(handle.node(), front.bound));
+        front
+            .served
+            .get_or_init(|| Served { node: handle.node(), router: router(handle.node(), front.bound) });
         let node_stop = handle.stop_token();
         handle.attach("api", async move {
             let early = node_stop.run_until_cancelled(task.join_next()).await.flatten();
@@ -110,23 +119,37 @@ impl Front {
     }
 
     async fn health(State(front): State<Self>) -> Json<Health> {
-        let state = if front.node.get().is_some() { Readiness::Ready } else { Readiness::Loading };
-        Json(Health { alive: true, state })
+        let is_ready = front.served.get().is_some_and(|served| served.node.is_caught_up());
+        Json(Health { alive: true, state: if is_ready { Readiness::Ready } else { Readiness::Loading } })
     }
 
     async fn answer(State(front): State<Self>, request: Request) -> Response {
-        match front.node.get() {
-            Some(node) => TowerToHyperService::new(node.clone()).call(request).await.into_response(),
+        let path = request.uri().path();
+        let may_answer = |served: &&Served| served.node.is_caught_up() || !is_about_jobs(path);
+        match front.served.get().filter(may_answer) {
+            Some(Served { router, .. }) => {
+                TowerToHyperService::new(router.clone()).call(request).await.into_response()
+            }
             None => loading(*front.loading.borrow()).into_response(),
         }
     }
 }
 
-fn loading(Loading { read, total }: Loading) -> Failure {
-    let message = match total {
-        0 => "the node is starting".to_owned(),
-        _ if read < total => format!("the node is loading its logs: {read} of {total} jobs are read"),
-        _ => format!("the node is loading its logs: it takes up {total} jobs"),
+/// Whether the answer depends on which jobs the node knows.
+fn is_about_jobs(path: &str) -> bool {
+    path.strip_prefix(V1).is_some_and(|path| path.starts_with("/jobs"))
+}
+
+fn loading(loading: Loading) -> Failure {
+    let message = match loading {
+        Loading::Starting => "the node is starting".to_owned(),
+        Loading::Jobs { read, total } if read < total => {
+            format!("the node is loading its logs: {read} of {total} jobs are read")
+        }
+        Loading::Jobs { total, .. } => format!("the node is loading its logs: it takes up {total} jobs"),
+        Loading::Blocks { read, total } => {
+            format!("the node is loading its logs: {read} of {total} blocks are read")
+        }
     };
     Failure::new(ErrorCode::Loading, message).with_hint("try again in a moment")
 }

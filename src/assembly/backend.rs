@@ -149,8 +149,7 @@ async fn contract(
     first_block: u64,
     config: BackendConfig,
 ) -> Result<Connected, BackendStartError> {
-    let BackendConfig { key, listen, peers, dial_private, db, shelf, interest: _, offer, loading: _ } =
-        config;
+    let BackendConfig { key, listen, peers, dial_private, db, shelf, interest: _, offer, loading } = config;
     let is_reachable = !listen.is_empty();
     let peer = key.libp2p_keypair().public().to_peer_id();
     let config = NetworkConfig { key: key.clone(), listen, peers, limits: limits(dial_private), offer };
@@ -164,6 +163,7 @@ async fn contract(
     let (scheduler, running) = ContractScheduler::start(config).await?;
     let announced = scheduler.announced();
     tasks.spawn(introduce(announced.clone(), network.clone(), stop.clone()));
+    tasks.spawn(tell_reading(scheduler.seen(), first_block, loading, stop.clone()));
     let stopped = stop.clone();
     let mut link = Link::Contract {
         running,
@@ -209,6 +209,29 @@ async fn announce_later(scheduler: ContractScheduler, addresses: String, stop: C
             Some(Err(error)) => {
                 return tracing::error!(%error, "cannot announce the node's addresses");
             }
+        }
+    }
+}
+
+/// Tells how far the chain is read, until it is.
+async fn tell_reading(
+    mut seen: watch::Receiver<Seen>,
+    first_block: u64,
+    loading: watch::Sender<Loading>,
+    stop: CancellationToken,
+) {
+    loop {
+        let now = *seen.borrow_and_update();
+        let before = first_block.saturating_sub(1);
+        let last = now.head.saturating_sub(now.confirmations);
+        let (read, total) = (now.read.saturating_sub(before), last.saturating_sub(before));
+        loading.send_replace(Loading::Blocks { read: read.min(total), total });
+        if now.is_complete() {
+            return;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = seen.changed() => if changed.is_err() { return },
         }
     }
 }

@@ -262,8 +262,10 @@ impl Host {
 
     /// Resolves when the node knows everything that is in its log now.
     pub async fn caught_up(&self) {
+        let node = self.handle.node();
+        node.caught_up().await;
         let newest = Cursor(*EventLog::new(self.db.clone()).watch_head().borrow());
-        self.handle.node().reached(newest).await;
+        node.reached(newest).await;
     }
 
     /// Resolves when it hears, and is heard by, so many others.

@@ -31,6 +31,11 @@ impl Node {
         let _ = self.caught_up.subscribe().wait_for(|caught_up| *caught_up).await;
     }
 
+    /// Whether the node has folded all that its log held when it started.
+    pub fn is_caught_up(&self) -> bool {
+        *self.caught_up.borrow()
+    }
+
     /// The node's id.
     pub const fn id(&self) -> NodeId {
         self.me.id

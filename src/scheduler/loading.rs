@@ -1,10 +1,23 @@
-//! How far a backend is in reading what it keeps.
+//! How far a backend is in reading what it follows.
 
-/// What a backend has read of its own store. Until all is read it knows of no job.
+/// What a backend has read of its log. Until all is read, its node does not know all jobs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Loading {
-    /// Jobs that are read.
-    pub read: usize,
-    /// Jobs in the store; 0 until it has counted them.
-    pub total: usize,
+pub enum Loading {
+    /// It is not known yet how much there is.
+    #[default]
+    Starting,
+    /// It reads its own store.
+    Jobs {
+        /// Jobs that are read.
+        read: usize,
+        /// Jobs in the store.
+        total: usize,
+    },
+    /// It reads a chain.
+    Blocks {
+        /// Blocks that are read.
+        read: u64,
+        /// Blocks that may hold an entry.
+        total: u64,
+    },
 }

@@ -120,7 +120,7 @@ impl Logs {
         let mut recovered = Vec::new();
         let jobs = store.jobs().map_err(|error| store_error(&error))?;
         for (read, job) in jobs.iter().copied().enumerate() {
-            loading.send_replace(Loading { read, total: jobs.len() });
+            loading.send_replace(Loading::Jobs { read, total: jobs.len() });
             match restore(&key, domain, &store, &inner, job)? {
                 Ok(Restored { mut log, recovered: authors }) => {
                     log.break_again(&store, job)?;
@@ -131,7 +131,7 @@ impl Logs {
                 Err(error) => tracing::error!(%job, %error, "cannot continue a stored log"),
             }
         }
-        loading.send_replace(Loading { read: jobs.len(), total: jobs.len() });
+        loading.send_replace(Loading::Jobs { read: jobs.len(), total: jobs.len() });
         // It spares the next start some work, and nothing else: a full disk must not keep the node from this one.
         if let Err(error) = store.note_authors(&recovered) {
             let error = store_error(&error);

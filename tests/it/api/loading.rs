@@ -29,9 +29,10 @@ async fn a_node_that_loads_says_how_far_it_is_until_it_answers() {
         async |path: &str| node_answer(http.get(url(path)).header("authorization", token.clone())).await;
 
     for (far, said) in [
-        (Loading::default(), "starting"),
-        (Loading { read: 120, total: 600 }, "120 of 600 jobs"),
-        (Loading { read: 600, total: 600 }, "600 jobs"),
+        (Loading::Starting, "starting"),
+        (Loading::Jobs { read: 120, total: 600 }, "120 of 600 jobs"),
+        (Loading::Jobs { read: 600, total: 600 }, "600 jobs"),
+        (Loading::Blocks { read: 7, total: 9 }, "7 of 9 blocks"),
     ] {
         told.send_replace(far);
         for path in ["node", "nodes", "jobs", "jobs/0x12", "jobs/0x12/events"] {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use assay::{
-    api::types::NodeInfo,
+    api::types::{Health, NodeInfo, Readiness},
     assembly::{Backend, Host, HostConfig},
     domain::Timestamp,
     executor::{FakeExecutor, Script},
@@ -74,6 +74,38 @@ async fn a_chain_that_cannot_be_followed_is_a_trouble_until_it_can() {
         endpoint.set_faulty(false);
         until(|| scheduler.troubles().is_empty()).await;
     }
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_read_the_chain_yet_says_so_and_not_that_it_knows_no_job() {
+    let chain = Chain::start(None).await;
+    let member = chain.member().await;
+    let submission = member.submission(&long_deal(), 0);
+    let job = submission.action.job;
+    member.scheduler.submit(submission).await.unwrap();
+    let rule =
+        |method: &str, _: &_| if method == "eth_getLogs" { Fault::Refused(404, None) } else { Fault::None };
+    let endpoint = Faulty::start(&chain.anvil.rpc_url, rule).await;
+    let config = ChainConfig { rpc_urls: vec![endpoint.url.clone()], ..chain.config() };
+    let told_by = started(&chain, chain.funded_key(), config).await;
+    let warned = told_by.warnings(|warnings| !warnings.is_empty()).await;
+    assert_eq!(warned[0].obstacle, Obstacle::Chain, "of itself it tells: {warned:?}");
+    let ask = async |path: &str| {
+        let answer = told_by.http.get(format!("http://{}/api/v1/{path}", told_by.host.api()));
+        let answer = answer.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for path in ["jobs".to_owned(), format!("jobs/{job}")] {
+        let (status, text) = ask(&path).await;
+        assert_eq!(status, 503, "{path}: {text}");
+        assert!(text.contains(" blocks are read") && text.contains("\"loading\""), "{path}: {text}");
+    }
+    let readiness = async || serde_json::from_str::<Health>(&ask("health").await.1).unwrap().state;
+    assert_eq!(readiness().await, Readiness::Loading);
+    endpoint.set_faulty(false);
+    timeout(PATIENCE, told_by.host.caught_up()).await.unwrap();
+    assert_eq!((ask(&format!("jobs/{job}")).await.0, readiness().await), (200, Readiness::Ready));
+    told_by.end().await;
 }
 
 #[tokio::test]
