@@ -5,7 +5,7 @@ mod exchange;
 mod flood;
 mod lies;
 pub(crate) mod node;
-mod stranger;
+pub(crate) mod stranger;
 
 use std::sync::Arc;
 

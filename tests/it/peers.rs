@@ -1,5 +1,6 @@
 //! Whole nodes that reach each other over the network alone, with scripted executors.
 
+mod broken;
 mod slow;
 
 use std::{
