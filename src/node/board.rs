@@ -70,23 +70,18 @@ impl Board {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Folds the next entry; returns its job as it is then. `note` sees the job, its log and the others before
-    /// anybody else does, so that whoever finds a job ended finds what follows from that too.
+    /// Folds the next entry; returns its job as it is then. `note` sees the job and its log before anybody else does, so that whoever finds a job ended finds what follows from that too.
     ///
     /// # Errors
     /// What the rules refuse; nothing has changed then, but the entry is passed over.
-    pub(crate) fn fold(
-        &self,
-        item: LogItem,
-        note: impl FnOnce(&Job, &[LogItem], &Ledger),
-    ) -> Result<Job, Rejection> {
+    pub(crate) fn fold(&self, item: LogItem, note: impl FnOnce(&Job, &[LogItem])) -> Result<Job, Rejection> {
         let (cursor, job) = (item.cursor, item.stamped.job);
         let folded = {
             let mut inner = self.lock();
             let folded = inner.ledger.apply(&item.stamped).cloned();
             if let Ok(folded) = &folded {
                 let log = inner.logs.get(&job).map_or([].as_slice(), |log| log.items.as_slice());
-                note(folded, log, &inner.ledger);
+                note(folded, log);
             }
             if folded.is_ok() {
                 let log = inner.logs.entry(job).or_insert_with(|| BoardLog {

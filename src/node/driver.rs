@@ -126,6 +126,7 @@ impl Driver {
                 Held::Failed(kind) => Execution::Failed(*kind),
             },
             limits: limits.as_ref(),
+            knows_requester: job.requester == node.me.id || node.acquaintances().knows(job.requester),
             reputation: &|node| counts.get(&node).copied().unwrap_or_default(),
             secret: node.me.secret,
         };

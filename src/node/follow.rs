@@ -1,6 +1,9 @@
 //! Reads the log, folds it, and starts a driver for every job that needs one.
 
-use std::{collections::btree_map::Entry, sync::Arc};
+use std::{
+    collections::btree_map::Entry,
+    sync::{Arc, MutexGuard, PoisonError},
+};
 
 use futures::StreamExt as _;
 use tokio::{
@@ -13,8 +16,11 @@ use super::{Node, NodeError, driver::Driver};
 use crate::{
     domain::{Event, Job, JobId, JobState, NodeId},
     explain::one_line,
-    policy::{job::takes_part, reputation, requester::Standing},
-    rules::Ledger,
+    policy::{
+        job::takes_part,
+        reputation::{self, Acquaintances},
+        requester::Standing,
+    },
     scheduler::{BackendError, Cursor, LogItem, LogUpdate},
 };
 
@@ -93,7 +99,7 @@ impl Node {
     /// Folds one entry; returns its job, unless the rules refuse it.
     fn fold(&self, item: LogItem, is_live: bool) -> Option<JobId> {
         let stamped = item.stamped.clone();
-        let job = match self.board.fold(item, |job, log, ledger| self.count(job, log, ledger)) {
+        let job = match self.board.fold(item, |job, log| self.count(job, log)) {
             Ok(job) => job,
             Err(rejection) => {
                 self.lose(
@@ -112,6 +118,9 @@ impl Node {
     /// The chain dropped what came after `to`. Runs and their salts stay: they are tied to no block.
     fn rewind(&self, to: Cursor) {
         let gone = self.board.rewind(to);
+        let mut acquaintances = Acquaintances::default();
+        self.board.read_all(|job| acquaintances.note(job, self.me.id));
+        *self.acquaintances() = acquaintances;
         warn!(
             to = to.0,
             jobs_gone = gone,
@@ -164,13 +173,16 @@ impl Node {
     }
 
     /// Counts how the nodes of an ended job fared, once, for the choice among later bids.
-    fn count(&self, job: &Job, log: &[LogItem], ledger: &Ledger) {
-        let is_known = || {
-            let by_requester = ledger.jobs().filter(|known| known.requester == job.requester);
-            let honest = by_requester.filter(|known| reputation::speaks_for_requester(known, self.me.id));
-            honest.take(reputation::KNOWN_AFTER).count() == reputation::KNOWN_AFTER
+    fn count(&self, job: &Job, log: &[LogItem]) {
+        if !job.state.is_terminal() {
+            return;
+        }
+        let is_known = {
+            let mut acquaintances = self.acquaintances();
+            acquaintances.note(job, self.me.id);
+            acquaintances.knows(job.requester)
         };
-        if !job.state.is_terminal() || !reputation::counts(job, self.me.id, is_known()) {
+        if !reputation::counts(job, self.me.id, is_known) {
             return;
         }
         let reported = log.iter().filter_map(|item| {
@@ -183,6 +195,12 @@ impl Node {
                 error!(job = %job.id, error = %one_line(&error), "cannot record reputation");
             }
         }
+    }
+
+    /// The requesters that this node knows.
+    pub(crate) fn acquaintances(&self) -> MutexGuard<'_, Acquaintances> {
+        // A note is one insertion.
+        self.acquaintances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How every node fared so far.

@@ -1,6 +1,6 @@
 //! Starts a node, and stops it in the order that the module's documentation gives.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::{Arc, Mutex, atomic::AtomicU64};
 
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,7 @@ impl Node {
             board,
             clock,
             workload,
+            acquaintances: Mutex::default(),
             warnings: Warnings::default(),
             disk_short_until_ms: AtomicU64::default(),
             caught_up: watch::Sender::default(),

@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Mutex, atomic::AtomicU64},
 };
 
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ use crate::{
     domain::{Digest, NodeId},
     executor::Executor,
     identity::NodeKey,
+    policy::reputation::Acquaintances,
     scheduler::Scheduler,
     store::{DataDir, Executions, Reputation, Requests},
 };
@@ -37,6 +38,8 @@ pub struct Node {
     pub(super) board: Arc<Board>,
     pub(super) clock: Clock,
     pub(super) workload: Workload,
+    /// The requesters that have given it honest work.
+    pub(super) acquaintances: Mutex<Acquaintances>,
     /// What keeps it from its obligations.
     pub(super) warnings: Warnings,
     /// Until when, in milliseconds since the start, its disks count as full because a job found too little room.

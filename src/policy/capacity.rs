@@ -11,15 +11,19 @@
 //!   jobs. That time is shorter for a requester that leaves more bids unanswered. So a job that cannot fill, or whose
 //!   requester is gone, delays younger ones by no more than that time, and no set of bids blocks the nodes for good,
 //!   whatever each of them saw first.
-//! - A seat of a running job queues for a slot, the most urgent first. If none comes while the job can still give
+//! - A seat of a running job queues for a slot, the most urgent first. A requester that holds its part of the slots, and
+//!   strangers that together hold theirs, let others go first ([`holders`]). If none comes while the job can still give
 //!   the seat to another bid, the node reports that; otherwise it waits for as long as a commitment counts.
 //! - When all slots have been busy for a while with work that may last, a loose bid that could not be honoured is
 //!   taken back. The node bids again once it has room, after a pause that triples each time: so a job sees few
 //!   withdrawals of a node, ten if it is open for 30 days.
 
+mod holders;
 mod shares;
 
 use std::collections::BTreeMap;
+
+use holders::Holders;
 
 use super::{
     Moment, Wake,
@@ -59,6 +63,8 @@ pub struct Capacity {
     pauses: BTreeMap<JobId, Pause>,
     /// Since when no slot has been free and no run has ended.
     busy_since_ms: Option<u64>,
+    /// Whose run was the last to get a slot.
+    last_run: Option<holders::Runner>,
     leaving: Leaving,
 }
 
@@ -98,6 +104,8 @@ pub struct Obligations {
 #[derive(Debug, Clone, Copy)]
 struct Place {
     requester: NodeId,
+    /// Whether the requester has given this node honest work before.
+    is_known: bool,
     submitted_at: Timestamp,
     timeout_ms: u64,
     /// How long after the last acceptance a run that takes its whole timeout may begin.
@@ -116,8 +124,8 @@ enum Stage {
     Promised { firm_until_ms: u64 },
     /// The bid is being taken back.
     Withdrawing,
-    /// A seat of a running job that wants a slot.
-    Queued,
+    /// A seat of a running job that wants a slot; promised, if the bid was still firm when it became a seat.
+    Queued { promised: bool },
     /// Has a slot.
     Runs { since_ms: u64 },
     /// Needs no slot any more, and owes a commitment or a report.
@@ -144,6 +152,7 @@ impl Capacity {
             places: BTreeMap::new(),
             pauses: BTreeMap::new(),
             busy_since_ms: None,
+            last_run: None,
             leaving: Leaving::No,
         }
     }
@@ -180,7 +189,7 @@ impl Capacity {
             match place.stage {
                 Stage::Candidate => {}
                 Stage::Promised { .. } | Stage::Withdrawing => owed.bids += 1,
-                Stage::Queued | Stage::Runs { .. } | Stage::Reports => owed.seats += 1,
+                Stage::Queued { .. } | Stage::Runs { .. } | Stage::Reports => owed.seats += 1,
                 Stage::Opens => owed.openings += 1,
             }
         }
@@ -211,6 +220,7 @@ impl Capacity {
         let window = job.deal.run.as_secs().saturating_sub(job.deal.timeout.plus(REPORT_MARGIN).as_secs());
         let place = Place {
             requester: job.requester,
+            is_known: view.knows_requester,
             submitted_at: job.submitted_at,
             timeout_ms: millis(job.deal.timeout),
             window_ms: millis(Span::from_secs(window)),
@@ -228,7 +238,21 @@ impl Capacity {
             return slot.or(Some(Stage::Runs { since_ms }));
         }
         match step {
-            ComputeStep::Run => return slot.or(Some(Stage::Queued)),
+            ComputeStep::Run => {
+                let promised = match before {
+                    Some(Stage::Promised { firm_until_ms }) => since_ms < firm_until_ms,
+                    Some(Stage::Queued { promised }) => promised,
+                    Some(
+                        Stage::Candidate
+                        | Stage::Withdrawing
+                        | Stage::Runs { .. }
+                        | Stage::Reports
+                        | Stage::Opens,
+                    )
+                    | None => false,
+                };
+                return slot.or(Some(Stage::Queued { promised }));
+            }
             ComputeStep::Submit(Event::BidPlaced { .. }) => {
                 let on_its_way = before.filter(|stage| matches!(stage, Stage::Promised { .. }));
                 let may = self.leaving == Leaving::No && !self.is_paused(job.id, since_ms);
@@ -274,7 +298,7 @@ impl Capacity {
         };
         match (place.stage, step) {
             (Stage::Candidate, _) => waits(view, self.room_at_ms(&place, now_ms)),
-            (Stage::Queued, _) => self.queue(view),
+            (Stage::Queued { .. }, _) => self.queue(view, &place),
             (Stage::Runs { .. }, ComputeStep::Wait(_)) if self.leaving == Leaving::GivingUp => gives_up(),
             (Stage::Promised { .. } | Stage::Withdrawing, ComputeStep::Wait(_)) => self.stand(view, place),
             (_, step) => step,
@@ -314,8 +338,8 @@ impl Capacity {
     }
 
     /// A seat that has no slot yet: for how long it waits, and when another bid has more of it.
-    fn queue(&self, view: &ComputeView<'_>) -> ComputeStep {
-        let (job, now) = (view.job, view.moment.now);
+    fn queue(&self, view: &ComputeView<'_>, place: &Place) -> ComputeStep {
+        let (job, now, now_ms) = (view.job, view.moment.now, view.moment.elapsed_ms);
         if self.leaving > Leaving::No {
             return gives_up();
         }
@@ -331,8 +355,12 @@ impl Capacity {
         }
         let mut ends = [hand_over_after, job.refill_by(), give_up_after].into_iter();
         let next = Wake::after(ends.find(|end| now <= *end).unwrap_or(job.commit_by));
-        let again_ms = view.moment.elapsed_ms.saturating_add(1000);
-        ComputeStep::Wait(if can_go && now > hand_over_after { next.or_at(again_ms) } else { next })
+        let again_ms = (can_go && now > hand_over_after).then_some(now_ms.saturating_add(1000));
+        let held = self.lets_others_go(place, &Holders::of(self), now_ms);
+        let free_ms = self.others_loosen_at_ms(now_ms).filter(|_| held);
+        ComputeStep::Wait(
+            next.or(Wake { deadline: None, elapsed_ms: again_ms.into_iter().chain(free_ms).min() }),
+        )
     }
 }
 
@@ -341,9 +369,13 @@ impl Stage {
         matches!(self, Self::Runs { .. })
     }
 
+    const fn is_queued(self) -> bool {
+        matches!(self, Self::Queued { .. })
+    }
+
     /// Whether its requester gave the node a seat, and the job runs.
     const fn is_seat(self) -> bool {
-        matches!(self, Self::Queued | Self::Runs { .. } | Self::Reports | Self::Opens)
+        matches!(self, Self::Queued { .. } | Self::Runs { .. } | Self::Reports | Self::Opens)
     }
 }
 

@@ -42,6 +42,8 @@ pub struct ComputeView<'a> {
     pub execution: Execution<'a>,
     /// Who orders the log.
     pub log: LogTrust,
+    /// Whether the requester has given this node honest work before.
+    pub knows_requester: bool,
 }
 
 /// What a node takes on.

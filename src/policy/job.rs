@@ -49,6 +49,8 @@ pub struct JobView<'a> {
     pub execution: Execution<'a>,
     /// What it takes on; nothing, if it computes for nobody.
     pub limits: Option<&'a BidLimits>,
+    /// Whether the requester has given this node honest work before.
+    pub knows_requester: bool,
     /// What it remembers of a node.
     pub reputation: &'a dyn Fn(NodeId) -> Standing,
     /// What orders equal bids: a secret, so that nobody can make itself first.
@@ -245,11 +247,13 @@ impl JobPolicy {
 
     fn compute(&mut self, view: &JobView<'_>, capacity: &mut Capacity, answer: &mut Answer) -> Turn {
         let Some(limits) = view.limits else { return Turn::Done };
-        let JobView { me, job, moment, facts, log, execution, .. } = *view;
+        let JobView { me, job, moment, facts, log, execution, knows_requester, .. } = *view;
         let can_run = self.fitness != Some(Fitness::Unfit);
         let limits = BidLimits { can_run, ..*limits };
         let (heard_ms, rank) = (self.heard_ms, self.rank(view));
-        let view = ComputeView { me, job, moment, heard_ms, rank, limits: &limits, facts, execution, log };
+        let limits = &limits;
+        let view =
+            ComputeView { me, job, moment, heard_ms, rank, limits, facts, execution, log, knows_requester };
         let Decision { step, ring } = capacity.next(&view);
         answer.ring.extend(ring);
         match step {

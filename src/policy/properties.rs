@@ -123,6 +123,7 @@ fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
         facts,
         execution: runs[0],
         log: logs[0],
+        knows_requester: false,
     };
     for (execution, log) in runs.iter().flat_map(|run| logs.map(|log| (*run, log))) {
         for limits in [&willing, &choosy] {

@@ -4,10 +4,10 @@
 //! A requester can write a job that must fail, or that honest nodes must disagree about. So a job counts only if it
 //! costs its requester something, or if the requester has given this node honest work before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    domain::{BidStatus, FailureKind, Job, JobState, NodeId, Seat, SeatStatus},
+    domain::{BidStatus, FailureKind, Job, JobId, JobState, NodeId, Seat, SeatStatus},
     rules::did_its_part,
 };
 
@@ -37,6 +37,30 @@ pub fn speaks_for_requester(job: &Job, me: NodeId) -> bool {
     let seat = job.seat_of(me);
     job.state == JobState::Verified
         && job.verdict.as_ref().zip(seat).is_some_and(|(verdict, seat)| verdict.accepted.contains(seat))
+}
+
+/// The requesters that have given this node honest work, as far as they are known or on their way to it.
+#[derive(Debug, Clone, Default)]
+pub struct Acquaintances {
+    honest: BTreeMap<NodeId, BTreeSet<JobId>>,
+}
+
+impl Acquaintances {
+    /// Notes what a job says of its requester.
+    pub fn note(&mut self, job: &Job, me: NodeId) {
+        if !speaks_for_requester(job, me) {
+            return;
+        }
+        let honest = self.honest.entry(job.requester).or_default();
+        if honest.len() < KNOWN_AFTER {
+            honest.insert(job.id);
+        }
+    }
+
+    /// Whether a requester is known.
+    pub fn knows(&self, requester: NodeId) -> bool {
+        self.honest.get(&requester).is_some_and(|jobs| jobs.len() >= KNOWN_AFTER)
+    }
 }
 
 /// How each node fared in an ended job; nodes about which it says nothing are left out.

@@ -8,6 +8,7 @@ use std::{
 use super::{
     Capacity, FIRM_MS, FIRM_NEUTRAL_MS, LEAST_FIRM_MS, Leaving, MANY_UNANSWERED, PROMISES_A_SLOT, Place,
     Stage,
+    holders::{Holders, Runner},
 };
 use crate::{
     domain::{JobId, NodeId, Timestamp},
@@ -63,18 +64,20 @@ impl Capacity {
         let (now_ms, mut given) = (moment.elapsed_ms, Vec::new());
         let mut running = self.running();
         if self.leaving == Leaving::No {
-            while running < self.slots
-                && let Some(job) = self.most_urgent(moment.now)
-            {
-                self.set(job, Stage::Runs { since_ms: now_ms });
-                given.push(job);
-                running += 1;
-            }
+            // Promises first: a seat may have to leave its slot to one.
             while let Some(job) = self.next_candidate(now_ms) {
                 let Place { requester, log, .. } = self.places[&job];
                 let firm_until_ms = now_ms.saturating_add(self.firm_ms(requester, log, now_ms));
                 self.set(job, Stage::Promised { firm_until_ms });
                 given.push(job);
+            }
+            while running < self.slots
+                && let Some(job) = self.most_urgent(moment)
+            {
+                self.last_run = self.places.get(&job).map(Runner::of);
+                self.set(job, Stage::Runs { since_ms: now_ms });
+                given.push(job);
+                running += 1;
             }
         }
         let busy = running >= self.slots;
@@ -84,8 +87,12 @@ impl Capacity {
 
     /// The queued seat whose run must begin first. One that is too late for a whole run may still be lucky: it comes
     /// first where the most urgent of the others can wait for a whole run of it, and last otherwise.
-    fn most_urgent(&self, now: Timestamp) -> Option<JobId> {
-        let queued = || self.places.iter().filter(|(_, place)| place.stage == Stage::Queued);
+    fn most_urgent(&self, moment: Moment) -> Option<JobId> {
+        let (now, holders) = (moment.now, Holders::of(self));
+        let may_begin = |place: &Place| {
+            place.stage.is_queued() && !self.lets_others_go(place, &holders, moment.elapsed_ms)
+        };
+        let queued = || self.places.iter().filter(|(_, place)| may_begin(place));
         let first = |late: bool| {
             let alike = queued().filter(move |(_, place)| place.is_late(now) == late);
             alike.min_by_key(|(id, place)| place.urgency(**id, now))
@@ -101,12 +108,13 @@ impl Capacity {
     /// Whether the run of a queued seat may begin too late for its whole timeout, should those before it take theirs.
     pub(super) fn may_be_late(&self, job: JobId, moment: Moment) -> bool {
         let Some(place) = self.places.get(&job) else { return false };
-        let urgency = place.urgency(job, moment.now);
+        let (urgency, holders) = (place.urgency(job, moment.now), Holders::of(self));
         let before = self.places.iter().filter(|(id, other)| {
-            other.stage.has_slot()
-                || (other.stage == Stage::Queued && other.urgency(**id, moment.now) < urgency)
+            let first = holders.yields(place, other)
+                || (!holders.yields(other, place) && other.urgency(**id, moment.now) < urgency);
+            other.stage.has_slot() || (other.stage.is_queued() && first)
         });
-        let free_ms = self.free_after_ms(before.map(|(_, place)| place), moment.elapsed_ms);
+        let free_ms = free_after_ms(self.slots, before.map(|(_, place)| place), moment.elapsed_ms);
         let left_secs = place.start_by.map_or(0, |by| by.as_secs().saturating_sub(moment.now.as_secs()));
         free_ms > moment.elapsed_ms.saturating_add(left_secs.saturating_mul(1000))
     }
@@ -152,8 +160,32 @@ impl Capacity {
 
     /// When a promise to this job could be kept in any case; none if it can now.
     pub(super) fn fits_at_ms(&self, place: &Place, now_ms: u64) -> Option<u64> {
-        let free_ms = self.next_free_ms(now_ms).saturating_sub(place.window_ms);
+        let free_ms = self.free_for_ms(place, now_ms).saturating_sub(place.window_ms);
         (free_ms > now_ms).then_some(free_ms)
+    }
+
+    /// When the next slot is free for this job, if every run that is promised takes its whole timeout.
+    ///
+    /// Seats that let it go first keep the slots that their party holds. A job that would have to wait is promised no more
+    /// than its own party can keep when others come.
+    fn free_for_ms(&self, place: &Place, now_ms: u64) -> u64 {
+        let firm = || self.places.values().filter(|other| other.is_firm(now_ms));
+        if self.slots < 2 {
+            return self.next_free_ms(now_ms);
+        }
+        let holders = Holders::of(self);
+        let (party, others): (Vec<&Place>, Vec<&Place>) =
+            firm().partition(|other| !other.is_fresh() && holders.yields(other, place));
+        let held = party.iter().filter(|other| other.stage.has_slot()).count();
+        let theirs = free_after_ms(held, party.into_iter(), now_ms);
+        let free_ms = theirs.min(free_after_ms(self.slots.saturating_sub(held), others.into_iter(), now_ms));
+        if free_ms <= now_ms {
+            return free_ms;
+        }
+        let most = Holders::most(self.slots);
+        let own = firm().filter(|other| other.requester == place.requester);
+        let strangers = firm().filter(|other| !other.is_known && !place.is_known);
+        free_ms.max(free_after_ms(most, own, now_ms)).max(free_after_ms(most, strangers, now_ms))
     }
 
     /// When there may be room for this job though nothing happens: a bid becomes loose, or runs near their timeouts.
@@ -165,36 +197,40 @@ impl Capacity {
 
     /// When the next slot is free, if every run that is promised takes its whole timeout.
     pub(super) fn next_free_ms(&self, now_ms: u64) -> u64 {
-        self.free_after_ms(self.places.values().filter(|place| place.is_firm(now_ms)), now_ms)
+        free_after_ms(self.slots, self.places.values().filter(|place| place.is_firm(now_ms)), now_ms)
     }
+}
 
-    /// When a slot is free after these runs and promises, in any order.
-    fn free_after_ms<'a>(&self, firm: impl Iterator<Item = &'a Place>, now_ms: u64) -> u64 {
-        let mut free: BinaryHeap<Reverse<u64>> = BinaryHeap::new();
-        let mut waiting = Vec::new();
-        for place in firm {
-            match place.stage {
-                Stage::Runs { since_ms } => {
-                    free.push(Reverse(since_ms.saturating_add(place.timeout_ms).max(now_ms)));
-                }
-                Stage::Candidate
-                | Stage::Promised { .. }
-                | Stage::Withdrawing
-                | Stage::Queued
-                | Stage::Reports
-                | Stage::Opens => waiting.push(place.timeout_ms),
+/// When one of so many slots is free after these runs and promises, in any order; never without slots.
+fn free_after_ms<'a>(slots: usize, firm: impl Iterator<Item = &'a Place>, now_ms: u64) -> u64 {
+    let mut free: BinaryHeap<Reverse<u64>> = BinaryHeap::new();
+    let mut waiting = Vec::new();
+    for place in firm {
+        match place.stage {
+            Stage::Runs { since_ms } => {
+                free.push(Reverse(since_ms.saturating_add(place.timeout_ms).max(now_ms)));
             }
+            Stage::Candidate
+            | Stage::Promised { .. }
+            | Stage::Withdrawing
+            | Stage::Queued { .. }
+            | Stage::Reports
+            | Stage::Opens => waiting.push(place.timeout_ms),
         }
-        while free.len() < self.slots {
-            free.push(Reverse(now_ms));
-        }
-        for timeout_ms in waiting {
-            if let Some(Reverse(at_ms)) = free.pop() {
-                free.push(Reverse(at_ms.saturating_add(timeout_ms)));
-            }
-        }
-        free.peek().map_or(u64::MAX, |Reverse(at_ms)| *at_ms)
     }
+    // More may run than its party keeps, while nobody else waits.
+    while free.len() > slots.max(1) {
+        free.pop();
+    }
+    while free.len() < slots {
+        free.push(Reverse(now_ms));
+    }
+    for timeout_ms in waiting {
+        if let Some(Reverse(at_ms)) = free.pop() {
+            free.push(Reverse(at_ms.saturating_add(timeout_ms)));
+        }
+    }
+    free.peek().map_or(u64::MAX, |Reverse(at_ms)| *at_ms)
 }
 
 impl Place {
@@ -211,10 +247,15 @@ impl Place {
     /// Whether the promise keeps the node from others.
     pub(super) fn is_firm(&self, now_ms: u64) -> bool {
         match self.stage {
-            Stage::Queued | Stage::Runs { .. } => true,
+            Stage::Queued { .. } | Stage::Runs { .. } => true,
             Stage::Promised { .. } => !self.is_loose(now_ms),
             Stage::Candidate | Stage::Withdrawing | Stage::Reports | Stage::Opens => false,
         }
+    }
+
+    /// Whether it is a bid.
+    const fn is_fresh(&self) -> bool {
+        matches!(self.stage, Stage::Promised { .. })
     }
 
     fn is_loose(&self, now_ms: u64) -> bool {
@@ -227,7 +268,7 @@ impl Place {
             Stage::Promised { firm_until_ms } => Some(firm_until_ms),
             Stage::Candidate
             | Stage::Withdrawing
-            | Stage::Queued
+            | Stage::Queued { .. }
             | Stage::Runs { .. }
             | Stage::Reports
             | Stage::Opens => None,

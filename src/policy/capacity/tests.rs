@@ -1,3 +1,7 @@
+mod holders;
+
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -14,11 +18,12 @@ const FOLLOWED: LogTrust = LogTrust::Requester { clock_agrees: true, suspended: 
 struct Desk {
     capacity: Capacity,
     secs: u64,
+    known: BTreeSet<NodeId>,
 }
 
 impl Desk {
     fn new(slots: usize) -> Self {
-        Self { capacity: Capacity::new(slots), secs: 1000 }
+        Self { capacity: Capacity::new(slots), secs: 1000, known: BTreeSet::new() }
     }
 
     fn moment(&self) -> Moment {
@@ -36,8 +41,12 @@ impl Desk {
             facts: Facts::MONEYLESS,
             execution,
             log: FOLLOWED,
+            knows_requester: self.known.contains(&job.requester),
         };
-        self.capacity.next(&view)
+        let before = self.capacity.clone();
+        let decision = self.capacity.next(&view);
+        self.assert_shares(&before);
+        decision
     }
 
     fn ask(&mut self, job: &Job) -> ComputeStep {
@@ -354,11 +363,12 @@ struct Known {
 }
 
 proptest! {
-    /// Whatever requesters and runs do: no more runs than slots, no more firm promises than allowed, and withdrawals
+    /// Whatever requesters and runs do: no more runs than slots, no more for one party than its part while others wait, no more firm promises than allowed, and withdrawals
     /// as the logarithm of time.
     #[test]
-    fn slots_promises_and_withdrawals_are_bounded(slots in 1..4_usize, happenings in happenings()) {
+    fn slots_promises_and_withdrawals_are_bounded(slots in 1..6_usize, knows in 0..2_usize, happenings in happenings()) {
         let mut desk = Desk::new(slots);
+        desk.known.extend((0..knows).map(|_| requester(0)));
         let mut known: Vec<Known> = (0..8)
             .map(|n| Known {
                 job: open_of(requester(u8::try_from(n % 3).unwrap()), n, 1000, alone()),

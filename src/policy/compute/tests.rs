@@ -26,6 +26,7 @@ fn view(job: &Job, me: u8, secs: u64) -> ComputeView<'_> {
         facts: Facts::MONEYLESS,
         execution: Execution::None,
         log: LogTrust::Neutral,
+        knows_requester: false,
     }
 }
 

@@ -31,6 +31,7 @@ impl Desk {
             log: LogTrust::Requester { clock_agrees: true, suspended: false },
             execution,
             limits: self.limits.as_ref(),
+            knows_requester: false,
             reputation: &|_| Standing::default(),
             secret: Digest::ZERO,
         };

@@ -171,6 +171,7 @@ impl Table {
                 clock_agrees: follower.skew().is_none(),
                 suspended: follower.may_act().is_err(),
             },
+            knows_requester: false,
         })
     }
 

@@ -155,6 +155,7 @@ impl Node {
                 None => Execution::None,
             },
             limits: Some(&limits),
+            knows_requester: false,
             reputation: &|_| Standing::default(),
             secret: Digest::new([9; 32]),
         };

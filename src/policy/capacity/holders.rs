@@ -1,0 +1,96 @@
+//! Who holds the slots, and whose seats let others go first.
+//!
+//! A quarter of the slots, and at least one of several, is kept from whoever holds the rest, for as long as somebody else
+//! waits: one requester holds no more than its part, and neither do all strangers together while a requester waits
+//! that this node knows. Keys are free, so that a bound for each of them alone would bound nobody.
+//!
+//! Nobody waits, nothing is kept: a slot that no other job wants is used. A node with one slot has nothing to divide;
+//! there, the seats of a requester that ran last come after those of others.
+
+use std::collections::BTreeMap;
+
+use super::{Capacity, Place, Stage};
+use crate::domain::NodeId;
+
+/// Which part of the slots is kept for others: one of so many, rounded up.
+const KEPT: usize = 4;
+
+/// The requester of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Runner {
+    requester: NodeId,
+    is_known: bool,
+}
+
+/// How many slots each party holds.
+#[derive(Debug)]
+pub(super) struct Holders {
+    slots: usize,
+    running: BTreeMap<NodeId, usize>,
+    strangers: usize,
+    last: Option<Runner>,
+}
+
+impl Runner {
+    pub(super) const fn of(place: &Place) -> Self {
+        Self { requester: place.requester, is_known: place.is_known }
+    }
+}
+
+impl Holders {
+    pub(super) fn of(capacity: &Capacity) -> Self {
+        let (mut running, mut strangers) = (BTreeMap::new(), 0);
+        for place in capacity.places.values().filter(|place| place.stage.has_slot()) {
+            *running.entry(place.requester).or_default() += 1;
+            strangers += usize::from(!place.is_known);
+        }
+        Self { slots: capacity.slots, running, strangers, last: capacity.last_run }
+    }
+
+    /// The most slots of one party while another waits.
+    pub(super) const fn most(slots: usize) -> usize {
+        if slots > 1 { slots - slots.div_ceil(KEPT) } else { slots }
+    }
+
+    /// Whether a seat of `place` lets `other` go first. Never both ways.
+    pub(super) fn yields(&self, place: &Place, other: &Place) -> bool {
+        let is_full = |holds: usize, ran_last: bool| match self.slots {
+            0 | 1 => ran_last,
+            slots => holds >= Self::most(slots),
+        };
+        let own = self.running.get(&place.requester).copied().unwrap_or_default();
+        let own_last = self.last.is_some_and(|last| last.requester == place.requester);
+        let stranger_last = self.last.is_some_and(|last| !last.is_known);
+        let for_a_known = !place.is_known && other.is_known && is_full(self.strangers, stranger_last);
+        place.requester != other.requester && (is_full(own, own_last) || for_a_known)
+    }
+}
+
+impl Capacity {
+    /// Whether a queued seat leaves a free slot to somebody else who waits: to another queued seat, or to a fresh bid. A
+    /// single slot waits for no bid.
+    pub(super) fn lets_others_go(&self, place: &Place, holders: &Holders, now_ms: u64) -> bool {
+        // What was promised for the only slot is kept.
+        if place.stage == (Stage::Queued { promised: true }) && self.slots == 1 {
+            return false;
+        }
+        self.places.values().any(|other| {
+            let waits = match other.stage {
+                Stage::Queued { .. } => true,
+                Stage::Promised { .. } => self.slots > 1 && other.is_firm(now_ms),
+                Stage::Candidate
+                | Stage::Withdrawing
+                | Stage::Runs { .. }
+                | Stage::Reports
+                | Stage::Opens => false,
+            };
+            waits && holders.yields(place, other)
+        })
+    }
+
+    /// When, besides what happens, a seat that lets others go may begin: a bid has stayed unanswered.
+    pub(super) fn others_loosen_at_ms(&self, now_ms: u64) -> Option<u64> {
+        let fresh = self.places.values().filter(|place| place.is_firm(now_ms));
+        fresh.filter_map(Place::loose_at_ms).min()
+    }
+}
