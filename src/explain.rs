@@ -1,11 +1,16 @@
 //! An error for whoever reads it: what led to it, and what to do about it.
 
-use std::error::Error;
+use std::{error::Error, iter::successors};
 
 /// An error that knows what to do about it.
 pub trait Hint {
     /// What to do about it, where there is something.
     fn hint(&self) -> Option<String>;
+}
+
+/// An error, and all that led to it.
+pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |error| (*error).source())
 }
 
 /// What led to an error, the nearest cause first, without what the message before says already: libraries repeat their

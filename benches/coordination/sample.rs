@@ -26,6 +26,7 @@ pub(crate) async fn run(seconds: u32) -> Outcome<()> {
         inputs: vec![],
         result_dir: scratch.path().join("result"),
         scratch: scratch.path().to_owned(),
+        begin_within: Span::from_secs(0),
         patience: Span::from_secs(0),
     };
     let before = own::cpu_ms()?;

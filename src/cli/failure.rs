@@ -22,7 +22,7 @@ pub(super) fn sentence(kind: FailureKind, view: &JobView) -> String {
             text::bytes(limits.disk_bytes),
             text::bytes(MAX_STREAM_BYTES)
         ),
-        FailureKind::Engine => "the node's container engine failed, or its disk is full; the job is not at fault".to_owned(),
+        FailureKind::Engine => "the node's container engine or its disk failed; the job is not at fault".to_owned(),
         FailureKind::Image => "the node could not get the image, or may not run it".to_owned(),
         FailureKind::Input => "the node could not get an input".to_owned(),
         FailureKind::Interrupted => "the node stopped while the job ran".to_owned(),
@@ -39,7 +39,9 @@ pub(super) fn sentence(kind: FailureKind, view: &JobView) -> String {
             view.spec.working_directory.as_deref().unwrap_or_default()
         ),
         FailureKind::Platform => "the image is built for another processor or operating system".to_owned(),
-        FailureKind::Killed => "the run was killed (exit code 137), but not for lack of memory".to_owned(),
+        FailureKind::Killed => {
+            "the run was killed (exit code 137), but not for lack of memory; or the node's disk filled up".to_owned()
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub enum FailureKind {
     WorkingDirectory = 9,
     /// The image is made for another processor or operating system.
     Platform = 10,
-    /// The run was killed, and not for want of memory: from outside, or by itself.
+    /// The run was killed, and not for want of memory: from outside, by itself, or because its node's disk filled up.
     Killed = 11,
 }
 

@@ -149,8 +149,9 @@ pub enum ExecutorError {
         /// What is allowed.
         limit: u64,
     },
-    /// The node's own disk is nearly full, so that a run that nothing bounds was stopped.
-    #[error("the disk of this node is nearly full")]
+    /// The disk of the node, or of its engine, is nearly full: the run was stopped, or cannot begin, or what it wrote is
+    /// lost.
+    #[error("the disk of this node, or of its container engine, is nearly full")]
     NodeFull,
     /// What the run wrote cannot be measured, and was not let grow unseen: its directories are nested too deep.
     #[error("cannot measure what the run wrote to /outputs")]
@@ -183,13 +184,12 @@ impl ExecutorError {
     /// The kind a node reports for its seat.
     pub fn failure_kind(&self) -> FailureKind {
         match self {
-            // A full or broken disk of the node is the node's own failure, not the job's.
+            // A broken disk of the node is the node's own failure, not the job's.
             Self::Unreachable { .. }
             | Self::Engine { .. }
             | Self::Lost { .. }
             | Self::Randomness { .. }
             | Self::TooSmall { .. }
-            | Self::NodeFull
             | Self::ResultDir { .. } => FailureKind::Engine,
             Self::ImageMissing { .. }
             | Self::ImageName { .. }
@@ -201,7 +201,8 @@ impl ExecutorError {
             Self::WorkingDirectory { .. } => FailureKind::WorkingDirectory,
             Self::Timeout { .. } => FailureKind::Timeout,
             Self::Memory { .. } => FailureKind::Memory,
-            Self::Killed => FailureKind::Killed,
+            // A disk that others fill meanwhile stops an honest node's run, like any kill from outside.
+            Self::Killed | Self::NodeFull => FailureKind::Killed,
             Self::Disk { .. } | Self::Files { .. } | Self::Outputs { .. } => FailureKind::Disk,
             Self::Input { .. } => FailureKind::Input,
             Self::Interrupted => FailureKind::Interrupted,
@@ -274,7 +275,9 @@ impl Hint for ExecutorError {
             Self::Files { .. } => {
                 Some("write fewer files, or an archive of them; a higher disk limit allows more")
             }
-            Self::NodeFull => Some("make room on the disk of the node's data directory"),
+            Self::NodeFull => {
+                Some("make room on the disks of the node's data directory and of its container engine")
+            }
             Self::Outputs { .. } => Some("write fewer levels of directories, or an archive of them"),
             Self::NoCommand => Some("put the command after --, or use an image that has one"),
             Self::WorkingDirectory { .. } => Some("give --workdir a directory of the image, or leave it out"),

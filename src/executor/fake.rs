@@ -143,6 +143,7 @@ mod tests {
             inputs: vec![],
             result_dir: result_dir.to_owned(),
             scratch: result_dir.to_owned(),
+            begin_within: Span::from_secs(0),
             patience: Span::from_secs(0),
         }
     }

@@ -28,6 +28,8 @@ pub struct RunRequest {
     pub result_dir: PathBuf,
     /// The directory that all runs of this node work in: left-overs are found again by it.
     pub scratch: PathBuf,
+    /// How long after the run was asked for its image must be here, so that the run can still take its whole timeout.
+    pub begin_within: Span,
     /// For how long after the run was asked for it may be begun again, when its engine fails or goes away.
     pub patience: Span,
 }

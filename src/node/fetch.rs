@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::{
-        ChunkRequest, Digest, Event, Input, Job, JobId, MAX_REMARK_BYTES, NodeId, Opening, SummaryWord,
+        ChunkRequest, Digest, Event, Input, Job, JobId, MAX_REMARK_BYTES, NodeId, Opening, Span, SummaryWord,
     },
     policy::compute::start_by,
     store::{
@@ -172,13 +172,12 @@ impl Node {
         self.keep_content(writer, digest, from).await
     }
 
-    /// Until a run must begin to have its whole timeout, so that inputs that come too late are reported as such; and
-    /// never longer than a run may take here. A run that begins later than that anyway takes what time there is.
-    pub(crate) fn time_for_inputs(&self, job: &Job) -> Duration {
+    /// Until a run must begin to have its whole timeout, so that inputs and images that come too late are reported as such;
+    /// and never longer than a run may take here. A run that begins later than that anyway takes what time there is.
+    pub(crate) fn time_to_begin(&self, job: &Job) -> Span {
         let (now, start_by) = (self.clock.moment().now, start_by(job));
         let until = if now <= start_by { start_by } else { job.commit_by.minus(job.deal.timeout) };
-        let left = until.as_secs().saturating_sub(now.as_secs());
-        Duration::from_secs(left.min(self.config.limits.max_timeout.as_secs().into()))
+        until.since(now).min(self.config.limits.max_timeout)
     }
 
     /// Reads content to its end, whether or not it is here: an answer from the store would tell others what it holds,

@@ -24,7 +24,7 @@ use crate::{
     explain::one_line,
     store::{
         BlobError, BlobWriter, Comparison, DbError, ExecutionError, FILE, LastWords, Limits, PackError,
-        ResultError, Stage, TreeError, UnpackError, is_of_one_file, pack_result, unpack,
+        ResultError, Stage, TreeError, UnpackError, is_of_full_disk, is_of_one_file, pack_result, unpack,
     },
 };
 
@@ -81,6 +81,10 @@ enum WorkError {
 
 impl WorkError {
     fn kind(&self) -> FailureKind {
+        // Nobody can foresee that other programs fill the disk, and the job has done nothing wrong.
+        if matches!(self, Self::Blob(BlobError::Full { .. })) || is_of_full_disk(self) {
+            return FailureKind::Killed;
+        }
         match self {
             Self::Input(_) | Self::Unpack(_) | Self::NotOneFile { .. } => FailureKind::Input,
             Self::Executor(error) => error.failure_kind(),
@@ -163,12 +167,13 @@ impl Node {
     }
 
     async fn run_once(self: &Arc<Self>, job: &Job, cancel: &CancellationToken) -> Result<Opening, WorkError> {
+        // Before anything is noted: there may be no room for that either.
+        self.wait_for_disk(job, cancel).await;
         if !self.records.executions.start(job.id, self.clock.moment().now)? {
             warn!(job = %job.id, "not starting the run again: it has ended, or was interrupted too often");
             return Err(WorkError::Executor(ExecutorError::Interrupted));
         }
         info!(job = %job.id, image = job.spec.image, "run started");
-        self.wait_for_disk(job, cancel).await;
         let scratch = self.scratch();
         let dir =
             RunDir::new_in(&scratch).map_err(|source| BlobError::Io { path: scratch.clone(), source })?;
@@ -186,6 +191,7 @@ impl Node {
             inputs,
             result_dir: result_dir.clone(),
             scratch,
+            begin_within: self.time_to_begin(job),
             patience: job.refill_by().since(self.clock.moment().now),
         };
         let outcome =
@@ -251,7 +257,7 @@ impl Node {
     ) -> Result<Vec<InputMount>, WorkError> {
         let mut mounts = Vec::new();
         // For all of them together: each would begin its own wait otherwise.
-        let until = Instant::now() + self.time_for_inputs(job);
+        let until = Instant::now() + Duration::from_secs(self.time_to_begin(job).as_secs().into());
         for (index, input) in job.spec.inputs.iter().enumerate() {
             let from = job.requester;
             let within = until.saturating_duration_since(Instant::now());

@@ -57,8 +57,7 @@ impl Chains {
     pub fn set_genesis(&self, genesis: Digest) -> Result<(), DbError> {
         let sql = "INSERT INTO chains (name, genesis, block, hash) VALUES (?1, ?2, 0, NULL)
                    ON CONFLICT (name) DO UPDATE SET genesis = excluded.genesis";
-        self.db.connection().execute(sql, params![self.name, genesis])?;
-        Ok(())
+        self.db.execute(sql, params![self.name, genesis])
     }
 
     /// How far the chain was read.
@@ -81,8 +80,7 @@ impl Chains {
     pub fn set_read_up_to(&self, place: ReadUpTo) -> Result<(), DbError> {
         let sql = "INSERT INTO chains (name, block, hash) VALUES (?1, ?2, ?3)
                    ON CONFLICT (name) DO UPDATE SET block = excluded.block, hash = excluded.hash";
-        self.db.connection().execute(sql, params![self.name, Unsigned(place.block), place.hash])?;
-        Ok(())
+        self.db.execute(sql, params![self.name, Unsigned(place.block), place.hash])
     }
 
     /// The transactions that are kept, by nonce.
@@ -111,8 +109,7 @@ impl Chains {
                    VALUES (?1, ?2, ?3, ?4, ?5)";
         let SentTransaction { nonce, hash, raw, block } = sent;
         let block = Unsigned(block.unwrap_or_default());
-        self.db.connection().execute(sql, params![self.name, Unsigned(*nonce), hash, raw, block])?;
-        Ok(())
+        self.db.execute(sql, params![self.name, Unsigned(*nonce), hash, raw, block])
     }
 
     /// Keeps a transaction no longer.
@@ -121,8 +118,7 @@ impl Chains {
     /// [`DbError`].
     pub fn forget_sent(&self, nonce: u64) -> Result<(), DbError> {
         let sql = "DELETE FROM transactions WHERE chain = ?1 AND nonce = ?2";
-        self.db.connection().execute(sql, params![self.name, Unsigned(nonce)])?;
-        Ok(())
+        self.db.execute(sql, params![self.name, Unsigned(nonce)])
     }
 }
 

@@ -49,7 +49,7 @@ impl Content {
     pub fn keep(&self, writer: BlobWriter, expected: Digest, holder: NodeId) -> Result<u64, BlobError> {
         let bytes = writer.commit_as(expected)?;
         let sql = "INSERT OR IGNORE INTO holdings (digest, holder) VALUES (?1, ?2)";
-        self.db.connection().execute(sql, (expected, holder)).map_err(failed)?;
+        self.db.execute(sql, (expected, holder)).map_err(BlobError::Holders)?;
         Ok(bytes)
     }
 
@@ -94,8 +94,7 @@ impl Content {
     pub fn hold_own_results(&self, me: NodeId) -> Result<(), DbError> {
         let sql = "INSERT OR IGNORE INTO holdings (digest, holder)
                    SELECT output_root, ?1 FROM executions WHERE stage = 'finished'";
-        self.db.connection().execute(sql, [me])?;
-        Ok(())
+        self.db.execute(sql, [me])
     }
 
     /// What failed runs left, beside the content in the same database.

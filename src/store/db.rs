@@ -4,6 +4,7 @@
 //! mutex is enough: the sections are single transactions, and nothing awaits inside one.
 
 use std::{
+    error::Error,
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,13 +12,17 @@ use std::{
 };
 
 use rusqlite::{
-    Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior,
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Params, ToSql, Transaction, TransactionBehavior,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
 };
 use tokio::sync::watch;
+use tracing::warn;
 
 use super::dir::DataDir;
-use crate::domain::{Digest, JobId, NodeId};
+use crate::{
+    domain::{Digest, JobId, NodeId},
+    explain::chain,
+};
 
 /// How long a statement waits for another reader of the file, such as somebody's `sqlite3` shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -86,6 +91,8 @@ pub struct Db {
 
 struct Shared {
     connection: Mutex<Connection>,
+    /// Where to open it again; `None` for a database in memory.
+    path: Option<PathBuf>,
     /// The newest cursor of the log, kept here because every [`super::EventLog`] over this database shares it.
     head: watch::Sender<u64>,
     _dir: Option<DataDir>,
@@ -105,7 +112,7 @@ impl Db {
             return Err(DbError::OlderProtocol { path });
         }
         let version = migrate(&mut connection).map_err(failed)?;
-        Self::new(connection, version, &path, Some(dir.clone()))
+        Self::new(connection, version, Some(path), Some(dir.clone()))
     }
 
     /// A database that is gone with its last handle.
@@ -115,18 +122,24 @@ impl Db {
     pub fn in_memory() -> Result<Self, DbError> {
         let mut connection = Connection::open_in_memory()?;
         let version = migrate(&mut connection)?;
-        Self::new(connection, version, Path::new(":memory:"), None)
+        Self::new(connection, version, None, None)
     }
 
-    fn new(connection: Connection, found: usize, path: &Path, dir: Option<DataDir>) -> Result<Self, DbError> {
+    fn new(
+        connection: Connection,
+        found: usize,
+        path: Option<PathBuf>,
+        dir: Option<DataDir>,
+    ) -> Result<Self, DbError> {
         if found > MIGRATIONS.len() {
-            return Err(DbError::NewerSchema { path: path.to_owned(), found, known: MIGRATIONS.len() });
+            let path = path.unwrap_or_default();
+            return Err(DbError::NewerSchema { path, found, known: MIGRATIONS.len() });
         }
         let head =
             connection.query_row("SELECT ifnull(max(cursor), 0) FROM entries", (), |row| row.get(0))?;
         let Unsigned(head) = head;
         let head = watch::Sender::new(head);
-        Ok(Self { shared: Arc::new(Shared { connection: Mutex::new(connection), head, _dir: dir }) })
+        Ok(Self { shared: Arc::new(Shared { connection: Mutex::new(connection), path, head, _dir: dir }) })
     }
 
     /// The durable position that was stored under `name`; 0 before the first.
@@ -147,8 +160,7 @@ impl Db {
     pub fn set_cursor(&self, name: &str, position: u64) -> Result<(), DbError> {
         let sql = "INSERT INTO cursors (name, position) VALUES (?1, ?2)
                    ON CONFLICT (name) DO UPDATE SET position = excluded.position";
-        self.connection().execute(sql, (name, Unsigned(position)))?;
-        Ok(())
+        self.execute(sql, (name, Unsigned(position)))
     }
 
     /// For one statement. The guard is never held across an await: no method that takes it is async.
@@ -164,17 +176,35 @@ impl Db {
         self.connection().pragma_update(None, "max_page_count", pages).unwrap();
     }
 
+    /// Runs one statement that writes, as [`Self::write`] does.
+    pub(super) fn execute(&self, sql: &str, values: impl Params) -> Result<(), DbError> {
+        self.write(|transaction| {
+            transaction.execute(sql, values)?;
+            Ok(())
+        })
+    }
+
     /// Runs `body` in a transaction that is durable when this returns `Ok`, and never was otherwise.
-    pub(super) fn write<T, E: From<DbError>>(
+    ///
+    /// After a failure the next call finds a new connection: what the old one holds of the file may not be on the disk.
+    pub(super) fn write<T, E: From<DbError> + Error + 'static>(
         &self,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut connection = self.connection();
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(DbError::from)?;
-        let value = body(&transaction)?;
-        transaction.commit().map_err(DbError::from)?;
-        Ok(value)
+        let written = write_in(&mut connection, body);
+        if let (Err(error), Some(path)) = (&written, &self.shared.path)
+            && is_of_connection(error)
+        {
+            // One that cannot be opened now leaves the old one, and the next failure tries again.
+            match reopened(path) {
+                Ok(fresh) => *connection = fresh,
+                Err(error) => {
+                    warn!(path = %path.display(), %error, "cannot open the database again after a failed write")
+                }
+            }
+        }
+        written
     }
 
     pub(super) fn head(&self) -> &watch::Sender<u64> {
@@ -186,6 +216,43 @@ impl fmt::Debug for Db {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Db").field("dir", &self.shared._dir).finish_non_exhaustive()
     }
+}
+
+fn write_in<T, E: From<DbError>>(
+    connection: &mut Connection,
+    body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(DbError::from)?;
+    let value = body(&transaction)?;
+    transaction.commit().map_err(DbError::from)?;
+    Ok(value)
+}
+
+fn reopened(path: &Path) -> Result<Connection, rusqlite::Error> {
+    // Without `CREATE`: a file that is gone is not replaced by an empty one.
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::default() & !OpenFlags::SQLITE_OPEN_CREATE)?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
+/// Whether the disk, or the connection to it, failed a write, rather than what was to be written.
+fn is_of_connection(error: &(dyn Error + 'static)) -> bool {
+    let code = chain(error).find_map(|error| error.downcast_ref::<rusqlite::Error>()?.sqlite_error_code());
+    matches!(
+        code,
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::OutOfMemory
+        )
+    )
 }
 
 fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
@@ -358,6 +425,42 @@ mod tests {
         });
         assert!(result.is_err());
         assert_eq!(db.cursor("a").unwrap(), 0);
+    }
+
+    #[test]
+    fn a_connection_whose_write_failed_is_opened_again() {
+        let (_root, dir) = scratch();
+        let db = Db::open(&dir).unwrap();
+        db.set_cursor("blocks", 1).unwrap();
+        // As after a failure that SQLite remembers: this connection takes nothing any more.
+        db.connection().pragma_update(None, "query_only", true).unwrap();
+        assert!(matches!(db.set_cursor("blocks", 2), Err(DbError::Statement(_))));
+        assert_eq!(db.cursor("blocks").unwrap(), 1);
+        db.set_cursor("blocks", 3).unwrap();
+        assert_eq!(db.cursor("blocks").unwrap(), 3);
+        let synchronous: u8 =
+            db.connection().pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        assert_eq!(synchronous, 2, "the new connection is as durable as the first");
+    }
+
+    #[test]
+    fn a_refused_value_is_no_reason_to_open_the_database_again() {
+        let (_root, dir) = scratch();
+        let db = Db::open(&dir).unwrap();
+        db.connection().pragma_update(None, "cache_size", 77).unwrap();
+        db.set_cursor("blocks", u64::MAX).unwrap_err();
+        let kept: i64 = db.connection().pragma_query_value(None, "cache_size", |row| row.get(0)).unwrap();
+        assert_eq!(kept, 77);
+    }
+
+    #[test]
+    fn a_database_that_is_gone_is_not_replaced_by_an_empty_one() {
+        let (_root, dir) = scratch();
+        let db = Db::open(&dir).unwrap();
+        db.connection().pragma_update(None, "query_only", true).unwrap();
+        fs::remove_file(dir.database()).unwrap();
+        db.set_cursor("blocks", 2).unwrap_err();
+        assert!(!dir.database().exists());
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod content;
 mod db;
 mod dir;
 mod executions;
+mod full;
 mod last_words;
 mod log;
 mod reputation;
@@ -42,6 +43,7 @@ pub use content::Content;
 pub use db::{Db, DbError};
 pub use dir::{DataDir, DirError};
 pub use executions::{Execution, ExecutionError, Executions, MAX_STARTS, Stage};
+pub use full::is_of_full_disk;
 pub use last_words::{
     LastWords, LastWordsStore, MAX_LAST_WORDS_BYTES, MAX_REASON_BYTES, MAX_TAIL_BYTES, MalformedLastWords,
 };

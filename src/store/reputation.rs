@@ -32,8 +32,7 @@ impl Reputation {
     /// [`DbError`].
     pub fn record(&self, job: JobId, node: NodeId, accepted: bool) -> Result<(), DbError> {
         let sql = "INSERT OR IGNORE INTO reputation (job, node, accepted) VALUES (?1, ?2, ?3)";
-        self.db.connection().execute(sql, (job, node, accepted))?;
-        Ok(())
+        self.db.execute(sql, (job, node, accepted))
     }
 
     /// The tally of every node that has one.

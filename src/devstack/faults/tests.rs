@@ -30,6 +30,7 @@ pub(super) fn request(node: u8, result_dir: &Path) -> RunRequest {
         inputs: Vec::new(),
         result_dir: result_dir.to_owned(),
         scratch: result_dir.to_owned(),
+        begin_within: Span::from_secs(0),
         patience: Span::from_secs(0),
     }
 }

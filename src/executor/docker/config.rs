@@ -234,6 +234,7 @@ mod tests {
             inputs: vec![InputMount { source: "/x".into(), target: "/given".to_owned() }],
             result_dir: "/result".into(),
             scratch: "/".into(),
+            begin_within: Span::from_secs(0),
             patience: Span::from_secs(0),
         };
         let declared = ["/data/", "/given", "/outputs", "/tmp/", "/", "/data", "/cache"].map(str::to_owned);

@@ -32,6 +32,9 @@ pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 /// Longest wait for the engine to answer a request, to the last byte. Starting takes seconds on a loaded machine.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
+/// What an engine says when the disk that it keeps containers on is full.
+const NO_SPACE: &str = "no space left on device";
+
 /// How long a container may take that a sweep makes itself, in seconds.
 const SWEEP_SECS: u64 = 300;
 
@@ -203,6 +206,9 @@ impl DockerExecutor {
             // An answer that ends in the middle.
             | Error::JsonDataError { .. }
             | Error::JsonSerdeError { .. } => ExecutorError::Lost { operation },
+            Error::DockerResponseServerError { message, .. } if message.contains(NO_SPACE) => {
+                ExecutorError::NodeFull
+            }
             Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. } => {
                 ExecutorError::Engine { operation, source: error.into() }
             }

@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use bollard::{errors::Error, models::ImageInspect, query_parameters::CreateImageOptionsBuilder};
 use futures::StreamExt as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info};
 
 use crate::domain::{DEFAULT_REGISTRY, ImageName, is_pinned};
 
 use super::{super::ExecutorError, engine::DockerExecutor};
 
-/// Longest pull of one image: some gigabytes over a home line.
+/// Longest pull of one image for this node's own user: some gigabytes over a home line.
 const PULL_LIMIT: Duration = Duration::from_secs(600);
+
+/// Longest silence of an engine that pulls. It tells of every piece, and is silent while it checks a layer.
+const SILENCE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Longest question to a registry whether it has an image.
 const ASK_LIMIT: Duration = Duration::from_secs(20);
@@ -36,7 +39,7 @@ impl DockerExecutor {
     pub async fn resolve_image(&self, name: &str) -> Result<ResolvedImage, ExecutorError> {
         let image = match self.local_image(name).await? {
             Some(image) => image,
-            None => self.pulled(name).await?,
+            None => self.pulled(name, Instant::now() + PULL_LIMIT).await?,
         };
         let digests = image.repo_digests.unwrap_or_default();
         let pinned =
@@ -45,21 +48,21 @@ impl DockerExecutor {
         Ok(ResolvedImage { name: name.to_owned(), pinned })
     }
 
-    /// The image of somebody's job, after pulling it from a registry that this node asks.
-    pub(super) async fn image(&self, name: &str) -> Result<ImageInspect, ExecutorError> {
+    /// The image of somebody's job, after pulling it from a registry that this node asks, until `by` at the latest.
+    pub(super) async fn image(&self, name: &str, by: Instant) -> Result<ImageInspect, ExecutorError> {
         let image = match self.local_image(name).await? {
             Some(image) => image,
             None => {
                 self.registries().require(name)?;
-                self.pulled(name).await?
+                self.pulled(name, by).await?
             }
         };
         self.require_platform(name, [(image.os.as_deref(), image.architecture.as_deref())])?;
         Ok(image)
     }
 
-    async fn pulled(&self, name: &str) -> Result<ImageInspect, ExecutorError> {
-        self.pull(name).await?;
+    async fn pulled(&self, name: &str, by: Instant) -> Result<ImageInspect, ExecutorError> {
+        self.pull(name, by).await?;
         self.local_image(name).await?.ok_or_else(|| missing(name, "the pull ended without it"))
     }
 
@@ -105,24 +108,34 @@ impl DockerExecutor {
         }
     }
 
-    async fn pull(&self, name: &str) -> Result<(), ExecutorError> {
+    /// Pulls an image for as long as more of it comes, and until `by` at the latest.
+    async fn pull(&self, name: &str, by: Instant) -> Result<(), ExecutorError> {
         refuse_bare_id(name)?;
         // Without a tag the engine would pull every tag there is.
         let from = if require_name(name)?.is_exact() { name.to_owned() } else { format!("{name}:latest") };
         info!(image = name, "pulling the image");
         let options = CreateImageOptionsBuilder::default().from_image(&from).build();
         let mut progress = self.docker().create_image(Some(options), None, None);
-        let pulled = timeout(PULL_LIMIT, async {
-            while let Some(step) = progress.next().await {
-                let step = step.map_err(|error| self.not_pulled(name, error))?;
-                let (done, total) =
-                    step.progress_detail.map_or((None, None), |detail| (detail.current, detail.total));
-                debug!(image = name, layer = step.id, status = step.status, done, total, "pulling");
-            }
-            Ok(())
-        });
-        let limit = PULL_LIMIT.as_secs();
-        pulled.await.unwrap_or_else(|_| Err(missing(name, &format!("the pull took longer than {limit} s"))))
+        let begun = Instant::now();
+        loop {
+            let silent_until = Instant::now() + SILENCE_LIMIT;
+            let Ok(step) = timeout_at(silent_until.min(by), progress.next()).await else {
+                let reason = if silent_until < by {
+                    format!("nothing came for {} s", SILENCE_LIMIT.as_secs())
+                } else {
+                    format!(
+                        "it did not come whole in {} s, and there is no more time",
+                        begun.elapsed().as_secs()
+                    )
+                };
+                return Err(missing(name, &reason));
+            };
+            let Some(step) = step else { return Ok(()) };
+            let step = step.map_err(|error| self.not_pulled(name, error))?;
+            let (done, total) =
+                step.progress_detail.map_or((None, None), |detail| (detail.current, detail.total));
+            debug!(image = name, layer = step.id, status = step.status, done, total, "pulling");
+        }
     }
 }
 

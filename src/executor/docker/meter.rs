@@ -1,12 +1,16 @@
 //! Whether a run keeps within its space, asked again and again while it goes on.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io::{self, ErrorKind},
+    path::PathBuf,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
 use super::{
     disk::{Measured, deleted_but_open, measure},
-    space::{Bound, Space, Used, file_limit},
+    space::{Bound, Space, Under, Used, file_limit},
 };
 use crate::executor::{RESERVE_BYTES, free_bytes};
 
@@ -21,6 +25,7 @@ const PAUSE_FACTOR: u32 = 20;
 pub(super) struct Meter {
     dirs: Vec<PathBuf>,
     bound: Bound,
+    under: Option<Under>,
     limit: Measured,
     next: Instant,
     /// After the last measurement: what was free on the disk, and how much the run may still write.
@@ -36,8 +41,10 @@ pub(super) enum DiskProblem {
     Files,
     /// It cannot be measured, and is not trusted to be small.
     Unreadable(io::Error),
-    /// The node's own disk is nearly full.
+    /// The node's own disk is nearly full, or did not take all that the run wrote.
     NodeFull,
+    /// The node's own disk did not take what the run wrote, though it has room.
+    Broken(io::Error),
 }
 
 /// What a file system may note about files that hold `bytes`. It is not the run's; the last look counts without it.
@@ -47,19 +54,26 @@ pub(super) const fn overhead(bytes: u64) -> u64 {
 
 impl Meter {
     /// Watches this space, which may hold `limit_bytes`.
-    pub(super) fn new(space: &Space, limit_bytes: u64) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When this process has no descriptor left.
+    pub(super) fn new(space: &Space, limit_bytes: u64) -> io::Result<Self> {
+        Ok(Self {
             dirs: vec![space.outputs.clone(), space.volumes.clone()],
             bound: space.bound,
+            under: space.under.as_ref().map(Under::try_clone).transpose()?,
             limit: Measured { bytes: limit_bytes, files: file_limit(limit_bytes) },
             next: Instant::now(),
             last: None,
-        }
+        })
     }
 
     /// Whether something is wrong now, as far as a short look tells; `pids` are the processes of the run.
     pub(super) fn look(&mut self, pids: impl FnOnce() -> Vec<u32>) -> Option<DiskProblem> {
         match self.bound {
+            Bound::Kernel(_) if self.under.as_ref().is_some_and(Under::is_full) => {
+                Some(DiskProblem::NodeFull)
+            }
             Bound::Kernel(empty) => self.compare(empty),
             Bound::Measured => {
                 let free = match free_bytes(&self.dirs[0]) {
@@ -82,10 +96,19 @@ impl Meter {
     /// Looks once more, when the run is over: every file is seen.
     pub(super) fn finish(&mut self) -> Option<DiskProblem> {
         let seen = match self.bound {
-            Bound::Kernel(empty) => self.compare(empty),
+            Bound::Kernel(empty) => self.compare(empty).or_else(|| self.lost()),
             Bound::Measured => None,
         };
         seen.or_else(|| self.measure(u64::MAX, &[]))
+    }
+
+    /// What the node's disk did not take.
+    fn lost(&self) -> Option<DiskProblem> {
+        match self.under.as_ref()?.took_all() {
+            Ok(()) => None,
+            Err(error) if error.kind() == ErrorKind::StorageFull => Some(DiskProblem::NodeFull),
+            Err(error) => Some(DiskProblem::Broken(error)),
+        }
     }
 
     fn compare(&self, empty: Used) -> Option<DiskProblem> {
@@ -131,7 +154,7 @@ mod tests {
         let (outputs, volumes) = (dir.join("outputs"), dir.join("volumes"));
         fs::create_dir(&outputs).unwrap();
         fs::create_dir(&volumes).unwrap();
-        Meter::new(&Space { outputs, volumes, bound: Bound::Measured }, limit)
+        Meter::new(&Space { outputs, volumes, bound: Bound::Measured, under: None }, limit).unwrap()
     }
 
     #[test]

@@ -68,10 +68,12 @@ impl DockerExecutor {
     ) -> Result<RunOutcome, ExecutorError> {
         require_pinned(&request.spec.image)?;
         let request = absolute(request)?;
-        let until = Instant::now() + Duration::from_secs(request.patience.as_secs().into());
+        let asked = Instant::now();
+        let until = asked + Duration::from_secs(request.patience.as_secs().into());
+        let begin_by = asked + Duration::from_secs(request.begin_within.as_secs().into());
         let (mut killed, mut retries) = (false, 0);
         loop {
-            let ended = self.attempt(&request, cancel).await;
+            let ended = self.attempt(&request, begin_by, cancel).await;
             let error = match ended {
                 Ok(outcome) => {
                     outcome.save(&request.result_dir).await?;
@@ -140,10 +142,11 @@ impl DockerExecutor {
     async fn attempt(
         &self,
         request: &RunRequest,
+        begin_by: Instant,
         cancel: &CancellationToken,
     ) -> Result<RunOutcome, ExecutorError> {
         let spec = &request.spec;
-        let image = cancel.run_until_cancelled(self.image(&spec.image)).await;
+        let image = cancel.run_until_cancelled(self.image(&spec.image, begin_by)).await;
         let image = image.unwrap_or(Err(ExecutorError::Interrupted))?;
         let architecture = image.architecture.unwrap_or_default();
         let config = image.config.unwrap_or_default();
@@ -269,7 +272,9 @@ impl DockerExecutor {
         let pid = self.state(id).await?.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0);
         let limits = request.spec.resources;
         let cgroup = pid.and_then(|pid| Cgroup::of_process(Path::new("/"), pid).ok());
-        let (sampler, disk_problem) = Sampler::start(cgroup, Meter::new(space, limits.disk_bytes));
+        let own_disk = |source| ExecutorError::ResultDir { path: space.outputs.clone(), source };
+        let meter = Meter::new(space, limits.disk_bytes).map_err(own_disk)?;
+        let (sampler, disk_problem) = Sampler::start(cgroup, meter);
         let limit = Duration::from_secs(request.timeout.as_secs().into());
         let ended = tokio::select! {
             biased;
@@ -290,6 +295,7 @@ impl DockerExecutor {
             Some(DiskProblem::Unreadable(source)) => return Err(ExecutorError::Outputs { source }),
             Some(DiskProblem::Files) => return Err(ExecutorError::Files { limit: file_limit(disk_bytes) }),
             Some(DiskProblem::NodeFull) => return Err(ExecutorError::NodeFull),
+            Some(DiskProblem::Broken(source)) => return Err(own_disk(source)),
             Some(DiskProblem::Bytes) => {
                 return Err(ExecutorError::Disk { place: "/outputs", limit_bytes: disk_bytes });
             }

@@ -8,19 +8,22 @@
 use std::{
     env,
     fs::{self, DirBuilder, File, Permissions},
-    io,
+    io::{self, ErrorKind},
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown, lchown},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use rustix::fs::{StatVfs, statvfs};
+use rustix::fs::{StatVfs, statvfs, syncfs};
 use tokio::{process::Command, time::timeout};
 use tracing::warn;
 
 use super::{
-    super::run_dir::{clear, unmount_below},
+    super::{
+        room::{RESERVE_BYTES, free_bytes},
+        run_dir::{clear, unmount_below},
+    },
     disk::MAX_FILES,
     user::User,
 };
@@ -34,6 +37,10 @@ const INODE_BYTES: u64 = 256;
 /// Room for what a file system keeps for itself. The file behind it is sparse: what is not used takes no space.
 const SLACK_BYTES: u64 = 16 << 20;
 
+/// With less on the node's disk, a run that has a file system of its own is stopped. Any run may still write so much, and
+/// what else the node must write needs more.
+const LEAST_BYTES: u64 = 16 << 20;
+
 /// The space of one run.
 #[derive(Debug)]
 pub(super) struct Space {
@@ -43,6 +50,41 @@ pub(super) struct Space {
     pub(super) volumes: PathBuf,
     /// How it is bounded.
     pub(super) bound: Bound,
+    /// What a file system of its own lies on.
+    pub(super) under: Option<Under>,
+}
+
+/// The node's disk under the file system of a run.
+///
+/// The file behind that is sparse, so that others can fill the disk before the run has used its own space. The kernel
+/// then loses what the run wrote, and may tell nobody but who asks.
+#[derive(Debug)]
+pub(super) struct Under {
+    dir: PathBuf,
+    /// Open since before the run: the kernel tells of every loss since then.
+    mounted: File,
+}
+
+impl Under {
+    /// Whether there is hardly room for what the run writes.
+    pub(super) fn is_full(&self) -> bool {
+        free_bytes(&self.dir).is_ok_and(|free| free < LEAST_BYTES)
+    }
+
+    /// Whether the disk has taken all that was written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::StorageFull`] if it had no room, or what else went wrong.
+    pub(super) fn took_all(&self) -> io::Result<()> {
+        let Err(error) = syncfs(&self.mounted) else { return Ok(()) };
+        // The file system above may know no more than that a block could not be written.
+        let full = free_bytes(&self.dir).is_ok_and(|free| free < RESERVE_BYTES);
+        Err(if full { ErrorKind::StorageFull.into() } else { error.into() })
+    }
+
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { dir: self.dir.clone(), mounted: self.mounted.try_clone()? })
+    }
 }
 
 impl Space {
@@ -106,19 +148,22 @@ impl Spaces {
         clear(&disk)?;
         create_dir(&outputs)?;
         create_dir(&disk)?;
-        let bound = match self.mount(result_dir, &disk, &outputs, limit).await {
-            Ok(empty) => Bound::Kernel(empty),
+        let (bound, under) = match self.mount(result_dir, &disk, &outputs, limit).await {
+            Ok(empty) => {
+                let dir = result_dir.parent().unwrap_or(result_dir).to_owned();
+                (Bound::Kernel(empty), Some(Under { dir, mounted: File::open(&disk)? }))
+            }
             Err(reason) => {
                 unmount_below(&outputs)?;
                 unmount_below(&disk)?;
                 self.warn(&reason);
-                Bound::Measured
+                (Bound::Measured, None)
             }
         };
         let volumes = disk.join("volumes");
         create_dir(&volumes)?;
         give_to(&outputs, user)?;
-        Ok(Space { outputs, volumes, bound })
+        Ok(Space { outputs, volumes, bound, under })
     }
 
     /// Whether it is known that the engine sees what this process mounts.
@@ -230,7 +275,7 @@ fn create_dir(path: &Path) -> io::Result<()> {
 pub(super) fn give_to(dir: &Path, user: User) -> io::Result<()> {
     match chown(dir, Some(user.uid), Some(user.gid)) {
         // Without the right to give it away the mode has to do.
-        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+        Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(error),
         Ok(()) | Err(_) => {}
     }
     fs::set_permissions(dir, Permissions::from_mode(0o777))
@@ -243,7 +288,7 @@ pub(super) fn give_all_to(dir: &Path, user: User) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         match lchown(entry.path(), Some(user.uid), Some(user.gid)) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
             given => given?,
         }
         if entry.file_type()?.is_dir() {
@@ -251,7 +296,7 @@ pub(super) fn give_all_to(dir: &Path, user: User) -> io::Result<()> {
         }
     }
     match give_to(dir, user) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
         given => given,
     }
 }

@@ -68,6 +68,7 @@ impl Bench {
             inputs: vec![],
             result_dir: self.dir.path().join("result"),
             scratch: self.dir.path().to_owned(),
+            begin_within: Span::from_secs(600),
             patience: Span::from_secs(30),
         }
     }

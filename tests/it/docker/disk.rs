@@ -1,6 +1,6 @@
 //! What a container may write, and that nothing escapes the count.
 
-use std::{fs, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 use assay::{
     domain::FailureKind,
@@ -134,6 +134,26 @@ async fn volumes_show_what_the_image_has_and_share_the_limit() {
     let hidden = "exec 3> /empty/f; rm /empty/f; while :; do head -c 1000000 /dev/zero >&3; done";
     let error = bench.run_variant(config(), &files, hidden).await.unwrap_err();
     assert!(matches!(error, ExecutorError::Disk { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_run_whose_nodes_disk_fills_up_is_stopped_and_blames_nobody() {
+    let bench = Bench::new().await;
+    let small = bench.dir.path().join("small");
+    fs::create_dir(&small).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "small"]).arg(&small).status();
+    assert!(mounted.unwrap().success(), "run as root");
+    // Well within what the job may write. It fills the disk, whether it is stopped on the way or at its end.
+    for script in
+        ["head -c 90000000 /dev/zero > /outputs/f; sleep 60", "head -c 90000000 /dev/zero > /outputs/f"]
+    {
+        let mut request = bench.request(script);
+        request.result_dir = small.join("result");
+        request.spec.resources.disk_bytes = 200 * MIB;
+        let error = bench.run(request).await.unwrap_err();
+        assert!(matches!(error, ExecutorError::NodeFull), "{script}: {error:?}");
+        assert_eq!(error.failure_kind(), FailureKind::Killed);
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Which image a name means, and who it runs as.
 
 use assay::{
-    domain::{Digest, FailureKind},
+    domain::{Digest, FailureKind, Span},
     executor::{Executor as _, ExecutorError, Registries},
     explain::Hint as _,
 };
@@ -9,6 +9,7 @@ use bollard::{models::ContainerConfig, query_parameters::ImportImageOptions};
 use futures::StreamExt as _;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::{bench::Bench, registry::Registry};
 
@@ -58,6 +59,23 @@ async fn an_image_of_a_registry_is_pulled_and_pinned_by_its_digest() {
     spec.image = format!("{name}@sha256:{}", "0".repeat(64));
     let error = executor.check(&spec).await.unwrap_err();
     assert!(matches!(error, ExecutorError::ImageMissing { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_image_that_does_not_come_before_its_run_must_begin_is_no_fault_of_the_node() {
+    let bench = Bench::new().await;
+    let registry = Registry::stalling().await;
+    let executor = bench.executor.clone().with_registries(Registries::new([registry.host.clone()]));
+    let mut request = bench.request("true");
+    request.spec.image = format!("{}/tiny@{}", registry.host, registry.digest);
+    request.begin_within = Span::from_secs(2);
+    let error = executor.run(request, CancellationToken::new()).await.unwrap_err();
+    assert!(
+        matches!(&error, ExecutorError::ImageMissing { reason, .. } if reason.contains("no more time")),
+        "{error:?}"
+    );
+    assert_eq!(error.failure_kind(), FailureKind::Image);
+    assert!(!error.failure_kind().is_fault_of_node());
 }
 
 #[tokio::test]

@@ -20,6 +20,15 @@ pub(super) struct Registry {
 
 impl Registry {
     pub(super) async fn start() -> Self {
+        Self::serving(true).await
+    }
+
+    /// One that never sends the layer.
+    pub(super) async fn stalling() -> Self {
+        Self::serving(false).await
+    }
+
+    async fn serving(whole: bool) -> Self {
         let mut layer = tar::Builder::new(vec![]);
         let mut header = tar::Header::new_gnu();
         header.set_size(5);
@@ -41,6 +50,7 @@ impl Registry {
         });
         let manifest = manifest.to_string().into_bytes();
         let digest = digest_of(&manifest);
+        let withheld = (!whole).then(|| digest_of(&layer));
         let blobs =
             HashMap::from([(digest_of(&layer), layer), (digest_of(config.as_bytes()), config.into_bytes())]);
         let known = ["latest".to_owned(), "1".to_owned(), digest.clone()];
@@ -57,6 +67,9 @@ impl Registry {
             .route(
                 "/v2/tiny/blobs/{digest}",
                 get(async move |Url(digest): Url<String>| {
+                    if withheld == Some(digest.clone()) {
+                        std::future::pending::<()>().await;
+                    }
                     blobs.get(&digest).cloned().ok_or(StatusCode::NOT_FOUND)
                 }),
             );

@@ -1,8 +1,19 @@
 //! Nodes whose disk or store is full.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use assay::domain::{JobState, Spec};
+use assay::{
+    api::types::NodeRow,
+    domain::{FailureKind, JobState, Spec},
+    executor::{FakeExecutor, Script},
+};
 
 use super::end_all;
 use crate::town::{PATIENCE, STORE_BYTES, Town, deal, printing};
@@ -128,4 +139,32 @@ async fn a_node_on_a_full_disk_warns_once_and_bids_again_once_there_is_room() {
     assert_eq!(requester.ended(job).await.state, JobState::Verified);
     wait_for(false).await;
     end_all([requester, node]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_during_a_run_counts_against_nobody() {
+    let town = Town::new();
+    let requester = town.node(1, 0, printing("")).await;
+    let first = AtomicBool::new(true);
+    let fills = Arc::new(FakeExecutor::new(move |request| {
+        if first.swap(false, Ordering::SeqCst) {
+            // Gone with the directory of the run.
+            std::fs::create_dir_all(&request.result_dir).unwrap();
+            mount(&["-t", "tmpfs", "-o", "size=64k,mode=0700", "small"], &request.result_dir);
+        }
+        Script::printing(vec![b'x'; 1 << 20])
+    }));
+    let mut nodes = Vec::new();
+    for key in 2..=4 {
+        nodes.push(town.node(key, 1, Arc::clone(&fills) as _).await);
+    }
+    let (job, _) = requester.node().submit_job(Spec::sample(), deal(2, 2)).await.unwrap();
+    let ended = requester.ended(job).await;
+    assert_eq!(ended.state, JobState::Verified, "another node took the seat");
+    assert_eq!(ended.failures[usize::from(FailureKind::Killed.index())], 1, "{:?}", ended.failures);
+    let (_, rows) = requester.get("nodes").await;
+    let rows: Vec<NodeRow> = serde_json::from_slice(&rows).unwrap();
+    assert!(rows.iter().all(|row| row.rejected == 0), "{rows:?}");
+    end_all(nodes).await;
+    end_all([requester]).await;
 }
