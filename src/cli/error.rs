@@ -232,7 +232,7 @@ impl CliError {
             | Self::Money { source: MoneyError::Chain(error), .. } => backend_status(error),
             Self::Deploy(DeployError::Refused { .. }) | Self::Money { .. } => ExitStatus::Failure,
             Self::Engine(_) => ExitStatus::Unreachable,
-            Self::Host(HostError::Backend(BackendStartError::Contract(StartError::Connect(error)))) => {
+            Self::Host(HostError::Backend(BackendStartError::Contract(StartError::Way(error)))) => {
                 connect_status(error)
             }
             Self::Node { source, .. } => source.exit_status(),
@@ -458,12 +458,12 @@ fn host_hint(error: &HostError) -> Option<String> {
     let hint = match error {
         HostError::Api(error) => return error.hint(),
         HostError::Deaf(_) => "choose another --listen address; port 0 takes any free one",
-        HostError::Backend(BackendStartError::Contract(StartError::Connect(error))) => {
+        HostError::Backend(BackendStartError::Contract(StartError::Way(error))) => {
             return connect_hint(error);
         }
         HostError::Backend(
             BackendStartError::Network(NetworkError::Listen { .. })
-            | BackendStartError::Libp2p(Libp2pStartError::Network(NetworkError::Listen { .. })),
+            | BackendStartError::Libp2p(Libp2pStartError::Way(NetworkError::Listen { .. })),
         ) => "choose another --listen address, or stop what listens there; port 0 takes any free one",
         HostError::Backend(
             BackendStartError::Announce(MoneyError::Chain(error))

@@ -60,12 +60,18 @@ pub mod libp2p;
 mod loading;
 pub mod local;
 mod shown;
+#[cfg(any(feature = "libp2p", feature = "contract"))]
+mod stored;
+#[cfg(any(feature = "libp2p", feature = "contract"))]
+mod tasks;
 mod trouble;
 mod updates;
 
 pub use evidence::{Evidence, FaultKind};
 pub use loading::Loading;
 pub use shown::LogEntry;
+#[cfg(any(feature = "libp2p", feature = "contract"))]
+pub use stored::StartError;
 pub use trouble::Trouble;
 pub use updates::{EventStream, LogUpdate, entries};
 

@@ -11,12 +11,12 @@ use futures::{StreamExt, stream};
 use tokio::time::timeout;
 
 use super::{
-    log::{ChainLog, place, store_error},
+    log::{ChainLog, place},
     rpc::Endpoints,
 };
 use crate::{
     domain::{Amount, Digest, JobId},
-    scheduler::{Anchor, BackendError, Cost},
+    scheduler::{Anchor, BackendError, Cost, stored::store_error},
 };
 
 /// Most receipts that are kept: those of some forty jobs. They never change once their block is final.

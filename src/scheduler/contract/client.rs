@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use alloy::{primitives::U256, providers::Provider as _, rpc::types::TransactionReceipt};
 use alloy_sol_types::SolCall;
-use tokio::{sync::Mutex, task::JoinSet, time::timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     domain::{Amount, Digest, NodeId},
     identity::NodeKey,
-    scheduler::BackendError,
+    scheduler::{BackendError, tasks::Tasks},
 };
 
 /// Most that is paid for a unit of gas unless configured otherwise: 200 gwei.
@@ -66,7 +66,7 @@ pub struct ChainClient {
     pub(super) sender: SenderHandle,
     confirmations: u64,
     is_for_development: bool,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: Tasks,
     stop: CancellationToken,
 }
 
@@ -106,9 +106,9 @@ impl ChainClient {
         let policy = Policy { chain_id, confirmations, max_fee_per_gas: config.max_fee_per_gas };
         let endpoints = Arc::clone(&reader.endpoints);
         let (sender, handle) = Sender::new(endpoints, key.transaction_signer(), policy, outbox, notice);
-        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let stop = CancellationToken::new();
+        let mut tasks = Tasks::new("the sender of transactions", &stop);
         tasks.spawn(sender.run(stop.clone()));
-        let tasks = Mutex::new(tasks);
         Self { reader, sender: handle, confirmations, is_for_development, tasks, stop }
     }
 
@@ -170,7 +170,7 @@ impl ChainClient {
     /// Ends the sender; what is on its way stays so.
     pub async fn shutdown(&self) {
         self.stop.cancel();
-        while self.tasks.lock().await.join_next().await.is_some() {}
+        self.tasks.join().await;
     }
 }
 

@@ -26,14 +26,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     decode::{Decoded, Mined, decode},
     health::Health,
-    log::{ChainLog, db_error},
+    log::ChainLog,
     rpc::{AskError, Endpoints, Pace, header},
     span::RANGE,
     window::{Source, Wanted, Window},
 };
 use crate::{
     domain::{Backoff, Digest, Timestamp},
-    scheduler::{BackendError, WallClock},
+    scheduler::{BackendError, WallClock, stored::store_error},
     store::{Chains, ReadUpTo},
 };
 
@@ -365,13 +365,13 @@ pub(super) async fn same_chain(endpoints: &Endpoints, known: &Chains) -> Result<
     let first = endpoints.ask(|provider| async move { genesis(provider).await }).await?;
     // An endpoint without old blocks cannot tell.
     let Some(found) = first else { return Ok(()) };
-    let expected = known.genesis().map_err(|error| db_error(&error))?;
+    let expected = known.genesis().map_err(|error| store_error(&error))?;
     match expected {
         Some(expected) if expected != found => {
             Err(BackendError::OtherChain { endpoint: endpoints.shown(), found })
         }
         Some(_) => Ok(()),
-        None => known.set_genesis(found).map_err(|error| db_error(&error)),
+        None => known.set_genesis(found).map_err(|error| store_error(&error)),
     }
 }
 

@@ -22,10 +22,12 @@ use super::{
 };
 use crate::{
     domain::{Action, Digest, Event, Job, JobId, LogDomain, NodeId, Stamped},
-    explain::one_line,
     rules::Ledger,
-    scheduler::{BackendError, Cursor, LogItem},
-    store::{Chains, Db, DbError, EventLog, LogError, NewEntry, ReadUpTo, StoredEntry},
+    scheduler::{
+        BackendError, Cursor, LogItem,
+        stored::{intact, store_error, unreadable},
+    },
+    store::{Chains, Db, EventLog, NewEntry, ReadUpTo, StoredEntry},
 };
 
 /// Entries read from the store at a time.
@@ -101,13 +103,13 @@ impl ChainLog {
         let (announced, failure) = (watch::Sender::default(), watch::Sender::new(None));
         let (breaks, cuts) = (watch::Sender::default(), watch::Sender::default());
         let log = Self { node, db, store, chain, domain, name, inner, announced, failure, breaks, cuts };
-        let known = log.db.cursor(&log.name).map_err(|error| db_error(&error))? > 0;
+        let known = log.db.cursor(&log.name).map_err(|error| store_error(&error))? > 0;
         if !known {
             if !log.store.read_after(0, 1).map_err(|error| store_error(&error))?.is_empty() {
                 let reason = format!("the data directory holds another log than that of {}", log.name);
                 return Err(BackendError::Store { reason });
             }
-            log.db.set_cursor(&log.name, 1).map_err(|error| db_error(&error))?;
+            log.db.set_cursor(&log.name, 1).map_err(|error| store_error(&error))?;
         }
         *log.lock() = log.replay()?;
         log.read_broken_again()?;
@@ -158,11 +160,11 @@ impl ChainLog {
         let jobs = self.store.jobs().map_err(|error| store_error(&error))?;
         for job in jobs {
             let name = self.broken_name(job);
-            let was_broken = self.db.cursor(&name).map_err(|error| db_error(&error))? > 0;
+            let was_broken = self.db.cursor(&name).map_err(|error| store_error(&error))? > 0;
             if was_broken || self.lock().broken.contains_key(&job) {
                 let begin = self.store.read_job(job, 0, 1).map_err(|error| store_error(&error))?;
                 first = first.into_iter().chain(begin.first().map(|stored| stored.cursor)).min();
-                self.db.set_cursor(&name, 0).map_err(|error| db_error(&error))?;
+                self.db.set_cursor(&name, 0).map_err(|error| store_error(&error))?;
             }
         }
         match first {
@@ -187,7 +189,7 @@ impl ChainLog {
     /// The block to go on from after a restart, given the contract's first one.
     pub(super) fn resume(&self, first: u64) -> Result<ReadUpTo, BackendError> {
         let before = first.saturating_sub(1);
-        let known = self.chain.read_up_to().map_err(|error| db_error(&error))?;
+        let known = self.chain.read_up_to().map_err(|error| store_error(&error))?;
         let newest = self.places().last().map_or(0, |place| place.block.saturating_sub(1));
         Ok(match known {
             Some(place) if place.block >= before => place,
@@ -197,7 +199,7 @@ impl ChainLog {
 
     /// Notes that every block up to this one was read.
     pub(super) fn set_position(&self, place: ReadUpTo) -> Result<(), BackendError> {
-        self.chain.set_read_up_to(place).map_err(|error| db_error(&error))
+        self.chain.set_read_up_to(place).map_err(|error| store_error(&error))
     }
 
     /// The blocks that hold entries.
@@ -231,7 +233,7 @@ impl ChainLog {
             if block <= newest && rest.ledger.get(job).is_some() {
                 rest.broken.insert(job, block);
             } else {
-                self.db.set_cursor(&self.broken_name(job), 0).map_err(|error| db_error(&error))?;
+                self.db.set_cursor(&self.broken_name(job), 0).map_err(|error| store_error(&error))?;
             }
         }
         let broken = &rest.broken;
@@ -274,7 +276,7 @@ impl ChainLog {
                 }
                 Err(reason) => {
                     let noted = self.db.set_cursor(&self.broken_name(job), block.max(1));
-                    noted.map_err(|error| db_error(&error))?;
+                    noted.map_err(|error| store_error(&error))?;
                     inner.broken.insert(job, block);
                     self.tell_break(&inner, job, block, &reason);
                 }
@@ -304,7 +306,7 @@ impl ChainLog {
         let job = stamped.job;
         let height = inner.heights.get(&job).copied().unwrap_or(0) + 1;
         let record = Record { block, block_hash, index, transaction: Some(transaction), stamped };
-        let bytes = serde_json::to_vec(&record).map_err(|error| unreadable(&error))?;
+        let bytes = serde_json::to_vec(&record).map_err(|error| store_error(&error))?;
         let entry = NewEntry { job, height, entry_hash: entry_hash(block_hash, index), author: None, bytes };
         let cursor = self.store.append(&entry).map_err(|error| store_error(&error))?;
         let folded = inner.ledger.apply(&record.stamped);
@@ -424,15 +426,8 @@ pub(super) fn log_name(domain: LogDomain) -> String {
 }
 
 fn record(stored: &StoredEntry) -> Result<Record, BackendError> {
-    let broken = |reason: &dyn fmt::Display| BackendError::BrokenLog {
-        job: stored.entry.job,
-        height: stored.entry.height,
-        reason: reason.to_string(),
-    };
-    if !stored.is_intact {
-        return Err(broken(&StoredEntry::ALTERED));
-    }
-    serde_json::from_slice(&stored.entry.bytes).map_err(|error| broken(&error))
+    intact(stored)?;
+    serde_json::from_slice(&stored.entry.bytes).map_err(|error| unreadable(stored, &error))
 }
 
 /// Where a stored entry stands: its block and its transaction, if it was stored with one.
@@ -445,18 +440,6 @@ pub(super) fn place(stored: &StoredEntry) -> Result<Option<(u64, Digest)>, Backe
 pub(super) fn item(stored: &StoredEntry) -> Result<LogItem, BackendError> {
     let Record { stamped, .. } = record(stored)?;
     Ok(LogItem { cursor: Cursor(stored.cursor), entry: stored.entry.entry_hash, stamped, proof: Vec::new() })
-}
-
-fn unreadable(error: &serde_json::Error) -> BackendError {
-    BackendError::Store { reason: format!("an entry of the contract's log cannot be read: {error}") }
-}
-
-pub(super) fn store_error(error: &LogError) -> BackendError {
-    BackendError::Store { reason: one_line(error) }
-}
-
-pub(super) fn db_error(error: &DbError) -> BackendError {
-    BackendError::Store { reason: one_line(error) }
 }
 
 impl fmt::Debug for ChainLog {

@@ -3,7 +3,7 @@
 mod updates;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -11,13 +11,11 @@ use std::{
 
 use alloy::primitives::Bytes;
 use futures::{
-    FutureExt, StreamExt,
+    FutureExt,
     future::{BoxFuture, Shared},
-    stream,
 };
 use tokio::{
-    sync::{Mutex as AsyncMutex, Notify, watch},
-    task::JoinSet,
+    sync::{Notify, watch},
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -31,7 +29,7 @@ use super::{
     error::{ConnectError, MoneyError},
     follow::{Follower, Seen, same_chain},
     health::Health,
-    log::{ChainLog, NodeAddresses, db_error, log_name},
+    log::{ChainLog, NodeAddresses, log_name},
     outbox::Outbox,
     reader::{ContractReader, chain_id},
     rpc::Endpoints,
@@ -41,8 +39,8 @@ use crate::{
     domain::{Action, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Timestamp},
     identity::NodeKey,
     scheduler::{
-        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogOrder, Scheduler,
-        SubmitError, Trouble, WallClock,
+        self, Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogOrder, Scheduler,
+        SubmitError, Trouble, WallClock, stored::store_error, tasks::Tasks,
     },
     store::{Chains, Db},
 };
@@ -64,16 +62,8 @@ pub struct ContractConfig {
     pub clock: WallClock,
 }
 
-/// Why the backend cannot be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// There is no way to the contract.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The log cannot be read.
-    #[error("cannot read this node's copy of the contract's log")]
-    Log(#[source] BackendError),
-}
+/// Why the backend cannot be started: there is no way to the contract, or the log cannot be read.
+pub type StartError = scheduler::StartError<ConnectError>;
 
 type Answer = Result<Cursor, SubmitError>;
 
@@ -105,7 +95,7 @@ struct State {
 pub struct Running {
     client: Arc<ChainClient>,
     stop: CancellationToken,
-    tasks: AsyncMutex<JoinSet<()>>,
+    tasks: Tasks,
 }
 
 impl ContractScheduler {
@@ -124,7 +114,7 @@ impl ContractScheduler {
         let outbox = Outbox::open(log.outbox()).map_err(StartError::Log)?;
         let client = Arc::new(ChainClient::start(&chain, &key, reader, outbox, Arc::new(|_| {})).await);
         let head = client.reader().head().await;
-        let (head, time) = head.map_err(|error| StartError::Connect(ConnectError::Chain(error)))?;
+        let (head, time) = head.map_err(|error| StartError::Way(ConnectError::Chain(error)))?;
         let confirmations = client.confirmations();
         let (seen_sender, seen) = watch::channel(Seen { head, time, confirmations, ..Seen::default() });
         let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
@@ -141,14 +131,9 @@ impl ContractScheduler {
             clock: Arc::clone(&clock),
             health: Arc::clone(&health),
         };
-        let mut tasks = JoinSet::new();
-        let (ended, following) = (stop.clone().drop_guard(), stop.clone());
-        tasks.spawn(async move {
-            follower.run(following).await;
-            drop(ended);
-        });
-        let running =
-            Running { client: Arc::clone(&client), stop: stop.clone(), tasks: AsyncMutex::new(tasks) };
+        let mut tasks = Tasks::new("the contract backend", &stop);
+        tasks.spawn(follower.run(stop.clone()));
+        let running = Running { client: Arc::clone(&client), stop: stop.clone(), tasks };
         let in_flight = Mutex::default();
         let receipts = Receipts::default();
         let unannounced = Mutex::default();
@@ -193,7 +178,7 @@ async fn known_chain(chain: &ChainConfig, db: &Db) -> Result<(), StartError> {
     let chain_id = chain_id(&endpoints, chain.chain_id).await?;
     let domain = LogDomain { chain_id, contract: chain.contract };
     let known = Chains::new(db.clone(), log_name(domain));
-    if known.read_up_to().map_err(|error| StartError::Log(db_error(&error)))?.is_none() {
+    if known.read_up_to().map_err(|error| StartError::Log(store_error(&error)))?.is_none() {
         return Ok(());
     }
     same_chain(&endpoints, &known).await.map_err(StartError::Log)
@@ -342,25 +327,9 @@ impl Scheduler for ContractScheduler {
     }
 
     fn events(&self, after: Cursor) -> EventStream {
-        let confirmations = self.shared.client.confirmations();
-        let reader = Reader {
-            log: Arc::clone(&self.shared.log),
-            head: self.shared.log.store().watch_head(),
-            failure: self.shared.log.failure(),
-            breaks: self.shared.log.breaks(),
-            told: 0,
-            cuts: self.shared.log.cuts(),
-            cuts_told: self.shared.log.cuts().borrow().len(),
-            stop: self.shared.stop.clone(),
-            seen: self.shared.seen.clone(),
-            final_block: self.shared.seen.borrow().head.saturating_sub(confirmations),
-            history: None,
-            after,
-            page: VecDeque::new(),
-            broken: BTreeSet::new(),
-            ended: false,
-        };
-        stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
+        let State { log, seen, stop, client, .. } = &*self.shared;
+        let final_block = seen.borrow().head.saturating_sub(client.confirmations());
+        Reader::new(Arc::clone(log), seen.clone(), stop.clone(), final_block, after).stream()
     }
 
     fn now(&self) -> BoxFuture<'_, Result<Timestamp, BackendError>> {
@@ -409,12 +378,7 @@ impl Running {
     /// Stops reading and sending. Returns when all tasks have ended. Once more is no error.
     pub async fn shutdown(&self) {
         self.stop.cancel();
-        let mut tasks = self.tasks.lock().await;
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a task of the contract backend panicked");
-            }
-        }
+        self.tasks.join().await;
         self.client.shutdown().await;
     }
 

@@ -8,9 +8,8 @@ use alloy::{
     primitives::{B256, Bytes},
 };
 
-use super::log::db_error;
 use crate::{
-    scheduler::BackendError,
+    scheduler::{BackendError, stored::store_error},
     store::{Chains, DbError, SentTransaction},
 };
 
@@ -41,7 +40,9 @@ impl Outbox {
     /// What a store keeps.
     pub(super) fn open(store: Chains) -> Result<Self, BackendError> {
         let mut kept = BTreeMap::new();
-        for SentTransaction { nonce, hash, raw, block } in store.sent().map_err(|error| db_error(&error))? {
+        for SentTransaction { nonce, hash, raw, block } in
+            store.sent().map_err(|error| store_error(&error))?
+        {
             // What an earlier version stored otherwise cannot be sent again.
             if let Some(transaction) = read(&raw) {
                 let sent = Kept { transaction, raw: raw.into(), hash: hash.into() };
@@ -110,7 +111,7 @@ impl Outbox {
     ) -> Result<(), BackendError> {
         let Some(store) = self.store.clone() else { return Ok(()) };
         let written = tokio::task::spawn_blocking(move || write(&store)).await;
-        written.map_err(|_| BackendError::Stopped)?.map_err(|error| db_error(&error))
+        written.map_err(|_| BackendError::Stopped)?.map_err(|error| store_error(&error))
     }
 }
 

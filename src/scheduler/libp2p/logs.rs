@@ -19,11 +19,10 @@ use super::{
 };
 use crate::{
     domain::{Event, Job, JobId, LogDomain, NodeId, SignedAction, Timestamp},
-    explain::one_line,
     identity::NodeKey,
     rules::Rejection,
-    scheduler::{BackendError, Cursor, Evidence, Loading, SubmitError},
-    store::{EventLog, LogError, NewEntry},
+    scheduler::{BackendError, Cursor, Evidence, Loading, SubmitError, stored::store_error},
+    store::{EventLog, NewEntry},
 };
 
 mod queries;
@@ -441,10 +440,6 @@ impl fmt::Debug for Logs {
 
 fn unknown(job: JobId) -> SubmitError {
     SubmitError::NotOrdered(BackendError::UnknownLog { job })
-}
-
-pub(super) fn store_error(error: &LogError) -> BackendError {
-    BackendError::Store { reason: one_line(error) }
 }
 
 #[cfg(test)]

@@ -1,26 +1,19 @@
 //! The backend of one node: its handle, and its tasks.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    fmt,
-    sync::Arc,
-};
+mod updates;
 
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
-use tokio::{
-    sync::{Mutex, Semaphore, mpsc, watch},
-    task::JoinSet,
-};
+use std::{fmt, sync::Arc};
+
+use futures::{FutureExt, future::BoxFuture};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     announcer, clocks, compare,
     convert::refusal_from_wire,
-    courier,
-    entry::Entry,
-    follow,
+    courier, follow,
     interest::Interest,
-    logs::{Logs, store_error},
+    logs::Logs,
     parcel::Message,
     sequence::Arrival,
     serve,
@@ -31,17 +24,17 @@ use crate::{
     domain::{Event, JobId, LogDomain, NodeId, SignedAction, Timestamp, codec},
     network::{self, BlobSource, NetworkConfig, NetworkError, NetworkHandle, WireBytes},
     scheduler::{
-        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, Loading, LogItem, LogOrder,
-        LogUpdate, Scheduler, SubmitError, Trouble, WallClock, submit_in_turn, updates::History,
+        self, Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, Loading, LogOrder,
+        Scheduler, SubmitError, Trouble, WallClock, submit_in_turn, tasks::Tasks,
     },
-    store::{EventLog, StoredEntry},
+    store::EventLog,
 };
 
 /// Messages waiting to be delivered: one entry to every bidder of two large jobs.
 const PARCELS: usize = 2048;
 
-/// Entries that a reader takes from the store at a time.
-const READ_AHEAD: u32 = 64;
+/// Whose tasks they are.
+const NAME: &str = "the libp2p backend";
 
 /// What the backend of a node needs.
 pub struct Libp2pConfig {
@@ -59,16 +52,8 @@ pub struct Libp2pConfig {
     pub loading: watch::Sender<Loading>,
 }
 
-/// Why the backend cannot be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The network cannot be set up.
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    /// The logs cannot be read.
-    #[error("cannot read the logs of this node")]
-    Logs(#[source] BackendError),
-}
+/// Why the backend cannot be started: the network cannot be set up, or the logs cannot be read.
+pub type StartError = scheduler::StartError<NetworkError>;
 
 /// The scheduler of one node; clones share it. Ends when its [`Running`] is shut down or dropped.
 #[derive(Debug, Clone)]
@@ -82,8 +67,8 @@ pub struct Running {
     stop: CancellationToken,
     stop_network: CancellationToken,
     steps: TaskTracker,
-    tasks: Mutex<JoinSet<()>>,
-    network: Mutex<JoinSet<()>>,
+    tasks: Tasks,
+    network: Tasks,
 }
 
 impl Libp2pScheduler {
@@ -97,7 +82,7 @@ impl Libp2pScheduler {
         let now = clock();
         let open = move || Logs::open_watched(key, LogDomain::default(), log, now, &loading);
         let opened = tokio::task::spawn_blocking(open).await;
-        let logs = opened.unwrap_or(Err(BackendError::Stopped)).map_err(StartError::Logs)?;
+        let logs = opened.unwrap_or(Err(BackendError::Stopped)).map_err(StartError::Log)?;
         let (driver, handle, inbound) = network::start(network, Some(wire::protocol()), blobs)?;
         let (stop, stop_network) = (CancellationToken::new(), CancellationToken::new());
         let steps = TaskTracker::new();
@@ -121,24 +106,14 @@ impl Libp2pScheduler {
             waiting_bids: Semaphore::new(serve::MAX_WAITING_BIDS),
             counting: Default::default(),
         });
-        let (mut tasks, mut network) = (JoinSet::new(), JoinSet::new());
-        // Whichever task ends, however it ends, stops the others: half a backend would only look alive.
-        let guarded = |task: BoxFuture<'static, ()>| {
-            let guard = stop.clone().drop_guard();
-            async move {
-                task.await;
-                drop(guard);
-            }
-        };
-        network.spawn(guarded(driver.run(stop_network.clone()).boxed()));
-        tasks.spawn(guarded(serve::run(Arc::clone(&shared), inbound).boxed()));
-        tasks.spawn(guarded(courier::run(Arc::clone(&shared), parcel_receiver).boxed()));
-        tasks.spawn(guarded(follow::run(Arc::clone(&shared)).boxed()));
-        tasks.spawn(guarded(announcer::run(Arc::clone(&shared)).boxed()));
-        tasks.spawn(guarded(clocks::run(Arc::clone(&shared)).boxed()));
-        let running =
-            Running { stop, stop_network, steps, tasks: Mutex::new(tasks), network: Mutex::new(network) };
-        Ok((Self { shared }, running))
+        let (mut tasks, mut network) = (Tasks::new(NAME, &stop), Tasks::new(NAME, &stop));
+        network.spawn(driver.run(stop_network.clone()));
+        tasks.spawn(serve::run(Arc::clone(&shared), inbound));
+        tasks.spawn(courier::run(Arc::clone(&shared), parcel_receiver));
+        tasks.spawn(follow::run(Arc::clone(&shared)));
+        tasks.spawn(announcer::run(Arc::clone(&shared)));
+        tasks.spawn(clocks::run(Arc::clone(&shared)));
+        Ok((Self { shared }, Running { stop, stop_network, steps, tasks, network }))
     }
 
     /// The network, for moving content and for showing how it stands.
@@ -258,29 +233,7 @@ impl Scheduler for Libp2pScheduler {
     }
 
     fn events(&self, after: Cursor) -> EventStream {
-        let shared = Arc::clone(&self.shared);
-        let head = shared.logs.store().watch_head();
-        // What this node's own store holds: what it has not seen yet, from whomever, is news to it.
-        let history = History::up_to(Cursor(*head.borrow()));
-        let (forgotten, mut breaks) = (shared.logs.watch_forgotten(), shared.logs.watch_breaks());
-        // Those that are broken already are to be told too.
-        breaks.mark_changed();
-        let (told, going, page) = (BTreeSet::new(), Vec::new(), VecDeque::new());
-        let reader = Reader {
-            shared,
-            head,
-            after,
-            history,
-            forgotten,
-            told,
-            going,
-            page,
-            breaks,
-            breaking: Vec::new(),
-            breaks_told: BTreeSet::new(),
-            broken: BTreeSet::new(),
-        };
-        stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
+        updates::Reader::new(Arc::clone(&self.shared), after).stream()
     }
 
     fn now(&self) -> BoxFuture<'_, Result<Timestamp, BackendError>> {
@@ -325,9 +278,9 @@ impl Running {
     /// ended. Once more is no error.
     pub async fn shutdown(&self) {
         self.stop.cancel();
-        join(&mut *self.tasks.lock().await).await;
+        self.tasks.join().await;
         self.stop_network.cancel();
-        join(&mut *self.network.lock().await).await;
+        self.network.join().await;
         self.steps.close();
         self.steps.wait().await;
     }
@@ -336,151 +289,6 @@ impl Running {
     pub async fn stopped(&self) {
         self.stop.cancelled().await;
     }
-}
-
-async fn join(tasks: &mut JoinSet<()>) {
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            tracing::error!(%error, "a task of the libp2p backend panicked");
-        }
-    }
-}
-
-/// One reader's place in the stored log.
-struct Reader {
-    shared: Arc<Shared>,
-    head: watch::Receiver<u64>,
-    after: Cursor,
-    history: History,
-    forgotten: watch::Receiver<u64>,
-    /// Jobs that this reader was told of.
-    told: BTreeSet<JobId>,
-    /// Those of them that are forgotten, and it is to be told.
-    going: Vec<JobId>,
-    page: VecDeque<StoredEntry>,
-    breaks: watch::Receiver<u64>,
-    /// Logs that their requesters broke, and it is to be told.
-    breaking: Vec<(JobId, BackendError)>,
-    /// Those of which it was.
-    breaks_told: BTreeSet<JobId>,
-    /// Jobs of which an entry cannot be read: the later ones mean nothing without it.
-    broken: BTreeSet<JobId>,
-}
-
-impl Reader {
-    async fn next(&mut self) -> Option<Result<LogUpdate, BackendError>> {
-        loop {
-            // Who holds the history knows which logs are broken.
-            if self.history.ends(self.after) && self.breaks.has_changed().ok()? {
-                self.find_breaks();
-            }
-            if self.breaking.is_empty()
-                && let Some(end) = self.history.end(self.after)
-            {
-                return Some(Ok(end));
-            }
-            // A level, not an edge: what was forgotten is missing, however often that has happened.
-            if self.forgotten.has_changed().ok()? {
-                self.forgotten.borrow_and_update();
-                self.page.clear();
-                self.breaking.clear();
-                self.breaks.mark_changed();
-                let told = std::mem::take(&mut self.told);
-                let missing =
-                    self.shared.blocking(move |shared| (shared.logs.missing(&told), told)).await.ok()?;
-                (self.going, self.told) = missing;
-            }
-            if let Some(job) = self.going.pop() {
-                self.told.remove(&job);
-                self.broken.remove(&job);
-                self.breaks_told.remove(&job);
-                return Some(Ok(LogUpdate::Forgotten(job)));
-            }
-            if let Some((job, broken)) = self.breaking.pop() {
-                self.breaks_told.insert(job);
-                return Some(Err(broken));
-            }
-            if let Some(stored) =
-                self.page.front().map(|stored| &stored.entry).filter(|entry| entry.height == 1)
-                && !self.told.insert(stored.job)
-            {
-                // It was forgotten and came again before this reader was told.
-                let job = stored.job;
-                self.told.remove(&job);
-                self.broken.remove(&job);
-                self.breaks_told.remove(&job);
-                return Some(Ok(LogUpdate::Forgotten(job)));
-            }
-            if let Some(stored) = self.page.pop_front() {
-                self.after = Cursor(stored.cursor);
-                let job = stored.entry.job;
-                if self.broken.contains(&job) {
-                    continue;
-                }
-                let item = item(&self.shared.logs, stored);
-                if item.is_err() {
-                    self.broken.insert(job);
-                }
-                return Some(item.map(LogUpdate::from));
-            }
-            // A level, not an edge: what was appended before this is waited for is seen at once.
-            let head = tokio::select! {
-                biased;
-                () = self.shared.stop.cancelled() => return None,
-                changed = self.forgotten.changed() => {
-                    changed.ok()?;
-                    self.forgotten.mark_changed();
-                    continue;
-                }
-                head = self.head.wait_for(|head| *head > self.after.0) => Some(*head.ok()?),
-                // After the entries before it.
-                changed = self.breaks.changed() => {
-                    changed.ok()?;
-                    None
-                }
-            };
-            let Some(head) = head else {
-                self.find_breaks();
-                continue;
-            };
-            let after = self.after.0;
-            let page = self.shared.blocking(move |shared| shared.logs.store().read_after(after, READ_AHEAD));
-            match page.await.ok()? {
-                // All up to there was forgotten before it was read.
-                Ok(page) if page.is_empty() => self.after = Cursor(head),
-                Ok(page) => self.page = page.into(),
-                Err(error) => return Some(Err(store_error(&error))),
-            }
-        }
-    }
-}
-
-impl Reader {
-    /// Finds the broken logs of which this reader was not told.
-    fn find_breaks(&mut self) {
-        self.breaks.borrow_and_update();
-        let broken = self.shared.logs.broken().into_iter();
-        self.breaking = broken.filter(|(job, _)| !self.breaks_told.contains(job)).collect();
-    }
-}
-
-fn item(logs: &Logs, stored: StoredEntry) -> Result<LogItem, BackendError> {
-    let StoredEntry { cursor, entry: stored, is_intact } = stored;
-    let unreadable = |reason: &dyn fmt::Display| BackendError::BrokenLog {
-        job: stored.job,
-        height: stored.height,
-        reason: reason.to_string(),
-    };
-    if !is_intact {
-        return Err(unreadable(&StoredEntry::ALTERED));
-    }
-    let entry = Entry::decode(&stored.bytes).map_err(|error| unreadable(&error))?;
-    // Every signature was checked before the entry was stored.
-    let stamped = match logs.author_at(stored.job, stored.height) {
-        Some(author) => entry.stamped_by(author),
-        None => entry.stamped(logs.domain()).map_err(|error| unreadable(&error))?,
-    };
-    Ok(LogItem { cursor: Cursor(cursor), entry: stored.entry_hash, stamped, proof: stored.bytes })
 }
 
 impl fmt::Debug for Libp2pConfig {

@@ -1,51 +1,74 @@
 //! What a reader of the contract's log is told.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::sync::Arc;
 
+use futures::{StreamExt as _, stream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{
     follow::Seen,
-    log::{ChainLog, item, store_error},
+    log::{ChainLog, item},
 };
-use crate::{
-    domain::JobId,
-    scheduler::{BackendError, Cursor, LogUpdate, updates::History},
-    store::StoredEntry,
+use crate::scheduler::{
+    BackendError, Cursor, EventStream, LogUpdate,
+    stored::{Page, store_error},
+    updates::History,
 };
-
-/// Entries that a reader takes from the store at a time.
-const READ_AHEAD: u32 = 64;
 
 /// One reader's place in the stored log.
 pub(super) struct Reader {
-    pub(super) log: Arc<ChainLog>,
-    pub(super) head: watch::Receiver<u64>,
-    pub(super) failure: watch::Receiver<Option<BackendError>>,
-    pub(super) breaks: watch::Receiver<Vec<BackendError>>,
+    log: Arc<ChainLog>,
+    head: watch::Receiver<u64>,
+    failure: watch::Receiver<Option<BackendError>>,
+    breaks: watch::Receiver<Vec<BackendError>>,
     /// How many of them were told.
-    pub(super) told: usize,
-    pub(super) cuts: watch::Receiver<Vec<Cursor>>,
+    told: usize,
+    cuts: watch::Receiver<Vec<Cursor>>,
     /// How many of them this reader knows.
-    pub(super) cuts_told: usize,
-    pub(super) stop: CancellationToken,
-    pub(super) seen: watch::Receiver<Seen>,
+    cuts_told: usize,
+    stop: CancellationToken,
+    seen: watch::Receiver<Seen>,
     /// The newest block whose entries were final when reading began: the history ends with it.
-    pub(super) final_block: u64,
+    final_block: u64,
     /// Known once that block was read.
-    pub(super) history: Option<History>,
-    pub(super) after: Cursor,
-    pub(super) page: VecDeque<StoredEntry>,
-    /// Jobs of which an entry cannot be read: the later ones mean nothing without it.
-    pub(super) broken: BTreeSet<JobId>,
-    pub(super) ended: bool,
+    history: Option<History>,
+    page: Page,
+    ended: bool,
 }
 
 impl Reader {
+    /// A reader of everything after `after`, of which blocks up to `final_block` are history.
+    pub(super) fn new(
+        log: Arc<ChainLog>,
+        seen: watch::Receiver<Seen>,
+        stop: CancellationToken,
+        final_block: u64,
+        after: Cursor,
+    ) -> Self {
+        let cuts = log.cuts();
+        let cuts_told = cuts.borrow().len();
+        Self {
+            head: log.store().watch_head(),
+            failure: log.failure(),
+            breaks: log.breaks(),
+            told: 0,
+            cuts,
+            cuts_told,
+            stop,
+            seen,
+            final_block,
+            history: None,
+            page: Page::new(after),
+            ended: false,
+            log,
+        }
+    }
+
+    pub(super) fn stream(self) -> EventStream {
+        stream::unfold(self, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
+    }
+
     /// Where the log was cut behind this reader's back, if it was: there the reader goes on.
     fn cut(&mut self) -> Option<Cursor> {
         let cuts = self.cuts.borrow();
@@ -53,20 +76,20 @@ impl Reader {
         self.cuts_told = cuts.len();
         // What was read ahead, and which logs are broken, is as it was before.
         self.page.clear();
-        self.broken.clear();
+        self.page.forget_all();
         self.told = 0;
         self.final_block = self.final_block.min(self.seen.borrow().head);
         if let Some(history) = &mut self.history {
             history.rewind(to);
         }
-        if to >= self.after {
+        if to >= self.page.after() {
             return None;
         }
-        self.after = to;
+        self.page.go_to(to);
         Some(to)
     }
 
-    pub(super) async fn next(&mut self) -> Option<Result<LogUpdate, BackendError>> {
+    async fn next(&mut self) -> Option<Result<LogUpdate, BackendError>> {
         if self.ended {
             return None;
         }
@@ -74,23 +97,18 @@ impl Reader {
             if let Some(to) = self.cut() {
                 return Some(Ok(LogUpdate::Rewound { to }));
             }
-            let after = self.after;
+            let after = self.page.after();
             let told_of_breaks = self.breaks.borrow().len() <= self.told;
             if let Some(history) = self.history.as_mut().filter(|_| told_of_breaks)
                 && let Some(end) = history.end(after)
             {
                 return Some(Ok(end));
             }
-            if let Some(stored) = self.page.pop_front() {
-                self.after = Cursor(stored.cursor);
-                if self.broken.contains(&stored.entry.job) {
-                    continue;
-                }
-                let item = item(&stored);
-                if item.is_err() {
-                    self.broken.insert(stored.entry.job);
-                }
-                return Some(item.map(LogUpdate::from));
+            if self.page.skips() {
+                continue;
+            }
+            if let Some(update) = self.page.next(|stored| item(&stored)) {
+                return Some(update);
             }
             let final_block = self.final_block;
             // Fixed before newer entries are read: those must not keep a reader from learning where its history ends.
@@ -114,7 +132,7 @@ impl Reader {
                     read.ok()?;
                     continue;
                 }
-                head = self.head.wait_for(|head| *head > self.after.0) => {
+                head = self.head.wait_for(|head| *head > after.0) => {
                     head.ok()?;
                 }
                 // After the entries before it.
@@ -124,12 +142,11 @@ impl Reader {
                     return Some(Err(broken));
                 }
             }
-            let (log, after) = (Arc::clone(&self.log), self.after.0);
-            let page =
-                tokio::task::spawn_blocking(move || log.store().read_after(after, READ_AHEAD)).await.ok()?;
-            match page {
+            let log = Arc::clone(&self.log);
+            let read = tokio::task::spawn_blocking(move || Page::read(after, log.store())).await.ok()?;
+            match read {
                 // Entries after a cut may be among these only once the cut is known.
-                Ok(page) => self.page = page.into(),
+                Ok(entries) => self.page.fill(entries),
                 Err(error) => return Some(Err(store_error(&error))),
             }
         }

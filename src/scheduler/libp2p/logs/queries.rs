@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{entry::Entry, room::over_by, sequence::Skew, wire::MAX_RESPONSE_ENTRIES_BYTES},
-    HeldLog, Logs, store_error,
+    HeldLog, Logs,
 };
 use crate::{
     domain::{Acceptance, Digest, JobId, JobState, NodeId, Timestamp},
     network::WireBytes,
-    scheduler::{BackendError, Cursor, Trouble},
+    scheduler::{BackendError, Cursor, Trouble, stored::store_error},
 };
 
 /// What the tasks of a node need to know of a job.

@@ -9,12 +9,12 @@ use super::{
         job_log::parent_of,
         sequence::{Follower, Kept, RebuildError, Sequencer},
     },
-    HeldLog, Inner, store_error,
+    HeldLog, Inner,
 };
 use crate::{
     domain::{JobId, LogDomain, NodeId},
     identity::NodeKey,
-    scheduler::BackendError,
+    scheduler::{BackendError, stored::store_error},
     store::{EventLog, NewEntry, StoredEntry},
 };
 

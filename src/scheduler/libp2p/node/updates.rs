@@ -1,0 +1,163 @@
+//! What a reader of the node's logs is told.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use futures::{StreamExt as _, stream};
+use tokio::sync::watch;
+
+use crate::{
+    domain::JobId,
+    scheduler::{
+        BackendError, Cursor, EventStream, LogItem, LogUpdate,
+        libp2p::{entry::Entry, logs::Logs, shared::Shared},
+        stored::{Page, intact, store_error, unreadable},
+        updates::History,
+    },
+    store::StoredEntry,
+};
+
+/// One reader's place in the stored log.
+pub(super) struct Reader {
+    shared: Arc<Shared>,
+    head: watch::Receiver<u64>,
+    history: History,
+    page: Page,
+    forgotten: watch::Receiver<u64>,
+    /// Jobs that this reader was told of.
+    told: BTreeSet<JobId>,
+    /// Those of them that are forgotten, which the reader is still to be told.
+    going: Vec<JobId>,
+    breaks: watch::Receiver<u64>,
+    /// Logs that their requesters broke, which the reader is still to be told.
+    breaking: Vec<(JobId, BackendError)>,
+    /// Those of which it was told.
+    breaks_told: BTreeSet<JobId>,
+}
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Shared>, after: Cursor) -> Self {
+        let head = shared.logs.store().watch_head();
+        // What this node's own store holds: what it has not seen yet, from whomever, is news to it.
+        let history = History::up_to(Cursor(*head.borrow()));
+        let (forgotten, mut breaks) = (shared.logs.watch_forgotten(), shared.logs.watch_breaks());
+        // The reader is told of those too that are broken already.
+        breaks.mark_changed();
+        Self {
+            shared,
+            head,
+            history,
+            page: Page::new(after),
+            forgotten,
+            told: BTreeSet::new(),
+            going: Vec::new(),
+            breaks,
+            breaking: Vec::new(),
+            breaks_told: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn stream(self) -> EventStream {
+        stream::unfold(self, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
+    }
+
+    async fn next(&mut self) -> Option<Result<LogUpdate, BackendError>> {
+        loop {
+            // Who holds the history knows which logs are broken.
+            if self.history.ends(self.page.after()) && self.breaks.has_changed().ok()? {
+                self.find_breaks();
+            }
+            if self.breaking.is_empty()
+                && let Some(end) = self.history.end(self.page.after())
+            {
+                return Some(Ok(end));
+            }
+            // A level, not an edge: what was forgotten is missing, however often that has happened.
+            if self.forgotten.has_changed().ok()? {
+                self.forgotten.borrow_and_update();
+                self.page.clear();
+                self.breaking.clear();
+                self.breaks.mark_changed();
+                let told = std::mem::take(&mut self.told);
+                let missing =
+                    self.shared.blocking(move |shared| (shared.logs.missing(&told), told)).await.ok()?;
+                (self.going, self.told) = missing;
+            }
+            if let Some(job) = self.going.pop() {
+                return Some(Ok(self.forget(job)));
+            }
+            if let Some((job, broken)) = self.breaking.pop() {
+                self.breaks_told.insert(job);
+                return Some(Err(broken));
+            }
+            if let Some(stored) =
+                self.page.front().map(|stored| &stored.entry).filter(|entry| entry.height == 1)
+                && !self.told.insert(stored.job)
+            {
+                // It was forgotten and came again before this reader was told.
+                let job = stored.job;
+                return Some(Ok(self.forget(job)));
+            }
+            if self.page.skips() {
+                continue;
+            }
+            if let Some(update) = self.page.next(|stored| item(&self.shared.logs, stored)) {
+                return Some(update);
+            }
+            let after = self.page.after();
+            // A level, not an edge: what was appended before this is waited for is seen at once.
+            let head = tokio::select! {
+                biased;
+                () = self.shared.stop.cancelled() => return None,
+                changed = self.forgotten.changed() => {
+                    changed.ok()?;
+                    self.forgotten.mark_changed();
+                    continue;
+                }
+                head = self.head.wait_for(|head| *head > after.0) => Some(*head.ok()?),
+                // After the entries before it.
+                changed = self.breaks.changed() => {
+                    changed.ok()?;
+                    None
+                }
+            };
+            let Some(head) = head else {
+                self.find_breaks();
+                continue;
+            };
+            let read = self.shared.blocking(move |shared| Page::read(after, shared.logs.store()));
+            match read.await.ok()? {
+                // All up to there was forgotten before it was read.
+                Ok(entries) if entries.is_empty() => self.page.go_to(Cursor(head)),
+                Ok(entries) => self.page.fill(entries),
+                Err(error) => return Some(Err(store_error(&error))),
+            }
+        }
+    }
+
+    /// Starts afresh with a job that this node forgot.
+    fn forget(&mut self, job: JobId) -> LogUpdate {
+        self.told.remove(&job);
+        self.page.forget(job);
+        self.breaks_told.remove(&job);
+        LogUpdate::Forgotten(job)
+    }
+
+    /// Finds the broken logs of which this reader was not told.
+    fn find_breaks(&mut self) {
+        self.breaks.borrow_and_update();
+        let broken = self.shared.logs.broken().into_iter();
+        self.breaking = broken.filter(|(job, _)| !self.breaks_told.contains(job)).collect();
+    }
+}
+
+fn item(logs: &Logs, stored: StoredEntry) -> Result<LogItem, BackendError> {
+    intact(&stored)?;
+    let entry = Entry::decode(&stored.entry.bytes).map_err(|error| unreadable(&stored, &error))?;
+    // Every signature was checked before the entry was stored.
+    let stamped = match logs.author_at(stored.entry.job, stored.entry.height) {
+        Some(author) => entry.stamped_by(author),
+        None => entry.stamped(logs.domain()).map_err(|error| unreadable(&stored, &error))?,
+    };
+    let StoredEntry { cursor, entry: stored, is_intact: _ } = stored;
+    Ok(LogItem { cursor: Cursor(cursor), entry: stored.entry_hash, stamped, proof: stored.bytes })
+}
