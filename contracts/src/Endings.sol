@@ -156,7 +156,8 @@ library Endings {
         if (state == IJobScheduler.JobState.Revealing) {
             if (at <= revealBy) revert IJobScheduler.DeadlineNotReached(revealBy);
             if (Verdicts.popcount(head.revealed()) >= States.quorum(head)) revert IJobScheduler.VerdictDue();
-            return (next, head.revealed());
+            // Where nobody at all revealed, the chain stood still, and those who had committed are not to blame.
+            return (next, head.revealed() == 0 ? head.committed() : head.revealed());
         }
         if (ableToCommit(head, at) >= States.quorum(head)) {
             revert IJobScheduler.DeadlineNotReached(head.deadline());

@@ -76,7 +76,7 @@ pub fn locked(job: &Job) -> Result<BTreeMap<NodeId, Amount>, MoneyError> {
 /// Verified: accepted seats get price and bond; rejected ones get the bond, or nothing for a wrong hash in a
 /// deterministic job. Inconclusive: seats that revealed get the bond. Failed: seats that did their part do. Cancelled
 /// by stop: price and bond. Cancelled before any acceptance, expired: bonds back. Not committed without a report while
-/// there was time, or not revealed: burnt. The keeper fee goes to the sender of a verdict or an expiry. What is left of
+/// there was time, or not revealed while others did: burnt. The keeper fee goes to the sender of a verdict or an expiry. What is left of
 /// the escrow returns to the requester.
 ///
 /// # Errors
@@ -150,7 +150,8 @@ pub fn did_its_part(job: &Job, status: SeatStatus) -> bool {
     match status {
         SeatStatus::Failed(_) | SeatStatus::Revealed(_) => true,
         SeatStatus::Accepted => failed && job.ended_at <= job.commit_by,
-        SeatStatus::Committed(_) => failed && job.reveal_by == Timestamp::ZERO,
+        // Where nobody at all revealed, the log stood still: a chain without blocks, a requester that is gone.
+        SeatStatus::Committed(_) => failed && (job.reveal_by == Timestamp::ZERO || job.revealed.is_empty()),
     }
 }
 

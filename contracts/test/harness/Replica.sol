@@ -229,7 +229,7 @@ contract Replica is Test {
 
     function dueAtExpiry(Job storage s) private view returns (uint256) {
         if (s.state == IJobScheduler.JobState.Open) return live(s);
-        if (revealBy(s) != 0) return s.revealed;
+        if (revealBy(s) != 0) return s.revealed == 0 ? s.committed : s.revealed;
         return at > s.deadline ? s.committed : live(s);
     }
 

@@ -116,8 +116,11 @@ contract Handler is Steps {
     function tryExpire(Ghost storage g, address caller) private returns (bool) {
         // What is due depends on how far the job came: who is left, who committed, who revealed.
         uint256 due = live(g);
-        if (stateOf(g.job) == IJobScheduler.JobState.Revealing) due = g.revealed;
-        else if (stateOf(g.job) == IJobScheduler.JobState.Running && isPastCommits(g)) due = g.committed;
+        if (stateOf(g.job) == IJobScheduler.JobState.Revealing) {
+            due = g.revealed == 0 ? g.committed : g.revealed;
+        } else if (stateOf(g.job) == IJobScheduler.JobState.Running && isPastCommits(g)) {
+            due = g.committed;
+        }
         IJobScheduler.SeatHolder[] memory given = holders(g, due);
         bytes memory d = deal_(g.job, g.terms);
         bool done;

@@ -284,6 +284,25 @@ contract LifecycleTest is SchedulerBase {
         assertEq(scheduler.burnt(), 2 * t.bond);
     }
 
+    /// A chain that stands still after the close of commits, or makes no room for reveals, blames nobody.
+    function test_where_nobody_reveals_every_commitment_has_its_bond_back() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = running(t);
+        commit(job, 0, opening(0, 3));
+        commit(job, 1, opening(1, 3));
+        vm.warp(block.timestamp + t.run + t.reveal + 1);
+        bytes memory d = deal_(job, t);
+        IJobScheduler.SeatHolder[] memory none;
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongSeats.selector, 3));
+        scheduler.expire(job, d, none);
+        expire(job, t, holdersOf(job, t, 3, 3));
+        assertState(job, IJobScheduler.JobState.Failed);
+        assertEq(free(nodes[0]), MONEY);
+        assertEq(free(nodes[1]), MONEY);
+        assertEq(free(nodes[2]), MONEY - t.bond, "it never committed");
+        assertEq(scheduler.burnt(), t.bond);
+    }
+
     function test_acting_is_allowed_until_the_deadline_and_not_after() public {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = running(t);

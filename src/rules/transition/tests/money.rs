@@ -135,9 +135,10 @@ fn whoever_did_its_part_in_a_failed_job_has_its_bond_back() {
     let failed = transition(&job, &stamped).unwrap();
     assert_eq!(failed.state, JobState::Failed);
     let paid = payouts(&failed).unwrap();
-    let (deal, expected_burnt) = (&job.deal, 3 * job.deal.bond.units());
-    assert_eq!(paid.burnt.units(), expected_burnt, "nobody revealed, one never committed");
-    assert_eq!(paid.credits, BTreeMap::from([(REQUESTER, deal.escrow().unwrap())]));
+    let (deal, bond) = (&job.deal, job.deal.bond);
+    assert_eq!(paid.burnt, bond, "nobody revealed, so the commitments are not to blame; one never committed");
+    let credits = [(REQUESTER, deal.escrow().unwrap()), (job.seats[0].node, bond), (job.seats[1].node, bond)];
+    assert_eq!(paid.credits, BTreeMap::from(credits));
 
     let job = situation("running, one committed, two failed").clone();
     let stamped = Stamped { job: job.id, at: at(job.refill_by()), revision: job.revision, ..stamped };
@@ -352,6 +353,7 @@ fn money_goes_where_the_rules_send_it() {
         (&terms, &[0, 2], (Inconclusive, [20, 0, 20, 1, 30], 20)),
         (&unanimous, &[0, 2], (Failed, [20, 0, 20, 1, 30], 20)),
         (&terms, &[1], (Failed, [0, 20, 0, 1, 30], 40)),
+        (&terms, &[], (Failed, [20, 20, 20, 1, 30], 0)),
     ] {
         assert_eq!(Priced::end(terms.clone(), revealing).paid(), expected, "{revealing:?} {terms:?}");
     }
