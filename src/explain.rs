@@ -1,4 +1,4 @@
-//! An error for whoever reads it: what led to it, and what to do about it.
+//! What people read: what led to an error, what to do about it, and sizes.
 
 use std::{error::Error, iter::successors};
 
@@ -32,6 +32,19 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
 /// An error and what led to it, on one line.
 pub fn one_line(error: &dyn Error) -> String {
     std::iter::once(error.to_string()).chain(causes(error)).collect::<Vec<_>>().join(": ")
+}
+
+/// A number of bytes in the largest unit that it fills, with one decimal at most.
+pub fn bytes(bytes: u64) -> String {
+    let (unit, shift) = match bytes {
+        0..0x400 => return format!("{bytes} B"),
+        0x400..0x10_0000 => ("KiB", 10),
+        0x10_0000..0x4000_0000 => ("MiB", 20),
+        _ => ("GiB", 30),
+    };
+    let tenths = u128::from(bytes) * 10 / (1 << shift);
+    let (whole, tenth) = (tenths / 10, tenths % 10);
+    if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! - [`types`]: its JSON, shared with the client. `server`: addresses, limits, who may ask. `token`: who that is.
 //! - `listening`: what is answered before the node has read its logs.
 //! - `connections`: how many there may be, and which is closed first.
-//! - `jobs`, `content`, `events`: the handlers. `view`: a job in numbers and words.
+//! - `jobs`, `content`, `events`: the handlers. `view`: a job in numbers and words; `reason`: the words of its verdict.
 //! - `error`: every answer that is no success; `refusal`: its JSON.
 //!
 //! A client reads the token from the node's data directory and sends it with every request:
@@ -28,6 +28,7 @@ mod error;
 mod events;
 mod jobs;
 mod listening;
+mod reason;
 mod refusal;
 mod server;
 mod state;
@@ -38,3 +39,4 @@ mod view;
 pub use listening::{Listening, listen};
 pub use server::{ApiConfig, ServeError, serve};
 pub use token::{Token, TokenError};
+pub(crate) use view::seats;

@@ -16,6 +16,7 @@ use crate::{
         Note, Offer, Resources, Seed, Span, Spec, SummaryWord, Timestamp, TooFew,
     },
     node::Warning,
+    verdict::Reason,
 };
 
 pub use list::{JobList, JobRow};
@@ -344,6 +345,9 @@ pub struct SeatView {
     pub judgement: Option<Judgement>,
     /// Why, in words; null before the end, and of a job that was cancelled or expired.
     pub reason: Option<String>,
+    /// The figures of the reason: what decided, what was measured, and what was allowed; null where nothing was compared.
+    #[serde(default)]
+    pub measured: Option<Reason>,
 }
 
 /// How far a seat's execution is.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::reason;
 use super::types::{
     BidState, BidView, Deadline, DeadlineName, ExecutionStage, ExecutionView, JobRow, JobView, Judgement,
     MoneyView, PartyMoney, ResultView, SeatState, SeatView, VerdictView,
@@ -11,9 +12,8 @@ use crate::{
         Amount, Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, SummaryWord, Timestamp, Verdict,
     },
     node::{Node, RequestError, Snapshot},
-    rules,
+    rules::{self, SeatReason},
     store::Stage,
-    verdict::Note,
 };
 
 pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> JobRow {
@@ -70,7 +70,7 @@ pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
         broken,
         evidence: node.evidence(id),
         bids: bids(&job),
-        seats: (0..).zip(&job.seats).map(|(seat, held)| seat_view(&job, seat, held)).collect(),
+        seats: seats(&job),
         verdict: job.verdict.as_ref().map(|verdict| verdict_view(&job, verdict)),
         failure: failure(&job, state),
         commonest_failure: job.commonest_failure(),
@@ -116,7 +116,21 @@ fn bids(job: &Job) -> Vec<BidView> {
     job.bids.iter().map(view).collect()
 }
 
-fn seat_view(job: &Job, seat: u8, held: &Seat) -> SeatView {
+/// All seats, and why they stand as they do.
+pub(crate) fn seats(job: &Job) -> Vec<SeatView> {
+    let reasons = match job.state {
+        JobState::Verified | JobState::Inconclusive | JobState::Failed => rules::reasons_of(job),
+        JobState::Open
+        | JobState::Running
+        | JobState::Revealing
+        | JobState::Cancelled
+        | JobState::Expired => Vec::new(),
+    };
+    let view = |(seat, held): (u8, &Seat)| seat_view(job, seat, held, reasons.get(usize::from(seat)));
+    (0..).zip(&job.seats).map(view).collect()
+}
+
+fn seat_view(job: &Job, seat: u8, held: &Seat, why: Option<&SeatReason>) -> SeatView {
     let (status, failure, opening) = match held.status {
         SeatStatus::Accepted => (SeatState::Accepted, None, None),
         SeatStatus::Failed(kind) => (SeatState::Failed, Some(kind), None),
@@ -133,7 +147,15 @@ fn seat_view(job: &Job, seat: u8, held: &Seat) -> SeatView {
         result: opening.as_ref().map(result_view),
         score: job.verdict.as_ref().and_then(|verdict| verdict.scores.get(&seat).copied()),
         judgement,
-        reason: reason(job, seat, held, judgement),
+        reason: why.map(|why| reason::words(job, held, why, judgement)),
+        measured: why.and_then(|why| match why {
+            SeatReason::Compared(reason) => Some(*reason),
+            SeatReason::NotCommitted
+            | SeatReason::Failed(_)
+            | SeatReason::NotRevealed
+            | SeatReason::Copied { .. }
+            | SeatReason::NotCompared => None,
+        }),
     }
 }
 
@@ -159,71 +181,6 @@ pub(super) fn judgement(job: &Job, seat: u8) -> Option<Judgement> {
     } else {
         verdict.absent.contains(seat).then_some(Judgement::Absent)
     }
-}
-
-/// Why the seat stands as it does at the end of its job; `None` before.
-fn reason(job: &Job, seat: u8, held: &Seat, judgement: Option<Judgement>) -> Option<String> {
-    if !matches!(job.state, JobState::Verified | JobState::Inconclusive | JobState::Failed) {
-        return None;
-    }
-    let opening = match held.status {
-        SeatStatus::Accepted => return Some("it never committed to a result".to_owned()),
-        SeatStatus::Failed(kind) => return Some(format!("its run gave no result: {kind}")),
-        SeatStatus::Committed(_) => return Some("it committed to a result and did not reveal it".to_owned()),
-        SeatStatus::Revealed(opening) => opening,
-    };
-    let score = job.verdict.as_ref().and_then(|verdict| verdict.scores.get(&seat));
-    let scored = score.map(|score| format!(" (score {score})")).unwrap_or_default();
-    let equal =
-        || format!("its output equals that of {} of {} nodes", alike(job, &opening), job.deal.concurrency);
-    let note = job.verdict.as_ref().map(|verdict| verdict.note);
-    Some(match judgement {
-        Some(Judgement::Accepted) if note == Some(Note::NearOutputs) => numbers(score),
-        Some(Judgement::Rejected) if note == Some(Note::NearOutputs) => score
-            .map_or("its output differs from the majority's, and it has no summary".to_owned(), |_| {
-                numbers(score)
-            }),
-        Some(Judgement::Accepted) if is_with_work(note) => {
-            format!("its output and its work agree with the majority's{scored}")
-        }
-        Some(Judgement::Rejected) if is_with_work(note) => {
-            format!("its output or its work differs from the majority's{scored}")
-        }
-        None => equal() + &scored,
-        Some(Judgement::Accepted) if is_by_output(job) => equal(),
-        Some(Judgement::Rejected) if is_by_output(job) => "its output differs from the majority's".to_owned(),
-        Some(Judgement::Accepted) => format!("it used memory and CPU like the majority{scored}"),
-        Some(Judgement::Rejected) => format!("it used memory or CPU unlike the majority{scored}"),
-        Some(Judgement::Absent) => "its run was too short to be measured".to_owned(),
-    })
-}
-
-/// How far the numbers of a summary are from those at the centre of the majority, in percent of their tolerances.
-fn numbers(score: Option<&u64>) -> String {
-    match score {
-        None | Some(0) => "its output or its numbers are those of the majority".to_owned(),
-        Some(score) => format!(
-            "its numbers are up to {} % of their tolerance away from the majority's, of at most 100 %",
-            score.saturating_mul(100).div_ceil(64)
-        ),
-    }
-}
-
-const fn is_with_work(note: Option<Note>) -> bool {
-    matches!(note, Some(Note::EqualOutputsAndWork | Note::NearOutputsAndWork))
-}
-
-/// How many nodes revealed this output, the seat's own included.
-fn alike(job: &Job, opening: &Opening) -> usize {
-    let same = |held: &&Seat| match held.status {
-        SeatStatus::Revealed(other) => other.result_hash == opening.result_hash,
-        SeatStatus::Accepted | SeatStatus::Failed(_) | SeatStatus::Committed(_) => false,
-    };
-    job.seats.iter().filter(same).count()
-}
-
-fn is_by_output(job: &Job) -> bool {
-    job.verdict.as_ref().is_some_and(|verdict| verdict.note == Note::EqualOutputs)
 }
 
 fn verdict_view(job: &Job, verdict: &Verdict) -> VerdictView {

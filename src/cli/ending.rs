@@ -190,6 +190,19 @@ pub(super) fn verdict_table(view: &JobView) -> String {
     table(&["NODE", "EXIT", "OUTPUT", "DISTANCE", "VERDICT", "WHY"], rows)
 }
 
+/// What a log alone says of each seat, and why; nothing before the job's end.
+pub(super) fn recomputed_table(seats: &[SeatView]) -> String {
+    if seats.iter().all(|seat| seat.reason.is_none()) {
+        return String::new();
+    }
+    let rows = seats.iter().map(|seat| {
+        let output = seat.result.as_ref().map_or("-".to_owned(), |result| result.result_hash.short());
+        let why = seat.reason.clone().unwrap_or_default();
+        vec![text::node(seat.node), output, text::judgement(seat).to_owned(), why]
+    });
+    format!("\n{}", table(&["NODE", "OUTPUT", "VERDICT", "WHY"], rows))
+}
+
 /// The end in one sentence.
 pub(super) fn summary(view: &JobView) -> String {
     let job = text::job(view.job);

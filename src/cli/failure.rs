@@ -186,6 +186,7 @@ pub(super) mod tests {
             score: None,
             judgement: None,
             reason: None,
+            measured: None,
         }
     }
 

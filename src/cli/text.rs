@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use alloy_primitives::U256;
 
+pub(super) use crate::explain::bytes;
 use crate::{
     api::types::{JobView, Judgement, SeatState, SeatView},
     audit::Claim,
@@ -57,19 +58,6 @@ pub(super) fn clock(at: Timestamp) -> String {
 /// A term of the deal.
 pub(super) fn term(term: Span) -> String {
     span(term.as_secs().into())
-}
-
-/// A number of bytes in the largest unit that it fills, with one decimal at most.
-pub(super) fn bytes(bytes: u64) -> String {
-    let (unit, shift) = match bytes {
-        0..0x400 => return format!("{bytes} B"),
-        0x400..0x10_0000 => ("KiB", 10),
-        0x10_0000..0x4000_0000 => ("MiB", 20),
-        _ => ("GiB", 30),
-    };
-    let tenths = u128::from(bytes) * 10 / (1 << shift);
-    let (whole, tenth) = (tenths / 10, tenths % 10);
-    if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
 }
 
 /// An amount of money, to the last wei, in the unit that makes it readable.
@@ -129,6 +117,34 @@ pub(super) fn distance(seat: &SeatView, view: &JobView) -> String {
         Method::KMeans => 10 * view.verdict.as_ref().map_or(1, |verdict| verdict.scores.len().max(1) as u64),
     };
     bytes((score / divisor).saturating_mul(1024))
+}
+
+/// What the traces of runs that agree have in common, by the method of the deal: with the limit in effect where runs were
+/// compared, since it grows with the level of their memory.
+pub(super) fn alike_work(view: &JobView) -> String {
+    let deal = &view.deal;
+    let mut works = view.seats.iter().filter_map(|seat| seat.measured?.work);
+    let least = bytes(u64::from(deal.tolerance_kib) * 1024);
+    let share = percent(deal.relative_permille);
+    let memory = works.next().map_or_else(
+        || format!("memory within {least} or {share} of its level, whichever is more"),
+        |work| format!("memory within {}", bytes(work.memory_limit_kib.saturating_mul(1024))),
+    );
+    match deal.method {
+        Method::KMeans => memory,
+        Method::Hash | Method::Ball | Method::Near => {
+            format!(
+                "{memory}, CPU time within 200 ms or {} of the longer, whichever is more",
+                percent(deal.cpu_permille)
+            )
+        }
+    }
+}
+
+/// Thousandths as a percentage.
+pub(super) fn percent(permille: u16) -> String {
+    let (whole, tenth) = (permille / 10, permille % 10);
+    if tenth == 0 { format!("{whole} %") } else { format!("{whole}.{tenth} %") }
 }
 
 /// 64ths of a tolerance.

@@ -370,16 +370,7 @@ pub fn run_order(job: &Job, openings: &BTreeMap<u8, Opening>) -> Vec<u8> {
 /// The verdict of the rules over these openings.
 pub fn verdict_of(job: &Job, openings: &BTreeMap<u8, Opening>) -> Verdict {
     let order = run_order(job, openings);
-    let runs: Vec<verdict::Run> = order
-        .iter()
-        .map(|seat| {
-            openings.get(seat).map_or(verdict::Run::ABSENT, |opening| verdict::Run {
-                output: Some(*opening.result_hash.as_bytes()),
-                profile: opening.fingerprint.unpack().ok().flatten(),
-                summary: opening.summary,
-            })
-        })
-        .collect();
+    let runs = runs_of(&order, openings);
     let outcome = verdict::decide(&verdict::Terms::of(&job.deal), &runs);
     let seats = |indices: &[usize]| indices.iter().filter_map(|index| order.get(*index).copied()).collect();
     debug_assert!(outcome.decision == Decision::Verdict || outcome.accepted.is_empty());
@@ -394,6 +385,18 @@ pub fn verdict_of(job: &Job, openings: &BTreeMap<u8, Opening>) -> Verdict {
             .filter_map(|(index, score)| order.get(*index).map(|seat| (*seat, *score)))
             .collect(),
     }
+}
+
+/// What the verdict compares, in this order of the seats.
+pub(super) fn runs_of(order: &[u8], openings: &BTreeMap<u8, Opening>) -> Vec<verdict::Run> {
+    let run = |seat| {
+        openings.get(seat).map_or(verdict::Run::ABSENT, |opening| verdict::Run {
+            output: Some(*opening.result_hash.as_bytes()),
+            profile: opening.fingerprint.unpack().ok().flatten(),
+            summary: opening.summary,
+        })
+    };
+    order.iter().map(run).collect()
 }
 
 fn expired(job: &Job, stamped: &Stamped<Event>) -> Result<Effect, Rejection> {

@@ -10,6 +10,7 @@
 //! of all scores below 2^49.4, and 1000 times it below 2^59.4.
 
 use super::outcome::{Field, Note, Outcome};
+use super::reasons::Work;
 use super::terms::{Terms, Tolerance};
 use super::two_means::split_sorted;
 use crate::domain::{Profile, TENTHS};
@@ -64,6 +65,34 @@ fn is_spread(runs: &[(usize, Profile)], scores: &[u64], tolerance: Tolerance) ->
     let n = runs.len() as u64;
     let spread: u64 = scores.iter().sum();
     spread > 0 && 1000 * spread >= tolerance.scaled(n * n, n * sums(runs).iter().sum::<u64>())
+}
+
+/// The mean row of some runs, for what is measured beside it.
+pub(super) struct Mean {
+    count: u64,
+    sums: [u64; TENTHS],
+    tolerance: Tolerance,
+}
+
+impl Mean {
+    /// `None` of no runs.
+    pub(super) fn of(profiles: &[Profile], terms: &Terms) -> Option<Self> {
+        let runs: Vec<_> = profiles.iter().copied().enumerate().collect();
+        let mean = Self { count: runs.len() as u64, sums: sums(&runs), tolerance: Tolerance::of(terms) };
+        (mean.count > 0).then_some(mean)
+    }
+
+    /// The memory of any run beside the mean. CPU time is not looked at.
+    pub(super) fn work(&self, profile: &Profile) -> Work {
+        let apart = distance(profile, self.count, &self.sums);
+        let limit = self.tolerance.scaled(self.count, self.sums.iter().sum());
+        Work {
+            agrees: 1000 * apart < limit,
+            memory_apart_kib: apart.div_ceil(10 * self.count),
+            memory_limit_kib: limit / (10_000 * self.count),
+            cpu: None,
+        }
+    }
 }
 
 /// Every run's score.

@@ -32,25 +32,50 @@ impl Entrant {
     }
 }
 
-pub(super) fn score(mut field: Field, runs: &[Run], terms: &Terms) -> Outcome {
-    let is_near = terms.method == Method::Near && !terms.deterministic;
-    let takes_part = |run: &Run| run.output.is_some() && (!terms.require_work || run.profile.is_some());
-    let (mut entrants, mut profiles) = (Vec::new(), Vec::<Profile>::new());
-    for (index, run) in runs.iter().enumerate().filter(|(_, run)| takes_part(run)) {
-        let Some(output) = run.output else { continue };
-        entrants.push(Entrant { run: index, output, summary: run.summary });
-        profiles.extend(run.profile.filter(|_| terms.require_work));
-    }
-    field.absent = (0..runs.len()).filter(|index| !takes_part(&runs[*index])).collect();
-    let traces = terms.require_work.then(|| Traces::new(terms, profiles));
+/// The runs that take part, and which of them agree.
+pub(super) struct Relation {
+    entrants: Vec<Entrant>,
+    traces: Option<Traces>,
+    is_near: bool,
+}
 
-    let apart = |a: usize, b: usize| {
-        let agree = entrants[a].agrees(&entrants[b], is_near);
-        agree.then(|| traces.as_ref().map_or(Some(0), |traces| traces.apart(a, b))).flatten()
-    };
-    let Some(best) = Ball::best(entrants.len(), apart) else {
+impl Relation {
+    pub(super) fn of(runs: &[Run], terms: &Terms) -> Self {
+        let is_near = terms.method == Method::Near && !terms.deterministic;
+        let (mut entrants, mut profiles) = (Vec::new(), Vec::<Profile>::new());
+        for (index, run) in runs.iter().enumerate().filter(|(_, run)| takes_part(run, terms)) {
+            let Some(output) = run.output else { continue };
+            entrants.push(Entrant { run: index, output, summary: run.summary });
+            profiles.extend(run.profile.filter(|_| terms.require_work));
+        }
+        let traces = terms.require_work.then(|| Traces::new(terms, profiles));
+        Self { entrants, traces, is_near }
+    }
+
+    pub(super) fn best(&self) -> Option<Ball> {
+        Ball::best(self.entrants.len(), |a, b| {
+            let agree = self.entrants[a].agrees(&self.entrants[b], self.is_near);
+            agree.then(|| self.traces.as_ref().map_or(Some(0), |traces| traces.apart(a, b))).flatten()
+        })
+    }
+
+    /// The run that has a place in the relation.
+    pub(super) fn run(&self, place: usize) -> usize {
+        self.entrants[place].run
+    }
+}
+
+fn takes_part(run: &Run, terms: &Terms) -> bool {
+    run.output.is_some() && (!terms.require_work || run.profile.is_some())
+}
+
+pub(super) fn score(mut field: Field, runs: &[Run], terms: &Terms) -> Outcome {
+    field.absent = (0..runs.len()).filter(|index| !takes_part(&runs[*index], terms)).collect();
+    let relation = Relation::of(runs, terms);
+    let Some(best) = relation.best() else {
         return field.inconclusive([].into(), Note::NoTraces);
     };
+    let Relation { entrants, traces, is_near } = relation;
     let score = |place: usize| match &traces {
         Some(traces) => Some(traces.distance(best.centre, place)),
         None => entrants[best.centre].distance(&entrants[place]),

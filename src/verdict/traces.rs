@@ -3,7 +3,10 @@
 //! Their memory rows differ by at most the tolerance on average, which is relative to the (lower) median memory level of
 //! all runs, and their CPU times by at most a share of the larger one.
 
-use super::terms::{Terms, Tolerance};
+use super::{
+    reasons::{Cpu, Work},
+    terms::{Terms, Tolerance},
+};
 use crate::domain::Profile;
 
 /// CPU times differ by this much between honest runs of a job that hardly computes, in milliseconds.
@@ -36,14 +39,49 @@ impl Traces {
 
     /// Ten times the mean distance of two runs' memory; at most 10 x 2^32.
     pub(super) fn distance(&self, a: usize, b: usize) -> u64 {
-        let rows = self.profiles[a].memory_kib.into_iter().zip(self.profiles[b].memory_kib);
-        rows.map(|(a, b)| u64::from(a.abs_diff(b))).sum()
+        distance(&self.profiles[a], &self.profiles[b])
+    }
+
+    /// How many runs there are.
+    pub(super) fn len(&self) -> usize {
+        self.profiles.len()
+    }
+
+    /// The memory and CPU time of any run, beside those of one that is compared.
+    pub(super) fn work(&self, centre: usize, profile: &Profile) -> Work {
+        let own = &self.profiles[centre];
+        let apart = distance(own, profile);
+        Work {
+            agrees: 1000 * apart <= self.tolerance && self.cpu_agrees(own.cpu_ms, profile.cpu_ms),
+            memory_apart_kib: apart.div_ceil(10),
+            memory_limit_kib: self.tolerance / 10_000,
+            cpu: Some(self.cpu_allowed(own.cpu_ms, profile.cpu_ms)),
+        }
+    }
+
+    /// The CPU times that agree with one: what [`Self::cpu_agrees`] says of each.
+    fn cpu_allowed(&self, centre_ms: u64, ms: u64) -> Cpu {
+        let centre = u128::from(centre_ms);
+        let small = |time: u128| u64::try_from(time).unwrap_or(u64::MAX);
+        let below = CPU_TOLERANCE_MS.max(self.cpu_permille * centre / 1000);
+        // A longer time is itself the larger one.
+        let above = (1000 * centre).checked_div(1000 - self.cpu_permille);
+        Cpu {
+            ms,
+            least_ms: small(centre.saturating_sub(below)),
+            most_ms: above.map(|above| small(above.max(centre + CPU_TOLERANCE_MS))),
+        }
     }
 
     fn cpu_agrees(&self, a_ms: u64, b_ms: u64) -> bool {
         let larger = u128::from(a_ms.max(b_ms));
         1000 * u128::from(a_ms.abs_diff(b_ms)) <= (1000 * CPU_TOLERANCE_MS).max(self.cpu_permille * larger)
     }
+}
+
+fn distance(a: &Profile, b: &Profile) -> u64 {
+    let rows = a.memory_kib.into_iter().zip(b.memory_kib);
+    rows.map(|(a, b)| u64::from(a.abs_diff(b))).sum()
 }
 
 /// Ten times the mean memory; at most 10 x 2^32.

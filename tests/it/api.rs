@@ -14,6 +14,7 @@ use assay::{
     node::ComputeLimits,
     rules::Ledger,
     store::{Limits, pack},
+    verdict::Rule,
 };
 use serde::de::DeserializeOwned;
 
@@ -82,7 +83,7 @@ async fn a_job_is_submitted_watched_and_its_output_read() {
     let view: JobView = read(a.get(&format!("jobs/{}", &job.to_string()[..10])).await);
     assert_eq!((view.job, view.state), (job, JobState::Verified));
     assert!(view.seats.iter().all(|seat| seat.judgement == Some(Judgement::Accepted)));
-    assert_eq!(view.seats[0].reason.as_deref(), Some("its output equals that of 2 of 2 nodes"));
+    assert_eq!(view.seats[0].reason.as_deref(), Some("its output equals that of 2 of 2 nodes, 2 needed"));
     assert_eq!(view.verdict.unwrap().accepted.len(), 2);
     assert_eq!(a.get(&format!("jobs/{job}/output")).await, (200, b"hello\n".to_vec()));
     let rows: Vec<ResultRow> = read(a.get(&format!("jobs/{job}/results")).await);
@@ -209,7 +210,9 @@ async fn a_node_that_disagrees_is_counted_against() {
     let view: JobView = read(requester.get(&format!("jobs/{job}")).await);
     let liar = view.seats.iter().find(|seat| seat.node == nodes[2].id()).unwrap();
     assert_eq!(liar.judgement, Some(Judgement::Rejected));
-    assert_eq!(liar.reason.as_deref(), Some("its output differs from the majority's"));
+    let why = "its output differs from the majority's; 1 of 3 nodes have it, 2 needed";
+    assert_eq!(liar.reason.as_deref(), Some(why));
+    assert_eq!(liar.measured.map(|measured| (measured.rule, measured.alike)), Some((Rule::Outputs, 1)));
     // A node's own job of one seat says nothing about it.
     let alone = submit(&requester, &request(deal(1, 1))).await;
     requester.ended(alone).await;

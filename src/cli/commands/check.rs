@@ -6,7 +6,10 @@ use serde::Serialize;
 
 use super::{check_chain, job_name};
 use crate::{
-    api::types::{JobView, VerdictView},
+    api::{
+        self,
+        types::{JobView, SeatView, VerdictView},
+    },
     audit::{
         self, Audit, AuditError, Claim, Finding, JobLog, LogDocument,
         document::{LOG_VERSION, MAX_LOGS},
@@ -16,6 +19,7 @@ use crate::{
         args::{CheckArgs, ExportArgs},
         client::Client,
         document::Document,
+        ending,
         output::Output,
         session::{Need, Session, with_node},
         settings, text,
@@ -37,6 +41,8 @@ struct Checked<'a> {
     found: &'a Claim,
     /// What the node, or the file, says.
     claimed: &'a Claim,
+    /// Why each seat stands as it does, by the log.
+    seats: Vec<SeatView>,
 }
 
 impl Document for Checked<'_> {}
@@ -78,8 +84,10 @@ pub(in crate::cli) async fn check(args: &CheckArgs, output: Output) -> Result<Ex
         signed_entries: audit.signed,
         found: &audit.found,
         claimed: &document.claim,
+        seats: api::seats(&audit.job),
     };
-    output.result(&checked, || report(&audit, &document.claim))?;
+    output
+        .result(&checked, || report(&audit, &document.claim) + &ending::recomputed_table(&checked.seats))?;
     if audit.finding == Finding::NotChecked {
         output.note(&ask_the_chain(audit.job.id, document.domain));
     }

@@ -3,13 +3,14 @@
 use serde::Serialize;
 
 use crate::{
+    api::{self, types::SeatView},
     audit::{
         AuditError, Claim, JobLog, LogDocument,
         on_chain::{self, Posted},
     },
     cli::{
-        CliError, ExitStatus, args::OnChainArgs, document::Document, output::Output, settings::SettingsError,
-        text,
+        CliError, ExitStatus, args::OnChainArgs, document::Document, ending, output::Output,
+        settings::SettingsError, text,
     },
     domain::{Job, JobId, JobState, NodeId, SeatSet},
     scheduler::{LogEntry, LogItem, contract::history},
@@ -34,6 +35,8 @@ struct Checked<'a> {
     posted: PostedVerdict,
     /// What the file says; null where only the chain was asked.
     claimed: Option<&'a Claim>,
+    /// Why each seat stands as it does, by the chain's log.
+    seats: Vec<SeatView>,
 }
 
 impl Document for Checked<'_> {}
@@ -69,8 +72,9 @@ pub(super) async fn check(
         found: &audit.found,
         posted: posted_by(&audit.job, accepted),
         claimed,
+        seats: api::seats(&audit.job),
     };
-    output.result(&checked, || report(&checked))?;
+    output.result(&checked, || report(&checked) + &ending::recomputed_table(&checked.seats))?;
     Ok(if agrees { ExitStatus::Success } else { ExitStatus::NoResult })
 }
 
@@ -103,7 +107,7 @@ fn posted_by(job: &Job, accepted: SeatSet) -> PostedVerdict {
 }
 
 fn report(checked: &Checked<'_>) -> String {
-    let Checked { job, agrees, entries, found, posted, claimed } = checked;
+    let Checked { job, agrees, entries, found, posted, claimed, seats: _ } = checked;
     let claimed = claimed.map_or(String::new(), |claimed| {
         format!("claimed:    {}\nfile:       each entry is the chain's\n", text::claim(claimed))
     });

@@ -65,7 +65,7 @@ async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStat
         })?;
         return Ok(ExitStatus::Success);
     }
-    let mut sections = vec![head(&view), deal(&view.deal), waits(&view), nodes(&view)];
+    let mut sections = vec![head(&view), deal(&view), waits(&view), nodes(&view)];
     sections.extend(Some(doubts.lines()).filter(|lines| !lines.is_empty()));
     sections.extend(Some(reasons(&last_words)).filter(|lines| !lines.is_empty()));
     sections.push(steps.table());
@@ -140,9 +140,9 @@ fn state(view: &JobView) -> String {
     format!("{}{gone}{why}{broken}", view.state)
 }
 
-fn compared(deal: &Deal) -> String {
-    let memory = text::bytes(u64::from(deal.tolerance_kib) * 1024);
-    let traces = format!("memory within {memory} or {} permille", deal.relative_permille);
+fn compared(view: &JobView) -> String {
+    let deal = &view.deal;
+    let traces = text::alike_work(view);
     let outputs = match deal.canonical {
         set if set.is_none() => "equal outputs".to_owned(),
         set => format!("outputs equal but for {set}"),
@@ -156,10 +156,11 @@ fn compared(deal: &Deal) -> String {
     }
 }
 
-fn deal(deal: &Deal) -> String {
+fn deal(view: &JobView) -> String {
+    let deal = &view.deal;
     let mut lines = vec![
         ("Deal", format!("{} nodes run it, {} must agree", deal.concurrency, deal.quorum())),
-        ("Compared", compared(deal)),
+        ("Compared", compared(view)),
         (
             "Durations",
             format!(
@@ -236,7 +237,7 @@ fn nodes(view: &JobView) -> String {
             text::node(seat.node),
             text::progress(seat, view.state),
             result.map_or("-".to_owned(), |result| result.exit_code.to_string()),
-            cpu.map_or("-".to_owned(), |cpu| format!("{cpu}ms")),
+            cpu.map_or("-".to_owned(), |cpu| format!("{cpu} ms")),
             memory(seat),
             text::distance(seat, view),
             text::judgement(seat).to_owned(),

@@ -73,7 +73,7 @@ fn profile(seat: &SeatView, most: u32) -> Vec<String> {
     vec![
         text::node(seat.node),
         result.and_then(|result| result.memory_kib).map_or("-".to_owned(), |row| text::bars(&row, most)),
-        result.and_then(|result| result.cpu_ms).map_or("-".to_owned(), |cpu| format!("{cpu}ms")),
+        result.and_then(|result| result.cpu_ms).map_or("-".to_owned(), |cpu| format!("{cpu} ms")),
         text::judgement(seat).to_owned(),
     ]
 }
@@ -85,12 +85,10 @@ fn rule(view: &JobView) -> String {
         "1. Equal outputs of more than half of {} nodes decide, if at least {} agree.\n",
         deal.concurrency, deal.confidence
     );
-    let memory = text::bytes(u64::from(deal.tolerance_kib) * 1024);
-    let memory = format!("memory within {memory} or {} permille of the level", deal.relative_permille);
     if deal.method == Method::Near || deal.require_work {
         let near = deal.summary.map_or(String::new(), |form| format!(", or their summaries within {form}"));
-        let cpu = format!("CPU time within 200 ms or {} permille", deal.cpu_permille);
-        let work = if deal.require_work { format!(", and {memory}, {cpu}") } else { String::new() };
+        let work =
+            if deal.require_work { format!(", and {}", text::alike_work(view)) } else { String::new() };
         return format!(
             "1. Two runs agree when their outputs are equal{near}{work}.\n\
              2. The largest set of runs that agree with one of them decides.\n   \
@@ -108,8 +106,9 @@ fn rule(view: &JobView) -> String {
     };
     majority
         + &format!(
-            "2. Otherwise {method} does, {memory}.\n   \
+            "2. Otherwise {method} does, {}.\n   \
              It must hold at least {} of {} nodes. Nodes with nothing to compare count among them.\n",
+            text::alike_work(view),
             deal.quorum(),
             deal.concurrency
         )

@@ -1,0 +1,91 @@
+//! Every row of a verdict says which rule decided, what was measured, and what was allowed.
+
+use super::*;
+
+const WORK: Work = Work {
+    agrees: false,
+    memory_apart_kib: 23_360,
+    memory_limit_kib: 3072,
+    cpu: Some(Cpu { ms: 219, least_ms: 285, most_ms: Some(571) }),
+};
+
+fn reason(rule: Rule) -> Reason {
+    Reason { rule, alike: 2, number_steps: None, work: Some(WORK) }
+}
+
+fn said(reason: Reason, judgement: Judgement) -> String {
+    compared(&Deal::default(), &reason, Some(judgement))
+}
+
+#[test]
+fn traces_are_told_in_mib_and_ms_with_their_limits() {
+    assert_eq!(
+        said(reason(Rule::Ball), Judgement::Rejected),
+        "unlike the majority: memory 22.8 MiB apart, 3 MiB allowed; CPU 219 ms, 285 to 571 allowed"
+    );
+    let alike = Work { agrees: true, memory_apart_kib: 12, cpu: None, ..WORK };
+    let alike = Reason { work: Some(alike), ..reason(Rule::Ball) };
+    assert_eq!(said(alike, Judgement::Accepted), "like the majority: memory within 3 MiB");
+    let endless = Work { cpu: Some(Cpu { ms: 9, least_ms: 0, most_ms: None }), ..WORK };
+    let endless = Reason { work: Some(endless), ..reason(Rule::Ball) };
+    assert!(said(endless, Judgement::Rejected).ends_with("CPU 9 ms, 0 or more allowed"));
+    let untraced = Reason { work: None, ..reason(Rule::Ball) };
+    assert_eq!(said(untraced, Judgement::Absent), "its run was too short to be measured");
+}
+
+#[test]
+fn kmeans_does_not_speak_of_cpu_time() {
+    let work = Work { cpu: None, ..WORK };
+    let said = said(Reason { work: Some(work), ..reason(Rule::Kmeans) }, Judgement::Rejected);
+    assert_eq!(said, "memory 22.8 MiB from the mean of those that agree; 3 MiB or more splits off");
+}
+
+#[test]
+fn outputs_are_counted_and_a_trace_that_differs_counts_for_nothing() {
+    let equal = Reason { number_steps: Some(0), work: None, ..reason(Rule::Outputs) };
+    assert_eq!(said(equal, Judgement::Accepted), "its output equals that of 2 of 3 nodes, 2 needed");
+    let strange = Reason { work: Some(WORK), ..equal };
+    assert_eq!(
+        said(strange, Judgement::Accepted),
+        "its output equals that of 2 of 3 nodes, 2 needed; not counted: memory 22.8 MiB apart, 3 MiB allowed; \
+         CPU 219 ms, 285 to 571 allowed"
+    );
+    let other = Reason { alike: 1, work: None, ..reason(Rule::Outputs) };
+    assert_eq!(
+        said(other, Judgement::Rejected),
+        "its output differs from the majority's; 1 of 3 nodes have it, 2 needed"
+    );
+}
+
+#[test]
+fn near_numbers_are_told_in_percent_of_what_is_allowed() {
+    let near = |steps| Reason { number_steps: steps, work: None, ..reason(Rule::Near) };
+    assert_eq!(
+        said(near(Some(0)), Judgement::Accepted),
+        "its output or its numbers are those of the majority"
+    );
+    assert_eq!(
+        said(near(Some(80)), Judgement::Rejected),
+        "its numbers are up to 125 % of their tolerance away from the majority's, 100 % allowed"
+    );
+    assert_eq!(
+        said(near(None), Judgement::Rejected),
+        "its output differs from the majority's, and it has no numbers to compare"
+    );
+}
+
+#[test]
+fn required_work_is_told_beside_the_output() {
+    let both = Reason { number_steps: Some(0), ..reason(Rule::OutputsAndWork) };
+    assert_eq!(
+        said(both, Judgement::Rejected),
+        "its output equals that of 2 of 3 nodes, 2 needed; memory 22.8 MiB apart, 3 MiB allowed; \
+         CPU 219 ms, 285 to 571 allowed"
+    );
+}
+
+#[test]
+fn a_single_run_was_compared_with_nothing() {
+    let alone = Reason { alike: 1, work: None, ..reason(Rule::Alone) };
+    assert_eq!(said(alone, Judgement::Accepted), "the only run: compared with nothing");
+}

@@ -1,0 +1,192 @@
+//! Why each run fared as it did: the rule that decided, what was measured, and the limit that applied.
+//!
+//! Values, for whoever puts them into words. They decide nothing: [`decide()`](super::decide()) does. Where outputs or
+//! summaries decided, traces are measured all the same, and reject nobody.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ball::Ball,
+    decide::decide,
+    gate, kmeans,
+    near::Relation,
+    outcome::Note,
+    terms::{Run, Terms},
+    traces::Traces,
+};
+use crate::domain::{Method, Profile};
+
+/// What decided, or failed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// There was one run.
+    Alone,
+    /// Equal outputs.
+    Outputs,
+    /// Equal outputs, or near numbers.
+    Near,
+    /// Equal outputs, and alike work.
+    OutputsAndWork,
+    /// Equal outputs or near numbers, and alike work.
+    NearAndWork,
+    /// Memory beside the mean.
+    Kmeans,
+    /// Memory and CPU time beside those of one run.
+    Ball,
+}
+
+/// Why a run with an output fared as it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// What decided.
+    pub rule: Rule,
+    /// How many runs have its output, itself included.
+    pub alike: usize,
+    /// How far it is from the run at the centre, in 64ths of the tolerances of its numbers, of which 64 agree: 0 where
+    /// outputs are equal; null where they differ without numbers to compare, and where outputs do not count.
+    pub number_steps: Option<u32>,
+    /// Its memory and CPU time beside the others'; null without a trace, or without others.
+    pub work: Option<Work>,
+}
+
+/// Memory and CPU time of a run, beside those that it was compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// Whether it agrees with the run at the centre; under `kmeans`, whether it is nearer to the mean than the limit.
+    pub agrees: bool,
+    /// Mean distance of its memory, in KiB.
+    pub memory_apart_kib: u64,
+    /// The distance that was allowed, in KiB.
+    pub memory_limit_kib: u64,
+    /// Its CPU time; null where it was not compared.
+    pub cpu: Option<Cpu>,
+}
+
+/// CPU time in milliseconds, and what was allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cpu {
+    /// Of this run.
+    pub ms: u64,
+    /// The least that agrees.
+    pub least_ms: u64,
+    /// The most that agrees; null where any longer time does.
+    pub most_ms: Option<u64>,
+}
+
+impl Rule {
+    /// Whether an alike trace was asked for. Elsewhere one that differs is shown, and rejects nobody.
+    pub const fn asks_for_work(self) -> bool {
+        match self {
+            Self::OutputsAndWork | Self::NearAndWork | Self::Kmeans | Self::Ball => true,
+            Self::Alone | Self::Outputs | Self::Near => false,
+        }
+    }
+
+    fn of(note: Note, terms: &Terms, runs: &[Run]) -> Option<Self> {
+        let scorer = match terms.method {
+            Method::KMeans => Self::Kmeans,
+            Method::Ball => Self::Ball,
+            Method::Hash | Method::Near => Self::Outputs,
+        };
+        let is_near = terms.method == Method::Near && !terms.deterministic;
+        let by_output = match (is_near, terms.require_work) {
+            (true, true) => Self::NearAndWork,
+            (true, false) => Self::Near,
+            (false, true) => Self::OutputsAndWork,
+            (false, false) => Self::Outputs,
+        };
+        let is_one_relation = is_near || terms.require_work;
+        match note {
+            Note::BadParameters => None,
+            _ if runs.len() == 1 => Some(Self::Alone),
+            Note::EqualOutputs | Note::OutputsDisagree => Some(Self::Outputs),
+            Note::NearOutputs | Note::EqualOutputsAndWork | Note::NearOutputsAndWork => Some(by_output),
+            Note::Agreement | Note::NoMajorityNearMean | Note::SpreadOverTolerance => Some(scorer),
+            Note::NoTraces | Note::NoMajorityAgrees | Note::FewerThanConfidence if is_one_relation => {
+                Some(by_output)
+            }
+            Note::NoTraces | Note::NoMajorityAgrees | Note::FewerThanConfidence => {
+                Some(if gate::majority(runs).is_some() { Self::Outputs } else { scorer })
+            }
+        }
+    }
+}
+
+/// Why each of the runs fared as it did under the terms; `None` for a run without an output, and for all runs under terms
+/// that are no terms.
+pub fn reasons(terms: &Terms, runs: &[Run]) -> Vec<Option<Reason>> {
+    let outcome = decide(terms, runs);
+    let Some(rule) = Rule::of(outcome.note, terms, runs) else { return vec![None; runs.len()] };
+    let relation = Relation::of(runs, terms);
+    let centre = relation.best();
+    let work = Measure::of(rule, centre.as_ref(), &outcome.accepted, runs, terms);
+    let central_run = centre.as_ref().map(|centre| &runs[relation.run(centre.centre)]);
+    let reason = |run: &Run| {
+        let output = run.output?;
+        let by_numbers = |central: &Run| central.summary.distance(run.summary);
+        let number_steps = central_run.and_then(|central| match rule {
+            Rule::Kmeans | Rule::Ball => None,
+            _ if central.output == Some(output) => Some(0),
+            Rule::Alone | Rule::Outputs | Rule::OutputsAndWork => None,
+            Rule::Near | Rule::NearAndWork => by_numbers(central),
+        });
+        Some(Reason {
+            rule,
+            alike: runs.iter().filter(|other| other.output == Some(output)).count(),
+            number_steps,
+            work: run.profile.and_then(|profile| work.as_ref()?.work(&profile)),
+        })
+    };
+    runs.iter().map(reason).collect()
+}
+
+/// What traces are measured by.
+enum Measure {
+    Beside { traces: Traces, centre: usize },
+    Mean(kmeans::Mean),
+}
+
+impl Measure {
+    fn of(
+        rule: Rule,
+        centre: Option<&Ball>,
+        accepted: &[usize],
+        runs: &[Run],
+        terms: &Terms,
+    ) -> Option<Self> {
+        let traced = |run: &usize| runs[*run].output.and(runs[*run].profile);
+        let compared: Vec<Profile> = (0..runs.len()).filter_map(|run| traced(&run)).collect();
+        let kept: Vec<Profile> = accepted.iter().filter_map(traced).collect();
+        match rule {
+            Rule::Alone => None,
+            // Whoever takes part in the relation has a trace, and the same place among those compared.
+            Rule::OutputsAndWork | Rule::NearAndWork => {
+                Some(Self::Beside { traces: Traces::new(terms, compared), centre: centre?.centre })
+            }
+            Rule::Ball => Self::around_the_best(Traces::new(terms, compared)),
+            // Only what the outputs have singled out can show what the job takes.
+            Rule::Outputs | Rule::Near if kept.len() > 1 => Self::around_the_best(Traces::new(terms, kept)),
+            Rule::Outputs | Rule::Near => None,
+            Rule::Kmeans => {
+                let kept = if kept.is_empty() { compared } else { kept };
+                kmeans::Mean::of(&kept, terms).map(Self::Mean)
+            }
+        }
+    }
+
+    fn around_the_best(traces: Traces) -> Option<Self> {
+        let best = Ball::best(traces.len(), |a, b| traces.apart(a, b))?;
+        Some(Self::Beside { traces, centre: best.centre })
+    }
+
+    fn work(&self, profile: &Profile) -> Option<Work> {
+        match self {
+            Self::Beside { traces, centre } => Some(traces.work(*centre, profile)),
+            Self::Mean(mean) => Some(mean.work(profile)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
