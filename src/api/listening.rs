@@ -5,6 +5,7 @@
 //! reads a chain answers for itself meanwhile, and says what keeps it from reading; of jobs it says nothing yet.
 
 use std::{
+    io,
     net::SocketAddr,
     path::Path,
     sync::{Arc, OnceLock},
@@ -26,15 +27,80 @@ use tracing::info;
 use super::{
     connections,
     error::Failure,
-    server::{ApiConfig, HEALTH, ServeError, V1, only_our_clients, router},
+    server::{HEALTH, V1, only_our_clients, router},
     state::Gate,
-    token::Token,
+    token::{Token, TokenError},
     types::{ErrorCode, Health, Readiness},
 };
 use crate::{
+    explain::Hint,
     node::{Node, NodeError, NodeHandle},
     scheduler::Loading,
 };
+
+/// Where the API listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiConfig {
+    /// Port 0 for any free one.
+    pub address: SocketAddr,
+    /// Whether other machines may reach it. Whoever is between them reads the token.
+    pub beyond_loopback: bool,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self { address: SocketAddr::from(([127, 0, 0, 1], 0)), beyond_loopback: false }
+    }
+}
+
+/// Why the API does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken, or not this machine's.
+    #[error("the API cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The address can be reached from other machines, and that was not asked for.
+    #[error("the API speaks plain HTTP, and other machines can reach {address}")]
+    NotLoopback {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The token cannot be left for those who may use the API.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+impl Hint for ServeError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Token(_) => "check that the data directory can be written, and the room on its disk",
+            Self::Listen { .. } => "choose another --api address; port 0 takes any free one",
+            Self::NotLoopback { .. } => {
+                "listen on 127.0.0.1, and let others in through an encrypted tunnel such as ssh -L"
+            }
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl ApiConfig {
+    /// Refuses an address that other machines can reach, unless that was asked for.
+    ///
+    /// # Errors
+    /// [`ServeError::NotLoopback`].
+    pub fn check(&self) -> Result<(), ServeError> {
+        if self.beyond_loopback || self.address.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(ServeError::NotLoopback { address: self.address })
+    }
+}
 
 /// An API that answers every request for its node with `loading`. Dropping it closes it.
 #[derive(Debug)]
@@ -81,6 +147,17 @@ pub async fn listen(
     info!(api = %bound, "api listens");
     task.spawn(connections::serve(listener, app, stop.clone()));
     Ok(Listening { front, stop, task })
+}
+
+/// Serves the API of a node for as long as it runs; returns where.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve(handle: &mut NodeHandle, config: ApiConfig) -> Result<SocketAddr, ServeError> {
+    let listening = listen(config, &handle.node().token_file(), watch::Sender::default().subscribe()).await?;
+    let bound = listening.address();
+    listening.serve(handle);
+    Ok(bound)
 }
 
 impl Listening {

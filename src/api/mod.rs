@@ -36,7 +36,6 @@ mod token;
 pub mod types;
 mod view;
 
-pub use listening::{Listening, listen};
-pub use server::{ApiConfig, ServeError, serve};
+pub use listening::{ApiConfig, Listening, ServeError, listen, serve};
 pub use token::{Token, TokenError};
 pub(crate) use view::seats;

@@ -1,7 +1,6 @@
-//! Addresses, limits, and who may ask.
+//! Paths, limits, and who may ask.
 
 use std::{
-    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -15,20 +14,17 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use super::{
     connections::Visitor,
     content,
     error::Failure,
     events, jobs,
-    listening::listen,
     state::{Api, Gate},
-    token::TokenError,
     types::ErrorCode,
 };
-use crate::explain::Hint;
-use crate::node::{Node, NodeHandle};
+use crate::node::Node;
 
 /// The version of the API.
 pub(super) const V1: &str = "/api/v1";
@@ -44,81 +40,6 @@ const JSON_LIMIT: Duration = Duration::from_secs(15);
 
 /// Archives that are taken in at the same time; others wait.
 const MAX_UPLOADS: usize = 8;
-
-/// Where the API listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ApiConfig {
-    /// Port 0 for any free one.
-    pub address: SocketAddr,
-    /// Whether other machines may reach it. Whoever is between them reads the token.
-    pub beyond_loopback: bool,
-}
-
-impl Default for ApiConfig {
-    fn default() -> Self {
-        Self { address: SocketAddr::from(([127, 0, 0, 1], 0)), beyond_loopback: false }
-    }
-}
-
-/// Why the API does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The address is taken, or not this machine's.
-    #[error("the API cannot listen on {address}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The address can be reached from other machines, and that was not asked for.
-    #[error("the API speaks plain HTTP, and other machines can reach {address}")]
-    NotLoopback {
-        /// Where.
-        address: SocketAddr,
-    },
-    /// The token cannot be left for those who may use the API.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-}
-
-impl Hint for ServeError {
-    fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Token(_) => "check that the data directory can be written, and the room on its disk",
-            Self::Listen { .. } => "choose another --api address; port 0 takes any free one",
-            Self::NotLoopback { .. } => {
-                "listen on 127.0.0.1, and let others in through an encrypted tunnel such as ssh -L"
-            }
-        };
-        Some(hint.to_owned())
-    }
-}
-
-impl ApiConfig {
-    /// Refuses an address that other machines can reach, unless that was asked for.
-    ///
-    /// # Errors
-    /// [`ServeError::NotLoopback`].
-    pub fn check(&self) -> Result<(), ServeError> {
-        if self.beyond_loopback || self.address.ip().is_loopback() {
-            return Ok(());
-        }
-        Err(ServeError::NotLoopback { address: self.address })
-    }
-}
-
-/// Serves the API of a node for as long as it runs; returns where.
-///
-/// # Errors
-/// [`ServeError`].
-pub async fn serve(handle: &mut NodeHandle, config: ApiConfig) -> Result<SocketAddr, ServeError> {
-    let listening = listen(config, &handle.node().token_file(), watch::Sender::default().subscribe()).await?;
-    let bound = listening.address();
-    listening.serve(handle);
-    Ok(bound)
-}
 
 /// All that a node that listens on `bound` answers to clients that are admitted.
 pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {

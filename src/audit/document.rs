@@ -119,7 +119,11 @@ impl LogDocument {
 }
 
 const fn check_version(version: u32) -> Result<(), AuditError> {
-    if version == LOG_VERSION { Ok(()) } else { Err(AuditError::Version { found: version }) }
+    if version == LOG_VERSION {
+        Ok(())
+    } else {
+        Err(AuditError::Version { found: version, expected: LOG_VERSION })
+    }
 }
 
 impl Claim {

@@ -1,6 +1,5 @@
 //! Why a log proves nothing.
 
-use super::document::{LOG_VERSION, MAX_LOGS};
 use crate::{
     domain::{JobId, LogDomain, Span, Timestamp},
     rules::Rejection,
@@ -11,19 +10,23 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// The document is of another version.
-    #[error("it has version {found}, this program reads {LOG_VERSION}")]
+    #[error("it has version {found}, this program reads {expected}")]
     Version {
         /// Its version.
         found: u32,
+        /// The one that this program reads.
+        expected: u32,
     },
     /// The document holds no log, or a log without an entry.
     #[error("it holds no log")]
     Empty,
     /// The document holds more logs than a job can have ancestors.
-    #[error("it holds {found} logs; a job and the jobs it follows up are at most {MAX_LOGS}")]
+    #[error("it holds {found} logs; a job and the jobs it follows up are at most {limit}")]
     TooManyLogs {
         /// How many.
         found: usize,
+        /// The most.
+        limit: usize,
     },
     /// The log is longer than any that a requester can make.
     #[error("the log of job {job} has {found} entries; at most {limit} are possible")]

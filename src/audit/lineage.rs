@@ -12,7 +12,7 @@ pub(super) fn check(logs: &[JobLog]) -> Result<(), AuditError> {
         return Err(AuditError::Empty);
     }
     if logs.len() > MAX_LOGS {
-        return Err(AuditError::TooManyLogs { found: logs.len() });
+        return Err(AuditError::TooManyLogs { found: logs.len(), limit: MAX_LOGS });
     }
     let mut before = None;
     for log in logs {

@@ -66,10 +66,12 @@ pub fn compare(document: &LogDocument, domain: LogDomain, chain: &[JobLog]) -> R
     for (ours, theirs) in document.logs.iter().zip(chain) {
         compare_one(ours, theirs)?;
     }
-    if document.logs.len() == chain.len() {
-        Ok(())
-    } else {
-        Err(AuditError::TooManyLogs { found: document.logs.len().max(chain.len()) })
+    match (document.logs.last(), chain.last()) {
+        (Some(ours), Some(theirs)) if ours.job != theirs.job => {
+            Err(AuditError::OtherJob { wanted: theirs.job.to_string(), found: ours.job })
+        }
+        (Some(_), Some(_)) => Ok(()),
+        (None, _) | (_, None) => Err(AuditError::Empty),
     }
 }
 

@@ -409,7 +409,7 @@ fn a_follow_up_needs_the_log_of_its_parent_and_no_other() {
     assert!(matches!(refusal(&unrelated), AuditError::ForeignParent { .. }));
     let mut many = document;
     many.logs.extend(std::iter::repeat_n(many.logs[1].clone(), 6));
-    assert!(matches!(refusal(&many), AuditError::TooManyLogs { found: 8 }));
+    assert!(matches!(refusal(&many), AuditError::TooManyLogs { found: 8, limit: 6 }));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Bringing a node's result here, and checking that it is the one that the node committed to.
 
+mod error;
+
 use std::{
     io::{ErrorKind, Seek as _, SeekFrom},
     path::{Path, PathBuf},
@@ -17,46 +19,18 @@ use super::{
 };
 use crate::{
     api::types::{JobView, Judgement, ResultView, SeatView},
-    domain::{Digest, NodeId, SummaryWord},
+    domain::{NodeId, SummaryWord},
     executor::MAX_STREAM_BYTES,
-    store::{self, Compared, Comparison, Limits, ResultError, STDERR, STDOUT, UnpackError},
+    store::{self, Compared, Comparison, Limits, STDERR, STDOUT, UnpackError},
 };
+
+pub(super) use error::FetchError;
 
 /// What an archive holds beside `/outputs` and the two streams: the trace, names and padding.
 const ARCHIVE_MARGIN_BYTES: u64 = 64 << 20;
 
 /// The file that says why a run failed.
 const REASON: &str = "reason";
-
-/// Why a result that came is not the one that was committed to, or is nowhere.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// The archive is malformed, or another than the log names.
-    #[error("it is not the archive that the log names")]
-    Archive(#[from] UnpackError),
-    /// The unpacked result cannot be read.
-    #[error("it cannot be read")]
-    Read(#[from] ResultError),
-    /// The archive is the one that was named, but its content is not what nodes were compared by.
-    #[error("it hashes to {found}, not to the revealed {claimed}")]
-    Hash {
-        /// In the log.
-        claimed: Digest,
-        /// Here.
-        found: Digest,
-    },
-    /// The numbers in it are not those that nodes were compared by.
-    #[error("its summary is {found}, and it was compared by {claimed}")]
-    Summary {
-        /// In the log.
-        claimed: SummaryWord,
-        /// Here.
-        found: SummaryWord,
-    },
-    /// The node never revealed a result.
-    #[error("the node revealed no result")]
-    Nothing,
-}
 
 /// A result that was fetched, or was there already.
 #[derive(Debug, Serialize)]

@@ -8,8 +8,8 @@ use std::{
 use reqwest::Url;
 
 use super::args::{
-    API_VARIABLE, AcceptanceArg, ApiArgs, ContractArgs, DealArgs, DevstackArgs, NodeArgs, RpcArgs,
-    SCHEDULER_VARIABLE, SchedulerArg,
+    API_VARIABLE, AcceptanceArg, ApiArgs, ContractArgs, DEFAULT_API, DealArgs, DevstackArgs, NodeArgs,
+    RpcArgs, SCHEDULER_VARIABLE, SchedulerArg,
 };
 use super::environment::EnvironmentError;
 use crate::{
@@ -21,9 +21,6 @@ use crate::{
     explain::Hint,
     scheduler::contract::{ChainConfig, DEFAULT_MAX_FEE_PER_GAS},
 };
-
-/// Where a node's API listens, and is looked for, unless told otherwise.
-pub(super) const DEFAULT_API: &str = "127.0.0.1:7421";
 
 /// The file with the token to ask a node with, where no node of this user noted one.
 const TOKEN_VARIABLE: &str = "ASSAY_API_TOKEN_FILE";

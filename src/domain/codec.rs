@@ -112,6 +112,20 @@ const fn out_of_range(field: &'static str) -> CodecError {
     CodecError::OutOfRange { field }
 }
 
+impl Deal {
+    /// The hash of the terms, which every bid names.
+    pub fn revision(&self) -> Digest {
+        Digest::keccak(encode_deal(self))
+    }
+}
+
+impl Action {
+    /// The EIP-712 digest that the author signs.
+    pub fn signing_digest(&self, domain: LogDomain) -> Digest {
+        signing_digest(self, domain)
+    }
+}
+
 /// The ABI encoding of the terms, whose keccak256 is the revision.
 pub fn encode_deal(deal: &Deal) -> Vec<u8> {
     terms(deal).abi_encode()

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Canonical, Digest, JobId, MAX_SEATS, Method, NodeId, Span, SummaryForm, codec};
+use super::{Amount, Canonical, JobId, MAX_SEATS, Method, NodeId, Span, SummaryForm};
 
 /// What a run may take beyond its timeout before commits close: pulling, starting, hashing, sending.
 pub const RUN_MARGIN: Span = Span::from_secs(60);
@@ -181,11 +181,6 @@ impl Deal {
     /// for as long.
     pub const fn run_for(timeout: Span) -> Span {
         timeout.plus(RUN_MARGIN).plus(RUN_MARGIN)
-    }
-
-    /// The hash of the terms, which every bid names.
-    pub fn revision(&self) -> Digest {
-        Digest::keccak(codec::encode_deal(self))
     }
 
     /// How many seats must agree, or reveal, for a verdict: max(M, floor(N / 2) + 1).

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Amount, Deal, Digest, FailureKind, JobId, LogDomain, NodeId, SeatOpening, SeatSet, Signature,
-    SignatureError, Timestamp, codec, result::Opening,
+    SignatureError, Timestamp, result::Opening,
 };
 
 /// Longest remark, in bytes.
@@ -176,13 +176,6 @@ pub struct Action {
     pub seen: Digest,
     /// What happens.
     pub event: Event,
-}
-
-impl Action {
-    /// The EIP-712 digest that the author signs.
-    pub fn signing_digest(&self, domain: LogDomain) -> Digest {
-        codec::signing_digest(self, domain)
-    }
 }
 
 /// An action and its author's signature.

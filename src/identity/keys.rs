@@ -202,6 +202,18 @@ impl NodeKey {
     }
 }
 
+impl Keystore {
+    /// Opens it. Takes a second, and the memory that it asks for.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn unlock(&self, passphrase: &Passphrase) -> Result<NodeKey, LockError> {
+        let secret = self.secret(passphrase)?;
+        NodeKey::from_bytes(&secret)
+            .ok_or_else(|| LockError::Malformed("it holds no secp256k1 key".to_owned()))
+    }
+}
+
 impl KeyFile {
     /// Reads a key file.
     ///

@@ -8,8 +8,6 @@ use std::{fmt, io::Write as _};
 use eth_keystore::{EthKeystore, KdfType, KdfparamsType, KeystoreError};
 use k256::elliptic_curve::{rand_core::OsRng, zeroize::Zeroizing};
 
-use super::NodeKey;
-
 /// Longest keystore: those that tools write have some 500 bytes.
 pub(super) const MAX_KEYSTORE_BYTES: u64 = 16 * 1024;
 
@@ -109,11 +107,8 @@ impl Keystore {
         Ok(Self { text: text.to_owned() })
     }
 
-    /// Opens it. Takes a second, and the memory that it asks for.
-    ///
-    /// # Errors
-    /// [`LockError`].
-    pub fn unlock(&self, passphrase: &Passphrase) -> Result<NodeKey, LockError> {
+    /// The secret in it. Takes a second, and the memory that it asks for.
+    pub(super) fn secret(&self, passphrase: &Passphrase) -> Result<Zeroizing<[u8; 32]>, LockError> {
         let malformed = |error: &dyn fmt::Display| LockError::Malformed(error.to_string());
         // The library reads files alone; this one holds what was checked above.
         let mut file = tempfile::NamedTempFile::new().map_err(|error| malformed(&error))?;
@@ -123,9 +118,8 @@ impl Keystore {
             KeystoreError::MacMismatch => LockError::Passphrase,
             error => malformed(&error),
         })?);
-        let bytes =
-            Zeroizing::new(<[u8; 32]>::try_from(secret.as_slice()).map_err(|error| malformed(&error))?);
-        NodeKey::from_bytes(&bytes).ok_or_else(|| malformed(&"it holds no secp256k1 key"))
+        let bytes = <[u8; 32]>::try_from(secret.as_slice()).map_err(|error| malformed(&error))?;
+        Ok(Zeroizing::new(bytes))
     }
 }
 
@@ -155,6 +149,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::identity::NodeKey;
 
     /// As `cast wallet import` wrote it, of the key of the specification's examples.
     const SCRYPT: &str = r#"{"crypto":{"cipher":"aes-128-ctr","cipherparams":{"iv":"d14f72ebd84c7367c878f2b79e3425b1"},"ciphertext":"2a50ce41034432e1be0c09b4de5ca6c04dda3121ad7559edb1f98cc8f9c915c3","kdf":"scrypt","kdfparams":{"dklen":32,"n":8192,"p":1,"r":8,"salt":"b16b4b4dd8836cfe131879c62d667b845f7626ee06dcc7482e6cb82843a443af"},"mac":"f3fdf3cb12e33acac3044cbd3711170ed02e535d735f7f96f5e5cd84ebdf4fef"},"id":"bf827a06-6214-4759-9582-3ac6f6c278d1","version":3}"#;

@@ -5,12 +5,15 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
-use super::{Ended, Node, RequestError};
+use super::{
+    Node,
+    requests::{Ended, RequestError, Submission},
+};
 use crate::{
-    domain::{Deal, Digest, Event, JobId, JobState, Spec},
+    domain::{Deal, Digest, JobId, JobState, Spec},
     rules::Rejection,
     scheduler::SubmitError,
     store::Asked,
@@ -46,16 +49,6 @@ impl fmt::Display for RequestKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// A job to submit: the same action each time.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Submission {
-    pub(super) job: JobId,
-    pub(super) revision: Digest,
-    pub(super) event: Event,
-    /// As it was pinned.
-    pub(super) image: String,
 }
 
 impl Node {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::{
-    domain::{Deal, Event, Input, InvalidTerm, Job, JobId, JobState, NodeId, Spec, SpecError},
+    domain::{Deal, Digest, Event, Input, InvalidTerm, Job, JobId, JobState, NodeId, Spec, SpecError},
     executor::ExecutorError,
     explain::{Hint, one_line},
     rules::Rejection,
@@ -14,7 +14,7 @@ use crate::{
     store::{BlobError, DbError, ExecutionError, UnpackError},
 };
 
-use super::{Node, fetch::FetchError, once::Submission};
+use super::{Node, fetch::FetchError};
 
 /// How long to wait until this node reads the entry that made the backend refuse an action.
 const MOVE_LIMIT: Duration = Duration::from_secs(2);
@@ -219,6 +219,16 @@ pub enum Ended {
     Stopped,
 }
 
+/// A job to submit: the same action each time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Submission {
+    pub(super) job: JobId,
+    pub(super) revision: Digest,
+    pub(super) event: Event,
+    /// As it was pinned.
+    pub(super) image: String,
+}
+
 impl Node {
     /// Submits a job; `spec.image` is what the user named and is pinned here.
     ///
@@ -313,7 +323,7 @@ impl Node {
     ///
     /// # Errors
     /// When the job is not this node's, and what the rules refuse.
-    pub async fn update_deal(&self, job: JobId, deal: Deal) -> Result<crate::domain::Digest, RequestError> {
+    pub async fn update_deal(&self, job: JobId, deal: Deal) -> Result<Digest, RequestError> {
         deal.validate().map_err(RequestError::Deal)?;
         self.own_job(job)?;
         let revision = deal.revision();

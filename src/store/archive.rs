@@ -21,7 +21,11 @@ use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 use tokio_util::sync::CancellationToken;
 
-use super::tree::{self, Links, Node, TreeError};
+use super::{
+    layout::LINKS,
+    limits::Limits,
+    tree::{self, Links, Node, TreeError},
+};
 use crate::domain::{Digest, InputKind};
 
 /// What a tar file is made of: everything is padded to this many bytes.
@@ -35,29 +39,6 @@ const LONG_PATH: &[u8] = b"././@LongLink";
 
 /// How much is read and written at a time.
 pub(super) const CHUNK: usize = 64 * 1024;
-
-/// Bounds of an archive, the same for who packs and who unpacks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Length of the whole archive in bytes.
-    pub bytes: u64,
-    /// Files and directories together.
-    pub entries: usize,
-    /// Names in a path.
-    pub depth: usize,
-    /// Bytes in one name.
-    pub name_bytes: usize,
-    /// Bytes of all paths together: they are held in memory, and each is looked up level by level.
-    pub path_bytes: usize,
-}
-
-impl Limits {
-    /// The bounds of every archive of the network, at a length of `bytes`: 100,000 entries, 32 levels, names of the
-    /// 255 bytes that Linux allows, and paths of 16 MiB together.
-    pub const fn with_bytes(bytes: u64) -> Self {
-        Self { bytes, entries: 100_000, depth: 32, name_bytes: 255, path_bytes: 16 << 20 }
-    }
-}
 
 /// The name that a single file has in its archive.
 pub const FILE: &str = "file";
@@ -113,7 +94,7 @@ pub fn pack_result(
     limits: &Limits,
     stop: &CancellationToken,
 ) -> Result<Packed, PackError> {
-    pack_with(result_dir, out, limits, super::result::LINKS, stop)
+    pack_with(result_dir, out, limits, LINKS, stop)
 }
 
 fn pack_with(

@@ -12,7 +12,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::{
     db::{Db, DbError},
-    result::{STDERR, STDOUT},
+    layout::{STDERR, STDOUT},
 };
 use crate::domain::{Digest, JobId, NodeId};
 

@@ -10,26 +10,14 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    archive::{self, CHUNK, Limits},
+    archive::{self, CHUNK},
     canonical::{MAX_TEXT_BYTES, canonical},
-    compared::Comparison,
-    tree::{self, Links, Node, TreeError},
+    comparison::Comparison,
+    layout::{EXIT_CODE, LINKS, OUTPUTS, STDOUT},
+    limits::Limits,
+    tree::{self, Node, TreeError},
 };
-use crate::domain::{Digest, JobId, OUTPUTS_DIR};
-
-/// The file of what the command wrote to its standard output.
-pub const STDOUT: &str = "stdout";
-/// The file of what it wrote to its standard error; compared with nothing.
-pub const STDERR: &str = "stderr";
-/// The file of its exit code: a decimal number and a line end.
-pub const EXIT_CODE: &str = "exit_code";
-/// The file of its memory and CPU time over the run; compared by fingerprint only.
-pub const TRACE: &str = "trace.csv";
-/// The directory of what it left in `/outputs`.
-pub const OUTPUTS: &str = "outputs";
-
-/// Links of a result are between what is below `outputs/`, which its container knew as `/outputs`.
-pub(super) const LINKS: Links<'_> = Links::Below { dir: OUTPUTS, known_as: OUTPUTS_DIR };
+use crate::domain::{Digest, JobId};
 
 /// In place of the length of a file, in the hash of a link.
 const LINK: u64 = u64::MAX;
@@ -213,6 +201,7 @@ mod tests {
     use std::{fs, os::unix::fs::symlink};
 
     use super::*;
+    use crate::store::{STDERR, TRACE};
 
     const LIMITS: Limits = Limits::with_bytes(1 << 20);
 

@@ -16,7 +16,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::archive::Limits;
+use super::limits::Limits;
 
 /// A directory tree that cannot be taken as content.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,8 @@ use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
 use super::{
-    archive::{BLOCK, CHUNK, Kind, Limits, entry_head, padding},
+    archive::{BLOCK, CHUNK, Kind, entry_head, padding},
+    limits::Limits,
     tree::link_target,
 };
 use crate::domain::Digest;

@@ -21,7 +21,7 @@ fn a_document_that_is_none_is_refused_before_it_is_decoded() {
     let later = br#"{"version": 99, "something": ["new"]}"#;
     assert!(matches!(
         LogDocument::parse(later),
-        Err(DocumentError::Version(AuditError::Version { found: 99 }))
+        Err(DocumentError::Version(AuditError::Version { found: 99, expected: 1 }))
     ));
     let twice = String::from_utf8(bytes).unwrap().replacen("\"claim\":", "\"claim\":null,\"claim\":", 1);
     assert!(LogDocument::parse(twice.as_bytes()).is_err());

@@ -72,6 +72,22 @@ fn a_contracts_log_is_compared_with_the_chain_entry_by_entry() {
 }
 
 #[test]
+fn the_log_of_a_parent_is_not_that_of_its_follow_up() {
+    let domain = of_a_contract().domain;
+    let whole = LogDocument { domain, ..followed_up() };
+    assert!(on_chain::compare(&whole, domain, &whole.logs).is_ok());
+    let mut cut = whole.clone();
+    let child = cut.logs.pop().unwrap().job;
+    for (document, chain, asked) in [(&cut, &whole, child), (&whole, &cut, whole.logs[0].job)] {
+        let compared = on_chain::compare(document, domain, &chain.logs);
+        assert!(
+            matches!(&compared, Err(AuditError::OtherJob { wanted, .. }) if *wanted == asked.to_string()),
+            "{compared:?}"
+        );
+    }
+}
+
+#[test]
 fn a_posted_verdict_is_compared_with_that_of_the_rules() {
     let LogDocument { domain, logs, .. } = of_a_contract();
     assert!(on_chain::recompute(domain, logs.clone()).unwrap().agrees());

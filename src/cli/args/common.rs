@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{ContractArgs, KeyArgs, SchedulerArg};
+use super::{ContractArgs, KeyArgs};
 
 /// The format of the data on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,6 +22,15 @@ pub(in crate::cli) enum LogFormat {
     Json,
 }
 
+/// The backend that orders the events of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum SchedulerArg {
+    /// The requester of each job, over a peer-to-peer network
+    Libp2p,
+    /// A contract on an EVM chain, which also holds the money
+    Contract,
+}
+
 /// The node that a command asks, or what it needs to act as the requester itself.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct NodeArgs {
@@ -39,6 +48,9 @@ pub(in crate::cli) struct NodeArgs {
     #[command(flatten)]
     pub(in crate::cli) key: KeyArgs,
 }
+
+/// Where a node's API listens, and is looked for, unless told otherwise.
+pub(in crate::cli) const DEFAULT_API: &str = "127.0.0.1:7421";
 
 /// The variables that choose between the API of a node and acting as the requester.
 pub(in crate::cli) const API_VARIABLE: &str = "ASSAY_API";

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, ValueEnum};
 use libp2p::Multiaddr;
 
-use super::{ContractArgs, KeyArgs, values};
+use super::{ContractArgs, DEFAULT_API, KeyArgs, SchedulerArg, values};
 use crate::{
     devstack::{BadActors, DEFAULT_SLOTS},
     domain::{Amount, Ask, Span},
@@ -60,7 +60,7 @@ pub(in crate::cli) struct ServeArgs {
     pub(in crate::cli) dial: Vec<DialArg>,
 
     /// Loopback address and port on which the API listens
-    #[arg(long, value_name = "ADDR", default_value = crate::cli::settings::DEFAULT_API)]
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_API)]
     pub(in crate::cli) api: SocketAddr,
 
     /// Directory for the key and data of the node [default: assay/node in the user's state directory]
@@ -105,15 +105,6 @@ pub(in crate::cli) struct ServeArgs {
 
     #[command(flatten)]
     pub(in crate::cli) key: KeyArgs,
-}
-
-/// The backend that orders the events of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum SchedulerArg {
-    /// The requester of each job, over a peer-to-peer network
-    Libp2p,
-    /// A contract on an EVM chain, which also holds the money
-    Contract,
 }
 
 /// Addresses that a node does not dial by default if another node names them.

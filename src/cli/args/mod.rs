@@ -19,9 +19,11 @@ mod wallet;
 use clap::{Parser, Subcommand};
 
 pub(super) use chain::{ContractArgs, KeyArgs, RpcArgs};
-pub(super) use common::{API_VARIABLE, ApiArgs, Format, LogFormat, NodeArgs, SCHEDULER_VARIABLE};
+pub(super) use common::{
+    API_VARIABLE, ApiArgs, DEFAULT_API, Format, LogFormat, NodeArgs, SCHEDULER_VARIABLE, SchedulerArg,
+};
 pub(super) use deal::{AcceptanceArg, DealArgs};
-pub(super) use host::{DevstackArgs, DialArg, SchedulerArg, ServeArgs};
+pub(super) use host::{DevstackArgs, DialArg, ServeArgs};
 pub(super) use job::{
     CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, SubmitArgs, UpdateArgs, WaitArgs,
 };

@@ -20,7 +20,7 @@ use super::{
     super::{Executor, ExecutorError, RunOutcome, RunRequest},
     config::{NODE_LABEL, RUN_LABEL, SCRATCH_LABEL, UNTIL_LABEL},
     connection::{TooLong, connect},
-    image::{Registries, require_pinned},
+    registries::{Registries, require_pinned},
     seeded,
     space::Spaces,
 };

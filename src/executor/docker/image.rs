@@ -7,9 +7,7 @@ use futures::StreamExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info};
 
-use crate::domain::{DEFAULT_REGISTRY, ImageName, is_pinned};
-
-use super::{super::ExecutorError, engine::DockerExecutor};
+use super::{super::ExecutorError, engine::DockerExecutor, registries::require_name};
 
 /// Longest pull of one image for this node's own user: some gigabytes over a home line.
 const PULL_LIMIT: Duration = Duration::from_secs(600);
@@ -139,19 +137,9 @@ impl DockerExecutor {
     }
 }
 
-/// A name that can be shown to an engine; an image id is one too.
-fn require_name(name: &str) -> Result<ImageName<'_>, ExecutorError> {
-    ImageName::parse(name).map_err(|reason| ExecutorError::ImageName { image: name.to_owned(), reason })
-}
-
 /// A name as part of a URL's path: the brackets of an address are all that a name may hold which a path may not.
 fn in_path(name: &str) -> String {
     name.replace('[', "%5B").replace(']', "%5D")
-}
-
-/// Refuses a spec whose image is not named by its content: nodes would run different images and be judged for it.
-pub(super) fn require_pinned(image: &str) -> Result<(), ExecutorError> {
-    if is_pinned(image) { Ok(()) } else { Err(ExecutorError::Unpinned { image: image.to_owned() }) }
 }
 
 fn refuse_bare_id(name: &str) -> Result<(), ExecutorError> {
@@ -163,42 +151,6 @@ fn refuse_bare_id(name: &str) -> Result<(), ExecutorError> {
 
 fn missing(image: &str, reason: &str) -> ExecutorError {
     ExecutorError::ImageMissing { image: image.to_owned(), reason: reason.to_owned() }
-}
-
-/// The registries that this node asks for the images of other people's jobs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registries(Vec<String>);
-
-impl Registries {
-    /// Those that anybody can reach, and whose answers say nothing about this node's own network.
-    pub const PUBLIC: [&str; 7] = [
-        DEFAULT_REGISTRY,
-        "ghcr.io",
-        "quay.io",
-        "gcr.io",
-        "registry.k8s.io",
-        "public.ecr.aws",
-        "mcr.microsoft.com",
-    ];
-
-    /// Those named; none when there are none.
-    pub fn new(named: impl IntoIterator<Item = String>) -> Self {
-        Self(named.into_iter().collect())
-    }
-
-    fn require(&self, image: &str) -> Result<(), ExecutorError> {
-        let registry = require_name(image)?.registry();
-        if self.0.iter().any(|allowed| allowed == registry) {
-            return Ok(());
-        }
-        Err(ExecutorError::RegistryNotAsked { image: image.to_owned(), registry: registry.to_owned() })
-    }
-}
-
-impl Default for Registries {
-    fn default() -> Self {
-        Self::new(Self::PUBLIC.map(str::to_owned))
-    }
 }
 
 fn said(error: &Error) -> String {
@@ -244,24 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn other_registries_than_those_named_are_not_asked() {
-        let asked = Registries::default();
-        for image in ["busybox", "docker.io/library/busybox", "ghcr.io/a/b:1"] {
-            asked.require(image).unwrap();
-        }
-        for image in [
-            "127.0.0.1:5999/x",
-            "localhost/x",
-            "[::1]/x",
-            "169.254.169.254/x",
-            "intranet.example/x",
-            "ghcr.io:81/x",
-        ] {
-            let refused = asked.require(image);
-            assert!(matches!(refused, Err(ExecutorError::RegistryNotAsked { .. })), "{image}: {refused:?}");
-        }
-        Registries::new(["127.0.0.1:5999".to_owned()]).require("127.0.0.1:5999/x").unwrap();
-        assert!(Registries::new([]).require("busybox").is_err());
+    fn the_brackets_of_an_address_are_escaped_in_a_path() {
         assert_eq!(in_path("[::1]:5/x"), "%5B::1%5D:5/x");
     }
 

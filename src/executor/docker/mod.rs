@@ -1,6 +1,6 @@
 //! Containers of a Docker engine on the same machine, reached over its Unix socket.
 //!
-//! `connection` bounds what the engine answers, `engine` asks and cleans up, `image` finds images and `user` who they run as, `config` holds the safe
+//! `connection` bounds what the engine answers, `engine` asks and cleans up, `image` finds images in `registries`, `user` and `user_lookup` find who they run as, `config` holds the safe
 //! defaults, `space` is where a container may write, `remains` removes what it closed, `run` sees one container through,
 //! `seeded` is what seeded jobs get,
 //! `streams` keeps what it prints, `end` tells whether that is all, `sampler` reads `cgroup` and asks `meter` (with
@@ -15,6 +15,7 @@ mod end;
 mod engine;
 mod image;
 mod meter;
+mod registries;
 mod remains;
 mod run;
 mod sampler;
@@ -23,7 +24,9 @@ mod space;
 mod streams;
 mod times;
 mod user;
+mod user_lookup;
 
 pub use engine::{DEFAULT_SOCKET, DockerExecutor};
-pub use image::{Registries, ResolvedImage};
+pub use image::ResolvedImage;
+pub use registries::Registries;
 pub use streams::MAX_STREAM_BYTES;

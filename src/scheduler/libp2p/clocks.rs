@@ -7,31 +7,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::{task::JoinSet, time::Instant};
-
-use super::{
-    sequence::MAX_SKEW,
-    shared::Shared,
-    wire::{LogRequest, LogResponse},
-};
+use super::sequence::MAX_SKEW;
 use crate::{
     domain::{NodeId, Timestamp},
     scheduler::Trouble,
 };
 
-/// Peers that are asked.
-const MAX_ASKED: usize = 16;
-
 /// Other nodes whose clock differs and that are named in the log.
 const MAX_NAMED: usize = 64;
-
-/// How often a peer is asked while the clocks agree, and while this one is thought to be wrong: it may be set any time.
-const PAUSE: Duration = Duration::from_secs(60);
-const PAUSE_WHILE_WRONG: Duration = Duration::from_secs(5);
 
 /// The clocks of others, as far as they are known.
 #[derive(Debug, Default)]
@@ -47,7 +33,7 @@ struct Known {
 
 /// By how many seconds this machine's clock is ahead of one that said `theirs` between `asked` and `answered`; never
 /// more than is certain.
-fn ahead_of(theirs: Timestamp, asked: Timestamp, answered: Timestamp) -> i64 {
+pub(super) fn ahead_of(theirs: Timestamp, asked: Timestamp, answered: Timestamp) -> i64 {
     let nearest = theirs.clamp(asked, answered.max(asked));
     let signed = |at: Timestamp| i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
     signed(nearest).saturating_sub(signed(theirs))
@@ -59,7 +45,7 @@ fn differs(ahead: i64) -> bool {
 
 impl Clocks {
     /// Notes what a peer answered.
-    fn note(&self, peer: NodeId, ahead: i64) {
+    pub(super) fn note(&self, peer: NodeId, ahead: i64) {
         self.lock().ahead.insert(peer, ahead);
         self.name(peer, ahead);
     }
@@ -85,7 +71,7 @@ impl Clocks {
     }
 
     /// Forgets the clocks of peers that are gone.
-    fn keep(&self, asked: &BTreeSet<NodeId>) {
+    pub(super) fn keep(&self, asked: &BTreeSet<NodeId>) {
         self.lock().ahead.retain(|peer, _| asked.contains(peer));
     }
 
@@ -111,51 +97,6 @@ impl Clocks {
     fn lock(&self) -> MutexGuard<'_, Known> {
         // Every change is a single insertion or removal.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Asks peers for their time until the backend stops.
-pub(super) async fn run(shared: Arc<Shared>) {
-    let mut status = shared.network.status();
-    let mut asked: BTreeMap<NodeId, Instant> = BTreeMap::new();
-    let mut asking: JoinSet<()> = JoinSet::new();
-    loop {
-        let peers = chosen(&asked, &status.borrow_and_update().subscribed);
-        shared.clocks.keep(&peers);
-        asked.retain(|peer, _| peers.contains(peer));
-        let pause = if shared.clocks.trouble().is_some() { PAUSE_WHILE_WRONG } else { PAUSE };
-        let now = Instant::now();
-        for peer in &peers {
-            if asked.get(peer).is_none_or(|at| *at + pause <= now) {
-                asked.insert(*peer, now);
-                asking.spawn(ask(Arc::clone(&shared), *peer));
-            }
-        }
-        let next = asked.values().min().map_or(now + PAUSE, |at| *at + pause);
-        tokio::select! {
-            () = shared.stop.cancelled() => break,
-            changed = status.changed() => if changed.is_err() { break },
-            () = tokio::time::sleep_until(next) => {}
-            Some(ended) = asking.join_next() => if let Err(error) = ended {
-                tracing::error!(%error, "asking a peer for its time panicked");
-            },
-        }
-    }
-    asking.shutdown().await;
-}
-
-/// Who is asked: those that were, while they are here, and others in their stead.
-fn chosen(asked: &BTreeMap<NodeId, Instant>, here: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
-    let (known, new): (Vec<NodeId>, Vec<NodeId>) = here.iter().partition(|peer| asked.contains_key(*peer));
-    known.into_iter().chain(new).take(MAX_ASKED).collect()
-}
-
-async fn ask(shared: Arc<Shared>, peer: NodeId) {
-    let before = shared.now();
-    match shared.ask(peer, &LogRequest::Time).await {
-        Ok(LogResponse::Time { now }) => shared.clocks.note(peer, ahead_of(now, before, shared.now())),
-        Ok(other) => tracing::debug!(%peer, ?other, "a peer did not tell its time"),
-        Err(error) => tracing::debug!(%peer, %error, "a peer cannot be asked for its time"),
     }
 }
 
@@ -205,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn peers_that_leave_count_no_more_and_few_are_asked() {
+    fn peers_that_leave_count_no_more() {
         let clocks = Clocks::default();
         clocks.note(peer(1), 300);
         clocks.note(peer(2), 0);
@@ -214,11 +155,6 @@ mod tests {
         assert!(clocks.trouble().is_some());
         clocks.note(peer(1), 0);
         assert_eq!(clocks.trouble(), None);
-        let here: BTreeSet<NodeId> = (0..40).map(peer).collect();
-        let asked = BTreeMap::from([(peer(39), Instant::now()), (peer(41), Instant::now())]);
-        let chosen = chosen(&asked, &here);
-        assert_eq!(chosen.len(), MAX_ASKED);
-        assert!(chosen.contains(&peer(39)) && !chosen.contains(&peer(41)));
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! stores the entry, then answers, then pushes it to every node that has acted in the job. Nodes ask for entries that
 //! were lost on the way. Every reader of a log notices if its requester breaks it ([`sequence::Fault`]); if a requester
 //! leaves actions out, the seats notice, because commitments and reveals are sent to them as well. Nodes compare their
-//! clocks (`clocks`): stamps are the requester's, and followers hold them against their own.
+//! clocks (`clocks`, `timekeeper`): stamps are the requester's, and followers hold them against their own.
 
 pub mod announce;
 mod announcer;
@@ -31,6 +31,7 @@ mod room;
 pub mod sequence;
 mod serve;
 mod shared;
+mod timekeeper;
 pub mod wire;
 mod witness;
 

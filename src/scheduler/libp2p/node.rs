@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    announcer, clocks, compare,
+    announcer, compare,
     convert::refusal_from_wire,
     courier, follow,
     interest::Interest,
@@ -18,6 +18,7 @@ use super::{
     sequence::Arrival,
     serve,
     shared::{LogCounters, MAX_ASKING_PARENTS, Shared, request_error, unreachable},
+    timekeeper,
     wire::{self, LogRequest, LogResponse},
 };
 use crate::{
@@ -112,7 +113,7 @@ impl Libp2pScheduler {
         tasks.spawn(courier::run(Arc::clone(&shared), parcel_receiver));
         tasks.spawn(follow::run(Arc::clone(&shared)));
         tasks.spawn(announcer::run(Arc::clone(&shared)));
-        tasks.spawn(clocks::run(Arc::clone(&shared)));
+        tasks.spawn(timekeeper::run(Arc::clone(&shared)));
         Ok((Self { shared }, Running { stop, stop_network, steps, tasks, network }))
     }
 

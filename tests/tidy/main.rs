@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod imports;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -125,6 +127,14 @@ fn layers_import_only_what_lies_below_them() {
         }
     }
     nothing(&found, "a layer imports only what lies below it");
+}
+
+#[test]
+fn imports_never_lead_in_circles() {
+    let sources = sources();
+    let files = sources.iter().filter(|source| !source.is_test);
+    let found = imports::circles(files.map(|source| (source.path.as_str(), source.code.as_str())));
+    nothing(&found, "what two files both need is in a third");
 }
 
 /// Each top-level module has its place in the order of the layers, so that a new one cannot go unchecked.
