@@ -8,7 +8,7 @@ pub(super) use crate::explain::bytes;
 use crate::{
     api::types::{JobView, Judgement, SeatState, SeatView},
     audit::Claim,
-    domain::{Amount, Exceeded, JobId, JobState, Limit, Method, NodeId, Span, Timestamp},
+    domain::{Amount, Deal, Exceeded, JobId, JobState, Limit, Method, NodeId, Span, Timestamp},
 };
 
 /// A job in a table or a sentence: enough of it to name it again.
@@ -121,9 +121,8 @@ pub(super) fn distance(seat: &SeatView, view: &JobView) -> String {
 
 /// What the traces of runs that agree have in common, by the method of the deal: with the limit in effect where runs were
 /// compared, since it grows with the level of their memory.
-pub(super) fn alike_work(view: &JobView) -> String {
-    let deal = &view.deal;
-    let mut works = view.seats.iter().filter_map(|seat| seat.measured?.work);
+pub(super) fn alike_work(deal: &Deal, seats: &[SeatView]) -> String {
+    let mut works = seats.iter().filter_map(|seat| seat.measured?.work);
     let least = bytes(u64::from(deal.tolerance_kib) * 1024);
     let share = percent(deal.relative_permille);
     let memory = works.next().map_or_else(

@@ -10,6 +10,7 @@
 //! - [`capacity`]: which of a node's jobs get its slots. It keeps one piece of state: since when.
 //! - [`requester`]: choose among bids, fill failed seats again, close what is over, follow up.
 //! - [`reputation`]: what counts in a node's record of others.
+//! - [`economics`]: what lying costs and gains in a job.
 //! - [`trust`]: how far nodes are trusted, and how many seats and checks follow from it.
 //! - [`verifier`]: post verdicts and expiries.
 //!
@@ -46,6 +47,7 @@
 mod attempts;
 pub mod capacity;
 pub mod compute;
+pub mod economics;
 #[cfg(test)]
 mod fixture;
 pub mod job;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Moment, Wake};
-use crate::domain::{Acceptance, Amount, Deal, Digest, Event, Job, JobState, NodeId};
+use crate::domain::{Acceptance, Deal, Digest, Event, Job, JobState, NodeId};
 
 /// How long bids are gathered before fewer than twice the seats will do, in milliseconds.
 pub const BID_WINDOW_MS: u64 = 500;
@@ -19,7 +19,7 @@ pub struct RequesterView<'a> {
     pub opened_ms: u64,
     /// What this requester remembers of a node.
     pub reputation: &'a dyn Fn(NodeId) -> Standing,
-    /// What orders equal bids: a secret, so that nobody can make itself first.
+    /// What orders bids: a secret, so that nobody can make itself first.
     pub secret: Digest,
     /// How many nodes may bid, as far as is known: the others, and this one if it computes.
     pub members: usize,
@@ -127,13 +127,15 @@ fn accept(view: &RequesterView<'_>, seats: usize) -> RequesterStep {
     RequesterStep::Submit(chosen.map(|node| Event::BidAccepted { node }).collect())
 }
 
-/// Standing bids, best first: above the reputation floor, then cheap, then by keccak256(secret, node).
+/// Standing bids, best first: above the reputation floor, then by keccak256(secret, node).
+///
+/// Not by price, which no bid exceeds: an owner of many nodes that bids low would take every seat.
 fn ranked_bids(view: &RequesterView<'_>) -> Vec<NodeId> {
-    let key = |node: NodeId, price: Amount| {
+    let key = |node: NodeId| {
         let lot = Digest::keccak([view.secret.as_bytes().as_slice(), node.as_bytes()].concat());
-        ((view.reputation)(node).is_below_floor(), price, lot)
+        ((view.reputation)(node).is_below_floor(), lot)
     };
-    let mut bids: Vec<_> = view.job.standing_bids().map(|(node, price)| (key(node, price), node)).collect();
+    let mut bids: Vec<_> = view.job.standing_bids().map(|(node, _)| (key(node), node)).collect();
     bids.sort_unstable();
     bids.into_iter().map(|(_, node)| node).collect()
 }

@@ -53,6 +53,10 @@ pub(in crate::cli) struct SubmitArgs {
     #[arg(long, short)]
     pub(in crate::cli) detach: bool,
 
+    /// Show the job, its cost and what lying in it would cost, and submit nothing
+    #[arg(long, conflicts_with_all = ["detach", "output_dir"])]
+    pub(in crate::cli) dry_run: bool,
+
     /// Fetch each accepted result into DIR/NODE once the job is verified, as results fetch does
     #[arg(long, value_name = "DIR", conflicts_with = "detach")]
     pub(in crate::cli) output_dir: Option<PathBuf>,

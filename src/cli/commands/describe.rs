@@ -16,7 +16,7 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
-    domain::{Deal, JobId, Method, Timestamp},
+    domain::{Deal, JobId, Method, Spec, Timestamp},
     scheduler::{Evidence, FaultKind},
 };
 
@@ -65,7 +65,7 @@ async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStat
         })?;
         return Ok(ExitStatus::Success);
     }
-    let mut sections = vec![head(&view), deal(&view), waits(&view), nodes(&view)];
+    let mut sections = vec![head(&view), deal(&view.deal, &view.seats), waits(&view), nodes(&view)];
     sections.extend(Some(doubts.lines()).filter(|lines| !lines.is_empty()));
     sections.extend(Some(reasons(&last_words)).filter(|lines| !lines.is_empty()));
     sections.push(steps.table());
@@ -84,6 +84,25 @@ fn head(view: &JobView) -> String {
         ("Submitted", text::relative(view.submitted_at, view.now)),
         ("Image", format!("{} ({})", spec.image_name, spec.image)),
     ];
+    lines.extend(program(spec));
+    let used = if spec.seeded { " (random numbers and wall time follow from it)" } else { "" };
+    lines.push(("Seed", format!("{}{used}", view.seed)));
+    lines.extend(room(spec));
+    for warning in &view.warnings {
+        lines.push(("Warning", format!("{}; hint: {}", printable(&warning.message), warning.hint)));
+    }
+    if let Some(evidence) = &view.evidence {
+        lines.push(("Proof", proof(view.job, evidence)));
+    }
+    if let Some(child) = view.followed_by {
+        lines.push(("Followed by", child.to_string()));
+    }
+    fields(&lines)
+}
+
+/// What of the image's program is run.
+pub(super) fn program(spec: &Spec) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
     if !spec.entrypoint.is_empty() {
         lines.push(("Entrypoint", text::command(&spec.entrypoint)));
     }
@@ -93,8 +112,12 @@ fn head(view: &JobView) -> String {
     for (name, value) in &spec.environment {
         lines.push(("Environment", format!("{name}={value}")));
     }
-    let used = if spec.seeded { " (random numbers and wall time follow from it)" } else { "" };
-    lines.push(("Seed", format!("{}{used}", view.seed)));
+    lines
+}
+
+/// What it is given.
+pub(super) fn room(spec: &Spec) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
     for input in &spec.inputs {
         lines.push(("Input", format!("{} ({}) at {}", input.digest, text::bytes(input.bytes), input.target)));
     }
@@ -109,16 +132,7 @@ fn head(view: &JobView) -> String {
             text::bytes(limits.disk_bytes)
         ),
     ));
-    for warning in &view.warnings {
-        lines.push(("Warning", format!("{}; hint: {}", printable(&warning.message), warning.hint)));
-    }
-    if let Some(evidence) = &view.evidence {
-        lines.push(("Proof", proof(view.job, evidence)));
-    }
-    if let Some(child) = view.followed_by {
-        lines.push(("Followed by", child.to_string()));
-    }
-    fields(&lines)
+    lines
 }
 
 fn proof(job: JobId, evidence: &Evidence) -> String {
@@ -140,9 +154,8 @@ fn state(view: &JobView) -> String {
     format!("{}{gone}{why}{broken}", view.state)
 }
 
-fn compared(view: &JobView) -> String {
-    let deal = &view.deal;
-    let traces = text::alike_work(view);
+fn compared(deal: &Deal, seats: &[SeatView]) -> String {
+    let traces = text::alike_work(deal, seats);
     let outputs = match deal.canonical {
         set if set.is_none() => "equal outputs".to_owned(),
         set => format!("outputs equal but for {set}"),
@@ -156,11 +169,11 @@ fn compared(view: &JobView) -> String {
     }
 }
 
-fn deal(view: &JobView) -> String {
-    let deal = &view.deal;
+/// The terms, with the limits in effect where runs of these seats were compared.
+pub(super) fn deal(deal: &Deal, seats: &[SeatView]) -> String {
     let mut lines = vec![
         ("Deal", format!("{} nodes run it, {} must agree", deal.concurrency, deal.quorum())),
-        ("Compared", compared(view)),
+        ("Compared", compared(deal, seats)),
         (
             "Durations",
             format!(
@@ -274,7 +287,7 @@ fn next(view: &JobView) -> String {
     format!("Next:\n  {}\n", commands.join("\n  "))
 }
 
-fn fields(lines: &[(&str, String)]) -> String {
+pub(super) fn fields(lines: &[(&str, String)]) -> String {
     lines.iter().map(|(name, value)| format!("{:<13}{}\n", format!("{name}:"), printable(value))).collect()
 }
 

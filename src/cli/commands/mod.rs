@@ -9,6 +9,7 @@ pub(super) mod describe;
 mod describe_money;
 mod describe_steps;
 pub(super) mod devstack;
+mod dry_run;
 pub(super) mod jobs;
 pub(super) mod node;
 pub(super) mod program;

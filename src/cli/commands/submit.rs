@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::jobs::follow_to_end;
+use super::{dry_run, jobs::follow_to_end};
 use crate::{
     api::types::{SubmitReply, SubmitRequest},
     cli::{
@@ -33,12 +33,17 @@ const MAX_INPUT_BYTES: u64 = 2 << 30;
 pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<ExitStatus, CliError> {
     // Everything that can be refused here is, before anything is sent.
     let deal = settings::deal(&args.deal, Deal::default())?;
-    let SubmitArgs { image, command, detach, output_dir, container, asked, .. } = args;
+    let SubmitArgs { image, command, detach, dry_run, output_dir, container, asked, .. } = args;
     let deal_escalates = deal.escalation_limit > 0;
     let environment = environment(&container, output)?;
     let mut request = request(image, command, environment, &container, deal);
     let places = places(&container);
     let spec = check_spec(&request, &places)?;
+    if dry_run {
+        warn_of_secrets(&request, output);
+        dry_run::show(&spec, &request.deal, output)?;
+        return Ok(ExitStatus::Success);
+    }
     request.working_directory = spec.working_directory;
     if deal_escalates && settings::requester(&asked)?.is_some() {
         return Err(SettingsError::NoFollowUp.into());

@@ -87,8 +87,11 @@ fn rule(view: &JobView) -> String {
     );
     if deal.method == Method::Near || deal.require_work {
         let near = deal.summary.map_or(String::new(), |form| format!(", or their summaries within {form}"));
-        let work =
-            if deal.require_work { format!(", and {}", text::alike_work(view)) } else { String::new() };
+        let work = if deal.require_work {
+            format!(", and {}", text::alike_work(deal, &view.seats))
+        } else {
+            String::new()
+        };
         return format!(
             "1. Two runs agree when their outputs are equal{near}{work}.\n\
              2. The largest set of runs that agree with one of them decides.\n   \
@@ -108,7 +111,7 @@ fn rule(view: &JobView) -> String {
         + &format!(
             "2. Otherwise {method} does, {}.\n   \
              It must hold at least {} of {} nodes. Nodes with nothing to compare count among them.\n",
-            text::alike_work(view),
+            text::alike_work(deal, &view.seats),
             deal.quorum(),
             deal.concurrency
         )

@@ -164,3 +164,20 @@ fn errors_are_one_line_of_json_where_that_is_the_form() {
     refused(&["verdict", "check", "-o", "json", "--file", "nowhere"], 125)["error"].as_str().unwrap();
     refused(&["wallet", "show", "-o", "json"], 2);
 }
+
+#[test]
+fn a_dry_run_asks_no_node_and_says_what_the_job_costs_and_when_lying_pays() {
+    let user = User::new();
+    let words = ["--price", "1ether", "--deterministic", "--seeded", "img:1", "echo", "hi"];
+    let seen = user.run(&[&["job", "submit", "--dry-run"], &words[..]].concat());
+    assert_eq!((seen.code, seen.stderr.as_str()), (0, "nothing was submitted\n"));
+    for said in [
+        "3 nodes run it, 2 must agree",
+        "at most 3 ether; what is not paid out returns",
+        "runs nothing is unpaid in 100 % of such jobs and loses its bond in 100 %: it pays for work worth more than 2 ether",
+        "has the majority in 10.40 % of such jobs",
+    ] {
+        assert!(seen.stdout.contains(said), "{said}: {}", seen.stdout);
+    }
+    assert_eq!(user.run(&["job", "submit", "--dry-run", "--concurrency", "0", "img:1"]).code, 2);
+}

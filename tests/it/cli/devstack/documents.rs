@@ -35,6 +35,7 @@ fn every_document_has_a_version() {
     let walked = [
         "job submit --concurrency 1 assay/demo:1 echo hi".to_owned(),
         "job submit --detach --concurrency 1 assay/demo:1 echo hi".to_owned(),
+        "job submit --dry-run assay/demo:1 echo hi".to_owned(),
         "job list".to_owned(),
         format!("job describe {job}"),
         format!("job wait {job}"),

@@ -1,0 +1,134 @@
+//! `assay job submit --dry-run`: what would be submitted, what it costs, and what lying in it would cost.
+
+use serde::Serialize;
+
+use super::describe;
+use crate::{
+    cli::{CliError, document::Document, output::Output, text},
+    domain::{Amount, Deal, Digest, Spec},
+    policy::economics::{Checks, Liar, Prospect, majority_ppm, prospect},
+};
+
+/// The share of all nodes whose owner is considered, in percent.
+const OWNED_PERCENT: u8 = 20;
+
+/// What would be submitted, for programs.
+#[derive(Debug, Serialize)]
+struct Planned<'a> {
+    image: &'a str,
+    spec: &'a Spec,
+    deal: &'a Deal,
+    revision: Digest,
+    /// What the requester locks at most; null where that exceeds an amount.
+    escrow: Option<Amount>,
+    liars: Vec<LiarView>,
+    /// How often the owner of a fifth of all nodes has the majority, in millionths.
+    majority_of_a_fifth_ppm: u32,
+}
+
+impl Document for Planned<'_> {}
+
+/// What lying gains and loses in this job.
+#[derive(Debug, Serialize)]
+struct LiarView {
+    does: &'static str,
+    unpaid_permille: u16,
+    burnt_permille: u16,
+    loses: Amount,
+    pays_above: Amount,
+}
+
+/// Shows a job instead of submitting it. Asks no node, so the image is not looked up and inputs are not packed.
+pub(super) fn show(spec: &Spec, deal: &Deal, output: Output) -> Result<(), CliError> {
+    let checks = Checks::of(deal, spec.seeded);
+    let prospects = Liar::ALL.map(|liar| (liar, prospect(&checks, liar)));
+    let planned = Planned {
+        image: &spec.image_name,
+        spec,
+        deal,
+        revision: deal.revision(),
+        escrow: deal.escrow(),
+        liars: prospects.iter().map(view).collect(),
+        majority_of_a_fifth_ppm: majority_ppm(deal.concurrency, OWNED_PERCENT),
+    };
+    output.result(&planned, || {
+        let mut lines = vec![("Image", format!("{} (not looked up)", spec.image_name))];
+        lines.extend(describe::program(spec));
+        lines.extend(describe::room(spec));
+        let mut after = vec![("Costs", costs(deal))];
+        after.extend(prospects.iter().map(|(liar, prospect)| ("Lying", lying(deal, *liar, prospect))));
+        after.push(("Cartel", cartel(planned.majority_of_a_fifth_ppm)));
+        [describe::fields(&lines), describe::deal(deal, &[]), describe::fields(&after)].join("\n")
+    })?;
+    output.note("nothing was submitted");
+    Ok(())
+}
+
+fn view((liar, prospect): &(Liar, Prospect)) -> LiarView {
+    let Prospect { unpaid_permille, burnt_permille, loses, pays_above } = *prospect;
+    LiarView { does: liar.text(), unpaid_permille, burnt_permille, loses, pays_above }
+}
+
+fn costs(deal: &Deal) -> String {
+    match deal.escrow() {
+        Some(escrow) if escrow.is_zero() => "nothing: the price is 0".to_owned(),
+        Some(escrow) => format!("at most {}; what is not paid out returns", text::amount(escrow)),
+        None => "more than an amount can be".to_owned(),
+    }
+}
+
+fn lying(deal: &Deal, liar: Liar, prospect: &Prospect) -> String {
+    let Prospect { unpaid_permille, burnt_permille, pays_above, .. } = *prospect;
+    let does = liar.text();
+    if deal.price.is_zero() {
+        let found = text::percent(unpaid_permille);
+        return format!("a node that {does} is found out in {found} of such jobs; no money is at stake");
+    }
+    let burns = match burnt_permille {
+        0 => "keeps its bond".to_owned(),
+        burnt => format!("loses its bond in {}", text::percent(burnt)),
+    };
+    let unpaid = text::percent(unpaid_permille);
+    let pays = if pays_above.is_zero() {
+        "it always pays".to_owned()
+    } else {
+        format!("it pays for work worth more than {}", text::amount(pays_above))
+    };
+    format!("a node that {does} is unpaid in {unpaid} of such jobs and {burns}: {pays}")
+}
+
+fn cartel(ppm: u32) -> String {
+    format!(
+        "the owner of {OWNED_PERCENT} % of all nodes has the majority in {}.{:02} % of such jobs, and lies there at no risk",
+        ppm / 10_000,
+        ppm % 10_000 / 100
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lying_costs_is_told_in_money_or_that_none_is_at_stake() {
+        let ether = Amount::new(1_000_000_000_000_000_000).unwrap();
+        let paid = Deal { price: ether, bond: ether, deterministic: true, ..Deal::default() };
+        let said = |deal: &Deal, liar| lying(deal, liar, &prospect(&Checks::of(deal, false), liar));
+        assert_eq!(
+            said(&paid, Liar::Idle),
+            "a node that runs nothing is unpaid in 100 % of such jobs and loses its bond in 100 %: it pays for work \
+             worth more than 2 ether"
+        );
+        let random = Deal { deterministic: false, ..paid.clone() };
+        assert_eq!(
+            said(&random, Liar::Replayer),
+            "a node that replays an old run is unpaid in 0 % of such jobs and keeps its bond: it always pays"
+        );
+        assert_eq!(
+            said(&Deal { deterministic: true, ..Deal::default() }, Liar::CutShort),
+            "a node that stops at 60 % is found out in 100 % of such jobs; no money is at stake"
+        );
+        assert_eq!(costs(&paid), "at most 3 ether; what is not paid out returns");
+        assert!(cartel(104_000).contains("20 % of all nodes has the majority in 10.40 % of such jobs"));
+    }
+}

@@ -1,0 +1,212 @@
+//! What lying costs and gains: whether a node that saves work at a requester's expense loses more than it saves.
+//!
+//! A lie pays when the work saved is worth more than what it loses on average: its pay as often as it stays unpaid, and its
+//! bond as often as that burns. `docs/economics.md` has the inequalities and the figures, which a test holds to this.
+//!
+//! ```
+//! use assay::{
+//!     domain::{Amount, Deal},
+//!     policy::economics::{Checks, Liar, prospect},
+//! };
+//!
+//! let ether = Amount::new(1_000_000_000_000_000_000).ok_or("too much")?;
+//! let deal = Deal { price: ether, bond: ether, deterministic: true, ..Deal::default() };
+//! let idle = prospect(&Checks::of(&deal, false), Liar::Idle);
+//! assert_eq!((idle.unpaid_permille, idle.burnt_permille), (1000, 1000));
+//! assert_eq!(Some(idle.pays_above), ether.checked_mul(2), "price and bond");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use alloy_primitives::U256;
+
+use crate::domain::{Amount, Deal, Method};
+
+/// How a node saves work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liar {
+    /// Runs nothing, and invents a result.
+    Idle,
+    /// Stops after three fifths of the work.
+    CutShort,
+    /// Sends a result of its own earlier run, which was another job.
+    Replayer,
+    /// Sends the commitment of another node.
+    Copycat,
+}
+
+impl Liar {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Idle, Self::CutShort, Self::Replayer, Self::Copycat];
+
+    /// The share of the work that it saves, in permille.
+    pub const fn saves_permille(self) -> u16 {
+        match self {
+            Self::Idle | Self::Replayer | Self::Copycat => 1000,
+            Self::CutShort => 400,
+        }
+    }
+
+    /// In words.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Idle => "runs nothing",
+            Self::CutShort => "stops at 60 %",
+            Self::Replayer => "replays an old run",
+            Self::Copycat => "copies a commitment",
+        }
+    }
+}
+
+/// By what a lie can be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// Right results agree by their outputs or numbers.
+    Outputs,
+    /// Right results differ, so that traces decide.
+    Traces(Method),
+}
+
+/// What a job puts against lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checks {
+    /// Nodes that run it.
+    pub seats: u8,
+    /// How many must agree.
+    pub quorum: u8,
+    /// By what.
+    pub evidence: Evidence,
+    /// Chance of a second wave, in permille.
+    pub audit_permille: u16,
+    /// Its seats.
+    pub audit_seats: u8,
+    /// Pay of a seat.
+    pub price: Amount,
+    /// What a node puts at risk.
+    pub bond: Amount,
+    /// Whether a rejected result burns the bond.
+    pub burns: bool,
+}
+
+impl Checks {
+    /// Those of a deal. Without `seeded`, a deal that compares traces is taken to need them.
+    pub fn of(deal: &Deal, seeded: bool) -> Self {
+        let evidence = match deal.method {
+            Method::Hash | Method::Near => Evidence::Outputs,
+            Method::Ball | Method::KMeans if deal.deterministic || seeded => Evidence::Outputs,
+            Method::Ball | Method::KMeans => Evidence::Traces(deal.method),
+        };
+        Self {
+            seats: deal.concurrency,
+            quorum: deal.quorum(),
+            evidence,
+            audit_permille: 0,
+            audit_seats: 0,
+            price: deal.price,
+            bond: deal.bond,
+            burns: deal.deterministic,
+        }
+    }
+}
+
+/// What awaits a liar among honest nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prospect {
+    /// How often it stays unpaid, in permille.
+    pub unpaid_permille: u16,
+    /// How often its bond burns, in permille.
+    pub burnt_permille: u16,
+    /// What it loses by that, on average.
+    pub loses: Amount,
+    /// The lie pays where the whole work is worth more than this.
+    pub pays_above: Amount,
+}
+
+/// The prospect of one liar among honest nodes.
+pub fn prospect(checks: &Checks, liar: Liar) -> Prospect {
+    let (unpaid_permille, burnt_permille) = match liar {
+        // No other seat can open it, alone or not: the bond of a seat that does not reveal burns under any terms.
+        Liar::Copycat if checks.seats > 1 => (1000, 1000),
+        Liar::Idle | Liar::CutShort | Liar::Replayer | Liar::Copycat => caught(checks, liar),
+    };
+    let share = |amount: Amount, permille: u16| amount.units() * u128::from(permille) / 1000;
+    let loses = share(checks.price, unpaid_permille) + share(checks.bond, burnt_permille);
+    let pays_above = loses * 1000 / u128::from(liar.saves_permille());
+    let amount = |units: u128| Amount::new(units).unwrap_or(Amount::MAX);
+    Prospect { unpaid_permille, burnt_permille, loses: amount(loses), pays_above: amount(pays_above) }
+}
+
+/// How often, in permille, a liar among honest nodes stays unpaid, and loses its bond.
+fn caught(checks: &Checks, liar: Liar) -> (u16, u16) {
+    let seen = u32::from(seen_permille(checks.evidence, liar));
+    // Seats beside the liar's that are honest, with and without a second wave.
+    let first = outcome(checks.seats, checks.quorum);
+    let second = outcome(checks.seats.saturating_add(checks.audit_seats), checks.quorum);
+    let audit = u32::from(checks.audit_permille.min(1000));
+    let mixed = |first: bool, second: bool| {
+        let of_thousand = audit * u32::from(second) + (1000 - audit) * u32::from(first);
+        u16::try_from(seen * of_thousand / 1000).unwrap_or(1000)
+    };
+    let burns = |seats: Caught| seats == Caught::Rejected && checks.burns;
+    (mixed(first != Caught::Unseen, second != Caught::Unseen), mixed(burns(first), burns(second)))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Caught {
+    /// Nothing to compare with.
+    Unseen,
+    /// The results differ, and nobody is blamed or paid.
+    Undecided,
+    /// The others are enough for a verdict.
+    Rejected,
+}
+
+/// What becomes of one result that differs from all others.
+const fn outcome(seats: u8, quorum: u8) -> Caught {
+    let others = seats.saturating_sub(1);
+    if others == 0 {
+        Caught::Unseen
+    } else if others > seats / 2 && others >= quorum {
+        Caught::Rejected
+    } else {
+        Caught::Undecided
+    }
+}
+
+/// How often a difference is seen at all, in permille. That of traces is measured: `docs/verification.md`, the methods
+/// without the gate; a test holds the two together.
+const fn seen_permille(evidence: Evidence, liar: Liar) -> u16 {
+    match (evidence, liar) {
+        (Evidence::Outputs, _) => 1000,
+        (Evidence::Traces(Method::Ball), Liar::Idle | Liar::Copycat) => 10 * BALL_SEES.0,
+        (Evidence::Traces(Method::Ball), Liar::CutShort) => 10 * BALL_SEES.1,
+        (Evidence::Traces(_), Liar::Idle | Liar::Copycat) => 10 * KMEANS_SEES.0,
+        (Evidence::Traces(_), Liar::CutShort) => 10 * KMEANS_SEES.1,
+        // Its trace is that of the work.
+        (Evidence::Traces(_), Liar::Replayer) => 0,
+    }
+}
+
+/// Rejected runs that idled for 10 s, and that stopped at 60 %, in percent.
+const BALL_SEES: (u16, u16) = (95, 33);
+const KMEANS_SEES: (u16, u16) = (48, 13);
+
+/// How often those who own `percent` of very many nodes get a majority of the seats, in millionths. There they lie without
+/// a risk.
+pub fn majority_ppm(seats: u8, percent: u8) -> u32 {
+    let (n, own) = (u64::from(seats), U256::from(percent.min(100)));
+    let others = U256::from(100) - own;
+    let mut choose = U256::from(1);
+    let mut sum = U256::ZERO;
+    for k in 0..=n {
+        if 2 * k > n {
+            sum += choose * own.pow(U256::from(k)) * others.pow(U256::from(n - k));
+        }
+        choose = choose * U256::from(n - k) / U256::from(k + 1);
+    }
+    // At most 2^31 x 100^31 x 10^6 for a job's seats: below 2^256.
+    let ppm = sum * U256::from(1_000_000) / U256::from(100).pow(U256::from(n));
+    u32::try_from(ppm).unwrap_or(1_000_000)
+}
+
+#[cfg(test)]
+mod tests;
