@@ -5,7 +5,7 @@
 //! computes the same hashes from it. A lenient reader would accept several encodings of one value, so decoding
 //! refuses bytes that do not encode back to themselves.
 
-use std::sync::LazyLock;
+use std::{fmt, sync::LazyLock};
 
 use alloy_primitives::{Address, B256, Bytes, Keccak256, Uint};
 use alloy_sol_types::{SolStruct, SolValue, sol};
@@ -103,12 +103,51 @@ pub enum CodecError {
     /// A field has a value outside its range.
     #[error("the action's {field} is out of range")]
     OutOfRange {
-        /// The field's name.
-        field: &'static str,
+        /// Which.
+        field: Field,
     },
 }
 
-const fn out_of_range(field: &'static str) -> CodecError {
+/// A field of an action with values that encode and mean nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// The author's signature.
+    Signature,
+    /// The kind of its event.
+    Kind,
+    /// The document of a submission.
+    Spec,
+    /// Why a run failed.
+    FailureKind,
+    /// What a requester remarks.
+    Remark,
+    /// The openings of a verdict.
+    Openings,
+    /// An amount of money.
+    Amount,
+    /// How runs are compared.
+    Method,
+    /// How bids become seats.
+    Acceptance,
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Signature => "signature",
+            Self::Kind => "kind",
+            Self::Spec => "spec",
+            Self::FailureKind => "failure kind",
+            Self::Remark => "remark",
+            Self::Openings => "openings",
+            Self::Amount => "amount",
+            Self::Method => "method",
+            Self::Acceptance => "acceptance",
+        })
+    }
+}
+
+const fn out_of_range(field: Field) -> CodecError {
     CodecError::OutOfRange { field }
 }
 
@@ -206,8 +245,8 @@ pub fn decode_action(bytes: &[u8]) -> Result<SignedAction, CodecError> {
     };
     let (envelope, signature) =
         <(abi::Action, Bytes)>::abi_decode_params_validate(body).map_err(|_| CodecError::Malformed)?;
-    let signature: [u8; 65] = signature.as_ref().try_into().map_err(|_| out_of_range("signature"))?;
-    let kind = EventKind::from_index(envelope.kind).ok_or(out_of_range("kind"))?;
+    let signature: [u8; 65] = signature.as_ref().try_into().map_err(|_| out_of_range(Field::Signature))?;
+    let kind = EventKind::from_index(envelope.kind).ok_or(out_of_range(Field::Kind))?;
     let signed = SignedAction {
         action: Action {
             job: envelope.job.into(),
@@ -267,7 +306,7 @@ fn decode_event(kind: EventKind, payload: &[u8]) -> Result<Event, CodecError> {
             let (deal, spec, nonce) =
                 <(abi::Terms, Bytes, u64)>::abi_decode_params_validate(payload).map_err(malformed)?;
             if spec.len() > MAX_SPEC_BYTES {
-                return Err(out_of_range("spec"));
+                return Err(out_of_range(Field::Spec));
             }
             Ok(Event::Submitted { deal: deal_from(&deal)?, spec: spec.to_vec(), nonce })
         }
@@ -284,7 +323,7 @@ fn decode_event(kind: EventKind, payload: &[u8]) -> Result<Event, CodecError> {
         EventKind::FailureReported => {
             let index = u16::abi_decode_validate(payload).map_err(malformed)?;
             let index = u8::try_from(index).ok();
-            let kind = index.and_then(FailureKind::from_index).ok_or(out_of_range("failure kind"))?;
+            let kind = index.and_then(FailureKind::from_index).ok_or(out_of_range(Field::FailureKind))?;
             Ok(Event::FailureReported { kind })
         }
         EventKind::Committed => {
@@ -297,7 +336,7 @@ fn decode_event(kind: EventKind, payload: &[u8]) -> Result<Event, CodecError> {
             let (node, remark) =
                 <(Address, String)>::abi_decode_params_validate(payload).map_err(malformed)?;
             if remark.len() > MAX_REMARK_BYTES {
-                return Err(out_of_range("remark"));
+                return Err(out_of_range(Field::Remark));
             }
             Ok(Event::Remarked { node: node.into(), remark })
         }
@@ -313,7 +352,7 @@ fn decode_verdict(payload: &[u8]) -> Result<Event, CodecError> {
     let (openings, accepted) = <(Vec<abi::SeatRevelation>, u32)>::abi_decode_params_validate(payload)
         .map_err(|_| CodecError::Malformed)?;
     if openings.len() > usize::from(MAX_SEATS) {
-        return Err(out_of_range("openings"));
+        return Err(out_of_range(Field::Openings));
     }
     let openings =
         openings.iter().map(|given| SeatOpening { seat: given.seat, opening: opening_from(&given.opening) });
@@ -325,7 +364,7 @@ fn amount(amount: Amount) -> Uint<96, 2> {
 }
 
 fn amount_from(word: Uint<96, 2>) -> Result<Amount, CodecError> {
-    u128::try_from(word).ok().and_then(Amount::new).ok_or(out_of_range("amount"))
+    u128::try_from(word).ok().and_then(Amount::new).ok_or(out_of_range(Field::Amount))
 }
 
 fn terms(deal: &Deal) -> abi::Terms {
@@ -363,9 +402,9 @@ fn deal_from(terms: &abi::Terms) -> Result<Deal, CodecError> {
         confidence: terms.confidence,
         tolerance_kib: terms.toleranceKib,
         relative_permille: terms.relativePermille,
-        method: Method::try_from(terms.method).map_err(|_| out_of_range("method"))?,
+        method: Method::try_from(terms.method).map_err(|_| out_of_range(Field::Method))?,
         deterministic: terms.deterministic,
-        acceptance: Acceptance::from_index(terms.acceptance).ok_or(out_of_range("acceptance"))?,
+        acceptance: Acceptance::from_index(terms.acceptance).ok_or(out_of_range(Field::Acceptance))?,
         price: amount_from(terms.price)?,
         bond: amount_from(terms.bond)?,
         keeper_fee: amount_from(terms.keeperFee)?,

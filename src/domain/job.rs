@@ -286,7 +286,14 @@ impl Job {
             (JobState::Open, _) => t > self.open_by,
             (JobState::Running, _) => self.able_to_commit(t) < self.deal.quorum(),
             (JobState::Revealing, reveal_by) => t > reveal_by && self.revealed.len() < self.deal.quorum(),
-            _ => false,
+            (
+                JobState::Verified
+                | JobState::Inconclusive
+                | JobState::Failed
+                | JobState::Cancelled
+                | JobState::Expired,
+                _,
+            ) => false,
         }
     }
 

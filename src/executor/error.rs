@@ -1,9 +1,30 @@
 //! Why a run gave no result.
 
-use std::{error::Error, io, path::PathBuf};
+use std::{error::Error, fmt, io, path::PathBuf};
 
-use crate::domain::{FailureKind, ImageNameError, Span};
+use crate::domain::{FailureKind, ImageNameError, OUTPUTS_DIR, Span};
 use crate::explain::Hint;
+
+/// Where a run writes that has a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputPlace {
+    /// `/outputs`, with its volumes.
+    Outputs,
+    /// Its standard output.
+    Stdout,
+    /// Its standard error.
+    Stderr,
+}
+
+impl fmt::Display for OutputPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Outputs => OUTPUTS_DIR,
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        })
+    }
+}
 
 /// Why an executor cannot run, or did not finish, a job.
 #[derive(Debug, thiserror::Error)]
@@ -138,8 +159,8 @@ pub enum ExecutorError {
     /// The run wrote too much, and was killed. Nothing is cut silently: what is written is hashed.
     #[error("the run wrote more than {limit_bytes} bytes to {place}")]
     Disk {
-        /// `/outputs`, stdout or stderr.
-        place: &'static str,
+        /// Where.
+        place: OutputPlace,
         /// What is allowed there.
         limit_bytes: u64,
     },
@@ -270,8 +291,10 @@ impl Hint for ExecutorError {
             Self::Killed => {
                 Some("submit the job again; if the command itself ends with 137, use another exit code")
             }
-            Self::Disk { place: "/outputs", .. } => Some("submit the job with a higher disk limit"),
-            Self::Disk { .. } => Some("write large results to /outputs instead"),
+            Self::Disk { place: OutputPlace::Outputs, .. } => Some("submit the job with a higher disk limit"),
+            Self::Disk { place: OutputPlace::Stdout | OutputPlace::Stderr, .. } => {
+                Some("write large results to /outputs instead")
+            }
             Self::Files { .. } => {
                 Some("write fewer files, or an archive of them; a higher disk limit allows more")
             }

@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 pub use absent::NoEngine;
 #[cfg(feature = "docker")]
 pub use docker::{DEFAULT_SOCKET, DockerExecutor, MAX_STREAM_BYTES, Registries, ResolvedImage};
-pub use error::ExecutorError;
+pub use error::{ExecutorError, OutputPlace};
 pub use fake::{FakeExecutor, Script};
 pub use room::{RESERVE_BYTES, free_bytes};
 pub use run::{InputMount, Reading, RunOutcome, RunRequest, Trace};

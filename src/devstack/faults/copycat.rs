@@ -12,13 +12,11 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use tokio::{sync::watch, time::timeout};
 use tracing::debug;
 
+use super::decorate::SchedulerFault;
 use crate::{
-    domain::{Action, Digest, Event, JobId, LogDomain, NodeId, Opening, SignedAction, Timestamp},
+    domain::{Action, Digest, Event, JobId, NodeId, Opening, SignedAction},
     identity::NodeKey,
-    scheduler::{
-        Anchor, BackendError, Cursor, EventStream, Evidence, LogItem, LogOrder, LogUpdate, Scheduler,
-        SubmitError, Trouble, submit_in_turn,
-    },
+    scheduler::{Cursor, EventStream, LogItem, LogUpdate, Scheduler, SubmitError},
 };
 
 /// How long it waits for somebody to copy, less than a node gives one attempt; then it sends what it has.
@@ -84,7 +82,7 @@ impl Shared {
         self.inner.submit(self.sign(action)).await
     }
 
-    /// Learns from what others do, and repeats the opening of whoever was copied.
+    /// Learns from what others do, and repeats the opening of the node that it copied.
     async fn observe(&self, item: &LogItem) {
         let (job, author) = (item.stamped.job, item.stamped.author);
         if author == self.key.node_id() {
@@ -129,24 +127,22 @@ impl Shared {
     }
 }
 
-impl Scheduler for Copycat {
-    fn submit(&self, action: SignedAction) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
-        if matches!(action.action.event, Event::Committed { .. }) {
-            return self.shared.commit(action).boxed();
-        }
-        self.shared.inner.submit(action)
+impl SchedulerFault for Copycat {
+    fn replaces(&self, event: &Event) -> bool {
+        matches!(event, Event::Committed { .. })
     }
 
-    fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
-        match actions.iter().any(|signed| matches!(signed.action.event, Event::Committed { .. })) {
-            true => submit_in_turn(self, actions).boxed(),
-            false => self.shared.inner.submit_all(actions),
-        }
+    fn submit<'a>(
+        &'a self,
+        _: &'a dyn Scheduler,
+        action: SignedAction,
+    ) -> BoxFuture<'a, Result<Cursor, SubmitError>> {
+        self.shared.commit(action).boxed()
     }
 
-    fn events(&self, after: Cursor) -> EventStream {
+    fn events(&self, inner: &Arc<dyn Scheduler>, after: Cursor) -> EventStream {
         let shared = Arc::clone(&self.shared);
-        let observed = self.shared.inner.events(after).then(move |update| {
+        let observed = inner.events(after).then(move |update| {
             let shared = Arc::clone(&shared);
             async move {
                 if let Ok(LogUpdate::Entry(item)) = &update {
@@ -156,37 +152,5 @@ impl Scheduler for Copycat {
             }
         });
         observed.boxed()
-    }
-
-    fn now(&self) -> BoxFuture<'_, Result<Timestamp, BackendError>> {
-        self.shared.inner.now()
-    }
-
-    fn members(&self) -> Vec<NodeId> {
-        self.shared.inner.members()
-    }
-
-    fn domain(&self) -> LogDomain {
-        self.shared.inner.domain()
-    }
-
-    fn order(&self, job: JobId) -> LogOrder {
-        self.shared.inner.order(job)
-    }
-
-    fn holds_money(&self) -> bool {
-        self.shared.inner.holds_money()
-    }
-
-    fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
-        self.shared.inner.anchors(job)
-    }
-
-    fn evidence(&self, job: JobId) -> Option<Evidence> {
-        self.shared.inner.evidence(job)
-    }
-
-    fn troubles(&self) -> Vec<Trouble> {
-        self.shared.inner.troubles()
     }
 }

@@ -1,14 +1,13 @@
 //! An executor that runs nothing and makes up what it left.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::Fault;
-use crate::{
-    domain::{NodeId, Spec},
-    executor::{Executor, ExecutorError, FakeExecutor, Reading, RunOutcome, RunRequest, Script, Trace},
+use super::{Fault, decorate::RunFault};
+use crate::executor::{
+    Executor, ExecutorError, FakeExecutor, Reading, RunOutcome, RunRequest, Script, Trace,
 };
 
 /// How long a run that is none takes: long enough to look like one, short enough to be worth it.
@@ -20,14 +19,12 @@ const PERIOD_MS: u64 = 50;
 /// Makes results up.
 #[derive(Debug)]
 pub(super) struct Inventor {
-    /// Asked for everything but runs, so that the node bids like an honest one.
-    inner: Arc<dyn Executor>,
     invention: FakeExecutor,
 }
 
 impl Inventor {
-    pub(super) fn new(inner: Arc<dyn Executor>, fault: Fault) -> Self {
-        Self { inner, invention: FakeExecutor::new(move |request| script(fault, request)) }
+    pub(super) fn new(fault: Fault) -> Self {
+        Self { invention: FakeExecutor::new(move |request| script(fault, request)) }
     }
 }
 
@@ -61,24 +58,13 @@ fn flat(rss_kib: u32, cpu_ms: u64) -> Trace {
     Trace { readings: readings.collect(), duration_ms, cpu_ms }
 }
 
-impl Executor for Inventor {
-    fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<String, ExecutorError>> {
-        self.inner.resolve(image)
-    }
-
-    fn sweep<'a>(&'a self, node: NodeId, scratch: &'a Path) -> BoxFuture<'a, Result<usize, ExecutorError>> {
-        self.inner.sweep(node, scratch)
-    }
-
-    fn check<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>> {
-        self.inner.check(spec)
-    }
-
-    fn run(
-        &self,
+impl RunFault for Inventor {
+    fn run<'a>(
+        &'a self,
+        _: &'a dyn Executor,
         request: RunRequest,
         cancel: CancellationToken,
-    ) -> BoxFuture<'_, Result<RunOutcome, ExecutorError>> {
+    ) -> BoxFuture<'a, Result<RunOutcome, ExecutorError>> {
         Box::pin(async move {
             // Not waiting for anything: passing time is all that this run does.
             let slept = cancel.run_until_cancelled(tokio::time::sleep(PRETENCE)).await;
@@ -98,9 +84,10 @@ mod tests {
 
     async fn claimed(fault: Fault, node: u8) -> (Vec<u8>, RunOutcome) {
         let never = FakeExecutor::new(|_| Script::printing("the real output"));
-        let inventor = Inventor::new(Arc::new(never), fault);
+        let inventor = Inventor::new(fault);
         let dir = tempfile::tempdir().unwrap();
-        let outcome = inventor.run(request(node, dir.path()), CancellationToken::new()).await.unwrap();
+        let outcome =
+            inventor.run(&never, request(node, dir.path()), CancellationToken::new()).await.unwrap();
         (stdout(dir.path()), outcome)
     }
 

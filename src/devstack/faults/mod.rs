@@ -3,6 +3,7 @@
 //! Nothing in the real code knows that they exist. [`corrupt`] wraps what a node is about to be started with.
 //!
 //! - `kind`: the kinds, and how many nodes are of one
+//! - `decorate`: what every decorator passes on unchanged
 //! - `invent`: results of runs that never were (idle, faker, collude, and what a copycat has of its own)
 //! - `partial`: work that is cut short
 //! - `crash`: a node that dies at the start of its run
@@ -11,6 +12,7 @@
 
 mod copycat;
 mod crash;
+mod decorate;
 mod invent;
 mod kind;
 mod partial;
@@ -24,6 +26,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use kind::{BadActors, Fault, ParseBadActorsError};
 
+use self::{
+    copycat::Copycat,
+    crash::Crash,
+    decorate::{FaultyExecutor, FaultyScheduler},
+    invent::Inventor,
+    partial::Partial,
+    silent::Silent,
+};
 use crate::{assembly::Seams, identity::NodeKey};
 
 /// Makes a node misbehave. `key` is the node's own, `die` ends it as if it had crashed.
@@ -31,14 +41,17 @@ pub fn corrupt(fault: Fault, seams: Seams, key: &NodeKey, die: CancellationToken
     let Seams { scheduler, executor } = seams;
     match fault {
         Fault::Idle | Fault::Faker | Fault::Collude => {
-            Seams { scheduler, executor: Arc::new(invent::Inventor::new(executor, fault)) }
+            Seams { scheduler, executor: FaultyExecutor::wrap(executor, Inventor::new(fault)) }
         }
-        Fault::Copycat => Seams {
-            scheduler: Arc::new(copycat::Copycat::new(scheduler, key.clone())),
-            executor: Arc::new(invent::Inventor::new(executor, fault)),
-        },
-        Fault::Partial => Seams { scheduler, executor: Arc::new(partial::Partial::new(executor)) },
-        Fault::Silent => Seams { scheduler: Arc::new(silent::Silent::new(scheduler)), executor },
-        Fault::Crash => Seams { scheduler, executor: Arc::new(crash::Crash::new(executor, die)) },
+        Fault::Copycat => {
+            let copycat = Copycat::new(Arc::clone(&scheduler), key.clone());
+            Seams {
+                scheduler: FaultyScheduler::wrap(scheduler, copycat),
+                executor: FaultyExecutor::wrap(executor, Inventor::new(fault)),
+            }
+        }
+        Fault::Partial => Seams { scheduler, executor: FaultyExecutor::wrap(executor, Partial) },
+        Fault::Silent => Seams { scheduler: FaultyScheduler::wrap(scheduler, Silent), executor },
+        Fault::Crash => Seams { scheduler, executor: FaultyExecutor::wrap(executor, Crash::new(die)) },
     }
 }

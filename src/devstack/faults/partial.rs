@@ -1,12 +1,12 @@
 //! An executor that stops the work at 60 % and delivers what there is.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{fs, io, path::Path};
 
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
+use super::decorate::RunFault;
 use crate::{
-    domain::{NodeId, Spec},
     executor::{Executor, ExecutorError, RunOutcome, RunRequest, Trace},
     store::{OUTPUTS, STDOUT, TRACE},
 };
@@ -16,37 +16,18 @@ const PERCENT: u64 = 60;
 
 /// Delivers a part of what a real run left.
 #[derive(Debug)]
-pub(super) struct Partial {
-    inner: Arc<dyn Executor>,
-}
+pub(super) struct Partial;
 
-impl Partial {
-    pub(super) const fn new(inner: Arc<dyn Executor>) -> Self {
-        Self { inner }
-    }
-}
-
-impl Executor for Partial {
-    fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<String, ExecutorError>> {
-        self.inner.resolve(image)
-    }
-
-    fn sweep<'a>(&'a self, node: NodeId, scratch: &'a Path) -> BoxFuture<'a, Result<usize, ExecutorError>> {
-        self.inner.sweep(node, scratch)
-    }
-
-    fn check<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>> {
-        self.inner.check(spec)
-    }
-
-    fn run(
-        &self,
+impl RunFault for Partial {
+    fn run<'a>(
+        &'a self,
+        inner: &'a dyn Executor,
         request: RunRequest,
         cancel: CancellationToken,
-    ) -> BoxFuture<'_, Result<RunOutcome, ExecutorError>> {
+    ) -> BoxFuture<'a, Result<RunOutcome, ExecutorError>> {
         Box::pin(async move {
             let dir = request.result_dir.clone();
-            let mut outcome = self.inner.run(request, cancel).await?;
+            let mut outcome = inner.run(request, cancel).await?;
             cut_trace(&mut outcome.trace);
             let cut = fs::write(dir.join(TRACE), outcome.trace.to_csv())
                 .and_then(|()| cut_file(&dir.join(STDOUT)))
@@ -104,8 +85,7 @@ mod tests {
             outputs: vec![("deep/er".to_owned(), b"abcde".to_vec())],
         });
         let dir = tempfile::tempdir().unwrap();
-        let partial = Partial::new(Arc::new(real));
-        let outcome = partial.run(request(1, dir.path()), CancellationToken::new()).await.unwrap();
+        let outcome = Partial.run(&real, request(1, dir.path()), CancellationToken::new()).await.unwrap();
         assert_eq!(stdout(dir.path()), b"012345");
         assert_eq!(fs::read(dir.path().join("outputs/deep/er")).unwrap(), b"abc");
         assert_eq!((outcome.trace.readings.len(), outcome.trace.duration_ms), (6, 600));

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
-    super::{ExecutorError, InputMount, RunOutcome, RunRequest, Trace},
+    super::{ExecutorError, InputMount, OutputPlace, RunOutcome, RunRequest, Trace},
     cgroup::Cgroup,
     config::{Parts, Seeded, container_body, labels, probe_body, volumes_to_mount},
     engine::{DockerExecutor, unix_now},
@@ -297,7 +297,7 @@ impl DockerExecutor {
             Some(DiskProblem::NodeFull) => return Err(ExecutorError::NodeFull),
             Some(DiskProblem::Broken(source)) => return Err(own_disk(source)),
             Some(DiskProblem::Bytes) => {
-                return Err(ExecutorError::Disk { place: "/outputs", limit_bytes: disk_bytes });
+                return Err(ExecutorError::Disk { place: OutputPlace::Outputs, limit_bytes: disk_bytes });
             }
         };
         // Asked after the output has ended, so that `broken` has its turn before this is an outcome.

@@ -6,7 +6,7 @@ use bollard::{container::LogOutput, errors::Error};
 use futures::{Stream, StreamExt as _};
 use tokio::{fs::File, io::AsyncWriteExt as _};
 
-use super::super::ExecutorError;
+use super::super::{ExecutorError, OutputPlace};
 
 /// Most bytes of stdout, and as many of stderr. Large results belong in `/outputs`.
 ///
@@ -17,7 +17,7 @@ pub const MAX_STREAM_BYTES: u64 = 16 << 20;
 struct Capture {
     file: File,
     path: std::path::PathBuf,
-    name: &'static str,
+    place: OutputPlace,
     bytes: u64,
 }
 
@@ -30,7 +30,7 @@ pub(super) async fn capture(
     dir: &Path,
 ) -> Result<(), ExecutorError> {
     let (mut stdout, mut stderr) =
-        (Capture::create(dir, "stdout").await?, Capture::create(dir, "stderr").await?);
+        (Capture::create(dir, OutputPlace::Stdout).await?, Capture::create(dir, OutputPlace::Stderr).await?);
     while let Some(chunk) = output.next().await {
         match chunk {
             Ok(LogOutput::StdOut { message }) => stdout.append(&message).await?,
@@ -49,10 +49,10 @@ pub(super) async fn capture(
 }
 
 impl Capture {
-    async fn create(dir: &Path, name: &'static str) -> Result<Self, ExecutorError> {
-        let path = dir.join(name);
+    async fn create(dir: &Path, place: OutputPlace) -> Result<Self, ExecutorError> {
+        let path = dir.join(place.to_string());
         match File::create(&path).await {
-            Ok(file) => Ok(Self { file, path, name, bytes: 0 }),
+            Ok(file) => Ok(Self { file, path, place, bytes: 0 }),
             Err(source) => Err(ExecutorError::ResultDir { path, source }),
         }
     }
@@ -60,7 +60,7 @@ impl Capture {
     async fn append(&mut self, message: &[u8]) -> Result<(), ExecutorError> {
         self.bytes = self.bytes.saturating_add(u64::try_from(message.len()).unwrap_or(u64::MAX));
         if self.bytes > MAX_STREAM_BYTES {
-            return Err(ExecutorError::Disk { place: self.name, limit_bytes: MAX_STREAM_BYTES });
+            return Err(ExecutorError::Disk { place: self.place, limit_bytes: MAX_STREAM_BYTES });
         }
         // Flushed at once: what a run printed until it was stopped is of use to its requester.
         let written = async {
@@ -110,6 +110,6 @@ mod tests {
         let full = || stdout(vec![b'x'; usize::try_from(MAX_STREAM_BYTES).unwrap()]);
         capture(stream::iter([full()]), dir.path()).await.unwrap();
         let over = capture(stream::iter([full(), stdout(vec![b'x'])]), dir.path()).await;
-        assert!(matches!(over, Err(ExecutorError::Disk { place: "stdout", .. })), "{over:?}");
+        assert!(matches!(over, Err(ExecutorError::Disk { place: OutputPlace::Stdout, .. })), "{over:?}");
     }
 }

@@ -71,7 +71,7 @@ impl Wanted {
         match (&self.user, &self.group) {
             (Named::Number(0), _) | (_, Some(Named::Number(0))) => Some(NOBODY),
             (&Named::Number(uid), &Some(Named::Number(gid))) => Some(User { uid, gid }),
-            _ => None,
+            (Named::Number(_), None) | (Named::Name(_), _) | (_, Some(Named::Name(_))) => None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::{fs, process::Command, time::Duration};
 
 use assay::{
     domain::FailureKind,
-    executor::{Executor as _, ExecutorError},
+    executor::{Executor as _, ExecutorError, OutputPlace},
 };
 use bollard::models::ContainerConfig;
 use tokio::time::Instant;
@@ -68,7 +68,7 @@ async fn a_file_that_was_deleted_while_it_is_open_counts() {
     request.spec.resources.disk_bytes = 50 * MIB;
     let run = bench.executor.run(request, CancellationToken::new());
     let error = tokio::time::timeout(Duration::from_secs(60), run).await.unwrap().unwrap_err();
-    assert!(matches!(error, ExecutorError::Disk { place: "/outputs", .. }), "{error:?}");
+    assert!(matches!(error, ExecutorError::Disk { place: OutputPlace::Outputs, .. }), "{error:?}");
     let taken = before.saturating_sub(free_bytes(&bench));
     // The limit, a sixteenth of it and 16 MiB is all that there is; and what others write meanwhile.
     assert!(taken < 400 * MIB, "{taken} bytes of the disk are gone");

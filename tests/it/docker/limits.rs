@@ -4,7 +4,7 @@ use std::fs;
 
 use assay::{
     domain::{FailureKind, JobId, Span},
-    executor::{ExecutorError, MAX_STREAM_BYTES},
+    executor::{ExecutorError, MAX_STREAM_BYTES, OutputPlace},
 };
 
 use super::bench::Bench;
@@ -87,7 +87,7 @@ async fn the_cpu_limit_holds() {
 #[tokio::test]
 async fn more_output_than_is_kept_fails_and_is_not_cut() {
     let bench = Bench::new().await;
-    for (place, redirect) in [("stdout", ""), ("stderr", ">&2")] {
+    for (place, redirect) in [(OutputPlace::Stdout, ""), (OutputPlace::Stderr, ">&2")] {
         let script = format!("head -c {} /dev/zero {redirect}; sleep 60", MAX_STREAM_BYTES + 1);
         let error = bench.run(bench.request(&script)).await.unwrap_err();
         assert!(matches!(error, ExecutorError::Disk { place: found, .. } if found == place), "{error:?}");

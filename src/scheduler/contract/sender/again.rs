@@ -32,8 +32,14 @@ impl Sender {
                 (Refusal::Known | Refusal::NonceUsed, _) if is_fresh => Sent::NonceUsed,
                 (Refusal::Known, _) => Sent::Taken,
                 (Refusal::NonceUsed, AskError::Answer(reason)) => Sent::Unsure(reason.clone()),
-                _ if lost.load(Ordering::Relaxed) > 0 => Sent::Unsure(BackendError::from(error).to_string()),
-                _ => Sent::Refused(explain(error, self.signer.address())),
+                (Refusal::NonceUsed | Refusal::NoEther | Refusal::Other, _)
+                    if lost.load(Ordering::Relaxed) > 0 =>
+                {
+                    Sent::Unsure(BackendError::from(error).to_string())
+                }
+                (Refusal::NonceUsed | Refusal::NoEther | Refusal::Other, _) => {
+                    Sent::Refused(explain(error, self.signer.address()))
+                }
             },
         }
     }
