@@ -10,9 +10,9 @@
 //! of all scores below 2^49.4, and 1000 times it below 2^59.4.
 
 use super::outcome::{Field, Note, Outcome};
-use super::reasons::Work;
 use super::terms::{Terms, Tolerance};
 use super::two_means::split_sorted;
+use super::work::Work;
 use crate::domain::{Profile, TENTHS};
 
 pub(super) fn score(field: Field, runs: &[(usize, Profile)], terms: &Terms) -> Outcome {

@@ -14,6 +14,7 @@
 //! - `traces`: when two runs used memory and CPU alike
 //! - `two_means`: the exact one-dimensional split that `kmeans` repeats
 //! - `outcome`: what a verdict says, and the one rule that decides whether there is one
+//! - `work`: what a run took beside others
 //! - `reasons`: what decided on each run, what was measured, and the limit that applied
 //! - `batch`: verdicts over JSON lines
 //!
@@ -42,12 +43,14 @@ mod reasons;
 mod terms;
 mod traces;
 mod two_means;
+mod work;
 
 #[cfg(test)]
 mod tests;
 
 pub use decide::{decide, decide_by};
 pub use outcome::{Decision, Note, Outcome};
-pub use reasons::{Cpu, Reason, Rule, Work, reasons};
+pub use reasons::{Reason, Rule, reasons};
 pub use terms::{Agreement, MAX_RUNS, Run, Terms};
 pub use two_means::{Split, two_means};
+pub use work::{Cpu, Work};

@@ -4,8 +4,8 @@
 //! all runs, and their CPU times by at most a share of the larger one.
 
 use super::{
-    reasons::{Cpu, Work},
     terms::{Terms, Tolerance},
+    work::{Cpu, Work},
 };
 use crate::domain::Profile;
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     domain::{SummaryForm, SummaryWord},
-    verdict::{Decision, MAX_RUNS},
+    verdict::{Cpu, Decision, MAX_RUNS},
 };
 
 fn run(output: u8, kib: u32, cpu_ms: u64) -> Run {
