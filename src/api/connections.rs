@@ -110,11 +110,11 @@ pub(super) async fn serve(listener: TcpListener, app: Router, stop: Cancellation
     }
     drop(listener);
     let answered = async { while open.join_next().await.is_some() {} };
-    // What takes longer is aborted when the set is dropped.
+    // Dropping the set aborts answers that take longer.
     let _ = tokio::time::timeout(STOP_GRACE, answered).await;
 }
 
-/// Whether it says nothing about the next connection.
+/// Whether the error concerns this connection alone.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
@@ -127,7 +127,7 @@ async fn converse(
     visitor: Visitor,
     stop: CancellationToken,
 ) {
-    // Else the kernel keeps a small event back until the client has acknowledged the last one, which that delays.
+    // Else the kernel holds a small event back until the client acknowledges the one before, and clients delay that.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "an answer may be delayed");
     }
@@ -175,9 +175,9 @@ async fn turn_away(mut stream: TcpStream) {
 #[derive(Debug)]
 struct Lobby {
     next: AtomicU64,
-    /// Strangers in the order in which they came: since when, and what sends them away.
+    /// Strangers in order of arrival: since when, and the token that sends each away.
     strangers: Mutex<BTreeMap<u64, (Instant, CancellationToken)>>,
-    /// Told when a stranger has left, or is one no longer.
+    /// Notified when a stranger has left or shown the token.
     left: Notify,
     known: Arc<Semaphore>,
 }
@@ -195,12 +195,12 @@ impl Lobby {
     /// Waits until there is room for another stranger. Cancel safe.
     async fn room(&self) {
         while let Some(until) = self.make_room(Instant::now()) {
-            // Whatever comes first, the level is looked at again.
+            // After either, the state is checked again.
             let _ = tokio::time::timeout_at(until, self.left.notified()).await;
         }
     }
 
-    /// Has the oldest stranger leave if that is needed; or says when it will be, if nobody leaves before.
+    /// Sends the oldest stranger away if its time is up, else says when it will be.
     fn make_room(&self, now: Instant) -> Option<Instant> {
         let mut strangers = self.strangers();
         if strangers.len() < MAX_STRANGERS {
@@ -241,7 +241,7 @@ pub(super) struct Visitor(Arc<Stay>);
 #[derive(Debug)]
 struct Stay {
     number: u64,
-    /// Cancelled when it has to give way.
+    /// Cancelled when it has to close.
     gone: CancellationToken,
     lobby: Arc<Lobby>,
     /// Held once the token was shown.
@@ -249,7 +249,8 @@ struct Stay {
 }
 
 impl Visitor {
-    /// The token was shown: the connection gives way to nobody from here on. `false` if there are too many of those.
+    /// The client showed the token: from here on the connection is not closed for others. `false` if there are too
+    /// many of those.
     pub(super) fn is_known(&self) -> bool {
         let Self(stay) = self;
         if stay.place.get().is_some() {

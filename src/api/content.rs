@@ -29,13 +29,13 @@ use crate::{
     store::{LastWords, STDOUT},
 };
 
-/// How long an archive waits while others are taken in, how long its sender may be silent, and how long all of it may
-/// take: the longest archive in 2 MiB/s.
+/// How long an archive waits for its turn, how long its sender may be silent, and how long the upload may take: the
+/// longest archive at 2 MiB/s.
 const TURN_LIMIT: Duration = Duration::from_secs(120);
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 const UPLOAD_LIMIT: Duration = Duration::from_secs(1024);
 
-/// Takes an archive in; what is not canonical is refused here, before any node fails over it.
+/// Takes an archive in. One that is not canonical is refused here, before nodes fail on it.
 pub(super) async fn upload(
     State(Api { node, uploads, .. }): State<Api>,
     body: Body,
@@ -109,7 +109,7 @@ fn node_named(text: &str) -> Result<NodeId, Failure> {
         .map_err(|error| Failure::new(ErrorCode::BadRequest, format!("the node's id is malformed: {error}")))
 }
 
-/// The standard output of the first accepted result that can be had.
+/// The standard output of the first accepted result that can be fetched.
 pub(super) async fn output(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,

@@ -18,7 +18,7 @@ use crate::{
 /// When a client may retry while the node loads or has too many clients.
 const RETRY_AFTER_SECS: &str = "1";
 
-/// What a handler answers when it cannot do as asked.
+/// The error answer of a handler.
 #[derive(Debug)]
 pub(super) struct Failure(ErrorBody);
 
@@ -82,7 +82,7 @@ impl IntoResponse for Failure {
         if code == ErrorCode::Unauthorized {
             let headers = response.headers_mut();
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            // A client that may not ask needs no connection, and others may.
+            // A client without access needs no connection; others may need it.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if matches!(code, ErrorCode::Loading | ErrorCode::Busy) {

@@ -1,4 +1,4 @@
-//! The API while its node is not there yet: it listens, and says how far the node is.
+//! The API while its node starts: it listens, and tells how far the node is.
 //!
 //! A node reads its logs before it knows any job, which takes as long as there are jobs or blocks. A client that finds
 //! nobody listening cannot tell that from a node that does not run, so the API answers from the start. A node that
@@ -43,7 +43,7 @@ use crate::{
 pub struct ApiConfig {
     /// Port 0 for any free one.
     pub address: SocketAddr,
-    /// Whether other machines may reach it. Whoever is between them reads the token.
+    /// Whether other machines may reach it. Anyone on the way can read the token.
     pub beyond_loopback: bool,
 }
 
@@ -71,7 +71,7 @@ pub enum ServeError {
         /// Where.
         address: SocketAddr,
     },
-    /// The token cannot be left for those who may use the API.
+    /// The token file cannot be written.
     #[error(transparent)]
     Token(#[from] TokenError),
 }
@@ -110,7 +110,7 @@ pub struct Listening {
     task: JoinSet<()>,
 }
 
-/// What answers before the node does.
+/// Answers before the node can.
 #[derive(Debug, Clone)]
 struct Front {
     bound: SocketAddr,
@@ -125,8 +125,8 @@ struct Served {
     router: Router,
 }
 
-/// Listens, and leaves a new token in `token_file`. Until [`Listening::serve`] every request that needs the node is
-/// told what `loading` says.
+/// Listens, and writes a new token to `token_file`. Until [`Listening::serve`], requests that need the node are
+/// answered with the progress in `loading`.
 ///
 /// # Errors
 /// [`ServeError`].

@@ -4,11 +4,11 @@
 //! reach that address, so every request but one must carry the node's token. The API refuses requests that a browser
 //! sends for a foreign site. Nothing that helps to copy a result leaves through it before the result's job has ended.
 //!
-//! - [`types`]: its JSON, shared with the client. `server`: addresses, limits, who may ask. `token`: who that is.
-//! - `listening`: what is answered before the node has read its logs.
-//! - `connections`: how many there may be, and which is closed first.
+//! - [`types`]: its JSON, shared with the client. `server`: paths, limits, admission. `token`: access.
+//! - `listening`: answers before the node has read its logs.
+//! - `connections`: their limits, and which is closed first.
 //! - `jobs`, `content`, `events`: the handlers. `view`: a job in numbers and words; `reason`: the words of its verdict.
-//! - `error`: every answer that is no success; `refusal`: its JSON.
+//! - `error`: error answers; `refusal`: their JSON.
 //!
 //! A client reads the token from the node's data directory and sends it with every request:
 //!

@@ -35,13 +35,13 @@ pub(super) const HEALTH: &str = "/health";
 /// Longest JSON request: the largest spec and a full allow-list, several times over.
 const MAX_JSON_BYTES: usize = 256 * 1024;
 
-/// How long a JSON request may take to come whole.
+/// How long the body of a JSON request may take.
 const JSON_LIMIT: Duration = Duration::from_secs(15);
 
 /// Archives that are taken in at the same time; others wait.
 const MAX_UPLOADS: usize = 8;
 
-/// All that a node that listens on `bound` answers to clients that are admitted.
+/// Every route for admitted clients of a node that listens on `bound`.
 pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
     let api = Api { node, bound, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)) };
     let json = Router::new()
@@ -70,8 +70,8 @@ pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
         .with_state(api)
 }
 
-/// Refuses who does not bear the token, and what a browser sends for a foreign site: a name that was made to resolve to
-/// this machine (DNS rebinding), or a page of another origin. Programs send no Origin.
+/// Refuses clients without the token, and requests that a browser sends for a foreign site: by a name made to resolve
+/// to this machine (DNS rebinding), or from a page of another origin. Programs send no Origin.
 pub(super) async fn only_our_clients(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     match admit(&gate, &request) {
         Ok(()) => next.run(request).await,
@@ -104,7 +104,7 @@ fn admit(gate: &Gate, request: &Request) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes the body in before anybody works with it: it comes whole, short and soon, or the request is refused.
+/// Reads the whole body before a handler runs. A long or slow body is refused.
 async fn whole_body(request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let whole = tokio::time::timeout(JSON_LIMIT, axum::body::to_bytes(body, MAX_JSON_BYTES)).await;
@@ -137,7 +137,7 @@ fn check_host(headers: &HeaderMap, bound: IpAddr) -> Result<(), String> {
 }
 
 /// Whether a Host header names this machine by address, or as localhost. A node that listens beyond the loopback
-/// address may be asked under any address: only a name can be made to point here by somebody else.
+/// address may be asked under any IP address: only names can be pointed here by others.
 fn is_here(host: &str, bound: IpAddr) -> bool {
     let is_ours = |ip: IpAddr| !bound.is_loopback() || ip.is_loopback();
     let address = host.parse::<SocketAddr>().map(|address| address.ip());

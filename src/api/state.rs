@@ -1,4 +1,4 @@
-//! What every handler of the API has.
+//! The state shared by all handlers.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -16,7 +16,7 @@ pub(super) struct Api {
     pub(super) uploads: Arc<Semaphore>,
 }
 
-/// Who may ask, and where.
+/// Admission: the address and the token.
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
     pub(super) bound: SocketAddr,

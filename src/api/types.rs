@@ -29,7 +29,7 @@ pub use crate::scheduler::{Evidence, LogEntry};
 pub struct Health {
     /// Whether the API answers; always true.
     pub alive: bool,
-    /// Whether the node can be asked.
+    /// How far the node is.
     #[serde(default)]
     pub state: Readiness,
 }
@@ -62,24 +62,24 @@ pub struct NodeInfo {
     pub api: String,
     /// Addresses under which other nodes reach this one.
     pub listen: Vec<String>,
-    /// How many jobs it runs at once; 0 for a node that only requests.
+    /// How many jobs it runs at once; 0 for a node that only submits jobs.
     pub compute_slots: usize,
-    /// What it takes on; null from a node that does not say.
+    /// Its offer; null if it makes none.
     #[serde(default)]
     pub limits: Option<NodeLimits>,
     /// How many other nodes it knows.
     pub members: usize,
     /// How many jobs it knows, by state.
     pub jobs: BTreeMap<JobState, usize>,
-    /// What keeps it from its obligations now.
+    /// What keeps it from its work now.
     #[serde(default)]
     pub warnings: Vec<Warning>,
 }
 
-/// The most that a node takes on in one job.
+/// The limits of the jobs that a node takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeLimits {
-    /// For the container; its machine may have less.
+    /// Of the container; the machine may have less free.
     pub resources: Resources,
     /// Seconds of one run.
     pub timeout: Span,
@@ -98,13 +98,13 @@ pub struct NodeRow {
     pub id: NodeId,
     /// Whether it is the one that answers.
     pub is_self: bool,
-    /// Whether it is there now, as far as this node knows.
+    /// Whether it is online, as far as this node knows.
     pub known: bool,
-    /// Results of it that verdicts kept, in jobs that this node requested or took part in.
+    /// Its results that verdicts accepted, in jobs that this node requested or took part in.
     pub accepted: u64,
-    /// Results of it that verdicts rejected, in the same jobs.
+    /// Its results that verdicts rejected, in the same jobs.
     pub rejected: u64,
-    /// What it says that it takes on; null if it says nothing, is not connected or runs no jobs.
+    /// Its offer; null if it makes none, is not connected or runs no jobs.
     #[serde(default)]
     pub offer: Option<Offer>,
 }
@@ -125,14 +125,14 @@ pub struct LastWordsView {
     pub node: NodeId,
     /// Why it gave no result.
     pub reason: String,
-    /// The end of its standard output; what is no UTF-8 is replaced.
+    /// The end of its standard output; invalid UTF-8 is replaced.
     pub stdout: String,
-    /// The end of its standard error; what is no UTF-8 is replaced.
+    /// The end of its standard error; invalid UTF-8 is replaced.
     pub stderr: String,
 }
 
-/// The header by which a client names a POST about a job, so that the same one sent again is done once: 8 to 64 letters,
-/// digits, dashes, dots or underscores. Another request under the same name is refused.
+/// The header that makes a POST about a job idempotent: 8 to 64 letters, digits, dashes, dots or underscores. A retry
+/// under the same key is carried out once; another request under it is refused.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Body of `POST /api/v1/jobs`.
@@ -181,7 +181,7 @@ pub struct SubmitReply {
     pub too_few: Option<TooFew>,
 }
 
-/// `GET /api/v1/jobs/{job}`: everything there is to say about a job.
+/// `GET /api/v1/jobs/{job}`: all that the node knows of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobView {
     /// The job.
@@ -192,7 +192,7 @@ pub struct JobView {
     pub spec: Spec,
     /// SHA-256 of the spec document.
     pub spec_hash: Digest,
-    /// What every run finds as `ASSAY_SEED`.
+    /// The `ASSAY_SEED` of every run.
     pub seed: Seed,
     /// The terms.
     pub deal: Deal,
@@ -212,11 +212,11 @@ pub struct JobView {
     pub ended_by: Option<NodeId>,
     /// Every deadline known so far, in order.
     pub deadlines: Vec<Deadline>,
-    /// Whether a deadline passed and its requester, who alone can end the job, does not answer. Not final: it may be
-    /// cut off, and its log go on elsewhere.
+    /// Whether a deadline passed while the requester, who alone can end the job, does not answer. Not final: this
+    /// node may be cut off while the log goes on elsewhere.
     pub requester_gone: bool,
-    /// Why this node cannot follow the job any more, and what to do about it: all else here is as it was then. Null
-    /// while it can.
+    /// Why this node cannot follow the job any more, and what to do; all other fields are as of then. Null while it
+    /// can.
     pub broken: Option<String>,
     /// The proof that the requester broke the job's log; null where this node holds none.
     pub evidence: Option<Evidence>,
@@ -228,11 +228,11 @@ pub struct JobView {
     pub verdict: Option<VerdictView>,
     /// Why there is no verdict, in words; null while there may be one.
     pub failure: Option<String>,
-    /// The failure that most nodes reported, those whose seats were taken by others included; the first in wire order
-    /// among equals.
+    /// The failure that most nodes reported, including nodes that were replaced; the first in wire order among
+    /// equals.
     #[serde(default)]
     pub commonest_failure: Option<FailureKind>,
-    /// Who locked and who gets what; null for a job without money.
+    /// What each party locked and gets; null for a job without money.
     pub money: Option<MoneyView>,
     /// This node's own run; null when it has none.
     pub execution: Option<ExecutionView>,
@@ -276,7 +276,7 @@ pub struct Deadline {
     pub name: DeadlineName,
     /// Until when.
     pub at: Timestamp,
-    /// What may be done until then, in words.
+    /// What the deadline bounds, in words.
     pub bounds: String,
 }
 
@@ -285,7 +285,7 @@ pub struct Deadline {
 pub struct BidView {
     /// The bidder.
     pub node: NodeId,
-    /// What it asks for.
+    /// Its price.
     pub price: Amount,
     /// What became of it.
     pub status: BidState,
@@ -310,7 +310,7 @@ pub enum BidState {
 }
 
 impl BidState {
-    /// The state of a bid that is, or is not, of the current deal.
+    /// The state of a bid; `is_current` tells whether it is for the current deal.
     pub const fn new(status: BidStatus, is_current: bool) -> Self {
         match status {
             BidStatus::Standing if !is_current => Self::Void,
@@ -345,7 +345,7 @@ pub struct SeatView {
     pub judgement: Option<Judgement>,
     /// Why, in words; null before the end, and of a job that was cancelled or expired.
     pub reason: Option<String>,
-    /// The figures of the reason: what decided, what was measured, and what was allowed; null where nothing was compared.
+    /// The figures behind the reason: the rule, the measurements and the limits; null where nothing was compared.
     #[serde(default)]
     pub measured: Option<Reason>,
 }
@@ -354,7 +354,7 @@ pub struct SeatView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SeatState {
-    /// Accepted, nothing said yet.
+    /// Accepted; nothing reported yet.
     Accepted,
     /// Reported that its run gave no result.
     Failed,
@@ -415,24 +415,24 @@ pub struct VerdictView {
 /// The money of a job, by the rules: everything locked is paid out or burnt when it ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoneyView {
-    /// The requester first, then by seat, then whoever else ended the job.
+    /// The requester first, then the seats in order, then another party that ended the job.
     pub parties: Vec<PartyMoney>,
-    /// Nobody's from here on; null before the end.
+    /// Burnt; null before the end.
     pub burnt: Option<Amount>,
 }
 
-/// What one party put into a job, and has of it.
+/// What one party put into a job and got out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartyMoney {
     /// Who.
     pub node: NodeId,
-    /// Escrow and bonds. The bond of a seat that failed is not among them: it returned at once.
+    /// Escrow and bonds, without the bond of a failed seat, which was returned at once.
     pub locked: Amount,
-    /// What the end gave; null before it.
+    /// What the party got at the end; null before.
     pub paid: Option<Amount>,
 }
 
-/// This node's own run of a job. Says nothing of what it found.
+/// This node's own run of a job, without its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecutionView {
     /// When it started.
@@ -460,7 +460,7 @@ pub enum ExecutionStage {
 pub struct CancelReply {
     /// The job.
     pub job: JobId,
-    /// Whether nodes had begun, so that they are paid.
+    /// Whether nodes had begun: those are paid.
     pub stopped: bool,
 }
 

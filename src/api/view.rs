@@ -34,7 +34,7 @@ pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> Jo
     }
 }
 
-/// Everything there is to say about a job.
+/// All that the node knows of a job.
 pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
     let Snapshot { job, followed_by, broken } = node.describe(id)?;
     let now = node.now();
@@ -171,7 +171,7 @@ fn result_view(opening: &Opening) -> ResultView {
     }
 }
 
-/// What the verdict says of a seat; of an inconclusive job only who is absent.
+/// The verdict on a seat; in an inconclusive job only absences are judged.
 pub(super) fn judgement(job: &Job, seat: u8) -> Option<Judgement> {
     let verdict = job.verdict.as_ref()?;
     if verdict.accepted.contains(seat) {
@@ -198,7 +198,7 @@ fn verdict_view(job: &Job, verdict: &Verdict) -> VerdictView {
     }
 }
 
-/// Who locked what, and who gets what; `None` where nothing is at stake, or sums are named that no log can hold.
+/// What each party locked and gets. `None` where nothing is at stake, or where sums exceed what a log can hold.
 fn money(job: &Job) -> Option<MoneyView> {
     if job.deal.escrow().is_none_or(Amount::is_zero) {
         return None;
@@ -221,7 +221,7 @@ fn money(job: &Job) -> Option<MoneyView> {
     Some(MoneyView { parties: nodes.into_iter().map(party).collect(), burnt: ended.then_some(payouts.burnt) })
 }
 
-/// Why there is no verdict, once there will be none.
+/// Why there will be no verdict.
 fn failure(job: &Job, state: JobState) -> Option<String> {
     let (n, quorum) = (job.deal.concurrency, job.deal.quorum());
     let seats = job.seats.len();

@@ -128,15 +128,15 @@ fn gossip(key: &Keypair) -> Result<Gossip, &'static str> {
     Ok(gossip)
 }
 
-/// Only what is provably wrong costs a peer its standing: an invalid message is worth minus ten, squared, so
-/// that three of them silence it for the minutes until it is forgotten.
+/// Only provably invalid messages lower a peer's score: each counts minus ten, squared, so three of them silence the
+/// peer for some minutes.
 fn scores(topic: &gossipsub::IdentTopic) -> gossipsub::PeerScoreParams {
     let jobs = gossipsub::TopicScoreParams {
         topic_weight: 1.0,
-        // Being around, or first, is no merit that could be saved up against later lies.
+        // A peer earns no score by being connected or first, so it cannot save up for later lies.
         time_in_mesh_weight: 0.0,
         first_message_deliveries_weight: 0.0,
-        // Announcements are rare, so silence is no fault.
+        // Announcements are rare, so a silent peer is not penalised.
         mesh_message_deliveries_weight: 0.0,
         mesh_failure_penalty_weight: 0.0,
         invalid_message_deliveries_weight: -10.0,
@@ -145,7 +145,7 @@ fn scores(topic: &gossipsub::IdentTopic) -> gossipsub::PeerScoreParams {
     };
     gossipsub::PeerScoreParams {
         topics: HashMap::from([(topic.hash(), jobs)]),
-        // Many nodes on one machine are the usual way to try this out; connections are limited elsewhere.
+        // People often try this out with many nodes on one machine; `crowd` limits connections by address.
         ip_colocation_factor_weight: 0.0,
         ..gossipsub::PeerScoreParams::default()
     }

@@ -7,17 +7,17 @@ use crate::domain::{Chunk, ChunkRequest, NodeId};
 /// Why a node serves no content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum BlobDenied {
-    /// It has none under this digest, or none for this peer: it does not say which.
+    /// The node has no such content, or none for this peer; it does not say which.
     #[error("there is no such content for this node")]
     NotFound,
-    /// It has too much to do at the moment.
+    /// The node is too busy now.
     #[error("the node is busy")]
     Busy,
 }
 
 /// What a node serves. Called off the swarm's task, from several threads, and may block.
 pub trait BlobSource: std::fmt::Debug + Send + Sync + 'static {
-    /// A piece for `peer`, whose identity the connection has proven.
+    /// A piece for `peer`, whose identity the connection proved.
     ///
     /// # Errors
     /// [`BlobDenied`].

@@ -32,7 +32,7 @@ impl PeerBook {
         Some(node)
     }
 
-    /// Remembers where a peer says that it is, in place of what was heard before, unless it says nothing.
+    /// Replaces the known addresses of a peer with those that it names, unless it names none.
     pub(super) fn locate(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
         let Some(node) = self.learn(peer).filter(|_| !addresses.is_empty()) else { return };
         if let Some((_, known)) = self.peers.get_mut(&node) {

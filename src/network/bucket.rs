@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-/// Most parties remembered at once. When there are more, those with a full bucket are forgotten: nothing is
-/// lost by that. If nobody's is full, newcomers are refused.
+/// Most parties remembered at once. When there are more, parties with a full bucket are forgotten, which changes
+/// nothing. If no bucket is full, newcomers are refused.
 const MAX_PARTIES: usize = 4096;
 
 /// One bucket a party, filled at a steady rate.

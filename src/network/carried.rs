@@ -1,4 +1,4 @@
-//! Requests of the network's owner: bounded bytes in both directions, which the network does not read.
+//! Requests and answers as bounded bytes, which the network passes on unread.
 
 use std::io;
 
@@ -8,17 +8,17 @@ use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 /// A protocol of requests that the network carries without reading them.
 #[derive(Debug, Clone)]
 pub struct RequestProtocol {
-    /// What peers know it by, such as `/assay/log/2`.
+    /// Its name among peers, such as `/assay/log/2`.
     pub name: &'static str,
     /// Longest request.
     pub max_request_bytes: usize,
     /// Longest answer.
     pub max_answer_bytes: usize,
-    /// What a peer is answered while this node has too much to do.
+    /// The answer while this node is too busy.
     pub busy: Vec<u8>,
 }
 
-/// Bytes as they are, until the other side has sent all of them.
+/// Raw bytes, read until the other side closes.
 #[derive(Debug, Clone)]
 pub(super) struct Bytes {
     max_request_bytes: usize,
@@ -26,7 +26,7 @@ pub(super) struct Bytes {
 }
 
 impl Bytes {
-    /// Nothing is carried without a protocol.
+    /// Without a protocol nothing is carried.
     pub(super) fn new(protocol: Option<&RequestProtocol>) -> Self {
         Self {
             max_request_bytes: protocol.map_or(0, |protocol| protocol.max_request_bytes),
@@ -71,7 +71,7 @@ impl request_response::Codec for Bytes {
 
 async fn read<T: AsyncRead + Unpin>(io: &mut T, max_bytes: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // One more, to tell what is too long from what just fits.
+    // One byte more, to tell a message that is too long from one that just fits.
     io.take(u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes).await?;
     if bytes.len() > max_bytes {
         let reason = format!("longer than {max_bytes} bytes");

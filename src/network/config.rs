@@ -1,4 +1,4 @@
-//! What a network is started with, and why it cannot be.
+//! The configuration of a network, and why it cannot start.
 
 use ::libp2p::Multiaddr;
 
@@ -15,7 +15,7 @@ pub struct NetworkConfig {
     pub peers: Vec<Multiaddr>,
     /// Bounds on connections.
     pub limits: Limits,
-    /// What peers are told that this node takes on.
+    /// The offer that peers are told.
     pub offer: Option<Offer>,
 }
 
@@ -35,8 +35,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Connections that others make. Keys cost nothing: strangers who take every connection must not keep this node
-    /// from dialling.
+    /// Connections that others make. Keys cost nothing, so strangers may take all of these; dialling has its own
+    /// share.
     pub(super) const fn max_incoming(&self) -> u32 {
         self.max_connections - self.max_connections / 4
     }

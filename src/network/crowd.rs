@@ -1,7 +1,7 @@
 //! How many connections come from one address, so that no address takes every place.
 //!
-//! Keys cost nothing, addresses do. An IPv6 network of 64 bits counts as one address: whoever has one has all of it. Many
-//! nodes on one machine are the usual way to try this out, so the loopback address may have more, and never all.
+//! Keys cost nothing, addresses do. An IPv6 /64 counts as one address, since its owner has all of it. People often
+//! try this out with many nodes on one machine, so the loopback address may have more connections, but never all.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use ::libp2p::{
 
 use super::config::Limits;
 
-/// Refuses connections from an address that has enough.
+/// Refuses connections beyond an address's share.
 #[derive(Debug)]
 pub(super) struct Crowd {
     most: usize,
@@ -31,7 +31,7 @@ pub(super) struct Crowd {
     from: BTreeMap<ConnectionId, IpAddr>,
 }
 
-/// An address has enough connections.
+/// The address has its share of connections.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("{address} has {most} connections already")]
 pub(super) struct Crowded {

@@ -54,7 +54,7 @@ const COMMANDS: usize = 64;
 /// What peers are told of a node that runs no jobs.
 const NO_OFFER: &str = "assay";
 
-/// Announcements, and requests, that are read at a time; the others wait for their turn.
+/// Announcements, and requests, handed out at a time; the others wait for their turn.
 const HEARING: usize = 12;
 const ASKED: usize = 20;
 
@@ -82,7 +82,7 @@ pub struct Driver {
     links: Links,
     exchange: Exchange,
     requests: Outgoing<Vec<u8>, Vec<u8>>,
-    /// What peers are told while there is no room for their requests.
+    /// The answer while there is no room for a request.
     busy: Vec<u8>,
     blob_requests: Outgoing<BlobRequest, BlobResponse>,
     signers: Buckets<NodeId>,
@@ -95,13 +95,14 @@ pub struct Driver {
     answering: Arc<Semaphore>,
     unsent: Unsent,
     reach: Reach,
-    /// Of peers, by whatever place.
+    /// By peer, at any address.
     pace: Pace<PeerId>,
-    /// Of places, for whichever peer: keys cost nothing, and each may name the same place.
+    /// By address, of any peer: keys cost nothing, and many may name one address.
     places: Pace<SocketAddr>,
 }
 
-/// Sets up the network, which carries the requests of one protocol, or of none, besides content. Nothing happens before [`Driver::run`] is polled, in a tokio runtime.
+/// Sets up the network. Besides content it carries the requests of at most one protocol. Nothing happens before
+/// [`Driver::run`] is polled, in a tokio runtime.
 ///
 /// # Errors
 /// [`NetworkError`].
@@ -151,9 +152,9 @@ pub fn start(
         requests: Outgoing::new(),
         busy: carried.map(|protocol| protocol.busy).unwrap_or_default(),
         blob_requests: Outgoing::new(),
-        // Four times what a requester of this program sends, since gossip may bunch what was sent evenly.
+        // Four times the rate of an honest requester, since gossip may bunch messages.
         signers: Buckets::new(1024, Duration::from_micros(1250)),
-        // A peer forwards what a whole neighbourhood announces.
+        // A peer forwards the announcements of its whole neighbourhood.
         forwarders: Buckets::new(4096, Duration::from_millis(1)),
         // A verdict's worth of messages at once, and polling.
         askers: Buckets::new(512, Duration::from_millis(10)),
@@ -196,7 +197,7 @@ impl Driver {
                 () = sleep_until(due) => {}
             }
         }
-        // Threads that read a file end by themselves; their answers have nowhere to go.
+        // Threads that read a file end by themselves; nobody waits for their answers.
         self.blob_reads.abort_all();
         while self.blob_reads.join_next().await.is_some() {}
     }
@@ -271,7 +272,7 @@ impl Driver {
                     }
                     None => {
                         self.status.send_modify(|status| status.counters.foreign_keys += 1);
-                        // An error means that it has gone by itself.
+                        // An error means that the peer has already disconnected.
                         let _ = self.swarm.disconnect_peer_id(peer_id);
                         self.links.failed(connection_id, "its key is not secp256k1", Instant::now());
                     }
@@ -358,7 +359,7 @@ impl Driver {
             }
             BehaviourEvent::Identify(_) => {}
             BehaviourEvent::Ping(ping::Event { connection, result, .. }) => {
-                // A peer that went without a word leaves a connection on which every request would time out.
+                // A peer that vanished leaves a dead connection, on which every request would time out.
                 if let Err(ping::Failure::Timeout | ping::Failure::Other { .. }) = result {
                     self.swarm.close_connection(connection);
                 }
@@ -389,7 +390,7 @@ impl Driver {
         }
     }
 
-    /// What a connected peer says that it takes on.
+    /// The offer of a connected peer.
     fn note_offer(&self, peer: &PeerId, agent: &str) {
         let Some(node) = super::peer::node_of_peer(peer) else { return };
         self.status.send_modify(|status| {
@@ -416,7 +417,7 @@ impl fmt::Debug for Driver {
     }
 }
 
-/// Why a dial failed, for who configured the address.
+/// Why a dial failed, for the operator who configured the address.
 fn reason(error: &DialError) -> String {
     match error {
         DialError::WrongPeerId { obtained, .. } => {
@@ -426,7 +427,7 @@ fn reason(error: &DialError) -> String {
     }
 }
 
-/// For ever, when nothing is due.
+/// Waits forever if nothing is due.
 async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
@@ -434,7 +435,7 @@ async fn sleep_until(due: Option<Instant>) {
     }
 }
 
-/// Whoever asked may have stopped waiting; then nobody misses the answer.
+/// If the caller has stopped waiting, the answer is dropped.
 fn answer<T>(reply: oneshot::Sender<T>, value: T) {
     let _ = reply.send(value);
 }

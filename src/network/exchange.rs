@@ -1,8 +1,8 @@
 //! Peer discovery: connected nodes tell each other of their peers, and dial some of them.
 //!
-//! An answer is a hint and nothing more. What follows from it is bounded by what this node wants to know
-//! ([`TARGET_PEERS`]), by dials at a time, in all and on one peer's word, by a pace, and by never dialling the
-//! same place twice within [`RETRY`], whatever came of it. A peer's queue of hints goes when the peer goes.
+//! An answer is only a hint. Bounds limit what it causes: the number of peers wanted ([`TARGET_PEERS`]), dials
+//! at a time in all and per naming peer, a rate of dials, and a pause of [`RETRY`] before an address is dialled
+//! again. A peer's hints are dropped when it disconnects.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::domain::{Backoff, MAX_SEATS};
 
-/// Peers that are enough: those for the largest job, and one. With fewer, this node asks and dials.
+/// Enough peers for the largest job, and one more. With fewer, this node asks and dials.
 const TARGET_PEERS: usize = MAX_SEATS as usize + 1;
 
 /// Most places told, kept and dialled of one peer.
@@ -32,27 +32,27 @@ const MAX_PLACES: usize = 4;
 /// Dials at a time.
 const MAX_DIALS: usize = 4;
 
-/// Dials at a time on one peer's word, so that no liar holds up what others say.
+/// Dials at a time of addresses that one peer named, so that a liar does not delay the others'.
 const MAX_DIALS_OF_ONE: usize = 2;
 
-/// When everybody is asked again: soon after peers have come or gone, rarely in the long run, while there are too few.
+/// The pauses before all peers are asked again while there are too few: short after a change, then longer.
 const PAUSES: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
 
 /// How long the same place of the same peer is not dialled again.
 const RETRY: Duration = Duration::from_secs(300);
 
-/// What this node has to ask a peer.
+/// How far this node is in asking a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Question {
-    /// It has not said yet what it speaks.
+    /// Its protocols are not known yet.
     Unknown,
-    /// Nothing: it does not speak the protocol, or not properly.
+    /// It does not speak the protocol, or broke it.
     Never,
-    /// It is to be asked.
+    /// It will be asked next.
     Due,
-    /// It has been asked, and nothing has come.
+    /// It was asked and has not answered.
     Asked,
-    /// It is not asked before the next round.
+    /// It answered; it is asked again in the next round.
     Answered,
 }
 
@@ -60,14 +60,14 @@ enum Question {
 struct Peer {
     /// The other end of its connection.
     remote: Option<SocketAddr>,
-    /// Where it was dialled, if it was.
+    /// The address at which this node dialled it, if it did.
     dialled: Option<SocketAddr>,
-    /// It is on this machine: it alone is told of, and believed about, loopback addresses.
+    /// It is on this machine. Only such peers are told loopback addresses, and believed about them.
     near: bool,
-    /// Where it listens, by its own word; the likeliest first.
+    /// The addresses that it claims; the likeliest first.
     places: Vec<SocketAddr>,
     question: Question,
-    /// Whom it named.
+    /// The peers that it named.
     leads: VecDeque<(PeerId, Vec<SocketAddr>)>,
 }
 
@@ -78,13 +78,13 @@ pub(super) struct Exchange {
     peers: BTreeMap<PeerId, Peer>,
     rounds: u32,
     next_round: Instant,
-    /// Dials under way, and on whose word.
+    /// Dials in flight, and which peer named each address.
     dials: BTreeMap<ConnectionId, PeerId>,
-    /// What was dialled, and when; the pace of dials bounds it.
+    /// Recent dials; the rate of dials bounds their number.
     tried: BTreeMap<(PeerId, SocketAddr), Instant>,
     pace: Buckets<()>,
     askers: Buckets<PeerId>,
-    /// Where the next answer goes on.
+    /// The peer after which the next answer starts.
     last_told: Option<PeerId>,
     last_followed: Option<PeerId>,
 }
@@ -106,7 +106,7 @@ impl Exchange {
         }
     }
 
-    /// A connection stands.
+    /// A connection was made.
     pub(super) fn connected(
         &mut self,
         peer: PeerId,
@@ -130,26 +130,26 @@ impl Exchange {
         }
     }
 
-    /// The last connection to a peer is gone.
+    /// The last connection to a peer closed.
     pub(super) fn disconnected(&mut self, peer: PeerId, now: Instant) {
         if self.peers.remove(&peer).is_some() {
             self.ask_soon(now);
         }
     }
 
-    /// A dial came to nothing, ours or another.
+    /// A dial failed, of this module or another.
     pub(super) fn failed(&mut self, attempt: ConnectionId) {
         self.dials.remove(&attempt);
     }
 
-    /// A peer says where it listens, and whether it speaks this protocol.
+    /// A peer told its addresses, and whether it speaks this protocol.
     pub(super) fn identified(&mut self, peer: PeerId, listening: &[Multiaddr], speaks: bool, now: Instant) {
         let Some(known) = self.peers.get_mut(&peer) else { return };
         let listening = listening.iter().filter_map(place_in);
         let heard: BTreeSet<SocketAddr> = known.dialled.into_iter().chain(listening).collect();
         let mut places: Vec<SocketAddr> =
             heard.into_iter().filter(|place| known.near || !place.ip().is_loopback()).collect();
-        // What has been dialled works; what packets come from probably does.
+        // The dialled address works, and the one that packets come from probably does.
         let ip = known.remote.map(|remote| remote.ip());
         places.sort_by_key(|place| (known.dialled != Some(*place), ip != Some(place.ip())));
         places.truncate(MAX_PLACES);
@@ -160,7 +160,7 @@ impl Exchange {
         }
     }
 
-    /// Whom to ask now; all of them count as asked.
+    /// The peers to ask now; they count as asked from here on.
     pub(super) fn ask_due(&mut self, now: Instant) -> Vec<PeerId> {
         if self.peers.len() >= TARGET_PEERS {
             return Vec::new();
@@ -180,12 +180,12 @@ impl Exchange {
         .collect()
     }
 
-    /// When there is somebody to ask again, if that comes.
+    /// When the next round is due, if there is one.
     pub(super) fn next_due(&self) -> Option<Instant> {
         (!self.peers.is_empty() && self.peers.len() < TARGET_PEERS).then_some(self.next_round)
     }
 
-    /// What to tell a peer that asks, other peers in turn; `None` if it asks too often.
+    /// The answer to a peer: other peers, in turn. `None` if it asks too often.
     pub(super) fn answer(&mut self, asker: PeerId, now: Instant) -> Option<PeersResponse> {
         let near = self.peers.get(&asker)?.near;
         if !self.askers.take(asker, now) {
@@ -205,7 +205,7 @@ impl Exchange {
         Some(PeersResponse(told))
     }
 
-    /// A peer has answered; `false` if what it says is no answer, and then it is not asked again.
+    /// Takes a peer's answer. `false` if it is invalid: the peer is not asked again.
     pub(super) fn heard(&mut self, from: PeerId, answer: &PeersResponse) -> bool {
         let Some(peer) = self.peers.get_mut(&from) else { return true };
         let Some(named) = places::read(answer) else {
@@ -215,7 +215,7 @@ impl Exchange {
         };
         peer.question = Question::Answered;
         let mut leads: BTreeMap<PeerId, Vec<SocketAddr>> = BTreeMap::new();
-        // One place under many names would have this node knock there again and again.
+        // Else one address under many names would be dialled again and again.
         let mut places = BTreeSet::new();
         for (id, place) in named {
             let is_of_use = id != self.me && (peer.near || !place.ip().is_loopback());
@@ -228,14 +228,14 @@ impl Exchange {
         true
     }
 
-    /// A peer has not answered.
+    /// A peer failed to answer.
     pub(super) fn unanswered(&mut self, peer: PeerId) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.question = Question::Answered;
         }
     }
 
-    /// The next dial, if there are too few peers and one is named; it is under way from here on.
+    /// The next dial, if one is wanted; it counts as in flight from here on.
     pub(super) fn next_dial(
         &mut self,
         now: Instant,
@@ -265,11 +265,10 @@ impl Exchange {
             self.tried.retain(|_, tried| now.duration_since(*tried) < RETRY);
             self.tried.extend(places.iter().map(|place| ((peer, *place), now)));
             let opts = DialOpts::peer_id(peer)
-                // Even while it is dialled on another's word, which may be a lie.
+                // Also while another peer's address for it, maybe a lie, is being dialled.
                 .condition(PeerCondition::Disconnected)
                 .addresses(places.into_iter().map(address_of).collect())
-                // Two nodes that dial each other from the ports they listen on would make one connection with
-                // two callers.
+                // Two nodes that dial each other from their listening ports would collide in one connection.
                 .allocate_new_port()
                 .build();
             self.dials.insert(opts.connection_id(), source);
@@ -283,7 +282,7 @@ impl Exchange {
     }
 }
 
-/// All of them, beginning behind `last`.
+/// All peers, starting after `last`.
 fn in_turn(peers: &BTreeMap<PeerId, Peer>, last: Option<PeerId>) -> impl Iterator<Item = (&PeerId, &Peer)> {
     let behind = peers.iter().filter(move |(id, _)| Some(**id) > last);
     behind.chain(peers.iter().filter(move |(id, _)| Some(**id) <= last))

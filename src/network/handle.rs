@@ -1,4 +1,4 @@
-//! What the rest of a node holds of the network.
+//! The handle by which the rest of a node uses the network.
 
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use super::{blob::BlobDenied, status::Status, wire::BlobResponse};
 use crate::domain::{Chunk, ChunkRequest, MAX_CHUNK_BYTES, NodeId};
 
-/// Longest wait for an answer: dialling takes up to 10 s, and the request as long again. Waiting for its turn counts.
+/// Longest wait for an answer: dialling takes up to 10 s, and the request as long again. Includes the wait for its
+/// turn.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-/// A way to the network; clones share it. Everything fails with `Stopped` once the driver has ended.
+/// A handle on the network; clones share it. Everything fails with `Stopped` once the driver has ended.
 #[derive(Debug, Clone)]
 pub struct NetworkHandle {
     pub(super) commands: mpsc::Sender<Command>,
@@ -22,12 +23,12 @@ pub struct NetworkHandle {
     pub(super) node: NodeId,
 }
 
-/// What comes from other nodes.
+/// A message from another node.
 #[derive(Debug)]
 pub enum Inbound {
-    /// Somebody announces a job. Say what it is worth with [`NetworkHandle::judge`], within a few seconds.
+    /// An announcement. Judge it with [`NetworkHandle::judge`] within a few seconds.
     Announcement(Announcement),
-    /// Somebody asks, in the protocol that this network carries.
+    /// A request in the carried protocol.
     Request {
         /// Who, proven by the connection.
         from: NodeId,
@@ -38,7 +39,7 @@ pub enum Inbound {
     },
 }
 
-/// A gossip message, whose signature by `source` has been checked.
+/// A gossip message; its signature by `source` is checked.
 #[derive(Debug)]
 pub struct Announcement {
     /// Who made it.
@@ -49,42 +50,42 @@ pub struct Announcement {
     pub data: Vec<u8>,
     pub(super) forwarder: PeerId,
     pub(super) id: gossipsub::MessageId,
-    /// The next one is read when this is given back.
+    /// Dropping it lets the driver hand out the next one.
     pub(super) _reading: OwnedSemaphorePermit,
 }
 
-/// What an announcement is worth.
+/// The judgement on an announcement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
-    /// It is valid: forwarded.
+    /// Valid: forwarded.
     Accept,
-    /// It is of no use here, and nobody is to blame: not forwarded.
+    /// Useless, but not the sender's fault: not forwarded.
     Ignore,
-    /// The sender should have known better: not forwarded, and counted against the peer.
+    /// The sender's fault: not forwarded, and counted against it.
     Reject,
 }
 
-/// The way back to a peer that asked. Dropped without an answer, the peer sees its request fail.
+/// Answers a peer. If it is dropped without an answer, the peer's request fails.
 #[derive(Debug)]
 pub struct Responder {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) to: NodeId,
     pub(super) asked: InboundRequestId,
     pub(super) channel: ResponseChannel<Vec<u8>>,
-    /// The next request is read when this is given back.
+    /// Dropping it lets the driver hand out the next request.
     pub(super) _reading: OwnedSemaphorePermit,
 }
 
 /// Why a request got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// Nothing is known about how to reach this node.
+    /// No address of the node is known.
     #[error("no address of {0} is known")]
     UnknownPeer(NodeId),
     /// Dialling, sending or waiting failed.
     #[error("{0}")]
     Failed(String),
-    /// Too many requests are under way here.
+    /// Too many requests are in flight here.
     #[error("too many requests are in flight")]
     Busy,
     /// The network was shut down.
@@ -95,13 +96,13 @@ pub enum RequestError {
 /// Why a piece of content did not come.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// The node says no.
+    /// The node refused.
     #[error(transparent)]
     Denied(#[from] BlobDenied),
     /// The node did not answer.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// The node sent what nobody asked for.
+    /// The node sent something else than was asked.
     #[error("the node sent a piece that does not belong to the content")]
     Malformed,
 }
@@ -109,7 +110,7 @@ pub enum FetchError {
 /// Why an announcement did not go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// Nobody to hear it is connected yet.
+    /// No peer that would hear it is connected yet.
     #[error("no connected node takes announcements yet")]
     NobodyListens,
     /// It is too large.
@@ -148,7 +149,7 @@ impl From<&gossipsub::PublishError> for PublishError {
     }
 }
 
-/// What the driver is asked to do.
+/// A command to the driver.
 #[derive(Debug)]
 pub(super) enum Command {
     Request { node: NodeId, request: Vec<u8>, reply: oneshot::Sender<Result<Vec<u8>, RequestError>> },
@@ -210,14 +211,14 @@ impl NetworkHandle {
         answer.await.map_err(|_| PublishError::Stopped)?
     }
 
-    /// Says what an announcement is worth.
+    /// Judges an announcement.
     pub async fn judge(&self, announcement: &Announcement, judgement: Judgement) {
         let Announcement { forwarder, id, .. } = announcement;
         self.send(Command::Judge { forwarder: *forwarder, id: id.clone(), judgement }).await;
     }
 
-    /// Dials a node unless it is connected, if it is known where it may be reached. It can then ask this one for
-    /// content, though it might not be able to dial it.
+    /// Dials a node unless it is connected or has no known address. A node that cannot dial this one can then still
+    /// ask it for content.
     pub async fn meet(&self, node: NodeId) {
         self.send(Command::Meet { node }).await;
     }
@@ -227,7 +228,7 @@ impl NetworkHandle {
         self.send(Command::Learn { peer, addresses }).await;
     }
 
-    /// What gossip thinks of a connected node: 0 for one that did nothing wrong, negative for others.
+    /// The gossip score of a connected node: 0, or negative after faults.
     pub async fn score(&self, node: NodeId) -> Option<f64> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Score { node, reply }).await?;
@@ -240,7 +241,7 @@ impl NetworkHandle {
     }
 }
 
-/// Waits for what the driver has to say about a request.
+/// Waits for the driver's answer to a command.
 async fn in_time<T>(answer: oneshot::Receiver<Result<T, RequestError>>) -> Result<T, RequestError> {
     match tokio::time::timeout(LONGEST_WAIT, answer).await {
         Ok(answered) => answered.map_err(|_| RequestError::Stopped)?,
@@ -249,7 +250,7 @@ async fn in_time<T>(answer: oneshot::Receiver<Result<T, RequestError>>) -> Resul
 }
 
 impl Responder {
-    /// Answers. If the peer has gone meanwhile, nobody misses the answer.
+    /// Answers. If the peer has disconnected, the answer is dropped.
     pub async fn answer(self, answer: Vec<u8>) {
         // The driver has ended, and with it every connection.
         let Self { commands, to, asked, channel, _reading } = self;

@@ -30,7 +30,7 @@ impl Links {
         Self(addresses.into_iter().map(link).collect())
     }
 
-    /// The next link to dial, if one is due; an attempt is under way from here on.
+    /// The next link to dial, if one is due; the attempt counts as in flight from here on.
     pub(super) fn start_due(&mut self, now: Instant) -> Option<(usize, DialOpts)> {
         let index = self.0.iter_mut().position(|link| link.redial.start(now))?;
         let link = &mut self.0[index];
@@ -74,7 +74,7 @@ impl Links {
     pub(super) fn refused(&mut self, link: usize, reason: &str, now: Instant) {
         if let Some(link) = self.0.get_mut(link) {
             link.redial.failed(now);
-            // Said once, and not with every attempt.
+            // Logged once, not at every attempt.
             if link.last_error.as_deref() == Some(reason) {
                 tracing::debug!(address = %link.address, reason, "cannot connect to a configured peer");
             } else {

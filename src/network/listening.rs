@@ -16,28 +16,27 @@ use ::libp2p::Multiaddr;
 
 use super::{config::NetworkError, places::place_in_any};
 
-/// Keeps other nodes from taking a port from before it is seen to be free until this node listens on it.
+/// Holds a port for this node, from before the check that it is free until this node listens on it.
 ///
-/// It is a name that belongs to one socket, in the same network namespace as the port, and is gone with its process.
+/// It is an abstract socket name. It lives in the network namespace of the port and goes with its process.
 #[derive(Debug)]
 pub(super) struct Claim {
     _name: Option<UnixListener>,
 }
 
-/// Refuses an address on which something listens, or is about to, be it another node. Hold the claim until this node
-/// listens.
+/// Refuses an address on which a process listens or is about to. Hold the claim until this node listens.
 pub(super) fn claim(address: &Multiaddr) -> Result<Claim, NetworkError> {
     let Some(place) = place_in_any(address) else { return Ok(Claim { _name: None }) };
     let refused = |reason: String| NetworkError::Listen { address: address.clone(), reason };
     let name = match place.port() {
-        // Any free one: nobody else gets the same.
+        // The system picks a free port for one socket alone.
         0 => None,
         port => Some(name(port).map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => refused("another node is about to listen on this port".to_owned()),
             _ => refused(error.to_string()),
         })?),
     };
-    // A socket that shares its port with nobody; closed before the transport opens its own.
+    // An exclusive socket; closed before the transport opens its own.
     match TcpListener::bind(place) {
         Ok(_free) => Ok(Claim { _name: name }),
         Err(error) => Err(refused(error.to_string())),

@@ -1,10 +1,10 @@
 //! The swarm of a node: encrypted connections to other nodes, gossip, and three request protocols.
 //!
-//! One task, the [`Driver`], owns the swarm. Everybody else holds a [`NetworkHandle`] and sends it commands over
-//! a bounded channel. Requests and gossip of others wait in one queue a peer and leave the driver in turn, over another
-//! bounded channel; what has no room is answered with "busy" or dropped, and counted. The driver awaits nothing but its
-//! own `select!`. It knows neither jobs nor logs: what an announcement is worth is said by whoever reads it, and
-//! requests about logs are bytes to it ([`RequestProtocol`]).
+//! One task, the [`Driver`], owns the swarm. Everybody else holds a [`NetworkHandle`] and sends it commands over a
+//! bounded channel. Requests and gossip of others wait in one queue a peer and leave the driver in turn, over another
+//! bounded channel; a message without room is answered with "busy" or dropped, and counted. The driver awaits nothing
+//! but its own `select!`. It knows neither jobs nor logs: readers judge announcements, and requests about logs are
+//! bytes to it ([`RequestProtocol`]).
 //!
 //! A peer is a [`NodeId`](crate::domain::NodeId): the Ethereum address of the secp256k1 key that its peer id
 //! embeds. Peers with keys of other types are disconnected.

@@ -1,7 +1,7 @@
 //! Requests to peers: a few to each are in flight, the others wait for their turn.
 //!
-//! A connection carries a bounded number of requests, those of both sides together, and beyond that each one fails. So no
-//! peer is asked for more at a time than leaves room for what it asks itself.
+//! A connection carries a bounded number of requests of both sides together; more fail. So this node leaves room on
+//! each connection for the peer's own requests.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 use super::{behaviour::MAX_STREAMS, handle::RequestError};
 use crate::domain::NodeId;
 
-/// Requests to one peer in flight. With as many of the peer's own, a quarter of the connection stays free for those
-/// that have ended on one side only.
+/// Requests to one peer in flight. With as many of the peer's own, a quarter stays free for requests that have ended
+/// on one side only.
 const IN_FLIGHT: usize = 12;
 
 const _: () = assert!(2 * IN_FLIGHT + MAX_STREAMS / 4 <= MAX_STREAMS);
@@ -43,13 +43,13 @@ impl<Q, A, K: Ord> Outgoing<Q, A, K> {
         Self { in_flight: BTreeMap::new(), peers: BTreeMap::new(), waiting: 0 }
     }
 
-    /// Has a request wait for its turn. Without room for it, its caller is told so.
+    /// Queues a request. Without room for it, its caller gets an error.
     pub(super) fn push(&mut self, node: NodeId, request: Q, reply: Reply<A>) {
         if !self.has_room(node) {
             self.forget_abandoned();
         }
         if !self.has_room(node) {
-            // Whoever asked may have stopped waiting.
+            // The caller may have stopped waiting.
             let _ = reply.send(Err(RequestError::Busy));
             return;
         }
@@ -85,7 +85,7 @@ impl<Q, A, K: Ord> Outgoing<Q, A, K> {
         self.in_flight.insert(id, (node, reply));
     }
 
-    /// A request has ended: whom it went to, and where the answer goes.
+    /// Ends a request: returns its peer and where its answer goes.
     pub(super) fn end(&mut self, id: &K) -> Option<(NodeId, Reply<A>)> {
         let (node, reply) = self.in_flight.remove(id)?;
         if let Some(peer) = self.peers.get_mut(&node) {
@@ -94,7 +94,7 @@ impl<Q, A, K: Ord> Outgoing<Q, A, K> {
         Some((node, reply))
     }
 
-    /// Drops what nobody waits for any more.
+    /// Drops requests whose callers have stopped waiting.
     fn forget_abandoned(&mut self) {
         for peer in self.peers.values_mut() {
             peer.waiting.retain(|(_, reply)| !reply.is_closed());

@@ -1,4 +1,4 @@
-//! How often to redial a peer or an address that does not answer: ever less often, on anyone's behalf.
+//! How often to redial a peer or an address that does not answer: ever less often, whoever asks for it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +12,7 @@ const PAUSES: Backoff = Backoff { first: Duration::from_secs(1), longest: Durati
 /// Most targets remembered. When there are more, those that may be dialled again are forgotten first.
 const MAX_TARGETS: usize = 4096;
 
-/// Targets that could not be dialled: how often in a row, and until when they are left alone.
+/// Targets that failed: how often in a row, and until when they are not dialled.
 #[derive(Debug)]
 pub(super) struct Pace<K>(BTreeMap<K, (u32, Instant)>);
 
@@ -21,7 +21,7 @@ impl<K: Ord> Pace<K> {
         Self(BTreeMap::new())
     }
 
-    /// How long this target is still left alone, if it is.
+    /// How long until this target may be dialled, if it has to wait.
     pub(super) fn pause(&self, target: &K, now: Instant) -> Option<Duration> {
         let (_, until) = self.0.get(target)?;
         until.checked_duration_since(now).filter(|left| !left.is_zero())
@@ -36,7 +36,7 @@ impl<K: Ord> Pace<K> {
             }
         }
         let (failures, until) = self.0.entry(target).or_insert((0, now));
-        // Several dials at once fail once.
+        // Concurrent dials count as one failure.
         if *until > now {
             return;
         }
@@ -44,8 +44,8 @@ impl<K: Ord> Pace<K> {
         *failures = failures.saturating_add(1);
     }
 
-    /// Somebody else answers there: a short pause, however often. Whoever names a place for peers that are not there must
-    /// not keep this node from those who are.
+    /// Another peer answers at the address: always a short pause, so that false claims about an address do not cut
+    /// off the peer that is there.
     pub(super) fn mistaken(&mut self, target: K, now: Instant) {
         self.reached(&target);
         self.failed(target, now);

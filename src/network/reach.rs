@@ -1,9 +1,9 @@
 //! Which addresses this node dials on somebody else's word: those that its operator's network may reach.
 //!
-//! An announcement or a peer can name any address, and with it services that were never meant for strangers. So what
-//! others name is dialled only if it is on the public internet, or near this node by its operator's word: a node that
-//! listens on the loopback address alone is for one machine, and one in a private network is for that network.
-//! Addresses that the operator configures are always dialled.
+//! An announcement or a peer can name any address, including services never meant for strangers. So this node dials
+//! the addresses that others name only if they are public, or near by its operator's word: a node that listens only
+//! on the loopback address serves one machine, and one in a private network serves that network. Addresses that the
+//! operator configures are always dialled.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,15 +14,15 @@ use super::places::place_in;
 /// How far an address reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
-    /// No single host at all: unspecified, multicast, reserved.
+    /// No single host: unspecified, multicast, reserved.
     Nobody,
     /// This machine.
     Loopback,
     /// This link: it means something else on every link, and on rented machines the landlord's services.
     Link,
-    /// A network of its owner's.
+    /// A private network.
     Private,
-    /// Everybody.
+    /// The internet.
     Public,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    /// That of a node with these addresses, which its operator gave: where it listens, and whom it is to join.
+    /// The reach of a node whose operator gave these addresses: those that it listens on, and those of its peers.
     pub(super) fn new<'a>(given: impl IntoIterator<Item = &'a Multiaddr>, is_private: bool) -> Self {
         let ips: Vec<IpAddr> = given.into_iter().filter_map(ip_in).collect();
         let is_loopback = ips.iter().all(|ip| scope(*ip) == Scope::Loopback);
@@ -55,8 +55,8 @@ impl Reach {
         }
     }
 
-    /// Whether this node dials the address on somebody's word. Names are not dialled: whoever owns one decides where it
-    /// points to.
+    /// Whether this node dials the address on somebody's word. DNS names are not dialled: their owners decide where
+    /// they point.
     pub(super) fn may_dial(&self, address: &Multiaddr) -> bool {
         place_in(address).is_some_and(|place| self.may_reach(place.ip()))
     }
@@ -119,11 +119,11 @@ fn scope_of_v6(ip: Ipv6Addr) -> Scope {
         [0xfe80..=0xfebf, ..] => Scope::Link,
         // Unique local, and what was site-local.
         [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Scope::Private,
-        // Addresses of IPv4 in another dress reach what those reach: compatible, translated (NAT64), 6to4.
+        // Embedded IPv4 addresses reach what those reach: compatible, translated (NAT64), 6to4.
         [0, 0, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => scope_of_v4(v4(high, low)),
         [0, 0, 0, 0, 0xffff, 0, high, low] => scope_of_v4(v4(high, low)),
         [0x64, 0xff9b, 1, ..] => Scope::Private,
-        // What is discarded, and Teredo, which tunnels to an IPv4 address that it hides.
+        // The discard prefix, and Teredo, which hides an IPv4 address.
         [0x100, 0, 0, 0, ..] | [0x2001, 0, ..] => Scope::Nobody,
         [0x2002, high, low, ..] => scope_of_v4(v4(high, low)),
         _ => Scope::Public,

@@ -1,4 +1,4 @@
-//! When to dial the configured peers again: for ever, ever less often, and at once after a link that held.
+//! When to redial the configured peers: ever less often, without end, and at once after a connection that had held.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const PAUSES: Backoff = Backoff { first: Duration::from_millis(250), longest: Du
 /// One configured peer's next attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Redial {
-    /// Connected, or an attempt is under way.
+    /// Connected, or an attempt is in flight.
     Waiting {
         /// Failures in a row.
         failures: u32,
@@ -31,7 +31,7 @@ impl Redial {
         Self::Due { failures: 0, at: now }
     }
 
-    /// Whether to dial now; if so, an attempt is under way from here on.
+    /// Whether to dial now; if so, the attempt counts as in flight from here on.
     pub(super) fn start(&mut self, now: Instant) -> bool {
         match *self {
             Self::Due { failures, at } if at <= now => {
@@ -52,7 +52,7 @@ impl Redial {
         *self = Self::Due { failures: failures.saturating_add(1), at: now + PAUSES.pause(failures) };
     }
 
-    /// When the next attempt is due, if none is under way.
+    /// When the next attempt is due, if none is in flight.
     pub(super) const fn due(&self) -> Option<Instant> {
         match self {
             Self::Due { at, .. } => Some(*at),

@@ -1,4 +1,4 @@
-//! What can be seen of the network from outside, as a level to wait for.
+//! The status of the network, which others can wait on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,15 +15,15 @@ pub struct Status {
     pub connected: BTreeSet<NodeId>,
     /// Connected nodes that take announcements.
     pub subscribed: BTreeSet<NodeId>,
-    /// What connected nodes say that they take on; nobody vouches for it.
+    /// The offers of connected nodes; nobody vouches for them.
     pub offers: BTreeMap<NodeId, Offer>,
     /// The configured peers.
     pub peers: Vec<PeerLink>,
-    /// What was refused.
+    /// Refused messages.
     pub counters: Counters,
 }
 
-/// A configured peer, which this node dials until it answers, and again when it goes.
+/// A configured peer, which this node dials whenever it is not connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerLink {
     /// Its address as configured.
@@ -36,7 +36,7 @@ pub struct PeerLink {
     pub last_error: Option<String>,
 }
 
-/// What was refused since the start.
+/// Counts of refused messages since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Announcements passed on.
@@ -45,16 +45,16 @@ pub struct Counters {
     pub announcements_rejected: u64,
     /// Announcements that are stale, or known, or of no use here.
     pub announcements_ignored: u64,
-    /// Announcements of who sends too many, as a signer or as a forwarder.
+    /// Announcements over the limit of their signer or forwarder.
     pub announcements_limited: u64,
     /// Requests answered with "busy", and announcements dropped, because this node cannot keep up.
     pub inbound_busy: u64,
-    /// Requests of peers that send too many.
+    /// Requests over the limit of their peer.
     pub requests_limited: u64,
-    /// Answers about other peers that are no such thing.
+    /// Invalid answers about other peers.
     pub peer_lists_rejected: u64,
     /// Connections closed because the peer's key is not secp256k1.
     pub foreign_keys: u64,
-    /// Connections refused, or not made, because there are too many.
+    /// Connections refused or not made because of a limit.
     pub connections_refused: u64,
 }

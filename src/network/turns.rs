@@ -1,7 +1,7 @@
-//! What peers sent and nobody has read yet: one queue a peer, read in turn.
+//! Unread messages of peers: one queue a peer, read in turn.
 //!
-//! A peer that sends a lot waits behind itself. However many flood, an honest peer's message is read after at most one of
-//! everybody else's.
+//! A peer that sends a lot delays only itself. Under any flood, an honest peer's message waits for at most one
+//! message of each other peer.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -47,8 +47,8 @@ impl<T> Turns<T> {
         self.queues.is_empty()
     }
 
-    /// Has a message of `bytes` bytes wait; returns those that have to go for want of room, perhaps this one. They are the
-    /// newest of who has most waiting.
+    /// Queues a message of `bytes` bytes. Returns the messages dropped for want of room, perhaps this one: the newest
+    /// of the peer with the most queued.
     pub(super) fn push(&mut self, from: NodeId, bytes: usize, message: T) -> Vec<T> {
         let cost = bytes.saturating_add(OVERHEAD);
         let queue = self.queues.entry(from).or_insert(Queue { waiting: VecDeque::new(), bytes: 0 });
@@ -76,7 +76,7 @@ impl<T> Turns<T> {
         self.take(peer, VecDeque::pop_front)
     }
 
-    /// The peer has gone: what it sent goes too, or whoever comes back under new names would have many queues.
+    /// The peer has disconnected: its queue is dropped, else one that returns under new keys would have many queues.
     pub(super) fn forget(&mut self, peer: NodeId) {
         if let Some(queue) = self.queues.remove(&peer) {
             self.bytes -= queue.bytes;

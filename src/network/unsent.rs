@@ -1,7 +1,7 @@
-//! Answers that are on their way: how many bytes of them there are, for one peer and in all.
+//! Answers in flight: how many bytes, for one peer and in all.
 //!
-//! A peer that asks and does not read makes this node hold the answers. One peer may have a few on their way. When all
-//! together take too much, only peers with none on their way are answered, so that no peer can keep others out.
+//! A peer that asks and does not read makes this node hold the answers. Each peer may have a few in flight. When all
+//! together take too much, only peers with none in flight are answered, so no peer can keep others out.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use ::libp2p::request_response::InboundRequestId;
 
 use crate::domain::NodeId;
 
-/// Bytes on their way to one peer: some pages of a log, or pieces of content.
+/// Bytes in flight to one peer: some pages of a log, or pieces of content.
 const MAX_OF_ONE: usize = 4 << 20;
 
-/// Bytes on their way in all, and with those who have no other.
+/// Bytes in flight in all; and in all when counting peers with a single answer.
 const MAX_SHARED: usize = 32 << 20;
 const MAX_ALL: usize = 64 << 20;
 
-/// Of which protocol a request is: each counts its own.
+/// The protocol of a request: each counts its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Protocol {
-    /// Of whoever started the network.
+    /// The carried protocol.
     Carried,
     /// Content.
     Blob,
@@ -28,11 +28,11 @@ pub(super) enum Protocol {
 /// Names a request of a peer.
 pub(super) type Asked = (Protocol, InboundRequestId);
 
-/// What is on its way.
+/// The answers in flight.
 #[derive(Debug)]
 pub(super) struct Unsent<K = Asked> {
     answers: BTreeMap<K, (NodeId, usize)>,
-    /// Peers with something on its way.
+    /// Peers with answers in flight.
     peers: BTreeMap<NodeId, usize>,
     total: usize,
 }
@@ -42,7 +42,7 @@ impl<K: Ord> Unsent<K> {
         Self { answers: BTreeMap::new(), peers: BTreeMap::new(), total: 0 }
     }
 
-    /// Whether an answer of so many bytes may be sent; if so it is on its way from here on.
+    /// Whether an answer of so many bytes may be sent; if so it counts as in flight from here on.
     pub(super) fn begin(&mut self, request: K, to: NodeId, bytes: usize) -> bool {
         let held = self.peers.get(&to).copied().unwrap_or_default();
         let most = if held == 0 { MAX_ALL } else { MAX_SHARED };
@@ -56,7 +56,7 @@ impl<K: Ord> Unsent<K> {
         true
     }
 
-    /// The answer was sent, or will not be.
+    /// The answer was sent or given up.
     pub(super) fn end(&mut self, request: &K) {
         let Some((to, bytes)) = self.answers.remove(request) else { return };
         self.total = self.total.saturating_sub(bytes);

@@ -1,4 +1,4 @@
-//! What nodes say to each other of content and of peers: CBOR messages, capped before they are decoded.
+//! The messages about content and peers: CBOR, bounded before decoding.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::domain::{Chunk, ChunkRequest, MAX_CHUNK_BYTES};
 /// The protocol of content.
 pub(super) const BLOB_PROTOCOL: &str = "/assay/blob/2";
 
-/// The protocol of peers that tell each other of peers.
+/// The protocol of peer discovery.
 pub(super) const PEERS_PROTOCOL: &str = "/assay/peers/1";
 
 /// Longest request for content: two hashes and two numbers.
@@ -19,7 +19,7 @@ pub(super) const MAX_BLOB_REQUEST_BYTES: u64 = 512;
 /// Longest response with content.
 pub(super) const MAX_BLOB_RESPONSE_BYTES: u64 = MAX_CHUNK_BYTES as u64 + 512;
 
-/// Longest request for peers: it says nothing.
+/// Longest request for peers: it has no fields.
 pub(super) const MAX_PEERS_REQUEST_BYTES: u64 = 16;
 
 /// Most addresses in one answer about peers.
@@ -28,7 +28,7 @@ pub(super) const MAX_NAMED_PLACES: usize = 64;
 /// Longest answer about peers: 64 addresses of at most 128 bytes.
 pub(super) const MAX_PEERS_RESPONSE_BYTES: u64 = 9 * 1024;
 
-/// Bytes that CBOR carries as such, and not as an array of numbers.
+/// Bytes that CBOR carries as a byte string, not as an array of numbers.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WireBytes(pub Vec<u8>);
 

@@ -23,14 +23,14 @@ pub struct JobRow {
     pub job: JobId,
     /// Who asked for it.
     pub requester: NodeId,
-    /// The state as of now: one that the log ends with is final, any other can still change.
+    /// The state now. It is final if the log has ended.
     pub state: JobState,
-    /// Whether the state is only what it was when this node could follow the job last.
+    /// Whether this node cannot follow the job any more, so that the state may be old.
     pub is_broken: bool,
-    /// What its requester did to its log; null unless this node holds the proof.
+    /// How its requester broke its log; null unless this node holds the proof.
     #[serde(default)]
     pub fault: Option<FaultKind>,
-    /// Whether a deadline passed and its requester, who alone can end it, does not answer.
+    /// Whether a deadline passed while its requester, who alone can end it, does not answer.
     pub requester_gone: bool,
     /// The image as the requester named it.
     pub image: String,
@@ -40,7 +40,7 @@ pub struct JobRow {
     pub concurrency: u8,
     /// How many seats are filled.
     pub seats: usize,
-    /// How many results the verdict kept; null before it.
+    /// How many results the verdict accepted; null before it.
     pub accepted: Option<usize>,
     /// When it was submitted.
     pub submitted_at: Timestamp,

@@ -1,4 +1,4 @@
-//! The driver's part in what this node asks of peers: it sends requests in their turn and passes answers on.
+//! The driver's part in requests of this node: it sends them in turn and passes on the answers.
 
 use ::libp2p::request_response::OutboundRequestId;
 

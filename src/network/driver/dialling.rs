@@ -30,8 +30,7 @@ impl Driver {
         Ok((peer, addresses))
     }
 
-    /// Leaves out the addresses where dials came to nothing lately. Says for how long nothing of the peer is to be dialled,
-    /// if that is so.
+    /// Leaves out addresses where dials failed lately. If none remains, says for how long the peer is not dialled.
     fn leave_alone(&self, peer: &PeerId, addresses: &mut Vec<Multiaddr>) -> Option<Duration> {
         let now = Instant::now();
         let mut shortest: Option<Duration> = None;
@@ -49,12 +48,12 @@ impl Driver {
             && self.leave_alone(&peer, &mut addresses).is_none()
         {
             let opts = DialOpts::peer_id(peer).condition(PeerCondition::DisconnectedAndNotDialing);
-            // One that is under way already is as good, and whoever asked asks again.
+            // A dial that is in flight already serves as well; the caller asks again.
             let _ = self.swarm.dial(opts.addresses(addresses).build());
         }
     }
 
-    /// Remembers what somebody says of a peer's addresses, as far as this node may dial them.
+    /// Remembers the addresses that somebody names for a peer, as far as this node may dial them.
     pub(super) fn learn(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>) {
         addresses.retain(|address| self.reach.may_dial(address));
         if peer != *self.swarm.local_peer_id() {
@@ -62,7 +61,7 @@ impl Driver {
         }
     }
 
-    /// Remembers what a dial that came to nothing says of a peer and of the places where it was looked for.
+    /// Notes a failed dial, for the peer and for each address that was tried.
     pub(super) fn pace_after(&mut self, peer: Option<PeerId>, error: &DialError, now: Instant) {
         match error {
             DialError::Transport(failed) => {

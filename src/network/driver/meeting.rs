@@ -29,7 +29,7 @@ impl Driver {
         }
     }
 
-    /// Asks peers for others, and dials those they named, as far as that is due.
+    /// Asks peers for others and dials those that were named, where due.
     pub(super) fn look_around(&mut self) {
         let now = Instant::now();
         for peer in self.exchange.ask_due(now) {
@@ -39,7 +39,7 @@ impl Driver {
             |place: SocketAddr| self.reach.may_reach(place.ip()) && self.places.pause(&place, now).is_none();
         while let Some(opts) = self.exchange.next_dial(now, may_dial) {
             let attempt = opts.connection_id();
-            // An error means that it is connected by now, or that there are too many connections.
+            // An error means that the peer is connected by now, or that a limit is reached.
             if self.swarm.dial(opts).is_err() {
                 self.exchange.failed(attempt);
             }

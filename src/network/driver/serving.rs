@@ -1,7 +1,7 @@
-//! The driver's part in what peers send: it has announcements and requests wait for their turn, and sends answers.
+//! The driver's part in serving peers: it queues announcements and requests, and sends answers.
 //!
-//! Peers are read in turn, and neither kind of message waits for the other. What is on its way to peers that do not read is
-//! bounded.
+//! Peers are read in turn, and neither kind of message waits for the other. Answers in flight to peers that do not
+//! read are bounded.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ impl Driver {
         };
         if !self.forwarders.take(via, now) || !self.signers.take(source, now) {
             self.status.send_modify(|status| status.counters.announcements_limited += 1);
-            // Who floods by itself is to blame; who passes on a flood has the same limits and will stop.
+            // The signer of a flood is to blame; a forwarder has the same limits and will stop.
             let judgement = if source == via { Judgement::Reject } else { Judgement::Ignore };
             return self.judge(&forwarder, &id, judgement);
         }
@@ -75,7 +75,7 @@ impl Driver {
     pub(super) fn hear_next(&mut self, reading: OwnedSemaphorePermit) {
         let Some(Heard { source, peer, data, forwarder, id }) = self.heard.pop() else { return };
         let announcement = Announcement { source, peer, data, forwarder, id, _reading: reading };
-        // There are as many places as permits, so that an error means that nobody reads any more.
+        // The channel has as much room as there are permits, so an error means that the reader is gone.
         let _ = self.inbound.try_send(Inbound::Announcement(announcement));
     }
 
@@ -143,7 +143,7 @@ impl Driver {
             self.status.send_modify(|status| status.counters.requests_limited += 1);
             self.busy.clone()
         };
-        // An error means that the peer has gone.
+        // An error means that the peer has disconnected.
         if self.swarm.behaviour_mut().carried.send_response(channel, answer).is_err() {
             self.unsent.end(&request);
         }
