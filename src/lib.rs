@@ -10,13 +10,18 @@
 //! - **job**: a *spec* under a *deal*, submitted by a requester.
 //! - **spec**: what to run: image, command, environment, inputs, resources.
 //! - **deal**: the terms: *concurrency* N, *confidence* M, *tolerance* Q, method, timeout, price, bond, durations of the phases.
-//! - **ask**: the price a node wants for a seat. **bid**: a node's promise to run the job at a price. **offer**: what a
-//!   node says it takes on in any job. **acceptance**: the requester's choice of bids. **seat**: an accepted node's place
-//!   in a job. **execution**: one node's run. **last words**: why a run failed, and the end of what it printed.
-//! - **result**: output root, exit code and *fingerprint* (ten memory samples and CPU time in one word).
+//!   **revision**: the hash of a deal.
+//! - **ask**: the price a node wants for a seat. **bid**: a node's promise to run the job at a price. **offer**: the jobs that
+//!   a node says it takes on. **acceptance**: the requester's choice of bids. **seat**: an accepted node's place in a job.
+//! - **execution**: one node's run. **last words**: why a run failed, and the end of what it printed.
+//! - **result**: output root, exit code, *fingerprint* and *summary*. **fingerprint**: ten memory samples and the CPU time,
+//!   in one word. **summary**: up to ten numbers of the output, in one word, which the deal allows to differ a little.
+//!   **mask**: a kind of text that may differ between right outputs, such as times.
 //! - **commitment**: a salted hash of a result. **reveal**: its opening. **verdict**: whose results agree.
-//! - **seed**: 32 bytes that follow from a job's id, the same in every seat.
-//! - **backend**: one way to agree on the log.
+//! - **follow-up**: a job that repeats an inconclusive one with more seats. **keeper**: a party that ends a job for a fee.
+//! - **seed**: 32 bytes that follow from a job's id, the same in every seat and in follow-ups.
+//! - **action**: what an author signs. **entry**: an action in its place in a job's *log*. **backend**: one way to agree on
+//!   the log.
 //!
 //! # Layers
 //!

@@ -100,7 +100,7 @@ pub struct Connected {
     pub link: Link,
 }
 
-/// A running backend, for whoever started it.
+/// A running backend, held by its owner.
 #[derive(Debug)]
 pub enum Link {
     /// Of [`Backend::Libp2p`].
@@ -179,7 +179,7 @@ async fn contract(
         let addresses = addresses.join("\n");
         match (scheduler.announce(&addresses).await, &mut link) {
             (Ok(()), _) => {}
-            // Gas can be paid for later; until then the node is of use to whoever asks it.
+            // Gas can be paid for later; until then the node serves those who know it.
             (Err(error), Link::Contract { tasks, .. }) if is_short_of_money(&error) => {
                 tasks.get_mut().spawn(announce_later(scheduler.clone(), addresses, stopped));
             }
@@ -338,7 +338,7 @@ impl Link {
         match self {
             Self::Libp2p { network, .. } => {
                 let mut status = network.status();
-                // A network that has stopped meets nobody; whoever waits gives up by its own limit.
+                // A network that has stopped meets nobody; the caller has its own limit.
                 if status.wait_for(|status| status.subscribed.len() >= others).await.is_err() {
                     std::future::pending::<()>().await;
                 }

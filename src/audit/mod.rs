@@ -63,7 +63,7 @@ pub fn backing(domain: LogDomain) -> Result<Backing, AuditError> {
 /// A log of a contract is folded by the rules and found to be [`Finding::NotChecked`] at best.
 ///
 /// # Errors
-/// The first thing that is wrong with the logs. That the claim differs is none.
+/// The first fault in the logs. A claim that differs is not an error.
 pub fn audit(document: &LogDocument, now: Timestamp) -> Result<Audit, AuditError> {
     document.check_version()?;
     let (domain, logs) = (document.domain, document.logs.as_slice());

@@ -34,11 +34,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// result from another one before it answers.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The same for a node of this process, which waits for a chain until it says that it did in vain.
+/// The same for a node of this process, which reports itself when a wait for the chain times out.
 const OWN_READ_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// What is to be done once is asked for again until it is answered: for so long in all, as a chain may take many
-/// minutes, and for so long after the node was last there, as it may be starting again.
+/// Idempotent requests are retried until they are answered: for so long in all, since a chain may take many minutes,
+/// and for so long after the node was last reachable, since it may be restarting.
 const ONCE_LIMIT: Duration = Duration::from_secs(900);
 const AWAY_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);

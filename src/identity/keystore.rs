@@ -1,7 +1,6 @@
 //! JSON keystores: a key that a passphrase protects, as Ethereum tools keep it (Web3 Secret Storage, version 3).
 //!
-//! What a file asks for is bounded before any of it is done: whoever wrote it chooses how much work and memory
-//! it takes to open.
+//! The work and memory that a file asks for are bounded first: its writer chooses them.
 
 use std::{fmt, io::Write as _};
 

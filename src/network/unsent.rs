@@ -12,7 +12,7 @@ use crate::domain::NodeId;
 /// Bytes in flight to one peer: some pages of a log, or pieces of content.
 const MAX_OF_ONE: usize = 4 << 20;
 
-/// Bytes in flight in all; and in all when counting peers with a single answer.
+/// Bytes in flight in all beyond which only peers with no answer in flight are answered, and beyond which nobody is.
 const MAX_SHARED: usize = 32 << 20;
 const MAX_ALL: usize = 64 << 20;
 

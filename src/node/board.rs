@@ -70,7 +70,8 @@ impl Board {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Folds the next entry; returns its job as it is then. `note` sees the job and its log before anybody else does, so that whoever finds a job ended finds what follows from that too.
+    /// Folds the next entry; returns its job as it is then. `note` sees the job and its log before anybody else does,
+    /// so that a reader that finds a job ended also finds the consequences.
     ///
     /// # Errors
     /// What the rules refuse; nothing has changed then, but the entry is passed over.
@@ -98,8 +99,8 @@ impl Board {
         folded
     }
 
-    /// Forgets every entry after `to`, and that logs were broken: what is still so is told anew. Returns how many jobs
-    /// are gone with that. Whoever watches such a job goes on watching: its submission may come back.
+    /// Forgets every entry after `to`, and that logs were broken: what is still so is told anew. Returns how many
+    /// jobs are gone with that. Watchers of such a job go on watching: its submission may come back.
     pub(crate) fn rewind(&self, to: Cursor) -> usize {
         let gone = {
             let mut inner = self.lock();

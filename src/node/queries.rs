@@ -128,7 +128,7 @@ impl Node {
             (!prefix.is_empty() && id.trim_start_matches("0x").starts_with(&prefix)).then_some(job.id)
         };
         let found: Vec<JobId> = self.board.read_all(begins_so).into_iter().flatten().collect();
-        // Foreign text goes back to whoever sent it, but not all of it.
+        // Foreign text goes back to its sender, but shortened.
         let shown = || text.chars().take(2 + 64).collect();
         match *found {
             [job] => Ok(job),

@@ -81,7 +81,7 @@ impl Node {
         self.ports.scheduler.members().len() + usize::from(self.config.compute_slots > 0)
     }
 
-    /// Where the token of its API is left for those who may use it.
+    /// The file with the token of its API.
     pub fn token_file(&self) -> PathBuf {
         self.dir.token_file()
     }

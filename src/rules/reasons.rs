@@ -1,4 +1,4 @@
-//! Why each seat of a decided job stands as it does: values, for whoever puts them into words.
+//! Why each seat of a decided job stands as it does: values, which callers put into words.
 
 use std::collections::BTreeMap;
 

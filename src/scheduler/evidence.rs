@@ -12,7 +12,7 @@ pub enum FaultKind {
     RuleBroken,
 }
 
-/// What a requester signed and must not have. Whoever has the log up to there can check it.
+/// Entries that a requester must not have signed. A reader with the log up to there can check them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {

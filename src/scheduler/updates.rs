@@ -63,13 +63,13 @@ impl History {
         Self { last, told: false }
     }
 
-    /// What was behind `to` is no more.
+    /// Entries after `to` are void.
     #[cfg(feature = "contract")]
     pub(super) fn rewind(&mut self, to: Cursor) {
         self.last = self.last.min(to);
     }
 
-    /// Whether a reader that holds everything up to `held` is to be told so.
+    /// Whether a reader that holds everything up to `held` has reached the end of history and was not told.
     #[cfg(feature = "libp2p")]
     pub(super) fn ends(&self, held: Cursor) -> bool {
         !self.told && held >= self.last

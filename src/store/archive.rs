@@ -1,12 +1,12 @@
 //! The canonical archive of a directory or a file: the same content gives the same bytes, on every machine.
 //!
-//! It is a GNU tar that any `tar` reads, with every freedom taken out of it: all regular files, directories and
-//! symbolic links below the root, the empty ones too, each directory named before what is in it; sorted by the
-//! bytes of their relative UTF-8 paths; owner 0:0 without names, time 0, mode 0755 for directories and what
-//! its owner may execute, 0777 for links, else 0644; a target, and then a path, of more than 100 bytes each in one
-//! `././@LongLink` entry; two zero blocks at the end and nothing after. A link stays inside the tree, and its target
-//! has the form that [`super::tree`] gives it. A file with several names is one file for each of them. [`super::unpack()`] refuses whatever deviates, so that a digest of an
-//! archive is a digest of its content.
+//! It is a GNU tar that any `tar` reads, with one encoding of each content: all regular files, directories and
+//! symbolic links below the root, the empty ones too, each directory named before what is in it; sorted by the bytes
+//! of their relative UTF-8 paths; owner 0:0 without names, time 0, mode 0755 for directories and what its owner may
+//! execute, 0777 for links, else 0644; a target, and then a path, of more than 100 bytes each in one `././@LongLink`
+//! entry; two zero blocks at the end and nothing after. A link stays inside the tree, and its target has the form
+//! that [`super::tree`] gives it. A file with several names is one file for each of them. [`super::unpack()`] refuses
+//! any deviation, so the digest of an archive is a digest of its content.
 //!
 //! A single file is the archive of a directory with that one file in it, always under the name [`FILE`]: the same
 //! content has the same digest, whatever it is called.

@@ -19,13 +19,13 @@ use tempfile::NamedTempFile;
 use super::{archive::CHUNK, db::DbError};
 use crate::domain::Digest;
 
-/// Where files are until they are whole; on the same file system, so that they can be renamed.
+/// The directory of unfinished files, on the same file system so that they can be renamed.
 const SCRATCH: &str = "tmp";
 
 /// The most that [`Blobs::read_range`] returns: what a peer asks for is held in memory.
 pub const MAX_RANGE_BYTES: u64 = crate::domain::MAX_CHUNK_BYTES as u64;
 
-/// One in so many bytes of the cap is left to the node's own user, so that jobs of others cannot keep its results out.
+/// This fraction of the cap is reserved for the node's own user, so that jobs of others cannot crowd out its results.
 const OWN_PART: u64 = 4;
 
 /// Content that is not stored or not found.
@@ -68,10 +68,10 @@ pub enum BlobError {
         /// What came.
         found: Digest,
     },
-    /// There is no such content, or none for whom it is asked.
+    /// There is no such content, or not for this party.
     #[error("there is no content {0} here")]
     NotFound(Digest),
-    /// Who holds the content cannot be read or noted.
+    /// The holders of the content cannot be read or written.
     #[error("cannot tell who holds content")]
     Holders(#[source] DbError),
 }
@@ -86,13 +86,13 @@ pub struct Blobs {
 struct Shared {
     root: PathBuf,
     cap: u64,
-    /// Bytes of all files and reservations. Also held while a name appears, so that both agree.
+    /// Bytes of all files and reservations. The lock is also held while a name appears, so that both agree.
     used: Mutex<u64>,
 }
 
 impl Blobs {
-    /// The store in directory `root`, which is made when absent, of at most `cap` bytes. What a crash left half
-    /// written is removed.
+    /// The store in directory `root` of at most `cap` bytes. Creates the directory if it is missing, and removes
+    /// files that a crash left unfinished.
     ///
     /// # Errors
     /// [`BlobError::Io`].
@@ -199,7 +199,7 @@ impl Blobs {
             }
             for path in entries(&shard)? {
                 let name = path.file_name().and_then(|name| name.to_str());
-                // Whatever else somebody put there is not ours to count.
+                // Foreign files are not counted.
                 let Some(digest) = name.and_then(|name| name.parse().ok()) else {
                     continue;
                 };
@@ -238,7 +238,7 @@ impl Blobs {
         self.shared.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes room, unless more than `cap` bytes would be taken then.
+    /// Reserves room, unless that would exceed `cap` bytes.
     fn reserve(&self, bytes: u64, cap: u64) -> Result<(), BlobError> {
         let mut used = self.used();
         match used.checked_add(bytes).filter(|&sum| sum <= cap) {
@@ -259,7 +259,7 @@ fn sync_dir(dir: &Path) -> Result<(), BlobError> {
     synced.map_err(|source| BlobError::Io { path: dir.to_owned(), source })
 }
 
-/// Content on its way into the store; dropped before [`Self::commit`] it leaves nothing.
+/// Content being written; dropped before [`Self::commit`] it leaves nothing.
 #[derive(Debug)]
 pub struct BlobWriter {
     file: NamedTempFile,
@@ -288,7 +288,7 @@ impl BlobWriter {
         self.file.as_file().write_all(bytes).map_err(|source| BlobError::Io { path: path.to_owned(), source })
     }
 
-    /// What was written so far, from its beginning, to be looked at before it is stored.
+    /// Reads what was written so far, from its beginning.
     ///
     /// # Errors
     /// [`BlobError::Io`].
@@ -325,7 +325,7 @@ impl BlobWriter {
         Ok(bytes)
     }
 
-    /// A caller that goes on after a failed write must not store what the digest does not cover.
+    /// Refuses to go on after a failed write: the file must be as long as the hashed bytes.
     fn check_length(&self) -> Result<(), BlobError> {
         let length = self.file.as_file().metadata().map(|metadata| metadata.len());
         let checked = length.and_then(|length| {
@@ -344,7 +344,7 @@ impl BlobWriter {
         fs::create_dir_all(&shard).map_err(io_error)?;
         {
             let mut used = self.blobs.used();
-            // In place of what is there: it should be the same, and if the disk has altered it, this one is right.
+            // Replaces an existing file: it should be the same, and if the disk altered it, the new one is right.
             let replaced = fs::symlink_metadata(&path).map_or(0, |metadata| metadata.len());
             fs::rename(self.file.path(), &path).map_err(io_error)?;
             *used = used.saturating_sub(replaced);

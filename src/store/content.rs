@@ -1,8 +1,8 @@
-//! Content by digest, and who has shown that it holds it.
+//! Content by digest, and the parties that hold it.
 //!
-//! Digests are public, and content is not. So content is used on behalf of a party only if that party *holds* it:
-//! it uploaded it here, or sent all of it, or it is this node and the content is the result of its own run. Two
-//! holders share one stored copy, and neither can tell: what another party sends is read to its end every time.
+//! Digests are public, and content is not. So a party can use content only if it *holds* it: it uploaded it here,
+//! sent all of it, or is this node and made it by its own run. Two holders share one stored copy, and neither can
+//! tell, since every upload is read to its end.
 
 use std::fs::File;
 
@@ -86,8 +86,7 @@ impl Content {
         self.blobs.read_range(digest, offset, length)
     }
 
-    /// Notes that this node, `me`, holds the results of its own runs: a database from before holders were noted
-    /// does not say so.
+    /// Notes that this node, `me`, holds the results of its own runs, for databases that predate holders.
     ///
     /// # Errors
     /// [`DbError`].

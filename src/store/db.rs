@@ -142,7 +142,7 @@ impl Db {
         Ok(Self { shared: Arc::new(Shared { connection: Mutex::new(connection), path, head, _dir: dir }) })
     }
 
-    /// The durable position that was stored under `name`; 0 before the first.
+    /// The durable position stored under `name`; 0 if there is none.
     ///
     /// # Errors
     /// [`DbError::Statement`].

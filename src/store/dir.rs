@@ -92,8 +92,8 @@ impl DataDir {
         }
     }
 
-    /// Ensures that no other process of this user acts with the key of `node`, as long as a clone of this lives: two
-    /// would use the same nonces and remove each other's containers as left-overs.
+    /// Ensures that no other process of this user acts with the key of `node`, as long as a clone of this lives. Two
+    /// would use the same nonces and remove each other's containers.
     ///
     /// The lock is a file that all data directories share, below the directory for temporary files. Where it cannot be
     /// created, there is no lock, but a warning.
@@ -168,7 +168,7 @@ impl KeyLock {
         loop {
             let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
             match file.try_lock() {
-                // The one before may have removed the file in between: then this is not the file that others find.
+                // The last holder may have removed the file meanwhile; then others would find another file.
                 Ok(())
                     if fs::metadata(&path)
                         .is_ok_and(|now| file.metadata().is_ok_and(|own| own.ino() == now.ino())) =>
@@ -185,7 +185,7 @@ impl KeyLock {
 
 impl Drop for KeyLock {
     fn drop(&mut self) {
-        // While the lock is held; a file that stays does no harm.
+        // Removed while the lock is held; a file that stays does no harm.
         let _ = fs::remove_file(&self.path);
         let _ = self.file.unlock();
     }

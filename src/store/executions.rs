@@ -18,7 +18,7 @@ pub enum ExecutionError {
     /// Nothing was started for the job.
     #[error("job {0} was not started here")]
     NotStarted(JobId),
-    /// The run ended before, and otherwise.
+    /// The run has already ended in another way.
     #[error("the run of job {0} has ended already, in another way")]
     Ended(JobId),
     /// The row is not as it was written.
@@ -157,7 +157,7 @@ fn get(connection: &Connection, job: JobId) -> Result<Option<Execution>, Executi
     Ok(Some(execution_of_row(row)?))
 }
 
-/// Notes what the row of a job is, so that another that it becomes by itself is noticed.
+/// Seals the row of a job, so that later alterations by the disk are noticed.
 fn seal(connection: &Connection, job: JobId) -> Result<(), ExecutionError> {
     let mut statement = connection.prepare_cached("SELECT * FROM executions WHERE job = ?1")?;
     let checksum = statement.query_row([job], checksum)?;

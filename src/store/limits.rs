@@ -1,6 +1,6 @@
-//! The bounds of content: the same for who reads a tree, who packs it and who unpacks it.
+//! The bounds of content, the same for reading a tree, packing and unpacking.
 
-/// Bounds of an archive, the same for who packs and who unpacks.
+/// Bounds of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Length of the whole archive in bytes.

@@ -1,7 +1,7 @@
 //! The log as this node holds it: entries in the order of their arrival, each job's without a gap.
 //!
-//! Readers follow it by cursor: they read what is after theirs, then wait until the head is beyond it. They
-//! wait for a level, so no wake-up can be lost, and a slow reader costs nobody anything.
+//! Readers follow it by cursor: they read the entries after theirs, then wait until the head passes it. They wait for
+//! a level, so no wake-up can be lost, and a slow reader delays nobody.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::watch;
@@ -22,7 +22,7 @@ pub enum LogError {
         /// The height that came.
         found: u64,
     },
-    /// The job has another entry at this height: somebody wrote two histories.
+    /// The job has another entry at this height: there are two histories.
     #[error("job {job} has another entry at height {height}: {held}")]
     Conflict {
         /// The job.
@@ -74,12 +74,12 @@ pub struct StoredEntry {
     pub cursor: u64,
     /// What was appended.
     pub entry: NewEntry,
-    /// Whether the row is as it was written. Of one that is not, nothing can be relied on, its job included.
+    /// Whether the row is unaltered. Nothing in an altered row is reliable, not even its job.
     pub is_intact: bool,
 }
 
 impl StoredEntry {
-    /// What to say of an entry that is not intact.
+    /// The error text for an altered entry.
     pub const ALTERED: &str = "this node's database holds an altered entry: the disk may be failing. Other jobs are \
         not affected; to follow this one again, start with a new data directory and the same key";
 }
@@ -105,7 +105,7 @@ impl EventLog {
         Self { db }
     }
 
-    /// Appends an entry, durably, and returns its cursor. An entry that is there already keeps the one it has.
+    /// Appends an entry, durably, and returns its cursor. A known entry keeps its cursor.
     ///
     /// # Errors
     /// [`LogError::Gap`] unless its height follows the job's head, [`LogError::Conflict`] if another entry has
@@ -141,7 +141,7 @@ impl EventLog {
             entries.iter().map(|entry| insert(transaction, entry)).collect::<Result<_, LogError>>()
         })?;
         if let Some(&newest) = cursors.iter().max() {
-            // Another thread may have committed after us and got here first: the head only rises.
+            // Another thread may have committed later and got here earlier, so the head only rises.
             self.db.head().send_if_modified(|head| {
                 let rises = newest > *head;
                 *head = newest.max(*head);
@@ -315,12 +315,12 @@ fn entry_of_row(row: &Row<'_>) -> rusqlite::Result<StoredEntry> {
     let (job, entry_hash, author, bytes) = (row.get(1)?, row.get(3)?, row.get(4)?, row.get(5)?);
     let entry = NewEntry { job, height, entry_hash, author, bytes };
     let written: Option<Digest> = row.get(6)?;
-    // Rows without a checksum are from before there were any, so that they have no author either.
+    // Rows without a checksum predate checksums and have no author either.
     let is_intact = written.map_or(author.is_none(), |written| written == checksum(&entry));
     Ok(StoredEntry { cursor, entry, is_intact })
 }
 
-/// As it was before there were authors, for a row without one.
+/// For a row without an author, the checksum of the version before authors.
 fn checksum(entry: &NewEntry) -> Digest {
     let NewEntry { job, height, entry_hash, author, bytes } = entry;
     let author = author.as_ref().map_or(&[][..], |author| author.as_bytes());

@@ -1,4 +1,4 @@
-//! What clients asked for under keys of theirs, so that a request that is sent again is done once.
+//! Client requests by idempotency key, so that a retry is carried out once.
 
 use rusqlite::OptionalExtension as _;
 
@@ -16,7 +16,7 @@ pub struct Requests {
 pub struct Asked {
     /// Of the request.
     pub digest: Digest,
-    /// What is to be done; opaque here.
+    /// The plan of the request; opaque here.
     pub plan: Vec<u8>,
     /// What came of it; `None` until it was done.
     pub reply: Option<Vec<u8>>,

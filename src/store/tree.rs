@@ -113,7 +113,7 @@ impl TreeError {
     }
 }
 
-/// What is no regular file and no directory.
+/// A kind of file that cannot be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnsupportedKind {
     /// A symbolic link where none may be.
@@ -320,7 +320,7 @@ pub(super) fn link_target(
     Some(if parts.is_empty() { ".".to_owned() } else { parts.join("/") })
 }
 
-/// Opens a file that was found, and gives its length; refuses what has taken its place since.
+/// Opens a file that was found and gives its length. Refuses another file that has replaced it.
 pub(super) fn open(path: &Path, node: &Node) -> Result<(File, u64), TreeError> {
     let io_error = |source| TreeError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io_error)?;

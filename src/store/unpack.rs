@@ -1,9 +1,8 @@
-//! Unpacks an archive that a stranger may have made: what is not canonical, or not what was asked for, is
-//! refused, and nothing appears at the destination before all of it was checked.
+//! Unpacks an archive that a stranger may have made. Refuses one that is not canonical or has another digest. Nothing
+//! appears at the destination before all of it is checked.
 //!
-//! Each header is read, understood, and made anew by [`super::archive`]; it must be the same bytes. So there
-//! is no list of tar's oddities to keep: hard links, sparse files, extended headers and other spellings of the
-//! same entry all differ from the one form that is known.
+//! Each header is decoded and encoded again by [`super::archive`]; the bytes must be equal. So tar's oddities need no
+//! list: hard links, sparse files, extended headers and other spellings all differ from the one known form.
 
 use std::{
     collections::BTreeSet,
@@ -119,7 +118,7 @@ pub fn unpack(reader: impl Read, dest: &Path, expected: Digest, limits: &Limits)
     }
     fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).map_err(write_error)?;
     fs::rename(scratch.path(), dest).map_err(write_error)?;
-    // It has another name now, so there is nothing to clean up.
+    // The directory was renamed, so nothing is left to clean up.
     let _moved = scratch.keep();
     Ok(())
 }
@@ -163,7 +162,7 @@ impl Seen {
     }
 }
 
-/// Writes an entry below `root`, all of whose directories this made itself: there is no link to follow.
+/// Writes an entry below `root`. This code made all directories there, so there is no link to follow.
 fn extract<R: Read>(source: &mut Source<R>, entry: &Entry, root: &Path) -> Result<(), UnpackError> {
     let path = root.join(&entry.path);
     let write_error = |source| UnpackError::Write { path: PathBuf::from(&entry.path), source };
@@ -279,7 +278,7 @@ impl<R: Read> Source<R> {
     }
 }
 
-/// What a header means, if it means anything here; whether it is canonical is for the caller to see.
+/// The meaning of a header, if it has one here. The caller checks whether it is canonical.
 fn understand(
     name: Vec<u8>,
     target: Vec<u8>,

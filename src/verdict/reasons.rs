@@ -1,6 +1,6 @@
 //! Why each run fared as it did: the rule that decided, what was measured, and the limit that applied.
 //!
-//! Values, for whoever puts them into words. They decide nothing: [`decide()`](super::decide()) does. Where outputs or
+//! Values, which callers put into words. They decide nothing: [`decide()`](super::decide()) does. Where outputs or
 //! summaries decided, traces are measured all the same, and reject nobody.
 
 use serde::{Deserialize, Serialize};

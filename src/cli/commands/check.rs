@@ -153,7 +153,7 @@ fn read(path: &Path, wanted: Option<&str>) -> Result<(LogDocument, String), CliE
     Ok((document, source))
 }
 
-/// Whether this is the job that the user means: whoever hands over a log may hand over that of another job.
+/// Whether this is the job that the user means: the file may hold the log of another one.
 fn is_named(job: JobId, wanted: &str) -> Result<(), AuditError> {
     let digits = wanted.strip_prefix("0x").unwrap_or(wanted).to_ascii_lowercase();
     let id = job.to_string();

@@ -101,7 +101,7 @@ impl<F: SchedulerFault> Scheduler for FaultyScheduler<F> {
 
 /// What a node does instead of running a job.
 pub(super) trait RunFault: Debug + Send + Sync + 'static {
-    /// A run that is none, or none that is whole.
+    /// Pretends to run the job, or runs it in part.
     fn run<'a>(
         &'a self,
         inner: &'a dyn Executor,

@@ -10,7 +10,7 @@ use crate::executor::{
     Executor, ExecutorError, FakeExecutor, Reading, RunOutcome, RunRequest, Script, Trace,
 };
 
-/// How long a run that is none takes: long enough to look like one, short enough to be worth it.
+/// How long a pretended run takes: long enough to look real, short enough to pay off.
 const PRETENCE: Duration = Duration::from_millis(500);
 
 /// How often a made-up trace was read, as the real sampler does.

@@ -44,7 +44,7 @@ const MAX_OUTPUT_BYTES: u64 = 2 * MAX_STREAM_BYTES * 9 + MAX_ANSWER_BYTES;
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     bytes: u64,
-    /// To its last byte; none where whoever asked bounds that.
+    /// To its last byte; `None` where the caller sets the bound.
     time: Option<Duration>,
 }
 

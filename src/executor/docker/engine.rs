@@ -114,7 +114,7 @@ impl DockerExecutor {
         &self.registries
     }
 
-    /// Refuses an image that is made for other machines alone. What does not say what it is made for is tried.
+    /// Refuses an image that is made for other machines alone. An image without a platform is tried.
     pub(super) fn require_platform<'a>(
         &self,
         image: &str,

@@ -50,7 +50,8 @@ pub(super) fn library(architecture: &str) -> Result<&'static [u8], ExecutorError
     LIBRARIES.iter().find(|(name, _)| *name == architecture).map(|(_, bytes)| *bytes).ok_or_else(unseedable)
 }
 
-/// Writes the library beside the results of a run, where the engine finds it and whoever runs in the container may read it.
+/// Writes the library beside the results of a run, where the engine finds it and any user of the container may read
+/// it.
 pub(super) fn place(result_dir: &Path, library: &[u8]) -> io::Result<PathBuf> {
     let path = result_dir.with_file_name("libassay-seed.so");
     fs::write(&path, library)?;

@@ -1,8 +1,8 @@
 //! Who holds the slots, and whose seats let others go first.
 //!
-//! A quarter of the slots, and at least one of several, is kept from whoever holds the rest, for as long as somebody else
-//! waits: one requester holds no more than its part, and neither do all strangers together while a requester waits
-//! that this node knows. Keys are free, so that a bound for each of them alone would bound nobody.
+//! A quarter of the slots, and at least one of several, is kept from the holder of the rest, for as long as somebody
+//! else waits: one requester holds no more than its part, and neither do all strangers together while a requester
+//! waits that this node knows. Keys are free, so that a bound for each of them alone would bound nobody.
 //!
 //! Nobody waits, nothing is kept: a slot that no other job wants is used. A node with one slot has nothing to divide;
 //! there, the seats of a requester that ran last come after those of others.

@@ -24,7 +24,7 @@ mod tests {
     /// Enums that have the same values here and there.
     const SHARED: [&str; 6] = ["JobState", "Method", "Acceptance", "FailureKind", "EventKind", "Rejection"];
 
-    /// Enums of the contract that are put together of other things here: see the tests below.
+    /// Enums of the contract that combine several values of this program: see the tests below.
     const OF_THE_CONTRACT: [&str; 2] = ["BidStatus", "Term"];
 
     /// The names of both enums, index by index, up to the first index that one of them does not have.

@@ -22,7 +22,7 @@ use crate::{
 /// Most receipts that are kept: those of some forty jobs. They never change once their block is final.
 const MAX_KEPT: usize = 1024;
 
-/// Most receipts that one question brings here, how many of them at a time, and how long all may take.
+/// Most receipts fetched for one question, how many at a time, and how long all may take.
 const MAX_ASKED: usize = 256;
 const AT_A_TIME: usize = 8;
 const LIMIT: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Entries read from the store at a time.
 const PAGE: u32 = 256;
 
-/// What transactions took, as far as somebody asked.
+/// The costs of transactions, fetched when asked for.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
     kept: Mutex<BTreeMap<Digest, Cost>>,
@@ -40,7 +40,7 @@ pub(super) struct Receipts {
 type Place = (u64, u64, Digest);
 
 impl Receipts {
-    /// The anchors of a job, `head` being the newest block.
+    /// The anchors of a job; `head` is the newest block.
     pub(super) async fn anchors(
         &self,
         log: &Arc<ChainLog>,
@@ -62,7 +62,7 @@ impl Receipts {
         Ok(places.into_iter().map(anchor).collect())
     }
 
-    /// What is known of these transactions, once those that are not known were asked for.
+    /// The costs of these transactions. Fetches those that are not known yet.
     async fn costs(&self, endpoints: &Endpoints, places: &[Place]) -> BTreeMap<Digest, Cost> {
         let wanted: BTreeSet<Digest> = places.iter().map(|(_, _, transaction)| *transaction).collect();
         let mut known: BTreeMap<Digest, Cost> = {
@@ -82,7 +82,7 @@ impl Receipts {
                 found.extend(answer);
             }
         };
-        // What came in time is told; the rest is asked for again the next time.
+        // Receipts that come too late are asked for again the next time.
         let _ = timeout(LIMIT, asking).await;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() + found.len() > MAX_KEPT {
@@ -121,7 +121,7 @@ async fn cost(endpoints: &Endpoints, transaction: Digest) -> Option<(Digest, Cos
     }
 }
 
-/// `None` if the numbers are such that no transaction can have taken so much.
+/// `None` for numbers that no transaction can have.
 fn cost_of(receipt: &TransactionReceipt) -> Option<Cost> {
     let fee = u128::from(receipt.gas_used).checked_mul(receipt.effective_gas_price)?;
     Some(Cost { payer: receipt.from.into(), gas_used: receipt.gas_used, fee: Amount::new(fee)? })

@@ -1,4 +1,4 @@
-//! The code that makes the contract, as the compiler left it, and what that code leaves on a chain.
+//! The creation code of the contract, and the code that it leaves on a chain.
 
 use alloy::primitives::{B256, Bytes, hex};
 use serde::Deserialize;
@@ -24,7 +24,7 @@ fn artifact() -> Artifact {
     serde_json::from_str(ARTIFACT).expect("scripts/contracts writes JSON of this form")
 }
 
-/// The code that makes the contract.
+/// The creation code.
 pub(super) fn creation_code() -> Bytes {
     hex::decode(artifact().bytecode).expect("scripts/contracts writes hex digits").into()
 }
@@ -38,7 +38,7 @@ pub(super) fn code_hashes() -> CodeHashes {
 mod tests {
     use super::*;
 
-    /// The longest code that a chain runs to make a contract.
+    /// The longest creation code that a chain runs.
     const MAX_CREATION_BYTES: usize = 49_152;
 
     #[test]

@@ -1,6 +1,6 @@
-//! The call that brings an event into the contract, made of the job as this node knows it.
+//! The call that submits an event to the contract, built from the job as this node knows it.
 //!
-//! The contract keeps hashes where it can, so a call gives what was hashed: terms, holders, openings.
+//! The contract stores hashes where it can, so a call carries the hashed values: terms, holders, openings.
 
 use alloy::primitives::{Address, B256, Bytes, U256, Uint};
 use alloy_sol_types::SolCall;
@@ -18,10 +18,10 @@ use crate::{
     rules::{self, Ledger, Rejection},
 };
 
-/// The data of the one call for actions of one author in one job: several are several acceptances.
+/// The data of one call for the actions of one author in one job. Several actions are acceptances.
 ///
 /// # Errors
-/// What the rules refuse before a call can be made of it: `at` is the time it would have now.
+/// Refuses what the rules refuse, before there is a call; `at` is the time now.
 pub(super) fn call_data(
     actions: &[Action],
     author: NodeId,
@@ -87,7 +87,7 @@ fn submission(deal: &Deal, spec: &[u8], nonce: u64, parent: Option<&Job>) -> Byt
     }
 }
 
-/// The call for an event of a job that exists; none where the rules alone decide.
+/// The call for an event of an existing job; `None` where the rules alone decide.
 fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option<Vec<u8>> {
     let job = B256::from(known.id);
     let deal = pack_deal(known);
@@ -123,7 +123,7 @@ fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option
             abi::postVerdictCall { job, deal, openings, accepted: accepted.bits() }.abi_encode()
         }
         Event::Expired => {
-            // While nothing is overdue the contract refuses whatever is given.
+            // While nothing is overdue, the contract refuses any openings.
             let ended = rules::transition(known, &stamped_as(known, author, at, Event::Expired));
             let is_due = |seat: &Seat| ended.as_ref().is_ok_and(|ended| keeps_bond(ended, seat));
             let holders = holders(known, is_due);
@@ -138,7 +138,7 @@ fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option
     })
 }
 
-/// The call that gives the seats of a job submitted with signed bids slots of their own.
+/// The call that gives each seat of a job that was submitted with signed bids a slot of its own.
 pub(super) fn unpack_call(known: &Job) -> Bytes {
     let (job, revision, head) = (known.id.into(), known.revision.into(), rostered_head(known));
     abi::unpackCall { job, revision, head, roster: holders(known, |_| true) }.abi_encode().into()
@@ -148,7 +148,7 @@ fn units(amount: Amount) -> Uint<96, 2> {
     Uint::from(amount.units())
 }
 
-/// Whether the bond of a seat returns when the job ends so; that of a failed seat has returned already.
+/// Whether the bond of a seat returns when the job ends this way. The bond of a failed seat has returned already.
 fn keeps_bond(ended: &Job, seat: &Seat) -> bool {
     let has_failed = matches!(seat.status, SeatStatus::Failed(_));
     !has_failed && (ended.state == JobState::Expired || rules::did_its_part(ended, seat.status))
@@ -173,8 +173,8 @@ fn commitment_of(job: &Job, index: u8, seat: &Seat) -> B256 {
     }
 }
 
-/// The openings given, and those that the log has already: the contract keeps none of them. Openings that are not
-/// in order stay so, for the contract to refuse.
+/// The given openings, and those already in the log, which the contract does not store. Openings out of order stay
+/// so, and the contract refuses them.
 fn seat_openings(job: &Job, given: &[SeatOpening]) -> Vec<abi::SeatOpening> {
     let named: SeatSet = given.iter().map(|given| given.seat).collect();
     let mut all: Vec<SeatOpening> = given.to_vec();

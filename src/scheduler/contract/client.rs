@@ -1,4 +1,4 @@
-//! A key's way to one contract: checked when it connects, and the money that the key has there.
+//! One key's connection to a contract, checked when it connects, and the key's money there.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -24,13 +24,13 @@ use crate::{
     scheduler::{BackendError, tasks::Tasks},
 };
 
-/// Most that is paid for a unit of gas unless configured otherwise: 200 gwei.
+/// Default cap on the fee for a unit of gas: 200 gwei.
 pub const DEFAULT_MAX_FEE_PER_GAS: u128 = 200_000_000_000;
 
-/// Longest wait for the end of a transaction: what the sender waits for it, and its turn.
+/// Longest wait for a turn to send, on top of the sender's own limit.
 const TURN: Duration = Duration::from_secs(60);
 
-/// How many blocks must follow a block, on a chain that is not for development, before its events count.
+/// Default number of blocks that must follow a block before its events count, except on development chains.
 pub const DEFAULT_CONFIRMATIONS: u64 = 2;
 
 /// Which contract, and how to reach it.
@@ -40,16 +40,16 @@ pub struct ChainConfig {
     pub rpc_urls: Vec<String>,
     /// The scheduler contract.
     pub contract: NodeId,
-    /// The chain's id, if another one must be refused.
+    /// The expected chain id; any other is refused.
     pub chain_id: Option<u64>,
-    /// How many blocks must follow a block before its events count; `None` for what suits the chain
-    /// ([`DEFAULT_CONFIRMATIONS`], or none on a chain for development).
+    /// How many blocks must follow a block before its events count; `None` for the default: 0 on a development chain,
+    /// else [`DEFAULT_CONFIRMATIONS`].
     pub confirmations: Option<u64>,
-    /// Most that is paid for a unit of gas, in wei.
+    /// Cap on the fee for a unit of gas, in wei.
     pub max_fee_per_gas: u128,
 }
 
-/// A transaction that is in the chain, as deep as asked.
+/// A transaction that is deep enough in the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     /// Its hash.
@@ -60,7 +60,7 @@ pub struct Receipt {
     pub gas: u64,
 }
 
-/// A key's way to the contract.
+/// One key's connection to the contract.
 pub struct ChainClient {
     reader: ContractReader,
     pub(super) sender: SenderHandle,
@@ -92,7 +92,7 @@ impl ChainClient {
         Ok(Self::start(config, key, reader, Outbox::in_memory(), notice).await)
     }
 
-    /// Begins to send.
+    /// Starts the sender.
     pub(super) async fn start(
         config: &ChainConfig,
         key: &NodeKey,
@@ -112,17 +112,17 @@ impl ChainClient {
         Self { reader, sender: handle, confirmations, is_for_development, tasks, stop }
     }
 
-    /// To be notified when the chain dropped blocks.
+    /// Notified when the chain drops blocks.
     pub(super) fn lost(&self) -> Arc<tokio::sync::Notify> {
         self.sender.lost()
     }
 
-    /// The contract, to be read.
+    /// The reader of the contract.
     pub const fn reader(&self) -> &ContractReader {
         &self.reader
     }
 
-    /// Whether the chain makes blocks for whoever develops on it.
+    /// Whether this is a development chain.
     pub(super) const fn is_for_development(&self) -> bool {
         self.is_for_development
     }
@@ -149,7 +149,7 @@ impl ChainClient {
         self.send(to_contract(self.reader.contract, data)).await
     }
 
-    /// Says where this node can be reached.
+    /// Announces this node's addresses.
     ///
     /// # Errors
     /// [`MoneyError`].
@@ -167,14 +167,14 @@ impl ChainClient {
         }
     }
 
-    /// Ends the sender; what is on its way stays so.
+    /// Stops the sender; transactions in flight may still be mined.
     pub async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.join().await;
     }
 }
 
-/// Bounds the wait for a transaction; it is not taken back by that.
+/// Bounds the wait for a transaction, which may still be mined afterwards.
 pub(super) async fn in_time(
     sent: impl Future<Output = Result<TransactionReceipt, SendError>>,
 ) -> Result<TransactionReceipt, SendError> {
@@ -185,12 +185,13 @@ pub(super) async fn in_time(
     timeout(PATIENCE + TURN, sent).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// What suits the chain: none for development, where blocks are final at once and come only with transactions.
+/// The default for the chain: 0 on a development chain, where blocks are final at once and come only with
+/// transactions.
 pub(super) const fn default_confirmations(is_for_development: bool) -> u64 {
     if is_for_development { 0 } else { DEFAULT_CONFIRMATIONS }
 }
 
-/// Whether the chain says that it is one for development.
+/// Whether the chain says that it is a development chain.
 pub(super) async fn is_for_development(endpoints: &Endpoints) -> bool {
     let version = endpoints.ask(|provider| async move { provider.get_client_version().await }).await;
     words::is_for_development(&version.unwrap_or_default())

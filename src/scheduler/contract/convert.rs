@@ -14,7 +14,7 @@ use crate::{
     rules::{Ledger, Rejection},
 };
 
-/// What holds of every event that the contract took: it checked.
+/// The facts of every event in the contract's log: the contract has checked them.
 pub(super) const CHECKED: Facts =
     Facts { funded: true, paid_jobs: u32::MAX, sat_in_parent: false, bids_bounded: false };
 
@@ -31,7 +31,7 @@ pub(super) struct JobEvent {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Author {
-    /// The contract let only the requester do this, so it does not name it.
+    /// The author is the requester: the contract lets nobody else do this and does not name it.
     Requester,
     Named(NodeId),
 }
@@ -47,7 +47,7 @@ pub(super) enum ChainEvent {
     Other,
 }
 
-/// Values that no contract of ours emits: another contract, or one of another version.
+/// Values that this version of the contract never emits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the contract's log has {what}, which this program does not know")]
 pub(super) struct UnknownValue {
@@ -59,11 +59,11 @@ pub(super) struct UnknownValue {
 pub(super) enum Revert {
     /// The rules say no.
     Rule(Rejection),
-    /// What was given along with the event does not fit the contract's state: the log moved on meanwhile.
+    /// The values given with the event are out of date: the log has moved on.
     Stale(&'static str),
     /// The seats are kept as one hash and must get slots of their own first.
     Rostered,
-    /// Nothing that the interface declares, such as a lack of gas.
+    /// Not an error of the interface, such as a lack of gas.
     Unknown(String),
 }
 
@@ -95,7 +95,7 @@ fn state_of(state: abi::JobState) -> Result<JobState, UnknownValue> {
     JobState::ALL.get(usize::from(state as u8)).copied().ok_or(UnknownValue { what: "a state" })
 }
 
-/// What a requester wrote, cut to what the rules take: reading invalid UTF-8 makes it longer.
+/// A remark, cut to the length that the rules allow: replacing invalid UTF-8 makes it longer.
 fn remark_of(mut remark: String) -> String {
     let end = (0..=MAX_REMARK_BYTES.min(remark.len())).rev().find(|end| remark.is_char_boundary(*end));
     remark.truncate(end.unwrap_or(0));
@@ -170,7 +170,7 @@ fn job_event(job: alloy_primitives::B256, author: Author, event: Event) -> JobEv
 }
 
 impl JobEvent {
-    /// The event as the rules see it; `None` when it is about a job that this log does not have.
+    /// The event as the rules see it; `None` for a job that this log does not have.
     ///
     /// The contract checked the revision that a call named, so it is the one that the job has.
     pub(super) fn stamped(&self, at: Timestamp, ledger: &Ledger) -> Option<Stamped<Event>> {
@@ -191,7 +191,7 @@ pub(super) fn entry_hash(block: Digest, index: u64) -> Digest {
     Digest::keccak([block.as_bytes().as_slice(), &index.to_be_bytes()].concat())
 }
 
-/// Whether an entry of the log is what became of an action: a verdict there carries every opening.
+/// Whether an entry of the log results from this action. A verdict in the log carries every opening.
 pub(super) fn is_effect_of(logged: &Event, acted: &Event) -> bool {
     match (logged, acted) {
         (Event::VerdictPosted { accepted: logged, .. }, Event::VerdictPosted { accepted: acted, .. }) => {

@@ -1,4 +1,4 @@
-//! The one reader of the contract's events, for those who follow the chain and those who look once.
+//! Decodes the contract's events, for `follow` and `history`.
 
 use alloy::rpc::types::Log;
 use alloy_sol_types::SolEventInterface;
@@ -14,12 +14,12 @@ use crate::domain::{Digest, JobId, NodeId, Timestamp};
 pub(super) struct Mined {
     pub(super) block: u64,
     pub(super) block_hash: Digest,
-    /// Of the log in its block.
+    /// The index of the log in its block.
     pub(super) index: u64,
     pub(super) transaction: Digest,
     pub(super) at: Timestamp,
     pub(super) job: JobId,
-    /// What happened, or why it cannot be read. Then the job cannot be followed any further.
+    /// What happened, or why it cannot be read. An unreadable event breaks the job's log.
     pub(super) log: Result<JobEvent, String>,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn decode(log: &Log, at: Timestamp) -> Decoded {
     let (Some(block), Some(block_hash), Some(index), Some(transaction)) =
         (log.block_number, log.block_hash, log.log_index, log.transaction_hash)
     else {
-        // Of a block to come.
+        // A log of a pending block.
         return Decoded::Other;
     };
     let event = Events::decode_raw_log(log.topics(), &log.data().data);

@@ -24,7 +24,7 @@ pub struct Deployed {
     pub chain_id: u64,
     /// Where it is.
     pub contract: NodeId,
-    /// The transaction that made it; nothing before its block is worth reading.
+    /// The transaction that created it; reading starts at its block.
     pub receipt: Receipt,
 }
 

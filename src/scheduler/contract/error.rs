@@ -1,4 +1,4 @@
-//! Why there is no way to a contract, or none for money.
+//! Why a contract cannot be used, or money cannot be moved.
 
 use super::rpc::EndpointError;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     scheduler::BackendError,
 };
 
-/// Why there is no way to the contract.
+/// Why the contract cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
     /// An endpoint cannot be used.

@@ -1,11 +1,11 @@
 //! Reads the contract's events, block by block, as soon as they are deep enough in the chain.
 //!
-//! Nothing is appended that has fewer blocks after it than asked, so a reorganisation above that depth is never
-//! seen. One below it cuts the log after the newest block that is still there, and what follows is read anew.
-//! What this node sent and the chain lost is sent again (`sender`). Another chain behind the same endpoint is no
-//! reorganisation: its first block differs, and the log ends with an error that names it.
+//! An event is appended once enough blocks follow it, so a shallower reorganisation is never seen. A deeper one cuts
+//! the log after the newest block that still stands, and the follower reads on from there. The `sender` resends the
+//! transactions that were lost. Another chain behind the same endpoint is no reorganisation: its first block differs,
+//! and the log ends with an error that names it.
 //!
-//! An endpoint that is behind what another has told, or that has no news for long, is left for the next one.
+//! The follower leaves an endpoint that is behind the others, or without news for long, for the next one.
 
 use std::{
     cmp::Ordering,
@@ -40,14 +40,14 @@ use crate::{
 /// Longest pause between attempts while no endpoint answers.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// An endpoint without a new block for so long is compared with the next one: it may be the one that stands still.
+/// After so long without a new block, the follower tries the next endpoint: this one may be stuck.
 const STALE: Duration = Duration::from_secs(15);
 
-/// How long endpoints may be behind what was read before the chain is taken to have gone back: they catch up, unless
-/// there is one alone on this machine.
+/// How long endpoints may be behind the log before the chain counts as rewound. A single endpoint on this machine
+/// gets no such time.
 const CATCHES_UP: Duration = Duration::from_secs(30);
 
-/// Most blocks whose headers are looked at for the sake of nodes' addresses alone.
+/// Most blocks whose headers are read for nodes' addresses alone.
 const CHECKED: u64 = 10_000;
 
 /// The chain as last seen.
@@ -79,7 +79,7 @@ pub(super) struct Follower {
     /// The first block that may hold an event.
     pub(super) first_block: u64,
     pub(super) seen: watch::Sender<Seen>,
-    /// Something was sent: look now.
+    /// Wakes the follower after a transaction was sent.
     pub(super) wake: Arc<Notify>,
     /// The chain dropped blocks: what was sent may be gone.
     pub(super) lost: Arc<Notify>,
@@ -95,7 +95,7 @@ enum Look {
     Nothing { head: (u64, Timestamp) },
     /// The chain ends before the place.
     Behind { head: (u64, Timestamp) },
-    /// The block at the place is another one now, or the chain changed meanwhile.
+    /// Another block stands at the place, or the chain changed meanwhile.
     Reorganised,
 }
 
@@ -126,7 +126,7 @@ impl Follower {
                 Ordering::Equal => newest_since.elapsed() > STALE,
                 Ordering::Less => true,
             };
-            // What one endpoint cannot tell, another may.
+            // Another endpoint may be able to tell.
             if (is_behind || stepped.is_err()) && self.endpoints.move_on() {
                 (blocks, newest_since) = (None, Instant::now());
             }
@@ -157,14 +157,14 @@ impl Follower {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = self.wake.notified(), if pause.is_zero() => pace.hurry(),
-                // A subscription only wakes: one that is silent must not be believed.
+                // A subscription only wakes the follower: its silence proves nothing.
                 () = sleep(pause.max(pace.pause())) => {}
                 () = next_block(&mut blocks) => {}
             }
         }
     }
 
-    /// Looks once; says whether there may be more at once. Without a place, finds the one to begin at.
+    /// Looks once; says whether to look again at once. Without a place, finds where to begin.
     async fn step(&self, state: &mut State) -> Result<bool, BackendError> {
         let Some(from) = state.place else {
             let place = self.log.resume(self.first_block)?;
@@ -200,7 +200,7 @@ impl Follower {
             });
             let appended = appended.await.map_err(|_| BackendError::Stopped)?;
             if appended.is_err() {
-                // What was appended before stays, and what was cut is read again.
+                // Appended entries stay, and cut ones are read again.
                 state.place = Some(self.log.resume(self.first_block)?);
             }
             appended?;
@@ -228,7 +228,7 @@ impl Follower {
         Source { endpoints: &self.endpoints, contract: self.contract, wanted }
     }
 
-    /// Reads where nodes can be reached, up to `last`: of all events the store keeps these alone not.
+    /// Reads nodes' addresses up to `last`: the only events that the store does not keep.
     async fn read_announcements(&self, last: u64) -> Result<(), BackendError> {
         let source = self.source(Wanted::Announcements);
         let unchecked = last.saturating_sub(CHECKED);
@@ -294,7 +294,7 @@ impl Follower {
         same_chain(&self.endpoints, self.log.chain()).await?;
         let head = self.header(BlockNumberOrTag::Latest).await?.number;
         let places = self.log.places();
-        // What the chain still has comes before what it dropped.
+        // Blocks that still stand come before those that were dropped.
         let (mut kept, mut unknown) = (0, places.len());
         while kept < unknown {
             let middle = kept + (unknown - kept) / 2;
@@ -338,12 +338,12 @@ impl Follower {
 /// Where the follower stands.
 struct State {
     place: Option<ReadUpTo>,
-    /// Since when every look ends before the place.
+    /// Since when the endpoints are behind the place.
     behind_since: Option<Instant>,
 }
 
 impl State {
-    /// Names a chain that ends before what was read of it, once; says whether it will not come back.
+    /// Logs once that the chain ends before the log does; says whether it counts as rewound.
     fn is_behind_for_good(&mut self, endpoints: &Endpoints, from: ReadUpTo, head: u64) -> bool {
         let since = *self.behind_since.get_or_insert_with(|| {
             let endpoint = endpoints.shown();
@@ -360,7 +360,7 @@ impl State {
     }
 }
 
-/// Checks that the endpoints serve the chain that is known, by its first block; notes that when it is the first look.
+/// Checks by its first block that the endpoints serve the known chain. The first time, notes that block.
 pub(super) async fn same_chain(endpoints: &Endpoints, known: &Chains) -> Result<(), BackendError> {
     let first = endpoints.ask(|provider| async move { genesis(provider).await }).await?;
     // An endpoint without old blocks cannot tell.

@@ -1,4 +1,4 @@
-//! What the follower sees of the chain, as far as it tells what is wrong: nothing here asks or waits.
+//! Tells from what the follower sees what is wrong with chain, endpoint or clock. Pure: nothing here asks or waits.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use tokio::time::Instant;
 
 use crate::{domain::Timestamp, scheduler::Trouble};
 
-/// How far a block may be stamped after this machine's clock, and how old it may be when it comes.
+/// How far a block's stamp may be ahead of this machine's clock, and how old a block may be when it arrives.
 const SKEW_S: u64 = 30;
 const LATE_S: u64 = 60;
 
-/// How long a chain that makes blocks by itself may be without a new one.
+/// How long a chain with regular blocks may be without a new one.
 const STILL: Duration = Duration::from_secs(300);
 
 /// The chain as it was last seen.
 #[derive(Debug)]
 pub(super) struct Health {
-    /// Whether blocks come by themselves: those of a chain for development may not.
+    /// Whether blocks come regularly; a development chain may wait for transactions.
     has_pace: bool,
     failure: Option<String>,
     head: Option<Head>,
@@ -27,7 +27,7 @@ struct Head {
     number: u64,
     time: Timestamp,
     came: Instant,
-    /// How old it was when it came, in seconds; unknown of the first.
+    /// How old it was on arrival, in seconds; unknown for the first.
     age_s: Option<u64>,
 }
 
@@ -51,7 +51,7 @@ impl Health {
         self.head = Some(Head { number, time, came: now, age_s });
     }
 
-    /// What is wrong now, at `endpoint`.
+    /// What is wrong now, seen at `endpoint`.
     pub(super) fn troubles(&self, endpoint: &str, clock: Timestamp, now: Instant) -> Vec<Trouble> {
         let failed = self.failure.clone().map(|reason| Trouble::NotFollowed { reason });
         let of_head = self.head.and_then(|Head { number: block, time, came, age_s }| {

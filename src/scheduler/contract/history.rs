@@ -1,6 +1,6 @@
 //! The log of one job, or of all, read from the chain at once: for readers that run no node.
 //!
-//! Nothing is judged here: an event that the rules refuse is given like any other.
+//! Nothing is judged here: events that the rules refuse are included.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,10 +29,10 @@ use crate::{
 /// Most follow-ups of follow-ups: each has at least twice the seats of the one before, and 31 is the most.
 const MAX_ANCESTORS: usize = 5;
 
-/// Most blocks whose headers are looked at; of a longer chain the newest ones.
+/// Most blocks whose headers are checked: the newest ones.
 const CHECKED: u64 = 50_000;
 
-/// How often a window is read again while the chain changes under it, and the pause before that.
+/// How often a window is read again if the chain changes meanwhile, and the pause before.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -71,7 +71,7 @@ pub enum HistoryError {
     /// The events name more money than a contract can hold.
     #[error("cannot tell from the events what is locked")]
     Money(#[source] MoneyError),
-    /// An event is none of this interface.
+    /// An event does not fit the interface.
     #[error("the job's log in block {block} is not that of this version's contract: {reason}")]
     Unreadable {
         /// The block.
@@ -135,7 +135,7 @@ pub async fn locked(
     let mut ledger = Ledger::new(reader.domain());
     let mut unreadable = BTreeSet::new();
     for event in events {
-        // A job whose beginning is not here, or that nobody can read, holds nothing that could be told.
+        // A job that is unreadable, or whose beginning is missing, counts as holding nothing.
         match event.log {
             Ok(log) => {
                 if let Some(stamped) = log.stamped(event.at, &ledger) {
@@ -170,9 +170,9 @@ fn readable(event: Mined) -> Result<Placed, HistoryError> {
 fn items(events: Vec<Placed>, ledger: &mut Ledger) -> Vec<LogItem> {
     let mut items = Vec::with_capacity(events.len());
     for (cursor, Placed { block_hash, index, at, log, .. }) in (1..).zip(events) {
-        // Nothing after a submission that the rules refuse has an author: whoever folds the log stops there.
+        // After a refused submission no event has an author, and a fold of the log stops there.
         let Some(stamped) = log.stamped(at, ledger) else { break };
-        // What the rules refuse changes nothing here; that they do is for the reader of the log to find.
+        // Refused events change nothing here; readers of the log find them.
         let _ = ledger.apply(&stamped);
         let entry = entry_hash(block_hash, index);
         items.push(LogItem { cursor: Cursor(cursor), entry, stamped, proof: Vec::new() });
@@ -263,7 +263,7 @@ impl Pages {
     }
 }
 
-/// The event, unless it is about no job, or about another than asked for.
+/// The event, if it is about the requested job.
 fn of_a_job(decoded: Decoded, job: Option<JobId>) -> Option<Mined> {
     match decoded {
         Decoded::Job(mined) => job.is_none_or(|job| job == mined.job).then_some(*mined),

@@ -16,10 +16,10 @@ use tower_service::Service;
 /// Most bytes of an answer. The receipts of a full block, or fifty headers, stay far below it.
 pub(super) const MAX_ANSWER: usize = 32 << 20;
 
-/// Most bytes that are read of what comes with a status of failure.
+/// Most bytes read of a failed answer.
 const MAX_REFUSAL: usize = 64 << 10;
 
-/// An endpoint answers more than anybody needs.
+/// An endpoint's answer is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("its answer is longer than {} MiB", MAX_ANSWER >> 20)]
 pub(super) struct TooLong;
@@ -42,7 +42,7 @@ impl Http {
             return serde_json::from_slice(&body)
                 .map_err(|error| TransportError::deser_err(error, String::from_utf8_lossy(&body)));
         }
-        // A connection that ends here has told the status all the same.
+        // If the connection ends here, the status is known all the same.
         let body = read(response, MAX_REFUSAL).await.ok().flatten().unwrap_or_default();
         refusal(status, &body, after)
     }
@@ -74,7 +74,7 @@ async fn read(mut response: Response, limit: usize) -> Result<Option<Vec<u8>>, T
     Ok(Some(body))
 }
 
-/// Some endpoints give an error of JSON-RPC with a status of failure.
+/// Some endpoints send JSON-RPC errors with an HTTP error status.
 fn refusal(
     status: StatusCode,
     body: &[u8],

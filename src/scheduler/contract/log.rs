@@ -1,11 +1,11 @@
 //! The contract's events as this node holds them: entries in the store, and the jobs that they make.
 //!
-//! An event is checked, stored, and only then folded and told: a crash in between leaves the store ahead, and the store
-//! is what is read at the start. When the chain drops blocks, the log is cut after the newest block that is still there,
-//! and its readers are told how far back to go.
+//! An event is checked, stored, and only then folded and told. A crash in between leaves the store ahead, and a start
+//! reads the store. When the chain drops blocks, the log is cut after the newest block that is still there, and its
+//! readers are told how far back to go.
 //!
-//! An event that the rules refuse although the contract took it, or that nobody can read, breaks its job's log here, and
-//! no other. It is read twice before that is said. A start reads the jobs that were broken once more.
+//! An event that the rules refuse although the contract took it, or that is unreadable, breaks the log of its job
+//! alone. The log is read twice before readers are told. Each start reads broken jobs once more.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -70,9 +70,9 @@ pub(super) struct ChainLog {
     announced: watch::Sender<NodeAddresses>,
     /// What ended the log, if anything did.
     failure: watch::Sender<Option<BackendError>>,
-    /// Jobs whose log is broken, in the order in which that was found: each a [`BackendError::BrokenLog`].
+    /// Broken logs in the order of discovery: each a [`BackendError::BrokenLog`].
     breaks: watch::Sender<Vec<BackendError>>,
-    /// Where the log was cut, each time that it was.
+    /// Every place where the log was cut.
     cuts: watch::Sender<Vec<Cursor>>,
 }
 
@@ -88,7 +88,7 @@ struct Inner {
     own: BTreeMap<JobId, Vec<(Event, Cursor)>>,
     /// Jobs whose log is broken, and where.
     broken: BTreeMap<JobId, u64>,
-    /// Jobs that were read a second time because their log seemed to be broken.
+    /// Jobs that were read a second time because their log seemed broken.
     suspects: BTreeSet<JobId>,
     bidders: BTreeSet<NodeId>,
 }
@@ -116,12 +116,12 @@ impl ChainLog {
         Ok(log)
     }
 
-    /// What is known of the chain itself.
+    /// The stored facts about the chain itself.
     pub(super) const fn chain(&self) -> &Chains {
         &self.chain
     }
 
-    /// What this node's key sent: a data directory may be used with another key later.
+    /// The store of what this node's key sent; a data directory may change its key.
     pub(super) fn outbox(&self) -> Chains {
         Chains::new(self.db.clone(), format!("{}/{}", self.name, self.node))
     }
@@ -178,7 +178,7 @@ impl ChainLog {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // What is in memory changes after the store did, and is read again from it after a failure.
+        // Memory changes after the store, and is read from it again after a failure.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -227,7 +227,7 @@ impl ChainLog {
         let mut rest = self.replay()?;
         rest.suspects = std::mem::take(&mut inner.suspects);
         let newest = rest.places.last().map_or(0, |place| place.block);
-        // The last block is read again, for what follows in it.
+        // The last block is read again, since more of its events may follow.
         self.set_position(ReadUpTo { block: newest.saturating_sub(1), hash: None })?;
         for (job, block) in before {
             if block <= newest && rest.ledger.get(job).is_some() {
@@ -247,7 +247,7 @@ impl ChainLog {
         Ok(())
     }
 
-    /// Appends events in the chain's order; those that are here already are passed over. Returns how many are new.
+    /// Appends events in the chain's order and skips known ones. Returns how many are new.
     ///
     /// # Errors
     /// [`BackendError::Chain`] when an event does not fit for the first time: the log is cut before its job then.
@@ -285,8 +285,8 @@ impl ChainLog {
         Ok(appended)
     }
 
-    /// Tells readers that a job's log is broken. What was never a job here, such as a submission that anybody can
-    /// bring past the contract and no node can read, is none of their business.
+    /// Tells readers that a job's log is broken, unless it was never a job here, such as a submission that the
+    /// contract takes and no node can read.
     fn tell_break(&self, inner: &Inner, job: JobId, block: u64, reason: &str) {
         if inner.ledger.get(job).is_none() {
             tracing::info!(%job, block, reason, "skipping a submission that the rules refuse");
@@ -315,7 +315,7 @@ impl ChainLog {
         Ok(())
     }
 
-    /// Where an action of this node has its place, if it is in the log; else the sequence that comes next.
+    /// The place of an action of this node, if it is in the log; else the next sequence.
     pub(super) fn find(&self, action: &Action) -> Result<Cursor, u64> {
         let inner = self.lock();
         let own = inner.own.get(&action.job).map_or([].as_slice(), Vec::as_slice);
@@ -328,7 +328,7 @@ impl ChainLog {
         self.lock().ledger.get(job).cloned()
     }
 
-    /// Runs what needs the jobs as they are now.
+    /// Calls `run` with the jobs as they are now.
     pub(super) fn with_ledger<T>(&self, read: impl FnOnce(&Ledger) -> T) -> T {
         read(&self.lock().ledger)
     }
@@ -364,7 +364,7 @@ impl ChainLog {
         self.failure.send_replace(Some(error));
     }
 
-    /// Every broken log so far; shorter again only when the log was cut.
+    /// Every broken log so far. The list shrinks only when the log is cut.
     pub(super) fn breaks(&self) -> watch::Receiver<Vec<BackendError>> {
         self.breaks.subscribe()
     }
@@ -392,7 +392,8 @@ impl Inner {
         }
     }
 
-    /// The event as the rules take it, if it leads where the contract says; `None` when it is about no job here.
+    /// The event as the rules see it, if it leads to the state that the contract says; `None` if it is about no known
+    /// job.
     fn fitting(&self, event: &Mined) -> Result<Option<Stamped<Event>>, String> {
         let log = event.log.as_ref().map_err(Clone::clone)?;
         let Some(stamped) = log.stamped(event.at, &self.ledger) else { return Ok(None) };
@@ -420,7 +421,7 @@ impl Inner {
     }
 }
 
-/// The name of what a store keeps of a contract.
+/// The name of a contract's log in the store.
 pub(super) fn log_name(domain: LogDomain) -> String {
     format!("contract/{}/{}", domain.chain_id, domain.contract)
 }

@@ -45,7 +45,7 @@ use crate::{
     store::{Chains, Db},
 };
 
-/// Longest wait until what the chain has is read here.
+/// Longest wait until this node has read what the chain has.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// What the backend of a node needs.
@@ -83,9 +83,9 @@ struct State {
     receipts: Receipts,
     /// What the follower sees of the chain.
     health: Arc<Mutex<Health>>,
-    /// Why nobody is told where this node is.
+    /// Why this node's addresses are not announced.
     unannounced: Mutex<Option<BackendError>>,
-    /// Actions on their way, so that the same one again joins the first.
+    /// Actions in flight, so that a repeated one joins the first.
     in_flight: Mutex<BTreeMap<Digest, Shared<BoxFuture<'static, Answer>>>>,
     stop: CancellationToken,
 }
@@ -172,7 +172,7 @@ impl ContractScheduler {
     }
 }
 
-/// Names another chain behind the endpoints before anything else is said about it, such as that it has no contract.
+/// Detects another chain behind the endpoints first; else a missing contract would be reported instead.
 async fn known_chain(chain: &ChainConfig, db: &Db) -> Result<(), StartError> {
     let endpoints = Endpoints::new(&chain.rpc_urls).map_err(ConnectError::from)?;
     let chain_id = chain_id(&endpoints, chain.chain_id).await?;
@@ -195,7 +195,7 @@ impl State {
         self.log.failure().borrow().clone().unwrap_or(BackendError::Stopped)
     }
 
-    /// Brings actions of this node into the contract by one call.
+    /// Submits actions of this node to the contract in one call.
     async fn submit(self: Arc<Self>, signed: Vec<SignedAction>) -> Answer {
         if self.stop.is_cancelled() {
             return Err(SubmitError::NotOrdered(self.ended()));
@@ -218,7 +218,7 @@ impl State {
         let digest = last.signing_digest(domain);
         let joined = {
             let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-            // What nobody waits for any more ends here, at the latest when somebody asks again.
+            // Attempts that nobody polls any more are dropped here.
             in_flight.retain(|_, attempt| attempt.peek().is_none());
             let attempt = in_flight.entry(digest);
             attempt.or_insert_with(|| Arc::clone(&self).bring(actions).boxed().shared()).clone()
@@ -226,7 +226,7 @@ impl State {
         joined.await
     }
 
-    /// Brings actions into the contract and waits until they are in this node's log.
+    /// Submits actions and waits until they are in this node's log.
     async fn bring(self: Arc<Self>, actions: Vec<Action>) -> Answer {
         let brought = timeout(PATIENCE, self.attempt(&actions)).await;
         let late = || BackendError::Chain { reason: format!("no block within {} s", PATIENCE.as_secs()) };
@@ -237,7 +237,7 @@ impl State {
         let unknown = |job| SubmitError::NotOrdered(BackendError::UnknownLog { job });
         let mut is_fresh = false;
         loop {
-            // Those that are in the log already, by an earlier attempt whose answer was lost, are not sent again.
+            // Actions that an earlier attempt brought into the log, with its answer lost, are not sent again.
             let known = actions.iter().take_while(|action| self.log.find(action).is_ok()).count();
             let Some(last) = actions.last() else { return Ok(Cursor::default()) };
             if known == actions.len() {
@@ -253,7 +253,7 @@ impl State {
                 }
                 Err(error) => error,
             };
-            // A call that was made of what the chain has moved on from is made anew, once.
+            // A call built from outdated state is built anew, once.
             self.catch_up().await?;
             if let Ok(cursor) = self.log.find(last) {
                 return Ok(cursor);
@@ -272,7 +272,7 @@ impl State {
         }
     }
 
-    /// Sends a call; gives the seats slots of their own first where the contract asks for that. Returns its block.
+    /// Sends a call and returns its block. If the contract asks for it, gives the seats slots of their own first.
     async fn send(&self, job: JobId, data: Bytes) -> Result<u64, SendError> {
         let call = to_contract(self.client.reader().contract, data);
         let mut sent = self.client.sender.send(call.clone()).await;
@@ -284,7 +284,7 @@ impl State {
         sent.map(|receipt| receipt.block_number.unwrap_or_default())
     }
 
-    /// Waits until everything that the chain has now, and is deep enough, is in the log.
+    /// Waits until every event that is deep enough now is in the log.
     async fn catch_up(&self) -> Result<(), SubmitError> {
         let (head, _) = self.client.reader().head().await.map_err(SubmitError::NotOrdered)?;
         self.read_up_to(head.saturating_sub(self.client.confirmations())).await

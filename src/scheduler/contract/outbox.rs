@@ -1,4 +1,5 @@
-//! What a key sent and the chain may still drop: kept, in the node's store where there is one, until it is deep enough.
+//! Sent transactions that the chain may still drop. They are kept, in the node's store if there is one, until they
+//! are deep enough.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +33,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Of a process that ends soon: nothing is stored.
+    /// Of a short-lived process: nothing is stored.
     pub(super) const fn in_memory() -> Self {
         Self { store: None, kept: BTreeMap::new() }
     }
@@ -43,7 +44,7 @@ impl Outbox {
         for SentTransaction { nonce, hash, raw, block } in
             store.sent().map_err(|error| store_error(&error))?
         {
-            // What an earlier version stored otherwise cannot be sent again.
+            // A row of an earlier version cannot be sent again.
             if let Some(transaction) = read(&raw) {
                 let sent = Kept { transaction, raw: raw.into(), hash: hash.into() };
                 kept.insert(nonce, (sent, block.unwrap_or_default()));
@@ -56,7 +57,7 @@ impl Outbox {
         self.kept.is_empty()
     }
 
-    /// The nonce after all that were in a block once.
+    /// The nonce after all that were ever in a block.
     pub(super) fn next_nonce(&self) -> u64 {
         self.kept.last_key_value().map_or(0, |(nonce, _)| nonce + 1)
     }
@@ -100,7 +101,7 @@ impl Outbox {
         }
     }
 
-    /// Takes out those that a chain with `mined` transactions of this key lacks, in the order of their nonces.
+    /// Removes and returns the transactions that a chain with `mined` transactions of this key lacks, by nonce.
     pub(super) fn take_from(&mut self, mined: u64) -> Vec<Kept> {
         self.kept.split_off(&mined).into_values().map(|(kept, _)| kept).collect()
     }

@@ -1,4 +1,4 @@
-//! Terms and deals as the contract takes them, and the head of a job whose seats it keeps as one hash.
+//! Packed terms and deals as the contract takes them, and the head of a job whose seats it stores as one hash.
 
 use alloy_primitives::{Bytes, U256};
 

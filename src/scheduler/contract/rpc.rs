@@ -1,5 +1,4 @@
-//! The way to the chain: several endpoints, of which one is in use; every request is bounded in time, every answer in
-//! length.
+//! The endpoints of a chain, one of them in use. Every request is bounded in time, every answer in length.
 
 use std::{
     error::Error,
@@ -38,10 +37,10 @@ pub(super) const PAUSES: Backoff =
     Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(8) };
 const ROUNDS: u32 = 7;
 
-/// How often a chain on this machine is asked for news, and how often another one.
+/// How often a chain on this machine is asked for news, and any other chain.
 const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// How much sooner than that it is asked when something has just happened, since what answers it may be near.
+/// How much sooner it is asked after an event, since the next one may be near.
 const SOONER: u32 = 32;
 
 /// When to ask for news again: soon after something happened, and ever later while nothing does.
@@ -116,7 +115,7 @@ enum Attempt {
 
 struct Failure {
     reason: String,
-    /// When asking again may help, and how long the endpoint asks to be left alone.
+    /// After which pause asking again may help, if it may.
     again_after: Option<Duration>,
     /// Whether it may answer when it is asked for less.
     may_be_too_much: bool,
@@ -178,8 +177,8 @@ impl Endpoints {
         self.list[self.current.load(Ordering::Relaxed) % self.list.len()].shown()
     }
 
-    /// Has one endpoint answer: the one in use, or the next that does. All requests of `ask` go to the same one.
-    /// When all fail and one of them is only busy, they are asked again after a pause, for some twenty seconds.
+    /// Asks the endpoint in use, or the next that answers. All requests of `ask` go to the same endpoint. When all
+    /// fail and one of them is only busy, they are asked again after a pause, for some twenty seconds.
     ///
     /// # Errors
     /// [`AskError`]; what an endpoint answered is not asked of another.
@@ -276,7 +275,7 @@ impl Endpoints {
             Err(reason) => failure(reason),
         };
         endpoint.provider.lock().await.take();
-        // Another request that failed at the same endpoint may have moved on already.
+        // Another request that failed at this endpoint may have switched already.
         let next = current.wrapping_add(1);
         let _ = self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
         let reason = format!("{}: {}", endpoint.shown(), failure.reason);
@@ -342,10 +341,10 @@ impl Endpoint {
 
     fn http_client(&self) -> Result<reqwest::Client, TransportError> {
         let client = tls::http_client();
-        // A proxy of the web has another loopback than this machine.
+        // For a web proxy, loopback is another machine.
         let client = if self.is_loopback() { client.no_proxy() } else { client };
         let client = if self.url.scheme() == "https" {
-            // Nobody on the way may lead requests to where they can be read.
+            // No redirects: they could lead requests to where others read them.
             client.https_only(true)
         } else {
             // Without TLS the machine need not trust any authority.
@@ -378,7 +377,7 @@ fn innermost(error: &TransportError) -> String {
     reason
 }
 
-/// What an endpoint said, unless it is that it cannot answer.
+/// The endpoint's error answer, unless it only says that it cannot answer now.
 fn answer_of(error: &TransportError) -> Option<AskError> {
     let payload = match error {
         RpcError::ErrorResp(payload) => payload,

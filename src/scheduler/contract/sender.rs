@@ -1,15 +1,15 @@
-//! One task a key, which sends every transaction of that key, so that nonces have no gaps and no doubles.
+//! One task per key sends all its transactions, so nonces have no gaps and no duplicates.
 //!
-//! A call is estimated before it gets a nonce: what would revert is answered at once, with the contract's own
-//! error, and leaves no gap. The hash of a transaction is known, told and stored before the transaction is sent: an
-//! answer that is lost is no failure, the chain is asked what became of it. A transaction is done when it is as deep in
-//! the chain as asked; until then it is sent again, dearer each time, so that no full block can lose it.
+//! A call is estimated before it gets a nonce: a call that would revert fails at once, with the contract's own error,
+//! and leaves no gap. The hash of a transaction is told and stored before the transaction is sent, so after a lost
+//! answer the chain can be asked about it. A transaction is done when it is deep enough in the chain. Until then it
+//! is sent again with a rising fee, so full blocks only delay it.
 //!
-//! A reorganisation may drop what was done. So what was sent is kept for some time ([`super::outbox`]), and sent again,
-//! the same bytes under the same nonce, when the chain counts fewer of this key's transactions than it did.
+//! A reorganisation may drop a transaction that was done. So transactions are kept for some time ([`super::outbox`]).
+//! When the chain counts fewer of this key's transactions than before, the same bytes are sent again.
 //!
-//! Another program with the same key may take a nonce first. What was refused for that, before any answer was lost,
-//! was never taken and gets the next nonce.
+//! Another program with the same key may use a nonce first. A transaction refused for that reason, with no answer
+//! lost, was never taken; its call gets the next nonce.
 
 mod again;
 
@@ -42,7 +42,7 @@ use crate::{domain::Digest, scheduler::BackendError};
 /// Calls that wait to be sent.
 const QUEUE: usize = 64;
 
-/// Transactions that are on their way at a time: what nodes keep of one account beyond it is dropped.
+/// Transactions in flight: beyond this, nodes drop those of one account.
 const MAX_PENDING: usize = 48;
 
 /// Most gas of one transaction. The dearest verdict takes 4 million, a deployment 6.
@@ -51,7 +51,7 @@ const MAX_GAS: u64 = 12_000_000;
 /// How long a transaction may wait for a block before it is sent again with a higher fee.
 const STUCK: Duration = Duration::from_secs(20);
 
-/// How long a nonce may be used up without a receipt of ours: then another program used the key.
+/// How long a used nonce may be without a receipt of ours before another program counts as its user.
 const FOREIGN: Duration = Duration::from_secs(30);
 
 /// How long a transaction is waited for.
@@ -63,10 +63,10 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// The pause before a transaction whose first answer was lost is sent once more.
 const UNSURE: Duration = Duration::from_secs(2);
 
-/// How often a call gets another nonce because somebody else used the one before.
+/// How often a call gets a new nonce after another program used its own.
 const NONCES: usize = 8;
 
-/// Told the hash of each transaction before it is sent.
+/// Called with the hash of each transaction before it is sent.
 pub type Notice = Arc<dyn Fn(Digest) + Send + Sync>;
 
 /// What goes wrong with a transaction.
@@ -135,7 +135,7 @@ pub(super) struct Sender {
     silent_since: Option<Instant>,
 }
 
-/// A transaction on its way, with every form in which it was sent: one of them is mined.
+/// A transaction in flight, with every version that was sent: at most one is mined.
 struct Pending {
     transaction: TxEip1559,
     raw: Bytes,
@@ -148,7 +148,7 @@ struct Pending {
     in_block: bool,
     /// Since when the nonce is used up without a receipt.
     missing_since: Option<Instant>,
-    /// Gone once it was answered, and for what is sent again by itself.
+    /// `None` once the caller was answered, and for a transaction that was resent after a reorganisation.
     reply: Option<Reply>,
 }
 
@@ -170,11 +170,11 @@ impl Pending {
     }
 }
 
-/// What came of sending.
+/// The outcome of sending.
 enum Sent {
     /// An endpoint has it.
     Taken,
-    /// An answer was lost, or says too little: the chain will tell.
+    /// An answer was lost or is unclear: the chain will tell.
     Unsure(String),
     /// The nonce is another transaction's: this one was never taken.
     NonceUsed,
@@ -198,7 +198,7 @@ impl Sender {
         (Self { endpoints, signer, policy, queue, pending, outbox, notice, lost, silent_since }, handle)
     }
 
-    /// Sends until stopped, or until every handle is gone and nothing is on its way.
+    /// Sends until stopped, or until every handle is gone and nothing is in flight.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut pace = Pace::new(self.endpoints.poll_interval());
         let mut due = Instant::now();
@@ -220,7 +220,7 @@ impl Sender {
                         continue;
                     }
                     None if idle => break,
-                    // Closed: it goes on until what is on its way has arrived.
+                    // Closed: goes on until nothing is in flight.
                     None => sleep_until(due).await,
                 },
                 () = lost.notified() => {
@@ -253,7 +253,7 @@ impl Sender {
         answer(reply.take(), Err(SendError::Failed(BackendError::Chain { reason })));
     }
 
-    /// Says whether it is on its way now; not when somebody else used its nonce.
+    /// Says whether it is in flight now; not if another program used its nonce.
     async fn place_once(&mut self, call: &Call, reply: &mut Option<Reply>) -> Result<bool, SendError> {
         let (transaction, raw, hash) = self.prepare(call).await?;
         let nonce = transaction.nonce;
@@ -285,7 +285,7 @@ impl Sender {
 
     async fn prepare(&mut self, call: &Call) -> Result<(TxEip1559, Bytes, B256), SendError> {
         if self.next_nonce().await? < self.outbox.next_nonce() {
-            // What was dropped goes first: its nonces are its own.
+            // Dropped transactions go first: their nonces are taken.
             self.recover().await;
         }
         let (gas, fees, nonce) = tokio::try_join!(self.estimate(call), self.fees(), self.next_nonce())?;
@@ -304,7 +304,7 @@ impl Sender {
         Ok((transaction, raw, hash))
     }
 
-    /// The gas of a call at the next block, and a fifth more: others' transactions come in between.
+    /// The estimated gas plus a fifth: others' transactions may come in between.
     async fn estimate(&self, call: &Call) -> Result<u64, SendError> {
         let request = request(self.signer.address(), call.to, &call.data, call.value);
         let estimated = self.endpoints.ask(|provider| {
@@ -351,7 +351,8 @@ impl Sender {
         Ok((envelope.encoded_2718().into(), *envelope.tx_hash()))
     }
 
-    /// Looks at what is on its way: answers what has arrived, sends again what is stuck. Says whether any has arrived.
+    /// Checks the transactions in flight: answers those that are done, resends those that are stuck. Says whether any
+    /// is done.
     async fn check(&mut self) -> bool {
         let Ok((mined, head)) = self.mined().await else {
             let since = *self.silent_since.get_or_insert_with(Instant::now);
@@ -395,13 +396,13 @@ impl Sender {
         let (address, is_enough) = (self.signer.address(), self.policy.confirmations == 0);
         let asked = self.endpoints.ask(|provider: DynProvider| async move {
             let mined = provider.get_transaction_count(address).await?;
-            // Where a block is deep enough as soon as it is there, the newest one matters to nobody.
+            // Without confirmations the newest block does not matter.
             Ok((mined, if is_enough { u64::MAX } else { provider.get_block_number().await? }))
         });
         asked.await
     }
 
-    /// What became of a transaction whose nonce is used up; `None` while it is not deep enough.
+    /// The outcome of a transaction whose nonce is used; `None` while it is not deep enough.
     async fn outcome(&mut self, index: usize, head: u64) -> Option<Result<TransactionReceipt, SendError>> {
         let hashes = self.pending[index].hashes.clone();
         let found = self.endpoints.ask(|provider| receipt_of(provider, hashes.clone())).await.ok()?;

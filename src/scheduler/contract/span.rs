@@ -38,7 +38,7 @@ impl Span {
             span.answers = 0;
             let room = span.refused.saturating_sub(1).saturating_sub(span.now);
             if room == 0 {
-                // What was refused once may be taken by another endpoint, or later.
+                // Another endpoint may take what this one refused, or this one later.
                 span.refused = (span.refused * 2).min(RANGE + 1);
             } else {
                 span.now += room.div_ceil(2);

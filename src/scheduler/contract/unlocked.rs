@@ -15,7 +15,7 @@ use crate::{
     scheduler::BackendError,
 };
 
-/// Longest wait until everybody has the money: some blocks of a slow chain.
+/// Longest wait until all have the money: some blocks of a slow chain.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Why nobody was given money.

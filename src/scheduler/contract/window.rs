@@ -1,9 +1,8 @@
 //! Reads the contract's logs of a window of blocks, and checks that none is missing.
 //!
-//! An endpoint may answer `[]`, or leave logs out, while it catches up or is broken, and never say so. Each header has
-//! a bloom filter over the logs of its block: where it does not fit the logs that were given, the receipts of the block
-//! decide, and they must give the header's filter themselves. Headers are chained by their parents' hashes, so that
-//! a window is of one chain.
+//! An endpoint that catches up or is broken may silently answer `[]` or leave logs out. Each header has a bloom
+//! filter over the logs of its block. If the logs do not fit it, the receipts of the block decide, and these must
+//! match the filter themselves. Parent hashes chain the headers, so a window belongs to one chain.
 
 use std::collections::BTreeMap;
 
@@ -145,7 +144,7 @@ impl Source<'_> {
             let error = match self.logs_at_once(from, to).await {
                 Ok(logs) => {
                     self.endpoints.span().answered();
-                    // What nobody asked for is nobody's proof of anything.
+                    // Logs that nobody asked for are ignored.
                     found
                         .extend(logs.into_iter().filter(|log| {
                             log.block_number.is_some_and(|block| (from..=to).contains(&block))
@@ -155,8 +154,7 @@ impl Source<'_> {
                 }
                 Err(error) => error,
             };
-            // The words for "too many" are as many as there are endpoints: whatever is refused, or not answered in
-            // time, is asked in parts.
+            // Every endpoint words "too many" differently, so any request that is refused or times out is split.
             match &error {
                 AskError::Answer(_) | AskError::Declined(_) => {
                     self.endpoints.span().complained(to - from + 1)
@@ -208,7 +206,7 @@ impl Source<'_> {
         Ok(headers)
     }
 
-    /// Whether the header's filter speaks for these being all logs of its block.
+    /// Whether these logs match the header's bloom filter.
     fn is_whole(&self, header: &Header, logs: &[Log]) -> bool {
         let bloom = header.logs_bloom;
         if logs.is_empty() {
@@ -219,7 +217,7 @@ impl Source<'_> {
         bloom_of(logs) == bloom
     }
 
-    /// The block's logs by its receipts, which must be what the header says.
+    /// The block's logs from its receipts, which must match the header.
     async fn by_receipts(&self, header: &Header, given: Vec<Log>) -> Result<Vec<Log>, AskError> {
         let (hash, number) = (header.hash, header.number);
         let all = self.endpoints.ask(|provider| receipts(provider, hash)).await?;
@@ -323,7 +321,7 @@ fn missing(block: u64) -> TransportError {
     TransportErrorKind::non_retryable_str(&format!("it has no block {block}"))
 }
 
-/// As much of a receipt as is looked at; the rest differs from chain to chain.
+/// The part of a receipt that is read; the rest differs from chain to chain.
 #[derive(Debug, Deserialize)]
 struct Logs {
     logs: Vec<Log>,

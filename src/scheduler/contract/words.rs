@@ -1,10 +1,10 @@
-//! What endpoints say in words. JSON-RPC has no numbers for it, and each client has words of its own: this is the only place
-//! that looks at them.
+//! Interprets the error texts of endpoints. JSON-RPC has no codes for these cases and each client words them
+//! differently. Only this file looks at the texts.
 
 /// Why an endpoint does not take a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// It has this one already, in its pool or in a block.
+    /// It has the transaction already, in its pool or in a block.
     Known,
     /// Another transaction has its nonce, in the pool or in a block.
     NonceUsed,
@@ -17,13 +17,13 @@ pub(super) enum Refusal {
 /// What an endpoint complains about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Complaint {
-    /// What was asked for.
+    /// The size of the request.
     TooMuch,
-    /// How often it was asked.
+    /// The rate of requests.
     TooOften,
-    /// It names both.
+    /// Both could be meant.
     Either,
-    /// It names neither.
+    /// Neither is named.
     Unclear,
 }
 
@@ -34,7 +34,7 @@ const NO_ETHER: [&str; 1] = ["insufficient funds"];
 const MUCH: [&str; 5] = ["range", "block", "results", "response size", "too large"];
 const OFTEN: [&str; 5] = ["rate", "request", "credit", "per second", "header"];
 
-/// What chains for development say that they are.
+/// The client names of development chains.
 const DEVELOPMENT: [&str; 3] = ["anvil", "hardhatnetwork", "ganache"];
 
 impl Refusal {
@@ -57,13 +57,13 @@ impl Complaint {
     }
 }
 
-/// Whether a client of this name and version makes blocks for whoever develops on it.
+/// Whether a client of this name and version is a development chain.
 pub(super) fn is_for_development(version: &str) -> bool {
     let version = version.to_ascii_lowercase();
     DEVELOPMENT.iter().any(|name| version.starts_with(name))
 }
 
-/// Whether a connection failed because no authority that this machine trusts vouches for the other side.
+/// Whether a connection failed because this machine trusts no authority behind the server's certificate.
 pub(super) fn is_untrusted(reason: &str) -> bool {
     reason.contains("invalid peer certificate")
 }

@@ -54,16 +54,16 @@ pub enum AnnouncementError {
     /// The entry inside cannot be read.
     #[error("its entry is malformed")]
     Entry(#[from] EntryError),
-    /// Sender, author and signer of the entry are not one and the same, or it is no first entry.
+    /// Sender, author and signer of the entry differ, or it is not a first entry.
     #[error("it is not by the requester of the job")]
     Forged,
-    /// The submission is refused by envelope or rules.
+    /// Envelope or rules refuse the submission.
     #[error("its submission is refused")]
     Refused(#[source] SubmitError),
-    /// Bids are taken no more.
+    /// The job takes no more bids.
     #[error("it is stale")]
     Stale,
-    /// It is from the future of this node's clock.
+    /// Its stamp is ahead of this node's clock.
     #[error("it is stamped {seconds} s ahead of this machine's clock")]
     Ahead {
         /// By how many seconds.
@@ -76,7 +76,7 @@ impl AnnouncementError {
     pub const fn is_fault_of_sender(&self) -> bool {
         match self {
             Self::TooLong { .. } | Self::Malformed | Self::Entry(_) | Self::Forged | Self::Refused(_) => true,
-            // Clocks differ, and gossip takes its time.
+            // Clocks differ, and gossip takes time.
             Self::Stale | Self::Ahead { .. } => false,
         }
     }
@@ -93,7 +93,7 @@ impl Announcement {
         bytes
     }
 
-    /// Reads an announcement of a stranger; nothing is checked beyond its form.
+    /// Decodes a stranger's announcement; only its form is checked.
     ///
     /// # Errors
     /// [`AnnouncementError::TooLong`], [`AnnouncementError::Malformed`] and [`AnnouncementError::Entry`].
@@ -127,10 +127,10 @@ impl Announcement {
         if !is_first {
             return Err(AnnouncementError::Forged);
         }
-        // What is cheap comes first: signatures cost a hundred times as much.
+        // Cheap checks come first: signatures cost a hundred times as much.
         match CheckedLog::check_submission_of(source, domain, None, &self.entry.action, self.entry.at) {
             Err(SubmitError::Rejected(Rejection::BadParent)) if self.parent().is_some() => {}
-            // The id is made of the author's, and names another.
+            // The id contains the author, and that is somebody else.
             Err(SubmitError::Rejected(Rejection::WrongJobId)) => return Err(AnnouncementError::Forged),
             Err(error) => return Err(AnnouncementError::Refused(error)),
             Ok(_) => {}

@@ -1,7 +1,7 @@
-//! Announces this node's jobs, and repeats that, so that late joiners hear of them too.
+//! Announces this node's jobs repeatedly, so late joiners hear of them too.
 //!
-//! A new job is announced as soon as somebody listens; unfinished ones in turn, the open ones more often. One
-//! announcement a step bounds what the network carries for this node. Stops with the backend.
+//! A new job is announced as soon as a peer listens. Unfinished jobs are repeated in turn, open ones more often, at
+//! most one per step. Stops with the backend.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +29,7 @@ const REPEAT_OPEN: Duration = Duration::from_secs(5);
 /// A job that runs is repeated this often: its nodes may have restarted and look for its requester.
 const REPEAT_RUNNING: Duration = Duration::from_secs(20);
 
-/// When somebody new listens, what was announced longer ago than this is repeated.
+/// When a new peer listens, jobs announced longer ago than this are repeated.
 const REPEAT_FOR_NEWCOMERS: Duration = Duration::from_secs(1);
 
 /// Announcements at once, and one more every so often: well below what peers take from one signer.
@@ -39,7 +39,7 @@ const BURST: (u32, Duration) = (256, Duration::from_millis(5));
 struct SentAnnouncements {
     at: BTreeMap<JobId, Instant>,
     listeners: BTreeSet<NodeId>,
-    /// When somebody was among the listeners for the first time.
+    /// When each listener was first seen.
     newcomer_at: Instant,
     allowance: Buckets<()>,
 }

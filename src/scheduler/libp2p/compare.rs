@@ -1,10 +1,10 @@
 //! Compares the close of commits among seats before a node reveals.
 //!
 //! A requester that shows each seat another history could close commits in one, read a reveal there, and commit to
-//! the same result in the other. So whoever is about to reveal asks every other seat for its newest entry, and
-//! gives it its own history up to the close: two histories meet at one of the two, which then holds both
-//! signatures and acts no more. A seat whose reveal is in this node's log need not be asked: its reveal names an entry at or
-//! after the close, so that it was shown this history. A seat that cannot be asked in time does not hold up the others.
+//! the same result in the other. So before a node reveals, it asks every other seat for its newest entry and sends it
+//! its own history up to the close. If there are two histories, one of the two nodes then holds both signatures and
+//! stops acting. A seat whose reveal is in this node's log is not asked: its reveal names an entry at or after the
+//! close, so it saw this history. A seat that does not answer in time does not delay the others.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,8 +25,8 @@ use crate::{
 /// How long the other seats have to answer, all together: well within the shortest time for reveals.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Resolves when every other seat has answered or [`PATIENCE`] is over. Whether the log still holds is then to be
-/// asked of its view.
+/// Resolves when every other seat has answered or [`PATIENCE`] is over. The view of the log then tells whether it
+/// still holds.
 pub(super) async fn with_other_seats(shared: &Arc<Shared>, job: JobId, view: &View, closing_height: u64) {
     let me = shared.network.node();
     let mut comparisons = JoinSet::new();
@@ -52,7 +52,7 @@ async fn with_seat(
 ) -> Result<(), BackendError> {
     let (height, mut newest) = shared.read(seat, job, closing_height.saturating_sub(1)).await?;
     if height < closing_height {
-        // It is behind: its newest entry must be ours too, and what follows it becomes its history.
+        // It is behind: its newest entry must be in our log, and it gets the entries that follow.
         (_, newest) = shared.read(seat, job, height.saturating_sub(1)).await?;
         let (_, mut ours) = shared.logs.page(job, height).unwrap_or_default();
         ours.truncate(usize::try_from(closing_height - height).unwrap_or(usize::MAX));

@@ -1,4 +1,4 @@
-//! Refusals as values of the trait and as words on the wire.
+//! Refusals, between values of the trait and messages on the wire.
 
 use super::wire::{LogResponse, WireRefusal};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     scheduler::{BackendError, EnvelopeRefusal, SubmitError},
 };
 
-/// What a sequencer answers to an action that it refuses.
+/// The answer to a refused action.
 pub(super) fn refusal_to_wire(error: &SubmitError) -> LogResponse {
     match error {
         SubmitError::Rejected(rejection) => LogResponse::Rejected(rejection.index()),
@@ -24,7 +24,7 @@ pub(super) fn refusal_to_wire(error: &SubmitError) -> LogResponse {
     }
 }
 
-/// What an answer that gives no place means; `unreachable` makes the error of an answer that makes no sense.
+/// The error in an answer without a place; `unreachable` makes the error for an answer that makes no sense.
 pub(super) fn refusal_from_wire(
     response: &LogResponse,
     unreachable: impl Fn(&str) -> BackendError,

@@ -1,9 +1,9 @@
-//! Delivers entries to followers and evidence to seats, a few times over, without anybody waiting for it.
+//! Delivers entries to followers and evidence to seats in the background, with a few retries.
 //!
-//! Whoever posts a parcel sends it over a bounded channel. One delivery to a node is under way for each job, so that a
-//! job's entries come in their order and those made meanwhile go together; a few jobs go side by side, since many jobs at
-//! once would each wait for a round trip of all others. What cannot be delivered in time is dropped and counted, since
-//! followers also ask. Stops with the backend.
+//! Parcels arrive over a bounded channel. For each job, a node gets one delivery at a time, so a job's entries arrive
+//! in order and entries created meanwhile go together. Deliveries of a few jobs run side by side, so that one job
+//! need not wait for the round trips of the others. Parcels that cannot be delivered in time are dropped and counted,
+//! since followers also ask. Stops with the backend.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -24,13 +24,13 @@ use crate::{
     network::{RequestError, WireBytes},
 };
 
-/// Parcels that wait for one node; it asks for what is beyond.
+/// Parcels queued for one node; it asks for entries beyond that.
 const MAX_WAITING: usize = 256;
 
-/// Deliveries to one node under way, each of another job.
+/// Deliveries in flight to one node, each of another job.
 const MAX_AT_ONCE: usize = 8;
 
-/// Deliveries under way: a job of 31 seats, and as many again for those that cannot be reached.
+/// Deliveries in flight: to 31 seats, and as many again to unreachable nodes.
 const MAX_DELIVERIES: usize = 128;
 
 /// The pauses between attempts.
@@ -40,23 +40,23 @@ const PAUSES: Backoff = Backoff { first: Duration::from_millis(300), longest: ST
 /// requester's clock were wrong, and followers ask by themselves within seconds.
 const STALE_AFTER: Duration = Duration::from_secs(5);
 
-/// How long nothing is sent to a node that could not be reached, so that the living need not wait for the dead.
+/// How long nothing is sent to an unreachable node, so that others need not wait for it.
 const REST: Duration = Duration::from_secs(10);
 
-/// How it stands with one node.
+/// The state of deliveries to one node.
 #[derive(Debug, Default)]
 struct Post {
-    /// Jobs with a delivery under way.
+    /// Jobs with a delivery in flight.
     under_way: BTreeSet<JobId>,
-    /// What waits for its turn.
+    /// Queued parcels.
     waiting: VecDeque<Parcel>,
     /// When a delivery reached it last.
     reached: Option<Instant>,
-    /// It could not be reached, and is left alone until then.
+    /// It was unreachable, and gets nothing until then.
     rests_until: Option<Instant>,
 }
 
-/// What goes to one node together.
+/// The parcels of one delivery.
 #[derive(Debug)]
 struct Delivery {
     to: NodeId,
@@ -102,7 +102,7 @@ fn lose(shared: &Shared, count: usize) {
 }
 
 impl Post {
-    /// Takes a parcel in; says how many were lost.
+    /// Queues a parcel; says how many were dropped.
     fn take(&mut self, parcel: Parcel, now: Instant) -> usize {
         if self.rests(now) || self.waiting.len() >= MAX_WAITING {
             return 1;
@@ -111,7 +111,7 @@ impl Post {
         0
     }
 
-    /// What goes next, if anything may, and how many parcels were too late for it.
+    /// The next delivery, if one may start, and how many parcels expired.
     fn next(&mut self, now: Instant) -> (Option<Delivery>, usize) {
         let before = self.waiting.len();
         self.waiting.retain(|parcel| now.saturating_duration_since(parcel.posted) < STALE_AFTER);
@@ -124,8 +124,8 @@ impl Post {
         (Some(delivery), stale)
     }
 
-    /// A delivery has ended; says how many parcels were lost. Who answered another delivery since it began is slow, not
-    /// gone: its other parcels go on.
+    /// Ends a delivery; says how many parcels were dropped. A node that answered another delivery since this one
+    /// began is slow, not gone, and keeps its other parcels.
     fn end(&mut self, job: JobId, began: Instant, reached: bool, now: Instant) -> usize {
         self.under_way.remove(&job);
         if reached {
@@ -161,7 +161,7 @@ impl Delivery {
     }
 }
 
-/// The entries of a job that go with its first one, in their order, as far as they fit.
+/// The queued entries of a job that fit in one message, in order.
 fn together(job: JobId, first: WireBytes, waiting: &mut VecDeque<Parcel>) -> Vec<WireBytes> {
     let mut room = Some(MAX_PUSHED_BYTES.saturating_sub(first.0.len()));
     let mut entries = vec![first];
@@ -170,7 +170,7 @@ fn together(job: JobId, first: WireBytes, waiting: &mut VecDeque<Parcel>) -> Vec
         if *its != job {
             return true;
         }
-        // After one that does not fit, none goes: they would come out of order.
+        // After one that does not fit, none is added: they would arrive out of order.
         room = room.and_then(|room| room.checked_sub(bytes.0.len()));
         if room.is_some() {
             entries.push(bytes.clone());
@@ -180,7 +180,7 @@ fn together(job: JobId, first: WireBytes, waiting: &mut VecDeque<Parcel>) -> Vec
     entries
 }
 
-/// Delivers what goes to a node; says whether it was reached.
+/// Delivers parcels to a node; says whether it was reached.
 async fn deliver(shared: Arc<Shared>, delivery: Delivery) -> (NodeId, JobId, Instant, bool) {
     let Delivery { to, job, request, posted, began } = delivery;
     let mut pause = Duration::ZERO;

@@ -59,12 +59,12 @@ pub enum EntryError {
     /// The bytes decode, but are not what the decoded entry encodes to.
     #[error("the entry is not in canonical form")]
     NotCanonical,
-    /// The action inside is none.
+    /// The action inside is invalid.
     #[error("the entry holds no action")]
     Action(#[source] CodecError),
 }
 
-/// An action in its place. Whether the place is right is for [`super::sequence`] to say.
+/// An action in its place. [`super::sequence`] checks the place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its place in the job's log: 1 for the submission, one more for each that follows.
@@ -116,7 +116,7 @@ impl Entry {
         codec::typed_digest(*TYPE_HASH, &fields, domain)
     }
 
-    /// Whose signature gave the action this place.
+    /// Who signed the entry.
     ///
     /// # Errors
     /// When the signature is malformed or recovers to nobody.
@@ -160,7 +160,7 @@ impl Entry {
         bytes
     }
 
-    /// Reads canonical bytes of a stranger; no signature is checked here.
+    /// Decodes a stranger's canonical bytes; no signature is checked here.
     ///
     /// # Errors
     /// See [`EntryError`]; never panics, and allocates no more than the bytes given warrant.
@@ -187,7 +187,7 @@ impl Entry {
     }
 }
 
-/// An entry with its hash and its length, which both take an encoding to compute.
+/// An entry with its hash and its length, whose computation needs an encoding.
 #[derive(Debug, Clone)]
 pub(super) struct Hashed {
     pub(super) entry: Entry,

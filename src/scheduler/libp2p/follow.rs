@@ -1,7 +1,7 @@
-//! Asks the requesters of followed jobs for new entries, so that lost messages and restarts heal.
+//! Polls the requesters of followed jobs for new entries, so that lost messages and restarts cost nothing.
 //!
-//! Entries are pushed to whoever takes part, so asking is the second way: often in a job that this node takes
-//! part in, seldom in others, ever less often while nothing is new, and at once when a gap was seen. Stops with
+//! Requesters push entries to the nodes that take part, so polling is the fallback. It is frequent in jobs that this
+//! node takes part in and rare in others, slows down while nothing is new, and runs at once after a gap. Stops with
 //! the backend.
 
 use std::{
@@ -21,28 +21,27 @@ const MAX_ASKING: usize = 16;
 /// Pauses in a job that this node takes part in: entries are pushed to it, and lost ones must not cost a deadline.
 const PAUSES_OF_PARTY: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(8) };
 
-/// Pauses in other jobs: what comes of them is news and no more.
+/// Pauses in other jobs, whose entries are only news.
 const PAUSES_OF_READER: Backoff =
     Backoff { first: Duration::from_secs(20), longest: Duration::from_secs(60) };
 
-/// Times in a row that a requester does not answer about a job that this node has no part in. Then it is given up until the
-/// job is announced again.
+/// Unanswered polls in a row before a job that this node has no part in is given up until it is announced again.
 const MAX_UNANSWERED: u32 = 5;
 
-/// How long after its last possible deadline a job without an end is given up: its requester is gone.
+/// How long after its last possible deadline an unfinished job is given up: its requester is gone.
 const GIVE_UP_AFTER: Span = Span::from_secs(3600);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Poll {
     due: Instant,
     pause: Duration,
-    /// It is being asked for, and whether it was wanted anew meanwhile: the answer may be from before that.
+    /// A poll is in flight, and whether another was requested meanwhile: the answer may be older than that.
     asking: Option<bool>,
-    /// Times in a row that nothing came back.
+    /// Unanswered polls in a row.
     unanswered: u32,
 }
 
-/// What came of asking for a log.
+/// The outcome of a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     /// It was not answered.
@@ -58,7 +57,7 @@ impl Poll {
         Self { due, pause, asking: None, unanswered: 0 }
     }
 
-    /// Asks for the log as soon as may be.
+    /// Requests a poll as soon as possible.
     const fn want(&mut self, now: Instant) {
         (self.due, self.pause) = (now, Duration::ZERO);
         if self.asking.is_some() {
@@ -66,8 +65,8 @@ impl Poll {
         }
     }
 
-    /// When to ask again after this; `None` to ask no more until the job is announced again. Where this node has a bid or a
-    /// seat there is something to lose, and the deadlines of the job are the bound.
+    /// When to ask again after this; `None` to ask no more until the job is announced again. A job in which this node
+    /// has a bid or a seat is polled until its deadlines are over.
     fn after(self, asked: Asked, takes_part: bool, now: Instant) -> Option<Self> {
         let unanswered = if asked == Asked::Silence { self.unanswered + 1 } else { 0 };
         if self.asking == Some(true) {
@@ -111,7 +110,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 Ok((job, asked)) => {
                     reschedule(&shared, &mut polls, job, asked);
                 }
-                // The job it was about stays in flight, and is asked for no more: worse would be to spin.
+                // The job stays in flight and is not polled again; retrying could spin.
                 Err(error) => tracing::error!(%error, "asking for a log panicked"),
             },
         }
@@ -119,8 +118,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
     asking.shutdown().await;
 }
 
-/// The jobs to ask for now, so many at most: those that this node takes part in first, then those that have waited for
-/// longest. In any other order some would never have their turn when there are more than can be asked for.
+/// The jobs to poll now, up to `most`: first those that this node takes part in, then the longest waiting. With
+/// another order some jobs might never get their turn.
 fn next_asked(
     polls: &BTreeMap<JobId, Poll>,
     now: Instant,

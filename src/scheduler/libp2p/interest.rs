@@ -4,19 +4,19 @@ use std::{fmt, sync::Arc};
 
 use crate::domain::{Deal, Resources};
 
-/// Whether a node may come to bid under a deal for a job that asks for so much; it follows no others of strangers.
+/// Whether a node may bid under a deal for a job with these limits. It follows no other jobs of strangers.
 #[derive(Clone)]
 pub struct Interest(Arc<IsForMe>);
 
 type IsForMe = dyn Fn(&Deal, Resources) -> bool + Send + Sync;
 
 impl Interest {
-    /// In what `is_for_me` says yes to.
+    /// Interest in jobs for which `is_for_me` returns true.
     pub fn new(is_for_me: impl Fn(&Deal, Resources) -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(is_for_me))
     }
 
-    /// In everything.
+    /// Interest in every job.
     pub fn all() -> Self {
         Self::new(|_, _| true)
     }

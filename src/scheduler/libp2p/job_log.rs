@@ -130,7 +130,7 @@ impl CheckedLog {
         log
     }
 
-    /// What this log makes of `signed` at `at`; see the module's documentation for the order of checks.
+    /// Checks `signed` at `at`, in the order of the module's documentation.
     pub(super) fn check(&self, signed: &SignedAction, at: Timestamp) -> Result<Checked, SubmitError> {
         self.check_of(author_of(self.domain, signed)?, signed, at)
     }
@@ -195,7 +195,7 @@ impl CheckedLog {
         if opens && (closing.is_none() || too_early) {
             return Err(EnvelopeRefusal::WrongSeen);
         }
-        // An opening that its node never revealed in this log was read in another one.
+        // An opening that its node never revealed in this log comes from another history.
         let foreign = matches!(event, Event::VerdictPosted { openings, .. }
             if openings.iter().any(|given| !self.job.revealed.contains(given.seat)));
         if foreign { Err(EnvelopeRefusal::NotRevealed) } else { Ok(()) }
@@ -273,7 +273,7 @@ impl CheckedLog {
         self.closing_height
     }
 
-    /// Everybody who has acted in the job: the bidders, the requester, and whoever ended it in another's stead.
+    /// Every node that has acted in the job: the bidders, the requester, and a keeper that ended it.
     pub fn authors(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.authors.keys().copied()
     }

@@ -1,7 +1,7 @@
 //! The logs that a node orders and follows: in memory, over entries in the store.
 //!
-//! An entry is in the store before anybody hears of it. If the store fails, a log in memory is read from it again,
-//! so that nothing goes on from what would be gone after a restart. All calls block, for one transaction at most.
+//! An entry is stored before anybody hears of it. If the store fails, the log in memory is reloaded from it, so that
+//! nothing builds on entries that a restart would lose. All calls block, for one transaction at most.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,22 +58,22 @@ enum HeldLog {
     Followed(Box<Follower>),
 }
 
-/// What became of an action at its sequencer.
+/// The outcome of an action at its sequencer.
 #[derive(Debug)]
 pub(super) struct Sequenced {
     pub(super) height: u64,
-    /// Its place in the order of this node's readers, if it was stored for this.
+    /// Its cursor for this node's readers, if it was stored just now.
     pub(super) cursor: Option<Cursor>,
-    /// The entry, if it was made for this.
+    /// The entry, if it was created just now.
     pub(super) entry: Option<Entry>,
-    /// Who is to hear of it: everybody who has acted in the job, this node apart.
+    /// Its recipients: every other node that has acted in the job.
     pub(super) followers: Vec<NodeId>,
 }
 
-/// What became of entries that came from elsewhere.
+/// The outcome of entries from other nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Received {
-    /// All of them are here now; `appended` were new.
+    /// All of them are held now; `appended` were new.
     Here { appended: usize },
     /// Entries are missing before them.
     Gap,
@@ -101,7 +101,7 @@ pub(super) enum AdoptError {
 }
 
 impl Logs {
-    /// The logs in `store`. One that cannot be continued is left out, with an error in the node's own log.
+    /// The logs in `store`. A log that cannot be continued is left out, and an error is logged.
     #[cfg(test)]
     fn open(key: NodeKey, domain: LogDomain, store: EventLog, now: Timestamp) -> Result<Self, BackendError> {
         Self::open_watched(key, domain, store, now, &watch::Sender::default())

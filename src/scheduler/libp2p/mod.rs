@@ -2,15 +2,15 @@
 //!
 //! - [`entry`]: an action in its place, signed by the requester over the entry before.
 //! - [`job_log`]: a job's log, and what may come next in it.
-//! - [`sequence`]: the requester's side and everybody else's, as pure values.
-//! - [`wire`]: what nodes say to each other of logs.
-//! - [`announce`]: what is gossiped of a new job; `room`: which of them are kept.
+//! - [`sequence`]: the requester's side and the followers' side, as pure values.
+//! - [`wire`]: the messages about logs.
+//! - [`announce`]: the announcement of a new job; `room`: which announced jobs are kept.
 //!
-//! [`Libp2pScheduler`] brings these to the network and to the store. Authors send actions to the requester, who
-//! stores the entry, then answers, then pushes it to every node that has acted in the job. Nodes ask for entries that
-//! were lost on the way. Every reader of a log notices if its requester breaks it ([`sequence::Fault`]); if a requester
-//! leaves actions out, the seats notice, because commitments and reveals are sent to them as well. Nodes compare their
-//! clocks (`clocks`, `timekeeper`): stamps are the requester's, and followers hold them against their own.
+//! [`Libp2pScheduler`] connects these to the network and the store. Authors send actions to the requester, who stores
+//! the entry, then answers, then pushes it to every node that has acted in the job. Nodes ask for entries that were
+//! lost on the way. Every reader of a log notices if its requester breaks it ([`sequence::Fault`]); if a requester
+//! leaves actions out, the seats notice, because commitments and reveals are sent to them as well. Nodes compare
+//! their clocks (`clocks`, `timekeeper`): followers compare the requester's stamps with their own clocks.
 
 pub mod announce;
 mod announcer;

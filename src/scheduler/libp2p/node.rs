@@ -34,7 +34,7 @@ use crate::{
 /// Messages waiting to be delivered: one entry to every bidder of two large jobs.
 const PARCELS: usize = 2048;
 
-/// Whose tasks they are.
+/// The name of this backend in the node's own log.
 const NAME: &str = "the libp2p backend";
 
 /// What the backend of a node needs.
@@ -122,7 +122,7 @@ impl Libp2pScheduler {
         self.shared.network.clone()
     }
 
-    /// What was seen and done since the start.
+    /// Counters since the start.
     pub fn counters(&self) -> LogCounters {
         self.shared.counters()
     }
@@ -170,7 +170,7 @@ impl Libp2pScheduler {
         self.cursor(job, height).await.map_err(SubmitError::NotOrdered)
     }
 
-    /// Before a reveal leaves this node, the other seats must not have been shown another history.
+    /// Before a reveal, checks that the other seats were not shown another history.
     async fn compare_before_reveal(&self, action: &SignedAction) -> Result<(), SubmitError> {
         let (shared, job) = (&self.shared, action.action.job);
         let view = shared.logs.view(job);
@@ -182,7 +182,7 @@ impl Libp2pScheduler {
         shared.logs.view(job).map_or(Ok(()), |view| view.may_act).map_err(SubmitError::NotOrdered)
     }
 
-    /// Commitments and reveals go to every seat as well, so that leaving one out does not stay unseen. A reveal
+    /// Commitments and reveals also go to every seat, so that seats notice if the requester leaves one out. A reveal
     /// leaves this node only when its own log says that commits are closed.
     fn inform_seats(&self, action: &SignedAction, bytes: &WireBytes) -> Result<(), SubmitError> {
         let (shared, job) = (&self.shared, action.action.job);
@@ -210,7 +210,7 @@ impl Libp2pScheduler {
 
 impl Scheduler for Libp2pScheduler {
     /// Resolves when the requester has signed the action's place and this node has stored it. Bounded by the
-    /// network's time-outs.
+    /// network's timeouts.
     fn submit(&self, action: SignedAction) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
         async move {
             if self.shared.stop.is_cancelled() {

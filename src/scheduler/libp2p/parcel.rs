@@ -1,4 +1,4 @@
-//! What a node has delivered to others, and to whom.
+//! Messages to deliver to other nodes.
 
 use tokio::time::Instant;
 
@@ -7,7 +7,7 @@ use crate::{
     network::WireBytes,
 };
 
-/// A message and who gets it.
+/// A message and its recipient.
 #[derive(Debug, Clone)]
 pub(super) struct Parcel {
     pub(super) to: NodeId,
@@ -15,12 +15,12 @@ pub(super) struct Parcel {
     pub(super) posted: Instant,
 }
 
-/// What is delivered.
+/// A message to deliver.
 #[derive(Debug, Clone)]
 pub(super) enum Message {
     /// A new entry of a job.
     Entry { job: JobId, bytes: WireBytes },
-    /// An action in a job that its requester may leave out.
+    /// An action that the requester may leave out of its log.
     Evidence { job: JobId, bytes: WireBytes },
 }
 

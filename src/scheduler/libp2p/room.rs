@@ -1,9 +1,9 @@
 //! Which announced jobs of others a node keeps when it cannot keep all of them: a pure choice.
 //!
-//! An announcement costs its signer nothing, and a signer costs nothing either. So what strangers announce has bounds
-//! in number and bytes, for each signer and in all, and in time. When a bound is reached, the least valuable job goes:
-//! one that is over, of an unknown requester, unpaid, of the signer that holds most, long, and heard of long ago.
-//! The newest of equals stays, since a node decides at once whether to bid.
+//! Announcements and keys cost nothing. So strangers' jobs are bounded in number, bytes and time, for each signer and
+//! in all. When a bound is reached, the least valuable job goes. In this order: a job that is over, of an unknown
+//! requester, unpaid, of the signer with the most jobs, long, or announced long ago. The newest of equals stays,
+//! since a node decides at once whether to bid.
 //!
 //! A node's own jobs, and those in which it has a bid or a seat, are never part of the choice.
 
@@ -15,14 +15,14 @@ use std::{
 use super::job_log::CheckedLog;
 use crate::domain::{BidStatus, Job, JobId, JobState, NodeId, Span, Timestamp};
 
-/// How much a node keeps of what others announce.
+/// The bounds on announced jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bounds {
     /// Jobs in all.
     pub(super) jobs: usize,
     /// Jobs of one requester.
     pub(super) jobs_of_requester: usize,
-    /// Encoded bytes in all. In memory a job takes several times as much.
+    /// Encoded bytes in all; a job takes several times as much memory.
     pub(super) bytes: usize,
     /// Encoded bytes of one requester.
     pub(super) bytes_of_requester: usize,
@@ -38,8 +38,8 @@ pub(super) const BOUNDS: Bounds = Bounds {
     silence: Span::from_secs(24 * 60 * 60),
 };
 
-/// How many logs that prove a fault of their requester a node keeps beside the others, so that no flood and no silence
-/// makes it forget the proof: in all, of one requester, and in encoded bytes. The first ones stay.
+/// Bounds on logs that prove a fault of their requester, which no flood and no silence can displace: in all, of one
+/// requester, and in encoded bytes. The first ones stay.
 const MOST_PROOFS: usize = 256;
 const MOST_PROOFS_OF_REQUESTER: usize = 4;
 const MOST_PROOF_BYTES: usize = 16 << 20;
@@ -53,7 +53,7 @@ pub(super) fn has_room_for_proof(kept: &[(NodeId, usize)], requester: NodeId, by
         && taken.saturating_add(bytes) <= MOST_PROOF_BYTES
 }
 
-/// An announced job of another node, as far as its value goes.
+/// What the value of an announced job depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Heard {
     pub(super) job: JobId,
@@ -62,13 +62,13 @@ pub(super) struct Heard {
     pub(super) bytes: usize,
     /// Whether nothing can happen in it any more.
     pub(super) is_over: bool,
-    /// Whether its requester gave this node work before that a verdict accepted.
+    /// Whether a verdict accepted earlier work of this node for its requester.
     pub(super) is_known: bool,
     /// Whether its requester pays.
     pub(super) is_funded: bool,
-    /// Whether another job that is kept follows it up, and cannot be understood without it.
+    /// Whether a kept job follows it up and needs it.
     pub(super) is_parent: bool,
-    /// How long it may go on from its submission: what is left would favour the oldest of equals.
+    /// How long it may last from its submission; the remaining time would favour older jobs.
     pub(super) lasts: Span,
     /// When its announcement was last heard.
     pub(super) heard_at: Timestamp,
@@ -91,9 +91,9 @@ impl Heard {
     }
 }
 
-/// The part of followed logs that `me` has neither bid nor seat in.
+/// The followed logs in which `me` has neither bid nor seat.
 ///
-/// A requester is known if a verdict accepted what `me` did for it. `children` names each job's follow-up, `heard_at`
+/// A requester is known if a verdict accepted work of `me` for it. `children` names each job's follow-up, `heard_at`
 /// when a job was announced last.
 pub(super) fn heard(
     logs: &[&CheckedLog],
@@ -132,14 +132,14 @@ fn is_bound(job: &Job, me: NodeId, now: Timestamp) -> bool {
     bid || job.seat_of(me).is_some()
 }
 
-/// What one requester holds of a node's attention.
+/// The kept jobs of one requester.
 #[derive(Debug, Clone, Copy, Default)]
 struct Share {
     jobs: usize,
     bytes: usize,
 }
 
-/// Jobs to forget so that what is left keeps the bounds at `now`, the least valuable first. Parents stay.
+/// The jobs to forget to keep the bounds at `now`, the least valuable first. Parents stay.
 pub(super) fn to_forget(heard: &[Heard], bounds: &Bounds, now: Timestamp) -> Vec<JobId> {
     let silent = |job: &Heard| now > job.heard_at.plus(bounds.silence) && !job.is_parent;
     let (gone, mut kept): (Vec<Heard>, Vec<Heard>) = heard.iter().partition(|job| silent(job));
@@ -174,7 +174,7 @@ pub(super) fn to_forget(heard: &[Heard], bounds: &Bounds, now: Timestamp) -> Vec
     }
 }
 
-/// What orders jobs by value, the least first.
+/// The sort key of jobs by value, the least first.
 fn worth(job: &Heard, share: Share) -> impl Ord + use<> {
     (
         !job.is_over,
@@ -188,7 +188,7 @@ fn worth(job: &Heard, share: Share) -> impl Ord + use<> {
     )
 }
 
-/// When nothing can happen in the job any more, whatever its requester does.
+/// When the job is over at the latest, whatever its requester does.
 pub(super) fn over_by(job: &Job) -> Timestamp {
     job.submitted_at.plus(job.deal.open.plus(job.deal.run).plus(job.deal.reveal))
 }

@@ -1,4 +1,4 @@
-//! The party that orders a job's log and those that follow it, as values: no I/O, no clock, no task.
+//! The sequencer of a job's log and its followers, as pure values: no I/O, no clock, no task.
 //!
 //! The requester's node holds a [`Sequencer`] for each of its jobs, every other node a [`Follower`] for each job
 //! that it takes part in. Both check the same things ([`super::job_log`]), so every reader of the log notices if a
@@ -18,8 +18,8 @@ use crate::{
     scheduler::{BackendError, Evidence, FaultKind, SubmitError},
 };
 
-/// How far a live entry's stamp may be from a follower's clock: more than clocks drift and packets take, and
-/// less than any deadline that could be moved by it.
+/// How far a live entry's stamp may be from a follower's clock: more than clock drift and delays of packets, and less
+/// than any deadline that it could move.
 pub const MAX_SKEW: Span = Span::from_secs(30);
 
 /// Orders the log of one job that this node's key submitted.
@@ -42,7 +42,7 @@ impl Sequencer {
     /// Starts the log of a submission that `key` signed. `parent` is the job that the deal names, if known.
     ///
     /// # Errors
-    /// What the envelope or the rules refuse; a submission of another key's is `NotRequester`.
+    /// What the envelope or the rules refuse; a submission by another key is `NotRequester`.
     pub fn open(
         key: NodeKey,
         domain: LogDomain,
@@ -62,7 +62,7 @@ impl Sequencer {
     /// Continues a log from its stored entries.
     ///
     /// # Errors
-    /// The fault, when the entries are not what this key's sequencer made.
+    /// The fault, if the entries are not those of this key's sequencer.
     pub fn rebuild(
         key: NodeKey,
         domain: LogDomain,
@@ -139,8 +139,8 @@ impl Kept {
 pub enum Arrival {
     /// As it was ordered: its stamp is compared with the follower's clock.
     Live(Timestamp),
-    /// Later, asked for as history: it may be as old as it likes, but not from beyond the follower's clock. Else
-    /// a requester could end a job before its time by leaving a follower to ask.
+    /// Later, as history: it may be of any age, but not ahead of the follower's clock. Else a requester could end a
+    /// job early by making a follower ask.
     Synced(Timestamp),
     /// From the follower's own store: it was compared when it came.
     Stored,
@@ -170,7 +170,7 @@ pub enum Receipt {
     },
     /// The requester did not sign it, or it belongs to another job: it says nothing about the log.
     Forged,
-    /// The requester signed what breaks the log, now or before; nothing is followed any more.
+    /// The requester broke the log, now or before; the follower has stopped.
     Broken,
 }
 
@@ -271,7 +271,7 @@ impl Follower {
     /// Follows a log from its stored entries on.
     ///
     /// # Errors
-    /// The first thing that is wrong with them.
+    /// The first fault in them.
     pub fn rebuild(
         domain: LogDomain,
         parent: Option<&Job>,
@@ -304,7 +304,7 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Takes an entry of this log, from whomever it came. Only what the requester signed can break the log.
+    /// Takes an entry of this log from any node. Only entries signed by the requester can break the log.
     pub fn receive(&mut self, entry: Entry, arrival: Arrival) -> Receipt {
         let hash = entry.hash(self.job_log.domain());
         if self.job_log.height_of(hash).is_some() {
@@ -394,8 +394,7 @@ impl Follower {
         self.skew
     }
 
-    /// Whether this node may act in the job: not once the log is broken, or its requester's clock cannot be
-    /// what it says.
+    /// Whether this node may act in the job: not if the log is broken, or its requester's clock is wrong.
     ///
     /// # Errors
     /// [`BackendError::BrokenLog`].

@@ -91,7 +91,7 @@ async fn hear(shared: Arc<Shared>, gossip: network::Announcement) {
     match shared.adopt(entry, source).await {
         Ok(()) => tracing::debug!(%job, requester = %source, "a job is followed"),
         Err(AdoptError::Known) => {}
-        // Strangers may make this happen as often as they like.
+        // Strangers can cause this at will, so it is logged at debug level.
         Err(error) => tracing::debug!(%job, requester = %source, %error, "a job cannot be followed"),
     }
 }
@@ -103,7 +103,7 @@ fn is_for_this_node(shared: &Shared, first: &Entry) -> bool {
 
 fn judge(shared: &Shared, source: NodeId, data: &[u8]) -> Result<Announcement, AnnouncementError> {
     let announcement = Announcement::decode(data)?;
-    // Most are repetitions. The signatures of this very entry were checked when it came first.
+    // Most are repetitions, and the signatures of this entry were checked the first time.
     let known = shared.logs.view(announcement.entry.job());
     if known.as_ref().is_some_and(|job| job.requester == source)
         && shared.logs.begins_with(&announcement.entry)
@@ -160,9 +160,9 @@ async fn submit(shared: &Arc<Shared>, action: WireBytes, after_height: u64) -> L
     }
 }
 
-/// Holds a bid back while the requester chooses among those that it has: in a large network most bids come at the
-/// same moment, and each that has its place before the choice is sent to every bidder. Says whether the bid may go on;
-/// too many that wait are sent away, to come again.
+/// Holds a bid back while the requester chooses among earlier ones. In a large network most bids arrive at once, and
+/// every bid ordered before the choice is sent to every bidder. Says whether the bid may go on; beyond a bound,
+/// bidders are told to retry.
 async fn let_choose(shared: &Shared, job: JobId) -> bool {
     let mut head = shared.logs.store().watch_head();
     if !shared.logs.is_choosing(job) {
@@ -173,12 +173,12 @@ async fn let_choose(shared: &Shared, job: JobId) -> bool {
         // The sender lives as long as the store.
         while shared.logs.is_choosing(job) && head.changed().await.is_ok() {}
     };
-    // A requester that takes longer has its reasons, and may want to see more of them.
+    // A requester that takes longer may want to see more bids.
     let _ = timeout(LONGEST_CHOICE, chosen).await;
     true
 }
 
-/// Sends a new entry to those who are to hear of it.
+/// Sends a new entry to its recipients.
 pub(super) fn spread(shared: &Shared, placed: Sequenced) {
     let Some(entry) = placed.entry else { return };
     let (job, bytes) = (entry.job(), WireBytes(entry.encode()));
@@ -191,7 +191,7 @@ async fn push(shared: &Arc<Shared>, from: NodeId, entries: Vec<WireBytes>) -> Lo
     let first = entries.first().and_then(|entry| Entry::decode(&entry.0).ok());
     let Some(job) = first.map(|entry| entry.job()) else { return LogResponse::Malformed };
     let Some(view) = shared.logs.view(job) else { return LogResponse::Unknown };
-    // Others may hold an entry back before they pass it on: only the requester's own word is live.
+    // Other nodes may delay an entry; only one from the requester itself counts as live.
     let now = shared.now();
     let arrival = if from == view.requester { Arrival::Live(now) } else { Arrival::Synced(now) };
     match shared.receive(job, entries, arrival).await {

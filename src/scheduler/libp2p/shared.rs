@@ -34,24 +34,24 @@ use crate::{
 /// Most pages asked for at a time: enough for the longest log.
 const MAX_PAGES: usize = 32;
 
-/// How old an announced job may be for its announcement to be all that there is of it.
+/// Up to which age an announced job can be assumed to have no further entries.
 const FRESH: Span = Span::from_secs(1);
 
 /// Most generations of follow-ups: seats at least double, and a job has at most 31.
 const MAX_PARENTS: usize = 5;
 
-/// Announcements that may wait for their requester at a time, of the answers prepared at a time: strangers who
-/// announce follow-ups and never answer must not keep this node from answering those who work for it.
+/// Announcements that may wait for their requester at a time: strangers who announce follow-ups and never answer must
+/// not block answers to the nodes that work for this one.
 pub(super) const MAX_ASKING_PARENTS: usize = 8;
 
 /// What was seen and done since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LogCounters {
-    /// Actions that their author sent to this node too, and that their requester left out of its log.
+    /// Actions that a requester left out of its log although their author sent them.
     pub actions_censored: u64,
     /// Entries that came and were not signed by the requester.
     pub entries_forged: u64,
-    /// Messages to other nodes that were given up, and left to be asked for.
+    /// Undelivered messages to other nodes, which those may ask for.
     pub messages_dropped: u64,
 }
 
@@ -68,14 +68,14 @@ pub(super) struct Shared {
     pub(super) clock: WallClock,
     pub(super) interest: Interest,
     pub(super) stop: CancellationToken,
-    /// Steps on threads of their own, which hold the store until they end.
+    /// Blocking steps, which hold the store until they end.
     pub(super) steps: TaskTracker,
     pub(super) parcels: mpsc::Sender<Parcel>,
-    /// Jobs to be asked for at once, and the wake-up that goes with them.
+    /// Jobs to poll at once, and the wake-up that goes with them.
     pub(super) wanted: Mutex<BTreeSet<JobId>>,
-    /// New jobs that were heard of, to be asked for by and by.
+    /// New jobs to poll later.
     pub(super) heard: Mutex<BTreeSet<JobId>>,
-    /// Jobs of which another node has seen an entry that is not here: the node, and the entry.
+    /// Jobs of which another node has seen an entry that this node lacks: the node, and the entry.
     pub(super) doubts: Mutex<BTreeMap<JobId, (NodeId, Digest)>>,
     pub(super) wake_follower: Notify,
     pub(super) wake_announcer: Notify,
@@ -102,26 +102,26 @@ impl Shared {
         }
     }
 
-    /// Has the log of a job asked for soon.
+    /// Requests a poll of the job's log soon.
     pub(super) fn want(&self, job: JobId) {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
         self.wake_follower.notify_one();
     }
 
-    /// Has the log of a new job asked for some time later: if this node comes to take part in it, it is told.
+    /// Requests a later poll of a new job's log; if this node takes part, entries are pushed to it.
     pub(super) fn heed(&self, job: JobId) {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
         self.wake_follower.notify_one();
     }
 
-    /// Has the log of a job asked for, and then compared with what `other` holds of it, if `seen` has not come.
+    /// Requests a poll of the job's log; if `seen` is still missing then, compares the log with that of `other`.
     pub(super) fn doubt(&self, job: JobId, other: NodeId, seen: Digest) {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner).insert(job, (other, seen));
         self.want(job);
     }
 
-    /// Settles a doubt about a job, if there is one: entries that another node holds and that belong to another
-    /// history are the proof that the requester signed two.
+    /// Settles a doubt about a job, if there is one: entries of another history at another node prove that the
+    /// requester signed two.
     pub(super) async fn settle(self: &Arc<Self>, job: JobId) -> Result<(), BackendError> {
         let other = self.doubts.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
         let Some((other, seen)) = other else { return Ok(()) };
@@ -132,14 +132,14 @@ impl Shared {
         self.receive(job, entries, Arrival::Synced(self.now())).await.map(|_| ())
     }
 
-    /// Sends without waiting for an answer; what is lost is asked for later.
+    /// Sends without waiting for an answer; a lost message is asked for later.
     pub(super) fn post(&self, to: NodeId, message: Message) {
         if self.parcels.try_send(Parcel { to, message, posted: Instant::now() }).is_err() {
             self.counting.messages_dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Runs what blocks on a thread for it. Goes on to its end even if nobody waits any more.
+    /// Runs a blocking step on a thread for it, to its end even if the caller is gone.
     pub(super) async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         run: impl FnOnce(&Self) -> T + Send + 'static,
@@ -151,7 +151,7 @@ impl Shared {
         })
     }
 
-    /// Takes entries of a followed log, in their encoding.
+    /// Takes encoded entries of a followed log.
     pub(super) async fn receive(
         self: &Arc<Self>,
         job: JobId,
@@ -174,7 +174,7 @@ impl Shared {
         .await?
     }
 
-    /// Counts witnessed actions that the log has left out for good.
+    /// Counts witnessed actions that the requester has left out for good.
     fn audit(&self, job: JobId) {
         let Some(view) = self.logs.view(job) else { return };
         let mut witnesses = self.witnesses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,8 +232,7 @@ impl Shared {
         }
     }
 
-    /// Begins to follow a job whose first entry was announced, and is known to be the requester's. The logs of its parents
-    /// are fetched first.
+    /// Begins to follow a job from its announced and checked first entry. The logs of its parents are fetched first.
     pub(super) async fn adopt(self: &Arc<Self>, first: Entry, requester: NodeId) -> Result<(), AdoptError> {
         if self.logs.view(first.job()).is_some() {
             let job = first.job();

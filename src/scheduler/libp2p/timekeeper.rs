@@ -15,7 +15,7 @@ use super::{
 };
 use crate::domain::NodeId;
 
-/// Peers that are asked.
+/// Most peers asked.
 const MAX_ASKED: usize = 16;
 
 /// How often a peer is asked while the clocks agree, and while this one is thought to be wrong: it may be set any time.
@@ -52,7 +52,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     asking.shutdown().await;
 }
 
-/// Who is asked: those that were, while they are here, and others in their stead.
+/// The peers to ask: connected ones that were asked before, then others.
 fn chosen(asked: &BTreeMap<NodeId, Instant>, here: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     let (known, new): (Vec<NodeId>, Vec<NodeId>) = here.iter().partition(|peer| asked.contains_key(*peer));
     known.into_iter().chain(new).take(MAX_ASKED).collect()

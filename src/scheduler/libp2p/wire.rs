@@ -1,6 +1,6 @@
 //! What nodes say to each other of logs: CBOR messages, which the network carries as bytes.
 //!
-//! Entries and actions travel inside as their canonical bytes, and are read by whoever needs them.
+//! Entries and actions travel as canonical bytes, which the receiver decodes.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -34,7 +34,7 @@ pub enum LogRequest {
         /// The height that the author holds.
         after_height: u64,
     },
-    /// To anyone who has it: the entries of a job above a height.
+    /// To any node that has the log: the entries of a job above a height.
     Read {
         /// The job.
         job: JobId,

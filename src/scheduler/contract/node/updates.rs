@@ -69,12 +69,12 @@ impl Reader {
         stream::unfold(self, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed()
     }
 
-    /// Where the log was cut behind this reader's back, if it was: there the reader goes on.
+    /// If the log was cut below this reader's place, moves the reader back there.
     fn cut(&mut self) -> Option<Cursor> {
         let cuts = self.cuts.borrow();
         let to = cuts.get(self.cuts_told..)?.iter().min().copied()?;
         self.cuts_told = cuts.len();
-        // What was read ahead, and which logs are broken, is as it was before.
+        // Entries read ahead and the set of broken logs are out of date.
         self.page.clear();
         self.page.forget_all();
         self.told = 0;
@@ -111,7 +111,7 @@ impl Reader {
                 return Some(update);
             }
             let final_block = self.final_block;
-            // Fixed before newer entries are read: those must not keep a reader from learning where its history ends.
+            // Fixed before newer entries are read, so that those cannot delay the end of history.
             if self.history.is_none() && self.seen.borrow().read >= final_block {
                 self.history = Some(History::up_to(Cursor(*self.head.borrow())));
                 continue;
@@ -135,7 +135,7 @@ impl Reader {
                 head = self.head.wait_for(|head| *head > after.0) => {
                     head.ok()?;
                 }
-                // After the entries before it.
+                // Told after the entries that precede it.
                 breaks = self.breaks.wait_for(|breaks| breaks.len() > self.told) => {
                     let broken = breaks.ok()?.get(self.told).cloned()?;
                     self.told += 1;

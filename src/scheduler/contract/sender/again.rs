@@ -1,4 +1,4 @@
-//! Sending a transaction, once or again; keeping what was sent, or giving it up.
+//! Sends transactions once or again, and keeps or gives up those that were sent.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -44,7 +44,7 @@ impl Sender {
         }
     }
 
-    /// Sends again what the chain has dropped. Says whether all of it is known to be on its way.
+    /// Resends the transactions that the chain dropped. Says whether all of them are known to be in flight.
     pub(super) async fn recover(&mut self) -> bool {
         let Ok((mined, _)) = self.mined().await else { return false };
         for kept in self.outbox.take_from(mined) {
@@ -85,7 +85,7 @@ impl Sender {
         }
     }
 
-    /// Tells those who wait for some transactions that nothing is known of them. They are watched all the same.
+    /// Tells the callers that nothing is known of some transactions, and keeps watching them.
     pub(super) fn give_up(&mut self, of: impl Fn(&Pending) -> bool, reason: &str) {
         for pending in self.pending.iter_mut().filter(|pending| of(pending)) {
             let Some(reply) = pending.reply.take() else { continue };
@@ -134,7 +134,7 @@ impl Sender {
     }
 }
 
-/// Why the transaction is not taken, as far as an endpoint said so.
+/// Why an endpoint refused the transaction, as far as it says.
 fn refusal(error: &AskError) -> Refusal {
     match error {
         AskError::Answer(reason) => Refusal::of(reason),
