@@ -14,6 +14,9 @@ import {Verdicts} from "./Verdicts.sol";
 abstract contract Settlements is Jobs {
     using Openings for IJobScheduler.SeatOpening;
 
+    /// What each seat that revealed gets of its price when the verdict is inconclusive: one part in so many.
+    uint256 private constant INCONCLUSIVE_SHARE = 2;
+
     /// Pays for a verdict over these openings.
     function _payVerdict(
         Head head,
@@ -24,8 +27,8 @@ abstract contract Settlements is Jobs {
     ) internal {
         uint256 bond = terms.bond();
         uint256 rest = terms.escrow() - terms.keeperFee();
-        // A node that did not reveal loses its bond; so does one with a wrong output where outputs alone decide.
-        uint256 lost = Verdicts.popcount(States.liveSeats(head)) - openings.length;
+        // A node that did not reveal loses its bond.
+        uint256 burns = bond * (Verdicts.popcount(States.liveSeats(head)) - openings.length);
         for (uint256 i = 0; i < openings.length; ++i) {
             IJobScheduler.SeatOpening calldata given = openings[i];
             address node = given.nodeOf();
@@ -36,14 +39,24 @@ abstract contract Settlements is Jobs {
                 rest -= price;
                 account = account.plus(bond + price);
                 if (counts) account = account.withOneMore(Purses.PAID);
+            } else if (accepted == 0) {
+                uint256 share = price / INCONCLUSIVE_SHARE;
+                rest -= share;
+                account = account.plus(bond + share);
             } else {
-                if (accepted != 0 && terms.deterministic() != 0) ++lost;
-                else account = account.plus(bond);
-                if (accepted != 0 && counts) account = account.withOneMore(Purses.REJECTED);
+                // So does one with a wrong output where outputs alone decide, and the requester what it locked for the
+                // seat: it must gain nothing by jobs on which honest nodes differ.
+                if (terms.deterministic() != 0) {
+                    burns += bond + terms.price();
+                    rest -= terms.price();
+                } else {
+                    account = account.plus(bond);
+                }
+                if (counts) account = account.withOneMore(Purses.REJECTED);
             }
             _accounts[node] = account;
         }
-        _burn(lost * bond);
+        _burn(burns);
         _credit(msg.sender, terms.keeperFee());
         _credit(requester, rest);
     }

@@ -1,6 +1,6 @@
 //! Money: whole units of the chain's native coin (wei), at most 96 bits.
 
-use std::{fmt, iter::Sum};
+use std::{fmt, iter::Sum, num::NonZero};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -53,6 +53,12 @@ impl Amount {
     #[must_use]
     pub fn checked_mul(self, factor: u8) -> Option<Self> {
         Self::new(self.0.checked_mul(factor.into())?)
+    }
+
+    /// One of so many equal parts, rounded down.
+    #[must_use]
+    pub fn divided_by(self, parts: NonZero<u8>) -> Self {
+        Self(self.0 / u128::from(parts.get()))
     }
 }
 

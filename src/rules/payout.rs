@@ -1,8 +1,14 @@
 //! Who gets what when a job ends.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZero};
 
 use crate::domain::{Amount, Job, JobState, NodeId, SeatStatus, Timestamp};
+
+/// What each seat that revealed gets of its price when the verdict is inconclusive: one part in so many, rounded down.
+///
+/// Half: a run costs its node at most about the price, and the requester has exit codes, traces and something to follow
+/// up. All of it would pay liars who can block a verdict as well as honest nodes.
+const INCONCLUSIVE_SHARE: NonZero<u8> = NonZero::new(2).unwrap();
 
 /// What a terminal job pays out: every unit that it held goes to somebody or is burnt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -74,7 +80,8 @@ pub fn locked(job: &Job) -> Result<BTreeMap<NodeId, Amount>, MoneyError> {
 /// The payouts of a terminal job; nothing for any other.
 ///
 /// Verified: accepted seats get price and bond; rejected ones get the bond, or nothing for a wrong hash in a
-/// deterministic job. Inconclusive: seats that revealed get the bond. Failed: seats that did their part do. Cancelled
+/// deterministic job: then the highest price of the seat burns with the bond, so that a requester gains nothing by jobs
+/// on which honest nodes must differ. Inconclusive: seats that revealed get the bond and half their price. Failed: seats that did their part do. Cancelled
 /// by stop: price and bond. Cancelled before any acceptance, expired: bonds back. Not committed without a report while
 /// there was time, or not revealed while others did: burnt. The keeper fee goes to the sender of a verdict or an expiry. What is left of
 /// the escrow returns to the requester.
@@ -101,8 +108,16 @@ pub fn payouts(job: &Job) -> Result<Payouts, MoneyError> {
                 payouts.credit(seat.node, from_escrow(seat.price)?)?;
                 payouts.credit(seat.node, job.deal.bond)?;
             }
+            Due::HalfPriceAndBond => {
+                payouts.credit(seat.node, from_escrow(seat.price.divided_by(INCONCLUSIVE_SHARE))?)?;
+                payouts.credit(seat.node, job.deal.bond)?;
+            }
             Due::Bond => payouts.credit(seat.node, job.deal.bond)?,
             Due::Nothing => payouts.burn(job.deal.bond)?,
+            Due::NothingForBoth => {
+                payouts.burn(from_escrow(job.deal.price)?)?;
+                payouts.burn(job.deal.bond)?;
+            }
         }
     }
     if let (true, Some(keeper)) = (earns_keeper_fee(job.state), job.ended_by) {
@@ -115,8 +130,12 @@ pub fn payouts(job: &Job) -> Result<Payouts, MoneyError> {
 #[derive(Debug, Clone, Copy)]
 enum Due {
     PriceAndBond,
+    HalfPriceAndBond,
     Bond,
+    /// The bond is burnt.
     Nothing,
+    /// The bond is burnt, and what the requester locked for the seat.
+    NothingForBoth,
 }
 
 fn seat_due(job: &Job, seat: u8, status: SeatStatus) -> Due {
@@ -129,8 +148,9 @@ fn seat_due(job: &Job, seat: u8, status: SeatStatus) -> Due {
         JobState::Verified
             if job.deal.deterministic && verdict.is_some_and(|v| v.rejected.contains(seat)) =>
         {
-            Due::Nothing
+            Due::NothingForBoth
         }
+        JobState::Inconclusive if matches!(status, SeatStatus::Revealed(_)) => Due::HalfPriceAndBond,
         JobState::Verified | JobState::Inconclusive | JobState::Failed => {
             if did_its_part(job, status) {
                 Due::Bond

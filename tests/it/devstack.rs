@@ -277,8 +277,8 @@ liars! { on_a_contract, On::Contract,
     a_faker_is_not_paid: 3, "1:faker", false, Rejected, Returned;
     partial_work_is_not_paid: 3, "1:partial", false, Rejected, Returned;
     colluders_in_the_minority_are_not_paid: 5, "2:collude", false, Rejected, Returned;
-    a_wrong_output_of_a_deterministic_job_burns_the_bond: 3, "1:faker", true, Rejected, Burnt;
-    an_idler_in_a_deterministic_job_loses_its_bond: 3, "1:idle", true, Rejected, Burnt;
+    a_wrong_output_of_a_deterministic_job_burns_the_bond: 3, "1:faker", true, Rejected, BurntForBoth;
+    an_idler_in_a_deterministic_job_loses_its_bond: 3, "1:idle", true, Rejected, BurntForBoth;
     a_copycat_loses_its_bond: 3, "1:copycat", false, Absent, Burnt;
     a_silent_node_loses_its_bond: 3, "1:silent", false, Absent, Burnt;
     a_node_that_crashes_loses_its_bond: 3, "1:crash", false, Absent, Burnt;

@@ -215,9 +215,17 @@ contract Replica is Test {
         for (uint256 i = 0; i < s.holders.length; ++i) {
             if (live(s) >> i & 1 == 0) continue;
             uint256 price = paid >> i & 1 != 0 ? bids[job][s.holders[i]].price : 0;
+            if (s.state == IJobScheduler.JobState.Inconclusive && due >> i & 1 != 0) {
+                price = bids[job][s.holders[i]].price / 2;
+            }
             rest -= price;
             if (due >> i & 1 != 0) credit(s.holders[i], price + s.terms.bond);
             else burnt += s.terms.bond;
+            // What was revealed and is not due was wrong.
+            bool isWrong = s.state == IJobScheduler.JobState.Verified && s.revealed & ~due >> i & 1 != 0;
+            if (!isWrong) continue;
+            rest -= s.terms.price;
+            burnt += s.terms.price;
         }
         credit(keeper, s.terms.keeperFee);
         credit(s.requester, rest);

@@ -150,9 +150,10 @@ contract SchedulerInvariants is Test {
             Handler.Ghost memory g = handler.ghost(k);
             uint256 lost = 0;
             for (uint256 i = 0; i < g.holders.length; ++i) {
-                if (g.isOver && isSlashed(g, i)) ++lost;
+                if (g.isOver && isSlashed(g, i)) lost += g.terms.bond;
+                if (g.isOver && isWrong(g, i)) lost += g.terms.price;
             }
-            assertEq(handler.burntBy(g.job), lost * g.terms.bond);
+            assertEq(handler.burntBy(g.job), lost);
         }
     }
 
@@ -259,7 +260,7 @@ contract SchedulerInvariants is Test {
             for (uint256 i = 0; i < g.holders.length; ++i) {
                 if (g.opened >> i & 1 == 0) continue;
                 int256 fee = g.keeper == g.holders[i] ? int256(uint256(g.terms.keeperFee)) : int256(0);
-                assertEq(handler.flow(g.job, g.holders[i]), fee);
+                assertEq(handler.flow(g.job, g.holders[i]), fee + int256(uint256(g.prices[i]) / 2));
             }
         }
     }
@@ -331,8 +332,13 @@ contract SchedulerInvariants is Test {
     function isSlashed(Handler.Ghost memory g, uint256 i) private pure returns (bool) {
         bool isFree = g.failed >> i & 1 != 0 || g.endState == IJobScheduler.JobState.Cancelled;
         if (isFree) return false;
-        bool isWrong = g.accepted != 0 && g.terms.deterministic && g.accepted >> i & 1 == 0;
-        return g.opened >> i & 1 == 0 || isWrong;
+        return g.opened >> i & 1 == 0 || isWrong(g, i);
+    }
+
+    /// Whether a seat was judged to have a wrong output where outputs alone decide.
+    function isWrong(Handler.Ghost memory g, uint256 i) private pure returns (bool) {
+        bool isRejected = g.isVerdict && g.accepted != 0 && (g.opened & ~g.accepted) >> i & 1 != 0;
+        return isRejected && g.terms.deterministic;
     }
 
     function held(Handler.Ghost memory g) private pure returns (uint256 sum) {
@@ -348,10 +354,11 @@ contract SchedulerInvariants is Test {
         uint256 paid = hasKeeper ? g.terms.keeperFee : 0;
         if (hasKeeper && party == g.keeper) sum += int256(uint256(g.terms.keeperFee));
         for (uint256 i = 0; i < g.holders.length; ++i) {
-            bool isAccepted = g.accepted >> i & 1 != 0;
-            if (isAccepted) paid += g.prices[i];
+            bool isShared = g.endState == IJobScheduler.JobState.Inconclusive && g.opened >> i & 1 != 0;
+            uint256 price = g.accepted >> i & 1 != 0 ? g.prices[i] : isShared ? g.prices[i] / 2 : 0;
+            paid += isWrong(g, i) ? g.terms.price : price;
             if (g.holders[i] != party) continue;
-            if (isAccepted) sum += int256(uint256(g.prices[i]));
+            sum += int256(price);
             if (isSlashed(g, i)) sum -= int256(uint256(g.terms.bond));
         }
         if (party == requester) sum -= int256(paid);

@@ -28,13 +28,14 @@ contract LifecycleTest is SchedulerBase {
         assertEq(scheduler.burnt(), 0);
     }
 
-    function test_a_wrong_output_of_a_deterministic_job_costs_the_bond() public {
+    function test_a_wrong_output_of_a_deterministic_job_costs_the_bond_and_the_requester_the_price() public {
         IJobScheduler.Terms memory t = terms();
         t.deterministic = true;
         bytes32 job = revealing(t);
         postVerdict(job, t, 7, 3);
         assertEq(free(nodes[2]), MONEY - t.bond);
-        assertEq(scheduler.burnt(), t.bond);
+        assertEq(scheduler.burnt(), t.bond + t.price);
+        assertEq(free(requester), MONEY, "two seats are paid, and what was locked for the third is burnt");
     }
 
     function test_the_scorer_decides_where_no_output_has_a_majority() public {
@@ -85,9 +86,9 @@ contract LifecycleTest is SchedulerBase {
         postVerdict(job, t, 7, 0);
         assertState(job, IJobScheduler.JobState.Inconclusive);
         for (uint256 i = 0; i < 3; ++i) {
-            assertEq(free(nodes[i]), MONEY);
+            assertEq(free(nodes[i]), MONEY + t.price / 2);
         }
-        assertEq(free(requester), MONEY + 3 * t.price);
+        assertEq(free(requester), MONEY + 3 * (t.price - t.price / 2));
 
         IJobScheduler.Terms memory child = terms();
         (child.confidence, child.escalationLimit, child.concurrency, child.parent) = (3, 5, 4, job);

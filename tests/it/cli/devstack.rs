@@ -288,7 +288,7 @@ fn a_job_on_a_contract_is_told_with_its_money_and_its_gas() {
     assert!(gains.contains(&vec![liar[2..10].to_owned(), "-2 ether".to_owned()]), "{gains:?}");
     let worked = gains.iter().filter(|row| row[1].starts_with("+0.8")).count();
     assert_eq!(worked, 1, "the other that worked also pays for both: {gains:?}");
-    assert!(shown.contains("Burnt: 2 ether"), "{shown}");
+    assert!(shown.contains("Burnt: 3 ether"), "a bond, and what was locked for its seat: {shown}");
     let unpaid = session.run(&["job", "logs", &job, "--node", liar]);
     assert_eq!(unpaid.code, 121, "{}", unpaid.stderr);
     assert!(unpaid.stderr.contains("not paid for"), "{}", unpaid.stderr);

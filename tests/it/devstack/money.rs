@@ -30,6 +30,8 @@ pub(super) enum Fate {
     Returned,
     /// Nobody's.
     Burnt,
+    /// Nobody's, with what the requester locked for the seat.
+    BurntForBoth,
 }
 
 pub(super) fn deal() -> Deal {
@@ -46,18 +48,19 @@ pub(super) async fn went_where_it_should(
     fate: impl Fn(NodeId) -> Fate,
 ) {
     let deposit = i128::try_from(DEPOSIT.units()).unwrap();
-    let [price, bond, fee] =
-        [PRICE * u128::from(ASK) / 100, BOND, KEEPER_FEE].map(|wei| i128::try_from(wei).unwrap());
+    let [most, price, bond, fee] =
+        [PRICE, PRICE * u128::from(ASK) / 100, BOND, KEEPER_FEE].map(|wei| i128::try_from(wei).unwrap());
     let (mut gains, mut burnt) = (BTreeMap::<NodeId, i128>::new(), 0);
     for seat in &view.seats {
         let gain = match fate(seat.node) {
             Fate::Paid => price,
             Fate::Returned => 0,
-            Fate::Burnt => -bond,
+            Fate::Burnt | Fate::BurntForBoth => -bond,
         };
+        let burnt_escrow = if fate(seat.node) == Fate::BurntForBoth { most } else { 0 };
         *gains.entry(seat.node).or_default() += gain;
-        *gains.entry(view.requester).or_default() -= gain.max(0);
-        burnt -= gain.min(0);
+        *gains.entry(view.requester).or_default() -= gain.max(0) + burnt_escrow;
+        burnt += burnt_escrow - gain.min(0);
     }
     if view.state != JobState::Cancelled {
         *gains.entry(view.requester).or_default() -= fee;

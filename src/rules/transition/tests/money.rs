@@ -347,10 +347,10 @@ fn money_goes_where_the_rules_send_it() {
     let all = [0, 1, 2];
     for (terms, revealing, expected) in [
         (&terms, &all[..], (Verified, [24, 26, 20, 1, 20], 0)),
-        (&exact, &all, (Verified, [24, 26, 0, 1, 20], 20)),
+        (&exact, &all, (Verified, [24, 26, 0, 1, 10], 30)),
         (&terms, &all[..2], (Verified, [24, 26, 0, 1, 20], 20)),
-        (&unanimous, &all, (Inconclusive, [20, 20, 20, 1, 30], 0)),
-        (&terms, &[0, 2], (Inconclusive, [20, 0, 20, 1, 30], 20)),
+        (&unanimous, &all, (Inconclusive, [22, 23, 25, 1, 20], 0)),
+        (&terms, &[0, 2], (Inconclusive, [22, 0, 25, 1, 23], 20)),
         (&unanimous, &[0, 2], (Failed, [20, 0, 20, 1, 30], 20)),
         (&terms, &[1], (Failed, [0, 20, 0, 1, 30], 40)),
         (&terms, &[], (Failed, [20, 20, 20, 1, 30], 0)),
