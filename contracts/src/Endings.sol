@@ -144,8 +144,9 @@ library Endings {
     }
 
     /// The job after an expiry, and the seats that get their bond back: those that went as far as there was time
-    /// for.
-    function expired(Head head, uint256 at) internal pure returns (Head next, uint256 due) {
+    /// for. `isShared` says whether several seats reported a failure for which nodes are not to blame: then more nodes would
+    /// only fail alike.
+    function expired(Head head, uint256 at, bool isShared) internal pure returns (Head next, uint256 due) {
         (IJobScheduler.JobState state, uint256 revealBy) = States.stateAt(head, at);
         if (States.isTerminal(state)) revert IJobScheduler.WrongState(state);
         if (state == IJobScheduler.JobState.Open) {
@@ -159,7 +160,8 @@ library Endings {
             // Where nobody at all revealed, the chain stood still, and those who had committed are not to blame.
             return (next, head.revealed() == 0 ? head.committed() : head.revealed());
         }
-        if (ableToCommit(head, at) >= States.quorum(head)) {
+        bool failsByItself = isShared && unfailed(head) < States.quorum(head);
+        if (ableToCommit(head, at) >= States.quorum(head) && !failsByItself) {
             revert IJobScheduler.DeadlineNotReached(head.deadline());
         }
         due = at > head.deadline() ? head.committed() : States.liveSeats(head);
@@ -169,8 +171,13 @@ library Endings {
     function ableToCommit(Head head, uint256 at) private pure returns (uint256) {
         unchecked {
             if (at > head.deadline()) return Verdicts.popcount(head.committed());
-            uint256 dead = at > States.refillBy(head) ? Verdicts.popcount(head.failed()) : 0;
-            return head.concurrency() - dead;
+            return at > States.refillBy(head) ? unfailed(head) : head.concurrency();
+        }
+    }
+
+    function unfailed(Head head) private pure returns (uint256) {
+        unchecked {
+            return head.concurrency() - Verdicts.popcount(head.failed());
         }
     }
 }

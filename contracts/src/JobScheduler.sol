@@ -138,7 +138,7 @@ contract JobScheduler is SignedJobs {
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
         uint256 known = _known(job, openings);
         _jobs[job].head = Endings.verdictPosted(head, block.timestamp, terms, openings, known, accepted);
-        _payVerdict(head, terms, requester, openings, accepted);
+        _payVerdict(job, head, terms, requester, openings, accepted);
         Logs.verdictPosted(job, openings, accepted);
     }
 

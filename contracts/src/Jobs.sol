@@ -73,7 +73,7 @@ abstract contract Jobs is Accounts {
     /// Whether the seat that `node` reported a failure for is still its own.
     function _isHolder(bytes32 job, Head head, Slot slot, address node) internal view returns (bool) {
         if (slot.status() != IJobScheduler.BidStatus.Failed) return true;
-        return head.failed() >> slot.seat() & 1 != 0 && _failedHolders[job][slot.seat()] == node;
+        return head.failed() >> slot.seat() & 1 != 0 && _failures[job][slot.seat()].node() == node;
     }
 
     /// The domain of the signatures that count here.

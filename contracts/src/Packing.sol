@@ -6,7 +6,7 @@ import {TermsAt} from "./Deals.sol";
 
 /// What a job's rules look at, in one word; zero when there is no such job. From the lowest bit: concurrency 5,
 /// confidence 5, acceptance 1, rostered 1, state 3, filled 5, failed 31, committed 31, revealed 31, timeout 22,
-/// reveal 22, unused 11, epoch 24, deadline 32, changedAt 32. Times are Unix seconds until 2106; durations are at most
+/// reveal 22, whether any seat ever failed 1, unused 10, epoch 24, deadline 32, changedAt 32. Times are Unix seconds until 2106; durations are at most
 /// 30 days.
 ///
 /// Of a rostered job it is `Heads.sealed_`: the rostered bit, the state, and the other bits of a hash.
@@ -141,8 +141,13 @@ library Heads {
         }
     }
 
+    /// Whether some seat ever failed, also one that another node holds since.
+    function hasFailures(Head head) internal pure returns (bool) {
+        return Head.unwrap(head) >> 157 & 1 != 0;
+    }
+
     function withFailed(Head head, uint256 seat) internal pure returns (Head) {
-        return Head.wrap(Head.unwrap(head) | 1 << (20 + seat));
+        return Head.wrap(Head.unwrap(head) | 1 << 157 | 1 << (20 + seat));
     }
 
     function withoutFailed(Head head, uint256 seat) internal pure returns (Head) {

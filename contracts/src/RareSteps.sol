@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Deals, TermsAt} from "./Deals.sol";
 import {Endings} from "./Endings.sol";
+import {Failures} from "./Failures.sol";
 import {IJobScheduler} from "./IJobScheduler.sol";
 import {Head, Purse, Purses, Slot, Slots} from "./Packing.sol";
 import {RareStepsAt} from "./RareStepsAt.sol";
@@ -82,6 +83,7 @@ contract RareSteps is Rosters {
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
         _jobs[job].head = Rules.stopped(head, _act(requester));
         uint256 paid = _payHolders(job, head, holders, States.liveSeats(head), terms.bond(), true);
+        _settleFailures(job, head, terms.bond());
         _credit(requester, terms.escrow() - paid);
         emit IJobScheduler.Stopped(job);
     }
@@ -115,8 +117,11 @@ contract RareSteps is Rosters {
         (head, failed, seat) = Rules.failureReported(head, slot, block.timestamp, msg.sender, isHolder);
         _jobs[job].head = head;
         _slots[job][msg.sender] = failed;
-        _failedHolders[job][seat] = msg.sender;
-        Purse account = _accounts[msg.sender].plus(terms.bond());
+        bool isLate = block.timestamp > States.refillBy(head);
+        _failures[job][seat] = Failures.make(msg.sender, kind, isLate);
+        _failureCounts[job] = _failureCounts[job].withOneMore(kind);
+        uint256 bond = terms.bond();
+        Purse account = _accounts[msg.sender].plus(isLate ? bond - _latePart(bond) : bond);
         bool counts = _counts(terms, slot.price());
         _accounts[msg.sender] = counts ? account.withOneMore(Purses.FAILURES) : account;
         emit IJobScheduler.FailureReported(job, msg.sender, uint8(seat), kind);
@@ -160,12 +165,13 @@ contract RareSteps is Rosters {
         inScheduler
     {
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
-        (Head next, uint256 due) = Endings.expired(head, block.timestamp);
+        (Head next, uint256 due) = Endings.expired(head, block.timestamp, _failureCounts[job].anyShared());
         _jobs[job].head = next;
         uint256 bond = terms.bond();
         _payHolders(job, head, holders, due, bond, false);
         _burn(bond * Verdicts.popcount(States.liveSeats(head) & ~due));
-        _credit(msg.sender, terms.keeperFee());
+        _settleFailures(job, head, bond);
+        _payKeeper(job, head, terms.keeperFee(), requester);
         _credit(requester, terms.escrow() - terms.keeperFee());
         emit IJobScheduler.Expired(job, msg.sender, next.state());
     }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {TermsAt} from "./Deals.sol";
+import {Failure, FailureCounts} from "./Failures.sol";
 import {IJobScheduler} from "./IJobScheduler.sol";
 import {Jobs} from "./Jobs.sol";
 import {Openings} from "./Openings.sol";
@@ -17,8 +18,12 @@ abstract contract Settlements is Jobs {
     /// What each seat that revealed gets of its price when the verdict is inconclusive: one part in so many.
     uint256 private constant INCONCLUSIVE_SHARE = 2;
 
+    /// What a failure that comes too late for another node costs of the bond: one part in so many.
+    uint256 private constant LATE_FAILURE_SHARE = 4;
+
     /// Pays for a verdict over these openings.
     function _payVerdict(
+        bytes32 job,
         Head head,
         TermsAt terms,
         address requester,
@@ -57,8 +62,38 @@ abstract contract Settlements is Jobs {
             _accounts[node] = account;
         }
         _burn(burns);
-        _credit(msg.sender, terms.keeperFee());
+        _settleFailures(job, head, bond);
+        _payKeeper(job, head, terms.keeperFee(), requester);
         _credit(requester, rest);
+    }
+
+    /// Whoever failed in a job earns nothing by ending it: the requester keeps the fee.
+    function _payKeeper(bytes32 job, Head head, uint256 fee, address requester) internal {
+        bool hasFailed =
+            head.hasFailures() && _slots[job][msg.sender].status() == IJobScheduler.BidStatus.Failed;
+        _credit(hasFailed ? requester : msg.sender, fee);
+    }
+
+    function _latePart(uint256 bond) internal pure returns (uint256) {
+        return bond / LATE_FAILURE_SHARE;
+    }
+
+    /// What late failures left of their bonds in the job: burnt, unless several seats reported the same and the job is to
+    /// blame.
+    function _settleFailures(bytes32 job, Head head, uint256 bond) internal {
+        uint256 failed = head.failed();
+        // A set of seats.
+        // slither-disable-next-line incorrect-equality
+        if (failed == 0) return;
+        FailureCounts counts = _failureCounts[job];
+        uint256 part = _latePart(bond);
+        for (uint256 seat = 0; failed >> seat != 0; ++seat) {
+            if (failed >> seat & 1 == 0) continue;
+            Failure failure = _failures[job][seat];
+            if (!failure.isLate()) continue;
+            if (counts.isShared(failure.kind())) _credit(failure.node(), part);
+            else _burn(part);
+        }
     }
 
     /// Gives the bond, and the price if there was time to earn it, to the holders of the seats that are `due`, which

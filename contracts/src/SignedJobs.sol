@@ -71,7 +71,7 @@ abstract contract SignedJobs is Rosters {
         );
         // The nodes have no slots yet, which a follow-up will look at.
         _jobs[job].head = Heads.sealed_(next, revision, roster, next.state());
-        _payVerdict(Head.wrap(head), terms, requester, openings, accepted);
+        _payVerdict(job, Head.wrap(head), terms, requester, openings, accepted);
         Logs.verdictPosted(job, openings, accepted);
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Failure, FailureCounts} from "./Failures.sol";
 import {Head, Purse, Slot} from "./Packing.sol";
 
 /// @title Everything that a scheduler stores
@@ -21,7 +22,8 @@ abstract contract Storage {
     mapping(bytes32 parent => bytes32 child) internal _childOf;
     /// Signatures on bids that their nodes took back.
     mapping(bytes32 job => mapping(address node => bool)) internal _revoked;
-    /// The node whose failure left a seat free, not the node that took the seat since.
-    mapping(bytes32 job => mapping(uint256 seat => address)) internal _failedHolders;
+    /// Of the node whose failure left a seat free, not the node that took the seat since.
+    mapping(bytes32 job => mapping(uint256 seat => Failure)) internal _failures;
+    mapping(bytes32 job => FailureCounts) internal _failureCounts;
     // slither-disable-end uninitialized-state
 }

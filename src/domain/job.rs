@@ -195,6 +195,8 @@ pub struct JobRecord {
     pub seats: Vec<Seat>,
     /// Seats whose holder reported a failure and that nobody else holds.
     pub failed: SeatSet,
+    /// The part of them whose holder reported too late for another node.
+    pub late: SeatSet,
     /// Seats that committed.
     pub committed: SeatSet,
     /// Seats that revealed in time, or whose opening came with the verdict.
@@ -280,11 +282,29 @@ impl Job {
         self.deal.concurrency - dead
     }
 
-    /// Whether anyone may end the job at `t` because too little came in time.
+    /// Whether `node` reported a failure, also of a seat that another node holds since.
+    pub fn has_failed(&self, node: NodeId) -> bool {
+        let Some(Bid { status: BidStatus::Seated(seat), .. }) = self.bids.get(&node) else { return false };
+        let held = self.seat(*seat);
+        held.is_some_and(|held| held.node != node || matches!(held.status, SeatStatus::Failed(_)))
+    }
+
+    /// Whether several seats reported the same failure, and nodes are not to blame for it.
+    pub fn is_shared_failure(&self, kind: FailureKind) -> bool {
+        !kind.is_fault_of_node() && self.failures[usize::from(kind.index())] > 1
+    }
+
+    /// Whether the job itself is at fault, and has lost the seats that a quorum needs.
+    fn fails_by_itself(&self) -> bool {
+        let left = self.deal.concurrency - self.failed.len();
+        left < self.deal.quorum() && FailureKind::ALL.into_iter().any(|kind| self.is_shared_failure(kind))
+    }
+
+    /// Whether anyone may end the job at `t`: too little came in time, or more nodes would only fail alike.
     pub fn is_overdue(&self, t: Timestamp) -> bool {
         match self.state_at(t) {
             (JobState::Open, _) => t > self.open_by,
-            (JobState::Running, _) => self.able_to_commit(t) < self.deal.quorum(),
+            (JobState::Running, _) => self.able_to_commit(t) < self.deal.quorum() || self.fails_by_itself(),
             (JobState::Revealing, reveal_by) => t > reveal_by && self.revealed.len() < self.deal.quorum(),
             (
                 JobState::Verified

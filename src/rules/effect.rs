@@ -34,6 +34,7 @@ impl Effect {
     /// Makes the change, as of `at`, and writes down what passed deadlines make of the state.
     pub(super) fn apply(self, job: &mut Job, at: Timestamp) {
         write_state(job, at);
+        let is_late = at > job.refill_by();
         let record = job.record_mut();
         match self {
             Self::Nothing => {}
@@ -48,6 +49,9 @@ impl Effect {
             }
             Self::FillSeat { node, bid, seat } => fill_seat(record, node, bid, seat, at),
             Self::FailSeat { seat, kind } => {
+                if is_late {
+                    record.late = record.late.with(seat);
+                }
                 set_seat(record, seat, SeatStatus::Failed(kind));
                 record.failed = record.failed.with(seat);
                 let count = &mut record.failures[usize::from(kind.index())];

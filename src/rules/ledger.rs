@@ -192,6 +192,7 @@ fn assert_job(job: &Job) {
     let seats = u8::try_from(job.seats.len()).expect("a job has at most 31 seats");
     assert!(seats <= n && job.committed.len() + job.failed.len() <= seats, "{job:?}");
     assert!(job.revealed.iter().all(|seat| job.committed.contains(seat)), "{job:?}");
+    assert!(job.late.iter().all(|seat| job.failed.contains(seat)), "{job:?}");
     let holders: std::collections::BTreeSet<_> = job.seats.iter().map(|seat| seat.node).collect();
     assert_eq!(holders.len(), job.seats.len(), "a node holds two seats: {job:?}");
     for (index, seat) in (0..n).zip(&job.seats) {

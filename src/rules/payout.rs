@@ -10,6 +10,11 @@ use crate::domain::{Amount, Job, JobState, NodeId, SeatStatus, Timestamp};
 /// up. All of it would pay liars who can block a verdict as well as honest nodes.
 const INCONCLUSIVE_SHARE: NonZero<u8> = NonZero::new(2).unwrap();
 
+/// What a failure that comes too late for another node costs of the bond: one part in so many, rounded down.
+///
+/// A quarter: less than to say nothing, which costs all of it, and more than a seat gains by failing, which is nothing.
+const LATE_FAILURE_SHARE: NonZero<u8> = NonZero::new(4).unwrap();
+
 /// What a terminal job pays out: every unit that it held goes to somebody or is burnt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Payouts {
@@ -63,16 +68,22 @@ pub fn held(job: &Job) -> Result<BTreeMap<NodeId, Amount>, MoneyError> {
     if job.state.is_terminal() { Ok(BTreeMap::new()) } else { locked(job) }
 }
 
-/// What a job holds, or held until its end, by whom it was locked: the requester's escrow and the bond of every
-/// seat that has not failed. A holder that reports a failure has its bond back at once.
+/// What a job holds, or held until its end, by whom it was locked: the requester's escrow, the bond of every seat that
+/// has not failed, and a quarter of it of a seat that failed too late for another node. The rest of the bond of a holder
+/// that reports a failure is free at once.
 ///
 /// # Errors
 /// [`MoneyError::TooMuch`].
 pub fn locked(job: &Job) -> Result<BTreeMap<NodeId, Amount>, MoneyError> {
     let mut locked = BTreeMap::new();
     add(&mut locked, job.requester, job.deal.escrow().ok_or(MoneyError::TooMuch)?)?;
-    for seat in job.seats.iter().filter(|seat| !matches!(seat.status, SeatStatus::Failed(_))) {
-        add(&mut locked, seat.node, job.deal.bond)?;
+    for (index, seat) in (0_u8..).zip(&job.seats) {
+        let bond = match seat.status {
+            SeatStatus::Failed(_) if job.late.contains(index) => late_part(job),
+            SeatStatus::Failed(_) => continue,
+            SeatStatus::Accepted | SeatStatus::Committed(_) | SeatStatus::Revealed(_) => job.deal.bond,
+        };
+        add(&mut locked, seat.node, bond)?;
     }
     Ok(locked)
 }
@@ -83,8 +94,11 @@ pub fn locked(job: &Job) -> Result<BTreeMap<NodeId, Amount>, MoneyError> {
 /// deterministic job: then the highest price of the seat burns with the bond, so that a requester gains nothing by jobs
 /// on which honest nodes must differ. Inconclusive: seats that revealed get the bond and half their price. Failed: seats that did their part do. Cancelled
 /// by stop: price and bond. Cancelled before any acceptance, expired: bonds back. Not committed without a report while
-/// there was time, or not revealed while others did: burnt. The keeper fee goes to the sender of a verdict or an expiry. What is left of
-/// the escrow returns to the requester.
+/// there was time, or not revealed while others did: burnt. Of a failure that came too late for another node, what the job
+/// holds of the bond is burnt too, unless several seats reported the same and the job is to blame.
+///
+/// The keeper fee goes to the sender of a verdict or an expiry, unless it failed in this job. What is left of the escrow
+/// returns to the requester.
 ///
 /// # Errors
 /// [`MoneyError`].
@@ -100,7 +114,16 @@ pub fn payouts(job: &Job) -> Result<Payouts, MoneyError> {
     };
     for (index, seat) in (0_u8..).zip(&job.seats) {
         let due = match seat.status {
-            SeatStatus::Failed(_) => continue,
+            SeatStatus::Failed(kind) => {
+                if job.late.contains(index) {
+                    if job.is_shared_failure(kind) {
+                        payouts.credit(seat.node, late_part(job))?;
+                    } else {
+                        payouts.burn(late_part(job))?;
+                    }
+                }
+                continue;
+            }
             status => seat_due(job, index, status),
         };
         match due {
@@ -120,11 +143,17 @@ pub fn payouts(job: &Job) -> Result<Payouts, MoneyError> {
             }
         }
     }
-    if let (true, Some(keeper)) = (earns_keeper_fee(job.state), job.ended_by) {
+    let keeper = job.ended_by.filter(|keeper| earns_keeper_fee(job.state) && !job.has_failed(*keeper));
+    if let Some(keeper) = keeper {
         payouts.credit(keeper, from_escrow(job.deal.keeper_fee)?)?;
     }
     payouts.credit(job.requester, escrow)?;
     Ok(payouts)
+}
+
+/// What a late failure leaves of its bond in the job until the end.
+fn late_part(job: &Job) -> Amount {
+    job.deal.bond.divided_by(LATE_FAILURE_SHARE)
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -66,6 +66,7 @@ pub fn open(domain: LogDomain, parent: Option<&Job>, stamped: &Stamped<Event>) -
         bids: BTreeMap::new(),
         seats: Vec::new(),
         failed: SeatSet::EMPTY,
+        late: SeatSet::EMPTY,
         committed: SeatSet::EMPTY,
         revealed: SeatSet::EMPTY,
         failures: Default::default(),

@@ -32,6 +32,10 @@ contract Replica is Test {
         uint256 changedAt;
         address[] holders;
         address[] bidders;
+        /// By seat: whether the failure of its holder came too late for another node, and its kind.
+        uint256 late;
+        mapping(uint256 seat => uint256) kinds;
+        mapping(uint256 kind => uint256) failures;
     }
 
     uint256 private transactions;
@@ -153,9 +157,14 @@ contract Replica is Test {
         bytes memory data
     ) private {
         if (topic == IJobScheduler.FailureReported.selector) {
+            (, uint256 kind) = abi.decode(data, (uint256, uint256));
+            bool isLate = at > s.deadline - s.terms.timeout - 60;
             s.failed |= 1 << b.seat;
+            if (isLate) s.late |= 1 << b.seat;
+            s.kinds[b.seat] = kind;
+            ++s.failures[kind];
             (b.status, s.changedAt) = (IJobScheduler.BidStatus.Failed, at);
-            credit(party, s.terms.bond);
+            credit(party, isLate ? s.terms.bond - s.terms.bond / 4 : s.terms.bond);
             if (counts(s, b.price)) ++accounts[party].failures;
         } else if (topic == IJobScheduler.Committed.selector) {
             s.committed |= 1 << b.seat;
@@ -227,7 +236,15 @@ contract Replica is Test {
             rest -= s.terms.price;
             burnt += s.terms.price;
         }
-        credit(keeper, s.terms.keeperFee);
+        for (uint256 i = 0; i < s.holders.length; ++i) {
+            if (s.late >> i & 1 == 0) continue;
+            // An engine that fails and a node that is stopped are the node's own.
+            bool isShared = s.failures[s.kinds[i]] > 1 && s.kinds[i] != 3 && s.kinds[i] != 6;
+            if (isShared) credit(s.holders[i], s.terms.bond / 4);
+            else burnt += s.terms.bond / 4;
+        }
+        bool hasFailed = bids[job][keeper].status == IJobScheduler.BidStatus.Failed;
+        credit(hasFailed ? s.requester : keeper, s.terms.keeperFee);
         credit(s.requester, rest);
     }
 

@@ -47,11 +47,19 @@ contract RulesHarness {
     mapping(address => Slot) public slots;
     address[] public holders;
     uint256 private price;
+    bool private isShared;
 
-    function load(bytes32 job_, address requester_, Head head_, address[] calldata holders_, uint256 price_)
-        external
-    {
+    /// `isShared_` says whether several seats reported a failure for which nodes are not to blame.
+    function load(
+        bytes32 job_,
+        address requester_,
+        Head head_,
+        address[] calldata holders_,
+        uint256 price_,
+        bool isShared_
+    ) external {
         (job, requester, head, holders, price) = (job_, requester_, head_, holders_, price_);
+        isShared = isShared_;
     }
 
     function put(address node, Slot slot) external {
@@ -127,7 +135,7 @@ contract RulesHarness {
         } else if (kind == IJobScheduler.EventKind.VerdictPosted) {
             next.head = verdictPosted(event_, deal, act.at);
         } else if (kind == IJobScheduler.EventKind.Expired) {
-            (next.head,) = Endings.expired(head, act.at);
+            (next.head,) = Endings.expired(head, act.at, isShared);
         } else {
             assert(kind == IJobScheduler.EventKind.Remarked);
             Rules.remarked(slots[event_.node], act, event_.node, event_.remarkLength);

@@ -22,6 +22,10 @@ abstract contract Ghosts is SchedulerBase, IWatcher {
         uint96[] prices;
         bytes32[] commitments;
         uint256 failed;
+        /// Those of them that came too late for another node; the kind of each, and how often each was reported.
+        uint256 late;
+        uint256[32] kinds;
+        uint256[12] failures;
         uint256 committed;
         uint256 revealed;
         // The end.
@@ -46,6 +50,7 @@ abstract contract Ghosts is SchedulerBase, IWatcher {
     mapping(bytes32 job => mapping(address party => int256)) public flow;
     mapping(bytes32 job => uint256) public burntBy;
     mapping(bytes32 job => mapping(address node => bool)) public wasSeated;
+    mapping(bytes32 job => mapping(address node => bool)) public hasFailed;
     /// Sent along by nobody's deposit.
     uint256 public forced;
     /// What must never happen, counted.
@@ -173,7 +178,9 @@ abstract contract Ghosts is SchedulerBase, IWatcher {
             if (g.isOver) continue;
             if (party == requester) locked += escrowOf(g);
             for (uint256 k = 0; k < g.holders.length; ++k) {
-                if (g.holders[k] == party && g.failed >> k & 1 == 0) locked += g.terms.bond;
+                if (g.holders[k] != party) continue;
+                if (g.failed >> k & 1 == 0) locked += g.terms.bond;
+                else if (g.late >> k & 1 != 0) locked += g.terms.bond / 4;
             }
         }
     }

@@ -25,7 +25,7 @@ contract SchedulerInvariants is Test {
     }
 
     function steps() private pure returns (bytes4[] memory list) {
-        list = new bytes4[](33);
+        list = new bytes4[](37);
         list[0] = Steps.submitPlain.selector;
         list[1] = Steps.submitChild.selector;
         list[2] = Steps.submitWithBids.selector;
@@ -60,6 +60,10 @@ contract SchedulerInvariants is Test {
         list[30] = Steps.commitRest.selector;
         list[31] = Handler.judgeOne.selector;
         list[32] = Handler.judgeOne.selector;
+        list[33] = Steps.failRest.selector;
+        list[34] = Steps.fail_.selector;
+        list[35] = Steps.fail_.selector;
+        list[36] = Steps.fill.selector;
     }
 
     function test_three_steps_end_a_signed_job() public {
@@ -78,6 +82,9 @@ contract SchedulerInvariants is Test {
         uint256 signed = 0;
         uint256 slashed = 0;
         uint256 failed = 0;
+        uint256 lateParts = 0;
+        uint256 returned = 0;
+        uint256 unpaid = 0;
         uint256 children = 0;
         bytes4[] memory list = steps();
         for (uint256 run = 0; run < 40; ++run) {
@@ -94,6 +101,10 @@ contract SchedulerInvariants is Test {
                 if (g.isRostered && g.isVerdict) ++signed;
                 if (handler.burntBy(g.job) != 0) ++slashed;
                 if (g.failed != 0) ++failed;
+                for (uint256 i = 0; g.isOver && i < g.holders.length; ++i) {
+                    if (g.late >> i & 1 != 0) latePart(g, i) != 0 ? ++lateParts : ++returned;
+                }
+                if (handler.hasFailed(g.job, g.keeper)) ++unpaid;
                 if (g.terms.parent != 0) ++children;
             }
             invariant_01_money_is_conserved();
@@ -105,6 +116,9 @@ contract SchedulerInvariants is Test {
         assertGt(signed, 0, "verdict of a rostered job");
         assertGt(slashed, 0, "burnt bond");
         assertGt(failed, 0, "failed seat");
+        assertGt(lateParts, 0, "part of a bond burnt");
+        assertGt(returned, 0, "part of a bond returned");
+        assertGt(unpaid, 0, "keeper that failed");
         assertGt(children, 0, "follow-up");
     }
 
@@ -152,6 +166,7 @@ contract SchedulerInvariants is Test {
             for (uint256 i = 0; i < g.holders.length; ++i) {
                 if (g.isOver && isSlashed(g, i)) lost += g.terms.bond;
                 if (g.isOver && isWrong(g, i)) lost += g.terms.price;
+                if (g.isOver) lost += latePart(g, i);
             }
             assertEq(handler.burntBy(g.job), lost);
         }
@@ -216,9 +231,9 @@ contract SchedulerInvariants is Test {
             if (g.endState != IJobScheduler.JobState.Verified) continue;
             for (uint256 i = 0; i < g.holders.length; ++i) {
                 int256 flow = handler.flow(g.job, g.holders[i]);
-                if (g.keeper == g.holders[i]) flow -= int256(uint256(g.terms.keeperFee));
+                flow -= int256(feeOf(g, g.holders[i]));
                 if (g.accepted >> i & 1 != 0) assertEq(flow, int256(uint256(g.prices[i])));
-                else if (g.failed >> i & 1 != 0) assertEq(flow, 0);
+                else if (g.failed >> i & 1 != 0) assertEq(flow, -int256(latePart(g, i)));
                 else assertEq(flow, isSlashed(g, i) ? -int256(uint256(g.terms.bond)) : int256(0));
             }
         }
@@ -230,7 +245,7 @@ contract SchedulerInvariants is Test {
             if (!g.isVerdict) continue;
             for (uint256 i = 0; i < g.holders.length; ++i) {
                 if ((g.opened | g.failed) >> i & 1 != 0) continue;
-                int256 fee = g.keeper == g.holders[i] ? int256(uint256(g.terms.keeperFee)) : int256(0);
+                int256 fee = int256(feeOf(g, g.holders[i]));
                 assertEq(handler.flow(g.job, g.holders[i]) - fee, -int256(uint256(g.terms.bond)));
             }
         }
@@ -259,7 +274,7 @@ contract SchedulerInvariants is Test {
             }
             for (uint256 i = 0; i < g.holders.length; ++i) {
                 if (g.opened >> i & 1 == 0) continue;
-                int256 fee = g.keeper == g.holders[i] ? int256(uint256(g.terms.keeperFee)) : int256(0);
+                int256 fee = int256(feeOf(g, g.holders[i]));
                 assertEq(handler.flow(g.job, g.holders[i]), fee + int256(uint256(g.prices[i]) / 2));
             }
         }
@@ -299,8 +314,7 @@ contract SchedulerInvariants is Test {
             // The last three are the requester, the keeper and a passer-by.
             for (uint256 i = 0; i + 3 < parties.length; ++i) {
                 if (handler.wasSeated(g.job, parties[i])) continue;
-                uint256 fee = g.keeper == parties[i] ? g.terms.keeperFee : 0;
-                assertEq(handler.flow(g.job, parties[i]), int256(fee));
+                assertEq(handler.flow(g.job, parties[i]), int256(feeOf(g, parties[i])));
             }
         }
     }
@@ -345,14 +359,27 @@ contract SchedulerInvariants is Test {
         sum = uint256(g.terms.concurrency) * g.terms.price + g.terms.keeperFee;
         for (uint256 i = 0; i < g.holders.length; ++i) {
             if (g.failed >> i & 1 == 0) sum += g.terms.bond;
+            else if (g.late >> i & 1 != 0) sum += g.terms.bond / 4;
         }
+    }
+
+    /// What a late failure costs its node in the end.
+    function latePart(Handler.Ghost memory g, uint256 i) private pure returns (uint256) {
+        // An engine that fails and a node that is stopped are the node's own.
+        bool isShared = g.failures[g.kinds[i]] > 1 && g.kinds[i] != 3 && g.kinds[i] != 6;
+        return g.late >> i & 1 == 0 || isShared ? 0 : g.terms.bond / 4;
+    }
+
+    /// What a party earned by ending the job: nothing, if it failed in it.
+    function feeOf(Handler.Ghost memory g, address party) private view returns (uint256) {
+        bool isKeeper = g.isOver && g.endState != IJobScheduler.JobState.Cancelled && g.keeper == party;
+        return isKeeper && !handler.hasFailed(g.job, party) ? g.terms.keeperFee : 0;
     }
 
     /// What a job that is over brought a party, all in all.
     function settled(Handler.Ghost memory g, address party) private view returns (int256 sum) {
-        bool hasKeeper = g.endState != IJobScheduler.JobState.Cancelled;
-        uint256 paid = hasKeeper ? g.terms.keeperFee : 0;
-        if (hasKeeper && party == g.keeper) sum += int256(uint256(g.terms.keeperFee));
+        uint256 paid = feeOf(g, g.keeper);
+        sum += int256(feeOf(g, party));
         for (uint256 i = 0; i < g.holders.length; ++i) {
             bool isShared = g.endState == IJobScheduler.JobState.Inconclusive && g.opened >> i & 1 != 0;
             uint256 price = g.accepted >> i & 1 != 0 ? g.prices[i] : isShared ? g.prices[i] / 2 : 0;
@@ -360,6 +387,7 @@ contract SchedulerInvariants is Test {
             if (g.holders[i] != party) continue;
             sum += int256(price);
             if (isSlashed(g, i)) sum -= int256(uint256(g.terms.bond));
+            sum -= int256(latePart(g, i));
         }
         if (party == requester) sum -= int256(paid);
     }

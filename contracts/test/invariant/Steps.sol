@@ -365,13 +365,28 @@ abstract contract Steps is Ghosts {
 
     function fail_(uint256 job, uint256 number) external onJob {
         Ghost storage g = pick(job);
-        if (g.holders.length == 0) return;
-        uint256 i = number % g.holders.length;
+        if (g.holders.length != 0) failOne(g, number % g.holders.length, (number >> 16) % 12);
+    }
+
+    /// As where the job is at fault: every seat that can reports the same.
+    function failRest(uint256 job, uint256 kind) external onJob {
+        Ghost storage g = pick(job);
+        for (uint256 i = 0; i < g.holders.length; ++i) {
+            failOne(g, i, kind % 12);
+        }
+    }
+
+    function failOne(Ghost storage g, uint256 i, uint256 kind) private {
         bytes memory d = deal_(g.job, g.terms);
+        (uint256 head,) = headOf(g.job);
         begin();
         vm.prank(g.holders[i]);
-        try scheduler.reportFailure(g.job, d, IJobScheduler.FailureKind(number % 7)) {
+        try scheduler.reportFailure(g.job, d, IJobScheduler.FailureKind(kind)) {
             g.failed |= 1 << i;
+            g.kinds[i] = kind;
+            ++g.failures[kind];
+            hasFailed[g.job][g.holders[i]] = true;
+            if (block.timestamp > Head.wrap(head).deadline() - g.terms.timeout - 60) g.late |= 1 << i;
         } catch {
             forget();
         }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {FailureCounts} from "../../src/Failures.sol";
 import {Head, Slot, Slots} from "../../src/Packing.sol";
 import {Rules} from "../../src/Rules.sol";
 import {States} from "../../src/States.sol";
@@ -206,7 +207,7 @@ contract RulesVectorsTest is VectorReader {
         }
         string[] memory nodes = vm.parseJsonKeys(json, ".job.bids");
         Head head = readHead(seats);
-        harness.load(job.id, job.requester, head, holders, agreed.price);
+        harness.load(job.id, job.requester, head, holders, agreed.price, readFailures(json).anyShared());
         for (uint256 i = 0; i < nodes.length; ++i) {
             address node = vm.parseAddress(nodes[i]);
             string memory path = string.concat(".job.bids.", nodes[i]);
@@ -217,6 +218,15 @@ contract RulesVectorsTest is VectorReader {
         }
         for (uint256 i = 0; i < seats; ++i) {
             readSeat(json, i, holders[i]);
+        }
+    }
+
+    function readFailures(string memory json) private pure returns (FailureCounts counts) {
+        uint256[] memory list = vm.parseJsonUintArray(json, ".job.failures");
+        for (uint256 kind = 0; kind < list.length; ++kind) {
+            for (uint256 i = 0; i < list[kind]; ++i) {
+                counts = counts.withOneMore(IJobScheduler.FailureKind(kind));
+            }
         }
     }
 

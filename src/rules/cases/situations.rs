@@ -203,6 +203,22 @@ pub(super) fn situations() -> Vec<(&'static str, Job)> {
             }),
         ),
         (
+            "running, one committed, two failed differently",
+            build(deal(), &|script| {
+                let other = Event::FailureReported { kind: FailureKind::Disk };
+                running(script);
+                script.commit(&[0]).add(bidder(1), fail.clone()).add(bidder(2), other);
+            }),
+        ),
+        (
+            "running, two failed alike by their own fault",
+            build(deal(), &|script| {
+                let own = Event::FailureReported { kind: FailureKind::Engine };
+                running(script);
+                script.add(bidder(1), own.clone()).add(bidder(2), own);
+            }),
+        ),
+        (
             "revealing after a failure too late for another node",
             build(deal(), &|script| {
                 running(script);

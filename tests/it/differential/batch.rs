@@ -9,8 +9,8 @@ use alloy_primitives::{Address, B256, Bytes, U256, Uint, hex};
 use alloy_sol_types::{SolInterface, SolValue};
 use assay::{
     domain::{
-        Deal, Event, EventKind, Facts, FingerprintWord, Job, LogDomain, Method, NodeId, Opening, SeatOpening,
-        SeatSet, Span, Stamped, SummaryWord, Timestamp, codec,
+        Deal, Event, EventKind, Facts, FailureKind, FingerprintWord, Job, LogDomain, Method, NodeId, Opening,
+        SeatOpening, SeatSet, Span, Stamped, SummaryWord, Timestamp, codec,
     },
     rules::{self, Rejection},
     verdict::{Run, Terms, decide},
@@ -61,9 +61,21 @@ type EventThere = (abi::EventKind, abi::Terms, Uint<96, 2>, Address, B256, Vec<a
 /// Author, time, funded, sat in the parent, names the revision, paid jobs.
 type StampThere = (Address, U256, bool, bool, bool, U256);
 
-/// Job, requester, head, holders, price of the author's seat, bidders and their slots, event, deal, stamp.
-type CaseThere =
-    (B256, Address, U256, Vec<Address>, U256, Vec<Address>, Vec<U256>, EventThere, abi::Terms, StampThere);
+/// Job, requester, head, holders, price of the author's seat, whether failures are shared, bidders and their slots,
+/// event, deal, stamp.
+type CaseThere = (
+    B256,
+    Address,
+    U256,
+    Vec<Address>,
+    U256,
+    bool,
+    Vec<Address>,
+    Vec<U256>,
+    EventThere,
+    abi::Terms,
+    StampThere,
+);
 
 /// Taken or not, head, node, its slot, the seat it took, the data of the revert.
 type OutcomeThere = (bool, U256, Address, U256, U256, Bytes);
@@ -136,6 +148,7 @@ fn case_there(job: &Job, stamped: &Stamped<Event>) -> CaseThere {
         head_word(job),
         job.seats.iter().map(|seat| seat.node.into()).collect(),
         U256::from(held.map_or(0, |held| held.price.units())),
+        FailureKind::ALL.into_iter().any(|kind| job.is_shared_failure(kind)),
         job.bids.keys().map(|node| (*node).into()).collect(),
         job.bids.keys().map(|node| slot_word(job, *node)).collect(),
         event_there(job, &stamped.event),

@@ -150,6 +150,55 @@ fn whoever_did_its_part_in_a_failed_job_has_its_bond_back() {
 }
 
 #[test]
+fn a_failure_too_late_for_another_node_costs_a_quarter_of_the_bond_unless_the_job_is_to_blame() {
+    use FailureKind::{Disk, Engine, Memory};
+    let ended = |late: u32, kinds: [FailureKind; 2], keeper: NodeId| {
+        let mut priced = Priced::open(Deal { confidence: 3, ..Deal::default() });
+        priced.seat(3);
+        priced.at = priced.job().refill_by().plus(crate::domain::Span::from_secs(late));
+        for (seat, kind) in (0..).zip(kinds) {
+            priced.act(Priced::node(seat), Event::FailureReported { kind });
+        }
+        let free_at_once: Option<Amount> = held(priced.job()).unwrap().values().sum();
+        priced.at = priced.at.plus(crate::domain::Span::from_secs(1));
+        priced.act(keeper, Event::Expired);
+        let (_, [first, second, third, fee, back], burnt) = priced.paid();
+        (free_at_once.unwrap().units(), [first, second, third, fee, back], burnt)
+    };
+    // Held are the escrow of 31, one bond of 20, and a quarter of each bond that failed late.
+    assert_eq!(ended(0, [Engine, Engine], KEEPER), (51, [0, 0, 20, 1, 30], 0));
+    assert_eq!(ended(1, [Engine, Engine], KEEPER), (61, [0, 0, 20, 1, 30], 10));
+    assert_eq!(ended(1, [Disk, Memory], KEEPER), (61, [0, 0, 20, 1, 30], 10));
+    assert_eq!(ended(1, [Memory, Memory], KEEPER), (61, [5, 5, 20, 1, 30], 0));
+    // Whoever failed earns no fee.
+    assert_eq!(ended(0, [Engine, Disk], Priced::node(1)), (51, [0, 0, 20, 0, 31], 0));
+    assert_eq!(ended(0, [Engine, Disk], Priced::node(2)), (51, [0, 0, 21, 0, 30], 0));
+}
+
+#[test]
+fn a_failure_that_seats_share_ends_a_job_once_its_quorum_is_lost() {
+    use FailureKind::{Disk, Engine, Image, Memory};
+    let may_end = |concurrency: u8, kinds: &[FailureKind]| {
+        let mut priced = Priced::open(Deal { concurrency, ..Deal::default() });
+        for seat in 0..concurrency {
+            priced.act(Priced::node(seat), Event::BidPlaced { price: units(4) });
+            priced.act(REQUESTER, Event::BidAccepted { node: Priced::node(seat) });
+        }
+        for (seat, kind) in (0..).zip(kinds) {
+            priced.act(Priced::node(seat), Event::FailureReported { kind: *kind });
+        }
+        priced.job().is_overdue(priced.at)
+    };
+    assert!(may_end(3, &[Memory, Memory]));
+    assert!(!may_end(3, &[Memory]), "one seat says nothing about the job");
+    assert!(!may_end(3, &[Memory, Disk]), "each failed in its way");
+    assert!(!may_end(3, &[Engine, Engine]), "nodes are to blame for their engines");
+    // Two seats in one hand must not end what the others can finish.
+    assert!(!may_end(5, &[Memory, Memory]));
+    assert!(may_end(5, &[Memory, Memory, Image]));
+}
+
+#[test]
 fn a_log_without_money_keeps_no_books() {
     let deal = Deal { price: units(10), bond: units(20), keeper_fee: units(1), ..Deal::default() };
     let mut ledger = Ledger::new(LogDomain::default());
