@@ -191,24 +191,45 @@ impl Db {
         &self,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut connection = self.connection();
-        let written = write_in(&mut connection, body);
-        if let (Err(error), Some(path)) = (&written, &self.shared.path)
+        self.writer().write(body)
+    }
+
+    /// Waits for the connection, to write to it.
+    pub(crate) fn writer(&self) -> Writer<'_> {
+        Writer { connection: self.connection(), path: self.shared.path.as_deref() }
+    }
+
+    pub(super) fn head(&self) -> &watch::Sender<u64> {
+        &self.shared.head
+    }
+}
+
+/// The connection while a thread writes to it.
+#[derive(Debug)]
+pub(crate) struct Writer<'a> {
+    connection: MutexGuard<'a, Connection>,
+    path: Option<&'a Path>,
+}
+
+impl Writer<'_> {
+    /// As [`Db::write`].
+    pub(super) fn write<T, E: From<DbError> + Error + 'static>(
+        &mut self,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let written = write_in(&mut self.connection, body);
+        if let (Err(error), Some(path)) = (&written, self.path)
             && is_of_connection(error)
         {
             // One that cannot be opened now leaves the old one, and the next failure tries again.
             match reopened(path) {
-                Ok(fresh) => *connection = fresh,
+                Ok(fresh) => *self.connection = fresh,
                 Err(error) => {
                     warn!(path = %path.display(), %error, "cannot open the database again after a failed write")
                 }
             }
         }
         written
-    }
-
-    pub(super) fn head(&self) -> &watch::Sender<u64> {
-        &self.shared.head
     }
 }
 

@@ -3,11 +3,19 @@
 //! Readers follow it by cursor: they read the entries after theirs, then wait until the head passes it. They wait for
 //! a level, so no wake-up can be lost, and a slow reader delays nobody.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::watch;
 
+#[cfg(test)]
+use super::db::Writer;
 use super::db::{Db, DbError, Unsigned};
 use crate::domain::{Digest, JobId, NodeId};
+
+mod group;
+
+use group::Queue;
 
 /// An entry that the log does not take.
 #[derive(Debug, thiserror::Error)]
@@ -97,12 +105,13 @@ pub struct Head {
 #[derive(Debug, Clone)]
 pub struct EventLog {
     db: Db,
+    queue: Arc<Queue>,
 }
 
 impl EventLog {
     /// The log in this database.
     pub fn new(db: Db) -> Self {
-        Self { db }
+        Self { db, queue: Arc::default() }
     }
 
     /// Appends an entry, durably, and returns its cursor. A known entry keeps its cursor.
@@ -133,22 +142,34 @@ impl EventLog {
         entries: &[NewEntry],
         fault: Option<(JobId, &[u8])>,
     ) -> Result<Vec<u64>, LogError> {
-        let cursors: Vec<u64> = self.db.write(|transaction| {
-            if let Some((job, bytes)) = fault {
-                let sql = "INSERT INTO faults (job, bytes) VALUES (?1, ?2) ON CONFLICT (job) DO NOTHING";
-                transaction.prepare_cached(sql)?.execute(params![job, bytes])?;
-            }
-            entries.iter().map(|entry| insert(transaction, entry)).collect::<Result<_, LogError>>()
-        })?;
-        if let Some(&newest) = cursors.iter().max() {
-            // Another thread may have committed later and got here earlier, so the head only rises.
-            self.db.head().send_if_modified(|head| {
-                let rises = newest > *head;
-                *head = newest.max(*head);
-                rises
-            });
-        }
-        Ok(cursors)
+        let fault = fault.map(|(job, bytes)| (job, bytes.to_owned()));
+        self.append_then(entries.to_owned(), fault, || ())
+    }
+
+    /// As [`Self::append_until_fault`]. What several threads append at a time waits for the disk together. Runs `stored`,
+    /// which must be short, once the entries are durable and before any reader hears of them.
+    ///
+    /// # Errors
+    /// As [`Self::append_all`].
+    pub fn append_then(
+        &self,
+        entries: Vec<NewEntry>,
+        fault: Option<(JobId, Vec<u8>)>,
+        stored: impl FnOnce() + Send + 'static,
+    ) -> Result<Vec<u64>, LogError> {
+        self.queue.append(&self.db, entries, fault, Box::new(stored))
+    }
+
+    /// Keeps appends waiting, until it is dropped.
+    #[cfg(test)]
+    pub(crate) fn hold(&self) -> Writer<'_> {
+        self.db.writer()
+    }
+
+    /// How many appends wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len()
     }
 
     /// Notes who signed the actions of entries, by job and height, where that is not noted yet; all or none. An altered

@@ -158,7 +158,10 @@ impl Citizen {
 /// A client that bears the token in this file.
 pub(crate) fn client_with(token_file: &Path) -> reqwest::ClientBuilder {
     let bearer = (AUTHORIZATION, Token::read(token_file).unwrap().header());
-    assay::tls::http_client().no_proxy().default_headers(HeaderMap::from_iter([bearer]))
+    // Well before the API closes a connection that says nothing.
+    let idle = Duration::from_secs(5);
+    let client = assay::tls::http_client().no_proxy().pool_idle_timeout(idle);
+    client.default_headers(HeaderMap::from_iter([bearer]))
 }
 
 pub(crate) fn key_of(byte: u8) -> NodeKey {

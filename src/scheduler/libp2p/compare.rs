@@ -4,11 +4,17 @@
 //! the same result in the other. So before a node reveals, it asks every other seat for its newest entry and sends it
 //! its own history up to the close. If there are two histories, one of the two nodes then holds both signatures and
 //! stops acting. A seat whose reveal is in this node's log is not asked: its reveal names an entry at or after the
-//! close, so it saw this history. A seat that does not answer in time does not delay the others.
+//! close, so it saw this history.
+//!
+//! On a busy machine an answer may take long. So the node waits for a seat that answers anything at all, and gives up
+//! one that is silent.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::task::JoinSet;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
 
 use super::{
     logs::View,
@@ -22,25 +28,56 @@ use crate::{
     scheduler::BackendError,
 };
 
-/// How long the other seats have to answer, all together: well within the shortest time for reveals.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a seat may be silent.
+const SILENCE: Duration = Duration::from_secs(5);
 
-/// Resolves when every other seat has answered or [`PATIENCE`] is over. The view of the log then tells whether it
-/// still holds.
+/// How long a seat is waited for that answers everything else: a third of the shortest time for reveals.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// Between two looks at a seat that has not answered yet.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Resolves when every other seat has answered or fallen silent. The view of the log then tells whether it still
+/// holds.
 pub(super) async fn with_other_seats(shared: &Arc<Shared>, job: JobId, view: &View, closing_height: u64) {
     let me = shared.network.node();
     let mut comparisons = JoinSet::new();
     for seat in view.unrevealed.iter().copied().filter(|seat| *seat != me && *seat != view.requester) {
         let shared = Arc::clone(shared);
-        comparisons.spawn(async move {
-            if let Err(error) = with_seat(&shared, job, seat, closing_height).await {
-                tracing::debug!(%job, %seat, %error, "a seat's history was not compared");
-            }
-        });
+        comparisons.spawn(async move { while_it_answers(&shared, job, seat, closing_height).await });
     }
-    let all = async { while comparisons.join_next().await.is_some() {} };
-    if tokio::time::timeout(PATIENCE, all).await.is_err() {
-        tracing::warn!(%job, "not every seat's history could be compared in time");
+    while comparisons.join_next().await.is_some() {}
+}
+
+/// Compares with a seat, again and again for as long as it answers others' questions, or ours about other jobs.
+async fn while_it_answers(shared: &Arc<Shared>, job: JobId, seat: NodeId, closing_height: u64) {
+    let began = Instant::now();
+    let compared = async {
+        loop {
+            match with_seat(shared, job, seat, closing_height).await {
+                Ok(()) => return,
+                Err(error) => tracing::debug!(%job, %seat, %error, "a seat's history is not compared yet"),
+            }
+            sleep(PAUSE).await;
+        }
+    };
+    let silent = async {
+        loop {
+            let heard = shared.answered_at(seat).unwrap_or(began).max(began);
+            let until = (heard + SILENCE).min(began + LONGEST);
+            if Instant::now() >= until {
+                return;
+            }
+            sleep_until(until).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = compared => {}
+        () = silent => {
+            let waited = began.elapsed();
+            tracing::warn!(%job, %seat, ?waited, "a seat's history could not be compared: it does not answer");
+        }
     }
 }
 

@@ -1,20 +1,24 @@
 //! The logs that a node orders and follows: in memory, over entries in the store.
 //!
 //! An entry is stored before anybody hears of it. If the store fails, the log in memory is reloaded from it, so that
-//! nothing builds on entries that a restart would lose. All calls block, for one transaction at most.
+//! nothing builds on entries that a restart would lose.
+//!
+//! Calls that change a log block, for one transaction at most. They change a copy, which replaces the log once it is
+//! stored, so nobody who asks about a log waits for the disk. Changes of one job take turns; changes of several jobs
+//! share a transaction.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::watch;
 
 use super::{
     entry::{Entry, Hashed},
-    job_log::{CheckedLog, parent_of},
-    room::{BOUNDS, Heard, has_room_for_proof, heard, to_forget},
+    job_log::parent_of,
+    room::{BOUNDS, to_forget},
     sequence::{Arrival, Fault, Follower, Place, Receipt, Sequencer},
 };
 use crate::{
@@ -25,37 +29,32 @@ use crate::{
     store::{EventLog, NewEntry},
 };
 
+mod held;
 mod queries;
 mod restore;
 
+use held::{HeldLog, Inner};
 pub(super) use queries::View;
 use restore::{Restored, restore};
+
+/// How many jobs may change at a time, at most: each has one of these turns, by its id.
+const TURNS: usize = 64;
 
 /// Every log of a node.
 pub(super) struct Logs {
     key: NodeKey,
     domain: LogDomain,
     store: EventLog,
-    inner: Mutex<Inner>,
+    /// Held for moments, and never while the store is at work.
+    inner: Arc<Mutex<Inner>>,
+    /// Held by whoever changes a log, until the change is stored.
+    turns: [Mutex<()>; TURNS],
+    /// Held by whoever takes a job of others in, or forgets some. A job's turn comes before it.
+    room: Mutex<()>,
     /// How often jobs were forgotten.
     forgotten: watch::Sender<u64>,
     /// How often requesters were found to have broken their logs.
     breaks: watch::Sender<u64>,
-}
-
-#[derive(Default)]
-struct Inner {
-    jobs: BTreeMap<JobId, HeldLog>,
-    children: BTreeMap<JobId, JobId>,
-    /// When jobs of others were announced last.
-    heard_at: BTreeMap<JobId, Timestamp>,
-    /// Jobs whose logs are kept because they prove a fault of their requester.
-    proofs: BTreeSet<JobId>,
-}
-
-enum HeldLog {
-    Own(Box<Sequencer>),
-    Followed(Box<Follower>),
 }
 
 /// The outcome of an action at its sequencer.
@@ -120,7 +119,7 @@ impl Logs {
         let jobs = store.jobs().map_err(|error| store_error(&error))?;
         for (read, job) in jobs.iter().copied().enumerate() {
             loading.send_replace(Loading::Jobs { read, total: jobs.len() });
-            match restore(&key, domain, &store, &inner, job)? {
+            match restore(&key, domain, &store, |parent| inner.job(parent).cloned(), job)? {
                 Ok(Restored { mut log, recovered: authors }) => {
                     log.break_again(&store, job)?;
                     inner.insert(log);
@@ -138,8 +137,10 @@ impl Logs {
         }
         inner.heard_at = inner.jobs.keys().map(|job| (*job, now)).collect();
         let (forgotten, breaks) = (watch::Sender::new(0), watch::Sender::new(0));
-        let logs = Self { key, domain, store, inner: Mutex::new(inner), forgotten, breaks };
-        logs.make_room(&mut logs.lock(), now)?;
+        let (inner, turns, room) =
+            (Arc::new(Mutex::new(inner)), [const { Mutex::new(()) }; TURNS], Mutex::new(()));
+        let logs = Self { key, domain, store, inner, turns, room, forgotten, breaks };
+        logs.make_room(&logs.room(), now)?;
         Ok(logs)
     }
 
@@ -152,42 +153,63 @@ impl Logs {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Chains change last in every call, so that a panic leaves them as they were.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.inner)
+    }
+
+    /// The turn to change this job.
+    fn turn(&self, job: JobId) -> MutexGuard<'_, ()> {
+        let [first, ..] = job.as_bytes();
+        self.turns[usize::from(*first) % TURNS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The right to take jobs of others in, and to forget some.
+    fn room(&self) -> MutexGuard<'_, ()> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives an action its place in a log of this node's own.
     pub(super) fn sequence(&self, now: Timestamp, action: SignedAction) -> Result<Sequenced, SubmitError> {
         let job = action.action.job;
-        let mut inner = self.lock();
-        let place = match inner.jobs.get_mut(&job) {
-            Some(HeldLog::Own(sequencer)) => sequencer.append(now, action)?,
+        let _turn = self.turn(job);
+        let held = self.lock().jobs.get(&job).cloned();
+        let (sequencer, place) = match held {
+            Some(HeldLog::Own(mut sequencer)) => {
+                let place = sequencer.append(now, action)?;
+                (sequencer, place)
+            }
             Some(HeldLog::Followed(_)) => return Err(unknown(job)),
             None if matches!(action.action.event, Event::Submitted { .. }) => {
-                let parent = parent_of(&action.action.event);
-                if parent.is_some_and(|parent| inner.children.contains_key(&parent)) {
-                    return Err(SubmitError::Rejected(Rejection::BadParent));
-                }
-                let parent = parent.and_then(|parent| inner.job(parent));
-                let sequencer = Sequencer::open(self.key.clone(), self.domain, parent, now, action)?;
+                let parent = self.claim(parent_of(&action.action.event), job);
+                let parent = parent.map_err(|_taken| SubmitError::Rejected(Rejection::BadParent))?;
+                let opened = Sequencer::open(self.key.clone(), self.domain, parent.as_ref(), now, action);
+                let sequencer = opened.inspect_err(|_| self.lock().disown(job))?;
                 let first = sequencer.job_log().entry(1).expect("a log has a first entry").clone();
-                inner.insert(HeldLog::Own(Box::new(sequencer)));
-                Place::New(Box::new(first))
+                (Box::new(sequencer), Place::New(Box::new(first)))
             }
             None => return Err(unknown(job)),
         };
-        match place {
+        let entry = match place {
             Place::Known(height) => {
-                Ok(Sequenced { height, cursor: None, entry: None, followers: Vec::new() })
+                return Ok(Sequenced { height, cursor: None, entry: None, followers: Vec::new() });
             }
-            Place::New(entry) => {
-                let cursors = self.persist(&mut inner, job, std::slice::from_ref(&*entry), None);
-                let cursor = cursors.map_err(SubmitError::NotOrdered)?.last().copied().map(Cursor);
-                let authors = inner.jobs.get(&job).into_iter().flat_map(|log| log.job_log().authors());
-                let followers = authors.filter(|node| *node != self.key.node_id()).collect();
-                Ok(Sequenced { height: entry.height, cursor, entry: Some(*entry), followers })
-            }
+            Place::New(entry) => *entry,
+        };
+        let authors = sequencer.job_log().authors();
+        let followers = authors.filter(|node| *node != self.key.node_id()).collect();
+        let cursors = self.persist(HeldLog::Own(sequencer), std::slice::from_ref(&entry), None);
+        let cursor = cursors.map_err(SubmitError::NotOrdered)?.last().copied().map(Cursor);
+        Ok(Sequenced { height: entry.height, cursor, entry: Some(entry), followers })
+    }
+
+    /// Has `job` be the one that follows up `parent`, and gives that as far as it is known; fails if another does.
+    fn claim(&self, parent: Option<JobId>, job: JobId) -> Result<Option<Job>, Taken> {
+        let Some(parent) = parent else { return Ok(None) };
+        let mut inner = self.lock();
+        if inner.children.get(&parent).is_some_and(|child| *child != job) {
+            return Err(Taken);
         }
+        inner.children.insert(parent, job);
+        Ok(inner.job(parent).cloned())
     }
 
     /// Begins to follow a log from its first entry. The parent's log, if there is one, must be here. `signer` is whose
@@ -199,15 +221,35 @@ impl Logs {
         signer: Option<NodeId>,
     ) -> Result<(), AdoptError> {
         let job = first.job();
-        let mut inner = self.lock();
-        if inner.jobs.contains_key(&job) {
+        let _turn = self.turn(job);
+        if self.lock().jobs.contains_key(&job) {
             return Err(AdoptError::Known);
         }
-        let parent = parent_of(first.event());
-        if parent.is_some_and(|parent| inner.children.contains_key(&parent)) {
-            return Err(AdoptError::SecondChild);
+        let parent = self.claim(parent_of(first.event()), job).map_err(|_taken| AdoptError::SecondChild)?;
+        let opened = self.opened(&first, signer, parent.as_ref());
+        let log = HeldLog::Followed(Box::new(opened.inspect_err(|_| self.lock().disown(job))?));
+        let room = self.room();
+        {
+            let mut inner = self.lock();
+            inner.insert(log.clone());
+            inner.heard_at.insert(job, now);
         }
-        let parent = parent.and_then(|parent| inner.job(parent));
+        // Before it is stored: what there is no room for costs no write.
+        self.make_room(&room, now)?;
+        if !self.lock().jobs.contains_key(&job) {
+            return Err(AdoptError::TooMany);
+        }
+        self.persist(log, &[first], None)?;
+        Ok(())
+    }
+
+    /// The log of another node's job, from its first entry.
+    fn opened(
+        &self,
+        first: &Entry,
+        signer: Option<NodeId>,
+        parent: Option<&Job>,
+    ) -> Result<Follower, AdoptError> {
         let follower = match signer {
             Some(signer) => {
                 let first = Hashed::new(first.clone(), self.domain);
@@ -215,18 +257,8 @@ impl Logs {
             }
             None => Follower::open(self.domain, parent, first.clone())?,
         };
-        if follower.job_log().job().requester == self.key.node_id() {
-            return Err(AdoptError::Known);
-        }
-        inner.insert(HeldLog::Followed(Box::new(follower)));
-        inner.heard_at.insert(job, now);
-        // Before it is stored: what there is no room for costs no write.
-        self.make_room(&mut inner, now)?;
-        if !inner.jobs.contains_key(&job) {
-            return Err(AdoptError::TooMany);
-        }
-        self.persist(&mut inner, job, &[first], None)?;
-        Ok(())
+        let is_own = follower.job_log().job().requester == self.key.node_id();
+        if is_own { Err(AdoptError::Known) } else { Ok(follower) }
     }
 
     /// A followed job was announced again.
@@ -237,13 +269,15 @@ impl Logs {
     }
 
     /// Forgets what is least worth of what strangers announced, until the rest keeps its bounds.
-    fn make_room(&self, inner: &mut Inner, now: Timestamp) -> Result<(), BackendError> {
-        let gone = to_forget(&inner.heard(self.key.node_id(), now), &BOUNDS, now);
+    fn make_room(&self, _room: &MutexGuard<'_, ()>, now: Timestamp) -> Result<(), BackendError> {
+        let gone = {
+            let mut inner = self.lock();
+            let gone = to_forget(&inner.heard(self.key.node_id(), now), &BOUNDS, now);
+            gone.iter().for_each(|job| inner.remove(*job));
+            gone
+        };
         if gone.is_empty() {
             return Ok(());
-        }
-        for job in &gone {
-            inner.remove(*job);
         }
         self.store.forget(&gone).map_err(|error| store_error(&error))?;
         self.forgotten.send_modify(|times| *times += 1);
@@ -272,8 +306,9 @@ impl Logs {
         entries: Vec<Entry>,
         arrival: Arrival,
     ) -> Result<Received, BackendError> {
-        let mut inner = self.lock();
-        let follower = match inner.jobs.get_mut(&job) {
+        let _turn = self.turn(job);
+        let held = self.lock().jobs.get(&job).cloned();
+        let mut follower = match held {
             Some(HeldLog::Followed(follower)) => follower,
             // Nobody tells a sequencer what its log is.
             Some(HeldLog::Own(_)) => return Ok(Received::Here { appended: 0 }),
@@ -296,52 +331,70 @@ impl Logs {
         }
         let fault = follower.fault().filter(|_| was_sound).cloned();
         // The proof is stored with the entries that it contradicts: it must not be forgotten before it is told.
-        self.persist(&mut inner, job, &appended, fault.as_ref().map(Fault::entry))?;
+        self.persist(HeldLog::Followed(follower), &appended, fault.as_ref().map(Fault::entry))?;
         if let Some(fault) = fault {
             let entry = fault.entry().hash(self.domain);
             tracing::error!(%job, height = fault.height(), %entry, %fault, "a requester broke its log");
-            inner.keep_proof(job);
             self.breaks.send_modify(|times| *times += 1);
         }
         if let Some(now) = arrival.now().filter(|_| is_strangers) {
-            self.make_room(&mut inner, now)?;
+            self.make_room(&self.room(), now)?;
         }
         Ok(result.unwrap_or(Received::Here { appended: appended.len() }))
     }
 
+    /// Stores what was added to a log, and then has `log` in its place in memory. If the store fails, the log goes on
+    /// as far as it is on the disk: what was refused comes again, when there is room for it.
     fn persist(
         &self,
-        inner: &mut Inner,
-        job: JobId,
+        log: HeldLog,
         entries: &[Entry],
         fault: Option<&Entry>,
     ) -> Result<Vec<u64>, BackendError> {
+        let job = log.job().id;
         let new: Vec<NewEntry> = entries
             .iter()
             .map(|entry| NewEntry {
                 job,
                 height: entry.height,
                 entry_hash: entry.hash(self.domain),
-                author: inner.jobs.get(&job).and_then(|log| log.job_log().author_at(entry.height)),
+                author: log.job_log().author_at(entry.height),
                 bytes: entry.encode(),
             })
             .collect();
-        let fault = fault.map(Entry::encode);
         if new.is_empty() && fault.is_none() {
             return Ok(Vec::new());
         }
-        let fault = fault.as_deref().map(|bytes| (job, bytes));
-        self.store.append_until_fault(&new, fault).map_err(|error| {
-            inner.jobs.remove(&job);
-            inner.children.retain(|_, child| *child != job);
-            // As far as it is on the disk, the log goes on: what was refused comes again, when there is room for it.
-            if let Ok(Ok(Restored { mut log, .. })) = restore(&self.key, self.domain, &self.store, inner, job)
-                && log.break_again(&self.store, job).is_ok()
-            {
+        let (is_new, is_proof) = (new.first().is_some_and(|entry| entry.height == 1), fault.is_some());
+        let (inner, fault) = (Arc::clone(&self.inner), fault.map(|entry| (job, entry.encode())));
+        let stored = move || {
+            let mut inner = locked(&inner);
+            // It may have been forgotten meanwhile.
+            if is_new || inner.jobs.contains_key(&job) {
                 inner.insert(log);
             }
+            if is_proof {
+                inner.keep_proof(job);
+            }
+        };
+        self.store.append_then(new, fault, stored).map_err(|error| {
+            self.read_again(job, is_new);
             store_error(&error)
         })
+    }
+
+    /// Has a log in memory be what the store has, after that failed.
+    fn read_again(&self, job: JobId, is_new: bool) {
+        let parent = |parent| self.lock().job(parent).cloned();
+        let restored = restore(&self.key, self.domain, &self.store, parent, job);
+        let restored = restored.ok().and_then(Result::ok).map(|Restored { log, .. }| log);
+        let whole = restored.and_then(|mut log| log.break_again(&self.store, job).is_ok().then_some(log));
+        let mut inner = self.lock();
+        let was_here = inner.jobs.remove(&job).is_some();
+        inner.disown(job);
+        if let Some(log) = whole.filter(|_| was_here || is_new) {
+            inner.insert(log);
+        }
     }
 
     /// Changes whenever a requester is found to have broken its log.
@@ -358,84 +411,18 @@ impl Logs {
     }
 }
 
-impl Inner {
-    fn job(&self, job: JobId) -> Option<&Job> {
-        self.jobs.get(&job).map(HeldLog::job)
-    }
-
-    fn remove(&mut self, job: JobId) {
-        self.heard_at.remove(&job);
-        self.proofs.remove(&job);
-        if let Some(log) = self.jobs.remove(&job)
-            && let Some(parent) = log.job().deal.parent
-        {
-            self.children.remove(&parent);
-        }
-    }
-
-    fn heard(&self, me: NodeId, now: Timestamp) -> Vec<Heard> {
-        let others = self.jobs.values().filter_map(|log| match log {
-            HeldLog::Followed(follower) => Some(follower.job_log()),
-            HeldLog::Own(_) => None,
-        });
-        let mut heard = heard(&others.collect::<Vec<_>>(), &self.children, &self.heard_at, me, now);
-        heard.retain(|heard| !self.proofs.contains(&heard.job));
-        heard
-    }
-
-    /// Keeps the log of a job if it proves a fault of its requester, and there is room for another proof.
-    fn keep_proof(&mut self, job: JobId) {
-        let log_of = |job: &JobId| self.jobs.get(job).map(HeldLog::job_log);
-        let held = |log: &CheckedLog| (log.job().requester, log.bytes());
-        let is_proof =
-            matches!(self.jobs.get(&job), Some(HeldLog::Followed(follower)) if follower.fault().is_some());
-        let kept: Vec<_> = self.proofs.iter().filter_map(log_of).map(held).collect();
-        if let Some((requester, bytes)) = log_of(&job).map(held).filter(|_| is_proof)
-            && !self.proofs.contains(&job)
-            && has_room_for_proof(&kept, requester, bytes)
-        {
-            self.proofs.insert(job);
-        }
-    }
-
-    fn insert(&mut self, log: HeldLog) {
-        let (job, parent) = (log.job().id, log.job().deal.parent);
-        if let Some(parent) = parent {
-            self.children.insert(parent, job);
-        }
-        self.jobs.insert(job, log);
-    }
-}
-
-impl HeldLog {
-    /// Finds the fault again that this node found before it was started.
-    fn break_again(&mut self, store: &EventLog, job: JobId) -> Result<(), BackendError> {
-        let Self::Followed(follower) = self else { return Ok(()) };
-        let Some(bytes) = store.fault(job).map_err(|error| store_error(&error))? else { return Ok(()) };
-        let is_proof = Entry::decode(&bytes)
-            .is_ok_and(|entry| follower.receive(entry, Arrival::Stored) == Receipt::Broken);
-        if !is_proof {
-            tracing::error!(%job, "the stored proof that a log is broken proves nothing");
-        }
-        Ok(())
-    }
-
-    const fn job_log(&self) -> &CheckedLog {
-        match self {
-            Self::Own(sequencer) => sequencer.job_log(),
-            Self::Followed(follower) => follower.job_log(),
-        }
-    }
-
-    const fn job(&self) -> &Job {
-        self.job_log().job()
-    }
-}
-
 impl fmt::Debug for Logs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Logs").field("node", &self.key.node_id()).finish_non_exhaustive()
     }
+}
+
+/// Another job follows up the same parent.
+struct Taken;
+
+fn locked(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    // Logs are inserted and removed whole, so that a panic leaves them as they were.
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unknown(job: JobId) -> SubmitError {

@@ -101,6 +101,7 @@ impl Libp2pScheduler {
             doubts: Default::default(),
             wake_follower: Default::default(),
             wake_announcer: Default::default(),
+            answered: Default::default(),
             witnesses: Default::default(),
             clocks: Default::default(),
             asking_parents: Semaphore::new(MAX_ASKING_PARENTS),

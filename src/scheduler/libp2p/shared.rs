@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -36,6 +37,10 @@ const MAX_PAGES: usize = 32;
 
 /// Up to which age an announced job can be assumed to have no further entries.
 const FRESH: Span = Span::from_secs(1);
+
+/// From this many nodes on, those that answered before that are forgotten.
+const MOST_ANSWERED: usize = 1024;
+const RECENT: Duration = Duration::from_secs(60);
 
 /// Most generations of follow-ups: seats at least double, and a job has at most 31.
 const MAX_PARENTS: usize = 5;
@@ -79,6 +84,8 @@ pub(super) struct Shared {
     pub(super) doubts: Mutex<BTreeMap<JobId, (NodeId, Digest)>>,
     pub(super) wake_follower: Notify,
     pub(super) wake_announcer: Notify,
+    /// When nodes last answered something.
+    pub(super) answered: Mutex<BTreeMap<NodeId, Instant>>,
     pub(super) witnesses: Mutex<Witnesses>,
     pub(super) clocks: Clocks,
     /// One permit an announcement that waits for its requester's answer about a parent.
@@ -213,7 +220,21 @@ impl Shared {
 
     /// Asks a node about a log.
     pub(super) async fn ask(&self, node: NodeId, request: &LogRequest) -> Result<LogResponse, RequestError> {
-        wire::ask(&self.network, node, request).await
+        let answer = wire::ask(&self.network, node, request).await;
+        if answer.is_ok() {
+            let (now, mut answered) =
+                (Instant::now(), self.answered.lock().unwrap_or_else(PoisonError::into_inner));
+            answered.insert(node, now);
+            if answered.len() > MOST_ANSWERED {
+                answered.retain(|_, at| now.saturating_duration_since(*at) < RECENT);
+            }
+        }
+        answer
+    }
+
+    /// When a node last answered something here, if that was lately.
+    pub(super) fn answered_at(&self, node: NodeId) -> Option<Instant> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).get(&node).copied()
     }
 
     /// Asks `from` for entries above `after_height`, and how many it has in all.

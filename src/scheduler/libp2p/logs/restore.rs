@@ -9,10 +9,10 @@ use super::{
         job_log::parent_of,
         sequence::{Follower, Kept, RebuildError, Sequencer},
     },
-    HeldLog, Inner,
+    HeldLog,
 };
 use crate::{
-    domain::{JobId, LogDomain, NodeId},
+    domain::{Job, JobId, LogDomain, NodeId},
     identity::NodeKey,
     scheduler::{BackendError, stored::store_error},
     store::{EventLog, NewEntry, StoredEntry},
@@ -37,12 +37,13 @@ pub(super) enum RestoreError {
     Rebuild(#[from] RebuildError),
 }
 
-/// A log as the store has it; the inner error says why it cannot be continued.
+/// A log as the store has it, given what `parent` knows of the job that it follows up; the inner error says why it
+/// cannot be continued.
 pub(super) fn restore(
     key: &NodeKey,
     domain: LogDomain,
     store: &EventLog,
-    inner: &Inner,
+    parent: impl FnOnce(JobId) -> Option<Job>,
     job: JobId,
 ) -> Result<Result<Restored, RestoreError>, BackendError> {
     let mut entries: Vec<Kept> = Vec::new();
@@ -50,7 +51,7 @@ pub(super) fn restore(
         let after = entries.last().map_or(0, |kept| kept.hashed.entry.height);
         let page = store.read_job(job, after, PAGE).map_err(|error| store_error(&error))?;
         if page.is_empty() {
-            return Ok(rebuild(key, domain, inner, entries).map_err(RestoreError::from));
+            return Ok(rebuild(key, domain, parent, entries).map_err(RestoreError::from));
         }
         for StoredEntry { entry: stored, is_intact, .. } in page {
             match Entry::decode(&stored.bytes) {
@@ -73,11 +74,12 @@ fn kept(entry: Entry, stored: &NewEntry, domain: LogDomain) -> Kept {
 fn rebuild(
     key: &NodeKey,
     domain: LogDomain,
-    inner: &Inner,
+    parent: impl FnOnce(JobId) -> Option<Job>,
     entries: Vec<Kept>,
 ) -> Result<Restored, RebuildError> {
     let first = entries.first().ok_or(RebuildError::Empty)?;
-    let parent = parent_of(first.hashed.entry.event()).and_then(|parent| inner.job(parent));
+    let parent = parent_of(first.hashed.entry.event()).and_then(parent);
+    let parent = parent.as_ref();
     let orderer = first.author.or_else(|| first.hashed.entry.signer(domain).ok());
     let nameless = entries.iter().filter(|kept| kept.author.is_none());
     let nameless: Vec<_> = nameless.map(|kept| (kept.hashed.entry.job(), kept.hashed.entry.height)).collect();

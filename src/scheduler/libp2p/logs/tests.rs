@@ -208,3 +208,27 @@ fn no_silence_and_no_restart_makes_a_node_forget_the_proof_of_a_fork() {
     assert_eq!((held(&logs), logs.broken().len()), (expected, 4));
     assert!(logs.view(first_entry(&key(3), silent, 0).job()).is_none(), "what proves nothing goes");
 }
+
+#[test]
+fn whoever_asks_about_a_log_does_not_wait_for_the_disk() {
+    let logs = open();
+    let job = order(&logs, 0, 10..12);
+    let seen = logs.lock().jobs[&job].job_log().head();
+    let revision = logs.lock().jobs[&job].job().revision;
+    let action = Action { job, revision, sequence: 0, seen, event: Event::BidPlaced { price: Amount::ZERO } };
+    let height = || logs.view(job).unwrap().height;
+    std::thread::scope(|threads| {
+        let disk = logs.store().hold();
+        let (bid, submission) = (signed(&key(30), action), first_entry(&key(1), START, 1).action);
+        let other = submission.action.job;
+        let writers = [bid, submission].map(|action| threads.spawn(|| logs.sequence(START, action).unwrap()));
+        while logs.store().waiting() < 2 {
+            std::thread::yield_now();
+        }
+        // Both are on their way to the disk, and nobody hears of them before they are there.
+        assert_eq!((height(), logs.view(other).is_none(), logs.page(job, 3)), (3, true, Some((3, vec![]))));
+        drop(disk);
+        writers.into_iter().for_each(|writer| assert!(writer.join().unwrap().cursor.is_some()));
+        assert_eq!((height(), logs.view(other).is_some()), (4, true));
+    });
+}
