@@ -13,7 +13,7 @@ use ::libp2p::{
 use super::{
     carried::{Bytes, RequestProtocol},
     config::Limits,
-    crowd::Crowd,
+    crowd::{Crowd, Friends},
     wire::{
         BLOB_PROTOCOL, BlobRequest, BlobResponse, MAX_BLOB_REQUEST_BYTES, MAX_BLOB_RESPONSE_BYTES,
         MAX_PEERS_REQUEST_BYTES, MAX_PEERS_RESPONSE_BYTES, PEERS_PROTOCOL, PeersRequest, PeersResponse,
@@ -51,6 +51,7 @@ impl Behaviour {
     pub(super) fn new(
         key: &Keypair,
         limits: &Limits,
+        friends: Friends,
         agent: String,
         carried: Option<&RequestProtocol>,
     ) -> Result<Self, &'static str> {
@@ -78,7 +79,7 @@ impl Behaviour {
                     .with_max_established_incoming(Some(limits.max_incoming()))
                     .with_max_established_per_peer(Some(limits.max_connections_per_peer)),
             ),
-            crowd: Crowd::new(limits),
+            crowd: Crowd::new(limits, friends),
             gossip: gossip(key)?,
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::default(),

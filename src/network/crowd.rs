@@ -1,12 +1,16 @@
-//! How many connections come from one address, so that no address takes every place.
+//! How many connections come from one address, so that no address takes every place, and how many from strangers.
 //!
 //! Keys cost nothing, addresses do. An IPv6 /64 counts as one address, since its owner has all of it. People often
 //! try this out with many nodes on one machine, so the loopback address may have more connections, but never all.
+//!
+//! Strangers with many addresses may fill all places of strangers. The other places are for nodes that this one has a
+//! history with.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 
@@ -20,40 +24,91 @@ use ::libp2p::{
     },
 };
 
-use super::config::Limits;
+use super::{config::Limits, peer::node_of_peer};
+use crate::domain::NodeId;
 
-/// Refuses connections beyond an address's share.
+/// Which part of the places is kept from strangers: one of so many.
+const KEPT: usize = 8;
+
+/// Most nodes with a history that are remembered.
+const MOST_FRIENDS: usize = 4096;
+
+/// The nodes that this one has a history with, as its owner says; clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Friends(Arc<Mutex<BTreeSet<NodeId>>>);
+
+impl Friends {
+    pub(super) fn remember(&self, node: NodeId) {
+        let mut friends = self.lock();
+        if friends.len() < MOST_FRIENDS {
+            friends.insert(node);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+        // A change is one insertion.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refuses connections beyond an address's share, and beyond that of strangers.
 #[derive(Debug)]
 pub(super) struct Crowd {
     most: usize,
     most_near: usize,
+    most_strangers: usize,
+    friends: Friends,
     /// Connections from elsewhere, those that are being set up included.
     from: BTreeMap<ConnectionId, IpAddr>,
+    /// Those that are set up, and whose they are.
+    of: BTreeMap<ConnectionId, Option<NodeId>>,
 }
 
-/// The address has its share of connections.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("{address} has {most} connections already")]
-pub(super) struct Crowded {
-    address: IpAddr,
-    most: usize,
+/// The address, or strangers together, have their share of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Crowded {
+    #[error("{address} has {most} connections already")]
+    Address { address: IpAddr, most: usize },
+    #[error("strangers have {most} connections already")]
+    Strangers { most: usize },
 }
 
 impl Crowd {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, friends: Friends) -> Self {
         let as_usize = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
         let incoming = as_usize(limits.max_incoming());
         Self {
             most: as_usize(limits.max_connections_per_address),
             most_near: incoming - incoming / 4,
+            most_strangers: incoming - incoming / KEPT,
+            friends,
             from: BTreeMap::new(),
+            of: BTreeMap::new(),
         }
+    }
+
+    /// A connection shows whose it is.
+    fn meet(&mut self, connection: ConnectionId, node: Option<NodeId>) -> Result<(), Crowded> {
+        let friends = self.friends.lock();
+        let is_stranger = |node: Option<NodeId>| !node.is_some_and(|node| friends.contains(&node));
+        let strangers = self.of.values().filter(|node| is_stranger(**node)).count();
+        if is_stranger(node) && strangers >= self.most_strangers {
+            return Err(Crowded::Strangers { most: self.most_strangers });
+        }
+        drop(friends);
+        self.of.insert(connection, node);
+        Ok(())
+    }
+
+    fn leave(&mut self, connection: ConnectionId) {
+        self.from.remove(&connection);
+        self.of.remove(&connection);
     }
 
     fn enter(&mut self, connection: ConnectionId, address: IpAddr) -> Result<(), Crowded> {
         let most = if address.is_loopback() { self.most_near } else { self.most };
         if self.from.values().filter(|other| **other == address).count() >= most {
-            return Err(Crowded { address, most });
+            return Err(Crowded::Address { address, most });
         }
         self.from.insert(connection, address);
         Ok(())
@@ -93,11 +148,12 @@ impl NetworkBehaviour for Crowd {
 
     fn handle_established_inbound_connection(
         &mut self,
-        _connection: ConnectionId,
-        _peer: PeerId,
+        connection: ConnectionId,
+        peer: PeerId,
         _local: &Multiaddr,
         _remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.meet(connection, node_of_peer(&peer)).map_err(ConnectionDenied::new)?;
         Ok(dummy::ConnectionHandler)
     }
 
@@ -115,10 +171,10 @@ impl NetworkBehaviour for Crowd {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::ConnectionClosed(closed) => {
-                self.from.remove(&closed.connection_id);
+                self.leave(closed.connection_id);
             }
             FromSwarm::ListenFailure(failure) => {
-                self.from.remove(&failure.connection_id);
+                self.leave(failure.connection_id);
             }
             _other => {}
         }
@@ -155,7 +211,7 @@ mod tests {
     fn one_address_does_not_take_every_place() {
         let limits = Limits::default();
         let most = usize::try_from(limits.max_connections_per_address).unwrap();
-        let mut crowd = Crowd::new(&limits);
+        let mut crowd = Crowd::new(&limits, Friends::default());
         assert_eq!(entered(&mut crowd, 200, |port| format!("/ip4/8.8.8.8/tcp/{port}")), most);
         assert_eq!(entered(&mut crowd, 200, |port| format!("/ip6/::ffff:8.8.8.8/tcp/{port}")), 0);
         assert_eq!(entered(&mut crowd, 3, |port| format!("/ip4/8.8.4.4/tcp/{port}")), 3);
@@ -169,20 +225,44 @@ mod tests {
     fn many_nodes_of_this_machine_are_welcome_and_leave_places_for_others() {
         let limits = Limits::default();
         let all = usize::try_from(limits.max_incoming()).unwrap();
-        let mut crowd = Crowd::new(&limits);
+        let mut crowd = Crowd::new(&limits, Friends::default());
         let near = entered(&mut crowd, 2 * all, |port| format!("/ip4/127.0.0.1/tcp/{port}"));
         assert!((128..all).contains(&near), "{near} of {all}");
     }
 
     #[test]
     fn who_leaves_makes_room() {
-        let mut crowd = Crowd { most: 1, most_near: 1, from: BTreeMap::new() };
+        let mut crowd = Crowd { most: 1, ..Crowd::new(&Limits::default(), Friends::default()) };
         let address = "/ip4/8.8.8.8/tcp/1".parse().unwrap();
         let mut enter =
             |id| crowd.handle_pending_inbound_connection(ConnectionId::new_unchecked(id), &address, &address);
         assert!(enter(1).is_ok() && enter(2).is_err());
-        crowd.from.remove(&ConnectionId::new_unchecked(1));
+        crowd.leave(ConnectionId::new_unchecked(1));
         let id = ConnectionId::new_unchecked(3);
         assert!(crowd.handle_pending_inbound_connection(id, &address, &address).is_ok());
+    }
+
+    #[test]
+    fn strangers_of_many_addresses_leave_places_to_nodes_with_a_history() {
+        let limits = Limits::default();
+        let all = usize::try_from(limits.max_incoming()).unwrap();
+        let friends = Friends::default();
+        let mut crowd = Crowd::new(&limits, friends.clone());
+        let node = |index: usize| {
+            let mut id = [0; 20];
+            id[..8].copy_from_slice(&index.to_be_bytes());
+            Some(NodeId::new(id))
+        };
+        let met = (0..2 * all)
+            .filter(|index| crowd.meet(ConnectionId::new_unchecked(*index), node(*index)).is_ok())
+            .count();
+        assert_eq!(met, all - all / KEPT);
+        let id = ConnectionId::new_unchecked(2 * all);
+        assert_eq!(crowd.meet(id, node(2 * all)), Err(Crowded::Strangers { most: met }));
+        friends.remember(node(2 * all).unwrap());
+        crowd.meet(id, node(2 * all)).unwrap();
+        // One that comes to be known makes room for a stranger.
+        friends.remember(node(0).unwrap());
+        crowd.meet(ConnectionId::new_unchecked(2 * all + 1), node(2 * all + 1)).unwrap();
     }
 }

@@ -32,6 +32,7 @@ use super::{
     bucket::Buckets,
     carried::RequestProtocol,
     config::{NetworkConfig, NetworkError},
+    crowd::Friends,
     exchange::Exchange,
     handle::{Command, Inbound, Judgement, NetworkHandle, PublishError},
     links::Links,
@@ -115,8 +116,9 @@ pub fn start(
     let agent = offer.map_or_else(|| NO_OFFER.to_owned(), |offer| offer.to_text());
     let set_up = |reason: &dyn fmt::Display| NetworkError::SetUp(reason.to_string());
     let keypair = key.libp2p_keypair();
-    let behaviour =
-        Behaviour::new(&keypair, &limits, agent, carried.as_ref()).map_err(|reason| set_up(&reason))?;
+    let friends = Friends::default();
+    let behaviour = Behaviour::new(&keypair, &limits, friends.clone(), agent, carried.as_ref())
+        .map_err(|reason| set_up(&reason))?;
     let mut swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
@@ -135,8 +137,8 @@ pub fn start(
     let (command_sender, commands) = mpsc::channel(COMMANDS);
     let (inbound, inbound_receiver) = mpsc::channel(HEARING + ASKED);
     let status = watch::Sender::new(Status::default());
-    let handle =
-        NetworkHandle { commands: command_sender.clone(), status: status.subscribe(), node: key.node_id() };
+    let (commands_in, node) = (command_sender.clone(), key.node_id());
+    let handle = NetworkHandle { commands: commands_in, status: status.subscribe(), friends, node };
     let exchange = Exchange::new(*swarm.local_peer_id(), Instant::now());
     let driver = Driver {
         swarm,

@@ -8,7 +8,7 @@ use ::libp2p::{
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
-use super::{blob::BlobDenied, status::Status, wire::BlobResponse};
+use super::{blob::BlobDenied, crowd::Friends, status::Status, wire::BlobResponse};
 use crate::domain::{Chunk, ChunkRequest, MAX_CHUNK_BYTES, NodeId};
 
 /// Longest wait for an answer: dialling takes up to 10 s, and the request as long again. Includes the wait for its
@@ -20,6 +20,7 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(20);
 pub struct NetworkHandle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) status: watch::Receiver<Status>,
+    pub(super) friends: Friends,
     pub(super) node: NodeId,
 }
 
@@ -221,6 +222,11 @@ impl NetworkHandle {
     /// ask it for content.
     pub async fn meet(&self, node: NodeId) {
         self.send(Command::Meet { node }).await;
+    }
+
+    /// This node has a history with that one: places for connections that strangers cannot take are kept for such nodes.
+    pub fn befriend(&self, node: NodeId) {
+        self.friends.remember(node);
     }
 
     /// Remembers which peer a node is, and where it may be reached.

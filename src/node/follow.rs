@@ -182,6 +182,9 @@ impl Node {
             acquaintances.note(job, self.me.id);
             acquaintances.knows(job.requester)
         };
+        if is_known {
+            self.ports.transfer.befriend(job.requester);
+        }
         if !reputation::counts(job, self.me.id, is_known) {
             return;
         }
@@ -191,6 +194,9 @@ impl Node {
         });
         for (node, conduct) in reputation::conduct(job, &reported.collect()) {
             let kept = conduct == reputation::Conduct::Kept;
+            if kept {
+                self.ports.transfer.befriend(node);
+            }
             if let Err(error) = self.records.reputation.record(job.id, node, kept) {
                 error!(job = %job.id, error = %one_line(&error), "cannot record reputation");
             }
@@ -201,6 +207,13 @@ impl Node {
     pub(crate) fn acquaintances(&self) -> MutexGuard<'_, Acquaintances> {
         // A note is one insertion.
         self.acquaintances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has nodes that kept their promises before go before strangers.
+    pub(crate) fn befriend_proven(&self) {
+        let proven = |standing: &Standing| standing.accepted > 0 && !standing.is_below_floor();
+        let counts = self.counts().into_iter().filter(|(_, standing)| proven(standing));
+        counts.for_each(|(node, _)| self.ports.transfer.befriend(node));
     }
 
     /// How every node fared so far.

@@ -49,6 +49,10 @@ impl Transfer for PeerTransfer {
         Box::pin(self.0.meet(node))
     }
 
+    fn befriend(&self, node: NodeId) {
+        self.0.befriend(node);
+    }
+
     fn offers(&self) -> BTreeMap<NodeId, Offer> {
         self.0.status().borrow().offers.clone()
     }

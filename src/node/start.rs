@@ -66,6 +66,7 @@ impl Node {
             stop: CancellationToken::new(),
             dir,
         });
+        node.befriend_proven();
         node.clear_scratch().await?;
         if let Err(error) = node.sweep_once().await {
             warn!(node = %id, error = %one_line(&error), "cannot remove left-overs yet");

@@ -35,6 +35,10 @@ pub trait Transfer: fmt::Debug + Send + Sync + 'static {
         Box::pin(std::future::ready(()))
     }
 
+    /// A node has shown that it keeps its promises: it goes before strangers where places run out. Nothing to do for a
+    /// transport whose places do not.
+    fn befriend(&self, _node: NodeId) {}
+
     /// What connected nodes say that they take on; nothing where nobody is asked. Without a default: a decorator that
     /// forgot it would have jobs submitted that no node takes.
     fn offers(&self) -> BTreeMap<NodeId, Offer>;

@@ -1,6 +1,7 @@
 //! The libp2p backend over real connections on 127.0.0.1: nodes that find each other, fail, lie and come back.
 
 mod clocks;
+mod crowd;
 mod exchange;
 mod flood;
 mod lies;
