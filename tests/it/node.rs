@@ -1,5 +1,6 @@
 //! Whole nodes on the log in memory, with scripted executors.
 
+mod history;
 mod last_words;
 mod leaving;
 mod lies;
