@@ -99,22 +99,39 @@ library Fields {
         return at(terms, 22);
     }
 
+    /// The terms of a second wave of seats; zero for none.
+    function audit(TermsAt terms) internal pure returns (uint256) {
+        return at(terms, 23);
+    }
+
+    /// How many seats the second wave adds.
+    function auditSeats(TermsAt terms) internal pure returns (uint256) {
+        return audit(terms) & 31;
+    }
+
+    /// The seats of both waves.
+    function mostSeats(TermsAt terms) internal pure returns (uint256) {
+        unchecked {
+            return concurrency(terms) + auditSeats(terms);
+        }
+    }
+
     /// The length of the allow-list.
     function allowed(TermsAt terms) internal pure returns (uint256) {
-        return at(terms, 23);
+        return at(terms, 24);
     }
 
     /// A node of the allow-list, from 0.
     function allowedNode(TermsAt terms, uint256 index) internal pure returns (uint256) {
         unchecked {
-            return at(terms, 24 + index);
+            return at(terms, 25 + index);
         }
     }
 
-    /// What a requester locks: N x price + keeper fee.
+    /// What a requester locks: the price of the seats of both waves, and the keeper fee.
     function escrow(TermsAt terms) internal pure returns (uint256) {
         unchecked {
-            return concurrency(terms) * price(terms) + keeperFee(terms);
+            return mostSeats(terms) * price(terms) + keeperFee(terms);
         }
     }
 
@@ -122,15 +139,16 @@ library Fields {
     function revision(TermsAt terms) internal pure returns (bytes32 hash) {
         assembly ("memory-safe") {
             // The word before is the offset that `abi.encode` begins with.
-            hash := keccak256(sub(terms, 32), add(800, shl(5, mload(add(terms, 736)))))
+            hash := keccak256(sub(terms, 32), add(832, shl(5, mload(add(terms, 768)))))
         }
     }
 
-    /// Makes the terms of an inconclusive job those of its follow-up.
+    /// Makes the terms of an inconclusive job those of its follow-up, which has no audit: all of its seats compare.
     function escalate(TermsAt terms, uint256 seats, bytes32 parent_) internal pure {
         assembly ("memory-safe") {
             mstore(terms, seats)
             mstore(add(terms, 576), parent_)
+            mstore(add(terms, 736), 0)
         }
     }
 
@@ -145,7 +163,7 @@ library Fields {
 library Deals {
     /// Requester, nonce and spec hash, before the terms.
     uint256 private constant PREFIX_BYTES = 60;
-    uint256 private constant TERMS_BYTES = 137;
+    uint256 private constant TERMS_BYTES = 169;
 
     /// The terms, requester and revision of a deal.
     function read(bytes calldata deal)
@@ -216,7 +234,7 @@ library Deals {
             mstore(add(terms, 416), and(shr(128, word), 0xffffffff))
             mstore(add(terms, 448), byte(16, word))
             // Where the allow-list is, after all words.
-            mstore(add(terms, 480), 736)
+            mstore(add(terms, 480), 768)
             mstore(add(terms, 512), and(shr(88, word), 0xffffffff))
             mstore(add(terms, 544), byte(21, word))
             mstore(add(terms, 576), calldataload(add(from, 69)))
@@ -225,8 +243,9 @@ library Deals {
             mstore(add(terms, 640), and(shr(232, word), 0xffff))
             mstore(add(terms, 672), byte(3, word))
             mstore(add(terms, 704), calldataload(add(from, 105)))
-            mstore(add(terms, 736), nodes)
-            let to := add(terms, 768)
+            mstore(add(terms, 736), calldataload(add(from, 137)))
+            mstore(add(terms, 768), nodes)
+            let to := add(terms, 800)
             from := add(from, TERMS_BYTES)
             for { let end := add(to, shl(5, nodes)) } lt(to, end) { to := add(to, 32) } {
                 mstore(to, shr(96, calldataload(from)))

@@ -28,7 +28,7 @@ library Endings {
         bool isLate = verdictBegins(head, at, openings);
         uint256 given = openingsGiven(head, isLate, openings, known);
         enoughGiven(head, isLate, given);
-        if (judged(terms, openings) != accepted) revert IJobScheduler.VerdictMismatch(accepted);
+        if (judged(head, terms, openings) != accepted) revert IJobScheduler.VerdictMismatch(accepted);
         return head.withRevealed(given)
             .withState(accepted == 0 ? IJobScheduler.JobState.Inconclusive : IJobScheduler.JobState.Verified);
     }
@@ -42,6 +42,7 @@ library Endings {
         unchecked {
             (IJobScheduler.JobState state, uint256 revealBy) = States.stateAt(head, at);
             if (state != IJobScheduler.JobState.Revealing) revert IJobScheduler.WrongState(state);
+            States.drawn(head);
             for (uint256 i = 1; i < openings.length; ++i) {
                 if (openings[i - 1].seatOf() >= openings[i].seatOf()) {
                     revert IJobScheduler.OpeningsOutOfOrder(openings[i].seatOf());
@@ -85,14 +86,14 @@ library Endings {
     ///
     /// The last tie of balls goes to the least keccak256(R, node), R being the keccak256 of all salts in seat order,
     /// which nobody knows before the last reveal.
-    function judged(TermsAt terms, IJobScheduler.SeatOpening[] calldata openings)
+    function judged(Head head, TermsAt terms, IJobScheduler.SeatOpening[] calldata openings)
         private
         pure
         returns (uint256 seats)
     {
         unchecked {
             Verdicts.Question memory question = Verdicts.Question({
-                asked: terms.concurrency(),
+                asked: head.asked(),
                 confidence: terms.confidence(),
                 toleranceKib: terms.toleranceKib(),
                 relativePermille: terms.relativePermille(),
@@ -143,22 +144,34 @@ library Endings {
         }
     }
 
-    /// The job after an expiry, and the seats that get their bond back: those that went as far as there was time
-    /// for. `isShared` says whether several seats reported a failure for which nodes are not to blame: then more nodes would
-    /// only fail alike.
-    function expired(Head head, uint256 at, bool isShared) internal pure returns (Head next, uint256 due) {
+    /// The job after an expiry; the seats that get their bond back: those that went as far as there was time for; and those
+    /// of them that get their price: the first wave, if its requester withheld the secret or filled no second wave. `isShared`
+    /// says whether several seats reported a failure for which nodes are not to blame: then more nodes would only fail alike.
+    function expired(Head head, uint256 at, bool isShared)
+        internal
+        pure
+        returns (Head next, uint256 due, uint256 earned)
+    {
         (IJobScheduler.JobState state, uint256 revealBy) = States.stateAt(head, at);
         if (States.isTerminal(state)) revert IJobScheduler.WrongState(state);
         if (state == IJobScheduler.JobState.Open) {
             if (at <= head.deadline()) revert IJobScheduler.DeadlineNotReached(head.deadline());
-            return (head.withState(IJobScheduler.JobState.Expired), States.liveSeats(head));
+            due = States.liveSeats(head);
+            // Without a second wave nobody can have committed to an open job.
+            if (head.audit() != IJobScheduler.AuditStage.Drawn) {
+                return (head.withState(IJobScheduler.JobState.Expired), due, 0);
+            }
+            return (head.withState(IJobScheduler.JobState.Failed), due, head.committed());
         }
         next = head.withState(IJobScheduler.JobState.Failed);
         if (state == IJobScheduler.JobState.Revealing) {
             if (at <= revealBy) revert IJobScheduler.DeadlineNotReached(revealBy);
+            if (head.audit() == IJobScheduler.AuditStage.Undrawn) {
+                return (next, head.committed(), head.committed());
+            }
             if (Verdicts.popcount(head.revealed()) >= States.quorum(head)) revert IJobScheduler.VerdictDue();
             // Where nobody at all revealed, the chain stood still, and those who had committed are not to blame.
-            return (next, head.revealed() == 0 ? head.committed() : head.revealed());
+            return (next, head.revealed() == 0 ? head.committed() : head.revealed(), 0);
         }
         bool failsByItself = isShared && unfailed(head) < States.quorum(head);
         if (ableToCommit(head, at) >= States.quorum(head) && !failsByItself) {
@@ -171,13 +184,13 @@ library Endings {
     function ableToCommit(Head head, uint256 at) private pure returns (uint256) {
         unchecked {
             if (at > head.deadline()) return Verdicts.popcount(head.committed());
-            return at > States.refillBy(head) ? unfailed(head) : head.concurrency();
+            return at > States.refillBy(head) ? unfailed(head) : head.asked();
         }
     }
 
     function unfailed(Head head) private pure returns (uint256) {
         unchecked {
-            return head.concurrency() - Verdicts.popcount(head.failed());
+            return head.asked() - Verdicts.popcount(head.failed());
         }
     }
 }

@@ -100,7 +100,7 @@ abstract contract Jobs is Accounts {
     {
         uint256 bond = terms.bond();
         bool isFunded = _accounts[node].free() >= bond;
-        (next, slot, seat) = Rules.bidAccepted(head, bid_, act, node, terms.run(), isFunded);
+        (next, slot, seat) = Rules.bidAccepted(head, bid_, act, node, terms, isFunded);
         // slither-disable-next-line incorrect-equality
         if (seat == Rules.NO_SEAT) {
             emit IJobScheduler.BidSkipped(job, node);

@@ -4,9 +4,10 @@ pragma solidity ^0.8.30;
 import {IJobScheduler} from "./IJobScheduler.sol";
 import {TermsAt} from "./Deals.sol";
 
-/// What a job's rules look at, in one word; zero when there is no such job. From the lowest bit: concurrency 5,
+/// What a job's rules look at, in one word; zero when there is no such job. From the lowest bit: seats asked for 5,
 /// confidence 5, acceptance 1, rostered 1, state 3, filled 5, failed 31, committed 31, revealed 31, timeout 22,
-/// reveal 22, whether any seat ever failed 1, unused 10, epoch 24, deadline 32, changedAt 32. Times are Unix seconds until 2106; durations are at most
+/// reveal 22, whether any seat ever failed 1, audit 2, unused 8, epoch 24, deadline 32, changedAt 32. Times are Unix seconds
+/// until 2106; durations are at most
 /// 30 days.
 ///
 /// Of a rostered job it is `Heads.sealed_`: the rostered bit, the state, and the other bits of a hash.
@@ -38,7 +39,8 @@ library Heads {
         return Head.unwrap(head) == Head.unwrap(other);
     }
 
-    function concurrency(Head head) internal pure returns (uint256) {
+    /// How many seats are asked for: those of the first wave, and of the second once it was drawn.
+    function asked(Head head) internal pure returns (uint256) {
         return Head.unwrap(head) & 31;
     }
 
@@ -83,6 +85,10 @@ library Heads {
         return Head.unwrap(head) >> 135 & (1 << 22) - 1;
     }
 
+    function audit(Head head) internal pure returns (IJobScheduler.AuditStage) {
+        return IJobScheduler.AuditStage(Head.unwrap(head) >> 158 & 3);
+    }
+
     function epoch(Head head) internal pure returns (uint256) {
         return Head.unwrap(head) >> 168 & MAX_EPOCH;
     }
@@ -92,25 +98,27 @@ library Heads {
         return Head.unwrap(head) >> 192 & type(uint32).max;
     }
 
-    /// When the newest seat was filled, failed or committed; the submission, before any was.
+    /// When the newest seat was filled, failed or committed, or the audit was drawn; the submission, before any was.
     function changedAt(Head head) internal pure returns (uint256) {
         return Head.unwrap(head) >> 224;
     }
 
-    /// Every seat of the deal.
+    /// Every seat asked for.
     function all(Head head) internal pure returns (uint256) {
         unchecked {
-            return (1 << concurrency(head)) - 1;
+            return (1 << asked(head)) - 1;
         }
     }
 
     /// The head of an open job of these terms, none of whose seats is filled.
     function make(TermsAt terms, uint256 submittedAt, uint256 epoch_) internal pure returns (Head) {
         unchecked {
+            IJobScheduler.AuditStage stage =
+                terms.audit() == 0 ? IJobScheduler.AuditStage.None : IJobScheduler.AuditStage.Undrawn;
             return Head.wrap(
                 terms.concurrency() | terms.confidence() << 5 | terms.acceptance() << 10 | terms.timeout()
-                    << 113 | terms.reveal() << 135 | epoch_ << 168 | (submittedAt + terms.open()) << 192
-                    | submittedAt << 224
+                    << 113 | terms.reveal() << 135 | uint256(stage) << 158 | epoch_ << 168
+                    | (submittedAt + terms.open()) << 192 | submittedAt << 224
             );
         }
     }
@@ -133,6 +141,24 @@ library Heads {
 
     function withState(Head head, IJobScheduler.JobState value) internal pure returns (Head) {
         return Head.wrap(Head.unwrap(head) & ~(uint256(7) << 12) | uint256(value) << 12);
+    }
+
+    /// The draw spared the job: reveals begin.
+    function spared(Head head, uint256 at) internal pure returns (Head) {
+        return withChangedAt(withAudit(head, IJobScheduler.AuditStage.Spared), at);
+    }
+
+    /// The draw opened a second wave of `seats` more, whose bids are taken until `openBy`.
+    function drawn(Head head, uint256 at, uint256 seats, uint256 openBy) internal pure returns (Head) {
+        unchecked {
+            Head open =
+                withState(withAudit(head, IJobScheduler.AuditStage.Drawn), IJobScheduler.JobState.Open);
+            return withChangedAt(withDeadline(Head.wrap(Head.unwrap(open) + seats), openBy), at);
+        }
+    }
+
+    function withAudit(Head head, IJobScheduler.AuditStage stage) private pure returns (Head) {
+        return Head.wrap(Head.unwrap(head) & ~(uint256(3) << 158) | uint256(stage) << 158);
     }
 
     function withOneMoreFilled(Head head) internal pure returns (Head) {

@@ -82,10 +82,27 @@ contract RareSteps is Rosters {
     {
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
         _jobs[job].head = Rules.stopped(head, _act(requester));
-        uint256 paid = _payHolders(job, head, holders, States.liveSeats(head), terms.bond(), true);
+        uint256 live = States.liveSeats(head);
+        uint256 paid = _payHolders(job, head, holders, live, terms.bond(), live);
         _settleFailures(job, head, terms.bond());
         _credit(requester, terms.escrow() - paid);
         emit IJobScheduler.Stopped(job);
+    }
+
+    function publishSecret(
+        bytes32 job,
+        bytes calldata deal,
+        bytes32 secret,
+        IJobScheduler.SeatHolder[] calldata holders
+    ) external inScheduler {
+        (Head head, TermsAt terms, address requester,) = _find(job, deal);
+        bytes32[] memory commitments = new bytes32[](holders.length);
+        for (uint256 i = 0; i < holders.length; ++i) {
+            commitments[i] = holders[i].commitment;
+        }
+        _jobs[job].head = Rules.secretPublished(head, _act(requester), terms, secret, commitments);
+        _checkHolders(job, head, holders, head.committed());
+        emit IJobScheduler.SecretPublished(job, secret);
     }
 
     function remark(bytes32 job, bytes calldata deal, address node, string calldata text)
@@ -165,14 +182,15 @@ contract RareSteps is Rosters {
         inScheduler
     {
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
-        (Head next, uint256 due) = Endings.expired(head, block.timestamp, _failureCounts[job].anyShared());
+        (Head next, uint256 due, uint256 earned) =
+            Endings.expired(head, block.timestamp, _failureCounts[job].anyShared());
         _jobs[job].head = next;
         uint256 bond = terms.bond();
-        _payHolders(job, head, holders, due, bond, false);
+        uint256 paid = _payHolders(job, head, holders, due, bond, earned);
         _burn(bond * Verdicts.popcount(States.liveSeats(head) & ~due));
         _settleFailures(job, head, bond);
         _payKeeper(job, head, terms.keeperFee(), requester);
-        _credit(requester, terms.escrow() - terms.keeperFee());
+        _credit(requester, terms.escrow() - terms.keeperFee() - paid);
         emit IJobScheduler.Expired(job, msg.sender, next.state());
     }
 

@@ -63,6 +63,28 @@ library Rules {
         return head.withState(IJobScheduler.JobState.Cancelled);
     }
 
+    /// `commitments` are those of all seats that have committed, ascending by seat.
+    function secretPublished(
+        Head head,
+        States.Act memory act,
+        TermsAt terms,
+        bytes32 secret,
+        bytes32[] memory commitments
+    ) internal pure returns (Head) {
+        (IJobScheduler.JobState state, uint256 drawBy) = States.stateAt(head, act.at);
+        if (state != IJobScheduler.JobState.Revealing) revert IJobScheduler.WrongState(state);
+        if (head.audit() != IJobScheduler.AuditStage.Undrawn) revert IJobScheduler.NoDrawDue();
+        States.byRequester(act);
+        States.until(drawBy, act.at);
+        uint256 audit = terms.audit();
+        if ((uint256(keccak256(abi.encode(secret))) ^ audit) >> 16 != 0) revert IJobScheduler.WrongSecret();
+        uint256 draw = uint256(keccak256(abi.encodePacked(secret, commitments)));
+        unchecked {
+            if (draw % 1000 >= (audit >> 5 & 0x7ff)) return head.spared(act.at);
+            return head.drawn(act.at, terms.auditSeats(), act.at + terms.open());
+        }
+    }
+
     function remarked(Slot slot, States.Act memory act, address node, uint256 length) internal pure {
         States.byRequester(act);
         if (slot.isNone()) revert IJobScheduler.NoSuchBid(node);
@@ -97,7 +119,7 @@ library Rules {
         if (!head.isFirstCome()) {
             return (head, Slots.make(price, head.epoch(), IJobScheduler.BidStatus.Standing, 0), NO_SEAT);
         }
-        seat = freeSeat(head, act.at);
+        seat = freeSeat(head, act.at, terms);
         next = seatFilled(head, seat, act.at, terms.run());
         bid = Slots.make(price, head.epoch(), IJobScheduler.BidStatus.Seated, seat);
     }
@@ -156,18 +178,18 @@ library Rules {
         Slot slot,
         States.Act memory act,
         address node,
-        uint256 run,
+        TermsAt terms,
         bool isFunded
     ) internal pure returns (Head next, Slot bid, uint256 seat) {
         acceptanceTime(head, act);
         if (head.isFirstCome()) revert IJobScheduler.FirstComeDeal();
-        seat = freeSeat(head, act.at);
+        seat = freeSeat(head, act.at, terms);
         if (slot.isNone()) revert IJobScheduler.NoSuchBid(node);
         IJobScheduler.BidStatus status = slot.status();
         if (status > IJobScheduler.BidStatus.Withdrawn) revert IJobScheduler.BidNotStanding(node);
         bool stands = status == IJobScheduler.BidStatus.Standing && slot.epoch() == head.epoch();
         if (!stands || !isFunded) return (head, slot.withStatus(IJobScheduler.BidStatus.Skipped), NO_SEAT);
-        next = seatFilled(head, seat, act.at, run);
+        next = seatFilled(head, seat, act.at, terms.run());
         bid = Slots.make(slot.price(), slot.epoch(), IJobScheduler.BidStatus.Seated, seat);
     }
 
@@ -183,11 +205,15 @@ library Rules {
 
     /// The next seat to fill: a new one while the job is open, the lowest failed one while it runs and there is
     /// time left for a whole run.
-    function freeSeat(Head head, uint256 at) private pure returns (uint256) {
+    function freeSeat(Head head, uint256 at, TermsAt terms) private pure returns (uint256) {
         unchecked {
             uint256 next = head.filled();
-            if (next < head.concurrency()) return next;
+            if (next < head.asked()) return next;
             uint256 failed = head.failed();
+            // Seats of the first wave stay as they are once there is a second.
+            if (head.audit() == IJobScheduler.AuditStage.Drawn) {
+                failed = failed >> terms.concurrency() << terms.concurrency();
+            }
             if (failed == 0 || at > States.refillBy(head)) revert IJobScheduler.NoSeatFree();
             return Verdicts.popcount((failed & (~failed + 1)) - 1);
         }
@@ -197,7 +223,7 @@ library Rules {
         unchecked {
             bool isNew = seat == head.filled();
             next = (isNew ? head.withOneMoreFilled() : head.withoutFailed(seat)).withChangedAt(at);
-            if (isNew && seat + 1 == head.concurrency()) {
+            if (isNew && seat + 1 == head.asked()) {
                 next = next.withState(IJobScheduler.JobState.Running).withDeadline(at + run);
             }
         }
@@ -262,6 +288,7 @@ library Rules {
     ) internal pure returns (Head) {
         (IJobScheduler.JobState state, uint256 revealBy) = States.stateAt(head, act.at);
         if (state != IJobScheduler.JobState.Revealing) revert IJobScheduler.WrongState(state);
+        States.drawn(head);
         bool hasFailed = slot.status() == IJobScheduler.BidStatus.Failed;
         if (!slot.wasSeated() || (hasFailed && !isHolder)) revert IJobScheduler.NotSeatHolder(act.author);
         States.until(revealBy, act.at);

@@ -96,27 +96,40 @@ abstract contract Settlements is Jobs {
         }
     }
 
-    /// Gives the bond, and the price if there was time to earn it, to the holders of the seats that are `due`, which
-    /// must be given exactly, ascending. Returns the sum of the prices paid.
+    /// Gives the bond to the holders of the seats that are `due`, and the price to those among them that have `earned` it.
+    /// They must be given exactly, ascending. Returns the sum of the prices paid.
     function _payHolders(
         bytes32 job,
         Head head,
         IJobScheduler.SeatHolder[] calldata holders,
         uint256 due,
         uint256 bond,
-        bool withPrice
+        uint256 earned
     ) internal returns (uint256 paid) {
+        _checkHolders(job, head, holders, due);
+        for (uint256 i = 0; i < holders.length; ++i) {
+            IJobScheduler.SeatHolder calldata holder = holders[i];
+            uint256 price = earned >> holder.seat & 1 != 0 ? holder.price : 0;
+            paid += price;
+            _credit(holder.node, price + bond);
+        }
+    }
+
+    /// Checks that these are the holders of exactly these seats, ascending.
+    function _checkHolders(
+        bytes32 job,
+        Head head,
+        IJobScheduler.SeatHolder[] calldata holders,
+        uint256 expected
+    ) internal view {
         uint256 seats = 0;
         for (uint256 i = 0; i < holders.length; ++i) {
             IJobScheduler.SeatHolder calldata holder = holders[i];
             uint256 bit = uint256(1) << holder.seat;
-            if (seats >= bit) revert IJobScheduler.WrongSeats(due);
+            if (seats >= bit) revert IJobScheduler.WrongSeats(expected);
             seats |= bit;
             Rules.checkHolder(head, _slots[job][holder.node], holder);
-            uint256 price = withPrice ? holder.price : 0;
-            paid += price;
-            _credit(holder.node, price + bond);
         }
-        if (seats != due) revert IJobScheduler.WrongSeats(due);
+        if (seats != expected) revert IJobScheduler.WrongSeats(expected);
     }
 }

@@ -22,7 +22,7 @@ library States {
     /// How many seats must agree, or reveal, for a verdict: max(M, floor(N / 2) + 1).
     function quorum(Head head) internal pure returns (uint256) {
         unchecked {
-            uint256 half = head.concurrency() / 2 + 1;
+            uint256 half = head.asked() / 2 + 1;
             uint256 confidence = head.confidence();
             return confidence > half ? confidence : half;
         }
@@ -35,15 +35,19 @@ library States {
         }
     }
 
-    /// When commits of a running job closed, seen at `t`; zero while some seat can still commit.
+    /// When commits of a running job closed, seen at `t`; zero while some seat can still commit. A draw that spares the
+    /// job closes them anew: reveals begin then.
     function commitsClosedAt(Head head, uint256 t) internal pure returns (uint256) {
+        // slither-disable-next-line incorrect-equality
+        if (head.audit() == IJobScheduler.AuditStage.Spared) return head.changedAt();
         bool isDone = head.committed() | head.failed() == head.all();
         if (isDone && (head.failed() == 0 || head.changedAt() > refillBy(head))) return head.changedAt();
         uint256 deadline = isDone ? refillBy(head) : head.deadline();
         return t > deadline ? deadline : 0;
     }
 
-    /// The state at `t`, and the deadline of reveals: a running job reveals once commits have closed with a quorum.
+    /// The state at `t`, and the deadline of reveals: a running job reveals once commits have closed with a quorum. While a
+    /// draw is awaited, it is the deadline of the draw.
     function stateAt(Head head, uint256 t)
         internal
         pure
@@ -74,6 +78,11 @@ library States {
     function inState(Head head, uint256 at, IJobScheduler.JobState wanted) internal pure {
         (IJobScheduler.JobState state,) = stateAt(head, at);
         if (state != wanted) revert IJobScheduler.WrongState(state);
+    }
+
+    /// Reveals and the verdict come after the draw: an opening before it would tell the second wave what to say.
+    function drawn(Head head) internal pure {
+        if (head.audit() == IJobScheduler.AuditStage.Undrawn) revert IJobScheduler.AwaitsSecret();
     }
 
     function byRequester(Act memory act) internal pure {

@@ -33,8 +33,17 @@ library TermRules {
             within(terms.run(), timeout + States.RUN_MARGIN, MAX_DURATION, IJobScheduler.Term.Run);
             within(terms.reveal(), MIN_REVEAL, MAX_DURATION, IJobScheduler.Term.Reveal);
             validateAllowList(terms);
-            if (limit != 0) within(limit, n, MAX_SEATS, IJobScheduler.Term.EscalationLimit);
+            uint256 seats = terms.mostSeats();
+            // An audit with too many seats is refused as such.
+            uint256 least = seats < MAX_SEATS ? seats : MAX_SEATS;
+            if (limit != 0) within(limit, least, MAX_SEATS, IJobScheduler.Term.EscalationLimit);
             validateComparison(terms);
+            uint256 audit = terms.audit();
+            if (audit != 0) {
+                bool isWhole = terms.auditSeats() != 0 && seats <= MAX_SEATS && audit >> 16 != 0;
+                uint256 permille = audit >> 5 & 0x7ff;
+                if (!isWhole || permille == 0 || permille > 1000) refuse(IJobScheduler.Term.Audit);
+            }
         }
     }
 
@@ -58,8 +67,8 @@ library TermRules {
     /// The head of a job of these terms, which are checked first.
     function opened(TermsAt terms, uint256 at) internal pure returns (Head) {
         validate(terms);
-        // No deadline is later than submission + open + run.
-        if (at > type(uint32).max - 2 * MAX_DURATION) refuse(IJobScheduler.Term.Open);
+        // No deadline is later than submission + open + run + reveal + open + run.
+        if (at > type(uint32).max - 5 * MAX_DURATION) refuse(IJobScheduler.Term.Open);
         return Heads.make(terms, at, 0);
     }
 
@@ -91,9 +100,9 @@ library TermRules {
     /// The seats of the follow-up of an inconclusive job, or none when its deal allows no larger one.
     function escalatedSeats(TermsAt terms) internal pure returns (uint256) {
         unchecked {
-            uint256 seats = 2 * terms.concurrency() + 1;
+            uint256 seats = 2 * terms.mostSeats() + 1;
             if (seats > terms.escalationLimit()) seats = terms.escalationLimit();
-            return seats > terms.concurrency() ? seats : 0;
+            return seats > terms.mostSeats() ? seats : 0;
         }
     }
 }

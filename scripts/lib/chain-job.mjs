@@ -41,6 +41,7 @@ const TERMS = [
   ["cpuPermille", "uint16", 2],
   ["canonical", "uint8", 1],
   ["summary", "bytes32", 32],
+  ["audit", "bytes32", 32],
 ];
 const TERMS_TYPE = `tuple(${TERMS.map(([name, type]) => `${type} ${name}`).join(",")})`;
 
@@ -72,6 +73,8 @@ export class ChainJob {
   posted = null;
   /** The event that ended the job without a verdict. */
   ended = null;
+  /** How far the audit is: none, undrawn, spared or drawn. */
+  audit = "none";
   #commitBy = null;
   #changedAt = null;
 
@@ -95,7 +98,7 @@ export class ChainJob {
         break;
       case "DealUpdated":
         if (this.seats.size > 0) this.#problem("changes terms under which a seat was filled");
-        this.terms = unpackTerms(args.terms).terms;
+        this.#agree(unpackTerms(args.terms).terms);
         break;
       case "BidAccepted":
       case "SeatTaken":
@@ -106,6 +109,9 @@ export class ChainJob {
         break;
       case "Committed":
         this.#committed(args, at);
+        break;
+      case "SecretPublished":
+        this.#drawn(args, at);
         break;
       case "Revealed":
         this.#revealed(args, at);
@@ -170,7 +176,7 @@ export class ChainJob {
   #submitted({ requester, nonce, terms: packed, spec }) {
     if (this.terms !== null) this.#problem("submits the job again");
     const { terms, revision } = unpackTerms(packed);
-    this.terms = terms;
+    this.#agree(terms);
     const { chainId, contract } = this.domain;
     const types = ["uint256", "address", "address", "uint64", "bytes32", "bytes32"];
     const id = keccak256(encode(types, [chainId, contract, requester, nonce, sha256(spec), revision]));
@@ -178,10 +184,39 @@ export class ChainJob {
     if (METHODS[terms.method] === undefined) throw new Error(`${this.#where} names an unknown method, ${terms.method}`);
   }
 
+  #agree(terms) {
+    this.terms = terms;
+    this.audit = BigInt(terms.audit) === 0n ? "none" : "undrawn";
+  }
+
+  /** How many seats are asked for: those of the second wave too, once it was drawn. */
+  get #asked() {
+    return this.terms.concurrency + (this.audit === "drawn" ? BigInt(this.terms.audit) & 31n : 0n);
+  }
+
+  get #quorum() {
+    const [majority, { confidence }] = [this.#asked / 2n + 1n, this.terms];
+    return confidence > majority ? confidence : majority;
+  }
+
+  /** The draw over the secret and the commitments, ascending by seat. */
+  #drawn({ secret }, at) {
+    const word = BigInt(this.terms.audit);
+    const drawBy = this.#revealBy(at);
+    if (this.audit !== "undrawn") this.#problem("draws an audit that is not due");
+    if (drawBy === null || at > drawBy) this.#problem("is out of the time for the draw");
+    if (BigInt(keccak256(secret)) >> 16n !== word >> 16n) this.#problem("has another secret than the terms commit to");
+    const commitments = ascending(this.seats.keys()).flatMap((number) => this.seats.get(number).commitment ?? []);
+    const draw = BigInt(keccak256(concat([secret, ...commitments]))) % 1000n;
+    this.#changedAt = at;
+    if (draw < ((word >> 5n) & 0x7ffn)) [this.audit, this.#commitBy] = ["drawn", null];
+    else this.audit = "spared";
+  }
+
   #seated({ node, seat: number }, at) {
     const seat = Number(number);
     const held = this.seats.get(seat);
-    if (number >= this.terms.concurrency) this.#problem(`gives seat ${seat} of ${this.terms.concurrency}`);
+    if (number >= this.#asked) this.#problem(`gives seat ${seat} of ${this.#asked}`);
     if (held && !held.hasFailed) this.#problem(`gives seat ${seat} away, which ${held.node} has`);
     if (held && at > this.#refillBy()) this.#problem(`gives seat ${seat} to another node too late`);
     if ([...this.seats.values()].some((other) => other.node === node.toLowerCase())) {
@@ -189,7 +224,7 @@ export class ChainJob {
     }
     this.seats.set(seat, { node: node.toLowerCase(), hasFailed: false, commitment: null, opening: null });
     this.#changedAt = at;
-    if (this.#commitBy === null && BigInt(this.seats.size) === this.terms.concurrency) {
+    if (this.#commitBy === null && BigInt(this.seats.size) === this.#asked) {
       this.#commitBy = at + this.terms.run;
     }
   }
@@ -217,18 +252,21 @@ export class ChainJob {
   }
 
   #beforeClose(at) {
-    if (this.#commitBy === null || at > this.#commitBy) this.#problem("is out of the time for runs");
+    const isOpen = this.#commitBy !== null && this.audit !== "spared";
+    if (!isOpen || at > this.#commitBy) this.#problem("is out of the time for runs");
   }
 
   #revealed({ seat, node, opening }, at) {
     const revealBy = this.#revealBy(at);
     if (revealBy === null || at > revealBy) this.#problem("is out of the time for reveals");
+    if (this.audit === "undrawn") this.#problem("reveals before the audit was drawn");
     this.#open(seat, node, opening);
   }
 
   #judged({ openings, accepted, keeper }, at, place) {
     const revealBy = this.#revealBy(at);
     if (revealBy === null) this.#problem("comes before commits are closed");
+    if (this.audit === "undrawn") this.#problem("comes before the audit was drawn");
     const isLate = revealBy !== null && at > revealBy;
     for (const { seat, node, opening } of openings) {
       const isNew = !this.seats.get(Number(seat))?.opening;
@@ -240,10 +278,7 @@ export class ChainJob {
     if (!isLate && opened !== committed) {
       this.#problem(`is over ${opened} of ${committed} commitments, before the deadline of reveals`);
     }
-    const { concurrency, confidence } = this.terms;
-    const majority = concurrency / 2n + 1n;
-    const quorum = confidence > majority ? confidence : majority;
-    if (BigInt(opened) < quorum) this.#problem(`is over ${opened} runs and needs ${quorum}`);
+    if (BigInt(opened) < this.#quorum) this.#problem(`is over ${opened} runs and needs ${this.#quorum}`);
     this.posted = { openings, accepted, keeper: keeper.toLowerCase(), ...place };
   }
 
@@ -272,6 +307,7 @@ export class ChainJob {
   /** The deadline of reveals as of `at`; null while some seat can still commit. */
   #revealBy(at) {
     if (this.#commitBy === null) return null;
+    if (this.audit === "spared") return this.#changedAt + this.terms.reveal;
     const held = [...this.seats.values()];
     const hasFailures = held.some((seat) => seat.hasFailed);
     const isDone = held.every((seat) => seat.hasFailed || seat.commitment);

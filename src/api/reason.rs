@@ -2,9 +2,9 @@
 
 use super::types::Judgement;
 use crate::{
-    domain::{Deal, Job, Seat, SeatStatus},
+    domain::{Job, Seat, SeatStatus},
     explain::bytes,
-    rules::SeatReason,
+    rules::{SeatReason, owes_first_wave},
     store::empty_result_hash,
     verdict::{Cpu, Reason, Rule, Work},
 };
@@ -14,6 +14,9 @@ pub(super) fn words(job: &Job, held: &Seat, reason: &SeatReason, judgement: Opti
     match reason {
         SeatReason::NotCommitted => "it never committed to a result".to_owned(),
         SeatReason::Failed(kind) => format!("its run gave no result: {kind}"),
+        SeatReason::NotRevealed if owes_first_wave(job) => {
+            "it committed to a result, which the requester let nobody compare; it is paid".to_owned()
+        }
         SeatReason::NotRevealed => "it committed to a result and did not reveal it".to_owned(),
         SeatReason::Copied { of } => {
             let original = job.seat(*of).map_or("another node".to_owned(), |held| held.node.short());
@@ -23,7 +26,7 @@ pub(super) fn words(job: &Job, held: &Seat, reason: &SeatReason, judgement: Opti
         SeatReason::Compared(reason) => {
             let empty =
                 if is_empty(job, held) { "; the output is empty: anybody could have guessed it" } else { "" };
-            compared(&job.deal, reason, judgement) + empty
+            compared((job.asked(), job.quorum()), reason, judgement) + empty
         }
     }
 }
@@ -36,9 +39,10 @@ fn is_empty(job: &Job, held: &Seat) -> bool {
     }
 }
 
-fn compared(deal: &Deal, reason: &Reason, judgement: Option<Judgement>) -> String {
+/// `seats`: how many were asked, and how many must agree.
+fn compared(seats: (u8, u8), reason: &Reason, judgement: Option<Judgement>) -> String {
     let rejected = judgement == Some(Judgement::Rejected);
-    let output = || output(deal, reason);
+    let output = || output(seats, reason);
     let work = || reason.work.as_ref().map_or("its run was too short to be measured".to_owned(), measured);
     match reason.rule {
         Rule::Alone => "the only run: compared with nothing".to_owned(),
@@ -53,8 +57,8 @@ fn compared(deal: &Deal, reason: &Reason, judgement: Option<Judgement>) -> Strin
 }
 
 /// How its output compares, by equality or by its numbers.
-fn output(deal: &Deal, reason: &Reason) -> String {
-    let (alike, asked, needed) = (reason.alike, deal.concurrency, deal.quorum());
+fn output((asked, needed): (u8, u8), reason: &Reason) -> String {
+    let alike = reason.alike;
     let is_near = matches!(reason.rule, Rule::Near | Rule::NearAndWork);
     match reason.number_steps {
         Some(0) if is_near => "its output or its numbers are those of the majority".to_owned(),

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
 use crate::{
     domain::{
-        Amount, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method, NodeId,
-        Note, Offer, Resources, Seed, Span, Spec, SummaryWord, Timestamp, TooFew,
+        Amount, AuditStage, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method,
+        NodeId, Note, Offer, Resources, Seed, Span, Spec, SummaryWord, Timestamp, TooFew,
     },
     node::Warning,
     verdict::Reason,
@@ -200,6 +200,10 @@ pub struct JobView {
     pub revision: Digest,
     /// How many seats must agree.
     pub quorum: u8,
+    /// How many seats are asked for: those of the second wave too, once it was drawn.
+    pub asked: u8,
+    /// How far the audit is.
+    pub audit: AuditStage,
     /// The state as of `now`, deadlines considered.
     pub state: JobState,
     /// The clock of the log when this was answered.

@@ -9,7 +9,8 @@ use super::types::{
 };
 use crate::{
     domain::{
-        Amount, Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, SummaryWord, Timestamp, Verdict,
+        Amount, AuditStage, Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, SummaryWord, Timestamp,
+        Verdict,
     },
     node::{Node, RequestError, Snapshot},
     rules::{self, SeatReason},
@@ -59,7 +60,9 @@ pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
         seed: job.seed(),
         deal: job.deal.clone(),
         revision: job.revision,
-        quorum: job.deal.quorum(),
+        quorum: job.quorum(),
+        asked: job.asked(),
+        audit: job.audit,
         state,
         now,
         submitted_at: job.submitted_at,
@@ -87,16 +90,22 @@ fn ended_at(job: &Job) -> Option<Timestamp> {
 
 fn deadlines(job: &Job, now: Timestamp) -> Vec<Deadline> {
     let (_, reveal_by) = job.state_at(now);
-    let n = job.deal.concurrency;
+    let n = job.asked();
+    let unfilled = if job.audit == AuditStage::Drawn { "fails" } else { "expires" };
+    let revealed = if job.audit == AuditStage::Undrawn {
+        "its requester must have published the secret of its audit"
+    } else {
+        "nodes must have opened their commitments"
+    };
     let all = [
-        (DeadlineName::OpenBy, job.open_by, format!("{n} seats must be filled, or the job expires")),
+        (DeadlineName::OpenBy, job.open_by, format!("{n} seats must be filled, or the job {unfilled}")),
         (DeadlineName::RefillBy, job.refill_by(), "a failed seat can be given to another node".to_owned()),
         (
             DeadlineName::CommitBy,
             job.commit_by,
             "nodes must have run and committed to their results".to_owned(),
         ),
-        (DeadlineName::RevealBy, reveal_by, "nodes must have opened their commitments".to_owned()),
+        (DeadlineName::RevealBy, reveal_by, revealed.to_owned()),
     ];
     let known = |at: Timestamp, name| {
         at != Timestamp::ZERO && (name != DeadlineName::RefillBy || job.commit_by != Timestamp::ZERO)
@@ -223,7 +232,7 @@ fn money(job: &Job) -> Option<MoneyView> {
 
 /// Why there will be no verdict.
 fn failure(job: &Job, state: JobState) -> Option<String> {
-    let (n, quorum) = (job.deal.concurrency, job.deal.quorum());
+    let (n, quorum) = (job.asked(), job.quorum());
     let seats = job.seats.len();
     let commonest = job.commonest_failure().map(|kind| format!("; most common reason: {kind}"));
     let commonest = commonest.unwrap_or_default();
@@ -232,6 +241,12 @@ fn failure(job: &Job, state: JobState) -> Option<String> {
         JobState::Inconclusive => {
             let note = job.verdict.as_ref().map_or("no majority", |verdict| verdict.note.text());
             Some(format!("the results do not single out a majority: {note}"))
+        }
+        JobState::Failed if rules::owes_first_wave(job) && job.audit == AuditStage::Drawn => Some(format!(
+            "its audit found too few nodes: {seats} of {n} seats were filled; the first wave is paid"
+        )),
+        JobState::Failed if rules::owes_first_wave(job) => {
+            Some("its requester withheld the secret of its audit; the first wave is paid".to_owned())
         }
         JobState::Failed if job.committed.len() < quorum => {
             let committed = job.committed.len();

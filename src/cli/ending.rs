@@ -212,15 +212,12 @@ pub(super) fn summary(view: &JobView) -> String {
             let verdict = view.verdict.as_ref();
             let agreed = verdict.map_or(0, |verdict| verdict.accepted.len());
             let note = verdict.map_or("", |verdict| verdict.note.text());
-            let alone = if view.deal.concurrency == 1 { "; one run: nothing was compared" } else { "" };
+            let alone = if view.asked == 1 { "; one run: nothing was compared" } else { "" };
             let streamed = match verdict {
                 Some(verdict) if !verdict.independent => "; not independent: logs were live",
                 _ => "",
             };
-            format!(
-                "job {job} verified: {agreed} of {} nodes agree ({note}{alone}{streamed})",
-                view.deal.concurrency
-            )
+            format!("job {job} verified: {agreed} of {} nodes agree ({note}{alone}{streamed})", view.asked)
         }
         JobState::Inconclusive => {
             let note = view.verdict.as_ref().map_or("", |verdict| verdict.note.text());

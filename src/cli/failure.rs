@@ -154,6 +154,8 @@ pub(super) mod tests {
             deal: Deal { concurrency: 1, confidence: 1, ..Deal::default() },
             revision: Digest::ZERO,
             quorum: 1,
+            asked: 1,
+            audit: crate::domain::AuditStage::None,
             state,
             now,
             submitted_at: Timestamp::ZERO,

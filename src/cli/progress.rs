@@ -105,7 +105,7 @@ impl Live {
 
 /// The state of the job, and by what it is bounded when it begins.
 fn job_line(view: &JobView) -> String {
-    let (seats, wanted) = (view.seats.len(), view.deal.concurrency);
+    let (seats, wanted) = (view.seats.len(), view.asked);
     match view.state {
         JobState::Open if seats == 0 => {
             format!("open, {wanted} nodes wanted within {}", text::term(view.deal.open))

@@ -1,5 +1,7 @@
 //! What the command line means: arguments, environment and defaults resolved, contradictions refused.
 
+mod hints;
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -16,7 +18,7 @@ use crate::{
     api::{ServeError, Token, TokenError},
     assembly::Backend,
     devstack::{BadActors, MAX_NODES},
-    domain::{Acceptance, Amount, Deal, InvalidTerm, LogDomain, Method, NodeId, SpecError, SpecField, Term},
+    domain::{Acceptance, Amount, Audit, Deal, InvalidTerm, LogDomain, Method, NodeId, SpecError},
     executor::DEFAULT_SOCKET,
     explain::Hint,
     scheduler::contract::{ChainConfig, DEFAULT_MAX_FEE_PER_GAS},
@@ -32,7 +34,7 @@ pub enum SettingsError {
     #[error("invalid deal: {0}")]
     Term(#[from] InvalidTerm),
     /// The spec is not one that a node may run.
-    #[error("invalid job: {}", spec_problem(.0))]
+    #[error("invalid job: {}", hints::spec_problem(.0))]
     Spec(SpecError),
     /// The variables of the job cannot be read.
     #[error(transparent)]
@@ -84,6 +86,9 @@ pub enum SettingsError {
     /// A follow-up by a requester that is gone by then.
     #[error("--escalate needs a requester that keeps running")]
     NoFollowUp,
+    /// The number of seats of an audit without its chance.
+    #[error("--audit-seats is for a job with an audit")]
+    NoAudit,
     /// An engine whose containers this program cannot see.
     #[error("DOCKER_HOST is {host:?}, which is not an engine on this machine")]
     RemoteEngine {
@@ -114,8 +119,8 @@ pub enum SettingsError {
 impl Hint for SettingsError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Term(InvalidTerm { term, .. }) => return Some(term_hint(*term)),
-            Self::Spec(error) => return spec_hint(error),
+            Self::Term(InvalidTerm { term, .. }) => return Some(hints::term(*term)),
+            Self::Spec(error) => return hints::spec(error),
             Self::Environment(error) => return error.hint(),
             Self::Exposed(error) => return error.hint(),
             Self::OpenFirstCome => {
@@ -138,6 +143,7 @@ impl Hint for SettingsError {
             Self::RemoteEngine { .. } => {
                 "Assay measures memory on this machine: set DOCKER_HOST to unix:// and a local socket, or unset it"
             }
+            Self::NoAudit => "add --audit with its chance in thousandths, such as --audit 100",
             Self::BadNodes { .. } => "ask for more --nodes, or fewer --bad-actors",
             Self::NodeCount { .. } => "choose another number for --nodes",
             Self::NoDataDir => "set one of them, or pass --data-dir if the command has it",
@@ -146,59 +152,9 @@ impl Hint for SettingsError {
     }
 }
 
-fn term_hint(term: Term) -> String {
-    let hint = match term {
-        Term::Concurrency => "choose how many nodes run the job with --concurrency, such as 3",
-        Term::Confidence => "lower --confidence, or raise --concurrency",
-        Term::RelativePermille => "choose a --relative-permille of 0 to 1000",
-        Term::Open | Term::Timeout | Term::Reveal => return format!("choose another --{term}"),
-        Term::Run => "raise --run or lower --timeout; the default of --run is the timeout plus 2m",
-        Term::AllowList => "name fewer nodes with --allow",
-        Term::Price => "lower --price or --keeper-fee",
-        Term::Bond => "choose a --bond from the price to ten times the price",
-        Term::EscalationLimit => "choose an --escalate from the concurrency up to 31",
-        Term::RequireWork => "add --method hash or near, and leave out --deterministic",
-        Term::CpuPermille => "choose a --cpu-permille of 0 to 1000",
-        Term::Canonical => "choose among --canonical times,uuids,hosts,pids,sorted-lines",
-        Term::Summary => "give --summary with --method near, such as --summary rel:10ppm,exact",
-    };
-    hint.to_owned()
-}
-
-/// What is wrong with a spec, in the words of the command line.
-fn spec_problem(error: &SpecError) -> String {
-    let SpecError::Invalid { field, problem } = error else { return error.to_string() };
-    let name = match *field {
-        SpecField::Image => "IMAGE",
-        SpecField::Environment => "--env",
-        SpecField::WorkingDirectory => "--workdir",
-        SpecField::Inputs => "its inputs",
-        SpecField::TextFiles => "--text-file",
-        SpecField::MemoryBytes => "--memory",
-        SpecField::Resources => "--memory, --cpus, --pids and --disk",
-        SpecField::Command => "command",
-    };
-    format!("{name} {problem}")
-}
-
-fn spec_hint(error: &SpecError) -> Option<String> {
-    let hint = match error {
-        SpecError::TooLong { .. } => "give long arguments and variables as a file, with --input",
-        SpecError::Malformed { .. } | SpecError::NotCanonical => return None,
-        SpecError::Invalid { field, .. } => match *field {
-            SpecField::Image => "give an image by name and tag, such as alpine:3",
-            SpecField::Environment => "give variables as --env NAME=VALUE, where no NAME begins with ASSAY_",
-            SpecField::WorkingDirectory => "give a directory of the container, such as --workdir /inputs",
-            SpecField::TextFiles => "name files by their paths in /outputs, such as --text-file report.txt",
-            SpecField::Inputs => {
-                "give each input its own target, outside /outputs and /tmp, such as --input data:/inputs/data"
-            }
-            SpecField::MemoryBytes => "give --memory a unit, such as 512m or 2g; without one it is in bytes",
-            SpecField::Resources => "leave them out to use the defaults; see assay job submit --help",
-            SpecField::Command => return None,
-        },
-    };
-    Some(hint.to_owned())
+/// Seats of a second wave with which a lie of the whole first wave is outvoted.
+const fn default_audit_seats(concurrency: u8) -> u8 {
+    concurrency.saturating_add(1)
 }
 
 /// The terms that the arguments make of `base`: defaults for a new job, its own terms for one that is updated.
@@ -223,6 +179,15 @@ pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
     }
     deal.canonical = args.canonical.unwrap_or(deal.canonical);
     deal.require_work |= args.require_work;
+    if let Some(permille) = args.audit {
+        let seats = deal.audit.map_or_else(|| default_audit_seats(deal.concurrency), |audit| audit.seats);
+        deal.audit = (permille > 0).then(|| Audit::requested(permille, seats));
+    }
+    match (&mut deal.audit, args.audit_seats) {
+        (Some(audit), Some(seats)) => audit.seats = seats,
+        (None, Some(_)) => return Err(SettingsError::NoAudit),
+        (Some(_) | None, None) => {}
+    }
     deal.cpu_permille = args.cpu_permille.unwrap_or(deal.cpu_permille);
     deal.deterministic |= args.deterministic;
     if let Some(timeout) = args.timeout {

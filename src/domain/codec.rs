@@ -11,9 +11,9 @@ use alloy_primitives::{Address, B256, Bytes, Keccak256, Uint};
 use alloy_sol_types::{SolStruct, SolValue, sol};
 
 use super::{
-    Acceptance, Action, Amount, Canonical, Deal, Digest, Event, EventKind, FailureKind, FingerprintWord,
-    JobId, LogDomain, MAX_REMARK_BYTES, MAX_SEATS, MAX_SPEC_BYTES, Method, NodeId, Opening, SeatOpening,
-    SeatSet, Signature, SignedAction, Span, SummaryForm, SummaryWord,
+    Acceptance, Action, Amount, Audit, AuditSecret, Canonical, Deal, Digest, Event, EventKind, FailureKind,
+    FingerprintWord, JobId, LogDomain, MAX_REMARK_BYTES, MAX_SEATS, MAX_SPEC_BYTES, Method, NodeId, Opening,
+    SeatOpening, SeatSet, Signature, SignedAction, Span, SummaryForm, SummaryWord,
 };
 
 /// First byte of every encoded action.
@@ -49,6 +49,7 @@ mod abi {
             uint16 cpuPermille;
             uint8 canonical;
             bytes32 summary;
+            bytes32 audit;
         }
 
         #[derive(Debug)]
@@ -282,6 +283,7 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
         Event::BidAccepted { node } | Event::BidRejected { node } => Address::from(*node).abi_encode(),
         Event::FailureReported { kind } => u16::from(kind.index()).abi_encode(),
         Event::Committed { commitment } => B256::from(*commitment).abi_encode(),
+        Event::SecretPublished { secret } => B256::from(*secret).abi_encode(),
         Event::Revealed { opening } => encode_opening(opening),
         Event::VerdictPosted { openings, accepted } => {
             let openings = openings.iter().map(|SeatOpening { seat, opening }| abi::SeatRevelation {
@@ -329,6 +331,10 @@ fn decode_event(kind: EventKind, payload: &[u8]) -> Result<Event, CodecError> {
         EventKind::Committed => {
             let commitment = B256::abi_decode_validate(payload).map_err(malformed)?.into();
             Ok(Event::Committed { commitment })
+        }
+        EventKind::SecretPublished => {
+            let secret = B256::abi_decode_validate(payload).map_err(malformed)?;
+            Ok(Event::SecretPublished { secret: AuditSecret::new(secret.0) })
         }
         EventKind::Revealed => Ok(Event::Revealed { opening: decode_opening(payload)? }),
         EventKind::VerdictPosted => decode_verdict(payload),
@@ -392,6 +398,7 @@ fn terms(deal: &Deal) -> abi::Terms {
         cpuPermille: deal.cpu_permille,
         canonical: deal.canonical.bits(),
         summary: deal.summary.map_or([0; 32], |form| form.0).into(),
+        audit: deal.audit.map_or([0; 32], |audit| audit.to_word()).into(),
     }
 }
 
@@ -421,6 +428,7 @@ fn deal_from(terms: &abi::Terms) -> Result<Deal, CodecError> {
         cpu_permille: terms.cpuPermille,
         canonical: Canonical::from_bits(terms.canonical),
         summary: (!terms.summary.is_zero()).then_some(SummaryForm(terms.summary.0)),
+        audit: (!terms.audit.is_zero()).then(|| Audit::from_word(terms.audit.0)),
     })
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Canonical, JobId, MAX_SEATS, Method, NodeId, Span, SummaryForm};
+use super::{Amount, Audit, AuditStage, Canonical, JobId, MAX_SEATS, Method, NodeId, Span, SummaryForm};
 
 /// What a run may take beyond its timeout before commits close: pulling, starting, hashing, sending.
 pub const RUN_MARGIN: Span = Span::from_secs(60);
@@ -95,6 +95,8 @@ pub struct Deal {
     pub canonical: Canonical,
     /// How the numbers of an output's summary are compared; with `near` only.
     pub summary: Option<SummaryForm>,
+    /// Whether, and how often, a second wave of seats checks the first.
+    pub audit: Option<Audit>,
 }
 
 impl Default for Deal {
@@ -124,6 +126,7 @@ impl Default for Deal {
             cpu_permille: 333,
             canonical: Canonical::NONE,
             summary: None,
+            audit: None,
         }
     }
 }
@@ -161,6 +164,8 @@ pub enum Term {
     Canonical,
     /// How the numbers of a summary are compared.
     Summary,
+    /// The second wave of seats.
+    Audit,
 }
 
 /// A term with a value that the rules do not allow.
@@ -183,22 +188,38 @@ impl Deal {
         timeout.plus(RUN_MARGIN).plus(RUN_MARGIN)
     }
 
-    /// How many seats must agree, or reveal, for a verdict: max(M, floor(N / 2) + 1).
-    pub fn quorum(&self) -> u8 {
-        self.confidence.max(self.concurrency / 2 + 1)
+    /// How many of `asked` seats must agree, or reveal, for a verdict: max(M, floor(asked / 2) + 1).
+    pub fn quorum_of(&self, asked: u8) -> u8 {
+        self.confidence.max(asked / 2 + 1)
     }
 
-    /// What a requester locks: N x price + keeper fee; `None` if that exceeds an amount.
+    /// The seats of both waves, N without an audit.
+    pub fn most_seats(&self) -> u8 {
+        self.concurrency.saturating_add(self.audit.map_or(0, |audit| audit.seats))
+    }
+
+    /// The seats that are asked for at this stage of the audit: those of the second wave once it was drawn.
+    pub fn seats_at(&self, stage: AuditStage) -> u8 {
+        match stage {
+            AuditStage::None | AuditStage::Undrawn | AuditStage::Spared => self.concurrency,
+            AuditStage::Drawn => self.most_seats(),
+        }
+    }
+
+    /// What a requester locks: the price of the seats of both waves, and the keeper fee; `None` if that exceeds an
+    /// amount.
     pub fn escrow(&self) -> Option<Amount> {
-        self.price.checked_mul(self.concurrency)?.checked_add(self.keeper_fee)
+        self.price.checked_mul(self.most_seats())?.checked_add(self.keeper_fee)
     }
 
-    /// The terms of the follow-up of an inconclusive job: 2N + 1 seats up to the limit, all else equal.
+    /// The terms of the follow-up of an inconclusive job: one more than twice the seats of both waves, up to the limit,
+    /// and no audit, since all of them compare. All else is equal.
     ///
     /// `None` when the deal asks for no follow-up or has no room for a larger one.
     pub fn escalated(&self, parent: JobId) -> Option<Self> {
-        let concurrency = self.concurrency.checked_mul(2)?.checked_add(1)?.min(self.escalation_limit);
-        (concurrency > self.concurrency).then(|| Self { concurrency, parent: Some(parent), ..self.clone() })
+        let seats = self.most_seats();
+        let concurrency = seats.checked_mul(2)?.checked_add(1)?.min(self.escalation_limit);
+        (concurrency > seats).then(|| Self { concurrency, parent: Some(parent), audit: None, ..self.clone() })
     }
 
     /// Checks every term.
@@ -244,8 +265,13 @@ impl Deal {
             );
         }
         let limit = self.escalation_limit;
-        if limit != 0 && (limit < self.concurrency || limit > MAX_SEATS) {
-            return bad(Term::EscalationLimit, format!("is {limit}: it must be 0, or N to {MAX_SEATS}"));
+        // An audit with too many seats is refused as such.
+        let seats = self.most_seats().min(MAX_SEATS);
+        if limit != 0 && (limit < seats || limit > MAX_SEATS) {
+            return bad(
+                Term::EscalationLimit,
+                format!("is {limit}: it must be 0, or the seats, {seats}, to {MAX_SEATS}"),
+            );
         }
         let compares_outputs = matches!(self.method, Method::Hash | Method::Near) && !self.deterministic;
         if self.require_work && !compares_outputs {
@@ -269,7 +295,21 @@ impl Deal {
                 bad(Term::Summary, format!("is for the method near, not for {}", self.method))
             }
             (Method::Near, Some(_)) | (Method::Hash | Method::KMeans | Method::Ball, None) => Ok(()),
+        }?;
+        self.validate_audit()
+    }
+
+    fn validate_audit(&self) -> Result<(), InvalidTerm> {
+        let Some(audit) = self.audit else { return Ok(()) };
+        let bad = |problem| Err(InvalidTerm { term: Term::Audit, problem });
+        if audit.permille == 0 || audit.permille > 1000 {
+            return bad(format!("has a chance of {} in 1000: it must be 1 to 1000", audit.permille));
         }
+        if audit.seats == 0 || audit.seats > MAX_SEATS - self.concurrency {
+            let most = MAX_SEATS - self.concurrency;
+            return bad(format!("adds {} seats: it must be 1 to {most} beside the others", audit.seats));
+        }
+        if audit.secret_hash.is_zero() { bad("lacks the hash of its secret".to_owned()) } else { Ok(()) }
     }
 
     fn validate_durations(&self) -> Result<(), InvalidTerm> {
@@ -309,6 +349,7 @@ impl fmt::Display for Term {
             Self::CpuPermille => "cpu_permille",
             Self::Canonical => "canonical",
             Self::Summary => "summary",
+            Self::Audit => "audit",
         })
     }
 }
@@ -361,7 +402,7 @@ mod tests {
     #[test]
     fn the_default_deal_is_valid() {
         assert_eq!(Deal::default().validate(), Ok(()));
-        assert_eq!(Deal::default().quorum(), 2);
+        assert_eq!(Deal::default().quorum_of(3), 2);
     }
 
     #[test]

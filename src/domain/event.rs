@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Amount, Deal, Digest, FailureKind, JobId, LogDomain, NodeId, SeatOpening, SeatSet, Signature,
-    SignatureError, Timestamp, result::Opening,
+    Amount, AuditSecret, Deal, Digest, FailureKind, JobId, LogDomain, NodeId, SeatOpening, SeatSet,
+    Signature, SignatureError, Timestamp, result::Opening,
 };
 
 /// Longest remark, in bytes.
@@ -83,6 +83,11 @@ pub enum Event {
     },
     /// The sequencer of a log without a chain closes commits after their deadline.
     Ticked,
+    /// The requester publishes the secret of its audit, once the first wave has committed.
+    SecretPublished {
+        /// The secret, which the deal holds the hash of.
+        secret: AuditSecret,
+    },
 }
 
 /// The kind of an event. The order is part of the wire format: only append.
@@ -106,11 +111,12 @@ pub enum EventKind {
     Expired = 12,
     Remarked = 13,
     Ticked = 14,
+    SecretPublished = 15,
 }
 
 impl EventKind {
     /// Every kind, in the order of the wire format.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Submitted,
         Self::DealUpdated,
         Self::Cancelled,
@@ -126,6 +132,7 @@ impl EventKind {
         Self::Expired,
         Self::Remarked,
         Self::Ticked,
+        Self::SecretPublished,
     ];
 
     /// The index on the wire.
@@ -158,6 +165,7 @@ impl Event {
             Self::Expired => EventKind::Expired,
             Self::Remarked { .. } => EventKind::Remarked,
             Self::Ticked => EventKind::Ticked,
+            Self::SecretPublished { .. } => EventKind::SecretPublished,
         }
     }
 }
@@ -259,6 +267,6 @@ mod tests {
             assert_eq!(usize::from(kind.index()), index);
             assert_eq!(EventKind::from_index(kind.index()), Some(kind));
         }
-        assert_eq!(EventKind::from_index(15), None);
+        assert_eq!(EventKind::from_index(16), None);
     }
 }

@@ -83,6 +83,15 @@ identifier!(
     Digest, 32
 );
 
+identifier!(
+    /// What the draw of an audit is made of. It is the requester's alone until it publishes it.
+    AuditSecret, 32
+);
+identifier!(
+    /// The first 30 bytes of the keccak256 of an [`AuditSecret`].
+    SecretHash, 30
+);
+
 impl Digest {
     /// keccak256 of `bytes`.
     pub fn keccak(bytes: impl AsRef<[u8]>) -> Self {
@@ -116,6 +125,12 @@ impl From<Digest> for B256 {
 impl From<B256> for Digest {
     fn from(word: B256) -> Self {
         Self(word.0)
+    }
+}
+
+impl From<AuditSecret> for B256 {
+    fn from(secret: AuditSecret) -> Self {
+        Self::from(secret.0)
     }
 }
 

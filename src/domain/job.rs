@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 use serde::Serialize;
 
 use super::{
-    Amount, Deal, Digest, FailureKind, JobId, LogDomain, NodeId, Note, Opening, RUN_MARGIN, SeatSet, Seed,
-    Spec, Timestamp,
+    Amount, AuditStage, Deal, Digest, FailureKind, JobId, LogDomain, NodeId, Note, Opening, RUN_MARGIN,
+    SeatSet, Seed, Spec, Timestamp,
 };
 
 /// The state of a job. The order equals the contract's: only append.
@@ -185,7 +185,7 @@ pub struct JobRecord {
     pub commit_by: Timestamp,
     /// Until when reveals count; zero before commits close.
     pub reveal_by: Timestamp,
-    /// When the newest seat was filled, failed or committed.
+    /// When the newest seat was filled, failed or committed, or the audit was drawn.
     pub seats_changed_at: Timestamp,
     /// When the job became terminal; zero before.
     pub ended_at: Timestamp,
@@ -203,6 +203,8 @@ pub struct JobRecord {
     pub revealed: SeatSet,
     /// Reports of failure by kind, in every seat ever held.
     pub failures: [u8; FailureKind::ALL.len()],
+    /// How far the audit is.
+    pub audit: AuditStage,
     /// Who sent the verdict, the expiry, the cancellation or the stop.
     pub ended_by: Option<NodeId>,
     /// The verdict, once there is one; also of an inconclusive job.
@@ -242,6 +244,23 @@ impl Job {
         Seed::of(self.first)
     }
 
+    /// How many seats are asked for: those of the first wave, and of the second once it was drawn.
+    pub fn asked(&self) -> u8 {
+        self.deal.seats_at(self.audit)
+    }
+
+    /// How many seats must agree, or reveal, for a verdict.
+    pub fn quorum(&self) -> u8 {
+        self.deal.quorum_of(self.asked())
+    }
+
+    /// The failed seats that may be given to other nodes while there is time: those of the second wave alone, once it was
+    /// drawn.
+    pub fn refillable(&self) -> SeatSet {
+        let first = if self.audit == AuditStage::Drawn { self.deal.concurrency } else { 0 };
+        self.failed.iter().filter(|seat| *seat >= first).collect()
+    }
+
     /// Until when a failed seat can be given to another node: what is left must hold a whole run.
     pub fn refill_by(&self) -> Timestamp {
         self.commit_by.minus(self.deal.timeout).minus(RUN_MARGIN)
@@ -250,9 +269,12 @@ impl Job {
     /// When commits closed, seen at `t`: `None` while some seat can still commit.
     ///
     /// They close with the last commitment, or when the last seat that could commit is dead (failed, and too
-    /// late for another node), or with their deadline.
+    /// late for another node), or with their deadline. A draw that spares the job closes them anew: reveals begin then.
     pub fn commits_closed_at(&self, t: Timestamp) -> Option<Timestamp> {
-        let done = self.committed.len() + self.failed.len() == self.deal.concurrency;
+        if self.audit == AuditStage::Spared {
+            return Some(self.seats_changed_at);
+        }
+        let done = self.committed.len() + self.failed.len() == self.asked();
         if done && (self.failed.is_empty() || self.seats_changed_at > self.refill_by()) {
             return Some(self.seats_changed_at);
         }
@@ -261,10 +283,10 @@ impl Job {
     }
 
     /// The state at `t`, and the deadline of reveals: a running job reveals once commits have closed with a
-    /// quorum, whether or not anything was written since.
+    /// quorum, whether or not anything was written since. While a draw is awaited, it is the deadline of the draw.
     pub fn state_at(&self, t: Timestamp) -> (JobState, Timestamp) {
         if self.state == JobState::Running
-            && self.committed.len() >= self.deal.quorum()
+            && self.committed.len() >= self.quorum()
             && let Some(closed_at) = self.commits_closed_at(t)
         {
             return (JobState::Revealing, closed_at.plus(self.deal.reveal));
@@ -279,7 +301,7 @@ impl Job {
             return committed;
         }
         let dead = if t > self.refill_by() { self.failed.len() } else { 0 };
-        self.deal.concurrency - dead
+        self.asked() - dead
     }
 
     /// Whether `node` reported a failure, also of a seat that another node holds since.
@@ -296,16 +318,18 @@ impl Job {
 
     /// Whether the job itself is at fault, and has lost the seats that a quorum needs.
     fn fails_by_itself(&self) -> bool {
-        let left = self.deal.concurrency - self.failed.len();
-        left < self.deal.quorum() && FailureKind::ALL.into_iter().any(|kind| self.is_shared_failure(kind))
+        let left = self.asked() - self.failed.len();
+        left < self.quorum() && FailureKind::ALL.into_iter().any(|kind| self.is_shared_failure(kind))
     }
 
     /// Whether anyone may end the job at `t`: too little came in time, or more nodes would only fail alike.
     pub fn is_overdue(&self, t: Timestamp) -> bool {
         match self.state_at(t) {
             (JobState::Open, _) => t > self.open_by,
-            (JobState::Running, _) => self.able_to_commit(t) < self.deal.quorum() || self.fails_by_itself(),
-            (JobState::Revealing, reveal_by) => t > reveal_by && self.revealed.len() < self.deal.quorum(),
+            (JobState::Running, _) => self.able_to_commit(t) < self.quorum() || self.fails_by_itself(),
+            (JobState::Revealing, reveal_by) => {
+                t > reveal_by && (self.audit == AuditStage::Undrawn || self.revealed.len() < self.quorum())
+            }
             (
                 JobState::Verified
                 | JobState::Inconclusive
@@ -332,7 +356,7 @@ impl Job {
 
     /// How many bids are enough to choose from: twice the seats.
     pub fn wanted_bids(&self) -> usize {
-        2 * usize::from(self.deal.concurrency)
+        2 * usize::from(self.asked())
     }
 
     /// Bids that the requester may still accept.

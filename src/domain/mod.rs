@@ -16,6 +16,7 @@
 
 mod amount;
 mod ask;
+mod audit;
 mod backoff;
 mod canonical;
 mod chunk;
@@ -41,6 +42,7 @@ mod time;
 
 pub use amount::Amount;
 pub use ask::{Ask, ParsePercentError};
+pub use audit::{Audit, AuditStage};
 pub use backoff::Backoff;
 pub use canonical::{Canonical, Mask, UnknownMask};
 pub use chunk::{Chunk, ChunkRequest, MAX_CHUNK_BYTES};
@@ -54,7 +56,7 @@ pub use fingerprint::{
     DirtyFingerprint, Fingerprint, FingerprintWord, MAX_TIME_MS, ParseFingerprintError, Profile, Sample,
     TENTHS,
 };
-pub use ids::{Digest, JobId, LogDomain, NodeId, ParseIdError};
+pub use ids::{AuditSecret, Digest, JobId, LogDomain, NodeId, ParseIdError, SecretHash};
 pub use image::{DEFAULT_REGISTRY, ImageName, ImageNameError, is_digest, is_pinned, is_registry};
 pub use job::{Bid, BidStatus, Job, JobRecord, JobState, Seat, SeatStatus, Verdict};
 pub use method::{Method, UnknownMethod};

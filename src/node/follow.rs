@@ -247,6 +247,7 @@ fn tell(job: &Job, author: NodeId, event: &Event) {
         Event::VerdictPosted { .. } => info!(job = %id, by = author, state = %job.state, "verdict posted"),
         Event::Expired => info!(job = %id, by = author, state = %job.state, "job expired"),
         Event::Remarked { node, remark } => info!(job = %id, node = node.short(), ?remark, "remark made"),
+        Event::SecretPublished { .. } => info!(job = %id, audit = %job.audit, "audit drawn"),
         Event::Ticked => debug!(job = %id, "commits closed by a tick"),
     }
 }

@@ -126,9 +126,14 @@ impl Node {
         if let Some(reply) = &asked.reply {
             return decoded(key, reply);
         }
-        let wanted = deal.revision();
-        let is_done = before.is_some() && self.board.read(job, |job| job.revision == wanted) == Some(true);
-        let revision = if is_done { wanted } else { self.update_deal(job, deal).await? };
+        let revisions = self
+            .board
+            .read(job, |known| (known.revision, self.with_secret(deal.clone(), known.nonce).revision()));
+        let done = revisions.filter(|(now, wanted)| before.is_some() && now == wanted);
+        let revision = match done {
+            Some((revision, _)) => revision,
+            None => self.update_deal(job, deal).await?,
+        };
         self.records.requests.finish(&key.0, &encoded(&revision))?;
         Ok(revision)
     }

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::{
-    domain::{Deal, Digest, Event, Input, InvalidTerm, Job, JobId, JobState, NodeId, Spec, SpecError},
+    domain::{
+        Audit, AuditSecret, Deal, Digest, Event, Input, InvalidTerm, Job, JobId, JobState, NodeId, Spec,
+        SpecError,
+    },
     executor::ExecutorError,
     explain::{Hint, one_line},
     rules::Rejection,
@@ -242,7 +245,8 @@ impl Node {
 
     /// The spec with its image pinned, if a job of it may be submitted here.
     pub(super) async fn checked(&self, mut spec: Spec, deal: &Deal) -> Result<Spec, RequestError> {
-        deal.validate().map_err(RequestError::Deal)?;
+        // Any nonce will do to check the terms.
+        self.with_secret(deal.clone(), 0).validate().map_err(RequestError::Deal)?;
         let known = self.bidders();
         if usize::from(deal.concurrency) > known {
             return Err(RequestError::NotEnoughNodes { wanted: deal.concurrency, known });
@@ -271,9 +275,16 @@ impl Node {
         Ok(job)
     }
 
+    /// The deal with the hash of the secret that this node will draw its audit with, whatever hash was given.
+    pub(super) fn with_secret(&self, deal: Deal, nonce: u64) -> Deal {
+        let secret_hash = AuditSecret::of(self.me.secret, nonce).hash();
+        Deal { audit: deal.audit.map(|audit| Audit { secret_hash, ..audit }), ..deal }
+    }
+
     /// The first action of a new job. Each has a nonce of its own.
     pub(super) fn submission(&self, spec: Spec, deal: Deal) -> Result<Submission, SubmitError> {
         let nonce = nonce()?;
+        let deal = self.with_secret(deal, nonce);
         let document = spec.to_document();
         let revision = deal.revision();
         let domain = self.ports.scheduler.domain();
@@ -306,7 +317,7 @@ impl Node {
         Ok(match state {
             JobState::Open if known.seats.is_empty() => (Event::Cancelled, Ended::Cancelled),
             JobState::Open => {
-                let (taken, seats) = (known.seats.len(), known.deal.concurrency);
+                let (taken, seats) = (known.seats.len(), known.asked());
                 return Err(RequestError::PartlySeated { taken, seats });
             }
             JobState::Running => (Event::Stopped, Ended::Stopped),
@@ -324,8 +335,8 @@ impl Node {
     /// # Errors
     /// When the job is not this node's, and what the rules refuse.
     pub async fn update_deal(&self, job: JobId, deal: Deal) -> Result<Digest, RequestError> {
+        let deal = self.with_secret(deal, self.own_job(job)?.nonce);
         deal.validate().map_err(RequestError::Deal)?;
-        self.own_job(job)?;
         let revision = deal.revision();
         self.submit_for_user(job, Event::DealUpdated { deal }).await?;
         Ok(revision)

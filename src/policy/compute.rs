@@ -4,8 +4,8 @@
 
 use super::{Moment, Wake};
 use crate::domain::{
-    Acceptance, Amount, Ask, BidStatus, Digest, Event, Facts, FailureKind, Job, JobId, JobState, NodeId,
-    Opening, Resources, SeatStatus, Span, Timestamp,
+    Acceptance, Amount, Ask, AuditStage, BidStatus, Digest, Event, Facts, FailureKind, Job, JobId, JobState,
+    NodeId, Opening, Resources, SeatStatus, Span, Timestamp,
 };
 
 /// How much later each further group of 2N nodes bids, in milliseconds, so that not all bid at once.
@@ -100,6 +100,7 @@ pub enum LogTrust {
 }
 
 /// What to do now.
+#[expect(clippy::large_enum_variant, reason = "a step is looked at once and never kept")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ComputeStep {
     /// Nothing yet.
@@ -157,8 +158,21 @@ fn wait(view: &ComputeView<'_>) -> ComputeStep {
 /// Bids, or waits for what becomes of the bid, as long as seats are filled.
 fn without_seat(view: &ComputeView<'_>, state: JobState) -> ComputeStep {
     let job = view.job;
-    let filled_by = if state == JobState::Open { job.open_by } else { job.refill_by() };
-    if view.moment.now > filled_by || state > JobState::Running {
+    let filled_by = match state {
+        JobState::Open => job.open_by,
+        JobState::Running => job.refill_by(),
+        // A draw may open a second wave, in which a standing bid still counts.
+        JobState::Revealing if job.audit == AuditStage::Undrawn && !job.is_overdue(view.moment.now) => {
+            return wait(view);
+        }
+        JobState::Revealing
+        | JobState::Verified
+        | JobState::Inconclusive
+        | JobState::Failed
+        | JobState::Cancelled
+        | JobState::Expired => return ComputeStep::Done,
+    };
+    if view.moment.now > filled_by {
         return ComputeStep::Done;
     }
     match job.bids.get(&view.me).filter(|bid| bid.epoch == job.epoch).map(|bid| bid.status) {
@@ -178,7 +192,7 @@ fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
         return ComputeStep::Done;
     };
     let wanted = job.wanted_bids();
-    let seat_free = job.seats.len() < usize::from(job.deal.concurrency) || !job.failed.is_empty();
+    let seat_free = job.seats.len() < usize::from(job.asked()) || !job.refillable().is_empty();
     if fitting_bids(job) >= wanted || !seat_free {
         return ComputeStep::Wait(Wake::after(filled_by));
     }
@@ -247,7 +261,8 @@ fn committed(
     commitment: Digest,
 ) -> ComputeStep {
     let (job, now) = (view.job, view.moment.now);
-    if state == JobState::Running && !job.is_overdue(now) {
+    let filling = matches!(state, JobState::Open | JobState::Running);
+    if (filling || job.audit == AuditStage::Undrawn) && !job.is_overdue(now) {
         return wait(view);
     }
     let Execution::Finished(opening) = view.execution else {
@@ -287,7 +302,7 @@ fn doubt(view: &ComputeView<'_>, reveal_by: Timestamp) -> Option<Timestamp> {
 
 /// The deadline that closed commits; none when every seat has committed, so that no clock is needed to know.
 fn closing_deadline(job: &Job) -> Option<Timestamp> {
-    let (committed, n) = (job.committed.len(), job.deal.concurrency);
+    let (committed, n) = (job.committed.len(), job.asked());
     let all_said = committed + job.failed.len() == n;
     (committed < n).then(|| if all_said { job.refill_by() } else { job.commit_by })
 }

@@ -97,10 +97,10 @@ impl Checks {
         };
         Self {
             seats: deal.concurrency,
-            quorum: deal.quorum(),
+            quorum: deal.quorum_of(deal.concurrency),
             evidence,
-            audit_permille: 0,
-            audit_seats: 0,
+            audit_permille: deal.audit.map_or(0, |audit| audit.permille),
+            audit_seats: deal.audit.map_or(0, |audit| audit.seats),
             price: deal.price,
             bond: deal.bond,
             burns: deal.deterministic,

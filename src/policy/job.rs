@@ -53,7 +53,7 @@ pub struct JobView<'a> {
     pub knows_requester: bool,
     /// What it remembers of a node.
     pub reputation: &'a dyn Fn(NodeId) -> Standing,
-    /// What orders equal bids: a secret, so that nobody can make itself first.
+    /// See [`RequesterView::secret`].
     pub secret: Digest,
 }
 

@@ -25,11 +25,11 @@ pub enum Conduct {
 
 /// Whether how nodes fared in `job` may count for the node `me`.
 ///
-/// Jobs of one seat compare nothing. A job that `me` neither requested nor sat in is hearsay.
+/// Jobs of one seat compare nothing; so does a first wave of one that the draw spared. A job that `me` neither requested nor sat in is hearsay.
 pub fn counts(job: &Job, me: NodeId, knows_requester: bool) -> bool {
     let sat = job.bids.get(&me).is_some_and(|bid| matches!(bid.status, BidStatus::Seated(_)));
     let has_stake = !job.deal.price.is_zero() || knows_requester;
-    job.state.is_terminal() && job.deal.concurrency > 1 && (job.requester == me || (sat && has_stake))
+    job.state.is_terminal() && job.asked() > 1 && (job.requester == me || (sat && has_stake))
 }
 
 /// Whether `job` speaks for its requester: `me` ran it, and the verdict accepted what it gave.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Moment, Wake};
-use crate::domain::{Acceptance, Deal, Digest, Event, Job, JobState, NodeId};
+use crate::domain::{Acceptance, AuditSecret, AuditStage, Deal, Digest, Event, Job, JobState, NodeId};
 
 /// How long bids are gathered before fewer than twice the seats will do, in milliseconds.
 pub const BID_WINDOW_MS: u64 = 500;
@@ -19,7 +19,7 @@ pub struct RequesterView<'a> {
     pub opened_ms: u64,
     /// What this requester remembers of a node.
     pub reputation: &'a dyn Fn(NodeId) -> Standing,
-    /// What orders bids: a secret, so that nobody can make itself first.
+    /// What orders bids and draws audits: a secret, so that nobody can make itself first or foresee an audit.
     pub secret: Digest,
     /// How many nodes may bid, as far as is known: the others, and this one if it computes.
     pub members: usize,
@@ -85,11 +85,24 @@ pub fn next(view: &RequesterView<'_>) -> RequesterStep {
         JobState::Revealing if view.orders_log && job.state != JobState::Revealing => {
             RequesterStep::Submit(vec![Event::Ticked])
         }
+        JobState::Revealing if job.audit == AuditStage::Undrawn => publish_secret(view),
         JobState::Revealing => wait(view),
         JobState::Inconclusive => follow_up(view),
         JobState::Verified | JobState::Failed | JobState::Cancelled | JobState::Expired => {
             RequesterStep::Done
         }
+    }
+}
+
+/// Publishes the secret of the audit once the first wave has committed.
+///
+/// A deal that was made with another key's secret cannot be drawn; its first wave is paid at the deadline.
+fn publish_secret(view: &RequesterView<'_>) -> RequesterStep {
+    let secret = AuditSecret::of(view.secret, view.job.nonce);
+    if view.job.deal.audit.is_some_and(|audit| audit.secret_hash == secret.hash()) {
+        RequesterStep::Submit(vec![Event::SecretPublished { secret }])
+    } else {
+        wait(view)
     }
 }
 
@@ -100,7 +113,7 @@ fn wait(view: &RequesterView<'_>) -> RequesterStep {
 /// Gives every free seat away at once, when the choice is good enough or time enough has passed.
 fn fill(view: &RequesterView<'_>) -> RequesterStep {
     let job = view.job;
-    let n = usize::from(job.deal.concurrency);
+    let n = usize::from(job.asked());
     let standing = job.standing_bids().count();
     let free = n.saturating_sub(job.seats.len());
     if job.deal.acceptance == Acceptance::FirstCome || standing < free {
@@ -118,7 +131,7 @@ fn fill(view: &RequesterView<'_>) -> RequesterStep {
 fn refill(view: &RequesterView<'_>) -> RequesterStep {
     let job = view.job;
     let in_time = view.moment.now <= job.refill_by() && job.deal.acceptance == Acceptance::Requester;
-    let seats = usize::from(job.failed.len()).min(job.standing_bids().count());
+    let seats = usize::from(job.refillable().len()).min(job.standing_bids().count());
     if in_time && seats > 0 { accept(view, seats) } else { wait(view) }
 }
 

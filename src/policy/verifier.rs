@@ -26,6 +26,7 @@ pub struct VerifierView<'a> {
 }
 
 /// What to do now.
+#[expect(clippy::large_enum_variant, reason = "a step is looked at once and never kept")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerifierStep {
     /// Nothing yet.
@@ -44,7 +45,7 @@ pub fn is_due(job: &Job, now: Timestamp) -> bool {
 /// Every seat that committed has revealed, or the time to reveal is over and a quorum has.
 fn verdict_is_due(job: &Job, now: Timestamp) -> bool {
     let (state, reveal_by) = job.state_at(now);
-    let enough = job.revealed.len() >= job.deal.quorum();
+    let enough = job.revealed.len() >= job.quorum();
     state == JobState::Revealing && enough && (now > reveal_by || job.revealed == job.committed)
 }
 

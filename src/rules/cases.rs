@@ -10,12 +10,12 @@ use serde::Serialize;
 
 mod situations;
 
-use situations::{bidder, deal, dirty, dirty_summary, opening, situations, units};
+use situations::{bidder, deal, dirty, dirty_summary, opening, secret, situations, units};
 
 use super::{Rejection, transition};
 use crate::domain::{
-    Deal, Digest, Event, Facts, FailureKind, Job, JobId, JobState, LogDomain, NodeId, Opening, SeatOpening,
-    SeatSet, Spec, Stamped, Timestamp,
+    AuditSecret, AuditStage, Deal, Digest, Event, Facts, FailureKind, Job, JobId, JobState, LogDomain,
+    NodeId, Opening, SeatOpening, SeatSet, Spec, Stamped, Timestamp,
 };
 
 /// The authors: the requester, five bidders, and a stranger.
@@ -69,6 +69,7 @@ pub struct Head {
     pub committed: SeatSet,
     pub revealed: SeatSet,
     pub failures: [u8; FailureKind::ALL.len()],
+    pub audit: AuditStage,
     /// Of every bid: node, epoch, and 0 standing, 1 withdrawn, 2 rejected, 3 skipped, 4 + its seat.
     pub bids: Vec<(NodeId, u32, u8)>,
     pub accepted: SeatSet,
@@ -99,6 +100,7 @@ impl Head {
             committed: job.committed,
             revealed: job.revealed,
             failures: job.failures,
+            audit: job.audit,
             bids: job.bids.iter().map(|(node, bid)| (*node, bid.epoch, status(bid.status))).collect(),
             accepted: job.verdict.as_ref().map_or(SeatSet::EMPTY, |verdict| verdict.accepted),
         }
@@ -209,6 +211,7 @@ fn facts_for(event: &Event) -> Vec<(u64, Facts, bool)> {
         | Event::VerdictPosted { .. }
         | Event::Expired
         | Event::Remarked { .. }
+        | Event::SecretPublished { .. }
         | Event::Ticked => {}
     }
     let bits = |facts: &Facts, knows_deal: bool| {
@@ -262,6 +265,9 @@ fn events(situations: &[(&str, Job)]) -> Vec<Event> {
         Event::Remarked { node: STRANGER, remark: "late".to_owned() },
         Event::Remarked { node: bidder(0), remark: "x".repeat(crate::domain::MAX_REMARK_BYTES + 1) },
         Event::Ticked,
+        Event::SecretPublished { secret: secret(true) },
+        Event::SecretPublished { secret: secret(false) },
+        Event::SecretPublished { secret: AuditSecret::ZERO },
     ];
     events.extend((0..3).map(|seat| Event::Revealed { opening: self::opening(seat) }));
     let nodes = (0..5).map(bidder).chain([STRANGER]);

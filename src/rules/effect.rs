@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Bid, BidStatus, Deal, Digest, FailureKind, Job, JobRecord, JobState, NodeId, Opening, Seat, SeatStatus,
-    Timestamp, Verdict,
+    AuditStage, Bid, BidStatus, Deal, Digest, FailureKind, Job, JobRecord, JobState, NodeId, Opening, Seat,
+    SeatStatus, Timestamp, Verdict,
 };
 
 /// The change that an event makes.
@@ -22,6 +22,8 @@ pub(super) enum Effect {
     FailSeat { seat: u8, kind: FailureKind },
     /// The holder of a seat committed.
     CommitSeat { seat: u8, commitment: Digest },
+    /// The draw of the audit: a second wave of seats is open, or reveals begin.
+    Draw { hit: bool },
     /// The holder of a seat revealed.
     Reveal { seat: u8, opening: Opening },
     /// A verdict, with every opening it rests on.
@@ -42,12 +44,13 @@ impl Effect {
                 record.deal = *deal;
                 record.revision = record.deal.revision();
                 record.epoch += 1;
+                record.audit = first_stage(&record.deal);
                 record.open_by = record.submitted_at.plus(record.deal.open);
             }
             Self::PutBid { node, bid } => {
                 record.bids.insert(node, bid);
             }
-            Self::FillSeat { node, bid, seat } => fill_seat(record, node, bid, seat, at),
+            Self::FillSeat { node, bid, seat } => fill_seat(job, node, bid, seat, at),
             Self::FailSeat { seat, kind } => {
                 if is_late {
                     record.late = record.late.with(seat);
@@ -61,6 +64,18 @@ impl Effect {
             Self::CommitSeat { seat, commitment } => {
                 set_seat(record, seat, SeatStatus::Committed(commitment));
                 record.committed = record.committed.with(seat);
+                record.seats_changed_at = at;
+            }
+            Self::Draw { hit: true } => {
+                record.audit = AuditStage::Drawn;
+                record.state = JobState::Open;
+                record.open_by = at.plus(record.deal.open);
+                (record.commit_by, record.reveal_by) = (Timestamp::ZERO, Timestamp::ZERO);
+                record.seats_changed_at = at;
+            }
+            Self::Draw { hit: false } => {
+                record.audit = AuditStage::Spared;
+                record.reveal_by = at.plus(record.deal.reveal);
                 record.seats_changed_at = at;
             }
             Self::Reveal { seat, opening } => {
@@ -82,13 +97,19 @@ impl Effect {
     }
 }
 
+/// The audit of a job that has just been opened under this deal.
+pub(super) fn first_stage(deal: &Deal) -> AuditStage {
+    if deal.audit.is_some() { AuditStage::Undrawn } else { AuditStage::None }
+}
+
 fn write_state(job: &mut Job, at: Timestamp) {
     let (state, reveal_by) = job.state_at(at);
     let record = job.record_mut();
     (record.state, record.reveal_by) = (state, reveal_by);
 }
 
-fn fill_seat(record: &mut JobRecord, node: NodeId, bid: Bid, seat: u8, at: Timestamp) {
+fn fill_seat(job: &mut Job, node: NodeId, bid: Bid, seat: u8, at: Timestamp) {
+    let record = job.record_mut();
     let filled = Seat { node, price: bid.price, status: SeatStatus::Accepted };
     match record.seats.get_mut(usize::from(seat)) {
         Some(held) => *held = filled,
@@ -97,7 +118,8 @@ fn fill_seat(record: &mut JobRecord, node: NodeId, bid: Bid, seat: u8, at: Times
     record.bids.insert(node, Bid { status: BidStatus::Seated(seat), ..bid });
     record.failed = record.failed.without(seat);
     record.seats_changed_at = at;
-    if record.state == JobState::Open && record.seats.len() == usize::from(record.deal.concurrency) {
+    if job.state == JobState::Open && job.seats.len() == usize::from(job.asked()) {
+        let record = job.record_mut();
         record.state = JobState::Running;
         record.commit_by = at.plus(record.deal.run);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Accounts, Rejection,
-    payout::{MoneyError, held},
+    payout::{MoneyError, held, owes_first_wave},
     transition::{check, open},
 };
 use crate::domain::{
@@ -149,6 +149,7 @@ impl Ledger {
             | Event::VerdictPosted { .. }
             | Event::Expired
             | Event::Remarked { .. }
+            | Event::SecretPublished { .. }
             | Event::Ticked => true,
         };
         let parent = known.and_then(|job| job.deal.parent).and_then(|parent| self.get(parent));
@@ -188,7 +189,7 @@ fn not_funded(error: MoneyError) -> Rejection {
 }
 
 fn assert_job(job: &Job) {
-    let n = job.deal.concurrency;
+    let n = job.asked();
     let seats = u8::try_from(job.seats.len()).expect("a job has at most 31 seats");
     assert!(seats <= n && job.committed.len() + job.failed.len() <= seats, "{job:?}");
     assert!(job.revealed.iter().all(|seat| job.committed.contains(seat)), "{job:?}");
@@ -213,10 +214,11 @@ fn assert_job(job: &Job) {
     assert_eq!(job.state.is_terminal(), job.ended_by.is_some(), "{job:?}");
     match job.state {
         JobState::Open | JobState::Expired => assert_eq!(job.commit_by, Timestamp::ZERO, "{job:?}"),
+        JobState::Failed if owes_first_wave(job) => assert!(seats >= job.deal.concurrency, "{job:?}"),
         JobState::Running | JobState::Revealing | JobState::Failed => assert_eq!(seats, n, "{job:?}"),
         JobState::Verified => {
             let verdict = job.verdict.as_ref().expect("a verified job has a verdict");
-            assert!(verdict.accepted.len() >= job.deal.quorum(), "{job:?}");
+            assert!(verdict.accepted.len() >= job.quorum(), "{job:?}");
             assert_eq!(verdict.accepted.len() + verdict.rejected.len() + verdict.absent.len(), n, "{job:?}");
         }
         JobState::Inconclusive => {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, num::NonZero};
 
-use crate::domain::{Amount, Job, JobState, NodeId, SeatStatus, Timestamp};
+use crate::domain::{Amount, AuditStage, Job, JobState, NodeId, SeatStatus, Timestamp};
 
 /// What each seat that revealed gets of its price when the verdict is inconclusive: one part in so many, rounded down.
 ///
@@ -95,7 +95,8 @@ pub fn locked(job: &Job) -> Result<BTreeMap<NodeId, Amount>, MoneyError> {
 /// on which honest nodes must differ. Inconclusive: seats that revealed get the bond and half their price. Failed: seats that did their part do. Cancelled
 /// by stop: price and bond. Cancelled before any acceptance, expired: bonds back. Not committed without a report while
 /// there was time, or not revealed while others did: burnt. Of a failure that came too late for another node, what the job
-/// holds of the bond is burnt too, unless several seats reported the same and the job is to blame.
+/// holds of the bond is burnt too, unless several seats reported the same and the job is to blame. Failed because the
+/// requester withheld the secret of its audit, or filled no second wave: seats that committed get price and bond.
 ///
 /// The keeper fee goes to the sender of a verdict or an expiry, unless it failed in this job. What is left of the escrow
 /// returns to the requester.
@@ -180,6 +181,9 @@ fn seat_due(job: &Job, seat: u8, status: SeatStatus) -> Due {
             Due::NothingForBoth
         }
         JobState::Inconclusive if matches!(status, SeatStatus::Revealed(_)) => Due::HalfPriceAndBond,
+        JobState::Failed if owes_first_wave(job) && matches!(status, SeatStatus::Committed(_)) => {
+            Due::PriceAndBond
+        }
         JobState::Verified | JobState::Inconclusive | JobState::Failed => {
             if did_its_part(job, status) {
                 Due::Bond
@@ -198,10 +202,21 @@ pub fn did_its_part(job: &Job, status: SeatStatus) -> bool {
     let failed = job.state == JobState::Failed;
     match status {
         SeatStatus::Failed(_) | SeatStatus::Revealed(_) => true,
-        SeatStatus::Accepted => failed && job.ended_at <= job.commit_by,
+        SeatStatus::Accepted => failed && (job.ended_at <= job.commit_by || job.commit_by == Timestamp::ZERO),
         // Where nobody at all revealed, the log stood still: a chain without blocks, a requester that is gone.
         SeatStatus::Committed(_) => failed && (job.reveal_by == Timestamp::ZERO || job.revealed.is_empty()),
     }
+}
+
+/// Whether a failed job owes the seats that committed their price: its requester alone kept it from its verdict, since it
+/// withheld the secret of its audit or filled no second wave.
+pub fn owes_first_wave(job: &Job) -> bool {
+    let withheld = match job.audit {
+        AuditStage::None | AuditStage::Spared => false,
+        AuditStage::Undrawn => job.reveal_by != Timestamp::ZERO,
+        AuditStage::Drawn => job.commit_by == Timestamp::ZERO,
+    };
+    withheld && job.state == JobState::Failed
 }
 
 const fn earns_keeper_fee(state: JobState) -> bool {

@@ -113,6 +113,12 @@ rejections! {
     RemarkTooLong = 37, true, "the remark is too long";
     /// The summary word has bits set that no summary has.
     BadSummary = 38, true, "the summary word is malformed";
+    /// Nobody reveals before the requester has published the secret of its audit.
+    AwaitsSecret = 39, true, "the requester has yet to publish the secret of its audit";
+    /// The deal asks for no audit, or it was drawn already.
+    NoDrawDue = 40, true, "no draw is due";
+    /// The secret is not the one that the deal commits to.
+    WrongSecret = 41, true, "the secret is not the one in the deal";
 }
 
 impl std::error::Error for Rejection {}
@@ -139,6 +145,6 @@ mod tests {
             assert_eq!(usize::from(rejection.index()), index);
             assert_eq!(Rejection::from_index(rejection.index()), Some(*rejection));
         }
-        assert_eq!(Rejection::from_index(39), None);
+        assert_eq!(Rejection::from_index(42), None);
     }
 }

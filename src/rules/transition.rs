@@ -11,12 +11,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Rejection, effect::Effect};
+use super::{
+    Rejection,
+    effect::{Effect, first_stage},
+};
 use crate::{
     domain::{
-        Acceptance, Amount, Bid, BidStatus, Deal, Digest, Event, Job, JobRecord, JobState, LogDomain,
-        MAX_REMARK_BYTES, MAX_SEATS, NodeId, Opening, SeatOpening, SeatSet, SeatStatus, Spec, Stamped,
-        Timestamp, Verdict,
+        Acceptance, Amount, AuditSecret, AuditStage, Bid, BidStatus, Deal, Digest, Event, Job, JobRecord,
+        JobState, LogDomain, MAX_REMARK_BYTES, MAX_SEATS, NodeId, Opening, SeatOpening, SeatSet, SeatStatus,
+        Spec, Stamped, Timestamp, Verdict,
     },
     verdict::{self, Decision},
 };
@@ -70,6 +73,7 @@ pub fn open(domain: LogDomain, parent: Option<&Job>, stamped: &Stamped<Event>) -
         committed: SeatSet::EMPTY,
         revealed: SeatSet::EMPTY,
         failures: Default::default(),
+        audit: first_stage(deal),
         ended_by: None,
         verdict: None,
     }))
@@ -118,6 +122,7 @@ pub(super) fn check(job: &Job, stamped: &Stamped<Event>) -> Result<Effect, Rejec
         Event::Expired => expired(job, stamped),
         Event::Remarked { node, remark } => remarked(job, stamped, *node, remark),
         Event::Ticked => ticked(job, stamped),
+        Event::SecretPublished { secret } => secret_published(job, stamped, *secret),
     }
 }
 
@@ -219,10 +224,10 @@ fn standing_bid(job: &Job, node: NodeId) -> Result<Bid, Rejection> {
 /// time left for a whole run.
 fn free_seat(job: &Job, at: Timestamp) -> Result<u8, Rejection> {
     let next = u8::try_from(job.seats.len()).unwrap_or(MAX_SEATS);
-    if next < job.deal.concurrency {
+    if next < job.asked() {
         return Ok(next);
     }
-    job.failed.first().filter(|_| at <= job.refill_by()).ok_or(Rejection::NoSeatFree)
+    job.refillable().first().filter(|_| at <= job.refill_by()).ok_or(Rejection::NoSeatFree)
 }
 
 fn acceptance_time(job: &Job, stamped: &Stamped<Event>) -> Result<(), Rejection> {
@@ -280,8 +285,30 @@ fn stopped(job: &Job, stamped: &Stamped<Event>) -> Result<Effect, Rejection> {
     Ok(Effect::End { state: JobState::Cancelled, by: stamped.author })
 }
 
-fn revealed(job: &Job, stamped: &Stamped<Event>, opening: &Opening) -> Result<Effect, Rejection> {
+fn secret_published(job: &Job, stamped: &Stamped<Event>, secret: AuditSecret) -> Result<Effect, Rejection> {
     in_state(job, stamped.at, JobState::Revealing)?;
+    let undrawn = job.deal.audit.filter(|_| job.audit == AuditStage::Undrawn);
+    let audit = undrawn.ok_or(Rejection::NoDrawDue)?;
+    by_requester(job, stamped)?;
+    until(job.state_at(stamped.at).1, stamped.at)?;
+    if secret.hash() != audit.secret_hash {
+        return Err(Rejection::WrongSecret);
+    }
+    let commitments = job.seats.iter().filter_map(|seat| match seat.status {
+        SeatStatus::Committed(commitment) => Some(commitment),
+        SeatStatus::Accepted | SeatStatus::Failed(_) | SeatStatus::Revealed(_) => None,
+    });
+    Ok(Effect::Draw { hit: audit.draws(secret, commitments) })
+}
+
+/// Reveals and the verdict come after the draw: an opening before it would tell the second wave what to say.
+fn revealing(job: &Job, at: Timestamp) -> Result<(), Rejection> {
+    in_state(job, at, JobState::Revealing)?;
+    if job.audit == AuditStage::Undrawn { Err(Rejection::AwaitsSecret) } else { Ok(()) }
+}
+
+fn revealed(job: &Job, stamped: &Stamped<Event>, opening: &Opening) -> Result<Effect, Rejection> {
+    revealing(job, stamped.at)?;
     let seat = job.seat_of(stamped.author).ok_or(Rejection::NotSeatHolder)?;
     until(job.state_at(stamped.at).1, stamped.at)?;
     if job.revealed.contains(seat) {
@@ -315,7 +342,7 @@ fn verdict_posted(
     given: &[SeatOpening],
     accepted: SeatSet,
 ) -> Result<Effect, Rejection> {
-    in_state(job, stamped.at, JobState::Revealing)?;
+    revealing(job, stamped.at)?;
     if !given.is_sorted_by(|a, b| a.seat < b.seat) {
         return Err(Rejection::OpeningsOutOfOrder);
     }
@@ -332,7 +359,7 @@ fn verdict_posted(
     if !late && revealed != job.committed {
         return Err(Rejection::OpeningsMissing);
     }
-    if revealed.len() < job.deal.quorum() {
+    if revealed.len() < job.quorum() {
         return Err(Rejection::QuorumNotRevealed);
     }
     let verdict = verdict_of(job, &openings);
@@ -409,7 +436,9 @@ fn expired(job: &Job, stamped: &Stamped<Event>) -> Result<Effect, Rejection> {
         let verdict_due = state == JobState::Revealing && stamped.at > reveal_by;
         return Err(if verdict_due { Rejection::VerdictDue } else { Rejection::DeadlineNotReached });
     }
-    let state = if state == JobState::Open { JobState::Expired } else { JobState::Failed };
+    // A second wave that was never filled leaves work of the first.
+    let no_work = state == JobState::Open && job.audit != AuditStage::Drawn;
+    let state = if no_work { JobState::Expired } else { JobState::Failed };
     Ok(Effect::End { state, by: stamped.author })
 }
 

@@ -354,7 +354,7 @@ async fn three_backends_answer_alike_without_money() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn local_and_contract_answer_alike_and_move_the_same_money() {
-    World::new(4, true).await.run(4, 20).await.assert_whole(true);
+    World::new(4, true).await.run(4, 28).await.assert_whole(true);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,12 +2,12 @@
 pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
-import {SchedulerBase} from "../harness/SchedulerBase.sol";
+import {AuditsBase} from "../harness/AuditsBase.sol";
 import {Terms} from "../harness/Terms.sol";
 
 /// The second before every deadline, the deadline, and the second after it: whoever may act may act until the deadline, and
 /// only then may anybody expire.
-contract DeadlinesTest is SchedulerBase {
+contract DeadlinesTest is AuditsBase {
     IJobScheduler.SeatHolder[] private nobody;
 
     /// Whether `sender` may make a call now; the chain is left as it is.
@@ -112,5 +112,54 @@ contract DeadlinesTest is SchedulerBase {
         assertEq(may(keeper, call), !isIn && isQuorum, "verdict over those revealed");
         call = abi.encodeCall(IJobScheduler.expire, (job, d, holdersOf(job, t, 1, 1)));
         assertEq(may(keeper, call), !isIn && !isQuorum, "expire");
+    }
+
+    function testFuzz_the_draw_is_due_until_the_deadline_of_reveals(uint32 reveal_, uint8 side) public {
+        IJobScheduler.Terms memory t = audited(3, DRAWS);
+        t.reveal = uint32(bound(reveal_, 60, 30 days));
+        bytes32 job = awaiting(t);
+        bool isIn = near(block.timestamp + t.reveal, side);
+        bytes memory d = deal_(job, t);
+        IJobScheduler.SeatHolder[] memory all = holdersOf(job, t, 7, 7);
+        assertEq(
+            may(requester, abi.encodeCall(IJobScheduler.publishSecret, (job, d, SECRET, all))), isIn, "draw"
+        );
+        assertEq(may(keeper, abi.encodeCall(IJobScheduler.expire, (job, d, all))), !isIn, "expire");
+        bytes memory call = abi.encodeCall(IJobScheduler.reveal, (job, 0, t.price, opening(0, 3)));
+        assertFalse(may(nodes[0], call), "reveal");
+    }
+
+    /// The second wave has the same times as the first, from the draw on.
+    function testFuzz_the_second_wave_has_the_times_of_the_first(uint32 open, uint32 run, uint8 side) public {
+        IJobScheduler.Terms memory t = audited(1, DRAWS);
+        t.open = uint32(bound(open, 1, 30 days));
+        t.run = uint32(bound(run, t.timeout + 60, 30 days));
+        bytes32 job = awaiting(t);
+        vm.warp(block.timestamp + t.reveal);
+        draw(job, t, 1);
+        uint256 drawnAt = block.timestamp;
+        bidOf(nodes[1], job, t, t.price);
+        bool isIn = near(drawnAt + t.open, side);
+        bytes memory d = deal_(job, t);
+        assertEq(may(nodes[2], abi.encodeCall(IJobScheduler.bid, (job, d, t.price))), isIn, "bid");
+        bytes memory call = abi.encodeCall(IJobScheduler.acceptBids, (job, d, toList(nodes[1])));
+        assertEq(may(requester, call), isIn, "accept");
+        call = abi.encodeCall(IJobScheduler.expire, (job, d, holdersOf(job, t, 1, 1)));
+        assertEq(may(keeper, call), !isIn, "expire while open");
+
+        vm.warp(drawnAt);
+        accept(job, t, toList(nodes[1]));
+        seat(job, t, 2, 3);
+        commitSeats(job, t, 1, 2);
+        isIn = near(drawnAt + t.run, side);
+        assertEq(may(nodes[2], abi.encodeCall(IJobScheduler.commit, (job, keccak256("x")))), isIn, "commit");
+        // Two of three have committed: their reveals begin without the third.
+        call = abi.encodeCall(IJobScheduler.reveal, (job, 1, t.price, opening(1, 1)));
+        assertEq(may(nodes[1], call), !isIn, "reveal");
+    }
+
+    function toList(address node) private pure returns (address[] memory list) {
+        list = new address[](1);
+        list[0] = node;
     }
 }

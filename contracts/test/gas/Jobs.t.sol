@@ -2,13 +2,13 @@
 pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
-import {SchedulerBase} from "../harness/SchedulerBase.sol";
+import {AuditsBase} from "../harness/AuditsBase.sol";
 
 /// What whole jobs cost, every transaction with its 21,000 and its calldata: each call runs as its own transaction.
 /// Three nodes that have accounts, a keeper that is none of the parties, and one liar with another output. Written to
 /// `contracts/snapshots/jobs.json`, and held to the budgets.
 /// forge-config: default.isolate = true
-contract JobsGasTest is SchedulerBase {
+contract JobsGasTest is AuditsBase {
     uint256 private total;
 
     function count(string memory step) private {
@@ -77,5 +77,55 @@ contract JobsGasTest is SchedulerBase {
         count("signed, verdict");
         assertState(job, IJobScheduler.JobState.Verified);
         finish("signed", 285_000);
+    }
+
+    /// One seat, then two more: bids, one acceptance, commitments.
+    function wave(string memory name, bytes32 job, IJobScheduler.Terms memory t, uint256 first, uint256 end)
+        private
+    {
+        address[] memory list = new address[](end - first);
+        for (uint256 i = first; i < end; ++i) {
+            list[i - first] = nodes[i];
+            bidOf(nodes[i], job, t, t.price);
+            count(string.concat(name, ", bid ", vm.toString(i)));
+        }
+        accept(job, t, list);
+        count(string.concat(name, ", accept from ", vm.toString(first)));
+        for (uint256 i = first; i < end; ++i) {
+            bytes32 commitment = scheduler.commitmentOf(job, uint8(i), nodes[i], opening(i, 1));
+            vm.prank(nodes[i]);
+            scheduler.commit(job, commitment);
+            count(string.concat(name, ", commit ", vm.toString(i)));
+        }
+    }
+
+    function audit(string memory name, uint256 permille)
+        private
+        returns (bytes32 job, IJobScheduler.Terms memory t)
+    {
+        t = audited(1, permille);
+        job = submit(t);
+        count(string.concat(name, ", submit"));
+        wave(name, job, t, 0, 1);
+        IJobScheduler.SeatHolder[] memory one = holdersOf(job, t, 1, 1);
+        publishSecret(job, t, SECRET, one);
+        count(string.concat(name, ", secret"));
+    }
+
+    function test_a_job_of_one_seat_that_is_spared() public {
+        (bytes32 job, IJobScheduler.Terms memory t) = audit("spared", SPARES);
+        postVerdict(job, t, 1, 1);
+        count("spared, verdict");
+        assertState(job, IJobScheduler.JobState.Verified);
+        finish("spared", 320_000);
+    }
+
+    function test_a_job_of_one_seat_whose_second_wave_of_two_is_drawn() public {
+        (bytes32 job, IJobScheduler.Terms memory t) = audit("drawn", DRAWS);
+        wave("drawn", job, t, 1, 3);
+        postVerdict(job, t, 7, 7);
+        count("drawn, verdict");
+        assertState(job, IJobScheduler.JobState.Verified);
+        finish("drawn", 600_000);
     }
 }

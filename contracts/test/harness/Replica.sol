@@ -30,6 +30,7 @@ contract Replica is Test {
         uint256 epoch;
         uint256 deadline;
         uint256 changedAt;
+        IJobScheduler.AuditStage audit;
         address[] holders;
         address[] bidders;
         /// By seat: whether the failure of its holder came too late for another node, and its kind.
@@ -81,7 +82,17 @@ contract Replica is Test {
     }
 
     function escrow(IJobScheduler.Terms storage t) private view returns (uint256) {
-        return uint256(t.concurrency) * t.price + t.keeperFee;
+        return Terms.mostSeats(t) * t.price + t.keeperFee;
+    }
+
+    /// The seats asked for: those of the second wave only once it was drawn.
+    function asked(Job storage s) private view returns (uint256) {
+        bool isDrawn = s.audit == IJobScheduler.AuditStage.Drawn;
+        return isDrawn ? Terms.mostSeats(s.terms) : s.terms.concurrency;
+    }
+
+    function firstStage(IJobScheduler.Terms storage t) private view returns (IJobScheduler.AuditStage) {
+        return t.audit == 0 ? IJobScheduler.AuditStage.None : IJobScheduler.AuditStage.Undrawn;
     }
 
     function counts(Job storage s, uint256 price) private view returns (bool) {
@@ -94,7 +105,7 @@ contract Replica is Test {
         (, bytes memory packed,) = abi.decode(data, (uint64, bytes, bytes));
         s.terms = Terms.unpack(packed);
         (s.requester, s.transaction) = (party, transactions);
-        (s.deadline, s.changedAt) = (at + s.terms.open, at);
+        (s.deadline, s.changedAt, s.audit) = (at + s.terms.open, at, firstStage(s.terms));
         debit(party, escrow(s.terms));
         if (s.terms.parent != 0) children[s.terms.parent] = job;
         ids.push(job);
@@ -107,7 +118,7 @@ contract Replica is Test {
             s.terms = Terms.unpack(abi.decode(data, (bytes)));
             debit(s.requester, escrow(s.terms));
             ++s.epoch;
-            s.deadline = s.changedAt + s.terms.open;
+            (s.deadline, s.audit) = (s.changedAt + s.terms.open, firstStage(s.terms));
         } else if (topic == IJobScheduler.BidPlaced.selector) {
             if (b.status == IJobScheduler.BidStatus.None) {
                 s.bidders.push(party);
@@ -143,7 +154,7 @@ contract Replica is Test {
             return;
         }
         s.holders.push(node);
-        if (s.holders.length == s.terms.concurrency) {
+        if (s.holders.length == asked(s)) {
             (s.state, s.deadline) = (IJobScheduler.JobState.Running, at + s.terms.run);
         }
     }
@@ -170,6 +181,8 @@ contract Replica is Test {
             s.committed |= 1 << b.seat;
             (b.status, s.changedAt) = (IJobScheduler.BidStatus.Committed, at);
             b.commitment = abi.decode(data, (bytes32));
+        } else if (topic == IJobScheduler.SecretPublished.selector) {
+            drawn(s, job, abi.decode(data, (bytes32)));
         } else if (topic == IJobScheduler.Revealed.selector) {
             s.revealed |= 1 << b.seat;
         } else if (topic == IJobScheduler.Unpacked.selector) {
@@ -180,8 +193,9 @@ contract Replica is Test {
             judged(s, job, party, list, accepted);
         } else if (topic == IJobScheduler.Expired.selector) {
             uint256 due = dueAtExpiry(s);
+            uint256 earned = isKeptFromVerdict(s) ? s.committed : 0;
             s.state = abi.decode(data, (IJobScheduler.JobState));
-            ended(s, job, due, 0, party);
+            ended(s, job, due, earned, party);
         } else if (topic == IJobScheduler.Stopped.selector) {
             s.state = IJobScheduler.JobState.Cancelled;
             ended(s, job, live(s), live(s), s.requester);
@@ -193,6 +207,19 @@ contract Replica is Test {
                 topic == IJobScheduler.Remarked.selector || topic == IJobScheduler.SignedBidRevoked.selector;
             assertTrue(isLogOnly, "an unknown event");
         }
+    }
+
+    function drawn(Job storage s, bytes32 job, bytes32 secret) private {
+        bytes memory commitments;
+        for (uint256 i = 0; i < s.holders.length; ++i) {
+            if (s.committed >> i & 1 == 0) continue;
+            commitments = bytes.concat(commitments, bids[job][s.holders[i]].commitment);
+        }
+        s.changedAt = at;
+        s.audit = IJobScheduler.AuditStage.Spared;
+        if (!Terms.draws(s.terms, secret, commitments)) return;
+        s.audit = IJobScheduler.AuditStage.Drawn;
+        (s.state, s.deadline) = (IJobScheduler.JobState.Open, at + s.terms.open);
     }
 
     function judged(
@@ -231,7 +258,7 @@ contract Replica is Test {
             if (due >> i & 1 != 0) credit(s.holders[i], price + s.terms.bond);
             else burnt += s.terms.bond;
             // What was revealed and is not due was wrong.
-            bool isWrong = s.state == IJobScheduler.JobState.Verified && s.revealed & ~due >> i & 1 != 0;
+            bool isWrong = s.state == IJobScheduler.JobState.Verified && (s.revealed & ~due) >> i & 1 != 0;
             if (!isWrong) continue;
             rest -= s.terms.price;
             burnt += s.terms.price;
@@ -252,21 +279,29 @@ contract Replica is Test {
         return ((1 << s.holders.length) - 1) & ~s.failed;
     }
 
+    /// Whether the requester withheld the secret of the audit, or filled no second wave.
+    function isKeptFromVerdict(Job storage s) private view returns (bool) {
+        if (s.state == IJobScheduler.JobState.Open) return s.audit == IJobScheduler.AuditStage.Drawn;
+        return revealBy(s) != 0 && s.audit == IJobScheduler.AuditStage.Undrawn;
+    }
+
     function dueAtExpiry(Job storage s) private view returns (uint256) {
         if (s.state == IJobScheduler.JobState.Open) return live(s);
+        if (isKeptFromVerdict(s)) return s.committed;
         if (revealBy(s) != 0) return s.revealed == 0 ? s.committed : s.revealed;
         return at > s.deadline ? s.committed : live(s);
     }
 
-    /// The deadline of reveals of a running job, once its commits have closed with a quorum.
+    /// The deadline of reveals of a running job, or of its draw, once its commits have closed with a quorum.
     function revealBy(Job storage s) private view returns (uint256) {
         if (s.state != IJobScheduler.JobState.Running) return 0;
-        uint256 n = s.terms.concurrency;
+        uint256 n = asked(s);
         uint256 size = 0;
         for (uint256 i = 0; i < n; ++i) {
             size += s.committed >> i & 1;
         }
         if (2 * size <= n || size < s.terms.confidence) return 0;
+        if (s.audit == IJobScheduler.AuditStage.Spared) return s.changedAt + s.terms.reveal;
         bool isDone = s.committed | s.failed == (1 << n) - 1;
         uint256 refillBy = s.deadline - s.terms.timeout - 60;
         if (isDone && (s.failed == 0 || s.changedAt > refillBy)) return s.changedAt + s.terms.reveal;
@@ -315,10 +350,10 @@ contract Replica is Test {
             Bid storage b = bids[job][s.holders[i]];
             roster = bytes.concat(roster, abi.encode(i, s.holders[i], b.price, b.commitment));
         }
-        uint256 n = s.terms.concurrency;
+        uint256 n = asked(s);
         uint256 head = n | uint256(s.terms.confidence) << 5 | uint256(s.state) << 12 | n << 15 | s.committed
             << 51 | s.revealed << 82 | uint256(s.terms.timeout) << 113 | uint256(s.terms.reveal) << 135
-            | s.deadline << 192 | s.changedAt << 224;
+            | uint256(s.audit) << 158 | s.deadline << 192 | s.changedAt << 224;
         uint256 hash = uint256(keccak256(abi.encode(head, keccak256(abi.encode(s.terms)), keccak256(roster))));
         IJobScheduler.JobState state = revealBy(s) == 0 ? s.state : IJobScheduler.JobState.Revealing;
         return hash & ~uint256(15 << 11) | 1 << 11 | uint256(state) << 12;
@@ -326,7 +361,8 @@ contract Replica is Test {
 
     function compareHead(Job storage s, Head head) private view {
         assertEq(uint256(head.state()), uint256(s.state), "stored state");
-        assertEq(head.concurrency(), s.terms.concurrency, "concurrency");
+        assertEq(head.asked(), asked(s), "asked");
+        assertEq(uint256(head.audit()), uint256(s.audit), "audit");
         assertEq(head.confidence(), s.terms.confidence, "confidence");
         assertEq(head.isFirstCome(), s.terms.acceptance == IJobScheduler.Acceptance.FirstCome, "acceptance");
         assertEq(head.isRostered(), s.isRostered, "rostered");

@@ -90,7 +90,7 @@ contract RulesHarness {
         } else if (kind == IJobScheduler.EventKind.BidAccepted) {
             next.node = event_.node;
             (next.head, next.slot, next.seat) =
-                Rules.bidAccepted(head, slots[event_.node], act, event_.node, deal.run(), stamp.isFunded);
+                Rules.bidAccepted(head, slots[event_.node], act, event_.node, deal, stamp.isFunded);
         } else if (kind == IJobScheduler.EventKind.BidRejected) {
             next.node = event_.node;
             next.slot = Rules.bidRejected(head, slots[event_.node], act, event_.node);
@@ -125,6 +125,8 @@ contract RulesHarness {
         if (kind == IJobScheduler.EventKind.Committed) {
             (next.head, next.slot) =
                 Rules.committed(head, next.slot, act.at, act.author, isHolder, event_.commitment);
+        } else if (kind == IJobScheduler.EventKind.SecretPublished) {
+            next.head = secretPublished(event_, deal, act);
         } else if (kind == IJobScheduler.EventKind.Stopped) {
             next.head = Rules.stopped(head, act);
         } else if (kind == IJobScheduler.EventKind.Revealed) {
@@ -135,7 +137,7 @@ contract RulesHarness {
         } else if (kind == IJobScheduler.EventKind.VerdictPosted) {
             next.head = verdictPosted(event_, deal, act.at);
         } else if (kind == IJobScheduler.EventKind.Expired) {
-            (next.head,) = Endings.expired(head, act.at, isShared);
+            (next.head,,) = Endings.expired(head, act.at, isShared);
         } else {
             assert(kind == IJobScheduler.EventKind.Remarked);
             Rules.remarked(slots[event_.node], act, event_.node, event_.remarkLength);
@@ -151,6 +153,19 @@ contract RulesHarness {
             if (slots[openings[i].node].equals(expected)) known |= 1 << i;
         }
         return Endings.verdictPosted(head, at, deal, openings, known, event_.accepted);
+    }
+
+    /// The secret is where a commitment would be, and each seat's commitment is the result hash of an opening.
+    function secretPublished(Event calldata event_, TermsAt deal, States.Act memory act)
+        private
+        view
+        returns (Head)
+    {
+        bytes32[] memory commitments = new bytes32[](event_.openings.length);
+        for (uint256 i = 0; i < commitments.length; ++i) {
+            commitments[i] = event_.openings[i].opening.resultHash;
+        }
+        return Rules.secretPublished(head, act, deal, event_.commitment, commitments);
     }
 
     function seatOf(address node) private view returns (uint256) {

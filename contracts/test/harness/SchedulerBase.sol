@@ -74,7 +74,7 @@ abstract contract SchedulerBase is Test {
     }
 
     function escrow(IJobScheduler.Terms memory t) internal pure returns (uint256) {
-        return uint256(t.concurrency) * t.price + t.keeperFee;
+        return Terms.mostSeats(t) * t.price + t.keeperFee;
     }
 
     /// The deal of a job, whose terms are these now.
@@ -177,7 +177,18 @@ abstract contract SchedulerBase is Test {
         scheduler.expire(job, d, holders);
     }
 
-    // What nodes say. All agree but the last.
+    function publishSecret(
+        bytes32 job,
+        IJobScheduler.Terms memory t,
+        bytes32 secret,
+        IJobScheduler.SeatHolder[] memory holders
+    ) internal {
+        bytes memory d = deal_(job, t);
+        vm.prank(requester);
+        scheduler.publishSecret(job, d, secret, holders);
+    }
+
+    // What nodes say. All agree but the last of the first wave.
 
     function opening(uint256 seat, uint256 count) internal pure returns (IJobScheduler.Opening memory o) {
         bool lies = count > 1 && seat + 1 == count;
@@ -203,7 +214,7 @@ abstract contract SchedulerBase is Test {
     {
         list = new IJobScheduler.SeatOpening[](size(seats));
         uint256 filled = 0;
-        for (uint256 seat = 0; seat < t.concurrency; ++seat) {
+        for (uint256 seat = 0; seat < Terms.mostSeats(t); ++seat) {
             if (seats >> seat & 1 == 0) continue;
             list[filled++] =
                 IJobScheduler.SeatOpening(uint8(seat), nodes[seat], t.price, opening(seat, t.concurrency));
@@ -218,7 +229,7 @@ abstract contract SchedulerBase is Test {
     {
         list = new IJobScheduler.SeatHolder[](size(seats));
         uint256 filled = 0;
-        for (uint256 seat = 0; seat < t.concurrency; ++seat) {
+        for (uint256 seat = 0; seat < Terms.mostSeats(t); ++seat) {
             if (seats >> seat & 1 == 0) continue;
             bytes32 commitment = committed >> seat & 1 == 0
                 ? bytes32(0)
@@ -298,7 +309,8 @@ abstract contract SchedulerBase is Test {
         uint256 seats = committedAt == 0 ? 0 : (1 << t.concurrency) - 1;
         return uint256(t.concurrency) | uint256(t.confidence) << 5 | uint256(IJobScheduler.JobState.Running)
             << 12 | uint256(t.concurrency) << 15 | seats << 51 | uint256(t.timeout) << 113 | uint256(t.reveal)
-            << 135 | (startedAt + t.run) << 192 | (committedAt == 0 ? startedAt : committedAt) << 224;
+            << 135 | (t.audit == 0 ? 0 : uint256(IJobScheduler.AuditStage.Undrawn)) << 158
+            | (startedAt + t.run) << 192 | (committedAt == 0 ? startedAt : committedAt) << 224;
     }
 
     function signatures(bytes32 job, IJobScheduler.Terms memory t, IJobScheduler.SeatHolder[] memory holders)

@@ -104,6 +104,15 @@ library Selectors {
         if (selector == IJobScheduler.VerdictDue.selector) {
             return uint256(IJobScheduler.Rejection.VerdictDue);
         }
+        if (selector == IJobScheduler.AwaitsSecret.selector) {
+            return uint256(IJobScheduler.Rejection.AwaitsSecret);
+        }
+        if (selector == IJobScheduler.NoDrawDue.selector) {
+            return uint256(IJobScheduler.Rejection.NoDrawDue);
+        }
+        if (selector == IJobScheduler.WrongSecret.selector) {
+            return uint256(IJobScheduler.Rejection.WrongSecret);
+        }
         if (selector == IJobScheduler.RemarkTooLong.selector) {
             return uint256(IJobScheduler.Rejection.RemarkTooLong);
         }

@@ -12,7 +12,7 @@ library Terms {
             abi.encodePacked(t.deterministic, t.acceptance, t.price, t.bond, t.keeperFee),
             abi.encodePacked(t.open, t.timeout, t.run, t.reveal, t.liveLogs),
             abi.encodePacked(t.minPaidJobs, t.escalationLimit, t.parent, t.requireWork),
-            abi.encodePacked(t.cpuPermille, t.canonical, t.summary)
+            abi.encodePacked(t.cpuPermille, t.canonical, t.summary, t.audit)
         );
         for (uint256 i = 0; i < t.allowList.length; ++i) {
             packed = abi.encodePacked(packed, t.allowList[i]);
@@ -27,13 +27,33 @@ library Terms {
         return abi.encodePacked(requester, nonce, specHash, pack(t));
     }
 
+    /// The word of an audit: of the keccak256 of its secret the first 240 bits, its chance, its seats.
+    function audit(bytes32 secret, uint256 permille, uint256 seats) internal pure returns (bytes32) {
+        return bytes32(bytes30(keccak256(abi.encode(secret)))) | bytes32(permille * 32 + seats);
+    }
+
+    /// The seats of both waves.
+    function mostSeats(IJobScheduler.Terms memory t) internal pure returns (uint256) {
+        return t.concurrency + uint256(t.audit) % 32;
+    }
+
+    /// Whether the draw over a secret and the first wave's commitments, one after the other, opens a second wave.
+    function draws(IJobScheduler.Terms memory t, bytes32 secret, bytes memory commitments)
+        internal
+        pure
+        returns (bool)
+    {
+        uint256 permille = uint256(t.audit) / 32 % 2048;
+        return uint256(keccak256(bytes.concat(secret, commitments))) % 1000 < permille;
+    }
+
     /// What `pack` was given.
     function unpack(bytes memory packed) internal pure returns (IJobScheduler.Terms memory t) {
-        uint8[22] memory widths = [1, 1, 4, 2, 1, 1, 1, 12, 12, 12, 4, 4, 4, 4, 1, 4, 1, 32, 1, 2, 1, 32];
+        uint8[23] memory widths = [1, 1, 4, 2, 1, 1, 1, 12, 12, 12, 4, 4, 4, 4, 1, 4, 1, 32, 1, 2, 1, 32, 32];
         uint256 from = 0;
         bytes memory words = abi.encode(uint256(32));
         for (uint256 i = 0; i < widths.length; ++i) {
-            if (i == 15) words = abi.encodePacked(words, uint256(736));
+            if (i == 15) words = abi.encodePacked(words, uint256(768));
             words = abi.encodePacked(words, number(packed, from, widths[i]));
             from += widths[i];
         }

@@ -93,6 +93,15 @@ abstract contract VectorReader is Test {
         terms.canonical = readCanonical(read.canonical);
         string memory summary = string.concat(path, ".summary");
         if (isText(json, summary)) terms.summary = readForm(vm.parseJsonString(json, summary));
+        string memory audit = string.concat(path, ".audit");
+        if (vm.keyExistsJson(json, string.concat(audit, ".seats"))) terms.audit = readAudit(json, audit);
+    }
+
+    function readAudit(string memory json, string memory path) internal pure returns (bytes32) {
+        uint256 permille = vm.parseJsonUint(json, string.concat(path, ".permille"));
+        uint256 seats = vm.parseJsonUint(json, string.concat(path, ".seats"));
+        bytes memory hash = vm.parseJsonBytes(json, string.concat(path, ".secret_hash"));
+        return bytes32(uint256(bytes32(hash)) >> 16 << 16 | permille << 5 | seats);
     }
 
     function isText(string memory json, string memory path) internal pure returns (bool) {

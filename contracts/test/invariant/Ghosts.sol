@@ -7,6 +7,7 @@ import {Head} from "../../src/Packing.sol";
 import {IWatcher, Bomb, GreedyReenterer, Reenterer, Refuser} from "../harness/Griefers.sol";
 import {Replica} from "../harness/Replica.sol";
 import {SchedulerBase} from "../harness/SchedulerBase.sol";
+import {Terms} from "../harness/Terms.sol";
 
 /// What the steps ought to leave, kept apart from the contract: each job as its steps made it, and what each step moved,
 /// seen from outside.
@@ -28,6 +29,7 @@ abstract contract Ghosts is SchedulerBase, IWatcher {
         uint256[12] failures;
         uint256 committed;
         uint256 revealed;
+        IJobScheduler.AuditStage stage;
         // The end.
         bool isOver;
         IJobScheduler.JobState endState;
@@ -38,6 +40,9 @@ abstract contract Ghosts is SchedulerBase, IWatcher {
         /// The verdict of the reference over what was opened.
         uint256 right;
     }
+
+    /// What every audit commits to: the draw differs with the commitments.
+    bytes32 internal constant SECRET = keccak256("secret of the requester");
 
     Ghost[] internal ghosts;
     /// The heads of rostered jobs, of which the contract keeps a hash.
@@ -58,6 +63,7 @@ abstract contract Ghosts is SchedulerBase, IWatcher {
     uint256 public shortfalls;
     uint256 public earlyReveals;
     uint256 public misjudgements;
+    uint256 public misdraws;
     uint256 public reusedIds;
     uint256 public changedEnds;
     uint256 public changedCommitments;
@@ -164,7 +170,48 @@ abstract contract Ghosts is SchedulerBase, IWatcher {
     // Money.
 
     function escrowOf(Ghost storage g) internal view returns (uint256) {
-        return uint256(g.terms.concurrency) * g.terms.price + g.terms.keeperFee;
+        return Terms.mostSeats(g.terms) * g.terms.price + g.terms.keeperFee;
+    }
+
+    // Audits.
+
+    function firstStage(IJobScheduler.Terms memory t) internal pure returns (IJobScheduler.AuditStage) {
+        return t.audit == 0 ? IJobScheduler.AuditStage.None : IJobScheduler.AuditStage.Undrawn;
+    }
+
+    /// The seats of a job now: of both waves once the second was drawn.
+    function askedOf(Ghost storage g) internal view returns (uint256) {
+        bool isDrawn = g.stage == IJobScheduler.AuditStage.Drawn;
+        return isDrawn ? Terms.mostSeats(g.terms) : g.terms.concurrency;
+    }
+
+    /// Whether some seat is still to be filled, or can still commit.
+    function isCommitting(Ghost storage g) internal view returns (bool) {
+        if (g.stage == IJobScheduler.AuditStage.Spared) return false;
+        if (g.holders.length < askedOf(g)) return true;
+        (uint256 word,) = headOf(g.job);
+        uint256 commitBy = Head.wrap(word).deadline();
+        bool isRefilled = g.failed != 0 && block.timestamp <= commitBy - g.terms.timeout - 60;
+        return block.timestamp <= commitBy && (isRefilled || live(g) != g.committed);
+    }
+
+    /// Whether commits have closed with a quorum, so that the draw is due, or reveals.
+    function isClosed(Ghost storage g) internal view returns (bool) {
+        uint256 runs = size(g.committed);
+        bool isQuorum = 2 * runs > askedOf(g) && runs >= g.terms.confidence;
+        return !g.isOver && !isCommitting(g) && isQuorum;
+    }
+
+    function isDrawDue(Ghost storage g) internal view returns (bool) {
+        return isClosed(g) && g.stage == IJobScheduler.AuditStage.Undrawn;
+    }
+
+    function mayReveal(Ghost storage g) internal view returns (bool) {
+        return isClosed(g) && g.stage != IJobScheduler.AuditStage.Undrawn;
+    }
+
+    function closed(uint256 i) external view returns (bool) {
+        return isClosed(ghosts[i]);
     }
 
     function live(Ghost storage g) internal view returns (uint256) {

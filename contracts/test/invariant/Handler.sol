@@ -5,10 +5,10 @@ import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Head} from "../../src/Packing.sol";
 import {Reference} from "../harness/Reference.sol";
 import {Terms} from "../harness/Terms.sol";
-import {Steps} from "./Steps.sol";
+import {AuditSteps} from "./AuditSteps.sol";
 
 /// The ends of jobs, time, and money that comes and goes.
-contract Handler is Steps {
+contract Handler is AuditSteps {
     // Ends.
 
     function over(Ghost storage g, address caller) private {
@@ -19,8 +19,8 @@ contract Handler is Steps {
     /// By anybody, with the verdict of the reference or a guess.
     function judgeOne(uint256 job, uint256 guess) external onJob {
         Ghost storage g = pick(job);
-        uint256 wanted = Reference.verdict(g.terms, opened(g));
-        if (guess & 3 == 0) wanted = (guess >> 8) % (1 << g.terms.concurrency);
+        uint256 wanted = right(g);
+        if (guess & 3 == 0) wanted = (guess >> 8) % (1 << askedOf(g));
         judge(g, parties[(guess >> 16) % parties.length], wanted);
     }
 
@@ -42,21 +42,27 @@ contract Handler is Steps {
 
     function isDue(Ghost storage g) private view returns (bool) {
         uint256 given = size(neededNow(g));
-        bool isRevealing = stateOf(g.job) == IJobScheduler.JobState.Revealing;
-        return isRevealing && 2 * given > g.terms.concurrency && given >= g.terms.confidence;
+        return mayReveal(g) && 2 * given > askedOf(g) && given >= g.terms.confidence;
+    }
+
+    /// The verdict of the reference over what is known, of as many seats as are asked.
+    function right(Ghost storage g) private view returns (uint256) {
+        IJobScheduler.Terms memory t = g.terms;
+        t.concurrency = uint8(askedOf(g));
+        return Reference.verdict(t, opened(g));
     }
 
     /// Exactly the verdict of the reference is taken, and exactly when it is due.
     function judge(Ghost storage g, address caller, uint256 accepted) private returns (bool done) {
         uint256 seats = neededNow(g);
-        uint256 right = Reference.verdict(g.terms, opened(g));
-        bool isRight = isDue(g) && accepted == right;
+        uint256 wanted = right(g);
+        bool isRight = isDue(g) && accepted == wanted;
         done = post(g, caller, accepted);
         if (done != isRight) ++misjudgements;
         if (!done) return false;
         over(g, caller);
         (g.isVerdict, g.opened) = (true, seats);
-        (g.accepted, g.right) = (accepted, right);
+        (g.accepted, g.right) = (accepted, wanted);
     }
 
     function post(Ghost storage g, address caller, uint256 accepted) private returns (bool done) {
@@ -122,8 +128,9 @@ contract Handler is Steps {
     function tryExpire(Ghost storage g, address caller) private returns (bool) {
         // What is due depends on how far the job came: who is left, who committed, who revealed.
         uint256 due = live(g);
-        if (stateOf(g.job) == IJobScheduler.JobState.Revealing) {
-            due = g.revealed == 0 ? g.committed : g.revealed;
+        bool isKept = isKeptFromVerdict(g);
+        if (isClosed(g)) {
+            due = isKept || g.revealed == 0 ? g.committed : g.revealed;
         } else if (stateOf(g.job) == IJobScheduler.JobState.Running && isPastCommits(g)) {
             due = g.committed;
         }
@@ -135,12 +142,37 @@ contract Handler is Steps {
         try scheduler.expire(g.job, d, given) {
             over(g, caller);
             g.opened = due;
+            // A seat that has committed and is kept from its verdict is paid.
+            if (isKept) g.accepted = g.committed;
             done = true;
         } catch {
             forget();
         }
         finishStep(g.job, caller, 0);
         return done;
+    }
+
+    /// An audit whose requester does not go on: it withholds the secret, or leaves the second wave open.
+    function abandon(uint256 job, uint256 seed) external onJob {
+        Ghost storage g = pick(job);
+        commitRest(job);
+        if (g.isRostered) unpack(job);
+        if (seed & 1 == 0) publishSecret(job, type(uint256).max);
+        if (seed & 2 == 0) placeBid(job, seed >> 8);
+        if (seed & 2 == 0) acceptBid(job, seed >> 8);
+        if (g.isOver || !isKeptFromVerdict(g)) return;
+        (uint256 word, uint256 drawBy) = headOf(g.job);
+        uint256 late = 1 + (drawBy == 0 ? Head.wrap(word).deadline() : drawBy);
+        if (late > block.timestamp) vm.warp(late);
+        // Too late for the secret.
+        publishSecret(job, type(uint256).max);
+        tryExpire(g, parties[(seed >> 16) % parties.length]);
+    }
+
+    /// Whether the requester withholds the secret, or has not filled the second wave.
+    function isKeptFromVerdict(Ghost storage g) private view returns (bool) {
+        if (g.stage == IJobScheduler.AuditStage.Drawn) return g.holders.length < askedOf(g);
+        return isDrawDue(g);
     }
 
     function isPastCommits(Ghost storage g) private view returns (bool) {
@@ -156,7 +188,7 @@ contract Handler is Steps {
         uint256 now_ = block.timestamp;
         address caller = makeAddr("passer-by");
         vm.warp(now_ + 100_000);
-        done = judge(g, caller, Reference.verdict(g.terms, opened(g)));
+        done = judge(g, caller, right(g));
         if (!done) {
             if (g.isRostered) unpack(i);
             done = tryExpire(g, caller);
@@ -229,10 +261,11 @@ contract Handler is Steps {
         address stranger = parties[parties.length - 1];
         bytes memory d = deal_(g.job, g.terms);
         IJobScheduler.SeatHolder[] memory given = holders(g, live(g));
-        bytes[8] memory calls = [
+        bytes[9] memory calls = [
             abi.encodeCall(IJobScheduler.updateDeal, (g.job, d, Terms.pack(g.terms))),
             abi.encodeCall(IJobScheduler.cancel, (g.job, d)),
             abi.encodeCall(IJobScheduler.stop, (g.job, d, given)),
+            abi.encodeCall(IJobScheduler.publishSecret, (g.job, d, SECRET, holders(g, g.committed))),
             abi.encodeCall(IJobScheduler.acceptBids, (g.job, d, nodes)),
             abi.encodeCall(IJobScheduler.rejectBids, (g.job, d, list(someNode(which)))),
             abi.encodeCall(IJobScheduler.reportFailure, (g.job, d, IJobScheduler.FailureKind.Engine)),

@@ -6,6 +6,8 @@ import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Fingerprints} from "../../src/Fingerprints.sol";
 import {Head, Slot, Slots} from "../../src/Packing.sol";
 import {Reference} from "../harness/Reference.sol";
+import {Terms} from "../harness/Terms.sol";
+import {AuditSteps} from "./AuditSteps.sol";
 import {Handler} from "./Handler.sol";
 import {Steps} from "./Steps.sol";
 
@@ -25,7 +27,7 @@ contract SchedulerInvariants is Test {
     }
 
     function steps() private pure returns (bytes4[] memory list) {
-        list = new bytes4[](37);
+        list = new bytes4[](51);
         list[0] = Steps.submitPlain.selector;
         list[1] = Steps.submitChild.selector;
         list[2] = Steps.submitWithBids.selector;
@@ -64,10 +66,24 @@ contract SchedulerInvariants is Test {
         list[34] = Steps.fail_.selector;
         list[35] = Steps.fail_.selector;
         list[36] = Steps.fill.selector;
+        list[37] = AuditSteps.publishSecret.selector;
+        list[38] = AuditSteps.publishSecret.selector;
+        list[39] = AuditSteps.audit.selector;
+        list[40] = AuditSteps.audit.selector;
+        list[41] = Handler.abandon.selector;
+        list[42] = Steps.fail_.selector;
+        list[43] = Steps.fail_.selector;
+        list[44] = Handler.approach.selector;
+        list[45] = Steps.failRest.selector;
+        list[46] = Steps.failRest.selector;
+        list[47] = Steps.submitWithBids.selector;
+        list[48] = Steps.commitRest.selector;
+        list[49] = Handler.judgeOne.selector;
+        list[50] = Steps.commitRest.selector;
     }
 
     function test_three_steps_end_a_signed_job() public {
-        handler.submitWithBids((1 << 44 | 1 << 28 | 1 << 24) * 5 + 2, 1);
+        handler.submitWithBids((1 << 72 | 1 << 44 | 1 << 28 | 1 << 24) * 5 + 2, 1);
         assertTrue(handler.ghost(0).isRostered);
         handler.commitSigned(0, 0);
         assertEq(handler.ghost(0).committed, 7);
@@ -79,6 +95,8 @@ contract SchedulerInvariants is Test {
     /// Random steps, the same in every run, get to every end and by every way, so that what holds there is looked at.
     function test_the_steps_reach_every_end() public {
         uint256[8] memory ends;
+        uint256[8][4] memory audits;
+        uint256 kept = 0;
         uint256 signed = 0;
         uint256 slashed = 0;
         uint256 failed = 0;
@@ -87,9 +105,9 @@ contract SchedulerInvariants is Test {
         uint256 unpaid = 0;
         uint256 children = 0;
         bytes4[] memory list = steps();
-        for (uint256 run = 0; run < 40; ++run) {
+        for (uint256 run = 0; run < 80; ++run) {
             setUp();
-            for (uint256 i = 0; i < 100; ++i) {
+            for (uint256 i = 0; i < 120; ++i) {
                 uint256 a = uint256(keccak256(abi.encode(run, i)));
                 uint256 b = uint256(keccak256(abi.encode(a)));
                 (bool done,) = address(handler).call(abi.encodeWithSelector(list[b % list.length], a, b >> 8));
@@ -98,6 +116,8 @@ contract SchedulerInvariants is Test {
             for (uint256 k = 0; k < handler.count(); ++k) {
                 Handler.Ghost memory g = handler.ghost(k);
                 ++ends[uint256(g.endState)];
+                ++audits[uint256(g.stage)][uint256(g.endState)];
+                if (isKept(g)) ++kept;
                 if (g.isRostered && g.isVerdict) ++signed;
                 if (handler.burntBy(g.job) != 0) ++slashed;
                 if (g.failed != 0) ++failed;
@@ -108,11 +128,22 @@ contract SchedulerInvariants is Test {
                 if (g.terms.parent != 0) ++children;
             }
             invariant_01_money_is_conserved();
+            invariant_02_each_account_is_missing_what_its_live_jobs_hold();
             invariant_17_events_rebuild_storage();
+            invariant_19_a_draw_is_taken_when_due_and_is_a_hash();
+            invariant_20_nothing_is_revealed_before_the_draw_and_the_last_commitment();
+            invariant_21_who_is_kept_from_its_verdict_is_paid();
         }
         for (uint256 state = uint256(IJobScheduler.JobState.Verified); state < ends.length; ++state) {
             assertGt(ends[state], 0, vm.toString(state));
         }
+        for (uint256 stage = 0; stage < audits.length; ++stage) {
+            bool isUndrawn = stage == uint256(IJobScheduler.AuditStage.Undrawn);
+            uint256 end = uint256(isUndrawn ? IJobScheduler.JobState.Failed : IJobScheduler.JobState.Verified);
+            assertGt(audits[stage][end], 0, vm.toString(stage));
+        }
+        assertGt(audits[uint256(IJobScheduler.AuditStage.Drawn)][uint256(IJobScheduler.JobState.Failed)], 0);
+        assertGt(kept, 0, "first wave kept from its verdict");
         assertGt(signed, 0, "verdict of a rostered job");
         assertGt(slashed, 0, "burnt bond");
         assertGt(failed, 0, "failed seat");
@@ -195,7 +226,8 @@ contract SchedulerInvariants is Test {
             Handler.Ghost memory g = handler.ghost(k);
             Head head = stored(g.job);
             assertEq(head.filled(), g.holders.length);
-            assertLe(head.filled(), head.concurrency());
+            assertEq(head.asked(), asked(g));
+            assertLe(head.filled(), head.asked());
             assertEq(head.failed(), g.failed);
             assertEq(head.committed(), g.committed);
             assertEq(head.committed() >> head.filled(), 0);
@@ -267,7 +299,7 @@ contract SchedulerInvariants is Test {
             bool isVerified = g.endState == IJobScheduler.JobState.Verified;
             assertEq(isVerified, g.accepted != 0);
             if (isVerified) {
-                assertGt(2 * Reference.count(g.accepted), g.terms.concurrency);
+                assertGt(2 * Reference.count(g.accepted), asked(g));
                 assertGe(Reference.count(g.accepted), g.terms.confidence);
                 assertEq(g.accepted & ~g.opened, 0);
                 continue;
@@ -328,6 +360,37 @@ contract SchedulerInvariants is Test {
         assertEq(handler.robberies(), 0);
     }
 
+    /// Whoever publishes whatever: taken exactly when due, and what it opens follows from secret and commitments alone.
+    function invariant_19_a_draw_is_taken_when_due_and_is_a_hash() public view {
+        assertEq(handler.misdraws(), 0);
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            Handler.Ghost memory g = handler.ghost(k);
+            assertEq(uint256(stored(g.job).audit()), uint256(g.stage));
+        }
+    }
+
+    /// A seat's opening is told to nobody who could still commit to it, in either wave.
+    function invariant_20_nothing_is_revealed_before_the_draw_and_the_last_commitment() public view {
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            Handler.Ghost memory g = handler.ghost(k);
+            if (g.stage == IJobScheduler.AuditStage.Undrawn) assertEq(stored(g.job).revealed(), 0);
+            if (!g.isOver && !handler.closed(k)) assertEq(stored(g.job).revealed(), 0);
+        }
+    }
+
+    /// Its requester withheld the secret, or filled no second wave: who committed is paid, nobody loses a bond by it.
+    function invariant_21_who_is_kept_from_its_verdict_is_paid() public view {
+        for (uint256 k = 0; k < handler.count(); ++k) {
+            Handler.Ghost memory g = handler.ghost(k);
+            if (!isKept(g)) continue;
+            for (uint256 i = 0; i < g.holders.length; ++i) {
+                if (g.committed >> i & 1 == 0) continue;
+                int256 fee = g.keeper == g.holders[i] ? int256(uint256(g.terms.keeperFee)) : int256(0);
+                assertEq(handler.flow(g.job, g.holders[i]) - fee, int256(uint256(g.prices[i])));
+            }
+        }
+    }
+
     function afterInvariant() public {
         invariant_01_money_is_conserved();
         invariant_03_escrow_goes_out_exactly_once();
@@ -340,6 +403,20 @@ contract SchedulerInvariants is Test {
     function stored(bytes32 job) private view returns (Head) {
         (uint256 head,) = handler.headOf(job);
         return Head.wrap(head);
+    }
+
+    function asked(Handler.Ghost memory g) private pure returns (uint256) {
+        bool isDrawn = g.stage == IJobScheduler.AuditStage.Drawn;
+        return isDrawn ? Terms.mostSeats(g.terms) : g.terms.concurrency;
+    }
+
+    /// Whether the requester alone kept a job that is over from its verdict.
+    function isKept(Handler.Ghost memory g) private pure returns (bool) {
+        bool isUndrawn = g.stage == IJobScheduler.AuditStage.Undrawn;
+        bool isUnfilled = g.stage == IJobScheduler.AuditStage.Drawn && g.holders.length < asked(g);
+        bool hasQuorum =
+            2 * Reference.count(g.committed) > asked(g) && Reference.count(g.committed) >= g.terms.confidence;
+        return g.endState == IJobScheduler.JobState.Failed && (isUnfilled || (isUndrawn && hasQuorum));
     }
 
     /// Whether a seat of a job that is over lost its bond.
@@ -356,7 +433,7 @@ contract SchedulerInvariants is Test {
     }
 
     function held(Handler.Ghost memory g) private pure returns (uint256 sum) {
-        sum = uint256(g.terms.concurrency) * g.terms.price + g.terms.keeperFee;
+        sum = Terms.mostSeats(g.terms) * g.terms.price + g.terms.keeperFee;
         for (uint256 i = 0; i < g.holders.length; ++i) {
             if (g.failed >> i & 1 == 0) sum += g.terms.bond;
             else if (g.late >> i & 1 != 0) sum += g.terms.bond / 4;

@@ -46,6 +46,11 @@ abstract contract Steps is Ghosts {
         (t.timeout, t.run, t.reveal) = (600, seed >> 36 & 1 == 0 ? 660 : 2000, 200);
         if (seed >> 40 & 1 == 0) t.escalationLimit = 7;
         if (seed >> 44 & 7 == 0) t.minPaidJobs = 1;
+        // Never drawn, by an even chance, or always: at most as many seats as there are nodes.
+        if (seed >> 72 & 1 == 0) {
+            uint256[3] memory chances = [uint256(1), 500, 1000];
+            t.audit = Terms.audit(SECRET, chances[(seed >> 80) % 3], 1 + (seed >> 88) % 2);
+        }
     }
 
     function priceOf(IJobScheduler.Terms memory t, uint256 seed) internal pure returns (uint96) {
@@ -58,6 +63,7 @@ abstract contract Steps is Ghosts {
         }
         Ghost storage made = ghosts.push();
         (made.job, made.nonce, made.submitted, made.terms) = (job, nonce, t, t);
+        made.stage = firstStage(t);
         nonceOf[job] = nonce++;
     }
 
@@ -89,7 +95,7 @@ abstract contract Steps is Ghosts {
         if (parent.isRostered) unpack(job);
         bytes memory old = deal_(parent.job, parent.terms);
         IJobScheduler.Terms memory t = parent.terms;
-        (t.parent, t.concurrency) = (parent.job, uint8(2 * t.concurrency + 1));
+        (t.parent, t.concurrency, t.audit) = (parent.job, uint8(2 * Terms.mostSeats(t) + 1), 0);
         if (t.concurrency > t.escalationLimit) t.concurrency = t.escalationLimit;
         begin();
         vm.prank(requester);
@@ -164,7 +170,7 @@ abstract contract Steps is Ghosts {
         begin();
         vm.prank(requester);
         try scheduler.updateDeal(g.job, d, Terms.pack(next)) {
-            g.terms = next;
+            (g.terms, g.stage) = (next, firstStage(next));
         } catch {
             forget();
         }
@@ -246,7 +252,7 @@ abstract contract Steps is Ghosts {
 
     function seat(Ghost storage g, address who, uint96 price) private {
         wasSeated[g.job][who] = true;
-        for (uint256 i = 0; i < g.holders.length && g.holders.length == g.terms.concurrency; ++i) {
+        for (uint256 i = 0; i < g.holders.length && g.holders.length == askedOf(g); ++i) {
             if (g.failed >> i & 1 == 0) continue;
             (g.holders[i], g.prices[i]) = (who, price);
             g.failed &= ~(1 << i);
@@ -258,7 +264,7 @@ abstract contract Steps is Ghosts {
     }
 
     /// Bids and acceptances until the seats are full, so that jobs get further than chance would take them.
-    function fill(uint256 job) external onJob {
+    function fill(uint256 job) public onJob {
         for (uint256 node = 0; node < nodes.length; ++node) {
             placeBid(job, node);
             acceptBid(job, node);
@@ -287,7 +293,7 @@ abstract contract Steps is Ghosts {
         g.commitments[i] = commitment;
     }
 
-    function commitRest(uint256 job) external onJob {
+    function commitRest(uint256 job) public onJob {
         if (pick(job).isRostered) commitSigned(job, type(uint256).max);
         for (uint256 i = 0; i < pick(job).holders.length; ++i) {
             commitOne(job, i);
@@ -398,11 +404,11 @@ abstract contract Steps is Ghosts {
         if (g.holders.length == 0) return;
         uint256 i = number % g.holders.length;
         IJobScheduler.Opening memory o = said(g, i);
-        bool mayReveal = stateOf(g.job) == IJobScheduler.JobState.Revealing;
+        bool isEarly = !mayReveal(g);
         begin();
         vm.prank(g.holders[i]);
         try scheduler.reveal(g.job, uint8(i), g.prices[i], o) {
-            if (!mayReveal) ++earlyReveals;
+            if (isEarly) ++earlyReveals;
             g.revealed |= 1 << i;
         } catch {
             forget();

@@ -7,12 +7,12 @@ import {Head, Heads, Purse, Purses} from "../../src/Packing.sol";
 import {Rules} from "../../src/Rules.sol";
 import {States} from "../../src/States.sol";
 import {Verdicts} from "../../src/Verdicts.sol";
-import {SchedulerBase} from "../harness/SchedulerBase.sol";
+import {AuditsBase} from "../harness/AuditsBase.sol";
 import {Terms} from "../harness/Terms.sol";
 
 /// Bounds that jobs come to by thousands of steps, or never: bids, how many updates and seats can be counted, the last
 /// second, and ties of the scorers.
-contract BoundsTest is SchedulerBase {
+contract BoundsTest is AuditsBase {
     /// Other logs keep 1,024 bids of a job. Here one more costs what one costs, and nobody else pays for it.
     function test_no_number_of_bids_is_too_many() public {
         IJobScheduler.Terms memory t = terms();
@@ -40,18 +40,24 @@ contract BoundsTest is SchedulerBase {
     }
 
     function test_no_job_is_opened_whose_deadlines_could_not_be_counted() public {
-        IJobScheduler.Terms memory t = terms();
-        uint256 last = uint256(type(uint32).max) - 60 days;
+        IJobScheduler.Terms memory t = audited(1, DRAWS);
+        uint256 last = uint256(type(uint32).max) - 150 days;
         vm.warp(last + 1);
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.InvalidTerms.selector, IJobScheduler.Term.Open));
         scheduler.submit{value: 1 ether}(Terms.pack(t), SPEC, 0);
         vm.warp(last);
-        (t.open, t.timeout, t.run) = (30 days, 30 days - 60, 30 days);
+        (t.open, t.timeout, t.run, t.reveal) = (30 days, 30 days - 60, 30 days, 30 days);
         bytes32 job = submit(t);
+        // Each step at its last second, of both waves.
         vm.warp(last + 30 days);
-        bid(job, t, 3);
-        accept(job, t, firstNodes(3));
+        seat(job, t, 0, 1);
+        vm.warp(last + 60 days);
+        commitSeats(job, t, 0, 1);
+        vm.warp(last + 90 days);
+        draw(job, t, 1);
+        vm.warp(last + 120 days);
+        seat(job, t, 1, 3);
         (,, uint256 head,) = scheduler.jobs(job);
         assertEq(Head.wrap(head).deadline(), type(uint32).max);
     }

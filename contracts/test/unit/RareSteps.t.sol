@@ -27,7 +27,7 @@ contract RareStepsTest is SchedulerBase {
         address[] memory none;
         IJobScheduler.SeatHolder[] memory holders;
         IJobScheduler.Signed[] memory signatures;
-        list = new bytes[](13);
+        list = new bytes[](14);
         list[0] = abi.encodeCall(scheduler.submitChild, (d, d, SPEC, 0));
         list[1] = abi.encodeCall(scheduler.updateDeal, (job, d, d));
         list[2] = abi.encodeCall(scheduler.cancel, (job, d));
@@ -41,6 +41,7 @@ contract RareStepsTest is SchedulerBase {
         list[10] = abi.encodeCall(scheduler.commitSigned, (job, d, holders, signatures));
         list[11] = abi.encodeCall(scheduler.expire, (job, d, holders));
         list[12] = abi.encodeCall(scheduler.unpack, (job, bytes32(0), 0, holders));
+        list[13] = abi.encodeCall(scheduler.publishSecret, (job, d, bytes32(0), holders));
     }
 
     function test_the_rare_steps_refuse_every_call_at_their_own_address() public {

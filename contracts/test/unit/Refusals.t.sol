@@ -155,7 +155,7 @@ contract RefusalsTest is SchedulerBase {
         refusesEncoding("");
         bytes memory short = bytes.concat(packed);
         assembly ("memory-safe") {
-            mstore(short, 136)
+            mstore(short, 168)
         }
         refusesEncoding(short);
         refusesEncoding(bytes.concat(packed, hex"00"));

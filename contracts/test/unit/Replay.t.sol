@@ -3,12 +3,12 @@ pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Replica} from "../harness/Replica.sol";
-import {SchedulerBase} from "../harness/SchedulerBase.sol";
+import {AuditsBase} from "../harness/AuditsBase.sol";
 import {Terms} from "../harness/Terms.sol";
 
 /// Jobs, bids and accounts rebuilt from the events alone, compared with what the chain says after every step of jobs that
 /// end in each way. `invariant_17_events_rebuild_storage` does the same with random steps.
-contract ReplayTest is SchedulerBase {
+contract ReplayTest is AuditsBase {
     Replica private replica;
 
     function setUp() public override {
@@ -124,6 +124,47 @@ contract ReplayTest is SchedulerBase {
         compare();
         vm.prank(requester);
         scheduler.withdraw(7);
+        compare();
+    }
+
+    /// The first wave has committed, and the draw is made.
+    function drawn(IJobScheduler.Terms memory t) private returns (bytes32 job) {
+        job = committed(t);
+        draw(job, t, (1 << t.concurrency) - 1);
+        compare();
+    }
+
+    function test_a_spared_job() public {
+        IJobScheduler.Terms memory t = audited(3, SPARES);
+        bytes32 job = drawn(t);
+        reveal(job, 0, t);
+        compare();
+        postVerdict(job, t, 7, 3);
+        compare();
+    }
+
+    function test_a_drawn_job() public {
+        IJobScheduler.Terms memory t = audited(3, DRAWS);
+        bytes32 job = drawn(t);
+        seat(job, t, 3, 5);
+        compare();
+        commitSeats(job, t, 3, 5);
+        compare();
+        postVerdict(job, t, 31, 27);
+        compare();
+    }
+
+    function test_jobs_kept_from_their_verdict() public {
+        IJobScheduler.Terms memory t = audited(1, DRAWS);
+        bytes32 job = committed(t);
+        vm.warp(block.timestamp + t.reveal + 1);
+        expire(job, t, holdersOf(job, t, 1, 1));
+        compare();
+        job = drawn(t);
+        seat(job, t, 1, 2);
+        compare();
+        vm.warp(block.timestamp + t.open + 1);
+        expire(job, t, holdersOf(job, t, 3, 1));
         compare();
     }
 }

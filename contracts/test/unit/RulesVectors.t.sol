@@ -27,6 +27,7 @@ contract RulesVectorsTest is VectorReader {
         uint256 failed;
         uint256 committed;
         uint256 revealed;
+        string audit;
     }
 
     struct JsonHead {
@@ -41,17 +42,20 @@ contract RulesVectorsTest is VectorReader {
         uint256 failed;
         uint256 committed;
         uint256 revealed;
+        string audit;
         uint256[3][] bids;
         uint256 accepted;
     }
 
     string private constant JOB = "J(bytes32 id,address requester,bytes32 revision,uint256 epoch,string state,uint256 open_by,uint256 commit_by,"
-        "uint256 seats_changed_at,uint256 failed,uint256 committed,uint256 revealed)";
+        "uint256 seats_changed_at,uint256 failed,uint256 committed,uint256 revealed,string audit)";
     string private constant HEAD = "H(string state,bytes32 revision,uint256 epoch,uint256 open_by,uint256 commit_by,uint256 reveal_by,"
         "uint256 seats_changed_at,address[] holders,uint256 failed,uint256 committed,uint256 revealed,"
-        "uint256[3][] bids,uint256 accepted)";
+        "string audit,uint256[3][] bids,uint256 accepted)";
     string[] private stateNames =
         ["open", "running", "revealing", "verified", "inconclusive", "failed", "cancelled", "expired"];
+
+    string[] private stageNames = ["none", "undrawn", "spared", "drawn"];
 
     RulesHarness private harness;
 
@@ -60,6 +64,7 @@ contract RulesVectorsTest is VectorReader {
     IJobScheduler.Terms private agreed;
     mapping(address => uint256) private seatOf;
     IJobScheduler.SeatOpening[] private known;
+    bytes32[] private commitments;
 
     uint256 private accepted;
     uint256 private refused;
@@ -152,6 +157,7 @@ contract RulesVectorsTest is VectorReader {
         assertEq(next.head.failed(), wanted.failed, name);
         assertEq(next.head.committed(), wanted.committed, name);
         assertEq(next.head.revealed(), wanted.revealed, name);
+        assertEq(stageNames[uint256(next.head.audit())], wanted.audit, name);
         if (state == IJobScheduler.JobState.Verified) {
             bool isVerdict = event_.kind == IJobScheduler.EventKind.VerdictPosted;
             if (isVerdict) assertEq(event_.accepted, wanted.accepted, name);
@@ -198,6 +204,7 @@ contract RulesVectorsTest is VectorReader {
         agreed = readTerms(json, ".job.deal");
         harness = new RulesHarness();
         delete known;
+        delete commitments;
         uint256 seats = 0;
         while (vm.keyExistsJson(json, string.concat(".job.seats[", vm.toString(seats), "]"))) ++seats;
         address[] memory holders = new address[](seats);
@@ -234,10 +241,13 @@ contract RulesVectorsTest is VectorReader {
         uint256 state = index(stateNames, job.state);
         // `Revealing` is not stored.
         if (state == 2) state = 1;
+        uint256 stage = index(stageNames, job.audit);
+        uint256 asked = agreed.concurrency;
+        if (stage == uint256(IJobScheduler.AuditStage.Drawn)) asked += uint256(agreed.audit) & 31;
         return Head.wrap(
-            agreed.concurrency | uint256(agreed.confidence) << 5 | uint256(agreed.acceptance) << 10 | state
-                << 12 | filled << 15 | job.failed << 20 | job.committed << 51 | job.revealed << 82
-                | uint256(agreed.timeout) << 113 | uint256(agreed.reveal) << 135 | job.epoch << 168
+            asked | uint256(agreed.confidence) << 5 | uint256(agreed.acceptance) << 10 | state << 12 | filled
+                << 15 | job.failed << 20 | job.committed << 51 | job.revealed << 82 | uint256(agreed.timeout)
+                << 113 | uint256(agreed.reveal) << 135 | stage << 158 | job.epoch << 168
                 | (job.commitBy == 0 ? job.openBy : job.commitBy) << 192 | job.changedAt << 224
         );
     }
@@ -269,6 +279,7 @@ contract RulesVectorsTest is VectorReader {
             harness.put(node, harness.slots(node).withStatus(IJobScheduler.BidStatus.Failed));
         } else if (vm.keyExistsJson(json, string.concat(path, ".committed"))) {
             bytes32 commitment = vm.parseJsonBytes32(json, string.concat(path, ".committed"));
+            commitments.push(commitment);
             harness.put(node, Slots.ofCommitment(commitment, agreed.price, seat));
         } else if (vm.keyExistsJson(json, string.concat(path, ".revealed"))) {
             IJobScheduler.Opening memory opening = readOpening(json, string.concat(path, ".revealed"));
@@ -306,7 +317,7 @@ contract RulesVectorsTest is VectorReader {
         view
     {
         event_.terms = agreed;
-        string[15] memory names = [
+        string[16] memory names = [
             "submitted",
             "deal_updated",
             "cancelled",
@@ -321,7 +332,8 @@ contract RulesVectorsTest is VectorReader {
             "verdict_posted",
             "expired",
             "remarked",
-            "ticked"
+            "ticked",
+            "secret_published"
         ];
         for (uint256 kind = 0; kind < names.length; ++kind) {
             string memory fields = string.concat(path, ".", names[kind]);
@@ -352,6 +364,12 @@ contract RulesVectorsTest is VectorReader {
             event_.price = uint96(vm.parseJsonUint(json, string.concat(path, ".price")));
         } else if (kind == IJobScheduler.EventKind.Committed) {
             event_.commitment = vm.parseJsonBytes32(json, string.concat(path, ".commitment"));
+        } else if (event_.kind == IJobScheduler.EventKind.SecretPublished) {
+            event_.commitment = vm.parseJsonBytes32(json, string.concat(path, ".secret"));
+            event_.openings = new IJobScheduler.SeatOpening[](commitments.length);
+            for (uint256 i = 0; i < commitments.length; ++i) {
+                event_.openings[i].opening.resultHash = commitments[i];
+            }
         } else if (kind == IJobScheduler.EventKind.Revealed) {
             event_.openings = new IJobScheduler.SeatOpening[](1);
             event_.openings[0].opening = readOpening(json, string.concat(path, ".opening"));

@@ -14,7 +14,7 @@ fn reason(rule: Rule) -> Reason {
 }
 
 fn said(reason: Reason, judgement: Judgement) -> String {
-    compared(&Deal::default(), &reason, Some(judgement))
+    compared((3, 2), &reason, Some(judgement))
 }
 
 #[test]

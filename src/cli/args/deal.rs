@@ -53,6 +53,15 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_name = "PERMILLE")]
     pub(in crate::cli) cpu_permille: Option<u16>,
 
+    /// Chance, in thousandths, that more nodes run the job after the first have committed and compare with them; no node can
+    /// foresee it [default: 0]
+    #[arg(long, value_name = "PERMILLE")]
+    pub(in crate::cli) audit: Option<u16>,
+
+    /// How many nodes an audit adds [default: one more than the concurrency]
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) audit_seats: Option<u8>,
+
     /// How bids become seats [default: requester]
     #[arg(long, value_enum, value_name = "WHO")]
     pub(in crate::cli) acceptance: Option<AcceptanceArg>,

@@ -16,7 +16,7 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
-    domain::{Deal, JobId, Method, Spec, Timestamp},
+    domain::{Audit, AuditStage, Deal, JobId, Method, Spec, Timestamp},
     scheduler::{Evidence, FaultKind},
 };
 
@@ -65,7 +65,8 @@ async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStat
         })?;
         return Ok(ExitStatus::Success);
     }
-    let mut sections = vec![head(&view), deal(&view.deal, &view.seats), waits(&view), nodes(&view)];
+    let mut sections =
+        vec![head(&view), deal(&view.deal, view.audit, &view.seats), waits(&view), nodes(&view)];
     sections.extend(Some(doubts.lines()).filter(|lines| !lines.is_empty()));
     sections.extend(Some(reasons(&last_words)).filter(|lines| !lines.is_empty()));
     sections.push(steps.table());
@@ -170,9 +171,10 @@ fn compared(deal: &Deal, seats: &[SeatView]) -> String {
 }
 
 /// The terms, with the limits in effect where runs of these seats were compared.
-pub(super) fn deal(deal: &Deal, seats: &[SeatView]) -> String {
+pub(super) fn deal(deal: &Deal, stage: AuditStage, seats: &[SeatView]) -> String {
+    let asked = deal.seats_at(stage);
     let mut lines = vec![
-        ("Deal", format!("{} nodes run it, {} must agree", deal.concurrency, deal.quorum())),
+        ("Deal", format!("{asked} nodes run it, {} must agree", deal.quorum_of(asked))),
         ("Compared", compared(deal, seats)),
         (
             "Durations",
@@ -193,6 +195,9 @@ pub(super) fn deal(deal: &Deal, seats: &[SeatView]) -> String {
         let nodes: Vec<String> = deal.allow_list.iter().map(|node| text::node(*node)).collect();
         lines.push(("Allowed", nodes.join(" ")));
     }
+    if let Some(audit) = deal.audit {
+        lines.push(("Audit", audited(audit, stage)));
+    }
     if deal.escalation_limit > 0 {
         lines.push(("Escalation", format!("up to {} nodes when inconclusive", deal.escalation_limit)));
     }
@@ -200,6 +205,16 @@ pub(super) fn deal(deal: &Deal, seats: &[SeatView]) -> String {
         lines.push(("Follows", parent.to_string()));
     }
     fields(&lines)
+}
+
+/// How often there is a second wave, and whether this job has one.
+fn audited(audit: Audit, stage: AuditStage) -> String {
+    let stage = match stage {
+        AuditStage::None | AuditStage::Undrawn => "not drawn yet",
+        AuditStage::Spared => "spared: the first wave decides alone",
+        AuditStage::Drawn => "drawn: the second wave compares with the first",
+    };
+    format!("{} permille for {} more nodes; {stage}", audit.permille, audit.seats)
 }
 
 fn price(deal: &Deal) -> String {

@@ -115,6 +115,7 @@ fn event(event: &Event) -> String {
         Event::VerdictPosted { accepted, .. } => format!("posted the verdict: {} agree", accepted.len()),
         Event::Expired => "ended it after a deadline".to_owned(),
         Event::Remarked { node, remark } => format!("remarked on {}: {remark}", text::node(*node)),
+        Event::SecretPublished { .. } => "published the secret of the audit".to_owned(),
         Event::Ticked => "closed the commitments".to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::describe;
 use crate::{
     cli::{CliError, document::Document, output::Output, text},
-    domain::{Amount, Deal, Digest, Spec},
+    domain::{Amount, AuditStage, Deal, Digest, Spec},
     policy::economics::{Checks, Liar, Prospect, majority_ppm, prospect},
 };
 
@@ -58,7 +58,8 @@ pub(super) fn show(spec: &Spec, deal: &Deal, output: Output) -> Result<(), CliEr
         let mut after = vec![("Costs", costs(deal))];
         after.extend(prospects.iter().map(|(liar, prospect)| ("Lying", lying(deal, *liar, prospect))));
         after.push(("Cartel", cartel(planned.majority_of_a_fifth_ppm)));
-        [describe::fields(&lines), describe::deal(deal, &[]), describe::fields(&after)].join("\n")
+        [describe::fields(&lines), describe::deal(deal, AuditStage::Undrawn, &[]), describe::fields(&after)]
+            .join("\n")
     })?;
     output.note("nothing was submitted");
     Ok(())

@@ -83,7 +83,7 @@ fn rule(view: &JobView) -> String {
     let deal = &view.deal;
     let majority = format!(
         "1. Equal outputs of more than half of {} nodes decide, if at least {} agree.\n",
-        deal.concurrency, deal.confidence
+        view.asked, deal.confidence
     );
     if deal.method == Method::Near || deal.require_work {
         let near = deal.summary.map_or(String::new(), |form| format!(", or their summaries within {form}"));
@@ -96,8 +96,7 @@ fn rule(view: &JobView) -> String {
             "1. Two runs agree when their outputs are equal{near}{work}.\n\
              2. The largest set of runs that agree with one of them decides.\n   \
              It must hold at least {} of {} nodes.\n",
-            deal.quorum(),
-            deal.concurrency
+            view.quorum, view.asked
         );
     }
     if deal.deterministic || deal.method == Method::Hash {
@@ -112,8 +111,8 @@ fn rule(view: &JobView) -> String {
             "2. Otherwise {method} does, {}.\n   \
              It must hold at least {} of {} nodes. Nodes with nothing to compare count among them.\n",
             text::alike_work(deal, &view.seats),
-            deal.quorum(),
-            deal.concurrency
+            view.quorum,
+            view.asked
         )
 }
 

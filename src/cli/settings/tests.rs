@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::Term;
 use crate::{cli::args::deal::FirstComeArg, domain::Span};
 
 fn resolve(args: &DealArgs) -> Result<Deal, SettingsError> {

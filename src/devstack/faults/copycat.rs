@@ -106,6 +106,7 @@ impl Shared {
             | Event::VerdictPosted { .. }
             | Event::Expired
             | Event::Remarked { .. }
+            | Event::SecretPublished { .. }
             | Event::Ticked => {}
         }
     }

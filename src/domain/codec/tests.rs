@@ -33,8 +33,9 @@ fn deals() -> impl Strategy<Value = Deal> {
     let numbers = (any::<u8>(), any::<u8>(), any::<u32>(), any::<u16>(), any::<bool>(), any::<u32>());
     let terms = (amounts(), amounts(), amounts(), any::<[u32; 4]>(), any::<bool>(), any::<u8>());
     let near = (any::<bool>(), any::<u16>(), any::<u8>(), proptest::option::of(any::<[u8; 32]>()));
+    let audit = proptest::option::of(any::<[u8; 32]>());
     let parent = proptest::option::of(any::<[u8; 32]>());
-    let lists = (proptest::collection::vec(node(), 0..5), 0_u8..4, 0_u8..2, parent, near);
+    let lists = (proptest::collection::vec(node(), 0..5), 0_u8..4, 0_u8..2, parent, near, audit);
     (numbers, terms, lists).prop_map(|(numbers, terms, lists)| Deal {
         concurrency: numbers.0,
         confidence: numbers.1,
@@ -58,6 +59,7 @@ fn deals() -> impl Strategy<Value = Deal> {
         cpu_permille: lists.4.1,
         canonical: Canonical::from_bits(lists.4.2),
         summary: lists.4.3.filter(|word| *word != [0; 32]).map(SummaryForm),
+        audit: lists.5.filter(|word| *word != [0; 32]).map(Audit::from_word),
         parent: lists.3.map(JobId::new).filter(|parent| !parent.is_zero()),
     })
 }
@@ -74,6 +76,7 @@ fn events() -> impl Strategy<Value = Event> {
         node().prop_map(|node| Event::BidRejected { node }),
         (0..FailureKind::ALL.len()).prop_map(|kind| Event::FailureReported { kind: FailureKind::ALL[kind] }),
         digest().prop_map(|commitment| Event::Committed { commitment }),
+        any::<[u8; 32]>().prop_map(|secret| Event::SecretPublished { secret: AuditSecret::new(secret) }),
         openings().prop_map(|opening| Event::Revealed { opening }),
         (given, any::<u32>()).prop_map(|(openings, bits)| Event::VerdictPosted {
             openings,

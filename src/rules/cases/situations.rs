@@ -3,8 +3,9 @@
 use super::{REQUESTER, STRANGER, one};
 use crate::{
     domain::{
-        Acceptance, Amount, Deal, Digest, Event, Facts, FailureKind, FingerprintWord, Job, JobId, LogDomain,
-        NodeId, Opening, RUN_MARGIN, SeatSet, Span, Spec, Stamped, SummaryWord, Timestamp,
+        Acceptance, Amount, Audit, AuditSecret, Deal, Digest, Event, Facts, FailureKind, FingerprintWord,
+        Job, JobId, LogDomain, NodeId, Opening, RUN_MARGIN, SeatSet, Span, Spec, Stamped, SummaryWord,
+        Timestamp,
     },
     rules::Ledger,
 };
@@ -50,6 +51,19 @@ pub(super) fn dirty() -> Opening {
 /// An opening whose summary word sets bits that no summary has.
 pub(super) fn dirty_summary() -> Opening {
     Opening { summary: SummaryWord(dirty().fingerprint.0), ..opening(0) }
+}
+
+/// A secret whose draw opens a second wave of seats in every situation, and one whose draw opens none.
+pub(super) fn secret(hits: bool) -> AuditSecret {
+    AuditSecret::new([if hits { 7 } else { 8 }; 32])
+}
+
+/// One seat, and two more if the draw says so. Whether it does follows from the secret alone: one is drawn always, and the
+/// chance of the other is one in a thousand.
+fn audited(hits: bool) -> Deal {
+    let secret_hash = secret(hits).hash();
+    let permille = if hits { 1000 } else { 1 };
+    Deal { concurrency: 1, confidence: 1, audit: Some(Audit { permille, seats: 2, secret_hash }), ..deal() }
 }
 
 /// A script that folds events into a job, a second apart.
@@ -99,6 +113,10 @@ impl Script {
             self.add(bidder(*seat), Event::Committed { commitment });
         }
         self
+    }
+
+    fn draw(&mut self, hits: bool) -> &mut Self {
+        self.add(REQUESTER, Event::SecretPublished { secret: secret(hits) })
     }
 
     fn reveal(&mut self, seats: &[u8]) -> &mut Self {
@@ -334,6 +352,99 @@ pub(super) fn situations() -> Vec<(&'static str, Job)> {
             build(roomy, &|script| {
                 running(script);
                 script.add(bidder(0), fail.clone()).accept(&[3]).commit(&[1]);
+            }),
+        ),
+        (
+            "audit, its first wave runs",
+            build(audited(true), &|script| {
+                script.bid(&[0, 1, 2]).accept(&[0]);
+            }),
+        ),
+        (
+            "audit, the secret is awaited",
+            build(audited(true), &|script| {
+                script.bid(&[0, 1, 2]).accept(&[0]).commit(&[0]);
+            }),
+        ),
+        (
+            "audit, another secret is awaited",
+            build(audited(false), &|script| {
+                script.bid(&[0, 1, 2]).accept(&[0]).commit(&[0]);
+            }),
+        ),
+        (
+            "audit, spared",
+            build(audited(false), &|script| {
+                script.bid(&[0, 1, 2]).accept(&[0]).commit(&[0]).draw(false);
+            }),
+        ),
+        (
+            "audit, spared after a seat missed its time",
+            build(Deal { concurrency: 3, confidence: 2, ..audited(false) }, &|script| {
+                script.bid(&[0, 1, 2]).accept(&[0, 1, 2]).commit(&[0, 1]);
+                let commit_by = script.read().commit_by;
+                script.wait_until(commit_by.plus(one())).draw(false);
+            }),
+        ),
+        (
+            "audit, drawn",
+            build(audited(true), &|script| {
+                script.bid(&[0, 1, 2]).accept(&[0]).commit(&[0]).draw(true);
+            }),
+        ),
+        (
+            "audit, drawn, first come",
+            build(Deal { acceptance: Acceptance::FirstCome, ..audited(true) }, &|script| {
+                script.bid(&[0]).commit(&[0]).draw(true).bid(&[1]);
+            }),
+        ),
+        (
+            "audit, drawn after a seat missed its time",
+            build(Deal { concurrency: 3, confidence: 2, ..audited(true) }, &|script| {
+                script.bid(&[0, 1, 2]).accept(&[0, 1, 2]).commit(&[0, 1]);
+                let commit_by = script.read().commit_by;
+                script.wait_until(commit_by.plus(one())).draw(true);
+            }),
+        ),
+        (
+            "audit, the second wave runs",
+            build(audited(true), &|script| {
+                script.bid(&[0, 1, 2, 3]).accept(&[0]).commit(&[0]).draw(true).accept(&[1, 2]);
+            }),
+        ),
+        (
+            "audit, the second wave has committed",
+            build(audited(true), &|script| {
+                script.bid(&[0, 1, 2]).accept(&[0]).commit(&[0]).draw(true).accept(&[1, 2]).commit(&[1, 2]);
+            }),
+        ),
+        (
+            "audit, all revealed",
+            build(audited(true), &|script| {
+                script.bid(&[0, 1, 2]).accept(&[0]).commit(&[0]).draw(true).accept(&[1, 2]);
+                script.commit(&[1, 2]).reveal(&[0, 1, 2]);
+            }),
+        ),
+        (
+            "audit, spared and revealed",
+            build(audited(false), &|script| {
+                script.bid(&[0]).accept(&[0]).commit(&[0]).draw(false).reveal(&[0]);
+            }),
+        ),
+        (
+            "audit, the secret was withheld",
+            build(audited(true), &|script| {
+                script.bid(&[0]).accept(&[0]).commit(&[0]);
+                let reveal_by = script.read().reveal_by;
+                script.wait_until(reveal_by.plus(one())).add(STRANGER, Event::Expired);
+            }),
+        ),
+        (
+            "audit, the second wave was never filled",
+            build(audited(true), &|script| {
+                script.bid(&[0, 1]).accept(&[0]).commit(&[0]).draw(true).accept(&[1]);
+                let open_by = script.read().open_by;
+                script.wait_until(open_by.plus(one())).add(STRANGER, Event::Expired);
             }),
         ),
         (

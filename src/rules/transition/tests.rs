@@ -6,6 +6,7 @@ use crate::{
     rules::{Ledger, cases::Table},
 };
 
+mod audits;
 mod money;
 
 const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/transition.json");

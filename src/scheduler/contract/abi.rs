@@ -14,7 +14,8 @@ mod tests {
     use super::IJobScheduler as abi;
     use crate::{
         domain::{
-            Acceptance, BidStatus, Digest, EventKind, FailureKind, JobState, Method, Opening, SeatStatus,
+            Acceptance, AuditStage, BidStatus, Digest, EventKind, FailureKind, JobState, Method, Opening,
+            SeatStatus,
         },
         rules::Rejection,
     };
@@ -22,7 +23,8 @@ mod tests {
     const INTERFACE: &str = include_str!("../../../contracts/src/IJobScheduler.sol");
 
     /// Enums that have the same values here and there.
-    const SHARED: [&str; 6] = ["JobState", "Method", "Acceptance", "FailureKind", "EventKind", "Rejection"];
+    const SHARED: [&str; 7] =
+        ["JobState", "Method", "Acceptance", "FailureKind", "AuditStage", "EventKind", "Rejection"];
 
     /// Enums of the contract that combine several values of this program: see the tests below.
     const OF_THE_CONTRACT: [&str; 2] = ["BidStatus", "Term"];
@@ -44,6 +46,7 @@ mod tests {
         assert_same::<abi::Method, _>(|index| Method::try_from(index).ok());
         assert_same::<abi::Acceptance, _>(Acceptance::from_index);
         assert_same::<abi::FailureKind, _>(FailureKind::from_index);
+        assert_same::<abi::AuditStage, _>(|index| AuditStage::ALL.get(usize::from(index)).copied());
         assert_same::<abi::EventKind, _>(EventKind::from_index);
         assert_same::<abi::Rejection, _>(Rejection::from_index);
     }

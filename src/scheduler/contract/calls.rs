@@ -133,6 +133,11 @@ fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option
             let (node, text) = (node_of(node), remark.clone());
             abi::remarkCall { job, deal, node, text }.abi_encode()
         }
+        Event::SecretPublished { secret } => {
+            let committed = |seat: &Seat| matches!(seat.status, SeatStatus::Committed(_));
+            let (secret, holders) = ((*secret).into(), holders(known, committed));
+            abi::publishSecretCall { job, deal, secret, holders }.abi_encode()
+        }
         // A job is submitted once, and no chain needs ticks.
         Event::Submitted { .. } | Event::Ticked => return None,
     })

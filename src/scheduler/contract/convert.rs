@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Amount, Deal, Digest, Event, Facts, FailureKind, JobId, JobState, MAX_REMARK_BYTES, NodeId, Opening,
-        SeatOpening, SeatSet, Stamped, Timestamp, codec,
+        Amount, AuditSecret, Deal, Digest, Event, Facts, FailureKind, JobId, JobState, MAX_REMARK_BYTES,
+        NodeId, Opening, SeatOpening, SeatSet, Stamped, Timestamp, codec,
     },
     rules::{Ledger, Rejection},
 };
@@ -133,6 +133,9 @@ pub(super) fn chain_event(event: Events) -> Result<ChainEvent, UnknownValue> {
             by(log.job, log.node, Event::Committed { commitment: log.commitment.into() })
         }
         Events::Stopped(log) => by_requester(log.job, Event::Stopped),
+        Events::SecretPublished(log) => {
+            by_requester(log.job, Event::SecretPublished { secret: AuditSecret::new(log.secret.0) })
+        }
         Events::Revealed(log) => {
             by(log.job, log.node, Event::Revealed { opening: opening_of(&log.opening)? })
         }
@@ -220,7 +223,7 @@ pub(super) fn revert_of(data: &[u8], message: &str) -> Revert {
             TooFewPaidJobs SatInParent AlreadyBid NoSuchBid BidNotStanding NoSeatFree FirstComeDeal
             SeatFailed AlreadyCommitted NotCommitted AlreadyRevealed BadOpening BadFingerprint BadSummary
             OpeningsOutOfOrder OpeningsMissing OpeningTooLate QuorumNotRevealed VerdictMismatch VerdictDue
-            RemarkTooLong;
+            RemarkTooLong AwaitsSecret NoDrawDue WrongSecret;
         stale: WrongDeal WrongSeats WrongHolder WrongRoster NotRostered;
         other: NodesOutOfOrder BadSignature SignaturesMissing TooMuchMoney TransferFailed AnnouncementTooLong;
     }

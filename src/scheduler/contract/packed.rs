@@ -10,7 +10,7 @@ use crate::domain::{
 
 /// How many of the 32 bytes of each word of the ABI encoding are sent; the allow-list, the only field without a fixed
 /// length, comes last.
-const WIDTHS: [usize; 23] = [1, 1, 4, 2, 1, 1, 1, 12, 12, 12, 4, 4, 4, 4, 1, 0, 4, 1, 32, 1, 2, 1, 32];
+const WIDTHS: [usize; 24] = [1, 1, 4, 2, 1, 1, 1, 12, 12, 12, 4, 4, 4, 4, 1, 0, 4, 1, 32, 1, 2, 1, 32, 32];
 /// Which word says where the allow-list is.
 const ALLOW_LIST: usize = 15;
 const WORD: usize = 32;
@@ -73,14 +73,15 @@ pub(super) fn pack_deal(job: &Job) -> Bytes {
 
 /// The head of a running job none of whose seats has failed: see `contracts/src/Packing.sol`.
 pub(super) fn rostered_head(job: &Job) -> U256 {
-    let fields: [(u64, usize); 9] = [
-        (job.deal.concurrency.into(), 0),
+    let fields: [(u64, usize); 10] = [
+        (job.asked().into(), 0),
         (job.deal.confidence.into(), 5),
         (u8::from(abi::JobState::Running).into(), 12),
-        (job.deal.concurrency.into(), 15),
+        (job.asked().into(), 15),
         (job.committed.bits().into(), 51),
         (job.deal.timeout.as_secs().into(), 113),
         (job.deal.reveal.as_secs().into(), 135),
+        (job.audit as u64, 158),
         (job.commit_by.as_secs(), 192),
         (job.seats_changed_at.as_secs(), 224),
     ];
@@ -92,12 +93,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{JobId, NodeId};
+    use crate::domain::{Audit, JobId, NodeId};
 
     fn deal() -> Deal {
         Deal {
             allow_list: vec![NodeId::new([7; 20]), NodeId::new([8; 20])],
             parent: Some(JobId::new([9; 32])),
+            audit: Some(Audit::from_word([7; 32])),
             ..Deal::default()
         }
     }
@@ -105,8 +107,8 @@ mod tests {
     #[test]
     fn terms_survive_the_way_through_the_contract() {
         let packed = pack_terms(&deal());
-        assert_eq!(packed.len(), 137 + 2 * NODE_BYTES);
-        assert_eq!(packed[137..157], [7; 20]);
+        assert_eq!(packed.len(), 169 + 2 * NODE_BYTES);
+        assert_eq!(packed[169..189], [7; 20]);
         assert_eq!(unpack_terms(&packed), Ok(deal()));
         assert_eq!(unpack_terms(&pack_terms(&Deal::default())), Ok(Deal::default()));
     }
@@ -114,14 +116,14 @@ mod tests {
     #[test]
     fn bytes_of_another_length_are_no_terms() {
         let packed = pack_terms(&deal());
-        for length in (0..137).chain([138, 156, 158]) {
+        for length in (0..169).chain([170, 188, 190]) {
             assert_eq!(unpack_terms(&packed[..length]), Err(CodecError::Malformed), "{length}");
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_read_of_any_bytes_is_written_so(bytes in prop::collection::vec(any::<u8>(), 95..170)) {
+        fn what_is_read_of_any_bytes_is_written_so(bytes in prop::collection::vec(any::<u8>(), 150..230)) {
             if let Ok(deal) = unpack_terms(&bytes) {
                 prop_assert_eq!(pack_terms(&deal), bytes);
             }

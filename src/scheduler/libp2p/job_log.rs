@@ -7,8 +7,8 @@
 //! 3. Within the bounds: actions of an author, entries and bytes of a log.
 //! 4. Its `seen` names an entry of this log. Zero will do for the submission, and for an author's first action
 //!    if that is a bid: the announcement is all that a bidder holds.
-//! 5. No commitment after the *closing entry*, the first one after which the job is revealing (the last
-//!    commitment, the last failure, or a tick past the deadline). No opening before it, and a reveal names it,
+//! 5. No commitment after the *closing entry*, the first one after which seats may reveal (the last commitment, the last
+//!    failure, or a tick past the deadline; with an audit the secret that spares the job, or what closes the second wave). No opening before it, and a reveal names it,
 //!    or a later one, in `seen`.
 //! 6. No price, bond or fee, since there is no money.
 //! 7. Allowed by the rules.
@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::entry::{Entry, Hashed, MAX_ENTRY_BYTES};
 use crate::{
     domain::{
-        BidStatus, Deal, Digest, Event, Facts, Job, JobId, JobState, LogDomain, NodeId, SignedAction,
-        Stamped, Timestamp,
+        AuditStage, BidStatus, Deal, Digest, Event, Facts, Job, JobId, JobState, LogDomain, NodeId,
+        SignedAction, Stamped, Timestamp,
     },
     rules,
     scheduler::{EnvelopeRefusal, SubmitError},
@@ -209,7 +209,8 @@ impl CheckedLog {
         self.authors.entry(next.author).or_default().push((next.digest, entry.height));
         self.signers.push(next.author);
         self.job = next.job;
-        if self.closing_height.is_none() && self.job.state == JobState::Revealing {
+        let opens = self.job.state == JobState::Revealing && self.job.audit != AuditStage::Undrawn;
+        if self.closing_height.is_none() && opens {
             self.closing_height = Some(entry.height);
         }
         self.entries.push(entry);

@@ -9,8 +9,9 @@ use alloy_primitives::{Address, B256, Bytes, U256, Uint, hex};
 use alloy_sol_types::{SolInterface, SolValue};
 use assay::{
     domain::{
-        Deal, Event, EventKind, Facts, FailureKind, FingerprintWord, Job, LogDomain, Method, NodeId, Opening,
-        SeatOpening, SeatSet, Span, Stamped, SummaryWord, Timestamp, codec,
+        Audit, Deal, Digest, Event, EventKind, Facts, FailureKind, FingerprintWord, Job, LogDomain, Method,
+        NodeId, Opening, Seat, SeatOpening, SeatSet, SeatStatus, Span, Stamped, SummaryWord, Timestamp,
+        codec,
     },
     rules::{self, Rejection},
     verdict::{Run, Terms, decide},
@@ -110,6 +111,18 @@ fn all_openings(job: &Job, given: &[SeatOpening]) -> Vec<abi::SeatOpening> {
     all.iter().map(|given| seat_opening(job, given)).collect()
 }
 
+/// The commitments of a job, each as the result hash of an opening: an event has no other list.
+fn commitments(job: &Job) -> Vec<abi::SeatOpening> {
+    let of = |(seat, held): (u8, &Seat)| {
+        let SeatStatus::Committed(result_hash) = held.status else { return None };
+        let (output_root, salt, exit_code) = (Digest::ZERO, Digest::ZERO, 0);
+        let (fingerprint, summary) = (FingerprintWord::VOID, SummaryWord::VOID);
+        let opening = Opening { result_hash, output_root, exit_code, fingerprint, summary, salt };
+        Some(seat_opening(job, &SeatOpening { seat, opening }))
+    };
+    (0..).zip(&job.seats).filter_map(of).collect()
+}
+
 fn event_there(job: &Job, event: &Event) -> EventThere {
     let kind = abi::EventKind::try_from(event.kind().index()).unwrap();
     let mut there: EventThere =
@@ -124,6 +137,9 @@ fn event_there(job: &Job, event: &Event) -> EventThere {
         }
         Event::VerdictPosted { openings, accepted } => {
             (there.5, there.6) = (all_openings(job, openings), U256::from(accepted.bits()));
+        }
+        Event::SecretPublished { secret } => {
+            (there.4, there.5) = ((*secret).into(), commitments(job));
         }
         Event::Remarked { node, remark } => (there.3, there.7) = ((*node).into(), U256::from(remark.len())),
         Event::Submitted { .. }
@@ -217,7 +233,7 @@ fn any_deal(chance: &mut Chance, deal: &Deal) -> Deal {
     let amounts =
         [0, 1, 10, 100, 101, 1 << 95, (1 << 96) - 1].map(|units| assay::domain::Amount::new(units).unwrap());
     for _ in 0..chance.within(1..4) {
-        match chance.within(0..12) {
+        match chance.within(0..13) {
             0 => deal.concurrency = chance.pick(&[0, 1, 2, 31, 32, 255]),
             1 => deal.confidence = chance.pick(&[0, 1, 2, 31, 32, 255]),
             2 => deal.relative_permille = chance.pick(&[0, 1000, 1001, u16::MAX]),
@@ -234,6 +250,14 @@ fn any_deal(chance: &mut Chance, deal: &Deal) -> Deal {
                 if chance.permille(300) {
                     deal.allow_list.reverse();
                 }
+            }
+            11 => {
+                let audit = Audit::requested(
+                    chance.pick(&[0, 1, 1000, 1001, 2047]),
+                    chance.pick(&[0, 1, 28, 30, 31]),
+                );
+                let unset = Audit { secret_hash: Default::default(), ..audit };
+                deal.audit = chance.pick(&[None, Some(audit), Some(audit), Some(unset)]);
             }
             _ => deal.escalation_limit = chance.pick(&[0, 1, 2, 3, 31, 32, 255]),
         }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
 use assay::domain::{
-    Acceptance, Amount, BidStatus, Canonical, Deal, Digest, Event, EventKind, FailureKind, Fingerprint,
-    FingerprintWord, Job, JobState, Method, NodeId, Opening, SeatOpening, SeatSet, SeatStatus, Span,
-    SummaryForm, SummaryWord, Timestamp,
+    Acceptance, Amount, Audit, AuditSecret, AuditStage, BidStatus, Canonical, Deal, Digest, Event, EventKind,
+    FailureKind, Fingerprint, FingerprintWord, Job, JobState, Method, NodeId, Opening, SeatOpening, SeatSet,
+    SeatStatus, Span, SummaryForm, SummaryWord, Timestamp,
 };
 use assay::rules::{self, Rejection};
 
@@ -48,6 +48,16 @@ pub(super) struct Script {
     /// What was seen so far, so that the rest can be looked for.
     taken: BTreeSet<EventKind>,
     rejected: BTreeSet<Rejection>,
+}
+
+/// The secret of the submission with this nonce.
+fn secret(nonce: u64) -> AuditSecret {
+    AuditSecret::of(Digest::ZERO, nonce)
+}
+
+fn with_secret(deal: Deal, nonce: u64) -> Deal {
+    let secret_hash = secret(nonce).hash();
+    Deal { audit: deal.audit.map(|audit| Audit { secret_hash, ..audit }), ..deal }
 }
 
 impl Script {
@@ -107,6 +117,12 @@ impl Script {
         let method =
             self.chance.pick(&[Method::Hash, Method::KMeans, Method::Ball, Method::Ball, Method::Near]);
         let require_work = matches!(method, Method::Hash | Method::Near) && self.percent(20);
+        // The submission puts the hash of its secret in. A job has another id on each backend, and so another draw: only a
+        // draw that is all but certain is the same.
+        let spare = MOST_SEATS - n;
+        let audit = (spare > 0 && self.percent(30))
+            .then(|| Audit::requested(self.chance.pick(&[1, 1000]), self.chance.pick(&[1, spare])));
+        let most = n + audit.map_or(0, |audit| audit.seats);
         let deal = Deal {
             concurrency: n,
             confidence: self.chance.pick(&[1, n / 2 + 1, n / 2 + 1, n]),
@@ -125,15 +141,23 @@ impl Script {
             live_logs: false,
             allow_list: if allows { allow_list } else { Vec::new() },
             min_paid_jobs: u32::from(asks_record),
-            escalation_limit: if follows_up { self.chance.pick(&[n, n + 1, MOST_SEATS]) } else { 0 },
+            escalation_limit: if follows_up { self.chance.pick(&[most, MOST_SEATS, MOST_SEATS]) } else { 0 },
             parent: None,
             require_work,
             cpu_permille: self.chance.pick(&[333, 333, 0]),
             canonical: Canonical::NONE,
             summary: (method == Method::Near).then_some(SummaryForm([1; 32])),
+            audit,
         };
         if splits {
-            Deal { method: Method::Hash, summary: None, confidence: n, escalation_limit: MOST_SEATS, ..deal }
+            Deal {
+                method: Method::Hash,
+                summary: None,
+                confidence: n,
+                escalation_limit: MOST_SEATS,
+                audit: None,
+                ..deal
+            }
         } else {
             deal
         }
@@ -141,6 +165,7 @@ impl Script {
 
     fn submission(&mut self, deal: Deal, parent: Option<usize>) -> Submission {
         self.nonce += 1;
+        let deal = with_secret(deal, self.nonce);
         Submission { deal, parent, is_spec_right: true, nonce: self.nonce, is_id_right: true }
     }
 
@@ -255,6 +280,10 @@ impl Script {
                 30..34 if job.deal.acceptance == Acceptance::Requester => self.reject(number, job),
                 _ => self.end_run(number, job).unwrap_or_else(|| after(job.next_deadline(now).unwrap())),
             },
+            JobState::Revealing if job.audit == AuditStage::Undrawn && self.percent(80) => {
+                let secret = secret(self.submissions[number].nonce);
+                plain(REQUESTER, Event::SecretPublished { secret })
+            }
             JobState::Revealing => match self.chance.within(0..100) {
                 0..55 if now <= reveal_by => {
                     self.reveal(number, job).unwrap_or_else(|| self.verdict(number, job, now))
@@ -412,7 +441,7 @@ impl Script {
             given.reverse();
         }
         let bits = u32::try_from(self.chance.within(0..1 << 31)).unwrap();
-        let all = (1_u32 << job.deal.concurrency) - 1;
+        let all = (1_u32 << job.asked()) - 1;
         let wrong = self.chance.pick(&[0, bits & all, all, bits]);
         let accepted = if self.percent(15) { SeatSet::from_bits(wrong) } else { right };
         Self::plain(self.anybody(), number, Event::VerdictPosted { openings: given, accepted })
@@ -429,7 +458,7 @@ impl Script {
         let node = self.anybody();
         let node = self.ids[node];
         let result = self.result(job.deal.method);
-        let event = match self.chance.within(0..18) {
+        let event = match self.chance.within(0..19) {
             0 => {
                 let made = self.submissions[number].clone();
                 return Self::take(REQUESTER, number, Act::Submit(made));
@@ -465,6 +494,10 @@ impl Script {
             14 => return self.verdict(number, job, now),
             15 => Event::Expired,
             16 => return Self::plain(self.chance.pick(&[REQUESTER, who]), number, Event::Ticked),
+            17 => {
+                let nonce = self.submissions[number].nonce;
+                Event::SecretPublished { secret: self.chance.pick(&[secret(nonce), secret(nonce + 1)]) }
+            }
             _ => {
                 let remark = if self.percent(20) { "x".repeat(257) } else { "slow".to_owned() };
                 // Nobody but the requester can send more than a wire takes.

@@ -8,8 +8,8 @@ use std::{
 
 use assay::{
     domain::{
-        Action, Amount, Deal, Digest, Event, Job, JobId, JobState, LogDomain, NodeId, Opening, SeatOpening,
-        SignedAction, Spec, Timestamp,
+        Action, Amount, AuditStage, Deal, Digest, Event, Job, JobId, JobState, LogDomain, NodeId, Opening,
+        SeatOpening, SignedAction, Spec, Timestamp,
     },
     identity::NodeKey,
     rules::Rejection,
@@ -240,13 +240,14 @@ impl Side {
         if matches!(step.act, Act::Submit(_)) {
             self.jobs.push(job);
         }
-        if self.parties[REQUESTER].job(job).is_some_and(|job| job.state == JobState::Revealing) {
+        let may_reveal = |job: &Job| job.state == JobState::Revealing && job.audit != AuditStage::Undrawn;
+        if self.parties[REQUESTER].job(job).is_some_and(may_reveal) {
             self.closed.insert(job);
         }
         Answer::Taken
     }
 
-    /// Whether an entry of the log says that commits are closed.
+    /// Whether an entry of the log says that commits are closed for good.
     pub(super) fn is_closed(&self, job: JobId) -> bool {
         self.closed.contains(&job)
     }

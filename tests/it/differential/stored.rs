@@ -31,7 +31,7 @@ pub(super) fn head_word(job: &Job) -> U256 {
     let count = |length: usize| u64::try_from(length).unwrap();
     // The value and its width, from the lowest bit on.
     let fields = [
-        (u64::from(job.deal.concurrency), 5),
+        (u64::from(job.asked()), 5),
         (u64::from(job.deal.confidence), 5),
         (u64::from(job.deal.acceptance == Acceptance::FirstCome), 1),
         (0, 1),
@@ -43,7 +43,8 @@ pub(super) fn head_word(job: &Job) -> U256 {
         (u64::from(job.deal.timeout.as_secs()), 22),
         (u64::from(job.deal.reveal.as_secs()), 22),
         (u64::from(job.failures.iter().any(|count| *count > 0)), 1),
-        (0, 10),
+        (u64::from(job.audit as u8), 2),
+        (0, 8),
         (u64::from(job.epoch), 24),
         (if is_running { job.commit_by } else { job.open_by }.as_secs(), 32),
         (job.seats_changed_at.as_secs(), 32),

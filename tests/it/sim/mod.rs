@@ -9,7 +9,9 @@ mod replica;
 mod sweeps;
 mod world;
 
-use assay::domain::{Job, JobState, NodeId, SeatStatus};
+use std::{cell::RefCell, collections::BTreeSet};
+
+use assay::domain::{Audit, AuditStage, Job, JobState, NodeId, SeatStatus, Span};
 use chance::Chance;
 use node::Temper;
 use world::{Order, Weather, World, deal};
@@ -44,6 +46,9 @@ fn world(seed: u64, order: Order, weather: Weather) -> World {
         let (n, m) = chance.pick(&[(1, 1), (3, 2), (3, 3), (5, 3), (5, 5)]);
         let mut terms = deal(order, n, m);
         terms.escalation_limit = chance.pick(&[0, 7]);
+        if n < 5 && chance.permille(400) {
+            terms.audit = Some(Audit::requested(chance.pick(&[500, 1000]), chance.pick(&[1, 2])));
+        }
         let command = chance.pick(&["pure", "noisy"]);
         terms.deterministic = command == "pure" && chance.permille(300);
         world.want(chance.within(0..20_000), index % 2, terms, command);
@@ -58,12 +63,15 @@ fn temper_of(world: &World, node: NodeId) -> Temper {
 /// What must hold of every job once it is over.
 fn check_end(world: &World, job: &Job) {
     let honest = |node| temper_of(world, node) == Temper::Honest;
-    let longest = [job.deal.open, job.deal.run, job.deal.reveal];
+    // A second wave takes its own time, after that of the draw.
+    let waves = if job.audit == AuditStage::Drawn { 2 } else { 1 };
+    let draw = if job.audit == AuditStage::None { Span::from_secs(0) } else { job.deal.reveal };
+    let longest = [job.deal.open, job.deal.run].repeat(waves).into_iter().chain([job.deal.reveal, draw]);
     let latest = longest.into_iter().fold(job.submitted_at, |t, span| t.plus(span));
     assert!(job.ended_at.as_secs() <= latest.as_secs() + 120, "ended too late: {job:?}");
     let went_far = |status| matches!(status, SeatStatus::Committed(_) | SeatStatus::Revealed(_));
     let sound = job.seats.iter().filter(|seat| honest(seat.node) && went_far(seat.status)).count();
-    let decided = sound >= usize::from(job.deal.quorum());
+    let decided = sound >= usize::from(job.quorum());
     let verdict = job.verdict.as_ref();
     if decided {
         assert_eq!(job.state, JobState::Verified, "a quorum was honest: {job:?}");
@@ -92,12 +100,19 @@ fn check_end(world: &World, job: &Job) {
 }
 
 fn simulate(name: &str, runs: u64, order: Order, weather: Weather) {
+    let stages = RefCell::new(BTreeSet::new());
     for_seeds(name, runs, |seed| {
         let mut world = world(seed, order, weather);
         let settled = world.run(HORIZON_MS);
         assert!(settled, "not every job is over everywhere: {:?}", world.truth);
         world.truth.jobs().for_each(|job| check_end(&world, job));
+        stages.borrow_mut().extend(world.truth.jobs().map(|job| job.audit));
     });
+    let (stages, is_replay) = (stages.into_inner(), std::env::var_os("ASSAY_SIM_SEED").is_some());
+    assert!(
+        is_replay || runs < 60 || stages.len() == AuditStage::ALL.len(),
+        "audits end in each way: {stages:?}"
+    );
 }
 
 #[test]

@@ -22,6 +22,9 @@ use super::{chance::Chance, replica::Replica};
 /// How long a node waits for what it sent.
 const ATTEMPT_MS: u64 = 2_000;
 
+/// What orders bids and draws audits, of every requester.
+pub(super) const SECRET: Digest = Digest::new([9; 32]);
+
 /// How a node behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Temper {
@@ -157,7 +160,7 @@ impl Node {
             limits: Some(&limits),
             knows_requester: false,
             reputation: &|_| Standing::default(),
-            secret: Digest::new([9; 32]),
+            secret: SECRET,
         };
         let mut deeds = Vec::new();
         loop {

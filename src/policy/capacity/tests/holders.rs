@@ -102,7 +102,8 @@ fn a_slot_waits_for_an_unanswered_bid_no_longer_than_it_is_fresh() {
 #[test]
 fn strangers_of_many_keys_leave_a_slot_to_a_requester_that_is_known() {
     let (mut desk, jobs) = crowded([0, 1, 2, 3]);
-    let (mut stranger, mut known) = (open_of(requester(8), 0, 1100, alone()), of_other());
+    // Of bids for jobs that came together, the lower id is first: here the known requester came before.
+    let (mut stranger, mut known) = (open_of(requester(8), 0, 1101, alone()), of_other());
     assert!(!desk.bids(&mut stranger));
     assert_eq!(desk.ends(&jobs[0]), [jobs[4].id], "each of them holds one, like the stranger that comes");
     assert!(desk.runs(&jobs[4]));

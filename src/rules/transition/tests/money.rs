@@ -26,9 +26,14 @@ fn money() -> (Ledger, Deal) {
 
 proptest! {
     #[test]
-    fn refusals_change_nothing_and_money_is_conserved(steps in walk()) {
+    fn refusals_change_nothing_and_money_is_conserved(steps in walk(), is_audited: bool) {
         let table = &*TABLE;
-        let (mut ledger, deal) = money();
+        let (mut ledger, mut deal) = money();
+        if is_audited {
+            // The secret that the table's events publish.
+            deal.audit = situation("audit, drawn").deal.audit;
+            (deal.concurrency, deal.confidence) = (1, 1);
+        }
         let submitted = submission(&deal, &spec_document(), 0);
         let facts = ledger.facts(submitted.job, REQUESTER, &submitted.event);
         ledger.apply(&Stamped { facts, ..submitted.clone() }).unwrap();
@@ -371,7 +376,7 @@ impl Priced {
             priced.at = priced.job().reveal_by.plus(crate::domain::Span::from_secs(1));
         }
         let openings = openings_of(priced.job());
-        let enough = revealing.len() >= usize::from(priced.job().deal.quorum());
+        let enough = revealing.len() >= usize::from(priced.job().quorum());
         let accepted = verdict_of(priced.job(), &openings).accepted;
         let verdict = Event::VerdictPosted { openings: Vec::new(), accepted };
         priced.act(KEEPER, if enough { verdict } else { Event::Expired });

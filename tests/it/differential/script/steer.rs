@@ -2,15 +2,15 @@
 
 use assay::{
     domain::{
-        Acceptance, BidStatus, Digest, Event, EventKind, Facts, FailureKind, Job, JobState, NodeId, Opening,
-        SeatOpening, SeatSet, SeatStatus, Span, Stamped, Timestamp,
+        Acceptance, AuditSecret, AuditStage, BidStatus, Digest, Event, EventKind, Facts, FailureKind, Job,
+        JobState, NodeId, Opening, SeatOpening, SeatSet, SeatStatus, Span, Stamped, Timestamp,
     },
     rules::{self, Rejection},
 };
 
 use super::{
     super::{REQUESTER, STRANGER},
-    Move, Script,
+    Move, Script, secret,
 };
 use crate::differential::sides::{Act, Step};
 
@@ -25,6 +25,8 @@ impl Script {
             plain(REQUESTER, Event::Cancelled),
             plain(REQUESTER, Event::Stopped),
             plain(REQUESTER, Event::Ticked),
+            plain(REQUESTER, Event::SecretPublished { secret: secret(self.submissions[number].nonce) }),
+            plain(REQUESTER, Event::SecretPublished { secret: AuditSecret::ZERO }),
         ];
         steps.extend((1..=STRANGER).map(|who| plain(who, Event::BidPlaced { price })));
         for (node, bid) in &job.bids {
@@ -94,7 +96,7 @@ impl Script {
         let after = |at: Timestamp| Some(Move::Wait(at.plus(Span::from_secs(1))));
         let plain = |who, event| Some(Self::plain(who, number, event));
         let verdict = |openings| Event::VerdictPosted { openings, accepted: SeatSet::EMPTY };
-        let has_quorum = |seats: SeatSet| seats.len() >= job.deal.quorum();
+        let has_quorum = |seats: SeatSet| seats.len() >= job.quorum();
         let who = |node: NodeId| self.ids.iter().position(|id| *id == node).unwrap();
         let by_requester = job.deal.acceptance == Acceptance::Requester;
         let with =
@@ -113,7 +115,7 @@ impl Script {
                     return plain(REQUESTER, Event::BidAccepted { node });
                 }
                 // One more bid than seats, for a seat that fails.
-                let spare = job.bids.len() <= usize::from(job.deal.concurrency);
+                let spare = job.bids.len() <= usize::from(job.asked());
                 (by_requester && !self.refilled && spare).then(|| self.bid(number, job))
             }
             JobState::Running => {
@@ -131,6 +133,25 @@ impl Script {
                 let is_late_enough = has_quorum(job.committed) && open.is_some();
                 let untold = lacks(Rejection::NotCommitted) || !self.taken.contains(&EventKind::Ticked);
                 if is_late_enough && untold { after(job.commit_by) } else { None }
+            }
+            JobState::Revealing if job.audit == AuditStage::Undrawn => {
+                // The one log that knows of a close only by an entry needs the tick first.
+                if job.state == JobState::Running && !self.with_money {
+                    return plain(REQUESTER, Event::Ticked);
+                }
+                let known = self.sealed.values().next().copied();
+                let holder = job.seats.iter().find(|seat| matches!(seat.status, SeatStatus::Committed(_)));
+                if lacks(Rejection::WrongSecret) {
+                    return plain(REQUESTER, Event::SecretPublished { secret: AuditSecret::ZERO });
+                }
+                if let (Some(opening), Some(held), true) = (known, holder, lacks(Rejection::AwaitsSecret)) {
+                    return plain(who(held.node), Event::Revealed { opening });
+                }
+                let secret = secret(self.submissions[number].nonce);
+                plain(REQUESTER, Event::SecretPublished { secret })
+            }
+            JobState::Revealing if job.audit == AuditStage::Spared && lacks(Rejection::NoDrawDue) => {
+                plain(REQUESTER, Event::SecretPublished { secret: AuditSecret::ZERO })
             }
             JobState::Revealing => {
                 if job.state == JobState::Running && !self.taken.contains(&EventKind::Ticked) {

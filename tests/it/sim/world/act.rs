@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use assay::{
-    domain::{Action, Amount, Deal, Digest, Event, Facts, JobId, JobState, NodeId, Spec},
+    domain::{Action, Amount, Audit, AuditSecret, Deal, Digest, Event, Facts, JobId, JobState, NodeId, Spec},
     policy::{Moment, Wake},
     scheduler::libp2p::{
         job_log::parent_of,
@@ -13,7 +13,7 @@ use assay::{
 
 use super::{
     super::{
-        node::{Deed, Surroundings},
+        node::{Deed, SECRET, Surroundings},
         replica::{DOMAIN, Item, Replica, proposal},
     },
     Happening, Order, START_SECS, World,
@@ -22,6 +22,8 @@ use super::{
 impl World {
     pub(super) fn decide_to_submit(&mut self, node: usize, deal: Deal, document: &[u8], nonce: u64) {
         let requester = self.nodes[node].id();
+        let secret_hash = AuditSecret::of(SECRET, nonce).hash();
+        let deal = Deal { audit: deal.audit.map(|audit| Audit { secret_hash, ..audit }), ..deal };
         let id = DOMAIN.job_id(requester, nonce, Spec::hash_document(document), deal.revision());
         let event = Event::Submitted { deal, spec: document.to_vec(), nonce };
         self.nodes[node].disk.submissions.insert(id, event);
