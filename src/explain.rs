@@ -1,4 +1,13 @@
 //! What people read: what led to an error, what to do about it, and sizes.
+//!
+//! ```
+//! use std::io;
+//!
+//! use assay::{explain::one_line, scheduler::BackendError};
+//!
+//! let error = BackendError::other(io::Error::other("no route"), true);
+//! assert_eq!(one_line(&error), "the backend failed: no route");
+//! ```
 
 use std::{error::Error, iter::successors};
 

@@ -3,6 +3,14 @@
 //! Messages name what others sent: errors of registries, engines, chains and peers, names, remarks. So every value
 //! is [escaped](crate::escape) and cut here, where the line is made: no value can end a line, forge another, steer
 //! a terminal or fill a disk.
+//!
+//! ```
+//! use assay::telemetry::{LogStyle, init};
+//!
+//! init("assay=debug,warn", LogStyle::Json)?;
+//! tracing::warn!("a message");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 

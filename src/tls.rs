@@ -1,5 +1,12 @@
 //! TLS for whatever this program asks over HTTPS or secure WebSockets: rustls with ring, and the certificate
 //! authorities that this machine trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others).
+//!
+//! ```
+//! let client = assay::tls::http_client().build()?;
+//! let request = client.get("https://example.org/").build()?;
+//! assert_eq!(request.url().scheme(), "https");
+//! # Ok::<(), reqwest::Error>(())
+//! ```
 
 use reqwest::ClientBuilder;
 

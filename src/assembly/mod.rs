@@ -4,6 +4,20 @@
 //!
 //! - `backend`: who orders the events, and how the node reaches the others
 //! - `host`: a node with everything that it works with
+//!
+//! ```
+//! use assay::{assembly::Backend, domain::NodeId, scheduler::contract::ChainConfig};
+//!
+//! let chain = ChainConfig {
+//!     rpc_urls: vec!["http://127.0.0.1:8545".to_owned()],
+//!     contract: NodeId::new([7; 20]),
+//!     chain_id: Some(31337),
+//!     confirmations: None,
+//!     max_fee_per_gas: 1_000_000_000,
+//! };
+//! let backends = [Backend::Libp2p, Backend::Contract { chain, first_block: 0 }];
+//! assert_eq!(backends.map(|backend| backend.to_string()), ["libp2p", "contract"]);
+//! ```
 
 mod backend;
 mod host;

@@ -4,15 +4,24 @@
 //! rest: it asks a node over its API (`client`), which may be its own node (`session`), writes through the only printer
 //! (`output`) and returns how the program ends (`exit`) or why it failed (`error`).
 //!
-//! `watch` waits for a job with `progress` to show, `ending` says what came of it, `doubts` what a verdict does not say, `failure` why runs gave no
-//! result, `fetch` brings results here and checks them, `audit` recomputes a job from its log alone, `text` is how values read.
+//! `watch` waits for a job and shows its `progress`. `ending` tells how it ended, `doubts` what its verdict does not
+//! say, `failure` why runs gave no result. `fetch` downloads results and checks them. `text` formats values.
 //!
-//! `words` divides a job's command from the image before it; `environment` and `secrets` read and look at what a job is
-//! given; `document` is the form of JSON, `message` that of everything on standard error.
+//! `words` tells a job's command from the image before it. `environment` reads the variables for a job, and `secrets`
+//! warns of those that look secret. `document` is the form of JSON, `message` that of everything on standard error.
 //!
 //! `running` is what commands that run nodes share; `keys` opens the key that a command acts with.
 //!
 //! Nothing here decides anything about a job: the rules are the node's.
+//!
+//! ```
+//! use assay::cli::Cli;
+//! use clap::{Parser as _, error::ErrorKind};
+//!
+//! assert!(Cli::try_parse_from(["assay", "job", "list", "--output", "json"]).is_ok());
+//! let refused = Cli::try_parse_from(["assay", "job", "list", "--outptu", "json"]).unwrap_err();
+//! assert_eq!(refused.kind(), ErrorKind::UnknownArgument);
+//! ```
 
 mod accepted;
 mod args;

@@ -114,6 +114,24 @@ fn every_file_says_what_it_is_and_stays_short() {
     nothing(&found, "a file has one subject, said in its first line");
 }
 
+/// `cargo test` runs them.
+#[test]
+fn every_module_shows_on_its_front_page_how_it_is_used() {
+    let fronts: Vec<Source> = sources()
+        .into_iter()
+        .filter(|source| {
+            let place = source.path.trim_start_matches("src/").trim_end_matches(".rs");
+            place == "lib"
+                || place == source.layer && place != "main"
+                || place == format!("{}/mod", source.layer)
+        })
+        .collect();
+    assert_eq!(fronts.len(), IMPORTS.len() + OUTERMOST.len() + APART.len() - 1, "all but `main`");
+    let without = fronts.iter().filter(|front| !front.code.contains("//! ```\n"));
+    let found: Vec<String> = without.map(|front| front.path.clone()).collect();
+    nothing(&found, "the front page of a module has a snippet that runs");
+}
+
 #[test]
 fn layers_import_only_what_lies_below_them() {
     let layers: BTreeSet<&str> = IMPORTS.iter().map(|(layer, _)| *layer).chain(OUTERMOST).collect();
