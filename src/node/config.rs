@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::transfer::{Shelf, Transfer};
 use crate::{
-    domain::{Amount, Ask, Deal, NodeId, Offer, Resources, Span},
+    domain::Offer,
     executor::Executor,
     identity::NodeKey,
+    policy::ComputeLimits,
     scheduler::Scheduler,
     store::{DataDir, Db},
 };
@@ -24,23 +25,6 @@ pub struct NodeConfig {
     pub stop_grace: Duration,
     /// What it tells about its place in the network.
     pub about: About,
-}
-
-/// What a compute node takes on.
-#[derive(Debug, Clone, Copy)]
-pub struct ComputeLimits {
-    /// The highest bond it risks.
-    pub max_bond: Amount,
-    /// What it asks for a seat.
-    pub ask: Ask,
-    /// The most it gives to one container.
-    pub max_resources: Resources,
-    /// The longest timeout of a run it takes.
-    pub max_timeout: Span,
-    /// The longest time from the last acceptance to the close of commits it takes.
-    pub max_run: Span,
-    /// The longest time for reveals it takes.
-    pub max_reveal: Span,
 }
 
 /// How a node describes itself to its user.
@@ -74,23 +58,6 @@ pub struct NodeParts {
 }
 
 impl ComputeLimits {
-    /// Whether a node with these limits may come to bid: what never changes in a deal admits it, and asks for no more
-    /// than it gives.
-    pub fn suit(&self, deal: &Deal, asked: Resources, me: NodeId) -> bool {
-        let admits = deal.allow_list.is_empty() || deal.allow_list.binary_search(&me).is_ok();
-        let most = self.max_resources;
-        admits
-            && asked.memory_bytes <= most.memory_bytes
-            && asked.cpu_millis <= most.cpu_millis
-            && asked.pids <= most.pids
-            && asked.disk_bytes <= most.disk_bytes
-            && deal.timeout <= self.max_timeout
-            && deal.run <= self.max_run
-            && deal.reveal <= self.max_reveal
-    }
-}
-
-impl ComputeLimits {
     /// What a node with these limits tells others that it takes on; nothing if it runs no jobs.
     pub fn offer(&self, slots: usize) -> Option<Offer> {
         let architecture = match std::env::consts::ARCH {
@@ -107,26 +74,6 @@ impl ComputeLimits {
             reveal: self.max_reveal,
             bond: self.max_bond,
         })
-    }
-}
-
-impl Default for ComputeLimits {
-    fn default() -> Self {
-        let max_resources = Resources {
-            memory_bytes: 4 << 30,
-            cpu_millis: 4000,
-            pids: 4096,
-            disk_bytes: 8 << 30,
-            tmp_bytes: 4 << 30,
-        };
-        Self {
-            max_bond: Amount::ZERO,
-            ask: Ask::ALL,
-            max_resources,
-            max_timeout: Span::from_secs(24 * 60 * 60),
-            max_run: Span::from_secs(25 * 60 * 60),
-            max_reveal: Span::from_secs(60 * 60),
-        }
     }
 }
 

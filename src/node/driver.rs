@@ -24,9 +24,9 @@ use crate::{
     domain::{FailureKind, Job, JobId, SeatStatus, Timestamp},
     explain::one_line,
     policy::{
-        Wake,
+        ComputeLimits, Wake,
         capacity::Capacity,
-        compute::{BidLimits, Execution, LogTrust},
+        compute::{Execution, LogTrust},
         job::{Answer, Deed, Fitness, JobPolicy, JobView, Role, Turn, takes_part},
     },
     scheduler::LogOrder,
@@ -108,7 +108,6 @@ impl Driver {
         let (node, job) = (Arc::clone(&self.node), &snapshot.job);
         self.meet_runners(job).await;
         let moment = node.clock.moment();
-        let limits = node.bid_limits();
         // Read only when bids are ranked.
         let counts = LazyCell::new(|| node.counts());
         let view = JobView {
@@ -125,7 +124,7 @@ impl Driver {
                 Held::Finished(opening) => Execution::Finished(opening),
                 Held::Failed(kind) => Execution::Failed(*kind),
             },
-            limits: limits.as_ref(),
+            limits: node.takes_on(),
             knows_requester: job.requester == node.me.id || node.acquaintances().knows(job.requester),
             reputation: &|node| counts.get(&node).copied().unwrap_or_default(),
             secret: node.me.secret,
@@ -266,17 +265,8 @@ fn ended_run(ended: Result<Held, tokio::task::JoinError>) -> Held {
 
 impl Node {
     /// What it takes on; nothing, if it computes for nobody.
-    fn bid_limits(&self) -> Option<BidLimits> {
-        let limits = self.config.limits;
-        (self.config.compute_slots > 0).then_some(BidLimits {
-            max_bond: limits.max_bond,
-            ask: limits.ask,
-            max_resources: limits.max_resources,
-            max_timeout: limits.max_timeout,
-            max_run: limits.max_run,
-            max_reveal: limits.max_reveal,
-            can_run: true,
-        })
+    fn takes_on(&self) -> Option<&ComputeLimits> {
+        (self.config.compute_slots > 0).then_some(&self.config.limits)
     }
 
     /// Who orders the log of a job, and how far this node follows. Says so where its own clock keeps it from acting.

@@ -90,9 +90,10 @@ mod warnings;
 mod work;
 mod workload;
 
+pub use crate::policy::ComputeLimits;
 pub(crate) use board::Snapshot;
 pub use clock::wall_clock;
-pub use config::{About, ComputeLimits, NodeConfig, NodeParts};
+pub use config::{About, NodeConfig, NodeParts};
 pub use error::NodeError;
 pub use fetch::FetchError;
 pub use once::{InvalidKey, RequestKey};

@@ -2,10 +2,10 @@
 //!
 //! [`super::capacity`] sees all jobs and decides whether the node has room.
 
-use super::{Moment, Wake};
+use super::{ComputeLimits, Moment, Wake};
 use crate::domain::{
-    Acceptance, Amount, Ask, AuditStage, BidStatus, Digest, Event, Facts, FailureKind, Job, JobId, JobState,
-    NodeId, Opening, Resources, SeatStatus, Span, Timestamp,
+    Acceptance, AuditStage, BidStatus, Digest, Event, Facts, FailureKind, Job, JobId, JobState, NodeId,
+    Opening, SeatStatus, Span, Timestamp,
 };
 
 /// How much later each further group of 2N nodes bids, in milliseconds, so that not all bid at once.
@@ -35,7 +35,9 @@ pub struct ComputeView<'a> {
     /// See [`rank`].
     pub rank: usize,
     /// What this node takes on.
-    pub limits: &'a BidLimits,
+    pub limits: &'a ComputeLimits,
+    /// Whether its executor has the image and the inputs, or knows where to get them.
+    pub can_run: bool,
     /// What the backend knows of this node, were it to bid now.
     pub facts: Facts,
     /// How far this node's run is; what has finished or failed survives a restart.
@@ -44,25 +46,6 @@ pub struct ComputeView<'a> {
     pub log: LogTrust,
     /// Whether the requester has given this node honest work before.
     pub knows_requester: bool,
-}
-
-/// What a node takes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BidLimits {
-    /// The highest bond it risks.
-    pub max_bond: Amount,
-    /// What it asks for a seat.
-    pub ask: Ask,
-    /// The most it gives to one container.
-    pub max_resources: Resources,
-    /// The longest timeout of a run it takes.
-    pub max_timeout: Span,
-    /// The longest time from the last acceptance to the close of commits it takes: its seat is bound for as long.
-    pub max_run: Span,
-    /// The longest time for reveals it takes: its result and its bond are bound for as long.
-    pub max_reveal: Span,
-    /// Whether its executor has the image and the inputs, or knows where to get them.
-    pub can_run: bool,
 }
 
 /// Until when a run may begin and still take its whole timeout before this node gives it up.
@@ -206,20 +189,10 @@ fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
 
 /// Whether the deal admits this node, and the node takes on the deal.
 fn is_eligible(view: &ComputeView<'_>) -> bool {
-    let (deal, limits, most) = (&view.job.deal, view.limits, view.limits.max_resources);
-    let asked = view.job.spec.resources;
-    let admitted = (deal.allow_list.is_empty() || deal.allow_list.binary_search(&view.me).is_ok())
-        && view.facts.paid_jobs >= deal.min_paid_jobs
-        && !view.facts.sat_in_parent
-        && view.facts.funded;
-    let fits = asked.memory_bytes <= most.memory_bytes
-        && asked.cpu_millis <= most.cpu_millis
-        && asked.pids <= most.pids
-        && asked.disk_bytes <= most.disk_bytes
-        && deal.timeout <= limits.max_timeout
-        && deal.run <= limits.max_run
-        && deal.reveal <= limits.max_reveal;
-    admitted && fits && limits.can_run && deal.bond <= limits.max_bond
+    let (deal, limits, facts) = (&view.job.deal, view.limits, view.facts);
+    let admitted = facts.paid_jobs >= deal.min_paid_jobs && !facts.sat_in_parent && facts.funded;
+    let fits = limits.suit(deal, view.job.spec.resources, view.me) && deal.bond <= limits.max_bond;
+    admitted && fits && view.can_run
 }
 
 /// Bids that have a seat or may still get one.

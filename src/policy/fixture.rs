@@ -1,6 +1,6 @@
 //! Jobs for the tests of policies, made by the rules, like all jobs.
 
-use super::{Moment, compute::BidLimits};
+use super::{ComputeLimits, Moment};
 use crate::{
     domain::{
         Amount, Ask, Deal, Digest, Event, Facts, FingerprintWord, Job, LogDomain, NodeId, Opening, Resources,
@@ -12,7 +12,7 @@ use crate::{
 pub(super) const REQUESTER: NodeId = NodeId::new([0xee; 20]);
 
 /// A node that takes on whatever it is offered, but for bonds.
-pub(super) const LIMITS: BidLimits = BidLimits {
+pub(super) const LIMITS: ComputeLimits = ComputeLimits {
     max_bond: Amount::ZERO,
     ask: Ask::ALL,
     max_resources: Resources {
@@ -25,7 +25,6 @@ pub(super) const LIMITS: BidLimits = BidLimits {
     max_timeout: Span::from_secs(u32::MAX),
     max_run: Span::from_secs(u32::MAX),
     max_reveal: Span::from_secs(u32::MAX),
-    can_run: true,
 };
 
 pub(super) const fn node(index: u8) -> NodeId {

@@ -8,10 +8,10 @@
 use std::fmt;
 
 use super::{
-    Moment, Wake,
+    ComputeLimits, Moment, Wake,
     attempts::Attempts,
     capacity::{Capacity, Decision},
-    compute::{self, BidLimits, ComputeStep, ComputeView, Execution, LogTrust},
+    compute::{self, ComputeStep, ComputeView, Execution, LogTrust},
     requester::{self, RequesterStep, RequesterView, Standing},
     verifier::{self, VerifierStep, VerifierView},
 };
@@ -48,7 +48,7 @@ pub struct JobView<'a> {
     /// How far this node's run is.
     pub execution: Execution<'a>,
     /// What it takes on; nothing, if it computes for nobody.
-    pub limits: Option<&'a BidLimits>,
+    pub limits: Option<&'a ComputeLimits>,
     /// Whether the requester has given this node honest work before.
     pub knows_requester: bool,
     /// What it remembers of a node.
@@ -249,11 +249,20 @@ impl JobPolicy {
         let Some(limits) = view.limits else { return Turn::Done };
         let JobView { me, job, moment, facts, log, execution, knows_requester, .. } = *view;
         let can_run = self.fitness != Some(Fitness::Unfit);
-        let limits = BidLimits { can_run, ..*limits };
         let (heard_ms, rank) = (self.heard_ms, self.rank(view));
-        let limits = &limits;
-        let view =
-            ComputeView { me, job, moment, heard_ms, rank, limits, facts, execution, log, knows_requester };
+        let view = ComputeView {
+            me,
+            job,
+            moment,
+            heard_ms,
+            rank,
+            limits,
+            can_run,
+            facts,
+            execution,
+            log,
+            knows_requester,
+        };
         let Decision { step, ring } = capacity.next(&view);
         answer.ring.extend(ring);
         match step {

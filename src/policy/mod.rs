@@ -51,6 +51,7 @@ pub mod economics;
 #[cfg(test)]
 mod fixture;
 pub mod job;
+mod limits;
 mod moment;
 #[cfg(test)]
 mod properties;
@@ -60,4 +61,5 @@ pub mod trust;
 pub mod verifier;
 
 pub use attempts::RESEND;
+pub use limits::ComputeLimits;
 pub use moment::{Moment, Wake};

@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 
 use super::{
-    Moment, Wake,
-    compute::{self, BidLimits, ComputeStep, ComputeView, Execution, LogTrust, RANK_STEP_MS},
+    ComputeLimits, Moment, Wake,
+    compute::{self, ComputeStep, ComputeView, Execution, LogTrust, RANK_STEP_MS},
     fixture::{REQUESTER, deal, node, open, opening, stamped},
     requester::{self, RequesterStep, RequesterView, Standing},
     verifier::{self, FALLBACK_STEP_MS, VerifierStep, VerifierView},
@@ -93,16 +93,14 @@ fn assert_ends(job: &Job, moment: Moment, wake: Wake) {
 const RANKS: [usize; 5] = [0, 1, 5, 13, 500];
 
 fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
-    let willing = BidLimits {
+    let willing = ComputeLimits {
         max_bond: Amount::MAX,
         ask: Ask::ALL,
         max_resources: job.spec.resources,
         max_timeout: Span::from_secs(u32::MAX),
         max_run: Span::from_secs(u32::MAX),
         max_reveal: Span::from_secs(u32::MAX),
-        can_run: true,
     };
-    let choosy = BidLimits { can_run: false, ..willing };
     let result = result(who);
     let runs = [
         Execution::None,
@@ -120,19 +118,20 @@ fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
         heard_ms: 0,
         rank: 0,
         limits: &willing,
+        can_run: true,
         facts,
         execution: runs[0],
         log: logs[0],
         knows_requester: false,
     };
     for (execution, log) in runs.iter().flat_map(|run| logs.map(|log| (*run, log))) {
-        for limits in [&willing, &choosy] {
-            match compute::next(&ComputeView { execution, log, limits, ..view }) {
+        for can_run in [true, false] {
+            match compute::next(&ComputeView { execution, log, can_run, ..view }) {
                 ComputeStep::Wait(wake) => assert_ends(job, moment, wake),
                 ComputeStep::Submit(event) => {
                     assert_ne!(log, logs[3], "a suspended node submits {event:?}");
                     let bids = matches!(event, Event::BidPlaced { .. });
-                    assert!(limits.can_run || !bids, "a node bids for what it cannot run");
+                    assert!(can_run || !bids, "a node bids for what it cannot run");
                     assert_allowed(job, me, now, &[event]);
                 }
                 ComputeStep::Run => {

@@ -38,6 +38,7 @@ impl Desk {
             heard_ms: 0,
             rank: 0,
             limits: &LIMITS,
+            can_run: true,
             facts: Facts::MONEYLESS,
             execution,
             log: FOLLOWED,

@@ -1,12 +1,12 @@
 use super::*;
 use crate::{
-    domain::Deal,
+    domain::{Amount, Ask, Deal, Resources},
     policy::fixture::{
         self, REQUESTER, accept, at, bid, commit, deal, moment, node, open, opening, reveal, running, then,
     },
 };
 
-const LIMITS: BidLimits = BidLimits {
+const LIMITS: ComputeLimits = ComputeLimits {
     max_timeout: Span::from_secs(3600),
     max_run: Span::from_secs(3600),
     max_reveal: Span::from_secs(3600),
@@ -23,6 +23,7 @@ fn view(job: &Job, me: u8, secs: u64) -> ComputeView<'_> {
         heard_ms: 1_000_000,
         rank: 0,
         limits: &LIMITS,
+        can_run: true,
         facts: Facts::MONEYLESS,
         execution: Execution::None,
         log: LogTrust::Neutral,
@@ -75,20 +76,23 @@ fn nobody_bids_once_twice_n_bids_fit() {
 fn a_node_bids_only_for_what_it_takes_on() {
     let money = |units| Amount::new(units).unwrap();
     let job = open(Deal { price: money(5), bond: money(10), ..deal() });
-    let limits = BidLimits { max_bond: money(10), ask: Ask::Amount(money(5)), ..LIMITS };
-    let bids = |limits: &BidLimits, facts| places_bid(&ComputeView { limits, facts, ..view(&job, 0, 1000) });
+    let limits = ComputeLimits { max_bond: money(10), ask: Ask::Amount(money(5)), ..LIMITS };
+    let bids =
+        |limits: &ComputeLimits, facts| places_bid(&ComputeView { limits, facts, ..view(&job, 0, 1000) });
     let known = Facts::MONEYLESS;
     assert!(bids(&limits, known));
-    assert!(!bids(&BidLimits { max_bond: money(9), ..limits }, known));
-    assert!(!bids(&BidLimits { ask: Ask::Amount(money(6)), ..limits }, known));
-    let share = ComputeView { limits: &BidLimits { ask: Ask::Percent(80), ..limits }, ..view(&job, 0, 1000) };
+    assert!(!bids(&ComputeLimits { max_bond: money(9), ..limits }, known));
+    assert!(!bids(&ComputeLimits { ask: Ask::Amount(money(6)), ..limits }, known));
+    let share =
+        ComputeView { limits: &ComputeLimits { ask: Ask::Percent(80), ..limits }, ..view(&job, 0, 1000) };
     assert_eq!(next(&share), ComputeStep::Submit(Event::BidPlaced { price: money(4) }));
-    assert!(!bids(&BidLimits { can_run: false, ..limits }, known));
-    assert!(!bids(&BidLimits { max_timeout: Span::from_secs(99), ..limits }, known));
-    assert!(!bids(&BidLimits { max_run: Span::from_secs(399), ..limits }, known));
-    assert!(!bids(&BidLimits { max_reveal: Span::from_secs(59), ..limits }, known));
+    let view_of = ComputeView { limits: &limits, facts: known, can_run: false, ..view(&job, 0, 1000) };
+    assert!(!places_bid(&view_of));
+    assert!(!bids(&ComputeLimits { max_timeout: Span::from_secs(99), ..limits }, known));
+    assert!(!bids(&ComputeLimits { max_run: Span::from_secs(399), ..limits }, known));
+    assert!(!bids(&ComputeLimits { max_reveal: Span::from_secs(59), ..limits }, known));
     let small = Resources { memory_bytes: 1 << 20, ..limits.max_resources };
-    assert!(!bids(&BidLimits { max_resources: small, ..limits }, known));
+    assert!(!bids(&ComputeLimits { max_resources: small, ..limits }, known));
     assert!(!bids(&limits, Facts { sat_in_parent: true, ..known }));
     assert!(!bids(&limits, Facts { funded: false, ..known }));
 }

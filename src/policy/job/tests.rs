@@ -11,7 +11,7 @@ struct Desk {
     me: NodeId,
     policy: JobPolicy,
     capacity: Capacity,
-    limits: Option<BidLimits>,
+    limits: Option<ComputeLimits>,
 }
 
 impl Desk {

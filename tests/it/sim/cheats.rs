@@ -10,8 +10,8 @@ use assay::{
     },
     identity::NodeKey,
     policy::{
-        Moment,
-        compute::{self, BidLimits, ComputeStep, ComputeView, Execution, LogTrust},
+        ComputeLimits, Moment,
+        compute::{self, ComputeStep, ComputeView, Execution, LogTrust},
     },
     rules::Rejection,
     scheduler::{
@@ -149,14 +149,13 @@ impl Table {
         let follower = &self.followers[node];
         let job = follower.job_log().job();
         let result = opening(u8::try_from(node).unwrap());
-        let limits = BidLimits {
+        let limits = ComputeLimits {
             max_bond: Amount::ZERO,
             ask: Ask::ALL,
             max_resources: job.spec.resources,
             max_timeout: Span::from_secs(3600),
             max_run: Span::from_secs(7200),
             max_reveal: Span::from_secs(3600),
-            can_run: true,
         };
         compute::next(&ComputeView {
             me: self.keys[node].node_id(),
@@ -165,6 +164,7 @@ impl Table {
             heard_ms: 0,
             rank: 0,
             limits: &limits,
+            can_run: true,
             facts: Facts::MONEYLESS,
             execution: Execution::Finished(&result),
             log: LogTrust::Requester {

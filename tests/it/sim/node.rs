@@ -9,9 +9,9 @@ use assay::{
     },
     identity::NodeKey,
     policy::{
-        Moment, Wake,
+        ComputeLimits, Moment, Wake,
         capacity::Capacity,
-        compute::{BidLimits, Execution},
+        compute::Execution,
         job::{self, Answer, Fitness, JobPolicy, JobView, Role, Turn},
         requester::Standing,
     },
@@ -277,14 +277,13 @@ impl Node {
     }
 }
 
-fn limits(job: &Job) -> BidLimits {
-    BidLimits {
+fn limits(job: &Job) -> ComputeLimits {
+    ComputeLimits {
         max_bond: Amount::MAX,
         ask: Ask::ALL,
         max_resources: job.spec.resources,
         max_timeout: Span::from_secs(3600),
         max_run: Span::from_secs(7200),
         max_reveal: Span::from_secs(3600),
-        can_run: true,
     }
 }
