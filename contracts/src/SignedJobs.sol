@@ -90,7 +90,7 @@ abstract contract SignedJobs is Rosters {
         for (uint256 i = 0; i < signedBids.length && head.state() == IJobScheduler.JobState.Open; ++i) {
             if (signedBids[i].node <= last) revert IJobScheduler.NodesOutOfOrder(signedBids[i].node);
             last = signedBids[i].node;
-            if (!_revoked[job][last]) {
+            if (block.timestamp <= uint256(signedBids[i].signed.seen) && !_revoked[job][last]) {
                 head = _seatOne(domain, job, revision, head, terms, signedBids[i], roster);
             }
         }

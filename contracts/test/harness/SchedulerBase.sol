@@ -267,9 +267,22 @@ abstract contract SchedulerBase is Test {
         IJobScheduler.EventKind kind,
         bytes32 payload
     ) internal view returns (IJobScheduler.Signed memory) {
-        bytes32 digest = Signatures.digest(scheduler.domainSeparator(), job, revision, 0, 0, kind, payload);
+        return signedUntil(job, revision, node, kind, payload, block.timestamp);
+    }
+
+    /// A bid that is valid until a second; of other actions it means nothing.
+    function signedUntil(
+        bytes32 job,
+        bytes32 revision,
+        address node,
+        IJobScheduler.EventKind kind,
+        bytes32 payload,
+        uint256 until
+    ) internal view returns (IJobScheduler.Signed memory) {
+        bytes32 seen = bytes32(until);
+        bytes32 digest = Signatures.digest(scheduler.domainSeparator(), job, revision, 0, seen, kind, payload);
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(keys[node], digest);
-        return IJobScheduler.Signed(0, 0, r, bytes32(uint256(s) | uint256(v - 27) << 255));
+        return IJobScheduler.Signed(0, seen, r, bytes32(uint256(s) | uint256(v - 27) << 255));
     }
 
     function signedBids(bytes32 job, IJobScheduler.Terms memory t, uint256 count)

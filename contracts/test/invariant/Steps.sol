@@ -123,8 +123,11 @@ abstract contract Steps is Ghosts {
             address node = nodes[first + i];
             uint96 price = priceOf(t, bids + i);
             bytes32 payload = bytes32(uint256(price));
+            // Of one in eight the time is over.
+            uint256 until = (bids >> (32 + i)) & 7 == 7 ? block.timestamp - 1 : block.timestamp;
+            IJobScheduler.EventKind kind = IJobScheduler.EventKind.BidPlaced;
             offers[i] = IJobScheduler.SignedBid(
-                node, price, signed(job, revisionOf(t), node, IJobScheduler.EventKind.BidPlaced, payload)
+                node, price, signedUntil(job, revisionOf(t), node, kind, payload, until)
             );
         }
         begin();
@@ -146,7 +149,8 @@ abstract contract Steps is Ghosts {
     function seatOffers(Ghost storage g, IJobScheduler.SignedBid[] memory offers) private {
         for (uint256 i = 0; i < offers.length && g.holders.length < g.terms.concurrency; ++i) {
             (IJobScheduler.BidStatus status,) = scheduler.bids(g.job, offers[i].node);
-            bool isOut = status == IJobScheduler.BidStatus.Skipped || revoked[g.job][offers[i].node];
+            bool isOut = status == IJobScheduler.BidStatus.Skipped || revoked[g.job][offers[i].node]
+                || uint256(offers[i].signed.seen) < block.timestamp;
             if (!isOut) seat(g, offers[i].node, offers[i].price);
         }
     }

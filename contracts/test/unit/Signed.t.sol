@@ -302,6 +302,29 @@ contract SignedTest is SchedulerBase {
         scheduler.revokeSignedBid(job);
     }
 
+    function test_a_signed_bid_is_good_until_its_last_second() public {
+        IJobScheduler.Terms memory t = terms();
+        for (uint256 late = 0; late < 2; ++late) {
+            IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, 3);
+            vm.warp(uint256(list[0].signed.seen) + late);
+            bytes32 job = submitSigned(t, list);
+            assertState(job, late == 0 ? IJobScheduler.JobState.Running : IJobScheduler.JobState.Open);
+            (IJobScheduler.BidStatus status,) = scheduler.bids(job, nodes[0]);
+            assertEq(
+                uint256(status),
+                uint256(IJobScheduler.BidStatus.None),
+                "it has no slot, seated or passed over"
+            );
+        }
+    }
+
+    function test_a_bid_is_not_made_to_last_longer() public {
+        IJobScheduler.Terms memory t = terms();
+        IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, 1);
+        list[0].signed.seen = bytes32(uint256(list[0].signed.seen) + 1);
+        refusesBid(t, list);
+    }
+
     function test_bids_must_ascend_so_that_no_node_has_two_seats() public {
         IJobScheduler.Terms memory t = terms();
         IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, 3);

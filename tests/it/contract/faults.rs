@@ -157,10 +157,12 @@ async fn a_job_submitted_with_signed_bids_is_followed_unpacked_and_decided() {
     let job = domain.job_id(requester.id(), 0, Spec::hash_document(&document), revision);
     let bids = nodes.iter().map(|node| {
         let event = Event::BidPlaced { price: Amount::ZERO };
-        let action = Action { job, revision, sequence: 0, seen: Digest::ZERO, event };
+        // The second until which the bid is valid: the last there is.
+        let seen = Digest::new([0xFF; 32]);
+        let action = Action { job, revision, sequence: 0, seen, event };
         let signature = node.key.sign(action.signing_digest(domain));
         let (r, vs) = compact(signature.as_bytes());
-        let signed = abi::Signed { sequence: 0, seen: B256::ZERO, r, vs };
+        let signed = abi::Signed { sequence: 0, seen: seen.into(), r, vs };
         abi::SignedBid { node: node.id().into(), price: Uint::ZERO, signed }
     });
     // The terms as the contract takes them, from a job that was submitted as usual.
