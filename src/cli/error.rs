@@ -10,7 +10,7 @@ use crate::{
     assembly::{BackendStartError, HostError},
     audit::{AuditError, document::DocumentError},
     devstack::{StackError, chain::ChainError},
-    domain::{JobId, JobState, NodeId},
+    domain::{JobId, JobState, NodeId, ProposalFault},
     executor::ExecutorError,
     explain::Hint,
     network::NetworkError,
@@ -60,6 +60,12 @@ pub enum CliError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// Pilots say nothing of how their numbers should be compared.
+    #[error("the pilots give no tolerances")]
+    Pilots {
+        /// Why not.
+        source: ProposalFault,
     },
     /// Lines of `verdict compute` are no cases.
     #[error("{bad} of the lines are not valid cases")]
@@ -220,7 +226,10 @@ impl CliError {
             | Self::Input { .. }
             | Self::Key(_)
             | Self::NoLog { .. } => ExitStatus::Usage,
-            Self::NoResult { .. } | Self::NoResultOf { .. } | Self::NoVerdict { .. } => ExitStatus::NoResult,
+            Self::NoResult { .. }
+            | Self::NoResultOf { .. }
+            | Self::NoVerdict { .. }
+            | Self::Pilots { .. } => ExitStatus::NoResult,
             Self::History { source, .. } | Self::Log(source) => match source {
                 HistoryError::Connect(error) => connect_status(error),
                 HistoryError::Chain(_) => ExitStatus::Unreachable,
@@ -264,6 +273,7 @@ impl Hint for CliError {
             Self::BadCases { .. } => {
                 Some("each line on standard output with an \"error\" says what is wrong".to_owned())
             }
+            Self::Pilots { source } => source.hint(),
             Self::Audit { source, .. } => Some(audit_hint(source)),
             Self::NoLog { .. } => Some("make one with: assay verdict export JOB > log.json".to_owned()),
             Self::Fetch { node, .. } => {

@@ -174,7 +174,7 @@ pub(super) async fn fetch_within(
     checked.await.expect("unpacking does not panic").map_err(wrong)
 }
 
-fn limits(view: &JobView) -> Limits {
+pub(super) fn limits(view: &JobView) -> Limits {
     let outputs = view.spec.resources.disk_bytes;
     Limits::with_bytes(outputs.saturating_add(2 * MAX_STREAM_BYTES).saturating_add(ARCHIVE_MARGIN_BYTES))
 }

@@ -61,6 +61,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
             JobCommand::Cancel(args) => commands::jobs::cancel(&args, output).await,
             JobCommand::Update(args) => commands::jobs::update(&args, output).await,
             JobCommand::Logs(args) => commands::results::logs(&args, output).await,
+            JobCommand::Calibrate(args) => commands::calibrate::run(*args, output).await,
         },
         Command::Results(command) => match command {
             ResultsCommand::List(args) => commands::results::list(&args, output).await,

@@ -38,7 +38,7 @@ impl From<Vec<OsString>> for Divided {
     }
 }
 
-/// Puts `--` between the image and the command of `assay job submit`, where the user left it out.
+/// Puts `--` between the image and the command of `assay job submit` and `calibrate`, where the user left it out.
 ///
 /// What follows IMAGE is the command, whatever it looks like, if its first word is no option. Options after IMAGE are
 /// this program's as far as a `--` that ends them; without one, nobody knows whose they are.
@@ -83,7 +83,7 @@ fn find_image<'a>(words: &[OsString], program: &'a Command) -> Option<(usize, &'
             at += if takes_next(word.to_str()?, command)? { 2 } else { 1 };
             continue;
         }
-        if path == ["job", "submit"] {
+        if matches!(path[..], ["job", "submit" | "calibrate"]) {
             return Some((at, command));
         }
         command = command.find_subcommand(word)?;

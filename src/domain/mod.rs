@@ -73,7 +73,8 @@ pub use spec::{
     SpecError, SpecField,
 };
 pub use summary::{
-    Kind, MAX_NUMBER_BYTES, MAX_NUMBERS, MAX_SUMMARY_BYTES, ParseFormError, ParseSummaryError, SUMMARY_FILE,
-    SummaryFault, SummaryForm, SummaryWord,
+    Kind, KnownLiar, MAX_NUMBER_BYTES, MAX_NUMBERS, MAX_SUMMARY_BYTES, MIN_PILOTS, ParseFormError,
+    ParseSummaryError, Proposal, ProposalFault, ProposedNumber, SUMMARY_FILE, SummaryFault, SummaryForm,
+    SummaryWord, propose_summary,
 };
 pub use time::{Span, Timestamp};

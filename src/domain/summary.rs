@@ -13,8 +13,12 @@ use decimal::{Decimal, Size};
 
 mod decimal;
 mod form;
+mod proposal;
 
 pub use form::{Kind, ParseFormError, SummaryForm};
+pub use proposal::{
+    KnownLiar, MIN_PILOTS, Proposal, ProposalFault, ProposedNumber, propose as propose_summary,
+};
 
 /// Most numbers in a summary.
 pub const MAX_NUMBERS: usize = 10;
@@ -63,7 +67,7 @@ pub enum SummaryFault {
         number: usize,
     },
     /// The text is no decimal number: infinities, NaN and hexadecimal are none.
-    #[error("number {number} of the summary is no decimal number")]
+    #[error("number {number} of the summary is no decimal number: NaN, infinities and hexadecimal are none")]
     NotANumber {
         /// Which, from 1.
         number: usize,
@@ -104,9 +108,7 @@ impl SummaryWord {
         if content.len() > MAX_SUMMARY_BYTES {
             return Err(SummaryFault::TooLong);
         }
-        let is_plain = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
-        let text = std::str::from_utf8(content).ok().filter(|_| content.iter().all(is_plain));
-        let numbers: Vec<&str> = text.ok_or(SummaryFault::NotText)?.split_ascii_whitespace().collect();
+        let numbers = split(content)?;
         let kinds = form.kinds();
         if numbers.len() != kinds.len() {
             return Err(SummaryFault::Count { found: numbers.len(), expected: kinds.len() });
@@ -151,6 +153,13 @@ impl SummaryWord {
         let word = U256::from_be_bytes(self.0);
         std::array::from_fn(|k| ((word >> (LANE_BITS * k)) & U256::from(LANE - 1)).to())
     }
+}
+
+/// The texts of the numbers.
+fn split(content: &[u8]) -> Result<Vec<&str>, SummaryFault> {
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    let text = std::str::from_utf8(content).ok().filter(|_| content.iter().all(is_plain));
+    Ok(text.ok_or(SummaryFault::NotText)?.split_ascii_whitespace().collect())
 }
 
 /// A number on its lane; `None` for text that is no number.

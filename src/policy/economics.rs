@@ -1,7 +1,7 @@
 //! What lying costs and gains: whether a node that saves work at a requester's expense loses more than it saves.
 //!
-//! A lie pays when the work saved is worth more than what it loses on average: its pay as often as it stays unpaid, and its
-//! bond as often as that burns. `docs/economics.md` has the inequalities and the figures, which a test holds to this.
+//! A lie pays when the work saved is worth more than what it loses on average: its pay as often as it stays unpaid, half of
+//! it where a job is inconclusive, and its bond as often as that burns. `docs/economics.md` has the inequalities and the figures, which a test holds to this.
 //!
 //! ```
 //! use assay::{
@@ -111,7 +111,7 @@ impl Checks {
 /// What awaits a liar among honest nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prospect {
-    /// How often it stays unpaid, in permille.
+    /// How much of its pay it does not get on average, in permille.
     pub unpaid_permille: u16,
     /// How often its bond burns, in permille.
     pub burnt_permille: u16,
@@ -142,19 +142,28 @@ fn caught(checks: &Checks, liar: Liar) -> (u16, u16) {
     let first = outcome(checks.seats, checks.quorum);
     let second = outcome(checks.seats.saturating_add(checks.audit_seats), checks.quorum);
     let audit = u32::from(checks.audit_permille.min(1000));
-    let mixed = |first: bool, second: bool| {
-        let of_thousand = audit * u32::from(second) + (1000 - audit) * u32::from(first);
-        u16::try_from(seen * of_thousand / 1000).unwrap_or(1000)
+    let mixed = |cost: &dyn Fn(Caught) -> u32| {
+        let by_wave = audit * cost(second) + (1000 - audit) * cost(first);
+        u16::try_from(seen * by_wave / 1_000_000).unwrap_or(1000)
     };
-    let burns = |seats: Caught| seats == Caught::Rejected && checks.burns;
-    (mixed(first != Caught::Unseen, second != Caught::Unseen), mixed(burns(first), burns(second)))
+    let unpaid = |caught: Caught| match caught {
+        Caught::Unseen => 0,
+        // An inconclusive job pays half.
+        Caught::Undecided => 500,
+        Caught::Rejected => 1000,
+    };
+    let burnt = |caught: Caught| match caught {
+        Caught::Rejected if checks.burns => 1000,
+        Caught::Unseen | Caught::Undecided | Caught::Rejected => 0,
+    };
+    (mixed(&unpaid), mixed(&burnt))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Caught {
     /// Nothing to compare with.
     Unseen,
-    /// The results differ, and nobody is blamed or paid.
+    /// The results differ, and nobody is blamed.
     Undecided,
     /// The others are enough for a verdict.
     Rejected,

@@ -61,6 +61,14 @@ impl Compared {
 }
 
 fn summary(form: SummaryForm, path: &Path) -> Result<Result<SummaryWord, SummaryFault>, ResultError> {
+    Ok(summary_content(path)?.and_then(|content| SummaryWord::of(form, &content)))
+}
+
+/// What a summary file holds, up to a byte more than it may.
+///
+/// # Errors
+/// [`ResultError`] where it cannot be read. A missing file is none of these.
+pub fn summary_content(path: &Path) -> Result<Result<Vec<u8>, SummaryFault>, ResultError> {
     let io_error = |source| TreeError::Io { path: path.to_owned(), source };
     match path.symlink_metadata() {
         Ok(found) if found.is_file() => {}
@@ -71,7 +79,7 @@ fn summary(form: SummaryForm, path: &Path) -> Result<Result<SummaryWord, Summary
     let mut content = Vec::new();
     let file = File::open(path).map_err(io_error)?;
     file.take(MAX_SUMMARY_BYTES as u64 + 1).read_to_end(&mut content).map_err(io_error)?;
-    Ok(SummaryWord::of(form, &content))
+    Ok(Ok(content))
 }
 
 #[cfg(test)]

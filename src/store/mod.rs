@@ -41,7 +41,7 @@ pub use archive::{FILE, PackError, Packed, is_of_one_file, pack, pack_result};
 pub use blobs::{BlobError, BlobWriter, Blobs, MAX_RANGE_BYTES};
 pub use canonical::{MAX_TEXT_BYTES, canonical};
 pub use chains::{Chains, ReadUpTo, SentTransaction};
-pub use compared::Compared;
+pub use compared::{Compared, summary_content};
 pub use comparison::Comparison;
 pub use content::Content;
 pub use db::{Db, DbError};

@@ -8,7 +8,7 @@ use super::{
     DealArgs, NodeArgs,
     values::{self, Variable},
 };
-use crate::domain::{Resources, Span};
+use crate::domain::{Amount, NodeId, Resources, Span};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum JobCommand {
@@ -26,6 +26,8 @@ pub(in crate::cli) enum JobCommand {
     Update(Box<UpdateArgs>),
     /// Print the output of a decided job
     Logs(LogsArgs),
+    /// Run pilots of a job that writes /outputs/summary, and propose how --summary compares its numbers
+    Calibrate(Box<CalibrateArgs>),
 }
 
 /// What the help of `job submit` says after the options.
@@ -63,6 +65,45 @@ pub(in crate::cli) struct SubmitArgs {
 
     #[command(flatten)]
     pub(in crate::cli) deal: DealArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) container: ContainerArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) asked: NodeArgs,
+}
+
+/// `assay job calibrate`.
+#[derive(Debug, Args)]
+#[command(override_usage = "assay job calibrate [OPTIONS] IMAGE [CMD]...")]
+pub(in crate::cli) struct CalibrateArgs {
+    /// Image, by name and tag or by digest
+    #[arg(value_name = "IMAGE")]
+    pub(in crate::cli) image: String,
+
+    /// Arguments for the image's entrypoint, or the whole command if the image has none; public
+    #[arg(last = true, value_name = "CMD")]
+    pub(in crate::cli) command: Vec<String>,
+
+    /// Number of pilots, each a job of one node with a seed of its own
+    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u8).range(3..=64))]
+    pub(in crate::cli) pilots: u8,
+
+    /// Run pilots on this node, in turn with others so named; may be repeated [default: any node]
+    #[arg(long, value_name = "NODE")]
+    pub(in crate::cli) allow: Vec<NodeId>,
+
+    /// Time limit of one pilot, such as 90s, 5m or 1h30m [default: 30m]
+    #[arg(long, value_parser = values::span, value_name = "TIME")]
+    pub(in crate::cli) timeout: Option<Span>,
+
+    /// Time limit for finding a node for each pilot [default: 1h]
+    #[arg(long, value_parser = values::span, value_name = "TIME")]
+    pub(in crate::cli) open: Option<Span>,
+
+    /// Highest pay for a pilot, such as 5gwei or 2ether, where the scheduler holds money [default: 0]
+    #[arg(long, value_parser = values::amount, value_name = "AMOUNT")]
+    pub(in crate::cli) price: Option<Amount>,
 
     #[command(flatten)]
     pub(in crate::cli) container: ContainerArgs,

@@ -25,7 +25,8 @@ pub(super) use common::{
 pub(super) use deal::{AcceptanceArg, DealArgs};
 pub(super) use host::{DevstackArgs, DialArg, ServeArgs};
 pub(super) use job::{
-    CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, SubmitArgs, UpdateArgs, WaitArgs,
+    CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, SubmitArgs,
+    UpdateArgs, WaitArgs,
 };
 pub(super) use results::{FetchArgs, ResultsCommand, ResultsListArgs};
 pub(super) use values::Variable;

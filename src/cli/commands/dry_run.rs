@@ -83,11 +83,11 @@ fn lying(deal: &Deal, liar: Liar, prospect: &Prospect) -> String {
     let does = liar.text();
     if deal.price.is_zero() {
         let found = text::percent(unpaid_permille);
-        return format!("a node that {does} is found out in {found} of such jobs; no money is at stake");
+        return format!("a node that {does} would lose {found} of its pay; no money is at stake");
     }
     let burns = match burnt_permille {
         0 => "keeps its bond".to_owned(),
-        burnt => format!("loses its bond in {}", text::percent(burnt)),
+        burnt => format!("{} of its bond", text::percent(burnt)),
     };
     let unpaid = text::percent(unpaid_permille);
     let pays = if pays_above.is_zero() {
@@ -95,7 +95,7 @@ fn lying(deal: &Deal, liar: Liar, prospect: &Prospect) -> String {
     } else {
         format!("it pays for work worth more than {}", text::amount(pays_above))
     };
-    format!("a node that {does} is unpaid in {unpaid} of such jobs and {burns}: {pays}")
+    format!("a node that {does} loses {unpaid} of its pay and {burns}: {pays}")
 }
 
 fn cartel(ppm: u32) -> String {
@@ -117,17 +117,17 @@ mod tests {
         let said = |deal: &Deal, liar| lying(deal, liar, &prospect(&Checks::of(deal, false), liar));
         assert_eq!(
             said(&paid, Liar::Idle),
-            "a node that runs nothing is unpaid in 100 % of such jobs and loses its bond in 100 %: it pays for work \
+            "a node that runs nothing loses 100 % of its pay and 100 % of its bond: it pays for work \
              worth more than 2 ether"
         );
         let random = Deal { deterministic: false, ..paid.clone() };
         assert_eq!(
             said(&random, Liar::Replayer),
-            "a node that replays an old run is unpaid in 0 % of such jobs and keeps its bond: it always pays"
+            "a node that replays an old run loses 0 % of its pay and keeps its bond: it always pays"
         );
         assert_eq!(
             said(&Deal { deterministic: true, ..Deal::default() }, Liar::CutShort),
-            "a node that stops at 60 % is found out in 100 % of such jobs; no money is at stake"
+            "a node that stops at 60 % would lose 100 % of its pay; no money is at stake"
         );
         assert_eq!(costs(&paid), "at most 3 ether; what is not paid out returns");
         assert!(cartel(104_000).contains("20 % of all nodes has the majority in 10.40 % of such jobs"));

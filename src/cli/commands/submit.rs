@@ -87,7 +87,10 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
 }
 
 /// The variables of the job; says which have no value here.
-fn environment(container: &ContainerArgs, output: Output) -> Result<BTreeMap<String, String>, SettingsError> {
+pub(super) fn environment(
+    container: &ContainerArgs,
+    output: Output,
+) -> Result<BTreeMap<String, String>, SettingsError> {
     let own = |name: &str| if name.contains('\0') { None } else { std::env::var_os(name) };
     let Environment { variables, unset } =
         environment::resolve(&container.env_files, &container.environment, own)?;
@@ -101,7 +104,7 @@ fn environment(container: &ContainerArgs, output: Output) -> Result<BTreeMap<Str
 }
 
 /// A job is public, and what was sent cannot be taken back.
-fn warn_of_secrets(request: &SubmitRequest, output: Output) {
+pub(super) fn warn_of_secrets(request: &SubmitRequest, output: Output) {
     let words = request.entrypoint.iter().chain(&request.command);
     let suspects = secrets::suspects(&request.environment, words);
     let [first, more @ ..] = suspects.as_slice() else { return };
@@ -113,7 +116,7 @@ fn warn_of_secrets(request: &SubmitRequest, output: Output) {
     );
 }
 
-fn request(
+pub(super) fn request(
     image: String,
     command: Vec<String>,
     environment: BTreeMap<String, String>,
@@ -147,7 +150,7 @@ fn text_files(container: &ContainerArgs) -> Vec<String> {
 }
 
 /// What goes where. A file for a target that ends in a slash goes into that directory, under its own name.
-fn places(container: &ContainerArgs) -> Vec<(PathBuf, String)> {
+pub(super) fn places(container: &ContainerArgs) -> Vec<(PathBuf, String)> {
     let place = |(path, target): &(String, String)| {
         let path = PathBuf::from(path);
         let name = path.file_name().and_then(|name| name.to_str()).filter(|_| path.is_file());
@@ -162,7 +165,10 @@ fn places(container: &ContainerArgs) -> Vec<(PathBuf, String)> {
 
 /// Refuses what no node may run, before inputs are packed and sent: their targets are known, their content not yet.
 /// Returns the spec with its paths as they will be.
-fn check_spec(request: &SubmitRequest, places: &[(PathBuf, String)]) -> Result<Spec, SettingsError> {
+pub(super) fn check_spec(
+    request: &SubmitRequest,
+    places: &[(PathBuf, String)],
+) -> Result<Spec, SettingsError> {
     let input = |(_, target): &(PathBuf, String)| Input {
         digest: Digest::ZERO,
         bytes: 0,
@@ -202,7 +208,12 @@ fn tell_too_few(reply: &SubmitReply, wanted: u8, output: Output) {
 }
 
 /// Packs a file or directory, and gives it to the node to pass on.
-async fn upload(client: &Client, path: &Path, target: &str, output: Output) -> Result<Input, CliError> {
+pub(super) async fn upload(
+    client: &Client,
+    path: &Path,
+    target: &str,
+    output: Output,
+) -> Result<Input, CliError> {
     let bad = |source| CliError::Input { path: path.to_owned(), source };
     let file = tempfile::NamedTempFile::new();
     let file = file.map_err(CliError::file("make a temporary file in", std::env::temp_dir()))?;

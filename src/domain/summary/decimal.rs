@@ -81,6 +81,80 @@ fn power(exponent: i32) -> Wide {
     (0..exponent).fold(Wide::from(1), |product, _| product * Wide::from(10))
 }
 
+/// Longest distance of the exponents of numbers that are compared: their digits and this many zeros have room in a
+/// [`Wide`], and so has a million times that.
+const MAX_SPAN: i32 = 400;
+
+/// How far numbers are apart.
+#[derive(Debug)]
+pub(super) struct Spread {
+    /// The place of the least.
+    pub(super) least: usize,
+    /// The place of the greatest.
+    pub(super) greatest: usize,
+    /// Greatest less least, in units of 10^`exponent`.
+    range: Wide,
+    /// The least size, in the same units; `None` where signs differ or a number is zero.
+    nearest_zero: Option<Wide>,
+    exponent: i32,
+}
+
+impl Spread {
+    /// `None` of no numbers, and of numbers too far apart to be compared.
+    pub(super) fn of(numbers: &[Decimal]) -> Option<Self> {
+        let exponents = || numbers.iter().filter(|number| !number.digits.is_zero()).map(|n| n.exponent);
+        let (lowest, highest) = (exponents().min().unwrap_or(0), exponents().max().unwrap_or(0));
+        if highest - lowest > MAX_SPAN {
+            return None;
+        }
+        // Negative numbers first, those that are furthest from zero before the others.
+        let size = |number: &Decimal| {
+            if number.digits.is_zero() { Wide::ZERO } else { number.digits * power(number.exponent - lowest) }
+        };
+        let key = |number: &Decimal| (!number.negative || number.digits.is_zero(), size(number));
+        let mut order: Vec<(bool, Wide, usize)> =
+            numbers.iter().enumerate().map(|(place, number)| (key(number).0, key(number).1, place)).collect();
+        order.sort_by(|(a_up, a, _), (b_up, b, _)| {
+            a_up.cmp(b_up).then_with(|| if *a_up { a.cmp(b) } else { b.cmp(a) })
+        });
+        let ((low_up, low, least), (high_up, high, greatest)) = (*order.first()?, *order.last()?);
+        let is_one_sided = low_up == high_up && !low.is_zero() && !high.is_zero();
+        Some(Self {
+            least,
+            greatest,
+            range: if low_up == high_up { low.max(high) - low.min(high) } else { low + high },
+            nearest_zero: is_one_sided.then(|| low.min(high)),
+            exponent: lowest,
+        })
+    }
+
+    /// So many times the range, in parts per million of the number nearest to zero, rounded up; `None` above a million,
+    /// and without one sign.
+    pub(super) fn relative_ppm(&self, times: u32) -> Option<u32> {
+        let scaled = self.range * Wide::from(times) * Wide::from(1_000_000);
+        let ppm = scaled.div_ceil(self.nearest_zero?);
+        u32::try_from(ppm).ok().filter(|ppm| *ppm <= 1_000_000)
+    }
+
+    /// So many times the range as mantissa x 10^exponent, rounded up to three digits; 10^-9 without a range.
+    pub(super) fn times_range(&self, times: u32) -> Option<(u16, i32)> {
+        if self.range.is_zero() {
+            return Some((1, -9));
+        }
+        let (mut mantissa, mut exponent) = (self.range * Wide::from(times), self.exponent);
+        while mantissa > Wide::from(999) {
+            mantissa = mantissa.div_ceil(Wide::from(10));
+            exponent += 1;
+        }
+        // A tolerance has one form: without zeros at its end.
+        while mantissa % Wide::from(10) == Wide::ZERO {
+            mantissa /= Wide::from(10);
+            exponent += 1;
+        }
+        u16::try_from(mantissa).ok().map(|mantissa| (mantissa, exponent))
+    }
+}
+
 /// A fraction that is not negative.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
@@ -102,6 +176,11 @@ impl Size {
             numerator: self.numerator * other.denominator,
             denominator: self.denominator * other.numerator,
         }
+    }
+
+    /// Whether it is no more than the other.
+    pub(super) fn is_at_most(&self, other: &Self) -> bool {
+        self.numerator * other.denominator <= other.numerator * self.denominator
     }
 
     /// Rounded half up, then modulo a power of two.

@@ -58,6 +58,13 @@ const MAX_MANTISSA: u16 = 999;
 const EXPONENT_BIAS: i8 = 64;
 
 impl Tolerance {
+    /// `None` where a tolerance cannot be that large. One whose power of ten is too small gets the least power.
+    pub(super) fn new(mantissa: u16, exponent: i32) -> Option<Self> {
+        let Ok(exponent) = i8::try_from(exponent.max(-i32::from(EXPONENT_BIAS))) else { return None };
+        let is_small = (1..=MAX_MANTISSA).contains(&mantissa) && exponent < EXPONENT_BIAS;
+        is_small.then_some(Self { mantissa, exponent })
+    }
+
     pub(super) fn size(self) -> super::Size {
         Decimal::new(self.mantissa, self.exponent.into()).size()
     }

@@ -98,7 +98,7 @@ fn by_default_no_lie_pays_for_work_worth_up_to_the_price_where_outputs_agree() {
 #[test]
 fn two_seats_blame_nobody_and_one_compares_nothing() {
     let two = prospect(&Checks { burns: true, ..checks(2, Evidence::Outputs) }, Liar::Idle);
-    assert_eq!((two.unpaid_permille, two.burnt_permille), (1000, 0));
+    assert_eq!((two.unpaid_permille, two.burnt_permille), (500, 0), "half the price");
     let one = prospect(&Checks { burns: true, ..checks(1, Evidence::Outputs) }, Liar::Idle);
     assert_eq!((one.unpaid_permille, one.burnt_permille), (0, 0));
     // More must agree than there are others: no verdict, nobody pays.

@@ -174,7 +174,7 @@ fn a_dry_run_asks_no_node_and_says_what_the_job_costs_and_when_lying_pays() {
     for said in [
         "3 nodes run it, 2 must agree",
         "at most 3 ether; what is not paid out returns",
-        "runs nothing is unpaid in 100 % of such jobs and loses its bond in 100 %: it pays for work worth more than 2 ether",
+        "runs nothing loses 100 % of its pay and 100 % of its bond: it pays for work worth more than 2 ether",
         "has the majority in 10.40 % of such jobs",
     ] {
         assert!(seen.stdout.contains(said), "{said}: {}", seen.stdout);

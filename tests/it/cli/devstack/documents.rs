@@ -36,6 +36,7 @@ fn every_document_has_a_version() {
         "job submit --concurrency 1 assay/demo:1 echo hi".to_owned(),
         "job submit --detach --concurrency 1 assay/demo:1 echo hi".to_owned(),
         "job submit --dry-run assay/demo:1 echo hi".to_owned(),
+        "job calibrate --pilots 3 assay/demo:1 sh -c echo${IFS}1>/outputs/summary".to_owned(),
         "job list".to_owned(),
         format!("job describe {job}"),
         format!("job wait {job}"),
