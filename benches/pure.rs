@@ -212,7 +212,11 @@ fn runs(count: usize) -> Vec<Run> {
         let memory_kib: [u32; TENTHS] = std::array::from_fn(|_| base + dice.word() % 500);
         let mut output = [0; 32];
         output[..8].copy_from_slice(&number.to_be_bytes());
-        Run { output: Some(output), profile: Some(Profile { memory_kib, cpu_ms: 900 }), ..Run::ABSENT }
+        Run {
+            output: Some(output),
+            profile: Some(Profile { memory_kib, cpu_ms: 900, faults: 0 }),
+            ..Run::ABSENT
+        }
     };
     (0..count).map(run).collect()
 }

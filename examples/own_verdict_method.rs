@@ -32,7 +32,7 @@ pub(crate) fn by_cpu_time(runs: &[(usize, Profile)]) -> Agreement {
 pub(crate) fn runs() -> Vec<Run> {
     let run = |(output, cpu_ms)| Run {
         output: Some([output; 32]),
-        profile: Some(Profile { memory_kib: [50_000; 10], cpu_ms }),
+        profile: Some(Profile { memory_kib: [50_000; 10], cpu_ms, faults: 0 }),
         ..Run::ABSENT
     };
     [(1, 10_000), (2, 10_400), (3, 9_700), (4, 7_900)].into_iter().map(run).collect()

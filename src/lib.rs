@@ -14,8 +14,8 @@
 //! - **ask**: the price a node wants for a seat. **bid**: a node's promise to run the job at a price. **offer**: the jobs that
 //!   a node says it takes on. **acceptance**: the requester's choice of bids. **seat**: an accepted node's place in a job.
 //! - **execution**: one node's run. **last words**: why a run failed, and the end of what it printed.
-//! - **result**: output root, exit code, *fingerprint* and *summary*. **fingerprint**: ten memory samples and the CPU time,
-//!   in one word. **summary**: up to ten numbers of the output, in one word, which the deal allows to differ a little.
+//! - **result**: output root, exit code, *fingerprint* and *summary*. **fingerprint**: ten memory samples, the CPU time and
+//!   the page faults, in one word. **summary**: up to ten numbers of the output, in one word, which the deal allows to differ a little.
 //!   **mask**: a kind of text that may differ between right outputs, such as times.
 //! - **commitment**: a salted hash of a result. **reveal**: its opening. **verdict**: whose results agree.
 //! - **follow-up**: a job that repeats an inconclusive one with more seats. **keeper**: a party that ends a job for a fee.

@@ -12,8 +12,8 @@ use assay::domain::{Fingerprint, FingerprintWord, JobId, Method, Seed, SummaryFo
 use assay::verdict::{Decision, Run, Terms, decide};
 use serde_json::{Value, json};
 
-/// The largest sample of a word: 2^22 - 1 units of 64 KiB.
-const LARGEST_KIB: u32 = ((1 << 22) - 1) * 64;
+/// The largest sample of a word: 2^20 - 1 units of 256 KiB.
+const LARGEST_KIB: u32 = ((1 << 20) - 1) * 256;
 
 /// Compares the file with what it should hold, or writes it when asked to.
 fn check(name: &str, expected: &str) {
@@ -63,24 +63,28 @@ fn seeds_are_current() {
 
 #[test]
 fn fingerprint_words_are_current() {
-    let ramp = std::array::from_fn(|k| 64 * u32::try_from(k).unwrap());
-    let edge = [0, 31, 32, 95, 96, 159, LARGEST_KIB - 1, LARGEST_KIB + 31, LARGEST_KIB + 32, u32::MAX];
+    let ramp = std::array::from_fn(|k| 256 * u32::try_from(k).unwrap());
+    let edge = [0, 127, 128, 383, 384, 639, LARGEST_KIB - 1, LARGEST_KIB + 127, LARGEST_KIB + 128, u32::MAX];
     let pack: Vec<Value> = [
-        ("zeros are a fingerprint", [0; TENTHS], [0; TENTHS], 0),
-        ("one unit, one millisecond", [64; TENTHS], [64; TENTHS], 1),
-        ("the rows differ", ramp, [6400; TENTHS], 1234),
-        ("rounded half up, cut at the largest", edge, edge, 600),
-        ("everything cut", [u32::MAX; TENTHS], [u32::MAX; TENTHS], (1 << 40) - 1),
-        ("the largest time that fits", [0; TENTHS], ramp, u64::from(u32::MAX)),
-        ("the first time that does not", ramp, [0; TENTHS], 1 << 32),
+        ("zeros are a fingerprint", [0; TENTHS], [0; TENTHS], 0, 0),
+        ("one unit, one millisecond, one fault", [256; TENTHS], [256; TENTHS], 1, 1),
+        ("the rows differ", ramp, [6400; TENTHS], 1234, 32_767),
+        ("rounded half up, cut at the largest", edge, edge, 600, 32_768),
+        ("everything cut", [u32::MAX; TENTHS], [u32::MAX; TENTHS], (1 << 40) - 1, 1 << 46),
+        ("the largest time that fits", [0; TENTHS], ramp, u64::from(u32::MAX), 65_535),
+        ("the first time that does not", ramp, [0; TENTHS], 1 << 32, 65_536),
+        ("faults are rounded down", ramp, ramp, 0, 65_537),
+        ("the last faults of an exponent", ramp, ramp, 0, 131_071),
+        ("the largest faults", ramp, ramp, 0, 65_535 << 30),
+        ("the largest number of faults", ramp, ramp, 0, u64::MAX >> 1),
     ]
     .into_iter()
-    .map(|(name, w, q, cpu_ms)| {
-        let fingerprint = Fingerprint { w, q, cpu_ms };
+    .map(|(name, w, q, cpu_ms, faults)| {
+        let fingerprint = Fingerprint { w, q, cpu_ms, faults };
         let word = |method| FingerprintWord::pack(&fingerprint, method);
         assert_eq!(word(Method::Hash), word(Method::Ball));
         json!({
-            "name": name, "w": w, "q": q, "cpu_ms": cpu_ms,
+            "name": name, "w": w, "q": q, "cpu_ms": cpu_ms, "faults": faults,
             "kmeans": word(Method::KMeans), "ball": word(Method::Ball),
         })
     })
@@ -91,10 +95,13 @@ fn fingerprint_words_are_current() {
         .flat_map(|key| pack.iter().map(move |v| serde_json::from_value(v[key].clone()).unwrap()))
         .collect();
     let bit = |bit: usize| std::array::from_fn(|byte| if 31 - bit / 8 == byte { 1 << (bit % 8) } else { 0 });
-    words.extend([0, 21, 22, 43, 219, 220, 251, 252, 253, 254, 255].map(|at| FingerprintWord(bit(at))));
+    words.extend(
+        [0, 19, 20, 39, 199, 200, 231, 232, 246, 247, 251, 252, 253, 254, 255]
+            .map(|at| FingerprintWord(bit(at))),
+    );
     words.push(FingerprintWord::VOID);
     // Void but for one bit: dirty, whichever it is.
-    words.extend([0, 220, 251].map(|at| FingerprintWord(bit(at).map(|byte: u8| !byte))));
+    words.extend([0, 200, 232, 251].map(|at| FingerprintWord(bit(at).map(|byte: u8| !byte))));
     // Void but for the top bits: the largest fingerprint.
     words.push(FingerprintWord(std::array::from_fn(|byte| if byte == 0 { 0x0f } else { 0xff })));
     let unpack: Vec<Value> = words
@@ -106,6 +113,7 @@ fn fingerprint_words_are_current() {
                 "word": word, "void": profile == Ok(None), "dirty": profile.is_err(),
                 "memory_kib": row.map_or([0; TENTHS], |row| row.memory_kib),
                 "cpu_ms": row.map_or(0, |row| row.cpu_ms),
+                "faults": row.map_or(0, |row| row.faults),
             })
         })
         .collect();
@@ -207,8 +215,12 @@ fn summary_words_are_current() {
 type Brought = (u32, FingerprintWord, SummaryWord);
 
 fn word(kib: u32, cpu_ms: u64) -> FingerprintWord {
+    faulting(kib, cpu_ms, 7000)
+}
+
+fn faulting(kib: u32, cpu_ms: u64, faults: u64) -> FingerprintWord {
     let row = [kib; TENTHS];
-    FingerprintWord::pack(&Fingerprint { w: row, q: row, cpu_ms }, Method::Ball)
+    FingerprintWord::pack(&Fingerprint { w: row, q: row, cpu_ms, faults }, Method::Ball)
 }
 
 fn case(name: &str, terms: &Terms, brought: &[Brought]) -> Value {
@@ -264,26 +276,27 @@ type Edge = (&'static str, u32, u32, u16, bool, Vec<Brought>);
 /// The edges, each for every method.
 fn edges() -> Vec<Edge> {
     let w = |kib| word(kib, 900);
-    let (low, high) = (w(64), w(102_400));
+    let (low, high) = (w(256), w(102_400));
     let mut peeled = vec![w(64_000); 16];
     peeled.extend((1..=15).map(|k| word(64_000 << k.min(12), 900)));
+    let faults = |faults: [u64; 3]| faults.map(|faults| faulting(6400, 900, faults));
     let flat_31 = vec![w(LARGEST_KIB); 31];
     vec![
         ("one alone", 1, 1024, 300, false, unlike(&[high])),
-        ("two alike", 2, 1024, 300, false, unlike(&[high, w(102_464)])),
+        ("two alike", 2, 1024, 300, false, unlike(&[high, w(102_656)])),
         ("two that differ", 1, 1024, 300, false, unlike(&[high, low])),
         ("two against two", 2, 1024, 300, false, unlike(&[high, high, low, low])),
-        ("one idle of three", 2, 1024, 300, false, unlike(&[high, w(102_592), low])),
+        ("one idle of three", 2, 1024, 300, false, unlike(&[high, w(102_912), low])),
         ("all equal, no tolerance", 3, 0, 0, false, unlike(&[high; 5])),
-        ("a unit apart, no tolerance", 2, 0, 0, false, unlike(&[w(6400), w(6464), w(6400)])),
-        ("exactly the tolerance apart", 2, 64, 0, false, unlike(&[w(6400), w(6464), w(6528)])),
+        ("a unit apart, no tolerance", 2, 0, 0, false, unlike(&[w(6400), w(6656), w(6400)])),
+        ("exactly the tolerance apart", 2, 256, 0, false, unlike(&[w(6400), w(6656), w(6912)])),
         (
             "three agree where four should",
             4,
             512,
             300,
             false,
-            unlike(&[w(50_048), w(50_112), w(50_176), low, low]),
+            unlike(&[w(49_920), w(50_176), w(50_432), low, low]),
         ),
         (
             "masking: one huge beside one idle",
@@ -294,14 +307,21 @@ fn edges() -> Vec<Edge> {
             unlike(&[high, w(103_424), w(104_448), low, w(2_048_000)]),
         ),
         ("opposite sides", 2, 512, 0, false, unlike(&[w(0), high, w(204_800)])),
-        ("a ball's tie is settled by index", 2, 64, 0, false, unlike(&[w(0), w(64), w(128), w(192), w(256)])),
+        (
+            "a ball's tie is settled by index",
+            2,
+            256,
+            0,
+            false,
+            unlike(&[w(0), w(256), w(512), w(768), w(1024)]),
+        ),
         (
             "one without the CPU time",
             2,
             512,
             300,
             false,
-            unlike(&[word(3328, 1500), word(3328, 1480), word(3264, 30)]),
+            unlike(&[word(3328, 1500), word(3328, 1480), word(3072, 30)]),
         ),
         (
             "CPU exactly a third apart",
@@ -309,7 +329,7 @@ fn edges() -> Vec<Edge> {
             512,
             300,
             false,
-            unlike(&[word(64, 667), word(64, 1000), word(64, 666)]),
+            unlike(&[word(256, 667), word(256, 1000), word(256, 666)]),
         ),
         (
             "CPU exactly 200 ms apart",
@@ -317,7 +337,7 @@ fn edges() -> Vec<Edge> {
             512,
             300,
             false,
-            unlike(&[word(64, 0), word(64, 200), word(64, 201)]),
+            unlike(&[word(256, 0), word(256, 200), word(256, 201)]),
         ),
         (
             "CPU at the largest",
@@ -325,8 +345,19 @@ fn edges() -> Vec<Edge> {
             512,
             300,
             false,
-            unlike(&[word(64, u64::MAX), word(64, u64::MAX), word(64, 0)]),
+            unlike(&[word(256, u64::MAX), word(256, u64::MAX), word(256, 0)]),
         ),
+        ("faults exactly 600 apart", 2, 512, 300, false, unlike(&faults([0, 600, 601]))),
+        ("faults exactly a fifth apart", 2, 512, 300, false, unlike(&faults([8000, 10_000, 7999]))),
+        (
+            "faults a fifth apart but for rounding",
+            2,
+            512,
+            300,
+            false,
+            unlike(&faults([80_001, 100_003, 125_006])),
+        ),
+        ("faults at the largest", 2, 512, 300, false, unlike(&faults([u64::MAX, 1 << 45, 0]))),
         ("one void", 2, 512, 300, false, unlike(&[high, high, VOID])),
         ("all void", 2, 512, 300, false, unlike(&[VOID; 3])),
         ("all zero", 2, 0, 300, false, unlike(&[w(0); 3])),
@@ -400,6 +431,7 @@ fn random_case(numbers: &mut Numbers, index: usize) -> Value {
     let levels = [level, level, level, level / 2, level * 2, numbers.below(200_000)];
     let jitter = numbers.pick(&[1, 200, level / 10 + 1, level / 2 + 1]);
     let cpu = numbers.pick(&[100, 600, 5000]);
+    let faults = numbers.pick(&[0, 2000, 200_000]);
     let outputs = numbers.pick(&[2, 100, 100, 100]);
     let method = numbers.pick(&[Method::KMeans, Method::Ball, Method::Hash, Method::Near, Method::Near]);
     let mut brought = Vec::new();
@@ -414,7 +446,10 @@ fn random_case(numbers: &mut Numbers, index: usize) -> Value {
         let cpu_ms = u64::from(cpu + numbers.below(cpu));
         let word = match numbers.below(16) {
             0 => FingerprintWord::VOID,
-            _ => FingerprintWord::pack(&Fingerprint { w, q, cpu_ms }, method),
+            _ => {
+                let faults = u64::from(faults + numbers.below(faults / 3 + 1200));
+                FingerprintWord::pack(&Fingerprint { w, q, cpu_ms, faults }, method)
+            }
         };
         let id = numbers.below(outputs + 1);
         let word = if id == 0 { FingerprintWord::VOID } else { word };

@@ -6,29 +6,33 @@ import {IJobScheduler} from "./IJobScheduler.sol";
 import {Summaries} from "./Summaries.sol";
 import {Verdicts} from "./Verdicts.sol";
 
-/// @title `kmeans` and balls: which runs used memory and CPU time alike, and which have like outputs
+/// @title `kmeans` and balls: which runs did like work, and which have like outputs
 /// @notice The twins of `src/verdict/kmeans.rs` and `ball.rs`. A ball is a set of runs that all agree with one of them:
-/// by `ball` in memory and CPU time; by `Near`, or where work is required, in their outputs too or alone.
+/// by `ball` in memory, CPU time and page faults; by `Near`, or where work is required, in their outputs too or alone.
 ///
-/// Memory is compared ten samples at a time: two words of five lanes of 44 bits. A lane holds at most 31 samples of
-/// 22 bits, 27 bits, so that sums and multiples stay in their lanes and the top bit of each is free to say which
-/// of two is larger. Everything is in units of 64 KiB until it is compared with the tolerance.
+/// Memory is compared ten samples at a time: two words of five lanes of 40 bits. A lane holds at most 31 samples of
+/// 20 bits, 25 bits, so that sums and multiples stay in their lanes and the top bit of each is free to say which
+/// of two is larger. Everything is in units of 256 KiB until it is compared with the tolerance.
 library Scorers {
     uint256 private constant CPU_TOLERANCE_MS = 200;
+    uint256 private constant FAULTS_TOLERANCE = 600;
+    uint256 private constant FAULTS_PERMILLE = 200;
 
-    /// 2^44 - 1: a word of 44-bit lanes modulo this is the sum of its lanes, if that is smaller.
-    uint256 private constant LANE_MODULUS = (1 << 44) - 1;
-    /// Bit 43 of each lane.
-    uint256 private constant TOP_BITS = 0x8000000000080000000000800000000008000000000080000000000;
+    /// 2^40 - 1: a word of 40-bit lanes modulo this is the sum of its lanes, if that is smaller.
+    uint256 private constant LANE_MODULUS = 0xffffffffff;
+    /// Bit 39 of each lane.
+    uint256 private constant TOP_BITS = 0x80000000008000000000800000000080000000008000000000;
+    /// The bits of a sample in each lane.
+    uint256 private constant SAMPLE_BITS = 0x00000fffff00000fffff00000fffff00000fffff00000fffff;
     /// Bit 0 of each lane.
-    uint256 private constant ONES = 0x100000000001000000000010000000000100000000001;
+    uint256 private constant ONES = 0x0010000000001000000000100000000010000000001;
 
     /// What runs of a ball agree in.
     struct Relation {
         /// Whether equal outputs are asked for, or, by summary, near ones.
         bool byOutput;
         bool bySummary;
-        /// Whether memory and CPU time are compared, and how far apart they may be.
+        /// Whether work is compared, and how far apart memory and CPU time may be.
         bool byWork;
         uint256 most;
         uint256 cpuPermille;
@@ -62,7 +66,7 @@ library Scorers {
     }
 
     /// Around each run those that agree with it: members in the low 32 bits, the sum of distances above them.
-    /// Distances are ten times the mean, below 2^26 units each; without work there are none.
+    /// Distances are ten times the mean, below 2^24 units each; without work there are none.
     function ballsOf(Relation memory relation, Verdicts.Runs memory runs, uint256 present)
         private
         pure
@@ -127,13 +131,21 @@ library Scorers {
         uint256 others
     ) private pure {
         unchecked {
-            (uint256 even, uint256 odd) = Fingerprints.lanes(Verdicts.at(words, i));
-            uint256 cpu = Fingerprints.cpuMs(Verdicts.at(words, i));
             uint256 own = Verdicts.at(balls, i) + (1 << i);
+            if (others >> i + 1 == 0) return Verdicts.put(balls, i, own);
+            (uint256 even, uint256 odd) = Fingerprints.lanes(Verdicts.at(words, i));
+            // Page faults, and CPU time in the low 32 bits.
+            uint256 spent =
+                Fingerprints.faults(Verdicts.at(words, i)) << 32 | Fingerprints.cpuMs(Verdicts.at(words, i));
             for (uint256 j = i + 1; j < words.length; ++j) {
                 if (others >> j & 1 == 0) continue;
                 uint256 word = Verdicts.at(words, j);
-                if (!cpuAgrees(relation.cpuPermille, cpu, Fingerprints.cpuMs(word))) continue;
+                if (!like(uint32(spent), Fingerprints.cpuMs(word), CPU_TOLERANCE_MS, relation.cpuPermille)) {
+                    continue;
+                }
+                if (!like(spent >> 32, Fingerprints.faults(word), FAULTS_TOLERANCE, FAULTS_PERMILLE)) {
+                    continue;
+                }
                 uint256 apart = between(even, odd, word);
                 if (apart > relation.most) continue;
                 own += (apart << 32) + (1 << j);
@@ -143,10 +155,17 @@ library Scorers {
         }
     }
 
-    /// The sum over all lanes of what a row and a run's differ by.
-    function between(uint256 even, uint256 odd, uint256 word) private pure returns (uint256) {
-        (uint256 otherEven, uint256 otherOdd) = Fingerprints.lanes(word);
-        return distance(even, odd, otherEven, otherOdd);
+    /// The sum over all lanes of what a row and a run's differ by: `distance` in one piece, since every pair needs it.
+    function between(uint256 even, uint256 odd, uint256 word) private pure returns (uint256 sum) {
+        assembly ("memory-safe") {
+            let raw := sub(or(even, TOP_BITS), and(word, SAMPLE_BITS))
+            let smaller := xor(shr(39, and(raw, TOP_BITS)), ONES)
+            sum := add(xor(and(raw, not(TOP_BITS)), sub(shl(39, smaller), smaller)), smaller)
+            raw := sub(or(odd, TOP_BITS), and(shr(20, word), SAMPLE_BITS))
+            smaller := xor(shr(39, and(raw, TOP_BITS)), ONES)
+            sum := add(sum, add(xor(and(raw, not(TOP_BITS)), sub(shl(39, smaller), smaller)), smaller))
+            sum := mod(sum, LANE_MODULUS)
+        }
     }
 
     /// The largest ball; then the tightest; then that around the run with the least key.
@@ -191,17 +210,22 @@ library Scorers {
             }
             sort(levels);
             uint256 level = levels[(n - 1) / 2];
-            // 1000 x 64 x distance <= max(10000 Q, permille x 64 x level), distances being whole.
+            // 1000 x 256 x distance <= max(10000 Q, permille x 256 x level), distances being whole.
             return max(
                 10_000 * question.toleranceKib, question.relativePermille * Fingerprints.UNIT_KIB * level
             ) / (1000 * Fingerprints.UNIT_KIB);
         }
     }
 
-    function cpuAgrees(uint256 permille, uint256 a, uint256 b) private pure returns (bool) {
-        unchecked {
-            (uint256 low, uint256 high) = a < b ? (a, b) : (b, a);
-            return 1000 * (high - low) <= max(1000 * CPU_TOLERANCE_MS, permille * high);
+    /// Whether two numbers differ by at most `floor`, or by at most so much of the larger.
+    function like(uint256 a, uint256 b, uint256 floor, uint256 permille) private pure returns (bool yes) {
+        assembly ("memory-safe") {
+            yes := 1
+            // By more than `floor` to either side.
+            if gt(add(sub(a, b), floor), shl(1, floor)) {
+                let high := xor(a, mul(xor(a, b), lt(a, b)))
+                yes := iszero(gt(mul(1000, sub(shl(1, high), add(a, b))), mul(permille, high)))
+            }
         }
     }
 
@@ -351,14 +375,14 @@ library Scorers {
         }
     }
 
-    /// Lane by lane, the larger minus the smaller. Lanes are below 2^43.
+    /// Lane by lane, the larger minus the smaller. Lanes are below 2^39.
     function differences(uint256 a, uint256 b) private pure returns (uint256 result) {
         assembly ("memory-safe") {
             // With the top bit lent to each lane no lane borrows from the next; it is left where a >= b.
             let raw := sub(or(a, TOP_BITS), b)
-            let smaller := xor(shr(43, and(raw, TOP_BITS)), ONES)
-            // Where a < b, raw is 2^43 - (b - a): negate it within 43 bits.
-            result := add(xor(and(raw, not(TOP_BITS)), sub(shl(43, smaller), smaller)), smaller)
+            let smaller := xor(shr(39, and(raw, TOP_BITS)), ONES)
+            // Where a < b, raw is 2^39 - (b - a): negate it within 39 bits.
+            result := add(xor(and(raw, not(TOP_BITS)), sub(shl(39, smaller), smaller)), smaller)
         }
     }
 

@@ -13,13 +13,23 @@ const abs = (number) => (number < 0n ? -number : number);
 const max = (a, b) => (a > b ? a : b);
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
-/** The memory row, in KiB, and the CPU time of a word; null for "no fingerprint". Throws at a word that is refused. */
+/**
+ * The memory row, in KiB, the CPU time and the page faults of a word; null for "no fingerprint". Throws at a word that is
+ * refused.
+ */
 export function unpack(word) {
   const bits = BigInt(word);
   if (bits === VOID) return null;
   if (bits >> 252n !== 0n) throw new RangeError(`fingerprint ${word} has one of its top four bits set`);
-  const sample = (k) => ((bits >> BigInt(22 * k)) & ((1n << 22n) - 1n)) * 64n;
-  return { row: Array.from({ length: ROW }, (_, k) => sample(k)), cpuMs: (bits >> 220n) & 0xffffffffn };
+  const sample = (k) => ((bits >> BigInt(20 * k)) & 0xfffffn) * 256n;
+  const row = Array.from({ length: ROW }, (_, k) => sample(k));
+  return { row, cpuMs: (bits >> 200n) & 0xffffffffn, faults: unpackFaults(bits >> 232n) };
+}
+
+/** What 5 bits of exponent over 15 of fraction stand for. */
+function unpackFaults(code) {
+  const [exponent, fraction] = [code >> 15n, code & 0x7fffn];
+  return exponent === 0n ? fraction : (0x8000n + fraction) << (exponent - 1n);
 }
 
 /** The ten lanes of a summary's word; null for "no summary". Throws at a word that is refused. */
@@ -145,13 +155,14 @@ function ball(terms, _asked, present) {
 /** Ten times the mean distance in memory, in KiB. */
 const apart = (a, b) => sum(a.row.map((kib, k) => abs(kib - b.row[k])));
 
-/** Whether two of these runs used memory and CPU time alike. */
+/** Whether two of these runs did like work. */
 function likeWork(terms, present) {
   const levels = present.map((run) => sum(run.row)).sort(compare);
   const most = tolerance(terms, 1n, levels[(levels.length - 1) >> 1] ?? 0n);
   const isCpuAlike = (a, b) =>
     1000n * abs(a.cpuMs - b.cpuMs) <= max(200000n, terms.cpuPermille * max(a.cpuMs, b.cpuMs));
-  return (a, b) => 1000n * apart(a, b) <= most && isCpuAlike(a, b);
+  const areFaultsAlike = (a, b) => 5n * abs(a.faults - b.faults) <= max(3000n, max(a.faults, b.faults));
+  return (a, b) => 1000n * apart(a, b) <= most && isCpuAlike(a, b) && areFaultsAlike(a, b);
 }
 
 /** Of the runs that agree with one of them the most; then those nearest to it; then those of the first centre. */

@@ -86,7 +86,10 @@ fn shown(reason: &Reason) -> String {
 
 fn measured(work: &Work) -> String {
     let cpu = work.cpu.as_ref().map_or(String::new(), |cpu| format!("; CPU {}", cpu_words(cpu)));
-    format!("{}{cpu}", memory(work))
+    let faults = work.faults.as_ref().map_or(String::new(), |faults| {
+        format!("; page faults {}, {} to {} allowed", faults.count, faults.least, faults.most)
+    });
+    format!("{}{cpu}{faults}", memory(work))
 }
 
 fn memory(work: &Work) -> String {

@@ -381,6 +381,8 @@ pub struct ResultView {
     pub memory_kib: Option<[u32; 10]>,
     /// CPU time in milliseconds; null without a fingerprint.
     pub cpu_ms: Option<u64>,
+    /// Page faults; null without a fingerprint.
+    pub faults: Option<u64>,
     /// The numbers of the output as the verdict compares them; null without a summary.
     pub summary: Option<SummaryWord>,
 }

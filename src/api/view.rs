@@ -176,6 +176,7 @@ fn result_view(opening: &Opening) -> ResultView {
         output_root: opening.output_root,
         memory_kib: profile.map(|profile| profile.memory_kib),
         cpu_ms: profile.map(|profile| profile.cpu_ms),
+        faults: profile.map(|profile| profile.faults),
         summary: Some(opening.summary).filter(|summary| *summary != SummaryWord::VOID),
     }
 }

@@ -206,6 +206,7 @@ pub(super) mod tests {
             output_root: Digest::ZERO,
             memory_kib: None,
             cpu_ms: None,
+            faults: None,
         };
         let judgement = Some(Judgement::Accepted);
         view(JobState::Verified, SeatView { result: Some(result), judgement, ..seat(SeatState::Revealed) })

@@ -133,7 +133,8 @@ pub(super) fn alike_work(deal: &Deal, seats: &[SeatView]) -> String {
         Method::KMeans => memory,
         Method::Hash | Method::Ball | Method::Near => {
             format!(
-                "{memory}, CPU time within 200 ms or {} of the longer, whichever is more",
+                "{memory}, CPU time within 200 ms or {} of the longer, page faults within 600 or 20 % of the larger number, \
+                 whichever is more",
                 percent(deal.cpu_permille)
             )
         }

@@ -86,7 +86,7 @@ pub struct Deal {
     pub escalation_limit: u8,
     /// The inconclusive job that this one follows up.
     pub parent: Option<JobId>,
-    /// Whether agreeing runs must have used memory and CPU alike too, so that a known answer alone earns nothing;
+    /// Whether agreeing runs must have used memory and CPU, and had page faults, alike, so that a known answer alone earns nothing;
     /// with `hash` and `near` only, and never where a wrong output is slashed.
     pub require_work: bool,
     /// How far two CPU times may differ, in thousandths of the larger, 0..=1000; 200 ms always may.

@@ -1,4 +1,4 @@
-//! The fingerprint of a run's memory and CPU use: ten numbers and a time, packed into a 256-bit word.
+//! The fingerprint of a run's work: ten numbers of its memory, its CPU time and its page faults, in a 256-bit word.
 //!
 //! The arithmetic is that of `docs/verification.md`; the Solidity twin of [`FingerprintWord`] is
 //! `contracts/src/Fingerprints.sol`, and both read `tests/vectors/fingerprint.json`.
@@ -6,6 +6,10 @@
 use alloy_primitives::U256;
 
 use super::{ids::parse_word, method::Method, text::hex_text};
+
+mod faults;
+
+pub use faults::MAX_FAULTS;
 
 /// Memory samples in a fingerprint: one for each tenth of the run.
 pub const TENTHS: usize = 10;
@@ -22,7 +26,10 @@ pub struct Sample {
     pub rss_kib: u32,
 }
 
-/// One run's memory, seen in two ways, and its CPU time.
+/// A sample up to this much, in KiB, holds no memory of the run: kernels count in batches, and are some pages behind.
+const HELD_KIB: u32 = 64;
+
+/// One run's memory, seen in two ways, its CPU time and its page faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     /// Time-weighted mean memory in each tenth of the run, in KiB.
@@ -31,6 +38,8 @@ pub struct Fingerprint {
     pub q: [u32; TENTHS],
     /// CPU time read at exit, in milliseconds.
     pub cpu_ms: u64,
+    /// Page faults until exit, major ones among them.
+    pub faults: u64,
 }
 
 /// The row of a fingerprint that a method compares.
@@ -40,23 +49,33 @@ pub struct Profile {
     pub memory_kib: [u32; TENTHS],
     /// CPU time, in milliseconds.
     pub cpu_ms: u64,
+    /// Page faults.
+    pub faults: u64,
 }
 
 impl Fingerprint {
     /// The fingerprint of the run from `start_ms` up to, but not including, `end_ms`.
     ///
+    /// A run ends when it holds memory no more, if that is earlier: at the first of the samples of at most 64 KiB that
+    /// no larger one follows. Whoever looks for the end of a container late sees such.
     /// A sample holds until the next one, the first also back to the start. Samples at or after the end, and
     /// all but the last at or before the start, are dropped. `None`, which makes the run absent and is
     /// never a row of zeros, when the times do not strictly increase, when no sample is left, or when the
     /// window is empty or reaches [`MAX_TIME_MS`].
-    pub fn from_samples(samples: &[Sample], start_ms: u64, end_ms: u64, cpu_ms: u64) -> Option<Self> {
+    pub fn from_samples(
+        samples: &[Sample],
+        (start_ms, end_ms): (u64, u64),
+        cpu_ms: u64,
+        faults: u64,
+    ) -> Option<Self> {
         let increasing = samples.is_sorted_by(|a, b| a.t_ms < b.t_ms);
         if !increasing || start_ms >= end_ms || end_ms >= MAX_TIME_MS {
             return None;
         }
+        let end_ms = end_of_memory(samples, start_ms).map_or(end_ms, |at| at.min(end_ms));
         let stretches = stretches(samples, start_ms, end_ms)?;
         let duration = end_ms - start_ms;
-        Some(Self { w: tenths(&stretches, duration), q: quantiles(stretches, duration), cpu_ms })
+        Some(Self { w: tenths(&stretches, duration), q: quantiles(stretches, duration), cpu_ms, faults })
     }
 
     /// The row that `method` compares.
@@ -65,8 +84,14 @@ impl Fingerprint {
             Method::KMeans => self.w,
             Method::Ball | Method::Hash | Method::Near => self.q,
         };
-        Profile { memory_kib, cpu_ms: self.cpu_ms }
+        Profile { memory_kib, cpu_ms: self.cpu_ms, faults: self.faults }
     }
+}
+
+/// When the run held memory no more, if it was seen to: after the start, and after it held some.
+fn end_of_memory(samples: &[Sample], start_ms: u64) -> Option<u64> {
+    let last = samples.iter().rposition(|sample| sample.rss_kib > HELD_KIB)?;
+    samples[last + 1..].iter().map(|sample| sample.t_ms).find(|at| *at > start_ms)
 }
 
 /// A stretch of time, in milliseconds since the start of the run, with one memory value.
@@ -130,18 +155,22 @@ fn quantiles(mut stretches: Vec<Stretch>, duration: u64) -> [u32; TENTHS] {
 
 /// A fingerprint in 256 bits, big endian: what a node commits to and reveals.
 ///
-/// Sample k is in bits 22k to 22k + 21, in units of 64 KiB, rounded half up and cut at 2^22 - 1 (256 GiB).
-/// The CPU time is in bits 220 to 251, in milliseconds, cut at 2^32 - 1. Bits 252 to 255 are zero.
+/// Sample k is in bits 20k to 20k + 19, in units of 256 KiB, rounded half up and cut at 2^20 - 1 (256 GiB): kernels
+/// count memory in steps of about that. The CPU time is in bits 200 to 231, in milliseconds, cut at 2^32 - 1. The page
+/// faults are in bits 232 to 251, as 5 bits of exponent over 15 of fraction, rounded down to 16 significant bits. Bits
+/// 252 to 255 are zero, so that no fingerprint is the void word.
 /// [`FingerprintWord::VOID`] says that there is no fingerprint; a word of zeros is one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FingerprintWord(pub [u8; 32]);
 
-const SAMPLE_BITS: usize = 22;
+const SAMPLE_BITS: usize = 20;
 const SAMPLE_MAX: u64 = (1 << SAMPLE_BITS) - 1;
 const CPU_SHIFT: usize = SAMPLE_BITS * TENTHS;
 const CPU_MAX: u64 = u32::MAX as u64;
-const DIRTY_SHIFT: usize = CPU_SHIFT + 32;
-const UNIT_KIB: u64 = 64;
+const FAULTS_SHIFT: usize = CPU_SHIFT + 32;
+const FAULTS_MAX: u64 = (1 << faults::CODE_BITS) - 1;
+const DIRTY_SHIFT: usize = FAULTS_SHIFT + faults::CODE_BITS as usize;
+const UNIT_KIB: u64 = 256;
 
 /// The word is no fingerprint: one of its bits 252 to 255 is set and it is not the void word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -157,10 +186,11 @@ impl FingerprintWord {
     /// No fingerprint: all bits set.
     pub const VOID: Self = Self([0xff; 32]);
 
-    /// The word of the row that `method` compares. Loses up to 32 KiB a sample, and what does not fit.
+    /// The word of the row that `method` compares. Loses up to 128 KiB a sample, and what does not fit.
     pub fn pack(fingerprint: &Fingerprint, method: Method) -> Self {
         let profile = fingerprint.profile(method);
         let mut word = U256::from(profile.cpu_ms.min(CPU_MAX)) << CPU_SHIFT;
+        word |= U256::from(faults::encode(profile.faults)) << FAULTS_SHIFT;
         for (k, kib) in profile.memory_kib.into_iter().enumerate() {
             let units = (u64::from(kib) + UNIT_KIB / 2) / UNIT_KIB;
             word |= U256::from(units.min(SAMPLE_MAX)) << (SAMPLE_BITS * k);
@@ -168,7 +198,7 @@ impl FingerprintWord {
         Self(word.to_be_bytes())
     }
 
-    /// The row in KiB and milliseconds, or `None` for the void word.
+    /// The row in KiB, milliseconds and faults, or `None` for the void word.
     ///
     /// # Errors
     ///
@@ -184,9 +214,10 @@ impl FingerprintWord {
         let field = |shift: usize, mask: u64| ((word >> shift) & U256::from(mask)).to::<u64>();
         let memory_kib = std::array::from_fn(|k| {
             let kib = field(SAMPLE_BITS * k, SAMPLE_MAX) * UNIT_KIB;
-            u32::try_from(kib).expect("22 bits times 64 are 28 bits")
+            u32::try_from(kib).expect("20 bits times 256 are 28 bits")
         });
-        Ok(Some(Profile { memory_kib, cpu_ms: field(CPU_SHIFT, CPU_MAX) }))
+        let faults = faults::decode(field(FAULTS_SHIFT, FAULTS_MAX));
+        Ok(Some(Profile { memory_kib, cpu_ms: field(CPU_SHIFT, CPU_MAX), faults }))
     }
 }
 

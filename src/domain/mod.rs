@@ -53,8 +53,8 @@ pub use deal::{
 pub use event::{Action, Event, EventKind, Facts, MAX_REMARK_BYTES, SignedAction, Stamped};
 pub use failure::{FailureKind, UnknownFailureKind};
 pub use fingerprint::{
-    DirtyFingerprint, Fingerprint, FingerprintWord, MAX_TIME_MS, ParseFingerprintError, Profile, Sample,
-    TENTHS,
+    DirtyFingerprint, Fingerprint, FingerprintWord, MAX_FAULTS, MAX_TIME_MS, ParseFingerprintError, Profile,
+    Sample, TENTHS,
 };
 pub use ids::{AuditSecret, Digest, JobId, LogDomain, NodeId, ParseIdError, SecretHash};
 pub use image::{DEFAULT_REGISTRY, ImageName, ImageNameError, is_digest, is_pinned, is_registry};

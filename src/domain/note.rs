@@ -7,13 +7,13 @@ use super::text::{json_as_text, name_as_text};
 pub enum Note {
     /// A majority brought the same output.
     EqualOutputs,
-    /// A majority used memory and CPU alike.
+    /// A majority did like work, by their traces.
     Agreement,
     /// A majority brought outputs equal to, or summaries near, those of one of them.
     NearOutputs,
-    /// A majority brought the same output and used memory and CPU alike.
+    /// A majority brought the same output and did like work.
     EqualOutputsAndWork,
-    /// A majority brought near outputs and used memory and CPU alike.
+    /// A majority brought near outputs and did like work.
     NearOutputsAndWork,
     /// There are no runs, too many, or a confidence that they cannot reach.
     BadParameters,

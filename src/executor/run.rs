@@ -48,11 +48,11 @@ pub struct InputMount {
 pub struct RunOutcome {
     /// Of the container's command, 0 to 255.
     pub exit_code: i32,
-    /// Its memory and CPU time.
+    /// Its memory, CPU time and page faults.
     pub trace: Trace,
 }
 
-/// A container's memory and CPU time over its run.
+/// A container's memory, CPU time and page faults over its run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trace {
     /// In order of time, which strictly increases; empty when the run was over before it could be read.
@@ -61,6 +61,8 @@ pub struct Trace {
     pub duration_ms: u64,
     /// CPU time at exit, in milliseconds: the last reading, which may miss up to one sampling period.
     pub cpu_ms: u64,
+    /// Page faults until exit, by the last reading.
+    pub faults: u64,
 }
 
 /// One reading of a container's cgroup.
@@ -72,6 +74,8 @@ pub struct Reading {
     pub rss_kib: u32,
     /// CPU time so far, in milliseconds.
     pub cpu_ms: u64,
+    /// Page faults so far, major ones among them.
+    pub faults: u64,
 }
 
 impl Trace {
@@ -79,14 +83,14 @@ impl Trace {
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         let sample = |&Reading { t_ms, rss_kib, .. }: &Reading| Sample { t_ms, rss_kib };
         let samples: Vec<Sample> = self.readings.iter().map(sample).collect();
-        Fingerprint::from_samples(&samples, 0, self.duration_ms, self.cpu_ms)
+        Fingerprint::from_samples(&samples, (0, self.duration_ms), self.cpu_ms, self.faults)
     }
 
     /// The text of `trace.csv`: a header and one line a reading.
     pub fn to_csv(&self) -> String {
-        let mut csv = String::from("t_ms,rss_kib,cpu_ms\n");
-        for Reading { t_ms, rss_kib, cpu_ms } in &self.readings {
-            writeln!(csv, "{t_ms},{rss_kib},{cpu_ms}").expect("writing to a string cannot fail");
+        let mut csv = String::from("t_ms,rss_kib,cpu_ms,faults\n");
+        for Reading { t_ms, rss_kib, cpu_ms, faults } in &self.readings {
+            writeln!(csv, "{t_ms},{rss_kib},{cpu_ms},{faults}").expect("writing to a string cannot fail");
         }
         csv
     }
@@ -114,9 +118,9 @@ mod tests {
 
     #[test]
     fn a_trace_is_written_line_by_line() {
-        let reading = |t_ms, rss_kib, cpu_ms| Reading { t_ms, rss_kib, cpu_ms };
-        let trace =
-            Trace { readings: vec![reading(0, 3, 1), reading(40, 25_600, 17)], duration_ms: 50, cpu_ms: 17 };
-        assert_eq!(trace.to_csv(), "t_ms,rss_kib,cpu_ms\n0,3,1\n40,25600,17\n");
+        let reading = |t_ms, rss_kib, cpu_ms, faults| Reading { t_ms, rss_kib, cpu_ms, faults };
+        let readings = vec![reading(0, 3, 1, 90), reading(40, 25_600, 17, 6400)];
+        let trace = Trace { readings, duration_ms: 50, cpu_ms: 17, faults: 6400 };
+        assert_eq!(trace.to_csv(), "t_ms,rss_kib,cpu_ms,faults\n0,3,1,90\n40,25600,17,6400\n");
     }
 }

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Backoff, Digest, FailureKind, Fingerprint, FingerprintWord, Input, InputKind, Job, JobId, Method,
-        NodeId, Opening, Sample, Spec,
+        Backoff, Digest, FailureKind, FingerprintWord, Input, InputKind, Job, JobId, Method, NodeId, Opening,
+        Spec,
     },
     executor::{ExecutorError, InputMount, RunDir, RunOutcome, RunRequest, Trace},
     explain::one_line,
@@ -350,13 +350,8 @@ pub(crate) const fn is_of_job(kind: FailureKind) -> bool {
 
 /// The word of a trace; void when the run was too short to be seen.
 fn fingerprint(trace: &Trace, method: Method) -> FingerprintWord {
-    let samples: Vec<Sample> = trace
-        .readings
-        .iter()
-        .map(|reading| Sample { t_ms: reading.t_ms, rss_kib: reading.rss_kib })
-        .collect();
-    Fingerprint::from_samples(&samples, 0, trace.duration_ms, trace.cpu_ms)
-        .map_or(FingerprintWord::VOID, |fingerprint| FingerprintWord::pack(&fingerprint, method))
+    let fingerprint = trace.fingerprint();
+    fingerprint.map_or(FingerprintWord::VOID, |fingerprint| FingerprintWord::pack(&fingerprint, method))
 }
 
 fn salt() -> Result<Digest, WorkError> {

@@ -9,7 +9,7 @@ pub const STDOUT: &str = "stdout";
 pub const STDERR: &str = "stderr";
 /// The file of its exit code: a decimal number and a line end.
 pub const EXIT_CODE: &str = "exit_code";
-/// The file of its memory and CPU time over the run; compared by fingerprint only.
+/// The file of its memory, CPU time and page faults over the run; compared by fingerprint only.
 pub const TRACE: &str = "trace.csv";
 /// The directory of what it left in `/outputs`.
 pub const OUTPUTS: &str = "outputs";

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! on one line, with memory in KiB and these keys in any order. A case may also have `require_work` (false unless given) and
-//! `cpu_permille` (333), and a run `summary`, a word of 64 hex digits behind `0x`. Its outcome is
+//! `cpu_permille` (333), a run `summary`, a word of 64 hex digits behind `0x`, and a fingerprint `faults` (0). Its outcome
+//! is
 //!
 //! ```json
 //! {"version":1,"outcome":"verdict","accepted":[0],"rejected":[],"absent":[1],"scores":{"0":0},"note":"agreement"}
@@ -30,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use super::decide::decide;
 use super::outcome::Outcome;
 use super::terms::{MAX_PERMILLE, Run, Terms};
-use crate::domain::{Deal, Fingerprint, MAX_TIME_MS, Method, SummaryWord, TENTHS};
+use crate::domain::{Deal, Fingerprint, MAX_FAULTS, MAX_TIME_MS, Method, SummaryWord, TENTHS};
 
 /// Longest line that is read, in bytes without its end: room for some 3000 runs, of which 128 are compared.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
@@ -181,6 +182,8 @@ struct CaseFingerprint {
     q: [u32; TENTHS],
     #[serde(deserialize_with = "cpu_ms")]
     cpu_ms: u64,
+    #[serde(default, deserialize_with = "faults")]
+    faults: u64,
 }
 
 impl Case {
@@ -199,10 +202,10 @@ impl Case {
 
 impl CaseRun {
     fn resolve(&self, method: Method) -> Run {
-        let fingerprint = self
-            .fingerprint
-            .as_ref()
-            .map(|Object(CaseFingerprint { w, q, cpu_ms })| Fingerprint { w: *w, q: *q, cpu_ms: *cpu_ms });
+        let fingerprint = self.fingerprint.as_ref().map(|Object(read)| {
+            let CaseFingerprint { w, q, cpu_ms, faults } = *read;
+            Fingerprint { w, q, cpu_ms, faults }
+        });
         Run {
             output: self.output,
             profile: fingerprint.map(|fingerprint| fingerprint.profile(method)),
@@ -252,6 +255,14 @@ fn cpu_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         return Err(D::Error::custom("cpu_ms is not below 2^40"));
     }
     Ok(cpu_ms)
+}
+
+fn faults<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let faults = u64::deserialize(deserializer)?;
+    if faults >= MAX_FAULTS {
+        return Err(D::Error::custom("faults is not below 2^46"));
+    }
+    Ok(faults)
 }
 
 fn output<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 32]>, D::Error> {

@@ -37,7 +37,7 @@ type Scorer = fn(Field, &[(usize, Profile)], &Terms) -> Outcome;
 ///
 /// let method = Method::Hash;
 /// let terms = Terms::new(method, 2);
-/// let profile = |cpu_ms| Some(Profile { memory_kib: [0; 10], cpu_ms });
+/// let profile = |cpu_ms| Some(Profile { memory_kib: [0; 10], cpu_ms, faults: 0 });
 /// let runs = [(1, 100), (2, 101), (3, 900)]
 ///     .map(|(output, cpu_ms)| Run { output: Some([output; 32]), profile: profile(cpu_ms), ..Run::ABSENT });
 /// let outcome = decide_by(&terms, &runs, |runs| {

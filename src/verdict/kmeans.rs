@@ -82,7 +82,7 @@ impl Mean {
         (mean.count > 0).then_some(mean)
     }
 
-    /// The memory of any run beside the mean. CPU time is not looked at.
+    /// The memory of any run beside the mean. CPU time and page faults are not looked at.
     pub(super) fn work(&self, profile: &Profile) -> Work {
         let apart = distance(profile, self.count, &self.sums);
         let limit = self.tolerance.scaled(self.count, self.sums.iter().sum());
@@ -91,6 +91,7 @@ impl Mean {
             memory_apart_kib: apart.div_ceil(10 * self.count),
             memory_limit_kib: limit / (10_000 * self.count),
             cpu: None,
+            faults: None,
         }
     }
 }

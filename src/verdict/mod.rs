@@ -2,7 +2,7 @@
 //!
 //! Nodes call [`decide()`]; [`decide_by()`] tries another method. [`decide()`] first asks whether a strict majority of
 //! all nodes asked brought the same output. If none did and the job is not deterministic, it asks whether a strict
-//! majority used memory and CPU alike. All arithmetic is on integers, so every implementation gives the same result bit
+//! majority did like work. All arithmetic is on integers, so every implementation gives the same result bit
 //! for bit: the Solidity twin is `contracts/src/Verdicts.sol`. The methods, their limits and their accuracy are in
 //! `docs/verification.md`.
 //!
@@ -11,7 +11,7 @@
 //! - `gate`: equal outputs
 //! - `kmeans`, `ball`: the scorers; each takes rows of ten numbers and answers with an [`Outcome`]
 //! - `near`: outputs that are equal or near, and work that is required, as one relation
-//! - `traces`: when two runs used memory and CPU alike
+//! - `traces`: when two runs did like work
 //! - `two_means`: the exact one-dimensional split that `kmeans` repeats
 //! - `outcome`: what a verdict says, and the one rule that decides whether there is one
 //! - `work`: what a run took beside others
@@ -53,4 +53,4 @@ pub use outcome::{Decision, Note, Outcome};
 pub use reasons::{Reason, Rule, reasons};
 pub use terms::{Agreement, MAX_RUNS, Run, Terms};
 pub use two_means::{Split, two_means};
-pub use work::{Cpu, Work};
+pub use work::{Cpu, Faults, Work};

@@ -33,7 +33,7 @@ pub enum Rule {
     NearAndWork,
     /// Memory beside the mean.
     Kmeans,
-    /// Memory and CPU time beside those of one run.
+    /// Memory, CPU time and page faults beside those of one run.
     Ball,
 }
 
@@ -47,7 +47,7 @@ pub struct Reason {
     /// How far it is from the run at the centre, in 64ths of the tolerances of its numbers, of which 64 agree: 0 where
     /// outputs are equal; null where they differ without numbers to compare, and where outputs do not count.
     pub number_steps: Option<u32>,
-    /// Its memory and CPU time beside the others'; null without a trace, or without others.
+    /// Its memory, CPU time and page faults beside the others'; null without a trace, or without others.
     pub work: Option<Work>,
 }
 

@@ -64,7 +64,7 @@ pub struct Agreement {
 pub struct Run {
     /// Hash of its output; `None` when the node brought no result. Such a run agrees with nobody.
     pub output: Option<[u8; 32]>,
-    /// Its memory and CPU time; `None` when its fingerprint is void.
+    /// Its memory, CPU time and page faults; `None` when its fingerprint is void.
     pub profile: Option<Profile>,
     /// The numbers of its output.
     pub summary: SummaryWord,

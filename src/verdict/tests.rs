@@ -21,7 +21,7 @@ fn output(id: u8) -> Option<[u8; 32]> {
 }
 
 fn flat(kib: u32) -> Option<Profile> {
-    Some(Profile { memory_kib: [kib; TENTHS], cpu_ms: 900 })
+    Some(Profile { memory_kib: [kib; TENTHS], cpu_ms: 900, faults: 0 })
 }
 
 /// A run with an output of its own and that memory.
@@ -39,7 +39,7 @@ fn profile(row: &Value, cpu_ms: &Value, method: Method) -> Option<Profile> {
     if method == Method::Ball {
         memory_kib.sort_unstable();
     }
-    Some(Profile { memory_kib, cpu_ms: number(cpu_ms) })
+    Some(Profile { memory_kib, cpu_ms: number(cpu_ms), faults: 0 })
 }
 
 /// What the scorer says when it is asked without the gate.
@@ -199,11 +199,22 @@ fn a_void_fingerprint_is_absent_for_the_scorer_alone() {
 #[test]
 fn the_cpu_tolerance_is_a_third_of_the_larger_or_200_ms() {
     let agree = |a, b| {
-        let run = |i, cpu_ms| unlike(i, Some(Profile { memory_kib: [0; TENTHS], cpu_ms }));
+        let run = |i, cpu_ms| unlike(i, Some(Profile { memory_kib: [0; TENTHS], cpu_ms, faults: 0 }));
         decide(&terms(Method::Ball, 2, 0, 0), &[run(0, a), run(1, b)]).decision == Decision::Verdict
     };
     assert!(agree(0, 200) && !agree(0, 201));
     assert!(agree(667, 1000) && !agree(666, 1000));
+    assert!(agree(u64::MAX, u64::MAX) && !agree(0, u64::MAX));
+}
+
+#[test]
+fn the_tolerance_of_page_faults_is_a_fifth_of_the_larger_or_600() {
+    let agree = |a, b| {
+        let run = |i, faults| unlike(i, Some(Profile { memory_kib: [0; TENTHS], cpu_ms: 0, faults }));
+        decide(&terms(Method::Ball, 2, 0, 0), &[run(0, a), run(1, b)]).decision == Decision::Verdict
+    };
+    assert!(agree(0, 600) && !agree(0, 601));
+    assert!(agree(8000, 10_000) && !agree(7999, 10_000));
     assert!(agree(u64::MAX, u64::MAX) && !agree(0, u64::MAX));
 }
 
@@ -218,7 +229,12 @@ fn row() -> impl Strategy<Value = [u32; TENTHS]> {
 
 fn run() -> impl Strategy<Value = Run> {
     let cpu_ms = prop_oneof![Just(900u64), 0u64..1_500, any::<u64>()];
-    let profile = (row(), cpu_ms).prop_map(|(memory_kib, cpu_ms)| Profile { memory_kib, cpu_ms });
+    let faults = prop_oneof![Just(900u64), 0u64..4_000, any::<u64>()];
+    let profile = (row(), cpu_ms, faults).prop_map(|(memory_kib, cpu_ms, faults)| Profile {
+        memory_kib,
+        cpu_ms,
+        faults,
+    });
     (prop_oneof![0u8..4, 4u8..=255], prop::option::weighted(0.9, profile), summary())
         .prop_map(|(id, profile, summary)| Run { output: output(id), profile, summary })
 }
@@ -268,6 +284,7 @@ proptest! {
             2 => Some(Profile {
  memory_kib: std::array::from_fn(|k| if k % 2 == 0 { 0 } else { u32::MAX }),
  cpu_ms: u64::MAX,
+ faults: u64::MAX,
  }),
             _ => None,
         })).collect();

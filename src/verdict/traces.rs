@@ -1,16 +1,21 @@
-//! When two runs used memory and CPU alike.
+//! When two runs did like work.
 //!
 //! Their memory rows differ by at most the tolerance on average, which is relative to the (lower) median memory level of
-//! all runs, and their CPU times by at most a share of the larger one.
+//! all runs, and their CPU times and their page faults by at most a share of the larger one.
 
 use super::{
     terms::{Terms, Tolerance},
-    work::{Cpu, Work},
+    work::{Cpu, Faults, Work},
 };
 use crate::domain::Profile;
 
 /// CPU times differ by this much between honest runs of a job that hardly computes, in milliseconds.
 const CPU_TOLERANCE_MS: u128 = 200;
+
+/// Page faults differ by this much between honest runs of a job that hardly allocates, and by this share of the larger
+/// number where it does.
+const FAULTS_TOLERANCE: u128 = 600;
+const FAULTS_PERMILLE: u128 = 200;
 
 /// The traces of the runs that are compared.
 pub(super) struct Traces {
@@ -29,12 +34,17 @@ impl Traces {
         Self { profiles, tolerance, cpu_permille: terms.cpu_permille.into() }
     }
 
-    /// The distance of two runs' memory, if they agree in memory and CPU time.
+    /// The distance of two runs' memory, if their traces agree.
     pub(super) fn apart(&self, a: usize, b: usize) -> Option<u64> {
         let apart = self.distance(a, b);
-        let agree = 1000 * apart <= self.tolerance
-            && self.cpu_agrees(self.profiles[a].cpu_ms, self.profiles[b].cpu_ms);
-        agree.then_some(apart)
+        self.agree(apart, &self.profiles[a], &self.profiles[b]).then_some(apart)
+    }
+
+    /// Whether two runs agree whose memory is so far apart.
+    fn agree(&self, apart: u64, one: &Profile, other: &Profile) -> bool {
+        1000 * apart <= self.tolerance
+            && alike(one.cpu_ms, other.cpu_ms, CPU_TOLERANCE_MS, self.cpu_permille)
+            && alike(one.faults, other.faults, FAULTS_TOLERANCE, FAULTS_PERMILLE)
     }
 
     /// Ten times the mean distance of two runs' memory; at most 10 x 2^32.
@@ -47,36 +57,36 @@ impl Traces {
         self.profiles.len()
     }
 
-    /// The memory and CPU time of any run, beside those of one that is compared.
+    /// The memory, CPU time and page faults of any run, beside those of one that is compared.
     pub(super) fn work(&self, centre: usize, profile: &Profile) -> Work {
         let own = &self.profiles[centre];
         let apart = distance(own, profile);
+        let (least_ms, most_ms) = allowed(own.cpu_ms, CPU_TOLERANCE_MS, self.cpu_permille);
+        let (least, most) = allowed(own.faults, FAULTS_TOLERANCE, FAULTS_PERMILLE);
+        let most = most.unwrap_or(u64::MAX);
         Work {
-            agrees: 1000 * apart <= self.tolerance && self.cpu_agrees(own.cpu_ms, profile.cpu_ms),
+            agrees: self.agree(apart, own, profile),
             memory_apart_kib: apart.div_ceil(10),
             memory_limit_kib: self.tolerance / 10_000,
-            cpu: Some(self.cpu_allowed(own.cpu_ms, profile.cpu_ms)),
+            cpu: Some(Cpu { ms: profile.cpu_ms, least_ms, most_ms }),
+            faults: Some(Faults { count: profile.faults, least, most }),
         }
     }
+}
 
-    /// The CPU times that agree with one: what [`Self::cpu_agrees`] says of each.
-    fn cpu_allowed(&self, centre_ms: u64, ms: u64) -> Cpu {
-        let centre = u128::from(centre_ms);
-        let small = |time: u128| u64::try_from(time).unwrap_or(u64::MAX);
-        let below = CPU_TOLERANCE_MS.max(self.cpu_permille * centre / 1000);
-        // A longer time is itself the larger one.
-        let above = (1000 * centre).checked_div(1000 - self.cpu_permille);
-        Cpu {
-            ms,
-            least_ms: small(centre.saturating_sub(below)),
-            most_ms: above.map(|above| small(above.max(centre + CPU_TOLERANCE_MS))),
-        }
-    }
+/// Whether two numbers differ by at most `floor`, or so much of the larger.
+fn alike(a: u64, b: u64, floor: u128, permille: u128) -> bool {
+    1000 * u128::from(a.abs_diff(b)) <= (1000 * floor).max(permille * u128::from(a.max(b)))
+}
 
-    fn cpu_agrees(&self, a_ms: u64, b_ms: u64) -> bool {
-        let larger = u128::from(a_ms.max(b_ms));
-        1000 * u128::from(a_ms.abs_diff(b_ms)) <= (1000 * CPU_TOLERANCE_MS).max(self.cpu_permille * larger)
-    }
+/// The least and the most that are [`alike`] `centre`; no most where any larger number is.
+fn allowed(centre: u64, floor: u128, permille: u128) -> (u64, Option<u64>) {
+    let centre = u128::from(centre);
+    let small = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
+    let below = floor.max(permille * centre / 1000);
+    // A larger number is itself what the share is of.
+    let above = (1000 * centre).checked_div(1000 - permille);
+    (small(centre.saturating_sub(below)), above.map(|above| small(above.max(centre + floor))))
 }
 
 fn distance(a: &Profile, b: &Profile) -> u64 {

@@ -45,8 +45,9 @@ const CPU_MS: u64 = 76_543;
 
 fn telling() -> FakeExecutor {
     FakeExecutor::new(|_| {
-        let reading = |t_ms| Reading { t_ms, rss_kib: RSS_KIB, cpu_ms: CPU_MS };
-        let trace = Trace { readings: (0..9).map(reading).collect(), duration_ms: 10, cpu_ms: CPU_MS };
+        let reading = |t_ms| Reading { t_ms, rss_kib: RSS_KIB, cpu_ms: CPU_MS, faults: 0 };
+        let trace =
+            Trace { readings: (0..9).map(reading).collect(), duration_ms: 10, cpu_ms: CPU_MS, faults: 0 };
         Script {
             outcome: Ok(RunOutcome { exit_code: EXIT_CODE, trace }),
             stdout: STDOUT.into(),

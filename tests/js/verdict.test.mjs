@@ -33,7 +33,8 @@ function terms(vector, method, relative = vector.relative_permille) {
 function profile([, row, cpu], method) {
   if (row === null) return null;
   const kib = method === "ball" ? [...row].sort((a, b) => a - b) : row;
-  return { row: kib.map(BigInt), cpuMs: BigInt(cpu) };
+  // The reference knows of no page faults.
+  return { row: kib.map(BigInt), cpuMs: BigInt(cpu), faults: 0n };
 }
 
 test("packed cases have the verdict of the program", () => {
@@ -89,9 +90,12 @@ test("random cases have the scores and the verdict of the reference", () => {
 test("words are read, void or refused as the program does", () => {
   const { unpack: words, unpack_count: count } = vectors("fingerprint");
   assert.equal(words.length, count);
-  for (const { word, void: isVoid, dirty, memory_kib: row, cpu_ms: cpu } of words) {
+  for (const { word, void: isVoid, dirty, memory_kib: row, cpu_ms: cpu, faults } of words) {
     if (dirty) assert.throws(() => unpack(word), RangeError, word);
-    else assert.deepEqual(unpack(word), isVoid ? null : { row: row.map(BigInt), cpuMs: BigInt(cpu) }, word);
+    else {
+      const profile = { row: row.map(BigInt), cpuMs: BigInt(cpu), faults: BigInt(faults) };
+      assert.deepEqual(unpack(word), isVoid ? null : profile, word);
+    }
   }
 });
 
@@ -99,12 +103,12 @@ test("words are read, void or refused as the program does", () => {
 const summary = (...lanes) =>
   lanes.reduce((word, lane, k) => word | (BigInt.asUintN(25, BigInt(lane)) << BigInt(25 * k)), 0n);
 
-/** Runs of which each is [output, word of a summary or null, KiB or null, CPU time]. */
+/** Runs of which each is [output, word of a summary or null, KiB or null, CPU time, page faults]. */
 const runsOf = (rows) =>
-  rows.map(([output, word, kib = null, cpu = 900]) => ({
+  rows.map(([output, word, kib = null, cpu = 900, faults = 0]) => ({
     output,
     summary: word === null ? null : unpackSummary(word),
-    profile: kib === null ? null : { row: Array(10).fill(BigInt(kib)), cpuMs: BigInt(cpu) },
+    profile: kib === null ? null : { row: Array(10).fill(BigInt(kib)), cpuMs: BigInt(cpu), faults: BigInt(faults) },
   }));
 
 function judged(rows, changes) {
@@ -150,6 +154,14 @@ test("the terms say how far CPU times may differ", () => {
   const rows = [["a", null, 640, 1000], ["b", null, 640, 2000], ["c", null, 640, 4001]];
   assert.deepEqual(judged(rows, { method: "ball", cpuPermille: 500n }).accepted, [0, 1]);
   assert.equal(judged(rows, { method: "ball", cpuPermille: 499n }).note, "no majority agrees");
+});
+
+test("page faults may differ by 600, or by a fifth of the larger number", () => {
+  const accepted = (...faults) =>
+    judged(faults.map((count, run) => [`${run}`, null, 640, 900, count]), { method: "ball" }).accepted;
+  assert.deepEqual(accepted(0, 600, 1201), [0, 1]);
+  assert.deepEqual(accepted(8000, 10000, 12501), [0, 1]);
+  assert.deepEqual(accepted(8000, 10000, 12500), [0, 1, 2]);
 });
 
 test("parameters that make no sense are inconclusive", () => {

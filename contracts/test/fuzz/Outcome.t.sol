@@ -87,9 +87,9 @@ contract OutcomeTest is SchedulerBase {
         bytes memory salts;
         for (uint256 i = 0; i < 5; ++i) {
             list[i].opening.resultHash = keccak256(abi.encode(i));
-            // Units of 64 KiB: 16 are the tolerance of 1 MiB.
+            // Units of 256 KiB: 4 are the tolerance of 1 MiB.
             list[i].opening.fingerprint =
-                i == 4 ? bytes32(type(uint256).max) : bytes32(word(1000 + 16 * i, 900));
+                i == 4 ? bytes32(type(uint256).max) : bytes32(word(1000 + 4 * i, 900));
             list[i].opening.salt = keccak256(abi.encode(secret, i));
             salts = bytes.concat(salts, list[i].opening.salt);
             commit(job, i, list[i].opening);

@@ -39,12 +39,14 @@ contract VerdictsFuzzTest is Test {
             uint256 random = uint256(keccak256(abi.encode(seed, i)));
             uint256 level = random & 3 == 0 ? 3000 : 1000;
             for (uint256 k = 0; k < 10; ++k) {
-                runs.words[i] |= (level + (random >> (4 + 8 * k)) % 256) << (22 * k);
+                runs.words[i] |= (level + (random >> (4 + 8 * k)) % 256) << (20 * k);
                 // Round the end of the circle, and mostly within its tolerance of one another.
                 uint256 lane = (random >> (104 + 8 * k)) % 32 == 0 ? 80 : (random >> (104 + 8 * k)) % 64;
                 runs.summaries[i] |= ((lane + 2 ** 25 - 40) % 2 ** 25) << (25 * k);
             }
-            runs.words[i] |= (600 + (random >> 100) % 600) << 220;
+            runs.words[i] |= (600 + (random >> 100) % 600) << 200;
+            // Codes about where the tolerance begins to grow, and where the fraction overflows.
+            runs.words[i] |= ((seed & 2 == 0 ? 2400 : 32_000) + (random >> 216) % 1200) << 232;
             if (random >> 200 & 15 == 0) runs.words[i] = Fingerprints.VOID;
             if (random >> 204 & 15 == 0) runs.summaries[i] = Summaries.VOID;
             runs.outputs[i] = seed & 1 == 0 ? random >> 208 & 3 : random;

@@ -200,9 +200,9 @@ abstract contract SchedulerBase is Test {
     }
 
     function word(uint256 units, uint256 cpu) internal pure returns (uint256 w) {
-        w = cpu << 220;
+        w = 9000 << 232 | cpu << 200;
         for (uint256 k = 0; k < 10; ++k) {
-            w |= units << (22 * k);
+            w |= units << (20 * k);
         }
     }
 

@@ -1,12 +1,14 @@
 //! Every row of a verdict says which rule decided, what was measured, and what was allowed.
 
 use super::*;
+use crate::verdict::Faults;
 
 const WORK: Work = Work {
     agrees: false,
     memory_apart_kib: 23_360,
     memory_limit_kib: 3072,
     cpu: Some(Cpu { ms: 219, least_ms: 285, most_ms: Some(571) }),
+    faults: Some(Faults { count: 3100, least: 4000, most: 6250 }),
 };
 
 fn reason(rule: Rule) -> Reason {
@@ -21,12 +23,13 @@ fn said(reason: Reason, judgement: Judgement) -> String {
 fn traces_are_told_in_mib_and_ms_with_their_limits() {
     assert_eq!(
         said(reason(Rule::Ball), Judgement::Rejected),
-        "unlike the majority: memory 22.8 MiB apart, 3 MiB allowed; CPU 219 ms, 285 to 571 allowed"
+        "unlike the majority: memory 22.8 MiB apart, 3 MiB allowed; CPU 219 ms, 285 to 571 allowed; \
+         page faults 3100, 4000 to 6250 allowed"
     );
-    let alike = Work { agrees: true, memory_apart_kib: 12, cpu: None, ..WORK };
+    let alike = Work { agrees: true, memory_apart_kib: 12, cpu: None, faults: None, ..WORK };
     let alike = Reason { work: Some(alike), ..reason(Rule::Ball) };
     assert_eq!(said(alike, Judgement::Accepted), "like the majority: memory within 3 MiB");
-    let endless = Work { cpu: Some(Cpu { ms: 9, least_ms: 0, most_ms: None }), ..WORK };
+    let endless = Work { cpu: Some(Cpu { ms: 9, least_ms: 0, most_ms: None }), faults: None, ..WORK };
     let endless = Reason { work: Some(endless), ..reason(Rule::Ball) };
     assert!(said(endless, Judgement::Rejected).ends_with("CPU 9 ms, 0 or more allowed"));
     let untraced = Reason { work: None, ..reason(Rule::Ball) };
@@ -35,7 +38,7 @@ fn traces_are_told_in_mib_and_ms_with_their_limits() {
 
 #[test]
 fn kmeans_does_not_speak_of_cpu_time() {
-    let work = Work { cpu: None, ..WORK };
+    let work = Work { cpu: None, faults: None, ..WORK };
     let said = said(Reason { work: Some(work), ..reason(Rule::Kmeans) }, Judgement::Rejected);
     assert_eq!(said, "memory 22.8 MiB from the mean of those that agree; 3 MiB or more splits off");
 }
@@ -48,7 +51,8 @@ fn outputs_are_counted_and_a_trace_that_differs_counts_for_nothing() {
     assert_eq!(
         said(strange, Judgement::Accepted),
         "its output equals that of 2 of 3 nodes, 2 needed; not counted: memory 22.8 MiB apart, 3 MiB allowed; \
-         CPU 219 ms, 285 to 571 allowed"
+         CPU 219 ms, 285 to 571 allowed; \
+         page faults 3100, 4000 to 6250 allowed"
     );
     let other = Reason { alike: 1, work: None, ..reason(Rule::Outputs) };
     assert_eq!(
@@ -80,7 +84,8 @@ fn required_work_is_told_beside_the_output() {
     assert_eq!(
         said(both, Judgement::Rejected),
         "its output equals that of 2 of 3 nodes, 2 needed; memory 22.8 MiB apart, 3 MiB allowed; \
-         CPU 219 ms, 285 to 571 allowed"
+         CPU 219 ms, 285 to 571 allowed; \
+         page faults 3100, 4000 to 6250 allowed"
     );
 }
 

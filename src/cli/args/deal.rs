@@ -44,7 +44,7 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_name = "KINDS")]
     pub(in crate::cli) canonical: Option<Canonical>,
 
-    /// Accept only runs that also used memory and CPU alike, so that a known answer alone earns nothing; needs the method
+    /// Accept only runs whose memory, CPU time and page faults are alike too, so that a known answer alone earns nothing; needs the method
     /// hash or near
     #[arg(long)]
     pub(in crate::cli) require_work: bool,

@@ -51,11 +51,13 @@ fn script(fault: Fault, request: &RunRequest) -> Script {
 
 fn flat(rss_kib: u32, cpu_ms: u64) -> Trace {
     let duration_ms = u64::try_from(PRETENCE.as_millis()).unwrap_or(u64::MAX);
+    // A page of 4 KiB each was touched for the first time.
+    let faults = u64::from(rss_kib / 4);
     let readings = (0..duration_ms / PERIOD_MS).map(|step| {
         let t_ms = step * PERIOD_MS;
-        Reading { t_ms, rss_kib, cpu_ms: cpu_ms * t_ms / duration_ms }
+        Reading { t_ms, rss_kib, cpu_ms: cpu_ms * t_ms / duration_ms, faults }
     });
-    Trace { readings: readings.collect(), duration_ms, cpu_ms }
+    Trace { readings: readings.collect(), duration_ms, cpu_ms, faults }
 }
 
 impl RunFault for Inventor {

@@ -45,7 +45,9 @@ fn part(whole: u64) -> u64 {
 fn cut_trace(trace: &mut Trace) {
     trace.duration_ms = part(trace.duration_ms).max(1);
     trace.readings.retain(|reading| reading.t_ms < trace.duration_ms);
-    trace.cpu_ms = trace.readings.last().map_or(part(trace.cpu_ms), |reading| reading.cpu_ms);
+    let last = trace.readings.last();
+    (trace.cpu_ms, trace.faults) =
+        last.map_or((part(trace.cpu_ms), part(trace.faults)), |reading| (reading.cpu_ms, reading.faults));
 }
 
 fn cut_file(path: &Path) -> io::Result<()> {
@@ -77,8 +79,8 @@ mod tests {
     #[tokio::test]
     async fn sixty_percent_are_delivered() {
         let readings =
-            (0..10).map(|t| Reading { t_ms: t * 100, rss_kib: 1000, cpu_ms: t * 90 }).collect::<Vec<_>>();
-        let trace = Trace { readings, duration_ms: 1000, cpu_ms: 900 };
+            (0..10).map(|t| Reading { t_ms: t * 100, rss_kib: 1000, cpu_ms: t * 90, faults: t * 70 });
+        let trace = Trace { readings: readings.collect(), duration_ms: 1000, cpu_ms: 900, faults: 700 };
         let real = FakeExecutor::new(move |_| Script {
             outcome: Ok(RunOutcome { exit_code: 0, trace: trace.clone() }),
             stdout: b"0123456789".to_vec(),
@@ -89,6 +91,6 @@ mod tests {
         assert_eq!(stdout(dir.path()), b"012345");
         assert_eq!(fs::read(dir.path().join("outputs/deep/er")).unwrap(), b"abc");
         assert_eq!((outcome.trace.readings.len(), outcome.trace.duration_ms), (6, 600));
-        assert_eq!(outcome.trace.cpu_ms, 450);
+        assert_eq!((outcome.trace.cpu_ms, outcome.trace.faults), (450, 350));
     }
 }

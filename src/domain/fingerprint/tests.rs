@@ -7,7 +7,7 @@ const REFERENCE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/verdict-reference.json"));
 
 fn flat(kib: u32, cpu_ms: u64) -> Fingerprint {
-    Fingerprint { w: [kib; TENTHS], q: [kib; TENTHS], cpu_ms }
+    Fingerprint { w: [kib; TENTHS], q: [kib; TENTHS], cpu_ms, faults: 0 }
 }
 
 fn sample(t_ms: u64, rss_kib: u32) -> Sample {
@@ -24,7 +24,7 @@ fn reference_traces_have_the_reference_fingerprints() {
         let samples: Vec<Sample> = samples.into_iter().map(|(t, kib)| sample(t, kib)).collect();
         let field = |name: &str| vector[name].as_u64().unwrap();
         let fingerprint =
-            Fingerprint::from_samples(&samples, field("start_ms"), field("end_ms"), field("cpu_ms"));
+            Fingerprint::from_samples(&samples, (field("start_ms"), field("end_ms")), field("cpu_ms"), 0);
         let rows = fingerprint.map_or(Value::Null, |f| json!({ "w": f.w, "q": f.q }));
         assert_eq!(rows, vector["fingerprint"], "{}", vector["name"]);
         assert!(fingerprint.is_none_or(|f| f.cpu_ms == field("cpu_ms")), "{}", vector["name"]);
@@ -35,23 +35,38 @@ fn reference_traces_have_the_reference_fingerprints() {
 fn windows_without_time_and_runs_without_samples_have_none() {
     let one = [sample(10, 5)];
     for (start, end) in [(0, 0), (5, 4), (0, MAX_TIME_MS), (MAX_TIME_MS, u64::MAX), (0, 10)] {
-        assert_eq!(Fingerprint::from_samples(&one, start, end, 0), None, "{start}..{end}");
+        assert_eq!(Fingerprint::from_samples(&one, (start, end), 0, 0), None, "{start}..{end}");
     }
-    assert_eq!(Fingerprint::from_samples(&[], 0, 100, 0), None);
-    assert_eq!(Fingerprint::from_samples(&one, 0, MAX_TIME_MS - 1, 1), Some(flat(5, 1)));
+    assert_eq!(Fingerprint::from_samples(&[], (0, 100), 0, 0), None);
+    assert_eq!(Fingerprint::from_samples(&one, (0, MAX_TIME_MS - 1), 1, 0), Some(flat(5, 1)));
 }
 
 #[test]
 fn an_unordered_sample_outside_the_window_voids_the_trace_too() {
     let samples = [sample(1, 5), sample(900, 5), sample(800, 5)];
-    assert_eq!(Fingerprint::from_samples(&samples, 0, 100, 0), None);
+    assert_eq!(Fingerprint::from_samples(&samples, (0, 100), 0, 0), None);
+}
+
+#[test]
+fn a_run_ends_when_it_holds_memory_no_more() {
+    let of = |samples: &[(u64, u32)], end| {
+        let samples: Vec<Sample> = samples.iter().map(|(t_ms, kib)| sample(*t_ms, *kib)).collect();
+        Fingerprint::from_samples(&samples, (0, end), 9, 8).unwrap()
+    };
+    let clean = of(&[(0, 500), (50, 900)], 100);
+    assert_eq!(of(&[(0, 500), (50, 900), (100, 64), (140, 0)], 900), clean, "it was noticed late");
+    assert_eq!(of(&[(0, 500), (50, 900), (120, 0)], 100), clean, "its end was known");
+    let pause = of(&[(0, 500), (50, 0), (90, 500)], 100);
+    assert_eq!(pause.q[..4], [0; 4], "what is held again was not the end");
+    let small = of(&[(0, 30), (50, 64)], 100);
+    assert_eq!(small.w, [30, 30, 30, 30, 30, 64, 64, 64, 64, 64], "a run that never held more is whole");
 }
 
 #[test]
 fn words_are_written_as_hex_and_read_back() {
-    let word = FingerprintWord::pack(&flat(64, 1), Method::Ball);
+    let word = FingerprintWord::pack(&Fingerprint { faults: 3, ..flat(256, 1) }, Method::Ball);
     let text = word.to_string();
-    assert_eq!(text, "0x0000000010000040000100000400001000004000010000040000100000400001");
+    assert_eq!(text, "0x0000030000000100001000010000100001000010000100001000010000100001");
     assert_eq!(text.parse(), Ok(word));
     assert_eq!(serde_json::from_value::<FingerprintWord>(json!(word)).unwrap(), word);
     for bad in ["", "0x", "0x0x", &text[2..], &text[..65], &format!("{text}0"), &text.replace('1', "g")] {
@@ -62,6 +77,9 @@ fn words_are_written_as_hex_and_read_back() {
 
 /// Means and quantiles by looking at every millisecond.
 fn by_the_millisecond(samples: &[Sample], start: u64, end: u64) -> Option<Fingerprint> {
+    let held = samples.iter().rposition(|s| s.rss_kib > 64).map_or(samples.len(), |last| last + 1);
+    let gone = samples.iter().skip(held).find(|s| s.t_ms > start);
+    let end = gone.map_or(end, |s| s.t_ms.min(end));
     let usable: Vec<_> = samples.iter().filter(|s| s.t_ms < end).collect();
     let first = usable.first()?.rss_kib;
     let at = |t: u64| usable.iter().rev().find(|s| s.t_ms <= t).map_or(first, |s| s.rss_kib);
@@ -82,13 +100,14 @@ fn by_the_millisecond(samples: &[Sample], start: u64, end: u64) -> Option<Finger
         w: std::array::from_fn(|k| tenth(k as u64)),
         q: std::array::from_fn(|k| quantile(k as u64)),
         cpu_ms: 7,
+        faults: 6,
     })
 }
 
 proptest! {
     #[test]
     fn a_fingerprint_is_what_every_millisecond_says(
-        steps in prop::collection::vec((1u64..40, 0u32..1000), 0..20),
+        steps in prop::collection::vec((1u64..40, prop_oneof![0u32..1000, 0u32..130]), 0..20),
         start in 0u64..60,
         duration in 1u64..200,
     ) {
@@ -96,7 +115,7 @@ proptest! {
         let samples: Vec<Sample> = steps.into_iter().map(|(step, kib)| { t_ms += step; sample(t_ms, kib) }).collect();
         let end = start + duration;
         prop_assert_eq!(
-            Fingerprint::from_samples(&samples, start, end, 7),
+            Fingerprint::from_samples(&samples, (start, end), 7, 6),
             by_the_millisecond(&samples, start, end)
         );
     }
@@ -112,7 +131,7 @@ proptest! {
         if sort {
             samples.sort_by_key(|s| s.t_ms);
         }
-        if let Some(fingerprint) = Fingerprint::from_samples(&samples, start % MAX_TIME_MS, end, 0) {
+        if let Some(fingerprint) = Fingerprint::from_samples(&samples, (start % MAX_TIME_MS, end), 0, 0) {
             prop_assert!(fingerprint.q.is_sorted());
         }
     }
@@ -122,19 +141,22 @@ proptest! {
         w in any::<[u32; TENTHS]>(),
         q in any::<[u32; TENTHS]>(),
         cpu_ms in any::<u64>(),
+        faults in 0..1u64 << 16,
     ) {
-        let fingerprint = Fingerprint { w, q, cpu_ms };
+        let fingerprint = Fingerprint { w, q, cpu_ms, faults };
         for method in [Method::Hash, Method::KMeans, Method::Ball] {
             let profile = fingerprint.profile(method);
             let packed = FingerprintWord::pack(&fingerprint, method);
             let unpacked = packed.unpack().unwrap().unwrap();
             prop_assert_eq!(unpacked.cpu_ms, cpu_ms.min(u64::from(u32::MAX)));
+            prop_assert_eq!(unpacked.faults, faults);
             for (kib, unpacked_kib) in profile.memory_kib.into_iter().zip(unpacked.memory_kib) {
-                let fits = kib.min(((1 << 22) - 1) * 64);
-                prop_assert_eq!(unpacked_kib % 64, 0);
-                prop_assert!(unpacked_kib.abs_diff(fits) <= 32);
+                let fits = kib.min(((1 << 20) - 1) * 256);
+                prop_assert_eq!(unpacked_kib % 256, 0);
+                prop_assert!(unpacked_kib.abs_diff(fits) <= 128);
             }
-            let again = Fingerprint { w: unpacked.memory_kib, q: unpacked.memory_kib, cpu_ms: unpacked.cpu_ms };
+            let Profile { memory_kib: row, cpu_ms, faults } = unpacked;
+            let again = Fingerprint { w: row, q: row, cpu_ms, faults };
             prop_assert_eq!(FingerprintWord::pack(&again, method), packed);
         }
     }
@@ -145,9 +167,9 @@ proptest! {
         bytes[0] = bytes[0] & 0x0f | top << 4;
         let word = FingerprintWord(bytes);
         match word.unpack() {
-            Ok(Some(Profile { memory_kib, cpu_ms })) => {
+            Ok(Some(Profile { memory_kib, cpu_ms, faults })) => {
                 prop_assert_eq!(top, 0);
-                let fingerprint = Fingerprint { w: memory_kib, q: memory_kib, cpu_ms };
+                let fingerprint = Fingerprint { w: memory_kib, q: memory_kib, cpu_ms, faults };
                 prop_assert_eq!(FingerprintWord::pack(&fingerprint, Method::Ball), word);
             }
             Ok(None) => prop_assert_eq!(word, FingerprintWord::VOID),

@@ -21,6 +21,8 @@ pub(super) struct Usage {
     pub(super) rss_kib: u32,
     /// CPU time since the cgroup was made, in milliseconds; with the 30 to 50 ms of the engine's own start.
     pub(super) cpu_ms: u64,
+    /// Page faults since the cgroup was made, major ones among them; with those of the engine's own start.
+    pub(super) faults: u64,
     /// Processes that the kernel killed for want of memory.
     pub(super) oom_kills: u64,
 }
@@ -81,25 +83,27 @@ impl Cgroup {
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
-    /// Reads memory, CPU time and OOM kills.
+    /// Reads memory, CPU time, page faults and OOM kills.
     ///
     /// # Errors
     /// When the cgroup is gone, which is how every run ends, or a file is not what the kernel documents.
     pub(super) fn read(&self) -> io::Result<Usage> {
         let mut buffer = [0; FILE_BYTES];
-        let (rss, oom) = match self.version {
-            Version::V1 => ("total_rss", "oom_kill"),
-            Version::V2 => ("anon", "oom_kill"),
+        // Those of the groups below are counted too: by the kernel on v2, in lines of their own on v1.
+        let (rss, faults) = match self.version {
+            Version::V1 => ("total_rss", "total_pgfault"),
+            Version::V2 => ("anon", "pgfault"),
         };
-        let rss_bytes = field(contents(&self.memory_stat, &mut buffer)?, rss)?;
+        let stat = contents(&self.memory_stat, &mut buffer)?;
+        let (rss_bytes, faults) = (field(stat, rss)?, field(stat, faults)?);
         // Kernels before 4.13 have no such line in v1; there the engine's own flag is all there is.
-        let oom_kills = field(contents(&self.oom, &mut buffer)?, oom).unwrap_or(0);
+        let oom_kills = field(contents(&self.oom, &mut buffer)?, "oom_kill").unwrap_or(0);
         let cpu = contents(&self.cpu, &mut buffer)?;
         let cpu_ms = match self.version {
             Version::V1 => number(cpu.trim_end())? / 1_000_000,
             Version::V2 => field(cpu, "usage_usec")? / 1_000,
         };
-        Ok(Usage { rss_kib: u32::try_from(rss_bytes / 1024).unwrap_or(u32::MAX), cpu_ms, oom_kills })
+        Ok(Usage { rss_kib: u32::try_from(rss_bytes / 1024).unwrap_or(u32::MAX), cpu_ms, faults, oom_kills })
     }
 }
 
@@ -158,14 +162,20 @@ mod tests {
     fn v1_is_read_from_its_separate_hierarchies_though_v2_is_mounted_beside_it() {
         let cgroup = Cgroup::of_process(&recorded("cgroup-v1"), 4242).unwrap();
         assert_eq!(cgroup.version, Version::V1);
-        assert_eq!(cgroup.read().unwrap(), Usage { rss_kib: 16_548, cpu_ms: 2_081, oom_kills: 0 });
+        assert_eq!(
+            cgroup.read().unwrap(),
+            Usage { rss_kib: 16_548, cpu_ms: 2_081, faults: 26_406, oom_kills: 0 }
+        );
     }
 
     #[test]
     fn v2_is_read_from_the_unified_hierarchy() {
         let cgroup = Cgroup::of_process(&recorded("cgroup-v2"), 4242).unwrap();
         assert_eq!(cgroup.version, Version::V2);
-        assert_eq!(cgroup.read().unwrap(), Usage { rss_kib: 25_080, cpu_ms: 1_234, oom_kills: 2 });
+        assert_eq!(
+            cgroup.read().unwrap(),
+            Usage { rss_kib: 25_080, cpu_ms: 1_234, faults: 7_915, oom_kills: 2 }
+        );
     }
 
     #[test]

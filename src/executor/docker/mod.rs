@@ -13,6 +13,7 @@ mod connection;
 mod disk;
 mod end;
 mod engine;
+mod huge;
 mod image;
 mod meter;
 mod registries;

@@ -1,4 +1,4 @@
-//! Watches one container while it runs: its memory and CPU time, and what it writes to `/outputs`.
+//! Watches one container while it runs: its memory, CPU time and page faults, and what it writes to `/outputs`.
 //!
 //! A thread of its own, since readings block for up to tens of milliseconds on a busy machine and their
 //! times are the data. [`Sampler::finish`], or dropping the sampler, stops it.
@@ -123,11 +123,12 @@ impl Observed {
         for (taken, usage) in &self.readings {
             let t_ms = millis(taken.saturating_duration_since(started));
             if readings.last().is_none_or(|last| last.t_ms < t_ms) {
-                readings.push(Reading { t_ms, rss_kib: usage.rss_kib, cpu_ms: usage.cpu_ms });
+                let Usage { rss_kib, cpu_ms, faults, oom_kills: _ } = *usage;
+                readings.push(Reading { t_ms, rss_kib, cpu_ms, faults });
             }
         }
-        let cpu_ms = self.readings.last().map_or(0, |(_, usage)| usage.cpu_ms);
-        Trace { readings, duration_ms: millis(duration), cpu_ms }
+        let (cpu_ms, faults) = self.readings.last().map_or((0, 0), |(_, usage)| (usage.cpu_ms, usage.faults));
+        Trace { readings, duration_ms: millis(duration), cpu_ms, faults }
     }
 }
 
@@ -138,7 +139,7 @@ mod tests {
         *,
     };
 
-    const USAGE: Usage = Usage { rss_kib: 7, cpu_ms: 9, oom_kills: 0 };
+    const USAGE: Usage = Usage { rss_kib: 7, cpu_ms: 9, faults: 5, oom_kills: 0 };
 
     #[test]
     fn a_full_trace_is_thinned_and_then_taken_half_as_often() {
@@ -163,7 +164,7 @@ mod tests {
         let trace = observed.trace(begin, Duration::from_millis(50));
         let times: Vec<_> = trace.readings.iter().map(|reading| reading.t_ms).collect();
         assert_eq!(times, [0, 1, 41]);
-        assert_eq!((trace.duration_ms, trace.cpu_ms), (50, 9));
+        assert_eq!((trace.duration_ms, trace.cpu_ms, trace.faults), (50, 9, 5));
     }
 
     #[tokio::test]

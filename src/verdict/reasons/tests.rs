@@ -5,13 +5,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     domain::{SummaryForm, SummaryWord},
-    verdict::{Cpu, Decision, MAX_RUNS},
+    verdict::{Cpu, Decision, Faults, MAX_RUNS},
 };
 
 fn run(output: u8, kib: u32, cpu_ms: u64) -> Run {
     Run {
         output: Some([output; 32]),
-        profile: Some(Profile { memory_kib: [kib; 10], cpu_ms }),
+        profile: Some(Profile { memory_kib: [kib; 10], cpu_ms, faults: 5000 }),
         summary: SummaryWord::VOID,
     }
 }
@@ -21,13 +21,19 @@ fn work(reason: Option<Reason>) -> Work {
 }
 
 #[test]
-fn a_ball_shows_the_memory_and_the_cpu_time_that_it_allows() {
+fn a_ball_shows_the_memory_the_cpu_time_and_the_page_faults_that_it_allows() {
     let terms = Terms::new(Method::Ball, 2);
     let runs = [run(1, 10_240, 428), run(2, 10_340, 430), run(3, 40_960, 219)];
     let reasons = reasons(&terms, &runs);
     let cpu = |ms| Some(Cpu { ms, least_ms: 228, most_ms: Some(641) });
-    let work_of =
-        |agrees, apart, ms| Work { agrees, memory_apart_kib: apart, memory_limit_kib: 3102, cpu: cpu(ms) };
+    let faults = Some(Faults { count: 5000, least: 4000, most: 6250 });
+    let work_of = |agrees, apart, ms| Work {
+        agrees,
+        memory_apart_kib: apart,
+        memory_limit_kib: 3102,
+        cpu: cpu(ms),
+        faults,
+    };
     assert_eq!(work(reasons[0]), work_of(true, 0, 428));
     assert_eq!(work(reasons[1]), work_of(true, 100, 430));
     assert_eq!(work(reasons[2]), work_of(false, 30_720, 219));
@@ -40,7 +46,8 @@ fn kmeans_claims_nothing_of_cpu_time() {
     let runs = [run(1, 10_000, 400), run(2, 10_000, 40_000), run(3, 90_000, 400)];
     let reasons = reasons(&terms, &runs);
     assert_eq!(reasons[0].unwrap().rule, Rule::Kmeans);
-    let far = Work { agrees: false, memory_apart_kib: 80_000, memory_limit_kib: 3000, cpu: None };
+    let far =
+        Work { agrees: false, memory_apart_kib: 80_000, memory_limit_kib: 3000, cpu: None, faults: None };
     assert_eq!(work(reasons[2]), far);
     assert_eq!(work(reasons[1]), Work { agrees: true, memory_apart_kib: 0, ..far });
 }
@@ -129,5 +136,18 @@ proptest! {
         let cpu = work.cpu.unwrap();
         let within = (cpu.least_ms..=cpu.most_ms.unwrap_or(u64::MAX)).contains(&ms);
         prop_assert_eq!(within, work.agrees);
+    }
+
+    /// And that of page faults.
+    #[test]
+    fn page_faults_agree_if_and_only_if_they_are_within_the_range(centre in 0..9000_u64, count in 0..20_000_u64) {
+        let faulting = |output, faults| {
+            let run = run(output, 9000, 900);
+            Run { profile: run.profile.map(|profile| Profile { faults, ..profile }), ..run }
+        };
+        let runs = [faulting(1, centre), faulting(2, centre), faulting(3, count)];
+        let work = work(reasons(&Terms::new(Method::Ball, 1), &runs)[2]);
+        let faults = work.faults.unwrap();
+        prop_assert_eq!((faults.least..=faults.most).contains(&count), work.agrees);
     }
 }

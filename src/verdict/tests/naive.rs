@@ -135,7 +135,11 @@ fn traces_agree(terms: &Terms, rows: &[Row], a: &Row, b: &Row) -> bool {
     let relative = u128::from(terms.relative_permille) * levels[(levels.len() - 1) / 2];
     let cpu = 1000 * u128::from(a.1.cpu_ms.abs_diff(b.1.cpu_ms));
     let share = u128::from(terms.cpu_permille) * u128::from(a.1.cpu_ms.max(b.1.cpu_ms));
-    (memory <= absolute || memory <= relative) && (cpu <= 200_000 || cpu <= share)
+    let faults = u128::from(a.1.faults.abs_diff(b.1.faults));
+    let most = u128::from(a.1.faults.max(b.1.faults));
+    (memory <= absolute || memory <= relative)
+        && (cpu <= 200_000 || cpu <= share)
+        && (faults <= 600 || 5 * faults <= most)
 }
 
 fn ball(terms: &Terms, rows: &[Row]) -> (Vec<usize>, BTreeMap<usize, u64>, Note) {

@@ -426,8 +426,9 @@ fn runs(chance: &mut Chance) -> (RunsThere, u32) {
     };
     let outputs = chance.pick(&[1, 2, 3, 100, 100, 100, 100]);
     let near = chance.pick(&[0, 33_554_400]);
-    let (spread, levels) = (chance.pick(&[1, 2, 40, 4_194_304]), [0, 1000, 1001, 500, 4_194_303]);
+    let (spread, levels) = (chance.pick(&[1, 2, 40, 1_048_576]), [0, 1000, 1001, 500, 1_048_575]);
     let (base, cpu) = (chance.pick(&levels), chance.pick(&[0, 600, 4_294_967_295]));
+    let faults = chance.pick(&[0, 2400, 32_767, 500_000, (1 << 20) - 602]);
     let all_present = chance.permille(700);
     // In the order of their keys, as the rules index them.
     let mut brought: BTreeMap<[u8; 32], Brought> = BTreeMap::new();
@@ -438,12 +439,14 @@ fn runs(chance: &mut Chance) -> (RunsThere, u32) {
         let level = if chance.permille(800) { base } else { chance.pick(&levels) };
         let mut word = U256::ZERO;
         for k in 0..10 {
-            let sample = (level + chance.within(0..spread)).min((1 << 22) - 1);
-            word |= U256::from(sample) << (22 * k);
+            let sample = (level + chance.within(0..spread)).min((1 << 20) - 1);
+            word |= U256::from(sample) << (20 * k);
         }
         let cpu = (cpu + chance.pick(&[0, 0, 1, 199, 200, 201, 300])).min(u64::from(u32::MAX));
         let cpu = if chance.permille(900) { cpu } else { chance.pick(&[0, 4_294_967_295]) };
-        word |= U256::from(cpu) << 220;
+        word |= U256::from(cpu) << 200;
+        // Codes: 600 faults apart, and the ends of the range.
+        word |= U256::from(faults + chance.pick(&[0, 0, 1, 599, 600, 601])) << 232;
         let word =
             if chance.permille(60) { FingerprintWord::VOID } else { FingerprintWord(word.to_be_bytes()) };
         let summary = summary(chance, near);

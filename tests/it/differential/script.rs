@@ -379,7 +379,7 @@ impl Script {
         let output = self.chance.pick(&[1, 1, 1, 1, 2, 3, 4, 5, 6]);
         let level = self.chance.pick(&[64_000, 64_000, 64_064, 65_000, 500]);
         let (w, q) = ([level; 10], [level; 10]);
-        let word = FingerprintWord::pack(&Fingerprint { w, q, cpu_ms: 900 }, method);
+        let word = FingerprintWord::pack(&Fingerprint { w, q, cpu_ms: 900, faults: 9000 }, method);
         let fingerprint = match self.chance.within(0..100) {
             0..6 => FingerprintWord::VOID,
             6..24 if !self.rejected.contains(&Rejection::BadFingerprint) => FingerprintWord([0xF0; 32]),

@@ -223,7 +223,8 @@ impl Node {
         let text = if noisy || lies { chance.bytes().to_vec() } else { job.id.as_bytes().to_vec() };
         let base = if lies { 200_000 } else { 20_000 };
         let kib = u32::try_from(base + chance.within(0..200)).unwrap();
-        let fingerprint = Fingerprint { w: [kib; 10], q: [kib; 10], cpu_ms: chance.within(1000..1010) };
+        let fingerprint =
+            Fingerprint { w: [kib; 10], q: [kib; 10], cpu_ms: chance.within(1000..1010), faults: 0 };
         Ok(Opening {
             result_hash: Digest::sha256(text),
             output_root: Digest::new(chance.bytes()),

@@ -10,10 +10,12 @@
 
 use std::collections::BTreeMap;
 
-use assay::domain::{Fingerprint, Method, TENTHS};
-use assay::verdict::{Decision, Run, Terms, decide};
+mod work;
 
-const RUNS: &str = include_str!("data/runs.csv");
+use assay::domain::{Fingerprint, FingerprintWord, Method, Profile, TENTHS};
+use assay::verdict::{Decision, Outcome, Run, Terms, decide};
+
+const RUNS: &str = include_str!("../data/runs.csv");
 
 /// Draws for every job, adversary, number of nodes and number of bad ones.
 const DRAWS: usize = 20;
@@ -130,6 +132,8 @@ fn read() -> (Vec<Job>, Fakes) {
             w: std::array::from_fn(|k| number(4 + k)),
             q: std::array::from_fn(|k| number(14 + k)),
             cpu_ms: u64::from(number(3)),
+            // They were not counted.
+            faults: 0,
         };
         recorded.entry(fields[0]).or_default().push((fields[2], fingerprint));
     }
@@ -149,8 +153,22 @@ fn read() -> (Vec<Job>, Fakes) {
     (jobs, fakes)
 }
 
+/// What is left of a fingerprint in the word that nodes reveal.
+fn packed(fingerprint: &Fingerprint, method: Method) -> Profile {
+    let word = FingerprintWord::pack(fingerprint, method);
+    word.unpack().ok().flatten().expect("a packed fingerprint is one")
+}
+
+/// How many of `nodes` are bad: one, half of the largest minority, and all of it.
+fn minorities(nodes: usize) -> Vec<usize> {
+    let most = (nodes - 1) / 2;
+    let mut minorities = vec![1, most.div_ceil(2), most];
+    minorities.dedup();
+    minorities
+}
+
 fn flat(kib: u32, cpu_ms: u64) -> Fingerprint {
-    Fingerprint { w: [kib; TENTHS], q: [kib; TENTHS], cpu_ms }
+    Fingerprint { w: [kib; TENTHS], q: [kib; TENTHS], cpu_ms, faults: 0 }
 }
 
 /// A fingerprint from 60 equal stretches of time.
@@ -162,6 +180,7 @@ fn from_stretches(stretches: [u32; 60], cpu_ms: u64) -> Fingerprint {
         w: std::array::from_fn(|k| mean(&stretches[6 * k..6 * k + 6])),
         q: std::array::from_fn(|k| sorted[6 * k + 3]),
         cpu_ms,
+        faults: 0,
     }
 }
 
@@ -266,7 +285,7 @@ impl Tally {
                 let id = if gated { *output } else { seat };
                 let mut bytes = [1; 32];
                 bytes[..8].copy_from_slice(&(id as u64).to_be_bytes());
-                Run { output: Some(bytes), profile: Some(fingerprint.profile(method)), ..Run::ABSENT }
+                Run { output: Some(bytes), profile: Some(packed(fingerprint, method)), ..Run::ABSENT }
             })
             .collect();
         let terms = Terms {
@@ -277,16 +296,25 @@ impl Tally {
         };
         let outcome = decide(&terms, &runs);
         let honest = seats.len() - bad;
-        self.jobs += 1;
-        self.bad += bad;
+        *self = self.plus(Self::of(&outcome, honest, bad));
+    }
+
+    /// Of one job, in which the first `honest` of the runs are good.
+    fn of(outcome: &Outcome, honest: usize, bad: usize) -> Self {
         if outcome.decision == Decision::Inconclusive {
-            self.undecided += 1;
-            return;
+            return Self { jobs: 1, undecided: 1, bad, ..Self::default() };
         }
-        self.judged += honest;
-        self.honest_rejected += outcome.rejected.iter().filter(|&&seat| seat < honest).count();
-        self.bad_rejected += outcome.rejected.iter().filter(|&&seat| seat >= honest).count();
-        self.bad_accepted += outcome.accepted.iter().filter(|&&seat| seat >= honest).count();
+        let count =
+            |seats: &[usize], is_bad: bool| seats.iter().filter(|seat| (**seat >= honest) == is_bad).count();
+        Self {
+            jobs: 1,
+            undecided: 0,
+            bad,
+            judged: honest,
+            honest_rejected: count(&outcome.rejected, false),
+            bad_rejected: count(&outcome.rejected, true),
+            bad_accepted: count(&outcome.accepted, true),
+        }
     }
 
     fn plus(self, other: Self) -> Self {
@@ -330,10 +358,9 @@ fn evaluate(jobs: &[Job], fakes: &Fakes) -> BTreeMap<Cell, Tally> {
     let mut tallies: BTreeMap<Cell, Tally> = BTreeMap::new();
     for job in jobs {
         for nodes in NODES {
-            let most = (nodes - 1) / 2;
-            let mut minorities = vec![1, most.div_ceil(2), most];
-            minorities.dedup();
-            let with = ADVERSARIES.iter().flat_map(|(a, _)| minorities.iter().map(|bad| (Some(*a), *bad)));
+            let with = ADVERSARIES
+                .iter()
+                .flat_map(|(a, _)| minorities(nodes).into_iter().map(|bad| (Some(*a), bad)));
             for (adversary, bad) in with.chain([(None, 0)]) {
                 for _ in 0..DRAWS {
                     let seats = draw(job, fakes, adversary.unwrap_or(A::Guesser), nodes, bad, &mut dice);
@@ -353,15 +380,16 @@ fn print_sum(tallies: &BTreeMap<Cell, Tally>, label: &str, wanted: impl Fn(&Cell
     chosen.fold(Tally::default(), Tally::plus).print(label);
 }
 
+fn heading(title: &str) {
+    println!("\n{title}, in %\n");
+    println!("| | recall | bad accepted | precision | honest rejected | no verdict |");
+    println!("|---|---|---|---|---|---|");
+}
+
 fn main() {
     let (jobs, fakes) = read();
     let tallies = evaluate(&jobs, &fakes);
     let detectable = |cell: &Cell| cell.adversary.is_some_and(Adversary::is_detectable);
-    let heading = |title: &str| {
-        println!("\n{title}, in %\n");
-        println!("| | recall | bad accepted | precision | honest rejected | no verdict |");
-        println!("|---|---|---|---|---|---|");
-    };
 
     heading("All detectable adversaries");
     for (decider, (name, ..)) in DECIDERS.iter().enumerate() {
@@ -383,4 +411,5 @@ fn main() {
             print_sum(&tallies, label, |cell| cell.decider == decider && cell.adversary == Some(adversary));
         }
     }
+    work::print();
 }
