@@ -29,8 +29,9 @@ library Scorers {
 
     /// What runs of a ball agree in.
     struct Relation {
-        /// Whether equal outputs are asked for, or, by summary, near ones.
+        /// Whether equal outputs are asked for, whether a summary is a part of them, and whether near ones will do.
         bool byOutput;
+        bool withSummary;
         bool bySummary;
         /// Whether work is compared, and how far apart memory and CPU time may be.
         bool byWork;
@@ -56,6 +57,7 @@ library Scorers {
             if (method == IJobScheduler.Method.KMeans) return kmeans(question, words, present);
             Relation memory relation = Relation({
                 byOutput: !byScorer,
+                withSummary: method == IJobScheduler.Method.Near,
                 bySummary: method == IJobScheduler.Method.Near && !question.deterministic,
                 byWork: byWork,
                 most: byWork ? ballTolerance(question, words, present) : 0,
@@ -92,18 +94,24 @@ library Scorers {
         returns (uint256 set)
     {
         unchecked {
-            uint256[] memory outputs = runs.outputs;
-            uint256 from = i + 1;
-            assembly ("memory-safe") {
-                let at := add(outputs, shl(5, from))
-                let output := mload(at)
-                for { let j := from } lt(j, mload(outputs)) { j := add(j, 1) } {
-                    at := add(at, 32)
-                    set := or(set, shl(j, eq(output, mload(at))))
-                }
-            }
             if (relation.bySummary) {
-                set |= Summaries.agreeing(Verdicts.at(runs.summaries, i), runs.summaries, from);
+                uint256 summary = Verdicts.at(runs.summaries, i);
+                // Equal ones agree, so that equal outputs add nothing.
+                if (summary != Summaries.VOID) return Summaries.agreeing(summary, runs.summaries, i + 1);
+            }
+            set = equal(runs.outputs, i);
+            if (relation.withSummary) set &= equal(runs.summaries, i);
+        }
+    }
+
+    /// Of the items after item `i` those that are the same.
+    function equal(uint256[] memory list, uint256 i) private pure returns (uint256 set) {
+        assembly ("memory-safe") {
+            let at := add(list, shl(5, add(i, 1)))
+            let item := mload(at)
+            for { let j := add(i, 1) } lt(j, mload(list)) { j := add(j, 1) } {
+                at := add(at, 32)
+                set := or(set, shl(j, eq(item, mload(at))))
             }
         }
     }

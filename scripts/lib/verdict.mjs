@@ -177,9 +177,8 @@ function largest(present, agree, distance) {
   return best;
 }
 
-/** The largest lane distance of two runs' summaries, round the circle: 0 for equal outputs, null where one is missing. */
+/** The largest lane distance of two runs' summaries, round the circle; null where one is missing. */
 function lanesApart(a, b) {
-  if (a.output === b.output) return 0n;
   if (a.summary === null || b.summary === null) return null;
   const ways = a.summary.map((lane, k) => abs(lane - b.summary[k]));
   return ways.map((way) => (LANE - way < way ? LANE - way : way)).reduce(max);
@@ -194,10 +193,13 @@ function related(terms, runs) {
   const absent = runs.flatMap((run, index) => (isAbsent(run) ? [index] : []));
   if (present.length === 0) return inconclusive(absent, "no traces");
 
-  const likeOutput = (a, b) => a.output === b.output || (isNear && (lanesApart(a, b) ?? LANE) <= STEPS);
+  const sameNumbers = (a, b) => terms.method !== "near" || String(a.summary) === String(b.summary);
+  const same = (a, b) => a.output === b.output && sameNumbers(a, b);
+  const likeOutput = (a, b) => same(a, b) || (isNear && (lanesApart(a, b) ?? LANE) <= STEPS);
+  const numbersApart = (a, b) => (same(a, b) ? 0n : lanesApart(a, b));
   const alike = withWork ? likeWork(terms, present) : () => true;
   const best = largest(present, (a, b) => likeOutput(a, b) && alike(a, b), withWork ? apart : () => 0n);
-  const scored = present.map((run) => [run.index, (withWork ? apart : lanesApart)(best.centre, run)]);
+  const scored = present.map((run) => [run.index, (withWork ? apart : numbersApart)(best.centre, run)]);
   const scores = Object.fromEntries(scored.filter(([, score]) => score !== null));
   const note = `${isNear ? "near" : "equal"} outputs${withWork ? " and work" : ""}`;
   return agreed(terms, runs, best.inside.map((run) => run.index), absent, scores, note);

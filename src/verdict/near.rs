@@ -1,7 +1,8 @@
 //! `near`, and work that is required: one relation between runs, without a gate before it.
 //!
 //! Two runs agree when their outputs are equal or, under `near`, their summaries agree, and, where the terms require
-//! work, their traces agree too. The largest ball of that relation decides. A gate of equal outputs before it would reject
+//! work, their traces agree too. Under `near` the summary is a part of the output that its hash leaves out. So outputs are
+//! equal there only with equal summaries: else every run whose numbers are all that it says would agree with every other. The largest ball of that relation decides. A gate of equal outputs before it would reject
 //! honest runs whose last digits differ: a minority may be right.
 
 use super::ball::Ball;
@@ -14,21 +15,22 @@ use crate::domain::{Method, Profile, SummaryWord};
 struct Entrant {
     run: usize,
     output: [u8; 32],
+    /// Void where the method compares none.
     summary: SummaryWord,
 }
 
 impl Entrant {
     /// How far the summaries are apart, in 64ths of a tolerance: 0 between equal outputs, which need none.
     fn distance(&self, other: &Self) -> Option<u64> {
-        if self.output == other.output {
-            Some(0)
-        } else {
-            self.summary.distance(other.summary).map(u64::from)
-        }
+        if self.equals(other) { Some(0) } else { self.summary.distance(other.summary).map(u64::from) }
+    }
+
+    fn equals(&self, other: &Self) -> bool {
+        self.output == other.output && self.summary == other.summary
     }
 
     fn agrees(&self, other: &Self, is_near: bool) -> bool {
-        self.output == other.output || (is_near && self.summary.agrees_with(other.summary))
+        self.equals(other) || (is_near && self.summary.agrees_with(other.summary))
     }
 }
 
@@ -45,7 +47,8 @@ impl Relation {
         let (mut entrants, mut profiles) = (Vec::new(), Vec::<Profile>::new());
         for (index, run) in runs.iter().enumerate().filter(|(_, run)| takes_part(run, terms)) {
             let Some(output) = run.output else { continue };
-            entrants.push(Entrant { run: index, output, summary: run.summary });
+            let summary = if terms.method == Method::Near { run.summary } else { SummaryWord::VOID };
+            entrants.push(Entrant { run: index, output, summary });
             profiles.extend(run.profile.filter(|_| terms.require_work));
         }
         let traces = terms.require_work.then(|| Traces::new(terms, profiles));

@@ -100,17 +100,21 @@ pub fn reasons(terms: &Terms, runs: &[Run]) -> Vec<Option<Reason>> {
     let work = Measure::of(rule, centre.as_ref(), &outcome.accepted, runs, terms);
     let central_run = centre.as_ref().map(|centre| &runs[relation.run(centre.centre)]);
     let reason = |run: &Run| {
-        let output = run.output?;
+        run.output?;
+        let same = |other: &Run| {
+            let numbers = terms.method != Method::Near || other.summary == run.summary;
+            numbers && other.output == run.output
+        };
         let by_numbers = |central: &Run| central.summary.distance(run.summary);
         let number_steps = central_run.and_then(|central| match rule {
             Rule::Kmeans | Rule::Ball => None,
-            _ if central.output == Some(output) => Some(0),
+            _ if same(central) => Some(0),
             Rule::Alone | Rule::Outputs | Rule::OutputsAndWork => None,
             Rule::Near | Rule::NearAndWork => by_numbers(central),
         });
         Some(Reason {
             rule,
-            alike: runs.iter().filter(|other| other.output == Some(output)).count(),
+            alike: runs.iter().filter(|other| same(other)).count(),
             number_steps,
             work: run.profile.and_then(|profile| work.as_ref()?.work(&profile)),
         })

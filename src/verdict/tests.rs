@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::{Method, Profile, SummaryWord, TENTHS};
 
 mod naive;
+mod near;
 
 const REFERENCE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/verdict-reference.json"));

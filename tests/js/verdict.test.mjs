@@ -127,8 +127,14 @@ test("near outputs agree within 64 steps of a centre, round the circle", () => {
   const found = judged(rows, {});
   assert.deepEqual([found.accepted, found.rejected, found.note], [[0, 1, 2], [3, 4], "near outputs"]);
   assert.deepEqual(found.scores, { 0: 60, 1: 0, 2: 64, 3: 65 });
-  // An equal output needs no summary.
-  assert.deepEqual(judged([["a", null], ["a", summary(0)], ["b", null]], {}).scores, { 0: 0, 1: 0 });
+  // Two equal outputs without a summary agree; one that has a summary differs from one that has none.
+  assert.deepEqual(judged([["a", null], ["a", null], ["a", summary(0)]], {}).accepted, [0, 1]);
+});
+
+test("equal hashes do not hide numbers that differ: the summary is not in the hash", () => {
+  const rows = [["a", summary(0)], ["a", summary(64)], ["a", summary(9000)]];
+  assert.deepEqual(judged(rows, {}).rejected, [2]);
+  assert.equal(judged(rows, { deterministic: true }).note, "no majority agrees");
 });
 
 test("summaries of a deterministic job are not looked at", () => {

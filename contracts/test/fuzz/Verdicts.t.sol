@@ -90,7 +90,7 @@ contract VerdictsFuzzTest is Test {
         }
         bool bySummary = isNear && !asked.deterministic;
         uint256 best = Reference.ball(
-            known, Reference.Relation(true, bySummary, asked.requireWork, outputs, runs.summaries)
+            known, Reference.Relation(true, isNear, bySummary, asked.requireWork, outputs, runs.summaries)
         );
         return 2 * Reference.count(best) > asked.asked ? best : 0;
     }

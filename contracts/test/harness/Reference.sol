@@ -23,6 +23,7 @@ library Reference {
     /// What runs must agree in: outputs, equal or near by summary, and work.
     struct Relation {
         bool byOutput;
+        bool withSummary;
         bool bySummary;
         bool byWork;
         bytes32[] outputs;
@@ -78,6 +79,7 @@ library Reference {
     {
         uint256 n = openings.length;
         relation.byOutput = true;
+        relation.withSummary = t.method == IJobScheduler.Method.Near;
         relation.bySummary = t.method == IJobScheduler.Method.Near && !t.deterministic;
         relation.byWork = t.requireWork;
         (relation.outputs, relation.summaries) = (new bytes32[](n), new uint256[](n));
@@ -136,9 +138,11 @@ library Reference {
         pure
         returns (bool)
     {
-        if (relation.byOutput && relation.outputs[i] != relation.outputs[j]) {
+        if (relation.byOutput) {
+            bool isSame = relation.outputs[i] == relation.outputs[j];
+            if (relation.withSummary) isSame = isSame && relation.summaries[i] == relation.summaries[j];
             bool near = relation.bySummary && isNear(relation.summaries[i], relation.summaries[j]);
-            if (!near) return false;
+            if (!isSame && !near) return false;
         }
         return !relation.byWork || agree(runs, runs.words[i], runs.words[j], most);
     }

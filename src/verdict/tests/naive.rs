@@ -178,9 +178,13 @@ fn relation(terms: &Terms, runs: &[Run]) -> Found {
     let rows: Vec<Row> =
         present.iter().filter_map(|&r| runs[r].profile.map(|profile| (r, profile))).collect();
     let row = |run: usize| rows.iter().find(|row| row.0 == run).unwrap();
+    let equal = |a: usize, b: usize| {
+        let numbers = terms.method != Method::Near || runs[a].summary == runs[b].summary;
+        numbers && runs[a].output == runs[b].output
+    };
     let agree = |a: usize, b: usize| {
         let summaries = lanes_apart(runs[a].summary, runs[b].summary);
-        let outputs = runs[a].output == runs[b].output || (is_near && summaries.is_some_and(|d| d <= 64));
+        let outputs = equal(a, b) || (is_near && summaries.is_some_and(|d| d <= 64));
         outputs && (!terms.require_work || traces_agree(terms, &rows, row(a), row(b)))
     };
     let spread = |a: usize, b: usize| if terms.require_work { memory_apart(row(a), row(b)) } else { 0 };
@@ -190,7 +194,7 @@ fn relation(terms: &Terms, runs: &[Run]) -> Found {
         (present.len() - inside.len(), spread, centre)
     });
     let Some(centre) = best else { return (vec![], absent, BTreeMap::new(), Note::NoTraces) };
-    let score = |r: usize| match (terms.require_work, runs[r].output == runs[centre].output) {
+    let score = |r: usize| match (terms.require_work, equal(r, centre)) {
         (true, _) => Some(memory_apart(row(centre), row(r))),
         (false, true) => Some(0),
         (false, false) => lanes_apart(runs[centre].summary, runs[r].summary),
