@@ -12,7 +12,7 @@
 //!   requester is gone, delays younger ones by no more than that time, and no set of bids blocks the nodes for good,
 //!   whatever each of them saw first.
 //! - A seat of a running job queues for a slot, the most urgent first. A requester that holds its part of the slots, and
-//!   strangers that together hold theirs, let others go first ([`holders`]). If none comes while the job can still give
+//!   strangers that together hold theirs, let others go first (`holders`). If none comes while the job can still give
 //!   the seat to another bid, the node reports that; otherwise it waits for as long as a commitment counts.
 //! - When all slots have been busy for a while with work that may last, a loose bid that could not be honoured is
 //!   taken back. The node bids again once it has room, after a pause that triples each time: so a job sees few
