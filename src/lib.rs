@@ -18,6 +18,8 @@
 //!   the page faults, in one word. **summary**: up to ten numbers of the output, in one word, which the deal allows to differ a little.
 //!   **mask**: a kind of text that may differ between right outputs, such as times.
 //! - **commitment**: a salted hash of a result. **reveal**: its opening. **verdict**: whose results agree.
+//! - **audit**: a draw after the first *wave* of seats has committed, which may open a second one. (The module [`mod@audit`] is
+//!   the auditor of logs.)
 //! - **follow-up**: a job that repeats an inconclusive one with more seats. **keeper**: a party that ends a job for a fee.
 //! - **seed**: 32 bytes that follow from a job's id, the same in every seat and in follow-ups.
 //! - **action**: what an author signs. **entry**: an action in its place in a job's *log*. **backend**: one way to agree on
