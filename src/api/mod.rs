@@ -38,4 +38,4 @@ mod view;
 
 pub use listening::{ApiConfig, Listening, ServeError, listen, serve};
 pub use token::{Token, TokenError};
-pub(crate) use view::seats;
+pub use view::seats;

@@ -126,7 +126,7 @@ fn bids(job: &Job) -> Vec<BidView> {
 }
 
 /// All seats, and why they stand as they do.
-pub(crate) fn seats(job: &Job) -> Vec<SeatView> {
+pub fn seats(job: &Job) -> Vec<SeatView> {
     let reasons = match job.state {
         JobState::Verified | JobState::Inconclusive | JobState::Failed => rules::reasons_of(job),
         JobState::Open

@@ -302,16 +302,16 @@ async fn a_verified_job_moves_the_money_that_the_rules_say() {
     assert!(items.iter().any(|item| item.cursor == submitted));
     assert_eq!(fold(requester, &items).get(job).unwrap().state, JobState::Verified);
     let ten = 10 * ETHER;
-    assert_eq!(requester.free().await.units(), ten - 2 * price, "its own keeper, it keeps the fee");
+    assert_eq!(requester.free().await.units(), ten - 3 * price, "its own keeper, it keeps the fee");
     assert_eq!(nodes[0].free().await.units(), ten + price);
     assert_eq!(nodes[1].free().await.units(), ten + price);
     assert_eq!(nodes[2].free().await.units(), ten - bond, "a wrong hash on a deterministic job is burnt");
     let client = requester.scheduler.client();
-    assert_eq!(client.reader().burnt().await.unwrap().units(), bond);
+    assert_eq!(client.reader().burnt().await.unwrap().units(), bond + price, "with the requester's part");
     assert_eq!(client.reader().account(nodes[0].id()).await.unwrap().paid, 1);
     let too_much = client.withdraw(amount(ten)).await;
     assert_eq!(too_much, Err(MoneyError::Rejected(Rejection::NotFunded)));
-    client.withdraw(amount(ten - 2 * price)).await.unwrap();
+    client.withdraw(amount(ten - 3 * price)).await.unwrap();
     assert_eq!(requester.free().await, Amount::ZERO);
 }
 
