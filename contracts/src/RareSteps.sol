@@ -182,9 +182,7 @@ contract RareSteps is Rosters {
         inScheduler
     {
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
-        (Head next, uint256 due, uint256 earned) =
-            Endings.expired(head, block.timestamp, _failureCounts[job].anyShared());
-        _jobs[job].head = next;
+        (Head next, uint256 due, uint256 earned) = _expired(job, head);
         uint256 bond = terms.bond();
         uint256 paid = _payHolders(job, head, holders, due, bond, earned);
         _burn(bond * Verdicts.popcount(States.liveSeats(head) & ~due));
@@ -211,6 +209,13 @@ contract RareSteps is Rosters {
     }
 
     // Shared.
+
+    /// Stores the job after its expiry, and tells which seats are due their bond, and which of them their price.
+    function _expired(bytes32 job, Head head) private returns (Head next, uint256 due, uint256 earned) {
+        bool isShared = _failureCounts[job].anyShared();
+        (next, due, earned) = Endings.expired(head, block.timestamp, isShared);
+        _jobs[job].head = next;
+    }
 
     function _checkParent(TermsAt terms, bytes32 revision, bytes32 child, bytes calldata deal) private {
         bytes32 parent = terms.parent();

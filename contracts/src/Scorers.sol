@@ -99,13 +99,13 @@ library Scorers {
                 // Equal ones agree, so that equal outputs add nothing.
                 if (summary != Summaries.VOID) return Summaries.agreeing(summary, runs.summaries, i + 1);
             }
-            set = equal(runs.outputs, i);
-            if (relation.withSummary) set &= equal(runs.summaries, i);
+            set = same(runs.outputs, i);
+            if (relation.withSummary) set &= same(runs.summaries, i);
         }
     }
 
     /// Of the items after item `i` those that are the same.
-    function equal(uint256[] memory list, uint256 i) private pure returns (uint256 set) {
+    function same(uint256[] memory list, uint256 i) private pure returns (uint256 set) {
         assembly ("memory-safe") {
             let at := add(list, shl(5, add(i, 1)))
             let item := mload(at)

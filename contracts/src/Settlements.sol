@@ -88,6 +88,8 @@ abstract contract Settlements is Jobs {
         FailureCounts counts = _failureCounts[job];
         uint256 part = _latePart(bond);
         for (uint256 seat = 0; failed >> seat != 0; ++seat) {
+            // A bit of that set.
+            // slither-disable-next-line incorrect-equality
             if (failed >> seat & 1 == 0) continue;
             Failure failure = _failures[job][seat];
             if (!failure.isLate()) continue;
