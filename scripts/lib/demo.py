@@ -148,11 +148,18 @@ def money(devstack, before, *jobs):
                 seats[node] -= bond
     (requester,) = {job["requester"] for job in jobs}
     escrow = sum(int(seat["price"]) for job in jobs for seat in job["seats"] if seat["node"] not in bad)
-    spent = escrow + sum(fees.values())
+    # A wrong output of a deterministic job burns what the requester locked for the seat too.
+    lost = sum(
+        int(job["deal"]["price"])
+        for job in jobs
+        for seat in job["seats"]
+        if seat["node"] in bad and job["deal"]["deterministic"]
+    )
+    spent = escrow + lost + sum(fees.values())
     expected = {node: seats[node] + fees[node] - (spent if node == requester else 0) for node in gain}
     if gain != expected:
         wrong.append(f"the parties have {gain} more than before, and not {expected}")
-    if burnt != -sum(seats[node] for node in bad):
+    if burnt != lost - sum(seats[node] for node in bad):
         wrong.append(f"{burnt} wei are burnt")
     if not sum(after["free"].values()) + after["burnt"] == after["held"] == before["held"]:
         wrong.append(f"the contract holds {after['held']} wei, and owes or burnt another sum: {after}")
