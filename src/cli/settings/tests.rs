@@ -1,6 +1,8 @@
 use super::*;
-use crate::domain::Term;
-use crate::{cli::args::deal::FirstComeArg, domain::Span};
+use crate::{
+    cli::args::deal::FirstComeArg,
+    domain::{Span, Term},
+};
 
 fn resolve(args: &DealArgs) -> Result<Deal, SettingsError> {
     deal(args, Deal::default())
