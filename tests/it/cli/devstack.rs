@@ -156,7 +156,7 @@ const JUDGED: [[&str; 2]; 3] = [
 ];
 
 fn is_of_trace(part: &str) -> bool {
-    ["not counted: ", "memory ", "CPU "].iter().any(|start| part.starts_with(start))
+    ["not counted: ", "memory ", "CPU ", "page faults "].iter().any(|start| part.starts_with(start))
 }
 
 /// The judgements and reasons in a table without the word it begins with. Traces that do not count are left out: they
