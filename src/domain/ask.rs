@@ -1,4 +1,4 @@
-//! What a node asks for a seat: an amount of its own, or a share of what the job offers.
+//! What a node asks for a seat: a fixed amount, or a share of the job's price.
 
 use std::{fmt, str::FromStr};
 
@@ -7,31 +7,31 @@ use super::Amount;
 /// What a node asks for a seat of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
-    /// This much of every job; jobs that offer less are left to others.
+    /// This amount for every job. The node leaves jobs that offer less.
     Amount(Amount),
-    /// So many percent of the job's price, 0 to 100, rounded down.
+    /// This percentage of the job's price, 0 to 100, rounded down.
     Percent(u8),
 }
 
-/// Text that is no number from 0 to 100 and a percent sign.
+/// The text is not a number from 0 to 100 followed by `%`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected 0% to 100%")]
 pub struct ParsePercentError;
 
 impl Ask {
-    /// All that a job offers.
+    /// All that the job offers.
     pub const ALL: Self = Self::Percent(100);
 
-    /// What is asked for a seat of a job that offers `price`; `None` if that is too little.
+    /// What the node asks for a seat of a job that offers `price`; `None` if the job offers too little.
     pub fn of(self, price: Amount) -> Option<Amount> {
         match self {
             Self::Amount(amount) => (amount <= price).then_some(amount),
-            // No more than the price, which is 96 bits: seven more fit.
+            // The quotient is at most the price, which has 96 bits; a percentage adds seven.
             Self::Percent(percent) => Amount::new(price.units() * u128::from(percent.min(100)) / 100),
         }
     }
 
-    /// A share as text: a number from 0 to 100 and `%`.
+    /// Reads a share: a number from 0 to 100 followed by `%`.
     ///
     /// # Errors
     /// [`ParsePercentError`].

@@ -1,5 +1,5 @@
-//! Audits that nobody sees coming: when the first seats of a job have committed, a draw that no node can foresee decides
-//! whether more seats run it too.
+//! Unannounced audits: once the first seats of a job have committed, a draw that no node can foresee decides whether more
+//! seats run it too.
 
 use std::fmt;
 
@@ -8,51 +8,51 @@ use serde::{Deserialize, Serialize};
 
 use super::{AuditSecret, Digest, SecretHash};
 
-/// What tells this hash of a requester's secret from any other.
+/// Separates this hash of a requester's secret from its hashes for other purposes.
 const CONTEXT: &[u8] = b"assay audit secret v1\0";
 
 /// The terms of an audit.
 ///
 /// The requester commits to a secret with the deal and publishes it once the first wave has committed. So no node of the
-/// first wave knows whether its result will be compared, and the requester cannot choose who is.
+/// first wave knows whether its result will be compared, and the requester cannot choose whose is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Audit {
     /// The chance of a second wave, in thousandths, 1..=1000.
     pub permille: u16,
-    /// How many seats the second wave adds; with the concurrency at most 31.
+    /// How many seats the second wave adds. Together with the concurrency at most 31.
     pub seats: u8,
-    /// What the requester commits to; not zero.
+    /// The hash that the requester commits to; not zero.
     pub secret_hash: SecretHash,
 }
 
-/// How far a job's audit is.
+/// The stage of a job's audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum AuditStage {
-    /// The deal asks for none.
+    /// The deal has no audit.
     #[default]
     None = 0,
-    /// The draw is still to come.
+    /// The draw has not happened yet.
     Undrawn = 1,
-    /// The draw spared the job: the first wave decides alone.
+    /// The draw spared the job: the first wave alone decides.
     Spared = 2,
     /// The draw opened a second wave.
     Drawn = 3,
 }
 
-/// How many bits of the word of an audit the number of seats takes.
+/// Bits of the audit's word that hold the number of seats.
 const SEAT_BITS: u16 = 5;
 
 impl Audit {
-    /// The terms as a user asks for them. The requester's node replaces the hash by that of a secret of its own.
+    /// The terms as a user states them. The requester's node replaces the hash by the hash of its own secret.
     pub const fn requested(permille: u16, seats: u8) -> Self {
         Self { permille, seats, secret_hash: SecretHash::new([0xff; 30]) }
     }
 
-    /// The terms as one word, big endian: 240 bits of the hash, 11 of the chance, 5 of the seats. It is never zero for
-    /// terms within their bounds; a deal without an audit has zero in its place.
+    /// The terms as one word, big endian: 240 bits of hash, 11 bits of chance, 5 bits of seats. Valid terms never give zero,
+    /// which stands for a deal without an audit.
     pub fn to_word(self) -> [u8; 32] {
         let mut word = [0; 32];
         word[..30].copy_from_slice(self.secret_hash.as_bytes());
@@ -60,7 +60,7 @@ impl Audit {
         word
     }
 
-    /// The terms in a word; their bounds are not checked here.
+    /// The terms in a word. Does not check their bounds.
     pub fn from_word(word: [u8; 32]) -> Self {
         let [.., high, low] = word;
         let mut secret_hash = [0; 30];
@@ -72,8 +72,8 @@ impl Audit {
         }
     }
 
-    /// Whether the draw over this secret and the first wave's commitments, ascending by seat, opens a second wave:
-    /// keccak256(secret, commitments) modulo 1000 is below [`Self::permille`].
+    /// Whether the draw opens a second wave: keccak256(secret, commitments) modulo 1000 is below [`Self::permille`]. The
+    /// commitments are those of the first wave, ascending by seat.
     pub fn draws(&self, secret: AuditSecret, commitments: impl IntoIterator<Item = Digest>) -> bool {
         let mut drawn = secret.as_bytes().to_vec();
         for commitment in commitments {
@@ -84,14 +84,14 @@ impl Audit {
 }
 
 impl AuditSecret {
-    /// The secret of one job of a requester: keccak256 of a text that tells it from other uses, a secret that only the
-    /// requester has, and the job's nonce. So it survives a crash without being stored.
+    /// The secret of one job of a requester: keccak256 of a constant prefix, a secret that only the requester has, and the
+    /// job's nonce. The requester can compute it again after a crash, so nothing stores it.
     pub fn of(requester_secret: Digest, nonce: u64) -> Self {
         let parts = [CONTEXT, requester_secret.as_bytes(), &nonce.to_be_bytes()];
         Self::new(*Digest::keccak(parts.concat()).as_bytes())
     }
 
-    /// What a deal commits to.
+    /// The hash that a deal commits to.
     pub fn hash(self) -> SecretHash {
         let mut hash = [0; 30];
         hash.copy_from_slice(&Digest::keccak(self.as_bytes()).as_bytes()[..30]);
@@ -100,7 +100,7 @@ impl AuditSecret {
 }
 
 impl AuditStage {
-    /// Every stage, in the order of the contract's.
+    /// Every stage, in the contract's order.
     pub const ALL: [Self; 4] = [Self::None, Self::Undrawn, Self::Spared, Self::Drawn];
 }
 

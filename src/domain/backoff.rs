@@ -1,23 +1,23 @@
-//! How long to wait between attempts: ever longer, up to a bound.
+//! Exponential back-off with a longest pause.
 
 use core::time::Duration;
 
-/// Pauses between attempts: the first, doubled with each failure in a row, and the longest.
+/// Pauses between attempts. Each failure in a row doubles the pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     /// The pause after the first failure.
     pub first: Duration,
-    /// The longest pause.
+    /// The longest pause, and the cap of the doubling.
     pub longest: Duration,
 }
 
 impl Backoff {
-    /// The pause after a failure that came after so many others in a row.
+    /// The pause after a failure that follows `failures` others in a row.
     pub fn pause(self, failures: u32) -> Duration {
         self.first.saturating_mul(1 << failures.min(31)).min(self.longest)
     }
 
-    /// The pause after the one that was made last; after none, the first.
+    /// The pause that follows a pause of `last`; the first if `last` is zero.
     pub fn after(self, last: Duration) -> Duration {
         last.saturating_mul(2).max(self.first).min(self.longest)
     }

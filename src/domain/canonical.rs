@@ -1,19 +1,19 @@
-//! Which parts of a text output may differ between right runs: a term of the deal.
+//! What may differ between the text outputs of right runs: a term of the deal.
 
 use std::{fmt, str::FromStr};
 
 use super::text::json_as_text;
 
-/// What is masked, or brought into order, in text before it is hashed: a set, as bits on the wire.
+/// What a node masks or sorts in text before it hashes the text: a set, as bits on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Canonical(u8);
 
-/// One kind of text that may differ.
+/// One kind of text that may differ between runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mask {
     /// Dates, times of day and durations.
     Times = 1,
-    /// Random identifiers in the form of RFC 9562.
+    /// Random identifiers in the form of RFC 9562 (UUIDs).
     Uuids = 2,
     /// Host names and container ids.
     Hosts = 4,
@@ -23,18 +23,18 @@ pub enum Mask {
     SortedLines = 16,
 }
 
-/// The text names none of the kinds.
+/// The text names none of the masks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown kind of text `{found}`: expected some of `times,uuids,hosts,pids,sorted-lines`, apart by commas"
 )]
 pub struct UnknownMask {
-    /// What it names.
+    /// The unknown name.
     pub found: String,
 }
 
 impl Mask {
-    /// Every kind, in the order of the bits.
+    /// Every mask, in the order of the bits.
     pub const ALL: [Self; 5] = [Self::Times, Self::Uuids, Self::Hosts, Self::Pids, Self::SortedLines];
 
     /// Its name on the command line and in files.
@@ -50,10 +50,10 @@ impl Mask {
 }
 
 impl Canonical {
-    /// Nothing may differ.
+    /// The empty set: nothing may differ.
     pub const NONE: Self = Self(0);
 
-    /// The set with these bits, which may mean nothing; see [`Self::is_valid`].
+    /// The set with these bits. Does not check them; see [`Self::is_valid`].
     pub const fn from_bits(bits: u8) -> Self {
         Self(bits)
     }
@@ -63,7 +63,7 @@ impl Canonical {
         self.0
     }
 
-    /// Whether every bit is a [`Mask`].
+    /// Whether every set bit is a [`Mask`].
     pub const fn is_valid(self) -> bool {
         self.0 < 32
     }
@@ -73,7 +73,7 @@ impl Canonical {
         self.0 & mask as u8 != 0
     }
 
-    /// Whether nothing may differ.
+    /// Whether the set is empty, so that nothing may differ.
     pub const fn is_none(self) -> bool {
         self.0 == 0
     }

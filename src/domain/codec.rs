@@ -1,9 +1,8 @@
-//! Canonical bytes, and the hashes that are signed.
+//! Canonical bytes, and the hashes that keys sign.
 //!
-//! A signed action travels and is stored as one version byte and the ABI encoding of its fields; the event
-//! inside is the ABI encoding of *its* fields. ABI encoding is fixed-width and big endian, and a contract
-//! computes the same hashes from it. A lenient reader would accept several encodings of one value, so decoding
-//! refuses bytes that do not encode back to themselves.
+//! A signed action travels and is stored as one version byte and the ABI encoding of its fields. The event inside is the ABI
+//! encoding of its own fields. ABI encoding is fixed-width and big endian, and a contract computes the same hashes from it.
+//! Decoding refuses bytes that do not encode back to themselves, so each value has one encoding.
 
 use std::{fmt, sync::LazyLock};
 
@@ -19,7 +18,7 @@ use super::{
 /// First byte of every encoded action.
 pub const ACTION_VERSION: u8 = 2;
 
-/// Longest encoded action: the largest spec, the longest allow-list or every opening, and the envelope.
+/// Longest encoded action, in bytes: the largest spec, the longest allow-list or every opening, plus the envelope.
 pub const MAX_ACTION_BYTES: usize = MAX_SPEC_BYTES + 16 * 1024;
 
 mod abi {
@@ -80,36 +79,36 @@ mod abi {
     }
 }
 
-/// Why bytes are no action.
+/// Why bytes are not an action.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
-    /// More than [`MAX_ACTION_BYTES`].
+    /// The bytes are longer than [`MAX_ACTION_BYTES`].
     #[error("the action has {actual} bytes, at most {MAX_ACTION_BYTES} are allowed")]
     TooLong {
-        /// Its length.
+        /// Their length.
         actual: usize,
     },
     /// The version byte is missing or not [`ACTION_VERSION`].
     #[error("the action has format version {found:?}, this program reads {ACTION_VERSION}")]
     Version {
-        /// The byte found.
+        /// The byte found; `None` for empty input.
         found: Option<u8>,
     },
-    /// The bytes are no ABI encoding of the expected fields.
+    /// The bytes are not the ABI encoding of the expected fields.
     #[error("the action is malformed")]
     Malformed,
-    /// The bytes decode, but are not what the decoded action encodes to.
+    /// The bytes decode, but the decoded action encodes to other bytes.
     #[error("the action is not in canonical form")]
     NotCanonical,
-    /// A field has a value outside its range.
+    /// A field's value is outside its range.
     #[error("the action's {field} is out of range")]
     OutOfRange {
-        /// Which.
+        /// The field.
         field: Field,
     },
 }
 
-/// A field of an action with values that encode and mean nothing.
+/// A field of an action that can hold encodable values without a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
     /// The author's signature.
@@ -120,7 +119,7 @@ pub enum Field {
     Spec,
     /// Why a run failed.
     FailureKind,
-    /// What a requester remarks.
+    /// A requester's remark.
     Remark,
     /// The openings of a verdict.
     Openings,
@@ -171,24 +170,24 @@ pub fn encode_deal(deal: &Deal) -> Vec<u8> {
     terms(deal).abi_encode()
 }
 
-/// Reads the ABI encoding of terms; their bounds are not checked here.
+/// Decodes the ABI encoding of terms. Does not check their bounds.
 ///
 /// # Errors
-/// [`CodecError::Malformed`] when the bytes are no terms, [`CodecError::OutOfRange`] for an unknown method or
-/// acceptance and for an amount above 96 bits.
+/// [`CodecError::Malformed`] when the bytes are not terms, [`CodecError::OutOfRange`] for an unknown method or acceptance
+/// and for an amount above 96 bits.
 pub fn decode_deal(bytes: &[u8]) -> Result<Deal, CodecError> {
     deal_from(&abi::Terms::abi_decode_validate(bytes).map_err(|_| CodecError::Malformed)?)
 }
 
-/// The ABI encoding of an opening, as a contract's interface has it too.
+/// The ABI encoding of an opening, which the contract's interface uses too.
 pub fn encode_opening(opening: &Opening) -> Vec<u8> {
     revelation(opening).abi_encode()
 }
 
-/// Reads the ABI encoding of an opening.
+/// Decodes the ABI encoding of an opening.
 ///
 /// # Errors
-/// [`CodecError::Malformed`].
+/// [`CodecError::Malformed`] when the bytes are not an opening.
 pub fn decode_opening(bytes: &[u8]) -> Result<Opening, CodecError> {
     abi::Revelation::abi_decode_validate(bytes)
         .map(|given| opening_from(&given))
@@ -201,14 +200,14 @@ pub fn signing_digest(action: &Action, domain: LogDomain) -> Digest {
     typed_digest(*TYPE_HASH, &envelope(action), domain)
 }
 
-/// The hash that names a type in its EIP-712 digests. It is the same for all values: keep it.
+/// The type hash in the EIP-712 digests of a type. It is the same for all values, so callers keep it.
 pub(crate) fn type_hash<T: SolStruct>() -> B256 {
     Digest::keccak(T::eip712_encode_type().as_bytes()).into()
 }
 
-/// The EIP-712 digest of a value of the type that `type_hash` names: domain "Assay", version "2", chain id and contract.
+/// The EIP-712 digest of a value whose type has this `type_hash`: domain "Assay", version "2", chain id and contract.
 pub(crate) fn typed_digest(type_hash: B256, value: &impl SolStruct, domain: LogDomain) -> Digest {
-    /// Where there is no chain, a node computes two digests for every entry that it reads.
+    /// Where there is no chain, a node computes two digests for every entry it reads.
     static WITHOUT_CHAIN: LazyLock<B256> = LazyLock::new(|| separator(LogDomain::default()));
     let separator = if domain == LogDomain::default() { *WITHOUT_CHAIN } else { separator(domain) };
     let mut value_hash = Keccak256::new();
@@ -233,10 +232,10 @@ pub fn encode_action(signed: &SignedAction) -> Vec<u8> {
     bytes
 }
 
-/// Reads canonical bytes of a stranger; the signature is not checked here.
+/// Decodes a stranger's bytes. Does not check the signature.
 ///
 /// # Errors
-/// See [`CodecError`]; never panics, and allocates no more than the bytes given warrant.
+/// See [`CodecError`]. Never panics, and allocates no more than the input justifies.
 pub fn decode_action(bytes: &[u8]) -> Result<SignedAction, CodecError> {
     if bytes.len() > MAX_ACTION_BYTES {
         return Err(CodecError::TooLong { actual: bytes.len() });

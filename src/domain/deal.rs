@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use super::{Amount, Audit, AuditStage, Canonical, JobId, MAX_SEATS, Method, NodeId, Span, SummaryForm};
 
-/// What a run may take beyond its timeout before commits close: pulling, starting, hashing, sending.
+/// Time that a run may need beyond its timeout before commits close: to pull, start, hash and send.
 pub const RUN_MARGIN: Span = Span::from_secs(60);
 
-/// Shortest time in which nodes must be able to reveal.
+/// The shortest reveal window.
 pub const MIN_REVEAL: Span = Span::from_secs(60);
 
-/// How long a job takes bids unless its requester says otherwise: an open job keeps no slot busy, so that it may wait for
-/// the nodes to finish the jobs before it.
+/// The default time during which a job takes bids. An open job occupies no slot, so it may wait until nodes finish the jobs
+/// before it.
 const DEFAULT_OPEN: Span = Span::from_secs(60 * 60);
 
-/// Longest of any one duration: 30 days, so that no money waits for longer.
+/// The longest duration of any kind: 30 days, so that no money is locked for longer.
 pub const MAX_DURATION: Span = Span::from_secs(30 * 24 * 60 * 60);
 
-/// Most nodes in an allow-list.
+/// The most nodes in an allow-list.
 pub const MAX_ALLOWED: usize = 64;
 
-/// Most that a bond may be, as a multiple of the price.
+/// The largest bond, as a multiple of the price.
 pub const MAX_BOND_FACTOR: u8 = 10;
 
 /// How bids become seats.
@@ -38,7 +38,7 @@ pub enum Acceptance {
 }
 
 impl Acceptance {
-    /// The value with this index on the wire.
+    /// The variant with this index on the wire.
     pub fn from_index(index: u8) -> Option<Self> {
         [Self::Requester, Self::FirstCome].get(usize::from(index)).copied()
     }
@@ -50,7 +50,7 @@ impl Acceptance {
 pub struct Deal {
     /// N: how many nodes run the job, 1..=31.
     pub concurrency: u8,
-    /// M: how many must agree, 1..=N.
+    /// M: how many runs must agree, 1..=N.
     pub confidence: u8,
     /// Q: how far two traces may differ, in KiB.
     pub tolerance_kib: u32,
@@ -58,17 +58,17 @@ pub struct Deal {
     pub relative_permille: u16,
     /// How runs with different outputs are compared.
     pub method: Method,
-    /// Whether equal work must give equal output: then outputs alone decide, and a wrong one is slashed.
+    /// Whether equal work must give equal output. Then outputs alone decide, and a wrong output is slashed.
     pub deterministic: bool,
     /// How bids become seats.
     pub acceptance: Acceptance,
-    /// Highest pay for a seat.
+    /// The most that a seat is paid.
     pub price: Amount,
-    /// Bond that each node puts at risk; price..=10 x price.
+    /// The bond that each node puts at risk, price..=10 x price.
     pub bond: Amount,
-    /// Reward for sending the verdict, or the expiry.
+    /// The reward for whoever sends the verdict or the expiry.
     pub keeper_fee: Amount,
-    /// How long bids are taken.
+    /// How long the job takes bids.
     pub open: Span,
     /// How long a run may take, wall time in the container.
     pub timeout: Span,
@@ -76,26 +76,26 @@ pub struct Deal {
     pub run: Span,
     /// From the close of commits to the end of reveals; at least 60 s.
     pub reveal: Span,
-    /// Whether output streams while the job runs, which gives up independence.
+    /// Whether output streams while the job runs. This gives up independence.
     pub live_logs: bool,
-    /// Who may bid, ascending and without repetition; empty for anyone.
+    /// The nodes that may bid, ascending and without repetition. Empty allows everyone.
     pub allow_list: Vec<NodeId>,
-    /// Number of paid jobs that a bidder must have.
+    /// How many paid jobs a bidder must have.
     pub min_paid_jobs: u32,
-    /// Largest number of seats of a follow-up of an inconclusive job; 0 for no follow-up.
+    /// The most seats of a follow-up of an inconclusive job; 0 for no follow-up.
     pub escalation_limit: u8,
     /// The inconclusive job that this one follows up.
     pub parent: Option<JobId>,
-    /// Whether agreeing runs must have used memory and CPU, and had page faults, alike, so that a known answer alone earns nothing;
-    /// with `hash` and `near` only, and never where a wrong output is slashed.
+    /// Whether agreeing runs must also have alike memory, CPU time and page faults, so that knowing the answer earns
+    /// nothing. With `hash` and `near` only, and never where a wrong output is slashed.
     pub require_work: bool,
-    /// How far two CPU times may differ, in thousandths of the larger, 0..=1000; 200 ms always may.
+    /// How far two CPU times may differ, in thousandths of the larger, 0..=1000. A difference of 200 ms is always allowed.
     pub cpu_permille: u16,
     /// What may differ between the text outputs of right runs.
     pub canonical: Canonical,
     /// How the numbers of an output's summary are compared; with `near` only.
     pub summary: Option<SummaryForm>,
-    /// Whether, and how often, a second wave of seats checks the first.
+    /// Whether, and how often, a second wave of seats checks the first wave.
     pub audit: Option<Audit>,
 }
 
@@ -134,17 +134,17 @@ impl Default for Deal {
 /// A term of a deal that has bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Term {
-    /// Nodes that run the job.
+    /// The number of nodes that run the job.
     Concurrency,
-    /// Nodes that must agree.
+    /// The number of runs that must agree.
     Confidence,
     /// The relative tolerance.
     RelativePermille,
-    /// What a node locks.
+    /// The bond of a node.
     Bond,
-    /// What a seat is paid.
+    /// The pay for a seat.
     Price,
-    /// How long bids are taken.
+    /// How long the job takes bids.
     Open,
     /// How long a run may take.
     Timeout,
@@ -168,22 +168,20 @@ pub enum Term {
     Audit,
 }
 
-/// A term with a value that the rules do not allow.
+/// A term whose value the rules do not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{term} {problem}")]
 pub struct InvalidTerm {
-    /// Which.
+    /// The term.
     pub term: Term,
-    /// What is wrong with it and what would be right.
+    /// What is wrong with it, and what would be right.
     pub problem: String,
 }
 
 impl Deal {
-    /// How long a run with this timeout may take unless the requester says otherwise.
-    ///
-    /// A minute more than it must: what goes wrong mostly does so at the start (an image, an input, an engine), and
-    /// within that minute the seat can be given to another node. More would let a job that nobody can run wait
-    /// for as long.
+    /// The default time from the last acceptance to the close of commits for a run with this timeout. It is a minute above
+    /// the minimum. Most failures happen at the start (image, input, engine), and within that minute another node can take
+    /// the seat. A longer default would let a job that nobody can run wait longer.
     pub const fn run_for(timeout: Span) -> Span {
         timeout.plus(RUN_MARGIN).plus(RUN_MARGIN)
     }
@@ -193,12 +191,12 @@ impl Deal {
         self.confidence.max(asked / 2 + 1)
     }
 
-    /// The seats of both waves, N without an audit.
+    /// The seats of both waves; N without an audit.
     pub fn most_seats(&self) -> u8 {
         self.concurrency.saturating_add(self.audit.map_or(0, |audit| audit.seats))
     }
 
-    /// The seats that are asked for at this stage of the audit: those of the second wave once it was drawn.
+    /// The seats asked for at this stage of the audit: both waves once the second was drawn, else the first.
     pub fn seats_at(&self, stage: AuditStage) -> u8 {
         match stage {
             AuditStage::None | AuditStage::Undrawn | AuditStage::Spared => self.concurrency,
@@ -206,16 +204,16 @@ impl Deal {
         }
     }
 
-    /// What a requester locks: the price of the seats of both waves, and the keeper fee; `None` if that exceeds an
-    /// amount.
+    /// What a requester locks: the price of the seats of both waves plus the keeper fee. `None` if the sum is above the
+    /// largest amount.
     pub fn escrow(&self) -> Option<Amount> {
         self.price.checked_mul(self.most_seats())?.checked_add(self.keeper_fee)
     }
 
-    /// The terms of the follow-up of an inconclusive job: one more than twice the seats of both waves, up to the limit,
-    /// and no audit, since all of them compare. All else is equal.
+    /// The terms of the follow-up of an inconclusive job. It has one more than twice the seats of both waves, up to the
+    /// limit, and no audit, since all its seats are compared. All other terms stay.
     ///
-    /// `None` when the deal asks for no follow-up or has no room for a larger one.
+    /// `None` when the deal asks for no follow-up or its limit leaves no room for a larger one.
     pub fn escalated(&self, parent: JobId) -> Option<Self> {
         let seats = self.most_seats();
         let concurrency = seats.checked_mul(2)?.checked_add(1)?.min(self.escalation_limit);
@@ -225,7 +223,7 @@ impl Deal {
     /// Checks every term.
     ///
     /// # Errors
-    /// The first term, in the order of the fields, whose value is out of bounds.
+    /// The first term, in the order of the fields, that is out of bounds.
     pub fn validate(&self) -> Result<(), InvalidTerm> {
         let bad = |term, problem: String| Err(InvalidTerm { term, problem });
         if self.concurrency == 0 || self.concurrency > MAX_SEATS {
@@ -363,12 +361,12 @@ impl fmt::Display for Acceptance {
     }
 }
 
-/// Text that is not a tolerance.
+/// The text is not a tolerance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected MiB with at most three decimals, such as 1 or 0.5, up to {} MiB", u32::MAX / 1024)]
 pub struct ParseToleranceError;
 
-/// A tolerance as people write it, in MiB, rounded down to whole KiB.
+/// Reads a tolerance in MiB, rounded down to whole KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ToleranceKib(pub u32);
 

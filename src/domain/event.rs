@@ -7,10 +7,10 @@ use super::{
     Signature, SignatureError, Timestamp, result::Opening,
 };
 
-/// Longest remark, in bytes.
+/// The longest remark, in bytes.
 pub const MAX_REMARK_BYTES: usize = 256;
 
-/// One step in a job's life, as its author signs it. One variant a rule.
+/// One step in a job's life, as its author signs it. Each rule has one variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -24,16 +24,16 @@ pub enum Event {
         /// The requester's nonce, which makes the job's id unique.
         nonce: u64,
     },
-    /// The requester changes the terms; every earlier bid is void.
+    /// The requester changes the terms, which voids every earlier bid.
     DealUpdated {
         /// The new terms.
         deal: Deal,
     },
-    /// The requester withdraws a job that no seat was ever accepted for.
+    /// The requester cancels a job that has never had a seat.
     Cancelled,
     /// A node offers to run the job, under the revision that its action names.
     BidPlaced {
-        /// What it wants for its seat.
+        /// The pay that the node asks for its seat.
         price: Amount,
     },
     /// A node takes its bid back.
@@ -48,7 +48,7 @@ pub enum Event {
         /// The bidder.
         node: NodeId,
     },
-    /// An accepted node says that its run gave no result.
+    /// An accepted node reports that its run gave no result.
     FailureReported {
         /// Why.
         kind: FailureKind,
@@ -65,27 +65,27 @@ pub enum Event {
         /// The result and the salt.
         opening: Opening,
     },
-    /// Anyone posts the verdict, which is recomputed.
+    /// Anyone posts the verdict. Readers and contracts recompute it.
     VerdictPosted {
-        /// Openings that are not in the log yet, ascending by seat; others may be repeated.
+        /// Openings that are not in the log yet, ascending by seat. They may repeat those in the log.
         openings: Vec<SeatOpening>,
-        /// Seats whose results agree; empty claims an inconclusive outcome.
+        /// Seats whose results agree. Empty claims an inconclusive outcome.
         accepted: SeatSet,
     },
-    /// Anyone ends a job whose deadline passed.
+    /// Anyone ends a job after its deadline.
     Expired,
-    /// The requester notes an error of a node; no state changes.
+    /// The requester records a node's error. The job's state stays.
     Remarked {
         /// The node.
         node: NodeId,
-        /// What was noticed; at most [`MAX_REMARK_BYTES`].
+        /// What the requester noticed; at most [`MAX_REMARK_BYTES`].
         remark: String,
     },
-    /// The sequencer of a log without a chain closes commits after their deadline.
+    /// Where there is no chain, the sequencer of the log closes commits after their deadline.
     Ticked,
     /// The requester publishes the secret of its audit, once the first wave has committed.
     SecretPublished {
-        /// The secret, which the deal holds the hash of.
+        /// The secret whose hash is in the deal.
         secret: AuditSecret,
     },
 }
@@ -147,7 +147,7 @@ impl EventKind {
 }
 
 impl Event {
-    /// Which kind of event this is.
+    /// The kind of this event.
     pub const fn kind(&self) -> EventKind {
         match self {
             Self::Submitted { .. } => EventKind::Submitted,
@@ -170,7 +170,7 @@ impl Event {
     }
 }
 
-/// An event with what ties it to one place in one job's log; this is what an author signs.
+/// An event, tied to one place in one job's log. The author signs all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Action {
@@ -178,9 +178,10 @@ pub struct Action {
     pub job: JobId,
     /// The revision of the deal that the author knows.
     pub revision: Digest,
-    /// The author's own count of actions in this job, from 0: a repeated action is the same action.
+    /// The author's count of its own actions in this job, from 0. Two actions with the same count are one action, so
+    /// resending is idempotent.
     pub sequence: u64,
-    /// The hash of the newest entry of this job that the author holds; zero when it holds none.
+    /// The hash of the newest entry of this job that the author holds; zero if it holds none.
     pub seen: Digest,
     /// What happens.
     pub event: Event,
@@ -200,41 +201,41 @@ impl SignedAction {
     /// Who signed.
     ///
     /// # Errors
-    /// When the signature is malformed or recovers to nobody.
+    /// When the signature is malformed or no key made it.
     pub fn author(&self, domain: LogDomain) -> Result<NodeId, SignatureError> {
         self.signature.recover(self.action.signing_digest(domain))
     }
 }
 
-/// What a backend knows about an event's author and the rules need: accounts on a chain and in the local
-/// backend, constants where there is no money.
+/// What the rules need to know about an event's author: accounts on a chain and in the local backend, constants where there
+/// is no money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
-    /// Whether the money that the event locks is there: the requester's escrow, or the bidder's bond.
+    /// Whether the author has the money that the event locks: the requester's escrow, or the bidder's bond.
     pub funded: bool,
-    /// How many paid jobs the bidder has, except those of one seat or without a price.
+    /// How many paid jobs the bidder has. Jobs with one seat or without a price do not count.
     pub paid_jobs: u32,
-    /// Whether the bidder had a seat in the parent of this job.
+    /// Whether the bidder had a seat in this job's parent.
     pub sat_in_parent: bool,
-    /// Whether the log bounds the bids of a job. A chain need not: a bidder pays for the storage of its bid.
+    /// Whether the log limits the number of bids. A chain does not: each bidder pays for storing its bid.
     pub bids_bounded: bool,
 }
 
 impl Facts {
-    /// What holds where there is no money: nothing to lock, nobody paid before.
+    /// The facts where there is no money: nothing to lock, and no paid jobs.
     pub const MONEYLESS: Self = Self { funded: true, paid_jobs: 0, sat_in_parent: false, bids_bounded: true };
 }
 
-/// An event as the rules see it: who, when, and what the backend knows.
+/// An event as the rules see it: who, when, and the facts that the backend adds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stamped<E> {
     /// The job.
     pub job: JobId,
-    /// Whose signature, or transaction, it is.
+    /// The signer, or the sender of the transaction.
     pub author: NodeId,
-    /// The sequencer's, or the block's, time.
+    /// The time of the sequencer or of the block.
     pub at: Timestamp,
     /// The revision that the author named.
     pub revision: Digest,
@@ -244,7 +245,7 @@ pub struct Stamped<E> {
     pub event: E,
 }
 
-/// A spec document reads as text in JSON, since it is JSON itself.
+/// A spec document appears as text in JSON, since it is JSON itself.
 mod document {
     use serde::{Deserialize, Deserializer, Serializer};
 

@@ -25,15 +25,15 @@ pub enum FailureKind {
     Input = 5,
     /// The node stopped, or crashed and started again, while the job ran.
     Interrupted = 6,
-    /// The run left in `/outputs` what no result can hold.
+    /// The run left something in `/outputs` that a result cannot hold.
     Output = 7,
-    /// There is no command, or the container cannot be started as the job asks.
+    /// The image has no command, or the container cannot start as the job asks.
     Command = 8,
-    /// The working directory is no directory.
+    /// The working directory is not a directory.
     WorkingDirectory = 9,
     /// The image is made for another processor or operating system.
     Platform = 10,
-    /// The run was killed, and not for want of memory: from outside, by itself, or because its node's disk filled up.
+    /// Something other than a lack of memory killed the run: an outsider, the run itself, or the node's full disk.
     Killed = 11,
 }
 
@@ -64,10 +64,9 @@ impl FailureKind {
         self as u8
     }
 
-    /// Whether the node is to blame, rather than the job it ran: only this counts in a node's reputation.
-    ///
-    /// A job that wants more than it asked for, an image that nobody has and an input that its requester does not
-    /// serve fail on every honest node.
+    /// Whether the node is to blame rather than the job. Only such failures count in a node's reputation. A job that needs
+    /// more than it asked for, an image that nobody has and an input that its requester does not serve fail on every honest
+    /// node.
     pub const fn is_fault_of_node(self) -> bool {
         match self {
             Self::Engine | Self::Interrupted => true,
@@ -102,7 +101,7 @@ impl FailureKind {
     }
 }
 
-/// Text that names no failure kind.
+/// The text names no failure kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unknown failure kind")]
 pub struct UnknownFailureKind;

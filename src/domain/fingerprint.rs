@@ -1,6 +1,6 @@
 //! The fingerprint of a run's work: ten numbers of its memory, its CPU time and its page faults, in a 256-bit word.
 //!
-//! The arithmetic is that of `docs/verification.md`; the Solidity twin of [`FingerprintWord`] is
+//! `docs/verification.md` defines the arithmetic. The Solidity twin of [`FingerprintWord`] is
 //! `contracts/src/Fingerprints.sol`, and both read `tests/vectors/fingerprint.json`.
 
 use alloy_primitives::U256;
@@ -14,31 +14,31 @@ pub use faults::MAX_FAULTS;
 /// Memory samples in a fingerprint: one for each tenth of the run.
 pub const TENTHS: usize = 10;
 
-/// Times are below this many milliseconds (34 years), so that no sum below can overflow.
+/// Times stay below this many milliseconds (34 years), so that no sum below overflows.
 pub const MAX_TIME_MS: u64 = 1 << 40;
 
 /// One reading of a container's anonymous memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// When it was taken, in milliseconds on the clock of the run.
+    /// When the reading was taken, in milliseconds on the run's clock.
     pub t_ms: u64,
     /// Anonymous resident memory, in KiB.
     pub rss_kib: u32,
 }
 
-/// A sample up to this much, in KiB, holds no memory of the run: kernels count in batches, and are some pages behind.
+/// A sample up to this size, in KiB, counts as empty: kernels count in batches and lag by a few pages.
 const HELD_KIB: u32 = 64;
 
-/// One run's memory, seen in two ways, its CPU time and its page faults.
+/// The work of one run: its memory seen in two ways, its CPU time and its page faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     /// Time-weighted mean memory in each tenth of the run, in KiB.
     pub w: [u32; TENTHS],
-    /// Memory not exceeded during 5 %, 15 %, ... 95 % of the run, in KiB; never decreasing.
+    /// The memory that the run stayed within for 5 %, 15 %, ... 95 % of its time, in KiB; never decreasing.
     pub q: [u32; TENTHS],
-    /// CPU time read at exit, in milliseconds.
+    /// CPU time at exit, in milliseconds.
     pub cpu_ms: u64,
-    /// Page faults until exit, major ones among them.
+    /// Page faults until exit, including major ones.
     pub faults: u64,
 }
 
@@ -56,12 +56,11 @@ pub struct Profile {
 impl Fingerprint {
     /// The fingerprint of the run from `start_ms` up to, but not including, `end_ms`.
     ///
-    /// A run ends when it holds memory no more, if that is earlier: at the first of the samples of at most 64 KiB that
-    /// no larger one follows. Whoever looks for the end of a container late sees such.
-    /// A sample holds until the next one, the first also back to the start. Samples at or after the end, and
-    /// all but the last at or before the start, are dropped. `None`, which makes the run absent and is
-    /// never a row of zeros, when the times do not strictly increase, when no sample is left, or when the
-    /// window is empty or reaches [`MAX_TIME_MS`].
+    /// The run ends early at the first sample of at most 64 KiB that no larger sample follows, because a node that notices
+    /// the container's end late takes such samples. A sample holds until the next one, and the first also back to the start.
+    /// Samples at or after the end, and all but the last at or before the start, are dropped. `None` makes the run absent,
+    /// which differs from a row of zeros. It is returned when the times do not strictly increase, when no sample is left, or
+    /// when the window is empty or reaches [`MAX_TIME_MS`].
     pub fn from_samples(
         samples: &[Sample],
         (start_ms, end_ms): (u64, u64),
@@ -88,7 +87,7 @@ impl Fingerprint {
     }
 }
 
-/// When the run held memory no more, if it was seen to: after the start, and after it held some.
+/// The time at which the run stopped holding memory, if the samples show it.
 fn end_of_memory(samples: &[Sample], start_ms: u64) -> Option<u64> {
     let last = samples.iter().rposition(|sample| sample.rss_kib > HELD_KIB)?;
     samples[last + 1..].iter().map(|sample| sample.t_ms).find(|at| *at > start_ms)
@@ -101,7 +100,7 @@ struct Stretch {
     kib: u32,
 }
 
-/// The run as stretches that cover its whole window, or `None` without a usable sample.
+/// The run as stretches that cover its whole window; `None` without a usable sample.
 fn stretches(samples: &[Sample], start_ms: u64, end_ms: u64) -> Option<Vec<Stretch>> {
     let samples = &samples[..samples.partition_point(|s| s.t_ms < end_ms)];
     let before = samples.partition_point(|s| s.t_ms <= start_ms);
@@ -117,8 +116,8 @@ fn stretches(samples: &[Sample], start_ms: u64, end_ms: u64) -> Option<Vec<Stret
 
 /// The mean of each tenth, rounded half up.
 ///
-/// Time is counted in tenths of a millisecond, so that every tenth has an integral border: an area is at most
-/// 2^32 KiB x 2^40 = 2^72.
+/// Time is counted in tenths of a millisecond, so that every tenth of the run starts on an integer. An area is at most 2^32
+/// KiB x 2^40 = 2^72.
 fn tenths(stretches: &[Stretch], duration: u64) -> [u32; TENTHS] {
     let mut areas = [0u128; TENTHS];
     for (k, area) in (0u64..).zip(&mut areas) {
@@ -136,7 +135,7 @@ fn tenths(stretches: &[Stretch], duration: u64) -> [u32; TENTHS] {
     })
 }
 
-/// For 5 %, 15 %, ... 95 % of the time: the least value that memory did not exceed for so long.
+/// For 5 %, 15 %, ... 95 % of the time: the least value that memory stayed within for that share.
 fn quantiles(mut stretches: Vec<Stretch>, duration: u64) -> [u32; TENTHS] {
     stretches.sort_unstable_by_key(|stretch| stretch.kib);
     let mut quantiles = [0; TENTHS];
@@ -155,11 +154,11 @@ fn quantiles(mut stretches: Vec<Stretch>, duration: u64) -> [u32; TENTHS] {
 
 /// A fingerprint in 256 bits, big endian: what a node commits to and reveals.
 ///
-/// Sample k is in bits 20k to 20k + 19, in units of 256 KiB, rounded half up and cut at 2^20 - 1 (256 GiB): kernels
-/// count memory in steps of about that. The CPU time is in bits 200 to 231, in milliseconds, cut at 2^32 - 1. The page
-/// faults are in bits 232 to 251, as 5 bits of exponent over 15 of fraction, rounded down to 16 significant bits. Bits
-/// 252 to 255 are zero, so that no fingerprint is the void word.
-/// [`FingerprintWord::VOID`] says that there is no fingerprint; a word of zeros is one.
+/// Sample k is in bits 20k to 20k + 19, in units of 256 KiB, rounded half up and capped at 2^20 - 1 (256 GiB). Kernels count
+/// memory in steps of about that unit. The CPU time is in bits 200 to 231, in milliseconds, capped at 2^32 - 1. The page
+/// faults are in bits 232 to 251, as 5 bits of exponent over 15 bits of fraction, rounded down to 16 significant bits. Bits
+/// 252 to 255 are zero, so a fingerprint never equals the void word. [`FingerprintWord::VOID`] means that there is no
+/// fingerprint; a word of zeros is a fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FingerprintWord(pub [u8; 32]);
 
@@ -172,7 +171,7 @@ const FAULTS_MAX: u64 = (1 << faults::CODE_BITS) - 1;
 const DIRTY_SHIFT: usize = FAULTS_SHIFT + faults::CODE_BITS as usize;
 const UNIT_KIB: u64 = 256;
 
-/// The word is no fingerprint: one of its bits 252 to 255 is set and it is not the void word.
+/// The word is not a fingerprint: one of its bits 252 to 255 is set, and it is not the void word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("fingerprint word has a bit above 251 set")]
 pub struct DirtyFingerprint;
@@ -186,7 +185,8 @@ impl FingerprintWord {
     /// No fingerprint: all bits set.
     pub const VOID: Self = Self([0xff; 32]);
 
-    /// The word of the row that `method` compares. Loses up to 128 KiB a sample, and what does not fit.
+    /// The word of the row that `method` compares. Rounding loses up to 128 KiB a sample; values above the caps become the
+    /// caps.
     pub fn pack(fingerprint: &Fingerprint, method: Method) -> Self {
         let profile = fingerprint.profile(method);
         let mut word = U256::from(profile.cpu_ms.min(CPU_MAX)) << CPU_SHIFT;
@@ -202,7 +202,7 @@ impl FingerprintWord {
     ///
     /// # Errors
     ///
-    /// [`DirtyFingerprint`]: a fingerprint has one encoding, so every other use of the top bits is refused.
+    /// [`DirtyFingerprint`] when a top bit is set in any word but the void one: a fingerprint has one encoding.
     pub fn unpack(self) -> Result<Option<Profile>, DirtyFingerprint> {
         if self == Self::VOID {
             return Ok(None);

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::text::hex_text;
 
-/// Text that is no identifier of the wanted width.
+/// The text is not an identifier of the expected width.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected 0x and {expected} hex digits, got {found:?}")]
 pub struct ParseIdError {
@@ -15,13 +15,13 @@ pub struct ParseIdError {
     found: String,
 }
 
-/// Longest piece of foreign text that an error repeats, in characters.
+/// How much foreign text an error repeats, in characters.
 const QUOTED_CHARS: usize = 80;
 
 pub(super) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseIdError> {
     let mut bytes = [0; N];
     let digits = text.strip_prefix("0x").unwrap_or(text);
-    // The decoder would take a second prefix.
+    // The decoder would accept a second prefix.
     match hex::decode_to_slice(digits, &mut bytes) {
         Ok(()) if !digits.starts_with("0x") => Ok(bytes),
         Ok(()) | Err(_) => {
@@ -30,7 +30,7 @@ pub(super) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseIdEr
     }
 }
 
-/// A word of 32 bytes, which needs its prefix: digits alone may be a number.
+/// Parses a word of 32 bytes. It needs its prefix, since digits alone may be a number.
 pub(super) fn parse_word(text: &str) -> Option<[u8; 32]> {
     text.starts_with("0x").then(|| parse_hex(text).ok()).flatten()
 }
@@ -42,10 +42,10 @@ macro_rules! identifier {
         pub struct $name([u8; $width]);
 
         impl $name {
-            /// All bytes zero: "none" wherever a fixed-width field may be empty.
+            /// All bytes zero. It means "none" where a fixed-width field may be empty.
             pub const ZERO: Self = Self([0; $width]);
 
-            /// Wraps bytes that are already an identifier.
+            /// Wraps the bytes of an identifier.
             pub const fn new(bytes: [u8; $width]) -> Self {
                 Self(bytes)
             }
@@ -79,12 +79,12 @@ identifier!(
     JobId, 32
 );
 identifier!(
-    /// A 32-byte hash: keccak256 for what a contract also computes, SHA-256 for content.
+    /// A 32-byte hash: keccak256 if a contract also computes it, SHA-256 for content.
     Digest, 32
 );
 
 identifier!(
-    /// What the draw of an audit is made of. It is the requester's alone until it publishes it.
+    /// The secret behind the draw of an audit. Only the requester knows it until it publishes it.
     AuditSecret, 32
 );
 identifier!(
@@ -146,7 +146,7 @@ impl From<B256> for JobId {
     }
 }
 
-/// What separates one log from every other: chain id and contract address, 0 and 0 without a chain.
+/// Separates one log from every other: chain id and contract address, 0 and 0 without a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogDomain {
@@ -157,18 +157,18 @@ pub struct LogDomain {
 }
 
 impl LogDomain {
-    /// The version that signatures are bound to.
+    /// The version that signatures include.
     pub const SIGNING_VERSION: &str = "2";
 
-    /// The versions before it.
+    /// Earlier versions.
     pub const OLDER_SIGNING_VERSIONS: [&str; 1] = ["1"];
 
-    /// What EIP-712 signatures in this log are bound to.
+    /// The EIP-712 domain of signatures in this log.
     pub fn eip712(self) -> Eip712Domain {
         self.eip712_of(Self::SIGNING_VERSION)
     }
 
-    /// The same in a log of another version.
+    /// The EIP-712 domain of this log in another version.
     pub fn eip712_of(self, version: &'static str) -> Eip712Domain {
         Eip712Domain::new(
             Some("Assay".into()),

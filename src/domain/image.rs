@@ -1,20 +1,20 @@
-//! Names of images, by the grammar that engines and registries share.
+//! Image names, by the grammar that engines and registries share.
 //!
-//! A stranger writes the name in an announcement. It is parsed before anything else sees it, so that it cannot smuggle
-//! a foreign path, query or host into an engine's or a registry's API.
+//! A stranger writes the name in an announcement. Parsing comes before every other use, so a name cannot smuggle a foreign
+//! path, query or host into the API of an engine or a registry.
 
 use std::fmt;
 
-/// Longest name of a repository, with its registry, in bytes.
+/// The longest repository name with its registry, in bytes.
 const MAX_NAME_BYTES: usize = 255;
 
-/// Longest tag, in bytes.
+/// The longest tag, in bytes.
 const MAX_TAG_BYTES: usize = 128;
 
-/// The registry that a name means which names none.
+/// The registry of a name that states none.
 pub const DEFAULT_REGISTRY: &str = "docker.io";
 
-/// A name of an image: `[registry[:port]/]path[:tag][@sha256:digest]`.
+/// An image name: `[registry[:port]/]path[:tag][@sha256:digest]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageName<'a> {
     registry: Option<&'a str>,
@@ -23,16 +23,16 @@ pub struct ImageName<'a> {
     digest: Option<&'a str>,
 }
 
-/// Why a text is no name of an image.
+/// Why a text is not an image name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ImageNameError {
     /// The repository is longer than 255 bytes.
     #[error("names a repository of more than {MAX_NAME_BYTES} bytes")]
     TooLong,
-    /// The registry is no host with an optional port.
+    /// The registry is not a host with an optional port.
     #[error("names a registry that is not a host")]
     Registry,
-    /// The path of the repository breaks its grammar.
+    /// The repository path breaks its grammar.
     #[error("needs a path of lower-case letters and digits, separated by . _ - or /")]
     Path,
     /// The tag breaks its grammar.
@@ -44,7 +44,7 @@ pub enum ImageNameError {
 }
 
 impl<'a> ImageName<'a> {
-    /// Reads a name.
+    /// Parses a name.
     ///
     /// # Errors
     /// [`ImageNameError`] for the first part that breaks the grammar; nothing is repaired.
@@ -54,7 +54,7 @@ impl<'a> ImageName<'a> {
             return Err(ImageNameError::Digest);
         }
         let (name, tag) = match rest.rsplit_once(':') {
-            // A colon before a slash is a port.
+            // A colon before a slash starts a port.
             Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
             _ => (rest, None),
         };
@@ -65,7 +65,7 @@ impl<'a> ImageName<'a> {
             return Err(ImageNameError::TooLong);
         }
         let (registry, path) = match name.split_once('/') {
-            // What else could be a host is one component of a path.
+            // Without a dot, a colon or `localhost`, the first component belongs to the path.
             Some((first, path)) if first == "localhost" || first.contains(['.', ':', '[']) => {
                 (Some(first), path)
             }
@@ -80,7 +80,7 @@ impl<'a> ImageName<'a> {
         Ok(Self { registry, path, tag, digest })
     }
 
-    /// The registry that has it: a host with an optional port.
+    /// The name's registry: a host with an optional port.
     pub fn registry(&self) -> &'a str {
         match self.registry {
             None | Some("index.docker.io") => DEFAULT_REGISTRY,
@@ -88,12 +88,12 @@ impl<'a> ImageName<'a> {
         }
     }
 
-    /// The digest, `sha256:..`, where it names one.
+    /// The digest, `sha256:..`, if the name has one.
     pub const fn digest(&self) -> Option<&'a str> {
         self.digest
     }
 
-    /// Whether it names a tag or a digest.
+    /// Whether the name has a tag or a digest.
     pub const fn is_exact(&self) -> bool {
         self.tag.is_some() || self.digest.is_some()
     }
@@ -115,20 +115,20 @@ impl fmt::Display for ImageName<'_> {
     }
 }
 
-/// Whether `text` is `sha256:` and 64 hexadecimal digits in lower case: the id of an image, or a digest.
+/// Whether `text` is `sha256:` and 64 lower-case hexadecimal digits: an image id or a digest.
 pub fn is_digest(text: &str) -> bool {
     let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.strip_prefix("sha256:").is_some_and(|digest| digest.len() == 64 && digest.bytes().all(hex))
 }
 
-/// Whether `image` is named by its content: `name@sha256:..`, or an image id `sha256:..`, in full.
+/// Whether `image` names its content in full: `name@sha256:..`, or an image id `sha256:..`.
 ///
-/// A tag may mean another image tomorrow or on the next node, and a shortened id any image that begins so.
+/// A tag may mean another image tomorrow or on another node. A shortened id means any image whose id starts that way.
 pub fn is_pinned(image: &str) -> bool {
     is_digest(image) || ImageName::parse(image).is_ok_and(|name| name.digest.is_some())
 }
 
-/// Whether `text` is a host with an optional port, as names of images begin.
+/// Whether `text` is a host with an optional port, as at the start of an image name.
 pub fn is_registry(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),

@@ -14,11 +14,11 @@ use super::{
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum JobState {
-    /// Bids are taken, seats are filled.
+    /// The job takes bids and fills its seats.
     Open = 0,
-    /// Every seat was filled; nodes run and commit.
+    /// Every seat is filled. Nodes run the job and commit.
     Running = 1,
-    /// Commits are closed; nodes reveal.
+    /// Commits are closed. Nodes reveal.
     Revealing = 2,
     /// A verdict accepted some seats.
     Verified = 3,
@@ -26,9 +26,9 @@ pub enum JobState {
     Inconclusive = 4,
     /// Too few seats committed or revealed.
     Failed = 5,
-    /// The requester cancelled or stopped it.
+    /// The requester cancelled or stopped the job.
     Cancelled = 6,
-    /// Its seats were not filled in time.
+    /// The seats were not filled in time.
     Expired = 7,
 }
 
@@ -45,7 +45,7 @@ impl JobState {
         Self::Expired,
     ];
 
-    /// Whether nothing can change any more.
+    /// Whether the job has ended, so that nothing can change any more.
     pub const fn is_terminal(self) -> bool {
         match self {
             Self::Open | Self::Running | Self::Revealing => false,
@@ -74,35 +74,35 @@ impl std::fmt::Display for JobState {
     }
 }
 
-/// One node's offer; a node has at most one in a job.
+/// One node's offer. A node has at most one bid in a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bid {
-    /// What the node wants for its seat.
+    /// The pay that the node asks for its seat.
     pub price: Amount,
-    /// How many updates the deal had seen; a bid of an earlier epoch is void.
+    /// How often the deal had been updated. A bid of an earlier epoch is void.
     pub epoch: u32,
-    /// What became of it.
+    /// The state of the bid.
     pub status: BidStatus,
 }
 
-/// What became of a bid.
+/// The state of a bid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BidStatus {
-    /// Waits for the requester.
+    /// The bid waits for the requester.
     Standing,
-    /// Taken back by the node.
+    /// The node withdrew the bid.
     Withdrawn,
-    /// Declined by the requester.
+    /// The requester declined the bid.
     Rejected,
-    /// Skipped by an acceptance: void, withdrawn, or without the money for its bond.
+    /// An acceptance skipped the bid: it was void or withdrawn, or the node lacked its bond.
     Skipped,
-    /// Has, or had, this seat; a node never gets a second one.
+    /// The node has, or had, this seat. It never gets a second one.
     Seated(u8),
 }
 
 impl BidStatus {
-    /// Whether the node may bid anew under the same terms: its bid no longer stands, and it never had a seat.
+    /// Whether the node may bid again under the same terms: its bid no longer stands, and it never had a seat.
     pub const fn may_bid_again(self) -> bool {
         match self {
             Self::Withdrawn | Self::Skipped => true,
@@ -116,27 +116,27 @@ impl BidStatus {
 pub struct Seat {
     /// The holder.
     pub node: NodeId,
-    /// What it asked for.
+    /// The pay that the holder asked for.
     pub price: Amount,
-    /// How far its execution is.
+    /// The state of the holder's execution.
     pub status: SeatStatus,
 }
 
-/// How far a seat's execution is.
+/// The state of a seat's execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SeatStatus {
-    /// Accepted, nothing said yet.
+    /// Accepted; the node has not reported yet.
     Accepted,
-    /// Reported that its run gave no result.
+    /// The node reported that its run gave no result.
     Failed(FailureKind),
-    /// Committed to a result.
+    /// The node committed to a result.
     Committed(Digest),
-    /// Opened its commitment.
+    /// The node opened its commitment.
     Revealed(Opening),
 }
 
-/// Which seats agreed.
+/// Which seats agreed, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// Results to keep.
@@ -145,24 +145,24 @@ pub struct Verdict {
     pub rejected: SeatSet,
     /// Seats without a result, or without what the method compares.
     pub absent: SeatSet,
-    /// Why.
+    /// The reason for this outcome.
     pub note: Note,
     /// First-round scores by seat; empty where outputs alone decided.
     pub scores: BTreeMap<u8, u64>,
 }
 
-/// What a job's log says so far. Read through [`Job`].
+/// What a job's log says so far, as [`Job`] lets it be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JobRecord {
     /// The job.
     pub id: JobId,
-    /// The first job of the chain of follow-ups that this one ends; the job itself where it follows up none.
+    /// The first job of the chain of follow-ups that this job belongs to; its own id if it follows up none.
     pub first: JobId,
     /// The log it belongs to.
     pub domain: LogDomain,
-    /// Who asked for it.
+    /// The node that asked for the job.
     pub requester: NodeId,
-    /// The requester's nonce, from which the job's id is derived, among others.
+    /// The requester's nonce, which is part of the job's id.
     pub nonce: u64,
     /// SHA-256 of the spec document.
     pub spec_hash: Digest,
@@ -173,19 +173,19 @@ pub struct JobRecord {
     pub deal: Deal,
     /// The hash of the terms.
     pub revision: Digest,
-    /// How often the deal was updated.
+    /// How often the requester updated the deal.
     pub epoch: u32,
-    /// Where the job is; see [`Job::state_at`] for what a passed deadline makes of it.
+    /// The stored state; [`Job::state_at`] adds what a passed deadline makes of it.
     pub state: JobState,
     /// When it was submitted.
     pub submitted_at: Timestamp,
-    /// Until when bids and acceptances count.
+    /// The end of bids and acceptances.
     pub open_by: Timestamp,
-    /// Until when commitments count; zero before every seat is filled.
+    /// The end of commitments; zero until every seat is filled.
     pub commit_by: Timestamp,
-    /// Until when reveals count; zero before commits close.
+    /// The end of reveals; zero until commits close.
     pub reveal_by: Timestamp,
-    /// When the newest seat was filled, failed or committed, or the audit was drawn.
+    /// When a seat was last filled, failed or committed, or the audit was drawn.
     pub seats_changed_at: Timestamp,
     /// When the job became terminal; zero before.
     pub ended_at: Timestamp,
@@ -193,21 +193,21 @@ pub struct JobRecord {
     pub bids: BTreeMap<NodeId, Bid>,
     /// The seats filled so far.
     pub seats: Vec<Seat>,
-    /// Seats whose holder reported a failure and that nobody else holds.
+    /// Seats whose holder reported a failure and that no other node has taken.
     pub failed: SeatSet,
-    /// The part of them whose holder reported too late for another node.
+    /// Those of the failed seats whose holder reported too late for another node.
     pub late: SeatSet,
-    /// Seats that committed.
+    /// Seats with a commitment.
     pub committed: SeatSet,
-    /// Seats that revealed in time, or whose opening came with the verdict.
+    /// Seats whose holder revealed in time, or whose opening came with the verdict.
     pub revealed: SeatSet,
-    /// Reports of failure by kind, in every seat ever held.
+    /// Reports of failure by kind, from all holders of all seats.
     pub failures: [u8; FailureKind::ALL.len()],
-    /// How far the audit is.
+    /// The stage of the audit.
     pub audit: AuditStage,
-    /// Who sent the verdict, the expiry, the cancellation or the stop.
+    /// The sender of the verdict, the expiry, the cancellation or the stop.
     pub ended_by: Option<NodeId>,
-    /// The verdict, once there is one; also of an inconclusive job.
+    /// The verdict, also of an inconclusive job.
     pub verdict: Option<Verdict>,
 }
 
@@ -215,7 +215,7 @@ fn shared<S: serde::Serializer>(spec: &Arc<Spec>, serializer: S) -> Result<S::Ok
     spec.serialize(serializer)
 }
 
-/// A job. Its fields are read freely and changed by [`crate::rules`] alone.
+/// A job. Everyone may read its fields; only [`crate::rules`] changes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Job(JobRecord);
@@ -229,22 +229,23 @@ impl Deref for Job {
 }
 
 impl Job {
-    /// For [`crate::rules`], which alone makes and changes jobs.
+    /// For [`crate::rules`] only.
     pub(crate) const fn from_record(record: JobRecord) -> Self {
         Self(record)
     }
 
-    /// For [`crate::rules`], which alone makes and changes jobs.
+    /// For [`crate::rules`] only.
     pub(crate) const fn record_mut(&mut self) -> &mut JobRecord {
         &mut self.0
     }
 
-    /// The seed of every run. A follow-up has that of the job it follows up: it asks the same question of other nodes.
+    /// The seed of every run. A follow-up keeps the seed of the first job of its chain: it asks other nodes the same
+    /// question.
     pub fn seed(&self) -> Seed {
         Seed::of(self.first)
     }
 
-    /// How many seats are asked for: those of the first wave, and of the second once it was drawn.
+    /// How many seats the job asks for: those of the first wave, and once drawn those of the second.
     pub fn asked(&self) -> u8 {
         self.deal.seats_at(self.audit)
     }
@@ -254,22 +255,21 @@ impl Job {
         self.deal.quorum_of(self.asked())
     }
 
-    /// The failed seats that may be given to other nodes while there is time: those of the second wave alone, once it was
-    /// drawn.
+    /// The failed seats that other nodes may take while there is time. Once the second wave was drawn, only its seats count.
     pub fn refillable(&self) -> SeatSet {
         let first = if self.audit == AuditStage::Drawn { self.deal.concurrency } else { 0 };
         self.failed.iter().filter(|seat| *seat >= first).collect()
     }
 
-    /// Until when a failed seat can be given to another node: what is left must hold a whole run.
+    /// The last moment at which another node can take a failed seat: a whole run must fit into the rest.
     pub fn refill_by(&self) -> Timestamp {
         self.commit_by.minus(self.deal.timeout).minus(RUN_MARGIN)
     }
 
-    /// When commits closed, seen at `t`: `None` while some seat can still commit.
+    /// When commits closed, seen at `t`. `None` while some seat can still commit.
     ///
-    /// They close with the last commitment, or when the last seat that could commit is dead (failed, and too
-    /// late for another node), or with their deadline. A draw that spares the job closes them anew: reveals begin then.
+    /// They close with the last commitment, with the death of the last seat that could commit (failed, and too late for
+    /// another node), or at their deadline. A draw that spares the job closes them again, because reveals begin then.
     pub fn commits_closed_at(&self, t: Timestamp) -> Option<Timestamp> {
         if self.audit == AuditStage::Spared {
             return Some(self.seats_changed_at);
@@ -282,8 +282,8 @@ impl Job {
         (t > deadline).then_some(deadline)
     }
 
-    /// The state at `t`, and the deadline of reveals: a running job reveals once commits have closed with a
-    /// quorum, whether or not anything was written since. While a draw is awaited, it is the deadline of the draw.
+    /// The state at `t`, and the deadline of reveals. A running job counts as revealing once commits have closed with a
+    /// quorum, even before an entry says so. While the job awaits its draw, the deadline is that of the draw.
     pub fn state_at(&self, t: Timestamp) -> (JobState, Timestamp) {
         if self.state == JobState::Running
             && self.committed.len() >= self.quorum()
@@ -304,25 +304,25 @@ impl Job {
         self.asked() - dead
     }
 
-    /// Whether `node` reported a failure, also of a seat that another node holds since.
+    /// Whether `node` reported a failure, even if another node has its seat now.
     pub fn has_failed(&self, node: NodeId) -> bool {
         let Some(Bid { status: BidStatus::Seated(seat), .. }) = self.bids.get(&node) else { return false };
         let held = self.seat(*seat);
         held.is_some_and(|held| held.node != node || matches!(held.status, SeatStatus::Failed(_)))
     }
 
-    /// Whether several seats reported the same failure, and nodes are not to blame for it.
+    /// Whether several seats reported the same failure, and of a kind that nodes are not to blame for.
     pub fn is_shared_failure(&self, kind: FailureKind) -> bool {
         !kind.is_fault_of_node() && self.failures[usize::from(kind.index())] > 1
     }
 
-    /// Whether the job itself is at fault, and has lost the seats that a quorum needs.
+    /// Whether the job itself is at fault and has lost the seats that a quorum needs.
     fn fails_by_itself(&self) -> bool {
         let left = self.asked() - self.failed.len();
         left < self.quorum() && FailureKind::ALL.into_iter().any(|kind| self.is_shared_failure(kind))
     }
 
-    /// Whether anyone may end the job at `t`: too little came in time, or more nodes would only fail alike.
+    /// Whether anyone may end the job at `t`: too few results came in time, or more nodes would only fail alike.
     pub fn is_overdue(&self, t: Timestamp) -> bool {
         match self.state_at(t) {
             (JobState::Open, _) => t > self.open_by,
@@ -341,7 +341,7 @@ impl Job {
         }
     }
 
-    /// The seat of `node`: its index, if it holds one now.
+    /// The index of the seat that `node` holds now.
     pub fn seat_of(&self, node: NodeId) -> Option<u8> {
         match self.bids.get(&node)?.status {
             BidStatus::Seated(seat) => (self.seats.get(usize::from(seat))?.node == node).then_some(seat),
@@ -365,13 +365,13 @@ impl Job {
         self.bids.iter().filter(move |(_, bid)| standing(bid)).map(|(node, bid)| (*node, bid.price))
     }
 
-    /// The commonest reason of the failures reported; the first in wire order among equals.
+    /// The most frequent reason among the reported failures; the first in wire order among equals.
     pub fn commonest_failure(&self) -> Option<FailureKind> {
         let reported = FailureKind::ALL.into_iter().zip(self.failures).filter(|(_, count)| *count > 0);
         reported.rev().max_by_key(|(_, count)| *count).map(|(kind, _)| kind)
     }
 
-    /// The next moment after `t` at which a deadline passes, if the job waits for one.
+    /// The next deadline after `t`, if the job waits for one.
     pub fn next_deadline(&self, t: Timestamp) -> Option<Timestamp> {
         let (state, reveal_by) = self.state_at(t);
         match state {

@@ -18,7 +18,7 @@ pub enum Method {
     Near = 3,
 }
 
-/// The text names no method.
+/// The text is not the name of a method.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown method, expected `hash`, `kmeans`, `ball` or `near`")]
 pub struct UnknownMethod;

@@ -2,36 +2,36 @@
 
 use super::text::{json_as_text, name_as_text};
 
-/// Why a verdict was, or was not, reached: in the words of `docs/verification.md`.
+/// Why a verdict was, or was not, reached, in the terms of `docs/verification.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// A majority brought the same output.
+    /// A majority has the same output.
     EqualOutputs,
     /// A majority did like work, by their traces.
     Agreement,
-    /// A majority brought outputs equal to, or summaries near, those of one of them.
+    /// A majority has outputs equal to, or summaries near, those of one run.
     NearOutputs,
-    /// A majority brought the same output and did like work.
+    /// A majority has the same output and did like work.
     EqualOutputsAndWork,
-    /// A majority brought near outputs and did like work.
+    /// A majority has near outputs and did like work.
     NearOutputsAndWork,
-    /// There are no runs, too many, or a confidence that they cannot reach.
+    /// There are no runs, too many runs, or too few for the confidence.
     BadParameters,
-    /// No output has a majority and the terms ask no scorer.
+    /// No output has a majority, and the terms have no scorer.
     OutputsDisagree,
-    /// No run had the trace that was to be compared.
+    /// No run has the trace that the method compares.
     NoTraces,
     /// Splitting off the runs far from the mean left no majority.
     NoMajorityNearMean,
     /// The runs that `kmeans` could not split are further apart than the tolerance.
     SpreadOverTolerance,
-    /// The runs that agree are no strict majority of all runs asked.
+    /// The agreeing runs are not a strict majority of the seats asked for.
     NoMajorityAgrees,
-    /// The runs that agree are a majority, but fewer than the confidence asks for.
+    /// The agreeing runs are a majority, but fewer than the confidence.
     FewerThanConfidence,
 }
 
-/// The text is no note of a verdict.
+/// The text is not a note.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown note of a verdict")]
 pub struct UnknownNote;
@@ -53,7 +53,7 @@ impl Note {
         Self::FewerThanConfidence,
     ];
 
-    /// The words that files, the API and the command line have for it.
+    /// The text form in files, in the API and on the command line.
     pub const fn text(self) -> &'static str {
         match self {
             Self::EqualOutputs => "equal outputs",

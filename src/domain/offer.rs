@@ -1,23 +1,23 @@
-//! What a node says it takes on, so that a requester learns at once of a job that nobody will bid on.
+//! What a node says it takes on, so that a requester learns at once when nobody will bid on a job.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, Deal, Resources, Span};
 
-/// Longest offer, as text.
+/// The longest offer, as text, in bytes.
 pub const MAX_OFFER_BYTES: usize = 512;
 
-/// Longest name of a platform.
+/// The longest name of a platform, in bytes.
 const MAX_PLATFORM_BYTES: usize = 32;
 
-/// What a node takes on, in its own words: nobody vouches for it, and only hints follow from it.
+/// What a node says it takes on. Nobody vouches for it, and only hints follow from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
-    /// How many jobs it runs at once.
+    /// Slots: how many jobs the node runs at once.
     pub slots: u32,
-    /// What it runs: operating system and architecture as images name them, such as `linux/amd64`.
+    /// The platform: operating system and architecture as images name them, such as `linux/amd64`.
     pub platform: String,
-    /// The most for one container; its machine may have less.
+    /// The most that one container may use. The machine may have less.
     pub resources: Resources,
     /// The longest timeout.
     pub timeout: Span,
@@ -29,18 +29,18 @@ pub struct Offer {
     pub bond: Amount,
 }
 
-/// A number that a job asks for and that no known node allows.
+/// An amount that a job asks for and no known node allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exceeded {
-    /// Which.
+    /// The limit.
     pub limit: Limit,
     /// What the job asks for.
     pub asked: u128,
-    /// The most that a known node allows.
+    /// The most that any known node allows.
     pub most: u128,
 }
 
-/// What an offer limits.
+/// A limit in an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
@@ -62,24 +62,24 @@ pub enum Limit {
     Bond,
 }
 
-/// Too few of the known nodes take on a job, for as long as no others come.
+/// Too few of the known nodes take on a job. More may come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TooFew {
     /// How many known nodes may take it on.
     pub fitting: usize,
-    /// How many nodes are known that run jobs.
+    /// How many known nodes run jobs.
     pub known: usize,
-    /// What the job asks for that none of them allows; empty where different nodes refuse different things.
+    /// What the job asks for that no known node allows. Empty if different nodes refuse different things.
     pub exceeded: Vec<Exceeded>,
 }
 
 impl Offer {
-    /// As text of one line.
+    /// The offer as one line of text.
     pub fn to_text(&self) -> String {
         serde_json::to_string(self).expect("an offer has string keys only, so that JSON can hold it")
     }
 
-    /// Reads what a peer wrote; `None` if it is not an offer.
+    /// Parses what a peer wrote; `None` if it is not an offer.
     pub fn parse(text: &str) -> Option<Self> {
         let offer: Self = serde_json::from_str(text).ok().filter(|_| text.len() <= MAX_OFFER_BYTES)?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
@@ -107,7 +107,7 @@ impl Offer {
     }
 }
 
-/// Whether too few known nodes take on a job. `silent` nodes have made no offer, so they may take it.
+/// Whether too few known nodes take on a job. `silent` nodes have made no offer, so they may take it on.
 pub fn too_few(offers: &[Offer], silent: usize, asked: &Resources, deal: &Deal) -> Option<TooFew> {
     let refusing: Vec<Vec<Exceeded>> = offers
         .iter()
@@ -187,7 +187,7 @@ mod tests {
     fn a_job_that_enough_known_nodes_take_on_is_no_matter() {
         let asked = Resources::default();
         assert_eq!(too_few(&[offer(), offer(), offer()], 0, &asked, &deal()), None);
-        // Who says nothing may take it, and nobody at all is another matter.
+        // A node without an offer may take it on. No node at all is a different problem.
         let large = Resources { memory_bytes: 8 << 30, ..asked };
         assert_eq!(too_few(&[offer()], 3, &large, &deal()), None);
         assert_eq!(too_few(&[], 0, &large, &deal()), None);

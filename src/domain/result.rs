@@ -10,28 +10,28 @@ use super::{Digest, FingerprintWord, JobId, LogDomain, NodeId, SummaryWord};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Opening {
-    /// SHA-256 over job id, exit code, stdout and the files of `/outputs`: what nodes are compared by.
+    /// SHA-256 over job id, exit code, stdout and the files of `/outputs`: what a verdict compares.
     pub result_hash: Digest,
-    /// SHA-256 of the archive of the result directory: what a requester fetches.
+    /// SHA-256 of the archive of the result directory, which the requester fetches.
     pub output_root: Digest,
-    /// The command's own exit code.
+    /// The exit code of the command.
     pub exit_code: i32,
     /// Memory and CPU time of the run.
     pub fingerprint: FingerprintWord,
-    /// The numbers of the output that may differ a little; void where the deal has none.
+    /// The output's numbers that may differ a little; void if the deal has none.
     pub summary: SummaryWord,
     /// 32 random bytes, so that a guessed result cannot be checked against the commitment.
     pub salt: Digest,
 }
 
 impl Opening {
-    /// The commitment that this opening opens, for this node in this seat of this job only.
+    /// The commitment that this opening opens: for this node, seat and job only.
     pub fn commitment(&self, domain: LogDomain, job: JobId, seat: u8, node: NodeId) -> Digest {
         let fields = (
             domain.chain_id,
             Address::from(domain.contract),
             B256::from(job),
-            // ABI encoding gives every unsigned integer a whole word; a bare `u8` would mean `bytes`.
+            // ABI encoding pads every unsigned integer to a word, and a bare `u8` would mean `bytes`.
             u16::from(seat),
             Address::from(node),
             B256::from(self.result_hash),
@@ -45,7 +45,7 @@ impl Opening {
     }
 }
 
-/// An opening given for a seat together with a verdict.
+/// An opening for a seat, sent with a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeatOpening {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Most seats of a job on any backend: a verdict's bitmap is one small word on a chain.
+/// The most seats of a job on any backend, so that a verdict's bitmap fits a small word on a chain.
 pub const MAX_SEATS: u8 = 31;
 
 /// A set of seats, bit `i` for seat `i`.
@@ -11,7 +11,7 @@ pub const MAX_SEATS: u8 = 31;
 pub struct SeatSet(u32);
 
 impl SeatSet {
-    /// No seat.
+    /// The empty set.
     pub const EMPTY: Self = Self(0);
 
     /// Wraps a bitmap; bit `i` is seat `i`.

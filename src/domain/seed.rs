@@ -7,16 +7,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::{JobId, ParseIdError, ids::parse_hex, text::json_as_text};
 
-/// How the names begin of the variables that a node sets in every container. A job sets none of them.
+/// The prefix of the variables that a node sets in every container. A job may not set them.
 pub const RESERVED_VARIABLES: &str = "ASSAY_";
 
-/// What tells this hash of a job's id from any other.
+/// Separates this hash of a job's id from its hashes for other purposes.
 const CONTEXT: &[u8] = b"assay seed v1\0";
 
 /// 32 bytes that every node derives from a job's id alone.
 ///
-/// The requester's nonce is part of the id, so the requester may choose its seed, and no node can. Follow-ups have the seed
-/// of the first job of their chain: see [`super::JobRecord::first`].
+/// The nonce is part of the id, so the requester can choose the seed and no node can. Follow-ups keep the seed of the first
+/// job of their chain: see [`super::JobRecord::first`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Seed([u8; 32]);
 
@@ -26,7 +26,8 @@ impl Seed {
         Self(Sha256::new().chain_update(CONTEXT).chain_update(first.as_bytes()).finalize().into())
     }
 
-    /// The first four bytes, big endian, without the top bit: 0 to 2^31 - 1, so that it fits a signed integer of 32 bits.
+    /// The first four bytes, big endian, without the top bit: 0 to 2^31 - 1, so that the number fits a signed integer of 32
+    /// bits.
     pub const fn small(self) -> u32 {
         let [a, b, c, d, ..] = self.0;
         u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1)

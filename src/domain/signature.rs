@@ -17,13 +17,13 @@ use super::{
 const HALF_ORDER: U256 =
     uint!(0x7FFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFF_5D576E73_57A4501D_DFE92F46_681B20A0_U256);
 
-/// Bytes that no key can have signed, or a second form of a signature that has another.
+/// Why bytes are not a signature in canonical form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// The last byte is neither 27 nor 28.
     #[error("signature has recovery byte {0}, not 27 or 28")]
     RecoveryByte(u8),
-    /// `s` is in the upper half of the group: the mirrored signature is the one that counts.
+    /// `s` is in the upper half of the group. Only the mirrored signature is valid.
     #[error("signature is not in its low-s form")]
     HighS,
     /// `r` or `s` is zero or beyond the group, or no point of the curve belongs to `r`.
@@ -31,8 +31,8 @@ pub enum SignatureError {
     NoPublicKey,
 }
 
-/// A signature as Ethereum writes it: `r`, `s`, then 27 or 28; 65 bytes, of which nothing is checked before
-/// [`Self::recover`]. The text form is `0x` and 130 hex digits.
+/// A signature in Ethereum's form: `r`, `s`, then 27 or 28; 65 bytes. Only [`Self::recover`] checks them. The text form is
+/// `0x` and 130 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Signature([u8; 65]);
 
@@ -49,15 +49,15 @@ impl Signature {
 
     /// The node whose key signed `digest`.
     ///
-    /// A well-formed signature always names *some* node: the caller compares it with the author it expects.
+    /// A well-formed signature always names some node. The caller compares it with the author it expects.
     ///
     /// # Errors
-    /// Every form but the canonical one (low `s`, 27 or 28), and bytes that belong to no key.
+    /// Every form but the canonical one (low `s`, 27 or 28), and bytes that no key made.
     pub fn recover(&self, digest: Digest) -> Result<NodeId, SignatureError> {
         self.public_key(digest).map(|key| node_of(&key))
     }
 
-    /// The public key that signed `digest`, compressed: what a libp2p peer id is made from.
+    /// The compressed public key that signed `digest`. A libp2p peer id is made from it.
     ///
     /// # Errors
     /// As [`Self::recover`].
@@ -82,15 +82,15 @@ impl Signature {
     }
 }
 
-/// The node whose compressed public key this is; `None` if it is no point of the curve.
+/// The node with this compressed public key; `None` if it is not a point of the curve.
 pub fn node_of_key(compressed: &[u8; 33]) -> Option<NodeId> {
     PublicKey::from_byte_array_compressed(*compressed).ok().map(|key| node_of(&key))
 }
 
-/// The address of a key, as Ethereum makes it: the end of the hash of both coordinates.
+/// The Ethereum address of a key: the last 20 bytes of the hash of both coordinates.
 fn node_of(key: &PublicKey) -> NodeId {
     let mut hash = Keccak256::new();
-    // Without the byte that tells the encoding.
+    // Skips the byte that names the encoding.
     hash.update(&key.serialize_uncompressed()[1..]);
     Address::from_word(hash.finalize()).into()
 }

@@ -10,29 +10,29 @@ mod builder;
 
 pub use builder::SpecBuilder;
 
-/// Largest spec document, in bytes: a command line and an environment, not data.
+/// The largest spec document, in bytes. It holds a command line and an environment, not data.
 pub const MAX_SPEC_BYTES: usize = 32 * 1024;
 
-/// Most inputs of one job.
+/// The most inputs of one job.
 pub const MAX_INPUTS: usize = 16;
 
-/// Where no input is mounted: what an engine, a program loader or the container's init needs to be as it is.
+/// Where an input cannot be mounted: the engine, the program loader and the container's init need these places.
 const SYSTEM_DIRS: [&str; 13] = [
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/run", "/sbin", "/sys",
     "/usr",
 ];
 
-/// Where a job's outputs are collected from, inside its container.
+/// The directory in the container whose files become the job's outputs.
 pub const OUTPUTS_DIR: &str = "/outputs";
 
-/// Most text files that a spec may name.
+/// The most text files that a spec may name.
 pub const MAX_TEXT_FILES: usize = 64;
 
-/// What every accepted node runs. How long it may run is a term of the deal, since rules depend on it.
+/// What every accepted node runs. The timeout is a term of the deal, since rules depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
-    /// The image as an engine finds it: `name@sha256:..` of a registry, or an image id `sha256:..`.
+    /// The image for an engine: `name@sha256:..` in a registry, or an image id `sha256:..`.
     pub image: String,
     /// The image as the requester named it, for people.
     pub image_name: String,
@@ -42,18 +42,18 @@ pub struct Spec {
     pub command: Vec<String>,
     /// Environment variables.
     pub environment: BTreeMap<String, String>,
-    /// Absolute directory to start in; the image's own when absent.
+    /// Absolute directory to start in; the image's own if absent.
     pub working_directory: Option<String>,
     /// Content mounted read-only.
     pub inputs: Vec<Input>,
     /// Limits of the container.
     pub resources: Resources,
-    /// Whether the program gets its randomness and wall time from the job's seed. Only `true` is written down, so older
+    /// Whether the program gets its randomness and wall time from the job's seed. The document holds only `true`, so older
     /// documents keep their hash.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub seeded: bool,
-    /// Files of `/outputs`, by their paths there, that the deal's masks go over as they go over standard output: ascending
-    /// and without repetition. Written down only if there are some.
+    /// The text files in `/outputs` that the deal's masks apply to, as they apply to standard output. Paths below
+    /// `/outputs`, ascending, without repetition. The document leaves out an empty list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub text_files: Vec<String>,
 }
@@ -68,8 +68,8 @@ pub struct Input {
     pub bytes: u64,
     /// Absolute path in the container.
     pub target: String,
-    /// What appears there. Left out of the document for a directory: it was the only kind at first, and such
-    /// documents keep their meaning and their hash.
+    /// What appears there. The document leaves it out for a directory, which was the only kind at first, so older documents
+    /// keep their meaning and their hash.
     #[serde(default, skip_serializing_if = "InputKind::is_directory")]
     pub kind: InputKind,
 }
@@ -78,10 +78,10 @@ pub struct Input {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InputKind {
-    /// What the archive holds is in a directory at the target.
+    /// The target is a directory with the archive's content.
     #[default]
     Directory,
-    /// The one file that the archive holds is the target.
+    /// The target is the one file in the archive.
     File,
 }
 
@@ -104,13 +104,12 @@ pub struct Resources {
     pub pids: u32,
     /// Bytes that `/outputs` and the volumes of the image may hold together.
     pub disk_bytes: u64,
-    /// Bytes that `/tmp` may hold; it is memory. Left out of the document when it is 64 MiB, the default, so that a
-    /// document without it means that.
+    /// Bytes that `/tmp` may hold; it is memory. The document leaves out 64 MiB, the default.
     #[serde(default = "default_tmp_bytes", skip_serializing_if = "is_default_tmp_bytes")]
     pub tmp_bytes: u64,
 }
 
-/// What `/tmp` may hold unless a spec says otherwise, in bytes.
+/// The default size of `/tmp`, in bytes.
 const DEFAULT_TMP_BYTES: u64 = 64 << 20;
 
 const fn default_tmp_bytes() -> u64 {
@@ -141,11 +140,11 @@ pub enum SpecField {
     Image,
     /// The entrypoint, the command, or the value of a variable.
     Command,
-    /// The names of variables.
+    /// The name of a variable.
     Environment,
-    /// Where the command starts.
+    /// The working directory.
     WorkingDirectory,
-    /// The inputs and where they are mounted.
+    /// An input or its target.
     Inputs,
     /// The text files among the outputs.
     TextFiles,
@@ -155,7 +154,7 @@ pub enum SpecField {
     Resources,
 }
 
-/// Why a spec, or its document, is refused.
+/// Why a spec, or its document, was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// The document is longer than [`MAX_SPEC_BYTES`].
@@ -164,7 +163,7 @@ pub enum SpecError {
         /// Its length.
         actual: usize,
     },
-    /// The document is no JSON of a spec.
+    /// The document is not the JSON of a spec.
     #[error("the spec cannot be read: {reason}")]
     Malformed {
         /// What the JSON reader said.
@@ -173,10 +172,10 @@ pub enum SpecError {
     /// The document reads as a spec but is not its canonical form.
     #[error("the spec is not in canonical form")]
     NotCanonical,
-    /// A field has a value that no node may run.
+    /// A field's value is out of bounds.
     #[error("{field} {problem}")]
     Invalid {
-        /// Which.
+        /// The field.
         field: SpecField,
         /// What is wrong with it.
         problem: String,
@@ -184,8 +183,8 @@ pub enum SpecError {
 }
 
 impl Spec {
-    /// Begins a spec: `image` is its name both for the engine and for people, and everything else is the image's
-    /// own, under the usual limits.
+    /// Begins a spec. `image` is its name for the engine and for people. The rest defaults to the image's own and the usual
+    /// limits.
     ///
     /// ```
     /// use assay::domain::{Resources, Spec};
@@ -205,7 +204,7 @@ impl Spec {
         SpecBuilder::new(image.into())
     }
 
-    /// A spec that stands for any: `true` in an image called `demo`. The table of cases, tests and examples use it.
+    /// A spec for any use: `true` in an image called `demo`. The table of cases, tests and examples use it.
     pub fn sample() -> Self {
         let sample = Self::builder("sha256:00").image_name("demo").command(["true"]).build();
         sample.expect("its fields are constants, and a test builds it")
@@ -216,7 +215,7 @@ impl Spec {
         serde_json::to_vec(self).expect("a spec has string keys only, so that JSON can hold it")
     }
 
-    /// Reads a document from a stranger: bounded, canonical and valid, or refused.
+    /// Reads a stranger's document: bounded, canonical and valid, or refused.
     ///
     /// # Errors
     /// See [`SpecError`]; nothing is repaired.
@@ -238,8 +237,8 @@ impl Spec {
         Digest::sha256(document)
     }
 
-    /// Writes the paths of the container as the document has them: `/inputs/` and `//inputs/.` become `/inputs`.
-    /// What leads upwards or nowhere stays as it is, and is refused.
+    /// Brings container paths into the document's form: `/inputs/` and `//inputs/.` become `/inputs`. A path that leads
+    /// upwards stays as it is, so that validation refuses it.
     pub fn clean_paths(&mut self) {
         let targets = self.inputs.iter_mut().map(|input| &mut input.target);
         for path in targets.chain(&mut self.working_directory) {
@@ -250,7 +249,7 @@ impl Spec {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`SpecError::Invalid`] for the first bad field, [`SpecError::TooLong`] for the whole.
+    /// [`SpecError::Invalid`] for the first field out of bounds, [`SpecError::TooLong`] for the whole.
     pub fn validate(&self) -> Result<(), SpecError> {
         let invalid = |field, problem: &str| Err(SpecError::Invalid { field, problem: problem.to_owned() });
         for name in [&self.image, &self.image_name] {
@@ -299,8 +298,8 @@ impl Spec {
         Ok(())
     }
 
-    /// Checks a spec that is about to be submitted: every field, and that no variable has a name that nodes set themselves.
-    /// Logs from before those names were reserved may hold such a spec; a node sets its own values over it.
+    /// Checks a new spec before submission: every field, and that no variable has a reserved name. A log may hold an older
+    /// spec with such a name; a node's own value replaces it.
     ///
     /// # Errors
     /// As [`Self::validate`].

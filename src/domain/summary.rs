@@ -1,10 +1,10 @@
-//! The summary of a run's output: at most ten numbers in a 256-bit word that can be compared without knowing them.
+//! The summary of a run's output: at most ten numbers in a 256-bit word, comparable without their form.
 //!
-//! A [`SummaryForm`], a term of the deal, says how far each number may differ. A run writes its numbers to a file, and its
-//! node turns them into a [`SummaryWord`]: ten lanes of 25 bits, each the number in 64ths of its tolerance, modulo 2^25.
-//! Two words agree when no lane differs by more than 64, round the circle. The exact arithmetic is in
-//! `docs/verification.md`; `tests/vectors/summary.json` holds every implementation to it, and the Solidity twin of
-//! [`SummaryWord::agrees_with`] is `contracts/src/Summaries.sol`.
+//! A [`SummaryForm`], a term of the deal, says how far each number may differ. A run writes its numbers to a file. Its node
+//! turns them into a [`SummaryWord`]: ten lanes of 25 bits, each the number in 64ths of its tolerance, modulo 2^25. Two
+//! words agree if no lane differs by more than 64, around the circle. `docs/verification.md` has the exact arithmetic, and
+//! `tests/vectors/summary.json` holds every implementation to it. The Solidity twin of [`SummaryWord::agrees_with`] is
+//! `contracts/src/Summaries.sol`.
 
 use alloy_primitives::U256;
 
@@ -20,53 +20,53 @@ pub use proposal::{
     KnownLiar, MIN_PILOTS, Proposal, ProposalFault, ProposedNumber, propose as propose_summary,
 };
 
-/// Most numbers in a summary.
+/// The most numbers in a summary.
 pub const MAX_NUMBERS: usize = 10;
 
-/// Longest summary file that is read, in bytes.
+/// The longest summary file, in bytes.
 pub const MAX_SUMMARY_BYTES: usize = 1024;
 
-/// Longest text of one number, in bytes.
+/// The longest text of one number, in bytes.
 pub const MAX_NUMBER_BYTES: usize = 40;
 
-/// The file in `/outputs` that holds the summary, unless the spec names another.
+/// The summary file in `/outputs`, unless the spec names another.
 pub const SUMMARY_FILE: &str = "summary";
 
 const LANE_BITS: usize = 25;
-/// Values of a lane: a circle.
+/// The number of values of a lane, which form a circle.
 const LANE: u32 = 1 << LANE_BITS;
-/// A tolerance, on a lane.
+/// One tolerance, in the units of a lane.
 const STEPS: u32 = 64;
-/// Where the zero of a relative number lies, which has no logarithm.
+/// The lane's value for a relative number that is zero, which has no logarithm.
 const ZERO: u32 = LANE / 4 * 3;
 
 /// Why a run has no summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SummaryFault {
-    /// There is no file of that name in `/outputs`.
+    /// `/outputs` has no file of that name.
     #[error("the run left no summary file")]
     Missing,
     /// The file is longer than [`MAX_SUMMARY_BYTES`].
     #[error("the summary takes more than {MAX_SUMMARY_BYTES} bytes")]
     TooLong,
-    /// The file is not of printable ASCII and white space.
+    /// The file holds bytes other than printable ASCII and white space.
     #[error("the summary is not plain ASCII text")]
     NotText,
-    /// The file has more or fewer numbers than the deal's form.
+    /// The file does not have as many numbers as the deal's form.
     #[error("the summary has {found} numbers, the deal has {expected}")]
     Count {
-        /// In the file.
+        /// Numbers in the file.
         found: usize,
-        /// In the deal.
+        /// Numbers in the deal's form.
         expected: usize,
     },
-    /// A number has more than [`MAX_NUMBER_BYTES`].
+    /// A number is longer than [`MAX_NUMBER_BYTES`].
     #[error("number {number} of the summary takes more than {MAX_NUMBER_BYTES} bytes")]
     NumberTooLong {
         /// Which, from 1.
         number: usize,
     },
-    /// The text is no decimal number: infinities, NaN and hexadecimal are none.
+    /// The text is not a decimal number. Infinities, NaN and hexadecimal are not.
     #[error("number {number} of the summary is no decimal number: NaN, infinities and hexadecimal are none")]
     NotANumber {
         /// Which, from 1.
@@ -89,10 +89,10 @@ impl SummaryWord {
     /// No summary: all bits set.
     pub const VOID: Self = Self([0xff; 32]);
 
-    /// The summary of a file's content: numbers apart by white space, as many as the form has.
+    /// The summary of a file's content: numbers separated by white space, as many as the form has.
     ///
     /// # Errors
-    /// [`SummaryFault`], which makes the run's summary void.
+    /// [`SummaryFault`]; the run's summary is then void.
     ///
     /// ```
     /// use assay::domain::{SummaryForm, SummaryWord};
@@ -162,13 +162,13 @@ fn split(content: &[u8]) -> Result<Vec<&str>, SummaryFault> {
     Ok(text.ok_or(SummaryFault::NotText)?.split_ascii_whitespace().collect())
 }
 
-/// A number on its lane; `None` for text that is no number.
+/// The lane of a number; `None` if the text is not a number.
 fn lane(text: &str, kind: Kind) -> Option<u32> {
     match kind {
         Kind::Exact => {
             let hash = Digest::sha256(text);
             let [a, b, c, d, ..] = *hash.as_bytes();
-            // Values are far enough apart that two never agree by being neighbours.
+            // The values are so far apart that two never agree as neighbours.
             Some((u32::from_be_bytes([a, b, c, d]) % (LANE >> 8)) << 8)
         }
         Kind::Absolute(tolerance) => {
@@ -188,7 +188,7 @@ fn lane(text: &str, kind: Kind) -> Option<u32> {
     }
 }
 
-/// Rounded half up. At most 2^43 x 64 over at least 6196.
+/// Rounds half up. The product is at most 2^43 x 64, over at least 6196.
 fn rounded_ratio(numerator: u64, denominator: u64) -> u64 {
     (2 * numerator + denominator) / (2 * denominator)
 }

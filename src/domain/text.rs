@@ -1,4 +1,4 @@
-//! How values read and look as text: `Display` writes it, `FromStr` reads it, JSON holds it as a string.
+//! Text forms of values: `Display` writes one, `FromStr` reads it, JSON holds it as a string.
 
 /// JSON holds the type as its text.
 macro_rules! json_as_text {
@@ -45,7 +45,7 @@ macro_rules! hex_text {
     };
 }
 
-/// The text of one of `ALL` is what `$text` says; other text is `$unknown`.
+/// The text of each variant in `ALL` is what `$text` says; other text is `$unknown`.
 macro_rules! name_as_text {
     ($name:ident, $text:ident, $unknown:ident) => {
         impl ::std::fmt::Display for $name {

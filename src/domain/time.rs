@@ -1,4 +1,4 @@
-//! Points in time and spans between them, in whole seconds. Nothing here reads a clock.
+//! Points in time, and spans between them, in whole seconds. Nothing here reads a clock.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
-/// A length of time in seconds; 32 bits, some 136 years.
+/// A length of time in seconds; 32 bits, about 136 years.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Span(u32);
 
 impl Timestamp {
-    /// The beginning of 1970, and "not set" in a field that a later event fills.
+    /// The start of 1970. It means "not set" in a field that a later event fills.
     pub const ZERO: Self = Self(0);
 
     /// Wraps Unix seconds.
@@ -40,7 +40,7 @@ impl Timestamp {
         Self(self.0.saturating_sub(span.0 as u64))
     }
 
-    /// From `earlier` to this point; nothing when that is later, and at most the longest span.
+    /// From `earlier` to this point; zero if `earlier` is later, and at most the longest span.
     #[must_use]
     pub fn since(self, earlier: Self) -> Span {
         Span(u32::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(u32::MAX))

@@ -1,18 +1,18 @@
 //! Counts of page faults in 20 bits: exact below 2^16, and to 16 significant bits above.
 //!
-//! The upper 5 bits of a code are its exponent e, the lower 15 its fraction f. It stands for f where e = 0, and for
-//! (2^15 + f) 2^(e - 1) elsewhere. Each code stands for another count, and a larger code for a larger one.
+//! The upper 5 bits of a code are its exponent e, the lower 15 its fraction f. It means f if e = 0, and (2^15 + f) 2^(e - 1)
+//! otherwise. Different codes mean different counts, and a larger code means a larger count.
 
-/// How many bits a code has.
+/// Bits of a code.
 pub(super) const CODE_BITS: u32 = 20;
 
 const FRACTION_BITS: u32 = 15;
 const LEADING_ONE: u64 = 1 << FRACTION_BITS;
 
-/// Counts below this have a code; others have the largest one.
+/// The first count without a code. It and all above get the largest code.
 pub const MAX_FAULTS: u64 = 1 << 46;
 
-/// The code of the largest count that does not exceed `count` and has one.
+/// The code of the largest count that has one and does not exceed `count`.
 pub(super) const fn encode(count: u64) -> u64 {
     let count = if count < MAX_FAULTS { count } else { MAX_FAULTS - 1 };
     let length = u64::BITS - count.leading_zeros();
@@ -22,7 +22,7 @@ pub(super) const fn encode(count: u64) -> u64 {
     }
 }
 
-/// What a code of [`CODE_BITS`] stands for.
+/// The count that a code of [`CODE_BITS`] means.
 pub(super) const fn decode(code: u64) -> u64 {
     let (exponent, fraction) = (code >> FRACTION_BITS, code & (LEADING_ONE - 1));
     if exponent == 0 { fraction } else { (LEADING_ONE | fraction) << (exponent - 1) }

@@ -1,10 +1,10 @@
-//! Making a spec field by field; what comes out is valid.
+//! Builds a spec field by field. The result is valid.
 
 use std::collections::BTreeMap;
 
 use super::{Input, Resources, Spec, SpecError};
 
-/// A spec in the making: [`Spec::builder`].
+/// A spec in the making; see [`Spec::builder`].
 #[derive(Debug, Clone)]
 #[must_use = "a builder makes nothing until `build`"]
 pub struct SpecBuilder {
@@ -28,7 +28,7 @@ impl SpecBuilder {
         Self { spec }
     }
 
-    /// The image's name for people, where it is not the name that the engine finds it by.
+    /// The image's name for people, if it differs from the engine's.
     pub fn image_name(mut self, name: impl Into<String>) -> Self {
         self.spec.image_name = name.into();
         self
@@ -40,13 +40,13 @@ impl SpecBuilder {
         self
     }
 
-    /// The arguments, or the whole command when there is no entrypoint.
+    /// The arguments, or the whole command without an entrypoint.
     pub fn command<W: Into<String>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
         self.spec.command = words.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Adds environment variables; a name that is there already gets the new value.
+    /// Adds environment variables. A name that is already set gets the new value.
     pub fn environment<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<String>,
@@ -81,7 +81,7 @@ impl SpecBuilder {
         self
     }
 
-    /// The text files of `/outputs`, by their paths there, that the deal's masks go over.
+    /// The text files in `/outputs` that the deal's masks apply to, as paths below `/outputs`.
     pub fn text_files(mut self, paths: impl IntoIterator<Item = String>) -> Self {
         self.spec.text_files = paths.into_iter().collect();
         self.spec.text_files.sort_unstable();
@@ -89,10 +89,10 @@ impl SpecBuilder {
         self
     }
 
-    /// The spec, with its paths as the document has them: see [`Spec::clean_paths`].
+    /// The spec, with its paths in the document's form: see [`Spec::clean_paths`].
     ///
     /// # Errors
-    /// What [`Spec::validate_new`] refuses.
+    /// As [`Spec::validate_new`].
     pub fn build(mut self) -> Result<Spec, SpecError> {
         self.spec.clean_paths();
         self.spec.validate_new()?;

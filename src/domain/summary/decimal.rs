@@ -2,12 +2,12 @@
 
 use alloy_primitives::Uint;
 
-/// Room for 64 x 10^40 x 10^(400 + 64), the largest numerator below, and for twice as much.
+/// Room for the largest numerator below, 64 x 10^40 x 10^(400 + 64), twice over.
 type Wide = Uint<2048, 32>;
 
 /// Most digits of a number.
 const MAX_DIGITS: usize = 40;
-/// Largest exponent of a number, and its least when negated.
+/// The largest exponent of a number; negated, the least.
 const MAX_EXPONENT: i32 = 400;
 
 /// A decimal number: digits x 10^exponent, exponent -440 to 400.
@@ -45,7 +45,7 @@ impl Decimal {
         Self { negative: false, digits: Wide::from(digits), exponent }
     }
 
-    /// The number without trailing zeros, as mantissa x 10^exponent; `None` where the mantissa takes more than 16 bits.
+    /// The number without trailing zeros, as mantissa x 10^exponent; `None` if the mantissa needs more than 16 bits.
     pub(super) fn significant(self) -> Option<(u16, i32)> {
         let ten = Wide::from(10);
         let (mut digits, mut exponent) = (self.digits, self.exponent);
@@ -60,7 +60,7 @@ impl Decimal {
         self.negative
     }
 
-    /// The number without its sign.
+    /// The absolute value.
     pub(super) fn size(self) -> Size {
         let (up, down) = (self.exponent.max(0), (-self.exponent).max(0));
         Size { numerator: self.digits * power(up), denominator: power(down) }
@@ -81,33 +81,33 @@ fn power(exponent: i32) -> Wide {
     (0..exponent).fold(Wide::from(1), |product, _| product * Wide::from(10))
 }
 
-/// Longest distance of the exponents of numbers that are compared: their digits and this many zeros have room in a
-/// [`Wide`], and so has a million times that.
+/// The largest distance between the exponents of two numbers to compare. Their digits and this many zeros fit a [`Wide`],
+/// also times a million.
 const MAX_SPAN: i32 = 400;
 
-/// How far numbers are apart.
+/// How far apart numbers are.
 #[derive(Debug)]
 pub(super) struct Spread {
-    /// The place of the least.
+    /// Index of the least number.
     pub(super) least: usize,
-    /// The place of the greatest.
+    /// Index of the greatest number.
     pub(super) greatest: usize,
     /// Greatest less least, in units of 10^`exponent`.
     range: Wide,
-    /// The least size, in the same units; `None` where signs differ or a number is zero.
+    /// The least absolute value, in the same units; `None` if signs differ or a number is zero.
     nearest_zero: Option<Wide>,
     exponent: i32,
 }
 
 impl Spread {
-    /// `None` of no numbers, and of numbers too far apart to be compared.
+    /// `None` for no numbers, and for numbers too far apart to compare.
     pub(super) fn of(numbers: &[Decimal]) -> Option<Self> {
         let exponents = || numbers.iter().filter(|number| !number.digits.is_zero()).map(|n| n.exponent);
         let (lowest, highest) = (exponents().min().unwrap_or(0), exponents().max().unwrap_or(0));
         if highest - lowest > MAX_SPAN {
             return None;
         }
-        // Negative numbers first, those that are furthest from zero before the others.
+        // Sorts negative numbers first, the furthest from zero first among them.
         let size = |number: &Decimal| {
             if number.digits.is_zero() { Wide::ZERO } else { number.digits * power(number.exponent - lowest) }
         };
@@ -128,15 +128,15 @@ impl Spread {
         })
     }
 
-    /// So many times the range, in parts per million of the number nearest to zero, rounded up; `None` above a million,
-    /// and without one sign.
+    /// `times` the range, in parts per million of the number nearest to zero, rounded up. `None` above a million, and if
+    /// signs differ.
     pub(super) fn relative_ppm(&self, times: u32) -> Option<u32> {
         let scaled = self.range * Wide::from(times) * Wide::from(1_000_000);
         let ppm = scaled.div_ceil(self.nearest_zero?);
         u32::try_from(ppm).ok().filter(|ppm| *ppm <= 1_000_000)
     }
 
-    /// So many times the range as mantissa x 10^exponent, rounded up to three digits; 10^-9 without a range.
+    /// `times` the range as mantissa x 10^exponent, rounded up to three digits; 10^-9 without a range.
     pub(super) fn times_range(&self, times: u32) -> Option<(u16, i32)> {
         if self.range.is_zero() {
             return Some((1, -9));
@@ -146,7 +146,7 @@ impl Spread {
             mantissa = mantissa.div_ceil(Wide::from(10));
             exponent += 1;
         }
-        // A tolerance has one form: without zeros at its end.
+        // A tolerance has one form, without trailing zeros.
         while mantissa % Wide::from(10) == Wide::ZERO {
             mantissa /= Wide::from(10);
             exponent += 1;
@@ -155,7 +155,7 @@ impl Spread {
     }
 }
 
-/// A fraction that is not negative.
+/// A non-negative fraction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
     numerator: Wide,
@@ -178,7 +178,7 @@ impl Size {
         }
     }
 
-    /// Whether it is no more than the other.
+    /// Whether the fraction is at most the other.
     pub(super) fn is_at_most(&self, other: &Self) -> bool {
         self.numerator * other.denominator <= other.numerator * self.denominator
     }
@@ -207,7 +207,7 @@ impl Size {
             power -= 1;
         }
         let (above, below) = scaled(power);
-        // In 1 to 2, as a multiple of 2^-64; its square takes 130 bits.
+        // The value is in 1 to 2, as a multiple of 2^-64. Its square takes 130 bits.
         let quotient: Wide = (above << 64) / below;
         let mut mantissa: Uint<192, 3> = quotient.to();
         let mut fraction = 0_i64;

@@ -9,9 +9,9 @@ use crate::domain::text::json_as_text;
 
 /// The ten kinds in 256 bits, big endian: kind k in bits 25k to 25k + 24, zero where there is no number.
 ///
-/// The top two bits of a kind are 1 for a relative tolerance, 2 for an absolute one, and 0 or 3 for none, that is `exact`.
-/// A relative tolerance is in the low 23 bits, in parts per million. An absolute one is a mantissa in bits 0 to 9 and, in
-/// bits 10 to 16, the power of ten above -64. Every word has a meaning, so no log can hold one that readers refuse;
+/// The top two bits of a kind are 1 for a relative tolerance, 2 for an absolute one, and 0 or 3 for `exact`. A relative
+/// tolerance is in the low 23 bits, in parts per million. An absolute one is a mantissa in bits 0 to 9 and, in bits 10 to
+/// 16, the power of ten plus 64. Every word has a meaning, so no log can hold a word that readers refuse.
 /// [`SummaryForm::new`] makes the one word that this program writes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SummaryForm(pub [u8; 32]);
@@ -19,31 +19,31 @@ pub struct SummaryForm(pub [u8; 32]);
 /// How one number of a summary is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Its text must be the same.
+    /// The numbers must have the same text.
     Exact,
-    /// At most so many parts in a million apart, 1 to 1,000,000, and of the same sign.
+    /// At most this many parts in a million apart, 1 to 1,000,000, and with the same sign.
     Relative {
         /// Parts per million.
         ppm: u32,
     },
-    /// At most so far apart.
+    /// At most this far apart.
     Absolute(Tolerance),
 }
 
-/// An absolute tolerance: mantissa x 10^exponent, of at most three significant digits.
+/// An absolute tolerance: mantissa x 10^exponent, with at most three significant digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tolerance {
     mantissa: u16,
     exponent: i8,
 }
 
-/// The text is no form of a summary.
+/// The text is not a form of a summary.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{found}` is no kind of number: expected `exact`, `rel:PPMppm` with 1 to 1000000 parts per million, or `abs:TOLERANCE` with at most three significant digits; at most {MAX_NUMBERS}, apart by commas"
 )]
 pub struct ParseFormError {
-    /// The part that is none.
+    /// The part that could not be read.
     pub found: String,
 }
 
@@ -51,14 +51,14 @@ const KIND_BITS: u32 = (1 << LANE_BITS) - 1;
 const VALUE_BITS: u32 = 23;
 const RELATIVE: u32 = 1;
 const ABSOLUTE: u32 = 2;
-/// Exact has no value, but a kind of zero means no number.
+/// Exact has no value, but a zero kind means no number.
 const EXACT: u32 = 1;
 const MAX_PPM: u32 = 1_000_000;
 const MAX_MANTISSA: u16 = 999;
 const EXPONENT_BIAS: i8 = 64;
 
 impl Tolerance {
-    /// `None` where a tolerance cannot be that large. One whose power of ten is too small gets the least power.
+    /// `None` if a tolerance cannot be that large. A power of ten that is too small becomes the least one.
     pub(super) fn new(mantissa: u16, exponent: i32) -> Option<Self> {
         let Ok(exponent) = i8::try_from(exponent.max(-i32::from(EXPONENT_BIAS))) else { return None };
         let is_small = (1..=MAX_MANTISSA).contains(&mantissa) && exponent < EXPONENT_BIAS;
@@ -99,7 +99,7 @@ impl Kind {
 }
 
 impl SummaryForm {
-    /// The form of these kinds; `None` for none and for more than [`MAX_NUMBERS`].
+    /// The form with these kinds; `None` for no kinds and for more than [`MAX_NUMBERS`].
     pub fn new(kinds: &[Kind]) -> Option<Self> {
         if kinds.is_empty() || kinds.len() > MAX_NUMBERS {
             return None;

@@ -1,7 +1,7 @@
 //! Kinds and tolerances for a summary, from the summaries of pilot runs.
 //!
-//! Each number that differs between pilots gets three times the range that they show as its tolerance. That fits noise of
-//! the kind that most numbers have; [`Proposal`] says how often honest runs would still be rejected, and who would pass.
+//! Each number that differs between pilots gets a tolerance of three times the pilots' range. That suits the usual noise.
+//! [`Proposal`] says how often honest runs would still be rejected, and which liars would pass.
 
 use super::{
     MAX_NUMBER_BYTES, MAX_NUMBERS, MAX_SUMMARY_BYTES, SummaryFault, SummaryForm, SummaryWord,
@@ -9,13 +9,13 @@ use super::{
     form::{Kind, Tolerance},
 };
 
-/// Fewer pilots show no spread.
+/// The least number of pilots that shows a spread.
 pub const MIN_PILOTS: usize = 3;
 
-/// Times the range of the pilots.
+/// The tolerance, as a multiple of the pilots' range.
 const RANGES: u32 = 3;
 
-/// A relative tolerance above this is written as an absolute one: it is no longer about last digits.
+/// Above this a relative tolerance becomes an absolute one: it no longer concerns the last digits.
 const MOST_PPM: u32 = 100_000;
 
 /// How often two more runs differ by more than three times the range of 3, 4, .. 16 pilots, in millionths, for one number
@@ -27,29 +27,29 @@ const HONEST_PPM: [u32; 14] = [56_119, 18_157, 6597, 2618, 1115, 503, 239, 118, 
 pub struct Proposal {
     /// What `--summary` takes.
     pub form: SummaryForm,
-    /// One for each number, in order.
+    /// The numbers, in order.
     pub numbers: Vec<ProposedNumber>,
-    /// At most so many of a million honest runs would be rejected, if the noise is normally distributed.
+    /// The most honest runs that would be rejected, out of a million, if the noise is normally distributed.
     pub honest_rejected_ppm: u32,
-    /// How many of the pilots the others would have rejected, under the tolerances that they alone give. Many of them mean
-    /// that the noise has outliers, and the estimate is too low.
+    /// How many pilots the others would have rejected, each under tolerances from the others alone. A high count means that
+    /// the noise has outliers and that the estimate is too low.
     pub left_out_rejected: usize,
-    /// Which known liars the form would let pass.
+    /// The known kinds of liar that the form would let pass.
     pub liars: Vec<(KnownLiar, bool)>,
 }
 
 /// A number of the summary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProposedNumber {
-    /// How it would be compared.
+    /// How it should be compared.
     pub kind: Kind,
-    /// The least of the pilots, as it was written.
+    /// The least value of the pilots, as the pilot wrote it.
     pub least: String,
-    /// The greatest.
+    /// The greatest value.
     pub greatest: String,
 }
 
-/// A liar of a kind that is known.
+/// A known kind of liar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KnownLiar {
     /// Writes no numbers.
@@ -60,16 +60,16 @@ pub enum KnownLiar {
     Near,
     /// Knows each number to a hundredth.
     Nearer,
-    /// Sends what an earlier run of its own gave.
+    /// Sends the result of its own earlier run.
     Replayer,
-    /// Stops at 60 % of a job that averages: its numbers spread 1.3 times as far.
+    /// Stops at 60 % of a job that averages, so its numbers spread 1.3 times as far.
     CutShort,
 }
 
 /// Why pilots give no proposal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProposalFault {
-    /// Too few of them.
+    /// There are too few pilots.
     #[error(
         "{found} pilots gave a summary, and at least {MIN_PILOTS} are needed to see how far numbers spread"
     )]
@@ -77,30 +77,30 @@ pub enum ProposalFault {
         /// How many there are.
         found: usize,
     },
-    /// One gave no summary that a job could have.
+    /// A pilot's summary is one that no job can have.
     #[error("pilot {pilot}: {fault}")]
     Void {
-        /// Which, from 1.
+        /// Which pilot, from 1.
         pilot: usize,
         /// Why.
         fault: SummaryFault,
     },
-    /// A summary without numbers, or with too many.
+    /// A summary has no numbers, or too many.
     #[error("pilot {pilot}: the summary has {found} numbers, and 1 to {MAX_NUMBERS} can be compared")]
     Numbers {
-        /// Which, from 1.
+        /// Which pilot, from 1.
         pilot: usize,
         /// How many it has.
         found: usize,
     },
-    /// Pilots that are too far apart for any tolerance.
+    /// The pilots are too far apart for any tolerance.
     #[error("number {number} differs too much between the pilots for any tolerance: {least} to {greatest}")]
     TooWide {
         /// Which number, from 1.
         number: usize,
-        /// The least.
+        /// The least value.
         least: String,
-        /// The greatest.
+        /// The greatest value.
         greatest: String,
     },
 }
@@ -110,7 +110,7 @@ impl KnownLiar {
     pub const ALL: [Self; 6] =
         [Self::Silent, Self::Zeros, Self::Near, Self::Nearer, Self::Replayer, Self::CutShort];
 
-    /// In words.
+    /// A description for people.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Silent => "writes no numbers",
@@ -123,7 +123,7 @@ impl KnownLiar {
     }
 }
 
-/// The proposal of pilots, each the content of a summary file.
+/// Proposes kinds and tolerances. Each pilot is the content of a summary file.
 ///
 /// # Errors
 /// [`ProposalFault`].
@@ -216,7 +216,7 @@ fn propose_number(number: usize, texts: &[&str]) -> Result<ProposedNumber, Propo
     Ok(ProposedNumber { kind, least, greatest })
 }
 
-/// Whether the tolerances that the others give reject one pilot: it agrees with fewer than half of them.
+/// Whether a pilot agrees with fewer than half of the others, under tolerances from the others alone.
 fn rejects_left_out(pilots: &[&[u8]], out: usize) -> bool {
     let others: Vec<&[u8]> =
         pilots.iter().enumerate().filter(|(index, _)| *index != out).map(|(_, pilot)| *pilot).collect();
@@ -252,12 +252,12 @@ fn passes(
             .iter()
             .enumerate()
             .any(|(index, word)| words[..index].iter().any(|other| other.agrees_with(*word))),
-        // A tolerance of three ranges does not see a spread of 1.3; numbers that do not spread are no averages.
+        // A tolerance of three ranges does not notice a spread of 1.3. Numbers that do not spread are not averages.
         KnownLiar::CutShort => proposed.iter().any(|number| number.kind != Kind::Exact),
     }
 }
 
-/// Whether a number that is off by so many permille would agree. A liar knows the numbers that never change.
+/// Whether a number that is off by `permille` thousandths would agree. A liar knows the numbers that never change.
 fn covers(kind: Kind, texts: &[&str], permille: u32) -> bool {
     match kind {
         Kind::Exact => true,
