@@ -3,8 +3,8 @@
 use std::{io, path::PathBuf};
 
 use super::{
-    ExitStatus, client::ClientError, fetch::FetchError, keys::KeysError, settings::SettingsError,
-    words::Ambiguous,
+    ExitStatus, client::ClientError, fetch::FetchError, job_file::JobFileError, keys::KeysError,
+    settings::SettingsError, words::Ambiguous,
 };
 use crate::{
     assembly::{BackendStartError, HostError},
@@ -32,6 +32,9 @@ pub enum CliError {
     /// The command line may mean one thing or another.
     #[error(transparent)]
     Ambiguous(#[from] Ambiguous),
+    /// A job file is no job.
+    #[error(transparent)]
+    JobFile(#[from] JobFileError),
     /// The filter of log messages cannot be read.
     #[error("the log filter {filter:?} is invalid: {reason}")]
     LogFilter {
@@ -221,6 +224,7 @@ impl CliError {
         match self {
             Self::Settings(_)
             | Self::Ambiguous(_)
+            | Self::JobFile(_)
             | Self::LogFilter { .. }
             | Self::BadCases { .. }
             | Self::Input { .. }
@@ -266,6 +270,7 @@ impl Hint for CliError {
         match self {
             Self::Settings(error) => error.hint(),
             Self::Ambiguous(error) => error.hint(),
+            Self::JobFile(error) => error.hint(),
             Self::LogFilter { .. } => {
                 Some("a filter is a level or target=level, such as assay=debug".to_owned())
             }

@@ -7,7 +7,7 @@
 //! `watch` waits for a job and shows its `progress`. `ending` tells how it ended, `doubts` what its verdict does not
 //! say, `failure` why runs gave no result. `fetch` downloads results and checks them. `text` formats values.
 //!
-//! `words` tells a job's command from the image before it. `environment` reads the variables for a job, and `secrets`
+//! `words` tells a job's command from the image before it; `job_file` turns a file into such words. `environment` reads the variables for a job, and `secrets`
 //! warns of those that look secret. `document` is the form of JSON, `message` that of everything on standard error.
 //!
 //! `running` is what commands that run nodes share; `keys` opens the key that a command acts with.
@@ -35,6 +35,7 @@ mod error;
 mod exit;
 mod failure;
 mod fetch;
+mod job_file;
 mod keys;
 mod message;
 mod output;

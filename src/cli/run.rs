@@ -10,7 +10,7 @@ use super::{
         Command, ContractCommand, Format, JobCommand, LogFormat, NodeCommand, ResultsCommand, VerdictCommand,
         WalletCommand,
     },
-    commands,
+    commands, job_file,
     output::{self, Output},
     words::{self, Divided},
 };
@@ -21,10 +21,9 @@ pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
     let words: Vec<OsString> = words.into_iter().collect();
     let format = if words::asks_for_json(&words) { Format::Json } else { Format::Table };
     let output = Output::new(format, false);
-    let Divided { words, taken } = match words::divide(words, &mut Cli::command()) {
+    let Divided { words, taken } = match read(words) {
         Ok(divided) => divided,
         Err(error) => {
-            let error = CliError::from(error);
             output.error(&error);
             return error.exit_status();
         }
@@ -48,6 +47,12 @@ pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
     }
 }
 
+/// Words that clap understands: a job's command is told from the rest, and a job file is read.
+fn read(words: Vec<OsString>) -> Result<Divided, CliError> {
+    let Divided { words, taken } = words::divide(words, &mut Cli::command())?;
+    Ok(Divided { words: job_file::expand(words, &mut Cli::command())?, taken })
+}
+
 async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
     start_log(&cli)?;
     match cli.command {
@@ -62,6 +67,8 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
             JobCommand::Update(args) => commands::jobs::update(&args, output).await,
             JobCommand::Logs(args) => commands::results::logs(&args, output).await,
             JobCommand::Calibrate(args) => commands::calibrate::run(*args, output).await,
+            JobCommand::Validate(args) => commands::job_files::validate(&args, output),
+            JobCommand::Schema => commands::job_files::schema(output),
         },
         Command::Results(command) => match command {
             ResultsCommand::List(args) => commands::results::list(&args, output).await,

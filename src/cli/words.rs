@@ -69,28 +69,51 @@ pub(super) fn divide(mut words: Vec<OsString>, program: &mut Command) -> Result<
     Err(Ambiguous { word: first.to_string_lossy().into_owned() })
 }
 
+/// Where a submission's words stand.
+pub(super) struct Submission<'a> {
+    /// What a submission may have.
+    pub(super) command: &'a Command,
+    /// Its first word after `job submit`.
+    pub(super) options: usize,
+    image: Option<usize>,
+}
+
 /// Where IMAGE stands in a submission, and what a submission may have; `None` in other commands, and where clap is to say
 /// what is wrong.
 fn find_image<'a>(words: &[OsString], program: &'a Command) -> Option<(usize, &'a Command)> {
+    let Submission { command, image, .. } = find(words, program, &["submit", "calibrate"])?;
+    image.map(|image| (image, command))
+}
+
+/// The words of `job submit`; `None` in other commands.
+pub(super) fn find_submission<'a>(words: &[OsString], program: &'a Command) -> Option<Submission<'a>> {
+    find(words, program, &["submit"])
+}
+
+fn find<'a>(words: &[OsString], program: &'a Command, verbs: &[&str]) -> Option<Submission<'a>> {
     let mut command = program;
     let mut path = Vec::new();
+    let mut options = None;
     let mut at = 1;
     while let Some(word) = words.get(at) {
         if word == "--" {
-            return None;
+            break;
         }
         if is_option(word) {
             at += if takes_next(word.to_str()?, command)? { 2 } else { 1 };
             continue;
         }
-        if matches!(path[..], ["job", "submit" | "calibrate"]) {
-            return Some((at, command));
+        if let Some(options) = options {
+            return Some(Submission { command, options, image: Some(at) });
         }
         command = command.find_subcommand(word)?;
         path.push(command.get_name());
         at += 1;
+        if let ["job", verb] = path[..] {
+            options = verbs.contains(&verb).then_some(at);
+        }
     }
-    None
+    options.map(|options| Submission { command, options, image: None })
 }
 
 fn is_option(word: &OsStr) -> bool {

@@ -33,6 +33,7 @@ pub(in crate::cli) enum SchedulerArg {
 
 /// The node that a command asks, or what it needs to act as the requester itself.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Node")]
 pub(in crate::cli) struct NodeArgs {
     #[command(flatten)]
     pub(in crate::cli) api: ApiArgs,

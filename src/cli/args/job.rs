@@ -28,6 +28,10 @@ pub(in crate::cli) enum JobCommand {
     Logs(LogsArgs),
     /// Run pilots of a job that writes /outputs/summary, and propose how --summary compares its numbers
     Calibrate(Box<CalibrateArgs>),
+    /// Check a job file without submitting it
+    Validate(ValidateArgs),
+    /// Print the JSON schema of job files
+    Schema,
 }
 
 /// What the help of `job submit` says after the options.
@@ -41,15 +45,25 @@ for good. Put no secrets into them.
 
 /// `assay job submit`.
 #[derive(Debug, Args)]
-#[command(override_usage = "assay job submit [OPTIONS] IMAGE [CMD]...", after_help = SUBMIT_HELP)]
+#[command(
+    override_usage = "assay job submit [OPTIONS] IMAGE [CMD]...\n       assay job submit [OPTIONS] --file FILE [-- CMD...]",
+    after_help = SUBMIT_HELP
+)]
 pub(in crate::cli) struct SubmitArgs {
     /// Image, by name and tag or by digest
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE", required = false, required_unless_present = "file")]
     pub(in crate::cli) image: String,
 
     /// Arguments for the image's entrypoint, or the whole command if the image has none; public
     #[arg(last = true, value_name = "CMD")]
     pub(in crate::cli) command: Vec<String>,
+
+    /// Take the job from FILE, in YAML or JSON, or from standard input if it is -
+    ///
+    /// Keys of the file are the long flags that make a job, and image and command. A flag given here replaces that of
+    /// the file; flags that may be repeated add to it. Paths in the file begin at its directory
+    #[arg(long, short, value_name = "FILE")]
+    pub(in crate::cli) file: Option<PathBuf>,
 
     /// Print the id of the job and exit without waiting
     #[arg(long, short)]
@@ -71,6 +85,13 @@ pub(in crate::cli) struct SubmitArgs {
 
     #[command(flatten)]
     pub(in crate::cli) asked: NodeArgs,
+}
+
+/// `assay job validate`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ValidateArgs {
+    /// Job file in YAML or JSON, or - for standard input
+    pub(in crate::cli) file: PathBuf,
 }
 
 /// `assay job calibrate`.

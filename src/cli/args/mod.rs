@@ -26,7 +26,7 @@ pub(super) use deal::{AcceptanceArg, DealArgs};
 pub(super) use host::{DevstackArgs, DialArg, ServeArgs};
 pub(super) use job::{
     CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, SubmitArgs,
-    UpdateArgs, WaitArgs,
+    UpdateArgs, ValidateArgs, WaitArgs,
 };
 pub(super) use results::{FetchArgs, ResultsCommand, ResultsListArgs};
 pub(super) use values::Variable;

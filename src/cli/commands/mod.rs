@@ -11,6 +11,7 @@ mod describe_money;
 mod describe_steps;
 pub(super) mod devstack;
 mod dry_run;
+pub(super) mod job_files;
 pub(super) mod jobs;
 pub(super) mod node;
 pub(super) mod program;
