@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Bill, Bills} from "./Bills.sol";
 import {Deals, TermsAt} from "./Deals.sol";
 import {Endings} from "./Endings.sol";
 import {Failures} from "./Failures.sol";
@@ -62,7 +63,7 @@ contract RareSteps is Rosters {
     function cancel(bytes32 job, bytes calldata deal) external inScheduler {
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
         _jobs[job].head = Rules.cancelled(head, _act(requester));
-        _credit(requester, terms.escrow());
+        _refund(job, requester, address(0), terms.escrow(), 0, Bills.open(0, head));
         emit IJobScheduler.Cancelled(job);
     }
 
@@ -83,9 +84,10 @@ contract RareSteps is Rosters {
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
         _jobs[job].head = Rules.stopped(head, _act(requester));
         uint256 live = States.liveSeats(head);
-        uint256 paid = _payHolders(job, head, holders, live, terms.bond(), live);
-        _settleFailures(job, head, terms.bond());
-        _credit(requester, terms.escrow() - paid);
+        Bill memory bill = Bills.open(holders.length, head);
+        _payHolders(job, head, holders, live, terms.bond(), live, bill);
+        _settleFailures(job, head, terms.bond(), bill);
+        _refund(job, requester, address(0), terms.escrow() - bill.spent, 0, bill);
         emit IJobScheduler.Stopped(job);
     }
 
@@ -137,11 +139,12 @@ contract RareSteps is Rosters {
         bool isLate = block.timestamp > States.refillBy(head);
         _failures[job][seat] = Failures.make(msg.sender, kind, isLate);
         _failureCounts[job] = _failureCounts[job].withOneMore(kind);
-        uint256 bond = terms.bond();
-        Purse account = _accounts[msg.sender].plus(isLate ? bond - _latePart(bond) : bond);
+        uint256 returned = terms.bond();
+        if (isLate) returned -= _latePart(returned);
+        Purse account = _accounts[msg.sender].plus(returned);
         bool counts = _counts(terms, slot.price());
         _accounts[msg.sender] = counts ? account.withOneMore(Purses.FAILURES) : account;
-        emit IJobScheduler.FailureReported(job, msg.sender, uint8(seat), kind);
+        emit IJobScheduler.FailureReported(job, msg.sender, uint8(seat), kind, returned);
     }
 
     function revokeSignedBid(bytes32 job) external inScheduler {
@@ -183,12 +186,11 @@ contract RareSteps is Rosters {
     {
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
         (Head next, uint256 due, uint256 earned) = _expired(job, head);
-        uint256 bond = terms.bond();
-        uint256 paid = _payHolders(job, head, holders, due, bond, earned);
-        _burn(bond * Verdicts.popcount(States.liveSeats(head) & ~due));
-        _settleFailures(job, head, bond);
-        _payKeeper(job, head, terms.keeperFee(), requester);
-        _credit(requester, terms.escrow() - terms.keeperFee() - paid);
+        Bill memory bill = Bills.open(holders.length, head);
+        bill.burnt = terms.bond() * Verdicts.popcount(States.liveSeats(head) & ~due);
+        _payHolders(job, head, holders, due, terms.bond(), earned, bill);
+        _settleFailures(job, head, terms.bond(), bill);
+        _settle(job, head, terms, requester, bill);
         emit IJobScheduler.Expired(job, msg.sender, next.state());
     }
 

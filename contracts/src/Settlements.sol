@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Bill, Bills} from "./Bills.sol";
 import {TermsAt} from "./Deals.sol";
 import {Failure, FailureCounts} from "./Failures.sol";
 import {IJobScheduler} from "./IJobScheduler.sol";
 import {Jobs} from "./Jobs.sol";
+import {Logs} from "./Logs.sol";
 import {Openings} from "./Openings.sol";
 import {Head, Purse, Purses} from "./Packing.sol";
 import {Rules} from "./Rules.sol";
@@ -30,48 +32,65 @@ abstract contract Settlements is Jobs {
         IJobScheduler.SeatOpening[] calldata openings,
         uint256 accepted
     ) internal {
+        Bill memory bill = Bills.open(openings.length, head);
         uint256 bond = terms.bond();
-        uint256 rest = terms.escrow() - terms.keeperFee();
         // A node that did not reveal loses its bond.
-        uint256 burns = bond * (Verdicts.popcount(States.liveSeats(head)) - openings.length);
+        bill.burnt = bond * (Verdicts.popcount(States.liveSeats(head)) - openings.length);
         for (uint256 i = 0; i < openings.length; ++i) {
             IJobScheduler.SeatOpening calldata given = openings[i];
             address node = given.nodeOf();
             uint256 price = given.priceOf();
+            uint256 due = bond;
             Purse account = _accounts[node];
             bool counts = _counts(terms, price);
             if (accepted >> given.seatOf() & 1 != 0) {
-                rest -= price;
-                account = account.plus(bond + price);
+                bill.spent += price;
+                due += price;
                 if (counts) account = account.withOneMore(Purses.PAID);
             } else if (accepted == 0) {
                 uint256 share = price / INCONCLUSIVE_SHARE;
-                rest -= share;
-                account = account.plus(bond + share);
+                bill.spent += share;
+                due += share;
             } else {
                 // So does one with a wrong output where outputs alone decide, and the requester what it locked for the
                 // seat: it must gain nothing by jobs on which honest nodes differ.
                 if (terms.deterministic() != 0) {
-                    burns += bond + terms.price();
-                    rest -= terms.price();
-                } else {
-                    account = account.plus(bond);
+                    bill.burnt += bond + terms.price();
+                    bill.spent += terms.price();
+                    due = 0;
                 }
                 if (counts) account = account.withOneMore(Purses.REJECTED);
             }
-            _accounts[node] = account;
+            _accounts[node] = account.plus(due);
+            bill.add(node, due);
         }
-        _burn(burns);
-        _settleFailures(job, head, bond);
-        _payKeeper(job, head, terms.keeperFee(), requester);
-        _credit(requester, rest);
+        _settleFailures(job, head, bond, bill);
+        _settle(job, head, terms, requester, bill);
     }
 
-    /// Whoever failed in a job earns nothing by ending it: the requester keeps the fee.
-    function _payKeeper(bytes32 job, Head head, uint256 fee, address requester) internal {
+    /// Pays the keeper, and gives the requester what is left of the escrow.
+    function _settle(bytes32 job, Head head, TermsAt terms, address requester, Bill memory bill) internal {
+        uint256 fee = terms.keeperFee();
+        // Whoever failed in a job earns nothing by ending it: the requester keeps the fee.
         bool hasFailed =
             head.hasFailures() && _slots[job][msg.sender].status() == IJobScheduler.BidStatus.Failed;
-        _credit(hasFailed ? requester : msg.sender, fee);
+        address keeper = hasFailed ? requester : msg.sender;
+        _credit(keeper, fee);
+        _refund(job, requester, keeper, terms.escrow() - fee - bill.spent, fee, bill);
+    }
+
+    /// Moves what no node gets, and tells who got what.
+    function _refund(
+        bytes32 job,
+        address requester,
+        address keeper,
+        uint256 refund,
+        uint256 fee,
+        Bill memory bill
+    ) internal {
+        _burn(bill.burnt);
+        _credit(requester, refund);
+        Logs.settled(job, requester, keeper, refund, fee, bill);
     }
 
     function _latePart(uint256 bond) internal pure returns (uint256) {
@@ -80,7 +99,7 @@ abstract contract Settlements is Jobs {
 
     /// What late failures left of their bonds in the job: burnt, unless several seats reported the same and the job is to
     /// blame.
-    function _settleFailures(bytes32 job, Head head, uint256 bond) internal {
+    function _settleFailures(bytes32 job, Head head, uint256 bond, Bill memory bill) internal {
         uint256 failed = head.failed();
         // A set of seats.
         // slither-disable-next-line incorrect-equality
@@ -93,27 +112,33 @@ abstract contract Settlements is Jobs {
             if (failed >> seat & 1 == 0) continue;
             Failure failure = _failures[job][seat];
             if (!failure.isLate()) continue;
-            if (counts.isShared(failure.kind())) _credit(failure.node(), part);
-            else _burn(part);
+            if (counts.isShared(failure.kind())) {
+                _credit(failure.node(), part);
+                bill.add(failure.node(), part);
+            } else {
+                bill.burnt += part;
+            }
         }
     }
 
     /// Gives the bond to the holders of the seats that are `due`, and the price to those among them that have `earned` it.
-    /// They must be given exactly, ascending. Returns the sum of the prices paid.
+    /// They must be given exactly, ascending.
     function _payHolders(
         bytes32 job,
         Head head,
         IJobScheduler.SeatHolder[] calldata holders,
         uint256 due,
         uint256 bond,
-        uint256 earned
-    ) internal returns (uint256 paid) {
+        uint256 earned,
+        Bill memory bill
+    ) internal {
         _checkHolders(job, head, holders, due);
         for (uint256 i = 0; i < holders.length; ++i) {
             IJobScheduler.SeatHolder calldata holder = holders[i];
             uint256 price = earned >> holder.seat & 1 != 0 ? holder.price : 0;
-            paid += price;
+            bill.spent += price;
             _credit(holder.node, price + bond);
+            bill.add(holder.node, price + bond);
         }
     }
 

@@ -5,6 +5,7 @@ import {Test} from "forge-std/Test.sol";
 import {Vm} from "forge-std/Vm.sol";
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Head, Slot, Slots} from "../../src/Packing.sol";
+import {Books} from "./Books.sol";
 import {Terms} from "./Terms.sol";
 
 /// Jobs, bids and accounts rebuilt from the events alone, transaction by transaction; and their comparison with what
@@ -39,6 +40,8 @@ contract Replica is Test {
         mapping(uint256 kind => uint256) failures;
     }
 
+    /// The same money without the rules.
+    Books private books = new Books();
     uint256 private transactions;
     uint256 private at;
     uint256 private burnt;
@@ -54,6 +57,7 @@ contract Replica is Test {
     function take(Vm.Log[] memory logs, uint256 time) external {
         ++transactions;
         at = time;
+        books.take(logs);
         for (uint256 i = 0; i < logs.length; ++i) {
             Vm.Log memory log = logs[i];
             bytes32 topic = log.topics[0];
@@ -203,8 +207,8 @@ contract Replica is Test {
             s.state = IJobScheduler.JobState.Cancelled;
             ended(s, job, 0, 0, s.requester);
         } else {
-            bool isLogOnly =
-                topic == IJobScheduler.Remarked.selector || topic == IJobScheduler.SignedBidRevoked.selector;
+            bool isLogOnly = topic == IJobScheduler.Remarked.selector
+                || topic == IJobScheduler.SignedBidRevoked.selector || topic == IJobScheduler.Settled.selector;
             assertTrue(isLogOnly, "an unknown event");
         }
     }
@@ -322,6 +326,7 @@ contract Replica is Test {
             assertEq(abi.encode(account), abi.encode(accounts[parties[i]]), "account");
         }
         assertEq(chain.burnt(), burnt, "burnt");
+        books.compare(chain);
     }
 
     function compareJob(IJobScheduler chain, bytes32 job) private view {

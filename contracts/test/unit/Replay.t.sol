@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Vm} from "forge-std/Vm.sol";
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Replica} from "../harness/Replica.sol";
 import {AuditsBase} from "../harness/AuditsBase.sol";
@@ -39,6 +40,16 @@ contract ReplayTest is AuditsBase {
         job = started(t);
         commitAll(job, t);
         compare();
+    }
+
+    function test_what_brings_no_money_is_no_deposit() public {
+        IJobScheduler.Terms memory t = terms();
+        vm.recordLogs();
+        vm.prank(requester);
+        scheduler.submit(Terms.pack(t), SPEC, nonce);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        assertEq(logs.length, 1);
+        assertEq(logs[0].topics[0], IJobScheduler.Submitted.selector);
     }
 
     function test_a_verified_job() public {

@@ -158,8 +158,9 @@ pub(super) fn chain_event(event: Events) -> Result<ChainEvent, UnknownValue> {
         Events::Announced(log) => {
             return Ok(ChainEvent::NodeAnnounced { node: log.node.into(), addresses: log.addresses });
         }
-        // `SeatTaken` follows from the bid before it; the others change no job.
+        // `SeatTaken` follows from the bid before it, `Settled` from how the job ended; the others change no job.
         Events::SeatTaken(_)
+        | Events::Settled(_)
         | Events::Unpacked(_)
         | Events::SignedBidRevoked(_)
         | Events::Deposited(_)
