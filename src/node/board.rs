@@ -1,7 +1,7 @@
-//! What a node knows of every job: the log so far, and its fold.
+//! What a node knows of every job: the log so far, and the job that it folds to.
 //!
-//! One task writes (`follow`), all others read. A reader that waits for a job's next entry waits for a level, never
-//! for an edge, so it misses nothing between reading and waiting.
+//! One task writes (`follow`); all others read. A reader that waits for a job's next entry waits for a level, so it misses
+//! nothing between reading and waiting.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,7 @@ pub(crate) struct Board {
 struct Inner {
     ledger: Ledger,
     logs: BTreeMap<JobId, BoardLog>,
-    /// Jobs that this node cannot follow any more, and why.
+    /// Jobs that this node can no longer follow, and why.
     broken: BTreeMap<JobId, String>,
 }
 
@@ -35,22 +35,22 @@ struct Inner {
 struct BoardLog {
     items: Vec<LogItem>,
     changed: watch::Sender<u64>,
-    /// Held while an action of this node is on its way, so that no sequence number is used twice.
+    /// Held while an action of this node is in flight, so that no sequence number is used twice.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// A job and where its log stands, at one moment.
+/// A job and the end of its log, at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     /// The job.
     pub(crate) job: Job,
-    /// Its follow-up.
+    /// The follow-up of the job.
     pub(crate) followed_by: Option<JobId>,
-    /// Why this node cannot follow it any more, if it cannot.
+    /// Why this node can no longer follow the job, if it cannot.
     pub(crate) broken: Option<String>,
 }
 
-/// What an action of one author must name to be its next one.
+/// What the next action of an author must name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Envelope {
     pub(crate) revision: Digest,
@@ -66,15 +66,15 @@ impl Board {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic inside leaves the ledger as it was: events apply whole or not at all.
+        // A panic inside leaves the ledger unchanged: an event applies whole or not at all.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Folds the next entry; returns its job as it is then. `note` sees the job and its log before anybody else does,
-    /// so that a reader that finds a job ended also finds the consequences.
+    /// Folds the next entry and returns its job as it then is. `note` sees the job and its log before any reader does, so a
+    /// reader that finds a job ended also finds the consequences.
     ///
     /// # Errors
-    /// What the rules refuse; nothing has changed then, but the entry is passed over.
+    /// What the rules refuse. The board then passes over the entry and changes nothing else.
     pub(crate) fn fold(&self, item: LogItem, note: impl FnOnce(&Job, &[LogItem])) -> Result<Job, Rejection> {
         let (cursor, job) = (item.cursor, item.stamped.job);
         let folded = {
@@ -99,8 +99,8 @@ impl Board {
         folded
     }
 
-    /// Forgets every entry after `to`, and that logs were broken: what is still so is told anew. Returns how many
-    /// jobs are gone with that. Watchers of such a job go on watching: its submission may come back.
+    /// Forgets every entry after `to`, and all that it knows of broken logs, because the backend reports those again.
+    /// Returns the number of jobs that are gone. Watchers of such a job keep watching, since its submission may come back.
     pub(crate) fn rewind(&self, to: Cursor) -> usize {
         let gone = {
             let mut inner = self.lock();
@@ -112,7 +112,7 @@ impl Board {
             rest.sort_by_key(|item| item.cursor);
             let mut ledger = Ledger::new(inner.ledger.domain());
             for item in &rest {
-                // It was taken before, after the same entries.
+                // The rules accepted it before, after the same entries.
                 let _ = ledger.apply(&item.stamped);
             }
             inner.ledger = ledger;
@@ -125,8 +125,8 @@ impl Board {
         gone
     }
 
-    /// Notes that the log of a job cannot be followed any more, for the first reason that is given. A job that is
-    /// not known here stays so. Says whether this is news.
+    /// Notes that the log of a job cannot be followed any more, and keeps the first reason. Ignores a job that the board
+    /// does not know. Returns whether this is news.
     pub(crate) fn mark_broken(&self, job: JobId, reason: &str) -> bool {
         let mut inner = self.lock();
         if inner.broken.contains_key(&job) {
@@ -138,7 +138,7 @@ impl Board {
         true
     }
 
-    /// Drops a job that the backend no longer keeps; this ends the watches of the job.
+    /// Drops a job that the backend no longer keeps, which ends the watches of the job.
     pub(crate) fn forget(&self, job: JobId) {
         let mut inner = self.lock();
         inner.ledger.forget(job);
@@ -146,23 +146,23 @@ impl Board {
         inner.broken.remove(&job);
     }
 
-    /// Whether the log of a job cannot be followed any more.
+    /// Whether this node can no longer follow the log of a job.
     pub(crate) fn is_broken(&self, job: JobId) -> bool {
         self.lock().broken.contains_key(&job)
     }
 
-    /// The jobs whose log cannot be followed any more.
+    /// The jobs whose log this node can no longer follow.
     pub(crate) fn broken(&self) -> BTreeSet<JobId> {
         self.lock().broken.keys().copied().collect()
     }
 
     /// Waits until everything up to `cursor` is folded.
     pub(crate) async fn reached(&self, cursor: Cursor) {
-        // The sender is in `self`, so that the wait cannot fail.
+        // The sender is in `self`, so the wait cannot fail.
         let _ = self.cursor.subscribe().wait_for(|known| *known >= cursor).await;
     }
 
-    /// Waits until the job satisfies `is_so`; forever if it never does.
+    /// Waits until the job satisfies `is_so`. Waits for ever if that never happens.
     pub(crate) async fn when(&self, job: JobId, is_so: impl Fn(&Job) -> bool) -> Job {
         let mut cursor = self.cursor.subscribe();
         loop {
@@ -170,7 +170,7 @@ impl Board {
             if let Some(job) = self.lock().ledger.get(job).filter(|job| is_so(job)) {
                 return job.clone();
             }
-            // The sender is in `self`, so that the wait cannot fail.
+            // The sender is in `self`, so the wait cannot fail.
             let _ = cursor.changed().await;
         }
     }
@@ -183,23 +183,23 @@ impl Board {
         Some(Snapshot { job: known.clone(), followed_by: inner.ledger.child_of(job), broken })
     }
 
-    /// What `read` makes of the job, without a copy of it.
+    /// Applies `read` to the job without copying it.
     pub(crate) fn read<T>(&self, job: JobId, read: impl FnOnce(&Job) -> T) -> Option<T> {
         self.lock().ledger.get(job).map(read)
     }
 
-    /// What `read` makes of every job, by id.
+    /// Applies `read` to every job; the results by id.
     pub(crate) fn read_all<T>(&self, read: impl FnMut(&Job) -> T) -> Vec<T> {
         self.lock().ledger.jobs().map(read).collect()
     }
 
-    /// What the log says of `node`, were it to bid. Whether its money is there only the backend can say.
+    /// What the log says of `node` as a bidder. Only the backend knows whether it has the money.
     pub(crate) fn facts(&self, job: JobId, node: NodeId) -> Facts {
         let event = Event::BidPlaced { price: crate::domain::Amount::ZERO };
         Facts { funded: true, ..self.lock().ledger.facts(job, node, &event) }
     }
 
-    /// The entries of a job above a height, the first entry having height 1.
+    /// The entries of a job above a height. The first entry has height 1.
     pub(crate) fn entries_after(&self, job: JobId, height: u64) -> Vec<LogItem> {
         let inner = self.lock();
         let items = inner.logs.get(&job).map(|log| log.items.as_slice()).unwrap_or_default();
@@ -207,7 +207,7 @@ impl Board {
         items[from..].to_vec()
     }
 
-    /// How many of a job's entries are as `held`, and those that follow.
+    /// How many of a job's entries equal those in `held`, and the entries that follow.
     pub(crate) fn entries_beyond(&self, job: JobId, held: &[Digest]) -> (usize, Vec<LogItem>) {
         let inner = self.lock();
         let items = inner.logs.get(&job).map(|log| log.items.as_slice()).unwrap_or_default();
@@ -220,7 +220,7 @@ impl Board {
         self.lock().logs.get(&job).map(|log| log.changed.subscribe())
     }
 
-    /// The right to send an action in this job.
+    /// The right to send an action in this job. One caller holds it at a time.
     pub(crate) fn turn(&self, job: JobId) -> Option<Arc<tokio::sync::Mutex<()>>> {
         self.lock().logs.get(&job).map(|log| Arc::clone(&log.turn))
     }

@@ -1,6 +1,6 @@
 //! The clocks of a node: the only place that reads the wall clock.
 //!
-//! Deadlines are judged by the backend's clock ([`Clock`]); delays are measured on tokio's, which tests pause.
+//! The backend's clock ([`Clock`]) decides on deadlines. Delays are measured on tokio's clock, which tests pause.
 
 use std::{
     sync::Arc,
@@ -17,13 +17,13 @@ use crate::{
     scheduler::{BackendError, Scheduler},
 };
 
-/// How often the backend's clock is read. It counts seconds, so a deadline is noticed this much too late at most.
+/// How often the node reads the backend's clock. It counts seconds, so a deadline is noticed at most this late.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Now, as this machine's wall clock has it.
+/// The time of this machine's wall clock.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 pub fn wall_clock() -> Timestamp {
-    // A clock before 1970 is broken; every deadline being in the future is the safe reading of it.
+    // A clock before 1970 is broken. The safe reading is that every deadline is in the future.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_secs(since.as_secs())
 }
@@ -41,7 +41,7 @@ impl Clock {
         Ok(Self { now: watch::Sender::new(scheduler.now().await?), started: Instant::now() })
     }
 
-    /// Follows the backend's clock until stopped. It never goes back.
+    /// Follows the backend's clock until stopped. The time never goes back.
     pub(crate) async fn follow(self, scheduler: Arc<dyn Scheduler>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -56,7 +56,7 @@ impl Clock {
                         later
                     });
                 }
-                // Once, and not at every tick.
+                // Warns once, not at every tick.
                 Err(error) if is_read => {
                     is_read = false;
                     warn!(%error, "cannot read the backend's clock");
@@ -66,22 +66,22 @@ impl Clock {
         }
     }
 
-    /// The present, on both clocks.
+    /// The time on both clocks.
     pub(crate) fn moment(&self) -> Moment {
         let elapsed = Instant::now().duration_since(self.started).as_millis();
         Moment { now: *self.now.borrow(), elapsed_ms: u64::try_from(elapsed).unwrap_or(u64::MAX) }
     }
 
-    /// Waits until the backend's time is after `deadline`; forever without one.
+    /// Waits until the backend's time is after `deadline`. Waits for ever without one.
     pub(crate) async fn after(&self, deadline: Option<Timestamp>) {
         let Some(deadline) = deadline else {
             return std::future::pending().await;
         };
-        // The sender is in `self`, so that the wait cannot fail.
+        // The sender is in `self`, so the wait cannot fail.
         let _ = self.now.subscribe().wait_for(|now| *now > deadline).await;
     }
 
-    /// Waits until this many milliseconds have passed since the start of the node; forever for `None`.
+    /// Waits until this many milliseconds have passed since the node started. Waits for ever for `None`.
     pub(crate) async fn elapsed(&self, elapsed_ms: Option<u64>) {
         match elapsed_ms {
             Some(ms) => tokio::time::sleep_until(self.started + Duration::from_millis(ms)).await,

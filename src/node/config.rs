@@ -1,4 +1,4 @@
-//! What a node consists of: settings, and the parts that only the command line names.
+//! What a node is made of: its settings, and the parts that only the assembly names.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,18 +12,18 @@ use crate::{
     store::{DataDir, Db},
 };
 
-/// What a node does, and how much of it.
+/// Settings of a node: what it does, and how much of it.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
-    /// How many jobs it runs at once; 0 for a requester that computes nothing.
+    /// Slots: how many jobs it runs at once; 0 for a requester that runs none.
     pub compute_slots: usize,
-    /// What it takes on.
+    /// The jobs that it takes on.
     pub limits: ComputeLimits,
-    /// Longest archive of a result or an input that it stores or fetches, in bytes.
+    /// The longest archive of a result or an input that it stores or fetches, in bytes.
     pub max_archive_bytes: u64,
-    /// How long running containers get to be removed when the node stops.
+    /// How long it waits for the removal of running containers when it stops.
     pub stop_grace: Duration,
-    /// What it tells about its place in the network.
+    /// What it tells its user about its place in the network.
     pub about: About,
 }
 
@@ -32,7 +32,7 @@ pub struct NodeConfig {
 pub struct About {
     /// The name of the backend.
     pub backend: String,
-    /// The node's key as a peer of the network, where there is one.
+    /// The node's peer id, if it is in a peer-to-peer network.
     pub peer_id: Option<String>,
     /// Addresses under which other nodes reach it.
     pub listen: Vec<String>,
@@ -43,22 +43,23 @@ pub struct About {
 pub struct NodeParts {
     /// Signs its actions.
     pub key: NodeKey,
-    /// Its own, locked.
+    /// The data directory, which the node has locked.
     pub dir: DataDir,
-    /// In that directory.
+    /// The database in that directory.
     pub db: Db,
     /// Orders the log.
     pub scheduler: Arc<dyn Scheduler>,
     /// Runs containers.
     pub executor: Arc<dyn Executor>,
-    /// Fetches inputs and results.
+    /// Fetches inputs and results from other nodes.
     pub transfer: Arc<dyn Transfer>,
-    /// Serves them; made first, because a transport that answers peers needs it from its start.
+    /// Serves inputs and results to other nodes. The caller makes it first, because a transport answers peers from its
+    /// start.
     pub shelf: Arc<Shelf>,
 }
 
 impl ComputeLimits {
-    /// What a node with these limits tells others that it takes on; nothing if it runs no jobs.
+    /// What a node with these limits tells others that it takes on; `None` if it runs no jobs.
     pub fn offer(&self, slots: usize) -> Option<Offer> {
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",

@@ -1,7 +1,7 @@
 //! Whether the disks of a node have room for work.
 //!
-//! A node on a full disk can neither finish runs nor note them, and that would count against it. So it takes nothing on
-//! until there is room again. The data directory and the scratch directory may lie on different disks.
+//! A node on a full disk can neither finish runs nor record them, and its jobs would blame it. So it takes nothing on until
+//! there is room again. The data directory and the scratch directory may lie on different disks.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -14,25 +14,25 @@ use crate::{
     executor::{RESERVE_BYTES, free_bytes},
 };
 
-/// How long a job that found too little room has the disk count as full: it is asked for again before that.
+/// How long the disk counts as full for a job that found too little room. The job asks again before that.
 const SHORT_MS: u64 = 15_000;
 
-/// Between two looks at a disk that was full when a run was to begin.
+/// Pause between two looks at a disk that was full when a run was to begin.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Node {
-    /// What is wrong if less than `needed` bytes, and the reserve, are free on a disk of this node.
+    /// The problem, if a disk of this node has fewer free bytes than `needed` plus the reserve.
     fn short_of_disk(&self, needed: u64) -> Option<String> {
         let least = needed.saturating_add(RESERVE_BYTES);
         [self.store_path(), self.scratch()].into_iter().find_map(|path| {
-            // A path that cannot be asked about is no full disk; what fails on it says so.
+            // A path that cannot be checked is not a full disk. Whatever fails on it will say so.
             let free = free_bytes(&path).ok().filter(|free| *free < least)?;
             let path = path.display();
             Some(format!("no bids: the disk of {path} has {free} bytes free, and a job needs {least}"))
         })
     }
 
-    /// Whether a job that may write `needed` bytes has room on the disks of this node; warns if it has not.
+    /// Whether the disks of this node have room for a job that may write `needed` bytes. Warns if not.
     pub(crate) fn has_disk_for(&self, needed: u64) -> bool {
         let Some(message) = self.short_of_disk(needed) else { return true };
         let moment = self.clock.moment();
@@ -41,7 +41,7 @@ impl Node {
         false
     }
 
-    /// Warns while a disk is full, and says so when it is not any more.
+    /// Warns while a disk is full, and says so once it is not.
     pub(crate) fn look_at_disks(&self) {
         let moment = self.clock.moment();
         match self.short_of_disk(0) {
@@ -51,8 +51,8 @@ impl Node {
         }
     }
 
-    /// Waits until no disk is full, for as long as another node could still take the seat: a run that begins without
-    /// room fails at once.
+    /// Waits until no disk is full, but no longer than another node could still take the seat, since a run without room
+    /// fails at once.
     pub(crate) async fn wait_for_disk(&self, job: &Job, cancel: &CancellationToken) {
         while self.short_of_disk(0).is_some() && self.clock.moment().now < job.refill_by() {
             if cancel.run_until_cancelled(sleep(PAUSE)).await.is_none() {

@@ -1,7 +1,7 @@
 //! One task per job: asks the node's policy what to do, does it, and waits for a reason to ask again.
 //!
-//! [`crate::policy::job`] makes all decisions, retries included; this module carries them out. A question is cheap, so
-//! every change asks: an entry, the end of a run, a passed deadline, a free slot.
+//! [`crate::policy::job`] makes all decisions, retries included. This module carries them out. Asking is cheap, so every
+//! change asks: an entry, the end of a run, a passed deadline, a free slot.
 
 use std::{cell::LazyCell, sync::Arc};
 
@@ -32,7 +32,7 @@ use crate::{
     scheduler::LogOrder,
 };
 
-/// How long until a job that cannot run here now is looked at again: the store is full, or the engine is away.
+/// Pause before the driver looks again at a job that cannot run here now, because the store is full or the engine is away.
 const UNFIT_PAUSE_MS: u64 = 5000;
 
 /// The state of one job's task that is not in the log.
@@ -46,7 +46,7 @@ pub(crate) struct Driver {
     /// The container is running, or is about to; at most one.
     runs: JoinSet<Held>,
     cancel_run: CancellationToken,
-    /// Rung when the node has room for this job.
+    /// Wakes the driver when the node has room for this job.
     bell: Arc<Notify>,
 }
 
@@ -57,7 +57,7 @@ impl Driver {
         let held = match node.records.executions.get(id) {
             Ok(execution) => execution.map_or(Held::None, |execution| execution.stage.into()),
             Err(error) => {
-                // Without its salt nothing can be revealed; the other roles of this node go on.
+                // Without its salt this node cannot reveal. Its other roles go on.
                 error!(job = %id, error = %one_line(&error), "cannot read the record of a run, so the run counts as failed");
                 Held::Failed(FailureKind::Engine)
             }
@@ -67,21 +67,21 @@ impl Driver {
         Some(Self { node, id, changed, policy, held, runs, cancel_run, bell })
     }
 
-    /// Drives the job until nothing more can come of it but by a new entry, or until the node stops.
+    /// Drives the job until only a new entry could change anything, or until the node stops.
     pub(crate) async fn drive(mut self) {
         let stop = self.node.stop.clone();
         while !stop.is_cancelled() {
             self.changed.borrow_and_update();
-            // The job was forgotten; should it come again, another driver does.
+            // The node has forgotten the job. If the job comes back, another driver takes it.
             if self.changed.has_changed().is_err() {
                 break;
             }
             let Some(snapshot) = self.node.board.snapshot(self.id) else {
-                // The chain dropped the job. It may be submitted again, and a run in progress is still good then.
+                // The chain dropped the job. It may be submitted again, and then a run in progress is still good.
                 self.wait(Wake::NEVER).await;
                 continue;
             };
-            // An action that was sent has been sent: nothing is withdrawn by not waiting for its entry.
+            // Not waiting for the entry does not undo an action that was sent.
             let Some(turn) = stop.run_until_cancelled(self.ask(&snapshot)).await else { break };
             match turn {
                 Turn::Act(role, deed) => {
@@ -103,7 +103,7 @@ impl Driver {
         self.stop_run().await;
     }
 
-    /// Asks the policy.
+    /// Asks the policy for the next step.
     async fn ask(&mut self, snapshot: &Snapshot) -> Turn {
         let (node, job) = (Arc::clone(&self.node), &snapshot.job);
         self.meet_runners(job).await;
@@ -176,13 +176,13 @@ impl Driver {
         self.report(|policy, capacity| policy.failed((role, &deed), may_pass, (id, moment), capacity));
     }
 
-    /// Tells the policy what came of a deed; the jobs that may go on then are asked about.
+    /// Reports the outcome of a step to the policy, and has the jobs that may now go on ask again.
     fn report(&mut self, tell: impl FnOnce(&mut JobPolicy, &mut Capacity) -> Vec<JobId>) {
         let policy = &mut self.policy;
         self.node.workload.with_capacity(|capacity| ((), tell(policy, capacity)));
     }
 
-    /// Nodes fetch the inputs of a job from its requester, and may have no way to it: it goes to them.
+    /// Nodes fetch the inputs of a job from its requester. They may be unable to reach it, so it connects to them.
     async fn meet_runners(&self, job: &Job) {
         if job.requester != self.node.me.id || job.state.is_terminal() || job.spec.inputs.is_empty() {
             return;
@@ -192,7 +192,7 @@ impl Driver {
         }
     }
 
-    /// Whether the job can run here, and its result be kept; asked when everything else speaks for a bid.
+    /// Whether the job can run here and the node can keep its result. Asked last, when everything else speaks for a bid.
     async fn fitness(&self, job: &Job) -> Fitness {
         let later = Fitness::NotBefore(self.node.clock.moment().elapsed_ms.saturating_add(UNFIT_PAUSE_MS));
         let (needed, cap) = (self.node.space_for(&job.spec), self.node.shelf.content().cap_for_others());
@@ -214,10 +214,10 @@ impl Driver {
         }
     }
 
-    /// Whether the store has room for the job's inputs and result. That changes, so it is asked before every bid.
+    /// Whether the store has room for the job's inputs and result. That changes, so every bid asks.
     fn has_room(&self, needed: u64, cap: u64) -> bool {
         let room = self.node.shelf.content().room_for_others();
-        // Not with every small job that still fits: the warning would come and go with each.
+        // Clears the warning only once a job of any size fits: with every small one, it would come and go.
         if room >= self.node.config.max_archive_bytes.min(cap) {
             self.node.warnings.clear(Obstacle::StoreFull, None);
         }
@@ -246,7 +246,7 @@ impl Driver {
         }
     }
 
-    /// Cancels a run that still goes, and waits until its container is removed.
+    /// Cancels a run in progress, and waits until its container is removed.
     async fn stop_run(&mut self) {
         self.cancel_run.cancel();
         let grace = self.node.config.stop_grace;
@@ -264,12 +264,12 @@ fn ended_run(ended: Result<Held, tokio::task::JoinError>) -> Held {
 }
 
 impl Node {
-    /// What it takes on; nothing, if it computes for nobody.
+    /// The limits on the jobs that this node takes on; `None` if it runs none.
     fn takes_on(&self) -> Option<&ComputeLimits> {
         (self.config.compute_slots > 0).then_some(&self.config.limits)
     }
 
-    /// Who orders the log of a job, and how far this node follows. Says so where its own clock keeps it from acting.
+    /// Who orders the log of a job, and how far this node follows it. Warns where this node's clock keeps it from acting.
     fn trust(&self, job: &Job, now: Timestamp) -> LogTrust {
         match self.ports.scheduler.order(job.id) {
             LogOrder::Neutral => LogTrust::Neutral,

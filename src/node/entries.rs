@@ -10,7 +10,7 @@ use crate::{
     scheduler::LogItem,
 };
 
-/// The rest of a job's log, until the job is over, its log is broken, or the node stops.
+/// The rest of a job's log, until the job ends, its log breaks, or the node stops.
 #[derive(Debug)]
 pub(crate) struct Entries {
     node: Arc<Node>,
@@ -39,11 +39,11 @@ impl Node {
 }
 
 impl Entries {
-    /// The next entries, each with its height, once there are some; `None` at the end.
+    /// The next entries, each with its height, as soon as there are some; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<Vec<(u64, LogItem)>> {
         loop {
             self.changed.borrow_and_update();
-            // In this order: what is read after the job was seen to be over is all of it.
+            // In this order: entries read after the job was seen to end are complete.
             let is_over = self.node.board.read(self.job, |job| job.state.is_terminal()).unwrap_or(false)
                 || self.node.board.is_broken(self.job);
             let (same, items) = self.node.board.entries_beyond(self.job, &self.sent);

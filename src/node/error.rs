@@ -1,4 +1,4 @@
-//! Why a node does not start, or has ended.
+//! Why a node does not start, or why it ended.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use tokio::task::JoinError;
 
 use crate::{scheduler::BackendError, store::DbError};
 
-/// Why a node does not start, or has ended.
+/// Why a node does not start, or why it ended.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// The backend failed or ended.
@@ -15,12 +15,12 @@ pub enum NodeError {
     /// The database failed.
     #[error("the node's database failed")]
     Db(#[from] DbError),
-    /// The scratch directory cannot be emptied.
+    /// The node cannot empty its scratch directory.
     #[error("cannot clear {}", path.display())]
     Scratch {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
@@ -32,7 +32,7 @@ pub enum NodeError {
     Panicked {
         /// Its name.
         task: &'static str,
-        /// What is known of it.
+        /// The panic's message, if it has one.
         #[source]
         source: JoinError,
     },

@@ -1,4 +1,4 @@
-//! Fetches content from another node and checks that it is what was announced.
+//! Fetches content from another node, and checks that it is what was announced.
 
 use std::{
     fs::File,
@@ -31,107 +31,107 @@ use crate::{
     },
 };
 
-/// How long an input may be without progress: its link may be cut for a while, and a run that lacks it fails.
+/// How long an input may make no progress. Its link may be down for a while, and a run without its input fails.
 const INPUT_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The same for a result before any of it came: a user waits and several nodes may be asked in turn. A node that has
-/// yet to read the end of the job refuses at first.
+/// The same for a result, before its first byte: a user waits, and may ask several nodes in turn. A node that has not read
+/// the end of the job yet refuses at first.
 const RESULT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Between attempts for the same piece.
+/// Pause between two attempts for one piece.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Content that did not come, or is not what was announced.
+/// Why content did not come, or was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The node that has it does not give it.
+    /// The node that should have the content does not send it.
     #[error(transparent)]
     Transfer(#[from] TransferError),
-    /// It is not what its digest says, too long, or cannot be stored.
+    /// The content does not have its digest, is too long, or cannot be stored.
     #[error("cannot store the content of {from}")]
     Blob {
-        /// Who served it.
+        /// The node that served it.
         from: NodeId,
-        /// What is wrong.
+        /// The problem.
         #[source]
         source: BlobError,
     },
-    /// It takes too long, or comes too slowly.
+    /// The content takes too long, or comes too slowly.
     #[error(
         "{from} sent {received} of {total} bytes in {} s: less than {LEAST_BYTES_PER_SECOND} bytes a second, or more \
          than the job has time for", after.as_secs()
     )]
     Slow {
-        /// Who served it.
+        /// The node that served it.
         from: NodeId,
-        /// How much came.
+        /// Bytes received.
         received: u64,
-        /// How much was announced.
+        /// Bytes announced.
         total: u64,
-        /// In which time.
+        /// Time since the transfer began.
         after: Duration,
     },
-    /// It sends less than it announced, or dribbles: any piece but the last is a full one.
+    /// The node sent less than it announced, or a piece that is neither full nor the last.
     #[error("{from} sent no full piece in time after {received} bytes of {digest}")]
     Short {
-        /// Who served it.
+        /// The node that served it.
         from: NodeId,
-        /// What was asked for.
+        /// Bytes asked for.
         digest: Digest,
-        /// How much came.
+        /// Bytes received.
         received: u64,
     },
-    /// It is no archive.
+    /// The content is not an archive.
     #[error("cannot unpack the content of {from}")]
     Unpack {
-        /// Who served it.
+        /// The node that served it.
         from: NodeId,
-        /// What is wrong.
+        /// The problem.
         #[source]
         source: UnpackError,
     },
-    /// It is no result.
+    /// The content is not a result.
     #[error("{from} serves something that is not a result")]
     Result {
-        /// Who served it.
+        /// The node that served it.
         from: NodeId,
-        /// What is wrong.
+        /// The problem.
         #[source]
         source: ResultError,
     },
-    /// It is nothing that a failed run leaves.
+    /// The content is not what a failed run leaves.
     #[error("{from} serves something that is not the last words of a run")]
     LastWords {
-        /// Who served it.
+        /// The node that served it.
         from: NodeId,
-        /// What is wrong.
+        /// The problem.
         #[source]
         source: MalformedLastWords,
     },
-    /// It is another result than the one that the node was judged by.
+    /// The result is not the one that the verdict judged.
     #[error("{from} serves a result with hash {found}, but revealed {revealed}")]
     OtherResult {
-        /// Who served it.
+        /// The node that served it.
         from: NodeId,
-        /// What the verdict saw.
+        /// The result hash in the log.
         revealed: Digest,
-        /// What came.
+        /// The result hash of the content.
         found: Digest,
     },
-    /// The numbers in it are others than those that the node was judged by.
+    /// The numbers in the result are not those that the verdict judged.
     #[error("{from} serves a result with the summary {found}, and revealed {revealed}")]
     OtherSummary {
-        /// Who served it.
+        /// The node that served it.
         from: NodeId,
-        /// What the verdict saw.
+        /// The numbers in the log.
         revealed: SummaryWord,
-        /// What came.
+        /// The numbers of the content.
         found: SummaryWord,
     },
 }
 
 impl FetchError {
-    /// Whether the serving node gave something else than it promised.
+    /// Whether the serving node broke its word.
     pub const fn is_fault_of_server(&self) -> bool {
         match self {
             Self::Blob { source: BlobError::Mismatch { .. } | BlobError::TooLarge { .. }, .. }
@@ -139,7 +139,7 @@ impl FetchError {
             | Self::LastWords { .. }
             | Self::OtherResult { .. }
             | Self::OtherSummary { .. } => true,
-            // What this machine cannot read or write, or has no more time for.
+            // What this machine cannot read or write, or has no more time for, is not that node's fault.
             Self::Unpack { source: UnpackError::Read(_) | UnpackError::Write { .. }, .. }
             | Self::Result {
                 source: ResultError::Tree(TreeError::Io { .. } | TreeError::Cancelled { .. }),
@@ -152,11 +152,11 @@ impl FetchError {
 }
 
 impl Node {
-    /// Makes sure that this node has an input from the job's requester, who alone may have it mounted: what others
-    /// sent is not taken for it, though it be the same. Kept as what the requester holds.
+    /// Makes sure that this node has an input from the job's requester. Only content from the requester itself may be
+    /// mounted, even if others sent the same bytes. The store records the requester as a holder.
     ///
     /// # Errors
-    /// [`FetchError`]; nothing is kept then.
+    /// [`FetchError`]; the store then keeps nothing.
     pub(crate) async fn fetch_input(
         &self,
         job: &Job,
@@ -172,16 +172,17 @@ impl Node {
         self.keep_content(writer, digest, from).await
     }
 
-    /// Until a run must begin to have its whole timeout, so that inputs and images that come too late are reported as such;
-    /// and never longer than a run may take here. A run that begins later than that anyway takes what time there is.
+    /// How long inputs and images may take to arrive: until the run must begin to have its whole timeout, and never longer
+    /// than a run may take here. So late ones are reported as late. A run that begins later anyway gets the time that is
+    /// left.
     pub(crate) fn time_to_begin(&self, job: &Job) -> Span {
         let (now, start_by) = (self.clock.moment().now, start_by(job));
         let until = if now <= start_by { start_by } else { job.commit_by.minus(job.deal.timeout) };
         until.since(now).min(self.config.limits.max_timeout)
     }
 
-    /// Reads content to its end, whether or not it is here: an answer from the store would tell others what it holds,
-    /// and take their word for what they hold.
+    /// Reads content to its end even if the store has it: an answer from the store would tell others what it holds, and
+    /// would believe what they claim to hold.
     async fn receive(
         &self,
         job: JobId,
@@ -206,7 +207,7 @@ impl Node {
             let chunk = match answer {
                 Ok(Ok(chunk)) => chunk,
                 Ok(Err(error)) if pace.may_go_on(begun.elapsed() + PAUSE) && !self.stop.is_cancelled() => {
-                    // A refusal too may pass: the server has yet to read the entry that entitles us.
+                    // A refusal may pass too: the server may not have read the entry that entitles this node.
                     debug!(%error, received, "content is asked for again");
                     pace.failed();
                     tokio::time::sleep(PAUSE).await;
@@ -231,7 +232,7 @@ impl Node {
         }
     }
 
-    /// Asks a node for what its failed run of a job of ours left. What comes is the node's word alone.
+    /// Asks a node for what its failed run of this node's job left. Only that node's word stands behind it.
     ///
     /// # Errors
     /// [`FetchError`].
@@ -261,10 +262,10 @@ impl Node {
         kept.map(drop).map_err(|source| FetchError::Blob { from: holder, source })
     }
 
-    /// Makes sure that a revealed result is in this node's store, and is the one that was revealed.
+    /// Makes sure that a revealed result is in this node's store and is the one that was revealed.
     ///
     /// # Errors
-    /// [`FetchError`]. When the node served something else, the requester says so in the log.
+    /// [`FetchError`]. If the node served something else, this requester also records that in the log.
     pub(crate) async fn fetch_result(
         &self,
         job: JobId,
@@ -303,7 +304,7 @@ impl Node {
         let pace = Pace::new(RESULT_PATIENCE, self.time_for_result());
         let writer = self.receive(job, from, root, self.config.max_archive_bytes, pace).await?;
         let (_, bytes) = writer.digest();
-        // Looked at before it is kept: a node may name anything as its root.
+        // Checked before it is kept, since a node may name anything as its root.
         let archive = writer.reader();
         let (_dir, found) = self.unpack_archive(job, from, root, move || archive).await?;
         check(found)?;
@@ -311,12 +312,12 @@ impl Node {
         Ok(bytes)
     }
 
-    /// The longest archive at the least rate.
+    /// The time that the longest archive takes at the least rate.
     fn time_for_result(&self) -> Duration {
         GRACE + Duration::from_secs(self.config.max_archive_bytes / LEAST_BYTES_PER_SECOND)
     }
 
-    /// Unpacks a stored result to a directory that vanishes with its handle, and gives its result hash.
+    /// Unpacks a stored result to a directory that is removed with its handle, and returns its result hash.
     pub(crate) async fn unpack_result(
         &self,
         job: JobId,
@@ -356,7 +357,7 @@ impl Node {
         }
         let end = (0..=MAX_REMARK_BYTES).rev().find(|end| what.is_char_boundary(*end)).unwrap_or(0);
         let remark = what.get(..end).unwrap_or(what).to_owned();
-        // A remark changes nothing: losing it loses a line in the log.
+        // A remark changes nothing, so losing it loses only a line in the log.
         if let Err(error) = self.submit(job, Event::Remarked { node, remark }).await {
             debug!(%job, %error, "remark not made");
         }
@@ -368,8 +369,7 @@ async fn push(mut writer: BlobWriter, bytes: Vec<u8>) -> Result<BlobWriter, Blob
     pushed.expect("writing a piece does not panic")
 }
 
-/// An archive that is read no further once the node, or the run that needs it, stops: one that takes long to unpack
-/// must not keep it.
+/// An archive that ends reading once the node, or the run that needs it, stops. A long unpacking must not delay the stop.
 #[derive(Debug)]
 pub(crate) struct Until<R> {
     pub(crate) reader: R,
@@ -385,7 +385,7 @@ impl<R: Read> Read for Until<R> {
     }
 }
 
-/// A directory of its own below the node's scratch space.
+/// A fresh directory in the node's scratch space, removed with its handle.
 pub(crate) fn scratch_dir(scratch: &Path) -> Result<TempDir, BlobError> {
     std::fs::create_dir_all(scratch)
         .and_then(|()| tempfile::tempdir_in(scratch))

@@ -31,7 +31,7 @@ use crate::{
 pub(crate) async fn follow(node: Arc<Node>) -> Result<(), NodeError> {
     let mut drivers = JoinSet::new();
     let mut ended = read(&node, &mut drivers).await;
-    // Whatever ended it, the drivers remove their containers: dropped, they would leave them running unwatched.
+    // Whatever ended the log, the drivers remove their containers. Dropped drivers would leave them running.
     node.stop.cancel();
     while let Some(driver) = drivers.join_next().await {
         ended = ended.and(driver.map_err(NodeError::panicked("driver")));
@@ -49,7 +49,7 @@ async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeErr
             Some(ended) = drivers.join_next() => ended.map_err(NodeError::panicked("driver"))?,
             update = events.next() => match update {
                 None => return Err(NodeError::Backend(BackendError::Stopped)),
-                // Nothing is done about a history that is still being read: the log refuses what is out of date.
+                // The node does not act on history that it is still reading: the log refuses outdated actions.
                 Some(Ok(LogUpdate::CaughtUp)) => {
                     caught_up = true;
                     node.resume(drivers);
@@ -80,7 +80,7 @@ async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeErr
     }
 }
 
-/// A stranger's broken log, or a peer that is away, is no reason for this node to end.
+/// A stranger's broken log, or a peer that is away, does not end this node.
 const fn is_fatal(error: &BackendError) -> bool {
     match error {
         BackendError::Stopped | BackendError::Store { .. } | BackendError::OtherChain { .. } => true,
@@ -115,7 +115,7 @@ impl Node {
         Some(job.id)
     }
 
-    /// The chain dropped what came after `to`. Runs and their salts stay: they are tied to no block.
+    /// The chain dropped the entries after `to`. Runs and their salts stay, since they depend on no block.
     fn rewind(&self, to: Cursor) {
         let gone = self.board.rewind(to);
         let mut acquaintances = Acquaintances::default();
@@ -137,7 +137,7 @@ impl Node {
         }
     }
 
-    /// Starts a driver for every job that is not over.
+    /// Starts a driver for every job that has not ended.
     fn resume(self: &Arc<Self>, drivers: &mut JoinSet<()>) {
         // An inconclusive job of this node may be due for a follow-up.
         let may_act = |job: &Job| {
@@ -162,7 +162,7 @@ impl Node {
         }
     }
 
-    /// Gives a job's driver up, unless an entry came that it has not seen. An entry after that starts another.
+    /// Ends a job's driver, unless an entry came that it has not seen. A later entry starts another driver.
     pub(crate) fn retire(&self, job: JobId, changed: &watch::Receiver<u64>) -> bool {
         let mut driven = self.workload.driven();
         let over = !changed.has_changed().unwrap_or(false);
@@ -172,7 +172,7 @@ impl Node {
         over
     }
 
-    /// Counts how the nodes of an ended job fared, once, for the choice among later bids.
+    /// Records once how the nodes of an ended job did, for the choice among later bids.
     fn count(&self, job: &Job, log: &[LogItem]) {
         if !job.state.is_terminal() {
             return;
@@ -203,20 +203,20 @@ impl Node {
         }
     }
 
-    /// The requesters that this node knows.
+    /// The requesters that have given this node honest work.
     pub(crate) fn acquaintances(&self) -> MutexGuard<'_, Acquaintances> {
-        // A note is one insertion.
+        // Each change is a single insertion.
         self.acquaintances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has nodes that kept their promises before go before strangers.
+    /// Gives nodes that kept their promises priority over strangers.
     pub(crate) fn befriend_proven(&self) {
         let proven = |standing: &Standing| standing.accepted > 0 && !standing.is_below_floor();
         let counts = self.counts().into_iter().filter(|(_, standing)| proven(standing));
         counts.for_each(|(node, _)| self.ports.transfer.befriend(node));
     }
 
-    /// How every node fared so far.
+    /// The record of every node so far.
     pub(crate) fn counts(&self) -> std::collections::BTreeMap<NodeId, Standing> {
         let counts = self.records.reputation.counts().unwrap_or_else(|error| {
             error!(error = %one_line(&error), "cannot read reputation");
@@ -229,7 +229,7 @@ impl Node {
     }
 }
 
-/// One line a life event.
+/// Logs one line for each life event of a job.
 fn tell(job: &Job, author: NodeId, event: &Event) {
     let (id, author) = (job.id, author.short());
     match event {

@@ -7,10 +7,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{Node, NodeError, warnings::Obstacle};
 use crate::{explain::one_line, scheduler::Trouble};
 
-/// Between two looks.
+/// Pause between two looks.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Looks again and again until the node stops.
+/// Looks regularly until the node stops.
 pub(crate) async fn observe(node: Arc<Node>) -> Result<(), NodeError> {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -23,7 +23,7 @@ pub(crate) async fn observe(node: Arc<Node>) -> Result<(), NodeError> {
 }
 
 impl Node {
-    /// Raises what is wrong, and clears what was raised here and is over.
+    /// Raises a warning for each present problem, and clears the warnings for those that have passed.
     fn look(&self, raised: &mut BTreeSet<Obstacle>) {
         let troubles = self.ports.scheduler.troubles();
         let mut now = BTreeSet::new();

@@ -1,7 +1,7 @@
-//! A node that is about to end: it takes nothing on, finishes what it can, and gives up the rest in words.
+//! A node that is about to end: it takes nothing on, finishes what it can, and reports the rest.
 //!
-//! A node that just ends owes its jobs an answer: each waits for its deadlines, and the bond of the seat is lost. One that
-//! says so has its seats filled again at once.
+//! If a node just ends, its jobs wait for their deadlines and the bonds of its seats are lost. If it reports instead, other
+//! nodes fill its seats at once.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use tracing::info;
 use super::Node;
 use crate::policy::capacity::{Leaving, Obligations};
 
-/// How long a node waits for its reports to be ordered: a block of a slow chain, and some.
+/// How long a node waits until its reports are ordered: a block of a slow chain, with a margin.
 const REPORT_LIMIT: Duration = Duration::from_secs(30);
 
 impl Node {
-    /// Takes its bids back, lets runs go on for `grace`, then reports those that still go as interrupted. Returns what
-    /// it owes even so; [`super::NodeHandle::stop_token`] then ends it. Takes `grace` and half a minute at most, and
-    /// is undone by nothing: cancelled, the node takes nothing on from here either.
+    /// Withdraws the node's bids, lets runs go on for `grace`, and reports the rest as interrupted. Returns what the node
+    /// still owes; [`super::NodeHandle::stop_token`] then ends it. Takes at most `grace` and half a minute. There is no way
+    /// back: after a cancelled call the node still takes nothing on.
     pub async fn leave(&self, grace: Duration) -> Obligations {
         info!(?grace, owed = ?self.owed(), "the node takes on no more work");
         self.workload.with_capacity(|capacity| ((), capacity.leave(Leaving::Draining)));
@@ -32,10 +32,10 @@ impl Node {
         *self.workload.obligations().borrow()
     }
 
-    /// Whether what is owed becomes so, in time.
+    /// Whether what the node owes satisfies `is_so` in time.
     async fn settles(&self, limit: Duration, is_so: impl FnMut(&Obligations) -> bool) -> bool {
         let mut owed = self.workload.obligations();
-        // The sender is in `self`, so that only time can run out.
+        // The sender is in `self`, so only time can run out.
         timeout(limit, owed.wait_for(is_so)).await.is_ok()
     }
 }

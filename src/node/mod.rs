@@ -1,28 +1,28 @@
 //! One running node: it reads the log, plays its roles, runs containers and moves content.
 //!
-//! Each role's decisions are in [`crate::policy`]; this module asks, acts, and asks again. It names no backend and
-//! no executor: [`NodeParts`] brings them.
+//! [`crate::policy`] makes each role's decisions. This module asks, acts, and asks again. It names no backend and no
+//! executor: [`NodeParts`] brings them.
 //!
 //! - `start`: the parts of a node, and its tasks.
 //! - `follow`: reads the log into the `board`, and starts a `driver` for every job that needs one.
 //! - `driver`: one task per job, in which the roles take turns; `submit` signs and sends, `work` runs a container,
 //!   `sweep` removes what runs left.
-//! - `transfer`: who may have which content; `fetch`: getting it and checking it, at the rate
-//!   that `pace` asks for; `peers`: both ends on the network.
+//! - `transfer`: who may have which content; `fetch`: gets content and checks it, at the rate that `pace` demands; `peers`:
+//!   both ends of the network protocol.
 //! - `requests`, `queries`, `entries`, `results`: what a user asks for; `once`: retried requests.
-//! - `warnings`: what keeps the node from its obligations; `health` has them say what the backend struggles with.
+//! - `warnings`: what keeps the node from its obligations; `health`: the backend's problems among them.
 //! - `clock`: the only reader of the wall clock.
 //!
 //! # Stopping
 //!
-//! `leave` has a node take nothing on and settle what it owes, as far as its owner gives it time.
+//! `leave` makes a node take nothing on and settle what it owes, within the time that its owner allows.
 //!
-//! One token ends a node. What was attached to it, such as the API, takes no more requests; the drivers send nothing more and cancel their runs,
-//! which get [`NodeConfig::stop_grace`] to remove their containers; then the log is no longer read and all tasks
-//! are joined. A run that is cut off stays noted as started, and the next start runs it again. The backend is its
-//! owner's to close, after [`NodeHandle::join`]. A task that ends by itself ends the node, with its error.
+//! One token ends a node, in this order. Attached parts such as the API take no more requests. The drivers send nothing more
+//! and cancel their runs, which get [`NodeConfig::stop_grace`] to remove their containers. Then the node stops reading the
+//! log and joins all tasks. A cancelled run stays recorded as started, and the next start runs it again. The owner closes
+//! the backend after [`NodeHandle::join`]. A task that ends by itself ends the node with its error.
 //!
-//! A node on a log in memory; `examples/job_in_memory.rs` has several, and a job:
+//! A node on a log in memory. `examples/job_in_memory.rs` runs a job on several:
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! Idempotent requests: a client that heard no answer may retry, and the node carries the request out once.
+//! Idempotent requests: a client that got no answer may retry, and the node carries the request out once.
 //!
-//! The client names the request with a key of its own. The node stores the action under that key, a job's nonce
-//! included, before it acts. So a retry sends the same action, and no log takes an action twice.
+//! The client gives each request a key. The node stores the action under that key, including a job's nonce, before it acts.
+//! So a retry sends the same action, and no log takes an action twice.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -19,18 +19,18 @@ use crate::{
     store::Asked,
 };
 
-/// Lengths of a key.
+/// The allowed lengths of a key.
 const MIN_KEY: usize = 8;
 const MAX_KEY: usize = 64;
 
-/// How long a job that the log has may take to be read here.
+/// How long this node may take to read a job that the log already has.
 const READ_LIMIT: Duration = Duration::from_secs(30);
 
-/// What a client calls one request, however often it sends it.
+/// A client's name for one request. Every retry uses the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestKey(String);
 
-/// Text that is no key.
+/// The text is not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a key has {MIN_KEY} to {MAX_KEY} letters, digits, dashes, dots or underscores")]
 pub struct InvalidKey;
@@ -52,10 +52,10 @@ impl fmt::Display for RequestKey {
 }
 
 impl Node {
-    /// As [`Self::submit_job`]; under the same key the same job, also after a restart.
+    /// As [`Self::submit_job`]. The same key gives the same job, even after a restart.
     ///
     /// # Errors
-    /// Those, and [`RequestError::OtherRequest`].
+    /// Those of [`Self::submit_job`], and [`RequestError::OtherRequest`].
     pub async fn submit_job_once(
         &self,
         key: &RequestKey,
@@ -76,7 +76,7 @@ impl Node {
         if self.board.snapshot(job).is_none() {
             match self.submit_first(job, revision, event).await {
                 Ok(_) => {}
-                // An earlier attempt came through.
+                // An earlier attempt succeeded.
                 Err(SubmitError::Rejected(Rejection::JobExists)) => {
                     let _ = timeout(READ_LIMIT, self.board.when(job, |_| true)).await;
                 }
@@ -86,10 +86,10 @@ impl Node {
         Ok((job, image))
     }
 
-    /// As [`Self::cancel_job`]; under the same key the same answer.
+    /// As [`Self::cancel_job`]. The same key gives the same answer.
     ///
     /// # Errors
-    /// Those, and [`RequestError::OtherRequest`].
+    /// Those of [`Self::cancel_job`], and [`RequestError::OtherRequest`].
     pub async fn cancel_job_once(&self, key: &RequestKey, job: JobId) -> Result<Ended, RequestError> {
         let digest = digest_of(&("cancel", job));
         let before = self.records.requests.get(&key.0)?;
@@ -109,10 +109,10 @@ impl Node {
         Ok(ended)
     }
 
-    /// As [`Self::update_deal`]; under the same key the same answer.
+    /// As [`Self::update_deal`]. The same key gives the same answer.
     ///
     /// # Errors
-    /// Those, and [`RequestError::OtherRequest`].
+    /// Those of [`Self::update_deal`], and [`RequestError::OtherRequest`].
     pub async fn update_deal_once(
         &self,
         key: &RequestKey,

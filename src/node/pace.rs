@@ -1,8 +1,8 @@
-//! The pace of a transfer: how large the next piece is, and how long the transfer is worth waiting for.
+//! The pace of a transfer: the size of the next piece, and how long the transfer may go on.
 //!
-//! Progress counts. After a piece that comes quickly, the next is twice as long; after one that comes slowly or not at
-//! all, the next is shorter, so that a slow link shows progress within one request. A transfer ends when nothing came
-//! for too long, when it falls behind [`LEAST_BYTES_PER_SECOND`], or at its own limit.
+//! After a piece that comes quickly, the next is twice as long. After one that comes slowly or not at all, the next is
+//! shorter, so that even a slow link makes progress within one request. A transfer ends when nothing came for too long, when
+//! it falls behind [`LEAST_BYTES_PER_SECOND`], or at its own limit.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::store::MAX_RANGE_BYTES;
 /// The least rate, averaged over the whole transfer after a first [`GRACE`]: 128 kbit/s.
 pub(crate) const LEAST_BYTES_PER_SECOND: u64 = 16 * 1024;
 
-/// How far a transfer may be behind the least rate.
+/// How far a transfer may fall behind the least rate.
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
 
-/// The first piece, and the shortest and longest.
+/// The first piece, then the shortest and the longest, in bytes.
 const FIRST_PIECE: u64 = 64 * 1024;
 const SHORTEST_PIECE: u64 = 8 * 1024;
 
-/// A piece that took less than this is followed by a longer one, one that took more than twice this by a shorter one.
+/// A piece that took less than this makes the next longer. One that took more than twice this makes it shorter.
 const BRISK: Duration = Duration::from_secs(1);
 
-/// One transfer. Times are since its beginning.
+/// One transfer. All times count from its beginning.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     piece: u64,
@@ -32,17 +32,17 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// A transfer that has begun. It may take `limit` in all, and be without progress for `patience`.
+    /// A transfer that begins now. It may take `limit` in all, and `patience` without progress.
     pub(crate) const fn new(patience: Duration, limit: Duration) -> Self {
         Self { piece: FIRST_PIECE, received: 0, progressed: Duration::ZERO, patience, limit }
     }
 
-    /// How many bytes to ask for.
+    /// The length of the next piece, in bytes.
     pub(crate) const fn piece(&self) -> u64 {
         self.piece
     }
 
-    /// A piece has come.
+    /// Records a piece that came.
     pub(crate) fn came(&mut self, bytes: u64, took: Duration, now: Duration) {
         self.received = self.received.saturating_add(bytes);
         self.progressed = now;
@@ -53,17 +53,17 @@ impl Pace {
         }
     }
 
-    /// A piece has not come.
+    /// Records an attempt without a piece.
     pub(crate) fn failed(&mut self) {
         self.shorten();
     }
 
-    /// Whether it makes sense to ask again at `now`, after a failure.
+    /// Whether another attempt at `now` makes sense after a failure.
     pub(crate) fn may_go_on(&self, now: Duration) -> bool {
         now < self.progressed.saturating_add(self.patience) && now < self.ends()
     }
 
-    /// When the transfer ends unless more comes before.
+    /// When the transfer ends if nothing more comes.
     pub(crate) fn ends(&self) -> Duration {
         let earned = Duration::from_secs(self.received / LEAST_BYTES_PER_SECOND);
         GRACE.saturating_add(earned).min(self.limit)
@@ -81,8 +81,8 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(30);
     const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-    /// How long a transfer of `total` bytes takes over a link of this rate where a request may take ten seconds;
-    /// `None` if it ends before.
+    /// How long a transfer of `total` bytes takes over a link of this rate, where a request may take ten seconds; `None` if
+    /// the transfer is given up.
     fn transfer(total: u64, bytes_per_second: u64, limit: Duration) -> Option<Duration> {
         let mut pace = Pace::new(PATIENCE, limit);
         let (mut now, mut left) = (Duration::ZERO, total);
@@ -119,7 +119,7 @@ mod tests {
     fn a_crawl_ends_soon_however_long_the_job_may_run() {
         assert_eq!(transfer(2 << 30, LEAST_BYTES_PER_SECOND / 2, MONTH), None);
         let mut pace = Pace::new(PATIENCE, MONTH);
-        // As slow as one request may be, and never without progress.
+        // The slowest that one request may be, and never without progress.
         let mut now = Duration::ZERO;
         while pace.may_go_on(now) {
             now += Duration::from_secs(9);

@@ -1,4 +1,4 @@
-//! Content over the peer-to-peer network: both ends of its protocol for blobs.
+//! Content over the peer-to-peer network: both ends of its protocol.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ impl BlobSource for Shelf {
 pub struct PeerTransfer(NetworkHandle);
 
 impl PeerTransfer {
-    /// Over this network.
+    /// A transport over this network.
     pub const fn new(network: NetworkHandle) -> Self {
         Self(network)
     }

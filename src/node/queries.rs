@@ -11,11 +11,11 @@ use crate::{
     store::Execution,
 };
 
-/// How late a requester may be with what it owes the log before it counts as gone.
+/// How late a requester's due entry may be before the requester counts as gone.
 const GONE_AFTER: Span = Span::from_secs(30);
 
 impl Node {
-    /// The job as soon as this node reads in the log what `is_so` asks for; the caller bounds the wait.
+    /// The job as soon as the node's log satisfies `is_so`. The caller bounds the wait.
     pub async fn when(&self, job: JobId, is_so: impl Fn(&Job) -> bool) -> Job {
         self.board.when(job, is_so).await
     }
@@ -25,9 +25,9 @@ impl Node {
         self.board.reached(cursor).await;
     }
 
-    /// Waits until the node has folded all that its log held when it started; the caller bounds the wait.
+    /// Waits until the node has folded all that its log held at the start. The caller bounds the wait.
     pub async fn caught_up(&self) {
-        // The sender is in `self`, so that the wait cannot fail.
+        // The sender is in `self`, so the wait cannot fail.
         let _ = self.caught_up.subscribe().wait_for(|caught_up| *caught_up).await;
     }
 
@@ -41,17 +41,17 @@ impl Node {
         self.me.id
     }
 
-    /// Its place among the others.
+    /// The node's place in the network.
     pub(crate) const fn about(&self) -> &About {
         &self.config.about
     }
 
-    /// How many jobs it runs at once.
+    /// Slots: how many jobs it runs at once.
     pub(crate) const fn compute_slots(&self) -> usize {
         self.config.compute_slots
     }
 
-    /// What it takes on.
+    /// The limits on the jobs that it takes on.
     pub(crate) const fn limits(&self) -> &ComputeLimits {
         &self.config.limits
     }
@@ -61,12 +61,12 @@ impl Node {
         self.ports.scheduler.domain()
     }
 
-    /// The other nodes that it knows of.
+    /// The other nodes that it knows.
     pub(crate) fn members(&self) -> Vec<NodeId> {
         self.ports.scheduler.members()
     }
 
-    /// What nodes say that they take on, this one included.
+    /// What nodes say they take on, including this one.
     pub(crate) fn offers(&self) -> BTreeMap<NodeId, Offer> {
         let own = self.config.limits.offer(self.config.compute_slots).map(|offer| (self.me.id, offer));
         self.ports.transfer.offers().into_iter().chain(own).collect()
@@ -79,19 +79,19 @@ impl Node {
         too_few(&offers.into_values().collect::<Vec<_>>(), silent, asked, deal)
     }
 
-    /// What keeps it from its obligations, in one job or in all of them.
+    /// What keeps the node from its obligations, in one job or in all.
     pub(crate) fn warnings(&self, job: Option<JobId>) -> Vec<Warning> {
         self.warnings.current(job)
     }
 
-    /// What `read` makes of every job, by id; it is told whether the job's log is broken.
+    /// Applies `read` to every job; the results by id. `read` also learns whether the job's log is broken.
     pub(crate) fn read_jobs<T>(&self, mut read: impl FnMut(&Job, bool) -> T) -> Vec<T> {
         let broken = self.board.broken();
         self.board.read_all(|job| read(job, broken.contains(&job.id)))
     }
 
-    /// Whether the one node that can end this job in its log does not. That is no end: the requester may be cut off
-    /// from this node alone, and its log then goes on elsewhere.
+    /// Whether the one node that can end this job in its log fails to. This is not an end: the requester may be cut off from
+    /// this node alone, and its log may go on elsewhere.
     pub(crate) fn misses_requester(&self, job: &Job, now: Timestamp) -> bool {
         let orders = matches!(self.ports.scheduler.order(job.id), LogOrder::Requester { .. });
         orders && job.requester != self.me.id && job.is_overdue(now.minus(GONE_AFTER))
@@ -102,22 +102,22 @@ impl Node {
         self.ports.scheduler.evidence(job)
     }
 
-    /// The length of a result that is here.
+    /// The length of a stored result, in bytes.
     pub(crate) fn result_length(&self, root: Digest, holder: NodeId) -> Option<u64> {
         self.shelf.content().length(root, holder).ok()
     }
 
-    /// A result that is here.
+    /// Opens a stored result.
     pub(crate) fn open_result(&self, root: Digest, holder: NodeId) -> Result<File, RequestError> {
         self.shelf.content().open(root, holder).map_err(RequestError::Blob)
     }
 
-    /// The log's clock.
+    /// The time on the log's clock.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.moment().now
     }
 
-    /// The job with this id, or the only one whose id begins so; `0x` may be left away.
+    /// The job with this id, or the only one whose id starts this way. The text may leave out `0x`.
     ///
     /// # Errors
     /// [`RequestError::UnknownPrefix`], [`RequestError::AmbiguousPrefix`].
@@ -141,12 +141,12 @@ impl Node {
         Ok(self.board.snapshot(job).ok_or(RequestError::NoSuchJob(job))?.job)
     }
 
-    /// A job, the one that followed it, and why it cannot be followed any more.
+    /// A job, its follow-up, and why this node can no longer follow it.
     pub(crate) fn describe(&self, job: JobId) -> Result<Snapshot, RequestError> {
         self.board.snapshot(job).ok_or(RequestError::NoSuchJob(job))
     }
 
-    /// Where the entries of a job stand on a chain, if they do.
+    /// Where the entries of a job are on a chain, if its log is there.
     pub(crate) async fn anchors(&self, job: JobId) -> Result<Vec<Anchor>, RequestError> {
         self.ports.scheduler.anchors(job).await.map_err(RequestError::Backend)
     }

@@ -19,16 +19,16 @@ use crate::{
 
 use super::{Node, fetch::FetchError};
 
-/// How long to wait until this node reads the entry that made the backend refuse an action.
+/// How long to wait for the entry that made the backend refuse an action.
 const MOVE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Why a user's request fails.
+/// Why a user's request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// A term of the deal is out of bounds.
     #[error("the deal is not valid: {0}")]
     Deal(InvalidTerm),
-    /// The spec is not one that a node may run.
+    /// The spec is not valid.
     #[error("the spec is not valid: {0}")]
     Spec(SpecError),
     /// The image cannot be found.
@@ -37,7 +37,7 @@ pub enum RequestError {
     /// An input was not uploaded, or has another length.
     #[error("the input {} of {} bytes was not uploaded to this node", .0.digest, .0.bytes)]
     Input(Input),
-    /// An input to mount as a file is not one.
+    /// An input that should be mounted as a file is not a single file.
     #[error("the input for {} is not the archive of one file", .0.target)]
     NotOneFile(Input),
     /// There are fewer nodes than the job needs.
@@ -45,41 +45,41 @@ pub enum RequestError {
     NotEnoughNodes {
         /// N.
         wanted: u8,
-        /// The others, and this node if it computes.
+        /// The other nodes that this node knows, and itself if it runs jobs.
         known: usize,
     },
     /// No job has this id.
     #[error("this node knows no job {0}")]
     NoSuchJob(JobId),
-    /// No job begins so.
+    /// No job id starts this way.
     #[error("this node knows no job {prefix}")]
     UnknownPrefix {
-        /// What the user typed.
+        /// The user's text.
         prefix: String,
     },
-    /// Several jobs begin so.
+    /// Several job ids start this way.
     #[error("{matches} jobs begin with {prefix}")]
     AmbiguousPrefix {
-        /// What the user typed.
+        /// The user's text.
         prefix: String,
-        /// How many.
+        /// How many match.
         matches: usize,
     },
-    /// Only the requester may ask for this.
+    /// Only the requester may do this.
     #[error("the job {job} was submitted by {requester}, not by this node")]
     NotRequester {
         /// The job.
         job: JobId,
-        /// Whose it is.
+        /// The job's requester.
         requester: NodeId,
     },
-    /// The job is over.
+    /// The job has ended.
     #[error("the job is over: it is {state}")]
     Over {
         /// Its state.
         state: JobState,
     },
-    /// Some seats are taken, and not all: it can neither be withdrawn nor stopped.
+    /// Some seats are taken but not all, so the requester can neither withdraw nor stop the job.
     #[error("{taken} of {seats} seats are taken: the job can be stopped only once all are")]
     PartlySeated {
         /// Seats taken.
@@ -87,10 +87,10 @@ pub enum RequestError {
         /// N.
         seats: u8,
     },
-    /// The log refuses.
+    /// The log refused the action.
     #[error("{}", one_line(.0))]
     Submit(#[from] SubmitError),
-    /// The backend does not answer for what only it knows.
+    /// The backend did not say what only it knows.
     #[error("{0}")]
     Backend(BackendError),
     /// The job has no verdict yet.
@@ -111,7 +111,7 @@ pub enum RequestError {
         /// The node.
         node: NodeId,
     },
-    /// The verdict did not accept the result, so that nobody pays for it, and the node keeps it.
+    /// The verdict did not accept the result. Nobody pays for it, so the node keeps it.
     #[error("the verdict did not accept the result of {node}: it is not paid for, and stays with its node")]
     NotPaid {
         /// The node.
@@ -123,16 +123,16 @@ pub enum RequestError {
         /// The node.
         node: NodeId,
     },
-    /// A result does not come, or is another one.
+    /// The result did not come, or is not the right one.
     #[error("{}", one_line(.0))]
     Fetch(#[from] FetchError),
     /// The node's own store failed.
     #[error("{}", one_line(.0))]
     Blob(#[from] BlobError),
-    /// What was uploaded is no canonical archive.
+    /// The upload is not a canonical archive.
     #[error("{}", one_line(.0))]
     Unpack(#[from] UnpackError),
-    /// Another request was sent under the same key.
+    /// An earlier request used the same key.
     #[error("the key {key} was already used for another request")]
     OtherRequest {
         /// The key.
@@ -147,7 +147,7 @@ pub enum RequestError {
     /// The node's own database failed.
     #[error("{}", one_line(.0))]
     Db(#[from] DbError),
-    /// The record of this node's own run failed.
+    /// The record of this node's own run cannot be read or written.
     #[error("{}", one_line(.0))]
     Execution(#[from] ExecutionError),
 }
@@ -205,7 +205,7 @@ impl Hint for RequestError {
     }
 }
 
-/// Never the same twice, also when the database is lost, and known to nobody before the job is.
+/// Unique even after the database is lost, and unknown to everyone before the job is.
 fn nonce() -> Result<u64, SubmitError> {
     getrandom::u64().map_err(|error| {
         let reason = format!("no randomness from the operating system: {error}");
@@ -213,46 +213,46 @@ fn nonce() -> Result<u64, SubmitError> {
     })
 }
 
-/// How a job was ended by its requester.
+/// How the requester ended a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
-    /// No node had begun.
+    /// The job was withdrawn before any node had begun.
     Cancelled,
-    /// Nodes had begun, and are paid.
+    /// The job was stopped. The nodes that had begun are paid.
     Stopped,
 }
 
-/// A job to submit: the same action each time.
+/// A job to submit. Every attempt sends the same action.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Submission {
     pub(super) job: JobId,
     pub(super) revision: Digest,
     pub(super) event: Event,
-    /// As it was pinned.
+    /// The spec with its image pinned.
     pub(super) image: String,
 }
 
 impl Node {
-    /// Submits a job; `spec.image` is what the user named and is pinned here.
+    /// Submits a job. `spec.image` is the user's name for the image, which the node pins.
     ///
     /// # Errors
-    /// In order: the deal, the number of nodes, the inputs, the image, the spec; then what the log says.
+    /// In this order: the deal, the number of nodes, the inputs, the image, the spec; then the log's refusal.
     pub async fn submit_job(&self, spec: Spec, deal: Deal) -> Result<(JobId, String), RequestError> {
         let spec = self.checked(spec, &deal).await?;
         let image = spec.image.clone();
         Ok((self.submit_spec(spec, deal).await?, image))
     }
 
-    /// The spec with its image pinned, if a job of it may be submitted here.
+    /// The spec with its image pinned, if this node may submit a job with it.
     pub(super) async fn checked(&self, mut spec: Spec, deal: &Deal) -> Result<Spec, RequestError> {
-        // Any nonce will do to check the terms.
+        // Any nonce serves to check the terms.
         self.with_secret(deal.clone(), 0).validate().map_err(RequestError::Deal)?;
         let known = self.bidders();
         if usize::from(deal.concurrency) > known {
             return Err(RequestError::NotEnoughNodes { wanted: deal.concurrency, known });
         }
         for input in &spec.inputs {
-            // Content that came here for another party's job is not this user's to name.
+            // This user may not name content that came here for another party's job.
             if self.shelf.content().length(input.digest, self.me.id).ok() != Some(input.bytes) {
                 return Err(RequestError::Input(input.clone()));
             }
@@ -261,7 +261,7 @@ impl Node {
             }
         }
         spec.clean_paths();
-        // Checked before the engine is asked: it need not see an invalid spec.
+        // Checked before the engine is asked, so that it never sees an invalid spec.
         spec.validate_new().map_err(RequestError::Spec)?;
         spec.image = self.ports.executor.resolve(&spec.image).await.map_err(RequestError::Image)?;
         spec.validate_new().map_err(RequestError::Spec)?;
@@ -275,13 +275,13 @@ impl Node {
         Ok(job)
     }
 
-    /// The deal with the hash of the secret that this node will draw its audit with, whatever hash was given.
+    /// The deal with the hash of this node's own audit secret in place of any given hash.
     pub(super) fn with_secret(&self, deal: Deal, nonce: u64) -> Deal {
         let secret_hash = AuditSecret::of(self.me.secret, nonce).hash();
         Deal { audit: deal.audit.map(|audit| Audit { secret_hash, ..audit }), ..deal }
     }
 
-    /// The first action of a new job. Each has a nonce of its own.
+    /// The first action of a new job, with a fresh nonce.
     pub(super) fn submission(&self, spec: Spec, deal: Deal) -> Result<Submission, SubmitError> {
         let nonce = nonce()?;
         let deal = self.with_secret(deal, nonce);
@@ -296,13 +296,13 @@ impl Node {
     /// Cancels an open job, or stops a running one.
     ///
     /// # Errors
-    /// When the job is not this node's, is over, or is in between.
+    /// When the job is not this node's, has ended, or is between withdrawing and stopping.
     pub async fn cancel_job(&self, job: JobId) -> Result<Ended, RequestError> {
         loop {
             let known = self.own_job(job)?;
             let (event, ended) = self.ending_of(&known)?;
             let Err(error) = self.submit_for_user(job, event).await else { return Ok(ended) };
-            // An acceptance may have come first: then another event ends the job. Neither goes back, so this ends.
+            // An acceptance may have come first; then another event ends the job. Neither can go back, so this loop ends.
             let has_moved = |now: &Job| (now.state, now.seats.len()) != (known.state, known.seats.len());
             let refused = matches!(error, SubmitError::Rejected(_));
             if !refused || timeout(MOVE_LIMIT, self.board.when(job, has_moved)).await.is_err() {
@@ -311,7 +311,7 @@ impl Node {
         }
     }
 
-    /// What ends a job of this node as it is now.
+    /// The event that ends a job of this node in its present state.
     fn ending_of(&self, known: &Job) -> Result<(Event, Ended), RequestError> {
         let (state, _) = known.state_at(self.clock.moment().now);
         Ok(match state {
@@ -330,7 +330,7 @@ impl Node {
         })
     }
 
-    /// Changes the terms of an open job; every earlier bid is void.
+    /// Changes the terms of an open job, which voids every earlier bid.
     ///
     /// # Errors
     /// When the job is not this node's, and what the rules refuse.

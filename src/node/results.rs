@@ -10,7 +10,7 @@ use crate::{
     store::{BlobWriter, LastWords, Limits, unpack},
 };
 
-/// An archive on its way into the store.
+/// An upload in progress.
 #[derive(Debug)]
 pub(crate) struct Upload(BlobWriter);
 
@@ -21,7 +21,7 @@ impl Upload {
         Ok(pushed.expect("writing a piece returns its errors")?)
     }
 
-    /// Stores the archive if it is a canonical one; returns its digest and length.
+    /// Stores the archive if it is canonical; returns its digest and its length in bytes.
     pub(crate) async fn finish(self, node: &Node) -> Result<(Digest, u64), RequestError> {
         let (content, scratch, me) = (node.shelf.content().clone(), node.scratch(), node.me.id);
         let stored = spawn_blocking(move || {
@@ -37,16 +37,16 @@ impl Upload {
 }
 
 impl Node {
-    /// Begins to take an archive in.
+    /// Begins an upload.
     pub(crate) fn begin_upload(&self) -> Result<Upload, RequestError> {
         Ok(Upload(self.shelf.content().writer(self.config.max_archive_bytes)?))
     }
 
-    /// Brings the result of one node here, checked; returns its opening and the length of its archive.
+    /// Fetches one node's result to this node and checks it; returns its opening and the length of its archive.
     ///
     /// # Errors
-    /// [`RequestError::NotDecided`] while the job is, [`RequestError::NotRevealed`],
-    /// [`RequestError::NotPaid`], [`RequestError::Fetch`].
+    /// [`RequestError::NotDecided`] before the verdict, [`RequestError::NotRevealed`], [`RequestError::NotPaid`],
+    /// [`RequestError::Fetch`].
     pub async fn result_of(&self, job: JobId, node: NodeId) -> Result<(Opening, u64), RequestError> {
         let known = self.known_job(job)?;
         if !known.state.is_terminal() {
@@ -64,12 +64,12 @@ impl Node {
         Ok((opening, bytes))
     }
 
-    /// What a failed run of a decided job left: why it gave no result, and the end of what it printed. Another node
-    /// gives that to the job's requester alone.
+    /// What a failed run of a decided job left: why it gave no result, and the end of its output. Another node gives that to
+    /// the job's requester only.
     ///
     /// # Errors
-    /// [`RequestError::NotDecided`], [`RequestError::NotRequester`], [`RequestError::NothingLeft`] when the node's run
-    /// did not fail by its job, [`RequestError::Fetch`].
+    /// [`RequestError::NotDecided`], [`RequestError::NotRequester`], [`RequestError::NothingLeft`] when the job was not at
+    /// fault for the failure of the node's run, [`RequestError::Fetch`].
     pub async fn last_words_of(&self, job: JobId, node: NodeId) -> Result<LastWords, RequestError> {
         let known = self.known_job(job)?;
         if !known.state.is_terminal() {
@@ -96,7 +96,7 @@ impl Node {
     /// The nodes whose results the verdict keeps, in seat order.
     ///
     /// # Errors
-    /// [`RequestError::NotDecided`] before there is a verdict, [`RequestError::NoResult`] when there is none.
+    /// [`RequestError::NotDecided`] before the verdict, [`RequestError::NoResult`] when it accepts none.
     pub fn accepted_nodes(&self, job: JobId) -> Result<Vec<NodeId>, RequestError> {
         let known = self.known_job(job)?;
         let state = known.state;
@@ -108,7 +108,7 @@ impl Node {
         if nodes.is_empty() { Err(RequestError::NoResult { state }) } else { Ok(nodes) }
     }
 
-    /// The first accepted result that can be had, unpacked in the directory `result` of one that vanishes with its
+    /// The first accepted result that can be fetched, unpacked in `result` below a directory that is removed with its
     /// handle.
     pub(crate) async fn accepted_result(&self, job: JobId) -> Result<TempDir, RequestError> {
         let nodes = self.accepted_nodes(job)?;

@@ -32,10 +32,10 @@ pub struct NodeHandle {
 }
 
 impl Node {
-    /// Starts a node. What a crash left of earlier runs is removed first, and those runs are reported.
+    /// Starts a node. First it removes what a crash left of earlier runs, and reports those runs.
     ///
     /// # Errors
-    /// [`NodeError`]; nothing runs then.
+    /// [`NodeError`]; nothing is left running then.
     pub async fn start(config: NodeConfig, parts: NodeParts) -> Result<NodeHandle, NodeError> {
         let NodeParts { key, dir, db, scheduler, executor, transfer, shelf } = parts;
         let id = key.node_id();
@@ -102,8 +102,7 @@ impl NodeHandle {
         Arc::clone(&self.node)
     }
 
-    /// Adds a task that lives as long as the node: it must end when the token is cancelled, and ends the node when
-    /// it ends earlier.
+    /// Attaches a task to the node. The task must end when the token is cancelled; if it ends earlier, the node ends too.
     pub fn attach(
         &mut self,
         name: &'static str,
@@ -118,7 +117,7 @@ impl NodeHandle {
         self.node.stop.clone()
     }
 
-    /// Waits until the node has ended, in order. It ends when its token is cancelled, or when a part of it fails.
+    /// Waits until the node has ended, in order. The node ends when its token is cancelled, or when a part of it fails.
     ///
     /// # Errors
     /// The first failure; the others are logged.

@@ -25,13 +25,13 @@ use crate::{
     store::{DataDir, Executions, Reputation, Requests},
 };
 
-/// One node. Its roles run in tasks of their own; this is what they share.
+/// One node. Its roles run in tasks of their own and share this.
 #[derive(Debug)]
 pub struct Node {
     pub(super) me: Identity,
     pub(super) config: NodeConfig,
     pub(super) ports: Ports,
-    /// What it serves to others.
+    /// What it serves to other nodes.
     pub(super) shelf: Arc<Shelf>,
     pub(super) records: Records,
     /// What it knows of jobs.
@@ -42,24 +42,24 @@ pub struct Node {
     pub(super) acquaintances: Mutex<Acquaintances>,
     /// What keeps it from its obligations.
     pub(super) warnings: Warnings,
-    /// Until when, in milliseconds since the start, its disks count as full because a job found too little room.
+    /// When its disks stop counting as full after a job found too little room, in milliseconds since the start.
     pub(super) disk_short_until_ms: AtomicU64,
-    /// Whether it holds the history of its log.
+    /// Whether it has read the history of its log.
     pub(super) caught_up: watch::Sender<bool>,
     pub(super) stop: CancellationToken,
     pub(super) dir: DataDir,
 }
 
-/// Who a node is.
+/// The node's identity.
 #[derive(Debug)]
 pub(super) struct Identity {
     pub(super) id: NodeId,
     pub(super) key: NodeKey,
-    /// Orders equal bids; nobody else can know it.
+    /// Breaks ties between equal bids. Nobody else can know it.
     pub(super) secret: Digest,
 }
 
-/// What a node reaches the world by.
+/// How a node reaches the outside.
 #[derive(Debug)]
 pub(super) struct Ports {
     pub(super) scheduler: Arc<dyn Scheduler>,
@@ -67,7 +67,7 @@ pub(super) struct Ports {
     pub(super) transfer: Arc<dyn Transfer>,
 }
 
-/// What a node remembers for itself, beside the log.
+/// What a node stores for itself, besides the log.
 #[derive(Debug)]
 pub(super) struct Records {
     pub(super) executions: Executions,
@@ -76,7 +76,7 @@ pub(super) struct Records {
 }
 
 impl Node {
-    /// How many nodes may bid for a job of this one, as far as is known.
+    /// How many known nodes may bid for a job of this one.
     pub(crate) fn bidders(&self) -> usize {
         self.ports.scheduler.members().len() + usize::from(self.config.compute_slots > 0)
     }

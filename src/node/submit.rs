@@ -1,4 +1,4 @@
-//! Sending actions: each names the author's next sequence number and the newest entry the author holds.
+//! Sends actions. Each names the author's next sequence number and the newest entry that the author holds.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::{
     scheduler::{BackendError, Cursor, EnvelopeRefusal, SubmitError},
 };
 
-/// How long one attempt may take, and how long its entry may take to come back in the log.
+/// How long one attempt may take, and how long its entry may then take to appear in the log.
 const ATTEMPT: Duration = Duration::from_secs(30);
 
-/// How often a user's own request is sent before the user hears that it was not ordered.
+/// How many attempts a user's own request gets before the user hears that it was not ordered.
 const ATTEMPTS: u32 = 5;
 
-/// How often the wait for a submission is begun anew: ten minutes in all.
+/// How often the wait for a submission starts again: ten minutes in all.
 const FIRST_ATTEMPTS: u32 = 20;
 
 impl Node {
@@ -28,9 +28,9 @@ impl Node {
         self.submit_all(job, vec![event]).await
     }
 
-    /// Sends actions in a known job, in their order, once, and waits until the node's own view holds them.
+    /// Sends actions in a known job, in order, once, and waits until the node's own view holds them.
     ///
-    /// One sender at a time in each job: the sequence numbers of the next follow from the log.
+    /// Only one caller sends in a job at a time, since the next sequence numbers follow from the log.
     pub(crate) async fn submit_all(&self, job: JobId, events: Vec<Event>) -> Result<Cursor, SubmitError> {
         let unknown = || SubmitError::NotOrdered(BackendError::UnknownLog { job });
         let turn = self.board.turn(job).ok_or_else(unknown)?;
@@ -42,7 +42,7 @@ impl Node {
         self.bring(self.ports.scheduler.submit_all(actions)).await
     }
 
-    /// As [`Self::submit`], again while waiting may help: for what a user waits for.
+    /// As [`Self::submit`], but retries while that may help. For requests that a user waits for.
     pub(crate) async fn submit_for_user(&self, job: JobId, event: Event) -> Result<Cursor, SubmitError> {
         for failures in 0..ATTEMPTS - 1 {
             match self.submit(job, event.clone()).await {
@@ -54,8 +54,8 @@ impl Node {
         self.submit(job, event).await
     }
 
-    /// Sends the first action of a new job, for as long as the backend is at it: a chain may take many minutes, and
-    /// the same action again joins the first.
+    /// Sends the first action of a new job, for as long as the backend tries. A chain may take many minutes; sending the
+    /// same action again joins the first attempt.
     pub(crate) async fn submit_first(
         &self,
         job: JobId,
@@ -89,17 +89,17 @@ impl Node {
     ) -> Result<Cursor, SubmitError> {
         let submitted = timeout(ATTEMPT, submission).await;
         let cursor = submitted.unwrap_or_else(|_| Err(SubmitError::NotOrdered(late(self.me.id))))?;
-        // When the entry is late the next question is asked of an old log, and its answer refused: no harm.
+        // If the entry is late, the next question reads an old log and the log refuses its answer. That does no harm.
         let _ = timeout(ATTEMPT, self.board.reached(cursor)).await;
         Ok(cursor)
     }
 }
 
-/// Whether the same action, derived anew, may be taken later though nothing else happens.
+/// Whether the log may take the same action later, derived anew, though nothing else happens.
 pub(crate) const fn is_passing(error: &SubmitError) -> bool {
     match error {
         SubmitError::NotOrdered(error) => error.is_retryable(),
-        // The sequencer has entries that are still on their way here.
+        // The sequencer has entries that are still in flight to this node.
         SubmitError::Refused(EnvelopeRefusal::WrongSequence { .. } | EnvelopeRefusal::WrongSeen) => true,
         SubmitError::Refused(
             EnvelopeRefusal::BadSignature

@@ -1,5 +1,5 @@
-//! Removes what runs left behind: at the start, after a crash; and while the node runs, if the engine was away when a
-//! run ended.
+//! Removes what runs left behind: at the start after a crash, and while the node runs if the engine was away when a run
+//! ended.
 
 use std::{io::ErrorKind, sync::Arc, time::Duration};
 
@@ -15,15 +15,15 @@ use crate::{
     explain::one_line,
 };
 
-/// Between two sweeps.
+/// Pause between two sweeps.
 const PERIOD: Duration = Duration::from_secs(20);
 
-/// Sweeps again and again until the node stops.
+/// Sweeps regularly until the node stops.
 pub(crate) async fn sweep(node: Arc<Node>) -> Result<(), NodeError> {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
-    // The first tick is at once, and the start has just swept.
+    // The first tick comes at once, and the start has just swept.
     ticks.tick().await;
     loop {
         tokio::select! {
@@ -31,7 +31,7 @@ pub(crate) async fn sweep(node: Arc<Node>) -> Result<(), NodeError> {
             _ = ticks.tick() => {}
         }
         let Some(failed) = node.stop.run_until_cancelled(node.sweep_once()).await else { return Ok(()) };
-        // Once for every time that the engine goes away.
+        // Logged once for every time that the engine goes away.
         if let Err(error) = &failed
             && !failing
         {
@@ -42,7 +42,7 @@ pub(crate) async fn sweep(node: Arc<Node>) -> Result<(), NodeError> {
 }
 
 impl Node {
-    /// Removes what no run of this node holds any more.
+    /// Removes what no run of this node uses any more.
     pub(crate) async fn sweep_once(&self) -> Result<(), ExecutorError> {
         let removed = self.ports.executor.sweep(self.me.id, &self.scratch()).await?;
         if removed > 0 {
@@ -51,12 +51,12 @@ impl Node {
         Ok(())
     }
 
-    /// Empties the directory that runs work in, with what a crash left mounted there.
+    /// Empties the directory that runs work in, including what a crash left mounted there.
     pub(crate) async fn clear_scratch(&self) -> Result<(), NodeError> {
         let path = self.scratch();
         let cleared = spawn_blocking(move || match clear(&path) {
-            // A container's user owns what it made in directories of its own, and only root may remove that. The sweeps
-            // have the engine remove it.
+            // A container's user owns its own directories, and only root may remove those. The sweeps have the engine remove
+            // them.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => mark_left(&path),
             cleared => cleared,
         });

@@ -1,9 +1,9 @@
 //! Which content this node gives to whom, and how it gets content from other nodes.
 //!
 //! Inputs go to nodes with a seat in a job that still runs. Results go to the requester and the seats of a job that has
-//! ended; nothing that helps to copy a result leaves earlier. The last words of a failed run go to the requester alone,
-//! and no earlier either. Where results are paid for, unpaid ones stay. The node
-//! tells everyone else that it has nothing. It serves only what it holds itself: see [`crate::store::Content`].
+//! ended, so nothing that helps to copy a result leaves earlier. The output of a failed run goes to the requester alone, and
+//! no earlier. Where results are paid for, unpaid ones stay. The node tells everyone else that it has nothing. It serves
+//! only what it holds itself: see [`crate::store::Content`].
 
 use std::{
     collections::BTreeMap,
@@ -20,47 +20,47 @@ use crate::{
     store::{Content, LastWords},
 };
 
-/// Brings content from other nodes. What comes is hostile until its digest was checked.
+/// Brings content from other nodes. Content is hostile until its digest was checked.
 pub trait Transfer: fmt::Debug + Send + Sync + 'static {
-    /// Asks `from` for one piece. Bounded in time and length by the implementation.
+    /// Asks `from` for one piece. Implementations bound its time and length.
     ///
     /// # Errors
-    /// [`TransferError`]; another attempt may help unless the node refused.
+    /// [`TransferError`]. Another attempt may help unless the node refused.
     fn fetch_chunk(&self, from: NodeId, request: ChunkRequest)
     -> BoxFuture<'_, Result<Chunk, TransferError>>;
 
-    /// Sees to a way for `node`, which is about to ask for content here and may be unable to come by itself.
-    /// Nothing to do for a transport on which everybody reaches everybody.
+    /// Makes this node reachable for `node`, which is about to ask it for content and may be unable to connect. A transport
+    /// on which everybody reaches everybody does nothing.
     fn meet(&self, _node: NodeId) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
 
-    /// A node has shown that it keeps its promises: it goes before strangers where places run out. Nothing to do for a
-    /// transport whose places do not.
+    /// Tells the transport that a node keeps its promises and so goes before strangers when places are scarce. A transport
+    /// with unlimited places does nothing.
     fn befriend(&self, _node: NodeId) {}
 
-    /// What connected nodes say that they take on; nothing where nobody is asked. Without a default: a decorator that
-    /// forgot it would have jobs submitted that no node takes.
+    /// What connected nodes say they take on; empty for a transport that asks nobody. There is no default: a decorator that
+    /// forgot it would submit jobs that no node takes.
     fn offers(&self) -> BTreeMap<NodeId, Offer>;
 }
 
 /// Why no content came.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransferError {
-    /// The node has nothing under this digest, or nothing for us.
+    /// The node has no such content, or none for this node.
     #[error("{from} serves no content {digest} to this node")]
     Refused {
-        /// Who was asked.
+        /// The node.
         from: NodeId,
-        /// For what.
+        /// The digest of the content.
         digest: Digest,
     },
     /// The node does not answer.
     #[error("{from} cannot be reached: {reason}")]
     Unreachable {
-        /// Who was asked.
+        /// The node.
         from: NodeId,
-        /// What was seen.
+        /// The cause.
         reason: String,
     },
 }
@@ -68,14 +68,14 @@ pub enum TransferError {
 /// Which results of a decided job leave their node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Served {
-    /// All that were revealed.
+    /// Every revealed result.
     Revealed,
-    /// Those that the verdict accepted: only these are paid.
+    /// The accepted results, since only these are paid for.
     Accepted,
 }
 
 impl Served {
-    /// What is due where a scheduler orders the log.
+    /// The rule for logs of this scheduler.
     pub(crate) fn of(scheduler: &dyn Scheduler) -> Self {
         if scheduler.holds_money() { Self::Accepted } else { Self::Revealed }
     }
@@ -92,14 +92,14 @@ impl Served {
     }
 }
 
-/// What a node serves to others. Serves nothing before its node has started.
+/// What a node serves to others. It serves nothing before its node has started.
 pub struct Shelf {
     content: Content,
     access: OnceLock<(NodeId, Arc<Board>, Served)>,
 }
 
 impl Shelf {
-    /// This content, for those whom the jobs of a node entitle to it.
+    /// Serves this content to those whom the jobs of a node entitle to it.
     pub fn new(content: Content) -> Arc<Self> {
         Arc::new(Self { content, access: OnceLock::new() })
     }
@@ -109,13 +109,13 @@ impl Shelf {
         &self.content
     }
 
-    /// From here on `board` says who may have what. The first call counts: a shelf belongs to one node.
+    /// From now on `board` says who may have what. Only the first call counts: a shelf belongs to one node.
     pub(crate) fn open(&self, me: NodeId, board: Arc<Board>, served: Served) {
-        // A second node on one shelf would be a mistake in the wiring; it would serve what the first may.
+        // A second node on one shelf would be a wiring mistake; it would serve what the first node may.
         let _ = self.access.set((me, board, served));
     }
 
-    /// A piece for `asker`, whose identity the transport has proven; `None` if there is nothing for it. Blocks.
+    /// A piece for `asker`, whose identity the transport has proven; `None` if `asker` may not have it. Blocks.
     pub fn read_for(&self, asker: NodeId, request: ChunkRequest) -> Option<Chunk> {
         let ChunkRequest { job, digest, offset, length } = request;
         let (me, board, served) = self.access.get()?;
@@ -134,7 +134,7 @@ impl Shelf {
         if !board.read(job, |job| may_have(job, *me, *served, asker, digest))? {
             return None;
         }
-        // What others hold is not this node's to give, whatever it is called in a job of this node.
+        // Content of other holders is not this node's to give, whatever a job of this node calls it.
         let total_bytes = self.content.length(digest, *me).ok()?;
         let bytes = self.content.read_range(digest, *me, offset, length).ok()?;
         Some(Chunk { total_bytes, bytes })
@@ -147,9 +147,9 @@ impl fmt::Debug for Shelf {
     }
 }
 
-/// The rule. An input is served by the requester alone, a result by the node that revealed it.
+/// Decides who serves what: only the requester serves an input, and only the node that revealed a result serves it.
 ///
-/// Of a job that was stopped no result is known to anybody: nothing was revealed, so there is nothing to ask for.
+/// A stopped job has no revealed result, so there is nothing to ask for.
 fn may_have(job: &Job, me: NodeId, served: Served, asker: NodeId, digest: Digest) -> bool {
     let has_seat = job.seat_of(asker).is_some();
     let is_input = job.spec.inputs.iter().any(|input| input.digest == digest);
@@ -166,20 +166,20 @@ const fn revealed_root(status: SeatStatus) -> Option<Digest> {
     }
 }
 
-/// Nodes of one process, which read from each other's shelves without a network.
+/// Nodes of one process, which read each other's shelves without a network.
 #[derive(Debug, Default)]
 pub struct LocalHub {
     shelves: Mutex<BTreeMap<NodeId, Arc<Shelf>>>,
 }
 
 impl LocalHub {
-    /// Adds a node, in place of the one with the same id before, and gives it its way to the others.
+    /// Adds a node and returns its way to the others. Replaces an earlier node with the same id.
     pub fn join(self: &Arc<Self>, node: NodeId, shelf: Arc<Shelf>) -> LocalTransfer {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner).insert(node, shelf);
         LocalTransfer { hub: Arc::clone(self), node }
     }
 
-    /// Lets go of a node's shelf, and so of its directory.
+    /// Drops a node's shelf, which frees its directory.
     pub fn leave(&self, node: NodeId) {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
     }

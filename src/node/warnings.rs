@@ -1,7 +1,7 @@
 //! Problems that keep a node from its obligations now, each logged once when it begins and once when it ends.
 //!
-//! The node retries all the time, and a line per try would bury the one that says what to do. So a warning is a state:
-//! it lasts from the first failure to the next success, is logged once at each end, and can be queried meanwhile.
+//! The node retries all the time, and a line for each attempt would bury the one that says what to do. So a warning is a
+//! state: it lasts from the first failure to the next success, and can be queried meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -16,20 +16,20 @@ use crate::{
     scheduler::{BackendError, SubmitError},
 };
 
-/// Most warnings about single jobs that are kept: strangers can cause those.
+/// The most warnings about single jobs, since strangers can cause them.
 const MOST: usize = 256;
 
-/// What cannot be done.
+/// What the node cannot do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Obstacle {
     /// The account cannot pay for transactions.
     NoEther,
-    /// Gas costs more than the node pays.
+    /// Gas costs more than the node may pay.
     FeeCap,
-    /// The chain does not answer, or not as it should.
+    /// The chain does not answer, or answers wrongly.
     Chain,
-    /// The node's own database does not take what it must keep.
+    /// The node's database cannot store what the node must keep.
     Store,
     /// There is no room for another result.
     StoreFull,
@@ -38,24 +38,24 @@ pub enum Obstacle {
     /// This machine's clock, or that of a job's requester, is wrong.
     #[serde(rename = "clock")]
     WrongClock,
-    /// The party that orders a job's log cannot be reached.
+    /// The sequencer of a job's log cannot be reached.
     Requester,
-    /// The party that orders a job's log broke its rules, or showed two histories of it.
+    /// The sequencer of a job's log broke the rules, or showed two histories of it.
     BrokenLog,
 }
 
 /// A warning that holds now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// What is in the way.
+    /// The kind of problem.
     pub obstacle: Obstacle,
-    /// The job that it concerns; null for the whole node.
+    /// The job concerned; null for the whole node.
     pub job: Option<JobId>,
-    /// Since when.
+    /// When it began.
     pub since: Timestamp,
-    /// What was seen.
+    /// What the node saw.
     pub message: String,
-    /// What to do about it.
+    /// What the user can do about it.
     pub hint: String,
 }
 
@@ -64,7 +64,7 @@ pub struct Warning {
 pub(crate) struct Warnings(Mutex<BTreeMap<(Obstacle, Option<JobId>), Warning>>);
 
 impl Obstacle {
-    /// What stands behind an action that was not ordered, if waiting alone does not help.
+    /// The problem behind an action that was not ordered, if waiting alone does not help.
     pub(crate) const fn of(error: &SubmitError) -> Option<Self> {
         match error {
             SubmitError::NotOrdered(error) => Self::of_backend(error),
@@ -72,7 +72,7 @@ impl Obstacle {
         }
     }
 
-    /// What stands behind a failure of the backend, if waiting alone does not help.
+    /// The problem behind a failure of the backend, if waiting alone does not help.
     pub(crate) const fn of_backend(error: &BackendError) -> Option<Self> {
         match error {
             BackendError::NoEther { .. } => Some(Self::NoEther),
@@ -88,7 +88,7 @@ impl Obstacle {
         }
     }
 
-    /// What stands behind a log in which this node does not act, or not in every way.
+    /// The problem of a log in which this node cannot act, or not in every way.
     pub(crate) const fn of_order(clock_agrees: bool, suspended: bool) -> Option<Self> {
         match (clock_agrees, suspended) {
             (false, _) => Some(Self::WrongClock),
@@ -97,7 +97,7 @@ impl Obstacle {
         }
     }
 
-    /// Whether it concerns one job alone.
+    /// Whether it concerns a single job.
     const fn is_of_job(self) -> bool {
         match self {
             Self::Requester | Self::WrongClock | Self::BrokenLog => true,
@@ -133,11 +133,11 @@ impl Obstacle {
 }
 
 impl Warnings {
-    /// Notes that something is in the way; tells the operator if that is news.
+    /// Records a problem, and logs it if it is new.
     pub(crate) fn raise(&self, obstacle: Obstacle, job: Option<JobId>, since: Timestamp, message: String) {
         let job = job.filter(|_| obstacle.is_of_job());
         let mut held = self.lock();
-        // Those of the whole node are few, and nobody but the node causes them.
+        // Warnings about the whole node are few, and only the node causes them.
         let is_full = job.is_some() && held.len() >= MOST;
         if held.contains_key(&(obstacle, job)) || is_full {
             return;
@@ -150,7 +150,7 @@ impl Warnings {
         held.insert((obstacle, job), Warning { obstacle, job, since, message, hint: hint.to_owned() });
     }
 
-    /// Notes that it is out of the way; tells the operator if it was in it.
+    /// Records that a problem has passed, and logs that if it was there.
     pub(crate) fn clear(&self, obstacle: Obstacle, job: Option<JobId>) {
         let job = job.filter(|_| obstacle.is_of_job());
         if let Some(gone) = self.lock().remove(&(obstacle, job)) {
@@ -158,7 +158,7 @@ impl Warnings {
         }
     }
 
-    /// An action of this node in `job` was ordered: what kept it from that is over.
+    /// Clears what kept actions in `job` from being ordered, since one was.
     pub(crate) fn ordered(&self, job: JobId) {
         use Obstacle::{Chain, FeeCap, NoEther, Requester, Store};
         for obstacle in [NoEther, FeeCap, Chain, Store, Requester] {
@@ -166,12 +166,12 @@ impl Warnings {
         }
     }
 
-    /// Forgets what concerns a job that is over.
+    /// Forgets the warnings about a job that has ended.
     pub(crate) fn over(&self, job: JobId) {
         self.lock().retain(|(_, of), _| *of != Some(job));
     }
 
-    /// What holds now: of the node, and of `job` or of all.
+    /// What holds now: warnings of the node, and of `job` or of all jobs.
     pub(crate) fn current(&self, job: Option<JobId>) -> Vec<Warning> {
         let held = self.lock();
         let fits = |warning: &&Warning| warning.job.is_none() || job.is_none() || warning.job == job;

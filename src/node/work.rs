@@ -1,5 +1,5 @@
-//! One run: inputs in, container, result out. Everything that must survive a crash is on disk before the next
-//! step: that the run began, and later the whole opening of the commitment to come, salt included.
+//! One run: inputs in, container, result out. Everything that must survive a crash is on disk before the next step: first
+//! that the run began, later the whole opening of the commitment, salt included.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,27 +28,27 @@ use crate::{
     },
 };
 
-/// The pauses before a result is stored again, and how often that is tried at least.
+/// The pauses between attempts to store a result, and the least number of attempts.
 const KEEP: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(10) };
 const KEEP_AGAIN: u32 = 6;
 
-/// How far this node's run of a job is, as far as it is worth remembering.
+/// The state of this node's run of a job, as far as it is worth storing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Held {
     /// Not begun.
     None,
-    /// In the executor, or on its way there.
+    /// In the executor, or on the way there.
     Running,
-    /// On disk.
+    /// The result is on disk.
     Finished(Opening),
-    /// Over, without a result.
+    /// Ended without a result.
     Failed(FailureKind),
 }
 
 impl From<Stage> for Held {
     fn from(stage: Stage) -> Self {
         match stage {
-            // Cut off by a crash or a restart: it is run again, as long as there is time.
+            // A crash or a restart interrupted it. It runs again while there is time.
             Stage::Started => Self::None,
             Stage::Finished(opening) => Self::Finished(opening),
             Stage::Failed(kind) => Self::Failed(kind),
@@ -81,7 +81,7 @@ enum WorkError {
 
 impl WorkError {
     fn kind(&self) -> FailureKind {
-        // Nobody can foresee that other programs fill the disk, and the job has done nothing wrong.
+        // Nobody can foresee that other programs fill the disk, and the job did nothing wrong.
         if matches!(self, Self::Blob(BlobError::Full { .. })) || is_of_full_disk(self) {
             return FailureKind::Killed;
         }
@@ -102,7 +102,7 @@ impl WorkError {
 }
 
 impl WorkError {
-    /// Whether the store may take later what it does not take now: nothing is wrong with the result.
+    /// Whether the store may take later what it refuses now, because the result itself is fine.
     const fn may_pass(&self) -> bool {
         matches!(
             self,
@@ -137,9 +137,9 @@ impl From<DbError> for WorkError {
     }
 }
 
-/// Runs a job to its end, or until cancelled, and notes what came of it.
+/// Runs a job to its end or until cancelled, and records the outcome.
 ///
-/// A run that is cancelled because the node stops stays noted as started, and the next start runs it again.
+/// A run that is cancelled because the node stops stays recorded as started, and the next start runs it again.
 pub(crate) async fn work(node: Arc<Node>, job: Job, cancel: CancellationToken) -> Held {
     let id = job.id;
     match node.run_once(&job, &cancel).await {
@@ -167,7 +167,7 @@ impl Node {
     }
 
     async fn run_once(self: &Arc<Self>, job: &Job, cancel: &CancellationToken) -> Result<Opening, WorkError> {
-        // Before anything is noted: there may be no room for that either.
+        // Before anything is recorded, since there may be no room for that either.
         self.wait_for_disk(job, cancel).await;
         if !self.records.executions.start(job.id, self.clock.moment().now)? {
             warn!(job = %job.id, "not starting the run again: it has ended, or was interrupted too often");
@@ -209,7 +209,7 @@ impl Node {
             let (node, method, kept) = (Arc::clone(self), job.deal.method, Arc::clone(&run));
             let (comparison, stop) = (Comparison::of(job.id, &job.deal, &job.spec), cancel.clone());
             let kept = spawn_blocking(move || {
-                // Held so that the directory goes when all of it was read.
+                // Held, so that the directory outlives the last read.
                 let (_dir, outcome, result_dir) = &*kept;
                 node.keep((&comparison, method), outcome, result_dir, &stop)
             });
@@ -226,7 +226,7 @@ impl Node {
                     if let Err(error) = &kept {
                         self.keep_last_words(job.id, error, run.2.clone()).await;
                     }
-                    // The directory goes with it, which blocks.
+                    // Dropping this removes the directory, which blocks.
                     let removed = spawn_blocking(move || drop(run)).await;
                     removed.expect("removing a directory does not panic");
                     return kept;
@@ -235,8 +235,8 @@ impl Node {
         }
     }
 
-    /// Keeps why a run failed and what it printed, if its job made it fail: its requester may ask for that once the
-    /// job is over. Losing them loses no more than that.
+    /// Keeps why a run failed and what it printed if the job was at fault. The requester may ask for both once the job has
+    /// ended. Losing them loses nothing else.
     async fn keep_last_words(&self, job: JobId, error: &WorkError, result_dir: PathBuf) {
         if !is_of_job(error.kind()) {
             return;
@@ -248,7 +248,7 @@ impl Node {
         }
     }
 
-    /// Fetches and unpacks every input; the executor mounts them read-only.
+    /// Fetches and unpacks every input. The executor mounts them read-only.
     async fn inputs(
         &self,
         job: &Job,
@@ -256,7 +256,7 @@ impl Node {
         cancel: &CancellationToken,
     ) -> Result<Vec<InputMount>, WorkError> {
         let mut mounts = Vec::new();
-        // For all of them together: each would begin its own wait otherwise.
+        // One deadline for all of them, or each would begin its own wait.
         let until = Instant::now() + Duration::from_secs(self.time_to_begin(job).as_secs().into());
         for (index, input) in job.spec.inputs.iter().enumerate() {
             let from = job.requester;
@@ -281,7 +281,7 @@ impl Node {
         Ok(mounts)
     }
 
-    /// Whether content can be mounted as what a job says it is.
+    /// Whether content can be mounted as what the job says it is.
     pub(crate) fn is_of_its_kind(&self, input: &Input, holder: NodeId) -> Result<bool, BlobError> {
         let content = self.shelf.content();
         Ok(match input.kind {
@@ -292,14 +292,14 @@ impl Node {
         })
     }
 
-    /// Begins content of a job: for this node's own user, if it is theirs.
+    /// Begins storing content of a job: for this node's own user if the job is theirs.
     pub(crate) fn writer_for(&self, job: JobId, limit: u64) -> Result<BlobWriter, BlobError> {
         let content = self.shelf.content();
         let is_own = self.board.read(job, |job| job.requester) == Some(self.me.id);
         if is_own { content.writer(limit) } else { content.writer_for_others(limit) }
     }
 
-    /// Packs the result into the store and notes the opening of the commitment to it. Blocks.
+    /// Packs the result into the store, and records the opening of its commitment. Blocks.
     fn keep(
         &self,
         (comparison, method): (&Comparison, Method),
@@ -330,7 +330,7 @@ impl Node {
     }
 }
 
-/// Whether the job made its run fail, so that what it printed may tell its requester why.
+/// Whether the job was at fault for its run's failure, so that its output may help its requester.
 pub(crate) const fn is_of_job(kind: FailureKind) -> bool {
     match kind {
         FailureKind::Timeout
@@ -348,7 +348,7 @@ pub(crate) const fn is_of_job(kind: FailureKind) -> bool {
     }
 }
 
-/// The word of a trace; void when the run was too short to be seen.
+/// The word of a trace; void if the run was too short to be sampled.
 fn fingerprint(trace: &Trace, method: Method) -> FingerprintWord {
     let fingerprint = trace.fingerprint();
     fingerprint.map_or(FingerprintWord::VOID, |fingerprint| FingerprintWord::pack(&fingerprint, method))

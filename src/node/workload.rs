@@ -1,4 +1,4 @@
-//! What decides across the jobs of a node, and what has each of them ask again.
+//! What decides across the jobs of a node, and what makes each of them ask again.
 
 use std::{
     collections::BTreeMap,
@@ -16,9 +16,9 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Workload {
     capacity: Mutex<Capacity>,
-    /// What is still owed, as a level to wait for.
+    /// What the node still owes, as a level to wait for.
     obligations: watch::Sender<Obligations>,
-    /// Jobs that have a driver, and the bell that has it ask again.
+    /// Jobs with a driver, each with the bell that makes it ask again.
     driven: Mutex<BTreeMap<JobId, Arc<Notify>>>,
 }
 
@@ -28,7 +28,7 @@ impl Workload {
         Self { capacity, obligations: watch::Sender::default(), driven: Mutex::default() }
     }
 
-    /// Jobs that have a driver.
+    /// Jobs with a driver.
     pub(super) fn driven(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<Notify>>> {
         // A map of bells cannot be left half changed.
         self.driven.lock().unwrap_or_else(PoisonError::into_inner)
@@ -39,10 +39,10 @@ impl Workload {
         self.obligations.subscribe()
     }
 
-    /// Asks, or tells, what decides across jobs; has the jobs that may go on then ask again.
+    /// Asks or tells what decides across jobs, then makes the jobs that may go on ask again.
     pub(super) fn with_capacity<T>(&self, act: impl FnOnce(&mut Capacity) -> (T, Vec<JobId>)) -> T {
         let (answer, ring) = {
-            // A panic inside leaves places that the next question of each job sets right.
+            // After a panic inside, the next question of each job corrects its places.
             let mut capacity = self.capacity.lock().unwrap_or_else(PoisonError::into_inner);
             let acted = act(&mut capacity);
             let owed = capacity.obligations();
