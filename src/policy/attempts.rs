@@ -7,7 +7,7 @@ use crate::domain::Backoff;
 /// The pauses before an action is sent again.
 pub const RESEND: Backoff = Backoff { first: Duration::from_millis(200), longest: Duration::from_secs(10) };
 
-/// When the next attempt is due, after attempts that came to nothing.
+/// When the next attempt is due after failed ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Attempts {
     failures: u32,
@@ -18,13 +18,13 @@ impl Attempts {
     /// No failure yet.
     pub(super) const NONE: Self = Self { failures: 0, until_ms: 0 };
 
-    /// One more failure, at `now_ms`.
+    /// Records one more failure, at `now_ms`.
     pub(super) fn fail(&mut self, now_ms: u64) {
         self.until_ms = later(now_ms, RESEND.pause(self.failures));
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// At `now_ms`, another attempt is of no use for as long as nothing is heard.
+    /// At `now_ms`: another attempt is useless until something is heard.
     pub(super) fn give_up(now_ms: u64) -> Self {
         Self { failures: u32::MAX, until_ms: later(now_ms, RESEND.longest) }
     }

@@ -1,22 +1,21 @@
-//! Which of its jobs a compute node bids on, starts and gives up: its slots, shared out by rule.
+//! Which of its jobs a compute node bids on, starts and gives up: how it shares out its slots.
 //!
 //! # Nothing holds a slot and waits
 //!
-//! A slot is held by a run, and by nothing else. Bids and seats are *promises* of a slot to come:
+//! Only a run holds a slot. Bids and seats are *promises* of a slot:
 //!
-//! - A bid is *firm* while it is fresh. A node makes a firm promise only if it can keep it even though every run
-//!   before it takes its whole timeout. Jobs take turns: first those of requesters who answer, then of those who hold
-//!   less here, then the oldest. All nodes share that order, so that they meet in the same jobs.
-//! - A bid that nobody has answered for a while is *loose*: it still stands, but no longer keeps the node from other
-//!   jobs. That time is shorter for a requester that leaves more bids unanswered. So a job that cannot fill, or whose
-//!   requester is gone, delays younger ones by no more than that time, and no set of bids blocks the nodes for good,
-//!   whatever each of them saw first.
-//! - A seat of a running job queues for a slot, the most urgent first. A requester that holds its part of the slots, and
-//!   strangers that together hold theirs, let others go first (`holders`). If none comes while the job can still give
-//!   the seat to another bid, the node reports that; otherwise it waits for as long as a commitment counts.
-//! - When all slots have been busy for a while with work that may last, a loose bid that could not be honoured is
-//!   taken back. The node bids again once it has room, after a pause that triples each time: so a job sees few
-//!   withdrawals of a node, ten if it is open for 30 days.
+//! - A bid is *firm* while it is fresh. A node makes a firm promise only if it can keep it even when every run before takes
+//!   its whole timeout. Jobs take turns: first those of requesters that answer, then of those that hold less here, then the
+//!   oldest. All nodes share that order, so they meet in the same jobs.
+//! - A bid without an answer for a while is *loose*: it still stands, but no longer keeps the node from other jobs. That
+//!   while is shorter for a requester that leaves more bids unanswered. So a job that cannot fill, or whose requester is gone,
+//!   delays younger jobs no longer than that, and no set of bids blocks the nodes for good, in whatever order each saw them.
+//! - A seat of a running job queues for a slot, the most urgent first. A requester that holds its part of the slots lets
+//!   others go first, and so do strangers that together hold theirs (`holders`). If no slot comes while the job can still give
+//!   the seat to another bid, the node reports that. Otherwise the seat waits for as long as a commitment counts.
+//! - When all slots have been busy for a while with work that may last, the node withdraws loose bids that it could not
+//!   honour. It bids again once it has room, after a pause that triples each time. So a job sees few withdrawals of a node:
+//!   ten if it is open for 30 days.
 
 mod holders;
 mod shares;
@@ -31,28 +30,28 @@ use super::{
 };
 use crate::domain::{Acceptance, Event, FailureKind, JobId, JobState, NodeId, SeatStatus, Span, Timestamp};
 
-/// How long a bid is firm where the requester orders the log itself: a live requester answers at once.
+/// How long a bid stays firm where the requester orders the log: a live requester answers at once.
 pub const FIRM_MS: u64 = 10_000;
 
-/// How long a bid is firm in a neutral log: two blocks of a slow chain, and some.
+/// How long a bid stays firm in a neutral log: two blocks of a slow chain, with a margin.
 pub const FIRM_NEUTRAL_MS: u64 = 30_000;
 
-/// How long all slots must have been busy, no run having ended, before loose bids are taken back.
+/// How long all slots must have been busy, without a run ending, before the node withdraws loose bids.
 pub const BUSY_MS: u64 = 30_000;
 
-/// The pause after a node took its first bid in a job back; it triples with each further one.
+/// The pause after a node's first withdrawal in a job; each further one triples it.
 pub const FIRST_PAUSE_MS: u64 = 60_000;
 
-/// Most firm promises a slot, however short the runs are.
+/// The most firm promises for each slot, however short the runs are.
 pub const PROMISES_A_SLOT: usize = 8;
 
-/// How long a bid to a requester who leaves many unanswered is firm.
+/// How long a bid to a requester that leaves many unanswered stays firm.
 pub const LEAST_FIRM_MS: u64 = 2_000;
 
-/// Once one requester leaves this many bids unanswered, further ones go out one at a time.
+/// From this many unanswered bids on, a requester gets further ones one at a time.
 pub const MANY_UNANSWERED: usize = 16;
 
-/// How long a seat waits for a slot, at least, before it is handed over.
+/// The least time that a seat waits for a slot before the node hands it over.
 const PATIENCE: Span = Span::from_secs(5);
 
 /// The slots of one node, and every job that has, or wants, a share in them.
@@ -63,44 +62,44 @@ pub struct Capacity {
     pauses: BTreeMap<JobId, Pause>,
     /// Since when no slot has been free and no run has ended.
     busy_since_ms: Option<u64>,
-    /// Whose run was the last to get a slot.
+    /// The requester whose run got a slot last.
     last_run: Option<holders::Runner>,
     leaving: Leaving,
 }
 
-/// What a node does for one job now.
+/// The answer to a question about one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// The next step in the job that was asked about.
+    /// The next step in that job.
     pub step: ComputeStep,
-    /// Other jobs that may go on now: ask about each of them.
+    /// Other jobs that may go on now. Ask about each of them.
     pub ring: Vec<JobId>,
 }
 
 /// Whether a node is about to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Leaving {
-    /// It is not.
+    /// The node goes on.
     #[default]
     No,
-    /// It takes on nothing, takes its bids back and finishes what runs.
+    /// The node takes nothing on, withdraws its bids and finishes its runs.
     Draining,
-    /// It gives its runs up too, and reports that.
+    /// The node also gives up its runs, and reports that.
     GivingUp,
 }
 
 /// What a node still owes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Obligations {
-    /// Bids that stand.
+    /// Bids that still stand.
     pub bids: usize,
     /// Seats of running jobs without a commitment or a report.
     pub seats: usize,
-    /// Commitments that are not opened.
+    /// Commitments that are not opened yet.
     pub openings: usize,
 }
 
-/// A job's share.
+/// One job's share of the slots.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     requester: NodeId,
@@ -108,9 +107,9 @@ struct Place {
     is_known: bool,
     submitted_at: Timestamp,
     timeout_ms: u64,
-    /// How long after the last acceptance a run that takes its whole timeout may begin.
+    /// How long after the last acceptance a run may begin and still take its whole timeout.
     window_ms: u64,
-    /// The same as a time, once there was a last acceptance.
+    /// The same as a time; `None` before the last acceptance.
     start_by: Option<Timestamp>,
     log: LogTrust,
     stage: Stage,
@@ -118,34 +117,34 @@ struct Place {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Would be bid on.
+    /// The node would bid.
     Candidate,
-    /// A bid that is on its way or stands, or a seat of a job that lacks others.
+    /// A bid in flight or standing, or a seat of a job that lacks others.
     Promised { firm_until_ms: u64 },
-    /// The bid is being taken back.
+    /// The node is withdrawing the bid.
     Withdrawing,
-    /// A seat of a running job that wants a slot; promised, if the bid was still firm when it became a seat.
+    /// A seat of a running job that queues for a slot. It is promised if the bid was still firm when it became a seat.
     Queued { promised: bool },
-    /// Has a slot.
+    /// The run has a slot.
     Runs { since_ms: u64 },
-    /// Needs no slot any more, and owes a commitment or a report.
+    /// The run is over; the node owes a commitment or a report.
     Reports,
-    /// Owes the opening of its commitment.
+    /// The node owes the opening of its commitment.
     Opens,
 }
 
-/// Why a job is not bid on for now.
+/// Why the node does not bid on a job for now.
 #[derive(Debug, Clone, Copy)]
 struct Pause {
     requester: NodeId,
     until_ms: u64,
     withdrawals: u32,
-    /// The last bid came to nothing on its way.
+    /// The last bid failed to arrive.
     unanswered: bool,
 }
 
 impl Capacity {
-    /// For so many runs at once.
+    /// For this many runs at once.
     pub const fn new(slots: usize) -> Self {
         Self {
             slots,
@@ -157,7 +156,7 @@ impl Capacity {
         }
     }
 
-    /// The next step in a job: that of [`compute::next`], as far as there is room.
+    /// The next step in a job: that of [`compute::next`], if there is room.
     pub fn next(&mut self, view: &ComputeView<'_>) -> Decision {
         let step = compute::next(view);
         self.note(view, &step);
@@ -166,7 +165,8 @@ impl Capacity {
         Decision { step: self.gate(view, step), ring }
     }
 
-    /// A bid did not reach the party that orders the log, or was refused there. Returns the jobs that may go on now.
+    /// Records that a bid did not reach the sequencer, or that the sequencer refused it. Returns the jobs that may go on
+    /// now.
     pub fn bid_failed(&mut self, job: JobId, moment: Moment) -> Vec<JobId> {
         if let Some(place) = self.places.remove(&job) {
             let withdrawals = self.pauses.get(&job).map_or(0, |pause| pause.withdrawals);
@@ -176,13 +176,13 @@ impl Capacity {
         self.share_out(moment)
     }
 
-    /// The node is about to end. Returns every job to ask about again.
+    /// Records that the node is about to end. Returns every job to ask about again.
     pub fn leave(&mut self, leaving: Leaving) -> Vec<JobId> {
         self.leaving = leaving.max(self.leaving);
         self.places.keys().copied().collect()
     }
 
-    /// What is still owed.
+    /// What the node still owes.
     pub fn obligations(&self) -> Obligations {
         let mut owed = Obligations::default();
         for place in self.places.values() {
@@ -196,7 +196,7 @@ impl Capacity {
         owed
     }
 
-    /// Notes where a job stands.
+    /// Records the state of a job.
     fn note(&mut self, view: &ComputeView<'_>, step: &ComputeStep) {
         let job = view.job;
         let before = self.places.get(&job.id).map(|place| place.stage);
@@ -289,7 +289,7 @@ impl Capacity {
     fn gate(&mut self, view: &ComputeView<'_>, step: ComputeStep) -> ComputeStep {
         let (job, now_ms) = (view.job, view.moment.elapsed_ms);
         let Some(place) = self.places.get(&job.id).copied() else {
-            // Without a place there is nothing to do but what needs no room.
+            // Without a place, only what needs no room goes on.
             let until_ms = self.pauses.get(&job.id).map(|pause| pause.until_ms);
             return match step {
                 ComputeStep::Submit(Event::BidPlaced { .. }) => waits(view, until_ms),
@@ -305,7 +305,7 @@ impl Capacity {
         }
     }
 
-    /// A bid that stands: for how long, and whether it is taken back.
+    /// A bid that stands: how long it stays, and whether the node withdraws it.
     fn stand(&mut self, view: &ComputeView<'_>, place: Place) -> ComputeStep {
         let (job, now_ms) = (view.job, view.moment.elapsed_ms);
         let suspended = matches!(view.log, LogTrust::Requester { suspended: true, .. });
@@ -337,7 +337,7 @@ impl Capacity {
         ComputeStep::Submit(Event::BidWithdrawn)
     }
 
-    /// A seat that has no slot yet: for how long it waits, and when another bid has more of it.
+    /// A seat without a slot: how long it waits, and when another bid should have it.
     fn queue(&self, view: &ComputeView<'_>, place: &Place) -> ComputeStep {
         let (job, now, now_ms) = (view.job, view.moment.now, view.moment.elapsed_ms);
         if self.leaving > Leaving::No {
@@ -373,13 +373,13 @@ impl Stage {
         matches!(self, Self::Queued { .. })
     }
 
-    /// Whether its requester gave the node a seat, and the job runs.
+    /// Whether the requester gave the node a seat, and the job runs.
     const fn is_seat(self) -> bool {
         matches!(self, Self::Queued { .. } | Self::Runs { .. } | Self::Reports | Self::Opens)
     }
 }
 
-/// The seat goes to another node, if there is one and time.
+/// Hands the seat to another node, if there is one and time is left.
 const fn gives_up() -> ComputeStep {
     ComputeStep::Submit(Event::FailureReported { kind: FailureKind::Interrupted })
 }

@@ -11,12 +11,12 @@ use crate::domain::{
 /// How much later each further group of 2N nodes bids, in milliseconds, so that not all bid at once.
 pub const RANK_STEP_MS: u64 = 100;
 
-/// How long before the close of commits an unfinished run is given up, so that the report still counts.
+/// How long before the close of commits a node gives up an unfinished run, so that its report still counts.
 ///
-/// Well inside the margin of 60 s that a deal leaves beyond its timeout: only a run that started late is cut.
+/// Well within the 60 s that a deal leaves beyond its timeout, so only a run that started late is cut.
 pub const REPORT_MARGIN: Span = Span::from_secs(20);
 
-/// How long after a deadline closed commits a node that reads a neutral log may lack entries from before it.
+/// How long after a deadline closed commits a node that reads a neutral log may still lack earlier entries.
 ///
 /// A third of the shortest time in which nodes must be able to reveal.
 pub const READ_MARGIN: Span = Span::from_secs(20);
@@ -26,21 +26,21 @@ pub const READ_MARGIN: Span = Span::from_secs(20);
 pub struct ComputeView<'a> {
     /// This node.
     pub me: NodeId,
-    /// The job as the log has it.
+    /// The job according to the log.
     pub job: &'a Job,
     /// The time.
     pub moment: Moment,
     /// When this process first heard of the job, on the monotonic clock.
     pub heard_ms: u64,
-    /// See [`rank`].
+    /// This node's place in the order of bidders; see [`rank`].
     pub rank: usize,
-    /// What this node takes on.
+    /// The limits on the jobs that this node takes on.
     pub limits: &'a ComputeLimits,
-    /// Whether its executor has the image and the inputs, or knows where to get them.
+    /// Whether its executor can get the image and the inputs.
     pub can_run: bool,
-    /// What the backend knows of this node, were it to bid now.
+    /// The backend's facts about this node as a bidder.
     pub facts: Facts,
-    /// How far this node's run is; what has finished or failed survives a restart.
+    /// The state of this node's run. A finished or failed run survives a restart.
     pub execution: Execution<'a>,
     /// Who orders the log.
     pub log: LogTrust,
@@ -48,17 +48,17 @@ pub struct ComputeView<'a> {
     pub knows_requester: bool,
 }
 
-/// Until when a run may begin and still take its whole timeout before this node gives it up.
+/// The latest time at which a run may begin and still take its whole timeout before this node gives it up.
 ///
-/// Inputs that are not here by then are the requester's fault; after that, a late run is the node's.
+/// Before this time, missing inputs are the requester's fault. After it, a late run is the node's.
 pub fn start_by(job: &Job) -> Timestamp {
     job.commit_by.minus(job.deal.timeout).minus(REPORT_MARGIN)
 }
 
-/// How far this node's run of the job is.
+/// The state of this node's run of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Execution<'a> {
-    /// Not started, or cut off by a restart.
+    /// Not started, or interrupted by a restart.
     None,
     /// In the executor.
     Running,
@@ -68,16 +68,16 @@ pub enum Execution<'a> {
     Failed(FailureKind),
 }
 
-/// Who orders the log, and how far this node follows.
+/// Who orders the log, and how far this node follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogTrust {
-    /// Nobody with a stake in the job: a chain, or one process.
+    /// A party without a stake in the job: a chain, or the one process.
     Neutral,
     /// The job's requester, who must not commit after it has read a reveal.
     Requester {
         /// Whether the stamps of live entries agree with this node's own clock.
         clock_agrees: bool,
-        /// Whether the log was 30 s off this node's clock, breaks the rules, or was seen forked.
+        /// Whether the log was 30 s off this node's clock, broke the rules, or was forked.
         suspended: bool,
     },
 }
@@ -86,14 +86,14 @@ pub enum LogTrust {
 #[expect(clippy::large_enum_variant, reason = "a step is looked at once and never kept")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ComputeStep {
-    /// Nothing yet.
+    /// Nothing before this, unless something happens.
     Wait(Wake),
-    /// Sign and submit this; ask again once it has its place in the log or is refused.
+    /// Sign and submit this. Ask again once the log has it or refused it.
     Submit(Event),
     /// Start the run.
     Run,
-    /// Nothing more as the log stands: stop a run that still goes. A later entry, such as a new
-    /// deal, may bring more to do. If the job is not terminal but overdue, the party that orders the log is gone.
+    /// Nothing more with this log: stop a run in progress. A later entry, such as a new deal, may bring more to do. If the
+    /// job has not ended but is overdue, its sequencer is gone.
     Done,
 }
 
@@ -138,13 +138,13 @@ fn wait(view: &ComputeView<'_>) -> ComputeStep {
     ComputeStep::Wait(Wake::after_next_deadline(view.job, view.moment.now))
 }
 
-/// Bids, or waits for what becomes of the bid, as long as seats are filled.
+/// Bids, or waits for the fate of its bid, while the job fills its seats.
 fn without_seat(view: &ComputeView<'_>, state: JobState) -> ComputeStep {
     let job = view.job;
     let filled_by = match state {
         JobState::Open => job.open_by,
         JobState::Running => job.refill_by(),
-        // A draw may open a second wave, in which a standing bid still counts.
+        // A draw may open a second wave, and a standing bid still counts there.
         JobState::Revealing if job.audit == AuditStage::Undrawn && !job.is_overdue(view.moment.now) => {
             return wait(view);
         }
@@ -187,7 +187,7 @@ fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
     ComputeStep::Submit(Event::BidPlaced { price })
 }
 
-/// Whether the deal admits this node, and the node takes on the deal.
+/// Whether the deal admits this node and the node takes the deal on.
 fn is_eligible(view: &ComputeView<'_>) -> bool {
     let (deal, limits, facts) = (&view.job.deal, view.limits, view.facts);
     let admitted = facts.paid_jobs >= deal.min_paid_jobs && !facts.sat_in_parent && facts.funded;
@@ -201,7 +201,7 @@ fn fitting_bids(job: &Job) -> usize {
     job.standing_bids().count() + seated
 }
 
-/// Waits until every seat is filled, then runs and says how it went.
+/// Waits until every seat is filled, then runs and reports.
 fn accepted(view: &ComputeView<'_>, state: JobState, seat: u8) -> ComputeStep {
     let (job, now) = (view.job, view.moment.now);
     if state == JobState::Open && now <= job.open_by {
@@ -251,12 +251,12 @@ fn committed(
     }
 }
 
-/// Until when to hold an opening back, if the log does not yet prove to this node that commits are closed.
+/// How long to hold an opening back if the log does not yet prove to this node that commits are closed.
 ///
-/// An entry that says so is proof, and the only one in a log that the requester orders: it might show a close to
-/// read openings, and commit afterwards. There, where a deadline closed commits rather than the last
-/// commitment, this node's own clock must say so too. In a neutral log a deadline is enough once entries from
-/// before it, such as a failed seat's new holder, cannot be on their way to this node any more.
+/// An entry that closes commits is proof, and the only proof in a log that the requester orders: the requester might show a
+/// close to read openings, and commit afterwards. If a deadline rather than the last commitment closed commits there, this
+/// node's own clock must agree. In a neutral log the deadline is enough once earlier entries, such as a failed seat's new
+/// holder, cannot be in flight to this node any more.
 fn doubt(view: &ComputeView<'_>, reveal_by: Timestamp) -> Option<Timestamp> {
     let closed_by_entry = view.job.state == JobState::Revealing;
     let (now, deadline) = (view.moment.now, closing_deadline(view.job));
@@ -273,7 +273,7 @@ fn doubt(view: &ComputeView<'_>, reveal_by: Timestamp) -> Option<Timestamp> {
     }
 }
 
-/// The deadline that closed commits; none when every seat has committed, so that no clock is needed to know.
+/// The deadline that closed commits; `None` when every seat has committed, which needs no clock.
 fn closing_deadline(job: &Job) -> Option<Timestamp> {
     let (committed, n) = (job.committed.len(), job.asked());
     let all_said = committed + job.failed.len() == n;

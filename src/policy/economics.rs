@@ -1,7 +1,8 @@
 //! What lying costs and gains: whether a node that saves work at a requester's expense loses more than it saves.
 //!
-//! A lie pays when the work saved is worth more than what it loses on average: its pay as often as it stays unpaid, half of
-//! it where a job is inconclusive, and its bond as often as that burns. `docs/economics.md` has the inequalities and the figures, which a test holds to this.
+//! A lie pays if the saved work is worth more than the average loss: its pay as often as it stays unpaid, half its pay where
+//! a job is inconclusive, and its bond as often as that burns. `docs/economics.md` has the inequalities and figures, and a
+//! test holds them to this code.
 //!
 //! ```
 //! use assay::{
@@ -28,7 +29,7 @@ pub enum Liar {
     Idle,
     /// Stops after three fifths of the work.
     CutShort,
-    /// Sends a result of its own earlier run, which was another job.
+    /// Sends the result of its own earlier run of another job.
     Replayer,
     /// Sends the commitment of another node.
     Copycat,
@@ -46,7 +47,7 @@ impl Liar {
         }
     }
 
-    /// In words.
+    /// A description for people.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Idle => "runs nothing",
@@ -57,38 +58,38 @@ impl Liar {
     }
 }
 
-/// By what a lie can be seen.
+/// What can reveal a lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
     /// Right results agree by their outputs or numbers.
     Outputs,
-    /// Right results differ, so that traces decide.
+    /// Right results differ, so traces decide.
     Traces(Method),
 }
 
-/// What a job puts against lies.
+/// How well a job is protected against lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checks {
-    /// Nodes that run it.
+    /// The seats of the first wave.
     pub seats: u8,
-    /// How many must agree.
+    /// How many results must agree.
     pub quorum: u8,
-    /// By what.
+    /// What can reveal a lie.
     pub evidence: Evidence,
-    /// Chance of a second wave, in permille.
+    /// The chance of a second wave, in permille.
     pub audit_permille: u16,
-    /// Its seats.
+    /// The seats of the second wave.
     pub audit_seats: u8,
-    /// Pay of a seat.
+    /// The pay of a seat.
     pub price: Amount,
-    /// What a node puts at risk.
+    /// The bond of a node.
     pub bond: Amount,
     /// Whether a rejected result burns the bond.
     pub burns: bool,
 }
 
 impl Checks {
-    /// Those of a deal. Without `seeded`, a deal that compares traces is taken to need them.
+    /// The checks of a deal. Without `seeded`, a deal that compares traces is assumed to need them.
     pub fn of(deal: &Deal, seeded: bool) -> Self {
         let evidence = match deal.method {
             Method::Hash | Method::Near => Evidence::Outputs,
@@ -108,23 +109,23 @@ impl Checks {
     }
 }
 
-/// What awaits a liar among honest nodes.
+/// What a liar among honest nodes can expect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prospect {
-    /// How much of its pay it does not get on average, in permille.
+    /// The share of its pay that it loses on average, in permille.
     pub unpaid_permille: u16,
     /// How often its bond burns, in permille.
     pub burnt_permille: u16,
-    /// What it loses by that, on average.
+    /// The average loss.
     pub loses: Amount,
-    /// The lie pays where the whole work is worth more than this.
+    /// The lie pays if the whole work is worth more than this.
     pub pays_above: Amount,
 }
 
 /// The prospect of one liar among honest nodes.
 pub fn prospect(checks: &Checks, liar: Liar) -> Prospect {
     let (unpaid_permille, burnt_permille) = match liar {
-        // No other seat can open it, alone or not: the bond of a seat that does not reveal burns under any terms.
+        // No other node can open a copied commitment. The bond of a seat that does not reveal burns under any terms.
         Liar::Copycat if checks.seats > 1 => (1000, 1000),
         Liar::Idle | Liar::CutShort | Liar::Replayer | Liar::Copycat => caught(checks, liar),
     };
@@ -135,10 +136,10 @@ pub fn prospect(checks: &Checks, liar: Liar) -> Prospect {
     Prospect { unpaid_permille, burnt_permille, loses: amount(loses), pays_above: amount(pays_above) }
 }
 
-/// How often, in permille, a liar among honest nodes stays unpaid, and loses its bond.
+/// How often, in permille, a liar among honest nodes stays unpaid, and how often it loses its bond.
 fn caught(checks: &Checks, liar: Liar) -> (u16, u16) {
     let seen = u32::from(seen_permille(checks.evidence, liar));
-    // Seats beside the liar's that are honest, with and without a second wave.
+    // Honest seats beside the liar's, without and with a second wave.
     let first = outcome(checks.seats, checks.quorum);
     let second = outcome(checks.seats.saturating_add(checks.audit_seats), checks.quorum);
     let audit = u32::from(checks.audit_permille.min(1000));
@@ -161,15 +162,15 @@ fn caught(checks: &Checks, liar: Liar) -> (u16, u16) {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Caught {
-    /// Nothing to compare with.
+    /// There is nothing to compare with.
     Unseen,
     /// The results differ, and nobody is blamed.
     Undecided,
-    /// The others are enough for a verdict.
+    /// The others suffice for a verdict.
     Rejected,
 }
 
-/// What becomes of one result that differs from all others.
+/// The fate of one result that differs from all others.
 const fn outcome(seats: u8, quorum: u8) -> Caught {
     let others = seats.saturating_sub(1);
     if others == 0 {
@@ -181,8 +182,8 @@ const fn outcome(seats: u8, quorum: u8) -> Caught {
     }
 }
 
-/// How often a difference is seen at all, in permille. That of traces is measured: `docs/verification.md`, the methods
-/// without the gate; a test holds the two together.
+/// How often a difference is noticed at all, in permille. The figures for traces are measured: `docs/verification.md`, the
+/// methods without the gate. A test compares the two.
 const fn seen_permille(evidence: Evidence, liar: Liar) -> u16 {
     match (evidence, liar) {
         (Evidence::Outputs, _) => 1000,
@@ -190,7 +191,7 @@ const fn seen_permille(evidence: Evidence, liar: Liar) -> u16 {
         (Evidence::Traces(Method::Ball), Liar::CutShort) => 10 * BALL_SEES.1,
         (Evidence::Traces(_), Liar::Idle | Liar::Copycat) => 10 * KMEANS_SEES.0,
         (Evidence::Traces(_), Liar::CutShort) => 10 * KMEANS_SEES.1,
-        // Its trace is that of the work.
+        // Its trace is that of the real work.
         (Evidence::Traces(_), Liar::Replayer) => 0,
     }
 }
@@ -199,8 +200,8 @@ const fn seen_permille(evidence: Evidence, liar: Liar) -> u16 {
 const BALL_SEES: (u16, u16) = (95, 33);
 const KMEANS_SEES: (u16, u16) = (49, 13);
 
-/// How often those who own `percent` of very many nodes get a majority of the seats, in millionths. There they lie without
-/// a risk.
+/// How often an owner of `percent` of very many nodes gets a majority of the seats, in millionths. It then lies without
+/// risk.
 pub fn majority_ppm(seats: u8, percent: u8) -> u32 {
     let (n, own) = (u64::from(seats), U256::from(percent.min(100)));
     let others = U256::from(100) - own;
@@ -212,7 +213,7 @@ pub fn majority_ppm(seats: u8, percent: u8) -> u32 {
         }
         choose = choose * U256::from(n - k) / U256::from(k + 1);
     }
-    // At most 2^31 x 100^31 x 10^6 for a job's seats: below 2^256.
+    // At most 2^31 x 100^31 x 10^6 for the seats of a job: below 2^256.
     let ppm = sum * U256::from(1_000_000) / U256::from(100).pow(U256::from(n));
     u32::try_from(ppm).unwrap_or(1_000_000)
 }

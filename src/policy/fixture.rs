@@ -1,4 +1,4 @@
-//! Jobs for the tests of policies, made by the rules, like all jobs.
+//! Jobs for the tests of policies. The rules make them, as they make all jobs.
 
 use super::{ComputeLimits, Moment};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 
 pub(super) const REQUESTER: NodeId = NodeId::new([0xee; 20]);
 
-/// A node that takes on whatever it is offered, but for bonds.
+/// The limits of a node that takes on everything except high bonds.
 pub(super) const LIMITS: ComputeLimits = ComputeLimits {
     max_bond: Amount::ZERO,
     ask: Ask::ALL,
@@ -39,7 +39,7 @@ pub(super) const fn moment(secs: u64) -> Moment {
     Moment { now: at(secs), elapsed_ms: secs * 1000 }
 }
 
-/// Three seats; 100 s to fill them, 400 s to commit of which a run takes 100 s, 60 s to reveal.
+/// Three seats; 100 s to fill them, 400 s to commit with 100 s of run time, 60 s to reveal.
 pub(super) fn deal() -> Deal {
     Deal {
         open: Span::from_secs(100),
@@ -60,7 +60,7 @@ pub(super) fn opening(index: u8) -> Opening {
     }
 }
 
-/// What a stamped event of `author` is.
+/// The facts about `author`.
 pub(super) fn stamped(job: &Job, author: NodeId, secs: u64, event: Event) -> Stamped<Event> {
     let facts = Facts::MONEYLESS;
     Stamped { job: job.id, author, at: at(secs), revision: job.revision, facts, event }
@@ -71,7 +71,7 @@ pub(super) fn open(deal: Deal) -> Job {
     open_of(REQUESTER, 0, 1000, deal)
 }
 
-/// The job with this number of a requester, submitted at `secs`.
+/// The job of a requester with this nonce, submitted at `secs`.
 pub(super) fn open_of(requester: NodeId, nonce: u64, secs: u64, deal: Deal) -> Job {
     let spec = Spec::sample();
     let (spec, revision) = (spec.to_document(), deal.revision());
@@ -101,7 +101,7 @@ pub(super) fn accept(job: &mut Job, index: u8, secs: u64) {
     then(job, job.requester, secs, Event::BidAccepted { node: node(index) }).unwrap();
 }
 
-/// A job whose seats 0, 1, 2 nodes 0, 1, 2 were given at 1010; node 3 has bid too.
+/// A job whose seats 0, 1, 2 went to nodes 0, 1, 2 at 1010. Node 3 has also bid.
 pub(super) fn running() -> Job {
     let mut job = open(deal());
     (0..4).for_each(|index| bid(&mut job, index, 1010));

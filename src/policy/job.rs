@@ -1,9 +1,9 @@
 //! All that a node decides about one job: which role acts next, what it does, and when to ask again.
 //!
-//! The roles take turns because they share one sequence of actions in a job's log. Each role's rule is in its own
-//! module and keeps no state. [`JobPolicy`] keeps the state between two questions: since when the node knows the job,
-//! which attempts failed, whether the job can run here. It does no I/O. Its owner carries out the [`Turn`], reports
-//! the outcome, and asks again.
+//! The roles take turns because they share one sequence of actions in a job's log. Each role's rule is in its own module and
+//! keeps no state. [`JobPolicy`] keeps the state between two questions: since when the node has known the job, which
+//! attempts failed, and whether the job can run here. It does no I/O. Its owner carries out the [`Turn`], reports the
+//! outcome, and asks again.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::domain::{BidStatus, Deal, Digest, Event, Facts, Job, JobId, NodeId};
 
-/// What a node is in a job, in the order in which roles are asked.
+/// A node's role in a job, in the order in which the policy asks them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// It submitted the job.
@@ -33,32 +33,32 @@ pub enum Role {
 pub struct JobView<'a> {
     /// This node.
     pub me: NodeId,
-    /// The job as the log has it.
+    /// The job according to the log.
     pub job: &'a Job,
     /// The time.
     pub moment: Moment,
     /// Whether the job has a follow-up already.
     pub followed_up: bool,
-    /// The other nodes that are known.
+    /// The other nodes that this node knows.
     pub members: &'a [NodeId],
-    /// What the backend knows of this node, were it to bid now.
+    /// The backend's facts about this node as a bidder.
     pub facts: Facts,
     /// Who orders the log.
     pub log: LogTrust,
-    /// How far this node's run is.
+    /// The state of this node's run.
     pub execution: Execution<'a>,
-    /// What it takes on; nothing, if it computes for nobody.
+    /// The limits on the jobs that this node takes on; `None` if it runs none.
     pub limits: Option<&'a ComputeLimits>,
     /// Whether the requester has given this node honest work before.
     pub knows_requester: bool,
-    /// What it remembers of a node.
+    /// This node's record of another node.
     pub reputation: &'a dyn Fn(NodeId) -> Standing,
     /// See [`RequesterView::secret`].
     pub secret: Digest,
 }
 
 impl fmt::Debug for JobView<'_> {
-    // The secret stays one.
+    // Keeps the secret out of the output.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JobView")
             .field("me", &self.me)
@@ -73,10 +73,10 @@ impl fmt::Debug for JobView<'_> {
     }
 }
 
-/// What to do now.
+/// The answer to the question what to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
-    /// Do this in that role, report what came of it, and ask again.
+    /// Do this in that role, report the outcome, and ask again.
     Act(Role, Deed),
     /// Nothing before this, unless something happens.
     Wait(Wake),
@@ -97,14 +97,14 @@ pub enum Deed {
     Run,
 }
 
-/// The answer to one question.
+/// The answer to one question, for the job and for its neighbours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// What to do.
+    /// What to do in this job.
     pub turn: Turn,
-    /// Whether a run that still goes is of no use.
+    /// Whether a run in progress has become useless.
     pub stops_run: bool,
-    /// Other jobs that may go on now: ask about each of them.
+    /// Other jobs that may go on now. Ask about each of them.
     pub ring: Vec<JobId>,
 }
 
@@ -115,7 +115,7 @@ pub enum Fitness {
     Fits,
     /// It never can.
     Unfit,
-    /// It cannot now; worth another look then, on the monotonic clock.
+    /// Not now. Check again at this time, on the monotonic clock.
     NotBefore(u64),
 }
 
@@ -131,14 +131,14 @@ pub struct JobPolicy {
     fitness: Option<Fitness>,
 }
 
-/// Whether `node` takes, or took, part in the job beyond having heard of it.
+/// Whether `node` has, or had, a part in the job beyond reading its announcement.
 pub fn takes_part(job: &Job, node: NodeId) -> bool {
     let seated = |status| matches!(status, BidStatus::Seated(_) | BidStatus::Standing);
     job.requester == node || job.bids.get(&node).is_some_and(|bid| seated(bid.status))
 }
 
 impl JobPolicy {
-    /// For a job that this process hears of now.
+    /// The policy for a job that this process hears of now.
     pub const fn new(moment: Moment) -> Self {
         Self {
             heard_ms: moment.elapsed_ms,
@@ -149,7 +149,7 @@ impl JobPolicy {
         }
     }
 
-    /// Asks each role in turn; the first that acts ends the round.
+    /// Asks each role in turn. The first that acts ends the round.
     pub fn next(&mut self, view: &JobView<'_>, capacity: &mut Capacity) -> Answer {
         let now_ms = view.moment.elapsed_ms;
         let mut answer = Answer { turn: Turn::Done, stops_run: false, ring: Vec::new() };
@@ -174,13 +174,13 @@ impl JobPolicy {
         answer
     }
 
-    /// What a role submitted has its place in the log.
+    /// Records that the log has what a role submitted.
     pub const fn succeeded(&mut self, role: Role) {
         self.attempts[role as usize] = Attempts::NONE;
     }
 
-    /// What a role submitted was refused, or did not reach the party that orders the log. `may_pass`: the same may be
-    /// taken later though nothing else happens. Returns other jobs that may go on now.
+    /// Records that what a role submitted was refused, or did not reach the sequencer. `may_pass`: the same action may
+    /// succeed later though nothing else happens. Returns other jobs that may go on now.
     pub fn failed(
         &mut self,
         (role, deed): (Role, &Deed),
@@ -196,13 +196,13 @@ impl JobPolicy {
         if may_pass {
             attempts.fail(moment.elapsed_ms);
         } else {
-            // It came too late. A node without a seat gets few further entries, so retrying soon is pointless.
+            // The action came too late. A node without a seat gets few further entries, so retrying soon is pointless.
             *attempts = Attempts::give_up(moment.elapsed_ms);
         }
         capacity.bid_failed(job, moment)
     }
 
-    /// The answer to [`Deed::Check`]. Returns other jobs that may go on now.
+    /// Records the answer to [`Deed::Check`]. Returns other jobs that may go on now.
     pub fn checked(
         &mut self,
         fitness: Fitness,
@@ -212,12 +212,12 @@ impl JobPolicy {
         self.fitness = Some(fitness);
         match fitness {
             Fitness::Fits | Fitness::Unfit => Vec::new(),
-            // Until then nothing is promised.
+            // Until the check, the node promises nothing.
             Fitness::NotBefore(_) => capacity.bid_failed(job, moment),
         }
     }
 
-    /// The log changed: what failed may be taken now.
+    /// Records that the log changed, so that failed actions may succeed now.
     pub const fn heard(&mut self) {
         self.attempts = [Attempts::NONE; 3];
     }
@@ -286,7 +286,7 @@ impl JobPolicy {
 
     fn verify(&mut self, view: &JobView<'_>) -> Turn {
         let JobView { me, job, moment, .. } = *view;
-        // A node without a stake in a job holds no more of its log than the announcement.
+        // A node without a stake in a job holds only the announcement from its log.
         if !takes_part(job, me) {
             return Turn::Done;
         }
@@ -301,7 +301,7 @@ impl JobPolicy {
         }
     }
 
-    /// This node's place among those it knows. One hash a member, so it is kept while their number stays.
+    /// This node's place among those it knows. It costs one hash for each member, so it is kept while their number stays.
     fn rank(&mut self, view: &JobView<'_>) -> usize {
         let members = view.members.len();
         match self.ranked {

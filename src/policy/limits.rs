@@ -1,27 +1,27 @@
-//! What a compute node takes on.
+//! The limits on the jobs that a compute node takes on.
 
 use crate::domain::{Amount, Ask, Deal, NodeId, Resources, Span};
 
-/// What a compute node takes on.
+/// The limits on the jobs that a compute node takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ComputeLimits {
-    /// The highest bond it risks.
+    /// The highest bond that it risks.
     pub max_bond: Amount,
     /// What it asks for a seat.
     pub ask: Ask,
-    /// The most it gives to one container.
+    /// The most that it gives to one container.
     pub max_resources: Resources,
-    /// The longest timeout of a run it takes.
+    /// The longest timeout of a run.
     pub max_timeout: Span,
-    /// The longest time from the last acceptance to the close of commits it takes: its seat is bound for as long.
+    /// The longest time from the last acceptance to the close of commits, during which its seat is bound.
     pub max_run: Span,
-    /// The longest time for reveals it takes: its result and its bond are bound for as long.
+    /// The longest time for reveals, during which its result and its bond are bound.
     pub max_reveal: Span,
 }
 
 impl ComputeLimits {
-    /// Whether a node with these limits may come to bid: what never changes in a deal admits it, and asks for no more
-    /// than it gives.
+    /// Whether a node with these limits may ever bid: the terms that never change admit it, and ask for no more than it
+    /// gives.
     pub fn suit(&self, deal: &Deal, asked: Resources, me: NodeId) -> bool {
         let admits = deal.allow_list.is_empty() || deal.allow_list.binary_search(&me).is_ok();
         let most = self.max_resources;

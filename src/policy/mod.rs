@@ -7,11 +7,12 @@
 //!
 //! - [`job`]: all roles of one job together: whose turn it is, and when to retry.
 //! - [`compute`]: bid, run, commit, reveal, in one job.
-//! - [`capacity`]: which of a node's jobs get its slots. It keeps one piece of state: since when.
+//! - [`capacity`]: which of a node's jobs get its slots. It is the one policy that keeps state: the times since when things
+//!   are so.
 //! - [`requester`]: choose among bids, fill failed seats again, close what is over, follow up.
 //! - [`reputation`]: what counts in a node's record of others.
 //! - [`economics`]: what lying costs and gains in a job.
-//! - [`trust`]: how far nodes are trusted, and how many seats and checks follow from it.
+//! - [`trust`]: how far to trust nodes, and how many seats and checks follow from it.
 //! - [`verifier`]: post verdicts and expiries.
 //!
 //! ```

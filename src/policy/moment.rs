@@ -2,16 +2,16 @@
 
 use crate::domain::{Job, Timestamp};
 
-/// Two clocks: the backend's, which deadlines are judged by, and a monotonic one for delays.
+/// Two clocks: the backend's decides on deadlines, and a monotonic one measures delays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// The backend's time.
     pub now: Timestamp,
-    /// Milliseconds since some fixed point of this process.
+    /// Milliseconds since a fixed point of this process.
     pub elapsed_ms: u64,
 }
 
-/// When to ask again if nothing happens before: at the earlier of two times; never, if both are `None`.
+/// When to ask again if nothing happens before: at the earlier of two times; never if both are `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Wake {
     /// Once the backend's time is *after* this.
@@ -29,12 +29,12 @@ impl Wake {
         Self { deadline: Some(deadline), elapsed_ms: None }
     }
 
-    /// Once the next deadline of the job has passed; never, when all of them have.
+    /// Once the next deadline of the job has passed; never if all have passed.
     pub fn after_next_deadline(job: &Job, now: Timestamp) -> Self {
         Self { deadline: job.next_deadline(now).filter(|deadline| *deadline >= now), elapsed_ms: None }
     }
 
-    /// Once either says so.
+    /// At the earlier of the two.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Wake {
         }
     }
 
-    /// As before, or once the monotonic clock reaches `elapsed_ms`.
+    /// As `self`, or once the monotonic clock reaches `elapsed_ms` if that is earlier.
     #[must_use]
     pub const fn or_at(self, elapsed_ms: u64) -> Self {
         Self { elapsed_ms: Some(elapsed_ms), ..self }

@@ -18,7 +18,7 @@ use crate::{
     rules,
 };
 
-/// One try of somebody to change a job, `wait` seconds after the one before.
+/// Somebody's attempt to change a job, `wait` seconds after the one before.
 #[derive(Debug, Clone, Copy)]
 struct Try {
     what: u8,
@@ -71,7 +71,7 @@ fn event(job: &Job, Try { what, who, .. }: Try) -> (NodeId, Event) {
     }
 }
 
-/// Asserts that `events` of `author` have their places at `now`, one after the other.
+/// Asserts that the log takes `events` of `author` at `now`, one after the other.
 fn assert_allowed(job: &Job, author: NodeId, now: u64, events: &[Event]) {
     events.iter().fold(job.clone(), |job, event| {
         rules::transition(&job, &stamped(&job, author, now, event.clone()))
@@ -83,13 +83,13 @@ fn assert_ends(job: &Job, moment: Moment, wake: Wake) {
     let Wake { deadline, elapsed_ms } = wake;
     assert!(deadline.is_none_or(|deadline| deadline >= moment.now), "{wake:?} is over in {job:?}");
     assert!(elapsed_ms.is_none_or(|at| at > moment.elapsed_ms), "{wake:?} is over in {job:?}");
-    // Past the deadline of reveals, whoever ends the job is no longer a matter of time.
+    // Past the deadline of reveals, time no longer decides who ends the job.
     let (state, reveal_by) = job.state_at(moment.now);
     let bounded = deadline.is_some() || elapsed_ms.is_some();
     assert!(bounded || (state == JobState::Revealing && moment.now > reveal_by), "{job:?} waits for ever");
 }
 
-/// Places in the order of bids; steps are 2N ranks wide, N at most 3.
+/// Places in the order of bidders; a step is 2N ranks wide, N at most 3.
 const RANKS: [usize; 5] = [0, 1, 5, 13, 500];
 
 fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {

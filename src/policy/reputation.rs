@@ -1,5 +1,4 @@
-//! What counts in a node's record of others: only a node's own acts, and only in jobs that no stranger can fake for
-//! free.
+//! What counts in a node's record of others: only its own acts, and only in jobs that no stranger can fake for free.
 //!
 //! A requester can write a job that must fail, or that honest nodes must disagree about. So a job counts only if it
 //! costs its requester something, or if the requester has given this node honest work before.
@@ -14,39 +13,40 @@ use crate::{
 /// How many verified jobs, with this node's own result accepted, make a requester known.
 pub const KNOWN_AFTER: usize = 3;
 
-/// How a node fared in a job.
+/// The conduct of a node in a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Conduct {
     /// The verdict accepted its result.
     Kept,
-    /// The verdict rejected its result, or the node promised one and broke that promise.
+    /// The verdict rejected its result, or the node promised a result and broke the promise.
     Broken,
 }
 
-/// Whether how nodes fared in `job` may count for the node `me`.
+/// Whether the conduct of nodes in `job` may count for the node `me`.
 ///
-/// Jobs of one seat compare nothing; so does a first wave of one that the draw spared. A job that `me` neither requested nor sat in is hearsay.
+/// A job with one seat compares nothing, and neither does the first wave of a job that the draw spared. A job that `me`
+/// neither requested nor sat in is hearsay.
 pub fn counts(job: &Job, me: NodeId, knows_requester: bool) -> bool {
     let sat = job.bids.get(&me).is_some_and(|bid| matches!(bid.status, BidStatus::Seated(_)));
     let has_stake = !job.deal.price.is_zero() || knows_requester;
     job.state.is_terminal() && job.asked() > 1 && (job.requester == me || (sat && has_stake))
 }
 
-/// Whether `job` speaks for its requester: `me` ran it, and the verdict accepted what it gave.
+/// Whether `job` speaks for its requester: `me` ran it, and the verdict accepted its result.
 pub fn speaks_for_requester(job: &Job, me: NodeId) -> bool {
     let seat = job.seat_of(me);
     job.state == JobState::Verified
         && job.verdict.as_ref().zip(seat).is_some_and(|(verdict, seat)| verdict.accepted.contains(seat))
 }
 
-/// The requesters that have given this node honest work, as far as they are known or on their way to it.
+/// How much honest work each requester has given this node.
 #[derive(Debug, Clone, Default)]
 pub struct Acquaintances {
     honest: BTreeMap<NodeId, BTreeSet<JobId>>,
 }
 
 impl Acquaintances {
-    /// Notes what a job says of its requester.
+    /// Records what a job says about its requester.
     pub fn note(&mut self, job: &Job, me: NodeId) {
         if !speaks_for_requester(job, me) {
             return;
@@ -63,9 +63,9 @@ impl Acquaintances {
     }
 }
 
-/// How each node fared in an ended job; nodes about which it says nothing are left out.
+/// The conduct of each node in an ended job. Leaves out nodes about which the job says nothing.
 ///
-/// `reported` are the failures that nodes reported, also of those whose seats went to others.
+/// `reported` are the failures that nodes reported, including those whose seats went to others.
 pub fn conduct(job: &Job, reported: &BTreeMap<NodeId, FailureKind>) -> BTreeMap<NodeId, Conduct> {
     let ran = match job.state {
         JobState::Verified | JobState::Inconclusive | JobState::Failed => true,

@@ -5,23 +5,23 @@ use std::fmt;
 use super::{Moment, Wake};
 use crate::domain::{Acceptance, AuditSecret, AuditStage, Deal, Digest, Event, Job, JobState, NodeId};
 
-/// How long bids are gathered before fewer than twice the seats will do, in milliseconds.
+/// How long the requester gathers bids before it accepts fewer than twice the seats, in milliseconds.
 pub const BID_WINDOW_MS: u64 = 500;
 
 /// What a requester knows of its job.
 #[derive(Clone, Copy)]
 pub struct RequesterView<'a> {
-    /// The job as the log has it.
+    /// The job according to the log.
     pub job: &'a Job,
     /// The time.
     pub moment: Moment,
     /// When this process first saw the job, on the monotonic clock.
     pub opened_ms: u64,
-    /// What this requester remembers of a node.
+    /// This requester's record of a node.
     pub reputation: &'a dyn Fn(NodeId) -> Standing,
-    /// What orders bids and draws audits: a secret, so that nobody can make itself first or foresee an audit.
+    /// A secret that orders bids and draws audits, so that nobody can make itself first or foresee an audit.
     pub secret: Digest,
-    /// How many nodes may bid, as far as is known: the others, and this one if it computes.
+    /// How many nodes may bid, as far as this node knows: the others, and itself if it runs jobs.
     pub members: usize,
     /// Whether this requester orders the job's log itself.
     pub orders_log: bool,
@@ -29,17 +29,17 @@ pub struct RequesterView<'a> {
     pub followed_up: bool,
 }
 
-/// What became of a node's earlier results.
+/// A record of a node's earlier results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {
     /// Results that a verdict accepted.
     pub accepted: u32,
-    /// Results that one rejected, and results promised and not given.
+    /// Results that a verdict rejected, and results promised but not given.
     pub rejected: u32,
 }
 
 impl Standing {
-    /// Whether the node is taken only when there are too few others: more than one of five results was bad.
+    /// Whether to take the node only if there are too few others: more than one of five results was bad.
     pub const fn is_below_floor(self) -> bool {
         self.rejected > self.accepted / 4
     }
@@ -48,18 +48,18 @@ impl Standing {
 /// What to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequesterStep {
-    /// Nothing yet.
+    /// Nothing before this, unless something happens.
     Wait(Wake),
-    /// Submit these, in this order; ask again afterwards.
+    /// Submit these, in this order. Ask again afterwards.
     Submit(Vec<Event>),
     /// Submit a new job with these terms and the same spec.
     Escalate(Box<Deal>),
-    /// The job is over.
+    /// The job has ended.
     Done,
 }
 
 impl fmt::Debug for RequesterView<'_> {
-    // The secret stays one.
+    // Keeps the secret out of the output.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequesterView")
             .field("job", &self.job.id)
@@ -96,7 +96,7 @@ pub fn next(view: &RequesterView<'_>) -> RequesterStep {
 
 /// Publishes the secret of the audit once the first wave has committed.
 ///
-/// A deal that was made with another key's secret cannot be drawn; its first wave is paid at the deadline.
+/// A deal made with another key's secret cannot be drawn. Its first wave is paid at the deadline.
 fn publish_secret(view: &RequesterView<'_>) -> RequesterStep {
     let secret = AuditSecret::of(view.secret, view.job.nonce);
     if view.job.deal.audit.is_some_and(|audit| audit.secret_hash == secret.hash()) {
@@ -110,7 +110,7 @@ fn wait(view: &RequesterView<'_>) -> RequesterStep {
     RequesterStep::Wait(Wake::after_next_deadline(view.job, view.moment.now))
 }
 
-/// Gives every free seat away at once, when the choice is good enough or time enough has passed.
+/// Fills every free seat at once, when the choice is good enough or enough time has passed.
 fn fill(view: &RequesterView<'_>) -> RequesterStep {
     let job = view.job;
     let n = usize::from(job.asked());
@@ -127,7 +127,7 @@ fn fill(view: &RequesterView<'_>) -> RequesterStep {
     accept(view, free)
 }
 
-/// Gives failed seats to bids that still stand, while a whole run fits.
+/// Gives failed seats to standing bids, while a whole run fits.
 fn refill(view: &RequesterView<'_>) -> RequesterStep {
     let job = view.job;
     let in_time = view.moment.now <= job.refill_by() && job.deal.acceptance == Acceptance::Requester;
@@ -142,7 +142,7 @@ fn accept(view: &RequesterView<'_>, seats: usize) -> RequesterStep {
 
 /// Standing bids, best first: above the reputation floor, then by keccak256(secret, node).
 ///
-/// Not by price, which no bid exceeds: an owner of many nodes that bids low would take every seat.
+/// Not by price: no bid exceeds the job's, and an owner of many nodes could take every seat with low bids.
 fn ranked_bids(view: &RequesterView<'_>) -> Vec<NodeId> {
     let key = |node: NodeId| {
         let lot = Digest::keccak([view.secret.as_bytes().as_slice(), node.as_bytes()].concat());

@@ -1,11 +1,11 @@
-//! How far a requester trusts nodes, and what follows: seats, second waves, own runs, results that are run again.
+//! How far a requester trusts nodes, and what follows: seats, second waves, own runs, results to run again.
 //!
-//! Three seats for every job are dear, and one seat for a proven node invites lies if the node can tell that it is alone.
-//! So a node earns trust by results that were compared with others', a trusted node runs a job alone, and a lot that
-//! nobody knows beforehand opens a second wave. The requester runs jobs itself where results disagree, and some others:
-//! only such a run proves anything. The last results of a proven liar are then run again.
+//! Three seats for every job are expensive, and one seat for a proven node invites lies if the node can tell that it is
+//! alone. So a node earns trust by results that were compared with others'. A trusted node runs a job alone, and a draw that
+//! nobody can foresee opens a second wave. The requester runs jobs itself where results disagree, and some others, since
+//! only its own run proves anything. It then runs the last results of a proven liar again.
 //!
-//! [`Trust`] is one requester's memory of nodes, and folds what happened. It draws nothing: lots are arguments. The
+//! [`Trust`] is one requester's memory of nodes. It folds what happened and draws nothing: lots are arguments. The
 //! simulation `benches/trust` drives this object; `docs/verification.md` has its figures.
 //!
 //! ```
@@ -30,24 +30,24 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::{JobId, NodeId};
 
-/// The figures of the policy. The default is what the simulation supports.
+/// The figures of the policy. The simulation supports the defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrustTerms {
-    /// Compared results in a row that make a node trusted, doubled by every rejection.
+    /// Compared results in a row that make a node trusted. Every rejection doubles the number.
     pub compared: u32,
     /// Seats of a job whose first node is not trusted.
     pub seats: u8,
-    /// Least chance of a second wave, in permille.
+    /// The least chance of a second wave, in permille.
     pub audit_permille: u16,
     /// Seats of the second wave.
     pub audit_seats: u8,
-    /// Most seats that a dispute grows to.
+    /// The most seats that a dispute grows to.
     pub most_seats: u8,
-    /// Chance that the requester's own node runs a job too whose results agree, in permille.
+    /// The chance that the requester's own node also runs a job whose results agree, in permille.
     pub own_permille: u16,
-    /// How many results of a proven liar are run again: the last ones that no own run has checked.
+    /// How many results of a proven liar are run again: the last that no own run has checked.
     pub rerun: usize,
-    /// Proofs that ban a node. A single one may be a fault of the machine.
+    /// How many proofs ban a node. A single one may be a fault of the machine.
     pub proofs: u32,
 }
 
@@ -72,26 +72,26 @@ const MOST_DOUBLINGS: u32 = 6;
 /// Rejections from which a node is doubted, if they are also more than one in [`DOUBTED_SHARE`] of its results.
 const DOUBTED_FROM: u32 = 3;
 
-/// See [`DOUBTED_FROM`]: sound machines err too, but less often.
+/// See [`DOUBTED_FROM`]: sound machines err too, but less often than this.
 const DOUBTED_SHARE: u32 = 100;
 
-/// How a node's result fared in a job.
+/// The fate of a node's result in a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fared {
-    /// It is, or agrees with, the accepted result.
+    /// The result is, or agrees with, the accepted one.
     Kept,
-    /// It differs from the accepted result.
+    /// The result differs from the accepted one.
     Rejected,
 }
 
-/// Whom to ask, best first.
+/// Which nodes to ask, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Has shown enough: runs jobs alone.
+    /// Has proven itself: runs jobs alone.
     Trusted,
-    /// Has not: runs jobs beside others.
+    /// Has not yet proven itself: runs jobs beside others.
     Untrusted,
-    /// Was rejected too often: asked only where others are too few.
+    /// Was rejected too often: asked only if others are too few.
     Doubted,
     /// Proven to lie: not asked.
     Banned,
@@ -100,26 +100,26 @@ pub enum Level {
 /// What a requester remembers of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Kept results in a row, since the last rejection, that were compared with others.
+    /// Kept results in a row that were compared with others, since the last rejection.
     pub compared: u32,
     /// Kept results, compared or not.
     pub kept: u32,
-    /// Rejected results, less those that an own run has shown to be right.
+    /// Rejected results, without those that an own run has shown to be right.
     pub rejected: u32,
-    /// Wrong results, by own runs.
+    /// Results that an own run has shown to be wrong.
     pub proofs: u32,
     /// The last kept results that no own run has checked, the oldest first.
     unchecked: VecDeque<JobId>,
 }
 
-/// The terms of a job whose first seat a node has.
+/// The terms of a job whose first seat goes to a certain node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wave {
     /// Seats of the first wave.
     pub seats: u8,
-    /// Chance of a second wave, in permille.
+    /// The chance of a second wave, in permille.
     pub audit_permille: u16,
-    /// Its seats.
+    /// The seats of the second wave.
     pub audit_seats: u8,
 }
 
@@ -136,7 +136,7 @@ pub const fn falls(lot: u64, permille: u16) -> bool {
 }
 
 impl Trust {
-    /// No memory yet.
+    /// An empty memory.
     pub const fn new(terms: TrustTerms) -> Self {
         Self { terms, records: BTreeMap::new() }
     }
@@ -146,7 +146,7 @@ impl Trust {
         &self.terms
     }
 
-    /// What is known of a node, if anything.
+    /// The record of a node, if there is one.
     pub fn record(&self, node: NodeId) -> Option<&Record> {
         self.records.get(&node)
     }
@@ -187,21 +187,22 @@ impl Trust {
         }
     }
 
-    /// The seats of the follow-up of a job whose results single out no majority: 2n + 1, as a deal grows.
+    /// The seats of the follow-up of a job without a majority: 2n + 1, the growth that a deal has too.
     pub fn grown(&self, seats: u8) -> Option<u8> {
         let grown = seats.saturating_mul(2).saturating_add(1).min(self.terms.most_seats);
         (grown > seats).then_some(grown)
     }
 
-    /// Whether the requester's own node runs this job too, where it can: where results disagree, and by lot elsewhere.
+    /// Whether the requester's own node should also run this job, if it can: always where results disagree, else by lot.
     ///
-    /// A majority that rejects somebody is either right, and then its victim is proven to lie, or it is the liars'.
+    /// A majority that rejects a result is either right, and the own run proves the rejected node to lie, or it is the
+    /// liars'.
     pub fn wants_own_run(&self, lot: u64, fared: &[(NodeId, Fared)]) -> bool {
         let disagree = fared.iter().any(|(_, fared)| *fared == Fared::Rejected);
         disagree || falls(lot, self.terms.own_permille)
     }
 
-    /// A result was accepted that was compared with nothing.
+    /// Records an accepted result that was compared with nothing.
     pub fn accepted_alone(&mut self, job: JobId, node: NodeId) {
         let rerun = self.terms.rerun;
         let record = self.records.entry(node).or_default();
@@ -209,7 +210,7 @@ impl Trust {
         record.remember(job, rerun);
     }
 
-    /// Results of different nodes were compared, and a majority of them singled out.
+    /// Records how the results of several nodes fared when a majority of them agreed.
     pub fn compared(&mut self, job: JobId, fared: &[(NodeId, Fared)]) {
         for (node, fared) in fared {
             let rerun = self.terms.rerun;
@@ -225,9 +226,10 @@ impl Trust {
         }
     }
 
-    /// The requester ran the job itself. `results` says of each node how its result had fared, and whether it is right.
+    /// Records that the requester ran the job itself. `results` gives each node, the fate of its result, and whether it is
+    /// right.
     ///
-    /// Returns the jobs to run again: the unchecked results of those who are proven to have lied.
+    /// Returns the jobs to run again: the unchecked results of nodes now proven to lie.
     pub fn proven(&mut self, job: JobId, results: &[(NodeId, Fared, bool)]) -> Vec<JobId> {
         let mut again = Vec::new();
         for (node, fared, is_right) in results {
@@ -245,7 +247,7 @@ impl Trust {
                     record.proofs = record.proofs.saturating_add(1);
                     match fared {
                         Fared::Kept => record.reject(),
-                        // Counted when it was rejected.
+                        // Already counted when it was rejected.
                         Fared::Rejected => {}
                     }
                     if !was_banned {

@@ -6,22 +6,22 @@ use crate::{
     rules,
 };
 
-/// How long each further node waits for the ones before it, in milliseconds.
+/// How long each further node waits for those before it, in milliseconds.
 pub const FALLBACK_STEP_MS: u64 = 5_000;
 
 /// What a verifier knows of one job.
 #[derive(Debug, Clone, Copy)]
 pub struct VerifierView<'a> {
-    /// The job as the log has it.
+    /// The job according to the log.
     pub job: &'a Job,
     /// The time.
     pub moment: Moment,
     /// See [`super::compute::rank`].
     pub rank: usize,
-    /// Whether this node acts at once, as the requester does; other nodes act only if nobody did.
+    /// Whether this node acts at once, as the requester does. Other nodes act only if nobody did.
     pub in_charge: bool,
-    /// Since when this process has found [`is_due`] true without a break, on the monotonic clock; the present
-    /// when it is so for the first time.
+    /// Since when this process has found [`is_due`] true without a break, on the monotonic clock; now if it just became
+    /// true.
     pub due_since_ms: u64,
 }
 
@@ -29,20 +29,20 @@ pub struct VerifierView<'a> {
 #[expect(clippy::large_enum_variant, reason = "a step is looked at once and never kept")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerifierStep {
-    /// Nothing yet.
+    /// Nothing before this, unless something happens.
     Wait(Wake),
-    /// Submit this; ask again afterwards.
+    /// Submit this. Ask again afterwards.
     Submit(Event),
-    /// The job is over.
+    /// The job has ended.
     Done,
 }
 
-/// Whether the job can be ended by anyone at `now`.
+/// Whether anyone may end the job at `now`.
 pub fn is_due(job: &Job, now: Timestamp) -> bool {
     job.is_overdue(now) || verdict_is_due(job, now)
 }
 
-/// Every seat that committed has revealed, or the time to reveal is over and a quorum has.
+/// Whether every committed seat has revealed, or the time to reveal is over and a quorum has revealed.
 fn verdict_is_due(job: &Job, now: Timestamp) -> bool {
     let (state, reveal_by) = job.state_at(now);
     let enough = job.revealed.len() >= job.quorum();
@@ -65,13 +65,13 @@ pub fn next(view: &VerifierView<'_>) -> VerifierStep {
     VerifierStep::Submit(if job.is_overdue(now) { Event::Expired } else { verdict(job) })
 }
 
-/// Zero for the party in charge. It grows with the rank of the others, so that they do not all send at once.
+/// Zero for the party in charge. For others it grows with the rank, so that they do not all send at once.
 fn delay_ms(view: &VerifierView<'_>) -> u64 {
     let place = u64::try_from(view.rank).unwrap_or(u64::MAX).saturating_add(1);
     if view.in_charge { 0 } else { place.saturating_mul(FALLBACK_STEP_MS) }
 }
 
-/// The verdict over the openings in the log, which need not be given again.
+/// The verdict over the openings in the log. They need not be sent again.
 fn verdict(job: &Job) -> Event {
     let openings = (0..).zip(&job.seats).filter_map(|(index, seat)| match seat.status {
         SeatStatus::Revealed(opening) => Some((index, opening)),

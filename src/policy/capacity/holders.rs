@@ -1,18 +1,18 @@
-//! Who holds the slots, and whose seats let others go first.
+//! Which party holds the slots, and whose seats let others go first.
 //!
-//! A quarter of the slots, and at least one of several, is kept from the holder of the rest, for as long as somebody
-//! else waits: one requester holds no more than its part, and neither do all strangers together while a requester
-//! waits that this node knows. Keys are free, so that a bound for each of them alone would bound nobody.
+//! A quarter of the slots, and at least one of several, stays out of reach of whoever holds the rest while somebody else
+//! waits. One requester holds no more than its part. Neither do all strangers together while a known requester waits. Keys
+//! are free, so a bound for each key alone would bound nobody.
 //!
-//! Nobody waits, nothing is kept: a slot that no other job wants is used. A node with one slot has nothing to divide;
-//! there, the seats of a requester that ran last come after those of others.
+//! If nobody else waits, a slot is used. A node with one slot has nothing to divide: there the seats of the requester that
+//! ran last come after those of others.
 
 use std::collections::BTreeMap;
 
 use super::{Capacity, Place, Stage};
 use crate::domain::NodeId;
 
-/// Which part of the slots is kept for others: one of so many, rounded up.
+/// The part of the slots kept for others: one in this many, rounded up.
 const KEPT: usize = 4;
 
 /// The requester of a run.
@@ -47,12 +47,12 @@ impl Holders {
         Self { slots: capacity.slots, running, strangers, last: capacity.last_run }
     }
 
-    /// The most slots of one party while another waits.
+    /// The most slots of one party while another party waits.
     pub(super) const fn most(slots: usize) -> usize {
         if slots > 1 { slots - slots.div_ceil(KEPT) } else { slots }
     }
 
-    /// Whether a seat of `place` lets `other` go first. Never both ways.
+    /// Whether a seat of `place` lets `other` go first. Never true both ways.
     pub(super) fn yields(&self, place: &Place, other: &Place) -> bool {
         let is_full = |holds: usize, ran_last: bool| match self.slots {
             0 | 1 => ran_last,
@@ -67,10 +67,9 @@ impl Holders {
 }
 
 impl Capacity {
-    /// Whether a queued seat leaves a free slot to somebody else who waits: to another queued seat, or to a fresh bid. A
-    /// single slot waits for no bid.
+    /// Whether a queued seat leaves a free slot to another queued seat, or to a fresh bid. A single slot waits for no bid.
     pub(super) fn lets_others_go(&self, place: &Place, holders: &Holders, now_ms: u64) -> bool {
-        // What was promised for the only slot is kept.
+        // The node keeps its promise of the only slot.
         if place.stage == (Stage::Queued { promised: true }) && self.slots == 1 {
             return false;
         }
@@ -88,7 +87,7 @@ impl Capacity {
         })
     }
 
-    /// When, besides what happens, a seat that lets others go may begin: a bid has stayed unanswered.
+    /// When a seat that lets others go may begin at the latest: a bid has then stayed unanswered for long enough.
     pub(super) fn others_loosen_at_ms(&self, now_ms: u64) -> Option<u64> {
         let fresh = self.places.values().filter(|place| place.is_firm(now_ms));
         fresh.filter_map(Place::loose_at_ms).min()

@@ -15,10 +15,10 @@ use crate::{
     policy::{Moment, compute::LogTrust},
 };
 
-/// What one requester holds at a node. The requester that holds least is served first.
+/// What one requester holds at a node. The node serves the requester that holds least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 struct Share {
-    /// Bids that it did not answer for a while.
+    /// Bids that the requester did not answer for a while.
     unanswered: usize,
     /// Runs, queued seats and fresh bids.
     firm: usize,
@@ -27,8 +27,8 @@ struct Share {
 }
 
 impl Share {
-    /// Whether one more firm promise is within bounds: a requester that leaves bids unanswered gets half of the slots
-    /// for new ones, and one slot when there are many such bids.
+    /// Whether one more firm promise is within bounds. A requester that leaves bids unanswered gets half of the slots for
+    /// new ones, and one slot if it leaves many.
     const fn admits_one_more(self, slots: usize) -> bool {
         match self.unanswered {
             0 => true,
@@ -39,12 +39,12 @@ impl Share {
 }
 
 impl Capacity {
-    /// How many runs have a slot, or are about to.
+    /// How many runs have a slot, or are about to get one.
     pub fn running(&self) -> usize {
         self.count(|place| place.stage.has_slot())
     }
 
-    /// How many promises keep the node from others at `now_ms`: runs, queued seats and fresh bids.
+    /// How many promises bind the node at `now_ms`: runs, queued seats and fresh bids.
     pub fn firm(&self, now_ms: u64) -> usize {
         self.count(|place| place.is_firm(now_ms))
     }
@@ -59,12 +59,12 @@ impl Capacity {
         }
     }
 
-    /// Gives slots to queued seats and promises to candidates, as far as there is room; returns who got something.
+    /// Gives slots to queued seats and promises to candidates while there is room. Returns who got something.
     pub(super) fn share_out(&mut self, moment: Moment) -> Vec<JobId> {
         let (now_ms, mut given) = (moment.elapsed_ms, Vec::new());
         let mut running = self.running();
         if self.leaving == Leaving::No {
-            // Promises first: a seat may have to leave its slot to one.
+            // Promises first, because a seat may have to leave its slot to one.
             while let Some(job) = self.next_candidate(now_ms) {
                 let Place { requester, log, .. } = self.places[&job];
                 let firm_until_ms = now_ms.saturating_add(self.firm_ms(requester, log, now_ms));
@@ -85,8 +85,8 @@ impl Capacity {
         given
     }
 
-    /// The queued seat whose run must begin first. One that is too late for a whole run may still be lucky: it comes
-    /// first where the most urgent of the others can wait for a whole run of it, and last otherwise.
+    /// The queued seat whose run must begin first. A seat that is too late for a whole run may still succeed. It comes first
+    /// if the most urgent of the others can wait for its whole run, and last otherwise.
     fn most_urgent(&self, moment: Moment) -> Option<JobId> {
         let (now, holders) = (moment.now, Holders::of(self));
         let may_begin = |place: &Place| {
@@ -105,7 +105,7 @@ impl Capacity {
         Some(if can_wait { *late } else { *timely })
     }
 
-    /// Whether the run of a queued seat may begin too late for its whole timeout, should those before it take theirs.
+    /// Whether a queued seat's run may begin too late for its whole timeout if those before it take theirs.
     pub(super) fn may_be_late(&self, job: JobId, moment: Moment) -> bool {
         let Some(place) = self.places.get(&job) else { return false };
         let (urgency, holders) = (place.urgency(job, moment.now), Holders::of(self));
@@ -119,7 +119,7 @@ impl Capacity {
         free_ms > moment.elapsed_ms.saturating_add(left_secs.saturating_mul(1000))
     }
 
-    /// The job to bid on next, if it can be promised a slot. A younger one that would fit does not overtake it, or a
+    /// The next job to bid on, if the node can promise it a slot. A younger job that would fit does not overtake it, or a
     /// job with a long timeout would wait for ever.
     fn next_candidate(&self, now_ms: u64) -> Option<JobId> {
         let shares = self.shares(now_ms);
@@ -133,7 +133,7 @@ impl Capacity {
         (fits && self.firm(now_ms) < self.slots.saturating_mul(PROMISES_A_SLOT)).then_some(job)
     }
 
-    /// How long a new bid to a requester is firm.
+    /// How long a new bid to a requester stays firm.
     pub(super) fn firm_ms(&self, requester: NodeId, log: LogTrust, now_ms: u64) -> u64 {
         let most = match log {
             LogTrust::Neutral => FIRM_NEUTRAL_MS,
@@ -158,16 +158,16 @@ impl Capacity {
         shares
     }
 
-    /// When a promise to this job could be kept in any case; none if it can now.
+    /// When the node could keep a promise to this job in any case; `None` if it can now.
     pub(super) fn fits_at_ms(&self, place: &Place, now_ms: u64) -> Option<u64> {
         let free_ms = self.free_for_ms(place, now_ms).saturating_sub(place.window_ms);
         (free_ms > now_ms).then_some(free_ms)
     }
 
-    /// When the next slot is free for this job, if every run that is promised takes its whole timeout.
+    /// When the next slot is free for this job, if every promised run takes its whole timeout.
     ///
-    /// Seats that let it go first keep the slots that their party holds. A job that would have to wait is promised no more
-    /// than its own party can keep when others come.
+    /// Seats that let it go first keep the slots that their party holds. The node promises a job that would have to wait no
+    /// more than the job's own party can keep when others come.
     fn free_for_ms(&self, place: &Place, now_ms: u64) -> u64 {
         let firm = || self.places.values().filter(|other| other.is_firm(now_ms));
         if self.slots < 2 {
@@ -188,20 +188,20 @@ impl Capacity {
         free_ms.max(free_after_ms(most, own, now_ms)).max(free_after_ms(most, strangers, now_ms))
     }
 
-    /// When there may be room for this job though nothing happens: a bid becomes loose, or runs near their timeouts.
+    /// When there may be room for this job even if nothing happens: a bid becomes loose, or runs near their timeouts.
     pub(super) fn room_at_ms(&self, place: &Place, now_ms: u64) -> Option<u64> {
         let fresh = self.places.values().filter(|place| place.is_firm(now_ms));
         let loosens = fresh.filter_map(Place::loose_at_ms);
         loosens.chain(self.fits_at_ms(place, now_ms)).min()
     }
 
-    /// When the next slot is free, if every run that is promised takes its whole timeout.
+    /// When the next slot is free, if every promised run takes its whole timeout.
     pub(super) fn next_free_ms(&self, now_ms: u64) -> u64 {
         free_after_ms(self.slots, self.places.values().filter(|place| place.is_firm(now_ms)), now_ms)
     }
 }
 
-/// When one of so many slots is free after these runs and promises, in any order; never without slots.
+/// When one of `slots` slots is free after these runs and promises, in any order; never if there are none.
 fn free_after_ms<'a>(slots: usize, firm: impl Iterator<Item = &'a Place>, now_ms: u64) -> u64 {
     let mut free: BinaryHeap<Reverse<u64>> = BinaryHeap::new();
     let mut waiting = Vec::new();
@@ -218,7 +218,7 @@ fn free_after_ms<'a>(slots: usize, firm: impl Iterator<Item = &'a Place>, now_ms
             | Stage::Opens => waiting.push(place.timeout_ms),
         }
     }
-    // More may run than its party keeps, while nobody else waits.
+    // A party may run more than its part while nobody else waits.
     while free.len() > slots.max(1) {
         free.pop();
     }
@@ -244,7 +244,7 @@ impl Place {
         self.start_by.is_some_and(|start_by| now > start_by)
     }
 
-    /// Whether the promise keeps the node from others.
+    /// Whether the promise binds the node.
     pub(super) fn is_firm(&self, now_ms: u64) -> bool {
         match self.stage {
             Stage::Queued { .. } | Stage::Runs { .. } => true,
@@ -253,7 +253,7 @@ impl Place {
         }
     }
 
-    /// Whether it is a bid.
+    /// Whether the place is a bid's.
     const fn is_fresh(&self) -> bool {
         matches!(self.stage, Stage::Promised { .. })
     }
@@ -262,7 +262,7 @@ impl Place {
         self.stage == Stage::Withdrawing || self.loose_at_ms().is_some_and(|at_ms| now_ms >= at_ms)
     }
 
-    /// When the bid has waited for long enough.
+    /// When the bid has waited long enough.
     pub(super) fn loose_at_ms(&self) -> Option<u64> {
         match self.stage {
             Stage::Promised { firm_until_ms } => Some(firm_until_ms),

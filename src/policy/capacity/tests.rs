@@ -194,7 +194,7 @@ fn a_seat_of_a_job_that_lacks_others_holds_no_slot() {
     assert_eq!(desk.ask(&half), ComputeStep::Run);
 }
 
-/// A node whose only slot is busy with a run, and a bid of its in another job that nobody answered before.
+/// A node whose only slot is busy, with an unanswered bid in another job.
 fn busy_with_a_loose_bid() -> (Desk, Job, Job) {
     let (mut desk, mut loose, mut long) = (Desk::new(1), job(0), open_of(requester(1), 0, 1000, alone()));
     assert!(desk.bids(&mut loose));
@@ -266,8 +266,8 @@ fn a_seat_that_never_got_a_slot_is_reported_before_commitments_are_due() {
     assert!(reports(&desk.ask(&loose)));
 }
 
-/// Of a seat that is too late for a whole run, and one that was given `later` s after it, which gets the slot that is free
-/// at last: the late one?
+/// Two seats: one too late for a whole run, and one given `later` seconds after it. Whether the late one gets the slot that
+/// is free at last.
 fn the_late_seat_goes_first(later: u64) -> bool {
     let mut desk = Desk::new(1);
     let short = || Deal { timeout: Span::from_secs(100), run: Span::from_secs(400), ..alone() };
@@ -342,7 +342,7 @@ fn a_commitment_is_owed_until_it_is_opened() {
     assert_eq!(desk.capacity.running(), 0);
 }
 
-/// What happens in one of several jobs, so many seconds after the last.
+/// A step in one of several jobs, this many seconds after the last.
 #[derive(Debug, Clone, Copy)]
 struct Happening {
     job: usize,
@@ -364,8 +364,8 @@ struct Known {
 }
 
 proptest! {
-    /// Whatever requesters and runs do: no more runs than slots, no more for one party than its part while others wait, no more firm promises than allowed, and withdrawals
-    /// as the logarithm of time.
+    /// Whatever requesters and runs do, these hold: no more runs than slots, no more for one party than its part while
+    /// others wait, no more firm promises than allowed, and only logarithmically many withdrawals in time.
     #[test]
     fn slots_promises_and_withdrawals_are_bounded(slots in 1..6_usize, knows in 0..2_usize, happenings in happenings()) {
         let mut desk = Desk::new(slots);
@@ -382,7 +382,7 @@ proptest! {
             let held = &mut known[job];
             match what {
                 0..3 if held.job.standing_bids().count() > 0 && held.job.state == JobState::Open => {
-                    // Refused once bids are taken no more.
+                    // Refused once the job takes no more bids.
                     let (by, event) = (held.job.requester, Event::BidAccepted { node: node(ME) });
                     let _ = then(&mut held.job, by, desk.secs, event);
                 }

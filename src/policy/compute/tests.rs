@@ -165,7 +165,7 @@ fn a_run_that_cannot_end_in_time_is_reported_while_that_counts() {
     assert_eq!(in_executor(1411), ComputeStep::Done);
 }
 
-/// Otherwise the node would report itself as interrupted for what its requester did not send.
+/// Otherwise the node would report itself as interrupted because its requester did not send something.
 #[test]
 fn a_node_waits_for_inputs_no_longer_than_leaves_the_run_its_whole_timeout() {
     for timeout in [1, 5, 60, 3600] {

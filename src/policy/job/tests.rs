@@ -106,7 +106,7 @@ fn a_bid_that_came_too_late_is_not_sent_again_soon() {
 
 #[test]
 fn one_role_that_waits_for_another_try_keeps_no_other_role_waiting() {
-    // The requester runs jobs too, and its own acceptances do not get through.
+    // The requester runs jobs too, and its own acceptances do not arrive.
     let mut job = open(deal());
     let mut desk = Desk::new(REQUESTER, 1000);
     (0..6).for_each(|index| bid(&mut job, index, 1001));
@@ -152,7 +152,7 @@ fn whoever_is_not_in_charge_verifies_only_when_nobody_did_for_a_while() {
     let mut ask = |secs| desk.answer(&job, secs, Execution::Finished(&opening)).turn;
     let Turn::Wait(wake) = ask(1030) else { panic!("it waits") };
     assert_eq!(wake.elapsed_ms, Some(1_030_000 + verifier::FALLBACK_STEP_MS));
-    // Not from the question on, but from when it was due.
+    // Counts from when it was due, not from the question on.
     assert!(matches!(ask(1033), Turn::Wait(other) if other == wake));
     assert!(matches!(ask(1035), Turn::Act(Role::Verifier, Deed::Submit(_))));
 }

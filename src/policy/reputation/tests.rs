@@ -13,7 +13,7 @@ fn fails(job: &mut Job, index: u8, secs: u64, kind: FailureKind) {
     then(job, node(index), secs, Event::FailureReported { kind }).unwrap();
 }
 
-/// Node 2 is rejected: its run gave something else.
+/// Node 2 is rejected because its run gave another result.
 fn verified(deal: Deal) -> Job {
     let mut job = open(deal);
     (0..4).for_each(|index| bid(&mut job, index, 1010));

@@ -81,7 +81,7 @@ fn bids_are_drawn_by_a_secret_lot_whatever_they_ask_for() {
             *seats += u32::from(chosen.contains(&node(index)));
         }
     }
-    // 256 draws of three among six; a low price gives no better chance. The lots are fixed, so this holds or does not.
+    // 256 draws of three among six. A low price gives no better chance. The lots are fixed, so the outcome never varies.
     assert!(seats.iter().all(|count| (100..=156).contains(count)), "{seats:?}");
 }
 

@@ -4,8 +4,8 @@ use super::*;
 use crate::policy::capacity::holders::Holders;
 
 impl Desk {
-    /// Whoever starts has a right to: it holds no more than its part, or nobody else waits; and no free slot idles
-    /// but for somebody who may go first.
+    /// Asserts that whoever starts may: it holds no more than its part, or nobody else waits. No free slot idles except for
+    /// somebody who may go first.
     pub(super) fn assert_shares(&self, before: &Capacity) {
         let (now_ms, holders) = (self.secs * 1000, Holders::of(&self.capacity));
         let places = || self.capacity.places.iter();
@@ -36,14 +36,13 @@ impl Desk {
         begins
     }
 
-    /// The run of a job ends; says which jobs may go on.
+    /// Ends the run of a job; returns the jobs that may go on.
     fn ends(&mut self, job: &Job) -> Vec<JobId> {
         self.decide(job, Execution::Failed(FailureKind::Timeout)).ring
     }
 }
 
-/// Four slots that run jobs of these requesters, and two seats of the last one that wait: it answered bids that nobody
-/// counted on any more.
+/// Four slots with runs of these requesters, and two waiting seats of the last one, whose bids had become loose.
 fn crowded(requesters: [u8; 4]) -> (Desk, Vec<Job>) {
     let mut desk = Desk::new(4);
     let of = |index: u8| requesters[usize::from(index.min(3))];
@@ -102,7 +101,7 @@ fn a_slot_waits_for_an_unanswered_bid_no_longer_than_it_is_fresh() {
 #[test]
 fn strangers_of_many_keys_leave_a_slot_to_a_requester_that_is_known() {
     let (mut desk, jobs) = crowded([0, 1, 2, 3]);
-    // Of bids for jobs that came together, the lower id is first: here the known requester came before.
+    // Among jobs that came together, the lower id bids first: here the known requester came first.
     let (mut stranger, mut known) = (open_of(requester(8), 0, 1101, alone()), of_other());
     assert!(!desk.bids(&mut stranger));
     assert_eq!(desk.ends(&jobs[0]), [jobs[4].id], "each of them holds one, like the stranger that comes");
@@ -118,7 +117,7 @@ fn strangers_of_many_keys_leave_a_slot_to_a_requester_that_is_known() {
 #[test]
 fn what_one_requester_is_promised_ahead_leaves_room_for_others() {
     let mut desk = Desk::new(4);
-    // Two runs, one after the other, have time in each slot.
+    // Each slot has time for two runs in a row.
     let timeout = Span::from_secs(1000);
     let long = Deal { timeout, run: Span::from_secs(2100), ..alone() };
     let mut jobs: Vec<Job> = (0..12).map(|nonce| open_of(requester(0), nonce, 1000, long.clone())).collect();
@@ -137,7 +136,7 @@ fn at_a_node_with_one_slot_requesters_take_turns() {
     for job in [&mut first, &mut second, &mut third] {
         assert!(desk.bids(job));
         desk.later(FIRM_MS / 1000);
-        // Nobody counts on it any more, and it is not forgotten.
+        // The bid is loose, but not forgotten.
     }
     for job in [&mut first, &mut second, &mut third] {
         accept(job, ME, desk.secs);
