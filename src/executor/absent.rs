@@ -1,4 +1,4 @@
-//! A node without an engine: it asks others to run jobs, and runs none.
+//! A node without an engine: it submits jobs and runs none.
 
 use std::path::Path;
 
@@ -8,8 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Executor, ExecutorError, RunOutcome, RunRequest};
 use crate::domain::{NodeId, Spec, is_pinned};
 
-/// Runs nothing. Only images that are named by their content can be asked for, since nobody here can look up what
-/// another name means.
+/// Runs nothing. It accepts only images named by their content, since it cannot look up other names.
 #[derive(Debug, Clone, Copy)]
 pub struct NoEngine;
 

@@ -5,10 +5,10 @@ use std::{error::Error, fmt, io, path::PathBuf};
 use crate::domain::{FailureKind, ImageNameError, OUTPUTS_DIR, Span};
 use crate::explain::Hint;
 
-/// Where a run writes that has a limit.
+/// A place with a limit that a run writes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputPlace {
-    /// `/outputs`, with its volumes.
+    /// `/outputs` and the image's volumes.
     Outputs,
     /// Its standard output.
     Stdout,
@@ -26,21 +26,21 @@ impl fmt::Display for OutputPlace {
     }
 }
 
-/// Why an executor cannot run, or did not finish, a job.
+/// Why an executor cannot run a job, or did not finish it.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecutorError {
     /// No engine answers.
     #[error("the container engine at {address} does not answer")]
     Unreachable {
-        /// Where it was looked for.
+        /// The socket.
         address: String,
-        /// What the connection met.
+        /// The error of the connection.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The engine answered, and refused or failed.
+    /// The engine answered with a refusal or a failure.
     #[error("the container engine could not {operation}")]
     Engine {
-        /// What was asked of it.
+        /// The request.
         operation: &'static str,
         /// Its answer.
         source: Box<dyn Error + Send + Sync>,
@@ -48,19 +48,19 @@ pub enum ExecutorError {
     /// The engine no longer knows the container, or dropped it in the middle.
     #[error("the container engine lost the container and could not {operation}")]
     Lost {
-        /// What was asked of it.
+        /// The request.
         operation: &'static str,
     },
-    /// Neither the job nor its image says what to run.
+    /// Neither the job nor its image has a command.
     #[error("no command to run: neither the job nor its image has one")]
     NoCommand,
-    /// The directory that the job wants to start in is none.
+    /// The job's working directory is not a directory.
     #[error("the working directory {path:?} is not a directory in the image")]
     WorkingDirectory {
-        /// In the container.
+        /// The path in the container.
         path: String,
     },
-    /// The engine says that what the job asks for cannot be started.
+    /// The engine says that the container cannot start as the job asks.
     #[error("cannot start the container as the job asks: {reason}")]
     Unstartable {
         /// Its answer.
@@ -69,33 +69,33 @@ pub enum ExecutorError {
     /// The operating system gives no random numbers.
     #[error("no randomness from the operating system")]
     Randomness {
-        /// Why.
+        /// The cause.
         source: getrandom::Error,
     },
     /// This machine is smaller than the spec asks for.
     #[error("the job asks for {wanted} {unit}, but this machine has {available}")]
     TooSmall {
-        /// Of what.
+        /// The resource.
         unit: &'static str,
-        /// What the spec asks for.
+        /// The amount that the spec asks for.
         wanted: u64,
-        /// What there is.
+        /// The amount of this machine.
         available: u64,
     },
-    /// The image is neither on this machine nor in a registry that can be reached.
+    /// The image is neither on this machine nor in a registry that answers.
     #[error("the image {image} is not on this machine and cannot be pulled: {reason}")]
     ImageMissing {
-        /// As the spec or the user names it.
+        /// The name in the spec or from the user.
         image: String,
-        /// What the registry, or the engine in its place, said.
+        /// The answer of the registry or of the engine.
         reason: String,
     },
-    /// The text names no image.
+    /// The text is not an image name.
     #[error("the image {image:?} {reason}")]
     ImageName {
-        /// As it was named.
+        /// The text.
         image: String,
-        /// Why not.
+        /// What breaks the grammar.
         reason: ImageNameError,
     },
     /// The image is not here, and this node does not ask the registry that may have it.
@@ -103,97 +103,96 @@ pub enum ExecutorError {
         "the image {image} is not on this machine, and this node does not pull from the registry {registry}"
     )]
     RegistryNotAsked {
-        /// As the spec names it.
+        /// The name in the spec.
         image: String,
-        /// A host with an optional port.
+        /// The registry: a host with an optional port.
         registry: String,
     },
     /// The image is made for other machines.
     #[error("the image {image} is built for {made_for}, but this machine is {here}")]
     Platform {
-        /// As the spec names it.
+        /// The name in the spec.
         image: String,
-        /// What it is made for.
+        /// The image's platform.
         made_for: String,
-        /// What the engine runs on.
+        /// The engine's platform.
         here: String,
     },
-    /// The spec names an image by something that may mean another image tomorrow, or on the next node.
+    /// The image's name may mean another image tomorrow or on another node.
     #[error("the image {image:?} is not named by a digest or id")]
     Unpinned {
-        /// As the spec names it.
+        /// The name in the spec.
         image: String,
     },
-    /// A seeded job, and no library that gives programs of this architecture their randomness.
+    /// The job is seeded, and there is no library for programs of this architecture.
     #[error("no seeded job runs on {architecture}")]
     Unseedable {
-        /// As the engine names it.
+        /// The architecture, as the engine names it.
         architecture: String,
     },
-    /// The image names a user whose number cannot be told.
+    /// The number of the image's user cannot be determined.
     #[error("the image names the user {user:?}: {problem}")]
     ImageUser {
-        /// As the image names it.
+        /// The image's `USER`.
         user: String,
-        /// Why not.
+        /// The cause.
         problem: String,
     },
-    /// The run took longer than its deal allows, and was killed.
+    /// The run took longer than its deal allows, so the node killed it.
     #[error("the run did not end within {limit}")]
     Timeout {
-        /// What the deal allows.
+        /// The timeout in the deal.
         limit: Span,
     },
-    /// The kernel killed a process of the run for want of memory.
+    /// The kernel killed a process of the run for lack of memory.
     #[error("the run needed more than {limit_bytes} bytes of memory")]
     Memory {
-        /// What the spec allows.
+        /// The limit in the spec.
         limit_bytes: u64,
     },
     /// Somebody else killed the container, or its command died of a kill (exit code 137), and neither the engine nor the
-    /// kernel says that it was for want of memory.
+    /// kernel blames a lack of memory.
     ///
-    /// It is no result: a machine that is shut down while it works must not seem to have computed something else.
+    /// This is not a result: a machine that shuts down at work must not seem to have computed something else.
     #[error("the run was killed (exit code 137), but not for lack of memory")]
     Killed,
-    /// The run wrote too much, and was killed. Nothing is cut silently: what is written is hashed.
+    /// The run wrote too much, so the node killed it. Output is hashed, so it is never cut.
     #[error("the run wrote more than {limit_bytes} bytes to {place}")]
     Disk {
-        /// Where.
+        /// The place.
         place: OutputPlace,
-        /// What is allowed there.
+        /// The limit there, in bytes.
         limit_bytes: u64,
     },
-    /// The run made too many files, and was killed.
+    /// The run made too many files, so the node killed it.
     #[error("the run made more than {limit} files and directories in /outputs and its volumes")]
     Files {
-        /// What is allowed.
+        /// The limit.
         limit: u64,
     },
-    /// The disk of the node, or of its engine, is nearly full: the run was stopped, or cannot begin, or what it wrote is
-    /// lost.
+    /// The disk of the node or of its engine is nearly full. The run was stopped, cannot begin, or lost what it wrote.
     #[error("the disk of this node, or of its container engine, is nearly full")]
     NodeFull,
-    /// What the run wrote cannot be measured, and was not let grow unseen: its directories are nested too deep.
+    /// The output cannot be measured, because its directories are nested too deep, so the node stopped the run.
     #[error("cannot measure what the run wrote to /outputs")]
     Outputs {
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// An input is not where the request says.
     #[error("cannot read the input {}", path.display())]
     Input {
-        /// On this machine.
+        /// The path on this machine.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The result directory cannot be written.
     #[error("cannot write the result file {}", path.display())]
     ResultDir {
-        /// On this machine.
+        /// The path on this machine.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The node stopped while the job ran.
@@ -202,10 +201,10 @@ pub enum ExecutorError {
 }
 
 impl ExecutorError {
-    /// The kind a node reports for its seat.
+    /// The failure that a node reports for its seat.
     pub fn failure_kind(&self) -> FailureKind {
         match self {
-            // A broken disk of the node is the node's own failure, not the job's.
+            // A broken disk is the node's own failure, not the job's.
             Self::Unreachable { .. }
             | Self::Engine { .. }
             | Self::Lost { .. }
@@ -222,7 +221,7 @@ impl ExecutorError {
             Self::WorkingDirectory { .. } => FailureKind::WorkingDirectory,
             Self::Timeout { .. } => FailureKind::Timeout,
             Self::Memory { .. } => FailureKind::Memory,
-            // A disk that others fill meanwhile stops an honest node's run, like any kill from outside.
+            // A disk that others fill meanwhile stops an honest node's run, like any outside kill.
             Self::Killed | Self::NodeFull => FailureKind::Killed,
             Self::Disk { .. } | Self::Files { .. } | Self::Outputs { .. } => FailureKind::Disk,
             Self::Input { .. } => FailureKind::Input,
@@ -230,8 +229,8 @@ impl ExecutorError {
         }
     }
 
-    /// Whether the same may run here later though nothing about it or this machine changes: the engine is away, the
-    /// disk is full.
+    /// Whether the same run may succeed here later without a change to it or this machine: the engine is away, or the disk
+    /// is full.
     pub const fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. }
@@ -241,7 +240,7 @@ impl ExecutorError {
             | Self::NodeFull
             | Self::ResultDir { .. }
             | Self::Interrupted => true,
-            // A registry is not asked again and again for a stranger's job.
+            // The node does not ask a registry again and again for a stranger's job.
             Self::ImageMissing { .. }
             | Self::TooSmall { .. }
             | Self::ImageName { .. }

@@ -1,4 +1,4 @@
-//! An executor that does as a script says, for tests and simulations of everything around it.
+//! A scripted executor, for tests and simulations of everything around it.
 
 use std::{
     fmt,
@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Executor, ExecutorError, RunOutcome, RunRequest, Trace, run::write};
 use crate::domain::{NodeId, Spec};
 
-/// What one scripted run does.
+/// The script of one run.
 #[derive(Debug)]
 pub struct Script {
-    /// What the run ends with.
+    /// The outcome of the run.
     pub outcome: Result<RunOutcome, ExecutorError>,
     /// The content of `stdout`; `stderr` stays empty.
     pub stdout: Vec<u8>,
@@ -31,7 +31,7 @@ impl Script {
         Self { outcome: Ok(outcome), stdout: stdout.into(), outputs: vec![] }
     }
 
-    /// A run that gives no result.
+    /// A run without a result.
     pub fn failing(error: ExecutorError) -> Self {
         Self { outcome: Err(error), stdout: vec![], outputs: vec![] }
     }
@@ -39,7 +39,7 @@ impl Script {
 
 /// An executor without containers.
 ///
-/// [`Self::new`] ends every run at once; after [`Self::hold`] runs wait until they are [released](Self::release).
+/// After [`Self::new`] every run ends at once. After [`Self::hold`] runs wait until they are [released](Self::release).
 pub struct FakeExecutor {
     script: Box<dyn Fn(&RunRequest) -> Script + Send + Sync>,
     gate: Option<Semaphore>,
@@ -47,7 +47,7 @@ pub struct FakeExecutor {
 }
 
 impl FakeExecutor {
-    /// Runs whatever `script` says for each request.
+    /// Runs what `script` returns for each request.
     pub fn new(script: impl Fn(&RunRequest) -> Script + Send + Sync + 'static) -> Self {
         Self { script: Box::new(script), gate: None, started: watch::Sender::new(0) }
     }
@@ -65,7 +65,7 @@ impl FakeExecutor {
         }
     }
 
-    /// Counts the runs begun so far, and wakes on each.
+    /// The number of runs begun so far. Wakes on each.
     pub fn started(&self) -> watch::Receiver<usize> {
         self.started.subscribe()
     }

@@ -1,9 +1,9 @@
 //! Running a job's container, and sampling its memory.
 //!
-//! An [`Executor`] runs one spec within its limits and returns the outcome. It knows nothing of bids,
-//! verdicts or money: the compute side of a node calls it, and misbehaving nodes wrap it. [`DockerExecutor`]
-//! is the real one, [`NoEngine`] that of a node that only submits jobs, [`FakeExecutor`] a scripted one for tests and
-//! simulations. `examples/own_executor.rs` is one more.
+//! An [`Executor`] runs one spec within its limits and returns the outcome. It knows nothing of bids, verdicts or money. The
+//! compute side of a node calls it, and misbehaving nodes wrap it. [`DockerExecutor`] is the real one, [`NoEngine`] serves a
+//! node that only submits jobs, and [`FakeExecutor`] is a scripted one for tests and simulations. `examples/own_executor.rs`
+//! shows another.
 //!
 //! ```
 //! use assay::{
@@ -48,34 +48,34 @@ use crate::domain::{NodeId, Spec};
 
 /// Runs containers.
 pub trait Executor: Debug + Send + Sync + 'static {
-    /// The name under which every node finds the image that `image` means now; asked once a job, at submission.
+    /// The name under which every node finds the image that `image` means now. Asked once for each job, at submission.
     ///
     /// # Errors
-    /// [`ExecutorError::ImageMissing`] if it is not here and cannot be pulled.
+    /// [`ExecutorError::ImageMissing`] if the image is not here and cannot be pulled.
     fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<String, ExecutorError>>;
 
-    /// Removes what ended runs of this node left in `scratch`, and counts it: after a
-    /// crash, or because the engine was away when they ended. Called periodically.
+    /// Removes what ended runs of this node left in `scratch`, after a crash or because the engine was away; returns the
+    /// number removed. Called periodically.
     ///
     /// # Errors
     /// When the engine does not answer.
     fn sweep<'a>(&'a self, node: NodeId, scratch: &'a Path) -> BoxFuture<'a, Result<usize, ExecutorError>>;
 
-    /// Whether a run of this spec could start here; asked before a node bids.
+    /// Whether a run of this spec could start here. Asked before a node bids.
     ///
     /// # Errors
-    /// Why not: the engine is down, the image is neither here nor in a registry, the machine is too small.
+    /// The reason against it: the engine is down, the image is neither here nor in a registry, or the machine is too small.
     fn check<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>>;
 
     /// Runs one container to its end and leaves `stdout`, `stderr`, `exit_code`, `trace.csv` and `outputs/`
     /// in the request's result directory.
     ///
-    /// A command that exits non-zero is an outcome, not an error. When `cancel` fires, the container is killed and
-    /// removed, and the run ends as [`ExecutorError::Interrupted`]. Not cancel safe: dropping the future
-    /// leaves the container to the next sweep.
+    /// A command that exits non-zero is an outcome, not an error. When `cancel` fires, the executor kills and removes the
+    /// container and returns [`ExecutorError::Interrupted`]. Not cancel safe: dropping the future leaves the container to
+    /// the next sweep.
     ///
     /// # Errors
-    /// Every way in which a run gives no result; [`ExecutorError::failure_kind`] is what the node reports.
+    /// Every way in which a run gives no result. The node reports [`ExecutorError::failure_kind`].
     fn run(
         &self,
         request: RunRequest,

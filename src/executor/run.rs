@@ -1,4 +1,4 @@
-//! What a run is asked, and what it leaves.
+//! The request for a run, and what a run leaves.
 
 use std::{
     fmt::Write as _,
@@ -13,24 +13,24 @@ use crate::domain::{Fingerprint, JobId, NodeId, Sample, Seed, Span, Spec};
 pub struct RunRequest {
     /// The job, for labels and logs.
     pub job: JobId,
-    /// The node that runs it: left-overs are found again by it.
+    /// The node that runs it. Sweeps identify left-overs by it.
     pub node: NodeId,
-    /// What the container finds as its seed, the same in every seat.
+    /// The seed in the container, the same in every seat.
     pub seed: Seed,
     /// What to run.
     pub spec: Spec,
-    /// How long it may take from the start of the container; a term of the deal.
+    /// How long the container may run; a term of the deal.
     pub timeout: Span,
-    /// The spec's inputs, fetched, checked and unpacked.
+    /// The spec's inputs: fetched, checked and unpacked.
     pub inputs: Vec<InputMount>,
-    /// Where the results go. Created when absent; the caller keeps other users of the machine out of it, and drops
-    /// the [`super::RunDir`] around it when all was read: something may be mounted in it.
+    /// Where the results go; created if absent. The caller keeps other users of the machine out of it, and drops the
+    /// [`super::RunDir`] around it after the last read, because something may be mounted in it.
     pub result_dir: PathBuf,
-    /// The directory that all runs of this node work in: left-overs are found again by it.
+    /// The scratch directory of this node's runs. Sweeps identify left-overs by it.
     pub scratch: PathBuf,
-    /// How long after the run was asked for its image must be here, so that the run can still take its whole timeout.
+    /// How long after the request the image may take to arrive, so that the run still has its whole timeout.
     pub begin_within: Span,
-    /// For how long after the run was asked for it may be begun again, when its engine fails or goes away.
+    /// How long after the request the run may start again if its engine fails or goes away.
     pub patience: Span,
 }
 
@@ -43,10 +43,10 @@ pub struct InputMount {
     pub target: String,
 }
 
-/// How a container ended by itself.
+/// The outcome of a container that ended by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunOutcome {
-    /// Of the container's command, 0 to 255.
+    /// The exit code of the command, 0 to 255.
     pub exit_code: i32,
     /// Its memory, CPU time and page faults.
     pub trace: Trace,
@@ -55,7 +55,7 @@ pub struct RunOutcome {
 /// A container's memory, CPU time and page faults over its run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// In order of time, which strictly increases; empty when the run was over before it could be read.
+    /// In order of time, which strictly increases. Empty if the run ended before the first reading.
     pub readings: Vec<Reading>,
     /// From the start of the container to its end, in milliseconds.
     pub duration_ms: u64,
@@ -68,25 +68,25 @@ pub struct Trace {
 /// One reading of a container's cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// Since the start of the container, in milliseconds.
+    /// Time since the start of the container, in milliseconds.
     pub t_ms: u64,
     /// Anonymous resident memory, in KiB.
     pub rss_kib: u32,
     /// CPU time so far, in milliseconds.
     pub cpu_ms: u64,
-    /// Page faults so far, major ones among them.
+    /// Page faults so far, including major ones.
     pub faults: u64,
 }
 
 impl Trace {
-    /// What the trace is reduced to; `None`, and never zeros, when it says too little.
+    /// The fingerprint of the trace; `None`, never zeros, if the trace says too little.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         let sample = |&Reading { t_ms, rss_kib, .. }: &Reading| Sample { t_ms, rss_kib };
         let samples: Vec<Sample> = self.readings.iter().map(sample).collect();
         Fingerprint::from_samples(&samples, (0, self.duration_ms), self.cpu_ms, self.faults)
     }
 
-    /// The text of `trace.csv`: a header and one line a reading.
+    /// The text of `trace.csv`: a header, and one line for each reading.
     pub fn to_csv(&self) -> String {
         let mut csv = String::from("t_ms,rss_kib,cpu_ms,faults\n");
         for Reading { t_ms, rss_kib, cpu_ms, faults } in &self.readings {
@@ -97,7 +97,7 @@ impl Trace {
 }
 
 impl RunOutcome {
-    /// Writes `exit_code` and `trace.csv` into the result directory; again, where a decorator changed them.
+    /// Writes `exit_code` and `trace.csv` into the result directory. Called again where a decorator changed them.
     ///
     /// # Errors
     /// [`ExecutorError::ResultDir`] when a file cannot be written.

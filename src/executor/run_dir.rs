@@ -1,4 +1,4 @@
-//! The directory that one run works in, and its end: what is mounted below it goes first.
+//! The working directory of one run. Its removal unmounts what is mounted below it first.
 
 use std::{
     ffi::OsString,
@@ -14,20 +14,19 @@ use rustix::mount::{UnmountFlags, unmount};
 use tempfile::TempDir;
 use tracing::warn;
 
-/// How the name of a directory begins that could not be removed when its run was over.
+/// The name prefix of a directory that could not be removed after its run.
 const LEFT: &str = "left-";
 
-/// A directory for one run, gone with everything in it and mounted below it when this is dropped.
+/// A directory for one run. Its drop removes everything in it and mounted below it.
 ///
-/// What cannot be removed then, because a container's user closed it to others, is renamed and found again by
-/// [`RunDir::left_in`].
+/// What a container's user closed to others cannot be removed then. It is renamed, and [`RunDir::left_in`] finds it.
 #[derive(Debug)]
 pub struct RunDir {
     dir: TempDir,
 }
 
 impl RunDir {
-    /// Makes a directory of its own below `parent`, open to nobody else.
+    /// Makes a fresh directory below `parent` that nobody else can open.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -42,10 +41,10 @@ impl RunDir {
         self.dir.path()
     }
 
-    /// The directories below `parent` that could not be removed when their runs were over.
+    /// The directories below `parent` that could not be removed after their runs.
     ///
     /// # Errors
-    /// When `parent` cannot be read; that it is absent is no error.
+    /// When `parent` cannot be read. Its absence is not an error.
     pub fn left_in(parent: &Path) -> io::Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(parent) {
             Ok(entries) => entries,
@@ -63,10 +62,10 @@ impl RunDir {
     }
 }
 
-/// Marks everything in `parent` as left by runs that are over: [`RunDir::left_in`] finds it.
+/// Marks everything in `parent` as left by ended runs, for [`RunDir::left_in`].
 ///
 /// # Errors
-/// When it cannot be read, or something in it cannot be renamed.
+/// When `parent` cannot be read, or something in it cannot be renamed.
 pub(crate) fn mark_left(parent: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
@@ -92,15 +91,15 @@ impl Drop for RunDir {
     }
 }
 
-/// Unmounts what is mounted at or below `path`, and removes all of it. Nothing there is no error.
+/// Unmounts what is mounted at or below `path`, and removes all of it. Nothing there is not an error.
 ///
 /// # Errors
-/// The first thing that stays.
+/// The first thing that cannot be removed.
 pub(crate) fn clear(path: &Path) -> io::Result<()> {
     unmount_below(path)?;
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            // Directories of our own may have been closed too; those of others stay closed.
+            // Directories of our own may have been closed too. Those of others stay closed.
             open_up(path);
             fs::remove_dir_all(path)
         }
@@ -109,7 +108,7 @@ pub(crate) fn clear(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes the directories of this process's user readable again, as far as that is allowed.
+/// Makes the directories of this process's user readable again, where allowed.
 fn open_up(path: &Path) {
     let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
@@ -119,10 +118,9 @@ fn open_up(path: &Path) {
     }
 }
 
-/// Unmounts whatever is mounted at or below `path`, the newest first.
+/// Unmounts everything mounted at or below `path`, the newest first.
 ///
-/// A mount that is still in use, by a container that outlived its run, leaves the tree at once and is freed
-/// with its last user.
+/// A mount that a container still uses leaves the tree at once, and is freed with its last user.
 ///
 /// # Errors
 /// When the kernel refuses, or the mounts cannot be listed.
@@ -136,12 +134,12 @@ pub(super) fn unmount_below(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The mount points that the text of a `mountinfo` names, in its order: a mount comes after what it is on.
+/// The mount points in a `mountinfo` text, in its order: a mount comes after the one below it.
 fn mount_points(mountinfo: &str) -> impl Iterator<Item = PathBuf> {
     mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape)
 }
 
-/// A path as the kernel writes it: white space and backslashes as three octal digits.
+/// Decodes a path of the kernel, which writes white space and backslashes as three octal digits.
 fn unescape(text: &str) -> PathBuf {
     let bytes = text.as_bytes();
     let mut path = Vec::with_capacity(bytes.len());

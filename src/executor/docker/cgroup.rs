@@ -1,8 +1,7 @@
 //! Finds a container's cgroup and reads it, on cgroup v1 and v2.
 //!
-//! The numbers are anonymous memory only (`total_rss` on v1, `anon` on v2): page cache is charged to whoever
-//! reads a file first and says nothing about the job. A host may mount v2 without controllers beside v1
-//! ("hybrid"); then v1 is what counts.
+//! Memory is anonymous memory only (`total_rss` on v1, `anon` on v2): the kernel charges page cache to whoever reads a file
+//! first, so it says nothing about the job. A host may mount v2 without controllers beside v1 ("hybrid"); then v1 counts.
 
 use std::{
     fs::{self, File},
@@ -11,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Longest cgroup file in bytes: `memory.stat`, the longest read here, takes two to three thousand.
+/// The longest cgroup file, in bytes. `memory.stat`, the longest that is read, has two to three thousand.
 const FILE_BYTES: usize = 16 * 1024;
 
 /// One reading of a cgroup.
@@ -19,17 +18,17 @@ const FILE_BYTES: usize = 16 * 1024;
 pub(super) struct Usage {
     /// Anonymous resident memory, in KiB.
     pub(super) rss_kib: u32,
-    /// CPU time since the cgroup was made, in milliseconds; with the 30 to 50 ms of the engine's own start.
+    /// CPU time since the cgroup was made, in milliseconds. Includes 30 to 50 ms of the engine's own start.
     pub(super) cpu_ms: u64,
-    /// Page faults since the cgroup was made, major ones among them; with those of the engine's own start.
+    /// Page faults since the cgroup was made, including major ones and those of the engine's own start.
     pub(super) faults: u64,
-    /// Processes that the kernel killed for want of memory.
+    /// Processes that the kernel killed for lack of memory.
     pub(super) oom_kills: u64,
 }
 
 /// The open files of one container's cgroup.
 ///
-/// They are opened once: resolving the paths again for each reading costs more than the reading.
+/// They are opened once: resolving the paths for each reading would cost more than the reading.
 #[derive(Debug)]
 pub(super) struct Cgroup {
     version: Version,
@@ -46,10 +45,10 @@ enum Version {
 }
 
 impl Cgroup {
-    /// The cgroup of a process, as `proc/` and the mounts under `root` show it; `/` but in tests.
+    /// The cgroup of a process, from `proc/` and the mounts under `root`, which is `/` outside tests.
     ///
     /// # Errors
-    /// `NotFound` when the process or its cgroup is gone, or no memory controller is mounted.
+    /// `NotFound` when the process or its cgroup is gone, or when no memory controller is mounted.
     pub(super) fn of_process(root: &Path, pid: u32) -> io::Result<Self> {
         let mounts = fs::read_to_string(root.join("proc/self/mountinfo"))?;
         let membership = fs::read_to_string(root.join(format!("proc/{pid}/cgroup")))?;
@@ -75,7 +74,7 @@ impl Cgroup {
         })
     }
 
-    /// The processes in it, as far as one reading shows them.
+    /// The processes in it, by one reading.
     pub(super) fn pids(&self) -> Vec<u32> {
         let mut buffer = [0; FILE_BYTES];
         let Ok(file) = File::open(&self.procs) else { return vec![] };
@@ -86,17 +85,17 @@ impl Cgroup {
     /// Reads memory, CPU time, page faults and OOM kills.
     ///
     /// # Errors
-    /// When the cgroup is gone, which is how every run ends, or a file is not what the kernel documents.
+    /// When the cgroup is gone, which is how every run ends, or when a file is not what the kernel documents.
     pub(super) fn read(&self) -> io::Result<Usage> {
         let mut buffer = [0; FILE_BYTES];
-        // Those of the groups below are counted too: by the kernel on v2, in lines of their own on v1.
+        // Includes the groups below: the kernel adds them on v2, and has lines of their own for them on v1.
         let (rss, faults) = match self.version {
             Version::V1 => ("total_rss", "total_pgfault"),
             Version::V2 => ("anon", "pgfault"),
         };
         let stat = contents(&self.memory_stat, &mut buffer)?;
         let (rss_bytes, faults) = (field(stat, rss)?, field(stat, faults)?);
-        // Kernels before 4.13 have no such line in v1; there the engine's own flag is all there is.
+        // Kernels before 4.13 lack this line on v1. There only the engine's flag tells.
         let oom_kills = field(contents(&self.oom, &mut buffer)?, "oom_kill").unwrap_or(0);
         let cpu = contents(&self.cpu, &mut buffer)?;
         let cpu_ms = match self.version {
@@ -126,9 +125,9 @@ fn directory(mounts: &str, membership: &str, version: Version, controller: &str)
         };
         found.then_some((mount.next()?, mount.next()?))
     })?;
-    // A mount may show only a part of the hierarchy, as inside another container.
+    // A mount may show only part of the hierarchy, for example inside another container.
     let below = Path::new(path).strip_prefix(mount_root).ok()?;
-    // A process that has just ended is shown at the root of a v1 hierarchy, whose numbers are the whole machine's.
+    // The kernel shows a process that has just ended at the root of a v1 hierarchy, whose numbers are the whole machine's.
     if below.as_os_str().is_empty() {
         return None;
     }

@@ -18,35 +18,35 @@ use super::{
 };
 use crate::domain::{OUTPUTS_DIR, RESERVED_VARIABLES};
 
-/// The label that holds the node a container belongs to.
+/// The label with the node that a container belongs to.
 pub(super) const NODE_LABEL: &str = "assay.node";
-/// The label that holds the job a container runs.
+/// The label with the job that a container runs.
 pub(super) const JOB_LABEL: &str = "assay.job";
 
-/// The label that holds when a container is over whatever becomes of its node, in Unix seconds.
+/// The label with the time after which any node may remove a container, in Unix seconds.
 pub(super) const UNTIL_LABEL: &str = "assay.until";
-/// The label that holds the directory in which the node of a container works.
+/// The label with the scratch directory of a container's node.
 pub(super) const SCRATCH_LABEL: &str = "assay.scratch";
-/// The label that holds which run of its process a container belongs to.
+/// The label that tells the runs of one process apart.
 pub(super) const RUN_LABEL: &str = "assay.run";
 
-/// Most files in `/tmp`.
+/// The most files in `/tmp`.
 const TMPFS_FILES: u64 = 65_536;
 
-/// What one container is made of, beside what its request says.
+/// What a container needs besides its request.
 #[derive(Debug)]
 pub(super) struct Parts<'a> {
-    /// Who it runs as.
+    /// The user that it runs as.
     pub(super) user: User,
     /// Mounted at `/outputs`.
     pub(super) outputs: &'a Path,
-    /// The image's volumes: where each is mounted, and the directory behind it.
+    /// The image's volumes: the mount point of each, and the directory behind it.
     pub(super) volumes: &'a [(String, PathBuf)],
-    /// What it needs where its job is seeded.
+    /// What a seeded job needs besides.
     pub(super) seeded: Option<&'a Seeded<'a>>,
     /// Which run of this process it is.
     pub(super) run: &'a str,
-    /// When it is over whatever becomes of its node, in Unix seconds.
+    /// The time after which any node may remove it, in Unix seconds.
     pub(super) until: u64,
 }
 
@@ -55,17 +55,17 @@ pub(super) struct Parts<'a> {
 pub(super) struct Seeded<'a> {
     /// The library, on this machine.
     pub(super) library: PathBuf,
-    /// What the image is made for.
+    /// The architecture of the image.
     pub(super) architecture: &'a str,
-    /// What the image sets.
+    /// The variables that the image sets.
     pub(super) image_env: &'a [String],
 }
 
-/// A container of this image that is never started: its files can be read.
+/// A container of this image that never starts, so that its files can be read.
 pub(super) fn probe_body(image: &str, labels: HashMap<String, String>) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(image.to_owned()),
-        // The engine wants some command.
+        // The engine requires a command.
         entrypoint: Some(vec!["/".to_owned()]),
         network_disabled: Some(true),
         labels: Some(labels),
@@ -78,7 +78,7 @@ pub(super) fn probe_body(image: &str, labels: HashMap<String, String>) -> Contai
     }
 }
 
-/// The labels by which a container is found again.
+/// The labels that identify a container.
 pub(super) fn labels(request: &RunRequest, run: &str, until: u64) -> HashMap<String, String> {
     HashMap::from([
         (NODE_LABEL.to_owned(), request.node.to_string()),
@@ -89,7 +89,7 @@ pub(super) fn labels(request: &RunRequest, run: &str, until: u64) -> HashMap<Str
     ])
 }
 
-/// The body of the engine's `create` for this run. All paths of this machine are absolute.
+/// The body of the engine's `create` request for this run. All paths of this machine are absolute.
 pub(super) fn container_body(request: &RunRequest, parts: &Parts<'_>) -> ContainerCreateBody {
     let spec = &request.spec;
     let words = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
@@ -105,7 +105,7 @@ pub(super) fn container_body(request: &RunRequest, parts: &Parts<'_>) -> Contain
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         network_disabled: Some(true),
-        // An image's health checks would run beside the job, and into its trace.
+        // An image's health checks would run beside the job and show in its trace.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
         labels: Some(labels(request, parts.run, parts.until)),
         host_config: Some(host_config(request, parts)),
@@ -113,7 +113,7 @@ pub(super) fn container_body(request: &RunRequest, parts: &Parts<'_>) -> Contain
     }
 }
 
-/// The variables of the container. What a node sets itself, a job does not set.
+/// The variables of the container. The node's own win over the job's.
 fn environment(request: &RunRequest, seeded: Option<&Seeded<'_>>) -> Vec<String> {
     let RunRequest { job, seed, spec, .. } = request;
     let of_job = |name: &str| spec.environment.get(name).cloned();
@@ -122,7 +122,7 @@ fn environment(request: &RunRequest, seeded: Option<&Seeded<'_>>) -> Vec<String>
     let given = given.map(|(name, value)| format!("{name}={value}"));
     let own =
         [format!("ASSAY_JOB={job}"), format!("ASSAY_SEED={seed}"), format!("ASSAY_SEED32={}", seed.small())];
-    // The last of two with one name counts.
+    // The last of two variables with one name wins.
     given.chain(own).chain(of_seeded.into_iter().flatten()).collect()
 }
 
@@ -145,28 +145,29 @@ fn host_config(request: &RunRequest, parts: &Parts<'_>) -> HostConfig {
         // Equal to memory means no swap.
         memory_swap: Some(memory),
         nano_cpus: Some(i64::from(limits.cpu_millis) * 1_000_000),
-        // The limit of the spec is the job's own; the init process is ours.
+        // The spec's limit is for the job; the init process needs one more.
         pids_limit: Some(i64::from(limits.pids) + 1),
         ulimits: Some(vec![
             ulimit("core", 0),
-            // A single file cannot run away between two measurements; what it may have over the limit shows that it tried.
+            // A single file cannot run away between two measurements. The room above the limit lets the node notice the
+            // attempt.
             ulimit("fsize", limits.disk_bytes.saturating_add(2 * overhead(limits.disk_bytes))),
         ]),
         init: Some(true),
-        // Output is read from the attached stream: the engine need not write it to its disk as well.
+        // The node reads output from the attached stream, so the engine need not write it to disk as well.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), ..Default::default() }),
         ..Default::default()
     }
 }
 
-/// The options of `/tmp`. It is memory, and counts against its limit too. Programs may be started from it, as from the
+/// The mount options of `/tmp`. It is memory and counts against the memory limit too. Programs may run from it, as from the
 /// `/tmp` of any machine.
 fn tmpfs(User { uid, gid }: User, bytes: u64) -> String {
     format!("rw,nosuid,nodev,exec,size={bytes},nr_inodes={TMPFS_FILES},mode=1777,uid={uid},gid={gid}")
 }
 
-/// The volumes of an image that need a place: those that nothing else is mounted at. The engine would back them with
-/// space on its disk that no limit counts.
+/// The volumes of an image that nothing else is mounted at. Without a place of ours, the engine would give them unlimited
+/// space on its disk.
 pub(super) fn volumes_to_mount(request: &RunRequest, image_volumes: &[String]) -> Vec<String> {
     let taken = |path: &str| {
         path.is_empty()
@@ -182,8 +183,8 @@ pub(super) fn volumes_to_mount(request: &RunRequest, image_volumes: &[String]) -
     volumes
 }
 
-/// A volume of the engine in a directory of ours: unlike a mere mount, the engine fills it with what the image has
-/// there, with its owners and modes, before the container starts.
+/// An engine volume in a directory of ours. Unlike a bind mount, the engine fills it before the start with the image's
+/// files, owners and modes included.
 fn volume(source: &Path, target: &str) -> Mount {
     let options = [("type", "none"), ("o", "bind"), ("device", &*source.to_string_lossy())];
     let driver = MountVolumeOptionsDriverConfig {

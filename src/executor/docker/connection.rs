@@ -1,7 +1,7 @@
-//! The connections to the engine: one a request, and each bounded in what comes over it and in how long that takes.
+//! Connections to the engine: one for each request, bounded in bytes and in time.
 //!
-//! The client library waits no longer than it is told for an answer to begin, but without end for its body, and keeps
-//! all of it in memory. An engine in trouble, or something else behind its socket, must neither hang a node nor fill it.
+//! The client library has a timeout for the start of an answer, but none for its body, and keeps the body in memory whole.
+//! Neither an engine in trouble nor something else behind its socket may hang a node or fill its memory.
 
 use std::{
     error::Error as StdError,
@@ -31,25 +31,25 @@ use tower_service::Service;
 
 use super::streams::MAX_STREAM_BYTES;
 
-/// Most bytes of a plain answer: the description of thousands of containers.
+/// The most bytes of a plain answer: the description of thousands of containers.
 const MAX_ANSWER_BYTES: u64 = 16 << 20;
 
-/// Most bytes of an answer that tells of progress, or waits.
+/// The most bytes of an answer that streams progress or waits.
 const MAX_PROGRESS_BYTES: u64 = 64 << 20;
 
-/// Most bytes of a container's output: each byte of both streams may come in a frame of its own, after eight others.
+/// The most bytes of a container's output. In the worst case each byte of both streams has a frame with a header of eight.
 const MAX_OUTPUT_BYTES: u64 = 2 * MAX_STREAM_BYTES * 9 + MAX_ANSWER_BYTES;
 
-/// What one answer may take.
+/// The bounds of one answer.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     bytes: u64,
-    /// To its last byte; `None` where the caller sets the bound.
+    /// Until the last byte; `None` where the caller sets the limit.
     time: Option<Duration>,
 }
 
 impl Bounds {
-    /// Of the answers to requests of this path.
+    /// The bounds for answers to requests of this path.
     fn of(path: &str, answer: Duration) -> Self {
         match path.rsplit('/').next() {
             Some("attach") => Self { bytes: MAX_OUTPUT_BYTES, time: None },
@@ -62,7 +62,7 @@ impl Bounds {
     }
 }
 
-/// An answer that is longer than any that an engine gives.
+/// The answer is longer than an engine's ever is.
 #[derive(Debug, thiserror::Error)]
 #[error("its answer is longer than {limit} bytes")]
 pub(super) struct TooLong {
@@ -70,7 +70,7 @@ pub(super) struct TooLong {
 }
 
 impl TooLong {
-    /// Whether it is what stands behind an error of the client library.
+    /// Whether this error is the cause of an error of the client library.
     pub(super) fn is_behind(error: &Error) -> bool {
         let mut source: Option<&(dyn StdError + 'static)> = Some(error);
         while let Some(error) = source {
@@ -84,17 +84,17 @@ impl TooLong {
     }
 }
 
-/// The client of the engine behind this socket. `answer` is the longest that a plain answer may take, to its end.
+/// The client of the engine behind this socket. `answer` is the longest that a plain answer may take, to its last byte.
 pub(super) fn connect(socket: &str, answer: Duration) -> Result<Docker, Error> {
     let socket = PathBuf::from(socket);
     let transport = move |request: BollardRequest| {
         let connector =
             Connector { socket: socket.clone(), bounds: Bounds::of(request.uri().path(), answer) };
-        // The bounds are those of one answer, so that no connection is used twice.
+        // The bounds are those of one answer, so no connection serves twice.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         async move { client.request(request).await.map_err(Error::from) }
     };
-    // The host is a name that the client library needs, and nobody looks up.
+    // The client library needs a host name. Nobody looks it up.
     Docker::connect_with_custom_transport(
         transport,
         Some("http://engine"),
@@ -129,7 +129,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A connection that fails once it has brought too much, or taken too long.
+/// A connection that fails once it has delivered too much or taken too long.
 #[derive(Debug)]
 struct Bounded {
     stream: UnixStream,
@@ -196,7 +196,7 @@ mod tests {
 
     use super::*;
 
-    /// An engine that begins every answer with `head` and then sends `rest` for ever; nothing, where that is empty.
+    /// An engine that begins every answer with `head` and repeats `rest` for ever, or nothing if `rest` is empty.
     fn engine(
         head: &'static str,
         rest: &'static [u8],

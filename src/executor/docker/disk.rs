@@ -1,8 +1,7 @@
-//! How much a container has written, where only a measurement can tell.
+//! How much a container has written, where a measurement has to tell.
 //!
-//! A file system of its own counts by itself what a run holds (see `space`); the files are measured once, at the
-//! end. Without one they are measured all the time: a container may then pass its limit by what it writes between
-//! two measurements.
+//! A file system of its own counts what a run holds (see `space`), and the node measures the files once, at the end. Without
+//! one, the node measures all the time, and a container may pass its limit by what it writes between two measurements.
 
 use std::{
     collections::BTreeSet,
@@ -12,19 +11,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What an entry counts at least, so that empty files are no way around the limit: an inode and its name.
+/// The least size of an entry, so that empty files do not escape the limit: an inode and its name.
 const ENTRY_BYTES: u64 = 1024;
 
-/// Most files and directories of one run: as many as an archive of a result holds.
+/// The most files and directories of one run, equal to the limit of a result's archive.
 pub(super) const MAX_FILES: u64 = 100_000;
 
-/// Deepest tree that is measured: each level holds a descriptor open.
+/// The deepest tree that is measured: each level holds a descriptor open.
 const MAX_DEPTH: usize = 100;
 
-/// Most descriptors looked at to find deleted files that are still open: some milliseconds' worth.
+/// The most descriptors checked for deleted files that are still open: some milliseconds' worth.
 const MAX_DESCRIPTORS: usize = 4096;
 
-/// Bytes and files that were found.
+/// The bytes and files found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Measured {
     pub(super) bytes: u64,
@@ -38,14 +37,14 @@ impl Measured {
     }
 }
 
-/// What is under `dirs`, or something beyond `limit` as soon as that is passed: at most [`MAX_FILES`] are looked at.
+/// The usage below `dirs`, or a usage above `limit` as soon as it passes that. Looks at no more than [`MAX_FILES`].
 ///
-/// Counts the larger of length and allocated space, so that neither sparse files nor many small ones escape,
-/// and a hard link as often as it appears. Links are never followed, even when the container swaps a
-/// directory for one while it is measured; what vanishes meanwhile is not counted.
+/// Counts the larger of length and allocated space, so that neither sparse files nor many small ones escape, and a hard link
+/// each time it appears. Never follows links, even if the container swaps a directory for one during the measurement. Skips
+/// what vanishes meanwhile.
 ///
 /// # Errors
-/// When a directory cannot be read or the tree is too deep, which the caller treats as a full disk.
+/// When a directory cannot be read or the tree is too deep. The caller treats both as a full disk.
 pub(super) fn measure(dirs: &[&Path], limit: Measured) -> io::Result<Measured> {
     let mut found = Measured::default();
     for dir in dirs {
@@ -67,7 +66,7 @@ fn measure_open(dir: &File, limit: Measured, depth: usize, found: &mut Measured)
         found.bytes = found.bytes.saturating_add(metadata.len().max(allocated).max(ENTRY_BYTES));
         found.files += 1;
         if found.within(limit) && metadata.is_dir() {
-            // The dot makes opening anything but a directory fail at once, where a pipe would block.
+            // With the dot, opening anything but a directory fails at once; a pipe would block.
             let Some(below) = unless_gone(File::open(path.join(entry.file_name()).join(".")))? else {
                 continue;
             };
@@ -83,9 +82,9 @@ fn measure_open(dir: &File, limit: Measured, depth: usize, found: &mut Measured)
     Ok(())
 }
 
-/// Bytes on the file system of `dir` that deleted files hold which these processes have open, or mapped.
+/// Bytes on the file system of `dir` in deleted files that these processes have open or mapped.
 ///
-/// Counts what may be read: another user's processes show their files to root alone.
+/// Counts what this process may read: another user's processes show their files to root only.
 pub(super) fn deleted_but_open(dir: &Path, pids: &[u32]) -> io::Result<u64> {
     let device = fs::metadata(dir)?.dev();
     let mut seen = BTreeSet::new();
@@ -93,7 +92,7 @@ pub(super) fn deleted_but_open(dir: &Path, pids: &[u32]) -> io::Result<u64> {
     let tables = pids.iter().flat_map(|pid| ["fd", "map_files"].map(|table| format!("/proc/{pid}/{table}")));
     let descriptors = tables.filter_map(|table| fs::read_dir(table).ok()).flatten().flatten();
     for descriptor in descriptors.take(MAX_DESCRIPTORS) {
-        // Of what is open, not of a path: this works for a file without a name.
+        // Asks the open file, not a path, so that it works for a file without a name.
         let Ok(metadata) = fs::metadata(descriptor.path()) else { continue };
         if metadata.is_file()
             && metadata.nlink() == 0

@@ -1,13 +1,13 @@
-//! The end of a container, and whether all of its output came.
+//! The end of a container, and whether all of its output arrived.
 //!
-//! The engine ends the stream of a container's output in the same way when the container is over and when the connection
-//! is cut. Three things tell them apart:
+//! The engine ends a container's output stream in the same way when the container ends and when the connection is cut. Three
+//! things tell them apart:
 //!
-//! - A request that the engine leaves open from before the start until the container is removed ([`broken`]). It fails
-//!   with the engine, or with whatever is between the engine and us.
+//! - A request that the engine leaves open from before the start until the container is removed ([`broken`]). It fails if
+//!   the engine fails, or anything between the engine and this node.
 //! - The container's first process is the engine's own init, which keeps stdout and stderr open to its end. A job that
-//!   closes its own does not end the stream, so that a stream that ends before the container was cut. `run` compares the
-//!   two times: what was heard of the container is no shorter than the engine says that it ran.
+//!   closes its own does not end the stream, so a stream that ends before the container was cut. `run` compares two durations:
+//!   the output lasted at least as long as the engine says the container ran.
 //! - A frame that is cut in the middle (`streams`).
 //!
 //! [`broken`]: DockerExecutor::broken
@@ -20,14 +20,14 @@ use tokio::time::{Instant, timeout};
 
 use super::{super::ExecutorError, engine::DockerExecutor, streams::capture};
 
-/// Longest time between the end of a container and the end of its output, in either order. The engine closes the
-/// streams when the last process is gone, so that only an engine in trouble takes longer; the run then has no result.
+/// The longest time between the end of a container and the end of its output, in either order. The engine closes the streams
+/// with the last process, so only an engine in trouble takes longer. The run then has no result.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 
 impl DockerExecutor {
-    /// Waits until the engine removes the container or its connection breaks. Neither is meant to happen during a run.
+    /// Waits until the engine removes the container or its connection breaks. Neither should happen during a run.
     ///
-    /// Polled before anything else is asked of a container, so that the connection is older than the container's start.
+    /// Polled before any other request about the container, so that the connection is older than the container's start.
     pub(super) async fn broken(&self, id: &str) -> ExecutorError {
         let options = WaitContainerOptionsBuilder::default().condition("removed").build();
         let mut removed = pin!(self.docker().wait_container(id, Some(options)));
@@ -39,7 +39,7 @@ impl DockerExecutor {
         }
     }
 
-    /// Waits until the container has ended and its output is kept; says when that ended.
+    /// Waits until the container has ended and its output is kept. Returns when the output ended.
     pub(super) async fn end(
         &self,
         id: &str,
@@ -47,7 +47,7 @@ impl DockerExecutor {
         dir: &Path,
     ) -> Result<Instant, ExecutorError> {
         let mut captured = pin!(async { capture(output, dir).await.map(|()| Instant::now()) });
-        // Once started, "not running" can only mean ended: there is no moment at which the end could be missed.
+        // Once started, "not running" can only mean ended, so the end cannot be missed.
         let mut waited = pin!(self.wait(id));
         tokio::select! {
             captured = &mut captured => {
@@ -69,7 +69,7 @@ impl DockerExecutor {
     async fn wait(&self, id: &str) -> Result<(), ExecutorError> {
         let mut ends = pin!(self.docker().wait_container(id, None));
         match ends.next().await {
-            // The client library makes an error of an exit code that is not zero.
+            // The client library turns an exit code other than zero into an error.
             Some(Ok(_) | Err(Error::DockerContainerWaitError { .. })) => Ok(()),
             Some(Err(error)) => Err(self.failed("wait for the container", error)),
             None => Err(ExecutorError::Lost { operation: "wait for the container" }),

@@ -1,4 +1,4 @@
-//! The connection to the engine, and what is asked of it outside a run.
+//! The connection to the engine, and the requests outside a run.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,16 +27,16 @@ use super::{
 };
 use crate::domain::{NodeId, Spec};
 
-/// Where an engine listens unless it is told otherwise.
+/// The engine's default socket.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
-/// Longest wait for the engine to answer a request, to the last byte. Starting takes seconds on a loaded machine.
+/// The longest wait for an answer of the engine, to its last byte. Starting takes seconds on a loaded machine.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
-/// What an engine says when the disk that it keeps containers on is full.
+/// The engine's message when the disk with its containers is full.
 const NO_SPACE: &str = "no space left on device";
 
-/// How long a container may take that a sweep makes itself, in seconds.
+/// How long a container made by a sweep may take, in seconds.
 const SWEEP_SECS: u64 = 300;
 
 /// Runs containers on a local Docker engine.
@@ -46,7 +46,7 @@ pub struct DockerExecutor {
     socket: String,
     cpus: u64,
     memory_bytes: u64,
-    /// What it runs: operating system and architecture, where it says so.
+    /// The engine's platform, operating system and architecture, if it names one.
     platform: (Option<String>, Option<String>),
     registries: Registries,
     shared: Arc<Shared>,
@@ -60,7 +60,7 @@ pub(super) struct Shared {
     held: Mutex<BTreeSet<String>>,
 }
 
-/// A run that holds its containers until this is dropped; from then on a sweep removes what is left of them.
+/// A run that holds its containers. After its drop, a sweep removes what is left of them.
 #[derive(Debug)]
 pub(super) struct Hold {
     shared: Arc<Shared>,
@@ -69,7 +69,7 @@ pub(super) struct Hold {
 
 impl Shared {
     fn held(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        // A set of names cannot be left half changed.
+        // Each change to the set is a single insertion or removal.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,7 +106,7 @@ impl DockerExecutor {
         })
     }
 
-    /// Asks these registries for the images of other people's jobs, and no others.
+    /// Restricts the images of other people's jobs to these registries.
     #[must_use]
     pub fn with_registries(self, registries: Registries) -> Self {
         Self { registries, ..self }
@@ -116,7 +116,7 @@ impl DockerExecutor {
         &self.registries
     }
 
-    /// Refuses an image that is made for other machines alone. An image without a platform is tried.
+    /// Refuses an image made only for other machines. Tries an image without a platform.
     pub(super) fn require_platform<'a>(
         &self,
         image: &str,
@@ -139,9 +139,8 @@ impl DockerExecutor {
         Err(ExecutorError::Platform { image: image.to_owned(), made_for, here: format!("{os}/{arch}") })
     }
 
-    /// Removes what runs of this node in `scratch` left behind: containers that no run of this process holds, those of
-    /// any node that should have been over by now, and directories that only the engine may remove. Returns how many
-    /// there were.
+    /// Removes what runs of this node in `scratch` left behind: containers that no run of this process holds, containers of
+    /// any node that are past their time, and directories that only the engine may remove. Returns the number removed.
     ///
     /// # Errors
     /// When the engine does not list or remove them.
@@ -201,11 +200,11 @@ impl DockerExecutor {
         &self.docker
     }
 
-    /// An engine's refusal, told apart from its absence.
+    /// Tells an engine's refusal from its absence.
     pub(super) fn failed(&self, operation: &'static str, error: Error) -> ExecutorError {
         match error {
             Error::DockerResponseServerError { status_code: 404, .. }
-            // An answer that ends in the middle.
+            // The answer ended in the middle.
             | Error::JsonDataError { .. }
             | Error::JsonSerdeError { .. } => ExecutorError::Lost { operation },
             Error::DockerResponseServerError { message, .. } if message.contains(NO_SPACE) => {
@@ -215,12 +214,12 @@ impl DockerExecutor {
                 ExecutorError::Engine { operation, source: error.into() }
             }
             error if TooLong::is_behind(&error) => ExecutorError::Engine { operation, source: error.into() },
-            // Whatever else there is comes from the connection.
+            // Everything else comes from the connection.
             error => ExecutorError::Unreachable { address: self.socket.clone(), source: error.into() },
         }
     }
 
-    /// A refusal to make or start a container: engines answer 400 when what was asked for is at fault.
+    /// The refusal to make or start a container. An engine answers 400 if the request is at fault.
     pub(super) fn refused(&self, operation: &'static str, error: Error) -> ExecutorError {
         match error {
             Error::DockerResponseServerError { status_code: 400, message } => {
@@ -230,7 +229,7 @@ impl DockerExecutor {
         }
     }
 
-    /// Kills and removes a container with its volumes. What stays nevertheless is found by its label later.
+    /// Kills and removes a container with its volumes. A later sweep finds what stays by its label.
     pub(super) async fn remove(&self, id: &str) {
         if let Err(error) = self.try_remove(id).await {
             warn!(container = %id, %error, "container could not be removed");
@@ -240,7 +239,7 @@ impl DockerExecutor {
     async fn try_remove(&self, id: &str) -> Result<(), Error> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         match self.docker.remove_container(id, Some(options)).await {
-            // Gone already, or going.
+            // It is gone already, or about to go.
             Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
             other => other,
         }
@@ -260,7 +259,7 @@ impl DockerExecutor {
     }
 }
 
-/// Now, in Unix seconds: containers outlive the process whose steady clock started them.
+/// Now, in Unix seconds: containers outlive the process and its monotonic clock.
 #[expect(
     clippy::disallowed_methods,
     reason = "a label is compared by later processes, and decides nothing about a job"
@@ -269,7 +268,7 @@ pub(super) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Whether a machine of one architecture runs programs made for another.
+/// Whether a machine of one architecture runs programs for another.
 fn runs_on(machine: &str, program: &str) -> bool {
     machine == program || matches!((machine, program), ("amd64", "386") | ("arm64", "arm"))
 }

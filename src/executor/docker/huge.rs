@@ -1,18 +1,17 @@
-//! Transparent huge pages, which change how many page faults a run has.
+//! Transparent huge pages, which change the number of a run's page faults.
 //!
-//! Where the kernel gives huge pages that nobody asked for, a fault brings 2 MiB instead of 4 KiB if memory is not
-//! fragmented: the same program has a tenth of the faults on one node and all of them on another. Engines have no switch
-//! for it, and an own first process in each container would change how commands are found and fail. So a node looks at its
-//! kernel once, and tells its operator.
+//! If the kernel gives huge pages unasked, a fault may bring 2 MiB instead of 4 KiB, depending on how fragmented memory is:
+//! the same program has a tenth of the faults on one node. Engines have no switch for it, and a first process of our own in
+//! each container would change how commands are found and fail. So a node checks its kernel once and tells its operator.
 
 use std::fs;
 
 use tracing::warn;
 
-/// Which of its modes the kernel is in stands in brackets.
+/// The kernel writes its current mode in brackets.
 const MODE: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 
-/// Tells the operator of a kernel that gives huge pages unasked. One without the file has none.
+/// Warns the operator if the kernel gives huge pages unasked. A kernel without the file has none.
 pub(super) fn warn_if_unasked() {
     if fs::read_to_string(MODE).is_ok_and(|mode| are_unasked(&mode)) {
         warn!(

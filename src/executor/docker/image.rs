@@ -1,4 +1,4 @@
-//! Which image a name means, and getting it here. Registries are asked without credentials.
+//! Which image a name means, and how to get it here. Registries are asked without credentials.
 
 use std::time::Duration;
 
@@ -9,31 +9,31 @@ use tracing::{debug, info};
 
 use super::{super::ExecutorError, engine::DockerExecutor, registries::require_name};
 
-/// Longest pull of one image for this node's own user: some gigabytes over a home line.
+/// The longest pull of one image for this node's own user: some gigabytes over a home line.
 const PULL_LIMIT: Duration = Duration::from_secs(600);
 
-/// Longest silence of an engine that pulls. It tells of every piece, and is silent while it checks a layer.
+/// The longest silence of an engine that pulls. It reports every piece, and is silent while it checks a layer.
 const SILENCE_LIMIT: Duration = Duration::from_secs(120);
 
-/// Longest question to a registry whether it has an image.
+/// The longest question to a registry whether it has an image.
 const ASK_LIMIT: Duration = Duration::from_secs(20);
 
-/// An image as a job names it for good.
+/// An image by its permanent name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedImage {
-    /// What the user asked for.
+    /// The user's name for it.
     pub name: String,
-    /// `name@sha256:..`, or the image id `sha256:..` of one that no registry knows.
+    /// `name@sha256:..`, or the image id `sha256:..` of an image that no registry knows.
     pub pinned: String,
 }
 
 impl DockerExecutor {
-    /// Finds what `name` means now, pulling it when it is not here; once a job, at submission. The node's own user
-    /// names it, so that any registry is asked.
+    /// Finds the image that `name` means now, and pulls it if it is not here. Asked once for each job, at submission. The
+    /// name comes from the node's own user, so any registry may be asked.
     ///
     /// # Errors
-    /// [`ExecutorError::ImageName`] when it is no name, [`ExecutorError::ImageMissing`] when it is neither here nor to
-    /// be pulled.
+    /// [`ExecutorError::ImageName`] when it is not a name, [`ExecutorError::ImageMissing`] when the image is not here and
+    /// cannot be pulled.
     pub async fn resolve_image(&self, name: &str) -> Result<ResolvedImage, ExecutorError> {
         let image = match self.local_image(name).await? {
             Some(image) => image,
@@ -46,7 +46,7 @@ impl DockerExecutor {
         Ok(ResolvedImage { name: name.to_owned(), pinned })
     }
 
-    /// The image of somebody's job, after pulling it from a registry that this node asks, until `by` at the latest.
+    /// The image of a job, pulled if necessary from a registry that this node asks, until `by` at the latest.
     pub(super) async fn image(&self, name: &str, by: Instant) -> Result<ImageInspect, ExecutorError> {
         let image = match self.local_image(name).await? {
             Some(image) => image,
@@ -64,8 +64,8 @@ impl DockerExecutor {
         self.local_image(name).await?.ok_or_else(|| missing(name, "the pull ended without it"))
     }
 
-    /// Whether the image of somebody's job is here, or one of the registries that this node asks says that it has it;
-    /// and this machine can run it.
+    /// Whether the image of a job is here, or a registry that this node asks says that it has it, and this machine can run
+    /// it.
     pub(super) async fn find_image(&self, name: &str) -> Result<(), ExecutorError> {
         if let Some(image) = self.local_image(name).await? {
             return self.require_platform(name, [(image.os.as_deref(), image.architecture.as_deref())]);
@@ -96,7 +96,7 @@ impl DockerExecutor {
         }
     }
 
-    /// Why a pull failed: an engine that went away is not an image that is missing.
+    /// Why a pull failed. An engine that went away is not a missing image.
     fn not_pulled(&self, name: &str, error: Error) -> ExecutorError {
         match &error {
             Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. } => {
@@ -106,10 +106,10 @@ impl DockerExecutor {
         }
     }
 
-    /// Pulls an image for as long as more of it comes, and until `by` at the latest.
+    /// Pulls an image while more of it comes, until `by` at the latest.
     async fn pull(&self, name: &str, by: Instant) -> Result<(), ExecutorError> {
         refuse_bare_id(name)?;
-        // Without a tag the engine would pull every tag there is.
+        // Without a tag the engine would pull every tag.
         let from = if require_name(name)?.is_exact() { name.to_owned() } else { format!("{name}:latest") };
         info!(image = name, "pulling the image");
         let options = CreateImageOptionsBuilder::default().from_image(&from).build();
@@ -137,7 +137,7 @@ impl DockerExecutor {
     }
 }
 
-/// A name as part of a URL's path: the brackets of an address are all that a name may hold which a path may not.
+/// A name as part of a URL's path. Only the brackets of an address need escaping.
 fn in_path(name: &str) -> String {
     name.replace('[', "%5B").replace(']', "%5D")
 }
@@ -169,7 +169,7 @@ fn pin(name: &str, digests: &[String]) -> Option<String> {
     digests.iter().find(|digest| repository(digest) == wanted).cloned()
 }
 
-/// The name without digest and tag, as the engine shortens it. A colon before a slash is a port.
+/// The name without digest and tag, in the engine's short form. A colon before a slash starts a port.
 fn repository(name: &str) -> &str {
     let name = name.split('@').next().unwrap_or(name);
     let name = match name.rsplit_once(':') {

@@ -1,4 +1,4 @@
-//! Whether a run keeps within its space, asked again and again while it goes on.
+//! Checks repeatedly during a run whether it keeps within its space.
 
 use std::{
     io::{self, ErrorKind},
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::executor::{RESERVE_BYTES, free_bytes};
 
-/// Least time between two measurements of a run that nothing bounds.
+/// The least time between two measurements of a run that nothing bounds.
 const PERIOD: Duration = Duration::from_millis(120);
 
-/// A measurement that took long is followed by a pause this many times as long: 5 % of one CPU at most.
+/// The pause after a measurement, as a multiple of its duration: 5 % of one CPU at most.
 const PAUSE_FACTOR: u32 = 20;
 
 /// Watches what one run writes.
@@ -28,18 +28,18 @@ pub(super) struct Meter {
     under: Option<Under>,
     limit: Measured,
     next: Instant,
-    /// After the last measurement: what was free on the disk, and how much the run may still write.
+    /// After the last measurement: what was free on the disk, and how much the run could still write.
     last: Option<(u64, u64)>,
 }
 
-/// Why what a run wrote cannot be kept.
+/// Why the node cannot keep what a run wrote.
 #[derive(Debug)]
 pub(super) enum DiskProblem {
-    /// It is more than its limit of bytes.
+    /// The run wrote more bytes than its limit.
     Bytes,
-    /// It is more files than its limit.
+    /// The run made more files than its limit.
     Files,
-    /// It cannot be measured, and is not trusted to be small.
+    /// The output cannot be measured, so it is not assumed to be small.
     Unreadable(io::Error),
     /// The node's own disk is nearly full, or did not take all that the run wrote.
     NodeFull,
@@ -47,7 +47,7 @@ pub(super) enum DiskProblem {
     Broken(io::Error),
 }
 
-/// What a file system may note about files that hold `bytes`. It is not the run's; the last look counts without it.
+/// What a file system may use for itself to store `bytes`. The final check does not count it as the run's.
 pub(super) const fn overhead(bytes: u64) -> u64 {
     bytes / 64 + (1 << 20)
 }
@@ -56,7 +56,7 @@ impl Meter {
     /// Watches this space, which may hold `limit_bytes`.
     ///
     /// # Errors
-    /// When this process has no descriptor left.
+    /// When this process has no file descriptor left.
     pub(super) fn new(space: &Space, limit_bytes: u64) -> io::Result<Self> {
         Ok(Self {
             dirs: vec![space.outputs.clone(), space.volumes.clone()],
@@ -68,7 +68,7 @@ impl Meter {
         })
     }
 
-    /// Whether something is wrong now, as far as a short look tells; `pids` are the processes of the run.
+    /// The problem that a short look finds now, if any. `pids` are the processes of the run.
     pub(super) fn look(&mut self, pids: impl FnOnce() -> Vec<u32>) -> Option<DiskProblem> {
         match self.bound {
             Bound::Kernel(_) if self.under.as_ref().is_some_and(Under::is_full) => {
@@ -83,7 +83,7 @@ impl Meter {
                 if free < RESERVE_BYTES {
                     return Some(DiskProblem::NodeFull);
                 }
-                // A pause must not give a run the time to pass its limit: the disk tells that it writes.
+                // A pause must not give a run the time to pass its limit, so the disk's free space is watched too.
                 let writes = self.last.is_none_or(|(then, room)| then.saturating_sub(free) > room / 2);
                 if !writes && Instant::now() < self.next {
                     return None;
@@ -93,7 +93,7 @@ impl Meter {
         }
     }
 
-    /// Looks once more, when the run is over: every file is seen.
+    /// Looks once more when the run is over, at every file.
     pub(super) fn finish(&mut self) -> Option<DiskProblem> {
         let seen = match self.bound {
             Bound::Kernel(empty) => self.compare(empty).or_else(|| self.lost()),
@@ -102,7 +102,7 @@ impl Meter {
         seen.or_else(|| self.measure(u64::MAX, &[]))
     }
 
-    /// What the node's disk did not take.
+    /// The problem if the node's disk did not take everything.
     fn lost(&self) -> Option<DiskProblem> {
         match self.under.as_ref()?.took_all() {
             Ok(()) => None,
@@ -185,7 +185,7 @@ mod tests {
         assert!(meter.look(Vec::new).is_none());
         meter.next = Instant::now() + Duration::from_secs(3600);
         fs::write(dir.path().join("outputs/a"), vec![7; 200_000]).unwrap();
-        // As if the disk had shown it: other writers of this machine must not decide the test.
+        // Set as if the disk had shown it: other writers on this machine must not decide the test.
         meter.last = Some((u64::MAX, 100_000));
         assert!(matches!(meter.look(Vec::new), Some(DiskProblem::Bytes)));
     }

@@ -1,11 +1,14 @@
 //! Containers of a Docker engine on the same machine, reached over its Unix socket.
 //!
-//! `connection` bounds what the engine answers, `engine` asks and cleans up, `image` finds images in `registries`, `user` and `user_lookup` find who they run as, `config` holds the safe
-//! defaults, `space` is where a container may write, `remains` removes what it closed, `run` sees one container through,
-//! `seeded` is what seeded jobs get,
-//! `streams` keeps what it prints, `end` tells whether that is all, `sampler` reads `cgroup` and asks `meter` (with
-//! `disk`) while it runs, and `times` reads the engine's time stamps. The engine must see this process's file system and
-//! cgroups: a remote engine is not supported.
+//! - `engine`: connects to the engine and cleans up; `connection`: bounds its answers in bytes and time.
+//! - `image`: finds and pulls images, in `registries`; `user`, `user_lookup`: the user that a container runs as.
+//! - `config`: the container and its safe defaults; `seeded`: what a seeded job gets besides.
+//! - `space`: where a container may write; `disk`, `meter`: how much it has written; `remains`: removes what it closed.
+//! - `run`: one container from start to end; `streams`: its output; `end`: whether that is complete.
+//! - `sampler`: its memory, CPU time and page faults, read from `cgroup`; `huge`: pages that distort them.
+//! - `times`: the engine's time stamps.
+//!
+//! The engine must see this process's file system and cgroups, so a remote engine is not supported.
 
 mod cgroup;
 mod config;

@@ -8,7 +8,7 @@ use crate::domain::{DEFAULT_REGISTRY, ImageName, is_pinned};
 pub struct Registries(Vec<String>);
 
 impl Registries {
-    /// Those that anybody can reach, and whose answers say nothing about this node's own network.
+    /// Registries that anybody can reach, whose answers say nothing about this node's own network.
     pub const PUBLIC: [&str; 7] = [
         DEFAULT_REGISTRY,
         "ghcr.io",
@@ -19,7 +19,7 @@ impl Registries {
         "mcr.microsoft.com",
     ];
 
-    /// Those named; none when there are none.
+    /// Only these registries; none for an empty list.
     pub fn new(named: impl IntoIterator<Item = String>) -> Self {
         Self(named.into_iter().collect())
     }
@@ -39,12 +39,12 @@ impl Default for Registries {
     }
 }
 
-/// A name that can be shown to an engine; an image id is one too.
+/// A name that may be shown to an engine; an image id is one too.
 pub(super) fn require_name(name: &str) -> Result<ImageName<'_>, ExecutorError> {
     ImageName::parse(name).map_err(|reason| ExecutorError::ImageName { image: name.to_owned(), reason })
 }
 
-/// Refuses a spec whose image is not named by its content: nodes would run different images and be judged for it.
+/// Refuses a spec whose image is not named by its content. Nodes would run different images and be judged for it.
 pub(super) fn require_pinned(image: &str) -> Result<(), ExecutorError> {
     if is_pinned(image) { Ok(()) } else { Err(ExecutorError::Unpinned { image: image.to_owned() }) }
 }

@@ -1,7 +1,7 @@
-//! Removes directories that a container's user closed to everybody else, on a node that is not root.
+//! Removes directories that a container's user closed to everybody else, on a node without root.
 //!
-//! The engine may: it unpacks an archive into a container that is never started, where a file takes the place of the
-//! directory. So no program of any image runs for it.
+//! The engine has the right: it unpacks an archive into a container that never starts, where a file replaces the directory.
+//! So no program of any image runs for it.
 
 use std::{collections::HashMap, path::Path};
 
@@ -17,11 +17,11 @@ use super::{
     engine::DockerExecutor,
 };
 
-/// Where a container that is never started has the directory that runs work in.
+/// Where the scratch directory is in a container that never starts.
 const MOUNTED_AT: &str = "/left";
 
 impl DockerExecutor {
-    /// Removes what runs in `scratch` could not remove themselves, and counts it.
+    /// Removes what runs in `scratch` could not remove themselves. Returns the number removed.
     pub(super) async fn remove_remains(
         &self,
         scratch: &Path,
@@ -41,10 +41,10 @@ impl DockerExecutor {
         Ok(removed)
     }
 
-    /// Has the engine put an empty file in the place of a directory directly below `scratch`.
+    /// Has the engine replace a directory directly below `scratch` by an empty file.
     ///
     /// # Errors
-    /// When the engine does not, or has no image to make a container of.
+    /// When the engine fails, or has no image to make a container of.
     pub async fn replace_by_file(
         &self,
         scratch: &Path,

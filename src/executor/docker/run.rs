@@ -32,35 +32,35 @@ use super::{
     user::User,
 };
 
-/// Between two questions whether an engine that went away is back.
+/// Pause between two checks whether an engine that went away is back.
 const BACK_PERIOD: Duration = Duration::from_millis(500);
 
-/// How often a run is begun again that an engine lost which answers. One that somebody killed is so once: that tells an
-/// engine that was stopped from a job that ends like this.
+/// How often a run that an answering engine lost starts again. A run that somebody killed starts again once: that tells a
+/// stopped engine from a job that ends like this.
 const MAX_RETRIES: u32 = 2;
 
-/// From when a container's run must be over until any node's sweep may remove the container, in seconds.
+/// How long after a container's time any node's sweep may remove it, in seconds.
 const OVERDUE_SECS: u64 = 300;
 
-/// The engine's sign of a directory in a file's mode.
+/// The engine's bit for a directory in a file's mode.
 const IS_DIRECTORY: u32 = 1 << 31;
 
-/// The engine's sign of a symbolic link.
+/// The engine's bit for a symbolic link.
 const IS_LINK: u32 = 1 << 27;
 
 /// The exit code of a process that died of SIGKILL.
 const KILLED: i64 = 128 + 9;
 
-/// How much later than its output's end an engine may stamp the end of a container, should the machine be busy.
+/// How much later than the output's end an engine on a busy machine may stamp the end of a container.
 const EXIT_MARGIN: Duration = Duration::from_secs(1);
 
 /// A file that shows whether a container sees what is mounted here.
 const MARK: &str = ".assay-mark";
 
 impl DockerExecutor {
-    /// Runs the request; its containers are removed whatever happens, or by a sweep once the engine is back.
+    /// Runs the request. Its containers are removed whatever happens, by a sweep if the engine is away.
     ///
-    /// A run that the engine lost is begun again for as long as the request's patience lasts.
+    /// A run that the engine lost starts again while the request's patience lasts.
     pub(super) async fn execute(
         &self,
         request: &RunRequest,
@@ -77,7 +77,7 @@ impl DockerExecutor {
             let error = match ended {
                 Ok(outcome) => {
                     outcome.save(&request.result_dir).await?;
-                    // Not how it ended: logs are shipped and shared, and the job is not decided yet.
+                    // Without its outcome: logs are shipped and shared, and the job is not decided yet.
                     info!(job = %request.job, "run ended");
                     return Ok(outcome);
                 }
@@ -125,7 +125,7 @@ impl DockerExecutor {
         }
     }
 
-    /// Waits until the engine answers; `false` when it does not in time, or nobody waits any longer.
+    /// Waits until the engine answers; `false` if it does not in time, or nobody waits any longer.
     async fn back_by(&self, until: Instant, cancel: &CancellationToken) -> bool {
         let back = async {
             loop {
@@ -162,7 +162,7 @@ impl DockerExecutor {
         outcome
     }
 
-    /// A container that is ready to start, and the space that it may write to.
+    /// A container that is ready to start, and the space for its output.
     async fn create(
         &self,
         request: &RunRequest,
@@ -196,7 +196,7 @@ impl DockerExecutor {
                 Ok(created) => created.id,
                 Err(error) => return Err(self.not_created(request, run, until, error).await),
             };
-            // The engine has put there what the image has, with its owners.
+            // The engine has put the image's files there, with their owners.
             let given = volumes.iter().try_for_each(|(_, dir)| give_all_to(dir, user));
             match self.sees(&id, &space).await {
                 Ok(true) if given.is_ok() => return Ok((id, space)),
@@ -210,7 +210,7 @@ impl DockerExecutor {
         }
     }
 
-    /// Whether the container would see the space of its run: an engine in another mount namespace does not.
+    /// Whether the container would see the space of its run. An engine in another mount namespace does not.
     async fn sees(&self, id: &str, space: &Space) -> Result<bool, ExecutorError> {
         if matches!(space.bound, Bound::Measured) || self.spaces().is_seen() {
             return Ok(true);
@@ -232,8 +232,8 @@ impl DockerExecutor {
         Ok(seen)
     }
 
-    /// Runs the container, unless a connection to the engine breaks on the way: nobody could tell then whether all of
-    /// the output came.
+    /// Runs the container. Fails if a connection to the engine breaks on the way, because nobody could then tell whether all
+    /// output arrived.
     async fn supervise(
         &self,
         id: &str,
@@ -242,11 +242,11 @@ impl DockerExecutor {
         cancel: &CancellationToken,
     ) -> Result<RunOutcome, ExecutorError> {
         tokio::select! {
-            // The break first: it makes a whole outcome of the same moment doubtful.
+            // The break comes first: it makes an outcome of the same moment doubtful.
             biased;
             broken = self.broken(id) => Err(broken),
             outcome = self.watched(id, request, space) => outcome,
-            // Whatever is asked of the engine at that moment: it may never answer.
+            // A request to the engine at that moment may never get an answer.
             () = cancel.cancelled() => Err(ExecutorError::Interrupted),
         }
     }
@@ -279,7 +279,7 @@ impl DockerExecutor {
         let ended = tokio::select! {
             biased;
             ended = self.end(id, attached.output, &request.result_dir) => ended,
-            // What it is stands in what the sampler saw, and is judged first.
+            // The sampler's observation says what it is, and is judged first.
             Ok(()) = disk_problem => Ok(Instant::now()),
             () = sleep(limit) => Err(ExecutorError::Timeout { limit: request.timeout }),
         };
@@ -313,7 +313,7 @@ impl DockerExecutor {
         Ok(RunOutcome { exit_code, trace })
     }
 
-    /// Why the engine made no container: the working directory is none, or something else.
+    /// Why the engine made no container: the working directory is not a directory, or something else.
     async fn not_created(&self, request: &RunRequest, run: &str, until: u64, error: Error) -> ExecutorError {
         let error = self.refused("create the container", error);
         let Some(dir) = request.spec.working_directory.as_deref() else { return error };
@@ -324,7 +324,7 @@ impl DockerExecutor {
         let created = self.docker().create_container(None::<CreateContainerOptions>, body).await;
         let Ok(id) = created.map(|created| created.id) else { return error };
         let mut is_none = false;
-        // A file above it makes it none, too.
+        // A file above it has the same effect.
         for (end, _) in dir.match_indices('/').skip(1).chain([(dir.len(), "")]) {
             let options = ContainerArchiveInfoOptionsBuilder::default().path(&dir[..end]).build();
             let Ok(found) = self.docker().get_container_archive_info(&id, Some(options)).await else { break };
@@ -334,7 +334,7 @@ impl DockerExecutor {
         if is_none { ExecutorError::WorkingDirectory { path: dir.to_owned() } } else { error }
     }
 
-    /// Why a container did not start: what the job asks for cannot be, or the engine failed.
+    /// Why a container did not start: the job asks for something impossible, or the engine failed.
     async fn not_started(&self, id: &str, request: &RunRequest, error: Error) -> ExecutorError {
         let error = self.refused("start the container", error);
         let Some(dir) = request.spec.working_directory.as_deref() else { return error };
@@ -356,8 +356,8 @@ impl DockerExecutor {
     }
 }
 
-/// Fails a run whose output ended before its container, and so was cut. `heard_for`: from before the start to the end of
-/// the output. Both times are differences, each on one clock.
+/// Fails a run whose output ended before its container, and so was cut. `heard_for` runs from before the start to the end of
+/// the output. Both durations are differences on one clock each.
 fn require_whole_output(state: &ContainerState, heard_for: Duration) -> Result<(), ExecutorError> {
     if duration(state).is_some_and(|ran_for| ran_for > heard_for + EXIT_MARGIN) {
         return Err(ExecutorError::Lost { operation: "pass on the container's output to its end" });
@@ -371,7 +371,7 @@ fn duration(state: &ContainerState) -> Option<Duration> {
     nanos_between(started, finished).map(Duration::from_nanos)
 }
 
-/// Fails a run that was killed, whatever its exit code: a shell may survive its killed child and exit 0.
+/// Fails a run that was killed, whatever its exit code: a shell may outlive its killed child and exit 0.
 fn judge(state: &ContainerState, observed: &Observed, request: &RunRequest) -> Result<(), ExecutorError> {
     if state.oom_killed == Some(true) || observed.oom_killed() {
         return Err(ExecutorError::Memory { limit_bytes: request.spec.resources.memory_bytes });
@@ -384,9 +384,9 @@ fn judge(state: &ContainerState, observed: &Observed, request: &RunRequest) -> R
 
 /// The readings on the clock of the run.
 ///
-/// The engine's stamps give the duration, our own clock the times of the readings. Both answers of the
-/// engine, to start and to wait, come some time after what they tell of, so that the start was at the earlier
-/// of the first answer and the second less the duration. No wall clock of ours is involved.
+/// The engine's stamps give the duration, and this process's clock the times of the readings. The engine's answers, to start
+/// and to wait, come some time after the fact. So the start was at the earlier of two times: the first answer, and the
+/// second answer less the duration. No wall clock of this machine is involved.
 fn trace(state: &ContainerState, observed: &Observed, answered: Instant, returned: Instant) -> Trace {
     let duration = duration(state).unwrap_or(returned - answered);
     let started = returned.checked_sub(duration).map_or(answered, |started| started.min(answered));
@@ -397,7 +397,7 @@ fn trace(state: &ContainerState, observed: &Observed, answered: Instant, returne
 fn require_command(request: &RunRequest, image: &ImageConfig) -> Result<(), ExecutorError> {
     let spec = &request.spec;
     let none = |words: Option<&Vec<String>>| words.is_none_or(Vec::is_empty);
-    // A job's own entrypoint takes the place of both of the image's.
+    // The job's entrypoint replaces both of the image's.
     let image_has_none =
         !spec.entrypoint.is_empty() || none(image.entrypoint.as_ref()) && none(image.cmd.as_ref());
     if spec.entrypoint.is_empty() && spec.command.is_empty() && image_has_none {
@@ -406,7 +406,7 @@ fn require_command(request: &RunRequest, image: &ImageConfig) -> Result<(), Exec
     Ok(())
 }
 
-/// The request with paths that mean the same to the engine, and inputs that are there.
+/// The request with paths that mean the same to the engine, and inputs that exist.
 fn absolute(request: &RunRequest) -> Result<RunRequest, ExecutorError> {
     let resolved = |path: &PathBuf| std::path::absolute(path);
     let result_dir = resolved(&request.result_dir)

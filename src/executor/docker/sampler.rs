@@ -1,7 +1,7 @@
 //! Watches one container while it runs: its memory, CPU time and page faults, and what it writes to `/outputs`.
 //!
-//! A thread of its own, since readings block for up to tens of milliseconds on a busy machine and their
-//! times are the data. [`Sampler::finish`], or dropping the sampler, stops it.
+//! It has its own thread, because readings block for up to tens of milliseconds on a busy machine and their times are the
+//! data. [`Sampler::finish`], or dropping the sampler, stops it.
 
 use std::{
     io,
@@ -21,12 +21,11 @@ use super::{
     meter::{DiskProblem, Meter},
 };
 
-/// Between two readings. The trace asks for 50 ms or less; a reading takes 0.15 ms, so that this is 0.4 % of
-/// one CPU.
+/// Pause between two readings. The trace needs 50 ms or less. A reading takes 0.15 ms, so this is 0.4 % of one CPU.
 const PERIOD: Duration = Duration::from_millis(40);
 
-/// Readings kept of one run: nearly three hours at [`PERIOD`]. When they are full every second one is
-/// dropped and the period doubles, so that a trace of any length takes at most 8 MiB.
+/// The most readings of one run: nearly three hours at [`PERIOD`]. When it is reached, every second reading is dropped and
+/// the period doubles, so a trace of any length takes at most 8 MiB.
 const MAX_READINGS: usize = 1 << 18;
 
 /// A running sampler.
@@ -36,18 +35,18 @@ pub(super) struct Sampler {
     thread: JoinHandle<Observed>,
 }
 
-/// What a sampler saw.
+/// What a sampler observed.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     readings: Vec<(Instant, Usage)>,
-    /// What was first seen wrong with `/outputs`.
+    /// The first problem with `/outputs`.
     pub(super) disk: Option<DiskProblem>,
 }
 
 impl Sampler {
-    /// Starts watching; the receiver hears of the first [`DiskProblem`].
+    /// Starts watching. The receiver gets the first [`DiskProblem`].
     ///
-    /// Without a cgroup (the run was over before it could be found) only the disk is watched.
+    /// Without a cgroup (the run ended before it was found) it watches only the disk.
     pub(super) fn start(cgroup: Option<Cgroup>, meter: Meter) -> (Self, oneshot::Receiver<()>) {
         let (stop, stopped) = sync_channel(0);
         let (exceeded, on_exceeded) = oneshot::channel();
@@ -55,7 +54,7 @@ impl Sampler {
         (Self { stop, thread }, on_exceeded)
     }
 
-    /// Stops, after one last look.
+    /// Stops after one last look.
     ///
     /// # Errors
     /// When the thread panicked, or the runtime is shutting down.
@@ -87,7 +86,7 @@ fn watch(
             let pids = || cgroup.map(Cgroup::pids).unwrap_or_default();
             observed.disk = if last { meter.finish() } else { meter.look(pids) };
             if let Some(exceeded) = exceeded.take_if(|_| observed.disk.is_some()) {
-                // Nobody listens any more when the run ended in the same moment; `observed` says it too.
+                // Nobody listens if the run ended in the same moment; `observed` has it too.
                 let _ = exceeded.send(());
             }
         }
@@ -111,12 +110,12 @@ impl Observed {
         self.readings.push((now, usage));
     }
 
-    /// Whether the kernel killed a process of the run for want of memory, as far as the readings show.
+    /// Whether the kernel killed a process of the run for lack of memory, by the readings.
     pub(super) fn oom_killed(&self) -> bool {
         self.readings.last().is_some_and(|(_, usage)| usage.oom_kills > 0)
     }
 
-    /// The readings on the run's own clock. Of two in one millisecond the later is left out: times increase.
+    /// The readings on the run's own clock. Of two in one millisecond the later is left out, so times increase.
     pub(super) fn trace(&self, started: Instant, duration: Duration) -> Trace {
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let mut readings: Vec<Reading> = Vec::with_capacity(self.readings.len());

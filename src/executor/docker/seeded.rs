@@ -1,8 +1,8 @@
-//! What a container of a seeded job gets besides its seed: a library that takes randomness and wall time from it, and
-//! variables that keep numerical libraries from choosing code by the processor.
+//! What a seeded job's container gets besides its seed: a library that derives randomness and wall time from the seed, and
+//! variables that keep numerical libraries from choosing code by processor.
 //!
-//! `preload/seed.c` is the library, one file for glibc and musl; `scripts/seed-library` builds it. `docs/containers.md` says
-//! what it covers.
+//! `preload/seed.c` is the library, one file for glibc and musl, and `scripts/seed-library` builds it. `docs/containers.md`
+//! says what it covers.
 
 use std::{
     fs::{self, Permissions},
@@ -14,19 +14,19 @@ use std::{
 use super::super::ExecutorError;
 use crate::domain::Seed;
 
-/// Where the library is in the container. No input may lie there.
+/// The path of the library in the container. No input may be mounted there.
 pub(super) const LIBRARY_TARGET: &str = "/run/libassay-seed.so";
 
-/// The library for each architecture, as engines name it.
+/// The library for each architecture, by the engine's names.
 const LIBRARIES: [(&str, &[u8]); 2] = [
     ("amd64", include_bytes!("../../../preload/built/x86_64.so")),
     ("arm64", include_bytes!("../../../preload/built/aarch64.so")),
 ];
 
-/// What a seeded job finds unless it or its image sets it: a fixed day, and arithmetic that is the same on every processor
-/// of an architecture. A processor without what a variable names ignores it.
+/// The variables of a seeded job, unless it or its image sets them: a fixed day, and arithmetic that is the same on every
+/// processor of an architecture. A processor without a named feature ignores the variable.
 const DEFAULTS: [(&str, &str); 9] = [
-    // 2022-01-01T00:00:00Z, where the clock of the library starts.
+    // 2022-01-01T00:00:00Z, where the library's clock starts.
     ("SOURCE_DATE_EPOCH", "1640995200"),
     ("PYTHONHASHSEED", "0"),
     ("OMP_NUM_THREADS", "1"),
@@ -41,7 +41,7 @@ const DEFAULTS: [(&str, &str); 9] = [
     ),
 ];
 
-/// The kernels of OpenBLAS that any processor of an architecture runs.
+/// The OpenBLAS kernels that every processor of an architecture runs.
 const BLAS_KERNELS: [(&str, &str); 2] = [("amd64", "Nehalem"), ("arm64", "ARMV8")];
 
 /// The library for programs of this architecture.
@@ -50,8 +50,7 @@ pub(super) fn library(architecture: &str) -> Result<&'static [u8], ExecutorError
     LIBRARIES.iter().find(|(name, _)| *name == architecture).map(|(_, bytes)| *bytes).ok_or_else(unseedable)
 }
 
-/// Writes the library beside the results of a run, where the engine finds it and any user of the container may read
-/// it.
+/// Writes the library beside the results of a run, where the engine finds it and every user of the container may read it.
 pub(super) fn place(result_dir: &Path, library: &[u8]) -> io::Result<PathBuf> {
     let path = result_dir.with_file_name("libassay-seed.so");
     fs::write(&path, library)?;
@@ -59,7 +58,7 @@ pub(super) fn place(result_dir: &Path, library: &[u8]) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// The variables of a seeded job, beside those of every job. `given` is what the job sets, `image` what its image sets.
+/// The variables of a seeded job, besides those of every job. `given` are the job's own, `image` those of its image.
 pub(super) fn variables(
     seed: Seed,
     architecture: &str,
@@ -75,10 +74,10 @@ pub(super) fn variables(
     let kernel = kernel.map(|(_, kernel)| ("OPENBLAS_CORETYPE", *kernel));
     let missing = DEFAULTS.into_iter().chain(kernel).filter(|(name, _)| set(name).is_none());
     let mut variables: Vec<String> = missing.map(|(name, value)| format!("{name}={value}")).collect();
-    // After those of the job, which may stand in front of the same functions.
+    // After the job's own preloads, which may override the same functions.
     let earlier = set("LD_PRELOAD").map_or(String::new(), |earlier| format!("{earlier}:"));
     variables.push(format!("LD_PRELOAD={earlier}{LIBRARY_TARGET}"));
-    // The first process begins with the seed as its key, and no time gone by.
+    // The first process starts with the seed as its key, at time zero.
     variables.push(format!("ASSAY_STREAM={seed}:{:016x}", 0));
     variables
 }

@@ -1,9 +1,9 @@
 //! Where a container may write: a file system of its own that the kernel bounds, where the node may mount one.
 //!
-//! With root, [`Space`] is a small ext4 in a file that is unlinked as soon as it is mounted, so that a crash
-//! leaves a mount and no file. `/outputs` and the volumes of the image lie on it. Bytes and files are counted by
-//! the kernel: deleted files that are still open, preallocated space and empty files are all in it, and asking
-//! costs microseconds. Without root, or where mounting fails, these are plain directories that are measured.
+//! With root, [`Space`] is a small ext4 in a file that is unlinked as soon as it is mounted, so a crash leaves a mount and
+//! no file. `/outputs` and the volumes of the image are on it. The kernel counts bytes and files, including deleted files
+//! that are still open, preallocated space and empty files, and asking costs microseconds. Without root, or where mounting
+//! fails, these are plain directories that the node measures.
 
 use std::{
     env,
@@ -28,17 +28,17 @@ use super::{
     user::User,
 };
 
-/// Longest wait for one step of making the file system. Each takes some 20 ms.
+/// The longest wait for one step of making the file system. Each takes about 20 ms.
 const STEP_LIMIT: Duration = Duration::from_secs(30);
 
-/// What one file takes in the tables of the file system, in bytes.
+/// What one file takes in the file system's tables, in bytes.
 const INODE_BYTES: u64 = 256;
 
-/// Room for what a file system keeps for itself. The file behind it is sparse: what is not used takes no space.
+/// Room for the file system's own use. The file behind it is sparse, so unused space costs nothing.
 const SLACK_BYTES: u64 = 16 << 20;
 
-/// With less on the node's disk, a run that has a file system of its own is stopped. Any run may still write so much, and
-/// what else the node must write needs more.
+/// The node stops a run with its own file system if less than this is free on the node's disk. Any run may still write that
+/// much, and the node must write more besides.
 const LEAST_BYTES: u64 = 16 << 20;
 
 /// The space of one run.
@@ -46,22 +46,22 @@ const LEAST_BYTES: u64 = 16 << 20;
 pub(super) struct Space {
     /// The directory mounted as `/outputs`.
     pub(super) outputs: PathBuf,
-    /// Holds a directory for each volume of the image.
+    /// Has a directory for each volume of the image.
     pub(super) volumes: PathBuf,
-    /// How it is bounded.
+    /// What bounds it.
     pub(super) bound: Bound,
-    /// What a file system of its own lies on.
+    /// The disk under its own file system.
     pub(super) under: Option<Under>,
 }
 
 /// The node's disk under the file system of a run.
 ///
-/// The file behind that is sparse, so that others can fill the disk before the run has used its own space. The kernel
-/// then loses what the run wrote, and may tell nobody but who asks.
+/// The file behind that is sparse, so others can fill the disk before the run has used its own space. The kernel then loses
+/// what the run wrote, and tells only those who ask.
 #[derive(Debug)]
 pub(super) struct Under {
     dir: PathBuf,
-    /// Open since before the run: the kernel tells of every loss since then.
+    /// Open since before the run, because the kernel reports every loss since then.
     mounted: File,
 }
 
@@ -71,13 +71,13 @@ impl Under {
         free_bytes(&self.dir).is_ok_and(|free| free < LEAST_BYTES)
     }
 
-    /// Whether the disk has taken all that was written.
+    /// Whether the disk took everything that was written.
     ///
     /// # Errors
-    /// [`ErrorKind::StorageFull`] if it had no room, or what else went wrong.
+    /// [`ErrorKind::StorageFull`] if it had no room, else the system's error.
     pub(super) fn took_all(&self) -> io::Result<()> {
         let Err(error) = syncfs(&self.mounted) else { return Ok(()) };
-        // The file system above may know no more than that a block could not be written.
+        // The file system above may only know that a block could not be written.
         let full = free_bytes(&self.dir).is_ok_and(|free| free < RESERVE_BYTES);
         Err(if full { ErrorKind::StorageFull.into() } else { error.into() })
     }
@@ -88,7 +88,7 @@ impl Under {
 }
 
 impl Space {
-    /// Makes an empty directory for each volume: where it is mounted, and the directory.
+    /// Makes an empty directory for each volume; returns the mount point and the directory of each.
     pub(super) fn place(&self, volumes: Vec<String>) -> io::Result<Vec<(String, PathBuf)>> {
         let place = |(index, target): (usize, String)| {
             let dir = self.volumes.join(index.to_string());
@@ -102,13 +102,13 @@ impl Space {
 /// What keeps a run from writing more than it may.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Bound {
-    /// A file system of its own; what it held when it was empty.
+    /// Its own file system, with its usage when empty.
     Kernel(Used),
-    /// Nothing: what is written is measured while it is.
+    /// Nothing but repeated measurement.
     Measured,
 }
 
-/// What a file system holds.
+/// Usage of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Used {
     pub(super) bytes: u64,
@@ -116,7 +116,7 @@ pub(super) struct Used {
 }
 
 impl Used {
-    /// What the file system at `path` holds, as the kernel counts it.
+    /// The usage of the file system at `path`, by the kernel's count.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let StatVfs { f_blocks, f_bfree, f_frsize, f_files, f_ffree, .. } = statvfs(path)?;
         Ok(Self {
@@ -129,18 +129,18 @@ impl Used {
 /// Whether runs of this process get file systems of their own.
 #[derive(Debug, Default)]
 pub(super) struct Spaces {
-    /// Why not was said once.
+    /// The reason against it has been logged.
     warned: AtomicBool,
     /// The engine does not see what this process mounts.
     unseen: AtomicBool,
-    /// It does: that was tried.
+    /// The engine sees what this process mounts, by a trial.
     seen: AtomicBool,
 }
 
 impl Spaces {
-    /// Makes an empty space for `limit` bytes beside `result_dir`, with `outputs/` in that directory.
+    /// Makes an empty space of `limit` bytes beside `result_dir`, with `outputs/` in that directory.
     ///
-    /// What is there already is of an attempt that a crash cut short: it is no part of this run.
+    /// Anything there is from an attempt that a crash interrupted, and no part of this run.
     pub(super) async fn prepare(&self, result_dir: &Path, limit: u64, user: User) -> io::Result<Space> {
         let outputs = result_dir.join("outputs");
         let disk = beside(result_dir, "disk");
@@ -166,17 +166,17 @@ impl Spaces {
         Ok(Space { outputs, volumes, bound, under })
     }
 
-    /// Whether it is known that the engine sees what this process mounts.
+    /// Whether the engine is known to see what this process mounts.
     pub(super) fn is_seen(&self) -> bool {
         self.seen.load(Ordering::Relaxed)
     }
 
-    /// Notes that it does.
+    /// Records that it does.
     pub(super) fn seen_by_engine(&self) {
         self.seen.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that the engine looks at other mounts than this process: runs are measured from now on.
+    /// Records that the engine sees other mounts than this process. From now on, runs are measured.
     pub(super) fn unseen_by_engine(&self) {
         self.unseen.store(true, Ordering::Relaxed);
         self.warn("the engine does not see what this process mounts");
@@ -192,7 +192,7 @@ impl Spaces {
         }
     }
 
-    /// Mounts a file system of its own at `disk` and its `outputs/` at `outputs`; or says why that cannot be.
+    /// Mounts a new file system at `disk` and its `outputs/` at `outputs`, or says why that is impossible.
     async fn mount(
         &self,
         result_dir: &Path,
@@ -208,7 +208,7 @@ impl Spaces {
         }
         let image = beside(result_dir, "image");
         let mounted = mount_image(&image, disk, limit).await;
-        // The mount holds it. Without a name, nothing of it is left when that goes.
+        // The mount holds it. Without a name, it vanishes with the mount.
         let _ = fs::remove_file(&image);
         mounted?;
         let said = |error: io::Error| error.to_string();
@@ -225,7 +225,7 @@ async fn mount_image(image: &Path, disk: &Path, limit: u64) -> Result<(), String
     let length = limit.saturating_add(limit / 16).saturating_add(files * INODE_BYTES + SLACK_BYTES);
     let made = File::create_new(image).and_then(|file| file.set_len(length));
     made.map_err(|error| format!("cannot make {}: {error}", image.display()))?;
-    // Without a journal and with tables that are not written before they are used: 150 KiB for an empty one.
+    // No journal, and tables that are written only when used: 150 KiB for an empty one.
     let features = "^has_journal,^resize_inode,^metadata_csum,uninit_bg";
     let mut mkfs = command("mkfs.ext4");
     mkfs.args(["-q", "-F", "-b", "4096", "-m", "0", "-I", &INODE_BYTES.to_string()]);
@@ -236,12 +236,12 @@ async fn mount_image(image: &Path, disk: &Path, limit: u64) -> Result<(), String
     step(mount.arg(image).arg(disk)).await
 }
 
-/// Most files and directories that a run with this limit may make.
+/// The most files and directories that a run with this limit may make.
 pub(super) fn file_limit(limit: u64) -> u64 {
     (limit / 1024).clamp(16, MAX_FILES)
 }
 
-/// A tool of the system, also where a user's path leaves out those of the administrator.
+/// Finds a system tool even if a user's path lacks the administrator's directories.
 fn command(program: &str) -> Command {
     let path = env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);
@@ -274,16 +274,16 @@ fn create_dir(path: &Path) -> io::Result<()> {
 /// Lets the container's user write to a directory and change it.
 pub(super) fn give_to(dir: &Path, user: User) -> io::Result<()> {
     match chown(dir, Some(user.uid), Some(user.gid)) {
-        // Without the right to give it away the mode has to do.
+        // Without the right to give it away, the mode must suffice.
         Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(error),
         Ok(()) | Err(_) => {}
     }
     fs::set_permissions(dir, Permissions::from_mode(0o777))
 }
 
-/// Gives a container's user what the image has in a volume: it may change all of it, as root could.
+/// Gives a container's user the image's files in a volume: it may change all of them, as root could.
 ///
-/// Follows no link. Without the right to give files away, they stay as the image has them.
+/// Follows no link. Without the right to give files away, they keep the image's owners.
 pub(super) fn give_all_to(dir: &Path, user: User) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;

@@ -8,10 +8,10 @@ use tokio::{fs::File, io::AsyncWriteExt as _};
 
 use super::super::{ExecutorError, OutputPlace};
 
-/// Most bytes of stdout, and as many of stderr. Large results belong in `/outputs`.
+/// The most bytes of stdout, and the most of stderr. Large results belong in `/outputs`.
 ///
-/// stdout is part of the result hash, so that an output over the limit fails the run on every node alike; to
-/// cut it would make different outputs equal. stderr is held to the same rule, to have one.
+/// stdout is part of the result hash, so output over the limit fails the run on every node alike. Cutting it would make
+/// different outputs equal. stderr has the same limit, so that there is one rule.
 pub const MAX_STREAM_BYTES: u64 = 16 << 20;
 
 struct Capture {
@@ -24,7 +24,7 @@ struct Capture {
 /// Creates `stdout` and `stderr` in `dir` and fills them until the container's streams end.
 ///
 /// # Errors
-/// [`ExecutorError::Disk`] when a stream passes [`MAX_STREAM_BYTES`]; the container then has to be stopped.
+/// [`ExecutorError::Disk`] when a stream passes [`MAX_STREAM_BYTES`]. The caller must then stop the container.
 pub(super) async fn capture(
     mut output: impl Stream<Item = Result<LogOutput, Error>> + Unpin,
     dir: &Path,
@@ -37,8 +37,7 @@ pub(super) async fn capture(
             Ok(LogOutput::StdErr { message }) => stderr.append(&message).await?,
             // Nothing is attached to stdin.
             Ok(LogOutput::StdIn { .. }) => {}
-            // Without a terminal there is no console: the client library calls the half frame so at which a stream was
-            // cut.
+            // There is no terminal, so no console: the client library uses this for half a frame, where a stream was cut.
             Ok(LogOutput::Console { .. }) | Err(_) => {
                 return Err(ExecutorError::Lost { operation: "pass on the container's output" });
             }
@@ -62,7 +61,7 @@ impl Capture {
         if self.bytes > MAX_STREAM_BYTES {
             return Err(ExecutorError::Disk { place: self.place, limit_bytes: MAX_STREAM_BYTES });
         }
-        // Flushed at once: what a run printed until it was stopped is of use to its requester.
+        // Flushed at once: the output of a stopped run is useful to its requester.
         let written = async {
             self.file.write_all(message).await?;
             self.file.flush().await

@@ -1,7 +1,7 @@
-//! The engine's time stamps: only differences between two of them are ever used.
+//! The engine's time stamps. Only differences between two of them are used.
 
-/// Nanoseconds from `earlier` to `later`, both as Docker prints them (RFC 3339 in UTC, up to nine decimals);
-/// zero when `later` is the earlier one, which the engine reports of runs of a few milliseconds.
+/// Nanoseconds from `earlier` to `later`, both in Docker's form (RFC 3339 in UTC, up to nine decimals). Zero if `later` is
+/// the earlier one, which the engine reports for runs of a few milliseconds.
 pub(super) fn nanos_between(earlier: &str, later: &str) -> Option<u64> {
     let elapsed = unix_nanos(later)?.checked_sub(unix_nanos(earlier)?)?;
     Some(u64::try_from(elapsed).unwrap_or(0))
@@ -29,7 +29,7 @@ fn unix_nanos(text: &str) -> Option<i64> {
     Some(seconds * 1_000_000_000 + nanos)
 }
 
-/// Days in the Gregorian calendar, years beginning in March so that the leap day is the last.
+/// Days in the Gregorian calendar. Years begin in March so that the leap day is the last.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let in_years = year * 365 + year / 4 - year / 100 + year / 400;

@@ -1,12 +1,12 @@
-//! The user that a container runs as: numbers, found before it starts, and never those of root.
+//! The user that a container runs as: numbers, known before it starts, and never root's.
 //!
-//! The names in an image's `USER` mean what the image's own `/etc/passwd` and `/etc/group` say. The engine is always
-//! given numbers, so that it looks nothing up itself.
+//! The image's own `/etc/passwd` and `/etc/group` define the names in its `USER`. The engine only gets numbers, so that it
+//! looks nothing up itself.
 
-/// The user that a container runs as unless its image names another: nobody, on every Linux.
+/// The user of a container whose image names none: nobody, on every Linux.
 pub(super) const NOBODY: User = User { uid: 65_534, gid: 65_534 };
 
-/// Largest number of a user or group that engines take.
+/// The largest number of a user or group that engines accept.
 const MAX_ID: u32 = i32::MAX as u32;
 
 /// The user that a container runs as.
@@ -16,14 +16,14 @@ pub(super) struct User {
     pub(super) gid: u32,
 }
 
-/// A user or a group, as an image names it.
+/// A user or group as the image names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Named {
     Number(u32),
     Name(String),
 }
 
-/// What an image's `USER` says.
+/// An image's `USER`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
     user: Named,
@@ -31,19 +31,19 @@ pub(super) struct Wanted {
 }
 
 impl User {
-    /// As the engine takes it.
+    /// In the engine's form.
     pub(super) fn numbers(self) -> String {
         format!("{}:{}", self.uid, self.gid)
     }
 
-    /// This user, or nobody in place of one with rights of root.
+    /// This user, or nobody in place of a user with root's rights.
     fn without_root(self) -> Self {
         if self.uid == 0 || self.gid == 0 { NOBODY } else { self }
     }
 }
 
 impl Named {
-    /// `None` for a number that no engine takes.
+    /// `None` for a number that no engine accepts.
     fn parse(text: &str) -> Option<Self> {
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
             // As the engine reads it: leading zeros change nothing.
@@ -54,7 +54,7 @@ impl Named {
 }
 
 impl Wanted {
-    /// `Ok(None)` where the image names nobody, which means root; an error where it names what cannot be.
+    /// `Ok(None)` if the image names nobody, which means root; an error if it names what cannot exist.
     pub(super) fn parse(named: &str) -> Result<Option<Self>, &'static str> {
         let (user, group) = named.split_once(':').map_or((named, None), |(user, group)| (user, Some(group)));
         if user.is_empty() {
@@ -75,7 +75,7 @@ impl Wanted {
         }
     }
 
-    /// Looks the names up. Without a group of its own, a user has that of its entry, or one by its own number.
+    /// Looks up the names. Without a named group, a user gets the group of its entry, or the one with its own number.
     pub(super) fn look_up(&self, passwd: &str, group: &str) -> Result<User, &'static str> {
         let entry = match &self.user {
             Named::Number(uid) => entries(passwd).find(|fields| id(fields.get(2)) == Some(*uid)),
@@ -175,7 +175,7 @@ mod tests {
             ("1000:1000", 1000, 1000),
             ("1000:staff", 1000, 50),
             ("4242", 4242, 4242),
-            // A number is never a name, and a name that looks like one is what its entry says.
+            // A number is never a name. A name that looks like a number is what its entry says.
             ("1234", 1234, 1234),
             ("-0", 1005, 1005),
         ] {

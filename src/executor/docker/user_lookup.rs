@@ -1,6 +1,6 @@
-//! Reads from an image who its `USER` is.
+//! Reads from an image whom its `USER` means.
 //!
-//! The image's files are read from a container that is never started.
+//! The files come from a container that never starts.
 
 use std::{collections::HashMap, io::Read as _};
 
@@ -17,17 +17,17 @@ use super::{
     user::{NOBODY, User, Wanted},
 };
 
-/// Largest `/etc/passwd` or `/etc/group` that is read, in bytes, with what an archive adds.
+/// The largest `/etc/passwd` or `/etc/group` that is read, in bytes, with an archive's overhead.
 const MAX_FILE_BYTES: usize = 1 << 20;
 
-/// Links from one file to another that are followed.
+/// How many links from file to file are followed.
 const MAX_LINKS: usize = 4;
 
 impl DockerExecutor {
     /// The user that a container of this image runs as.
     ///
     /// # Errors
-    /// [`ExecutorError::ImageUser`] when the image names somebody that it does not know.
+    /// [`ExecutorError::ImageUser`] when the image names a user that it does not define.
     pub(super) async fn user_of(
         &self,
         image: &str,
@@ -56,7 +56,7 @@ impl DockerExecutor {
         wanted.look_up(&passwd, &group).map_err(unknown)
     }
 
-    /// The text of a small file in a container that does not run; empty when there is none.
+    /// The text of a small file in a container that does not run; empty if there is no file.
     async fn file_of(&self, id: &str, path: &str) -> Result<String, ExecutorError> {
         let mut path = path.to_owned();
         for _ in 0..=MAX_LINKS {
@@ -70,7 +70,7 @@ impl DockerExecutor {
         Ok(String::new())
     }
 
-    /// The first bytes of the archive of one path; `None` when nothing is there.
+    /// The first bytes of the archive of one path; `None` if nothing is there.
     async fn archive_of(&self, id: &str, path: &str) -> Result<Option<Vec<u8>>, ExecutorError> {
         let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
         let mut stream = Box::pin(self.docker().download_from_container(id, Some(options)));
@@ -89,13 +89,13 @@ impl DockerExecutor {
     }
 }
 
-/// What an archive begins with.
+/// The first entry of an archive.
 enum Entry {
     File(String),
     Link(String),
 }
 
-/// Longer files count as far as they were read, up to their last whole line.
+/// A longer file counts up to the last whole line that was read.
 fn first_entry(archive: &[u8]) -> Option<Entry> {
     let mut archive = tar::Archive::new(archive);
     let entry = archive.entries().ok()?.next()?.ok()?;
@@ -105,7 +105,7 @@ fn first_entry(archive: &[u8]) -> Option<Entry> {
             let size = entry.size();
             let mut bytes = vec![];
             let read = entry.take(MAX_FILE_BYTES as u64).read_to_end(&mut bytes);
-            // Cut in the middle, it ends early or with an error.
+            // A cut archive ends early or with an error.
             let whole = read.is_ok_and(|read| read as u64 == size);
             let text = String::from_utf8_lossy(&bytes);
             let end = if whole { text.len() } else { text.rfind('\n').unwrap_or(0) };
@@ -115,7 +115,7 @@ fn first_entry(archive: &[u8]) -> Option<Entry> {
     }
 }
 
-/// Where a link at `path` leads; the engine keeps it inside the container.
+/// Where a link at `path` leads. The engine keeps it inside the container.
 fn join(path: &str, target: &str) -> String {
     if target.starts_with('/') {
         return target.to_owned();
