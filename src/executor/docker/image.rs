@@ -1,9 +1,13 @@
 //! Which image a name means, and how to get it here. Registries are asked without credentials.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-use bollard::{errors::Error, models::ImageInspect, query_parameters::CreateImageOptionsBuilder};
-use futures::StreamExt as _;
+use bollard::{
+    errors::Error,
+    models::{CreateImageInfo, ImageInspect},
+    query_parameters::CreateImageOptionsBuilder,
+};
+use futures::{Stream, StreamExt as _};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info};
 
@@ -113,27 +117,47 @@ impl DockerExecutor {
         let from = if require_name(name)?.is_exact() { name.to_owned() } else { format!("{name}:latest") };
         info!(image = name, "pulling the image");
         let options = CreateImageOptionsBuilder::default().from_image(&from).build();
-        let mut progress = self.docker().create_image(Some(options), None, None);
+        let progress = self.docker().create_image(Some(options), None, None);
         let begun = Instant::now();
-        loop {
-            let silent_until = Instant::now() + SILENCE_LIMIT;
-            let Ok(step) = timeout_at(silent_until.min(by), progress.next()).await else {
-                let reason = if silent_until < by {
-                    format!("nothing came for {} s", SILENCE_LIMIT.as_secs())
-                } else {
-                    format!(
-                        "it did not come whole in {} s, and there is no more time",
-                        begun.elapsed().as_secs()
-                    )
-                };
-                return Err(missing(name, &reason));
-            };
-            let Some(step) = step else { return Ok(()) };
-            let step = step.map_err(|error| self.not_pulled(name, error))?;
-            let (done, total) =
-                step.progress_detail.map_or((None, None), |detail| (detail.current, detail.total));
-            debug!(image = name, layer = step.id, status = step.status, done, total, "pulling");
-        }
+        whole(name, progress, SILENCE_LIMIT, by).await.map_err(|cut| match cut {
+            Cut::Silent => missing(name, &format!("nothing came for {} s", SILENCE_LIMIT.as_secs())),
+            Cut::Late => {
+                let seconds = begun.elapsed().as_secs();
+                missing(name, &format!("it did not come whole in {seconds} s, and there is no more time"))
+            }
+            Cut::Failed(error) => self.not_pulled(name, error),
+        })
+    }
+}
+
+/// Why a pull ended before the image was whole.
+#[derive(Debug)]
+enum Cut {
+    /// The engine said nothing for too long.
+    Silent,
+    /// The time for the whole image was over.
+    Late,
+    Failed(Error),
+}
+
+/// Waits for the end of a pull, while no step takes longer than `silence`, until `by` at the latest.
+async fn whole(
+    name: &str,
+    progress: impl Stream<Item = Result<CreateImageInfo, Error>>,
+    silence: Duration,
+    by: Instant,
+) -> Result<(), Cut> {
+    let mut progress = pin!(progress);
+    loop {
+        let silent_until = Instant::now() + silence;
+        let Ok(step) = timeout_at(silent_until.min(by), progress.next()).await else {
+            return Err(if silent_until < by { Cut::Silent } else { Cut::Late });
+        };
+        let Some(step) = step else { return Ok(()) };
+        let step = step.map_err(Cut::Failed)?;
+        let (done, total) =
+            step.progress_detail.map_or((None, None), |detail| (detail.current, detail.total));
+        debug!(image = name, layer = step.id, status = step.status, done, total, "pulling");
     }
 }
 
@@ -182,7 +206,29 @@ fn repository(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use futures::stream;
+
     use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn steps(count: usize) -> impl Stream<Item = Result<CreateImageInfo, Error>> {
+        stream::iter((0..count).map(|_| Ok(CreateImageInfo::default())))
+    }
+
+    #[tokio::test]
+    async fn a_pull_goes_on_while_it_progresses_and_ends_with_a_silence_its_time_or_an_error() {
+        let later = Instant::now() + HOUR;
+        // What is there is taken without a wait, so that these depend on no clock.
+        assert!(whole("x", steps(1000), Duration::ZERO, later).await.is_ok());
+        let silent = whole("x", steps(3).chain(stream::pending()), Duration::ZERO, later).await;
+        assert!(matches!(silent, Err(Cut::Silent)), "{silent:?}");
+        let late = whole("x", steps(3).chain(stream::pending()), HOUR, Instant::now()).await;
+        assert!(matches!(late, Err(Cut::Late)), "{late:?}");
+        let gone = Error::DockerStreamError { error: "manifest unknown".to_owned() };
+        let failed = whole("x", steps(3).chain(stream::iter([Err(gone)])), HOUR, later).await;
+        assert!(matches!(failed, Err(Cut::Failed(_))), "{failed:?}");
+    }
 
     #[test]
     fn an_image_is_pinned_by_the_digest_of_the_repository_it_was_named_by() {
