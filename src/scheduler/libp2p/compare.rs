@@ -63,8 +63,7 @@ async fn while_it_answers(shared: &Arc<Shared>, job: JobId, seat: NodeId, closin
     };
     let silent = async {
         loop {
-            let heard = shared.answered_at(seat).unwrap_or(began).max(began);
-            let until = (heard + SILENCE).min(began + LONGEST);
+            let until = gives_up_at(began, shared.answered_at(seat));
             if Instant::now() >= until {
                 return;
             }
@@ -79,6 +78,12 @@ async fn while_it_answers(shared: &Arc<Shared>, job: JobId, seat: NodeId, closin
             tracing::warn!(%job, %seat, ?waited, "a seat's history could not be compared: it does not answer");
         }
     }
+}
+
+/// When to give up a seat that answered something at `heard`, if nothing more comes.
+fn gives_up_at(began: Instant, heard: Option<Instant>) -> Instant {
+    let heard = heard.unwrap_or(began).max(began);
+    (heard + SILENCE).min(began + LONGEST)
 }
 
 async fn with_seat(
@@ -124,6 +129,20 @@ fn together(entries: Vec<WireBytes>) -> Vec<Vec<WireBytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_seat_that_answers_is_waited_for_and_a_silent_one_is_given_up() {
+        let began = Instant::now() + LONGEST;
+        let waits = |heard: Option<Instant>| gives_up_at(began, heard) - began;
+        assert_eq!(waits(None), SILENCE);
+        // What it said before does not count against it.
+        assert_eq!(waits(Some(began - LONGEST)), SILENCE);
+        for seconds in 0..60 {
+            let heard = Duration::from_secs(seconds);
+            assert_eq!(waits(Some(began + heard)), (heard + SILENCE).min(LONGEST), "{heard:?}");
+        }
+        assert!(2 * SILENCE < LONGEST, "an answer makes a difference");
+    }
 
     #[test]
     fn entries_go_in_their_order_and_in_as_few_messages_as_hold_them() {
