@@ -71,9 +71,9 @@ impl Behaviour {
             .set_response_size_maximum(MAX_PEERS_RESPONSE_BYTES);
         let full = request_response::ProtocolSupport::Full;
         Ok(Self {
+            // `crowd` bounds incoming handshakes, since it knows the addresses of nodes with a history.
             limits: connection_limits::Behaviour::new(
                 connection_limits::ConnectionLimits::default()
-                    .with_max_pending_incoming(Some(limits.max_pending))
                     .with_max_pending_outgoing(Some(limits.max_pending))
                     .with_max_established(Some(limits.max_connections))
                     .with_max_established_incoming(Some(limits.max_incoming()))

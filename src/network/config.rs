@@ -26,7 +26,7 @@ pub struct Limits {
     pub max_connections: u32,
     /// Connections with one peer. Two, since two nodes may dial each other at the same moment.
     pub max_connections_per_peer: u32,
-    /// Connections that are being set up, each way.
+    /// Connections that are being set up, each way; as many again for addresses of nodes that this one has a history with.
     pub max_pending: u32,
     /// Connections from one address, but for those of this machine.
     pub max_connections_per_address: u32,

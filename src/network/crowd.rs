@@ -4,7 +4,8 @@
 //! try this out with many nodes on one machine, so the loopback address may have more connections, but never all.
 //!
 //! Strangers with many addresses may fill all places of strangers. The other places are for nodes that this one has a
-//! history with.
+//! history with. A connection shows whose it is only at the end of its handshake. Until then its address speaks for it:
+//! when strangers hold all places for handshakes, as many again are for addresses of nodes with a history.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -57,11 +58,14 @@ pub(super) struct Crowd {
     most: usize,
     most_near: usize,
     most_strangers: usize,
+    most_half_open: usize,
     friends: Friends,
     /// Connections from elsewhere, those that are being set up included.
     from: BTreeMap<ConnectionId, IpAddr>,
     /// Those that are set up, and whose they are.
     of: BTreeMap<ConnectionId, Option<NodeId>>,
+    /// Where nodes were connected last: those that are connected, and those with a history.
+    homes: BTreeMap<NodeId, IpAddr>,
 }
 
 /// The address, or strangers together, have their share of connections.
@@ -71,6 +75,8 @@ pub(super) enum Crowded {
     Address { address: IpAddr, most: usize },
     #[error("strangers have {most} connections already")]
     Strangers { most: usize },
+    #[error("{most} connections are being set up already")]
+    HalfOpen { most: usize },
 }
 
 impl Crowd {
@@ -81,9 +87,11 @@ impl Crowd {
             most: as_usize(limits.max_connections_per_address),
             most_near: incoming - incoming / 4,
             most_strangers: incoming - incoming / KEPT,
+            most_half_open: as_usize(limits.max_pending),
             friends,
             from: BTreeMap::new(),
             of: BTreeMap::new(),
+            homes: BTreeMap::new(),
         }
     }
 
@@ -110,8 +118,37 @@ impl Crowd {
         if self.from.values().filter(|other| **other == address).count() >= most {
             return Err(Crowded::Address { address, most });
         }
+        let half_open = self.from.keys().filter(|id| !self.of.contains_key(id)).count();
+        let most = if half_open >= self.most_half_open && self.is_home_of_a_friend(address) {
+            2 * self.most_half_open
+        } else {
+            self.most_half_open
+        };
+        if half_open >= most {
+            return Err(Crowded::HalfOpen { most });
+        }
         self.from.insert(connection, address);
         Ok(())
+    }
+
+    fn is_home_of_a_friend(&self, address: IpAddr) -> bool {
+        let friends = self.friends.lock();
+        self.homes.iter().any(|(node, home)| *home == address && friends.contains(node))
+    }
+
+    /// Remembers where a node is.
+    fn settle(&mut self, node: Option<NodeId>, address: &Multiaddr) {
+        if let Some((node, address)) = node.zip(origin(address)) {
+            self.homes.insert(node, address);
+        }
+    }
+
+    /// The last connection with a node has ended.
+    fn part(&mut self, node: Option<NodeId>) {
+        let Some(node) = node else { return };
+        if !self.friends.lock().contains(&node) {
+            self.homes.remove(&node);
+        }
     }
 }
 
@@ -151,20 +188,23 @@ impl NetworkBehaviour for Crowd {
         connection: ConnectionId,
         peer: PeerId,
         _local: &Multiaddr,
-        _remote: &Multiaddr,
+        remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.meet(connection, node_of_peer(&peer)).map_err(ConnectionDenied::new)?;
+        let node = node_of_peer(&peer);
+        self.meet(connection, node).map_err(ConnectionDenied::new)?;
+        self.settle(node, remote);
         Ok(dummy::ConnectionHandler)
     }
 
     fn handle_established_outbound_connection(
         &mut self,
         _connection: ConnectionId,
-        _peer: PeerId,
-        _address: &Multiaddr,
+        peer: PeerId,
+        address: &Multiaddr,
         _role: Endpoint,
         _port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.settle(node_of_peer(&peer), address);
         Ok(dummy::ConnectionHandler)
     }
 
@@ -172,6 +212,9 @@ impl NetworkBehaviour for Crowd {
         match event {
             FromSwarm::ConnectionClosed(closed) => {
                 self.leave(closed.connection_id);
+                if closed.remaining_established == 0 {
+                    self.part(node_of_peer(&closed.peer_id));
+                }
             }
             FromSwarm::ListenFailure(failure) => {
                 self.leave(failure.connection_id);
@@ -225,7 +268,7 @@ mod tests {
     fn many_nodes_of_this_machine_are_welcome_and_leave_places_for_others() {
         let limits = Limits::default();
         let all = usize::try_from(limits.max_incoming()).unwrap();
-        let mut crowd = Crowd::new(&limits, Friends::default());
+        let mut crowd = Crowd { most_half_open: all, ..Crowd::new(&limits, Friends::default()) };
         let near = entered(&mut crowd, 2 * all, |port| format!("/ip4/127.0.0.1/tcp/{port}"));
         assert!((128..all).contains(&near), "{near} of {all}");
     }
@@ -240,6 +283,37 @@ mod tests {
         crowd.leave(ConnectionId::new_unchecked(1));
         let id = ConnectionId::new_unchecked(3);
         assert!(crowd.handle_pending_inbound_connection(id, &address, &address).is_ok());
+    }
+
+    #[test]
+    fn handshakes_of_strangers_leave_places_to_the_addresses_of_nodes_with_a_history() {
+        let limits = Limits::default();
+        let most = usize::try_from(limits.max_pending).unwrap();
+        let friends = Friends::default();
+        let mut crowd = Crowd::new(&limits, friends.clone());
+        let address = |of: &str| -> Multiaddr { format!("/ip4/{of}/tcp/1").parse().unwrap() };
+        let (friend, stranger) = (Some(NodeId::new([1; 20])), Some(NodeId::new([2; 20])));
+        crowd.settle(friend, &address("8.8.8.8"));
+        crowd.settle(stranger, &address("8.8.4.4"));
+        // Known only after it has connected, and still known when it has left.
+        friends.remember(friend.unwrap());
+        crowd.part(friend);
+        crowd.part(stranger);
+        assert_eq!(crowd.homes.keys().copied().map(Some).collect::<Vec<_>>(), [friend]);
+
+        let of_a_stranger = |index| format!("/ip4/9.9.{}.{}/tcp/1", index / 256, index % 256);
+        assert_eq!(entered(&mut crowd, 2 * most, of_a_stranger), most);
+        assert_eq!(entered(&mut crowd, 1, |_| "/ip4/8.8.4.4/tcp/1".to_owned()), 0);
+        let share = usize::try_from(limits.max_connections_per_address).unwrap();
+        assert_eq!(entered(&mut crowd, 2 * share, |_| "/ip4/8.8.8.8/tcp/1".to_owned()), share);
+        // A handshake that is over holds no place.
+        crowd.meet(ConnectionId::new_unchecked(0), stranger).unwrap();
+        for index in 1..=share {
+            crowd.leave(ConnectionId::new_unchecked(index));
+        }
+        let id = ConnectionId::new_unchecked(10 * most);
+        let elsewhere = address("7.7.7.7");
+        assert!(crowd.handle_pending_inbound_connection(id, &elsewhere, &elsewhere).is_ok());
     }
 
     #[test]
