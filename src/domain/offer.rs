@@ -65,6 +65,8 @@ pub enum Limit {
 /// Too few of the known nodes take on a job. More may come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TooFew {
+    /// How many nodes the job may need: those of an audit's second wave too.
+    pub needed: usize,
     /// How many known nodes may take it on.
     pub fitting: usize,
     /// How many known nodes run jobs.
@@ -116,7 +118,10 @@ pub fn too_few(offers: &[Offer], silent: usize, asked: &Resources, deal: &Deal) 
         .collect();
     let known = offers.len() + silent;
     let fitting = known - refusing.len();
-    if fitting >= usize::from(deal.concurrency) || refusing.is_empty() {
+    let needed = usize::from(deal.most_seats());
+    // Too few nodes for the first wave, all of them willing, is another matter: submission fails.
+    let is_told = !refusing.is_empty() || deal.audit.is_some();
+    if fitting >= needed || !is_told {
         return None;
     }
     let of_all = |first: &Exceeded| {
@@ -125,12 +130,15 @@ pub fn too_few(offers: &[Offer], silent: usize, asked: &Resources, deal: &Deal) 
         Some(Exceeded { most, ..*first })
     };
     let exceeded = refusing.first().into_iter().flatten().filter_map(of_all).collect();
-    Some(TooFew { fitting, known, exceeded })
+    Some(TooFew { needed, fitting, known, exceeded })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{Audit, SecretHash},
+        *,
+    };
 
     fn offer() -> Offer {
         Offer {
@@ -201,7 +209,7 @@ mod tests {
         let exceeded = Exceeded { limit: Limit::Memory, asked: 8 << 30, most: 6 << 30 };
         assert_eq!(
             too_few(&[offer(), larger], 1, &large, &deal()),
-            Some(TooFew { fitting: 1, known: 3, exceeded: vec![exceeded] })
+            Some(TooFew { needed: 3, fitting: 1, known: 3, exceeded: vec![exceeded] })
         );
         let long = Deal { reveal: Span::from_secs(601), ..deal() };
         let told = too_few(&[offer()], 0, &Resources::default(), &long).unwrap();
@@ -213,6 +221,22 @@ mod tests {
         let hasty = Offer { timeout: Span::from_secs(10), ..offer() };
         let small = Offer { resources: Resources { memory_bytes: 1, ..Resources::default() }, ..offer() };
         let told = too_few(&[hasty, small], 0, &Resources::default(), &deal()).unwrap();
-        assert_eq!(told, TooFew { fitting: 0, known: 2, exceeded: Vec::new() });
+        assert_eq!(told, TooFew { needed: 3, fitting: 0, known: 2, exceeded: Vec::new() });
+    }
+
+    #[test]
+    fn a_job_with_an_audit_needs_nodes_for_both_waves() {
+        let audit = Audit { permille: 100, seats: 2, secret_hash: SecretHash::new([1; 30]) };
+        let audited = Deal { audit: Some(audit), ..deal() };
+        let of = |nodes: usize| too_few(&vec![offer(); nodes], 0, &Resources::default(), &audited);
+        assert_eq!(of(5), None);
+        assert_eq!(of(4), Some(TooFew { needed: 5, fitting: 4, known: 4, exceeded: Vec::new() }));
+        let hasty = Offer { timeout: Span::from_secs(10), ..offer() };
+        let offers = [offer(), offer(), offer(), offer(), hasty];
+        let exceeded = Exceeded { limit: Limit::Timeout, asked: 60, most: 10 };
+        assert_eq!(
+            too_few(&offers, 0, &Resources::default(), &audited),
+            Some(TooFew { needed: 5, fitting: 4, known: 5, exceeded: vec![exceeded] })
+        );
     }
 }

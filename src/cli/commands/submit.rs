@@ -26,12 +26,12 @@ use crate::{
     store::{self, Limits},
 };
 
-/// Longest input: what a node takes unless it is told otherwise.
+/// The longest input: a node's default limit.
 const MAX_INPUT_BYTES: u64 = 2 << 30;
 
-/// Submits a job; then waits for it, unless the user wants only its id.
+/// Submits a job, then waits for it unless the user wants only its id.
 pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<ExitStatus, CliError> {
-    // Everything that can be refused here is, before anything is sent.
+    // Everything that can be refused here is refused before anything is sent.
     let deal = settings::deal(&args.deal, Deal::default())?;
     let SubmitArgs { image, command, detach, dry_run, output_dir, container, asked, .. } = args;
     let deal_escalates = deal.escalation_limit > 0;
@@ -59,7 +59,7 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
         }
         session.tell_of_the_chain(output);
         let reply = client.submit(&request).await.map_err(CliError::node("submit the job"))?;
-        tell_too_few(&reply, request.deal.concurrency, output);
+        tell_too_few(&reply, request.deal.audit.is_some(), output);
         if detach {
             output.result(&reply, || format!("{}\n", reply.job))?;
             let again = session.wait_command(&text::job(reply.job));
@@ -77,7 +77,7 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
             Some(_) | None => Ok(Vec::new()),
         };
         let ending = Ending::of(client, view).await?;
-        // What the job printed is told even if its results are not where they should be.
+        // The output is shown even if the results cannot be fetched.
         match fetched {
             Ok(results) => ending.with_results(results).tell(output),
             Err(error) => ending.tell(output).and(Err(error)),
@@ -86,7 +86,7 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     .await
 }
 
-/// The variables of the job; says which have no value here.
+/// The variables of the job. Warns of those that have no value here.
 pub(super) fn environment(
     container: &ContainerArgs,
     output: Output,
@@ -103,7 +103,7 @@ pub(super) fn environment(
     Ok(variables)
 }
 
-/// A job is public, and what was sent cannot be taken back.
+/// Warns of secrets: a job is public, and nothing takes back what was sent.
 pub(super) fn warn_of_secrets(request: &SubmitRequest, output: Output) {
     let words = request.entrypoint.iter().chain(&request.command);
     let suspects = secrets::suspects(&request.environment, words);
@@ -143,13 +143,13 @@ pub(super) fn request(
     }
 }
 
-/// The text files in the one order that a spec has.
+/// The text files in the order of a spec.
 fn text_files(container: &ContainerArgs) -> Vec<String> {
     let paths: BTreeSet<&String> = container.text_files.iter().collect();
     paths.into_iter().cloned().collect()
 }
 
-/// What goes where. A file for a target that ends in a slash goes into that directory, under its own name.
+/// The mounts. A file for a target with a trailing slash goes into that directory under its own name.
 pub(super) fn places(container: &ContainerArgs) -> Vec<(PathBuf, String)> {
     let place = |(path, target): &(String, String)| {
         let path = PathBuf::from(path);
@@ -163,8 +163,8 @@ pub(super) fn places(container: &ContainerArgs) -> Vec<(PathBuf, String)> {
     container.inputs.iter().map(place).collect()
 }
 
-/// Refuses what no node may run, before inputs are packed and sent: their targets are known, their content not yet.
-/// Returns the spec with its paths as they will be.
+/// Refuses what no node may run before it packs and sends inputs. Their targets are known here, their content is not.
+/// Returns the spec with cleaned paths.
 pub(super) fn check_spec(
     request: &SubmitRequest,
     places: &[(PathBuf, String)],
@@ -194,20 +194,24 @@ fn announce(reply: &SubmitReply, output: Output) {
     output.note(&format!("job {}", reply.job));
 }
 
-/// Says at once that a job waits for nodes that are not there.
-fn tell_too_few(reply: &SubmitReply, wanted: u8, output: Output) {
-    let Some(TooFew { fitting, known, exceeded }) = &reply.too_few else { return };
+/// Says at once that too few known nodes take on the job.
+fn tell_too_few(reply: &SubmitReply, has_audit: bool, output: Output) {
+    let Some(TooFew { needed, fitting, known, exceeded }) = &reply.too_few else { return };
+    let need = if has_audit { "the job and its audit need" } else { "the job needs" };
     let reasons = exceeded.iter().map(text::exceeded).collect::<Vec<_>>().join("; ");
     let reasons = if reasons.is_empty() { "each allows less of something".to_owned() } else { reasons };
+    let have = if fitting == known {
+        format!("{known} are known")
+    } else {
+        format!("{fitting} of the {known} known ones take it: {reasons}")
+    };
     output.warning(
-        &format!(
-            "the job needs {wanted} nodes, but only {fitting} of the {known} known ones take it: {reasons}"
-        ),
+        &format!("{need} {needed} nodes, but only {have}"),
         "ask for less, or wait for other nodes until bids close; assay node list shows what each node gives",
     );
 }
 
-/// Packs a file or directory, and gives it to the node to pass on.
+/// Packs a file or directory and uploads it to the node.
 pub(super) async fn upload(
     client: &Client,
     path: &Path,

@@ -37,6 +37,9 @@ fn a_job_that_no_known_node_takes_is_told_at_once_with_what_it_asks_too_much_of(
         let seen = submit(&options);
         assert!(seen.contains(told), "{told}: {seen}");
     }
+    let audited = submit(&["--audit", "100"]);
+    let told = "the job and its audit need 7 nodes, but only 3 are known";
+    assert!(audited.contains(told), "{audited}");
     let fine = submit(&["--memory", "1g"]);
     assert!(!fine.contains("the job needs"), "{fine}");
 }
