@@ -79,6 +79,21 @@ impl Town {
         self.start(key, 1, executor, scheduler, dir, None).await
     }
 
+    /// A requester of another town with what it remembers, on the log of this one, which has none of its jobs.
+    pub(crate) async fn resettle(
+        &self,
+        from: &Self,
+        key: u8,
+        citizen: Citizen,
+        transfer: Arc<dyn Transfer>,
+    ) -> Citizen {
+        let Citizen { handle, dir, .. } = citizen;
+        end(handle).await;
+        let id = key_of(key).node_id();
+        from.hub.leave(id);
+        self.start(key, 0, printing(""), self.log.join(id), dir, Some(transfer)).await
+    }
+
     async fn start(
         &self,
         key: u8,

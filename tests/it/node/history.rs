@@ -42,6 +42,12 @@ async fn nodes_whose_results_are_accepted_go_before_strangers_and_liars_do_not()
     let terms = Deal { method: Method::Hash, ..deal(3, 2) };
     let (job, _) = requester.node().submit_job(Spec::sample(), terms).await.unwrap();
     assert_eq!(requester.ended(job).await.state, JobState::Verified);
-    assert_eq!(*remembers.0.lock().unwrap(), BTreeSet::from([one.id(), two.id()]));
+    let kept = BTreeSet::from([one.id(), two.id()]);
+    assert_eq!(*remembers.0.lock().unwrap(), kept);
+
+    // After a restart too, though its log has no job of theirs.
+    let (elsewhere, remembers) = (Town::new(), Arc::new(Remembers::default()));
+    let requester = elsewhere.resettle(&town, 1, requester, Arc::clone(&remembers) as _).await;
+    assert_eq!(*remembers.0.lock().unwrap(), kept);
     end_all([requester, one, two, liar]).await;
 }
