@@ -1,4 +1,4 @@
-//! The result that a verdict accepted, as commands look at it.
+//! The result that a verdict accepted, for commands to show.
 
 use crate::{
     api::types::{JobView, Judgement, SeatView},

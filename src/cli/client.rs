@@ -1,4 +1,4 @@
-//! The client of a node's API: one method a request, every reply bounded, every wait bounded.
+//! The client of a node's API: one method for each request, with bounds on replies and waits.
 
 mod error;
 
@@ -27,42 +27,42 @@ use crate::{
 
 pub(super) use error::ClientError;
 
-/// A node on this machine or network answers or refuses a connection in much less.
+/// The longest time to connect. A node on this machine or network needs much less.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest silence in a reply. Event streams send something every few seconds, and a node may fetch a
-/// result from another one before it answers.
+/// The longest silence in a reply. Event streams send something every few seconds, and a node may fetch a result from
+/// another one before it answers.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The same for a node of this process, which reports itself when a wait for the chain times out.
+/// The same for a node in this process, which reports its own timeouts of the chain.
 const OWN_READ_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// Idempotent requests are retried until they are answered: for so long in all, since a chain may take many minutes,
-/// and for so long after the node was last reachable, since it may be restarting.
+/// How long an idempotent request is retried: in all, since a chain may take many minutes, and after the node was last
+/// reachable, since it may be restarting.
 const ONCE_LIMIT: Duration = Duration::from_secs(900);
 const AWAY_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long a node may read its logs without getting further, or have too many clients.
+/// How long a node may read its logs without progress, or have too many clients.
 const STUCK_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a connection may lie idle and be used again.
+/// How long an idle connection stays open for the next request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an archive may take, the wait for its turn included.
+/// How long an archive may take, including the wait for its turn.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(1200);
 
-/// Longest JSON reply: the log of a job with a thousand bids takes a few MiB.
+/// The longest JSON reply, in bytes: the log of a job with a thousand bids takes a few MiB.
 const MAX_REPLY_BYTES: usize = 64 << 20;
 
-/// Longest line of an event stream: a submission with the largest spec and its proof.
+/// The longest line of an event stream, in bytes: a submission with the largest spec and its proof.
 const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// Asks one node.
+/// The client of one node.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     http: reqwest::Client,
-    /// The answer to an upload comes when all of it was sent, so that silence says nothing before.
+    /// The node answers an upload once all of it was sent, so earlier silence means nothing.
     uploads: reqwest::Client,
     api: ApiAddress,
     output: Output,
@@ -74,7 +74,7 @@ impl Client {
         Self { http: build(http().read_timeout(silence)), uploads: build(http()), api, output }
     }
 
-    /// The address to name in commands for the user, without a slash at its end.
+    /// The address for commands shown to the user, without a trailing slash.
     pub(super) fn address(&self) -> &str {
         self.api.url.as_str().trim_end_matches('/')
     }
@@ -87,7 +87,7 @@ impl Client {
         self.json(self.http.get(self.url(&["nodes"]))).await
     }
 
-    /// Sends an archive; `bytes` is its length.
+    /// Uploads an archive of `bytes` bytes.
     pub(super) async fn upload(&self, archive: &Path, bytes: u64) -> Result<BlobInfo, ClientError> {
         // An archive is sent once, so the node must be ready for it.
         self.node().await?;
@@ -121,7 +121,7 @@ impl Client {
         self.json(self.http.get(self.url(&["jobs", job, "log"]))).await
     }
 
-    /// Where the entries of the log stand on a chain.
+    /// Where the log's entries are on a chain.
     pub(super) async fn anchors(&self, job: &str) -> Result<Vec<Anchor>, ClientError> {
         self.json(self.http.get(self.url(&["jobs", job, "anchors"]))).await
     }
@@ -130,7 +130,7 @@ impl Client {
         self.json(self.http.get(self.url(&["jobs", job, "results"]))).await
     }
 
-    /// What the program of the accepted run printed.
+    /// The output of the accepted run.
     pub(super) async fn output(&self, job: &str) -> Result<Download, ClientError> {
         self.download(&["jobs", job, "output"]).await
     }
@@ -145,7 +145,7 @@ impl Client {
         self.json(self.http.get(self.url(&["jobs", job, "results", &node.to_string(), "last-words"]))).await
     }
 
-    /// Wakes the caller whenever something happened to a job above this height of its log.
+    /// An event stream that wakes the caller when a job's log grows above this height.
     pub(super) async fn events(&self, job: &str, after: u64) -> Result<Events, ClientError> {
         let request = self.http.get(self.url(&["jobs", job, "events"])).query(&[("after", after)]);
         Ok(Events { download: self.open(request).await?, line: Vec::new() })
@@ -168,12 +168,12 @@ impl Client {
         url
     }
 
-    /// Sends a request, and retries while the node reads its logs and gets further, or has too many clients.
+    /// Sends a request. Retries while the node makes progress in reading its logs, or has too many clients.
     async fn send(&self, mut request: RequestBuilder) -> Result<Response, ClientError> {
         let began = Instant::now();
         let (mut moved, mut heard) = (began, None);
         loop {
-            // A stream has no second copy.
+            // A stream cannot be sent twice.
             let copy = request.try_clone();
             let (api, body) = match self.send_once(request).await {
                 Err(ClientError::Refused { api, body })
@@ -198,7 +198,7 @@ impl Client {
     }
 
     async fn send_once(&self, request: RequestBuilder) -> Result<Response, ClientError> {
-        // Read for each request: a node that was started again has another.
+        // Read for each request, because a restarted node has a new token.
         let request = match self.api.token()? {
             Some(token) => request.header(AUTHORIZATION, token.header()),
             None => request,
@@ -217,7 +217,7 @@ impl Client {
         }
     }
 
-    /// Has something done once: sends the request again, under the same key, when its answer is lost.
+    /// Sends a request that must take effect once: if its answer is lost, sends it again under the same key.
     async fn once<T: DeserializeOwned>(
         &self,
         request: impl Fn() -> RequestBuilder,
@@ -285,7 +285,7 @@ impl Client {
     }
 }
 
-/// A body on its way.
+/// A reply body in flight.
 #[derive(Debug)]
 pub(super) struct Download {
     response: Response,
@@ -298,7 +298,7 @@ impl Download {
         self.response.chunk().await.map_err(|error| self.client.unreachable(&error))
     }
 
-    /// Writes everything, up to `limit` bytes, to `sink`; returns how many there were.
+    /// Writes everything, up to `limit` bytes, to `sink`; returns the number of bytes.
     pub(super) async fn save(mut self, sink: &mut impl io::Write, limit: u64) -> Result<u64, ClientError> {
         let mut total = 0;
         while let Some(chunk) = self.next().await? {
@@ -313,7 +313,7 @@ impl Download {
     }
 }
 
-/// Server-sent events, of which only the fact that they come is used: what happened is asked for.
+/// Server-sent events. Only their arrival matters; the caller then asks what happened.
 #[derive(Debug)]
 pub(super) struct Events {
     download: Download,
@@ -342,17 +342,17 @@ impl Events {
     }
 }
 
-/// A client that talks to one node and nobody else.
+/// A client that talks to one node only.
 fn http() -> ClientBuilder {
     crate::tls::http_client()
         .connect_timeout(CONNECT_TIMEOUT)
-        // Before the node closes it.
+        // Shorter than the node's own limit.
         .pool_idle_timeout(IDLE_TIMEOUT)
-        // A node answers by itself. Nobody else is to see its token.
+        // The node does not redirect, and nobody else may see its token.
         .redirect(Policy::none())
-        // A node is asked directly: its address means nothing to a proxy of the web.
+        // A direct connection: the node's address means nothing to a web proxy.
         .no_proxy()
-        // Nor is it asked over TLS: a machine that trusts no authority asks it all the same.
+        // No TLS either, so a machine without trusted authorities works too.
         .tls_certs_only([])
 }
 
@@ -360,14 +360,14 @@ fn build(builder: ClientBuilder) -> reqwest::Client {
     builder.build().expect("without authorities there is nothing that could fail to load")
 }
 
-/// Names a request that nobody sent before.
+/// A key that no earlier request had.
 fn request_key() -> io::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(hex::encode(bytes))
 }
 
-/// What a request for a job names, as the API takes it: an id or its beginning, in hex.
+/// A job's name in a request: an id or a prefix of it, in hex.
 pub(super) fn is_job_prefix(text: &str) -> bool {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     (1..=64).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -1,22 +1,22 @@
-//! JSON documents on standard output: each an object with the version of its form.
+//! JSON documents on standard output: each is an object with its schema version.
 
 use serde::Serialize;
 
 use crate::api::types::{CancelReply, JobList, SubmitReply, UpdateReply};
 
-/// What a command tells a program.
+/// A JSON document of a command.
 pub(super) trait Document: Serialize {
-    /// Raised when a field goes away or means something else; a new field changes nothing.
+    /// The schema version. It increases when a field is removed or changes its meaning; a new field changes nothing.
     const VERSION: u32 = 1;
 }
 
-// Some commands tell what the node tells them, as it is.
+// Some commands pass on a node's document.
 impl Document for CancelReply {}
 impl Document for JobList {}
 impl Document for SubmitReply {}
 impl Document for UpdateReply {}
 
-/// A document with its version in front.
+/// A document preceded by its version.
 #[derive(Debug, Serialize)]
 pub(super) struct Versioned<'a, T> {
     version: u32,

@@ -1,4 +1,4 @@
-//! What a verdict does not say: nodes agree, and yet the job may not have done what its user meant.
+//! What a verdict does not say: nodes may agree on a run that did not do what its user meant.
 
 use std::{
     fs::File,
@@ -19,20 +19,20 @@ use crate::{
 const MAX_TAIL_LINES: usize = 10;
 const MAX_TAIL_BYTES: u64 = 4096;
 
-/// A longer result is not fetched for its standard error alone.
+/// A longer result is not fetched just for its standard error, in bytes.
 const MAX_RESULT_BYTES: u64 = 64 << 20;
 
-/// What to think about in a result that was accepted.
+/// What may be wrong with an accepted result.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Doubts {
-    /// In words.
+    /// The doubts, as sentences.
     pub(super) cautions: Vec<String>,
-    /// The last lines of standard error, where there is a caution or the program failed.
+    /// The last lines of standard error, if there is a doubt or the program failed.
     pub(super) stderr_tail: Vec<String>,
 }
 
 impl Doubts {
-    /// Looks at the accepted result; fetches it if something is wrong with it.
+    /// Examines the accepted result, and fetches it if something is wrong.
     pub(super) async fn of(client: &Client, view: &JobView) -> Self {
         let cautions = cautions(view);
         let failed = accepted::bad_exit(view).is_some();
@@ -40,7 +40,7 @@ impl Doubts {
         Self { cautions, stderr_tail }
     }
 
-    /// All of it, a line each; empty if there is nothing to say.
+    /// All lines; empty if there is nothing to say.
     pub(super) fn lines(&self) -> String {
         let mut lines: String = self.cautions.iter().map(|caution| format!("caution: {caution}\n")).collect();
         if !self.stderr_tail.is_empty() {
@@ -51,7 +51,7 @@ impl Doubts {
     }
 }
 
-/// What is strange about the accepted result, by the log alone.
+/// What is strange about the accepted result according to the log alone.
 pub(super) fn cautions(view: &JobView) -> Vec<String> {
     let mut cautions = Vec::new();
     let Some(result) = accepted::seat(view).and_then(|seat| seat.result) else { return cautions };
@@ -73,8 +73,7 @@ pub(super) fn is_empty(view: &JobView) -> bool {
     result.is_some_and(|result| result.result_hash == store::empty_result_hash(view.job, result.exit_code))
 }
 
-/// The end of what the accepted run wrote to standard error; nothing where it cannot be had, since the job's end can be
-/// told without.
+/// The end of the accepted run's standard error; empty if it is unavailable, because the job's end can be shown without it.
 async fn tail(client: &Client, view: &JobView) -> Vec<String> {
     let Some(seat) = accepted::seat(view) else { return Vec::new() };
     let Ok(scratch) = tempfile::tempdir() else { return Vec::new() };

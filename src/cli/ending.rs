@@ -18,28 +18,28 @@ use crate::{
     executor::MAX_STREAM_BYTES,
 };
 
-/// How a job ended, for programs.
+/// How a job ended, as JSON.
 #[derive(Debug, Serialize)]
 pub(super) struct EndDocument<'a> {
     job: JobId,
     state: JobState,
-    /// Whether the log ends with that state; else it can still change.
+    /// Whether the log ends in that state, so that it cannot change.
     is_final: bool,
-    /// Of the program, in the accepted run; null without one.
+    /// The program's exit code in the accepted run; null without one.
     program_exit_code: Option<i32>,
-    /// Of this command.
+    /// The exit code of this command.
     exit_code: u8,
-    /// Why there is no verdict, in words.
+    /// Why there is no verdict, for people.
     failure: Option<&'a str>,
-    /// The end in one sentence.
+    /// The end, in one sentence.
     summary: String,
-    /// What to do next, where there is something.
+    /// What to do next, if there is something to do.
     hint: Option<String>,
     #[serde(flatten)]
     doubts: &'a Doubts,
     verdict: Option<&'a VerdictView>,
     seats: &'a [SeatView],
-    /// What the accepted run printed, with replacement characters where it is no UTF-8.
+    /// The output of the accepted run, with replacement characters where it is not UTF-8.
     stdout: String,
     /// Where accepted results were fetched to, if they were.
     results: &'a [FetchedResult],
@@ -47,7 +47,7 @@ pub(super) struct EndDocument<'a> {
 
 impl Document for EndDocument<'_> {}
 
-/// A job that is over, and all that is told of it.
+/// A job that has ended, with all that is shown of it.
 #[derive(Debug)]
 pub(super) struct Ending {
     view: Box<JobView>,
@@ -57,7 +57,7 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// Gathers what the accepted run printed, and what is strange about it.
+    /// Collects the output of the accepted run, and the doubts about it.
     pub(super) async fn of(client: &Client, view: Box<JobView>) -> Result<Self, CliError> {
         let mut printed = Vec::new();
         if view.state == JobState::Verified {
@@ -69,7 +69,7 @@ impl Ending {
         Ok(Self { view, printed, doubts, results: Vec::new() })
     }
 
-    /// The same with where results were fetched to.
+    /// The same, with the directory that results were fetched to.
     pub(super) fn with_results(self, results: Vec<FetchedResult>) -> Self {
         Self { results, ..self }
     }
@@ -99,7 +99,7 @@ impl Ending {
         }
     }
 
-    /// Tells the user how the job ended: what the accepted run printed on standard output, all else aside.
+    /// Shows the user how the job ended: the accepted run's output on standard output, the rest on standard error.
     pub(super) fn tell(&self, output: Output) -> Result<ExitStatus, CliError> {
         let view = &self.view;
         if output.is_json() {
@@ -114,7 +114,7 @@ impl Ending {
         Ok(self.exit_status())
     }
 
-    /// The end in a sentence, what is strange about it, and what to do next.
+    /// The end in a sentence, the doubts about it, and what to do next.
     pub(super) fn say_why(&self, output: Output) {
         let Self { view, doubts, .. } = self;
         // `--quiet` still says why there is no good result.
@@ -133,7 +133,7 @@ impl Ending {
     }
 }
 
-/// How the program ends after this job did.
+/// The exit code for this job's end.
 pub(super) fn exit_status(view: &JobView) -> ExitStatus {
     match view.state {
         JobState::Verified => {
@@ -144,12 +144,12 @@ pub(super) fn exit_status(view: &JobView) -> ExitStatus {
         JobState::Failed => failed_status(view),
         JobState::Cancelled => ExitStatus::Cancelled,
         JobState::Expired => ExitStatus::NoNode,
-        // A deadline passed, but the party that orders the log did not say so.
+        // A deadline passed, but the sequencer did not record it.
         JobState::Open | JobState::Running | JobState::Revealing => ExitStatus::Unreachable,
     }
 }
 
-/// By the failure that most nodes reported; nodes that said nothing let a deadline pass.
+/// The exit code by the most frequent reported failure. Nodes without a report missed a deadline.
 fn failed_status(view: &JobView) -> ExitStatus {
     match view.commonest_failure {
         None | Some(FailureKind::Timeout) => ExitStatus::Deadline,
@@ -168,13 +168,13 @@ fn failed_status(view: &JobView) -> ExitStatus {
     }
 }
 
-/// Why a seat stands as it does: in which way it failed, what the verdict says, or how far it is.
+/// The reason for a seat's judgement: how it failed, what the verdict says, or how far it is.
 fn why(seat: &SeatView, view: &JobView) -> String {
     let known = failure::of_seat(seat, view).or_else(|| seat.reason.clone());
     known.unwrap_or_else(|| text::progress(seat, view.state))
 }
 
-/// What the verdict says of each seat, and why.
+/// The verdict's judgement on each seat, with its reason.
 pub(super) fn verdict_table(view: &JobView) -> String {
     let rows = view.seats.iter().map(|seat| {
         let result = seat.result.as_ref();
@@ -190,7 +190,7 @@ pub(super) fn verdict_table(view: &JobView) -> String {
     table(&["NODE", "EXIT", "OUTPUT", "DISTANCE", "VERDICT", "WHY"], rows)
 }
 
-/// What a log alone says of each seat, and why; nothing before the job's end.
+/// The judgement on each seat, with its reason, from a log alone; empty before the job's end.
 pub(super) fn recomputed_table(seats: &[SeatView]) -> String {
     if seats.iter().all(|seat| seat.reason.is_none()) {
         return String::new();
@@ -203,7 +203,7 @@ pub(super) fn recomputed_table(seats: &[SeatView]) -> String {
     format!("\n{}", table(&["NODE", "OUTPUT", "VERDICT", "WHY"], rows))
 }
 
-/// The end in one sentence.
+/// The end, in one sentence.
 pub(super) fn summary(view: &JobView) -> String {
     let job = text::job(view.job);
     let reason = view.failure.as_deref().map_or(String::new(), |failure| format!(": {failure}"));
@@ -238,12 +238,12 @@ pub(super) fn summary(view: &JobView) -> String {
     }
 }
 
-/// Whether there is a result, of a program that ended well.
+/// Whether there is a result of a program that succeeded.
 fn is_good(view: &JobView) -> bool {
     view.state == JobState::Verified && accepted::bad_exit(view).is_none()
 }
 
-/// What to do after a job that left no result, or one whose program failed.
+/// What to do after a job without a result, or with a failed program.
 fn advice(view: &JobView) -> Option<String> {
     let id = text::job(view.job);
     if let Some(broken) = &view.broken {

@@ -11,47 +11,47 @@ use std::{
 use super::args::Variable;
 use crate::explain::Hint;
 
-/// Longest file of variables; comments may take more of it than a job's own bound leaves.
+/// The longest file of variables, in bytes. Comments may make it longer than a job's own bound.
 const MAX_FILE_BYTES: usize = 1 << 20;
 
-/// The variables of a job, and those that were named and have no value here.
+/// The variables of a job, and those that were named but have no value here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Environment {
     pub(super) variables: BTreeMap<String, String>,
     pub(super) unset: Vec<String>,
 }
 
-/// Why a job has no environment.
+/// Why the environment of a job cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
     /// A file of variables cannot be read.
     #[error("failed to read the variables in {}", path.display())]
     File {
-        /// The file.
+        /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A file is longer than any that is meant.
+    /// A file is longer than a file of variables ever is.
     #[error("{} is longer than {MAX_FILE_BYTES} bytes", path.display())]
     TooLong {
-        /// The file.
+        /// Its path.
         path: PathBuf,
     },
-    /// A line of a file sets no variable.
+    /// A line of a file does not set a variable.
     #[error("{}:{line}: {problem}", path.display())]
     Line {
-        /// The file.
+        /// Its path.
         path: PathBuf,
-        /// From 1.
+        /// The line, from 1.
         line: usize,
-        /// What is wrong.
+        /// The problem.
         problem: &'static str,
     },
-    /// A variable of this command's own environment is no text.
+    /// A variable in this command's own environment is not text.
     #[error("the value of {name} in your environment is not UTF-8")]
     NotUtf8 {
-        /// Its name.
+        /// The variable's name.
         name: String,
     },
 }
@@ -71,8 +71,8 @@ impl Hint for EnvironmentError {
     }
 }
 
-/// The variables of the files in order, then those given by themselves: the last one of a name counts. `own` has the
-/// values of names that stand alone.
+/// The variables of the files in order, then those from flags. The last one of a name wins. `own` provides the values of
+/// names without one.
 pub(super) fn resolve(
     files: &[PathBuf],
     given: &[Variable],
@@ -97,7 +97,7 @@ pub(super) fn resolve(
                 environment.unset.retain(|unset| *unset != name);
                 environment.variables.insert(name, value);
             }
-            // As Docker does: what is not set here does not take away what was set before.
+            // As Docker does: a variable that is unset here does not undo an earlier setting.
             None if environment.variables.contains_key(&name) || environment.unset.contains(&name) => {}
             None => environment.unset.push(name),
         }

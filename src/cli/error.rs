@@ -1,4 +1,4 @@
-//! Why a command could not do as told: what failed, where, why, what to do next, and how the program ends.
+//! Why a command failed: what, where, why, what to do next, and the exit code.
 
 use std::{io, path::PathBuf};
 
@@ -23,32 +23,32 @@ use crate::{
     store::{DirError, PackError},
 };
 
-/// Why a command could not do as told.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// The command line asks for something impossible.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The command line may mean one thing or another.
+    /// The command line is ambiguous.
     #[error(transparent)]
     Ambiguous(#[from] Ambiguous),
-    /// A job file is no job.
+    /// A job file is not a job.
     #[error(transparent)]
     JobFile(#[from] JobFileError),
-    /// The filter of log messages cannot be read.
+    /// The filter for log messages cannot be parsed.
     #[error("the log filter {filter:?} is invalid: {reason}")]
     LogFilter {
-        /// As given.
+        /// The filter.
         filter: String,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
-    /// The node did not do as asked.
+    /// A request to the node failed.
     #[error("failed to {doing}")]
     Node {
-        /// What was asked.
+        /// The purpose of the request.
         doing: String,
-        /// Why not.
+        /// The cause.
         source: ClientError,
     },
     /// Standard output cannot be written.
@@ -57,41 +57,41 @@ pub enum CliError {
     /// A local file cannot be read or written.
     #[error("failed to {doing} {}", path.display())]
     File {
-        /// What was tried.
+        /// The attempted operation.
         doing: &'static str,
-        /// On what.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// Pilots say nothing of how their numbers should be compared.
+    /// The pilots allow no proposal.
     #[error("the pilots give no tolerances")]
     Pilots {
-        /// Why not.
+        /// The cause.
         source: ProposalFault,
     },
-    /// Lines of `verdict compute` are no cases.
+    /// Lines of `verdict compute` are not cases.
     #[error("{bad} of the lines are not valid cases")]
     BadCases {
-        /// How many.
+        /// The number of such lines.
         bad: u64,
     },
-    /// What a node served is not its result.
+    /// A node served something other than its result.
     #[error("the result of node {} in job {} is not the one it committed to", node.short(), job.short())]
     Fetch {
         /// The job.
         job: JobId,
         /// The node.
         node: NodeId,
-        /// What is wrong.
+        /// The problem.
         source: FetchError,
     },
-    /// Something else is in the place of a result.
+    /// Something else is where a result should go.
     #[error("{} is not the result of node {}, so it was left as it is", path.display(), node.short())]
     OtherContent {
-        /// Whose result belongs there.
+        /// The node of the result.
         node: NodeId,
-        /// Where.
+        /// The path.
         path: PathBuf,
     },
     /// There is no result to keep.
@@ -99,54 +99,54 @@ pub enum CliError {
     NoResult {
         /// The job.
         job: JobId,
-        /// Where it is.
+        /// Its state.
         state: JobState,
     },
-    /// The node that the user names brought nothing.
+    /// The node that the user named has no result.
     #[error("no node {node} has a result in job {}", job.short())]
     NoResultOf {
         /// The job.
         job: JobId,
-        /// As given.
+        /// The user's text.
         node: String,
     },
-    /// A directory or file does not become an input.
+    /// A directory or file cannot become an input.
     #[error("cannot use {} as an input", path.display())]
     Input {
-        /// The directory or file.
+        /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: PackError,
     },
     /// No container engine answers.
     #[error("cannot run jobs without a container engine")]
     Engine(#[source] ExecutorError),
-    /// A devstack does not start.
+    /// A devstack failed to start.
     #[error("failed to start the devstack")]
     Stack(#[source] StackError),
-    /// The chain of a devstack does not start.
+    /// The chain of a devstack failed to start.
     #[error("failed to start a chain for the devstack")]
     Chain(#[source] ChainError),
-    /// A node does not start, or has ended.
+    /// A node failed to start, or ended.
     #[error("the node failed")]
     Host(#[source] HostError),
-    /// Another command is the same requester.
+    /// Another command is already running as this requester.
     #[error("another assay command is already running as this requester (lock: {})", path.display())]
     Busy {
-        /// Its directory.
+        /// The requester's directory.
         path: PathBuf,
-        /// Where that command answers, if it left word.
+        /// The API of that command, if it is known.
         api: Option<String>,
     },
-    /// Signals cannot be taken.
+    /// The program cannot handle signals.
     #[error("failed to listen for signals")]
     Signals(#[source] io::Error),
-    /// The log of a job does not hold.
+    /// The log of a job is not valid.
     #[error("the log from {log} proves nothing")]
     Audit {
-        /// Where it is from.
+        /// The source of the log.
         log: String,
-        /// What is wrong.
+        /// The problem.
         source: AuditError,
     },
     /// A chain has no log of the job.
@@ -154,72 +154,72 @@ pub enum CliError {
     History {
         /// The job.
         job: JobId,
-        /// Why not.
+        /// The cause.
         source: HistoryError,
     },
     /// The contract's log cannot be read.
     #[error("failed to read the contract's log")]
     Log(#[source] HistoryError),
-    /// There is no way to the contract.
+    /// The contract cannot be reached.
     #[error("failed to reach the contract")]
     Connect(#[from] ConnectError),
     /// The contract is not on the chain.
     #[error("failed to deploy the contract")]
     Deploy(#[source] DeployError),
-    /// Money cannot be moved, or counted.
+    /// Money cannot be moved or counted.
     #[error("failed to {doing}")]
     Money {
-        /// What was tried.
+        /// The attempted operation.
         doing: String,
-        /// Why not.
+        /// The cause.
         source: MoneyError,
     },
     /// There is no key to act with.
     #[error(transparent)]
     Key(#[from] KeysError),
-    /// A job has no verdict that could be checked.
+    /// The job has no verdict to check.
     #[error("job {} is {state} and has no verdict to check", job.short())]
     NoVerdict {
         /// The job.
         job: JobId,
-        /// Where it is.
+        /// Its state.
         state: JobState,
     },
-    /// A file holds no exported log.
+    /// A file is not an exported log.
     #[error("{} holds no log of a job", path.display())]
     NoLog {
-        /// The file.
+        /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: Box<DocumentError>,
     },
 }
 
 impl CliError {
-    /// Names what a request to a node was for.
+    /// Adds the purpose of the request.
     pub(super) fn node(doing: impl Into<String>) -> impl FnOnce(ClientError) -> Self {
         let doing = doing.into();
         |source| Self::Node { doing, source }
     }
 
-    /// Names what was tried with a local file.
+    /// Adds the operation and the path.
     pub(super) fn file(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { doing, path, source }
     }
 
-    /// Names what was tried with money.
+    /// Adds the attempted operation.
     pub(super) fn money(doing: impl Into<String>) -> impl FnOnce(MoneyError) -> Self {
         let doing = doing.into();
         |source| Self::Money { doing, source }
     }
 
-    /// Whether the reader of standard output went away, as `head` does: it has what it wanted.
+    /// Whether the reader of standard output closed it, as `head` does when it has enough.
     pub(super) fn is_closed_output(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// How the program ends.
+    /// The exit code for this error.
     pub fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Settings(_)
@@ -369,7 +369,7 @@ fn audit_hint(error: &AuditError) -> String {
     hint.to_owned()
 }
 
-/// How the program ends without a way to the contract.
+/// The exit code when the contract cannot be reached.
 const fn connect_status(error: &ConnectError) -> ExitStatus {
     match error {
         ConnectError::Chain(_) => ExitStatus::Unreachable,
@@ -387,7 +387,7 @@ fn connect_hint(error: &ConnectError) -> Option<String> {
         ConnectError::OlderContract { .. } => Some(
             "finish its jobs with the older assay; for new ones deploy a contract with `assay contract deploy`".to_owned(),
         ),
-        // These name what to check.
+        // These errors name what to check.
         ConnectError::Endpoint(_)
         | ConnectError::WrongChain { .. }
         | ConnectError::NoCode { .. }
@@ -395,7 +395,7 @@ fn connect_hint(error: &ConnectError) -> Option<String> {
     }
 }
 
-/// How the program ends when its backend fails.
+/// The exit code when the backend fails.
 const fn backend_status(error: &BackendError) -> ExitStatus {
     match error {
         BackendError::Unreachable { .. } | BackendError::Chain { .. } => ExitStatus::Unreachable,
@@ -442,7 +442,7 @@ fn backend_hint(error: &BackendError) -> Option<String> {
 
 fn history_hint(error: &HistoryError) -> Option<String> {
     let hint = match error {
-        // These name what to check.
+        // These errors name what to check.
         HistoryError::Connect(ConnectError::Chain(_)) | HistoryError::Chain(_) => {
             "check that --rpc-url is a node of the contract's chain, and that it has old events"
         }

@@ -1,4 +1,4 @@
-//! How the program ends: the one table of exit codes.
+//! The exit codes, in one table.
 
 use std::process::ExitCode;
 
@@ -17,12 +17,12 @@ Exit codes:
   130   interrupted; the job goes on
 With --output json, the document shows the program's exit code and the job's state separately.";
 
-/// How the program ends.
+/// The end of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// All went well.
+    /// Success.
     Success,
-    /// A job was accepted; its program ended with this code.
+    /// A job was accepted, and its program ended with this code.
     Program(u8),
     /// The command line is wrong, or names something impossible or unknown.
     Usage,

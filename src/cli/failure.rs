@@ -1,4 +1,4 @@
-//! Why runs gave no result, in words: one sentence and one remedy for each kind of failure.
+//! Why runs gave no result, for people: one sentence and one remedy for each kind of failure.
 
 use super::{client::Client, text};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     executor::MAX_STREAM_BYTES,
 };
 
-/// Which limit a run passed, or what its node lacked.
+/// The limit that a run exceeded, or what its node lacked.
 pub(super) fn sentence(kind: FailureKind, view: &JobView) -> String {
     let limits = &view.spec.resources;
     match kind {
@@ -45,7 +45,7 @@ pub(super) fn sentence(kind: FailureKind, view: &JobView) -> String {
     }
 }
 
-/// What to do about it.
+/// What the user can do about it.
 pub(super) const fn hint(kind: FailureKind) -> &'static str {
     match kind {
         FailureKind::Timeout => "allow more time with --timeout",
@@ -76,7 +76,7 @@ pub(super) fn of_seat(seat: &SeatView, view: &JobView) -> Option<String> {
     seat.failure.map(|kind| format!("{kind}: {}", sentence(kind, view)))
 }
 
-/// What the failed runs in these seats left, as far as their nodes tell it; nothing before the job is over.
+/// What the failed runs in these seats left, if their nodes tell; empty before the job has ended.
 pub(super) async fn last_words(client: &Client, view: &JobView, seats: &[&SeatView]) -> Vec<LastWordsView> {
     if !view.state.is_terminal() {
         return Vec::new();
@@ -90,13 +90,13 @@ pub(super) async fn last_words(client: &Client, view: &JobView, seats: &[&SeatVi
 /// A job that waits for another node to take a failed seat.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refill {
-    /// What it waits for, and until when: the same however often it is asked for.
+    /// What it waits for and until when; constant for the whole wait.
     pub(super) waits: String,
-    /// How far away that is.
+    /// The time that is left.
     pub(super) left: String,
 }
 
-/// Whether a failed seat can still be given to another node, and for how long.
+/// Whether another node can still take a failed seat, and how long.
 pub(super) fn refill(view: &JobView) -> Option<Refill> {
     if view.state != JobState::Running {
         return None;
@@ -110,7 +110,7 @@ pub(super) fn refill(view: &JobView) -> Option<Refill> {
     let seats = if count == 1 { "a seat".to_owned() } else { format!("{count} seats") };
     let standing = view.bids.iter().any(|bid| bid.status == BidState::Standing);
     if view.deal.acceptance == Acceptance::Requester && !standing {
-        // No bid comes any more once a job runs.
+        // A job that runs gets no more bids.
         let live = view.seats.iter().filter(|seat| seat.status != SeatState::Failed).count();
         if live >= usize::from(view.quorum) {
             return None;
@@ -197,7 +197,7 @@ pub(super) mod tests {
         view(state, SeatView { failure: Some(kind), ..seat(SeatState::Failed) })
     }
 
-    /// A job whose program ended so, on the only node, which was accepted.
+    /// A job whose program ended this way, on the only node, which was accepted.
     pub(in crate::cli) fn verified_view(exit_code: i32) -> JobView {
         let result = ResultView {
             summary: None,

@@ -1,4 +1,4 @@
-//! Bringing a node's result here, and checking that it is the one that the node committed to.
+//! Fetches a node's result and checks that it is the one that the node committed to.
 
 mod error;
 
@@ -26,20 +26,20 @@ use crate::{
 
 pub(super) use error::FetchError;
 
-/// What an archive holds beside `/outputs` and the two streams: the trace, names and padding.
+/// Room in an archive besides `/outputs` and the two streams, in bytes: the trace, names and padding.
 const ARCHIVE_MARGIN_BYTES: u64 = 64 << 20;
 
-/// The file that says why a run failed.
+/// The file with the reason for a failed run.
 const REASON: &str = "reason";
 
-/// A result that was fetched, or was there already.
+/// A result that was fetched, or was already there.
 #[derive(Debug, Serialize)]
 pub(super) struct FetchedResult {
     pub(super) node: NodeId,
     pub(super) directory: PathBuf,
 }
 
-/// A failed run, and where the end of what it printed is. Its node's word alone.
+/// A failed run, and the directory with the end of its output. Only its node vouches for it.
 #[derive(Debug, Serialize)]
 pub(super) struct FailedRun {
     node: NodeId,
@@ -47,8 +47,8 @@ pub(super) struct FailedRun {
     directory: PathBuf,
 }
 
-/// Keeps why runs failed and the end of what they printed, as their nodes tell it, each in a directory of its own below
-/// `dir`. What is there already stays as it is.
+/// Stores why runs failed and the end of their output, as their nodes tell it, each in a directory below `dir`. Keeps
+/// existing files.
 pub(super) async fn keep_last_words(
     client: &Client,
     view: &JobView,
@@ -77,8 +77,8 @@ pub(super) async fn keep_last_words(
     Ok(kept)
 }
 
-/// Fetches every accepted result into a directory of its own below `dir`. What is there already and is the same stays; what
-/// differs is not touched.
+/// Fetches every accepted result into a directory of its own below `dir`. Keeps an existing equal result, and never changes
+/// a different one.
 pub(super) async fn fetch_accepted(
     client: &Client,
     view: &JobView,
@@ -107,7 +107,7 @@ pub(super) async fn fetch_accepted(
     Ok(fetched)
 }
 
-/// Whether the place for a result is taken; an empty directory is free.
+/// Whether something is in the place for a result. An empty directory is free.
 fn is_there(path: &Path) -> Result<bool, CliError> {
     match std::fs::read_dir(path) {
         Ok(mut entries) => Ok(entries.next().is_some()),
@@ -132,8 +132,8 @@ async fn same_content(view: &JobView, seat: &SeatView, directory: &Path) -> Resu
     }
 }
 
-/// Fetches the result of one seat into `dest`, which must not exist or be empty: checks the archive against
-/// the root in the log, then its content against the hash that nodes were compared by.
+/// Fetches the result of one seat into `dest`, which must be absent or empty. Checks the archive against the root in the
+/// log, then its content against the hash that the verdict compared.
 pub(super) async fn fetch(
     client: &Client,
     view: &JobView,
@@ -152,7 +152,7 @@ pub(super) async fn fetch_within(
     most: u64,
 ) -> Result<(), CliError> {
     let wrong = |source| match source {
-        // This machine's disk is not the node's fault.
+        // A disk error of this machine is not the node's fault.
         FetchError::Archive(UnpackError::Write { path, source }) => {
             CliError::File { doing: "write the result to", path, source }
         }

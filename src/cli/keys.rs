@@ -1,4 +1,4 @@
-//! The key that a command acts with: read from its file, and opened if it is a keystore.
+//! The key that a command acts with: reads it from its file, and opens it if it is a keystore.
 
 use std::{
     fs::File,
@@ -10,10 +10,10 @@ use super::args::KeyArgs;
 use crate::explain::Hint;
 use crate::identity::{KeyError, KeyFile, LockError, NodeKey, Passphrase};
 
-/// The passphrase, where it is neither in a file nor typed.
+/// The variable with the passphrase, if it is neither in a file nor typed.
 const PASSPHRASE: &str = "ASSAY_PASSPHRASE";
 
-/// Longest file with a passphrase, or a key in hex.
+/// The longest file with a passphrase or a key in hex, in bytes.
 const MAX_SECRET_BYTES: u64 = 4096;
 
 /// Why there is no key to act with.
@@ -25,34 +25,34 @@ pub enum KeysError {
     /// The key file.
     #[error(transparent)]
     File(#[from] KeyError),
-    /// There is nobody to ask.
+    /// There is no terminal to ask on.
     #[error("{} needs a passphrase, and there is no terminal to ask for it", path.display())]
     NoTerminal {
         /// The key file.
         path: PathBuf,
-        /// What the terminal said.
+        /// The terminal's error.
         #[source]
         source: io::Error,
     },
     /// A file with a secret cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
+        /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// A passphrase that protects from nobody.
+    /// The passphrase is empty.
     #[error("the passphrase is empty")]
     Empty,
-    /// What was typed twice is not the same.
+    /// The two typed passphrases differ.
     #[error("the two passphrases differ")]
     Differ,
     /// The text to import is not a key.
     #[error("{} holds no key: expected 64 hex digits below the order of the curve", path.display())]
     NoHex {
-        /// Where it was read from.
+        /// Its source.
         path: PathBuf,
     },
 }
@@ -84,12 +84,12 @@ impl Hint for KeysError {
     }
 }
 
-/// Where the key is, which the command cannot do without.
+/// The path of the key, which the command requires.
 pub(super) fn path(args: &KeyArgs) -> Result<&Path, KeysError> {
     args.key.as_deref().ok_or(KeysError::None)
 }
 
-/// The key, opened.
+/// Reads and opens the key.
 pub(super) fn load(args: &KeyArgs) -> Result<NodeKey, KeysError> {
     let path = path(args)?;
     match KeyFile::read(path)? {
@@ -120,15 +120,15 @@ pub(super) fn from_hex(path: &Path) -> Result<NodeKey, KeysError> {
     NodeKey::from_hex(&text).ok_or_else(|| KeysError::NoHex { path: path.to_owned() })
 }
 
-/// How often a passphrase is typed.
+/// How often the user types a passphrase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Once,
-    /// Nobody sees what is typed, and a key behind a slip of the finger is lost.
+    /// Twice. The input is invisible, and a typing error would lose the key.
     Twice,
 }
 
-/// From the file, then the environment, then the terminal.
+/// From the file, else the environment, else the terminal.
 fn passphrase(args: &KeyArgs, key: &Path, asked: Asked) -> Result<Passphrase, KeysError> {
     if let Some(path) = &args.passphrase_file {
         let text = read(path).and_then(|text| String::from_utf8(text).map_err(io::Error::other));

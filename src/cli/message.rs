@@ -1,4 +1,4 @@
-//! What a command says on standard error: lines for people, or with `--output json` one JSON object a line.
+//! Messages on standard error: lines for people, or with `--output json` one JSON object a line.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde::Serialize;
@@ -7,21 +7,21 @@ use crate::escape::{self, line as printable};
 
 use super::{document::Document, document::Versioned, words};
 
-/// One thing that is said.
+/// One message.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Message<'a> {
-    /// Something worth knowing.
+    /// Information.
     Note { note: &'a str },
-    /// Something to think about before it is too late.
+    /// A warning, while the user can still act on it.
     Warning { warning: &'a str, hint: &'a str },
-    /// Why the command did not do as told.
+    /// Why the command failed.
     Error {
         error: &'a str,
-        /// What led to it, the nearest first.
+        /// Its causes, the nearest first.
         because: &'a [String],
         hint: Option<&'a str>,
-        /// With which the program ends.
+        /// The exit code of the program.
         code: u8,
     },
 }
@@ -63,7 +63,7 @@ pub(super) fn clap_hint(clap: &clap::Error) -> Option<&'static str> {
     }
 }
 
-/// What is wrong with a command line, and clap's tips: its message has the usage and more around them.
+/// The problem with a command line, and clap's tips, without the usage that clap adds.
 pub(super) fn clap_parts(clap: &clap::Error) -> (String, Option<String>) {
     if clap.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return ("a command is missing".to_owned(), Some("see assay help".to_owned()));

@@ -1,18 +1,19 @@
 //! The command line.
 //!
-//! Arguments as typed (`args`) become resolved settings (`settings`). One function per command (`commands`) does the
-//! rest: it asks a node over its API (`client`), which may be its own node (`session`), writes through the only printer
-//! (`output`) and returns how the program ends (`exit`) or why it failed (`error`).
+//! Arguments as typed (`args`) become resolved settings (`settings`). One function for each command (`commands`) does the
+//! rest. It asks a node over its API (`client`), which may be its own node (`session`), writes through the only printer
+//! (`output`), and returns an exit code (`exit`) or an error (`error`).
 //!
-//! `watch` waits for a job and shows its `progress`. `ending` tells how it ended, `doubts` what its verdict does not
-//! say, `failure` why runs gave no result. `fetch` downloads results and checks them. `text` formats values.
+//! `watch` waits for a job and shows its `progress`. `ending` shows how it ended, `doubts` what its verdict does not say,
+//! `failure` why runs gave no result. `fetch` downloads results and checks them. `text` formats values.
 //!
-//! `words` tells a job's command from the image before it; `job_file` turns a file into such words. `environment` reads the variables for a job, and `secrets`
-//! warns of those that look secret. `document` is the form of JSON, `message` that of everything on standard error.
+//! `words` separates a job's command from the image before it; `job_file` turns a file into such words. `environment`
+//! reads the variables for a job, and `secrets` warns of those that look secret. `document` is the form of JSON,
+//! `message` the form of everything on standard error.
 //!
-//! `running` is what commands that run nodes share; `keys` opens the key that a command acts with.
+//! Commands that run nodes share `running`. `keys` opens the key that a command acts with.
 //!
-//! Nothing here decides anything about a job: the rules are the node's.
+//! Nothing here decides anything about a job; that is for the node.
 //!
 //! ```
 //! use assay::cli::Cli;

@@ -1,7 +1,7 @@
 //! The only printer. The result of a command goes to standard output, everything else to standard error.
 //!
-//! Text that others chose (names of images, reasons, commands) is [escaped](crate::escape) on its way; what a job's
-//! program printed is passed on byte for byte, but not to a terminal.
+//! Foreign text (image names, reasons, commands) is [escaped](crate::escape) on its way. The output of a job's program
+//! passes byte for byte, except to a terminal.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -37,7 +37,7 @@ impl Output {
         self.format == Format::Json
     }
 
-    /// Whether progress may be drawn over and over.
+    /// Whether progress may be redrawn in place.
     pub(super) fn is_live(self) -> bool {
         !self.quiet
             && !self.is_json()
@@ -62,19 +62,19 @@ impl Output {
         self.file(&Versioned::new(document))
     }
 
-    /// Writes the JSON of a file, which has a version of its own.
+    /// Writes the JSON of a file, which has its own version.
     pub(super) fn file<T: Serialize>(self, file: &T) -> Result<(), CliError> {
         let text = serde_json::to_string_pretty(file).map_err(io::Error::from)? + "\n";
         self.data(escape::json(&text).as_bytes())
     }
 
-    /// Writes text of the result, whose lines are ours and whose words may be foreign.
+    /// Writes result text. Its lines are ours; its words may be foreign.
     pub(super) fn shown(self, text: &str) -> Result<(), CliError> {
         self.data(escape::lines(text).as_bytes())
     }
 
-    /// Writes what a program printed: byte for byte, but for a terminal, which it must not steer unless the user
-    /// wants it `raw`.
+    /// Writes a program's output byte for byte, but escaped for a terminal, which it must not control unless the user wants
+    /// it `raw`.
     pub(super) fn printed(self, bytes: &[u8], raw: bool) -> Result<(), CliError> {
         if !raw && io::stdout().is_terminal() {
             self.data(escape::bytes(bytes).as_bytes())
@@ -91,42 +91,42 @@ impl Output {
         Ok(())
     }
 
-    /// Where a result is written as it comes about.
+    /// The writer for a result that is produced piece by piece.
     pub(super) fn sink(self) -> impl io::Write {
         io::BufWriter::new(io::stdout().lock())
     }
 
-    /// Tells the user something that is not the result, unless they want to hear nothing.
+    /// Writes information that is not the result, unless the user wants quiet.
     pub(super) fn note(self, text: &str) {
         if !self.quiet {
             self.say(&Message::Note { note: text });
         }
     }
 
-    /// Tells why a job has no result to keep, or a bad one. With JSON the result says so, if nothing else is heard.
+    /// Says why a job has no result to keep, or a bad one. With JSON, the result says so if quiet hides the rest.
     pub(super) fn outcome(self, text: &str) {
         if !(self.quiet && self.is_json()) {
             self.say(&Message::Note { note: text });
         }
     }
 
-    /// Warns of what cannot be taken back later.
+    /// Warns of what cannot be undone later.
     pub(super) fn warning(self, text: &str, hint: &str) {
         self.say(&Message::Warning { warning: text, hint });
     }
 
-    /// Tells what failed and why, and what to do about it.
+    /// Reports what failed, why, and what to do about it.
     pub(super) fn error(self, error: &CliError) {
         let because = explain::causes(error);
         let (said, hint, code) = (error.to_string(), error.hint(), error.exit_status().code());
         self.say(&Message::Error { error: &said, because: &because, hint: hint.as_deref(), code });
     }
 
-    /// Writes what clap has to say: help and the version are results, a wrong command line is an error.
+    /// Writes clap's message. Help and the version are results; a wrong command line is an error.
     pub(super) fn clap_message(self, clap: &clap::Error) -> ExitStatus {
         let hint = message::clap_hint(clap);
         if !clap.use_stderr() {
-            // A reader that went away is no error, and nobody can be told of another.
+            // A reader that went away is not an error. Another failure can be reported to nobody.
             let _ = clap.print();
             return ExitStatus::Success;
         }
@@ -144,19 +144,19 @@ impl Output {
         ExitStatus::Usage
     }
 
-    /// On standard error: a line of JSON where that is the form, else for people.
+    /// Writes to standard error: a line of JSON if that is the format, else text for people.
     fn say(self, message: &Message<'_>) {
         let text = if self.is_json() { message.json() } else { message.text(use_colour()) };
         self.aside(&text);
     }
 
     fn aside(self, text: &str) {
-        // Nobody can be told that standard error is gone.
+        // If standard error is gone, nobody can be told.
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 }
 
-/// Whether standard error shows colours, and the user wants them.
+/// Whether standard error shows colours and the user wants them.
 pub(super) fn use_colour() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     io::stderr().is_terminal()
@@ -164,7 +164,7 @@ pub(super) fn use_colour() -> bool {
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Columns under headings, one line a row; ends with a line end.
+/// Columns under headings, one line for each row, with a final line end.
 pub(super) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);

@@ -1,4 +1,4 @@
-//! What happens to a job while the user waits: drawn over and over on a terminal, else one line a change.
+//! What happens to a job while the user waits: redrawn in place on a terminal, else one line for each change.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,15 +11,15 @@ use crate::{
     domain::{JobState, NodeId},
 };
 
-/// How often a live display turns its spinner.
+/// How often a live display advances its spinner.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Shows a job from one view of it to the next.
+/// Shows a job, from one view of it to the next.
 #[derive(Debug)]
 pub(super) struct Progress {
     output: Output,
     began: Instant,
-    /// What was said last, by subject: nothing is said twice.
+    /// The last message by subject, so that nothing is said twice.
     said: BTreeMap<Subject, String>,
     live: Option<Live>,
 }
@@ -56,7 +56,7 @@ impl Progress {
         }
     }
 
-    /// Takes a live display away, so that what follows stands on a clean line.
+    /// Removes a live display, so that what follows starts on a clean line.
     pub(super) fn finish(&self) {
         if let Some(live) = &self.live {
             live.lines.values().for_each(ProgressBar::finish_and_clear);
@@ -65,7 +65,7 @@ impl Progress {
         }
     }
 
-    /// Says a line unless it is the one that was said last; `left` alone, which changes by itself, is no news.
+    /// Writes a line unless it repeats the last one. A change of `left` alone is not news, since it changes by itself.
     fn say(&mut self, subject: Subject, line: String, left: &str) {
         if self.said.get(&subject) == Some(&line) {
             return;
@@ -103,7 +103,7 @@ impl Live {
     }
 }
 
-/// The state of the job, and by what it is bounded when it begins.
+/// The state of the job, and the bounds on it when it begins.
 fn job_line(view: &JobView) -> String {
     let (seats, wanted) = (view.seats.len(), view.asked);
     match view.state {
@@ -121,7 +121,7 @@ fn job_line(view: &JobView) -> String {
     }
 }
 
-/// How far a seat's execution is, and why it gave no result if it did not.
+/// The state of a seat's execution, and why it gave no result if it did not.
 fn seat_line(seat: &SeatView, view: &JobView) -> String {
     let progress = text::progress(seat, view.state);
     failure::of_seat(seat, view).map_or(progress, |why| format!("failed: {why}"))

@@ -1,4 +1,4 @@
-//! From the words of the command line to the end of the program.
+//! From the command line's words to the exit code.
 
 use std::ffi::OsString;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::telemetry::{self, LogStyle};
 
-/// Does what the words of a command line, the program's name first, say; tells the user what came of it.
+/// Runs the command line `words`, which start with the program's name, and shows the user the outcome.
 pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
     let words: Vec<OsString> = words.into_iter().collect();
     let format = if words::asks_for_json(&words) { Format::Json } else { Format::Table };

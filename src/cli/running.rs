@@ -1,4 +1,4 @@
-//! What commands that run nodes share: signals, and the files by which other commands find the API and its token.
+//! Shared by commands that run nodes: signals, and the files by which other commands find the API and its token.
 
 use std::{
     fs::{self, DirBuilder},
@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{CliError, ExitStatus, output::Output, settings};
 
-/// Requests to end: Ctrl-C, and what service managers send.
+/// Requests to end: Ctrl-C, and the signal of service managers.
 #[derive(Debug)]
 pub(super) struct Interrupts {
     interrupt: Signal,
@@ -21,12 +21,12 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
-    /// From here on these signals do not end the process by themselves.
+    /// Takes over these signals, so that they no longer end the process by themselves.
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Resolves at the next one. Cancel safe.
+    /// Resolves at the next signal. Cancel safe.
     pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -35,14 +35,14 @@ impl Interrupts {
     }
 }
 
-/// Allows this process as many open files as the system lets it have: every connection and database is some.
+/// Raises this process's limit of open files as far as allowed: every connection and database is one.
 pub(super) fn allow_many_files() {
     let limit = getrlimit(Resource::Nofile);
-    // A command that cannot raise it runs with what it has.
+    // A command that cannot raise it runs with the present limit.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
-/// How a command ends whose nodes have ended.
+/// The result of a command whose nodes have ended.
 pub(super) fn ended(joined: Result<(), CliError>) -> Result<ExitStatus, CliError> {
     joined.map(|()| ExitStatus::Success)
 }
@@ -50,32 +50,31 @@ pub(super) fn ended(joined: Result<(), CliError>) -> Result<ExitStatus, CliError
 /// A running node, as other commands of this user find it.
 #[derive(Debug, Clone)]
 pub(super) struct Running {
-    /// Where its API listens.
+    /// The address of its API.
     pub(super) api: SocketAddr,
-    /// Where its token is.
+    /// Its token file.
     pub(super) token_file: PathBuf,
 }
 
-/// The files by which other commands find the newest node of this user, and the token of each; taken back when this is
-/// dropped.
+/// The files by which other commands find this user's newest node, and each node's token. Dropping this removes them.
 #[derive(Debug)]
 pub(super) struct RunningNote(Vec<(PathBuf, String)>);
 
 impl RunningNote {
-    /// Writes the files; the first node is the one that is asked when none is named. Without them the address and
-    /// the token have to be named, which is no reason to stop.
+    /// Writes the files. The first node answers commands that name none. A failure is not fatal, since users can name
+    /// address and token themselves.
     pub(super) fn new(nodes: &[Running], output: Output) -> Self {
         Self::at(settings::state_file(), nodes, output)
     }
 
-    /// The same, with another file for the address of the first.
+    /// The same, with another file for the address of the first node.
     pub(super) fn at(file: Option<PathBuf>, nodes: &[Running], output: Output) -> Self {
         let first = nodes.first().map(|node| format!("http://{}", node.api));
         let address = file.zip(first);
         let tokens = nodes.iter().filter_map(|node| {
             Some((settings::token_note(node.api)?, node.token_file.display().to_string()))
         });
-        // The token first: who finds the address needs it.
+        // The token first: whoever finds the address needs it.
         let files: Vec<_> = tokens.chain(address).collect();
         for (path, line) in &files {
             if let Err(error) = write(path, line) {
@@ -94,7 +93,7 @@ impl Drop for RunningNote {
     fn drop(&mut self) {
         for (path, line) in &self.0 {
             if fs::read_to_string(path).is_ok_and(|text| text.trim() == line) {
-                // What is left names a node that does not answer, and the next one overwrites it.
+                // A file that stays names a node that does not answer, and the next node overwrites it.
                 let _ = fs::remove_file(path);
             }
         }

@@ -1,22 +1,23 @@
-//! What looks like a secret in a job. A job is public: its command and environment go to every peer and onto the chain.
+//! Finds what looks like a secret in a job. A job is public: its command and environment go to every peer and onto the
+//! chain.
 //!
-//! This warns of slips and stops nobody: a secret under an innocent name is not found, and what is found may be none.
-//! Only names are told, never values.
+//! This warns of slips and stops nobody. It misses a secret under an innocent name, and may warn of something harmless. It
+//! shows names only, never values.
 
 use std::collections::BTreeMap;
 
-/// Names that say by themselves what they hold, in any part of a name.
+/// Names that reveal their content, in any part of a name.
 const TELLING: [&str; 8] =
     ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "CREDENTIAL", "APIKEY", "TOKEN", "PRIVATEKEY"];
 
-/// Whole parts of a name that say so.
+/// The same, as whole parts of a name.
 const TELLING_PARTS: [&str; 7] = ["PASS", "PWD", "AUTH", "AUTHORIZATION", "BEARER", "JWT", "PAT"];
 
-/// What a name may be the key of without being a secret.
+/// A name with one of these parts before "key" is not a secret.
 const OPEN_KEYS: [&str; 9] =
     ["PUBLIC", "PUB", "SORT", "PRIMARY", "FOREIGN", "PARTITION", "GROUP", "CACHE", "INDEX"];
 
-/// How values of well-known services begin.
+/// Prefixes of values for well-known services.
 const TELLING_VALUES: [&str; 20] = [
     "ghp_",
     "gho_",
@@ -43,13 +44,13 @@ const TELLING_VALUES: [&str; 20] = [
 /// The end of the first line of a private key in text.
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 
-/// Shorter values are words that happen to begin so.
+/// Shorter values are words that happen to start this way.
 const MIN_VALUE_CHARS: usize = 16;
 
-/// Longest name that is told, in characters.
+/// The longest name that is shown, in characters.
 const MAX_NAME_CHARS: usize = 40;
 
-/// What of a job looks like a secret, in words for a sentence; each thing once.
+/// What looks like a secret in a job, as phrases without repetition.
 pub(super) fn suspects<'a>(
     environment: &BTreeMap<String, String>,
     command: impl IntoIterator<Item = &'a String>,
@@ -73,19 +74,19 @@ pub(super) fn suspects<'a>(
     found
 }
 
-/// The words of a word: a command may be a whole script.
+/// The words in a word, because a command may be a whole script.
 fn pieces(word: &str) -> impl Iterator<Item = &str> {
     let divides = |char: char| char.is_whitespace() || "'\"`;&|(){}<>,".contains(char);
     word.split(divides).filter(|piece| !piece.is_empty())
 }
 
-/// What a word of a command, before another, gives away.
+/// What a word of a command reveals together with the next one.
 fn suspect(piece: &str, next: Option<&str>) -> Option<String> {
     let told = |name: &str| Some(format!("{} in the command", cut(name)));
     if let Some((name, value)) = piece.split_once(['=', ':'])
         && is_name(name)
         && is_telling_name(name)
-        // A quote, or the space after a colon, divided them.
+        // A quote, or the space after a colon, separated them.
         && is_literal(if value.is_empty() { next.unwrap_or("") } else { value })
     {
         return told(name);
@@ -100,7 +101,7 @@ fn suspect(piece: &str, next: Option<&str>) -> Option<String> {
     is_telling_value(piece).then(|| "a word of the command".to_owned())
 }
 
-/// Whether a value stands there itself: what a shell in the container puts in its place comes from elsewhere.
+/// Whether a literal value follows. A shell in the container takes a variable's value from elsewhere.
 fn is_literal(value: &str) -> bool {
     !value.is_empty() && !value.starts_with('$')
 }
@@ -116,7 +117,7 @@ fn is_telling_name(name: &str) -> bool {
     if parts.first().is_some_and(|first| first == "AWS") && parts.len() > 1 {
         return true;
     }
-    // A number of tokens, or their kind, is asked for more often than one is given away.
+    // Programs take a number of tokens, or their kind, more often than a token.
     if !is_counted && TELLING.iter().any(|telling| whole.contains(telling)) && !whole.contains("TOKENIZER") {
         return true;
     }
@@ -130,7 +131,7 @@ fn is_telling_name(name: &str) -> bool {
     }
 }
 
-/// The parts of a name, in upper case: divided by what is no letter or digit, and where a hump begins.
+/// The parts of a name in upper case, split at other characters than letters and digits, and at humps.
 fn parts(name: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut was_lower = false;
@@ -151,15 +152,15 @@ fn is_telling_value(value: &str) -> bool {
     if value.contains(PRIVATE_KEY) || has_password(value) {
         return true;
     }
-    // Of `NAME=VALUE` in a command the value.
+    // The value in a command's `NAME=VALUE`.
     let value = value.rsplit_once('=').filter(|(name, _)| is_name(name)).map_or(value, |(_, value)| value);
     let is_long = value.chars().nth(MIN_VALUE_CHARS - 1).is_some() && is_name(value);
-    // Three parts of base64, the first of which begins with `{"`.
+    // A JSON web token: three parts in base64, the first starting with `{"`.
     let is_jwt = value.starts_with("eyJ") && value.matches('.').count() == 2;
     is_long && (is_jwt || TELLING_VALUES.iter().any(|begin| value.starts_with(begin)))
 }
 
-/// Whether this holds a URL with a password in it.
+/// Whether this has a URL with a password.
 fn has_password(text: &str) -> bool {
     text.split("://").skip(1).any(|rest| {
         let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or("");

@@ -1,8 +1,8 @@
-//! The node that a command talks to: a running one, over its API, or one that the command itself runs until it ends.
+//! The node that a command talks to: a running one over its API, or one that the command runs itself until it ends.
 //!
-//! Its own node is a requester on a contract: it runs nothing for others, needs a container engine only to look up
-//! what an image's name means, and does not announce its address: it connects to the nodes that the chain
-//! names. It keeps its state in one directory for each chain, contract and key.
+//! The command's own node is a requester on a contract. It runs nothing for others, needs a container engine only to look up
+//! an image's name, and does not announce its address: it connects to the nodes that the chain names. It has one state
+//! directory for each chain, contract and key.
 
 use std::{
     fs,
@@ -34,19 +34,19 @@ use crate::{
     store::DirError,
 };
 
-/// How long an own node gets to stop in order; what it has done is stored before.
+/// How long the command's own node gets to stop in order. Its earlier work is stored before.
 const STOP: Duration = Duration::from_secs(5);
 
-/// Reading the chain is worth a word after so long, and has failed when nothing comes of it for so long.
+/// Reading the chain deserves a message after the first time, and has failed after the second without progress.
 const SLOW: Duration = Duration::from_secs(2);
 const STUCK: Duration = Duration::from_secs(60);
 
-/// What a command needs of its node beyond asking it.
+/// What a command needs from its node besides answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
     /// Nothing.
     Answers,
-    /// That it knows which image a name means.
+    /// The ability to resolve an image's name.
     Images,
 }
 
@@ -54,30 +54,30 @@ pub(super) enum Need {
 #[derive(Debug)]
 pub(super) struct Session {
     client: Client,
-    /// The flags by which another command finds this node, or is this requester.
+    /// The flags by which another command finds this node, or acts as this requester.
     flags: String,
     is_own: bool,
 }
 
 impl Session {
-    /// Asks it.
+    /// The client of the node.
     pub(super) const fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The command that takes a job up again.
+    /// The command that resumes work on a job.
     pub(super) fn wait_command(&self, job: &str) -> String {
         format!("assay job wait {job} {}", self.flags).trim_end().to_owned()
     }
 
-    /// Says what is waited for when something is about to be sent.
+    /// Shows what is awaited before something is sent.
     pub(super) fn tell_of_the_chain(&self, output: Output) {
         if self.is_own {
             output.note("sending a transaction, and waiting until it is in a block");
         }
     }
 
-    /// What becomes of a job that is not waited for.
+    /// The fate of a job that nobody waits for.
     pub(super) const fn without_us(&self) -> &'static str {
         if self.is_own {
             "nodes finish what they have begun, but bids are accepted only while the requester waits for the job"
@@ -87,7 +87,7 @@ impl Session {
     }
 }
 
-/// Has `ask` done with the node that the arguments name, or with one of its own that ends after it.
+/// Runs `ask` with the node that the arguments name, or with the command's own node, which ends afterwards.
 pub(super) async fn with_node<T>(
     args: &NodeArgs,
     need: Need,
@@ -120,7 +120,7 @@ pub(super) async fn with_node<T>(
         }
     };
     stop.cancel();
-    // Whatever it does not come to now, the next one does.
+    // What it does not finish now, the next one does.
     let _ = timeout(STOP, joined).await;
     result
 }
@@ -150,7 +150,7 @@ async fn start(
         backend: Backend::Contract { chain: chain.clone(), first_block: requester.first_block },
         data_dir: data_dir.clone(),
         key: Some(key),
-        // Nobody comes to a requester that is gone in a minute: it goes to the nodes.
+        // Nodes do not connect to a requester that is gone in a minute, so it connects to them.
         listen: Vec::new(),
         peers: Vec::new(),
         dial_private: false,
@@ -168,7 +168,7 @@ async fn start(
     Ok((host, announced))
 }
 
-/// Waits until the node knows what the chain has now.
+/// Waits until the node knows the chain's present state.
 async fn catch_up(host: &Host, output: Output) -> Result<(), CliError> {
     let Some(mut reading) = host.reading() else { return Ok(()) };
     let (began, mut said) = (Instant::now(), false);
@@ -190,12 +190,12 @@ async fn catch_up(host: &Host, output: Output) -> Result<(), CliError> {
             return Err(CliError::Connect(ConnectError::Chain(BackendError::Chain { reason })));
         }
     }
-    // From here on it is a matter of this process alone: a node that does not come to it says so by itself.
+    // From here on only this process matters: a node that cannot get there reports it by itself.
     let _ = timeout(STUCK, host.caught_up()).await;
     Ok(())
 }
 
-/// Where the command that has a directory leaves the address of its API.
+/// The file in which the command that holds a directory leaves its API's address.
 fn api_file(data_dir: &Path) -> PathBuf {
     data_dir.join("api")
 }
@@ -204,7 +204,7 @@ fn recorded(data_dir: &Path) -> Option<String> {
     Some(fs::read_to_string(api_file(data_dir)).ok()?.trim().to_owned())
 }
 
-/// What names the same requester again, but for what the environment says.
+/// The flags that name the same requester again, without what the environment provides.
 fn flags(args: &NodeArgs) -> String {
     let mut flags = Vec::new();
     let mut add = |flag: &str, variable: &str, value: &str| {
@@ -214,7 +214,7 @@ fn flags(args: &NodeArgs) -> String {
     };
     add("--scheduler", SCHEDULER_VARIABLE, "contract");
     let urls = &args.chain.rpc.rpc_url;
-    // Providers put secrets into paths and names; those are not for a screen.
+    // Providers put secrets into paths and names, which must not appear on a screen.
     let is_public =
         urls.iter().all(|url| !url.contains('@') && url.trim_end_matches('/').matches('/').count() == 2);
     let joined = urls.join(",");
@@ -240,12 +240,12 @@ fn flags(args: &NodeArgs) -> String {
     flags.join(" ")
 }
 
-/// A number that is not the default.
+/// A number that differs from the default.
 fn number(number: u64) -> Option<String> {
     (number > 0).then(|| number.to_string())
 }
 
-/// A word of a shell.
+/// A word, quoted for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:,@%+=~".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {

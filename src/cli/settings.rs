@@ -1,4 +1,4 @@
-//! What the command line means: arguments, environment and defaults resolved, contradictions refused.
+//! What the command line means: resolves arguments, environment and defaults, and refuses contradictions.
 
 mod hints;
 
@@ -24,94 +24,94 @@ use crate::{
     scheduler::contract::{ChainConfig, DEFAULT_MAX_FEE_PER_GAS},
 };
 
-/// The file with the token to ask a node with, where no node of this user noted one.
+/// The file with a node's token, if no node of this user has left one.
 const TOKEN_VARIABLE: &str = "ASSAY_API_TOKEN_FILE";
 
-/// A command line that asks for something impossible.
+/// The command line asks for something impossible.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A term of the deal is out of bounds.
     #[error("invalid deal: {0}")]
     Term(#[from] InvalidTerm),
-    /// The spec is not one that a node may run.
+    /// The spec is not valid.
     #[error("invalid job: {}", hints::spec_problem(.0))]
     Spec(SpecError),
     /// The variables of the job cannot be read.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
-    /// The API would be where it must not be.
+    /// The API would listen where it must not.
     #[error(transparent)]
     Exposed(#[from] ServeError),
     /// Anybody could take every seat.
     #[error("--acceptance first-come lets one owner of many nodes take every seat")]
     OpenFirstCome,
-    /// Says something about an acceptance that is not chosen.
+    /// A flag belongs to an acceptance that is not chosen.
     #[error("--first-come cannot be used with --acceptance requester")]
     FirstComeUnused,
-    /// There is nothing to change.
+    /// The update changes nothing.
     #[error("no term to change")]
     NothingToUpdate,
-    /// Text that is not the id of a job.
+    /// The text is not the id of a job.
     #[error("{text:?} is not the id of a job")]
     JobName {
-        /// As given.
+        /// The text.
         text: String,
     },
-    /// A prefix of an id, where no node can be asked for the whole id.
+    /// The text is a prefix of an id, and there is no node to resolve it.
     #[error("{text:?} is not a full job id")]
     WholeJob {
-        /// As given.
+        /// The text.
         text: String,
     },
-    /// Text that is no address of an API.
+    /// The text is not the address of an API.
     #[error("{text:?} is not the address of a node's API: {problem}")]
     Api {
-        /// As given.
+        /// The text.
         text: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
-    /// A contract was asked for, and not said which.
+    /// The contract backend needs this flag.
     #[error("{flag} is missing: a contract is named by its chain and address")]
     NoContract {
         /// The flag.
         flag: &'static str,
     },
-    /// A chain was named for a network without one.
+    /// A flag about the chain, for a network without one.
     #[error("--rpc-url names a chain, but --scheduler libp2p uses none")]
     NoChain,
-    /// Both a node to ask and a requester to be.
+    /// Flags name both a node to ask and a requester to act as.
     #[error("--api asks a node, but --scheduler contract asks none")]
     TwoNodes,
-    /// A follow-up by a requester that is gone by then.
+    /// A follow-up, by a requester that will be gone by then.
     #[error("--escalate needs a requester that keeps running")]
     NoFollowUp,
-    /// The number of seats of an audit without its chance.
+    /// The seats of an audit are set, but not its chance.
     #[error("--audit-seats is for a job with an audit")]
     NoAudit,
-    /// An engine whose containers this program cannot see.
+    /// The engine's containers are invisible to this program.
     #[error("DOCKER_HOST is {host:?}, which is not an engine on this machine")]
     RemoteEngine {
         /// Its value.
         host: String,
     },
-    /// A devstack that cannot be.
+    /// The devstack has more bad nodes than nodes.
     #[error("a devstack of {nodes} nodes cannot have {bad} bad ones")]
     BadNodes {
-        /// How many nodes.
+        /// The number of nodes.
         nodes: usize,
-        /// How many bad ones.
+        /// The number of bad nodes.
         bad: usize,
     },
-    /// A devstack of none, or of more nodes than one process holds.
+    /// The devstack has no nodes, or more than one process can hold.
     #[error("a devstack has 1 to {most} nodes, not {nodes}")]
     NodeCount {
-        /// As asked.
+        /// The number given.
         nodes: usize,
-        /// As possible.
+        /// The largest number.
         most: usize,
     },
-    /// Neither the flag nor the environment says where to keep data.
+    /// Neither a flag nor the environment says where to keep data.
     #[error("no directory for the node's data: neither XDG_STATE_HOME nor HOME is set")]
     NoDataDir,
 }
@@ -152,17 +152,17 @@ impl Hint for SettingsError {
     }
 }
 
-/// Seats of a second wave with which a lie of the whole first wave is outvoted.
+/// Seats of a second wave that outvote a lie of the whole first wave.
 const fn default_audit_seats(concurrency: u8) -> u8 {
     concurrency.saturating_add(1)
 }
 
-/// The terms that the arguments make of `base`: defaults for a new job, its own terms for one that is updated.
+/// Applies the arguments to `base`: defaults for a new job, its own terms for an update.
 pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
     let mut deal = base;
     if let Some(concurrency) = args.concurrency {
         deal.concurrency = concurrency;
-        // Fewer would mean nothing: no verdict is reached without a majority.
+        // A lower value would mean nothing, since a verdict needs a majority.
         deal.confidence = concurrency / 2 + 1;
     }
     deal.confidence = args.confidence.unwrap_or(deal.confidence);
@@ -174,7 +174,7 @@ pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
     }
     deal.method = args.method.unwrap_or(deal.method);
     if deal.method != Method::Near && args.summary.is_none() {
-        // The method of an updated deal took its summary along.
+        // The updated deal's method brought its summary along.
         deal.summary = None;
     }
     deal.canonical = args.canonical.unwrap_or(deal.canonical);
@@ -231,7 +231,7 @@ fn acceptance(args: &DealArgs, deal: &mut Deal) -> Result<(), SettingsError> {
     Ok(())
 }
 
-/// The backend behind the flags.
+/// The backend that the flags choose.
 pub(super) fn backend(scheduler: SchedulerArg, args: &ContractArgs) -> Result<Backend, SettingsError> {
     match scheduler {
         SchedulerArg::Libp2p => Ok(Backend::Libp2p),
@@ -242,7 +242,7 @@ pub(super) fn backend(scheduler: SchedulerArg, args: &ContractArgs) -> Result<Ba
     }
 }
 
-/// The contract behind the flags, and the block to read from.
+/// The contract in the flags, and the first block to read.
 pub(super) fn chain(args: &ContractArgs) -> Result<(ChainConfig, u64), SettingsError> {
     let contract = args.contract.ok_or(SettingsError::NoContract { flag: "--contract" })?;
     let chain = ChainConfig {
@@ -260,7 +260,7 @@ pub(super) fn max_fee(args: &RpcArgs) -> u128 {
     args.max_fee.map_or(DEFAULT_MAX_FEE_PER_GAS, Amount::units)
 }
 
-/// The endpoints behind the flags.
+/// The endpoints in the flags.
 pub(super) fn rpc(args: &RpcArgs) -> Result<Vec<String>, SettingsError> {
     if args.rpc_url.is_empty() {
         return Err(SettingsError::NoContract { flag: "--rpc-url" });
@@ -268,7 +268,7 @@ pub(super) fn rpc(args: &RpcArgs) -> Result<Vec<String>, SettingsError> {
     Ok(args.rpc_url.clone())
 }
 
-/// A requester of a command's own.
+/// A command's own requester.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Requester {
     pub(super) chain: ChainConfig,
@@ -277,7 +277,7 @@ pub(super) struct Requester {
 
 /// The requester that a command acts as; `None` if it asks a node.
 ///
-/// A flag overrides a variable. Of two variables, that of the node wins, because asking a node costs nothing.
+/// A flag overrides a variable. Of two variables the node's wins, because asking a node costs nothing.
 pub(super) fn requester(args: &NodeArgs) -> Result<Option<Requester>, SettingsError> {
     if args.scheduler != Some(SchedulerArg::Contract) {
         return Ok(None);
@@ -294,14 +294,14 @@ pub(super) fn requester(args: &NodeArgs) -> Result<Option<Requester>, SettingsEr
     }
 }
 
-/// What a devstack is made of.
+/// The settings of a devstack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DevstackSettings {
     pub(super) nodes: usize,
     pub(super) bad: BadActors,
 }
 
-/// A devstack with possible numbers.
+/// A devstack with checked numbers.
 pub(super) fn devstack(args: &DevstackArgs) -> Result<DevstackSettings, SettingsError> {
     let (nodes, bad) = (args.nodes, args.bad_actors);
     if !(1..=MAX_NODES).contains(&nodes) {
@@ -316,7 +316,7 @@ pub(super) fn devstack(args: &DevstackArgs) -> Result<DevstackSettings, Settings
     Ok(DevstackSettings { nodes, bad })
 }
 
-/// Which node to ask, and who said so.
+/// The node to ask, and who named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiAddress {
     /// Ends with a slash.
@@ -326,21 +326,21 @@ pub(super) struct ApiAddress {
     token: TokenFile,
 }
 
-/// Which file holds the token of a node's API.
+/// The file with the token of a node's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum TokenFile {
-    /// It is known: the user or this command says so.
+    /// The path is known from the user or this command.
     At(PathBuf),
-    /// A node of this user said so when it started, if there is one at that address.
+    /// A node of this user left it when it started, if there is one at that address.
     Noted,
 }
 
-/// Who said where the node is.
+/// Who named the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ApiOrigin {
     /// The flag or `ASSAY_API`.
     User,
-    /// A devstack or a node of this machine, when it started.
+    /// A devstack or node on this machine, when it started.
     StateFile,
     /// This command, which runs the node.
     Own,
@@ -349,7 +349,7 @@ pub(super) enum ApiOrigin {
 }
 
 impl ApiAddress {
-    /// That of a node of this process.
+    /// The node of this process.
     pub(super) fn own(address: SocketAddr, token_file: PathBuf) -> Self {
         let url = api_url(&address.to_string()).expect("a socket address is a host and a port");
         Self { url, origin: ApiOrigin::Own, token: TokenFile::At(token_file) }
@@ -361,10 +361,10 @@ impl ApiAddress {
         Self { url, origin, token }
     }
 
-    /// The token to ask with, as it is now; `None` if no node of this user listens there, which the one that does tells.
+    /// The present token; `None` if no node of this user listens there, and then the node that does will say so.
     ///
     /// # Errors
-    /// [`TokenError`] about a file that the user names.
+    /// [`TokenError`] about a file that the user named.
     pub(super) fn token(&self) -> Result<Option<Token>, TokenError> {
         match &self.token {
             TokenFile::At(path) => Token::read(path).map(Some),
@@ -375,7 +375,7 @@ impl ApiAddress {
         }
     }
 
-    /// Where a node at this address may have noted its token file.
+    /// Where a node at this address may have left the path of its token file.
     fn notes(&self) -> impl Iterator<Item = PathBuf> {
         let port = self.url.port_or_known_default().unwrap_or_default();
         let host = self.url.host_str().unwrap_or_default();
@@ -390,7 +390,7 @@ impl ApiAddress {
     }
 }
 
-/// Flag, then environment (both in `args`), then what the newest devstack or node left, then the default.
+/// Precedence: flag, then environment (both in `args`), then what the newest devstack or node left, then the default.
 pub(super) fn api(args: &ApiArgs) -> Result<ApiAddress, SettingsError> {
     if let Some(text) = &args.api {
         return Ok(ApiAddress::named(api_url(text)?, ApiOrigin::User));
@@ -415,7 +415,7 @@ fn api_url(text: &str) -> Result<Url, SettingsError> {
     Ok(url)
 }
 
-/// The socket of the container engine: `DOCKER_HOST`, or where engines usually are.
+/// The socket of the container engine: `DOCKER_HOST`, or the usual path.
 pub(super) fn engine_socket() -> Result<String, SettingsError> {
     match std::env::var("DOCKER_HOST") {
         Ok(host) if !host.is_empty() => match host.strip_prefix("unix://") {
@@ -426,31 +426,31 @@ pub(super) fn engine_socket() -> Result<String, SettingsError> {
     }
 }
 
-/// Where this user's nodes leave the address of their API, and their data.
+/// Where this user's nodes leave the addresses of their APIs, and keep their data.
 fn state_dir() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // Without HOME the home that the system knows counts.
+    // Without HOME, the home directory from the system's user database.
     let base = set("XDG_STATE_HOME").or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;
     Some(base.join("assay"))
 }
 
-/// The file that names the API of the newest devstack or node.
+/// The file with the API address of the newest devstack or node.
 pub(super) fn state_file() -> Option<PathBuf> {
     Some(state_dir()?.join("api"))
 }
 
-/// The file that names the token file of the node whose API has this address.
+/// The file with the token path of the node whose API has this address.
 pub(super) fn token_note(api: SocketAddr) -> Option<PathBuf> {
     Some(state_dir()?.join("tokens").join(api.to_string()))
 }
 
-/// Where the requester with this key keeps what it knows of this contract.
+/// Where the requester with this key keeps its state for this contract.
 pub(super) fn requester_dir(domain: LogDomain, requester: NodeId) -> Result<PathBuf, SettingsError> {
     let name = format!("{}-{}-{requester}", domain.chain_id, domain.contract);
     Ok(state_dir().ok_or(SettingsError::NoDataDir)?.join("requester").join(name))
 }
 
-/// Where a node keeps its data when nobody says.
+/// The default data directory of a node.
 pub(super) fn default_data_dir() -> Result<PathBuf, SettingsError> {
     Ok(state_dir().ok_or(SettingsError::NoDataDir)?.join("node"))
 }

@@ -1,4 +1,4 @@
-//! Values as people read them.
+//! Values formatted for people.
 
 use std::cmp::Ordering;
 
@@ -11,7 +11,7 @@ use crate::{
     domain::{Amount, Deal, Exceeded, JobId, JobState, Limit, Method, NodeId, Span, Timestamp},
 };
 
-/// A job in a table or a sentence: enough of it to name it again.
+/// A job in a table or a sentence: enough digits to name it again.
 pub(super) fn job(job: JobId) -> String {
     job.short()
 }
@@ -21,7 +21,7 @@ pub(super) fn node(node: NodeId) -> String {
     node.short()
 }
 
-/// A length of time, in its two largest units.
+/// A span, in its two largest units.
 pub(super) fn span(secs: u64) -> String {
     let (days, hours, minutes, seconds) = (secs / 86_400, secs / 3600 % 24, secs / 60 % 60, secs % 60);
     match (days, hours, minutes) {
@@ -40,7 +40,7 @@ pub(super) fn age(then: Timestamp, now: Timestamp) -> String {
     span(now.as_secs().saturating_sub(then.as_secs()))
 }
 
-/// A time by its distance from now, ahead or behind.
+/// A time relative to now, in the past or the future.
 pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
     match at.cmp(&now) {
         Ordering::Less => format!("{} ago", age(at, now)),
@@ -49,7 +49,7 @@ pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// The time of day, for what is near.
+/// The time of day, for a time that is near.
 pub(super) fn clock(at: Timestamp) -> String {
     let secs = at.as_secs() % 86_400;
     format!("{:02}:{:02}:{:02} UTC", secs / 3600, secs / 60 % 60, secs % 60)
@@ -74,7 +74,7 @@ pub(super) fn amount(amount: Amount) -> String {
     format!("{} {unit}", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// What an address has, which may be more than any contract of ours holds.
+/// An address's balance, which may be more than a contract of ours can hold.
 pub(super) fn wei(wei: U256) -> String {
     let fits = u128::try_from(wei).ok().and_then(Amount::new);
     fits.map_or_else(|| format!("{wei} wei"), amount)
@@ -86,7 +86,7 @@ pub(super) fn thousandths(thousandths: u32) -> String {
     if rest == 0 { whole.to_string() } else { format!("{whole}.{rest:03}").trim_end_matches('0').to_owned() }
 }
 
-/// What a job asks for beyond what any known node allows.
+/// What a job asks for that no known node allows.
 pub(super) fn exceeded(exceeded: &Exceeded) -> String {
     let Exceeded { limit, asked, most } = *exceeded;
     let small = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
@@ -107,10 +107,10 @@ pub(super) fn exceeded(exceeded: &Exceeded) -> String {
     format!("{name} {asked}, at most {most}")
 }
 
-/// How far a seat's result lies from the others, as a memory level or in tolerances of its numbers, if either was compared.
+/// How far a seat's result is from the others, as a memory level or in tolerances of its numbers, if either was compared.
 pub(super) fn distance(seat: &SeatView, view: &JobView) -> String {
     let Some(score) = seat.score else { return "-".to_owned() };
-    // The unit of the score: ten samples, and for `kmeans` also the number of runs that were compared.
+    // The score's unit: ten samples, and for `kmeans` also the number of compared runs.
     let divisor = match view.deal.method {
         Method::Near if !view.deal.require_work => return tolerances(score),
         Method::Ball | Method::Hash | Method::Near => 10,
@@ -119,8 +119,8 @@ pub(super) fn distance(seat: &SeatView, view: &JobView) -> String {
     bytes((score / divisor).saturating_mul(1024))
 }
 
-/// What the traces of runs that agree have in common, by the method of the deal: with the limit in effect where runs were
-/// compared, since it grows with the level of their memory.
+/// What the traces of agreeing runs have in common, by the deal's method. If runs were compared, with the limit in effect,
+/// since it grows with their memory.
 pub(super) fn alike_work(deal: &Deal, seats: &[SeatView]) -> String {
     let mut works = seats.iter().filter_map(|seat| seat.measured?.work);
     let least = bytes(u64::from(deal.tolerance_kib) * 1024);
@@ -152,7 +152,7 @@ pub(super) fn tolerances(score: u64) -> String {
     format!("{} tolerances", thousandths(u32::try_from(score.saturating_mul(1000) / 64).unwrap_or(u32::MAX)))
 }
 
-/// A judgement, or how far the seat is as long as there is none.
+/// A seat's judgement, or its state while there is none.
 pub(super) const fn judgement(seat: &SeatView) -> &'static str {
     match seat.judgement {
         Some(Judgement::Accepted) => "accepted",
@@ -162,7 +162,7 @@ pub(super) const fn judgement(seat: &SeatView) -> &'static str {
     }
 }
 
-/// How far a seat's execution is, in a job of this state.
+/// The state of a seat's execution, in a job of this state.
 pub(super) fn progress(seat: &SeatView, state: JobState) -> String {
     match (seat.status, seat.failure) {
         (SeatState::Failed, Some(failure)) => format!("failed: {failure}"),
@@ -176,7 +176,7 @@ pub(super) fn progress(seat: &SeatView, state: JobState) -> String {
     }
 }
 
-/// Words of a command, quoted as a shell would need them.
+/// The words of a command, quoted for a shell.
 pub(super) fn command(words: &[String]) -> String {
     let plain = |word: &str| {
         let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
@@ -188,7 +188,7 @@ pub(super) fn command(words: &[String]) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-/// Memory over a run as a row of bars, the highest of them at `most`.
+/// Memory over a run as a row of bars; `most` is full height.
 pub(super) fn bars(memory_kib: &[u32], most: u32) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let bar = |kib: &u32| {
@@ -198,7 +198,7 @@ pub(super) fn bars(memory_kib: &[u32], most: u32) -> String {
     memory_kib.iter().map(bar).collect()
 }
 
-/// A claim in one line.
+/// A claim, in one line.
 pub(super) fn claim(claim: &Claim) -> String {
     let Claim { state, accepted, rejected, absent } = claim;
     format!("{state}, {} accepted, {} rejected, {} absent", accepted.len(), rejected.len(), absent.len())

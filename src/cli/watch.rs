@@ -1,4 +1,4 @@
-//! Waiting for a job's end: the node says that something happened, the view of the job says what.
+//! Waits for a job's end. The node's events say that something happened, and a view of the job says what.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{api::types::JobView, domain::Timestamp};
 
-/// How long to wait before a broken connection is tried again, and between two views of a job at least.
+/// Pause before a broken connection is retried, and the least pause between two views of a job.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a node may be away before that is an error.
+/// How long a node may be unreachable before that is an error.
 const AWAY_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long to wait after the last deadline of a job: the node that ends it may be slow, and clocks differ.
@@ -24,26 +24,26 @@ pub(super) const OVERDUE: Duration = Duration::from_secs(120);
 /// How long after a deadline to look at the job, so that others have acted on the deadline.
 const GRACE_SECS: u64 = 3;
 
-/// How often, in seconds, a job is looked at that has no deadline left.
+/// How often to look at a job without a deadline left, in seconds.
 const LOOK_AGAIN: u64 = 3;
 
-/// What the waiting came to.
+/// The outcome of waiting.
 #[derive(Debug)]
 pub(super) enum Watched {
-    /// The job is over.
+    /// The job has ended.
     Ended(Box<JobView>),
     /// The user does not want to wait any longer.
     Interrupted,
-    /// The time that the user gave is over.
+    /// The user's time limit has passed.
     TimedOut,
-    /// The job's last deadline has passed by [`OVERDUE`], and the node says that it goes on.
+    /// The job's last deadline passed [`OVERDUE`] ago, and the node says that the job goes on.
     Overdue(Box<JobView>),
 }
 
-/// Shows progress until the job is over, the user interrupts, or it is `until`.
+/// Shows progress until the job has ended, the user interrupts, or it is `until`.
 ///
 /// # Errors
-/// When the node refuses, or is away for longer than [`AWAY_LIMIT`].
+/// When the node refuses, or is unreachable for longer than [`AWAY_LIMIT`].
 pub(super) async fn watch(
     client: &Client,
     job: &str,
@@ -92,12 +92,12 @@ async fn until_over(client: &Client, job: &str, progress: &mut Progress) -> Resu
     }
 }
 
-/// Until when a job is waited for, on the clock of this process: that of the node or chain may stand still.
+/// How long to wait for a job, by this process's clock, since that of the node or chain may stand still.
 #[derive(Debug, Default)]
 struct Bound(Option<(Timestamp, Instant)>);
 
 impl Bound {
-    /// The bound after this view. It moves only with the job's last deadline.
+    /// The limit after this view. Only a later last deadline of the job moves it.
     fn after(&mut self, last: Timestamp, node_now: Timestamp, now: Instant) -> Instant {
         match self.0 {
             Some((known, until)) if known == last => until,
@@ -111,8 +111,8 @@ impl Bound {
     }
 }
 
-/// Takes what events come until then, since many at once need one view; not longer than there are any, since they end
-/// with the job.
+/// Takes events until then, since many at once need one view. Returns earlier when the stream ends, which it does with the
+/// job.
 async fn gather(events: &mut Option<Events>, until: Instant) -> Result<(), ClientError> {
     let Some(stream) = events else {
         time::sleep_until(until).await;
@@ -127,7 +127,7 @@ async fn gather(events: &mut Option<Events>, until: Instant) -> Result<(), Clien
     Ok(())
 }
 
-/// One view of the job; then waits for the next event, or for the deadline that comes without one.
+/// Takes one view of the job, then waits for the next event or the next deadline.
 async fn round(
     client: &Client,
     job: &str,
@@ -137,7 +137,7 @@ async fn round(
 ) -> Result<Option<Watched>, ClientError> {
     let stream = match events {
         Some(stream) => stream,
-        // Opened before the view is asked for, so that nothing falls between them.
+        // Opened before the view is requested, so that nothing falls between them.
         None => events.insert(client.events(job, 0).await?),
     };
     let view = client.job(job).await?;
@@ -151,7 +151,7 @@ async fn round(
         return Ok(Some(Watched::Overdue(Box::new(view))));
     }
     let next = deadlines().filter(|at| *at >= view.now).min();
-    // With no deadline left only the bound is waited for, and looked at again now and then.
+    // Without a deadline left, wait for the limit and look again now and then.
     let wait = next.map_or(LOOK_AGAIN, |at| at.as_secs().saturating_sub(view.now.as_secs()) + GRACE_SECS);
     let wait = until.min(Instant::now() + Duration::from_secs(wait));
     if let Ok(more) = time::timeout_at(wait, stream.next()).await

@@ -1,5 +1,5 @@
-//! Words of a command line that clap cannot tell apart by itself: a job's command after its image, as Docker takes it,
-//! and names of commands that other programs have.
+//! Words of a command line that clap cannot tell apart: a job's command after its image, as Docker takes it, and names of
+//! commands that other programs have.
 
 use std::ffi::{OsStr, OsString};
 
@@ -7,11 +7,11 @@ use crate::explain::Hint;
 
 use clap::{Arg, ArgAction, Command};
 
-/// An option where it may be meant for this program or for the job's.
+/// An option that may be meant for this program or for the job's.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{word} follows IMAGE, so it may be an option of assay or an argument of the command")]
 pub struct Ambiguous {
-    /// As given.
+    /// The option as typed.
     word: String,
 }
 
@@ -24,11 +24,11 @@ impl Hint for Ambiguous {
     }
 }
 
-/// A command line in which a job's command is told from what is this program's.
+/// A command line with the job's command separated from this program's options.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Divided {
     pub(super) words: Vec<OsString>,
-    /// A word of the job's command that is also a long option of this program, where nothing says that it is meant so.
+    /// A word of the job's command that is also a long option of this program, without a sign that this is intended.
     pub(super) taken: Option<String>,
 }
 
@@ -38,13 +38,13 @@ impl From<Vec<OsString>> for Divided {
     }
 }
 
-/// Puts `--` between the image and the command of `assay job submit` and `calibrate`, where the user left it out.
+/// Inserts `--` between the image and the command of `assay job submit` and `calibrate`, where the user left it out.
 ///
-/// What follows IMAGE is the command, whatever it looks like, if its first word is no option. Options after IMAGE are
-/// this program's as far as a `--` that ends them; without one, nobody knows whose they are.
+/// If the first word after IMAGE is not an option, the command starts there, whatever follows. Options after IMAGE are this
+/// program's until a `--`. Without one, nobody knows whose they are.
 ///
 /// # Errors
-/// [`Ambiguous`], so that nothing else is run than what was meant.
+/// [`Ambiguous`], so that nothing unintended runs.
 pub(super) fn divide(mut words: Vec<OsString>, program: &mut Command) -> Result<Divided, Ambiguous> {
     program.build();
     let Some((image, submit)) = find_image(&words, program) else { return Ok(words.into()) };
@@ -78,8 +78,8 @@ pub(super) struct Submission<'a> {
     image: Option<usize>,
 }
 
-/// Where IMAGE stands in a submission, and what a submission may have; `None` in other commands, and where clap is to say
-/// what is wrong.
+/// Where IMAGE is in a submission, and the options of a submission; `None` in other commands, and where clap should report
+/// the problem.
 fn find_image<'a>(words: &[OsString], program: &'a Command) -> Option<(usize, &'a Command)> {
     let Submission { command, image, .. } = find(words, program, &["submit", "calibrate"])?;
     image.map(|image| (image, command))
@@ -121,7 +121,7 @@ fn is_option(word: &OsStr) -> bool {
     bytes.len() > 1 && bytes.starts_with(b"-")
 }
 
-/// Whether the word after this option is its value; `None` for an option that nobody knows.
+/// Whether the word after this option is its value; `None` for an unknown option.
 fn takes_next(word: &str, command: &Command) -> Option<bool> {
     let takes_value = |arg: &Arg| matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
     let find = |is_it: &dyn Fn(&Arg) -> bool| command.get_arguments().find(|arg| is_it(arg));
@@ -130,7 +130,7 @@ fn takes_next(word: &str, command: &Command) -> Option<bool> {
         let arg = find(&|arg| arg.get_long() == Some(name))?;
         return Some(value.is_none() && takes_value(arg));
     }
-    // Several letters in one word; the first that takes a value takes the rest of the word for it.
+    // Several letters in one word. The first that takes a value takes the rest of the word.
     let letters = &word[1..];
     for (index, letter) in letters.char_indices() {
         let arg = find(&|arg| arg.get_short() == Some(letter))?;
@@ -141,7 +141,7 @@ fn takes_next(word: &str, command: &Command) -> Option<bool> {
     Some(false)
 }
 
-/// Whether a command line that may be wrong asks for JSON, so that what is wrong is said in it.
+/// Whether a wrong command line asks for JSON, so that the error should be JSON too.
 pub(super) fn asks_for_json(words: &[OsString]) -> bool {
     let words: Vec<&str> =
         words.iter().map_while(|word| word.to_str()).take_while(|word| *word != "--").collect();
@@ -151,7 +151,7 @@ pub(super) fn asks_for_json(words: &[OsString]) -> bool {
         || words.iter().any(|word| matches!(*word, "-ojson" | "-o=json" | "--output=json"))
 }
 
-/// What a user means by a command that other programs have and this one has not.
+/// The command here for a command of other programs.
 pub(super) fn meant(unknown: &str) -> Option<&'static str> {
     Some(match unknown {
         "run" | "submit" | "exec" | "start" | "create" => "to run a job: assay job submit IMAGE CMD",
@@ -250,7 +250,7 @@ mod tests {
             let error = divided(line).unwrap_err();
             assert!(error.hint().unwrap().contains(" -- "), "{error}");
         }
-        // Words in between are nobody's.
+        // Words in between belong to nobody.
         let between = divided("job submit img --concurrency 5 echo -- hi").unwrap();
         assert!(Cli::try_parse_from(between).is_err());
     }

@@ -67,7 +67,9 @@ pub enum SummaryFault {
         number: usize,
     },
     /// The text is not a decimal number. Infinities, NaN and hexadecimal are not.
-    #[error("number {number} of the summary is no decimal number: NaN, infinities and hexadecimal are none")]
+    #[error(
+        "number {number} of the summary is not a decimal number; NaN, infinities and hexadecimal are not accepted"
+    )]
     NotANumber {
         /// Which, from 1.
         number: usize,

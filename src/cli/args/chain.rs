@@ -1,4 +1,4 @@
-//! The chain, the contract on it and the key: the arguments of every command that needs no running node.
+//! Arguments for a chain, the contract on it and the key, for commands that need no running node.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use clap::Args;
 use super::values;
 use crate::domain::{Amount, NodeId};
 
-/// The way to a chain.
+/// How to reach a chain.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Chain")]
 pub(in crate::cli) struct RpcArgs {
@@ -44,7 +44,7 @@ pub(in crate::cli) struct ContractArgs {
     pub(in crate::cli) first_block: u64,
 }
 
-/// A key and what opens it. The passphrase itself is never an argument, because other users of the machine can read
+/// A key and its passphrase. The passphrase itself is never an argument, because other users of the machine can read
 /// arguments.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Key")]

@@ -31,7 +31,7 @@ pub(in crate::cli) enum SchedulerArg {
     Contract,
 }
 
-/// The node that a command asks, or what it needs to act as the requester itself.
+/// The node that a command asks, or what the command needs to act as the requester itself.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Node")]
 pub(in crate::cli) struct NodeArgs {
@@ -50,10 +50,10 @@ pub(in crate::cli) struct NodeArgs {
     pub(in crate::cli) key: KeyArgs,
 }
 
-/// Where a node's API listens, and is looked for, unless told otherwise.
+/// The default address of a node's API.
 pub(in crate::cli) const DEFAULT_API: &str = "127.0.0.1:7421";
 
-/// The variables that choose between the API of a node and acting as the requester.
+/// The variables that choose between a node's API and acting as the requester.
 pub(in crate::cli) const API_VARIABLE: &str = "ASSAY_API";
 pub(in crate::cli) const SCHEDULER_VARIABLE: &str = "ASSAY_SCHEDULER";
 

@@ -1,4 +1,4 @@
-//! The terms of a job. Each is optional: `submit` takes the default of a missing term, `update` leaves it as it is.
+//! The terms of a job. Each is optional: `submit` uses the default of a missing term, `update` leaves it unchanged.
 
 use clap::{Args, ValueEnum};
 
@@ -13,16 +13,15 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_name = "N")]
     pub(in crate::cli) concurrency: Option<u8>,
 
-    /// Number of nodes that must agree, up to the concurrency; a verdict always needs a majority as well
-    /// [default: a majority]
+    /// Number of nodes that must agree, up to the concurrency; a verdict also needs a majority [default: a majority]
     #[arg(long, value_name = "M")]
     pub(in crate::cli) confidence: Option<u8>,
 
-    /// Largest distance of two memory traces that agree, in MiB with at most three decimals [default: 1]
+    /// Largest difference between two memory traces that agree, in MiB with at most three decimals [default: 1]
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     pub(in crate::cli) tolerance: Option<ToleranceKib>,
 
-    /// The same in thousandths of their level; the larger of the two tolerances counts [default: 300]
+    /// The same in thousandths of their level; the larger tolerance counts [default: 300]
     #[arg(long, value_name = "PERMILLE")]
     pub(in crate::cli) relative_permille: Option<u16>,
 
@@ -30,31 +29,31 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_name = "METHOD")]
     pub(in crate::cli) method: Option<Method>,
 
-    /// Declare that right runs have equal outputs, so outputs alone decide
+    /// Declare that right runs have equal outputs, so that outputs alone decide
     #[arg(long)]
     pub(in crate::cli) deterministic: bool,
 
-    /// Compare the numbers in /outputs/summary, at most ten apart by white space, each as `exact`, `rel:PPMppm` or
+    /// Compare the numbers in /outputs/summary, at most ten, separated by white space, each as `exact`, `rel:PPMppm` or
     /// `abs:TOLERANCE`; needs the method near. For example --summary rel:10ppm,abs:0.5,exact
     #[arg(long, value_name = "KINDS")]
     pub(in crate::cli) summary: Option<SummaryForm>,
 
-    /// Compare standard output, and files given by --text-file, without what differs between any two runs: some of times,
-    /// uuids, hosts, pids and sorted-lines, apart by commas [default: none]
+    /// Ignore these differences when comparing standard output and the files given by --text-file: any of times, uuids,
+    /// hosts, pids and sorted-lines, separated by commas [default: none]
     #[arg(long, value_name = "KINDS")]
     pub(in crate::cli) canonical: Option<Canonical>,
 
-    /// Accept only runs whose memory, CPU time and page faults are alike too, so that a known answer alone earns nothing; needs the method
-    /// hash or near
+    /// Also require alike memory, CPU time and page faults of agreeing runs, so that knowing the answer alone earns nothing;
+    /// needs the method hash or near
     #[arg(long)]
     pub(in crate::cli) require_work: bool,
 
-    /// Largest distance of two CPU times that agree, in thousandths of the larger; 200 ms always agree [default: 333]
+    /// Largest difference between two CPU times that agree, in thousandths of the larger; 200 ms always agree [default: 333]
     #[arg(long, value_name = "PERMILLE")]
     pub(in crate::cli) cpu_permille: Option<u16>,
 
-    /// Chance, in thousandths, that more nodes run the job after the first have committed and compare with them; no node can
-    /// foresee it [default: 0]
+    /// Chance, in thousandths, of an audit: after the first nodes have committed, more nodes run the job and compare; no
+    /// node can foresee it [default: 0]
     #[arg(long, value_name = "PERMILLE")]
     pub(in crate::cli) audit: Option<u16>,
 
@@ -78,12 +77,12 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) timeout: Option<Span>,
 
-    /// Time limit for finding nodes, up to 30d; an open job keeps no node busy [default: 1h]
+    /// Time limit for finding nodes, up to 30d; an open job occupies no node [default: 1h]
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) open: Option<Span>,
 
-    /// Time limit from the last acceptance to the commitments, at least the timeout plus 1m; more leaves time for another
-    /// node to take the seat of one that failed [default: the timeout plus 2m]
+    /// Time limit from the last acceptance to the commitments, at least the timeout plus 1m; a longer one leaves time to
+    /// replace a failed node [default: the timeout plus 2m]
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) run: Option<Span>,
 
@@ -103,7 +102,7 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_parser = values::amount, value_name = "AMOUNT")]
     pub(in crate::cli) keeper_fee: Option<Amount>,
 
-    /// Follow up an inconclusive job with larger ones, of at most this many nodes [default: no follow-up]
+    /// Follow up an inconclusive job with larger ones, up to this many nodes [default: no follow-up]
     #[arg(long, value_name = "LIMIT")]
     pub(in crate::cli) escalate: Option<u8>,
 }

@@ -22,7 +22,7 @@ pub(in crate::cli) struct DevstackArgs {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SLOTS, value_parser = values::at_least_one)]
     pub(in crate::cli) slots: usize,
 
-    /// Number of bad nodes, and what they do: idle, faker, copycat, partial, silent, crash or collude, such as 2:faker
+    /// Number of bad nodes and their kind, such as 2:faker; kinds: idle, faker, copycat, partial, silent, crash, collude
     #[arg(long, value_name = "N[:KIND]", default_value = "0")]
     pub(in crate::cli) bad_actors: BadActors,
 
@@ -55,7 +55,7 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_name = "MULTIADDR")]
     pub(in crate::cli) peer: Vec<Multiaddr>,
 
-    /// Addresses to dial if other nodes name them, besides public ones and those of this node's own network
+    /// Private addresses to dial when other nodes name them, besides public ones and those of this node's own network
     #[arg(long, value_enum, value_name = "SCOPE")]
     pub(in crate::cli) dial: Vec<DialArg>,
 
@@ -71,8 +71,8 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(in crate::cli) slots: usize,
 
-    /// Registry from which to pull images for jobs of others, such as registry.example:5000, or none to pull nothing; may
-    /// be repeated [default: docker.io, ghcr.io, quay.io, gcr.io, registry.k8s.io, public.ecr.aws, mcr.microsoft.com]
+    /// Registry to pull images from for jobs of others, such as registry.example:5000, or none to pull nothing; may be
+    /// repeated [default: docker.io, ghcr.io, quay.io, gcr.io, registry.k8s.io, public.ecr.aws, mcr.microsoft.com]
     #[arg(long, value_parser = values::registry, value_name = "HOST")]
     pub(in crate::cli) allow_registry: Vec<String>,
 
@@ -80,15 +80,15 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_enum, value_name = "BACKEND", env = "ASSAY_SCHEDULER", default_value_t = SchedulerArg::Libp2p)]
     pub(in crate::cli) scheduler: SchedulerArg,
 
-    /// Highest bond to put at risk for a seat, such as 5gwei or 0.1ether, where the scheduler holds money
+    /// Highest bond to put at risk for a seat, such as 5gwei or 0.1ether, if the scheduler holds money
     #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
     pub(in crate::cli) max_bond: Amount,
 
-    /// Longest run phase (--run of a job) to accept: a seat is bound for as long
+    /// Longest run phase (--run of a job) to accept, during which a seat stays occupied
     #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "25h")]
     pub(in crate::cli) max_run: Span,
 
-    /// Longest reveal phase (--reveal of a job) to accept: a result and its bond are bound for as long
+    /// Longest reveal phase (--reveal of a job) to accept, during which a result and its bond stay locked
     #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "1h")]
     pub(in crate::cli) max_reveal: Span,
 
@@ -96,7 +96,7 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_parser = values::ask, value_name = "ASK", default_value_t = Ask::ALL)]
     pub(in crate::cli) ask: Ask,
 
-    /// Time that running jobs get after a signal to stop; then the node reports them, so that another takes its seat
+    /// Time to finish running jobs after a signal to stop; the node then reports the rest, so that others take their seats
     #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "5s")]
     pub(in crate::cli) grace: Span,
 
@@ -107,7 +107,7 @@ pub(in crate::cli) struct ServeArgs {
     pub(in crate::cli) key: KeyArgs,
 }
 
-/// Addresses that a node does not dial by default if another node names them.
+/// Addresses that a node dials only on request when another node names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum DialArg {
     /// All private addresses, such as 10.0.0.0/8 and fd00::/8

@@ -26,7 +26,7 @@ pub(in crate::cli) enum JobCommand {
     Update(Box<UpdateArgs>),
     /// Print the output of a decided job
     Logs(LogsArgs),
-    /// Run pilots of a job that writes /outputs/summary, and propose how --summary compares its numbers
+    /// Run pilots of a job that writes /outputs/summary, and propose a value for --summary
     Calibrate(Box<CalibrateArgs>),
     /// Check a job file without submitting it
     Validate(ValidateArgs),
@@ -34,7 +34,7 @@ pub(in crate::cli) enum JobCommand {
     Schema,
 }
 
-/// What the help of `job submit` says after the options.
+/// The text below the options in the help of `job submit`.
 const SUBMIT_HELP: &str = "\
 Put options before IMAGE and the command after it, as with docker run. If the command begins with a dash, put -- before it; \
 options may then also stand between IMAGE and --.
@@ -69,11 +69,11 @@ pub(in crate::cli) struct SubmitArgs {
     #[arg(long, short)]
     pub(in crate::cli) detach: bool,
 
-    /// Show the job, its cost and what lying in it would cost, and submit nothing
+    /// Show the job, its cost and the cost of lying in it, without submitting it
     #[arg(long, conflicts_with_all = ["detach", "output_dir"])]
     pub(in crate::cli) dry_run: bool,
 
-    /// Fetch each accepted result into DIR/NODE once the job is verified, as results fetch does
+    /// Fetch each accepted result into DIR/NODE once the job is verified, as `results fetch` does
     #[arg(long, value_name = "DIR", conflicts_with = "detach")]
     pub(in crate::cli) output_dir: Option<PathBuf>,
 
@@ -106,11 +106,11 @@ pub(in crate::cli) struct CalibrateArgs {
     #[arg(last = true, value_name = "CMD")]
     pub(in crate::cli) command: Vec<String>,
 
-    /// Number of pilots, each a job of one node with a seed of its own
+    /// Number of pilots; each is a job of one node with its own seed
     #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u8).range(3..=64))]
     pub(in crate::cli) pilots: u8,
 
-    /// Run pilots on this node, in turn with others so named; may be repeated [default: any node]
+    /// Run pilots on this node; may be repeated to take turns [default: any node]
     #[arg(long, value_name = "NODE")]
     pub(in crate::cli) allow: Vec<NodeId>,
 
@@ -144,32 +144,31 @@ pub(in crate::cli) struct ContainerArgs {
     #[arg(long = "input", short, value_parser = values::input, value_name = "PATH:/target")]
     pub(in crate::cli) inputs: Vec<(String, String)>,
 
-    /// Set an environment variable; NAME alone passes your own value on; may be repeated; public
+    /// Set an environment variable; NAME alone passes on your own value; may be repeated; public
     #[arg(long = "env", short, value_parser = values::variable, value_name = "NAME[=VALUE]")]
     pub(in crate::cli) environment: Vec<Variable>,
 
-    /// Set the variables of a file with NAME=VALUE or NAME on each line, as docker does; --env overrides them; may be
+    /// Set the variables in a file with NAME=VALUE or NAME on each line, as docker does; --env overrides them; may be
     /// repeated; public
     #[arg(long = "env-file", value_name = "FILE")]
     pub(in crate::cli) env_files: Vec<PathBuf>,
 
-    /// Take the program's random numbers and wall time from the job's seed, so that ordinary random programs give equal
+    /// Derive the program's random numbers and wall time from the job's seed, so that ordinary random programs give equal
     /// outputs
     ///
-    /// For dynamically linked programs. docs/containers.md says what is covered and which variables are set
+    /// For dynamically linked programs. docs/containers.md lists what is covered and which variables are set
     #[arg(long)]
     pub(in crate::cli) seeded: bool,
 
-    /// Text file in /outputs, by its path there, to compare in the form of --canonical, as standard output is; may be
-    /// repeated
+    /// Text file that --canonical also applies to, by its path in /outputs; may be repeated
     #[arg(long = "text-file", value_name = "PATH")]
     pub(in crate::cli) text_files: Vec<String>,
 
-    /// Directory in which the command starts [default: that of the image]
+    /// Directory to start the command in [default: that of the image]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) workdir: Option<String>,
 
-    /// Program to run in place of the image's entrypoint [default: that of the image]
+    /// Program to run instead of the image's entrypoint [default: that of the image]
     #[arg(long, value_name = "PROGRAM")]
     pub(in crate::cli) entrypoint: Option<String>,
 
@@ -185,11 +184,11 @@ pub(in crate::cli) struct ContainerArgs {
     #[arg(long, default_value_t = Resources::default().pids, value_name = "COUNT")]
     pub(in crate::cli) pids: u32,
 
-    /// Limit on the size of /tmp, such as 256m; it is memory, and counts towards --memory
+    /// Limit on the size of /tmp, such as 256m; /tmp is memory and counts towards --memory
     #[arg(long, value_parser = values::bytes, default_value = "64m", value_name = "SIZE")]
     pub(in crate::cli) tmp: u64,
 
-    /// Limit on the size of /outputs together with the volumes of the image, such as 2g
+    /// Limit on the size of /outputs and the image's volumes together, such as 2g
     #[arg(long, value_parser = values::bytes, default_value = "1g", value_name = "SIZE")]
     pub(in crate::cli) disk: u64,
 }
@@ -218,8 +217,7 @@ pub(in crate::cli) struct DescribeArgs {
 /// `assay job wait`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct WaitArgs {
-    /// Ids of the jobs, or unique prefixes of them. The exit code is that of the first, in this order, that did not end
-    /// with 0
+    /// Ids of the jobs, or unique prefixes of them. The exit code is that of the first job in this order whose code is not 0
     #[arg(required = true, value_name = "JOB")]
     pub(in crate::cli) jobs: Vec<String>,
 
@@ -272,7 +270,7 @@ pub(in crate::cli) struct LogsArgs {
     #[arg(long)]
     pub(in crate::cli) stderr: bool,
 
-    /// Do not escape control characters on a terminal, which they can control; files and pipes always get every byte
+    /// Print control characters to a terminal unescaped; files and pipes always get every byte
     #[arg(long)]
     pub(in crate::cli) raw: bool,
 

@@ -1,9 +1,9 @@
-//! The command line as the user types it. [`super::settings`] resolves what it means.
+//! The command line as the user types it. [`super::settings`] resolves it.
 //!
-//! - `common`: what several commands take
+//! - `common`: arguments of several commands
 //! - `deal`: the terms of a job
 //! - `chain`: a chain, a contract on it, and a key
-//! - `job`, `results`, `verdict`, `wallet`, `host`: one noun a file
+//! - `job`, `results`, `verdict`, `wallet`, `host`: the commands of one noun each
 //! - `values`: the text forms of durations, sizes and pairs
 
 mod chain;
@@ -57,7 +57,7 @@ pub struct Cli {
     #[arg(long, short = 'o', global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub(super) output: Format,
 
-    /// Hide progress; write only errors, warnings and the reason why a job failed to standard error
+    /// Hide progress; write only errors, warnings and the reasons for failed jobs to standard error
     #[arg(long, short, global = true)]
     pub(super) quiet: bool,
 

@@ -77,7 +77,7 @@ pub(in crate::cli) fn registry(text: &str) -> Result<String, String> {
     Err("expected a host with an optional port, such as registry.example:5000, or none".to_owned())
 }
 
-/// `PATH:/target`: what to mount where. A trailing `:ro`, as people write for Docker, is allowed and changes nothing.
+/// `PATH:/target`: what to mount where. Accepts and ignores a trailing `:ro`, which Docker users write.
 pub(in crate::cli) fn input(text: &str) -> Result<(String, String), String> {
     if text.ends_with(":rw") {
         return Err("inputs are read-only: omit :rw, and write to /outputs".to_owned());
@@ -90,7 +90,7 @@ pub(in crate::cli) fn input(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A variable for the job. Without a value, it takes the value from the environment of this command.
+/// A variable for the job. Without a value, the command's own environment provides it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) struct Variable {
     pub(in crate::cli) name: String,
@@ -132,21 +132,21 @@ pub(in crate::cli) fn ask(text: &str) -> Result<Ask, String> {
     amount(text).map(Ask::Amount)
 }
 
-/// A number with a unit, in whole parts of a smaller one.
+/// A number with a unit, in whole parts of a smaller unit.
 #[derive(Debug, Clone, Copy)]
 struct Scaled {
     whole: u128,
-    /// Whether nothing was rounded off.
+    /// Whether the value is exact.
     is_exact: bool,
 }
 
 /// A number such as `2`, `1.5` or `.5`, times `factor`.
 fn scaled(number: &str, factor: u64) -> Option<Scaled> {
     let (ones, decimals) = number.split_once('.').unwrap_or((number, "0"));
-    // `.5` is a number, the empty text is not.
+    // `.5` is a number; the empty text is not.
     let ones: u64 = if ones.is_empty() && !number.is_empty() { 0 } else { whole(ones)? };
     let decimals = decimals.get(..1).map(|first| first.to_owned() + decimals[1..].trim_end_matches('0'))?;
-    // Nine decimals times 2^64 fit into 128 bits; more decimals are a slip.
+    // Nine decimals times 2^64 fit into 128 bits. More decimals are a slip.
     let scale = 10_u128.pow(u32::try_from(decimals.len()).ok().filter(|count| *count <= 9)?);
     let part = u128::from(whole::<u32>(&decimals)?) * u128::from(factor);
     let whole = u128::from(ones) * u128::from(factor) + part / scale;
@@ -157,7 +157,7 @@ const fn is_decimal(char: char) -> bool {
     char.is_ascii_digit() || char == '.'
 }
 
-/// Decimal digits alone: no sign, no white space.
+/// Decimal digits only: no sign, no white space.
 fn whole<N: std::str::FromStr>(digits: &str) -> Option<N> {
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().ok())?

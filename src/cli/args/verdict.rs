@@ -42,7 +42,7 @@ pub(in crate::cli) struct ExportArgs {
 /// `assay verdict check`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CheckArgs {
-    /// Id of the job, or a unique prefix of it; with --file, the job to which the file must belong
+    /// Id of the job, or a unique prefix of it; with --file, the job that the file must be about
     #[arg(required_unless_present = "file")]
     pub(in crate::cli) job: Option<String>,
 
@@ -57,7 +57,7 @@ pub(in crate::cli) struct CheckArgs {
     pub(in crate::cli) chain: OnChainArgs,
 }
 
-/// Where a verdict was posted. The environment does not count: the command alone must show which log it checks.
+/// Where a verdict was posted. The environment does not count: the command line alone must show which log it checks.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Against a contract, without asking a node")]
 pub(in crate::cli) struct OnChainArgs {

@@ -15,9 +15,9 @@ pub(in crate::cli) enum WalletCommand {
     Import(ImportArgs),
     /// Print the address of a key
     Show(KeyArgs),
-    /// Show the ether of an address: on the chain, and free and locked on the contract
+    /// Show the ether of an address: on the chain, and free and locked in the contract
     Balance(BalanceArgs),
-    /// Move ether from the key's address to its account on the contract
+    /// Move ether from the key's address to its account in the contract
     Deposit(MoveArgs),
     /// Move free ether from the contract back to the key's address
     Withdraw(MoveArgs),

@@ -1,4 +1,4 @@
-//! Why a node did not do as asked.
+//! Why a request to a node failed.
 
 use std::io;
 
@@ -11,54 +11,54 @@ use crate::{
     explain::Hint,
 };
 
-/// Why a node did not do as asked.
+/// Why a request to a node failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody answers, or stops answering.
+    /// Nobody answers, or the node stopped answering.
     #[error("the node at {api} cannot be reached: {reason}")]
     Unreachable {
-        /// Where.
+        /// The address.
         api: String,
-        /// Whether the user named it, or it was assumed.
+        /// Who named the address.
         assumed: bool,
-        /// Why: the innermost cause, which alone says something new.
+        /// The innermost cause, which alone adds information.
         reason: String,
-        /// Whether the node may have had the request.
+        /// Whether the node may have received the request.
         sent: bool,
     },
-    /// The node may have done what was asked, and its answer is lost.
+    /// The node may have carried out the request, but its answer was lost.
     #[error("the node at {api} gave no answer in time, so the request may have been done: {reason}")]
     Unknown {
-        /// Where.
+        /// The address.
         api: String,
-        /// Why.
+        /// The cause.
         reason: String,
     },
-    /// The node says no.
+    /// The node refused.
     #[error("the node at {api} says: {}", body.message)]
     Refused {
-        /// Where.
+        /// The address.
         api: String,
-        /// What it says.
+        /// The node's message.
         body: ErrorBody,
     },
     /// The server speaks another protocol.
     #[error("{api} is not an Assay node of this version: {problem}")]
     Foreign {
-        /// Where.
+        /// The address.
         api: String,
-        /// What was seen.
+        /// What it sent.
         problem: String,
     },
-    /// The reply is longer than anything a node sends.
+    /// The reply is longer than a node's ever is.
     #[error("the answer of the node at {api} is longer than {limit} bytes")]
     TooLong {
-        /// Where.
+        /// The address.
         api: String,
-        /// The limit.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// The file that the user names holds no token.
+    /// The token file that the user named has no token.
     #[error("cannot read the token for the API of the node")]
     Token(#[from] TokenError),
     /// A local file on its way to or from the node.
@@ -67,7 +67,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// How the program ends.
+    /// The exit code for this error.
     pub(in crate::cli) fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Unreachable { .. } | Self::Unknown { .. } | Self::Foreign { .. } => ExitStatus::Unreachable,

@@ -1,4 +1,4 @@
-//! `assay job calibrate`: pilots of a job, and the tolerances that their numbers need.
+//! `assay job calibrate`: runs pilots of a job and proposes tolerances for their numbers.
 
 use serde::Serialize;
 use tempfile::tempdir;
@@ -26,12 +26,12 @@ use crate::{
     store::{OUTPUTS, ResultError, summary_content},
 };
 
-/// A proposal, for programs.
+/// A proposal, as JSON.
 #[derive(Debug, Serialize)]
 struct Calibrated<'a> {
     /// The pilots whose numbers were used.
     pilots: &'a [JobId],
-    /// What `--summary` takes.
+    /// The value for `--summary`.
     summary: SummaryForm,
     numbers: Vec<NumberView<'a>>,
     honest_rejected_ppm: u32,
@@ -96,7 +96,7 @@ pub(in crate::cli) async fn run(args: CalibrateArgs, output: Output) -> Result<E
     .await
 }
 
-/// The deal of each pilot: one seat, whose output is taken as it is.
+/// The deal of each pilot: one seat, whose output is accepted.
 fn deals(args: &CalibrateArgs) -> Result<Vec<Deal>, CliError> {
     let pilot = |number: u8| {
         let allowed = args.allow.iter().cycle().nth(usize::from(number));
@@ -114,7 +114,7 @@ fn deals(args: &CalibrateArgs) -> Result<Vec<Deal>, CliError> {
     Ok((0..args.pilots).map(pilot).collect::<Result<_, _>>()?)
 }
 
-/// The summary of a pilot; nothing of one that failed, which is told.
+/// The summary of a pilot; `None`, with a message, for a pilot that failed.
 async fn pilot(
     session: &Session,
     view: &JobView,
@@ -195,10 +195,10 @@ impl Hint for ProposalFault {
         let hint = match self {
             Self::TooFew { .. } => "see why pilots failed: assay job list, assay job describe JOB",
             Self::Void { fault: SummaryFault::Missing, .. } => {
-                "have the program write one to ten numbers, apart by white space, to /outputs/summary"
+                "have the program write one to ten numbers, separated by white space, to /outputs/summary"
             }
             Self::Void { .. } | Self::Numbers { .. } => {
-                "have every run write the same one to ten decimal numbers, apart by white space, to /outputs/summary"
+                "have every run write the same one to ten decimal numbers, separated by white space, to /outputs/summary"
             }
             Self::TooWide { .. } => "write a number that says more of the work, or its logarithm",
         };

@@ -1,4 +1,4 @@
-//! `assay verdict export` and `check`: a verdict that needs no trust in any node.
+//! `assay verdict export` and `check`: a verdict without trust in any node.
 
 use std::{fs::File, path::Path};
 
@@ -29,7 +29,7 @@ use crate::{
     scheduler::libp2p::job_log::parent_of,
 };
 
-/// What a check came to, for programs.
+/// The outcome of a check, as JSON.
 #[derive(Debug, Serialize)]
 struct Checked<'a> {
     job: JobId,
@@ -37,17 +37,17 @@ struct Checked<'a> {
     agrees: bool,
     entries: usize,
     signed_entries: usize,
-    /// What the log says.
+    /// The verdict according to the log.
     found: &'a Claim,
-    /// What the node, or the file, says.
+    /// The verdict according to the node or the file.
     claimed: &'a Claim,
-    /// Why each seat stands as it does, by the log.
+    /// The reason for each seat's judgement, according to the log.
     seats: Vec<SeatView>,
 }
 
 impl Document for Checked<'_> {}
 
-/// Writes a job's log with all that is needed to check it elsewhere.
+/// Writes a job's log with everything needed to check it elsewhere.
 pub(in crate::cli) async fn export(args: &ExportArgs, output: Output) -> Result<ExitStatus, CliError> {
     let job = job_name(&args.job)?;
     let document = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
@@ -58,7 +58,7 @@ pub(in crate::cli) async fn export(args: &ExportArgs, output: Output) -> Result<
     Ok(ExitStatus::Success)
 }
 
-/// Recomputes a verdict from the log alone and compares it with the one that is claimed.
+/// Recomputes a verdict from the log alone and compares it with the claimed one.
 pub(in crate::cli) async fn check(args: &CheckArgs, output: Output) -> Result<ExitStatus, CliError> {
     let wanted = args.job.as_deref().map(job_name).transpose()?;
     let file = args.file.as_deref().map(|path| read(path, wanted)).transpose()?;
@@ -94,7 +94,7 @@ pub(in crate::cli) async fn check(args: &CheckArgs, output: Output) -> Result<Ex
     Ok(exit_status(audit.finding))
 }
 
-/// How the program ends: a claim that is not proven never ends with success.
+/// The exit code. A claim without proof never ends with success.
 const fn exit_status(finding: Finding) -> ExitStatus {
     match finding {
         Finding::Agrees => ExitStatus::Success,
@@ -141,7 +141,7 @@ fn report(audit: &Audit, claimed: &Claim) -> String {
     )
 }
 
-/// A document and where it is from, if it is of the job that the user names.
+/// Reads a document and its source, if it is about the job that the user names.
 fn read(path: &Path, wanted: Option<&str>) -> Result<(LogDocument, String), CliError> {
     let file = File::open(path).map_err(CliError::file("read", path))?;
     let document = LogDocument::read(file)
@@ -153,7 +153,7 @@ fn read(path: &Path, wanted: Option<&str>) -> Result<(LogDocument, String), CliE
     Ok((document, source))
 }
 
-/// Whether this is the job that the user means: the file may hold the log of another one.
+/// Whether this is the user's job. The file may hold the log of another one.
 fn is_named(job: JobId, wanted: &str) -> Result<(), AuditError> {
     let digits = wanted.strip_prefix("0x").unwrap_or(wanted).to_ascii_lowercase();
     let id = job.to_string();
@@ -174,7 +174,7 @@ async fn collect(client: &Client, job: &str) -> Result<LogDocument, CliError> {
     while let Some(job) = next.filter(|_| logs.len() < MAX_LOGS) {
         let id = job.to_string();
         let entries = client.log(&id).await.map_err(failed())?;
-        // After the entries: evidence that comes in between is about these too.
+        // Read after the entries, so that evidence that comes in between is about them too.
         let evidence = client.job(&id).await.map_err(failed())?.evidence.into_iter().collect();
         next = entries.first().and_then(|first| parent_of(&first.event));
         logs.insert(0, JobLog { job, entries, evidence });
@@ -182,7 +182,7 @@ async fn collect(client: &Client, job: &str) -> Result<LogDocument, CliError> {
     Ok(LogDocument { version: LOG_VERSION, domain, logs, claim })
 }
 
-/// What a node says of a job's end.
+/// The claim of a node about a job's end.
 fn claim(view: &JobView) -> Claim {
     let nodes = |nodes: fn(&VerdictView) -> &Vec<NodeId>| {
         let mut nodes = view.verdict.as_ref().map(nodes).cloned().unwrap_or_default();

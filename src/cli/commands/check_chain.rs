@@ -1,4 +1,4 @@
-//! `assay verdict check --rpc-url URL --contract ADDRESS`: a verdict on a chain, checked without any node of ours.
+//! `assay verdict check --rpc-url URL --contract ADDRESS`: checks a verdict on a chain without a node of ours.
 
 use serde::Serialize;
 
@@ -16,33 +16,33 @@ use crate::{
     scheduler::{LogEntry, LogItem, contract::history},
 };
 
-/// What the contract's log says of the job's end. Who was rejected follows, and is not posted.
+/// The job's end in the contract's log. The rejected seats follow from it and are not posted.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct PostedVerdict {
     state: JobState,
     accepted: Vec<NodeId>,
 }
 
-/// What a check came to, for programs.
+/// The outcome of a check, as JSON.
 #[derive(Debug, Serialize)]
 struct Checked<'a> {
     job: JobId,
     agrees: bool,
     entries: usize,
-    /// What the rules make of the log.
+    /// What the rules derive from the log.
     found: &'a Claim,
     /// What was posted.
     posted: PostedVerdict,
-    /// What the file says; null where only the chain was asked.
+    /// The claim in the file; null without a file.
     claimed: Option<&'a Claim>,
-    /// Why each seat stands as it does, by the chain's log.
+    /// The reason for each seat's judgement, according to the chain's log.
     seats: Vec<SeatView>,
 }
 
 impl Document for Checked<'_> {}
 
-/// Recomputes a verdict from the contract's events and compares it with the one posted; and with a file, entry by
-/// entry, where one is given.
+/// Recomputes a verdict from the contract's events and compares it with the posted one. With a file, also compares every
+/// entry.
 pub(super) async fn check(
     wanted: Option<&str>,
     file: Option<(LogDocument, String)>,
@@ -78,8 +78,7 @@ pub(super) async fn check(
     Ok(if agrees { ExitStatus::Success } else { ExitStatus::NoResult })
 }
 
-/// The job to look for. No node is asked, so nobody knows what the beginning of an id would name; a file does, and
-/// was compared with it.
+/// The job to look for. Without a node, a prefix cannot be resolved, except by a file, which was compared with it.
 fn whole_id(wanted: Option<&str>, file: Option<&(LogDocument, String)>) -> Result<JobId, CliError> {
     let of_file = |(document, log): &(LogDocument, String)| match document.logs.last() {
         Some(last) => Ok(last.job),

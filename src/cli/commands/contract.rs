@@ -1,4 +1,4 @@
-//! `assay contract`: puts the contract on a chain, and tells what is at an address.
+//! `assay contract`: deploys the contract, and describes the code at an address.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use crate::{
     scheduler::contract::{ContractReader, MoneyError, Receipt, deploy_telling as put},
 };
 
-/// A new contract, for programs.
+/// A new contract, as JSON.
 #[derive(Debug, Serialize)]
 struct DeployedDocument {
     chain_id: u64,
@@ -28,28 +28,28 @@ struct DeployedDocument {
 
 impl Document for DeployedDocument {}
 
-/// A contract, for programs.
+/// A contract, as JSON.
 #[derive(Debug, Serialize)]
 struct InfoDocument {
     chain_id: u64,
     contract: NodeId,
-    /// Of the domain that signatures are bound to.
+    /// The version in the domain of signatures.
     contract_version: &'static str,
     code_bytes: usize,
     code_hash: Digest,
-    /// Whether the code is what this program deploys, byte for byte.
+    /// Whether the code equals what this program deploys, byte for byte.
     code_is_ours: bool,
-    /// The newest block of the chain.
+    /// The chain's newest block.
     block: u64,
-    /// All that the contract holds, in wei.
+    /// The contract's balance, in wei.
     held: String,
-    /// The part of it that is nobody's.
+    /// The part of the balance that belongs to nobody.
     burnt: Amount,
 }
 
 impl Document for InfoDocument {}
 
-/// Puts the contract on a chain.
+/// Deploys the contract.
 pub(in crate::cli) async fn deploy(args: &DeployArgs, output: Output) -> Result<ExitStatus, CliError> {
     let rpc_urls = settings::rpc(&args.rpc)?;
     let key = keys::load(&args.key)?;

@@ -20,7 +20,7 @@ use crate::{
     scheduler::{Evidence, FaultKind},
 };
 
-/// A job, and every step of it, for programs.
+/// A job with every step, as JSON.
 #[derive(Debug, Serialize)]
 struct Described<'a> {
     #[serde(flatten)]
@@ -34,7 +34,7 @@ struct Described<'a> {
 
 impl Document for Described<'_> {}
 
-/// Tells everything about a job.
+/// Shows everything about a job.
 pub(in crate::cli) async fn run(args: &DescribeArgs, output: Output) -> Result<ExitStatus, CliError> {
     let job = job_name(&args.job)?;
     with_node(&args.asked, Need::Answers, output, async |session: &Session| {
@@ -101,7 +101,7 @@ fn head(view: &JobView) -> String {
     fields(&lines)
 }
 
-/// What of the image's program is run.
+/// The command that runs, after the image's name.
 pub(super) fn program(spec: &Spec) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     if !spec.entrypoint.is_empty() {
@@ -116,7 +116,7 @@ pub(super) fn program(spec: &Spec) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// What it is given.
+/// The container's limits, inputs and environment.
 pub(super) fn room(spec: &Spec) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     for input in &spec.inputs {
@@ -170,7 +170,7 @@ fn compared(deal: &Deal, seats: &[SeatView]) -> String {
     }
 }
 
-/// The terms, with the limits in effect where runs of these seats were compared.
+/// The terms, with the limits in effect if runs of these seats were compared.
 pub(super) fn deal(deal: &Deal, stage: AuditStage, seats: &[SeatView]) -> String {
     let asked = deal.seats_at(stage);
     let mut lines = vec![
@@ -207,7 +207,7 @@ pub(super) fn deal(deal: &Deal, stage: AuditStage, seats: &[SeatView]) -> String
     fields(&lines)
 }
 
-/// How often there is a second wave, and whether this job has one.
+/// The chance of a second wave, and whether this job has one.
 fn audited(audit: Audit, stage: AuditStage) -> String {
     let stage = match stage {
         AuditStage::None | AuditStage::Undrawn => "not drawn yet",
@@ -226,7 +226,7 @@ fn price(deal: &Deal) -> String {
     format!("{} a seat at most, bond {}{fee}", text::amount(deal.price), text::amount(deal.bond))
 }
 
-/// Every wait has a bound: those known so far, or at the end which of them were needed.
+/// The bound of each wait: those known so far, or after the end those that were needed.
 fn waits(view: &JobView) -> String {
     if let Some(ended) = view.ended_at {
         return ended_waits(view, ended);
@@ -276,7 +276,7 @@ fn nodes(view: &JobView) -> String {
     if view.state.is_terminal() { format!("{table}\n{}\n", printable(&ending::summary(view))) } else { table }
 }
 
-/// Why runs failed, by their nodes' word.
+/// Why runs failed, according to their nodes.
 fn reasons(last_words: &[LastWordsView]) -> String {
     let line = |words: &LastWordsView| {
         printable(&format!("{} says: {}", text::node(words.node), words.reason)) + "\n"

@@ -1,4 +1,4 @@
-//! The money of a job: who locked what, and what became of it.
+//! The money of a job: who locked what, and where it went.
 
 use std::cmp::Ordering;
 
@@ -8,7 +8,7 @@ use crate::{
     domain::NodeId,
 };
 
-/// A line a party, and what is burnt.
+/// One line for each party, and one for burnt money.
 pub(super) fn money_table(money: &MoneyView, requester: NodeId) -> String {
     let rows = money.parties.iter().map(|party| {
         let role = if party.node == requester { "requester" } else { "" };
@@ -20,7 +20,7 @@ pub(super) fn money_table(money: &MoneyView, requester: NodeId) -> String {
     format!("{table}{burnt}")
 }
 
-/// What a party has more, or less, than before the job.
+/// How much more or less a party has than before the job.
 fn gain(party: &PartyMoney) -> String {
     let Some(paid) = party.paid else { return "-".to_owned() };
     let difference = text::amount(paid.abs_diff(party.locked));

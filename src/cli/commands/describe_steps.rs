@@ -1,4 +1,4 @@
-//! The steps of a job, one a line: who, what, and on a chain also where and for how much gas.
+//! The steps of a job, one on each line: who did what, and on a chain where and for how much gas.
 
 use std::collections::BTreeMap;
 
@@ -11,30 +11,30 @@ use crate::{
     scheduler::{Anchor, Cost},
 };
 
-/// The log of a job, entry by entry, and what it took in all.
+/// The log of a job, entry by entry, and its total cost.
 #[derive(Debug, Serialize)]
 pub(super) struct Steps {
     steps: Vec<EntryRow>,
-    /// All transactions together, each counted once; null where there are none, or one of them is not known.
+    /// The gas of all transactions, each counted once; null if there are none or one of them is unknown.
     gas_used: Option<u64>,
-    /// What they cost, in wei; null likewise.
+    /// Their cost in wei; null likewise.
     gas_fee: Option<Amount>,
 }
 
-/// One entry. What says nothing of a job without a chain is null there.
+/// One entry. Fields about a chain are null without one.
 #[derive(Debug, Serialize)]
 struct EntryRow {
     height: u64,
     at: Timestamp,
     by: NodeId,
     event: EventKind,
-    /// In words.
+    /// A description for people.
     #[serde(skip)]
     told: String,
     transaction: Option<Digest>,
     block: Option<u64>,
     confirmations: Option<u64>,
-    /// Of the whole transaction, which several entries may share.
+    /// The gas of the whole transaction, which several entries may share.
     cost: Option<Cost>,
 }
 
@@ -94,7 +94,7 @@ impl Steps {
     }
 }
 
-/// An event in a few words.
+/// A short description of an event.
 fn event(event: &Event) -> String {
     match event {
         Event::Submitted { .. } => "submitted the job".to_owned(),

@@ -28,13 +28,13 @@ use crate::{
     scheduler::contract::Deployed,
 };
 
-/// A devstack that is ready, for programs.
+/// A devstack that is ready, as JSON.
 #[derive(Debug, Serialize)]
 struct Ready {
     scheduler: String,
-    /// The node to ask: an honest one, if there is any.
+    /// The API of an honest node, if there is one.
     api: String,
-    /// The chain that holds the contract; null without one.
+    /// The chain with the contract; null without one.
     chain: Option<ReadyChain>,
     nodes: Vec<ReadyNode>,
 }
@@ -50,7 +50,7 @@ struct ReadyChain {
     accounts: Vec<ReadyAccount>,
 }
 
-/// Of this chain alone, made for it.
+/// The funded accounts of a chain that the devstack started.
 #[derive(Debug, Serialize)]
 struct ReadyAccount {
     id: NodeId,
@@ -61,10 +61,10 @@ struct ReadyAccount {
 struct ReadyNode {
     id: NodeId,
     api: String,
-    /// The file with the token that the API asks for.
+    /// The token file of the API.
     token_file: PathBuf,
     addresses: Vec<String>,
-    /// How it misbehaves; null if it is honest.
+    /// The kind of bad node; null if it is honest.
     fault: Option<&'static str>,
 }
 
@@ -74,7 +74,7 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
     allow_many_files();
     let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
     let engine = DockerExecutor::connect(&settings::engine_socket()?).await.map_err(CliError::Engine)?;
-    // Lives as long as the nodes; removed with all they kept, unless the user named a directory.
+    // Lives as long as the nodes. Removed with all their data, unless the user named a directory.
     let scratch = if args.data_dir.is_none() { Some(scratch()?) } else { None };
     let data_dir = args.data_dir.or_else(|| scratch.as_ref().map(|dir| dir.path().to_owned()));
     let starting = async {
@@ -86,7 +86,7 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
             },
         }
     };
-    // Ends with the nodes.
+    // The chain ends with the nodes.
     let chain = tokio::select! {
         chain = starting => chain.map_err(CliError::Chain)?,
         () = interrupts.next() => return Ok(ExitStatus::Interrupted),
@@ -126,7 +126,7 @@ pub(in crate::cli) async fn run(args: DevstackArgs, output: Output) -> Result<Ex
     }
 }
 
-/// Where the nodes keep their data. What they knew of an earlier contract is of no use on this one, and in its way.
+/// Where the nodes keep their data. What they knew of an earlier contract would be in the way on this one.
 fn place(data_dir: &Path, chain: Option<&LocalChain>) -> PathBuf {
     let contract = |chain: &LocalChain| data_dir.join(format!("contract-{}", chain.deployed().contract));
     chain.map_or_else(|| data_dir.to_owned(), contract)

@@ -1,4 +1,4 @@
-//! `assay job submit --dry-run`: what would be submitted, what it costs, and what lying in it would cost.
+//! `assay job submit --dry-run`: the job, its cost, and the cost of lying in it, without submitting.
 
 use serde::Serialize;
 
@@ -9,26 +9,26 @@ use crate::{
     policy::economics::{Checks, Liar, Prospect, majority_ppm, prospect},
 };
 
-/// The share of all nodes whose owner is considered, in percent.
+/// The share of all nodes that one owner is assumed to have, in percent.
 const OWNED_PERCENT: u8 = 20;
 
-/// What would be submitted, for programs.
+/// The job that would be submitted, as JSON.
 #[derive(Debug, Serialize)]
 struct Planned<'a> {
     image: &'a str,
     spec: &'a Spec,
     deal: &'a Deal,
     revision: Digest,
-    /// What the requester locks at most; null where that exceeds an amount.
+    /// The most that the requester locks; null if the sum is above the largest amount.
     escrow: Option<Amount>,
     liars: Vec<LiarView>,
-    /// How often the owner of a fifth of all nodes has the majority, in millionths.
+    /// How often an owner of a fifth of all nodes has the majority, in millionths.
     majority_of_a_fifth_ppm: u32,
 }
 
 impl Document for Planned<'_> {}
 
-/// What lying gains and loses in this job.
+/// The gains and losses of lying in this job.
 #[derive(Debug, Serialize)]
 struct LiarView {
     does: &'static str,
@@ -38,7 +38,7 @@ struct LiarView {
     pays_above: Amount,
 }
 
-/// Shows a job instead of submitting it. Asks no node, so the image is not looked up and inputs are not packed.
+/// Shows a job without submitting it. Asks no node, so it neither looks up the image nor packs inputs.
 pub(super) fn show(spec: &Spec, deal: &Deal, output: Output) -> Result<(), CliError> {
     let checks = Checks::of(deal, spec.seeded);
     let prospects = Liar::ALL.map(|liar| (liar, prospect(&checks, liar)));

@@ -29,7 +29,7 @@ pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<Exit
         session.client().jobs(args.limit).await.map_err(CliError::node("list the jobs"))
     });
     let list = jobs.await?;
-    // Rows have times of the backend's clock, which is in step with everybody's or nothing works.
+    // Times are from the backend's clock. It agrees with everybody's, or nothing would work.
     let now = wall_clock();
     output.result(&list, || {
         let rows = list.jobs.iter().map(|row| {
@@ -62,18 +62,18 @@ fn state(row: &JobRow) -> String {
     format!("{} ({fault})", row.state)
 }
 
-/// How several jobs ended, for programs.
+/// The ends of several jobs, as JSON.
 #[derive(Debug, Serialize)]
 struct Waited<'a> {
-    /// In the order in which they were named.
+    /// In the order on the command line.
     jobs: Vec<EndDocument<'a>>,
-    /// Of this command.
+    /// The exit code of this command.
     exit_code: u8,
 }
 
 impl Document for Waited<'_> {}
 
-/// Waits for the verdicts of jobs and tells how they ended.
+/// Waits for the verdicts of jobs and shows how they ended.
 pub(in crate::cli) async fn wait(args: &WaitArgs, output: Output) -> Result<ExitStatus, CliError> {
     let jobs: Vec<&str> = args.jobs.iter().map(|job| job_name(job)).collect::<Result<_, _>>()?;
     let until = args.wait_timeout.map(|limit| Instant::now() + Duration::from_secs(limit.as_secs().into()));
@@ -87,7 +87,7 @@ pub(in crate::cli) async fn wait(args: &WaitArgs, output: Output) -> Result<Exit
     .await
 }
 
-/// Ends as the first job does, in the order in which they are named, that does not end well.
+/// The exit code: that of the first job, in the order on the command line, with a code other than 0.
 async fn wait_for_all(
     session: &Session,
     jobs: &[&str],
@@ -122,7 +122,7 @@ async fn wait_for_all(
     Ok(status)
 }
 
-/// Waits for a job's end; if it does not come to that, says how to take up the `rest` again, and how to exit.
+/// Waits for a job's end. If the wait ends early, says how to resume waiting for the `rest`, and returns an exit code.
 pub(super) async fn follow_to_end(
     session: &Session,
     rest: &[&str],
@@ -156,7 +156,7 @@ pub(super) async fn follow_to_end(
     }
 }
 
-/// Cancels a job that nobody has been accepted for, or stops one that runs.
+/// Cancels a job before its first acceptance, or stops one that runs.
 pub(in crate::cli) async fn cancel(args: &CancelArgs, output: Output) -> Result<ExitStatus, CliError> {
     let job = job_name(&args.job)?;
     let reply = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
@@ -172,7 +172,7 @@ pub(in crate::cli) async fn cancel(args: &CancelArgs, output: Output) -> Result<
     Ok(ExitStatus::Success)
 }
 
-/// Changes the terms of a job that nobody has been accepted for.
+/// Changes the terms of a job before its first acceptance.
 pub(in crate::cli) async fn update(args: &UpdateArgs, output: Output) -> Result<ExitStatus, CliError> {
     let job = job_name(&args.job)?;
     let reply = with_node(&args.asked, Need::Answers, output, async |session: &Session| {

@@ -1,4 +1,4 @@
-//! One function a command: settings in, requests to a node, results out.
+//! One function for each command: settings in, requests to a node, results out.
 
 use super::{client::is_job_prefix, settings::SettingsError};
 
@@ -21,7 +21,7 @@ pub(super) mod submit;
 pub(super) mod verdict;
 pub(super) mod wallet;
 
-/// A job as the user names it, fit for the path of a request.
+/// The user's name for a job, escaped for the path of a request.
 fn job_name(text: &str) -> Result<&str, SettingsError> {
     if is_job_prefix(text) { Ok(text) } else { Err(SettingsError::JobName { text: text.to_owned() }) }
 }

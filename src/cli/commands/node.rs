@@ -16,7 +16,7 @@ use crate::{
     node::Warning,
 };
 
-/// The nodes, for programs.
+/// The known nodes, as JSON.
 #[derive(Debug, Serialize)]
 struct Nodes {
     nodes: Vec<NodeRow>,
@@ -26,7 +26,7 @@ struct Nodes {
 
 impl Document for Nodes {}
 
-/// One node, for programs.
+/// One node, as JSON.
 #[derive(Debug, Serialize)]
 struct Described {
     node: NodeInfo,
@@ -34,7 +34,7 @@ struct Described {
 
 impl Document for Described {}
 
-/// Lists the nodes that the asked one knows.
+/// Lists the nodes that the asked node knows.
 pub(in crate::cli) async fn list(args: &NodeArgs, output: Output) -> Result<ExitStatus, CliError> {
     let nodes = with_node(args, Need::Answers, output, async |session: &Session| {
         let nodes = session.client().nodes().await.map_err(CliError::node("list the nodes"))?;
@@ -86,7 +86,7 @@ fn tell(warnings: &[Warning], output: Output) {
     }
 }
 
-/// What a node is, for people.
+/// A node's description for people.
 fn sheet(node: &NodeInfo) -> String {
     let jobs = node.jobs.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>();
     let jobs = if jobs.is_empty() { "none".to_owned() } else { jobs.join(", ") };

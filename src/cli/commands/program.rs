@@ -13,7 +13,7 @@ use crate::cli::{
     settings,
 };
 
-/// Of this program and of the node that was asked, if one answered.
+/// The versions of this program and of the asked node, if one answered.
 #[derive(Debug, Serialize)]
 struct Versions {
     program: &'static str,
@@ -29,7 +29,7 @@ struct NodeVersion {
     backend: String,
 }
 
-/// Tells the versions. That no node answers is no error: the program has a version without one.
+/// Shows the versions. It is fine if no node answers, because the program has a version without one.
 pub(in crate::cli) async fn version(args: &ApiArgs, output: Output) -> Result<ExitStatus, CliError> {
     let client = Client::new(settings::api(args)?, output);
     let node = match client.node().await {
@@ -55,7 +55,7 @@ pub(in crate::cli) async fn version(args: &ApiArgs, output: Output) -> Result<Ex
     Ok(ExitStatus::Success)
 }
 
-/// Writes the script that completes commands in `shell`.
+/// Writes the completion script for `shell`.
 pub(in crate::cli) fn completion(shell: Shell, output: Output) -> Result<ExitStatus, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "assay", &mut script);

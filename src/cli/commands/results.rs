@@ -1,4 +1,4 @@
-//! `assay results`, and `assay job logs`, which prints a part of one.
+//! `assay results`, and `assay job logs`, which prints part of a result.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ use crate::{
     store::{STDERR, STDOUT},
 };
 
-/// What nodes brought, for programs.
+/// The results of nodes, as JSON.
 #[derive(Debug, Serialize)]
 struct Listed {
     results: Vec<ResultRow>,
@@ -30,7 +30,7 @@ struct Listed {
 
 impl Document for Listed {}
 
-/// Lists what each node of a job brought.
+/// Lists each node's result of a job.
 pub(in crate::cli) async fn list(args: &ResultsListArgs, output: Output) -> Result<ExitStatus, CliError> {
     let job = job_name(&args.job)?;
     let rows = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
@@ -59,18 +59,18 @@ pub(in crate::cli) async fn list(args: &ResultsListArgs, output: Output) -> Resu
     Ok(ExitStatus::Success)
 }
 
-/// What was fetched, for programs.
+/// What was fetched, as JSON.
 #[derive(Debug, Serialize)]
 struct Fetched {
     job: JobId,
     results: Vec<FetchedResult>,
-    /// Runs that gave no result.
+    /// Runs without a result.
     failed: Vec<FailedRun>,
 }
 
 impl Document for Fetched {}
 
-/// Fetches the accepted results, checks each against the log and unpacks it; and keeps what failed runs left.
+/// Fetches the accepted results, checks each against the log and unpacks it. Also keeps what failed runs left.
 pub(in crate::cli) async fn fetch(args: FetchArgs, output: Output) -> Result<ExitStatus, CliError> {
     let FetchArgs { job, output_dir, asked } = args;
     let job = job_name(&job)?;
@@ -90,7 +90,7 @@ pub(in crate::cli) async fn fetch(args: FetchArgs, output: Output) -> Result<Exi
     Ok(ExitStatus::Success)
 }
 
-/// Prints what a job's program printed, once the job is decided.
+/// Prints the output of a decided job.
 pub(in crate::cli) async fn logs(args: &LogsArgs, output: Output) -> Result<ExitStatus, CliError> {
     let job = job_name(&args.job)?;
     with_node(&args.asked, Need::Answers, output, async |session: &Session| {
@@ -140,8 +140,8 @@ async fn logs_from(
     Ok(ExitStatus::Success)
 }
 
-/// Prints what the first failed run that can be heard of printed, and tells why it failed. The command fails all the
-/// same: this is no result, and one node's word.
+/// Prints the output of the first failed run that is available, and why it failed. The command still fails: this is one
+/// node's word and not a result.
 async fn print_last_words(
     client: &Client,
     view: &JobView,
@@ -160,13 +160,13 @@ async fn print_last_words(
     output.printed(stream.as_bytes(), args.raw)
 }
 
-/// Passes on what a program printed.
+/// Passes on a program's output.
 fn print(path: &Path, raw: bool, output: Output) -> Result<(), CliError> {
     let bytes = std::fs::read(path).map_err(CliError::file("read", path))?;
     output.printed(&bytes, raw)
 }
 
-/// Whether the user means this node; seats are few, so that a few digits tell them apart.
+/// Whether the user means this node. A job has few seats, so a few digits suffice.
 fn is_named(seat: &SeatView, node: &str) -> bool {
     let digits = node.strip_prefix("0x").unwrap_or(node);
     !digits.is_empty() && seat.node.to_string()[2..].starts_with(&digits.to_ascii_lowercase())

@@ -22,12 +22,12 @@ use crate::{
     policy::capacity::Obligations,
 };
 
-/// A node that serves, for programs.
+/// A node that serves, as JSON.
 #[derive(Debug, Serialize)]
 struct Serving {
     id: NodeId,
     api: String,
-    /// The file with the token that the API asks for.
+    /// The token file of the API.
     token_file: PathBuf,
     addresses: Vec<String>,
 }
@@ -36,7 +36,7 @@ impl Document for Serving {}
 
 /// Runs one node until the user interrupts.
 pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitStatus, CliError> {
-    // Before anything listens or is written.
+    // First of all, before anything listens or is written.
     let api = ApiConfig { address: args.api, ..ApiConfig::default() };
     api.check().map_err(SettingsError::from)?;
     let backend = settings::backend(args.scheduler, &args.chain)?;
@@ -117,7 +117,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
     }
 }
 
-/// Says what the node owes though it ends.
+/// Lists what the node owes when it ends.
 fn tell_debts(owed: Obligations, output: Output) {
     let Obligations { bids, seats, openings } = owed;
     if openings > 0 {
@@ -133,12 +133,12 @@ fn tell_debts(owed: Obligations, output: Output) {
     }
 }
 
-/// What the node takes on.
+/// The limits on the jobs that the node takes on.
 fn limits(args: &ServeArgs) -> ComputeLimits {
     ComputeLimits {
         max_bond: args.max_bond,
         ask: args.ask,
-        // A job's run is a minute longer than its timeout at least, so that one bound is enough.
+        // A job's run phase is at least a minute longer than its timeout, so one bound suffices.
         max_timeout: args.max_run,
         max_run: args.max_run,
         max_reveal: args.max_reveal,

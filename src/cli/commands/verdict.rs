@@ -23,7 +23,7 @@ use crate::{
     verdict::batch::compute_lines,
 };
 
-/// A verdict with what it was made of, for programs.
+/// A verdict and its inputs, as JSON.
 #[derive(Debug, Serialize)]
 struct Explained<'a> {
     job: JobId,
@@ -78,7 +78,7 @@ fn profile(seat: &SeatView, most: u32) -> Vec<String> {
     ]
 }
 
-/// By which rule this job is decided, with its own numbers.
+/// The rule that decides this job, with the job's own numbers.
 fn rule(view: &JobView) -> String {
     let deal = &view.deal;
     let majority = format!(

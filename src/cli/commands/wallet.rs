@@ -1,4 +1,4 @@
-//! `assay wallet`: keys, and what they have.
+//! `assay wallet`: keys and their money.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::{
     scheduler::contract::{ChainClient, ContractReader, MoneyError, Notice, Receipt, locked},
 };
 
-/// A chain with more blocks than this to read is worth a word.
+/// Reading more blocks than this takes long enough for a message.
 const MANY_BLOCKS: u64 = 50_000;
 
-/// A key, for programs.
+/// A key, as JSON.
 #[derive(Debug, Serialize)]
 struct KeyDocument {
     address: NodeId,
@@ -31,7 +31,7 @@ struct KeyDocument {
 
 impl Document for KeyDocument {}
 
-/// Money, for programs: amounts in wei, as text.
+/// Money, as JSON: amounts in wei, as text.
 #[derive(Debug, Serialize)]
 struct BalanceDocument {
     address: NodeId,
@@ -39,15 +39,15 @@ struct BalanceDocument {
     contract: NodeId,
     /// On the chain, outside the contract.
     ether: String,
-    /// On the contract, for jobs and bonds, or to withdraw.
+    /// In the contract and free: for jobs and bonds, or to withdraw.
     free: Amount,
-    /// On the contract, in jobs that are not over.
+    /// In the contract and locked in jobs that have not ended.
     locked: Amount,
 }
 
 impl Document for BalanceDocument {}
 
-/// A transaction that moved money, for programs.
+/// A transaction that moved money, as JSON.
 #[derive(Debug, Serialize)]
 struct MoveDocument {
     address: NodeId,
@@ -55,18 +55,18 @@ struct MoveDocument {
     transaction: Digest,
     block: u64,
     gas: u64,
-    /// On the contract, after it.
+    /// The free balance in the contract, after the transaction.
     free: Amount,
 }
 
 impl Document for MoveDocument {}
 
-/// Makes a key.
+/// Creates a key.
 pub(in crate::cli) fn new(args: &NewArgs, output: Output) -> Result<ExitStatus, CliError> {
     save(&NodeKey::generate().map_err(keys::KeysError::from)?, args, output)
 }
 
-/// Writes a key that is given in hex.
+/// Imports a key in hex.
 pub(in crate::cli) fn import(args: &ImportArgs, output: Output) -> Result<ExitStatus, CliError> {
     save(&keys::from_hex(&args.source)?, &args.new, output)
 }
@@ -96,7 +96,7 @@ fn tell(key: &NodeKey, args: &KeyArgs, output: Output) -> Result<(), CliError> {
     output.result(&document, || format!("{}\n", document.address))
 }
 
-/// Tells what an address has.
+/// Shows the ether of an address.
 pub(in crate::cli) async fn balance(args: BalanceArgs, output: Output) -> Result<ExitStatus, CliError> {
     let (chain, first_block) = settings::chain(&args.chain)?;
     let address = match args.address {
@@ -156,7 +156,7 @@ async fn connect(args: &MoveArgs, output: Output) -> Result<(ChainClient, NodeId
     Ok((client, key.node_id()))
 }
 
-/// Says which transaction is about to be sent, so that it can be looked up whatever happens.
+/// Names the transaction before it is sent, so that it can be looked up whatever happens.
 pub(in crate::cli) fn tell_transaction(output: Output) -> Notice {
     Arc::new(move |transaction: Digest| {
         output.note(&format!("sending transaction {transaction}, and waiting until it is in a block"));

@@ -1,33 +1,33 @@
-//! Why a result that came is not the one that was committed to.
+//! Why a fetched result is not the one that its node committed to.
 
 use crate::{
     domain::{Digest, SummaryWord},
     store::{ResultError, UnpackError},
 };
 
-/// Why a result that came is not the one that was committed to, or is nowhere.
+/// Why a fetched result is not the one that its node committed to, or does not exist.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The archive is malformed, or another than the log names.
+    /// The archive is malformed, or not the one in the log.
     #[error("it is not the archive that the log names")]
     Archive(#[from] UnpackError),
     /// The unpacked result cannot be read.
     #[error("it cannot be read")]
     Read(#[from] ResultError),
-    /// The archive is the one that was named, but its content is not what nodes were compared by.
+    /// The archive is the right one, but its content is not what the verdict compared.
     #[error("it hashes to {found}, not to the revealed {claimed}")]
     Hash {
-        /// In the log.
+        /// The result hash in the log.
         claimed: Digest,
-        /// Here.
+        /// The result hash of the content.
         found: Digest,
     },
-    /// The numbers in it are not those that nodes were compared by.
+    /// The numbers in the result are not those that the verdict compared.
     #[error("its summary is {found}, and it was compared by {claimed}")]
     Summary {
-        /// In the log.
+        /// The numbers in the log.
         claimed: SummaryWord,
-        /// Here.
+        /// The numbers in the content.
         found: SummaryWord,
     },
     /// The node never revealed a result.

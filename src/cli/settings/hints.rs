@@ -1,4 +1,4 @@
-//! What is wrong with terms and specs, and what to do about it, in the words of the command line.
+//! The problem with terms and specs, and the remedy, in terms of the command line.
 
 use crate::domain::{SpecError, SpecField, Term};
 
@@ -25,7 +25,7 @@ pub(super) fn term(term: Term) -> String {
     hint.to_owned()
 }
 
-/// What is wrong with a spec, in the words of the command line.
+/// The problem with a spec, in terms of the command line.
 pub(super) fn spec_problem(error: &SpecError) -> String {
     let SpecError::Invalid { field, problem } = error else { return error.to_string() };
     let name = match *field {

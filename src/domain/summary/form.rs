@@ -40,7 +40,7 @@ pub struct Tolerance {
 /// The text is not a form of a summary.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{found}` is no kind of number: expected `exact`, `rel:PPMppm` with 1 to 1000000 parts per million, or `abs:TOLERANCE` with at most three significant digits; at most {MAX_NUMBERS}, apart by commas"
+    "`{found}` is not a kind of number: expected `exact`, `rel:PPMppm` with 1 to 1000000 parts per million, or `abs:TOLERANCE` with at most three significant digits; at most {MAX_NUMBERS}, separated by commas"
 )]
 pub struct ParseFormError {
     /// The part that could not be read.

@@ -63,7 +63,7 @@ fn what_is_no_summary_voids_the_pilots_with_the_reason() {
     let said = of(&[ok, ok, "1 nan"]).unwrap_err().to_string();
     assert_eq!(
         said,
-        "pilot 3: number 2 of the summary is no decimal number: NaN, infinities and hexadecimal are none"
+        "pilot 3: number 2 of the summary is not a decimal number; NaN, infinities and hexadecimal are not accepted"
     );
 }
 

@@ -42,8 +42,7 @@ fn pilots_that_write_no_summary_say_why_they_are_void() {
     };
     let seen = calibrate("echo 1 nan > /outputs/summary");
     assert_eq!((seen.code, seen.stdout.as_str()), (121, ""), "{}", seen.stderr);
-    let why =
-        "pilot 1: number 2 of the summary is no decimal number: NaN, infinities and hexadecimal are none";
+    let why = "pilot 1: number 2 of the summary is not a decimal number; NaN, infinities and hexadecimal are not accepted";
     assert!(seen.stderr.contains(why) && seen.stderr.contains("hint: "), "{}", seen.stderr);
     let missing = calibrate("true");
     assert!(missing.stderr.contains("the run left no summary file"), "{}", missing.stderr);
