@@ -12,13 +12,13 @@ mod offers;
 mod requester;
 mod results;
 mod seeded;
+mod session;
 
 use std::{
     fs,
     io::{BufRead as _, BufReader, ErrorKind, Read as _},
     net::TcpStream,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
@@ -27,98 +27,13 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Seen, User, check};
+pub(super) use session::Nodes;
+use session::{Session, interrupt};
 
 const HINT: &str = "run ./scripts/test, which sets up the engine, the demo image and Anvil";
 
 /// How long a chain may outlive its devstack.
 const CHAIN_END: Duration = Duration::from_secs(10);
-
-/// A process of nodes that says when they are ready, and is stopped in order with its owner.
-#[derive(Debug)]
-pub(super) struct Nodes {
-    /// None once it ended otherwise.
-    child: Option<Child>,
-    pub(super) ready: Value,
-    log: PathBuf,
-}
-
-impl Nodes {
-    pub(super) fn start(user: &User, words: &[&str]) -> Self {
-        Self::starting(user, words).outcome().unwrap_or_else(|(_, log)| panic!("{log}; {HINT}"))
-    }
-
-    /// A process that may not come so far.
-    pub(super) fn starting(user: &User, words: &[&str]) -> Self {
-        let words = [&["--output", "json"], words].concat();
-        let log = tempfile::NamedTempFile::new_in(user.home.path()).unwrap().keep().unwrap();
-        let mut command = user.command(&words);
-        let child = command.stdout(Stdio::piped()).stderr(log.0).spawn().unwrap();
-        Self { child: Some(child), ready: Value::Null, log: log.1 }
-    }
-
-    /// Waits until all nodes are ready, or the process ends: then its exit code, and what it said.
-    pub(super) fn outcome(mut self) -> Result<Self, (Option<i32>, String)> {
-        // One document, when all nodes are ready; the process goes on.
-        let stdout = self.child.as_mut().unwrap().stdout.take().unwrap();
-        let ready = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>().next();
-        let Some(Ok(ready)) = ready else {
-            let ended = self.child.take().unwrap().wait().unwrap();
-            return Err((ended.code(), self.log()));
-        };
-        assert_eq!(ready["version"], 1);
-        self.ready = ready;
-        Ok(self)
-    }
-
-    /// Ends it as a crash does.
-    pub(super) fn kill(mut self) {
-        let mut child = self.child.take().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    pub(super) fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
-    }
-}
-
-impl Drop for Nodes {
-    fn drop(&mut self) {
-        let Some(child) = &mut self.child else { return };
-        let stopped = interrupt(child) && child.wait().unwrap().success();
-        assert!(stopped || std::thread::panicking(), "{}", self.log());
-    }
-}
-
-/// Presses Ctrl-C; `false` if the process has ended before.
-fn interrupt(child: &Child) -> bool {
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    sent.is_ok_and(|status| status.success())
-}
-
-/// A user with a devstack, which ends with them.
-struct Session {
-    user: User,
-    devstack: Nodes,
-}
-
-impl Session {
-    fn start(words: &[&str]) -> Self {
-        let user = User::new();
-        let devstack = Nodes::start(&user, &[&["devstack"], words].concat());
-        Self { user, devstack }
-    }
-
-    /// Other commands find the devstack by themselves.
-    fn run(&self, words: &[&str]) -> Seen {
-        self.user.run(words)
-    }
-
-    fn json(&self, words: &[&str]) -> Value {
-        let seen = self.run(&[words, &["--output", "json"]].concat());
-        serde_json::from_str(&seen.stdout).unwrap_or_else(|error| panic!("{error}: {}; {HINT}", seen.stderr))
-    }
-}
 
 /// A snapshot without ids and addresses.
 fn check_session(name: &str, seen: &Seen) {
