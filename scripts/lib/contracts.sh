@@ -32,6 +32,12 @@ verifier_tests() {
     (cd "$ROOT" && timeout 120 node --test tests/js/*.test.mjs </dev/null)
 }
 
+# reference_tests: the reference of verdicts and summaries in Python, held to the same vectors.
+reference_tests() {
+    have python3 || apt_install python3 python3
+    (cd "$ROOT" && timeout 120 python3 -B -m unittest discover -s tests/reference </dev/null)
+}
+
 # contract_coverage: fails below 95 % of lines or branches, and when an error is never thrown. Sizes, gas and
 # the artefact mean nothing in a build for coverage. A directory of its own keeps the other build as it is.
 contract_coverage() {
