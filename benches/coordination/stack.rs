@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Instant};
 
 use assay::{
-    api::types::{JobView, SubmitReply, SubmitRequest},
+    api::{
+        Token,
+        types::{JobView, SubmitReply, SubmitRequest},
+    },
     assembly::Backend,
     devstack::{
         BadActors, DEFAULT_SLOTS, Stack, StackConfig,
@@ -14,7 +17,7 @@ use assay::{
     tls::http_client,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use reqwest::Client;
+use reqwest::{Client, header::AUTHORIZATION};
 use serde_json::{Value, json};
 
 use crate::{Outcome, chain, memory, orders, own, say};
@@ -50,7 +53,10 @@ pub(crate) async fn serve(scheduler: &str, nodes: usize, executor: &str) -> Outc
         executor,
     };
     let mut stack = Stack::start(config).await?;
-    let user = User { http: http_client().build()?, api: format!("http://{}/api/v1", stack.nodes()[0].api) };
+    let first = &stack.nodes()[0];
+    let headers = [(AUTHORIZATION, Token::read(&first.token_file)?.header())].into_iter().collect();
+    let http = http_client().default_headers(headers).build()?;
+    let user = User { http, api: format!("http://{}/api/v1", first.api) };
     say(&json!({ "ready": true }));
     let set_up = match &chain {
         Some(chain) => chain::head(chain.rpc_url()).await?,

@@ -1,7 +1,7 @@
 //! Reads the log, folds it, and starts a driver for every job that needs one.
 
 use std::{
-    collections::btree_map::Entry,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, MutexGuard, PoisonError},
 };
 
@@ -192,14 +192,14 @@ impl Node {
             let Event::FailureReported { kind } = item.stamped.event else { return None };
             Some((item.stamped.author, kind))
         });
-        for (node, conduct) in reputation::conduct(job, &reported.collect()) {
-            let kept = conduct == reputation::Conduct::Kept;
-            if kept {
-                self.ports.transfer.befriend(node);
-            }
-            if let Err(error) = self.records.reputation.record(job.id, node, kept) {
-                error!(job = %job.id, error = %one_line(&error), "cannot record reputation");
-            }
+        let conduct = reputation::conduct(job, &reported.collect()).into_iter();
+        let fared: BTreeMap<NodeId, bool> =
+            conduct.map(|(node, conduct)| (node, conduct == reputation::Conduct::Kept)).collect();
+        for (node, _) in fared.iter().filter(|(_, kept)| **kept) {
+            self.ports.transfer.befriend(*node);
+        }
+        if let Err(error) = self.records.reputation.record(job.id, fared) {
+            error!(job = %job.id, error = %one_line(&error), "cannot record reputation");
         }
     }
 
@@ -217,7 +217,7 @@ impl Node {
     }
 
     /// The record of every node so far.
-    pub(crate) fn counts(&self) -> std::collections::BTreeMap<NodeId, Standing> {
+    pub(crate) fn counts(&self) -> BTreeMap<NodeId, Standing> {
         let counts = self.records.reputation.counts().unwrap_or_else(|error| {
             error!(error = %one_line(&error), "cannot read reputation");
             Default::default()

@@ -308,7 +308,6 @@ impl Node {
         stop: &CancellationToken,
     ) -> Result<Opening, WorkError> {
         let limits = Limits::with_bytes(self.config.max_archive_bytes);
-        let content = self.shelf.content();
         let job = comparison.job;
         let mut writer = self.writer_for(job, limits.bytes)?;
         let packed = pack_result(result_dir, &mut writer, &limits, stop)?;
@@ -324,8 +323,8 @@ impl Node {
             summary: compared.summary_word(),
             salt: salt()?,
         };
-        content.keep(writer, packed.digest, self.me.id)?;
-        self.records.executions.finish(job, &opening)?;
+        writer.commit_as(packed.digest)?;
+        self.records.executions.finish(job, &opening, self.me.id)?;
         Ok(opening)
     }
 }

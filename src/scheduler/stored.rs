@@ -84,6 +84,11 @@ impl Page {
         store.read_after(after.0, READ_AHEAD)
     }
 
+    /// As [`Self::read`], where nothing has to be waited for.
+    pub(super) fn recent(after: Cursor, store: &EventLog) -> Option<Vec<StoredEntry>> {
+        store.read_recent(after.0, READ_AHEAD)
+    }
+
     /// Takes what [`Self::read`] found.
     pub(super) fn fill(&mut self, entries: Vec<StoredEntry>) {
         self.entries = entries.into();

@@ -5,7 +5,7 @@
 //! files still being written included, stays below a cap.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Read, Write},
     os::unix::fs::FileExt,
@@ -88,6 +88,8 @@ struct Shared {
     cap: u64,
     /// Bytes of all files and reservations. The lock is also held while a name appears, so that both agree.
     used: Mutex<u64>,
+    /// Directories of content whose names are known to be durable.
+    durable: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Blobs {
@@ -105,7 +107,14 @@ impl Blobs {
             return Err(io_error(source));
         }
         fs::create_dir_all(&scratch).map_err(io_error)?;
-        let blobs = Self { shared: Arc::new(Shared { root: root.to_owned(), cap, used: Mutex::new(0) }) };
+        let blobs = Self {
+            shared: Arc::new(Shared {
+                root: root.to_owned(),
+                cap,
+                used: Mutex::new(0),
+                durable: Mutex::default(),
+            }),
+        };
         let used = blobs.list()?.values().sum();
         *blobs.used() = used;
         Ok(blobs)
@@ -353,7 +362,13 @@ impl BlobWriter {
             self.file.disable_cleanup(true);
         }
         sync_dir(&shard)?;
-        sync_dir(&root)
+        let durable = || self.blobs.shared.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        // Noted after it is so: whoever comes meanwhile waits for the disk as well.
+        if !durable().contains(&shard) {
+            sync_dir(&root)?;
+            durable().insert(shard);
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::fs::File;
 
+use rusqlite::Connection;
+
 use super::{
     LastWordsStore,
     blobs::{BlobError, BlobWriter, Blobs},
@@ -48,8 +50,9 @@ impl Content {
     /// [`BlobError::Mismatch`], and nothing is kept; [`BlobError::Io`], [`BlobError::Holders`].
     pub fn keep(&self, writer: BlobWriter, expected: Digest, holder: NodeId) -> Result<u64, BlobError> {
         let bytes = writer.commit_as(expected)?;
-        let sql = "INSERT OR IGNORE INTO holdings (digest, holder) VALUES (?1, ?2)";
-        self.db.execute(sql, (expected, holder)).map_err(BlobError::Holders)?;
+        self.db
+            .write_together(move |connection| hold(connection, expected, holder))
+            .map_err(BlobError::Holders)?;
         Ok(bytes)
     }
 
@@ -117,6 +120,13 @@ impl Content {
         let held = connection.prepare_cached(sql).and_then(|mut held| held.exists((digest, holder)));
         if held.map_err(failed)? { Ok(()) } else { Err(BlobError::NotFound(digest)) }
     }
+}
+
+/// Notes that `holder` holds content.
+pub(super) fn hold(connection: &Connection, digest: Digest, holder: NodeId) -> Result<(), DbError> {
+    let sql = "INSERT OR IGNORE INTO holdings (digest, holder) VALUES (?1, ?2)";
+    connection.prepare_cached(sql)?.execute((digest, holder))?;
+    Ok(())
 }
 
 fn failed(error: rusqlite::Error) -> BlobError {
@@ -206,7 +216,7 @@ mod tests {
         };
         let executions = Executions::new(content.db.clone());
         executions.start(JobId::new([1; 32]), Timestamp::from_secs(1)).unwrap();
-        executions.finish(JobId::new([1; 32]), &opening).unwrap();
+        executions.finish(JobId::new([1; 32]), &opening, BOB).unwrap();
         for _start in 0..2 {
             content.hold_own_results(ALICE).unwrap();
         }

@@ -18,7 +18,11 @@ use rusqlite::{
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::dir::DataDir;
+use super::{
+    dir::DataDir,
+    group::{Queue, WriteError},
+    log::Recent,
+};
 use crate::{
     domain::{Digest, JobId, NodeId},
     explain::chain,
@@ -95,6 +99,12 @@ struct Shared {
     path: Option<PathBuf>,
     /// The newest cursor of the log, kept here because every [`super::EventLog`] over this database shares it.
     head: watch::Sender<u64>,
+    /// What it holds of the log's end, kept here for the same reason.
+    recent: Recent,
+    queue: Queue,
+    /// Transactions since it was opened: each waited for the disk once.
+    #[cfg(test)]
+    commits: std::sync::atomic::AtomicU64,
     _dir: Option<DataDir>,
 }
 
@@ -138,8 +148,18 @@ impl Db {
         let head =
             connection.query_row("SELECT ifnull(max(cursor), 0) FROM entries", (), |row| row.get(0))?;
         let Unsigned(head) = head;
-        let head = watch::Sender::new(head);
-        Ok(Self { shared: Arc::new(Shared { connection: Mutex::new(connection), path, head, _dir: dir }) })
+        let (recent, head) = (Recent::new(head), watch::Sender::new(head));
+        let shared = Shared {
+            connection: Mutex::new(connection),
+            path,
+            head,
+            recent,
+            queue: Queue::default(),
+            #[cfg(test)]
+            commits: Default::default(),
+            _dir: dir,
+        };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The durable position stored under `name`; 0 if there is none.
@@ -194,13 +214,53 @@ impl Db {
         self.writer().write(body)
     }
 
+    /// As [`Self::write`]; what several threads write at a time waits for the disk together. `body` runs again, in a
+    /// transaction of its own, if another write fails.
+    pub(super) fn write_together<T: Send + 'static, E: WriteError>(
+        &self,
+        body: impl FnMut(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        self.write_then(body, |_| ())
+    }
+
+    /// As [`Self::write_together`]; runs `stored`, which must be short, as soon as it is durable.
+    pub(super) fn write_then<T: Send + 'static, E: WriteError>(
+        &self,
+        body: impl FnMut(&Connection) -> Result<T, E> + Send + 'static,
+        stored: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, E> {
+        self.shared.queue.write(self, body, stored)
+    }
+
     /// Waits for the connection, to write to it.
     pub(crate) fn writer(&self) -> Writer<'_> {
-        Writer { connection: self.connection(), path: self.shared.path.as_deref() }
+        let shared = &*self.shared;
+        Writer {
+            connection: self.connection(),
+            path: shared.path.as_deref(),
+            #[cfg(test)]
+            commits: &shared.commits,
+        }
+    }
+
+    /// How many writes wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.queue.len()
+    }
+
+    /// How many transactions waited for the disk.
+    #[cfg(test)]
+    pub(crate) fn commits(&self) -> u64 {
+        self.shared.commits.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     pub(super) fn head(&self) -> &watch::Sender<u64> {
         &self.shared.head
+    }
+
+    pub(super) fn recent(&self) -> &Recent {
+        &self.shared.recent
     }
 }
 
@@ -209,6 +269,8 @@ impl Db {
 pub(crate) struct Writer<'a> {
     connection: MutexGuard<'a, Connection>,
     path: Option<&'a Path>,
+    #[cfg(test)]
+    commits: &'a std::sync::atomic::AtomicU64,
 }
 
 impl Writer<'_> {
@@ -218,6 +280,8 @@ impl Writer<'_> {
         body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let written = write_in(&mut self.connection, body);
+        #[cfg(test)]
+        self.commits.fetch_add(u64::from(written.is_ok()), std::sync::atomic::Ordering::SeqCst);
         if let (Err(error), Some(path)) = (&written, self.path)
             && is_of_connection(error)
         {

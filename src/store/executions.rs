@@ -6,8 +6,12 @@
 
 use rusqlite::{Connection, Row, params, types::ValueRef};
 
-use super::db::{Db, DbError, Unsigned};
-use crate::domain::{Digest, FailureKind, FingerprintWord, JobId, Opening, SummaryWord, Timestamp};
+use super::{
+    content::hold,
+    db::{Db, DbError, Unsigned},
+    group::WriteError,
+};
+use crate::domain::{Digest, FailureKind, FingerprintWord, JobId, NodeId, Opening, SummaryWord, Timestamp};
 
 /// Most starts of one run. Two crashes may be chance.
 pub const MAX_STARTS: u8 = 3;
@@ -27,6 +31,15 @@ pub enum ExecutionError {
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+impl WriteError for ExecutionError {
+    fn into_failure(self) -> Result<DbError, Self> {
+        match self {
+            Self::Db(failure) => Ok(failure),
+            refusal @ (Self::NotStarted(_) | Self::Ended(_) | Self::Altered(_)) => Err(refusal),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for ExecutionError {
@@ -79,19 +92,24 @@ impl Executions {
         let sql = "INSERT INTO executions (job, started_at, starts, stage) VALUES (?1, ?2, 1, 'started')
                    ON CONFLICT (job) DO UPDATE SET starts = starts + 1
                    WHERE stage = 'started' AND starts < ?3";
-        self.db.write(|transaction| {
-            let started = transaction.execute(sql, (job, Unsigned(at.as_secs()), MAX_STARTS))? == 1;
-            seal(transaction, job)?;
+        self.db.write_together(move |connection| {
+            let values = (job, Unsigned(at.as_secs()), MAX_STARTS);
+            let started = connection.prepare_cached(sql)?.execute(values)? == 1;
+            seal(connection, job)?;
             Ok(started)
         })
     }
 
-    /// Notes, durably, what a started run left. Once more with the same is no error.
+    /// Notes, durably, what a started run left, and that `holder` holds it. Once more with the same is no error.
     ///
     /// # Errors
     /// [`ExecutionError::NotStarted`]; [`ExecutionError::Ended`] if it ended with anything else.
-    pub fn finish(&self, job: JobId, opening: &Opening) -> Result<(), ExecutionError> {
-        self.end(job, Stage::Finished(*opening))
+    pub fn finish(&self, job: JobId, opening: &Opening, holder: NodeId) -> Result<(), ExecutionError> {
+        let opening = *opening;
+        self.db.write_together(move |connection| {
+            end(connection, job, Stage::Finished(opening))?;
+            Ok(hold(connection, opening.output_root, holder)?)
+        })
     }
 
     /// Notes, durably, that a started run gives no result. Once more with the same kind is no error.
@@ -99,7 +117,7 @@ impl Executions {
     /// # Errors
     /// As [`Self::finish`].
     pub fn fail(&self, job: JobId, kind: FailureKind) -> Result<(), ExecutionError> {
-        self.end(job, Stage::Failed(kind))
+        self.db.write_together(move |connection| end(connection, job, Stage::Failed(kind)))
     }
 
     /// The run of a job, if this node has started one.
@@ -109,41 +127,30 @@ impl Executions {
     pub fn get(&self, job: JobId) -> Result<Option<Execution>, ExecutionError> {
         get(&self.db.connection(), job)
     }
+}
 
-    fn end(&self, job: JobId, stage: Stage) -> Result<(), ExecutionError> {
-        self.db.write(|transaction| {
-            let known = get(transaction, job)?.ok_or(ExecutionError::NotStarted(job))?;
-            if known.stage == stage {
-                return Ok(());
-            }
-            if known.stage != Stage::Started {
-                return Err(ExecutionError::Ended(job));
-            }
-            match stage {
-                Stage::Started => return Ok(()),
-                Stage::Finished(Opening {
-                    result_hash,
-                    output_root,
-                    exit_code,
-                    fingerprint,
-                    summary,
-                    salt,
-                }) => {
-                    let sql = "UPDATE executions SET stage = 'finished', result_hash = ?2, output_root = ?3,
-                               exit_code = ?4, fingerprint = ?5, salt = ?6, summary = ?7 WHERE job = ?1";
-                    transaction.execute(
-                        sql,
-                        params![job, result_hash, output_root, exit_code, fingerprint.0, salt, summary.0],
-                    )?
-                }
-                Stage::Failed(kind) => {
-                    let sql = "UPDATE executions SET stage = 'failed', failure = ?2 WHERE job = ?1";
-                    transaction.execute(sql, (job, kind.index()))?
-                }
-            };
-            seal(transaction, job)
-        })
+fn end(connection: &Connection, job: JobId, stage: Stage) -> Result<(), ExecutionError> {
+    let known = get(connection, job)?.ok_or(ExecutionError::NotStarted(job))?;
+    if known.stage == stage {
+        return Ok(());
     }
+    if known.stage != Stage::Started {
+        return Err(ExecutionError::Ended(job));
+    }
+    match stage {
+        Stage::Started => return Ok(()),
+        Stage::Finished(Opening { result_hash, output_root, exit_code, fingerprint, summary, salt }) => {
+            let sql = "UPDATE executions SET stage = 'finished', result_hash = ?2, output_root = ?3,
+                       exit_code = ?4, fingerprint = ?5, salt = ?6, summary = ?7 WHERE job = ?1";
+            let values = params![job, result_hash, output_root, exit_code, fingerprint.0, salt, summary.0];
+            connection.prepare_cached(sql)?.execute(values)?
+        }
+        Stage::Failed(kind) => {
+            let sql = "UPDATE executions SET stage = 'failed', failure = ?2 WHERE job = ?1";
+            connection.prepare_cached(sql)?.execute((job, kind.index()))?
+        }
+    };
+    seal(connection, job)
 }
 
 fn get(connection: &Connection, job: JobId) -> Result<Option<Execution>, ExecutionError> {
@@ -161,7 +168,8 @@ fn get(connection: &Connection, job: JobId) -> Result<Option<Execution>, Executi
 fn seal(connection: &Connection, job: JobId) -> Result<(), ExecutionError> {
     let mut statement = connection.prepare_cached("SELECT * FROM executions WHERE job = ?1")?;
     let checksum = statement.query_row([job], checksum)?;
-    connection.execute("UPDATE executions SET checksum = ?2 WHERE job = ?1", (job, checksum))?;
+    let sql = "UPDATE executions SET checksum = ?2 WHERE job = ?1";
+    connection.prepare_cached(sql)?.execute((job, checksum))?;
     Ok(())
 }
 
@@ -216,6 +224,8 @@ mod tests {
 
     const AT: Timestamp = Timestamp::from_secs(1_700_000_000);
 
+    const ME: NodeId = NodeId::new([7; 20]);
+
     fn job(byte: u8) -> JobId {
         JobId::new([byte; 32])
     }
@@ -241,13 +251,13 @@ mod tests {
         let dir = DataDir::open(root.path()).unwrap();
         let runs = Executions::new(Db::open(&dir).unwrap());
         runs.start(job(1), AT).unwrap();
-        runs.finish(job(1), &opening()).unwrap();
+        runs.finish(job(1), &opening(), ME).unwrap();
         drop(runs);
         let runs = Executions::new(Db::open(&dir).unwrap());
         assert_eq!(runs.get(job(1)).unwrap().unwrap().stage, Stage::Finished(opening()));
-        runs.finish(job(1), &opening()).unwrap();
+        runs.finish(job(1), &opening(), ME).unwrap();
         let other = Opening { salt: Digest::new([6; 32]), ..opening() };
-        assert!(matches!(runs.finish(job(1), &other), Err(ExecutionError::Ended(_))));
+        assert!(matches!(runs.finish(job(1), &other, ME), Err(ExecutionError::Ended(_))));
         assert!(matches!(runs.fail(job(1), FailureKind::Engine), Err(ExecutionError::Ended(_))));
         assert_eq!(runs.get(job(1)).unwrap().unwrap().stage, Stage::Finished(opening()));
     }
@@ -255,7 +265,7 @@ mod tests {
     #[test]
     fn what_was_not_started_cannot_end() {
         let runs = executions();
-        assert!(matches!(runs.finish(job(1), &opening()), Err(ExecutionError::NotStarted(_))));
+        assert!(matches!(runs.finish(job(1), &opening(), ME), Err(ExecutionError::NotStarted(_))));
         assert!(matches!(runs.fail(job(1), FailureKind::Disk), Err(ExecutionError::NotStarted(_))));
         assert_eq!(runs.get(job(1)).unwrap(), None);
     }
@@ -280,7 +290,7 @@ mod tests {
         for byte in 1..=3 {
             assert!(runs.start(job(byte), AT).unwrap());
         }
-        runs.finish(job(2), &opening()).unwrap();
+        runs.finish(job(2), &opening(), ME).unwrap();
         runs.fail(job(3), FailureKind::Memory).unwrap();
         assert!(runs.start(job(1), later).unwrap());
         assert!(runs.start(job(1), later).unwrap());
@@ -298,12 +308,12 @@ mod tests {
         let runs = Executions::new(Db::in_memory().unwrap());
         for byte in [1, 2] {
             runs.start(job(byte), AT).unwrap();
-            runs.finish(job(byte), &opening()).unwrap();
+            runs.finish(job(byte), &opening(), ME).unwrap();
         }
         let alter = "UPDATE executions SET salt = zeroblob(32) WHERE job = ?1";
         runs.db.connection().execute(alter, [job(1)]).unwrap();
         assert!(matches!(runs.get(job(1)), Err(ExecutionError::Altered(altered)) if altered == job(1)));
-        assert!(matches!(runs.finish(job(1), &opening()), Err(ExecutionError::Altered(_))));
+        assert!(matches!(runs.finish(job(1), &opening(), ME), Err(ExecutionError::Altered(_))));
         assert_eq!(runs.get(job(2)).unwrap().unwrap().stage, Stage::Finished(opening()));
     }
 }

@@ -10,12 +10,15 @@ use tokio::sync::watch;
 
 #[cfg(test)]
 use super::db::Writer;
-use super::db::{Db, DbError, Unsigned};
+use super::{
+    db::{Db, DbError, Unsigned},
+    group::WriteError,
+};
 use crate::domain::{Digest, JobId, NodeId};
 
-mod group;
+mod recent;
 
-use group::Queue;
+pub(super) use recent::Recent;
 
 /// An entry that the log does not take.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,15 @@ pub enum LogError {
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+impl WriteError for LogError {
+    fn into_failure(self) -> Result<DbError, Self> {
+        match self {
+            Self::Db(failure) => Ok(failure),
+            refusal @ (Self::Gap { .. } | Self::Conflict { .. } | Self::Repeated { .. }) => Err(refusal),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for LogError {
@@ -105,13 +117,12 @@ pub struct Head {
 #[derive(Debug, Clone)]
 pub struct EventLog {
     db: Db,
-    queue: Arc<Queue>,
 }
 
 impl EventLog {
     /// The log in this database.
-    pub fn new(db: Db) -> Self {
-        Self { db, queue: Arc::default() }
+    pub const fn new(db: Db) -> Self {
+        Self { db }
     }
 
     /// Appends an entry, durably, and returns its cursor. A known entry keeps its cursor.
@@ -157,7 +168,27 @@ impl EventLog {
         fault: Option<(JobId, Vec<u8>)>,
         stored: impl FnOnce() + Send + 'static,
     ) -> Result<Vec<u64>, LogError> {
-        self.queue.append(&self.db, entries, fault, Box::new(stored))
+        let (db, entries) = (self.db.clone(), Arc::new(entries));
+        let appended = Arc::clone(&entries);
+        self.db.write_then(
+            move |connection| {
+                if let Some((job, bytes)) = &fault {
+                    let sql = "INSERT INTO faults (job, bytes) VALUES (?1, ?2) ON CONFLICT (job) DO NOTHING";
+                    connection.prepare_cached(sql).map_err(DbError::from)?.execute(params![job, bytes])?;
+                }
+                entries.iter().map(|entry| insert(connection, entry)).collect()
+            },
+            move |cursors: &Vec<u64>| {
+                stored();
+                db.recent().add(cursors.iter().copied().zip(appended.iter().cloned()));
+                let newest = cursors.iter().copied().max().unwrap_or_default();
+                db.head().send_if_modified(|head| {
+                    let rises = newest > *head;
+                    *head = newest.max(*head);
+                    rises
+                });
+            },
+        )
     }
 
     /// Keeps appends waiting, until it is dropped.
@@ -166,10 +197,16 @@ impl EventLog {
         self.db.writer()
     }
 
+    /// As after a restart: what is read comes from the database.
+    #[cfg(test)]
+    pub(crate) fn forget_recent(&self) {
+        self.db.recent().clear(*self.db.head().borrow());
+    }
+
     /// How many appends wait.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.len()
+        self.db.waiting()
     }
 
     /// Notes who signed the actions of entries, by job and height, where that is not noted yet; all or none. An altered
@@ -181,7 +218,11 @@ impl EventLog {
         if authors.is_empty() {
             return Ok(());
         }
-        self.db.write(|transaction| authors.iter().try_for_each(|author| note_author(transaction, *author)))
+        let mut writer = self.db.writer();
+        writer
+            .write(|transaction| authors.iter().try_for_each(|author| note_author(transaction, *author)))?;
+        self.db.recent().clear(*self.db.head().borrow());
+        Ok(())
     }
 
     /// Deletes the logs of jobs, all or none. Their cursors are not given again.
@@ -189,7 +230,8 @@ impl EventLog {
     /// # Errors
     /// [`LogError::Db`].
     pub fn forget(&self, jobs: &[JobId]) -> Result<(), LogError> {
-        self.db.write(|transaction| {
+        let mut writer = self.db.writer();
+        writer.write(|transaction| -> Result<_, LogError> {
             for sql in ["DELETE FROM entries WHERE job = ?1", "DELETE FROM faults WHERE job = ?1"] {
                 let mut statement = transaction.prepare_cached(sql)?;
                 for job in jobs {
@@ -197,7 +239,9 @@ impl EventLog {
                 }
             }
             Ok(())
-        })
+        })?;
+        self.db.recent().forget(jobs);
+        Ok(())
     }
 
     /// Removes every entry with a cursor above `after`, durably. Their cursors are never given again.
@@ -205,12 +249,15 @@ impl EventLog {
     /// # Errors
     /// [`LogError::Db`].
     pub fn cut(&self, after: u64) -> Result<(), LogError> {
-        let newest = self.db.write(|transaction| -> Result<_, LogError> {
+        let mut writer = self.db.writer();
+        let newest = writer.write(|transaction| -> Result<_, LogError> {
             transaction.execute("DELETE FROM entries WHERE cursor > ?1", [Unsigned(after)])?;
             let sql = "SELECT ifnull(max(cursor), 0) FROM entries";
             let Unsigned(newest) = transaction.query_row(sql, (), |row| row.get(0))?;
             Ok(newest)
         })?;
+        self.db.recent().clear(newest);
+        drop(writer);
         self.db.head().send_if_modified(|head| std::mem::replace(head, newest) != newest);
         Ok(())
     }
@@ -225,6 +272,9 @@ impl EventLog {
     /// # Errors
     /// [`LogError::Db`].
     pub fn read_after(&self, after: u64, limit: u32) -> Result<Vec<StoredEntry>, LogError> {
+        if let Some(entries) = self.read_recent(after, limit) {
+            return Ok(entries);
+        }
         let connection = self.db.connection();
         let mut statement = connection.prepare_cached(
             "SELECT cursor, job, height, entry_hash, author, bytes, checksum FROM entries
@@ -232,6 +282,16 @@ impl EventLog {
         )?;
         let rows = statement.query_map((Unsigned(after), limit), entry_of_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// As [`Self::read_after`], without a wait for the disk or the database; `None` where that is needed.
+    pub fn read_recent(&self, after: u64, limit: u32) -> Option<Vec<StoredEntry>> {
+        self.db.recent().read_after(after, limit)
+    }
+
+    /// The cursor of an entry of a job, if it was appended lately. Waits for nothing.
+    pub fn recent_cursor(&self, job: JobId, height: u64) -> Option<u64> {
+        self.db.recent().cursor(job, height)
     }
 
     /// Up to `limit` entries of a job with a height above `after_height`, in their order; 0 for all.

@@ -27,6 +27,7 @@ mod db;
 mod dir;
 mod executions;
 mod full;
+mod group;
 mod last_words;
 mod layout;
 mod limits;

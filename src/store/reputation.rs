@@ -1,6 +1,11 @@
 //! How nodes fared in the jobs that this node took part in; each job counts once for each node.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::Connection;
 
 use super::db::{Db, DbError};
 use crate::domain::{JobId, NodeId};
@@ -18,21 +23,62 @@ pub struct Tally {
 #[derive(Debug, Clone)]
 pub struct Reputation {
     db: Db,
+    /// What the database says, once it was asked: it is asked for every choice among bids. Taken after the connection,
+    /// where both are.
+    counted: Arc<Mutex<Option<Tallies>>>,
 }
+
+type Tallies = BTreeMap<NodeId, Tally>;
 
 impl Reputation {
     /// The record in this database.
     pub fn new(db: Db) -> Self {
-        Self { db }
+        Self { db, counted: Arc::default() }
     }
 
-    /// Notes how `node` fared in `job`. The first note stays, so a replayed log changes nothing.
+    /// Notes which nodes were accepted in `job` and which were not. The first note of each stays, so a replayed log
+    /// changes nothing, and writes nothing.
     ///
     /// # Errors
     /// [`DbError`].
-    pub fn record(&self, job: JobId, node: NodeId, accepted: bool) -> Result<(), DbError> {
+    pub fn record(&self, job: JobId, fared: BTreeMap<NodeId, bool>) -> Result<(), DbError> {
+        if fared.is_empty() || self.knows(job, &fared)? {
+            return Ok(());
+        }
         let sql = "INSERT OR IGNORE INTO reputation (job, node, accepted) VALUES (?1, ?2, ?3)";
-        self.db.execute(sql, (job, node, accepted))
+        let counted = Arc::clone(&self.counted);
+        let write = move |connection: &Connection| -> Result<Vec<(NodeId, bool)>, DbError> {
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut news = Vec::new();
+            for (node, accepted) in &fared {
+                if statement.execute((job, node, accepted))? == 1 {
+                    news.push((*node, *accepted));
+                }
+            }
+            Ok(news)
+        };
+        let count = move |news: &Vec<(NodeId, bool)>| {
+            let mut counted = locked(&counted);
+            let Some(tallies) = &mut *counted else { return };
+            for (node, accepted) in news {
+                let tally = tallies.entry(*node).or_default();
+                tally.accepted += u32::from(*accepted);
+                tally.rejected += u32::from(!*accepted);
+            }
+        };
+        self.db.write_then(write, count).map(|_| ())
+    }
+
+    fn knows(&self, job: JobId, fared: &BTreeMap<NodeId, bool>) -> Result<bool, DbError> {
+        let connection = self.db.connection();
+        let sql = "SELECT 1 FROM reputation WHERE job = ?1 AND node = ?2";
+        let mut statement = connection.prepare_cached(sql)?;
+        for node in fared.keys() {
+            if !statement.exists((job, node))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The tally of every node that has one.
@@ -40,6 +86,9 @@ impl Reputation {
     /// # Errors
     /// [`DbError`].
     pub fn counts(&self) -> Result<BTreeMap<NodeId, Tally>, DbError> {
+        if let Some(tallies) = &*locked(&self.counted) {
+            return Ok(tallies.clone());
+        }
         let connection = self.db.connection();
         let mut statement = connection.prepare_cached(
             // What the disk has altered counts for nobody, and does not take the other rows with it.
@@ -48,8 +97,15 @@ impl Reputation {
         )?;
         let rows = statement
             .query_map((), |row| Ok((row.get(0)?, Tally { accepted: row.get(1)?, rejected: row.get(2)? })))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let tallies: Tallies = rows.collect::<Result<_, _>>()?;
+        *locked(&self.counted) = Some(tallies.clone());
+        Ok(tallies)
     }
+}
+
+fn locked(counted: &Mutex<Option<Tallies>>) -> MutexGuard<'_, Option<Tallies>> {
+    // A count is one assignment.
+    counted.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -62,16 +118,19 @@ mod tests {
         let (alice, bob) = (NodeId::new([1; 20]), NodeId::new([2; 20]));
         let job = |byte| JobId::new([byte; 32]);
         for _replay in 0..2 {
-            reputation.record(job(1), alice, true).unwrap();
-            reputation.record(job(1), bob, false).unwrap();
-            reputation.record(job(2), alice, true).unwrap();
-            reputation.record(job(3), alice, false).unwrap();
+            // Counted from the database the first time, and from memory the second.
+            reputation.counts().unwrap();
+            reputation.record(job(1), BTreeMap::from([(alice, true), (bob, false)])).unwrap();
+            reputation.record(job(2), BTreeMap::from([(alice, true)])).unwrap();
+            reputation.record(job(3), BTreeMap::from([(alice, false)])).unwrap();
         }
-        reputation.record(job(1), bob, true).unwrap();
+        assert_eq!(reputation.db.commits(), 3, "one a job, and none for a replay");
+        reputation.record(job(1), BTreeMap::from([(bob, true)])).unwrap();
         let expected = BTreeMap::from([
             (alice, Tally { accepted: 2, rejected: 1 }),
             (bob, Tally { accepted: 0, rejected: 1 }),
         ]);
         assert_eq!(reputation.counts().unwrap(), expected);
+        assert_eq!(Reputation::new(reputation.db.clone()).counts().unwrap(), expected);
     }
 }

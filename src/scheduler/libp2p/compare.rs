@@ -16,15 +16,9 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{
-    logs::View,
-    sequence::Arrival,
-    shared::Shared,
-    wire::{LogRequest, MAX_PUSHED_BYTES},
-};
+use super::{logs::View, parcel::in_messages, sequence::Arrival, shared::Shared, wire::LogRequest};
 use crate::{
     domain::{JobId, NodeId},
-    network::WireBytes,
     scheduler::BackendError,
 };
 
@@ -98,7 +92,7 @@ async fn with_seat(
         (_, newest) = shared.read(seat, job, height.saturating_sub(1)).await?;
         let (_, mut ours) = shared.logs.page(job, height).unwrap_or_default();
         ours.truncate(usize::try_from(closing_height - height).unwrap_or(usize::MAX));
-        for entries in together(ours) {
+        for entries in in_messages(ours) {
             shared
                 .ask(seat, &LogRequest::Push { entries })
                 .await
@@ -106,24 +100,6 @@ async fn with_seat(
         }
     }
     shared.receive(job, newest, Arrival::Synced(shared.now())).await.map(|_| ())
-}
-
-/// The entries in their order, in as few messages as hold them.
-fn together(entries: Vec<WireBytes>) -> Vec<Vec<WireBytes>> {
-    let (mut messages, mut room) = (Vec::<Vec<WireBytes>>::new(), 0);
-    for entry in entries {
-        match (messages.last_mut(), entry.0.len() <= room) {
-            (Some(message), true) => {
-                room -= entry.0.len();
-                message.push(entry);
-            }
-            (None, _) | (Some(_), false) => {
-                room = MAX_PUSHED_BYTES.saturating_sub(entry.0.len());
-                messages.push(vec![entry]);
-            }
-        }
-    }
-    messages
 }
 
 #[cfg(test)]
@@ -142,19 +118,5 @@ mod tests {
             assert_eq!(waits(Some(began + heard)), (heard + SILENCE).min(LONGEST), "{heard:?}");
         }
         assert!(2 * SILENCE < LONGEST, "an answer makes a difference");
-    }
-
-    #[test]
-    fn entries_go_in_their_order_and_in_as_few_messages_as_hold_them() {
-        let entries =
-            |sizes: &[usize]| sizes.iter().map(|bytes| WireBytes(vec![0; *bytes])).collect::<Vec<_>>();
-        let sizes = |sizes: &[usize]| -> Vec<Vec<usize>> {
-            let messages = together(entries(sizes)).into_iter();
-            messages.map(|message| message.into_iter().map(|entry| entry.0.len()).collect()).collect()
-        };
-        assert_eq!(sizes(&[]), Vec::<Vec<usize>>::new());
-        assert_eq!(sizes(&[3, 2, 1]), [[3, 2, 1]]);
-        assert_eq!(sizes(&[1, MAX_PUSHED_BYTES - 1, 1]), [vec![1, MAX_PUSHED_BYTES - 1], vec![1]]);
-        assert_eq!(sizes(&[MAX_PUSHED_BYTES + 1, 1, 2]), [vec![MAX_PUSHED_BYTES + 1], vec![1, 2]]);
     }
 }

@@ -155,25 +155,26 @@ impl Delivery {
         let job = message.job();
         let request = match message {
             Message::Evidence { bytes: action, .. } => LogRequest::Witness { action },
-            Message::Entry { bytes, .. } => LogRequest::Push { entries: together(job, bytes, waiting) },
+            Message::Entries { entries, .. } => LogRequest::Push { entries: together(job, entries, waiting) },
         };
         Self { to, job, request, posted, began: now }
     }
 }
 
 /// The queued entries of a job that fit in one message, in order.
-fn together(job: JobId, first: WireBytes, waiting: &mut VecDeque<Parcel>) -> Vec<WireBytes> {
-    let mut room = Some(MAX_PUSHED_BYTES.saturating_sub(first.0.len()));
-    let mut entries = vec![first];
+fn together(job: JobId, first: Vec<WireBytes>, waiting: &mut VecDeque<Parcel>) -> Vec<WireBytes> {
+    let bytes_of = |entries: &[WireBytes]| entries.iter().map(|entry| entry.0.len()).sum::<usize>();
+    let mut room = Some(MAX_PUSHED_BYTES.saturating_sub(bytes_of(&first)));
+    let mut entries = first;
     waiting.retain(|parcel| {
-        let Message::Entry { job: its, bytes } = &parcel.message else { return true };
+        let Message::Entries { job: its, entries: more } = &parcel.message else { return true };
         if *its != job {
             return true;
         }
-        // After one that does not fit, none is added: they would arrive out of order.
-        room = room.and_then(|room| room.checked_sub(bytes.0.len()));
+        // After some that do not fit, none are added: they would arrive out of order.
+        room = room.and_then(|room| room.checked_sub(bytes_of(more)));
         if room.is_some() {
-            entries.push(bytes.clone());
+            entries.extend(more.iter().cloned());
         }
         room.is_none()
     });
@@ -209,7 +210,7 @@ mod tests {
     const NODE: NodeId = NodeId::new([1; 20]);
 
     fn entry(job: u8, bytes: usize) -> Parcel {
-        let message = Message::Entry { job: id(job), bytes: WireBytes(vec![job; bytes]) };
+        let message = Message::Entries { job: id(job), entries: vec![WireBytes(vec![job; bytes])] };
         Parcel { to: NODE, message, posted: Instant::now() }
     }
 

@@ -57,16 +57,19 @@ pub(super) struct Logs {
     breaks: watch::Sender<u64>,
 }
 
-/// The outcome of an action at its sequencer.
+/// The outcome of actions at their sequencer.
 #[derive(Debug)]
 pub(super) struct Sequenced {
+    /// The place of the last one.
     pub(super) height: u64,
     /// Its cursor for this node's readers, if it was stored just now.
     pub(super) cursor: Option<Cursor>,
-    /// The entry, if it was created just now.
-    pub(super) entry: Option<Entry>,
-    /// Its recipients: every other node that has acted in the job.
+    /// The entries that were created just now.
+    pub(super) entries: Vec<Entry>,
+    /// Their recipients: every other node that has acted in the job.
     pub(super) followers: Vec<NodeId>,
+    /// Why the action after the last one got no place.
+    pub(super) refused: Option<SubmitError>,
 }
 
 /// The outcome of entries from other nodes.
@@ -167,38 +170,63 @@ impl Logs {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives an action its place in a log of this node's own.
-    pub(super) fn sequence(&self, now: Timestamp, action: SignedAction) -> Result<Sequenced, SubmitError> {
-        let job = action.action.job;
+    /// Gives actions in one job their places in a log of this node's own, up to the first that is refused. They wait for
+    /// the disk once.
+    ///
+    /// # Errors
+    /// When the first one is refused, and when the store fails.
+    pub(super) fn sequence(
+        &self,
+        now: Timestamp,
+        actions: Vec<SignedAction>,
+    ) -> Result<Sequenced, SubmitError> {
+        let mut actions = actions.into_iter();
+        let Some(first) = actions.next() else { return Err(SubmitError::NotOrdered(BackendError::Stopped)) };
+        let job = first.action.job;
         let _turn = self.turn(job);
         let held = self.lock().jobs.get(&job).cloned();
-        let (sequencer, place) = match held {
+        let (mut sequencer, place) = match held {
             Some(HeldLog::Own(mut sequencer)) => {
-                let place = sequencer.append(now, action)?;
+                let place = sequencer.append(now, first)?;
                 (sequencer, place)
             }
             Some(HeldLog::Followed(_)) => return Err(unknown(job)),
-            None if matches!(action.action.event, Event::Submitted { .. }) => {
-                let parent = self.claim(parent_of(&action.action.event), job);
+            None if matches!(first.action.event, Event::Submitted { .. }) => {
+                let parent = self.claim(parent_of(&first.action.event), job);
                 let parent = parent.map_err(|_taken| SubmitError::Rejected(Rejection::BadParent))?;
-                let opened = Sequencer::open(self.key.clone(), self.domain, parent.as_ref(), now, action);
+                let opened = Sequencer::open(self.key.clone(), self.domain, parent.as_ref(), now, first);
                 let sequencer = opened.inspect_err(|_| self.lock().disown(job))?;
                 let first = sequencer.job_log().entry(1).expect("a log has a first entry").clone();
                 (Box::new(sequencer), Place::New(Box::new(first)))
             }
             None => return Err(unknown(job)),
         };
-        let entry = match place {
-            Place::Known(height) => {
-                return Ok(Sequenced { height, cursor: None, entry: None, followers: Vec::new() });
+        let (mut places, mut refused) = (vec![place], None);
+        for action in actions {
+            match sequencer.append(now, action) {
+                Ok(place) => places.push(place),
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
             }
-            Place::New(entry) => *entry,
-        };
+        }
+        let (mut height, mut is_new, mut entries) = (0, false, Vec::new());
+        for place in places {
+            match place {
+                Place::Known(known) => (height, is_new) = (known, false),
+                Place::New(entry) => {
+                    (height, is_new) = (entry.height, true);
+                    entries.push(*entry);
+                }
+            }
+        }
         let authors = sequencer.job_log().authors();
         let followers = authors.filter(|node| *node != self.key.node_id()).collect();
-        let cursors = self.persist(HeldLog::Own(sequencer), std::slice::from_ref(&entry), None);
-        let cursor = cursors.map_err(SubmitError::NotOrdered)?.last().copied().map(Cursor);
-        Ok(Sequenced { height: entry.height, cursor, entry: Some(entry), followers })
+        let cursors =
+            self.persist(HeldLog::Own(sequencer), &entries, None).map_err(SubmitError::NotOrdered)?;
+        let cursor = cursors.last().copied().map(Cursor).filter(|_| is_new);
+        Ok(Sequenced { height, cursor, entries, followers, refused })
     }
 
     /// Has `job` be the one that follows up `parent`, and gives that as far as it is known; fails if another does.

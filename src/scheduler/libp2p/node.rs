@@ -128,16 +128,18 @@ impl Libp2pScheduler {
         self.shared.counters()
     }
 
-    async fn submit_own(&self, action: SignedAction) -> Result<Cursor, SubmitError> {
-        let (shared, now, job) = (&self.shared, self.shared.now(), action.action.job);
-        let placed = shared.blocking(move |shared| shared.logs.sequence(now, action)).await;
-        let placed = placed.map_err(SubmitError::NotOrdered)??;
-        let (height, cursor) = (placed.height, placed.cursor);
+    /// Orders actions of this node in one of its own jobs.
+    async fn submit_own(&self, job: JobId, actions: Vec<SignedAction>) -> Result<Cursor, SubmitError> {
+        let (shared, now) = (&self.shared, self.shared.now());
+        let placed = shared.blocking(move |shared| shared.logs.sequence(now, actions)).await;
+        let mut placed = placed.map_err(SubmitError::NotOrdered)??;
+        let (height, cursor, refused) = (placed.height, placed.cursor, placed.refused.take());
         serve::spread(shared, placed);
         shared.wake_announcer.notify_one();
-        match cursor {
-            Some(cursor) => Ok(cursor),
-            None => self.cursor(job, height).await.map_err(SubmitError::NotOrdered),
+        match (refused, cursor) {
+            (Some(refused), _) => Err(refused),
+            (None, Some(cursor)) => Ok(cursor),
+            (None, None) => self.cursor(job, height).await.map_err(SubmitError::NotOrdered),
         }
     }
 
@@ -205,6 +207,9 @@ impl Libp2pScheduler {
     }
 
     async fn cursor(&self, job: JobId, height: u64) -> Result<Cursor, BackendError> {
+        if let Some(cursor) = self.shared.logs.store().recent_cursor(job, height) {
+            return Ok(Cursor(cursor));
+        }
         self.shared.blocking(move |shared| shared.logs.cursor(job, height)).await?
     }
 }
@@ -219,19 +224,28 @@ impl Scheduler for Libp2pScheduler {
             }
             let job = action.action.job;
             match self.shared.logs.view(job) {
-                Some(view) if view.own => self.submit_own(action).await,
+                Some(view) if view.own => self.submit_own(job, vec![action]).await,
                 Some(view) => {
                     view.may_act.map_err(SubmitError::NotOrdered)?;
                     self.submit_to(view.requester, action).await
                 }
-                None => self.submit_own(action).await,
+                None => self.submit_own(job, vec![action]).await,
             }
         }
         .boxed()
     }
 
+    /// In a job of this node's own, all of them wait for the disk once and leave as one message.
     fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Result<Cursor, SubmitError>> {
-        submit_in_turn(self, actions).boxed()
+        async move {
+            let job = actions.first().map(|first| first.action.job);
+            let is_own = |job| self.shared.logs.view(job).is_some_and(|view| view.own);
+            match job.filter(|job| is_own(*job) && !self.shared.stop.is_cancelled()) {
+                Some(job) => self.submit_own(job, actions).await,
+                None => submit_in_turn(self, actions).await,
+            }
+        }
+        .boxed()
     }
 
     fn events(&self, after: Cursor) -> EventStream {

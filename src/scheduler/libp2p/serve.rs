@@ -15,7 +15,7 @@ use super::{
     convert::refusal_to_wire,
     entry::Entry,
     logs::{AdoptError, Received, Sequenced},
-    parcel::Message,
+    parcel::{Message, in_messages},
     sequence::Arrival,
     shared::Shared,
     wire::{LogRequest, LogResponse},
@@ -146,7 +146,7 @@ async fn submit(shared: &Arc<Shared>, action: WireBytes, after_height: u64) -> L
     }
     let now = shared.now();
     let placed = shared.blocking(move |shared| {
-        let placed = shared.logs.sequence(now, action)?;
+        let placed = shared.logs.sequence(now, vec![action])?;
         Ok((placed, shared.logs.page(job, after_height)))
     });
     match placed.await {
@@ -178,12 +178,14 @@ async fn let_choose(shared: &Shared, job: JobId) -> bool {
     true
 }
 
-/// Sends a new entry to its recipients.
-pub(super) fn spread(shared: &Shared, placed: Sequenced) {
-    let Some(entry) = placed.entry else { return };
-    let (job, bytes) = (entry.job(), WireBytes(entry.encode()));
-    for follower in placed.followers {
-        shared.post(follower, Message::Entry { job, bytes: bytes.clone() });
+/// Sends new entries to their recipients.
+pub(super) fn spread(shared: &Shared, Sequenced { entries, followers, .. }: Sequenced) {
+    let Some(job) = entries.first().map(Entry::job) else { return };
+    let encoded = entries.iter().map(|entry| WireBytes(entry.encode()));
+    for entries in in_messages(encoded) {
+        for follower in &followers {
+            shared.post(*follower, Message::Entries { job, entries: entries.clone() });
+        }
     }
 }
 

@@ -142,8 +142,13 @@ impl Reader {
                     return Some(Err(broken));
                 }
             }
-            let log = Arc::clone(&self.log);
-            let read = tokio::task::spawn_blocking(move || Page::read(after, log.store())).await.ok()?;
+            let read = match Page::recent(after, self.log.store()) {
+                Some(entries) => Ok(entries),
+                None => {
+                    let log = Arc::clone(&self.log);
+                    tokio::task::spawn_blocking(move || Page::read(after, log.store())).await.ok()?
+                }
+            };
             match read {
                 // Entries after a cut may be among these only once the cut is known.
                 Ok(entries) => self.page.fill(entries),

@@ -48,11 +48,11 @@ fn a_requester_chooses_from_twice_its_seats_on_until_it_accepts() {
     let logs = open();
     let submission = first_entry(&key(1), START, 0).action;
     let (job, revision) = (submission.action.job, submission.action.revision);
-    logs.sequence(START, submission).unwrap();
+    logs.sequence(START, vec![submission]).unwrap();
     let act = |author: &NodeKey, sequence, event| {
         let seen = logs.lock().jobs[&job].job_log().head();
         let action = Action { job, revision, sequence, seen, event };
-        logs.sequence(START, signed(author, action)).unwrap();
+        logs.sequence(START, vec![signed(author, action)]).unwrap();
     };
     let seats = Deal::default().concurrency;
     for bidder in 0..2 * seats {
@@ -71,12 +71,12 @@ fn a_requester_chooses_from_twice_its_seats_on_until_it_accepts() {
 fn order(logs: &Logs, nonce: u64, bidders: std::ops::Range<u8>) -> JobId {
     let submission = first_entry(&key(1), START, nonce).action;
     let (job, revision) = (submission.action.job, submission.action.revision);
-    logs.sequence(START, submission).unwrap();
+    logs.sequence(START, vec![submission]).unwrap();
     for bidder in bidders {
         let seen = logs.lock().jobs[&job].job_log().head();
         let event = Event::BidPlaced { price: Amount::ZERO };
         let action = Action { job, revision, sequence: 0, seen, event };
-        logs.sequence(START, signed(&key(bidder), action)).unwrap();
+        logs.sequence(START, vec![signed(&key(bidder), action)]).unwrap();
     }
     job
 }
@@ -99,11 +99,11 @@ fn a_restart_recovers_no_signature_of_what_the_store_holds() {
     // A log of another node's, in which a bid follows.
     let theirs = Logs::open(key(2), DOMAIN, EventLog::new(Db::in_memory().unwrap()), START).unwrap();
     let first = first_entry(&key(2), START, 0);
-    let job = theirs.sequence(START, first.action.clone()).map(|_| first.job()).unwrap();
+    let job = theirs.sequence(START, vec![first.action.clone()]).map(|_| first.job()).unwrap();
     let event = Event::BidPlaced { price: Amount::ZERO };
     let revision = first.action.action.revision;
     let action = Action { job, revision, sequence: 0, seen: Digest::ZERO, event };
-    let second = theirs.sequence(START, signed(&key(3), action)).unwrap().entry.unwrap();
+    let second = theirs.sequence(START, vec![signed(&key(3), action)]).unwrap().entries.remove(0);
     let first = theirs.lock().jobs[&job].job_log().entry(1).unwrap().clone();
     logs.adopt(START, first, None).unwrap();
     let received = logs.receive(job, vec![second], Arrival::Synced(START)).unwrap();
@@ -158,13 +158,13 @@ fn a_log_whose_disk_was_full_goes_on_once_there_is_room() {
     let logs = Logs::open(key(1), DOMAIN, EventLog::new(db.clone()), START).unwrap();
     let submission = first_entry(&key(1), START, 0).action;
     let (job, revision) = (submission.action.job, submission.action.revision);
-    logs.sequence(START, submission).unwrap();
+    logs.sequence(START, vec![submission]).unwrap();
     let bid = |bidder| {
         let seen = logs.lock().jobs[&job].job_log().head();
         let event = Event::BidPlaced { price: Amount::ZERO };
         let action = Action { job, revision, sequence: 0, seen, event };
         let author = key(bidder);
-        logs.sequence(START, signed(&author, action))
+        logs.sequence(START, vec![signed(&author, action)])
     };
     db.pretend_full(true);
     // The pages that are there take some more.
@@ -221,7 +221,8 @@ fn whoever_asks_about_a_log_does_not_wait_for_the_disk() {
         let disk = logs.store().hold();
         let (bid, submission) = (signed(&key(30), action), first_entry(&key(1), START, 1).action);
         let other = submission.action.job;
-        let writers = [bid, submission].map(|action| threads.spawn(|| logs.sequence(START, action).unwrap()));
+        let writers =
+            [bid, submission].map(|action| threads.spawn(|| logs.sequence(START, vec![action]).unwrap()));
         while logs.store().waiting() < 2 {
             std::thread::yield_now();
         }

@@ -124,8 +124,13 @@ impl Reader {
                 self.find_breaks();
                 continue;
             };
-            let read = self.shared.blocking(move |shared| Page::read(after, shared.logs.store()));
-            match read.await.ok()? {
+            let read = match Page::recent(after, self.shared.logs.store()) {
+                Some(entries) => Ok(entries),
+                None => {
+                    self.shared.blocking(move |shared| Page::read(after, shared.logs.store())).await.ok()?
+                }
+            };
+            match read {
                 // All up to there was forgotten before it was read.
                 Ok(entries) if entries.is_empty() => self.page.go_to(Cursor(head)),
                 Ok(entries) => self.page.fill(entries),
