@@ -27,6 +27,9 @@ use crate::{
 /// Parcels queued for one node; it asks for entries beyond that.
 const MAX_WAITING: usize = 256;
 
+/// From this many nodes on, those are forgotten that nothing waits for.
+const MANY_POSTS: usize = 256;
+
 /// Deliveries in flight to one node, each of another job.
 const MAX_AT_ONCE: usize = 8;
 
@@ -93,6 +96,14 @@ pub(super) async fn run(shared: Arc<Shared>, mut parcels: mpsc::Receiver<Parcel>
         } else if post.is_idle(Instant::now()) {
             posts.remove(&to);
         }
+        if posts.len() > MANY_POSTS {
+            // What can wait is not waited for: it may be all that a post holds.
+            posts.retain(|_, post| {
+                let now = Instant::now();
+                lose(&shared, post.drop_stale(now));
+                !post.is_idle(now)
+            });
+        }
     }
 }
 
@@ -102,10 +113,10 @@ fn lose(shared: &Shared, count: usize) {
 }
 
 impl Post {
-    /// Queues a parcel; says how many were dropped.
+    /// Queues a parcel; says how many were lost.
     fn take(&mut self, parcel: Parcel, now: Instant) -> usize {
         if self.rests(now) || self.waiting.len() >= MAX_WAITING {
-            return 1;
+            return usize::from(!parcel.can_wait);
         }
         self.waiting.push_back(parcel);
         0
@@ -113,18 +124,29 @@ impl Post {
 
     /// The next delivery, if one may start, and how many parcels expired.
     fn next(&mut self, now: Instant) -> (Option<Delivery>, usize) {
-        let before = self.waiting.len();
-        self.waiting.retain(|parcel| now.saturating_duration_since(parcel.posted) < STALE_AFTER);
-        let stale = before - self.waiting.len();
-        let is_free = |parcel: &Parcel| !self.under_way.contains(&parcel.message.job());
-        let first = self.waiting.iter().position(is_free).filter(|_| self.under_way.len() < MAX_AT_ONCE);
+        let stale = self.drop_stale(now);
+        let is_due = |parcel: &Parcel| !parcel.can_wait && !self.under_way.contains(&parcel.message.job());
+        let due = self.waiting.iter().position(is_due).filter(|_| self.under_way.len() < MAX_AT_ONCE);
+        // Entries that could wait go before those that follow them.
+        let first = due.map(|due| {
+            let is_before = |parcel: &Parcel| parcel.message.goes_with(&self.waiting[due].message);
+            self.waiting.iter().position(is_before).unwrap_or(due)
+        });
         let Some(first) = first.and_then(|index| self.waiting.remove(index)) else { return (None, stale) };
         let delivery = Delivery::of(first, &mut self.waiting, now);
         self.under_way.insert(delivery.job);
         (Some(delivery), stale)
     }
 
-    /// Ends a delivery; says how many parcels were dropped. A node that answered another delivery since this one
+    /// Drops parcels that have waited for too long; says how many were lost.
+    fn drop_stale(&mut self, now: Instant) -> usize {
+        let is_fresh = |parcel: &Parcel| now.saturating_duration_since(parcel.posted) < STALE_AFTER;
+        let lost = lost(self.waiting.iter().filter(|parcel| !is_fresh(parcel)));
+        self.waiting.retain(is_fresh);
+        lost
+    }
+
+    /// Ends a delivery; says how many parcels were lost. A node that answered another delivery since this one
     /// began is slow, not gone, and keeps its other parcels.
     fn end(&mut self, job: JobId, began: Instant, reached: bool, now: Instant) -> usize {
         self.under_way.remove(&job);
@@ -136,7 +158,7 @@ impl Post {
             return 1;
         }
         self.rests_until = Some(now + REST);
-        1 + std::mem::take(&mut self.waiting).len()
+        1 + lost(std::mem::take(&mut self.waiting).iter())
     }
 
     fn rests(&self, now: Instant) -> bool {
@@ -148,10 +170,15 @@ impl Post {
     }
 }
 
+/// How many of these their recipients do not have.
+fn lost<'a>(dropped: impl Iterator<Item = &'a Parcel>) -> usize {
+    dropped.filter(|parcel| !parcel.can_wait).count()
+}
+
 impl Delivery {
     /// The first parcel, with the entries of the same job that wait behind it.
     fn of(first: Parcel, waiting: &mut VecDeque<Parcel>, now: Instant) -> Self {
-        let Parcel { to, message, posted } = first;
+        let Parcel { to, message, posted, can_wait: _ } = first;
         let job = message.job();
         let request = match message {
             Message::Evidence { bytes: action, .. } => LogRequest::Witness { action },
@@ -211,7 +238,7 @@ mod tests {
 
     fn entry(job: u8, bytes: usize) -> Parcel {
         let message = Message::Entries { job: id(job), entries: vec![WireBytes(vec![job; bytes])] };
-        Parcel { to: NODE, message, posted: Instant::now() }
+        Parcel { to: NODE, message, posted: Instant::now(), can_wait: false }
     }
 
     fn evidence(job: u8) -> Parcel {
@@ -248,6 +275,21 @@ mod tests {
         assert_eq!(first_of([entry(1, 1), entry(1, MAX_PUSHED_BYTES - 1), entry(1, 1)]), (2, 1));
         assert_eq!(first_of([entry(1, 1), entry(1, MAX_PUSHED_BYTES), entry(1, 1)]), (1, 2));
         assert_eq!(first_of([entry(1, MAX_PUSHED_BYTES + 1), entry(1, 1)]), (1, 1));
+    }
+
+    #[test]
+    fn what_its_recipient_has_goes_before_what_follows_and_not_by_itself() {
+        let known = |job| Parcel { can_wait: true, ..entry(job, 9) };
+        let mut waits = post([known(1), known(2)]);
+        assert!(waits.next(Instant::now()).0.is_none());
+        assert_eq!(waits.take(entry(2, 9), Instant::now()), 0);
+        let delivery = waits.next(Instant::now()).0.unwrap();
+        let LogRequest::Push { entries } = delivery.request else { panic!("entries") };
+        assert_eq!((delivery.job, entries.len(), waits.waiting.len()), (id(2), 2, 1));
+        // Losing it loses nothing.
+        assert_eq!(waits.end(id(2), Instant::now(), false, Instant::now()), 1);
+        let mut stale = post([known(1), entry(1, 9)]);
+        assert_eq!(stale.drop_stale(Instant::now() + STALE_AFTER), 1);
     }
 
     #[test]

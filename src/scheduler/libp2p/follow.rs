@@ -65,6 +65,14 @@ impl Poll {
         }
     }
 
+    /// Polls as often as in a job that this node takes part in, from now on.
+    fn join(&mut self, now: Instant) {
+        let due = now + PAUSES_OF_PARTY.first;
+        if self.due > due {
+            (self.due, self.pause) = (due, PAUSES_OF_PARTY.first);
+        }
+    }
+
     /// When to ask again after this; `None` to ask no more until the job is announced again. A job in which this node
     /// has a bid or a seat is polled until its deadlines are over.
     fn after(self, asked: Asked, takes_part: bool, now: Instant) -> Option<Self> {
@@ -90,6 +98,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
         let now = Instant::now();
         for job in wanted {
             polls.entry(job).or_insert(Poll::new(now, Duration::ZERO)).want(now);
+        }
+        for job in std::mem::take(&mut *shared.joined.lock().unwrap_or_else(PoisonError::into_inner)) {
+            let pause = PAUSES_OF_PARTY.first;
+            polls.entry(job).or_insert(Poll::new(now + pause, pause)).join(now);
         }
         for job in std::mem::take(&mut *shared.heard.lock().unwrap_or_else(PoisonError::into_inner)) {
             let pause = PAUSES_OF_READER.first;
@@ -207,6 +219,18 @@ mod tests {
         let mut idle = Poll::new(now + PAUSES_OF_PARTY.longest, PAUSES_OF_PARTY.longest);
         idle.want(now);
         assert_eq!((idle.asking, idle.due), (None, now));
+    }
+
+    #[test]
+    fn a_log_that_this_node_joins_is_polled_soon_and_not_at_once() {
+        let now = Instant::now();
+        let soon = now + PAUSES_OF_PARTY.first;
+        let mut heard = Poll::new(now + PAUSES_OF_READER.first, PAUSES_OF_READER.first);
+        heard.join(now);
+        assert_eq!((heard.due, heard.pause), (soon, PAUSES_OF_PARTY.first));
+        let mut due = Poll::new(now, Duration::ZERO);
+        due.join(now);
+        assert_eq!(due.due, now);
     }
 
     /// Times that a requester is asked in a day if each time ends so.

@@ -97,6 +97,7 @@ impl Libp2pScheduler {
             steps: steps.clone(),
             parcels,
             wanted: Default::default(),
+            joined: Default::default(),
             heard: Default::default(),
             doubts: Default::default(),
             wake_follower: Default::default(),
@@ -134,7 +135,7 @@ impl Libp2pScheduler {
         let placed = shared.blocking(move |shared| shared.logs.sequence(now, actions)).await;
         let mut placed = placed.map_err(SubmitError::NotOrdered)??;
         let (height, cursor, refused) = (placed.height, placed.cursor, placed.refused.take());
-        serve::spread(shared, placed);
+        serve::spread(shared, placed, None);
         shared.wake_announcer.notify_one();
         match (refused, cursor) {
             (Some(refused), _) => Err(refused),
@@ -164,7 +165,7 @@ impl Libp2pScheduler {
         if shared.logs.view(job).is_some_and(|view| view.height < height) {
             shared.sync(job).await.map_err(SubmitError::NotOrdered)?;
         }
-        shared.want(job);
+        shared.join(job);
         if !shared.logs.holds(job, height, digest) {
             let broken = shared.logs.view(job).and_then(|view| view.may_act.err());
             let lied = unreachable(requester, "it named a place where the action is not");

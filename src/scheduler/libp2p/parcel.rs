@@ -14,6 +14,9 @@ pub(super) struct Parcel {
     pub(super) to: NodeId,
     pub(super) message: Message,
     pub(super) posted: Instant,
+    /// The recipient has it already, by the answer to its own action: it goes with whatever goes next, so that nothing
+    /// is missing before that.
+    pub(super) can_wait: bool,
 }
 
 /// A message to deliver.
@@ -30,6 +33,11 @@ impl Message {
         match self {
             Self::Entries { job, .. } | Self::Evidence { job, .. } => *job,
         }
+    }
+
+    /// Whether both hold entries of the same job.
+    pub(super) fn goes_with(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Entries { job, .. }, Self::Entries { job: its, .. }) if job == its)
     }
 }
 

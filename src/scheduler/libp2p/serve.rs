@@ -120,7 +120,7 @@ fn judge(shared: &Shared, source: NodeId, data: &[u8]) -> Result<Announcement, A
 async fn answer(shared: &Arc<Shared>, from: NodeId, request: &[u8]) -> LogResponse {
     let Some(request) = LogRequest::decode(request) else { return LogResponse::Malformed };
     match request {
-        LogRequest::Submit { action, after_height } => submit(shared, action, after_height).await,
+        LogRequest::Submit { action, after_height } => submit(shared, from, action, after_height).await,
         LogRequest::Read { job, after_height } => {
             match shared.blocking(move |shared| shared.logs.page(job, after_height)).await {
                 Ok(Some((height, entries))) => LogResponse::Entries { height, entries },
@@ -134,7 +134,7 @@ async fn answer(shared: &Arc<Shared>, from: NodeId, request: &[u8]) -> LogRespon
     }
 }
 
-async fn submit(shared: &Arc<Shared>, action: WireBytes, after_height: u64) -> LogResponse {
+async fn submit(shared: &Arc<Shared>, from: NodeId, action: WireBytes, after_height: u64) -> LogResponse {
     let Ok(action) = codec::decode_action(&action.0) else { return LogResponse::Malformed };
     let job = action.action.job;
     // A submission is its requester's own, and never comes over the network.
@@ -152,7 +152,7 @@ async fn submit(shared: &Arc<Shared>, action: WireBytes, after_height: u64) -> L
     match placed.await {
         Ok(Ok((placed, page))) => {
             let height = placed.height;
-            spread(shared, placed);
+            spread(shared, placed, Some(from));
             LogResponse::Placed { height, entries: page.map_or_else(Vec::new, |(_, entries)| entries) }
         }
         Ok(Err(error)) => refusal_to_wire(&error),
@@ -178,13 +178,22 @@ async fn let_choose(shared: &Shared, job: JobId) -> bool {
     true
 }
 
-/// Sends new entries to their recipients.
-pub(super) fn spread(shared: &Shared, Sequenced { entries, followers, .. }: Sequenced) {
+/// Sends new entries to their recipients; `answered` gets them with the answer to its own action.
+pub(super) fn spread(
+    shared: &Shared,
+    Sequenced { entries, followers, .. }: Sequenced,
+    answered: Option<NodeId>,
+) {
     let Some(job) = entries.first().map(Entry::job) else { return };
     let encoded = entries.iter().map(|entry| WireBytes(entry.encode()));
     for entries in in_messages(encoded) {
         for follower in &followers {
-            shared.post(*follower, Message::Entries { job, entries: entries.clone() });
+            let message = Message::Entries { job, entries: entries.clone() };
+            if answered == Some(*follower) {
+                shared.post_later(*follower, message);
+            } else {
+                shared.post(*follower, message);
+            }
         }
     }
 }

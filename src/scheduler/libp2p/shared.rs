@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     clocks::Clocks,
-    entry::Entry,
+    entry::{Entry, EntryError},
     interest::Interest,
     logs::{AdoptError, Logs, Received},
     parcel::{Message, Parcel},
@@ -34,6 +34,9 @@ use crate::{
 
 /// Most pages asked for at a time: enough for the longest log.
 const MAX_PAGES: usize = 32;
+
+/// Up to so many entries are decoded where they are, and more on a thread for it.
+const FEW: usize = 16;
 
 /// Up to which age an announced job can be assumed to have no further entries.
 const FRESH: Span = Span::from_secs(1);
@@ -78,6 +81,8 @@ pub(super) struct Shared {
     pub(super) parcels: mpsc::Sender<Parcel>,
     /// Jobs to poll at once, and the wake-up that goes with them.
     pub(super) wanted: Mutex<BTreeSet<JobId>>,
+    /// Jobs that this node has just acted in, to poll soon.
+    pub(super) joined: Mutex<BTreeSet<JobId>>,
     /// New jobs to poll later.
     pub(super) heard: Mutex<BTreeSet<JobId>>,
     /// Jobs of which another node has seen an entry that this node lacks: the node, and the entry.
@@ -115,6 +120,13 @@ impl Shared {
         self.wake_follower.notify_one();
     }
 
+    /// Requests polls of a job that this node takes part in from now on. What it lacked came with the answer, so the first
+    /// is not due at once.
+    pub(super) fn join(&self, job: JobId) {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
+        self.wake_follower.notify_one();
+    }
+
     /// Requests a later poll of a new job's log; if this node takes part, entries are pushed to it.
     pub(super) fn heed(&self, job: JobId) {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
@@ -141,7 +153,16 @@ impl Shared {
 
     /// Sends without waiting for an answer; a lost message is asked for later.
     pub(super) fn post(&self, to: NodeId, message: Message) {
-        if self.parcels.try_send(Parcel { to, message, posted: Instant::now() }).is_err() {
+        self.send(Parcel { to, message, posted: Instant::now(), can_wait: false });
+    }
+
+    /// As [`Self::post`], but the message leaves with the next one to `to`: it has its content already.
+    pub(super) fn post_later(&self, to: NodeId, message: Message) {
+        self.send(Parcel { to, message, posted: Instant::now(), can_wait: true });
+    }
+
+    fn send(&self, parcel: Parcel) {
+        if self.parcels.try_send(parcel).is_err() {
             self.counting.messages_dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -165,10 +186,19 @@ impl Shared {
         entries: Vec<WireBytes>,
         arrival: Arrival,
     ) -> Result<Received, BackendError> {
+        let decode = |entries: &[WireBytes]| -> Result<Vec<Entry>, EntryError> {
+            entries.iter().map(|entry| Entry::decode(&entry.0)).collect()
+        };
+        let few = (entries.len() <= FEW).then(|| decode(&entries));
+        // Most that come are here: an author gets its entry with the answer, and again as a follower.
+        if let Some(Ok(few)) = &few
+            && self.logs.holds_all(job, few)
+        {
+            self.audit(job);
+            return Ok(Received::Here { appended: 0 });
+        }
         self.blocking(move |shared| {
-            let decoded: Result<Vec<Entry>, _> =
-                entries.iter().map(|entry| Entry::decode(&entry.0)).collect();
-            let received = match decoded {
+            let received = match few.unwrap_or_else(|| decode(&entries)) {
                 Ok(entries) => shared.logs.receive(job, entries, arrival)?,
                 Err(_) => Received::Forged,
             };

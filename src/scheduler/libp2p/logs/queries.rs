@@ -137,6 +137,14 @@ impl Logs {
         Some(Trouble::ClockOfRequester { requester, seconds: signed(now).saturating_sub(signed(at)) })
     }
 
+    /// Whether the log of a job has every one of these entries.
+    pub(in super::super) fn holds_all(&self, job: JobId, entries: &[Entry]) -> bool {
+        let hashes: Vec<Digest> = entries.iter().map(|entry| entry.hash(self.domain)).collect();
+        let inner = self.lock();
+        let held = |log: &HeldLog| hashes.iter().all(|hash| log.job_log().height_of(*hash).is_some());
+        inner.jobs.get(&job).is_some_and(held)
+    }
+
     /// The height of the entry with this hash.
     pub(in super::super) fn height_of(&self, job: JobId, hash: Digest) -> Option<u64> {
         self.lock().jobs.get(&job)?.job_log().height_of(hash)
