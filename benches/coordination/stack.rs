@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use assay::{
     api::{
         Token,
-        types::{JobView, SubmitReply, SubmitRequest},
+        types::{JobView, Replication, SubmitReply, SubmitRequest},
     },
     assembly::Backend,
     devstack::{
@@ -108,6 +108,7 @@ impl User {
             seeded: false,
             text_files: Vec::new(),
             deal,
+            replication: Replication::Fixed,
         };
         let Self { http, api } = self;
         let submitted = http.post(format!("{api}/jobs")).json(&request).send().await?;

@@ -106,6 +106,7 @@ pub(super) async fn submit(
         seeded,
         text_files,
         deal,
+        replication,
     } = request;
     let spec = Spec {
         image_name: image.clone(),
@@ -121,8 +122,8 @@ pub(super) async fn submit(
     };
     let too_few = node.too_few(&spec.resources, &deal);
     let (job, image) = match key_in(&headers)? {
-        Some(key) => node.submit_job_once(&key, spec, deal).await?,
-        None => node.submit_job(spec, deal).await?,
+        Some(key) => node.submit_job_once(&key, spec, deal, replication).await?,
+        None => node.submit_replicated(spec, deal, replication).await?,
     };
     Ok(Json(SubmitReply { job, image, too_few }))
 }

@@ -3,7 +3,9 @@
 //! Identifiers are `0x` and hex, times Unix seconds, money decimal text. An absent value is `null`, never a
 //! missing field and never a zero. Nothing here can carry what would help to copy a result before its job ends.
 
+mod execution;
 mod list;
+mod replication;
 
 use std::collections::BTreeMap;
 
@@ -19,7 +21,9 @@ use crate::{
     verdict::Reason,
 };
 
+pub use execution::{ExecutionStage, ExecutionView};
 pub use list::{JobList, JobRow};
+pub use replication::{OwnRun, Plan, Replication, ReplicationView};
 
 /// `GET /api/v1/jobs/{job}/log` gives all of them, `.../events?after=` streams those above a height.
 pub use crate::scheduler::{Evidence, LogEntry};
@@ -167,6 +171,9 @@ pub struct SubmitRequest {
     pub text_files: Vec<String>,
     /// The terms.
     pub deal: Deal,
+    /// Who decides how many nodes run the job; with `auto` the node replaces what the deal says of that.
+    #[serde(default)]
+    pub replication: Replication,
 }
 
 /// Answer to `POST /api/v1/jobs`.
@@ -242,6 +249,9 @@ pub struct JobView {
     pub execution: Option<ExecutionView>,
     /// The job that followed this one; null when none did.
     pub followed_by: Option<JobId>,
+    /// Why so many nodes run it, and how sure its result is; null where its user, or another node, chose their number.
+    #[serde(default)]
+    pub replication: Option<ReplicationView>,
     /// What keeps this node from its part in the job now.
     #[serde(default)]
     pub warnings: Vec<Warning>,
@@ -436,29 +446,6 @@ pub struct PartyMoney {
     pub locked: Amount,
     /// What the party got at the end; null before.
     pub paid: Option<Amount>,
-}
-
-/// This node's own run of a job, without its result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExecutionView {
-    /// When it started.
-    pub started_at: Timestamp,
-    /// How far it is.
-    pub stage: ExecutionStage,
-    /// Why there is no result; null when there is, or may be, one.
-    pub failure: Option<FailureKind>,
-}
-
-/// How far a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExecutionStage {
-    /// It may be running.
-    Started,
-    /// There is a result.
-    Finished,
-    /// There will be none.
-    Failed,
 }
 
 /// Answer to `POST /api/v1/jobs/{job}/cancel`.

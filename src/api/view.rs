@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::reason;
 use super::types::{
     BidState, BidView, Deadline, DeadlineName, ExecutionStage, ExecutionView, JobRow, JobView, Judgement,
-    MoneyView, PartyMoney, ResultView, SeatState, SeatView, VerdictView,
+    MoneyView, PartyMoney, ReplicationView, ResultView, SeatState, SeatView, VerdictView,
 };
 use crate::{
     domain::{
         Amount, AuditStage, Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, SummaryWord, Timestamp,
         Verdict,
     },
-    node::{Node, RequestError, Snapshot},
+    node::{Node, Replicated, RequestError, Snapshot},
     rules::{self, SeatReason},
     store::Stage,
 };
@@ -40,6 +40,10 @@ pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
     let Snapshot { job, followed_by, broken } = node.describe(id)?;
     let now = node.now();
     let state = job.state_at(now).0;
+    let replication = node.replicated(&job).map(|known| {
+        let Replicated { plan, own_run, compared } = known;
+        ReplicationView { plan, own_run, compared }
+    });
     let execution = node.execution(id)?.map(|execution| ExecutionView {
         started_at: execution.started_at,
         stage: match execution.stage {
@@ -80,6 +84,7 @@ pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
         money: money(&job),
         execution,
         followed_by,
+        replication,
         warnings: node.warnings(Some(id)),
     })
 }

@@ -174,6 +174,7 @@ pub(super) mod tests {
             money: None,
             execution: None,
             followed_by: None,
+            replication: None,
         }
     }
 

@@ -86,6 +86,9 @@ pub enum SettingsError {
     /// A follow-up, by a requester that will be gone by then.
     #[error("--escalate needs a requester that keeps running")]
     NoFollowUp,
+    /// A choice by what a requester remembers, by a requester that remembers nothing.
+    #[error("--replication auto needs a requester that keeps running, and remembers nodes")]
+    NoMemory,
     /// The seats of an audit are set, but not its chance.
     #[error("--audit-seats is for a job with an audit")]
     NoAudit,
@@ -135,7 +138,7 @@ impl Hint for SettingsError {
                 "give --rpc-url and --contract, or set ASSAY_RPC_URL and ASSAY_CONTRACT; to try it, assay devstack \
                  --scheduler contract starts a chain and prints both"
             }
-            Self::NoFollowUp => {
+            Self::NoFollowUp | Self::NoMemory => {
                 "start one with assay serve --scheduler contract --slots 0, and submit with --api"
             }
             Self::NoChain => "add --scheduler contract, or leave it out",

@@ -28,6 +28,7 @@ use crate::{
         capacity::Capacity,
         compute::{Execution, LogTrust},
         job::{Answer, Deed, Fitness, JobPolicy, JobView, Role, Turn, takes_part},
+        requester::Standing,
     },
     scheduler::LogOrder,
 };
@@ -126,8 +127,12 @@ impl Driver {
             },
             limits: node.takes_on(),
             knows_requester: job.requester == node.me.id || node.acquaintances().knows(job.requester),
-            reputation: &|node| counts.get(&node).copied().unwrap_or_default(),
+            reputation: &|id| {
+                let level = node.level(id);
+                Standing { level, ..counts.get(&id).copied().unwrap_or_default() }
+            },
             secret: node.me.secret,
+            is_auto: !job.state.is_terminal() && node.is_auto(job),
         };
         let policy = &mut self.policy;
         let (turn, stops_run) = node.workload.with_capacity(|capacity| {

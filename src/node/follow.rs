@@ -177,6 +177,7 @@ impl Node {
         if !job.state.is_terminal() {
             return;
         }
+        self.remember(job);
         let is_known = {
             let mut acquaintances = self.acquaintances();
             acquaintances.note(job, self.me.id);
@@ -223,7 +224,7 @@ impl Node {
             Default::default()
         });
         let standing = |(node, tally): (NodeId, crate::store::Tally)| {
-            (node, Standing { accepted: tally.accepted, rejected: tally.rejected })
+            (node, Standing { accepted: tally.accepted, rejected: tally.rejected, level: self.level(node) })
         };
         counts.into_iter().map(standing).collect()
     }

@@ -10,6 +10,7 @@
 //! - `transfer`: who may have which content; `fetch`: gets content and checks it, at the rate that `pace` demands; `peers`:
 //!   both ends of the network protocol.
 //! - `requests`, `queries`, `entries`, `results`: what a user asks for; `once`: retried requests.
+//! - `trust`: what it remembers of others as a requester; `own_run`: runs that check results of its own jobs.
 //! - `warnings`: what keeps the node from its obligations; `health`: the backend's problems among them.
 //! - `clock`: the only reader of the wall clock.
 //!
@@ -75,6 +76,7 @@ mod follow;
 mod health;
 mod leave;
 mod once;
+mod own_run;
 mod pace;
 #[cfg(feature = "libp2p")]
 mod peers;
@@ -86,6 +88,7 @@ mod state;
 mod submit;
 mod sweep;
 mod transfer;
+mod trust;
 mod warnings;
 mod work;
 mod workload;
@@ -103,4 +106,5 @@ pub use requests::{Ended, RequestError};
 pub use start::NodeHandle;
 pub use state::Node;
 pub use transfer::{LocalHub, LocalTransfer, Shelf, Transfer, TransferError};
+pub(crate) use trust::Replicated;
 pub use warnings::{Obstacle, Warning};

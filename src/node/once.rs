@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     domain::{Deal, Digest, JobId, JobState, Spec},
+    policy::replication::Replication,
     rules::Rejection,
     scheduler::SubmitError,
     store::Asked,
@@ -61,13 +62,17 @@ impl Node {
         key: &RequestKey,
         spec: Spec,
         deal: Deal,
+        replication: Replication,
     ) -> Result<(JobId, String), RequestError> {
-        let digest = digest_of(&("submit", &spec, &deal));
+        let digest = match replication {
+            Replication::Fixed => digest_of(&("submit", &spec, &deal)),
+            Replication::Auto => digest_of(&("submit", &spec, &deal, replication)),
+        };
         let asked = match self.records.requests.get(&key.0)? {
             Some(asked) => asked,
             None => {
-                let spec = self.checked(spec, &deal).await?;
-                let submission = self.submission(spec, deal)?;
+                let (submission, plan) = self.plan_submission(spec, deal, replication).await?;
+                self.keep_plan(submission.job, plan.as_ref())?;
                 self.records.requests.begin(&key.0, digest, &encoded(&submission))?
             }
         };

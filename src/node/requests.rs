@@ -12,6 +12,7 @@ use crate::{
     },
     executor::ExecutorError,
     explain::{Hint, one_line},
+    policy::replication::{Plan, Replication},
     rules::Rejection,
     scheduler::{BackendError, EnvelopeRefusal, SubmitError},
     store::{BlobError, DbError, ExecutionError, UnpackError},
@@ -238,9 +239,36 @@ impl Node {
     /// # Errors
     /// In this order: the deal, the number of nodes, the inputs, the image, the spec; then the log's refusal.
     pub async fn submit_job(&self, spec: Spec, deal: Deal) -> Result<(JobId, String), RequestError> {
+        self.submit_replicated(spec, deal, Replication::Fixed).await
+    }
+
+    /// As [`Self::submit_job`]; with [`Replication::Auto`] this node decides how many nodes run the job.
+    ///
+    /// # Errors
+    /// Those.
+    pub async fn submit_replicated(
+        &self,
+        spec: Spec,
+        deal: Deal,
+        replication: Replication,
+    ) -> Result<(JobId, String), RequestError> {
+        let (submission, plan) = self.plan_submission(spec, deal, replication).await?;
+        self.keep_plan(submission.job, plan.as_ref())?;
+        let Submission { job, revision, event, image } = submission;
+        self.submit_first(job, revision, event).await?;
+        Ok((job, image))
+    }
+
+    /// The first action of a new job whose spec is checked, and why it has so many seats if this node decides that.
+    pub(super) async fn plan_submission(
+        &self,
+        spec: Spec,
+        deal: Deal,
+        replication: Replication,
+    ) -> Result<(Submission, Option<Plan>), RequestError> {
+        let (deal, plan) = self.planned(deal, replication)?;
         let spec = self.checked(spec, &deal).await?;
-        let image = spec.image.clone();
-        Ok((self.submit_spec(spec, deal).await?, image))
+        Ok((self.submission(spec, deal)?, plan))
     }
 
     /// The spec with its image pinned, if this node may submit a job with it.
@@ -270,7 +298,7 @@ impl Node {
 
     /// Submits a checked spec.
     pub(crate) async fn submit_spec(&self, spec: Spec, deal: Deal) -> Result<JobId, SubmitError> {
-        let Submission { job, revision, event, image: _ } = self.submission(spec, deal)?;
+        let Submission { job, revision, event, .. } = self.submission(spec, deal)?;
         self.submit_first(job, revision, event).await?;
         Ok(job)
     }

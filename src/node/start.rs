@@ -12,16 +12,18 @@ use super::{
     clock::Clock,
     follow::follow,
     health::observe,
+    own_run::check_own_jobs,
     state::{Identity, Ports, Records},
     sweep::sweep,
     transfer::Served,
+    trust::TrustMemory,
     warnings::Warnings,
     workload::Workload,
 };
 use crate::{
     domain::{Digest, NodeId},
     explain::one_line,
-    store::{Executions, Reputation, Requests},
+    store::{Executions, Reputation, Requests, TrustBook},
 };
 
 /// A running node. Dropping it aborts the node; [`Self::join`] ends it in order.
@@ -45,6 +47,8 @@ impl Node {
         shelf.content().hold_own_results(id)?;
         shelf.open(id, Arc::clone(&board), Served::of(&*scheduler));
         let secret = Digest::keccak(key.sign(Digest::keccak(b"assay: the order of equal bids")).as_bytes());
+        let trust = TrustBook::new(db.clone());
+        let memory = TrustMemory::restored(&trust)?;
         let workload = Workload::new(config.compute_slots);
         let node = Arc::new(Self {
             me: Identity { id, key, secret },
@@ -55,11 +59,13 @@ impl Node {
                 executions: Executions::new(db.clone()),
                 requests: Requests::new(db.clone()),
                 reputation: Reputation::new(db),
+                trust,
             },
             board,
             clock,
             workload,
             acquaintances: Mutex::default(),
+            memory,
             warnings: Warnings::default(),
             disk_short_until_ms: AtomicU64::default(),
             caught_up: watch::Sender::default(),
@@ -78,7 +84,7 @@ impl Node {
         let (clock, scheduler, stop) =
             (self.clock.clone(), Arc::clone(&self.ports.scheduler), self.stop.clone());
         let (following, sweeping) = (follow(Arc::clone(&self)), sweep(Arc::clone(&self)));
-        let observing = observe(Arc::clone(&self));
+        let (observing, checking) = (observe(Arc::clone(&self)), check_own_jobs(Arc::clone(&self)));
         let mut handle = NodeHandle { node: self, tasks: JoinSet::new() };
         handle.attach("clock", async move {
             clock.follow(scheduler, stop).await;
@@ -87,6 +93,7 @@ impl Node {
         handle.attach("log", following);
         handle.attach("sweep", sweeping);
         handle.attach("health", observing);
+        handle.attach("own runs", checking);
         handle
     }
 }

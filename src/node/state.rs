@@ -13,6 +13,7 @@ use super::{
     board::Board,
     clock::Clock,
     transfer::{Shelf, Transfer},
+    trust::TrustMemory,
     warnings::Warnings,
     workload::Workload,
 };
@@ -22,7 +23,7 @@ use crate::{
     identity::NodeKey,
     policy::reputation::Acquaintances,
     scheduler::Scheduler,
-    store::{DataDir, Executions, Reputation, Requests},
+    store::{DataDir, Executions, Reputation, Requests, TrustBook},
 };
 
 /// One node. Its roles run in tasks of their own and share this.
@@ -40,6 +41,8 @@ pub struct Node {
     pub(super) workload: Workload,
     /// The requesters that have given it honest work.
     pub(super) acquaintances: Mutex<Acquaintances>,
+    /// How far it trusts others as a requester.
+    pub(super) memory: TrustMemory,
     /// What keeps it from its obligations.
     pub(super) warnings: Warnings,
     /// When its disks stop counting as full after a job found too little room, in milliseconds since the start.
@@ -73,6 +76,7 @@ pub(super) struct Records {
     pub(super) executions: Executions,
     pub(super) requests: Requests,
     pub(super) reputation: Reputation,
+    pub(super) trust: TrustBook,
 }
 
 impl Node {

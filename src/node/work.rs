@@ -58,7 +58,7 @@ impl From<Stage> for Held {
 
 /// A run that gave nothing to commit to.
 #[derive(Debug, thiserror::Error)]
-enum WorkError {
+pub(super) enum WorkError {
     #[error("cannot get an input")]
     Input(#[source] FetchError),
     #[error("cannot unpack an input")]
@@ -249,7 +249,7 @@ impl Node {
     }
 
     /// Fetches and unpacks every input. The executor mounts them read-only.
-    async fn inputs(
+    pub(super) async fn inputs(
         &self,
         job: &Job,
         dir: &RunDir,

@@ -60,6 +60,8 @@ pub struct Capacity {
     slots: usize,
     places: BTreeMap<JobId, Place>,
     pauses: BTreeMap<JobId, Pause>,
+    /// Slots that runs without a seat hold: those by which a requester checks results of its own jobs.
+    own_runs: usize,
     /// Since when no slot has been free and no run has ended.
     busy_since_ms: Option<u64>,
     /// The requester whose run got a slot last.
@@ -150,6 +152,7 @@ impl Capacity {
             slots,
             places: BTreeMap::new(),
             pauses: BTreeMap::new(),
+            own_runs: 0,
             busy_since_ms: None,
             last_run: None,
             leaving: Leaving::No,
@@ -173,6 +176,19 @@ impl Capacity {
             let (requester, until_ms) = (place.requester, moment.elapsed_ms);
             self.pauses.insert(job, Pause { requester, until_ms, withdrawals, unanswered: true });
         }
+        self.share_out(moment)
+    }
+
+    /// Takes a slot for a run without a seat, if one is free.
+    pub fn begin_own_run(&mut self) -> bool {
+        let is_free = self.leaving == Leaving::No && self.running() + self.own_runs < self.slots;
+        self.own_runs += usize::from(is_free);
+        is_free
+    }
+
+    /// Gives it back. Returns the jobs that may go on now.
+    pub fn end_own_run(&mut self, moment: Moment) -> Vec<JobId> {
+        self.own_runs = self.own_runs.saturating_sub(1);
         self.share_out(moment)
     }
 

@@ -55,6 +55,8 @@ pub struct JobView<'a> {
     pub reputation: &'a dyn Fn(NodeId) -> Standing,
     /// See [`RequesterView::secret`].
     pub secret: Digest,
+    /// See [`RequesterView::is_auto`].
+    pub is_auto: bool,
 }
 
 impl fmt::Debug for JobView<'_> {
@@ -236,6 +238,7 @@ impl JobPolicy {
             members: view.members.len() + usize::from(view.limits.is_some()),
             orders_log: matches!(view.log, LogTrust::Requester { .. }),
             followed_up: view.followed_up,
+            is_auto: view.is_auto,
         };
         match requester::next(&view) {
             RequesterStep::Wait(wake) => Turn::Wait(wake),

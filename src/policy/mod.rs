@@ -10,6 +10,7 @@
 //! - [`capacity`]: which of a node's jobs get its slots. It is the one policy that keeps state: the times since when things
 //!   are so.
 //! - [`requester`]: choose among bids, fill failed seats again, close what is over, follow up.
+//! - [`replication`]: how many nodes run a job, and what its end says of them.
 //! - [`reputation`]: what counts in a node's record of others.
 //! - [`economics`]: what lying costs and gains in a job.
 //! - [`trust`]: how far to trust nodes, and how many seats and checks follow from it.
@@ -56,6 +57,7 @@ mod limits;
 mod moment;
 #[cfg(test)]
 mod properties;
+pub mod replication;
 pub mod reputation;
 pub mod requester;
 pub mod trust;

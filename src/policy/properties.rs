@@ -169,12 +169,13 @@ fn assert_turns(first: &ComputeView<'_>) {
 }
 
 fn ask_requester(job: &Job, moment: Moment, now: u64) {
-    let reputation = |id: NodeId| Standing { accepted: 0, rejected: u32::from(id == node(0)) };
+    let reputation = |id: NodeId| Standing { rejected: u32::from(id == node(0)), ..Standing::default() };
     let windows = [1_000_000, moment.elapsed_ms];
     let cases = windows.iter().flat_map(|opened_ms| [0, 2, 6].map(|members| (*opened_ms, members)));
     let cases = cases.flat_map(|case| [false, true].map(|orders_log| (case, orders_log)));
-    for (((opened_ms, members), orders_log), followed_up) in
-        cases.flat_map(|case| [false, true].map(|followed_up| (case, followed_up)))
+    let cases = cases.flat_map(|case| [false, true].map(|followed_up| (case, followed_up)));
+    for ((((opened_ms, members), orders_log), followed_up), is_auto) in
+        cases.flat_map(|case| [false, true].map(|is_auto| (case, is_auto)))
     {
         let view = RequesterView {
             job,
@@ -185,6 +186,7 @@ fn ask_requester(job: &Job, moment: Moment, now: u64) {
             members: members.into(),
             orders_log,
             followed_up,
+            is_auto,
         };
         match requester::next(&view) {
             RequesterStep::Wait(wake) => assert_ends(job, moment, wake),

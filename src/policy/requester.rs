@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use super::{Moment, Wake};
+use super::{
+    Moment, Wake,
+    replication::{TRUSTED_WAIT_MS, widened},
+    trust::{Level, TrustTerms},
+};
 use crate::domain::{Acceptance, AuditSecret, AuditStage, Deal, Digest, Event, Job, JobState, NodeId};
 
 /// How long the requester gathers bids before it accepts fewer than twice the seats, in milliseconds.
@@ -27,6 +31,8 @@ pub struct RequesterView<'a> {
     pub orders_log: bool,
     /// Whether this job has a follow-up already.
     pub followed_up: bool,
+    /// Whether this node decided how many nodes run the job: then only trusted ones run it alone.
+    pub is_auto: bool,
 }
 
 /// A record of a node's earlier results.
@@ -36,6 +42,8 @@ pub struct Standing {
     pub accepted: u32,
     /// Results that a verdict rejected, and results promised but not given.
     pub rejected: u32,
+    /// How far this node trusts it as a requester.
+    pub level: Level,
 }
 
 impl Standing {
@@ -68,6 +76,7 @@ impl fmt::Debug for RequesterView<'_> {
             .field("members", &self.members)
             .field("orders_log", &self.orders_log)
             .field("followed_up", &self.followed_up)
+            .field("is_auto", &self.is_auto)
             .finish_non_exhaustive()
     }
 }
@@ -113,42 +122,75 @@ fn wait(view: &RequesterView<'_>) -> RequesterStep {
 /// Fills every free seat at once, when the choice is good enough or enough time has passed.
 fn fill(view: &RequesterView<'_>) -> RequesterStep {
     let job = view.job;
-    let n = usize::from(job.asked());
-    let standing = job.standing_bids().count();
-    let free = n.saturating_sub(job.seats.len());
-    if job.deal.acceptance == Acceptance::FirstCome || standing < free {
+    let free = usize::from(job.asked()).saturating_sub(job.seats.len());
+    if job.deal.acceptance == Acceptance::FirstCome {
         return wait(view);
+    }
+    let eligible = ranked_bids(view);
+    if eligible.len() < free {
+        return if is_for_trusted(view) { widen(view) } else { wait(view) };
     }
     let bids = job.bids.values().filter(|bid| bid.epoch == job.epoch).count();
     let window_end_ms = view.opened_ms.saturating_add(BID_WINDOW_MS);
-    if standing < job.wanted_bids() && bids < view.members && view.moment.elapsed_ms < window_end_ms {
+    if eligible.len() < job.wanted_bids() && bids < view.members && view.moment.elapsed_ms < window_end_ms {
         return RequesterStep::Wait(Wake::after(job.open_by).or_at(window_end_ms));
     }
-    accept(view, free)
+    accept(eligible, free)
+}
+
+/// Whether the seats that are free now are for trusted nodes alone: those of a first wave of one.
+fn is_for_trusted(view: &RequesterView<'_>) -> bool {
+    let job = view.job;
+    view.is_auto && job.deal.concurrency == 1 && job.audit == AuditStage::Undrawn
+}
+
+/// Offers a job for trusted nodes to all, once no trusted one has bid for a while and enough others have.
+fn widen(view: &RequesterView<'_>) -> RequesterStep {
+    let (job, terms) = (view.job, TrustTerms::default());
+    let others = job.standing_bids().filter(|(node, _)| (view.reputation)(*node).level < Level::Banned);
+    let wait_end_ms = view.opened_ms.saturating_add(TRUSTED_WAIT_MS);
+    if !job.seats.is_empty() || others.count() < usize::from(terms.seats) {
+        return wait(view);
+    }
+    if view.moment.elapsed_ms < wait_end_ms {
+        return RequesterStep::Wait(Wake::after(job.open_by).or_at(wait_end_ms));
+    }
+    RequesterStep::Submit(vec![Event::DealUpdated { deal: widened(&terms, job.deal.clone()) }])
 }
 
 /// Gives failed seats to standing bids, while a whole run fits.
 fn refill(view: &RequesterView<'_>) -> RequesterStep {
     let job = view.job;
     let in_time = view.moment.now <= job.refill_by() && job.deal.acceptance == Acceptance::Requester;
-    let seats = usize::from(job.refillable().len()).min(job.standing_bids().count());
-    if in_time && seats > 0 { accept(view, seats) } else { wait(view) }
+    let refillable = usize::from(job.refillable().len());
+    if !in_time || refillable == 0 {
+        return wait(view);
+    }
+    let eligible = ranked_bids(view);
+    if eligible.is_empty() { wait(view) } else { accept(eligible, refillable) }
 }
 
-fn accept(view: &RequesterView<'_>, seats: usize) -> RequesterStep {
-    let chosen = ranked_bids(view).into_iter().take(seats);
-    RequesterStep::Submit(chosen.map(|node| Event::BidAccepted { node }).collect())
+fn accept(ranked: Vec<NodeId>, seats: usize) -> RequesterStep {
+    RequesterStep::Submit(ranked.into_iter().take(seats).map(|node| Event::BidAccepted { node }).collect())
 }
 
-/// Standing bids, best first: above the reputation floor, then by keccak256(secret, node).
+/// Standing bids that may have a seat, best first: above the reputation floor, then by keccak256(secret, node).
 ///
 /// Not by price: no bid exceeds the job's, and an owner of many nodes could take every seat with low bids.
 fn ranked_bids(view: &RequesterView<'_>) -> Vec<NodeId> {
+    let for_trusted = is_for_trusted(view);
     let key = |node: NodeId| {
+        let standing = (view.reputation)(node);
+        let may_sit = match standing.level {
+            Level::Trusted => true,
+            Level::Untrusted | Level::Doubted => !for_trusted,
+            Level::Banned => false,
+        };
         let lot = Digest::keccak([view.secret.as_bytes().as_slice(), node.as_bytes()].concat());
-        ((view.reputation)(node).is_below_floor(), lot)
+        may_sit.then(|| (standing.is_below_floor() || standing.level > Level::Untrusted, lot))
     };
-    let mut bids: Vec<_> = view.job.standing_bids().map(|(node, _)| (key(node), node)).collect();
+    let mut bids: Vec<_> =
+        view.job.standing_bids().filter_map(|(node, _)| Some((key(node)?, node))).collect();
     bids.sort_unstable();
     bids.into_iter().map(|(_, node)| node).collect()
 }

@@ -26,7 +26,12 @@
 //! assert_eq!(trust.wave(eve).seats, 3);
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+mod record;
+
+use std::collections::BTreeMap;
+
+pub use record::Record;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{JobId, NodeId};
 
@@ -75,6 +80,9 @@ const DOUBTED_FROM: u32 = 3;
 /// See [`DOUBTED_FROM`]: sound machines err too, but less often than this.
 const DOUBTED_SHARE: u32 = 100;
 
+/// How often unlike traces double the chance of a second wave: three times from 10 % is 80 %.
+const MOST_ODD: u8 = 3;
+
 /// The fate of a node's result in a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fared {
@@ -85,11 +93,13 @@ pub enum Fared {
 }
 
 /// Which nodes to ask, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Has proven itself: runs jobs alone.
     Trusted,
     /// Has not yet proven itself: runs jobs beside others.
+    #[default]
     Untrusted,
     /// Was rejected too often: asked only if others are too few.
     Doubted,
@@ -97,23 +107,8 @@ pub enum Level {
     Banned,
 }
 
-/// What a requester remembers of a node.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Record {
-    /// Kept results in a row that were compared with others, since the last rejection.
-    pub compared: u32,
-    /// Kept results, compared or not.
-    pub kept: u32,
-    /// Rejected results, without those that an own run has shown to be right.
-    pub rejected: u32,
-    /// Results that an own run has shown to be wrong.
-    pub proofs: u32,
-    /// The last kept results that no own run has checked, the oldest first.
-    unchecked: VecDeque<JobId>,
-}
-
 /// The terms of a job whose first seat goes to a certain node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wave {
     /// Seats of the first wave.
     pub seats: u8,
@@ -141,6 +136,11 @@ impl Trust {
         Self { terms, records: BTreeMap::new() }
     }
 
+    /// A memory as it was stored.
+    pub fn restored(terms: TrustTerms, records: impl IntoIterator<Item = (NodeId, Record)>) -> Self {
+        Self { terms, records: records.into_iter().collect() }
+    }
+
     /// The figures in use.
     pub const fn terms(&self) -> &TrustTerms {
         &self.terms
@@ -160,7 +160,7 @@ impl Trust {
             Level::Banned
         } else if is_doubted {
             Level::Doubted
-        } else if record.compared >= self.needed(record) {
+        } else if record.compared >= self.needed(node) {
             Level::Trusted
         } else {
             Level::Untrusted
@@ -168,8 +168,9 @@ impl Trust {
     }
 
     /// How many compared results in a row make the node trusted.
-    fn needed(&self, record: &Record) -> u32 {
-        self.terms.compared.saturating_mul(1 << record.rejected.min(MOST_DOUBLINGS))
+    pub fn needed(&self, node: NodeId) -> u32 {
+        let rejected = self.records.get(&node).map_or(0, |record| record.rejected);
+        self.terms.compared.saturating_mul(1 << rejected.min(MOST_DOUBLINGS))
     }
 
     /// The terms of a job whose first seat goes to `first`, drawn by lot.
@@ -177,9 +178,10 @@ impl Trust {
         let TrustTerms { seats, audit_permille, audit_seats, .. } = self.terms;
         match self.level(first) {
             Level::Trusted => {
-                let compared = self.records.get(&first).map_or(0, |record| record.compared);
-                let early = u16::try_from(1000_u32.div_ceil(compared.max(1))).unwrap_or(1000);
-                Wave { seats: 1, audit_permille: audit_permille.max(early).min(1000), audit_seats }
+                let record = self.records.get(&first).cloned().unwrap_or_default();
+                let early = u16::try_from(1000_u32.div_ceil(record.compared.max(1))).unwrap_or(1000);
+                let chance = audit_permille.max(early).saturating_mul(1 << record.odd.min(MOST_ODD));
+                Wave { seats: 1, audit_permille: chance.min(1000), audit_seats }
             }
             Level::Untrusted | Level::Doubted | Level::Banned => {
                 Wave { seats, audit_permille: 0, audit_seats: 0 }
@@ -226,6 +228,14 @@ impl Trust {
         }
     }
 
+    /// The trace of a kept result was measured beside others'. One that disagrees rejects nobody, since outputs decided; it
+    /// doubles the chance that the node's next jobs are audited, until as many agree.
+    pub fn traced(&mut self, node: NodeId, agrees: bool) {
+        let record = self.records.entry(node).or_default();
+        record.odd =
+            if agrees { record.odd.saturating_sub(1) } else { record.odd.saturating_add(1).min(MOST_ODD) };
+    }
+
     /// Records that the requester ran the job itself. `results` gives each node, the fate of its result, and whether it is
     /// right.
     ///
@@ -259,20 +269,6 @@ impl Trust {
         again.sort_unstable();
         again.dedup();
         again
-    }
-}
-
-impl Record {
-    fn reject(&mut self) {
-        self.rejected = self.rejected.saturating_add(1);
-        self.compared = 0;
-    }
-
-    fn remember(&mut self, job: JobId, most: usize) {
-        self.unchecked.push_back(job);
-        while self.unchecked.len() > most {
-            self.unchecked.pop_front();
-        }
     }
 }
 

@@ -36,6 +36,7 @@ mod reputation;
 mod requests;
 mod result;
 mod tree;
+mod trust;
 mod unpack;
 
 pub use archive::{FILE, PackError, Packed, is_of_one_file, pack, pack_result};
@@ -59,4 +60,5 @@ pub use reputation::{Reputation, Tally};
 pub use requests::{Asked, Requests};
 pub use result::{ResultError, empty_result_hash, result_hash};
 pub use tree::{TreeError, UnsupportedKind};
+pub use trust::{Replicated, TrustBook, TrustRow};
 pub use unpack::{UnpackError, unpack};

@@ -7,7 +7,7 @@ mod once;
 use assay::{
     api::types::{
         BlobInfo, CancelReply, ErrorCode, ErrorReply, JobList, JobView, Judgement, LogEntry, NodeInfo,
-        NodeRow, ResultRow, SubmitReply, SubmitRequest,
+        NodeRow, Replication, ResultRow, SubmitReply, SubmitRequest,
     },
     api::{self, ApiConfig, ServeError},
     domain::{Deal, Digest, Event, Input, InputKind, JobId, JobState, LogDomain, Resources},
@@ -32,6 +32,7 @@ fn request(deal: Deal) -> SubmitRequest {
         seeded: false,
         text_files: Vec::new(),
         deal,
+        replication: Replication::Fixed,
     }
 }
 

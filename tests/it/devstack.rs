@@ -10,7 +10,9 @@ mod sweeps;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use assay::{
-    api::types::{ErrorReply, JobView, Judgement, SeatState, SeatView, SubmitReply, SubmitRequest},
+    api::types::{
+        ErrorReply, JobView, Judgement, Replication, SeatState, SeatView, SubmitReply, SubmitRequest,
+    },
     assembly::Backend,
     devstack::{
         BadActors, DEFAULT_SLOTS, Fault, Stack, StackConfig,
@@ -215,6 +217,7 @@ fn request(script: &str, deal: Deal) -> SubmitRequest {
         seeded: false,
         text_files: Vec::new(),
         deal,
+        replication: Replication::Fixed,
     }
 }
 

@@ -5,6 +5,7 @@ mod last_words;
 mod leaving;
 mod lies;
 mod room;
+mod trust;
 
 use std::{
     collections::BTreeSet,

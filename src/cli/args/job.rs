@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
     DealArgs, NodeArgs,
@@ -43,6 +43,19 @@ The command and the environment of a job are public: they go to every peer and, 
 for good. Put no secrets into them.
 ";
 
+/// The terms that say how many nodes run a job, and which.
+const REPLICATION_TERMS: [&str; 6] =
+    ["concurrency", "confidence", "audit", "audit_seats", "acceptance", "escalate"];
+
+/// Who decides how many nodes run a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum ReplicationArg {
+    /// You: --concurrency, --audit and --escalate say it
+    Fixed,
+    /// Your node, by what it remembers of others: three nodes, or a trusted one and sometimes two more
+    Auto,
+}
+
 /// `assay job submit`.
 #[derive(Debug, Args)]
 #[command(
@@ -76,6 +89,10 @@ pub(in crate::cli) struct SubmitArgs {
     /// Fetch each accepted result into DIR/NODE once the job is verified, as `results fetch` does
     #[arg(long, value_name = "DIR", conflicts_with = "detach")]
     pub(in crate::cli) output_dir: Option<PathBuf>,
+
+    /// Who decides how many nodes run the job [default: fixed]
+    #[arg(long, value_enum, value_name = "WHO", conflicts_with_all = REPLICATION_TERMS, help_heading = "Deal")]
+    pub(in crate::cli) replication: Option<ReplicationArg>,
 
     #[command(flatten)]
     pub(in crate::cli) deal: DealArgs,

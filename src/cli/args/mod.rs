@@ -25,8 +25,8 @@ pub(super) use common::{
 pub(super) use deal::{AcceptanceArg, DealArgs};
 pub(super) use host::{DevstackArgs, DialArg, ServeArgs};
 pub(super) use job::{
-    CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, SubmitArgs,
-    UpdateArgs, ValidateArgs, WaitArgs,
+    CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, ReplicationArg,
+    SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
 };
 pub(super) use results::{FetchArgs, ResultsCommand, ResultsListArgs};
 pub(super) use values::Variable;

@@ -95,6 +95,7 @@ fn head(view: &JobView) -> String {
     if let Some(evidence) = &view.evidence {
         lines.push(("Proof", proof(view.job, evidence)));
     }
+    lines.extend(super::describe_replication::lines(view));
     if let Some(child) = view.followed_by {
         lines.push(("Followed by", child.to_string()));
     }

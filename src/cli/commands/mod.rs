@@ -8,6 +8,7 @@ mod check_chain;
 pub(super) mod contract;
 pub(super) mod describe;
 mod describe_money;
+mod describe_replication;
 mod describe_steps;
 pub(super) mod devstack;
 mod dry_run;

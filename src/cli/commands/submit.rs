@@ -11,7 +11,7 @@ use crate::{
     api::types::{SubmitReply, SubmitRequest},
     cli::{
         CliError, ExitStatus,
-        args::{ContainerArgs, SubmitArgs},
+        args::{ContainerArgs, ReplicationArg, SubmitArgs},
         client::Client,
         ending::Ending,
         environment::{self, Environment},
@@ -23,6 +23,7 @@ use crate::{
         text,
     },
     domain::{Deal, Digest, Input, InputKind, JobState, Resources, Spec, TooFew},
+    policy::replication::Replication,
     store::{self, Limits},
 };
 
@@ -34,19 +35,31 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     // Everything that can be refused here is refused before anything is sent.
     let deal = settings::deal(&args.deal, Deal::default())?;
     let SubmitArgs { image, command, detach, dry_run, output_dir, container, asked, .. } = args;
+    let replication = match args.replication {
+        Some(ReplicationArg::Auto) => Replication::Auto,
+        Some(ReplicationArg::Fixed) | None => Replication::Fixed,
+    };
     let deal_escalates = deal.escalation_limit > 0;
     let environment = environment(&container, output)?;
     let mut request = request(image, command, environment, &container, deal);
     let places = places(&container);
     let spec = check_spec(&request, &places)?;
+    request.replication = replication;
     if dry_run {
         warn_of_secrets(&request, output);
         dry_run::show(&spec, &request.deal, output)?;
+        if replication == Replication::Auto {
+            output.note("with --replication auto, your node may give the job to one trusted node and sometimes two more instead");
+        }
         return Ok(ExitStatus::Success);
     }
     request.working_directory = spec.working_directory;
-    if deal_escalates && settings::requester(&asked)?.is_some() {
+    let is_own_requester = settings::requester(&asked)?.is_some();
+    if deal_escalates && is_own_requester {
         return Err(SettingsError::NoFollowUp.into());
+    }
+    if replication == Replication::Auto && is_own_requester {
+        return Err(SettingsError::NoMemory.into());
     }
     if let Some(dir) = &output_dir {
         std::fs::create_dir_all(dir).map_err(CliError::file("make the directory", dir))?;
@@ -140,6 +153,7 @@ pub(super) fn request(
         seeded: container.seeded,
         text_files: text_files(container),
         deal,
+        replication: Replication::Fixed,
     }
 }
 

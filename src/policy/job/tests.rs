@@ -34,6 +34,7 @@ impl Desk {
             knows_requester: false,
             reputation: &|_| Standing::default(),
             secret: Digest::ZERO,
+            is_auto: false,
         };
         self.policy.next(&view, &mut self.capacity)
     }

@@ -6,7 +6,8 @@ use crate::{
     },
 };
 
-const NEWCOMER: &dyn Fn(NodeId) -> Standing = &|_| Standing { accepted: 0, rejected: 0 };
+const NEWCOMER: &dyn Fn(NodeId) -> Standing =
+    &|_| Standing { accepted: 0, rejected: 0, level: Level::Untrusted };
 
 fn view(job: &Job, secs: u64) -> RequesterView<'_> {
     RequesterView {
@@ -18,6 +19,7 @@ fn view(job: &Job, secs: u64) -> RequesterView<'_> {
         members: 10,
         orders_log: false,
         followed_up: false,
+        is_auto: false,
     }
 }
 
@@ -87,7 +89,7 @@ fn bids_are_drawn_by_a_secret_lot_whatever_they_ask_for() {
 
 #[test]
 fn a_node_below_the_floor_is_taken_only_for_want_of_others() {
-    let bad = |id| Standing { accepted: 4, rejected: if id == node(0) { 2 } else { 1 } };
+    let bad = |id| Standing { accepted: 4, rejected: if id == node(0) { 2 } else { 1 }, ..NEWCOMER(id) };
     let mut job = open(deal());
     (0..3).for_each(|index| bid(&mut job, index, 1000));
     let chosen = accepted(next(&RequesterView { reputation: &bad, ..view(&job, 1001) }));
@@ -99,7 +101,7 @@ fn a_node_below_the_floor_is_taken_only_for_want_of_others() {
 
 #[test]
 fn newcomers_are_above_the_floor_and_one_bad_result_of_five_is_too() {
-    let below = |accepted, rejected| Standing { accepted, rejected }.is_below_floor();
+    let below = |accepted, rejected| Standing { accepted, rejected, ..Standing::default() }.is_below_floor();
     assert!(!below(0, 0) && !below(4, 1));
     assert!(below(0, 1) && below(3, 1) && below(u32::MAX, u32::MAX - 1));
 }
@@ -165,6 +167,58 @@ fn an_inconclusive_job_is_followed_up_once_if_the_deal_asks() {
             step => assert_eq!((step, limit), (RequesterStep::Done, 0)),
         }
     }
+}
+
+/// A job of one seat that this node chose for a trusted node, with an audit.
+fn for_trusted() -> Job {
+    let audit = Some(crate::domain::Audit::requested(100, 2));
+    open(Deal { concurrency: 1, confidence: 1, audit, ..deal() })
+}
+
+#[test]
+fn only_a_trusted_node_runs_a_job_alone() {
+    let trusts = |id: NodeId| {
+        let level = if id == node(3) { Level::Trusted } else { Level::Untrusted };
+        Standing { level, ..Standing::default() }
+    };
+    let mut job = for_trusted();
+    (0..3).for_each(|index| bid(&mut job, index, 1000));
+    let auto =
+        |job: &Job, secs| next(&RequesterView { is_auto: true, reputation: &trusts, ..view(job, secs) });
+    assert_eq!(auto(&job, 1001), RequesterStep::Wait(Wake::after(job.open_by).or_at(1_030_000)));
+    assert_eq!(accepted(next(&view(&job, 1001))).len(), 1, "a user's own choice is for any node");
+    bid(&mut job, 3, 1001);
+    assert_eq!(accepted(auto(&job, 1001)), [node(3)]);
+}
+
+#[test]
+fn a_job_for_trusted_nodes_is_offered_to_all_once_enough_others_have_waited_long_enough() {
+    let auto = |job: &Job, secs| next(&RequesterView { is_auto: true, ..view(job, secs) });
+    let mut job = for_trusted();
+    (0..2).for_each(|index| bid(&mut job, index, 1000));
+    assert_eq!(auto(&job, 1031), after(1100), "three nodes are needed");
+    bid(&mut job, 2, 1000);
+    let RequesterStep::Submit(events) = auto(&job, 1031) else { panic!("nothing changes") };
+    let [Event::DealUpdated { deal }] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((deal.concurrency, deal.confidence, deal.audit), (3, 2, None));
+    then(&mut job, REQUESTER, 1031, events[0].clone()).unwrap();
+    (0..3).for_each(|index| bid(&mut job, index, 1032));
+    assert_eq!(accepted(auto(&job, 1033)).len(), 3);
+}
+
+#[test]
+fn a_banned_node_gets_no_seat() {
+    let bans = |id: NodeId| {
+        let level = if id == node(0) { Level::Banned } else { Level::Untrusted };
+        Standing { level, ..Standing::default() }
+    };
+    let mut job = open(deal());
+    (0..3).for_each(|index| bid(&mut job, index, 1000));
+    let step = |job: &Job| next(&RequesterView { reputation: &bans, ..view(job, 1001) });
+    assert_eq!(step(&job), after(1100));
+    bid(&mut job, 3, 1001);
+    let chosen = accepted(step(&job));
+    assert!(chosen.len() == 3 && !chosen.contains(&node(0)), "{chosen:?}");
 }
 
 #[test]

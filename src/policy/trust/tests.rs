@@ -56,6 +56,18 @@ fn trusted_nodes_run_alone_and_may_be_audited_more_often_while_their_record_is_s
 }
 
 #[test]
+fn an_unlike_trace_doubles_the_chance_of_an_audit_until_one_is_alike_and_rejects_nobody() {
+    let mut trust = trust();
+    keep(&mut trust, HONEST, 10);
+    let chances = [false, false, false, false, true, true, true, true].map(|agrees| {
+        trust.traced(HONEST, agrees);
+        trust.wave(HONEST).audit_permille
+    });
+    assert_eq!(chances, [200, 400, 800, 800, 400, 200, 100, 100]);
+    assert_eq!(trust.level(HONEST), Level::Trusted);
+}
+
+#[test]
 fn a_dispute_grows_to_seven_seats() {
     let trust = trust();
     let mut seats = vec![1];

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use assay::{
-    api::types::{JobView, SubmitReply, SubmitRequest},
+    api::types::{JobView, Replication, SubmitReply, SubmitRequest},
     assembly::{Backend, Host, HostConfig},
     domain::{Amount, Deal, JobId, JobState},
     executor::{FakeExecutor, Script},
@@ -122,6 +122,7 @@ impl Town {
             seeded: false,
             text_files: Vec::new(),
             deal,
+            replication: Replication::Fixed,
         };
         let http = self.http(0);
         let submitted = async {

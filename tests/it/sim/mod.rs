@@ -11,7 +11,10 @@ mod world;
 
 use std::{cell::RefCell, collections::BTreeSet};
 
-use assay::domain::{Audit, AuditStage, Job, JobState, NodeId, SeatStatus, Span};
+use assay::{
+    domain::{Audit, AuditStage, Deal, Job, JobState, NodeId, SeatStatus, Span},
+    rules::owes_first_wave,
+};
 use chance::Chance;
 use node::Temper;
 use world::{Order, Weather, World, deal};
@@ -133,6 +136,26 @@ fn jobs_end_well_where_requesters_order_on_a_calm_network() {
 #[test]
 fn jobs_end_well_where_requesters_order_in_a_storm_with_crashes() {
     simulate("stormy requesters", 4, Order::Requester, Weather::STORM);
+}
+
+#[test]
+fn a_requester_that_withholds_the_secret_of_its_audit_sees_no_result_and_owes_the_first_wave() {
+    for (seed, order) in (1..=4).flat_map(|seed| [(seed, Order::Neutral), (seed, Order::Requester)]) {
+        let mut tempers = vec![Temper::Honest; 6];
+        tempers[0] = Temper::Withholder;
+        let mut world = World::new(seed, order, Weather::CALM, &tempers);
+        let audit = Some(Audit::requested(500, 2));
+        world.want(0, 0, Deal { audit, ..deal(order, 1, 1) }, "pure");
+        assert!(world.run(HORIZON_MS), "the job is not over everywhere: {:?}", world.truth);
+        let job = world.truth.jobs().next().expect("it was submitted");
+        assert_eq!((job.audit, job.revealed.len()), (AuditStage::Undrawn, 0), "{order:?}");
+        // A run may fail here, and then there is no commitment to draw over.
+        assert!(
+            job.committed.is_empty() || (job.state == JobState::Failed && owes_first_wave(job)),
+            "{job:?}"
+        );
+        assert!(job.ended_at > job.reveal_by || job.committed.is_empty(), "it has all its time: {job:?}");
+    }
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub(super) enum Temper {
     Meddler,
     /// Submits jobs and answers no bid.
     Mute,
+    /// Submits jobs with an audit and keeps the secret of it.
+    Withholder,
 }
 
 impl Temper {
@@ -161,6 +163,7 @@ impl Node {
             knows_requester: false,
             reputation: &|_| Standing::default(),
             secret: SECRET,
+            is_auto: false,
         };
         let mut deeds = Vec::new();
         loop {
@@ -240,6 +243,7 @@ impl Node {
         match (self.temper, event) {
             (Temper::Idler, Event::Committed { .. } | Event::FailureReported { .. }) => None,
             (Temper::Mute, Event::BidAccepted { .. }) => None,
+            (Temper::Withholder, Event::SecretPublished { .. }) => None,
             (Temper::Secretive, Event::Revealed { .. }) => None,
             (Temper::Garbler, Event::Committed { .. }) => {
                 Some(Event::Committed { commitment: Digest::new([0xaa; 32]) })
@@ -273,7 +277,8 @@ impl Node {
             | Temper::Idler
             | Temper::Secretive
             | Temper::Garbler
-            | Temper::Mute => None,
+            | Temper::Mute
+            | Temper::Withholder => None,
         }
     }
 }
