@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {NumberBuyer} from "./Consumers.sol";
+import {SchedulerBase} from "./SchedulerBase.sol";
+import {Terms} from "./Terms.sol";
+
+/// A contract that asks, and three nodes, the last of which prints something else.
+abstract contract ConsumerBase is SchedulerBase {
+    bytes internal constant LIE = "43\n";
+    uint96 internal constant FEE = 0.003 ether;
+
+    NumberBuyer internal buyer;
+    address internal deliverer = makeAddr("deliverer");
+
+    function setUp() public virtual override {
+        super.setUp();
+        buyer = new NumberBuyer{value: 1 ether}(scheduler);
+    }
+
+    function asked() internal pure returns (IJobScheduler.Terms memory t) {
+        t = terms();
+        t.acceptance = IJobScheduler.Acceptance.FirstCome;
+    }
+
+    function ask(uint96 fee) internal returns (bytes32) {
+        IJobScheduler.Terms memory t = asked();
+        return buyer.ask(t, SPEC, escrow(t), fee);
+    }
+
+    /// The deal of the consumer's first job.
+    function dealOfFirst() internal view returns (bytes memory) {
+        return Terms.deal(address(buyer), 0, sha256(SPEC), asked());
+    }
+
+    /// The openings of the first seats, whose nodes printed `stdout`, and the liar its own text.
+    function given(bytes32 job, bytes memory stdout, uint256 count)
+        internal
+        view
+        returns (IJobScheduler.SeatOpening[] memory list)
+    {
+        list = new IJobScheduler.SeatOpening[](count);
+        for (uint256 seat = 0; seat < count; ++seat) {
+            IJobScheduler.Opening memory o = opening(seat, 3);
+            bytes memory printed = seat == 2 ? LIE : stdout;
+            bytes memory head = abi.encodePacked("assay result v1\x00", job, int32(0), uint64(1));
+            o.resultHash =
+                sha256(abi.encodePacked(head, uint32(6), "stdout", uint64(printed.length), printed));
+            list[seat] = IJobScheduler.SeatOpening(uint8(seat), nodes[seat], asked().price, o);
+        }
+    }
+
+    /// Runs the consumer's first job to its verdict.
+    function verified(bytes32 job, bytes memory stdout) internal {
+        bytes memory deal = dealOfFirst();
+        for (uint256 seat = 0; seat < 3; ++seat) {
+            vm.prank(nodes[seat]);
+            scheduler.bid(job, deal, asked().price);
+        }
+        IJobScheduler.SeatOpening[] memory all = given(job, stdout, 3);
+        for (uint256 seat = 0; seat < 3; ++seat) {
+            commit(job, seat, all[seat].opening);
+        }
+        vm.prank(keeper);
+        scheduler.postVerdict(job, deal, all, 3);
+        assertState(job, IJobScheduler.JobState.Verified);
+    }
+
+    function deliver(bytes32 job, IJobScheduler.SeatOpening[] memory list, bytes memory stdout) internal {
+        vm.prank(deliverer);
+        buyer.fulfil(job, list, 0, stdout);
+    }
+}
