@@ -25,6 +25,18 @@ pub struct Opening {
 }
 
 impl Opening {
+    /// An opening for any use, without a fingerprint or a summary. Tests and examples use it.
+    pub const fn sample(salt: u8) -> Self {
+        Self {
+            result_hash: Digest::new([7; 32]),
+            output_root: Digest::new([8; 32]),
+            exit_code: 0,
+            fingerprint: FingerprintWord::VOID,
+            summary: SummaryWord::VOID,
+            salt: Digest::new([salt; 32]),
+        }
+    }
+
     /// The commitment that this opening opens: for this node, seat and job only.
     pub fn commitment(&self, domain: LogDomain, job: JobId, seat: u8, node: NodeId) -> Digest {
         let fields = (

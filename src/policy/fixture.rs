@@ -3,8 +3,8 @@
 use super::{ComputeLimits, Moment};
 use crate::{
     domain::{
-        Amount, Ask, Deal, Digest, Event, Facts, FingerprintWord, Job, LogDomain, NodeId, Opening, Resources,
-        Span, Spec, Stamped, SummaryWord, Timestamp,
+        Amount, Ask, Deal, Event, Facts, Job, LogDomain, NodeId, Opening, Resources, Span, Spec, Stamped,
+        Timestamp,
     },
     rules::{self, Rejection},
 };
@@ -50,14 +50,7 @@ pub(super) fn deal() -> Deal {
 }
 
 pub(super) fn opening(index: u8) -> Opening {
-    Opening {
-        result_hash: Digest::new([7; 32]),
-        output_root: Digest::new([8; 32]),
-        exit_code: 0,
-        fingerprint: FingerprintWord::VOID,
-        summary: SummaryWord::VOID,
-        salt: Digest::new([index; 32]),
-    }
+    Opening::sample(index)
 }
 
 /// The facts about `author`.

@@ -5,7 +5,7 @@ use tempfile::tempdir;
 
 use super::{
     jobs::follow_to_end,
-    submit::{check_spec, environment, places, request, upload, warn_of_secrets},
+    submit::{check_spec, environment, places, request, send_inputs, warn_of_secrets},
 };
 use crate::{
     api::types::JobView,
@@ -65,10 +65,7 @@ pub(in crate::cli) async fn run(args: CalibrateArgs, output: Output) -> Result<E
     warn_of_secrets(&request, output);
     with_node(&asked, Need::Images, output, async |session: &Session| {
         let client = session.client();
-        for (path, target) in &places {
-            request.inputs.push(upload(client, path, target, output).await?);
-        }
-        session.tell_of_the_chain(output);
+        send_inputs(session, &places, &mut request, output).await?;
         let mut jobs = Vec::new();
         for deal in deals {
             request.deal = deal;

@@ -67,10 +67,7 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     warn_of_secrets(&request, output);
     with_node(&asked, Need::Images, output, async |session: &Session| {
         let client = session.client();
-        for (path, target) in &places {
-            request.inputs.push(upload(client, path, target, output).await?);
-        }
-        session.tell_of_the_chain(output);
+        send_inputs(session, &places, &mut request, output).await?;
         let reply = client.submit(&request).await.map_err(CliError::node("submit the job"))?;
         tell_too_few(&reply, request.deal.audit.is_some(), output);
         if detach {
@@ -225,13 +222,22 @@ fn tell_too_few(reply: &SubmitReply, has_audit: bool, output: Output) {
     );
 }
 
-/// Packs a file or directory and uploads it to the node.
-pub(super) async fn upload(
-    client: &Client,
-    path: &Path,
-    target: &str,
+/// Uploads the inputs of a job that is about to be submitted.
+pub(super) async fn send_inputs(
+    session: &Session,
+    places: &[(PathBuf, String)],
+    request: &mut SubmitRequest,
     output: Output,
-) -> Result<Input, CliError> {
+) -> Result<(), CliError> {
+    for (path, target) in places {
+        request.inputs.push(upload(session.client(), path, target, output).await?);
+    }
+    session.tell_of_the_chain(output);
+    Ok(())
+}
+
+/// Packs a file or directory and uploads it to the node.
+async fn upload(client: &Client, path: &Path, target: &str, output: Output) -> Result<Input, CliError> {
     let bad = |source| CliError::Input { path: path.to_owned(), source };
     let file = tempfile::NamedTempFile::new();
     let file = file.map_err(CliError::file("make a temporary file in", std::env::temp_dir()))?;

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     domain::{
-        Action, Amount, Deal, Digest, Event, FingerprintWord, JobId, LogDomain, NodeId, Opening, Seed,
-        SignedAction, Span, Spec, SummaryWord, Timestamp,
+        Action, Amount, Deal, Digest, Event, JobId, LogDomain, NodeId, Opening, Seed, SignedAction, Span,
+        Spec, Timestamp,
     },
     executor::{FakeExecutor, RunRequest, Script},
     rules::Rejection,
@@ -57,10 +57,7 @@ fn opening(byte: u8) -> Opening {
     Opening {
         result_hash: Digest::new([byte; 32]),
         output_root: Digest::new([byte; 32]),
-        exit_code: 0,
-        fingerprint: FingerprintWord::VOID,
-        summary: SummaryWord::VOID,
-        salt: Digest::new([byte; 32]),
+        ..Opening::sample(byte)
     }
 }
 

@@ -2,10 +2,7 @@
 
 use super::*;
 use crate::{
-    domain::{
-        Amount, Deal, Event, Facts, FingerprintWord, JobState, LogDomain, NodeId, Spec, Stamped, SummaryWord,
-        Timestamp,
-    },
+    domain::{Amount, Deal, Event, Facts, JobState, LogDomain, NodeId, Spec, Stamped, Timestamp},
     rules::{open, transition},
     verdict::Rule,
 };
@@ -17,14 +14,7 @@ fn node(index: u8) -> NodeId {
 }
 
 fn opening(index: u8) -> Opening {
-    Opening {
-        result_hash: Digest::new([7; 32]),
-        output_root: Digest::new([8; 32]),
-        exit_code: 0,
-        fingerprint: FingerprintWord::VOID,
-        summary: SummaryWord::VOID,
-        salt: Digest::new([index; 32]),
-    }
+    Opening::sample(index)
 }
 
 /// Five seats: two runs with one output, a copy of the first, one that was not opened, one that never came.

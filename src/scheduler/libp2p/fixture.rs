@@ -6,10 +6,7 @@ use super::{
     sequence::{Place, Sequencer},
 };
 use crate::{
-    domain::{
-        Action, Deal, Digest, Event, FingerprintWord, LogDomain, NodeId, Opening, SignedAction, Span, Spec,
-        SummaryWord, Timestamp,
-    },
+    domain::{Action, Deal, Digest, Event, LogDomain, NodeId, Opening, SignedAction, Span, Spec, Timestamp},
     identity::NodeKey,
 };
 
@@ -54,12 +51,5 @@ pub(crate) fn append(sequencer: &mut Sequencer, now: Timestamp, author: &NodeKey
 
 /// The opening of this result, with a salt.
 pub(crate) fn opening(salt: u8, result: u8) -> Opening {
-    Opening {
-        result_hash: Digest::new([result; 32]),
-        output_root: Digest::new([8; 32]),
-        exit_code: 0,
-        fingerprint: FingerprintWord([0xff; 32]),
-        summary: SummaryWord::VOID,
-        salt: Digest::new([salt; 32]),
-    }
+    Opening { result_hash: Digest::new([result; 32]), ..Opening::sample(salt) }
 }

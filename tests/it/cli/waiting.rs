@@ -98,11 +98,7 @@ async fn stuck(view: Value) -> (SocketAddr, JoinSet<()>) {
     let app = Router::new()
         .route("/api/v1/jobs/{job}", get(|| async move { Json(view) }))
         .route("/api/v1/jobs/{job}/events", get(events));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut task = JoinSet::new();
-    task.spawn(async move { axum::serve(listener, app).await.unwrap() });
-    (address, task)
+    serve(app).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

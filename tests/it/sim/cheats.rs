@@ -5,8 +5,8 @@
 
 use assay::{
     domain::{
-        Action, Amount, Ask, Deal, Digest, Event, Facts, FailureKind, FingerprintWord, Job, JobState, NodeId,
-        Opening, SeatSet, SignedAction, Span, Spec, SummaryWord, Timestamp,
+        Action, Amount, Ask, Deal, Digest, Event, Facts, FailureKind, Job, JobState, NodeId, Opening,
+        SeatSet, SignedAction, Span, Spec, Timestamp,
     },
     identity::NodeKey,
     policy::{
@@ -53,14 +53,7 @@ const fn at(secs: u64) -> Timestamp {
 
 /// The honest nodes' results differ in their salts alone.
 fn opening(seat: u8) -> Opening {
-    Opening {
-        result_hash: Digest::new([7; 32]),
-        output_root: Digest::new([8; 32]),
-        exit_code: 0,
-        fingerprint: FingerprintWord::VOID,
-        summary: SummaryWord::VOID,
-        salt: Digest::new([seat; 32]),
-    }
+    Opening::sample(seat)
 }
 
 /// The next action of `author`, who has seen all of `log`.

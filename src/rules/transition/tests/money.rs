@@ -353,10 +353,7 @@ impl Priced {
         Opening {
             result_hash: Digest::new([seat / 2; 32]),
             output_root: Digest::ZERO,
-            exit_code: 0,
-            fingerprint: crate::domain::FingerprintWord::VOID,
-            summary: crate::domain::SummaryWord::VOID,
-            salt: Digest::new([seat; 32]),
+            ..Opening::sample(seat)
         }
     }
 
