@@ -7,7 +7,7 @@ import {Purse, Purses} from "./Packing.sol";
 import {Storage} from "./Storage.sol";
 
 /// @title The money and the record of each party
-/// @notice Balances move inside the ledger; only `JobScheduler.withdraw` calls another address. Nobody owns burnt money.
+/// @notice Balances move inside the ledger; only `_withdraw` moves money out of it. Nobody owns burnt money.
 abstract contract Accounts is Storage {
     /// Takes `needed` from `available` and the free balance; the rest becomes free.
     function _lock(address party, uint256 available, uint256 needed) internal {
@@ -23,6 +23,18 @@ abstract contract Accounts is Storage {
         if (bond == 0) return;
         Purse account = _debited(node, 0, bond);
         _accounts[node] = counts ? account.withOneMore(Purses.SEATS) : account;
+    }
+
+    /// Sends what is the sender's own: the only call with money.
+    function _withdraw(address to, uint256 amount) internal {
+        _accounts[msg.sender] = _debited(msg.sender, 0, amount);
+        emit IJobScheduler.Withdrawn(msg.sender, amount);
+        bool sent;
+        // Does not copy what the receiver returns: a receiver could make that cost more than the sender expects.
+        assembly ("memory-safe") {
+            sent := call(gas(), to, amount, 0, 0, 0, 0)
+        }
+        if (!sent) revert IJobScheduler.TransferFailed();
     }
 
     /// The account with `extra` more and `amount` less.

@@ -57,14 +57,7 @@ contract JobScheduler is SignedJobs {
     }
 
     function withdraw(uint256 amount) external {
-        _accounts[msg.sender] = _debited(msg.sender, 0, amount);
-        emit IJobScheduler.Withdrawn(msg.sender, amount);
-        bool sent;
-        // Does not copy what the receiver returns: a receiver could make that cost more than the sender expects.
-        assembly ("memory-safe") {
-            sent := call(gas(), caller(), amount, 0, 0, 0, 0)
-        }
-        if (!sent) revert IJobScheduler.TransferFailed();
+        _withdraw(msg.sender, amount);
     }
 
     // The requester.

@@ -10,6 +10,7 @@ import {Head, Purse, Purses, Slot, Slots} from "./Packing.sol";
 import {RareStepsAt} from "./RareStepsAt.sol";
 import {Rosters} from "./Rosters.sol";
 import {Rules} from "./Rules.sol";
+import {Signatures} from "./Signatures.sol";
 import {States} from "./States.sol";
 import {TermRules} from "./TermRules.sol";
 import {Verdicts} from "./Verdicts.sol";
@@ -29,6 +30,12 @@ contract RareSteps is Rosters {
     modifier inScheduler() {
         if (RareStepsAt.addressOf(address(this)).code.length == 0) revert NotScheduler();
         _;
+    }
+
+    // Money.
+
+    function withdrawTo(address to, uint256 amount) external inScheduler {
+        _withdraw(to, amount);
     }
 
     // The requester.
@@ -208,6 +215,29 @@ contract RareSteps is Rosters {
         }
         _jobs[job].head = Head.wrap(head);
         emit IJobScheduler.Unpacked(job);
+    }
+
+    // Views.
+
+    function eip712Domain()
+        external
+        view
+        inScheduler
+        returns (
+            bytes1 fields,
+            string memory name,
+            string memory version,
+            uint256 chainId,
+            address verifyingContract,
+            bytes32 salt,
+            uint256[] memory extensions
+        )
+    {
+        // The first four fields of a domain, without a salt.
+        fields = hex"0f";
+        (name, version) = (Signatures.NAME, Signatures.VERSION);
+        (chainId, verifyingContract) = (block.chainid, address(this));
+        (salt, extensions) = (bytes32(0), new uint256[](0));
     }
 
     // Shared.

@@ -38,7 +38,7 @@ abstract contract Rosters is Settlements {
         IJobScheduler.EventKind kind,
         bytes32 payload,
         IJobScheduler.Signed calldata signed
-    ) internal pure {
+    ) internal view {
         bytes32 digest = Signatures.digest(domain, job, revision, signed.sequence, signed.seen, kind, payload);
         Signatures.check(digest, signed.r, signed.vs, node);
     }

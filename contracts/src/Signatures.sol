@@ -5,8 +5,10 @@ import {IJobScheduler} from "./IJobScheduler.sol";
 
 /// @title What a node signs, and who signed
 /// @notice The twin of `signing_digest` in `src/domain/codec.rs` and of `src/domain/signature.rs`: EIP-712 with the
-/// domain "Assay", version "2".
+/// domain "Assay", version "2". A node that is a contract signs by ERC-1271.
 library Signatures {
+    string internal constant NAME = "Assay";
+    string internal constant VERSION = "2";
     bytes32 private constant DOMAIN_TYPE =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
     bytes32 private constant ACTION_TYPE = keccak256(
@@ -16,7 +18,9 @@ library Signatures {
     uint256 private constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
 
     function separator(uint256 chainId, address scheduler) internal pure returns (bytes32) {
-        return keccak256(abi.encode(DOMAIN_TYPE, keccak256("Assay"), keccak256("2"), chainId, scheduler));
+        return keccak256(
+            abi.encode(DOMAIN_TYPE, keccak256(bytes(NAME)), keccak256(bytes(VERSION)), chainId, scheduler)
+        );
     }
 
     /// The digest of an action whose payload is one word.
@@ -36,10 +40,38 @@ library Signatures {
     }
 
     /// Checks that `node` signed.
-    function check(bytes32 hash, bytes32 r, bytes32 vs, address node) internal pure {
-        uint256 s = uint256(vs) & type(uint256).max >> 1;
-        address signer =
-            s > HALF_ORDER ? address(0) : ecrecover(hash, uint8(27 + (uint256(vs) >> 255)), r, bytes32(s));
-        if (signer == address(0) || signer != node) revert IJobScheduler.BadSignature(node);
+    function check(bytes32 hash, bytes32 r, bytes32 vs, address node) internal view {
+        bytes32 s = bytes32(uint256(vs) & type(uint256).max >> 1);
+        uint8 v = uint8(27 + (uint256(vs) >> 255));
+        address signer = uint256(s) > HALF_ORDER ? address(0) : ecrecover(hash, v, r, s);
+        if (signer != address(0) && signer == node) return;
+        if (node.code.length == 0 || !isApproved(hash, r, s, v, node)) {
+            revert IJobScheduler.BadSignature(node);
+        }
+    }
+
+    /// Asks a contract whether it signed. It gets the 65 bytes that wallets know, or, if all of them are zero, none: so a
+    /// Safe says that its owners approved the hash on the chain.
+    function isApproved(bytes32 hash, bytes32 r, bytes32 s, uint8 v, address node)
+        private
+        view
+        returns (bool isSigned)
+    {
+        assembly ("memory-safe") {
+            // The selector of `isValidSignature(bytes32,bytes)`, which a contract that agrees returns.
+            let magic := shl(224, 0x1626ba7e)
+            let start := mload(0x40)
+            let isGiven := iszero(iszero(or(or(r, s), sub(v, 27))))
+            mstore(start, magic)
+            mstore(add(start, 4), hash)
+            mstore(add(start, 36), 64)
+            mstore(add(start, 68), mul(65, isGiven))
+            mstore(add(start, 100), r)
+            mstore(add(start, 132), s)
+            mstore(add(start, 164), shl(248, v))
+            // Copies one word of the answer, however long it is.
+            let isDone := staticcall(gas(), node, start, add(100, mul(96, isGiven)), 0, 32)
+            isSigned := and(and(isDone, gt(returndatasize(), 31)), eq(mload(0), magic))
+        }
     }
 }

@@ -13,7 +13,9 @@ use crate::{
         settings, text,
     },
     domain::{Amount, Digest, NodeId},
-    scheduler::contract::{ContractReader, MoneyError, Receipt, deploy_telling as put},
+    scheduler::contract::{
+        ContractReader, DEPLOYER, Deployed, MoneyError, Placement, Receipt, deploy_everywhere as put,
+    },
 };
 
 /// A new contract, as JSON.
@@ -21,6 +23,15 @@ use crate::{
 struct DeployedDocument {
     chain_id: u64,
     contract: NodeId,
+    /// Whether it has this address on every chain with the deterministic deployer.
+    everywhere: bool,
+    /// What was sent; absent if the contract was there.
+    #[serde(flatten)]
+    sent: Option<SentDocument>,
+}
+
+#[derive(Debug, Serialize)]
+struct SentDocument {
     first_block: u64,
     transaction: Digest,
     gas: u64,
@@ -54,20 +65,45 @@ pub(in crate::cli) async fn deploy(args: &DeployArgs, output: Output) -> Result<
     let rpc_urls = settings::rpc(&args.rpc)?;
     let key = keys::load(&args.key)?;
     let (max_fee, notice) = (settings::max_fee(&args.rpc), tell_transaction(output));
-    let deployed =
+    let placement =
         put(&rpc_urls, args.rpc.chain_id, &key, max_fee, notice).await.map_err(CliError::Deploy)?;
-    let Receipt { transaction, block, gas } = deployed.receipt;
-    let (chain_id, contract) = (deployed.chain_id, deployed.contract);
-    let document = DeployedDocument { chain_id, contract, first_block: block, transaction, gas };
+    let (chain_id, contract, everywhere, receipt) = match placement {
+        Placement::Made { deployed: Deployed { chain_id, contract, receipt }, is_everywhere } => {
+            (chain_id, contract, is_everywhere, Some(receipt))
+        }
+        Placement::Known { chain_id, contract } => (chain_id, contract, true, None),
+    };
+    let sent = receipt.map(|Receipt { transaction, block, gas }| SentDocument {
+        first_block: block,
+        transaction,
+        gas,
+    });
+    let document = DeployedDocument { chain_id, contract, everywhere, sent };
     output.result(&document, || {
-        format!(
-            "Contract:     {contract}\nChain:        {chain_id}\nBlock:        {block}\nTransaction:  {transaction}\n\
-             Gas:          {gas}\n"
-        )
+        let sent = document.sent.as_ref().map_or_else(String::new, |sent| {
+            format!(
+                "Block:        {}\nTransaction:  {}\nGas:          {}\n",
+                sent.first_block, sent.transaction, sent.gas
+            )
+        });
+        format!("Contract:     {contract}\nChain:        {chain_id}\n{sent}")
     })?;
+    if !everywhere {
+        output.note(&format!(
+            "this chain has no deployer at {DEPLOYER}: on other chains the contract will have another address"
+        ));
+    }
+    let first_block =
+        receipt.map_or_else(String::new, |receipt| format!(" ASSAY_FIRST_BLOCK={}", receipt.block));
+    if receipt.is_none() {
+        output.note(
+            "it was there already, nothing was sent; set ASSAY_FIRST_BLOCK to the block of its deployment, so that nobody reads the \
+             blocks before",
+        );
+    }
     output.note(&format!(
         "use it, with the same --rpc-url or ASSAY_RPC_URL:\n  export ASSAY_SCHEDULER=contract \
-         ASSAY_CONTRACT={contract} ASSAY_FIRST_BLOCK={block}\n  assay wallet deposit 0.1ether --key FILE\n  \
+         ASSAY_CONTRACT={contract}{first_block}\n  assay wallet deposit 0.1ether --key FILE\n  \
          assay serve --max-bond 0.01ether --key FILE      # to run jobs\n  \
          assay job submit --key FILE IMAGE -- CMD         # to have them run"
     ));

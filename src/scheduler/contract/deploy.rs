@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use alloy::primitives::U256;
+use alloy::{
+    primitives::{Address, B256, Bytes, U256, hex},
+    rpc::types::TransactionReceipt,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +14,7 @@ use super::{
     client::{DEFAULT_MAX_FEE_PER_GAS, Receipt, default_confirmations, in_time, is_for_development},
     error::ConnectError,
     outbox::Outbox,
-    reader::chain_id,
+    reader::{chain_id, code_at},
     rpc::Endpoints,
     sender::{Call, Notice, Policy, SendError, Sender},
 };
@@ -45,7 +48,31 @@ pub enum DeployError {
     },
 }
 
-/// Deploys the contract, paid by `key`, and waits until it is there. Refuses another chain than `expected_chain`.
+/// Where the contract is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// A new contract.
+    Made {
+        /// The contract.
+        deployed: Deployed,
+        /// Whether this address is the contract's on every chain that has [`DEPLOYER`].
+        is_everywhere: bool,
+    },
+    /// Somebody has deployed the same code at its address before.
+    Known {
+        /// The chain.
+        chain_id: u64,
+        /// Where it is.
+        contract: NodeId,
+    },
+}
+
+/// The deterministic deployment proxy: most chains have it at this address. It creates the code that it is sent with `CREATE2`, so
+/// that the address depends on the code alone.
+pub const DEPLOYER: NodeId = NodeId::new(hex!("4e59b44847b379578588920ca78fbf26c0b4956c"));
+
+/// Deploys the contract, paid by `key`, and waits until it is there: another one each time. Refuses another chain than
+/// `expected_chain`.
 ///
 /// # Errors
 /// [`DeployError`].
@@ -54,35 +81,91 @@ pub async fn deploy(
     expected_chain: Option<u64>,
     key: &NodeKey,
 ) -> Result<Deployed, DeployError> {
-    deploy_telling(rpc_urls, expected_chain, key, DEFAULT_MAX_FEE_PER_GAS, Arc::new(|_| {})).await
+    let chain = Chain::connect(rpc_urls, expected_chain).await?;
+    let paying = Paying { key, max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS, notice: Arc::new(|_| {}) };
+    chain.create(paying).await
 }
 
-/// As [`deploy`], for at most `max_fee_per_gas` wei; `notice` is told the hash of the transaction before it is sent.
+/// Deploys the contract at the address that it has on every chain with [`DEPLOYER`], for at most `max_fee_per_gas` wei, unless it is
+/// there already. On a chain without, the address is like any other. `notice` is told the hash of the transaction before it is sent.
 ///
 /// # Errors
 /// [`DeployError`].
-pub async fn deploy_telling(
+pub async fn deploy_everywhere(
     rpc_urls: &[String],
     expected_chain: Option<u64>,
     key: &NodeKey,
     max_fee_per_gas: u128,
     notice: Notice,
-) -> Result<Deployed, DeployError> {
-    let endpoints = Arc::new(Endpoints::new(rpc_urls).map_err(ConnectError::from)?);
-    let chain_id = chain_id(&endpoints, expected_chain).await?;
-    let confirmations = default_confirmations(is_for_development(&endpoints).await);
-    let policy = Policy { chain_id, confirmations, max_fee_per_gas };
-    let signer = key.transaction_signer();
-    let (sender, handle) = Sender::new(endpoints, signer, policy, Outbox::in_memory(), notice);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(sender.run(CancellationToken::new()));
-    let sent = in_time(handle.send(Call { to: None, data: creation_code(), value: U256::ZERO })).await;
-    let receipt = sent.map_err(|error| match error {
-        SendError::Failed(error) => DeployError::Chain(error),
-        SendError::Reverted(revert) => DeployError::Refused { reason: format!("{revert:?}") },
-    })?;
-    let contract = receipt.contract_address.map(NodeId::from);
-    let contract =
-        contract.ok_or_else(|| DeployError::Refused { reason: "it created no contract".to_owned() })?;
-    Ok(Deployed { chain_id, contract, receipt: Receipt::from(&receipt) })
+) -> Result<Placement, DeployError> {
+    let chain = Chain::connect(rpc_urls, expected_chain).await?;
+    let paying = Paying { key, max_fee_per_gas, notice };
+    let deployer = Address::from(DEPLOYER);
+    if code_at(&chain.endpoints, deployer).await?.is_empty() {
+        return Ok(Placement::Made { deployed: chain.create(paying).await?, is_everywhere: false });
+    }
+    let creation = creation_code();
+    let address = deployer.create2_from_code(B256::ZERO, &creation);
+    let (chain_id, contract) = (chain.chain_id, NodeId::from(address));
+    let known = Placement::Known { chain_id, contract };
+    if !code_at(&chain.endpoints, address).await?.is_empty() {
+        return Ok(known);
+    }
+    let data = Bytes::from([B256::ZERO.as_slice(), &creation].concat());
+    let receipt = match chain.send(paying, Call { to: Some(deployer), data, value: U256::ZERO }).await {
+        Ok(receipt) => receipt,
+        // Somebody else was faster: it refuses to create what is there.
+        Err(DeployError::Refused { .. }) if !code_at(&chain.endpoints, address).await?.is_empty() => {
+            return Ok(known);
+        }
+        Err(error) => return Err(error),
+    };
+    if code_at(&chain.endpoints, address).await?.is_empty() {
+        return Err(DeployError::Refused { reason: format!("it created no contract at {contract}") });
+    }
+    let deployed = Deployed { chain_id, contract, receipt: Receipt::from(&receipt) };
+    Ok(Placement::Made { deployed, is_everywhere: true })
+}
+
+/// Who pays, and who is told.
+struct Paying<'a> {
+    key: &'a NodeKey,
+    max_fee_per_gas: u128,
+    notice: Notice,
+}
+
+struct Chain {
+    endpoints: Arc<Endpoints>,
+    chain_id: u64,
+}
+
+impl Chain {
+    async fn connect(rpc_urls: &[String], expected: Option<u64>) -> Result<Self, DeployError> {
+        let endpoints = Arc::new(Endpoints::new(rpc_urls).map_err(ConnectError::from)?);
+        let chain_id = chain_id(&endpoints, expected).await?;
+        Ok(Self { endpoints, chain_id })
+    }
+
+    async fn send(&self, paying: Paying<'_>, call: Call) -> Result<TransactionReceipt, DeployError> {
+        let confirmations = default_confirmations(is_for_development(&self.endpoints).await);
+        let Paying { key, max_fee_per_gas, notice } = paying;
+        let policy = Policy { chain_id: self.chain_id, confirmations, max_fee_per_gas };
+        let (signer, endpoints) = (key.transaction_signer(), Arc::clone(&self.endpoints));
+        let (sender, handle) = Sender::new(endpoints, signer, policy, Outbox::in_memory(), notice);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(sender.run(CancellationToken::new()));
+        in_time(handle.send(call)).await.map_err(|error| match error {
+            SendError::Failed(error) => DeployError::Chain(error),
+            SendError::Reverted(revert) => DeployError::Refused { reason: format!("{revert:?}") },
+        })
+    }
+
+    /// A contract at an address of its own.
+    async fn create(&self, paying: Paying<'_>) -> Result<Deployed, DeployError> {
+        let receipt = self.send(paying, Call { to: None, data: creation_code(), value: U256::ZERO }).await?;
+        let contract = receipt.contract_address.map(NodeId::from);
+        let contract =
+            contract.ok_or_else(|| DeployError::Refused { reason: "it created no contract".to_owned() })?;
+        Ok(Deployed { chain_id: self.chain_id, contract, receipt: Receipt::from(&receipt) })
+    }
 }

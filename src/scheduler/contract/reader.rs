@@ -180,7 +180,7 @@ pub(super) async fn chain_id(endpoints: &Endpoints, expected: Option<u64>) -> Re
 }
 
 /// The code at an address of the newest block; empty where there is none.
-async fn code_at(endpoints: &Endpoints, address: Address) -> Result<Bytes, ConnectError> {
+pub(super) async fn code_at(endpoints: &Endpoints, address: Address) -> Result<Bytes, ConnectError> {
     let code = endpoints.ask(|provider| async move { provider.get_code_at(address).await });
     code.await.map_err(|error| ConnectError::Chain(error.into()))
 }

@@ -9,6 +9,7 @@ use std::{
 
 use assay::{
     devstack::anvil::{Anvil, AnvilOptions},
+    scheduler::contract::DEPLOYER,
     tls::http_client,
 };
 use serde_json::{Value, json};
@@ -144,6 +145,9 @@ async fn a_contract_is_deployed_and_money_goes_in_and_out_of_it() {
     let deployed = rich.deploy();
     assert_eq!((&deployed["chain_id"], &deployed["first_block"]), (&31337.into(), &1.into()));
     assert!(deployed["gas"].as_u64().unwrap() > 1_000_000, "{deployed}");
+    let again = rich.json(&["contract", "deploy"]);
+    assert_eq!((&again["contract"], again.get("gas")), (&deployed["contract"], None), "it is there already");
+    assert_eq!((&deployed["everywhere"], rich.sent()), (&true.into(), 1));
     let info = rich.json(&["contract", "info"]);
     assert_eq!((&info["contract"], &info["burnt"]), (&deployed["contract"], &"0".into()));
     assert_eq!((&info["code_is_ours"], &info["contract_version"]), (&true.into(), &"2".into()));
@@ -180,6 +184,22 @@ async fn a_contract_is_deployed_and_money_goes_in_and_out_of_it() {
     run(&["contract", "info", "--rpc-url", "ftp://host"]).assert(2).says(&["https://"]);
     rich.user.set.clear();
     rich.user.run(&["contract", "info"]).assert(2).says(&["--contract is missing", "ASSAY_CONTRACT"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contract_has_one_address_on_every_chain_that_has_the_deployer() {
+    let (mut one, mut other) = (Rich::new().await, Rich::new().await);
+    // Another nonce, and so another address, if the sender counted.
+    rpc(&other.anvil.rpc_url, "anvil_setNonce", &json!([ADDRESS, "0x7"]));
+    assert_eq!(one.deploy()["contract"], other.deploy()["contract"]);
+    let bare = Rich::new().await;
+    let deployer = DEPLOYER.to_string();
+    rpc(&bare.anvil.rpc_url, "anvil_setCode", &json!([deployer, "0x"]));
+    let seen = bare.user.run(&["contract", "deploy", "--output", "json"]).assert(0);
+    let deployed = seen.json();
+    assert_eq!(deployed["everywhere"], false);
+    assert_ne!(deployed["contract"], one.json(&["contract", "deploy"])["contract"]);
+    seen.says(&["this chain has no deployer at", &deployer]);
 }
 
 /// Speaks TLS before a server that does not.

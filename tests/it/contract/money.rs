@@ -9,7 +9,7 @@ use assay::{
     domain::{Amount, Digest},
     scheduler::{
         BackendError, Scheduler,
-        contract::{ChainClient, ChainConfig, DEFAULT_MAX_FEE_PER_GAS, MoneyError, deploy, deploy_telling},
+        contract::{ChainClient, ChainConfig, MoneyError, deploy},
     },
     store::Db,
 };
@@ -66,9 +66,8 @@ async fn a_deployment_whose_answer_is_lost_is_made_once() {
     for fault in faults() {
         let endpoint = Faulty::start(&chain.anvil.rpc_url, at_sending(fault, true)).await;
         let key = chain.funded_key();
-        let notice = Arc::new(|_| {});
         let urls = [endpoint.url.clone()];
-        let deployed = deploy_telling(&urls, None, &key, DEFAULT_MAX_FEE_PER_GAS, notice);
+        let deployed = deploy(&urls, None, &key);
         let deployed = timeout(PATIENCE, deployed).await.unwrap().unwrap();
         assert_eq!(deployed.chain_id, 31337);
         assert_eq!(chain.rpc("eth_getTransactionCount", &json!([key.node_id(), "latest"])), json!("0x1"));
