@@ -60,6 +60,11 @@ contract_deep() {
     (cd "$ROOT" && FOUNDRY_PROFILE=deep timeout 900 forge test --match-path 'contracts/test/{fuzz,invariant}/*' </dev/null)
 }
 
+# contract_input: compiles the standard JSON input as an explorer would, without forge; a minute.
+contract_input() {
+    (cd "$ROOT" && timeout 600 node "$LIB/standard-input.js" --check contracts/artifacts/JobScheduler.input.json)
+}
+
 # ensure_slither: the analyser, in a Python environment of its own.
 ensure_slither() {
     SLITHER=$ROOT/target/slither-$SLITHER_VERSION/bin/slither
