@@ -76,6 +76,36 @@ contract FailuresTest is SchedulerBase {
     }
 
     /// M = N: one seat that fails late ends the job, and used to be paid for it.
+    function test_a_seat_that_failed_has_nothing_to_reveal() public {
+        IJobScheduler.Terms memory t = terms();
+        t.concurrency = 4;
+        t.confidence = 2;
+        t.run = 3000;
+        bytes32 job = running(t);
+        uint256 commitBy = block.timestamp + t.run;
+        commit(job, 0, opening(0, 4));
+        commit(job, 1, opening(1, 4));
+        commit(job, 3, opening(3, 4));
+        vm.warp(commitBy - t.timeout - 59);
+        fail(job, t, 2, IJobScheduler.FailureKind.Engine);
+        IJobScheduler.Opening memory said = opening(2, 4);
+        vm.prank(nodes[2]);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NotCommitted.selector, 2));
+        scheduler.reveal(job, 2, t.price, said);
+    }
+
+    function test_a_seat_that_never_committed_has_nothing_to_reveal() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = running(t);
+        commit(job, 0, opening(0, 3));
+        commit(job, 1, opening(1, 3));
+        vm.warp(block.timestamp + t.run + 1);
+        IJobScheduler.Opening memory said = opening(2, 3);
+        vm.prank(nodes[2]);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NotCommitted.selector, 2));
+        scheduler.reveal(job, 2, t.price, said);
+    }
+
     function test_who_failed_earns_nothing_by_ending_the_job() public {
         IJobScheduler.Terms memory t = terms();
         t.confidence = 3;

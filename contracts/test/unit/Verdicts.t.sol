@@ -39,6 +39,14 @@ contract VerdictsTest is Test {
         assertGt(scored, 0);
     }
 
+    function test_seats_are_counted_wherever_they_are() public pure {
+        assertEq(Verdicts.popcount((1 << 31) - 1), 31);
+        for (uint256 seat = 0; seat < 31; ++seat) {
+            assertEq(Verdicts.popcount(1 << seat), 1, vm.toString(seat));
+            assertEq(Verdicts.popcount((1 << seat) - 1), seat, vm.toString(seat));
+        }
+    }
+
     function check(Case memory given, string memory name) private pure returns (bool scored) {
         uint256 n = given.outputs.length;
         Verdicts.Question memory question = Verdicts.Question({
