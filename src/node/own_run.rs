@@ -20,6 +20,9 @@ use crate::{
 const AGAIN: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 const TRIES: u32 = 5;
 
+/// How long to wait for a change before a promise may have lapsed without one.
+const PROMISE: Duration = Duration::from_secs(10);
+
 /// How long the image of an own run may take to come: nobody waits for it.
 const BEGIN_WITHIN: Span = Span::from_secs(600);
 
@@ -130,11 +133,15 @@ impl<'a> OwnSlot<'a> {
     /// Waits until one is free.
     async fn free(node: &'a Node) -> Self {
         let mut owed = node.workload.obligations();
-        while !node.workload.with_capacity(|capacity| (capacity.begin_own_run(), Vec::new())) {
-            // The sender is in `node`, so that the wait cannot fail.
-            let _ = owed.changed().await;
+        loop {
+            owed.borrow_and_update();
+            let moment = node.clock.moment();
+            if node.workload.with_capacity(|capacity| (capacity.begin_own_run(moment), Vec::new())) {
+                return Self(node);
+            }
+            // The sender is in `node`, so that only time can run out: a promise that was not taken up is none after it.
+            let _ = timeout(PROMISE, owed.changed()).await;
         }
-        Self(node)
     }
 }
 

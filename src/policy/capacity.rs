@@ -60,8 +60,6 @@ pub struct Capacity {
     slots: usize,
     places: BTreeMap<JobId, Place>,
     pauses: BTreeMap<JobId, Pause>,
-    /// Slots that runs without a seat hold: those by which a requester checks results of its own jobs.
-    own_runs: usize,
     /// Since when no slot has been free and no run has ended.
     busy_since_ms: Option<u64>,
     /// The requester whose run got a slot last.
@@ -152,7 +150,6 @@ impl Capacity {
             slots,
             places: BTreeMap::new(),
             pauses: BTreeMap::new(),
-            own_runs: 0,
             busy_since_ms: None,
             last_run: None,
             leaving: Leaving::No,
@@ -179,16 +176,17 @@ impl Capacity {
         self.share_out(moment)
     }
 
-    /// Takes a slot for a run without a seat, if one is free.
-    pub fn begin_own_run(&mut self) -> bool {
-        let is_free = self.leaving == Leaving::No && self.running() + self.own_runs < self.slots;
-        self.own_runs += usize::from(is_free);
+    /// Takes a slot for a run without a seat, by which a requester checks a result of its own job, if no run and no promise
+    /// needs it. Until [`Self::end_own_run`] the node has one slot less, and promises no more than that.
+    pub fn begin_own_run(&mut self, moment: Moment) -> bool {
+        let is_free = self.leaving == Leaving::No && self.firm(moment.elapsed_ms) < self.slots;
+        self.slots -= usize::from(is_free);
         is_free
     }
 
-    /// Gives it back. Returns the jobs that may go on now.
+    /// Gives the slot of a run without a seat back. Returns the jobs that may go on now.
     pub fn end_own_run(&mut self, moment: Moment) -> Vec<JobId> {
-        self.own_runs = self.own_runs.saturating_sub(1);
+        self.slots += 1;
         self.share_out(moment)
     }
 

@@ -62,7 +62,7 @@ impl Capacity {
     /// Gives slots to queued seats and promises to candidates while there is room. Returns who got something.
     pub(super) fn share_out(&mut self, moment: Moment) -> Vec<JobId> {
         let (now_ms, mut given) = (moment.elapsed_ms, Vec::new());
-        let mut running = self.running() + self.own_runs;
+        let mut running = self.running();
         if self.leaving == Leaving::No {
             // Promises first, because a seat may have to leave its slot to one.
             while let Some(job) = self.next_candidate(now_ms) {

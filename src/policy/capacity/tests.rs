@@ -99,6 +99,19 @@ fn reports(step: &ComputeStep) -> bool {
 }
 
 #[test]
+fn an_own_run_takes_a_slot_that_nothing_needs_and_gives_it_back() {
+    let (mut desk, mut first, mut second) = (Desk::new(1), job(0), job(1));
+    assert!(desk.bids(&mut first));
+    assert!(!desk.capacity.begin_own_run(desk.moment()), "the slot is promised");
+    desk.later(FIRM_MS / 1000);
+    assert!(desk.capacity.begin_own_run(desk.moment()));
+    assert!(!desk.bids(&mut second), "the only slot is taken");
+    assert!(!desk.capacity.begin_own_run(desk.moment()));
+    assert_eq!(desk.capacity.end_own_run(desk.moment()), [second.id]);
+    assert!(desk.bids(&mut second));
+}
+
+#[test]
 fn a_fresh_bid_is_a_promise_and_an_old_one_is_none() {
     let (mut desk, mut first, mut second) = (Desk::new(1), job(0), job(1));
     assert!(desk.bids(&mut first));
