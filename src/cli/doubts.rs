@@ -3,16 +3,17 @@
 use std::{
     fs::File,
     io::{self, Read as _, Seek as _, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::Serialize;
+use tempfile::TempDir;
 
 use super::{accepted, client::Client, fetch, output::printable, text};
 use crate::{
     api::types::JobView,
-    domain::JobState,
-    store::{self, STDERR},
+    domain::{JobState, SUMMARY_FILE, SummaryFault, SummaryWord},
+    store::{self, OUTPUTS, STDERR},
 };
 
 /// How much of standard error is shown.
@@ -34,10 +35,19 @@ pub(super) struct Doubts {
 impl Doubts {
     /// Examines the accepted result, and fetches it if something is wrong.
     pub(super) async fn of(client: &Client, view: &JobView) -> Self {
-        let cautions = cautions(view);
+        let mut cautions = cautions(view);
         let failed = accepted::bad_exit(view).is_some();
-        let stderr_tail = if failed || !cautions.is_empty() { tail(client, view).await } else { Vec::new() };
-        Self { cautions, stderr_tail }
+        let lacks_summary = lacks_summary(view);
+        if !failed && cautions.is_empty() && !lacks_summary {
+            return Self::default();
+        }
+        let Some((_scratch, result)) = fetched(client, view).await else {
+            return Self { cautions, stderr_tail: Vec::new() };
+        };
+        if lacks_summary && let Some(fault) = summary_fault(view, &result) {
+            cautions.push(format!("its summary is void, so its numbers were not compared: {fault}"));
+        }
+        Self { cautions, stderr_tail: read_tail(&result.join(STDERR)).unwrap_or_default() }
     }
 
     /// All lines; empty if there is nothing to say.
@@ -73,16 +83,30 @@ pub(super) fn is_empty(view: &JobView) -> bool {
     result.is_some_and(|result| result.result_hash == store::empty_result_hash(view.job, result.exit_code))
 }
 
-/// The end of the accepted run's standard error; empty if it is unavailable, because the job's end can be shown without it.
-async fn tail(client: &Client, view: &JobView) -> Vec<String> {
-    let Some(seat) = accepted::seat(view) else { return Vec::new() };
-    let Ok(scratch) = tempfile::tempdir() else { return Vec::new() };
+/// Whether the accepted run has no summary although the deal compares one: it agrees with equal outputs alone then.
+fn lacks_summary(view: &JobView) -> bool {
+    let result = accepted::seat(view).and_then(|seat| seat.result);
+    view.deal.summary.is_some() && result.is_some_and(|result| result.summary.is_none())
+}
+
+/// Why a result has no summary; nothing if it cannot be read.
+fn summary_fault(view: &JobView, result: &Path) -> Option<SummaryFault> {
+    let content = store::summary_content(&result.join(OUTPUTS).join(SUMMARY_FILE)).ok()?;
+    let form = view.deal.summary?;
+    content.and_then(|content| SummaryWord::of(form, &content)).err()
+}
+
+/// The accepted result, and the directory that holds it; nothing if it is unavailable, because the job's end can be shown
+/// without it.
+async fn fetched(client: &Client, view: &JobView) -> Option<(TempDir, PathBuf)> {
+    let seat = accepted::seat(view)?;
+    let scratch = tempfile::tempdir().ok()?;
     let result = scratch.path().join("result");
     match fetch::fetch_within(client, view, seat, &result, MAX_RESULT_BYTES).await {
-        Ok(()) => read_tail(&result.join(STDERR)).unwrap_or_default(),
+        Ok(()) => Some((scratch, result)),
         Err(error) => {
-            tracing::debug!(%error, node = text::node(seat.node), "standard error is not shown");
-            Vec::new()
+            tracing::debug!(%error, node = text::node(seat.node), "the result is not shown");
+            None
         }
     }
 }
@@ -120,6 +144,19 @@ mod tests {
         assert!(cautions(&verified_view(126))[0].contains("cannot be executed"));
         assert_eq!(cautions(&verified_view(7)), [""; 0]);
         assert_eq!(cautions(&failed_view(FailureKind::Memory, JobState::Failed)), [""; 0]);
+    }
+
+    #[test]
+    fn a_run_without_the_summary_that_its_deal_compares_says_why() {
+        let form = Some("exact,exact".parse().unwrap());
+        let deal = crate::domain::Deal { summary: form, ..crate::domain::Deal::default() };
+        let view = JobView { deal, ..verified_view(0) };
+        assert!(lacks_summary(&view) && !lacks_summary(&verified_view(0)));
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(summary_fault(&view, dir.path()), Some(SummaryFault::Missing));
+        std::fs::create_dir(dir.path().join(OUTPUTS)).unwrap();
+        std::fs::write(dir.path().join(OUTPUTS).join(SUMMARY_FILE), "1").unwrap();
+        assert_eq!(summary_fault(&view, dir.path()), Some(SummaryFault::Count { found: 1, expected: 2 }));
     }
 
     #[test]

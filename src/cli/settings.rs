@@ -89,6 +89,9 @@ pub enum SettingsError {
     /// A choice by what a requester remembers, by a requester that remembers nothing.
     #[error("--replication auto needs a requester that keeps running, and remembers nodes")]
     NoMemory,
+    /// Numbers are to be compared, and only equal outputs to count.
+    #[error("--deterministic compares outputs alone, so the numbers of --summary would count for nothing")]
+    NearDeterministic,
     /// The seats of an audit are set, but not its chance.
     #[error("--audit-seats is for a job with an audit")]
     NoAudit,
@@ -146,6 +149,7 @@ impl Hint for SettingsError {
             Self::RemoteEngine { .. } => {
                 "Assay measures memory on this machine: set DOCKER_HOST to unix:// and a local socket, or unset it"
             }
+            Self::NearDeterministic => "leave one of them out: with --summary, equal outputs agree too",
             Self::NoAudit => "add --audit with its chance in thousandths, such as --audit 100",
             Self::BadNodes { .. } => "ask for more --nodes, or fewer --bad-actors",
             Self::NodeCount { .. } => "choose another number for --nodes",
@@ -193,6 +197,10 @@ pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
     }
     deal.cpu_permille = args.cpu_permille.unwrap_or(deal.cpu_permille);
     deal.deterministic |= args.deterministic;
+    let asks = args.deterministic || args.summary.is_some() || args.method.is_some();
+    if asks && deal.deterministic && deal.method == Method::Near {
+        return Err(SettingsError::NearDeterministic);
+    }
     if let Some(timeout) = args.timeout {
         deal.timeout = timeout;
         deal.run = Deal::run_for(timeout);

@@ -50,6 +50,15 @@ fn impossible_terms_are_refused_with_the_remedy() {
 }
 
 #[test]
+fn numbers_are_not_compared_where_outputs_alone_count() {
+    let summary = Some("exact".parse().unwrap());
+    let both = DealArgs { summary, deterministic: true, ..DealArgs::default() };
+    let error = resolve(&both).unwrap_err();
+    assert!(matches!(error, SettingsError::NearDeterministic) && error.hint().is_some(), "{error}");
+    assert!(resolve(&DealArgs { summary, ..DealArgs::default() }).is_ok());
+}
+
+#[test]
 fn first_come_needs_a_guard_or_a_word() {
     let first = DealArgs { acceptance: Some(AcceptanceArg::FirstCome), ..DealArgs::default() };
     assert!(matches!(resolve(&first), Err(SettingsError::OpenFirstCome)));
