@@ -6,6 +6,7 @@
 mod audits;
 mod money;
 mod sweeps;
+mod verdicts;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
