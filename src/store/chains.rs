@@ -1,6 +1,6 @@
 //! What a node keeps of a chain besides the log: which chain it is, how far it was read, what this node sent.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::db::{Db, DbError, Unsigned};
 use crate::domain::Digest;
@@ -78,9 +78,14 @@ impl Chains {
     /// # Errors
     /// [`DbError`].
     pub fn set_read_up_to(&self, place: ReadUpTo) -> Result<(), DbError> {
+        self.db.write(|transaction| self.note_read_up_to(transaction, place))
+    }
+
+    pub(super) fn note_read_up_to(&self, connection: &Connection, place: ReadUpTo) -> Result<(), DbError> {
         let sql = "INSERT INTO chains (name, block, hash) VALUES (?1, ?2, ?3)
                    ON CONFLICT (name) DO UPDATE SET block = excluded.block, hash = excluded.hash";
-        self.db.execute(sql, params![self.name, Unsigned(place.block), place.hash])
+        connection.prepare_cached(sql)?.execute(params![self.name, Unsigned(place.block), place.hash])?;
+        Ok(())
     }
 
     /// The transactions that are kept, by nonce.
@@ -125,6 +130,10 @@ impl Chains {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        domain::JobId,
+        store::{EventLog, NewEntry},
+    };
 
     #[test]
     fn each_chain_has_its_own_place_and_transactions() {
@@ -147,5 +156,24 @@ mod tests {
         assert_eq!(one.sent().unwrap(), [sent(3, Some(6))]);
         assert_eq!((other.genesis().unwrap(), other.read_up_to().unwrap()), (None, None));
         assert_eq!(other.sent().unwrap(), []);
+    }
+
+    #[test]
+    fn what_was_read_of_a_chain_and_how_far_is_stored_at_once() {
+        let db = Db::in_memory().unwrap();
+        let (chain, log) = (Chains::new(db.clone(), "one".to_owned()), EventLog::new(db.clone()));
+        let entry = |height| NewEntry {
+            job: JobId::new([1; 32]),
+            height,
+            entry_hash: Digest::sha256([1]),
+            author: None,
+            bytes: vec![7],
+        };
+        let place = |block| ReadUpTo { block, hash: Some(Digest::new([7; 32])) };
+        log.append_read(vec![entry(1)], &chain, place(9)).unwrap();
+        assert_eq!((chain.read_up_to().unwrap(), db.commits()), (Some(place(9)), 1));
+        // An entry that does not fit takes the place with it.
+        log.append_read(vec![entry(3)], &chain, place(10)).unwrap_err();
+        assert_eq!((chain.read_up_to().unwrap(), db.commits()), (Some(place(9)), 1));
     }
 }

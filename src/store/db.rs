@@ -18,15 +18,18 @@ use rusqlite::{
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::{
-    dir::DataDir,
-    group::{Queue, WriteError},
-    log::Recent,
-};
+use super::dir::DataDir;
 use crate::{
     domain::{Digest, JobId, NodeId},
     explain::chain,
 };
+
+mod group;
+mod recent;
+
+use group::Queue;
+pub(super) use group::WriteError;
+use recent::Recent;
 
 /// How long a statement waits for another reader of the file, such as somebody's `sqlite3` shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -8,8 +8,7 @@ use rusqlite::{Connection, Row, params, types::ValueRef};
 
 use super::{
     content::hold,
-    db::{Db, DbError, Unsigned},
-    group::WriteError,
+    db::{Db, DbError, Unsigned, WriteError},
 };
 use crate::domain::{Digest, FailureKind, FingerprintWord, JobId, NodeId, Opening, SummaryWord, Timestamp};
 

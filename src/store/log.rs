@@ -11,14 +11,11 @@ use tokio::sync::watch;
 #[cfg(test)]
 use super::db::Writer;
 use super::{
-    db::{Db, DbError, Unsigned},
-    group::WriteError,
+    chains::{Chains, ReadUpTo},
+    db::{Db, DbError, Unsigned, WriteError},
+    entries::{NewEntry, StoredEntry},
 };
 use crate::domain::{Digest, JobId, NodeId};
-
-mod recent;
-
-pub(super) use recent::Recent;
 
 /// An entry that the log does not take.
 #[derive(Debug, thiserror::Error)]
@@ -69,39 +66,6 @@ impl From<rusqlite::Error> for LogError {
     fn from(err: rusqlite::Error) -> Self {
         Self::Db(err.into())
     }
-}
-
-/// An entry to be appended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewEntry {
-    /// The job it belongs to.
-    pub job: JobId,
-    /// Its place in the job's log: 1 for the first, one more for each that follows.
-    pub height: u64,
-    /// Its hash, which names it.
-    pub entry_hash: Digest,
-    /// Who signed its action, if its signatures were checked. The checksum covers it, so that it need not be recovered
-    /// again.
-    pub author: Option<NodeId>,
-    /// Its encoding, opaque to the store.
-    pub bytes: Vec<u8>,
-}
-
-/// An entry of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredEntry {
-    /// Its place in the order of arrival at this node: rising, with gaps, never 0.
-    pub cursor: u64,
-    /// What was appended.
-    pub entry: NewEntry,
-    /// Whether the row is unaltered. Nothing in an altered row is reliable, not even its job.
-    pub is_intact: bool,
-}
-
-impl StoredEntry {
-    /// The error text for an altered entry.
-    pub const ALTERED: &str = "this node's database holds an altered entry: the disk may be failing. Other jobs are \
-        not affected; to follow this one again, start with a new data directory and the same key";
 }
 
 /// The newest entry of a job.
@@ -168,14 +132,40 @@ impl EventLog {
         fault: Option<(JobId, Vec<u8>)>,
         stored: impl FnOnce() + Send + 'static,
     ) -> Result<Vec<u64>, LogError> {
+        let also = move |connection: &Connection| -> Result<(), DbError> {
+            let Some((job, bytes)) = &fault else { return Ok(()) };
+            let sql = "INSERT INTO faults (job, bytes) VALUES (?1, ?2) ON CONFLICT (job) DO NOTHING";
+            connection.prepare_cached(sql)?.execute(params![job, bytes])?;
+            Ok(())
+        };
+        self.append_with(entries, also, stored)
+    }
+
+    /// As [`Self::append_all`], and notes how far a chain was read, all or none.
+    ///
+    /// # Errors
+    /// As [`Self::append_all`].
+    pub fn append_read(
+        &self,
+        entries: Vec<NewEntry>,
+        chain: &Chains,
+        read_up_to: ReadUpTo,
+    ) -> Result<Vec<u64>, LogError> {
+        let chain = chain.clone();
+        self.append_with(entries, move |connection| chain.note_read_up_to(connection, read_up_to), || ())
+    }
+
+    fn append_with(
+        &self,
+        entries: Vec<NewEntry>,
+        mut also: impl FnMut(&Connection) -> Result<(), DbError> + Send + 'static,
+        stored: impl FnOnce() + Send + 'static,
+    ) -> Result<Vec<u64>, LogError> {
         let (db, entries) = (self.db.clone(), Arc::new(entries));
         let appended = Arc::clone(&entries);
         self.db.write_then(
             move |connection| {
-                if let Some((job, bytes)) = &fault {
-                    let sql = "INSERT INTO faults (job, bytes) VALUES (?1, ?2) ON CONFLICT (job) DO NOTHING";
-                    connection.prepare_cached(sql).map_err(DbError::from)?.execute(params![job, bytes])?;
-                }
+                also(connection)?;
                 entries.iter().map(|entry| insert(connection, entry)).collect()
             },
             move |cursors: &Vec<u64>| {
@@ -201,6 +191,12 @@ impl EventLog {
     #[cfg(test)]
     pub(crate) fn forget_recent(&self) {
         self.db.recent().clear(*self.db.head().borrow());
+    }
+
+    /// How many transactions waited for the disk.
+    #[cfg(test)]
+    pub(crate) fn commits(&self) -> u64 {
+        self.db.commits()
     }
 
     /// How many appends wait.

@@ -25,9 +25,9 @@ mod comparison;
 mod content;
 mod db;
 mod dir;
+mod entries;
 mod executions;
 mod full;
-mod group;
 mod last_words;
 mod layout;
 mod limits;
@@ -48,6 +48,7 @@ pub use comparison::Comparison;
 pub use content::Content;
 pub use db::{Db, DbError};
 pub use dir::{DataDir, DirError};
+pub use entries::{NewEntry, StoredEntry};
 pub use executions::{Execution, ExecutionError, Executions, MAX_STARTS, Stage};
 pub use full::is_of_full_disk;
 pub use last_words::{
@@ -55,7 +56,7 @@ pub use last_words::{
 };
 pub use layout::{EXIT_CODE, OUTPUTS, STDERR, STDOUT, TRACE};
 pub use limits::Limits;
-pub use log::{EventLog, Head, LogError, NewEntry, StoredEntry};
+pub use log::{EventLog, Head, LogError};
 pub use reputation::{Reputation, Tally};
 pub use requests::{Asked, Requests};
 pub use result::{ResultError, empty_result_hash, result_hash};

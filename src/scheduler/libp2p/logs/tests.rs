@@ -67,6 +67,27 @@ fn a_requester_chooses_from_twice_its_seats_on_until_it_accepts() {
     assert!(!logs.is_choosing(JobId::ZERO));
 }
 
+#[test]
+fn what_a_requester_does_at_once_waits_for_the_disk_once_and_stays_up_to_what_is_refused() {
+    let logs = open();
+    let job = order(&logs, 0, 10..14);
+    let accept = |sequence, bidder| {
+        let (seen, revision) = {
+            let inner = logs.lock();
+            (inner.jobs[&job].job_log().head(), inner.jobs[&job].job().revision)
+        };
+        let event = Event::BidAccepted { node: key(bidder).node_id() };
+        signed(&key(1), Action { job, revision, sequence, seen, event })
+    };
+    let before = logs.store().commits();
+    // The third one names a node without a bid.
+    let acceptances = vec![accept(1, 10), accept(2, 11), accept(3, 20), accept(4, 12)];
+    let placed = logs.sequence(START, acceptances).unwrap();
+    assert_eq!((placed.height, placed.entries.len(), logs.store().commits() - before), (7, 2, 1));
+    assert!(placed.refused.is_some() && placed.cursor.is_some());
+    assert_eq!(logs.view(job).unwrap().seats.len(), 2);
+}
+
 /// Orders a job of this node with a bid of each of `bidders`.
 fn order(logs: &Logs, nonce: u64, bidders: std::ops::Range<u8>) -> JobId {
     let submission = first_entry(&key(1), START, nonce).action;

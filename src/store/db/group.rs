@@ -12,10 +12,10 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::db::{Db, DbError, Writer};
+use super::{Db, DbError, Writer};
 
 /// The error of a write: the database failed, or what was to be written is refused.
-pub(super) trait WriteError: From<DbError> + Error + Send + 'static {
+pub(in crate::store) trait WriteError: From<DbError> + Error + Send + 'static {
     /// The failure of the database.
     ///
     /// # Errors

@@ -5,8 +5,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{NewEntry, StoredEntry};
-use crate::domain::JobId;
+use crate::{
+    domain::JobId,
+    store::entries::{NewEntry, StoredEntry},
+};
 
 /// Most entries, and most bytes of them together.
 const MAX_ENTRIES: usize = 256;
@@ -14,7 +16,7 @@ const MAX_BYTES: usize = 256 * 1024;
 
 /// What was appended last; changed only by whoever holds the connection.
 #[derive(Debug)]
-pub(in super::super) struct Recent(Mutex<Entries>);
+pub(in crate::store) struct Recent(Mutex<Entries>);
 
 #[derive(Debug)]
 struct Entries {
@@ -26,12 +28,12 @@ struct Entries {
 
 impl Recent {
     /// Nothing was appended since the entry with this cursor.
-    pub(in super::super) const fn new(head: u64) -> Self {
+    pub(in crate::store) const fn new(head: u64) -> Self {
         Self(Mutex::new(Entries { after: head, entries: VecDeque::new(), bytes: 0 }))
     }
 
     /// Adds entries that are durable, with their cursors. Those that were there before are left out.
-    pub(super) fn add(&self, appended: impl IntoIterator<Item = (u64, NewEntry)>) {
+    pub(in crate::store) fn add(&self, appended: impl IntoIterator<Item = (u64, NewEntry)>) {
         let mut recent = self.lock();
         for (cursor, entry) in appended {
             if cursor <= recent.entries.back().map_or(recent.after, |newest| newest.cursor) {
@@ -48,7 +50,7 @@ impl Recent {
     }
 
     /// Up to `limit` entries with a cursor above `after`; `None` if some of them may be in the database alone.
-    pub(super) fn read_after(&self, after: u64, limit: u32) -> Option<Vec<StoredEntry>> {
+    pub(in crate::store) fn read_after(&self, after: u64, limit: u32) -> Option<Vec<StoredEntry>> {
         let recent = self.lock();
         if after < recent.after {
             return None;
@@ -59,21 +61,21 @@ impl Recent {
     }
 
     /// The cursor of an entry of a job.
-    pub(super) fn cursor(&self, job: JobId, height: u64) -> Option<u64> {
+    pub(in crate::store) fn cursor(&self, job: JobId, height: u64) -> Option<u64> {
         let recent = self.lock();
         let is_it = |stored: &&StoredEntry| stored.entry.job == job && stored.entry.height == height;
         recent.entries.iter().rev().find(is_it).map(|stored| stored.cursor)
     }
 
     /// Leaves out the entries of jobs that are deleted.
-    pub(super) fn forget(&self, jobs: &[JobId]) {
+    pub(in crate::store) fn forget(&self, jobs: &[JobId]) {
         let mut recent = self.lock();
         recent.entries.retain(|stored| !jobs.contains(&stored.entry.job));
         recent.bytes = recent.entries.iter().map(|stored| stored.entry.bytes.len()).sum();
     }
 
     /// Starts afresh: the database holds other rows than were appended.
-    pub(super) fn clear(&self, head: u64) {
+    pub(in crate::store) fn clear(&self, head: u64) {
         *self.lock() = Entries { after: head, entries: VecDeque::new(), bytes: 0 };
     }
 
