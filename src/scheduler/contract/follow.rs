@@ -27,7 +27,8 @@ use super::{
     decode::{Decoded, Mined, decode},
     health::Health,
     log::ChainLog,
-    rpc::{AskError, Endpoints, Pace, header},
+    newest::header,
+    rpc::{AskError, Endpoints, Pace},
     span::RANGE,
     window::{Source, Wanted, Window},
 };
@@ -114,10 +115,15 @@ impl Follower {
         let mut pause = Duration::ZERO;
         let mut pace = Pace::new(self.endpoints.poll_interval());
         let mut newest_since = Instant::now();
+        // Answers to questions from before this are too old.
+        let mut since = Instant::now();
+        let mut newest = self.endpoints.watch_newest();
         loop {
             let before = state.place;
             let head = self.seen.borrow().head;
-            let stepped = self.step(&mut state).await;
+            newest.mark_unchanged();
+            let stepped = self.step(&mut state, since).await;
+            since = Instant::now();
             let is_behind = match self.seen.borrow().head.cmp(&head) {
                 Ordering::Greater => {
                     newest_since = Instant::now();
@@ -129,6 +135,7 @@ impl Follower {
             // Another endpoint may be able to tell.
             if (is_behind || stepped.is_err()) && self.endpoints.move_on() {
                 (blocks, newest_since) = (None, Instant::now());
+                newest = self.endpoints.watch_newest();
             }
             let failure = stepped.as_ref().err().map(BackendError::to_string);
             self.health.lock().unwrap_or_else(PoisonError::into_inner).looked(failure);
@@ -154,25 +161,37 @@ impl Follower {
             if blocks.is_none() {
                 blocks = self.endpoints.new_blocks().await;
             }
-            tokio::select! {
+            let paced = pace.pause();
+            since = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = self.wake.notified(), if pause.is_zero() => pace.hurry(),
-                // A subscription only wakes the follower: its silence proves nothing.
-                () = sleep(pause.max(pace.pause())) => {}
-                () = next_block(&mut blocks) => {}
-            }
+                () = self.wake.notified(), if pause.is_zero() => {
+                    pace.hurry();
+                    Instant::now()
+                }
+                // A subscription only wakes the follower: its silence proves nothing. Nor has each node to ask.
+                () = sleep(pause.max(paced)) => {
+                    let now = Instant::now();
+                    if pause.is_zero() { now.checked_sub(paced).unwrap_or(now) } else { now }
+                }
+                () = next_block(&mut blocks) => Instant::now(),
+                // Another node of this process heard of a block.
+                Ok(()) = newest.changed(), if pause.is_zero() => {
+                    newest.borrow().as_ref().map_or(since, |told| told.asked_at)
+                }
+            };
         }
     }
 
-    /// Looks once; says whether to look again at once. Without a place, finds where to begin.
-    async fn step(&self, state: &mut State) -> Result<bool, BackendError> {
+    /// Looks once, at the chain as it is since then; says whether to look again at once. Without a place, finds where to
+    /// begin.
+    async fn step(&self, state: &mut State, since: Instant) -> Result<bool, BackendError> {
         let Some(from) = state.place else {
             let place = self.log.resume(self.first_block)?;
             self.read_announcements(place.block).await?;
             state.place = Some(place);
             return Ok(true);
         };
-        let (head, found) = match self.look(from).await? {
+        let (head, found) = match self.look(from, since).await? {
             Look::Reorganised => {
                 state.place = Some(self.rewind(from).await?);
                 state.behind_since = None;
@@ -194,11 +213,12 @@ impl Follower {
         if let Some((reached, window)) = found {
             let log = Arc::clone(&self.log);
             let mined = self.decode(window);
-            let appended = tokio::task::spawn_blocking(move || {
-                log.append(&mined)?;
-                log.set_position(reached)
-            });
-            let appended = appended.await.map_err(|_| BackendError::Stopped)?;
+            let appended = if mined.is_empty() && log.is_near(reached) {
+                Ok(0)
+            } else {
+                let appended = tokio::task::spawn_blocking(move || log.append(&mined, reached));
+                appended.await.map_err(|_| BackendError::Stopped)?
+            };
             if appended.is_err() {
                 // Appended entries stay, and cut ones are read again.
                 state.place = Some(self.log.resume(self.first_block)?);
@@ -265,8 +285,8 @@ impl Follower {
         logs.filter_map(|(log, at)| self.note_address(decode(&log, at))).collect()
     }
 
-    async fn look(&self, from: ReadUpTo) -> Result<Look, AskError> {
-        let newest = self.header(BlockNumberOrTag::Latest).await?;
+    async fn look(&self, from: ReadUpTo, since: Instant) -> Result<Look, AskError> {
+        let newest = self.endpoints.newest(since).await?;
         let head = (newest.number, time_of(&newest));
         match newest.number.cmp(&from.block) {
             Ordering::Less => return Ok(Look::Behind { head }),

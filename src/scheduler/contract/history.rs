@@ -15,8 +15,8 @@ use super::{
     convert::{JobEvent, entry_hash},
     decode::{Decoded, Mined, decode},
     error::ConnectError,
+    newest::header,
     reader::ContractReader,
-    rpc::header,
     span::RANGE,
     window::{Source, Wanted},
 };

@@ -1,25 +1,25 @@
 //! The contract's events as this node holds them: entries in the store, and the jobs that they make.
 //!
-//! An event is checked, stored, and only then folded and told. A crash in between leaves the store ahead, and a start
-//! reads the store. When the chain drops blocks, the log is cut after the newest block that is still there, and its
+//! Events are checked, folded, stored and only then told. Those that are read together are stored together. Where the
+//! store fails, memory falls back to it. When the chain drops blocks, the log is cut after the newest block that is still there, and its
 //! readers are told how far back to go.
 //!
 //! An event that the rules refuse although the contract took it, or that is unreadable, breaks the log of its job
 //! alone. The log is read twice before readers are told. Each start reads broken jobs once more.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{
-    convert::{entry_hash, is_effect_of},
-    decode::Mined,
-};
+use super::{convert::is_effect_of, decode::Mined};
 use crate::{
     domain::{Action, Digest, Event, Job, JobId, LogDomain, NodeId, Stamped},
     rules::Ledger,
@@ -33,8 +33,15 @@ use crate::{
 /// Entries read from the store at a time.
 const PAGE: u32 = 256;
 
+/// After so many blocks without an event, it is noted that they were read.
+const UNNOTED: u64 = 64;
+
 /// Most nodes whose addresses are kept.
 const MAX_ANNOUNCED: usize = 4096;
+
+mod folded;
+
+use folded::Inner;
 
 /// An entry as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,6 +73,8 @@ pub(super) struct ChainLog {
     domain: LogDomain,
     name: String,
     inner: Mutex<Inner>,
+    /// How far the chain was read as the store has it.
+    noted: AtomicU64,
     /// Where nodes said that they can be reached.
     announced: watch::Sender<NodeAddresses>,
     /// What ended the log, if anything did.
@@ -79,18 +88,21 @@ pub(super) struct ChainLog {
 /// Nodes, and where they said that they can be reached: libp2p multiaddresses, one a line.
 pub type NodeAddresses = BTreeMap<NodeId, String>;
 
-struct Inner {
-    ledger: Ledger,
-    /// The blocks that hold entries.
-    places: Vec<Place>,
-    heights: BTreeMap<JobId, u64>,
-    /// What this node did in each job, in order.
-    own: BTreeMap<JobId, Vec<(Event, Cursor)>>,
-    /// Jobs whose log is broken, and where.
-    broken: BTreeMap<JobId, u64>,
-    /// Jobs that were read a second time because their log seemed broken.
-    suspects: BTreeSet<JobId>,
-    bidders: BTreeSet<NodeId>,
+/// Why not all events were appended.
+enum Unfit {
+    /// One does not fit its job, for the first time.
+    Suspect {
+        job: JobId,
+        block: u64,
+        reason: String,
+    },
+    Failed(BackendError),
+}
+
+impl From<BackendError> for Unfit {
+    fn from(error: BackendError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl ChainLog {
@@ -102,7 +114,9 @@ impl ChainLog {
         let inner = Mutex::new(Inner::new(domain));
         let (announced, failure) = (watch::Sender::default(), watch::Sender::new(None));
         let (breaks, cuts) = (watch::Sender::default(), watch::Sender::default());
-        let log = Self { node, db, store, chain, domain, name, inner, announced, failure, breaks, cuts };
+        let noted = AtomicU64::new(0);
+        let log =
+            Self { node, db, store, chain, domain, name, inner, noted, announced, failure, breaks, cuts };
         let known = log.db.cursor(&log.name).map_err(|error| store_error(&error))? > 0;
         if !known {
             if !log.store.read_after(0, 1).map_err(|error| store_error(&error))?.is_empty() {
@@ -199,7 +213,9 @@ impl ChainLog {
 
     /// Notes that every block up to this one was read.
     pub(super) fn set_position(&self, place: ReadUpTo) -> Result<(), BackendError> {
-        self.chain.set_read_up_to(place).map_err(|error| store_error(&error))
+        self.chain.set_read_up_to(place).map_err(|error| store_error(&error))?;
+        self.noted.store(place.block, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The blocks that hold entries.
@@ -247,42 +263,77 @@ impl ChainLog {
         Ok(())
     }
 
-    /// Appends events in the chain's order and skips known ones. Returns how many are new.
+    /// Whether a chain that was read up to here without an event need not be noted: a restart reads a few blocks again.
+    pub(super) fn is_near(&self, read_up_to: ReadUpTo) -> bool {
+        let noted = self.noted.load(Ordering::Relaxed);
+        (noted..noted.saturating_add(UNNOTED)).contains(&read_up_to.block)
+    }
+
+    /// Appends events in the chain's order, skips known ones, and notes how far the chain was read; all of it waits for
+    /// the disk once. Returns how many are new.
     ///
     /// # Errors
     /// [`BackendError::Chain`] when an event does not fit for the first time: the log is cut before its job then.
-    pub(super) fn append(&self, mined: &[Mined]) -> Result<usize, BackendError> {
-        let mut appended = 0;
+    pub(super) fn append(&self, mined: &[Mined], read_up_to: ReadUpTo) -> Result<usize, BackendError> {
+        let mut inner = self.lock();
+        if inner.is_ahead {
+            self.fall_back(&mut inner)?;
+        }
+        let (job, block, reason) = match self.append_to(&mut inner, mined, read_up_to) {
+            Ok(appended) => return Ok(appended),
+            Err(Unfit::Suspect { job, block, reason }) => (job, block, reason),
+            Err(Unfit::Failed(error)) => {
+                // What is not stored has not happened. If the store cannot be read now either, the next call tries.
+                inner.is_ahead = true;
+                drop(self.fall_back(&mut inner));
+                return Err(error);
+            }
+        };
+        drop(inner);
+        self.cut_before(job)?;
+        let reason =
+            format!("block {block} does not fit the log of job {job} ({reason}); the job is read again");
+        Err(BackendError::Chain { reason })
+    }
+
+    fn append_to(&self, inner: &mut Inner, mined: &[Mined], read_up_to: ReadUpTo) -> Result<usize, Unfit> {
+        let (mut appended, mut batch) = (0, Vec::new());
+        let mut newest = inner.places.last().map(|place| (place.block, place.index));
         for event in mined {
-            let mut inner = self.lock();
-            let newest = inner.places.last().map(|place| (place.block, place.index));
-            if newest >= Some((event.block, event.index)) || inner.broken.contains_key(&event.job) {
+            let at = Some((event.block, event.index));
+            if newest >= at || inner.broken.contains_key(&event.job) {
                 continue;
             }
             let (job, block) = (event.job, event.block);
             match inner.fitting(event) {
                 Ok(Some(stamped)) => {
-                    self.persist(&mut inner, event, stamped)?;
-                    appended += 1;
+                    newest = at;
+                    batch.push(inner.fold(event, stamped)?);
                 }
                 Ok(None) => {}
-                Err(reason) if inner.ledger.get(job).is_some() && inner.suspects.insert(job) => {
-                    drop(inner);
-                    self.cut_before(job)?;
-                    let reason = format!(
-                        "block {block} does not fit the log of job {job} ({reason}); the job is read again"
-                    );
-                    return Err(BackendError::Chain { reason });
-                }
                 Err(reason) => {
+                    // What came before it stays.
+                    appended += self.persist(inner, std::mem::take(&mut batch), None)?;
+                    if inner.ledger.get(job).is_some() && inner.suspects.insert(job) {
+                        return Err(Unfit::Suspect { job, block, reason });
+                    }
                     let noted = self.db.set_cursor(&self.broken_name(job), block.max(1));
                     noted.map_err(|error| store_error(&error))?;
                     inner.broken.insert(job, block);
-                    self.tell_break(&inner, job, block, &reason);
+                    self.tell_break(inner, job, block, &reason);
                 }
             }
         }
-        Ok(appended)
+        Ok(appended + self.persist(inner, batch, Some(read_up_to))?)
+    }
+
+    /// Has memory be what the store has.
+    fn fall_back(&self, inner: &mut Inner) -> Result<(), BackendError> {
+        let mut rest = self.replay()?;
+        rest.suspects = std::mem::take(&mut inner.suspects);
+        rest.broken.append(&mut inner.broken);
+        *inner = rest;
+        Ok(())
     }
 
     /// Tells readers that a job's log is broken, unless it was never a job here, such as a submission that the
@@ -301,18 +352,28 @@ impl ChainLog {
         self.breaks.send_modify(|breaks| breaks.push(BackendError::BrokenLog { job, height, reason }));
     }
 
-    fn persist(&self, inner: &mut Inner, event: &Mined, stamped: Stamped<Event>) -> Result<(), BackendError> {
-        let Mined { block, block_hash, index, transaction, .. } = *event;
-        let job = stamped.job;
-        let height = inner.heights.get(&job).copied().unwrap_or(0) + 1;
-        let record = Record { block, block_hash, index, transaction: Some(transaction), stamped };
-        let bytes = serde_json::to_vec(&record).map_err(|error| store_error(&error))?;
-        let entry = NewEntry { job, height, entry_hash: entry_hash(block_hash, index), author: None, bytes };
-        let cursor = self.store.append(&entry).map_err(|error| store_error(&error))?;
-        let folded = inner.ledger.apply(&record.stamped);
-        debug_assert!(folded.is_ok(), "what was checked is taken");
-        inner.note(self.node, &record, height, Cursor(cursor));
-        Ok(())
+    /// Stores what was folded.
+    fn persist(
+        &self,
+        inner: &mut Inner,
+        folded: Vec<(Record, NewEntry)>,
+        read_up_to: Option<ReadUpTo>,
+    ) -> Result<usize, BackendError> {
+        let (records, entries): (Vec<Record>, Vec<NewEntry>) = folded.into_iter().unzip();
+        let heights: Vec<u64> = entries.iter().map(|entry| entry.height).collect();
+        let cursors = match read_up_to {
+            Some(place) => self.store.append_read(entries, &self.chain, place),
+            None if entries.is_empty() => return Ok(0),
+            None => self.store.append_all(&entries),
+        };
+        let cursors = cursors.map_err(|error| store_error(&error))?;
+        if let Some(place) = read_up_to {
+            self.noted.store(place.block, Ordering::Relaxed);
+        }
+        for ((record, height), cursor) in records.iter().zip(heights).zip(cursors) {
+            inner.note(self.node, record, height, Cursor(cursor));
+        }
+        Ok(records.len())
     }
 
     /// The place of an action of this node, if it is in the log; else the next sequence.
@@ -376,48 +437,6 @@ impl ChainLog {
 
     pub(super) fn failure(&self) -> watch::Receiver<Option<BackendError>> {
         self.failure.subscribe()
-    }
-}
-
-impl Inner {
-    fn new(domain: LogDomain) -> Self {
-        Self {
-            ledger: Ledger::new(domain),
-            places: Vec::new(),
-            heights: BTreeMap::new(),
-            own: BTreeMap::new(),
-            broken: BTreeMap::new(),
-            suspects: BTreeSet::new(),
-            bidders: BTreeSet::new(),
-        }
-    }
-
-    /// The event as the rules see it, if it leads to the state that the contract says; `None` if it is about no known
-    /// job.
-    fn fitting(&self, event: &Mined) -> Result<Option<Stamped<Event>>, String> {
-        let log = event.log.as_ref().map_err(Clone::clone)?;
-        let Some(stamped) = log.stamped(event.at, &self.ledger) else { return Ok(None) };
-        let job = self.ledger.preview(&stamped).map_err(|rejection| rejection.to_string())?;
-        match log.state {
-            Some(state) if state != job.state => Err(format!("it is {} here and {state} there", job.state)),
-            Some(_) | None => Ok(Some(stamped)),
-        }
-    }
-
-    fn note(&mut self, node: NodeId, record: &Record, height: u64, cursor: Cursor) {
-        let Record { block, block_hash, index, stamped, .. } = record;
-        let place = Place { block: *block, block_hash: *block_hash, index: *index, cursor };
-        match self.places.last_mut().filter(|last| last.block == place.block) {
-            Some(last) => *last = place,
-            None => self.places.push(place),
-        }
-        self.heights.insert(stamped.job, height);
-        if stamped.author == node {
-            self.own.entry(stamped.job).or_default().push((stamped.event.clone(), cursor));
-        }
-        if matches!(stamped.event, Event::BidPlaced { .. }) {
-            self.bidders.insert(stamped.author);
-        }
     }
 }
 

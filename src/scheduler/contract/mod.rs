@@ -4,7 +4,7 @@
 //! - `sender`: the one task that sends a key's transactions; `outbox`: what it may have to send again.
 //! - `follow` and `log`: the contract's events, read once they are deep enough, stored and folded; `window`: checks
 //!   that none is left out; `span`: how many
-//!   blocks an endpoint takes at a time; `health`: what that tells of chain, endpoint and clock; `decode`: what an event says.
+//!   blocks an endpoint takes at a time; `newest`: the newest block, asked once for all nodes of a process; `health`: what that tells of chain, endpoint and clock; `decode`: what an event says.
 //! - `anchors`: the blocks and transactions of a job, and their gas.
 //! - `history`: the events of one job, or of all, read at once, without a node.
 //! - `calls`, `convert` and `packed`: our values as the contract takes and gives them.
@@ -30,6 +30,7 @@ mod health;
 mod history;
 mod http;
 mod log;
+mod newest;
 mod node;
 mod outbox;
 mod packed;

@@ -13,7 +13,8 @@ use super::{
     abi::IJobScheduler as abi,
     artifact::{CodeHashes, code_hashes},
     error::{ConnectError, MoneyError},
-    rpc::{Endpoints, header},
+    newest::header,
+    rpc::Endpoints,
     sender::request,
 };
 use crate::{

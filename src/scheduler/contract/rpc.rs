@@ -4,7 +4,10 @@ use std::{
     error::Error,
     fmt,
     net::IpAddr,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,13 +18,14 @@ use alloy::{
     transports::{RpcError, TransportError, TransportErrorKind, http::reqwest::Url},
 };
 use tokio::{
-    sync::Mutex,
-    time::{sleep, timeout},
+    sync::{Mutex, watch},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
     convert::{Revert, revert_of},
     http::{Http, MAX_ANSWER, TooLong},
+    newest::{Newest, Told, header},
     socket::Socket,
     span::Span,
     words::{self, Complaint},
@@ -38,7 +42,7 @@ pub(super) const PAUSES: Backoff =
 const ROUNDS: u32 = 7;
 
 /// How often a chain on this machine is asked for news, and any other chain.
-const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// How much sooner it is asked after an event, since the next one may be near.
 const SOONER: u32 = 32;
@@ -91,6 +95,7 @@ pub(super) struct Endpoints {
 
 struct Endpoint {
     url: Url,
+    newest: Arc<Newest>,
     /// Connected when first needed, and anew after a failure.
     provider: Mutex<Option<DynProvider>>,
 }
@@ -142,7 +147,8 @@ impl Endpoints {
             let url =
                 url.filter(|url| matches!(url.scheme(), "http" | "https" | "ws" | "wss") && url.has_host());
             let url = url.ok_or_else(|| EndpointError::Url { url: text.clone() })?;
-            Ok(Endpoint { url, provider: Mutex::new(None) })
+            let newest = Newest::of(url.as_str());
+            Ok(Endpoint { url, newest, provider: Mutex::new(None) })
         };
         let list: Vec<Endpoint> = urls.iter().map(endpoint).collect::<Result<_, _>>()?;
         if list.is_empty() {
@@ -280,6 +286,28 @@ impl Endpoints {
         let _ = self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
         let reason = format!("{}: {}", endpoint.shown(), failure.reason);
         Err(Attempt::Failed(Failure { reason, ..failure }))
+    }
+
+    /// The newest block, as the endpoint in use says when it is asked at `since` or later. Nodes of this process that ask
+    /// it at a time share the answer.
+    pub(super) async fn newest(&self, since: Instant) -> Result<Header, AskError> {
+        let asked = self.current.load(Ordering::Relaxed);
+        let ask = async {
+            let header =
+                self.ask(|provider| async move { header(&provider, BlockNumberOrTag::Latest).await }).await;
+            // What another endpoint answered, in place of this one, is not for those who ask this one.
+            match header {
+                Ok(header) if self.current.load(Ordering::Relaxed) == asked => Ok(header),
+                answer => Err(answer),
+            }
+        };
+        let newest = &self.list[asked % self.list.len()].newest;
+        newest.since(since, ask).await.or_else(|of_another| of_another)
+    }
+
+    /// Changes with every new block of the endpoint in use that a node of this process hears of.
+    pub(super) fn watch_newest(&self) -> watch::Receiver<Option<Told>> {
+        self.list[self.current.load(Ordering::Relaxed) % self.list.len()].newest.watch()
     }
 
     /// Leaves the endpoint in use for the next one. Says whether there is another.
@@ -463,18 +491,4 @@ impl From<AskError> for BackendError {
             AskError::Reverted(revert) => Self::Chain { reason: format!("the contract refused: {revert:?}") },
         }
     }
-}
-
-/// The header of a block.
-///
-/// # Errors
-/// Also when the endpoint does not have the block, so that another one is asked.
-pub(super) async fn header(
-    provider: &DynProvider,
-    block: BlockNumberOrTag,
-) -> Result<Header, TransportError> {
-    let found = provider.get_block_by_number(block).await?;
-    found
-        .map(|block| block.header)
-        .ok_or_else(|| TransportErrorKind::non_retryable_str(&format!("it has no block {block}")))
 }

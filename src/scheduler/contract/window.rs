@@ -23,7 +23,8 @@ use tokio::time::sleep;
 
 use super::{
     abi::IJobScheduler::Announced,
-    rpc::{AskError, Endpoints, PAUSES, header},
+    newest::header,
+    rpc::{AskError, Endpoints, PAUSES},
 };
 use crate::domain::{Digest, JobId, Timestamp};
 
