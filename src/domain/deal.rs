@@ -9,6 +9,9 @@ use super::{Amount, Audit, AuditStage, Canonical, JobId, MAX_SEATS, Method, Node
 /// Time that a run may need beyond its timeout before commits close: to pull, start, hash and send.
 pub const RUN_MARGIN: Span = Span::from_secs(60);
 
+/// How long a run phase may last beyond two runs before nodes refuse it.
+const RUN_SLACK: Span = Span::from_secs(60 * 60);
+
 /// The shortest reveal window.
 pub const MIN_REVEAL: Span = Span::from_secs(60);
 
@@ -184,6 +187,12 @@ impl Deal {
     /// the seat. A longer default would let a job that nobody can run wait longer.
     pub const fn run_for(timeout: Span) -> Span {
         timeout.plus(RUN_MARGIN).plus(RUN_MARGIN)
+    }
+
+    /// The longest run phase that nodes take: room for two runs, since a failed seat may go to another node, and for
+    /// delays. A longer one would bind their bonds for no work.
+    pub fn longest_run(&self) -> Span {
+        self.timeout.plus(self.timeout).plus(RUN_SLACK)
     }
 
     /// How many of `asked` seats must agree, or reveal, for a verdict: max(M, floor(asked / 2) + 1).

@@ -99,7 +99,7 @@ impl Offer {
             (Limit::Processes, asked.pids.into(), most.pids.into()),
             (Limit::Disk, asked.disk_bytes.into(), most.disk_bytes.into()),
             (Limit::Timeout, span(deal.timeout), span(self.timeout)),
-            (Limit::Run, span(deal.run), span(self.run)),
+            (Limit::Run, span(deal.run), span(self.run.min(deal.longest_run()))),
             (Limit::Reveal, span(deal.reveal), span(self.reveal)),
             (Limit::Bond, deal.bond.units(), self.bond.units()),
         ]

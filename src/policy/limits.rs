@@ -31,7 +31,7 @@ impl ComputeLimits {
             && asked.pids <= most.pids
             && asked.disk_bytes <= most.disk_bytes
             && deal.timeout <= self.max_timeout
-            && deal.run <= self.max_run
+            && deal.run <= self.max_run.min(deal.longest_run())
             && deal.reveal <= self.max_reveal
     }
 }

@@ -92,6 +92,10 @@ fn a_node_bids_only_for_what_it_takes_on() {
     assert!(!bids(&ComputeLimits { max_run: Span::from_secs(399), ..limits }, known));
     assert!(!bids(&ComputeLimits { max_reveal: Span::from_secs(59), ..limits }, known));
     let small = Resources { memory_bytes: 1 << 20, ..limits.max_resources };
+    let idle = |run| open(Deal { timeout: Span::from_secs(1), run: Span::from_secs(run), ..deal() });
+    let bound = ComputeLimits { max_run: Span::from_secs(u32::MAX), ..LIMITS };
+    let binds = |run| places_bid(&ComputeView { limits: &bound, ..view(&idle(run), 0, 1000) });
+    assert!(binds(3602) && !binds(3603), "a run of a second binds no bond for a month");
     assert!(!bids(&ComputeLimits { max_resources: small, ..limits }, known));
     assert!(!bids(&limits, Facts { sat_in_parent: true, ..known }));
     assert!(!bids(&limits, Facts { funded: false, ..known }));
