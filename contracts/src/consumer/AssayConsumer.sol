@@ -78,6 +78,7 @@ abstract contract AssayConsumer {
         bytes calldata stdout
     ) external {
         Request memory request = _take(job, Status.Fulfilled);
+        // slither-disable-next-line unused-return
         (IJobScheduler.JobState state,, uint256 head,) = scheduler.jobs(job);
         if (state != IJobScheduler.JobState.Verified) revert NotVerified(state);
         _check(job, Head.wrap(head), openings, Results.hash(job, exitCode, stdout));
@@ -90,6 +91,7 @@ abstract contract AssayConsumer {
     /// result in time. Anyone may call it.
     function giveUp(bytes32 job) external {
         Request memory request = _take(job, Status.Unfulfilled);
+        // slither-disable-next-line unused-return
         (IJobScheduler.JobState state,,,) = scheduler.jobs(job);
         bool isLate = state == IJobScheduler.JobState.Verified && block.timestamp > request.deliverBy;
         if (state < IJobScheduler.JobState.Verified || (state == IJobScheduler.JobState.Verified && !isLate))
@@ -154,6 +156,7 @@ abstract contract AssayConsumer {
             bytes32 commitment = Openings.commitment(
                 block.chainid, address(scheduler), job, given.seat, given.node, given.opening
             );
+            // slither-disable-next-line unused-return
             (, uint256 slot) = scheduler.bids(job, given.node);
             if (!Slots.ofCommitment(commitment, given.price, given.seat).equals(Slot.wrap(slot))) {
                 revert NotCommitted(given.seat);
