@@ -1,5 +1,7 @@
 //! Why a command failed: what, where, why, what to do next, and the exit code.
 
+mod hints;
+
 use std::{io, path::PathBuf};
 
 use super::{
@@ -13,14 +15,11 @@ use crate::{
     domain::{JobId, JobState, NodeId, ProposalFault},
     executor::ExecutorError,
     explain::Hint,
-    network::NetworkError,
-    node::NodeError,
     scheduler::{
         BackendError,
         contract::{ConnectError, DeployError, FundError, HistoryError, MoneyError, StartError},
-        libp2p::StartError as Libp2pStartError,
     },
-    store::{DirError, PackError},
+    store::PackError,
 };
 
 /// Why a command failed.
@@ -279,7 +278,7 @@ impl Hint for CliError {
                 Some("each line on standard output with an \"error\" says what is wrong".to_owned())
             }
             Self::Pilots { source } => source.hint(),
-            Self::Audit { source, .. } => Some(audit_hint(source)),
+            Self::Audit { source, .. } => Some(hints::audit(source)),
             Self::NoLog { .. } => Some("make one with: assay verdict export JOB > log.json".to_owned()),
             Self::Fetch { node, .. } => {
                 Some(format!("node {} is faulty or dishonest; take another accepted result", node.short()))
@@ -298,11 +297,11 @@ impl Hint for CliError {
             }
             Self::NoVerdict { state, .. } if state.is_terminal() => None,
             Self::NoVerdict { .. } => Some("check it again once it is decided".to_owned()),
-            Self::History { source, .. } | Self::Log(source) => history_hint(source),
-            Self::Connect(error) | Self::Deploy(DeployError::Connect(error)) => connect_hint(error),
+            Self::History { source, .. } | Self::Log(source) => hints::history(source),
+            Self::Connect(error) | Self::Deploy(DeployError::Connect(error)) => hints::connect(error),
             Self::Deploy(DeployError::Chain(error))
-            | Self::Money { source: MoneyError::Chain(error), .. } => backend_hint(error),
-            Self::Chain(ChainError::Fund(FundError::Chain { source, .. })) => backend_hint(source),
+            | Self::Money { source: MoneyError::Chain(error), .. } => hints::backend(error),
+            Self::Chain(ChainError::Fund(FundError::Chain { source, .. })) => hints::backend(source),
             Self::Chain(ChainError::Fund(FundError::NoneUnlocked { .. })) => Some(
                 "name an Anvil, or omit --rpc-url to start one; on other chains use assay contract deploy and assay serve"
                     .to_owned(),
@@ -316,7 +315,7 @@ impl Hint for CliError {
             Self::Money { source: MoneyError::Refused { .. }, .. } => None,
             Self::Key(error) => error.hint(),
             Self::Engine(error) => error.hint(),
-            Self::Host(error) | Self::Stack(StackError::Host { source: error, .. }) => host_hint(error),
+            Self::Host(error) | Self::Stack(StackError::Host { source: error, .. }) => hints::host(error),
             Self::Busy { api: Some(api), .. } => {
                 Some(format!("ask that command's node with --api {api}, or wait until it ends"))
             }
@@ -337,38 +336,6 @@ impl Hint for CliError {
     }
 }
 
-fn audit_hint(error: &AuditError) -> String {
-    let hint = match error {
-        AuditError::Version { .. } => "use the version of assay that wrote it",
-        AuditError::OtherDomain { .. } => "check --rpc-url and --contract",
-        AuditError::NotOnChain => "check it without --rpc-url and --contract",
-        AuditError::OtherLength { .. } => "export it again: assay verdict export JOB > log.json",
-        AuditError::Future { .. } => {
-            "check the clock of this machine; if it is right, the requester's was not"
-        }
-        AuditError::OtherJob { .. } => "check the job; if it is right, the node that answered is dishonest",
-        AuditError::Unsigned { .. } => "somebody removed the signatures; ask another node for the log",
-        AuditError::Empty
-        | AuditError::TooManyLogs { .. }
-        | AuditError::TooLong { .. }
-        | AuditError::Domain { .. }
-        | AuditError::MissingParent { .. }
-        | AuditError::ForeignParent { .. }
-        | AuditError::Misplaced { .. }
-        | AuditError::Rejected { .. }
-        | AuditError::Unexpected { .. }
-        | AuditError::NotHex { .. }
-        | AuditError::Proof { .. }
-        | AuditError::OtherProof { .. }
-        | AuditError::Evidence { .. }
-        | AuditError::Signatures(_)
-        | AuditError::NotTheChains { .. } => {
-            "the node that serves this log or the requester that ordered it is dishonest; ask another node for the log"
-        }
-    };
-    hint.to_owned()
-}
-
 /// The exit code when the contract cannot be reached.
 const fn connect_status(error: &ConnectError) -> ExitStatus {
     match error {
@@ -378,20 +345,6 @@ const fn connect_status(error: &ConnectError) -> ExitStatus {
         | ConnectError::NoCode { .. }
         | ConnectError::OlderContract { .. }
         | ConnectError::OtherContract { .. } => ExitStatus::Usage,
-    }
-}
-
-fn connect_hint(error: &ConnectError) -> Option<String> {
-    match error {
-        ConnectError::Chain(error) => backend_hint(error),
-        ConnectError::OlderContract { .. } => Some(
-            "finish its jobs with the older assay; for new ones deploy a contract with `assay contract deploy`".to_owned(),
-        ),
-        // These errors name what to check.
-        ConnectError::Endpoint(_)
-        | ConnectError::WrongChain { .. }
-        | ConnectError::NoCode { .. }
-        | ConnectError::OtherContract { .. } => None,
     }
 }
 
@@ -411,51 +364,6 @@ const fn backend_status(error: &BackendError) -> ExitStatus {
     }
 }
 
-fn backend_hint(error: &BackendError) -> Option<String> {
-    match error {
-        BackendError::Chain { .. } => Some(
-            "check --rpc-url or ASSAY_RPC_URL, and that the endpoint runs; you can name several"
-                .to_owned(),
-        ),
-        BackendError::OtherChain { .. } => Some(
-            "give the --rpc-url of the chain that this node knows, or start on this one with another --data-dir"
-                .to_owned(),
-        ),
-        BackendError::Unconfirmed { transaction, .. } => Some(format!(
-            "find out before you send it again: look {transaction} up in an explorer of the chain, or with cast \
-             receipt {transaction} --rpc-url URL; assay wallet balance shows what has moved"
-        )),
-        BackendError::NoEther { account, .. } => {
-            Some(format!("send ether to {account} on this chain, to pay for gas and for deposits"))
-        }
-        BackendError::FeeCap { .. } => {
-            Some("wait until gas is cheaper, or raise --max-fee".to_owned())
-        }
-        BackendError::Stopped
-        | BackendError::Unreachable { .. }
-        | BackendError::UnknownLog { .. }
-        | BackendError::Store { .. }
-        | BackendError::Other { .. }
-        | BackendError::BrokenLog { .. } => None,
-    }
-}
-
-fn history_hint(error: &HistoryError) -> Option<String> {
-    let hint = match error {
-        // These errors name what to check.
-        HistoryError::Connect(ConnectError::Chain(_)) | HistoryError::Chain(_) => {
-            "check that --rpc-url is a node of the contract's chain, and that it has old events"
-        }
-        HistoryError::Connect(_) => return None,
-        HistoryError::UnknownJob { .. } => "check the job, --contract, --rpc-url and --first-block",
-        HistoryError::NotFromTheStart { .. } => "give an earlier --first-block, or none",
-        HistoryError::Unreadable { .. } | HistoryError::Money(_) => {
-            "check --contract, or use the version of assay that deployed it"
-        }
-    };
-    Some(hint.to_owned())
-}
-
 /// Why a job has no result to keep.
 const fn no_result(state: JobState) -> &'static str {
     match state {
@@ -467,35 +375,6 @@ const fn no_result(state: JobState) -> &'static str {
         JobState::Cancelled => "was cancelled: it has no result",
         JobState::Expired => "expired: no node ran it",
     }
-}
-
-fn host_hint(error: &HostError) -> Option<String> {
-    let hint = match error {
-        HostError::Api(error) => return error.hint(),
-        HostError::Deaf(_) => "choose another --listen address; port 0 takes any free one",
-        HostError::Backend(BackendStartError::Contract(StartError::Way(error))) => {
-            return connect_hint(error);
-        }
-        HostError::Backend(
-            BackendStartError::Network(NetworkError::Listen { .. })
-            | BackendStartError::Libp2p(Libp2pStartError::Way(NetworkError::Listen { .. })),
-        ) => "choose another --listen address, or stop what listens there; port 0 takes any free one",
-        HostError::Backend(
-            BackendStartError::Announce(MoneyError::Chain(error))
-            | BackendStartError::Contract(StartError::Log(error)),
-        )
-        | HostError::Node(NodeError::Backend(error)) => return backend_hint(error),
-        HostError::Dir(DirError::KeyInUse { .. }) => {
-            "stop the other process, or give this one a key of its own: another --data-dir, or --key"
-        }
-        HostError::Dir(DirError::Io { .. } | DirError::Exposed { .. } | DirError::Locked { .. })
-        | HostError::Key(_)
-        | HostError::Db(_)
-        | HostError::Blobs(_)
-        | HostError::Backend(_)
-        | HostError::Node(_) => return None,
-    };
-    Some(hint.to_owned())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! - `transfer`: who may have which content; `fetch`: gets content and checks it, at the rate that `pace` demands; `peers`:
 //!   both ends of the network protocol.
 //! - `requests`, `queries`, `entries`, `results`: what a user asks for; `once`: retried requests.
-//! - `trust`: what it remembers of others as a requester; `own_run`: runs that check results of its own jobs.
+//! - `memory`: what it remembers of others as a requester; `trust`: what follows for its jobs; `own_run`: runs that check results of its own jobs.
 //! - `warnings`: what keeps the node from its obligations; `health`: the backend's problems among them.
 //! - `clock`: the only reader of the wall clock.
 //!
@@ -75,6 +75,7 @@ mod fetch;
 mod follow;
 mod health;
 mod leave;
+mod memory;
 mod once;
 mod own_run;
 mod pace;
@@ -93,7 +94,10 @@ mod warnings;
 mod work;
 mod workload;
 
-pub use crate::policy::ComputeLimits;
+pub use crate::policy::{
+    ComputeLimits,
+    replication::{OwnRun, Plan, Replication},
+};
 pub(crate) use board::Snapshot;
 pub use clock::wall_clock;
 pub use config::{About, NodeConfig, NodeParts};

@@ -12,11 +12,11 @@ use super::{
     clock::Clock,
     follow::follow,
     health::observe,
+    memory::TrustMemory,
     own_run::check_own_jobs,
     state::{Identity, Ports, Records},
     sweep::sweep,
     transfer::Served,
-    trust::TrustMemory,
     warnings::Warnings,
     workload::Workload,
 };

@@ -12,8 +12,8 @@ use super::{
     NodeConfig,
     board::Board,
     clock::Clock,
+    memory::TrustMemory,
     transfer::{Shelf, Transfer},
-    trust::TrustMemory,
     warnings::Warnings,
     workload::Workload,
 };

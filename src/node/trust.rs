@@ -1,10 +1,7 @@
-//! What this node remembers of others as a requester, and how many nodes run its next job.
+//! How many nodes run this node's next job, by what it remembers of others.
 //!
-//! [`crate::policy::replication`] decides; the memory is in the database after every change, so a restart forgets nothing.
+//! [`crate::policy::replication`] decides; the `memory` is in the database after every change, so a restart forgets nothing.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::watch;
 use tracing::{error, warn};
 
 use super::{Node, RequestError};
@@ -13,19 +10,11 @@ use crate::{
     explain::one_line,
     policy::{
         replication::{self, OwnRun, Plan, Replication},
-        trust::{Level, Record, Trust, TrustTerms},
+        trust::{Level, Record, Trust},
     },
     scheduler::{BackendError, SubmitError},
-    store::{DbError, TrustBook, TrustRow},
+    store::{DbError, TrustRow},
 };
-
-/// A requester's memory, in use.
-#[derive(Debug)]
-pub(super) struct TrustMemory {
-    trust: Mutex<Trust>,
-    /// Counts what was noted, so that an own run that is due, or over, can be waited for.
-    pub(super) noted: watch::Sender<u64>,
-}
 
 /// Why a job of this node has as many seats as it has, and what is known of its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,20 +25,6 @@ pub(crate) struct Replicated {
     pub(crate) own_run: Option<OwnRun>,
     /// The compared results in a row of the node in its first seat, as of now.
     pub(crate) compared: u32,
-}
-
-impl TrustMemory {
-    /// As it was stored.
-    pub(super) fn restored(book: &TrustBook) -> Result<Self, DbError> {
-        let records = book.records()?.into_iter().map(|row| (row.node, record(row)));
-        let trust = Mutex::new(Trust::restored(TrustTerms::default(), records));
-        Ok(Self { trust, noted: watch::Sender::new(0) })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Trust> {
-        // A panic inside leaves counts that are whole.
-        self.trust.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Node {
@@ -197,11 +172,6 @@ const fn text(own_run: OwnRun) -> &'static str {
 fn own_run(written: &str) -> Option<OwnRun> {
     let all = [OwnRun::Due, OwnRun::Right, OwnRun::Wrong, OwnRun::Judged, OwnRun::Nothing];
     all.into_iter().find(|own_run| text(*own_run) == written)
-}
-
-fn record(row: TrustRow) -> Record {
-    let TrustRow { node: _, compared, kept, rejected, proofs, odd, unchecked, last: _ } = row;
-    Record { compared, kept, rejected, proofs, odd, unchecked: unchecked.into() }
 }
 
 fn row(node: NodeId, record: Record, last: Timestamp) -> TrustRow {

@@ -66,7 +66,10 @@ pub(super) fn open(deal: Deal) -> Job {
 
 /// The job of a requester with this nonce, submitted at `secs`.
 pub(super) fn open_of(requester: NodeId, nonce: u64, secs: u64, deal: Deal) -> Job {
-    let spec = Spec::sample();
+    open_spec(&Spec::sample(), requester, nonce, secs, deal)
+}
+
+pub(super) fn open_spec(spec: &Spec, requester: NodeId, nonce: u64, secs: u64, deal: Deal) -> Job {
     let (spec, revision) = (spec.to_document(), deal.revision());
     let domain = LogDomain::default();
     let event = Event::Submitted { deal, spec: spec.clone(), nonce };

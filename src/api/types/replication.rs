@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::policy::replication::{OwnRun, Plan, Replication};
+pub use crate::node::{OwnRun, Plan, Replication};
 
 /// Why so many nodes run a job, and what is known of its result beyond its verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     domain::{Event, JobId, Spec},
-    policy::fixture::{REQUESTER, accept, bid, deal, node, open, opening, then},
+    policy::fixture::{REQUESTER, accept, bid, deal, node, open, open_spec, opening, then},
 };
 
 const SECRET: Digest = Digest::new([5; 32]);
@@ -22,7 +22,10 @@ fn nodes(indices: std::ops::Range<u8>) -> Vec<NodeId> {
 
 /// A job under `deal` whose seats 0, 1, ... reveal these result hashes, decided.
 fn decided(deal: Deal, hashes: &[u8]) -> Job {
-    let mut job = open(Deal { method: Method::Hash, ..deal });
+    decided_of(open(Deal { method: Method::Hash, ..deal }), hashes)
+}
+
+fn decided_of(mut job: Job, hashes: &[u8]) -> Job {
     let indices = || 0..u8::try_from(hashes.len()).unwrap();
     indices().for_each(|index| bid(&mut job, index, 1000));
     indices().for_each(|index| accept(&mut job, index, 1000));
@@ -115,12 +118,10 @@ fn an_own_run_proves_who_lied_and_restores_whom_liars_rejected() {
 
 #[test]
 fn a_difference_proves_nothing_where_right_outputs_differ() {
-    let job = decided(deal(), &[9, 9, 7]);
     let loose = |seeded: bool| {
-        let mut job = job.clone();
-        let record = job.record_mut();
-        record.deal.method = Method::Ball;
-        record.spec = std::sync::Arc::new(Spec { seeded, ..(*record.spec).clone() });
+        let spec = Spec { seeded, ..Spec::sample() };
+        let open = open_spec(&spec, REQUESTER, 0, 1000, Deal { method: Method::Ball, ..deal() });
+        let job = decided_of(open, &[9, 9, 7]);
         judge(&job, REQUESTER, (Digest::new([7; 32]), SummaryWord::VOID))
     };
     assert_eq!(loose(false), (vec![(node(2), Fared::Rejected, true)], OwnRun::Judged));

@@ -1,0 +1,135 @@
+//! What to do about errors of the layers below, in the words of the command line.
+
+use crate::{
+    assembly::{BackendStartError, HostError},
+    audit::AuditError,
+    explain::Hint as _,
+    network::NetworkError,
+    node::NodeError,
+    scheduler::{
+        BackendError,
+        contract::{ConnectError, HistoryError, MoneyError, StartError},
+        libp2p::StartError as Libp2pStartError,
+    },
+    store::DirError,
+};
+
+pub(super) fn audit(error: &AuditError) -> String {
+    let hint = match error {
+        AuditError::Version { .. } => "use the version of assay that wrote it",
+        AuditError::OtherDomain { .. } => "check --rpc-url and --contract",
+        AuditError::NotOnChain => "check it without --rpc-url and --contract",
+        AuditError::OtherLength { .. } => "export it again: assay verdict export JOB > log.json",
+        AuditError::Future { .. } => {
+            "check the clock of this machine; if it is right, the requester's was not"
+        }
+        AuditError::OtherJob { .. } => "check the job; if it is right, the node that answered is dishonest",
+        AuditError::Unsigned { .. } => "somebody removed the signatures; ask another node for the log",
+        AuditError::Empty
+        | AuditError::TooManyLogs { .. }
+        | AuditError::TooLong { .. }
+        | AuditError::Domain { .. }
+        | AuditError::MissingParent { .. }
+        | AuditError::ForeignParent { .. }
+        | AuditError::Misplaced { .. }
+        | AuditError::Rejected { .. }
+        | AuditError::Unexpected { .. }
+        | AuditError::NotHex { .. }
+        | AuditError::Proof { .. }
+        | AuditError::OtherProof { .. }
+        | AuditError::Evidence { .. }
+        | AuditError::Signatures(_)
+        | AuditError::NotTheChains { .. } => {
+            "the node that serves this log or the requester that ordered it is dishonest; ask another node for the log"
+        }
+    };
+    hint.to_owned()
+}
+
+pub(super) fn connect(error: &ConnectError) -> Option<String> {
+    match error {
+        ConnectError::Chain(error) => backend(error),
+        ConnectError::OlderContract { .. } => Some(
+            "finish its jobs with the older assay; for new ones deploy a contract with `assay contract deploy`".to_owned(),
+        ),
+        // These errors name what to check.
+        ConnectError::Endpoint(_)
+        | ConnectError::WrongChain { .. }
+        | ConnectError::NoCode { .. }
+        | ConnectError::OtherContract { .. } => None,
+    }
+}
+
+pub(super) fn backend(error: &BackendError) -> Option<String> {
+    match error {
+        BackendError::Chain { .. } => Some(
+            "check --rpc-url or ASSAY_RPC_URL, and that the endpoint runs; you can name several"
+                .to_owned(),
+        ),
+        BackendError::OtherChain { .. } => Some(
+            "give the --rpc-url of the chain that this node knows, or start on this one with another --data-dir"
+                .to_owned(),
+        ),
+        BackendError::Unconfirmed { transaction, .. } => Some(format!(
+            "find out before you send it again: look {transaction} up in an explorer of the chain, or with cast \
+             receipt {transaction} --rpc-url URL; assay wallet balance shows what has moved"
+        )),
+        BackendError::NoEther { account, .. } => {
+            Some(format!("send ether to {account} on this chain, to pay for gas and for deposits"))
+        }
+        BackendError::FeeCap { .. } => {
+            Some("wait until gas is cheaper, or raise --max-fee".to_owned())
+        }
+        BackendError::Stopped
+        | BackendError::Unreachable { .. }
+        | BackendError::UnknownLog { .. }
+        | BackendError::Store { .. }
+        | BackendError::Other { .. }
+        | BackendError::BrokenLog { .. } => None,
+    }
+}
+
+pub(super) fn history(error: &HistoryError) -> Option<String> {
+    let hint = match error {
+        // These errors name what to check.
+        HistoryError::Connect(ConnectError::Chain(_)) | HistoryError::Chain(_) => {
+            "check that --rpc-url is a node of the contract's chain, and that it has old events"
+        }
+        HistoryError::Connect(_) => return None,
+        HistoryError::UnknownJob { .. } => "check the job, --contract, --rpc-url and --first-block",
+        HistoryError::NotFromTheStart { .. } => "give an earlier --first-block, or none",
+        HistoryError::Unreadable { .. } | HistoryError::Money(_) => {
+            "check --contract, or use the version of assay that deployed it"
+        }
+    };
+    Some(hint.to_owned())
+}
+
+pub(super) fn host(error: &HostError) -> Option<String> {
+    let hint = match error {
+        HostError::Api(error) => return error.hint(),
+        HostError::Deaf(_) => "choose another --listen address; port 0 takes any free one",
+        HostError::Backend(BackendStartError::Contract(StartError::Way(error))) => {
+            return connect(error);
+        }
+        HostError::Backend(
+            BackendStartError::Network(NetworkError::Listen { .. })
+            | BackendStartError::Libp2p(Libp2pStartError::Way(NetworkError::Listen { .. })),
+        ) => "choose another --listen address, or stop what listens there; port 0 takes any free one",
+        HostError::Backend(
+            BackendStartError::Announce(MoneyError::Chain(error))
+            | BackendStartError::Contract(StartError::Log(error)),
+        )
+        | HostError::Node(NodeError::Backend(error)) => return backend(error),
+        HostError::Dir(DirError::KeyInUse { .. }) => {
+            "stop the other process, or give this one a key of its own: another --data-dir, or --key"
+        }
+        HostError::Dir(DirError::Io { .. } | DirError::Exposed { .. } | DirError::Locked { .. })
+        | HostError::Key(_)
+        | HostError::Db(_)
+        | HostError::Blobs(_)
+        | HostError::Backend(_)
+        | HostError::Node(_) => return None,
+    };
+    Some(hint.to_owned())
+}
