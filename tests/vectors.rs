@@ -235,6 +235,7 @@ fn case(name: &str, terms: &Terms, brought: &[Brought]) -> Value {
             output: (id > 0).then(|| output(id)),
             profile: word.unpack().unwrap(),
             summary,
+            ..Run::ABSENT
         })
         .collect();
     let outcome = decide(terms, &runs);

@@ -71,7 +71,7 @@ library Fields {
         return at(terms, 14);
     }
 
-    function minPaidJobs(TermsAt terms) internal pure returns (uint256) {
+    function minPaid(TermsAt terms) internal pure returns (uint256) {
         return at(terms, 16);
     }
 
@@ -163,7 +163,7 @@ library Fields {
 library Deals {
     /// Requester, nonce and spec hash, before the terms.
     uint256 private constant PREFIX_BYTES = 60;
-    uint256 private constant TERMS_BYTES = 169;
+    uint256 private constant TERMS_BYTES = 177;
 
     /// The terms, requester and revision of a deal.
     function read(bytes calldata deal)
@@ -235,15 +235,15 @@ library Deals {
             mstore(add(terms, 448), byte(16, word))
             // Where the allow-list is, after all words.
             mstore(add(terms, 480), 768)
-            mstore(add(terms, 512), and(shr(88, word), 0xffffffff))
-            mstore(add(terms, 544), byte(21, word))
-            mstore(add(terms, 576), calldataload(add(from, 69)))
-            word := calldataload(add(from, 101))
+            mstore(add(terms, 512), and(shr(24, word), 0xffffffffffffffffffffffff))
+            mstore(add(terms, 544), byte(29, word))
+            mstore(add(terms, 576), calldataload(add(from, 77)))
+            word := calldataload(add(from, 109))
             mstore(add(terms, 608), byte(0, word))
             mstore(add(terms, 640), and(shr(232, word), 0xffff))
             mstore(add(terms, 672), byte(3, word))
-            mstore(add(terms, 704), calldataload(add(from, 105)))
-            mstore(add(terms, 736), calldataload(add(from, 137)))
+            mstore(add(terms, 704), calldataload(add(from, 113)))
+            mstore(add(terms, 736), calldataload(add(from, 145)))
             mstore(add(terms, 768), nodes)
             let to := add(terms, 800)
             from := add(from, TERMS_BYTES)

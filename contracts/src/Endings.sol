@@ -115,6 +115,10 @@ library Endings {
                     })
                 );
             }
+            // Where all state the same, so do those that agree.
+            if (runs != 0 && !Openings.haveOneExitCode(openings)) {
+                runs = Verdicts.withOneExitCode(question, runs, Openings.column(openings, 5));
+            }
             for (uint256 i = 0; i < openings.length; ++i) {
                 if (runs >> i & 1 != 0) seats |= 1 << openings[i].seatOf();
             }

@@ -79,11 +79,13 @@ contract JobScheduler is SignedJobs {
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
         States.Act memory act = _act(requester);
         mapping(address => Slot) storage slots = _slots[job];
+        bool isTaken = false;
         for (uint256 i = 0; i < nodes.length; ++i) {
-            address node = nodes[i];
-            Slot slot = slots[node];
-            (head, slot,) = _accept(job, head, act, slot, node, terms);
-            slots[node] = slot;
+            // Where none can be taken, the last one says why.
+            bool mayPass = isTaken || i + 1 != nodes.length;
+            bool hasPassed;
+            (head, hasPassed) = _acceptOne(slots, job, head, act, nodes[i], terms, mayPass);
+            isTaken = isTaken || !hasPassed;
         }
         _jobs[job].head = head;
     }
@@ -109,24 +111,21 @@ contract JobScheduler is SignedJobs {
         _jobs[job].head = _commit(job, _headOf(job), msg.sender, commitment);
     }
 
-    function reveal(bytes32 job, uint8 seat, uint96 price, IJobScheduler.Opening calldata opening) external {
-        Head head = _headOf(job);
-        Slot slot = _slots[job][msg.sender];
-        bool isHolder = _isHolder(job, head, slot, msg.sender);
-        bytes32 commitment = commitmentOf(job, seat, msg.sender, opening);
-        _jobs[job].head =
-            Rules.revealed(head, slot, _act(address(0)), isHolder, seat, price, commitment, opening);
-        Logs.revealed(job, seat, opening);
-    }
-
     // Anyone.
+
+    function reveal(bytes32 job, IJobScheduler.SeatOpening calldata given) external {
+        bytes32 commitment = commitmentOf(job, given.seat, given.node, given.opening);
+        _jobs[job].head =
+            Rules.revealed(_headOf(job), _slots[job][given.node], block.timestamp, given, commitment);
+        Logs.revealed(job, given);
+    }
 
     function postVerdict(
         bytes32 job,
         bytes calldata deal,
         IJobScheduler.SeatOpening[] calldata openings,
         uint32 accepted
-    ) external {
+    ) public override {
         Openings.check(openings);
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
         uint256 known = _known(job, openings);
@@ -153,7 +152,7 @@ contract JobScheduler is SignedJobs {
         return IJobScheduler.Account({
             free: uint96(account.free()),
             seats: uint32(account.count(Purses.SEATS)),
-            paid: uint32(account.count(Purses.PAID)),
+            paid: uint96(account.paid()),
             rejected: uint32(account.count(Purses.REJECTED)),
             failures: uint32(account.count(Purses.FAILURES))
         });
@@ -197,13 +196,32 @@ contract JobScheduler is SignedJobs {
 
     // Shared.
 
+    /// Whether there was nothing to accept, which only a caller that allows it gets.
+    function _acceptOne(
+        mapping(address => Slot) storage slots,
+        bytes32 job,
+        Head head,
+        States.Act memory act,
+        address node,
+        TermsAt terms,
+        bool mayPass
+    ) private returns (Head next, bool hasPassed) {
+        Slot slot;
+        uint256 seat;
+        (next, slot, seat) = _accept(job, head, act, slots[node], node, terms, mayPass);
+        // A value that stands for no seat, and not an amount.
+        // slither-disable-next-line incorrect-equality
+        hasPassed = seat == Rules.PASSED;
+        if (!hasPassed) slots[node] = slot;
+    }
+
     function _facts(bool isCurrent, TermsAt terms, bytes32 revision)
         private
         view
         returns (Rules.Facts memory facts)
     {
         (facts.isCurrent, facts.revision) = (isCurrent, revision);
-        if (terms.minPaidJobs() != 0) facts.paidJobs = _accounts[msg.sender].count(Purses.PAID);
+        if (terms.minPaid() != 0) facts.paid = _accounts[msg.sender].paid();
         bytes32 parent = terms.parent();
         if (parent != 0) facts.satInParent = _slots[parent][msg.sender].wasSeated();
     }

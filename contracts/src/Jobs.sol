@@ -94,13 +94,21 @@ abstract contract Jobs is Accounts {
         return States.Act({at: block.timestamp, author: msg.sender, requester: requester});
     }
 
-    function _accept(bytes32 job, Head head, States.Act memory act, Slot bid_, address node, TermsAt terms)
-        internal
-        returns (Head next, Slot slot, uint256 seat)
-    {
+    /// The seat is `Rules.PASSED` where nothing happens, which only a caller that allows it gets.
+    function _accept(
+        bytes32 job,
+        Head head,
+        States.Act memory act,
+        Slot bid_,
+        address node,
+        TermsAt terms,
+        bool mayPass
+    ) internal returns (Head next, Slot slot, uint256 seat) {
         uint256 bond = terms.bond();
         bool isFunded = _accounts[node].free() >= bond;
-        (next, slot, seat) = Rules.bidAccepted(head, bid_, act, node, terms, isFunded);
+        (next, slot, seat) = Rules.bidAccepted(head, bid_, act, node, terms, isFunded, mayPass);
+        // slither-disable-next-line incorrect-equality
+        if (seat == Rules.PASSED) return (next, slot, seat);
         // slither-disable-next-line incorrect-equality
         if (seat == Rules.NO_SEAT) {
             emit IJobScheduler.BidSkipped(job, node);

@@ -45,12 +45,12 @@ library Logs {
         }
     }
 
-    function revealed(bytes32 job, uint256 seat, IJobScheduler.Opening calldata opening) internal {
+    function revealed(bytes32 job, IJobScheduler.SeatOpening calldata given) internal {
         bytes32 topic = IJobScheduler.Revealed.selector;
         assembly ("memory-safe") {
             let start := mload(0x40)
-            mstore(start, seat)
-            calldatacopy(add(start, 32), opening, 192)
+            calldatacopy(start, given, 32)
+            calldatacopy(add(start, 32), add(given, 96), 192)
             log3(start, 224, topic, job, caller())
         }
     }

@@ -70,6 +70,19 @@ library Openings {
         }
     }
 
+    /// Whether all state the same exit code.
+    function haveOneExitCode(IJobScheduler.SeatOpening[] calldata openings) internal pure returns (bool yes) {
+        assembly ("memory-safe") {
+            let at := add(openings.offset, 160)
+            let first := calldataload(at)
+            let others := 0
+            for { let end := add(at, mul(288, openings.length)) } lt(at, end) { at := add(at, 288) } {
+                others := or(others, xor(first, calldataload(at)))
+            }
+            yes := iszero(others)
+        }
+    }
+
     /// What each node committed to, if the openings are true.
     function commitments(
         uint256 chainId,

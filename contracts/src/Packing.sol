@@ -18,8 +18,8 @@ type Head is uint256;
 /// needs them gives again.
 type Slot is uint256;
 
-/// A party's money and record, in one word: free 96, then counters of 32 that stop at their largest: seats, paid,
-/// rejected, failures.
+/// A party's money and record, in one word: free 96; how much it was paid 96; then counters of 21 bits: seats, rejected,
+/// failures. All but what is free stop at their largest.
 type Purse is uint256;
 
 using Heads for Head global;
@@ -258,10 +258,11 @@ library Slots {
 
 /// @title The fields of a `Purse`
 library Purses {
-    uint256 internal constant SEATS = 96;
-    uint256 internal constant PAID = 128;
-    uint256 internal constant REJECTED = 160;
-    uint256 internal constant FAILURES = 192;
+    uint256 internal constant SEATS = 192;
+    uint256 internal constant REJECTED = 213;
+    uint256 internal constant FAILURES = 234;
+    uint256 internal constant MAX_COUNT = (1 << 21) - 1;
+    uint256 private constant PAID = 96;
 
     function free(Purse account) internal pure returns (uint256) {
         return Purse.unwrap(account) & type(uint96).max;
@@ -269,13 +270,25 @@ library Purses {
 
     /// One of the counters, named by its first bit.
     function count(Purse account, uint256 counter) internal pure returns (uint256) {
-        return Purse.unwrap(account) >> counter & type(uint32).max;
+        return Purse.unwrap(account) >> counter & MAX_COUNT;
     }
 
     function withOneMore(Purse account, uint256 counter) internal pure returns (Purse) {
         unchecked {
-            bool isFull = count(account, counter) == type(uint32).max;
+            bool isFull = count(account, counter) == MAX_COUNT;
             return isFull ? account : Purse.wrap(Purse.unwrap(account) + (1 << counter));
+        }
+    }
+
+    /// The sum of the prices that verdicts paid.
+    function paid(Purse account) internal pure returns (uint256) {
+        return Purse.unwrap(account) >> PAID & type(uint96).max;
+    }
+
+    function withPaid(Purse account, uint256 price) internal pure returns (Purse) {
+        unchecked {
+            uint256 room = type(uint96).max - paid(account);
+            return Purse.wrap(Purse.unwrap(account) + ((price < room ? price : room) << PAID));
         }
     }
 

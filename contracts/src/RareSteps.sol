@@ -77,10 +77,16 @@ contract RareSteps is Rosters {
     function rejectBids(bytes32 job, bytes calldata deal, address[] calldata nodes) external inScheduler {
         (Head head,, address requester,) = _find(job, deal);
         States.Act memory act = _act(requester);
+        bool isTaken = false;
         for (uint256 i = 0; i < nodes.length; ++i) {
             address node = nodes[i];
-            _slots[job][node] = Rules.bidRejected(head, _slots[job][node], act, node);
+            Slot slot = _slots[job][node];
+            // Where none stands, the last one says why.
+            bool isDue = !isTaken && i + 1 == nodes.length;
+            if (!isDue && !Rules.isStanding(head, slot)) continue;
+            _slots[job][node] = Rules.bidRejected(head, slot, act, node);
             emit IJobScheduler.BidRejected(job, node);
+            isTaken = true;
         }
     }
 
@@ -93,7 +99,7 @@ contract RareSteps is Rosters {
         uint256 live = States.liveSeats(head);
         Bill memory bill = Bills.open(holders.length, head);
         _payHolders(job, head, holders, live, terms.bond(), live, bill);
-        _settleFailures(job, head, terms.bond(), bill);
+        _settleFailures(job, head, terms.bond(), true, bill);
         _refund(job, requester, address(0), terms.escrow() - bill.spent, 0, bill);
         emit IJobScheduler.Stopped(job);
     }
@@ -175,16 +181,7 @@ contract RareSteps is Rosters {
         IJobScheduler.Signed[] calldata signatures
     ) external inScheduler {
         (Head head,,, bytes32 revision) = _find(job, deal);
-        if (signatures.length != holders.length) revert IJobScheduler.SignaturesMissing(holders.length);
-        bytes32 domain = _domain();
-        for (uint256 i = 0; i < holders.length; ++i) {
-            (address node, bytes32 commitment) = (holders[i].node, holders[i].commitment);
-            _checkSigned(
-                domain, job, revision, node, IJobScheduler.EventKind.Committed, commitment, signatures[i]
-            );
-            head = _commit(job, head, node, commitment);
-        }
-        _jobs[job].head = head;
+        _commitEach(job, head, revision, holders, signatures);
     }
 
     function expire(bytes32 job, bytes calldata deal, IJobScheduler.SeatHolder[] calldata holders)
@@ -196,7 +193,7 @@ contract RareSteps is Rosters {
         Bill memory bill = Bills.open(holders.length, head);
         bill.burnt = terms.bond() * Verdicts.popcount(States.liveSeats(head) & ~due);
         _payHolders(job, head, holders, due, terms.bond(), earned, bill);
-        _settleFailures(job, head, terms.bond(), bill);
+        _settleFailures(job, head, terms.bond(), true, bill);
         _settle(job, head, terms, requester, bill);
         emit IJobScheduler.Expired(job, msg.sender, next.state());
     }
@@ -206,7 +203,7 @@ contract RareSteps is Rosters {
         inScheduler
     {
         bool haveCommitted = Head.wrap(head).committed() != 0;
-        _checkRoster(job, Head.wrap(head), revision, _rosterHash(roster, haveCommitted));
+        _checkRoster(job, _jobs[job].head, Head.wrap(head), revision, _rosterHash(roster, haveCommitted));
         for (uint256 i = 0; i < roster.length; ++i) {
             IJobScheduler.SeatHolder calldata holder = roster[i];
             _slots[job][holder.node] = haveCommitted

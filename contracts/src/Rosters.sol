@@ -21,8 +21,48 @@ abstract contract Rosters is Settlements {
         emit IJobScheduler.Committed(job, node, commitment);
     }
 
-    function _checkRoster(bytes32 job, Head head, bytes32 revision, bytes32 roster) internal view {
-        Head kept = _jobs[job].head;
+    /// Commits each seat that has neither committed nor failed. Where there is none, the last one says why.
+    function _commitEach(
+        bytes32 job,
+        Head head,
+        bytes32 revision,
+        IJobScheduler.SeatHolder[] calldata holders,
+        IJobScheduler.Signed[] calldata signatures
+    ) internal {
+        if (signatures.length != holders.length) {
+            revert IJobScheduler.SignaturesMissing(holders.length);
+        }
+        bytes32 domain = _domain();
+        bool isTaken = false;
+        for (uint256 i = 0; i < holders.length; ++i) {
+            bool mayPass = isTaken || i + 1 != holders.length;
+            if (mayPass && !_isIdle(job, holders[i].node)) continue;
+            head = _commitSigned(domain, job, head, revision, holders[i], signatures[i]);
+            isTaken = true;
+        }
+        _jobs[job].head = head;
+    }
+
+    /// Whether this node has its seat and nothing more.
+    function _isIdle(bytes32 job, address node) private view returns (bool) {
+        return _slots[job][node].status() == IJobScheduler.BidStatus.Seated;
+    }
+
+    function _commitSigned(
+        bytes32 domain,
+        bytes32 job,
+        Head head,
+        bytes32 revision,
+        IJobScheduler.SeatHolder calldata holder,
+        IJobScheduler.Signed calldata signed
+    ) private returns (Head) {
+        (address node, bytes32 commitment) = (holder.node, holder.commitment);
+        _checkSigned(domain, job, revision, node, IJobScheduler.EventKind.Committed, commitment, signed);
+        return _commit(job, head, node, commitment);
+    }
+
+    /// `kept` is what is stored of the job.
+    function _checkRoster(bytes32 job, Head kept, Head head, bytes32 revision, bytes32 roster) internal pure {
         if (kept.isNone()) revert IJobScheduler.NoSuchJob(job);
         if (!kept.isRostered()) revert IJobScheduler.NotRostered(job);
         if (!kept.equals(Heads.sealed_(head, revision, roster, kept.state()))) {

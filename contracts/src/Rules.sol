@@ -19,7 +19,7 @@ library Rules {
     struct Facts {
         bytes32 revision;
         bool isCurrent;
-        uint256 paidJobs;
+        uint256 paid;
         bool satInParent;
     }
 
@@ -27,6 +27,8 @@ library Rules {
     uint256 internal constant MAX_REMARK_BYTES = 256;
     /// The seat number of a bid that took no seat.
     uint256 internal constant NO_SEAT = 255;
+    /// In place of a seat: there is nothing to accept, and nothing happened.
+    uint256 internal constant PASSED = 256;
 
     // The requester.
 
@@ -111,8 +113,8 @@ library Rules {
         if (!facts.isCurrent) revert IJobScheduler.WrongRevision(facts.revision);
         if (price > terms.price()) revert IJobScheduler.PriceTooHigh(terms.price());
         if (!isAllowed(terms, act.author)) revert IJobScheduler.NotAllowed(act.author);
-        if (facts.paidJobs < terms.minPaidJobs()) {
-            revert IJobScheduler.TooFewPaidJobs(facts.paidJobs, terms.minPaidJobs());
+        if (facts.paid < terms.minPaid()) {
+            revert IJobScheduler.TooLittlePaid(facts.paid, terms.minPaid());
         }
         if (facts.satInParent) revert IJobScheduler.SatInParent(terms.parent());
         if (!mayBid(head, slot)) revert IJobScheduler.AlreadyBid(act.author);
@@ -158,9 +160,7 @@ library Rules {
 
     function standing(Head head, Slot slot, address node) private pure {
         if (slot.isNone()) revert IJobScheduler.NoSuchBid(node);
-        if (slot.status() != IJobScheduler.BidStatus.Standing || slot.epoch() != head.epoch()) {
-            revert IJobScheduler.BidNotStanding(node);
-        }
+        if (!isStanding(head, slot)) revert IJobScheduler.BidNotStanding(node);
     }
 
     function acceptanceTime(Head head, States.Act memory act) private pure {
@@ -172,23 +172,38 @@ library Rules {
         States.until(isOpen ? head.deadline() : States.refillBy(head), act.at);
     }
 
-    /// The seat is `NO_SEAT` when the bid was skipped.
+    /// Whether this bid stands.
+    function isStanding(Head head, Slot slot) internal pure returns (bool) {
+        return slot.status() == IJobScheduler.BidStatus.Standing && slot.epoch() == head.epoch();
+    }
+
+    /// The seat is `NO_SEAT` when the bid was skipped, and `PASSED`, if that will do, when no seat is free or the bid does not
+    /// exist, was accepted, skipped or rejected before.
     function bidAccepted(
         Head head,
         Slot slot,
         States.Act memory act,
         address node,
         TermsAt terms,
-        bool isFunded
+        bool isFunded,
+        bool mayPass
     ) internal pure returns (Head next, Slot bid, uint256 seat) {
         acceptanceTime(head, act);
         if (head.isFirstCome()) revert IJobScheduler.FirstComeDeal();
-        seat = freeSeat(head, act.at, terms);
-        if (slot.isNone()) revert IJobScheduler.NoSuchBid(node);
-        IJobScheduler.BidStatus status = slot.status();
-        if (status > IJobScheduler.BidStatus.Withdrawn) revert IJobScheduler.BidNotStanding(node);
-        bool stands = status == IJobScheduler.BidStatus.Standing && slot.epoch() == head.epoch();
-        if (!stands || !isFunded) return (head, slot.withStatus(IJobScheduler.BidStatus.Skipped), NO_SEAT);
+        seat = seatToFill(head, act.at, terms);
+        bool isOver = slot.status() > IJobScheduler.BidStatus.Withdrawn;
+        // A value that stands for no seat, and not an amount.
+        // slither-disable-next-line incorrect-equality
+        if (seat == NO_SEAT || isOver || slot.isNone()) {
+            if (mayPass) return (head, slot, PASSED);
+            // slither-disable-next-line incorrect-equality
+            if (seat == NO_SEAT) revert IJobScheduler.NoSeatFree();
+            if (isOver) revert IJobScheduler.BidNotStanding(node);
+            revert IJobScheduler.NoSuchBid(node);
+        }
+        if (!isStanding(head, slot) || !isFunded) {
+            return (head, slot.withStatus(IJobScheduler.BidStatus.Skipped), NO_SEAT);
+        }
         next = seatFilled(head, seat, act.at, terms.run());
         bid = Slots.make(slot.price(), slot.epoch(), IJobScheduler.BidStatus.Seated, seat);
     }
@@ -203,9 +218,14 @@ library Rules {
         return slot.withStatus(IJobScheduler.BidStatus.Rejected);
     }
 
-    /// The next seat to fill: a new one while the job is open, the lowest failed one while it runs and there is
-    /// time left for a whole run.
-    function freeSeat(Head head, uint256 at, TermsAt terms) private pure returns (uint256) {
+    function freeSeat(Head head, uint256 at, TermsAt terms) private pure returns (uint256 seat) {
+        seat = seatToFill(head, at, terms);
+        if (seat == NO_SEAT) revert IJobScheduler.NoSeatFree();
+    }
+
+    /// The next seat to fill, if there is one: a new one while the job is open, the lowest failed one while it runs and
+    /// there is time left for a whole run.
+    function seatToFill(Head head, uint256 at, TermsAt terms) private pure returns (uint256) {
         unchecked {
             uint256 next = head.filled();
             if (next < head.asked()) return next;
@@ -214,7 +234,7 @@ library Rules {
             if (head.audit() == IJobScheduler.AuditStage.Drawn) {
                 failed = failed >> terms.concurrency() << terms.concurrency();
             }
-            if (failed == 0 || at > States.refillBy(head)) revert IJobScheduler.NoSeatFree();
+            if (failed == 0 || at > States.refillBy(head)) return NO_SEAT;
             return Verdicts.popcount((failed & (~failed + 1)) - 1);
         }
     }
@@ -275,26 +295,23 @@ library Rules {
         return head.withCommitted(head.all()).withChangedAt(at);
     }
 
-    /// `seat` and `price` are what the author says; its slot tells whether they are right.
+    /// By anyone: the salt of an opening tells that its node gave it away. `slot` is that of the node that is said to hold
+    /// the seat, and tells whether it does, and whether the price is right.
     function revealed(
         Head head,
         Slot slot,
-        States.Act memory act,
-        bool isHolder,
-        uint256 seat,
-        uint256 price,
-        bytes32 commitment,
-        IJobScheduler.Opening calldata opening
+        uint256 at,
+        IJobScheduler.SeatOpening calldata given,
+        bytes32 commitment
     ) internal pure returns (Head) {
-        (IJobScheduler.JobState state, uint256 revealBy) = States.stateAt(head, act.at);
+        (IJobScheduler.JobState state, uint256 revealBy) = States.stateAt(head, at);
         if (state != IJobScheduler.JobState.Revealing) revert IJobScheduler.WrongState(state);
         States.drawn(head);
-        bool hasFailed = slot.status() == IJobScheduler.BidStatus.Failed;
-        if (!slot.wasSeated() || (hasFailed && !isHolder)) revert IJobScheduler.NotSeatHolder(act.author);
-        States.until(revealBy, act.at);
-        if (slot.status() != IJobScheduler.BidStatus.Committed) revert IJobScheduler.NotCommitted(seat);
+        States.until(revealBy, at);
+        uint256 seat = given.seat;
+        IJobScheduler.Opening calldata opening = given.opening;
         if (head.revealed() >> seat & 1 != 0) revert IJobScheduler.AlreadyRevealed(seat);
-        bool isTrue = slot.equals(Slots.ofCommitment(commitment, price, seat));
+        bool isTrue = slot.equals(Slots.ofCommitment(commitment, given.price, seat));
         Openings.checkOpening(head, seat, isTrue, uint256(opening.fingerprint), uint256(opening.summary));
         return head.withRevealed(1 << seat);
     }

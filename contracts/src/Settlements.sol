@@ -36,35 +36,38 @@ abstract contract Settlements is Jobs {
         uint256 bond = terms.bond();
         // A node that did not reveal loses its bond.
         bill.burnt = bond * (Verdicts.popcount(States.liveSeats(head)) - openings.length);
-        for (uint256 i = 0; i < openings.length; ++i) {
-            IJobScheduler.SeatOpening calldata given = openings[i];
-            address node = given.nodeOf();
-            uint256 price = given.priceOf();
-            uint256 due = bond;
-            Purse account = _accounts[node];
-            bool counts = _counts(terms, price);
-            if (accepted >> given.seatOf() & 1 != 0) {
-                bill.spent += price;
-                due += price;
-                if (counts) account = account.withOneMore(Purses.PAID);
-            } else if (accepted == 0) {
-                uint256 share = price / INCONCLUSIVE_SHARE;
-                bill.spent += share;
-                due += share;
-            } else {
-                // So does one with a wrong output where outputs alone decide, and the requester what it locked for the
-                // seat: it must gain nothing by jobs on which honest nodes differ.
-                if (terms.deterministic() != 0) {
-                    bill.burnt += bond + terms.price();
-                    bill.spent += terms.price();
-                    due = 0;
+        // Sums of at most 31 amounts of 96 bits.
+        unchecked {
+            for (uint256 i = 0; i < openings.length; ++i) {
+                IJobScheduler.SeatOpening calldata given = openings[i];
+                address node = given.nodeOf();
+                uint256 price = given.priceOf();
+                uint256 due = bond;
+                Purse account = _accounts[node];
+                bool counts = _counts(terms, price);
+                if (accepted >> given.seatOf() & 1 != 0) {
+                    bill.spent += price;
+                    due += price;
+                    if (counts) account = account.withPaid(price);
+                } else if (accepted == 0) {
+                    uint256 share = price / INCONCLUSIVE_SHARE;
+                    bill.spent += share;
+                    due += share;
+                } else {
+                    // So does one with a wrong output where outputs alone decide, and the requester what it locked for the
+                    // seat: it must gain nothing by jobs on which honest nodes differ.
+                    if (terms.deterministic() != 0) {
+                        bill.burnt += bond + terms.price();
+                        bill.spent += terms.price();
+                        due = 0;
+                    }
+                    if (counts) account = account.withOneMore(Purses.REJECTED);
                 }
-                if (counts) account = account.withOneMore(Purses.REJECTED);
+                _accounts[node] = account.plus(due);
+                bill.add(node, due);
             }
-            _accounts[node] = account.plus(due);
-            bill.add(node, due);
         }
-        _settleFailures(job, head, bond, bill);
+        _settleFailures(job, head, bond, accepted == 0, bill);
         _settle(job, head, terms, requester, bill);
     }
 
@@ -98,8 +101,10 @@ abstract contract Settlements is Jobs {
     }
 
     /// What late failures left of their bonds in the job: burnt, unless several seats reported the same and the job is to
-    /// blame.
-    function _settleFailures(bytes32 job, Head head, uint256 bond, Bill memory bill) internal {
+    /// blame. It is not where a verdict accepted what others brought: two seats may be in one hand.
+    function _settleFailures(bytes32 job, Head head, uint256 bond, bool mayBeShared, Bill memory bill)
+        internal
+    {
         uint256 failed = head.failed();
         // A set of seats.
         // slither-disable-next-line incorrect-equality
@@ -112,7 +117,7 @@ abstract contract Settlements is Jobs {
             if (failed >> seat & 1 == 0) continue;
             Failure failure = _failures[job][seat];
             if (!failure.isLate()) continue;
-            if (counts.isShared(failure.kind())) {
+            if (mayBeShared && counts.isShared(failure.kind())) {
                 _credit(failure.node(), part);
                 bill.add(failure.node(), part);
             } else {

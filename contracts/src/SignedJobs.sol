@@ -38,7 +38,10 @@ abstract contract SignedJobs is Rosters {
         IJobScheduler.SeatHolder[] calldata holders,
         IJobScheduler.Signed[] calldata signatures
     ) external {
-        _checkRoster(job, Head.wrap(head), revision, _rosterHash(holders, false));
+        // Anyone may have unpacked it before.
+        Head kept = _jobs[job].head;
+        if (!kept.isRostered()) return _commitEach(job, _headOf(job), revision, holders, signatures);
+        _checkRoster(job, kept, Head.wrap(head), revision, _rosterHash(holders, false));
         if (signatures.length != holders.length) revert IJobScheduler.SignaturesMissing(holders.length);
         Head next = Rules.allCommitted(Head.wrap(head), block.timestamp);
         bytes32 domain = _domain();
@@ -60,11 +63,13 @@ abstract contract SignedJobs is Rosters {
         IJobScheduler.SeatOpening[] calldata openings,
         uint32 accepted
     ) external {
+        Head kept = _jobs[job].head;
+        if (!kept.isRostered()) return postVerdict(job, deal, openings, accepted);
         Openings.check(openings);
         (TermsAt terms, address requester, bytes32 revision) = Deals.read(deal);
         if (Deals.jobOf(deal, revision) != job) revert IJobScheduler.WrongDeal(job);
         bytes32 roster = _rosterHash(job, openings);
-        _checkRoster(job, Head.wrap(head), revision, roster);
+        _checkRoster(job, kept, Head.wrap(head), revision, roster);
         // All openings are known: the roster is a hash of what they hash to.
         Head next = Endings.verdictPosted(
             Head.wrap(head), block.timestamp, terms, openings, type(uint256).max, accepted
@@ -74,6 +79,14 @@ abstract contract SignedJobs is Rosters {
         _payVerdict(job, Head.wrap(head), terms, requester, openings, accepted);
         Logs.verdictPosted(job, openings, accepted);
     }
+
+    /// As `IJobScheduler` says.
+    function postVerdict(
+        bytes32 job,
+        bytes calldata deal,
+        IJobScheduler.SeatOpening[] calldata openings,
+        uint32 accepted
+    ) public virtual;
 
     function _seatSigned(
         bytes32 job,
@@ -87,11 +100,14 @@ abstract contract SignedJobs is Rosters {
         address last = address(0);
         // An enum has no neighbours that an equality could slip past.
         // slither-disable-next-line incorrect-equality
-        for (uint256 i = 0; i < signedBids.length && head.state() == IJobScheduler.JobState.Open; ++i) {
+        for (uint256 i = 0; i < signedBids.length && head.state() == IJobScheduler.JobState.Open;) {
             if (signedBids[i].node <= last) revert IJobScheduler.NodesOutOfOrder(signedBids[i].node);
             last = signedBids[i].node;
             if (block.timestamp <= uint256(signedBids[i].signed.seen) && !_revoked[job][last]) {
                 head = _seatOne(domain, job, revision, head, terms, signedBids[i], roster);
+            }
+            unchecked {
+                ++i;
             }
         }
         // slither-disable-next-line incorrect-equality
@@ -131,7 +147,7 @@ abstract contract SignedJobs is Rosters {
         // slither-disable-next-line uninitialized-local
         Rules.Facts memory facts;
         facts.isCurrent = true;
-        facts.paidJobs = _accounts[node].count(Purses.PAID);
+        if (terms.minPaid() != 0) facts.paid = _accounts[node].paid();
         // Nobody has bid for a job that does not exist yet.
         // slither-disable-next-line uninitialized-local
         Slot slot;
@@ -141,14 +157,17 @@ abstract contract SignedJobs is Rosters {
         emit IJobScheduler.BidPlaced(job, node, given.price);
         act.author = msg.sender;
         uint256 seat;
-        (next, slot, seat) = _accept(job, next, act, slot, node, terms);
+        (next, slot, seat) = _accept(job, next, act, slot, node, terms, false);
         // A value that stands for no seat, and not an amount.
         // slither-disable-next-line incorrect-equality
         if (seat == Rules.NO_SEAT) {
             _slots[job][node] = slot;
         } else {
-            (roster[4 * seat], roster[4 * seat + 1], roster[4 * seat + 2]) =
-            (seat, uint160(node), given.price);
+            // A seat is below 31.
+            unchecked {
+                (roster[4 * seat], roster[4 * seat + 1], roster[4 * seat + 2]) =
+                (seat, uint160(node), given.price);
+            }
         }
     }
 

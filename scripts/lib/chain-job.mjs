@@ -10,6 +10,9 @@ const METHODS = ["hash", "kmeans", "ball", "near"];
 /** What a run may take beyond its timeout before commits close, in seconds. */
 const RUN_MARGIN = 60n;
 
+/** Whose openings open nothing. */
+const NOBODY = "0x".padEnd(42, "0");
+
 const encode = (types, values) => AbiCoder.defaultAbiCoder().encode(types, values);
 const ascending = (numbers) => [...numbers].sort((a, b) => a - b);
 
@@ -34,7 +37,7 @@ const TERMS = [
   ["reveal", "uint32", 4],
   ["liveLogs", "bool", 1],
   ["allowList", "address[]", 0],
-  ["minPaidJobs", "uint32", 4],
+  ["minPaid", "uint96", 12],
   ["escalationLimit", "uint8", 1],
   ["parent", "bytes32", 32],
   ["requireWork", "bool", 1],
@@ -139,6 +142,7 @@ export class ChainJob {
     const order = opened.sort((a, b) => (key.get(a) < key.get(b) ? -1 : 1));
     const runs = order.map(({ opening }) => ({
       output: opening && opening.resultHash,
+      exitCode: opening && opening.exitCode,
       profile: opening && this.#read(unpack, opening.fingerprint),
       summary: opening && this.#read(unpackSummary, opening.summary),
     }));
@@ -256,11 +260,11 @@ export class ChainJob {
     if (!isOpen || at > this.#commitBy) this.#problem("is out of the time for runs");
   }
 
-  #revealed({ seat, node, opening }, at) {
+  #revealed({ seat, opening }, at) {
     const revealBy = this.#revealBy(at);
     if (revealBy === null || at > revealBy) this.#problem("is out of the time for reveals");
     if (this.audit === "undrawn") this.#problem("reveals before the audit was drawn");
-    this.#open(seat, node, opening);
+    this.#open(seat, this.seats.get(Number(seat))?.node ?? NOBODY, opening);
   }
 
   #judged({ openings, accepted, keeper }, at, place) {

@@ -42,8 +42,8 @@ export function unpackSummary(word) {
 
 /**
  * Which runs agree. `terms`: {confidence, toleranceKib, relativePermille, method, deterministic, requireWork,
- * cpuPermille}, numbers as BigInt, method "hash", "kmeans", "ball" or "near". `runs`: {output, profile, summary} in the
- * order that settles ties, null where missing. Gives {outcome, accepted, rejected, absent, scores, note}; runs are named
+ * cpuPermille}, numbers as BigInt, method "hash", "kmeans", "ball" or "near". `runs`: {output, exitCode, profile,
+ * summary} in the order that settles ties, null where missing. Gives {outcome, accepted, rejected, absent, scores, note}; runs are named
  * by index.
  */
 export function decide(terms, runs) {
@@ -69,10 +69,10 @@ export function decide(terms, runs) {
 }
 
 /** The runs of the output that more than half of all brought, or null. */
-function majority(runs) {
+function majority(runs, keyOf = (run) => run.output) {
   const groups = new Map();
-  for (const [index, { output }] of runs.entries()) {
-    if (output !== null) groups.set(output, [...(groups.get(output) ?? []), index]);
+  for (const [index, run] of runs.entries()) {
+    if (run.output !== null) groups.set(keyOf(run), [...(groups.get(keyOf(run)) ?? []), index]);
   }
   return [...groups.values()].find((group) => 2 * group.length > runs.length) ?? null;
 }
@@ -81,7 +81,10 @@ function inconclusive(absent, note, scores = {}) {
   return { outcome: "inconclusive", accepted: [], rejected: [], absent, scores, note };
 }
 
-function agreed(terms, runs, accepted, absent, scores, note) {
+/** Of the runs that agree, those that state the exit code of most runs; they must be enough. */
+function agreed(terms, runs, agreeing, absent, scores, note) {
+  const stating = majority(runs, (run) => BigInt(run.exitCode ?? 0)) ?? [];
+  const accepted = agreeing.filter((index) => stating.includes(index));
   if (2 * accepted.length <= runs.length) return inconclusive(absent, "no majority agrees", scores);
   if (BigInt(accepted.length) < terms.confidence) return inconclusive(absent, "fewer than M agree", scores);
   const rejected = [...runs.keys()].filter((index) => !accepted.includes(index) && !absent.includes(index));

@@ -46,6 +46,7 @@ fn compared(seats: (u8, u8), reason: &Reason, judgement: Option<Judgement>) -> S
     let work = || reason.work.as_ref().map_or("its run was too short to be measured".to_owned(), measured);
     match reason.rule {
         Rule::Alone => "the only run: compared with nothing".to_owned(),
+        Rule::ExitCode => "it states another exit code than most".to_owned(),
         Rule::Outputs | Rule::Near => output() + &shown(reason),
         Rule::OutputsAndWork | Rule::NearAndWork => format!("{}; {}", output(), work()),
         Rule::Ball | Rule::Kmeans if reason.work.is_none() => work(),

@@ -38,7 +38,7 @@ fn play(parent: Option<&Job>, deal: &Deal, nonce: u64, seats: &[(u8, u8)]) -> Se
         append(&mut log, later(3), &key(*node), Event::Committed { commitment });
     }
     for (seat, (node, result)) in (0..).zip(seats) {
-        append(&mut log, later(4), &key(*node), Event::Revealed { opening: opening(seat, *result) });
+        append(&mut log, later(4), &key(*node), Event::Revealed { seat, opening: opening(seat, *result) });
     }
     let openings = crate::rules::openings_of(log.job_log().job());
     let accepted = crate::rules::verdict_of(log.job_log().job(), &openings).accepted;
@@ -305,7 +305,7 @@ fn what_is_shown_must_be_what_was_signed() {
         |entry| entry.author = key(9).node_id(),
         |entry| entry.at = entry.at.plus(Span::from_secs(1)),
         |entry| entry.revision = Digest::ZERO,
-        |entry| entry.facts.paid_jobs = 1,
+        |entry| entry.facts.paid = Amount::MAX,
         |entry| entry.event = Event::Ticked,
         |entry| entry.entry = Digest::ZERO,
     ];

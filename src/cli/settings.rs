@@ -232,7 +232,7 @@ fn acceptance(args: &DealArgs, deal: &mut Deal) -> Result<(), SettingsError> {
         }
         Some(AcceptanceArg::Requester) => deal.acceptance = Acceptance::Requester,
         Some(AcceptanceArg::FirstCome) => {
-            let guarded = !deal.allow_list.is_empty() || deal.min_paid_jobs > 0;
+            let guarded = !deal.allow_list.is_empty() || !deal.min_paid.is_zero();
             if !guarded && args.first_come.is_none() {
                 return Err(SettingsError::OpenFirstCome);
             }

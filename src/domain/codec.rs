@@ -41,7 +41,7 @@ mod abi {
             uint32 reveal;
             bool liveLogs;
             address[] allowList;
-            uint32 minPaidJobs;
+            uint96 minPaid;
             uint8 escalationLimit;
             bytes32 parent;
             bool requireWork;
@@ -283,12 +283,10 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
         Event::FailureReported { kind } => u16::from(kind.index()).abi_encode(),
         Event::Committed { commitment } => B256::from(*commitment).abi_encode(),
         Event::SecretPublished { secret } => B256::from(*secret).abi_encode(),
-        Event::Revealed { opening } => encode_opening(opening),
+        Event::Revealed { seat, opening } => seat_revelation(*seat, opening).abi_encode(),
         Event::VerdictPosted { openings, accepted } => {
-            let openings = openings.iter().map(|SeatOpening { seat, opening }| abi::SeatRevelation {
-                seat: *seat,
-                opening: revelation(opening),
-            });
+            let openings =
+                openings.iter().map(|SeatOpening { seat, opening }| seat_revelation(*seat, opening));
             (openings.collect::<Vec<_>>(), accepted.bits()).abi_encode_params()
         }
         Event::Remarked { node, remark } => (Address::from(*node), remark.clone()).abi_encode_params(),
@@ -335,7 +333,10 @@ fn decode_event(kind: EventKind, payload: &[u8]) -> Result<Event, CodecError> {
             let secret = B256::abi_decode_validate(payload).map_err(malformed)?;
             Ok(Event::SecretPublished { secret: AuditSecret::new(secret.0) })
         }
-        EventKind::Revealed => Ok(Event::Revealed { opening: decode_opening(payload)? }),
+        EventKind::Revealed => {
+            let given = abi::SeatRevelation::abi_decode_validate(payload).map_err(malformed)?;
+            Ok(Event::Revealed { seat: given.seat, opening: opening_from(&given.opening) })
+        }
         EventKind::VerdictPosted => decode_verdict(payload),
         EventKind::Remarked => {
             let (node, remark) =
@@ -390,7 +391,7 @@ fn terms(deal: &Deal) -> abi::Terms {
         reveal: deal.reveal.as_secs(),
         liveLogs: deal.live_logs,
         allowList: deal.allow_list.iter().copied().map(Address::from).collect(),
-        minPaidJobs: deal.min_paid_jobs,
+        minPaid: amount(deal.min_paid),
         escalationLimit: deal.escalation_limit,
         parent: deal.parent.unwrap_or(JobId::ZERO).into(),
         requireWork: deal.require_work,
@@ -420,7 +421,7 @@ fn deal_from(terms: &abi::Terms) -> Result<Deal, CodecError> {
         reveal: Span::from_secs(terms.reveal),
         live_logs: terms.liveLogs,
         allow_list: terms.allowList.iter().copied().map(NodeId::from).collect(),
-        min_paid_jobs: terms.minPaidJobs,
+        min_paid: amount_from(terms.minPaid)?,
         escalation_limit: terms.escalationLimit,
         parent: (!parent.is_zero()).then_some(parent),
         require_work: terms.requireWork,
@@ -440,6 +441,10 @@ fn revelation(opening: &Opening) -> abi::Revelation {
         summary: opening.summary.0.into(),
         salt: opening.salt.into(),
     }
+}
+
+fn seat_revelation(seat: u8, opening: &Opening) -> abi::SeatRevelation {
+    abi::SeatRevelation { seat, opening: revelation(opening) }
 }
 
 fn opening_from(opening: &abi::Revelation) -> Opening {

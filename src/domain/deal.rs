@@ -83,8 +83,8 @@ pub struct Deal {
     pub live_logs: bool,
     /// The nodes that may bid, ascending and without repetition. Empty allows everyone.
     pub allow_list: Vec<NodeId>,
-    /// How many paid jobs a bidder must have.
-    pub min_paid_jobs: u32,
+    /// How much verdicts must have paid a bidder before. A sum, not a number of jobs: jobs without a price cost nothing.
+    pub min_paid: Amount,
     /// The most seats of a follow-up of an inconclusive job; 0 for no follow-up.
     pub escalation_limit: u8,
     /// The inconclusive job that this one follows up.
@@ -122,7 +122,7 @@ impl Default for Deal {
             reveal: MIN_REVEAL,
             live_logs: false,
             allow_list: Vec::new(),
-            min_paid_jobs: 0,
+            min_paid: Amount::ZERO,
             escalation_limit: 0,
             parent: None,
             require_work: false,
@@ -464,7 +464,7 @@ mod tests {
             |deal| deal.reveal = Span::from_secs(7),
             |deal| deal.live_logs = true,
             |deal| deal.allow_list.push(NodeId::ZERO),
-            |deal| deal.min_paid_jobs += 1,
+            |deal| deal.min_paid = Amount::MAX,
             |deal| deal.escalation_limit += 1,
             |deal| deal.parent = Some(JobId::new([1; 32])),
             |deal| deal.require_work = true,

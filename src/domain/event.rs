@@ -60,8 +60,10 @@ pub enum Event {
     },
     /// The requester ends a running job and pays every seat that has not failed.
     Stopped,
-    /// A committed node opens its commitment.
+    /// Anyone opens the commitment of a seat, once its node has given the salt away.
     Revealed {
+        /// The seat.
+        seat: u8,
         /// The result and the salt.
         opening: Opening,
     },
@@ -214,8 +216,8 @@ impl SignedAction {
 pub struct Facts {
     /// Whether the author has the money that the event locks: the requester's escrow, or the bidder's bond.
     pub funded: bool,
-    /// How many paid jobs the bidder has. Jobs with one seat or without a price do not count.
-    pub paid_jobs: u32,
+    /// How much verdicts paid the bidder before. Jobs with one seat do not count.
+    pub paid: Amount,
     /// Whether the bidder had a seat in this job's parent.
     pub sat_in_parent: bool,
     /// Whether the log limits the number of bids. A chain does not: each bidder pays for storing its bid.
@@ -223,8 +225,9 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The facts where there is no money: nothing to lock, and no paid jobs.
-    pub const MONEYLESS: Self = Self { funded: true, paid_jobs: 0, sat_in_parent: false, bids_bounded: true };
+    /// The facts where there is no money: nothing to lock, and nobody was paid.
+    pub const MONEYLESS: Self =
+        Self { funded: true, paid: Amount::ZERO, sat_in_parent: false, bids_bounded: true };
 }
 
 /// An event as the rules see it: who, when, and the facts that the backend adds.

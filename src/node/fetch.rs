@@ -118,6 +118,16 @@ pub enum FetchError {
         /// The result hash of the content.
         found: Digest,
     },
+    /// The command ended otherwise than the node stated.
+    #[error("{from} serves a result with exit code {found}, and stated {revealed}")]
+    OtherExitCode {
+        /// The node that served it.
+        from: NodeId,
+        /// The exit code in the log.
+        revealed: i32,
+        /// The exit code of the content.
+        found: i32,
+    },
     /// The numbers in the result are not those that the verdict judged.
     #[error("{from} serves a result with the summary {found}, and revealed {revealed}")]
     OtherSummary {
@@ -138,6 +148,7 @@ impl FetchError {
             | Self::Short { .. }
             | Self::LastWords { .. }
             | Self::OtherResult { .. }
+            | Self::OtherExitCode { .. }
             | Self::OtherSummary { .. } => true,
             // What this machine cannot read or write, or has no more time for, is not that node's fault.
             Self::Unpack { source: UnpackError::Read(_) | UnpackError::Write { .. }, .. }
@@ -288,6 +299,10 @@ impl Node {
         let root = opening.output_root;
         let check = |found: Compared| match found.result_hash == opening.result_hash {
             true if found.is_revealed_by(opening) => Ok(()),
+            true if found.exit_code != opening.exit_code => {
+                let (revealed, found) = (opening.exit_code, found.exit_code);
+                Err(FetchError::OtherExitCode { from, revealed, found })
+            }
             true => {
                 let (revealed, found) = (opening.summary, found.summary_word());
                 Err(FetchError::OtherSummary { from, revealed, found })

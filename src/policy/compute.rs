@@ -190,7 +190,7 @@ fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
 /// Whether the deal admits this node and the node takes the deal on.
 fn is_eligible(view: &ComputeView<'_>) -> bool {
     let (deal, limits, facts) = (&view.job.deal, view.limits, view.facts);
-    let admitted = facts.paid_jobs >= deal.min_paid_jobs && !facts.sat_in_parent && facts.funded;
+    let admitted = facts.paid >= deal.min_paid && !facts.sat_in_parent && facts.funded;
     let fits = limits.suit(deal, view.job.spec.resources, view.me) && deal.bond <= limits.max_bond;
     admitted && fits && view.can_run
 }
@@ -247,7 +247,7 @@ fn committed(
     }
     match doubt(view, reveal_by) {
         Some(until) => ComputeStep::Wait(Wake::after(until)),
-        None => ComputeStep::Submit(Event::Revealed { opening: *opening }),
+        None => ComputeStep::Submit(Event::Revealed { seat, opening: *opening }),
     }
 }
 

@@ -112,5 +112,6 @@ pub(super) fn commit(job: &mut Job, index: u8, secs: u64) {
 }
 
 pub(super) fn reveal(job: &mut Job, index: u8, secs: u64) {
-    then(job, node(index), secs, Event::Revealed { opening: opening(index) }).unwrap();
+    let seat = job.seat_of(node(index)).unwrap();
+    then(job, node(index), secs, Event::Revealed { seat, opening: opening(index) }).unwrap();
 }

@@ -65,7 +65,10 @@ fn event(job: &Job, Try { what, who, .. }: Try) -> (NodeId, Event) {
             let commitment = result(who).commitment(job.domain, job.id, seat, me);
             (me, Event::Committed { commitment })
         }
-        19..22 => (me, Event::Revealed { opening: result(who) }),
+        19..22 => {
+            let seat = job.seat_of(me).unwrap_or_default();
+            (me, Event::Revealed { seat, opening: result(who) })
+        }
         22 => (REQUESTER, Event::Ticked),
         _ => (REQUESTER, Event::Remarked { node: bidder, remark: String::new() }),
     }

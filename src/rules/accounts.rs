@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::payout::{MoneyError, held, payouts};
 use crate::domain::{Amount, Job, JobState, NodeId, SeatStatus};
 
-/// Free balances, burnt money, and how often each node was paid.
+/// Free balances, burnt money, and how much each node was paid.
 ///
 /// Locked money is not recorded here: the jobs hold it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,7 +14,7 @@ pub struct Accounts {
     burnt: Amount,
     /// Everything ever deposited. No sum of parts of it exceeds it, so each fits an amount.
     deposited: Amount,
-    paid_jobs: BTreeMap<NodeId, u32>,
+    paid: BTreeMap<NodeId, Amount>,
 }
 
 /// The new state of the accounts that a step of a job touches, computed whole before any of it is booked.
@@ -22,18 +22,13 @@ pub struct Accounts {
 pub(super) struct Movement {
     free: BTreeMap<NodeId, Amount>,
     burnt: Amount,
-    paid_jobs: BTreeMap<NodeId, u32>,
+    paid: BTreeMap<NodeId, Amount>,
 }
 
 impl Accounts {
     /// No money anywhere.
     pub const fn new() -> Self {
-        Self {
-            free: BTreeMap::new(),
-            burnt: Amount::ZERO,
-            deposited: Amount::ZERO,
-            paid_jobs: BTreeMap::new(),
-        }
+        Self { free: BTreeMap::new(), burnt: Amount::ZERO, deposited: Amount::ZERO, paid: BTreeMap::new() }
     }
 
     /// Whether there is any money to follow.
@@ -64,9 +59,9 @@ impl Accounts {
         self.burnt
     }
 
-    /// How many seats `node` was paid for, except in jobs of one seat or without a price.
-    pub fn paid_jobs(&self, node: NodeId) -> u32 {
-        self.paid_jobs.get(&node).copied().unwrap_or(0)
+    /// What verdicts paid `node`, except in jobs of one seat.
+    pub fn paid(&self, node: NodeId) -> Amount {
+        self.paid.get(&node).copied().unwrap_or(Amount::ZERO)
     }
 
     /// The sum of all free balances.
@@ -80,7 +75,7 @@ impl Accounts {
     /// # Errors
     /// [`MoneyError`] when a party has less than the step locks, or a sum is no amount.
     pub(super) fn movement(&self, before: Option<&Job>, after: &Job) -> Result<Movement, MoneyError> {
-        let mut movement = Movement { free: BTreeMap::new(), burnt: self.burnt, paid_jobs: BTreeMap::new() };
+        let mut movement = Movement { free: BTreeMap::new(), burnt: self.burnt, paid: BTreeMap::new() };
         let was = before.map_or(Ok(BTreeMap::new()), held)?;
         if after.state.is_terminal() && before.is_some_and(|job| !job.state.is_terminal()) {
             self.settle(after, &mut movement)?;
@@ -100,7 +95,7 @@ impl Accounts {
     pub(super) fn book(&mut self, movement: Movement) {
         self.free.extend(movement.free);
         self.burnt = movement.burnt;
-        self.paid_jobs.extend(movement.paid_jobs);
+        self.paid.extend(movement.paid);
     }
 
     fn credit(&self, movement: &mut Movement, node: NodeId, amount: Amount) -> Result<(), MoneyError> {
@@ -119,9 +114,9 @@ impl Accounts {
         let accepted = job.verdict.iter().flat_map(|verdict| verdict.accepted.iter());
         for seat in accepted.filter_map(|seat| job.seat(seat)).filter(|_| counts) {
             if matches!(seat.status, SeatStatus::Revealed(_)) && !seat.price.is_zero() {
-                let paid = movement.paid_jobs.entry(seat.node).or_insert_with(|| self.paid_jobs(seat.node));
-                // Stops at its largest, as the contract's counter does.
-                *paid = paid.saturating_add(1);
+                let paid = movement.paid.entry(seat.node).or_insert_with(|| self.paid(seat.node));
+                // Stops at its largest, as in the contract.
+                *paid = paid.checked_add(seat.price).unwrap_or(Amount::MAX);
             }
         }
         Ok(())

@@ -47,7 +47,7 @@ pub struct Situation {
     /// The job.
     pub job: Job,
     /// `[author, event, at, facts, outcome]`: facts bit 0 funded, bit 1 sat in the parent, bit 2 names
-    /// another revision, the rest paid jobs;
+    /// another revision, the rest what was paid;
     /// an outcome below 1000 is a rejection's index, otherwise 1000 + the index of the head.
     pub cases: Vec<[u64; 5]>,
 }
@@ -189,13 +189,13 @@ const fn one() -> crate::domain::Span {
 
 /// The facts that matter to an event, and whether it names the job's revision: all good, and each bad one.
 fn facts_for(event: &Event) -> Vec<(u64, Facts, bool)> {
-    let good = Facts { paid_jobs: 2, ..Facts::MONEYLESS };
+    let good = Facts { paid: units(2), ..Facts::MONEYLESS };
     let poor = (Facts { funded: false, ..good }, true);
     let mut facts = vec![(good, true)];
     match event {
         Event::BidPlaced { .. } => facts.extend([
             poor,
-            (Facts { paid_jobs: 0, ..good }, true),
+            (Facts { paid: units(0), ..good }, true),
             (Facts { sat_in_parent: true, ..good }, true),
             (good, false),
         ]),
@@ -217,7 +217,7 @@ fn facts_for(event: &Event) -> Vec<(u64, Facts, bool)> {
     let bits = |facts: &Facts, knows_deal: bool| {
         let flags = [facts.funded, facts.sat_in_parent, !knows_deal];
         let flags = (0..).zip(flags).map(|(bit, flag)| u64::from(flag) << bit).sum::<u64>();
-        flags | u64::from(facts.paid_jobs) << 3
+        flags | u64::try_from(facts.paid.units()).expect("the cases have small amounts") << 3
     };
     facts.into_iter().map(|(facts, knows_deal)| (bits(&facts, knows_deal), facts, knows_deal)).collect()
 }
@@ -244,9 +244,9 @@ fn events(situations: &[(&str, Job)]) -> Vec<Event> {
         Event::FailureReported { kind: FailureKind::Engine },
         Event::Committed { commitment: Digest::new([7; 32]) },
         Event::Stopped,
-        Event::Revealed { opening: wrong },
-        Event::Revealed { opening: dirty() },
-        Event::Revealed { opening: dirty_summary() },
+        Event::Revealed { seat: 0, opening: wrong },
+        Event::Revealed { seat: 0, opening: dirty() },
+        Event::Revealed { seat: 0, opening: dirty_summary() },
         verdict(&[], &[]),
         verdict(&[], &[0, 1, 2]),
         verdict(&[], &[0, 1]),
@@ -269,7 +269,7 @@ fn events(situations: &[(&str, Job)]) -> Vec<Event> {
         Event::SecretPublished { secret: secret(false) },
         Event::SecretPublished { secret: AuditSecret::ZERO },
     ];
-    events.extend((0..3).map(|seat| Event::Revealed { opening: self::opening(seat) }));
+    events.extend((0..3).map(|seat| Event::Revealed { seat, opening: self::opening(seat) }));
     let nodes = (0..5).map(bidder).chain([STRANGER]);
     events.extend(nodes.flat_map(|node| [Event::BidAccepted { node }, Event::BidRejected { node }]));
     let kinds: std::collections::BTreeSet<_> = events.iter().map(Event::kind).collect();

@@ -157,7 +157,7 @@ impl Ledger {
             let bid = parent.bids.get(&author);
             bid.is_some_and(|bid| matches!(bid.status, BidStatus::Seated(_)))
         });
-        Facts { funded, paid_jobs: self.accounts.paid_jobs(author), sat_in_parent, bids_bounded: true }
+        Facts { funded, paid: self.accounts.paid(author), sat_in_parent, bids_bounded: true }
     }
 
     /// Everything that belongs to somebody or was burnt: only deposits change it.

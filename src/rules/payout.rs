@@ -95,7 +95,7 @@ pub fn locked(job: &Job) -> Result<BTreeMap<NodeId, Amount>, MoneyError> {
 /// on which honest nodes must differ. Inconclusive: seats that revealed get the bond and half their price. Failed: seats that did their part do. Cancelled
 /// by stop: price and bond. Cancelled before any acceptance, expired: bonds back. Not committed without a report while
 /// there was time, or not revealed while others did: burnt. Of a failure that came too late for another node, what the job
-/// holds of the bond is burnt too, unless several seats reported the same and the job is to blame. Failed because the
+/// holds of the bond is burnt too, unless several seats reported the same, the job is to blame, and no verdict shows otherwise. Failed because the
 /// requester withheld the secret of its audit, or filled no second wave: seats that committed get price and bond.
 ///
 /// The keeper fee goes to the sender of a verdict or an expiry, unless it failed in this job. What is left of the escrow
@@ -117,7 +117,9 @@ pub fn payouts(job: &Job) -> Result<Payouts, MoneyError> {
         let due = match seat.status {
             SeatStatus::Failed(kind) => {
                 if job.late.contains(index) {
-                    if job.is_shared_failure(kind) {
+                    // Where others gave the result that a verdict accepted, the job was not to blame, however many
+                    // say so: two seats may be in one hand.
+                    if job.is_shared_failure(kind) && job.state != JobState::Verified {
                         payouts.credit(seat.node, late_part(job))?;
                     } else {
                         payouts.burn(late_part(job))?;

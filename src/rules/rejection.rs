@@ -67,8 +67,8 @@ rejections! {
     PriceTooHigh = 14, true, "the price exceeds the deal's";
     /// The bidder is not on the deal's allow-list.
     NotAllowed = 15, true, "the bidder is not on the allow-list";
-    /// The bidder has too few paid jobs behind it.
-    TooFewPaidJobs = 16, true, "the bidder has too few paid jobs";
+    /// Verdicts have paid the bidder less than the deal asks for.
+    TooLittlePaid = 16, true, "verdicts have paid the bidder too little so far";
     /// The bidder had a seat in the parent, whose openings are public.
     SatInParent = 17, true, "the bidder had a seat in the parent job";
     /// The node has a bid in this job.

@@ -117,7 +117,7 @@ pub(super) fn check(job: &Job, stamped: &Stamped<Event>) -> Result<Effect, Rejec
             Ok(Effect::CommitSeat { seat, commitment: *commitment })
         }
         Event::Stopped => stopped(job, stamped),
-        Event::Revealed { opening } => revealed(job, stamped, opening),
+        Event::Revealed { seat, opening } => revealed(job, stamped.at, *seat, opening),
         Event::VerdictPosted { openings, accepted } => verdict_posted(job, stamped, openings, *accepted),
         Event::Expired => expired(job, stamped),
         Event::Remarked { node, remark } => remarked(job, stamped, *node, remark),
@@ -182,8 +182,8 @@ fn bid_placed(job: &Job, stamped: &Stamped<Event>, price: Amount) -> Result<Effe
     if !job.deal.allow_list.is_empty() && job.deal.allow_list.binary_search(&stamped.author).is_err() {
         return Err(Rejection::NotAllowed);
     }
-    if stamped.facts.paid_jobs < job.deal.min_paid_jobs {
-        return Err(Rejection::TooFewPaidJobs);
+    if stamped.facts.paid < job.deal.min_paid {
+        return Err(Rejection::TooLittlePaid);
     }
     if stamped.facts.sat_in_parent {
         return Err(Rejection::SatInParent);
@@ -307,10 +307,10 @@ fn revealing(job: &Job, at: Timestamp) -> Result<(), Rejection> {
     if job.audit == AuditStage::Undrawn { Err(Rejection::AwaitsSecret) } else { Ok(()) }
 }
 
-fn revealed(job: &Job, stamped: &Stamped<Event>, opening: &Opening) -> Result<Effect, Rejection> {
-    revealing(job, stamped.at)?;
-    let seat = job.seat_of(stamped.author).ok_or(Rejection::NotSeatHolder)?;
-    until(job.state_at(stamped.at).1, stamped.at)?;
+/// By anyone: the salt of an opening tells that its node gave it away.
+fn revealed(job: &Job, at: Timestamp, seat: u8, opening: &Opening) -> Result<Effect, Rejection> {
+    revealing(job, at)?;
+    until(job.state_at(at).1, at)?;
     if job.revealed.contains(seat) {
         return Err(Rejection::AlreadyRevealed);
     }
@@ -420,6 +420,7 @@ pub(super) fn runs_of(order: &[u8], openings: &BTreeMap<u8, Opening>) -> Vec<ver
     let run = |seat| {
         openings.get(seat).map_or(verdict::Run::ABSENT, |opening| verdict::Run {
             output: Some(*opening.result_hash.as_bytes()),
+            exit_code: opening.exit_code,
             profile: opening.fingerprint.unpack().ok().flatten(),
             summary: opening.summary,
         })

@@ -237,8 +237,8 @@ pub enum EnvelopeRefusal {
     /// A verdict brings an opening that its node has not revealed in this log.
     #[error("an opening was not revealed in this log")]
     NotRevealed,
-    /// This log holds no money, so that a price, a bond, a fee or a number of paid jobs means nothing in it.
-    #[error("this backend holds no money: price, bond, fee and paid jobs must be 0")]
+    /// This log holds no money, so that a price, a bond, a fee or what was paid before means nothing in it.
+    #[error("this backend holds no money: price, bond, fee and what was paid before must be 0")]
     Moneyless,
     /// The author sends more than its share.
     #[error("too many actions from this author")]

@@ -24,6 +24,8 @@ use crate::domain::{
 pub struct Compared {
     /// See [`super::result_hash`]; the summary file is left out, since it may differ between right runs.
     pub result_hash: Digest,
+    /// How the command ended; the hash covers it, and a node states it besides.
+    pub exit_code: i32,
     /// The summary, or why there is none.
     pub summary: Result<SummaryWord, SummaryFault>,
 }
@@ -39,12 +41,12 @@ impl Comparison {
         limits: &Limits,
         stop: &CancellationToken,
     ) -> Result<Compared, ResultError> {
-        let result_hash = result_hash_by(self, result_dir, limits, stop)?;
+        let (result_hash, exit_code) = result_hash_by(self, result_dir, limits, stop)?;
         let summary = match self.summary {
             Some(form) => summary(form, &result_dir.join(OUTPUTS).join(SUMMARY_FILE))?,
             None => Ok(SummaryWord::VOID),
         };
-        Ok(Compared { result_hash, summary })
+        Ok(Compared { result_hash, exit_code, summary })
     }
 }
 
@@ -56,7 +58,9 @@ impl Compared {
 
     /// Whether an opening names this result.
     pub fn is_revealed_by(&self, opening: &Opening) -> bool {
-        self.result_hash == opening.result_hash && self.summary_word() == opening.summary
+        self.result_hash == opening.result_hash
+            && self.exit_code == opening.exit_code
+            && self.summary_word() == opening.summary
     }
 }
 

@@ -71,16 +71,17 @@ pub fn result_hash(
     limits: &Limits,
     stop: &CancellationToken,
 ) -> Result<Digest, ResultError> {
-    result_hash_by(&Comparison::plain(job), result_dir, limits, stop)
+    Ok(result_hash_by(&Comparison::plain(job), result_dir, limits, stop)?.0)
 }
 
-/// The same, without the files that the comparison leaves out, and with its texts in their canonical form.
+/// The same, without the files that the comparison leaves out, and with its texts in their canonical form; and the exit
+/// code in it.
 pub(super) fn result_hash_by(
     comparison: &Comparison,
     result_dir: &Path,
     limits: &Limits,
     stop: &CancellationToken,
-) -> Result<Digest, ResultError> {
+) -> Result<(Digest, i32), ResultError> {
     let missing = |name| ResultError::Missing { path: result_dir.join(name) };
     let found = tree::walk(result_dir, limits, LINKS, stop)?;
     if found.get(OUTPUTS) != Some(&Node::Directory) {
@@ -128,7 +129,7 @@ pub(super) fn result_hash_by(
             return Err(TreeError::Changed { path: full }.into());
         }
     }
-    Ok(Digest::new(hasher.finalize().into()))
+    Ok((Digest::new(hasher.finalize().into()), exit_code))
 }
 
 /// The result hash of a run that brought nothing: no standard output and no file in `/outputs`.

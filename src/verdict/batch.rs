@@ -9,8 +9,8 @@
 //! ```
 //!
 //! on one line, with memory in KiB and these keys in any order. A case may also have `require_work` (false unless given) and
-//! `cpu_permille` (333), a run `summary`, a word of 64 hex digits behind `0x`, and a fingerprint `faults` (0). Its outcome
-//! is
+//! `cpu_permille` (333), a run `exit_code` (0) and `summary`, a word of 64 hex digits behind `0x`, and a fingerprint `faults`
+//! (0). Its outcome is
 //!
 //! ```json
 //! {"version":1,"outcome":"verdict","accepted":[0],"rejected":[],"absent":[1],"scores":{"0":0},"note":"agreement"}
@@ -172,6 +172,8 @@ struct CaseRun {
     #[serde(deserialize_with = "Option::deserialize")]
     fingerprint: Option<Object<CaseFingerprint>>,
     #[serde(default)]
+    exit_code: i32,
+    #[serde(default)]
     summary: Option<SummaryWord>,
 }
 
@@ -208,6 +210,7 @@ impl CaseRun {
         });
         Run {
             output: self.output,
+            exit_code: self.exit_code,
             profile: fingerprint.map(|fingerprint| fingerprint.profile(method)),
             summary: self.summary.unwrap_or(SummaryWord::VOID),
         }

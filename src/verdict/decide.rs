@@ -72,7 +72,9 @@ fn compare(
     scorer: Option<impl FnOnce(Field, &[(usize, Profile)], &Terms) -> Outcome>,
 ) -> Outcome {
     let confidence = usize::try_from(terms.confidence).unwrap_or(usize::MAX);
-    let mut field = Field { asked: runs.len(), confidence, absent: Vec::new() };
+    let most = gate::exit_code(runs);
+    let other_exits = indices(runs, |run| Some(run.exit_code) != most);
+    let mut field = Field { asked: runs.len(), confidence, absent: Vec::new(), other_exits };
     let sane = (1..=MAX_RUNS).contains(&runs.len())
         && (1..=runs.len()).contains(&confidence)
         && terms.relative_permille.max(terms.cpu_permille) <= MAX_PERMILLE

@@ -45,6 +45,8 @@ pub(super) struct Field {
     pub(super) confidence: usize,
     /// The runs that brought nothing to compare.
     pub(super) absent: Vec<usize>,
+    /// The runs that state another exit code than most: whatever they agree in, none is accepted.
+    pub(super) other_exits: Vec<usize>,
 }
 
 impl Field {
@@ -54,7 +56,16 @@ impl Field {
     }
 
     /// The outcome if exactly the runs of `agreeing`, ascending, agree for the reason `note`.
-    pub(super) fn agreed(self, agreeing: Vec<usize>, scores: BTreeMap<usize, u64>, note: Note) -> Outcome {
+    ///
+    /// A run's output hash covers its exit code, but a node states the code besides, for whoever has not fetched the
+    /// result. So a false one must not be accepted with a true hash.
+    pub(super) fn agreed(
+        self,
+        mut agreeing: Vec<usize>,
+        scores: BTreeMap<usize, u64>,
+        note: Note,
+    ) -> Outcome {
+        agreeing.retain(|run| !self.other_exits.contains(run));
         if !self.is_majority(agreeing.len()) {
             return self.inconclusive(scores, Note::NoMajorityAgrees);
         }

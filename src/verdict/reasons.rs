@@ -23,6 +23,8 @@ use crate::domain::{Method, Profile};
 pub enum Rule {
     /// There was one run.
     Alone,
+    /// Another exit code than most runs state, which no agreement makes up for.
+    ExitCode,
     /// Equal outputs.
     Outputs,
     /// Equal outputs, or near numbers.
@@ -56,7 +58,7 @@ impl Rule {
     pub const fn asks_for_work(self) -> bool {
         match self {
             Self::OutputsAndWork | Self::NearAndWork | Self::Kmeans | Self::Ball => true,
-            Self::Alone | Self::Outputs | Self::Near => false,
+            Self::Alone | Self::ExitCode | Self::Outputs | Self::Near => false,
         }
     }
 
@@ -99,8 +101,10 @@ pub fn reasons(terms: &Terms, runs: &[Run]) -> Vec<Option<Reason>> {
     let centre = relation.best();
     let work = Measure::of(rule, centre.as_ref(), &outcome.accepted, runs, terms);
     let central_run = centre.as_ref().map(|centre| &runs[relation.run(centre.centre)]);
+    let exit_code = gate::exit_code(runs);
     let reason = |run: &Run| {
         run.output?;
+        let rule = if exit_code.is_some_and(|most| most != run.exit_code) { Rule::ExitCode } else { rule };
         let same = |other: &Run| {
             let numbers = terms.method != Method::Near || other.summary == run.summary;
             numbers && other.output == run.output
@@ -109,7 +113,7 @@ pub fn reasons(terms: &Terms, runs: &[Run]) -> Vec<Option<Reason>> {
         let number_steps = central_run.and_then(|central| match rule {
             Rule::Kmeans | Rule::Ball => None,
             _ if same(central) => Some(0),
-            Rule::Alone | Rule::Outputs | Rule::OutputsAndWork => None,
+            Rule::Alone | Rule::ExitCode | Rule::Outputs | Rule::OutputsAndWork => None,
             Rule::Near | Rule::NearAndWork => by_numbers(central),
         });
         Some(Reason {
@@ -140,7 +144,7 @@ impl Measure {
         let compared: Vec<Profile> = (0..runs.len()).filter_map(|run| traced(&run)).collect();
         let kept: Vec<Profile> = accepted.iter().filter_map(traced).collect();
         match rule {
-            Rule::Alone => None,
+            Rule::Alone | Rule::ExitCode => None,
             // Whoever takes part in the relation has a trace, and the same place among those compared.
             Rule::OutputsAndWork | Rule::NearAndWork => {
                 Some(Self::Beside { traces: Traces::new(terms, compared), centre: centre?.centre })

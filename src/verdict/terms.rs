@@ -64,6 +64,8 @@ pub struct Agreement {
 pub struct Run {
     /// Hash of its output; `None` when the node brought no result. Such a run agrees with nobody.
     pub output: Option<[u8; 32]>,
+    /// The exit code that the node states; of a run without an output it says nothing.
+    pub exit_code: i32,
     /// Its memory, CPU time and page faults; `None` when its fingerprint is void.
     pub profile: Option<Profile>,
     /// The numbers of its output.
@@ -72,7 +74,7 @@ pub struct Run {
 
 impl Run {
     /// A node that brought nothing.
-    pub const ABSENT: Self = Self { output: None, profile: None, summary: SummaryWord::VOID };
+    pub const ABSENT: Self = Self { output: None, exit_code: 0, profile: None, summary: SummaryWord::VOID };
 }
 
 /// A tolerance that grows with the memory level.

@@ -51,6 +51,7 @@ fn scored(terms: &Terms, runs: &[Run]) -> Outcome {
         asked: runs.len(),
         confidence: terms.confidence as usize,
         absent: (0..runs.len()).filter(|&i| runs[i].profile.is_none()).collect(),
+        other_exits: Vec::new(),
     };
     match terms.method {
         Method::KMeans => kmeans::score(field, &present, terms),
@@ -219,6 +220,27 @@ fn the_tolerance_of_page_faults_is_a_fifth_of_the_larger_or_600() {
     assert!(agree(u64::MAX, u64::MAX) && !agree(0, u64::MAX));
 }
 
+#[test]
+fn no_run_with_another_exit_code_is_accepted_whatever_it_agrees_in() {
+    let runs = |exits: [i32; 3]| {
+        exits.map(|exit_code| Run { output: output(1), exit_code, profile: flat(7), ..Run::ABSENT })
+    };
+    for method in Method::ALL {
+        let of = |runs: &[Run]| decide(&terms(method, 2, 1024, 0), runs);
+        let outcome = of(&runs([0, 3, 0]));
+        assert_eq!((outcome.accepted, outcome.rejected), (vec![0, 2], vec![1]), "{method}");
+        assert_eq!(of(&runs([3, 3, 3])).accepted, [0, 1, 2], "{method}: any code will do");
+        assert_eq!(of(&runs([0, 1, 2])).decision, Decision::Inconclusive, "{method}");
+        let mut traces_alone = runs([0, 3, 0]);
+        for (index, run) in traces_alone.iter_mut().enumerate() {
+            run.output = output(u8::try_from(index + 1).unwrap());
+        }
+        assert!(!of(&traces_alone).accepted.contains(&1), "{method}");
+    }
+    let reason = reasons(&terms(Method::Hash, 2, 0, 0), &runs([0, 3, 0]))[1].unwrap();
+    assert_eq!((reason.rule, reason.alike), (Rule::ExitCode, 3));
+}
+
 /// Few values, so that ties and equal runs are common, and the extremes.
 fn kib() -> impl Strategy<Value = u32> {
     prop_oneof![4 => 0u32..4, 2 => 5_000u32..9_000, 1 => Just(u32::MAX), 1 => any::<u32>()]
@@ -236,8 +258,9 @@ fn run() -> impl Strategy<Value = Run> {
         cpu_ms,
         faults,
     });
-    (prop_oneof![0u8..4, 4u8..=255], prop::option::weighted(0.9, profile), summary())
-        .prop_map(|(id, profile, summary)| Run { output: output(id), profile, summary })
+    let exit_code = prop_oneof![6 => Just(0), 1 => Just(1), 1 => any::<i32>()];
+    (prop_oneof![0u8..4, 4u8..=255], exit_code, prop::option::weighted(0.9, profile), summary())
+        .prop_map(|(id, exit_code, profile, summary)| Run { output: output(id), exit_code, profile, summary })
 }
 
 /// Two lanes about the border of agreement, the circle's seam among them.

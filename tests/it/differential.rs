@@ -322,7 +322,7 @@ impl Reach {
         let may_lack = |rejection: &&Rejection| match rejection {
             // For 1024 bids it takes as many parties: the rules' own tests have them.
             Rejection::TooManyBids => true,
-            Rejection::NotFunded | Rejection::TooFewPaidJobs => !with_money,
+            Rejection::NotFunded | Rejection::TooLittlePaid => !with_money,
             _ => false,
         };
         let rejections = Rejection::ALL.iter().filter(|rejection| !may_lack(rejection));
@@ -349,7 +349,7 @@ impl Reach {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_backends_answer_alike_without_money() {
-    World::new(1, false).await.run(1, 32).await.assert_whole(false);
+    World::new(1, false).await.run(1, 40).await.assert_whole(false);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -78,7 +78,7 @@ async fn commit(requester: &mut Node, nodes: &mut [Node], job: JobId) {
 
 async fn reveal_and_decide(requester: &mut Node, nodes: &mut [Node], job: JobId) {
     for seat in 0..2 {
-        let entry = nodes[usize::from(seat)].act(job, Event::Revealed { opening: opening(seat) }).await;
+        let entry = nodes[usize::from(seat)].act(job, Event::Revealed { seat, opening: opening(seat) }).await;
         requester.read_until(entry).await;
     }
     let verdict = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::from_bits(0b11) };
@@ -393,7 +393,8 @@ async fn a_follow_up_brings_its_parents_log_along() {
         }
     }
     for seat in 0..2 {
-        let entry = nodes[usize::from(seat)].act(parent, Event::Revealed { opening: differing(seat) }).await;
+        let entry =
+            nodes[usize::from(seat)].act(parent, Event::Revealed { seat, opening: differing(seat) }).await;
         requester.read_until(entry).await;
     }
     let verdict = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::EMPTY };

@@ -119,8 +119,10 @@ impl Network {
             let commitment = opening.commitment(node.scheduler.domain(), job, *seat, node.id());
             node.act(job, revision, Event::Committed { commitment }).await;
         }
-        for (opening, holder) in openings.values().zip(&holders).take(play.reveals) {
-            self.parties[*holder].act(job, revision, Event::Revealed { opening: *opening }).await;
+        for ((seat, opening), holder) in openings.iter().zip(&holders).take(play.reveals) {
+            self.parties[*holder]
+                .act(job, revision, Event::Revealed { seat: *seat, opening: *opening })
+                .await;
         }
         if play.fault == Fault::Silence {
             openings.retain(|seat, _| usize::from(*seat) < play.reveals);

@@ -143,6 +143,17 @@ test("summaries of a deterministic job are not looked at", () => {
   assert.equal(judged(rows, { confidence: 3n }).note, "near outputs");
 });
 
+test("no run that states another exit code than most is accepted", () => {
+  const asked = { confidence: 1, tolerance_kib: 1024, relative_permille: 300 };
+  const runs = (exitCodes) => exitCodes.map((exitCode) => ({ output: "0x01", exitCode, profile: null, summary: null }));
+  for (const method of ["hash", "kmeans", "ball", "near"]) {
+    const of = (exitCodes) => decide(terms(asked, method), runs(exitCodes));
+    assert.deepEqual([of([0, 3, 0]).accepted, of([0, 3, 0]).rejected], [[0, 2], [1]], method);
+    assert.deepEqual(of([3n, 3n, 3n]).accepted, [0, 1, 2], method);
+    assert.equal(of([0, 1, 2]).outcome, "inconclusive", method);
+  }
+});
+
 test("where work is required, outputs alone are not enough", () => {
   const work = { requireWork: true };
   const rows = [["a", summary(0), 6400], ["b", summary(9), 6464], ["b", summary(9), 64]];

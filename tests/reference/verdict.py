@@ -34,6 +34,7 @@ class Run:
     output: object = None
     work: Work | None = None
     summary: tuple[int, ...] | None = None
+    exit_code: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,10 @@ def decide(terms: Terms, runs: list[Run]) -> Outcome:
     return agreed(terms, runs, accepted, absent, scores, "agreement")
 
 
-def agreed(terms, runs, accepted, absent, scores, note) -> Outcome:
+def agreed(terms, runs, agreeing, absent, scores, note) -> Outcome:
+    """Of the runs that agree, those that state the exit code of more than half of all; they must be enough."""
+    stated = [run.exit_code for run in runs if run.output is not None]
+    accepted = [i for i in agreeing if 2 * stated.count(runs[i].exit_code) > len(runs)]
     if 2 * len(accepted) <= len(runs):
         return Outcome(False, "no majority agrees", absent=absent, scores=scores)
     if len(accepted) < terms.confidence:

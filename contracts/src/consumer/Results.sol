@@ -18,7 +18,7 @@ library Results {
             abi.encodePacked(t.concurrency, t.confidence, t.toleranceKib, t.relativePermille, t.method),
             abi.encodePacked(t.deterministic, t.acceptance, t.price, t.bond, t.keeperFee),
             abi.encodePacked(t.open, t.timeout, t.run, t.reveal, t.liveLogs),
-            abi.encodePacked(t.minPaidJobs, t.escalationLimit, t.parent, t.requireWork),
+            abi.encodePacked(t.minPaid, t.escalationLimit, t.parent, t.requireWork),
             abi.encodePacked(t.cpuPermille, t.canonical, t.summary, t.audit)
         );
         for (uint256 i = 0; i < t.allowList.length; ++i) {

@@ -104,7 +104,8 @@ contract DeadlinesTest is AuditsBase {
         reveal(job, 0, t);
         vm.warp(block.timestamp + side % 3);
         bytes memory d = deal_(job, t);
-        bytes memory call = abi.encodeCall(IJobScheduler.reveal, (job, 2, t.price, opening(2, 3)));
+        bytes memory call =
+            abi.encodeCall(IJobScheduler.reveal, (job, sealedBy(nodes[2], 2, t.price, opening(2, 3))));
         assertEq(may(nodes[2], call), isIn, "reveal");
         call = abi.encodeCall(IJobScheduler.postVerdict, (job, d, openings(t, 7), 3));
         assertEq(may(keeper, call), isIn, "verdict over all");
@@ -125,7 +126,8 @@ contract DeadlinesTest is AuditsBase {
             may(requester, abi.encodeCall(IJobScheduler.publishSecret, (job, d, SECRET, all))), isIn, "draw"
         );
         assertEq(may(keeper, abi.encodeCall(IJobScheduler.expire, (job, d, all))), !isIn, "expire");
-        bytes memory call = abi.encodeCall(IJobScheduler.reveal, (job, 0, t.price, opening(0, 3)));
+        bytes memory call =
+            abi.encodeCall(IJobScheduler.reveal, (job, sealedBy(nodes[0], 0, t.price, opening(0, 3))));
         assertFalse(may(nodes[0], call), "reveal");
     }
 
@@ -154,12 +156,7 @@ contract DeadlinesTest is AuditsBase {
         isIn = near(drawnAt + t.run, side);
         assertEq(may(nodes[2], abi.encodeCall(IJobScheduler.commit, (job, keccak256("x")))), isIn, "commit");
         // Two of three have committed: their reveals begin without the third.
-        call = abi.encodeCall(IJobScheduler.reveal, (job, 1, t.price, opening(1, 1)));
+        call = abi.encodeCall(IJobScheduler.reveal, (job, sealedBy(nodes[1], 1, t.price, opening(1, 1))));
         assertEq(may(nodes[1], call), !isIn, "reveal");
-    }
-
-    function toList(address node) private pure returns (address[] memory list) {
-        list = new address[](1);
-        list[0] = node;
     }
 }

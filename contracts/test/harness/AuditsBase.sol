@@ -91,11 +91,7 @@ abstract contract AuditsBase is SchedulerBase {
         IJobScheduler.Opening memory said = opening(i, t.concurrency);
         vm.prank(nodes[i]);
         vm.expectRevert(reason);
-        scheduler.reveal(job, uint8(i), t.price, said);
-    }
-
-    function wrongState(IJobScheduler.JobState state) internal pure returns (bytes memory) {
-        return abi.encodeWithSelector(IJobScheduler.WrongState.selector, state);
+        scheduler.reveal(job, sealedBy(nodes[i], uint8(i), t.price, said));
     }
 
     function stageOf(bytes32 job) internal view returns (IJobScheduler.AuditStage) {

@@ -14,7 +14,6 @@ contract Batch is RulesHarness {
         address requester;
         Head head;
         address[] holders;
-        uint256 price;
         bool isShared;
         address[] nodes;
         Slot[] slots;
@@ -42,7 +41,7 @@ contract Batch is RulesHarness {
         outcomes = new Outcome[](cases.length);
         for (uint256 i = 0; i < cases.length; ++i) {
             Case calldata given = cases[i];
-            this.load(given.job, given.requester, given.head, given.holders, given.price, given.isShared);
+            this.load(given.job, given.requester, given.head, given.holders, given.isShared);
             for (uint256 k = 0; k < given.nodes.length; ++k) {
                 slots[given.nodes[k]] = given.slots[k];
             }

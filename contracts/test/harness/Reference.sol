@@ -49,18 +49,43 @@ library Reference {
         for (uint256 i = 0; i < n; ++i) {
             runs.words[i] = uint256(openings[i].opening.fingerprint);
         }
-        if (t.method == IJobScheduler.Method.Near || t.requireWork) {
-            return seatsOf(openings, enough(runs, ball(runs, relationOf(t, openings))));
-        }
+        uint256 agreeing = enough(runs, agreed(t, runs, openings));
         for (uint256 i = 0; i < n; ++i) {
+            if (!isUsualExit(t, openings, openings[i].opening.exitCode)) agreeing &= ~(1 << i);
+        }
+        return seatsOf(openings, enough(runs, agreeing));
+    }
+
+    function agreed(
+        IJobScheduler.Terms memory t,
+        Runs memory runs,
+        IJobScheduler.SeatOpening[] memory openings
+    ) private pure returns (uint256) {
+        if (t.method == IJobScheduler.Method.Near || t.requireWork) {
+            return ball(runs, relationOf(t, openings));
+        }
+        for (uint256 i = 0; i < openings.length; ++i) {
             uint256 equal = 0;
-            for (uint256 j = 0; j < n; ++j) {
+            for (uint256 j = 0; j < openings.length; ++j) {
                 if (openings[j].opening.resultHash == openings[i].opening.resultHash) equal |= 1 << j;
             }
-            if (2 * count(equal) > t.concurrency) return seatsOf(openings, enough(runs, equal));
+            if (2 * count(equal) > t.concurrency) return equal;
         }
         if (t.deterministic || t.method == IJobScheduler.Method.Hash) return 0;
-        return seatsOf(openings, score(runs, t.method));
+        return score(runs, t.method);
+    }
+
+    /// Whether more than half of all that were asked state this exit code.
+    function isUsualExit(
+        IJobScheduler.Terms memory t,
+        IJobScheduler.SeatOpening[] memory openings,
+        int32 exitCode
+    ) private pure returns (bool) {
+        uint256 stating = 0;
+        for (uint256 i = 0; i < openings.length; ++i) {
+            if (openings[i].opening.exitCode == exitCode) ++stating;
+        }
+        return 2 * stating > t.concurrency;
     }
 
     function score(Runs memory runs, IJobScheduler.Method method) internal pure returns (uint256) {

@@ -188,7 +188,8 @@ contract Replica is Test {
         } else if (topic == IJobScheduler.SecretPublished.selector) {
             drawn(s, job, abi.decode(data, (bytes32)));
         } else if (topic == IJobScheduler.Revealed.selector) {
-            s.revealed |= 1 << b.seat;
+            (uint8 seat,) = abi.decode(data, (uint8, IJobScheduler.Opening));
+            s.revealed |= 1 << seat;
         } else if (topic == IJobScheduler.Unpacked.selector) {
             s.isRostered = false;
         } else if (topic == IJobScheduler.VerdictPosted.selector) {
@@ -241,7 +242,7 @@ contract Replica is Test {
         s.state = accepted == 0 ? IJobScheduler.JobState.Inconclusive : IJobScheduler.JobState.Verified;
         for (uint256 i = 0; accepted != 0 && i < s.holders.length; ++i) {
             if (opened >> i & 1 == 0 || !counts(s, bids[job][s.holders[i]].price)) continue;
-            if (accepted >> i & 1 != 0) ++accounts[s.holders[i]].paid;
+            if (accepted >> i & 1 != 0) accounts[s.holders[i]].paid += uint96(bids[job][s.holders[i]].price);
             else ++accounts[s.holders[i]].rejected;
         }
         bool burnsWrong = s.terms.deterministic && accepted != 0;
@@ -271,6 +272,7 @@ contract Replica is Test {
             if (s.late >> i & 1 == 0) continue;
             // An engine that fails and a node that is stopped are the node's own.
             bool isShared = s.failures[s.kinds[i]] > 1 && s.kinds[i] != 3 && s.kinds[i] != 6;
+            if (s.state == IJobScheduler.JobState.Verified) isShared = false;
             if (isShared) credit(s.holders[i], s.terms.bond / 4);
             else burnt += s.terms.bond / 4;
         }

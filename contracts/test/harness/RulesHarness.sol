@@ -30,7 +30,7 @@ contract RulesHarness {
         bool isFunded;
         bool satInParent;
         bool isCurrent;
-        uint256 paidJobs;
+        uint256 paid;
     }
 
     /// The job after an event: its head, and the one slot that the event changed.
@@ -46,19 +46,13 @@ contract RulesHarness {
     Head public head;
     mapping(address => Slot) public slots;
     address[] public holders;
-    uint256 private price;
     bool private isShared;
 
     /// `isShared_` says whether several seats reported a failure for which nodes are not to blame.
-    function load(
-        bytes32 job_,
-        address requester_,
-        Head head_,
-        address[] calldata holders_,
-        uint256 price_,
-        bool isShared_
-    ) external {
-        (job, requester, head, holders, price) = (job_, requester_, head_, holders_, price_);
+    function load(bytes32 job_, address requester_, Head head_, address[] calldata holders_, bool isShared_)
+        external
+    {
+        (job, requester, head, holders) = (job_, requester_, head_, holders_);
         isShared = isShared_;
     }
 
@@ -90,7 +84,7 @@ contract RulesHarness {
         } else if (kind == IJobScheduler.EventKind.BidAccepted) {
             next.node = event_.node;
             (next.head, next.slot, next.seat) =
-                Rules.bidAccepted(head, slots[event_.node], act, event_.node, deal, stamp.isFunded);
+                Rules.bidAccepted(head, slots[event_.node], act, event_.node, deal, stamp.isFunded, false);
         } else if (kind == IJobScheduler.EventKind.BidRejected) {
             next.node = event_.node;
             next.slot = Rules.bidRejected(head, slots[event_.node], act, event_.node);
@@ -110,7 +104,7 @@ contract RulesHarness {
         Stamp calldata stamp
     ) private view {
         Rules.Facts memory facts = Rules.Facts({
-            revision: 0, isCurrent: stamp.isCurrent, paidJobs: stamp.paidJobs, satInParent: stamp.satInParent
+            revision: 0, isCurrent: stamp.isCurrent, paid: stamp.paid, satInParent: stamp.satInParent
         });
         (next.head, next.slot, next.seat) = Rules.bidPlaced(head, next.slot, act, facts, deal, price_);
         if (next.seat != Rules.NO_SEAT && !stamp.isFunded) revert IJobScheduler.NotFunded(act.author, 0, 0);
@@ -130,10 +124,10 @@ contract RulesHarness {
         } else if (kind == IJobScheduler.EventKind.Stopped) {
             next.head = Rules.stopped(head, act);
         } else if (kind == IJobScheduler.EventKind.Revealed) {
-            uint256 seat = seatOf(act.author);
-            IJobScheduler.Opening calldata opening = event_.openings[0].opening;
-            bytes32 commitment = Openings.commitment(0, address(0), job, seat, act.author, opening);
-            next.head = Rules.revealed(head, next.slot, act, isHolder, seat, price, commitment, opening);
+            IJobScheduler.SeatOpening calldata given = event_.openings[0];
+            bytes32 commitment =
+                Openings.commitment(0, address(0), job, given.seat, given.node, given.opening);
+            next.head = Rules.revealed(head, slots[given.node], act.at, given, commitment);
         } else if (kind == IJobScheduler.EventKind.VerdictPosted) {
             next.head = verdictPosted(event_, deal, act.at);
         } else if (kind == IJobScheduler.EventKind.Expired) {

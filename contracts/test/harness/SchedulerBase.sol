@@ -113,6 +113,11 @@ abstract contract SchedulerBase is Test {
         }
     }
 
+    function toList(address node) internal pure returns (address[] memory list) {
+        list = new address[](1);
+        list[0] = node;
+    }
+
     function accept(bytes32 job, IJobScheduler.Terms memory t, address[] memory list) internal {
         bytes memory d = deal_(job, t);
         vm.prank(requester);
@@ -157,7 +162,7 @@ abstract contract SchedulerBase is Test {
 
     function reveal(bytes32 job, uint256 seat, IJobScheduler.Terms memory t) internal {
         vm.prank(nodes[seat]);
-        scheduler.reveal(job, uint8(seat), t.price, opening(seat, t.concurrency));
+        scheduler.reveal(job, sealedBy(nodes[seat], uint8(seat), t.price, opening(seat, t.concurrency)));
     }
 
     function postVerdict(bytes32 job, IJobScheduler.Terms memory t, uint256 seats, uint256 accepted)
@@ -197,6 +202,18 @@ abstract contract SchedulerBase is Test {
         o.fingerprint = bytes32(word(lies ? 50 : 1600, lies ? 10 : 900));
         o.summary = bytes32(Summaries.VOID);
         o.salt = keccak256(abi.encode("salt", seat));
+    }
+
+    function wrongState(IJobScheduler.JobState state) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IJobScheduler.WrongState.selector, state);
+    }
+
+    function sealedBy(address node, uint8 seat, uint96 price, IJobScheduler.Opening memory said)
+        internal
+        pure
+        returns (IJobScheduler.SeatOpening memory)
+    {
+        return IJobScheduler.SeatOpening({seat: seat, node: node, price: price, opening: said});
     }
 
     function word(uint256 units, uint256 cpu) internal pure returns (uint256 w) {

@@ -46,8 +46,8 @@ library Selectors {
         if (selector == IJobScheduler.NotAllowed.selector) {
             return uint256(IJobScheduler.Rejection.NotAllowed);
         }
-        if (selector == IJobScheduler.TooFewPaidJobs.selector) {
-            return uint256(IJobScheduler.Rejection.TooFewPaidJobs);
+        if (selector == IJobScheduler.TooLittlePaid.selector) {
+            return uint256(IJobScheduler.Rejection.TooLittlePaid);
         }
         if (selector == IJobScheduler.SatInParent.selector) {
             return uint256(IJobScheduler.Rejection.SatInParent);

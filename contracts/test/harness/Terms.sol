@@ -11,7 +11,7 @@ library Terms {
             abi.encodePacked(t.concurrency, t.confidence, t.toleranceKib, t.relativePermille, t.method),
             abi.encodePacked(t.deterministic, t.acceptance, t.price, t.bond, t.keeperFee),
             abi.encodePacked(t.open, t.timeout, t.run, t.reveal, t.liveLogs),
-            abi.encodePacked(t.minPaidJobs, t.escalationLimit, t.parent, t.requireWork),
+            abi.encodePacked(t.minPaid, t.escalationLimit, t.parent, t.requireWork),
             abi.encodePacked(t.cpuPermille, t.canonical, t.summary, t.audit)
         );
         for (uint256 i = 0; i < t.allowList.length; ++i) {
@@ -49,7 +49,7 @@ library Terms {
 
     /// What `pack` was given.
     function unpack(bytes memory packed) internal pure returns (IJobScheduler.Terms memory t) {
-        uint8[23] memory widths = [1, 1, 4, 2, 1, 1, 1, 12, 12, 12, 4, 4, 4, 4, 1, 4, 1, 32, 1, 2, 1, 32, 32];
+        uint8[23] memory widths = [1, 1, 4, 2, 1, 1, 1, 12, 12, 12, 4, 4, 4, 4, 1, 12, 1, 32, 1, 2, 1, 32, 32];
         uint256 from = 0;
         bytes memory words = abi.encode(uint256(32));
         for (uint256 i = 0; i < widths.length; ++i) {

@@ -23,7 +23,7 @@ abstract contract VectorReader is Test {
         uint256 reveal;
         bool liveLogs;
         address[] allowList;
-        uint256 minPaidJobs;
+        uint256 minPaid;
         uint256 escalationLimit;
         bool requireWork;
         uint256 cpuPermille;
@@ -41,7 +41,7 @@ abstract contract VectorReader is Test {
 
     string private constant DEAL = "D(uint256 concurrency,uint256 confidence,uint256 tolerance_kib,uint256 relative_permille,string method,"
         "bool deterministic,string acceptance,uint256 price,uint256 bond,uint256 keeper_fee,uint256 open,uint256 timeout,"
-        "uint256 run,uint256 reveal,bool live_logs,address[] allow_list,uint256 min_paid_jobs,uint256 escalation_limit,"
+        "uint256 run,uint256 reveal,bool live_logs,address[] allow_list,uint256 min_paid,uint256 escalation_limit,"
         "bool require_work,uint256 cpu_permille,string canonical)";
     string private constant OPENING =
         "O(bytes32 result_hash,bytes32 output_root,int256 exit_code,bytes32 fingerprint,bytes32 summary,bytes32 salt)";
@@ -83,7 +83,7 @@ abstract contract VectorReader is Test {
         terms.reveal = uint32(read.reveal);
         terms.liveLogs = read.liveLogs;
         terms.allowList = read.allowList;
-        terms.minPaidJobs = uint32(read.minPaidJobs);
+        terms.minPaid = uint96(read.minPaid);
         terms.escalationLimit = uint8(read.escalationLimit);
         string memory parent = string.concat(path, ".parent");
         if (bytes(vm.parseJsonString(json, parent)).length > 4) {

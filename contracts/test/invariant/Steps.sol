@@ -45,7 +45,7 @@ abstract contract Steps is Ghosts {
         if (seed >> 32 & 3 == 0) t.keeperFee = 0;
         (t.timeout, t.run, t.reveal) = (600, seed >> 36 & 1 == 0 ? 660 : 2000, 200);
         if (seed >> 40 & 1 == 0) t.escalationLimit = 7;
-        if (seed >> 44 & 7 == 0) t.minPaidJobs = 1;
+        if (seed >> 44 & 7 == 0) t.minPaid = t.price;
         // Never drawn, by an even chance, or always: at most as many seats as there are nodes.
         if (seed >> 72 & 1 == 0) {
             uint256[3] memory chances = [uint256(1), 500, 1000];
@@ -410,8 +410,9 @@ abstract contract Steps is Ghosts {
         IJobScheduler.Opening memory o = said(g, i);
         bool isEarly = !mayReveal(g);
         begin();
-        vm.prank(g.holders[i]);
-        try scheduler.reveal(g.job, uint8(i), g.prices[i], o) {
+        // Whoever has the opening may send it.
+        vm.prank(number % 3 == 0 ? keeper : g.holders[i]);
+        try scheduler.reveal(g.job, sealedBy(g.holders[i], uint8(i), g.prices[i], o)) {
             if (isEarly) ++earlyReveals;
             g.revealed |= 1 << i;
         } catch {

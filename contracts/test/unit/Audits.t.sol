@@ -202,7 +202,7 @@ contract AuditsTest is AuditsBase {
         postVerdict(job, t, 31, 27);
         assertEq(free(nodes[2]), MONEY, "and lied");
         assertEq(scheduler.accounts(nodes[2]).rejected, 1);
-        assertEq(scheduler.accounts(nodes[4]).paid, 1);
+        assertEq(scheduler.accounts(nodes[4]).paid, t.price);
         assertEq(free(requester), MONEY + t.price);
     }
 

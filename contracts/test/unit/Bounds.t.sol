@@ -63,19 +63,28 @@ contract BoundsTest is AuditsBase {
     }
 
     /// Invariant 14: what is counted stops at its largest and leaves its neighbours and the money alone.
-    function testFuzz_14_counters_stop_at_their_largest(uint96 free_, uint8 which, uint32 others)
+    function testFuzz_14_counters_stop_at_their_largest(uint96 free_, uint96 paid, uint8 which, uint32 others)
         public
         pure
     {
-        uint256 counter = Purses.SEATS + 32 * (which % 4);
-        uint256 word_ = free_;
-        for (uint256 at = Purses.SEATS; at <= Purses.FAILURES; at += 32) {
-            word_ |= uint256(at == counter ? type(uint32).max - 1 : others) << at;
+        uint256 counter = Purses.SEATS + 21 * (which % 3);
+        uint256 word_ = uint256(paid) << 96 | free_;
+        for (uint256 at = Purses.SEATS; at <= Purses.FAILURES; at += 21) {
+            word_ |= (at == counter ? Purses.MAX_COUNT - 1 : others & Purses.MAX_COUNT) << at;
         }
         Purse once = Purse.wrap(word_).withOneMore(counter);
-        assertEq(once.count(counter), type(uint32).max);
+        assertEq(once.count(counter), Purses.MAX_COUNT);
         assertEq(Purse.unwrap(once.withOneMore(counter)), Purse.unwrap(once));
         assertEq(Purse.unwrap(once), word_ + (1 << counter));
+    }
+
+    /// Likewise of what a party was paid.
+    function testFuzz_14_what_was_paid_stops_at_its_largest(uint256 word_, uint96 price) public pure {
+        Purse before = Purse.wrap(word_);
+        Purse then = before.withPaid(price);
+        uint256 sum = before.paid() + price;
+        assertEq(then.paid(), sum < type(uint96).max ? sum : type(uint96).max);
+        assertEq(Purse.unwrap(then) ^ word_, (then.paid() ^ before.paid()) << 96, "and nothing else changes");
     }
 
     /// Nine runs whose distances can be cut in two places with the same gain: the uneven cut counts, and it leaves no

@@ -62,6 +62,22 @@ contract FailuresTest is SchedulerBase {
         assertEq(scheduler.burnt(), t.bond / 4);
     }
 
+    /// Two seats in one hand, where the others show that the job was not to blame.
+    function test_late_failures_alike_cost_a_quarter_where_others_brought_the_result() public {
+        IJobScheduler.Terms memory t = terms();
+        (t.concurrency, t.confidence) = (5, 3);
+        (bytes32 job, uint256 refillBy) = runningLate(t);
+        for (uint256 i = 0; i < 3; ++i) {
+            commit(job, i, opening(i, 5));
+        }
+        vm.warp(refillBy + 1);
+        fail(job, t, 3, IJobScheduler.FailureKind.Memory);
+        fail(job, t, 4, IJobScheduler.FailureKind.Memory);
+        postVerdict(job, t, 7, 7);
+        assertEq(free(nodes[3]) + free(nodes[4]), 2 * (MONEY - t.bond / 4));
+        assertEq(scheduler.burnt(), 2 * (t.bond / 4));
+    }
+
     function test_a_stop_settles_late_failures_too() public {
         IJobScheduler.Terms memory t = terms();
         (bytes32 job, uint256 refillBy) = runningLate(t);
@@ -91,7 +107,7 @@ contract FailuresTest is SchedulerBase {
         IJobScheduler.Opening memory said = opening(2, 4);
         vm.prank(nodes[2]);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NotCommitted.selector, 2));
-        scheduler.reveal(job, 2, t.price, said);
+        scheduler.reveal(job, sealedBy(nodes[2], 2, t.price, said));
     }
 
     function test_a_seat_that_never_committed_has_nothing_to_reveal() public {
@@ -103,7 +119,7 @@ contract FailuresTest is SchedulerBase {
         IJobScheduler.Opening memory said = opening(2, 3);
         vm.prank(nodes[2]);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NotCommitted.selector, 2));
-        scheduler.reveal(job, 2, t.price, said);
+        scheduler.reveal(job, sealedBy(nodes[2], 2, t.price, said));
     }
 
     function test_who_failed_earns_nothing_by_ending_the_job() public {

@@ -23,7 +23,7 @@ contract LifecycleTest is SchedulerBase {
         assertEq(free(requester), MONEY + t.price);
         IJobScheduler.Account memory account = scheduler.accounts(nodes[0]);
         assertEq(account.seats, 1);
-        assertEq(account.paid, 1);
+        assertEq(account.paid, t.price);
         assertEq(scheduler.accounts(nodes[2]).rejected, 1);
         assertEq(scheduler.burnt(), 0);
     }
@@ -324,7 +324,7 @@ contract LifecycleTest is SchedulerBase {
         IJobScheduler.Opening memory late = opening(1, 3);
         vm.prank(nodes[1]);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.DeadlinePassed.selector, commitBy + t.reveal));
-        scheduler.reveal(job, 1, t.price, late);
+        scheduler.reveal(job, sealedBy(nodes[1], 1, t.price, late));
     }
 
     function test_a_copied_commitment_opens_for_nobody_else() public {
@@ -338,7 +338,7 @@ contract LifecycleTest is SchedulerBase {
         IJobScheduler.Opening memory first = opening(0, 3);
         vm.prank(nodes[1]);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadOpening.selector, 1));
-        scheduler.reveal(job, 1, t.price, first);
+        scheduler.reveal(job, sealedBy(nodes[1], 1, t.price, first));
     }
 
     function test_a_fingerprint_word_with_high_bits_is_refused() public {
@@ -351,7 +351,7 @@ contract LifecycleTest is SchedulerBase {
         commit(job, 0, dirty);
         vm.prank(nodes[0]);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadFingerprint.selector, 0));
-        scheduler.reveal(job, 0, t.price, dirty);
+        scheduler.reveal(job, sealedBy(nodes[0], 0, t.price, dirty));
     }
 
     function test_a_summary_word_with_high_bits_is_refused() public {
@@ -367,11 +367,11 @@ contract LifecycleTest is SchedulerBase {
         scheduler.postVerdict(job, d, list, 3);
         vm.prank(nodes[1]);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadSummary.selector, 1));
-        scheduler.reveal(job, 1, t.price, list[1].opening);
+        scheduler.reveal(job, sealedBy(nodes[1], 1, t.price, list[1].opening));
         list[1].opening.fingerprint = bytes32(uint256(1) << 255);
         vm.prank(nodes[1]);
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadOpening.selector, 1));
-        scheduler.reveal(job, 1, t.price, list[1].opening);
+        scheduler.reveal(job, sealedBy(nodes[1], 1, t.price, list[1].opening));
     }
 
     /// A job whose three nodes bring outputs and summaries of their own; that of the last is `apart` from the others'.
@@ -490,10 +490,5 @@ contract LifecycleTest is SchedulerBase {
         vm.expectEmit();
         emit IJobScheduler.Remarked(job, nodes[0], "late");
         scheduler.remark(job, d, nodes[0], "late");
-    }
-
-    function toList(address node) private pure returns (address[] memory list) {
-        list = new address[](1);
-        list[0] = node;
     }
 }

@@ -146,7 +146,7 @@ contract RefusalsTest is SchedulerBase {
     function test_terms_have_one_encoding() public {
         bytes memory packed = Terms.pack(terms());
         // Method, deterministic, acceptance, live logs, whether work is required.
-        uint8[5] memory octets = [8, 9, 10, 63, 101];
+        uint8[5] memory octets = [8, 9, 10, 63, 109];
         for (uint256 i = 0; i < octets.length; ++i) {
             bytes memory dirty = bytes.concat(packed);
             dirty[octets[i]] = octets[i] == 8 ? bytes1(0x04) : bytes1(0x02);
@@ -155,7 +155,7 @@ contract RefusalsTest is SchedulerBase {
         refusesEncoding("");
         bytes memory short = bytes.concat(packed);
         assembly ("memory-safe") {
-            mstore(short, 168)
+            mstore(short, 176)
         }
         refusesEncoding(short);
         refusesEncoding(bytes.concat(packed, hex"00"));
@@ -334,13 +334,13 @@ contract RefusalsTest is SchedulerBase {
         scheduler.announce(string(new bytes(1025)));
     }
 
-    function test_minimum_of_paid_jobs() public {
+    function test_minimum_of_what_was_paid() public {
         IJobScheduler.Terms memory t = terms();
-        t.minPaidJobs = 1;
+        t.minPaid = t.price;
         bytes32 job = submit(t);
         bytes memory d = deal_(job, t);
         vm.prank(nodes[0]);
-        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.TooFewPaidJobs.selector, 0, 1));
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.TooLittlePaid.selector, 0, t.price));
         scheduler.bid(job, d, 0);
         bytes32 first = revealing(terms());
         postVerdict(first, terms(), 7, 3);

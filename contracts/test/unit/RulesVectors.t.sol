@@ -125,7 +125,7 @@ contract RulesVectorsTest is VectorReader {
             isFunded: row[3] & 1 != 0,
             satInParent: row[3] & 2 != 0,
             isCurrent: row[3] & 4 == 0,
-            paidJobs: row[3] >> 3
+            paid: row[3] >> 3
         });
         try harness.step(event_, agreed, stamp) returns (RulesHarness.Next memory next) {
             ++accepted;
@@ -214,7 +214,7 @@ contract RulesVectorsTest is VectorReader {
         }
         string[] memory nodes = vm.parseJsonKeys(json, ".job.bids");
         Head head = readHead(seats);
-        harness.load(job.id, job.requester, head, holders, agreed.price, readFailures(json).anyShared());
+        harness.load(job.id, job.requester, head, holders, readFailures(json).anyShared());
         for (uint256 i = 0; i < nodes.length; ++i) {
             address node = vm.parseAddress(nodes[i]);
             string memory path = string.concat(".job.bids.", nodes[i]);
@@ -372,7 +372,7 @@ contract RulesVectorsTest is VectorReader {
             }
         } else if (kind == IJobScheduler.EventKind.Revealed) {
             event_.openings = new IJobScheduler.SeatOpening[](1);
-            event_.openings[0].opening = readOpening(json, string.concat(path, ".opening"));
+            event_.openings[0] = readSeatOpening(json, path);
         } else if (kind == IJobScheduler.EventKind.VerdictPosted) {
             event_.accepted = vm.parseJsonUint(json, string.concat(path, ".accepted"));
             event_.openings = merged(readOpenings(json, string.concat(path, ".openings")));
@@ -394,12 +394,19 @@ contract RulesVectorsTest is VectorReader {
         while (vm.keyExistsJson(json, string.concat(path, "[", vm.toString(count), "]"))) ++count;
         openings = new IJobScheduler.SeatOpening[](count);
         for (uint256 i = 0; i < count; ++i) {
-            string memory one = string.concat(path, "[", vm.toString(i), "]");
-            openings[i].seat = uint8(vm.parseJsonUint(json, string.concat(one, ".seat")));
-            openings[i].price = agreed.price;
-            if (openings[i].seat < 3) openings[i].node = holderOf(openings[i].seat);
-            openings[i].opening = readOpening(json, string.concat(one, ".opening"));
+            openings[i] = readSeatOpening(json, string.concat(path, "[", vm.toString(i), "]"));
         }
+    }
+
+    function readSeatOpening(string memory json, string memory path)
+        private
+        view
+        returns (IJobScheduler.SeatOpening memory given)
+    {
+        given.seat = uint8(vm.parseJsonUint(json, string.concat(path, ".seat")));
+        given.price = agreed.price;
+        if (given.seat < 3) given.node = holderOf(given.seat);
+        given.opening = readOpening(json, string.concat(path, ".opening"));
     }
 
     function holderOf(uint256 seat) private view returns (address) {

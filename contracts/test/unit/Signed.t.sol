@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {Head} from "../../src/Packing.sol";
 import {Signatures} from "../../src/Signatures.sol";
 import {SchedulerBase} from "../harness/SchedulerBase.sol";
 import {Terms} from "../harness/Terms.sol";
@@ -111,7 +112,7 @@ contract SignedTest is SchedulerBase {
             abi.encodeCall(IJobScheduler.remark, (job, d, nodes[0], "")),
             abi.encodeCall(IJobScheduler.reportFailure, (job, d, IJobScheduler.FailureKind.Disk)),
             abi.encodeCall(IJobScheduler.expire, (job, d, nobody)),
-            abi.encodeCall(IJobScheduler.reveal, (job, 0, t.price, opening(0, 3))),
+            abi.encodeCall(IJobScheduler.reveal, (job, sealedBy(nodes[0], 0, t.price, opening(0, 3)))),
             abi.encodeCall(IJobScheduler.commitSigned, (job, d, nobody, new IJobScheduler.Signed[](0))),
             abi.encodeCall(IJobScheduler.postVerdict, (job, d, new IJobScheduler.SeatOpening[](0), 0))
         ];
@@ -156,6 +157,44 @@ contract SignedTest is SchedulerBase {
         vm.expectRevert(abi.encodeWithSelector(IJobScheduler.BadSignature.selector, nodes[1]));
         if (isRostered) scheduler.commitRostered(job, revisionOf(t), started(t), holders, by);
         else scheduler.commitSigned(job, d, holders, by);
+    }
+
+    function test_a_batch_of_commitments_passes_over_those_that_are_there() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = seated(t);
+        unpack(job, t, started(t), 0);
+        commit(job, 1, opening(1, 3));
+        commitSigned(job, t, 7);
+        assertState(job, IJobScheduler.JobState.Revealing);
+        IJobScheduler.SeatHolder[] memory holders = holdersOf(job, t, 7, 7);
+        IJobScheduler.Signed[] memory list = signatures(job, t, holders);
+        bytes memory d = deal_(job, t);
+        vm.expectRevert(wrongState(IJobScheduler.JobState.Revealing));
+        scheduler.commitSigned(job, d, holders, list);
+    }
+
+    function test_a_batch_of_commitments_passes_over_a_seat_that_failed() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = seated(t);
+        unpack(job, t, started(t), 0);
+        bytes memory d = deal_(job, t);
+        vm.prank(nodes[2]);
+        scheduler.reportFailure(job, d, IJobScheduler.FailureKind.Disk);
+        commitSigned(job, t, 7);
+        (,, uint256 head,) = scheduler.jobs(job);
+        assertEq(Head.wrap(head).committed(), 3);
+    }
+
+    function test_who_unpacks_a_job_first_voids_no_batch() public {
+        IJobScheduler.Terms memory t = terms();
+        bytes32 job = seated(t);
+        unpack(job, t, started(t), 0);
+        commit(job, 0, opening(0, 3));
+        commitRostered(job, t);
+        assertState(job, IJobScheduler.JobState.Revealing);
+        postVerdictRostered(job, t, rosteredHead(t, START, START), 7, 3);
+        assertState(job, IJobScheduler.JobState.Verified);
+        assertEq(free(nodes[0]), MONEY + t.price);
     }
 
     function test_every_seat_needs_its_signature() public {
@@ -323,6 +362,18 @@ contract SignedTest is SchedulerBase {
         IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, 1);
         list[0].signed.seen = bytes32(uint256(list[0].signed.seen) + 1);
         refusesBid(t, list);
+    }
+
+    function test_a_signed_bid_needs_what_the_terms_ask_to_have_been_paid() public {
+        IJobScheduler.Terms memory t = terms();
+        postVerdict(revealing(t), t, 7, 3);
+        t.minPaid = t.price + 1;
+        IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, 3);
+        vm.prank(requester);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.TooLittlePaid.selector, t.price, t.minPaid));
+        scheduler.submitSigned{value: escrow(t)}(Terms.pack(t), SPEC, nonce, list);
+        t.minPaid = t.price;
+        assertState(submitSigned(t, signedBids(nextJob(t), t, 2)), IJobScheduler.JobState.Open);
     }
 
     function test_bids_must_ascend_so_that_no_node_has_two_seats() public {

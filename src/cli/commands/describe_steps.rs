@@ -108,8 +108,9 @@ fn event(event: &Event) -> String {
         Event::FailureReported { kind } => format!("reported a failure: {kind}"),
         Event::Committed { commitment } => format!("committed to {}", commitment.short()),
         Event::Stopped => "stopped the job".to_owned(),
-        Event::Revealed { opening } => {
-            format!("revealed output {}, exit code {}", opening.result_hash.short(), opening.exit_code)
+        Event::Revealed { seat, opening } => {
+            let (output, exit_code) = (opening.result_hash.short(), opening.exit_code);
+            format!("revealed seat {seat}: output {output}, exit code {exit_code}")
         }
         Event::VerdictPosted { accepted, .. } if accepted.is_empty() => "found it inconclusive".to_owned(),
         Event::VerdictPosted { accepted, .. } => format!("posted the verdict: {} agree", accepted.len()),

@@ -16,6 +16,7 @@ use super::decorate::SchedulerFault;
 use crate::{
     domain::{Action, Digest, Event, JobId, NodeId, Opening, SignedAction},
     identity::NodeKey,
+    rules::Ledger,
     scheduler::{Cursor, EventStream, LogItem, LogUpdate, Scheduler, SubmitError},
 };
 
@@ -36,6 +37,8 @@ struct Shared {
     inner: Arc<dyn Scheduler>,
     key: NodeKey,
     jobs: Mutex<BTreeMap<JobId, Seen>>,
+    /// What it has read, which tells its seats.
+    ledger: Mutex<Ledger>,
     /// Counts commitments of others, to be waited for.
     commitments: watch::Sender<u64>,
 }
@@ -51,8 +54,9 @@ struct Seen {
 
 impl Copycat {
     pub(super) fn new(inner: Arc<dyn Scheduler>, key: NodeKey) -> Self {
-        let shared = Shared { inner, key, jobs: Mutex::default(), commitments: watch::Sender::new(0) };
-        Self { shared: Arc::new(shared) }
+        let ledger = Mutex::new(Ledger::new(inner.domain()));
+        let commitments = watch::Sender::new(0);
+        Self { shared: Arc::new(Shared { inner, key, jobs: Mutex::default(), ledger, commitments }) }
     }
 }
 
@@ -60,6 +64,11 @@ impl Shared {
     fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, Seen>> {
         // Every change to the map is a single insertion.
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        // An event that the rules refuse changes nothing.
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn other(&self, job: JobId) -> Option<Digest> {
@@ -85,6 +94,8 @@ impl Shared {
     /// Learns from what others do, and repeats the opening of the node that it copied.
     async fn observe(&self, item: &LogItem) {
         let (job, author) = (item.stamped.job, item.stamped.author);
+        // Logs that the rules do not follow have no seat to open.
+        let _ = self.ledger().apply(&item.stamped);
         if author == self.key.node_id() {
             return;
         }
@@ -93,7 +104,7 @@ impl Shared {
                 self.jobs().entry(job).or_default().other.get_or_insert((author, *commitment));
                 self.commitments.send_modify(|count| *count += 1);
             }
-            Event::Revealed { opening } => self.reveal(job, author, opening, item.entry).await,
+            Event::Revealed { opening, seat: _ } => self.reveal(job, author, opening, item.entry).await,
             Event::Submitted { .. }
             | Event::DealUpdated { .. }
             | Event::Cancelled
@@ -116,11 +127,12 @@ impl Shared {
             seen.other.filter(|(other, _)| *other == author)?;
             seen.copied.take()
         });
-        let Some(copied) = copied else { return };
+        let seat = self.ledger().get(job).and_then(|job| job.seat_of(self.key.node_id()));
+        let (Some(copied), Some(seat)) = (copied, seat) else { return };
         let action = Action {
             sequence: copied.sequence + 1,
             seen: entry,
-            event: Event::Revealed { opening: *opening },
+            event: Event::Revealed { seat, opening: *opening },
             ..copied
         };
         let refused = timeout(REVEAL_LIMIT, self.inner.submit(self.sign(action))).await;

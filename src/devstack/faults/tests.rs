@@ -113,7 +113,7 @@ async fn a_silent_node_commits_and_does_not_reveal() {
     let commit = stage.sign(3, stage.commitment(3, 1));
     silent.submit(commit).await.unwrap();
     stage.act(2, stage.commitment(2, 0)).await;
-    let reveal = stage.sign(3, Event::Revealed { opening: opening(3) });
+    let reveal = stage.sign(3, Event::Revealed { seat: 1, opening: opening(3) });
     assert!(silent.submit(reveal).await.is_err_and(|error| error.is_retryable()));
     assert!(stage.log.ledger().get(stage.job).unwrap().revealed.is_empty());
 }
@@ -131,13 +131,13 @@ async fn a_copied_commitment_cannot_be_opened() {
     let job = stage.log.ledger().get(stage.job).unwrap().clone();
     assert_eq!(job.seats[0].status, job.seats[1].status, "the commitment is a copy");
 
-    stage.act(2, Event::Revealed { opening: opening(2) }).await;
+    stage.act(2, Event::Revealed { seat: 0, opening: opening(2) }).await;
     let heard = entries(copycat.events(Cursor(6))).take(2).collect::<Vec<_>>().await;
     assert!(heard.iter().all(Result::is_ok));
     let job = stage.log.ledger().get(stage.job).unwrap().clone();
     assert_eq!(job.revealed.iter().collect::<Vec<_>>(), [0]);
     // What it sent, sent again: the rules say why it has no place.
-    let copy = stage.sign(3, Event::Revealed { opening: opening(2) });
+    let copy = stage.sign(3, Event::Revealed { seat: 1, opening: opening(2) });
     let refused = stage.join(3).submit(copy).await;
     assert_eq!(refused, Err(SubmitError::Rejected(Rejection::BadOpening)));
 }

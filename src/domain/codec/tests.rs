@@ -42,7 +42,7 @@ fn deals() -> impl Strategy<Value = Deal> {
         tolerance_kib: numbers.2,
         relative_permille: numbers.3,
         deterministic: numbers.4,
-        min_paid_jobs: numbers.5,
+        min_paid: Amount::new(u128::from(numbers.5) << 40).unwrap(),
         price: terms.0,
         bond: terms.1,
         keeper_fee: terms.2,
@@ -77,7 +77,7 @@ fn events() -> impl Strategy<Value = Event> {
         (0..FailureKind::ALL.len()).prop_map(|kind| Event::FailureReported { kind: FailureKind::ALL[kind] }),
         digest().prop_map(|commitment| Event::Committed { commitment }),
         any::<[u8; 32]>().prop_map(|secret| Event::SecretPublished { secret: AuditSecret::new(secret) }),
-        openings().prop_map(|opening| Event::Revealed { opening }),
+        (any::<u8>(), openings()).prop_map(|(seat, opening)| Event::Revealed { seat, opening }),
         (given, any::<u32>()).prop_map(|(openings, bits)| Event::VerdictPosted {
             openings,
             accepted: SeatSet::from_bits(bits)

@@ -106,9 +106,9 @@ fn a_node_bids_only_where_the_deal_admits_it() {
     let listed = open(Deal { allow_list: vec![node(0)], ..deal() });
     assert!(places_bid(&view(&listed, 0, 1000)));
     assert_eq!(next(&view(&listed, 1, 1000)), ComputeStep::Done);
-    let proven = open(Deal { min_paid_jobs: 2, ..deal() });
+    let proven = open(Deal { min_paid: Amount::new(2).unwrap(), ..deal() });
     assert_eq!(next(&view(&proven, 0, 1000)), ComputeStep::Done);
-    let facts = Facts { paid_jobs: 2, ..Facts::MONEYLESS };
+    let facts = Facts { paid: Amount::new(2).unwrap(), ..Facts::MONEYLESS };
     assert!(places_bid(&ComputeView { facts, ..view(&proven, 0, 1000) }));
 }
 
@@ -213,10 +213,10 @@ fn a_commitment_is_opened_only_when_no_seat_can_commit_any_more() {
     commit(&mut job, 1, 1100);
     assert_eq!(step(&job, 1410), after(1410), "seat 2 may still commit");
     assert_eq!(step(&job, 1411), after(1430), "its commitment may be on its way");
-    assert_eq!(step(&job, 1431), ComputeStep::Submit(Event::Revealed { opening: result }));
+    assert_eq!(step(&job, 1431), ComputeStep::Submit(Event::Revealed { seat: 0, opening: result }));
     assert_eq!(step(&job, 1471), ComputeStep::Done, "too late to reveal");
     commit(&mut job, 2, 1200);
-    assert_eq!(step(&job, 1200), ComputeStep::Submit(Event::Revealed { opening: result }));
+    assert_eq!(step(&job, 1200), ComputeStep::Submit(Event::Revealed { seat: 0, opening: result }));
     reveal(&mut job, 0, 1200);
     assert_eq!(step(&job, 1200), ComputeStep::Done);
 }

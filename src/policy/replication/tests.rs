@@ -36,7 +36,7 @@ fn decided_of(mut job: Job, hashes: &[u8]) -> Job {
         then(&mut job, node(index), 1001, Event::Committed { commitment }).unwrap();
     }
     for index in indices() {
-        then(&mut job, node(index), 1001, Event::Revealed { opening: opening(index) }).unwrap();
+        then(&mut job, node(index), 1001, Event::Revealed { seat: index, opening: opening(index) }).unwrap();
     }
     let openings = indices().map(|index| (index, opening(index))).collect();
     let accepted = crate::rules::verdict_of(&job, &openings).accepted;

@@ -27,7 +27,7 @@ fn verified(deal: Deal) -> Job {
     for index in 0..2 {
         reveal(&mut job, index, 1101);
     }
-    then(&mut job, node(2), 1101, Event::Revealed { opening: other }).unwrap();
+    then(&mut job, node(2), 1101, Event::Revealed { seat: 2, opening: other }).unwrap();
     post(&mut job, 1102, 0b011).unwrap();
     job
 }
@@ -93,7 +93,8 @@ fn results_that_all_differ_count_against_nobody() {
         then(&mut job, node(index), 1100, Event::Committed { commitment }).unwrap();
     }
     for index in 0..3 {
-        then(&mut job, node(index), 1101, Event::Revealed { opening: differing(index) }).unwrap();
+        then(&mut job, node(index), 1101, Event::Revealed { seat: index, opening: differing(index) })
+            .unwrap();
     }
     post(&mut job, 1102, 0).unwrap();
     assert_eq!(job.state, JobState::Inconclusive);

@@ -153,7 +153,8 @@ fn an_inconclusive_job_is_followed_up_once_if_the_deal_asks() {
             then(&mut job, node(index), 1001, Event::Committed { commitment }).unwrap();
         }
         for index in 0..3 {
-            then(&mut job, node(index), 1001, Event::Revealed { opening: differing(index) }).unwrap();
+            then(&mut job, node(index), 1001, Event::Revealed { seat: index, opening: differing(index) })
+                .unwrap();
         }
         let accepted = crate::domain::SeatSet::EMPTY;
         then(&mut job, REQUESTER, 1001, Event::VerdictPosted { openings: vec![], accepted }).unwrap();

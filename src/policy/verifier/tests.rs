@@ -48,7 +48,7 @@ fn a_seat_with_another_result_is_left_out() {
     let commitment = lie.commitment(job.domain, job.id, 2, node(2));
     then(&mut job, node(2), 1100, Event::Committed { commitment }).unwrap();
     (0..2).for_each(|index| reveal(&mut job, index, 1100));
-    then(&mut job, node(2), 1100, Event::Revealed { opening: lie }).unwrap();
+    then(&mut job, node(2), 1100, Event::Revealed { seat: 2, opening: lie }).unwrap();
     assert_eq!(next(&view(&job, 1100)), accepting(&[0, 1]));
 }
 

@@ -84,7 +84,7 @@ impl Script {
 
     fn add(&mut self, author: NodeId, event: Event) -> &mut Self {
         let revision = self.ledger.get(self.job).map_or(Digest::ZERO, |job| job.revision);
-        let facts = Facts { paid_jobs: 2, ..Facts::MONEYLESS };
+        let facts = Facts { paid: units(2), ..Facts::MONEYLESS };
         let stamped = Stamped { job: self.job, author, at: self.at, revision, facts, event };
         self.ledger.apply(&stamped).expect("a situation is built of events that the rules accept");
         self.at = self.at.plus(one());
@@ -119,7 +119,7 @@ impl Script {
 
     fn reveal(&mut self, seats: &[u8]) -> &mut Self {
         for seat in seats {
-            self.add(bidder(*seat), Event::Revealed { opening: opening(*seat) });
+            self.add(bidder(*seat), Event::Revealed { seat: *seat, opening: opening(*seat) });
         }
         self
     }
@@ -145,7 +145,7 @@ pub(super) fn situations() -> Vec<(&'static str, Job)> {
         script.bid(&[0, 1, 2, 3]).accept(&[0, 1, 2]);
     };
     let first_come = Deal { acceptance: Acceptance::FirstCome, ..deal() };
-    let allowing = Deal { allow_list: vec![bidder(0), bidder(1), bidder(2)], min_paid_jobs: 1, ..deal() };
+    let allowing = Deal { allow_list: vec![bidder(0), bidder(1), bidder(2)], min_paid: units(1), ..deal() };
     // The default terms leave no second in which a whole run would still fit.
     let roomy = Deal { run: deal().run.plus(Span::from_secs(600)), ..deal() };
     let late_failure = |script: &mut Script| {
@@ -176,7 +176,7 @@ pub(super) fn situations() -> Vec<(&'static str, Job)> {
                 script.bid(&[0, 1, 2]).accept(&[0, 1]);
             }),
         ),
-        ("open, allow-list and paid jobs", build(allowing, &|_| {})),
+        ("open, allow-list and a minimum of pay", build(allowing, &|_| {})),
         (
             "open, first come",
             build(first_come.clone(), &|script| {
@@ -276,6 +276,16 @@ pub(super) fn situations() -> Vec<(&'static str, Job)> {
             build(deal(), &|script| {
                 running(script);
                 script.commit(&[0, 1, 2]).reveal(&[0, 1, 2]);
+            }),
+        ),
+        (
+            "revealing, all revealed, one states another exit code",
+            build(deal(), &|script| {
+                running(script);
+                let false_exit = Opening { exit_code: 1, salt: opening(2).salt, ..opening(0) };
+                let commitment = false_exit.commitment(LogDomain::default(), script.job, 2, bidder(2));
+                script.commit(&[0, 1]).add(bidder(2), Event::Committed { commitment }).reveal(&[0, 1]);
+                script.add(bidder(2), Event::Revealed { seat: 2, opening: false_exit });
             }),
         ),
         (

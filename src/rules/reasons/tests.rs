@@ -42,7 +42,8 @@ fn decided() -> Job {
         then(node(index), 1003, Event::Committed { commitment });
     }
     let late = 1002 + u64::from(deal.run.as_secs()) + 1;
-    (0..2).for_each(|index| then(node(index), late, Event::Revealed { opening: opening(index) }));
+    (0..2)
+        .for_each(|index| then(node(index), late, Event::Revealed { seat: index, opening: opening(index) }));
     job
 }
 

@@ -27,8 +27,9 @@ pub async fn a_job_runs_from_submission_to_verdict(mut world: World) {
     assert_eq!(world.job().state, JobState::Running);
     world.commit_all().await;
     assert_eq!(world.job().state, JobState::Revealing);
-    for seat in 0..3 {
-        world.act(usize::from(seat) + 1, Event::Revealed { opening: opening(seat) }).await;
+    // Whoever has an opening may carry it.
+    for (seat, carrier) in [(0, 1), (1, REQUESTER), (2, 1)] {
+        world.act(carrier, Event::Revealed { seat, opening: opening(seat) }).await;
     }
     world.refused(2, verdict(&[], 0b111), Rejection::VerdictMismatch).await;
     world.act(2, verdict(&[], 0b011)).await;
@@ -42,12 +43,12 @@ pub async fn a_job_runs_from_submission_to_verdict(mut world: World) {
 pub async fn openings_may_come_with_the_verdict(mut world: World) {
     world.run(Deal::default()).await;
     world.commit_all().await;
-    world.act(1, Event::Revealed { opening: opening(0) }).await;
+    world.act(1, Event::Revealed { seat: 0, opening: opening(0) }).await;
     world.openings_refused(REQUESTER, verdict(&[1], 0b011), Rejection::OpeningsMissing).await;
     world.openings_refused(REQUESTER, verdict(&[2, 1], 0b011), Rejection::OpeningsOutOfOrder).await;
     if !world.takes_openings_with_the_verdict() {
         for seat in 1..3 {
-            world.act(usize::from(seat) + 1, Event::Revealed { opening: opening(seat) }).await;
+            world.act(usize::from(seat) + 1, Event::Revealed { seat, opening: opening(seat) }).await;
         }
     }
     world.act(REQUESTER, verdict(&[0, 1, 2], 0b011)).await;
@@ -188,11 +189,11 @@ pub async fn who_does_not_reveal_does_not_stop_a_verdict(mut world: World) {
     world.run(Deal::default()).await;
     world.commit_all().await;
     for seat in 0..2 {
-        world.act(usize::from(seat) + 1, Event::Revealed { opening: opening(seat) }).await;
+        world.act(usize::from(seat) + 1, Event::Revealed { seat, opening: opening(seat) }).await;
     }
     world.refused(REQUESTER, verdict(&[], 0b011), Rejection::OpeningsMissing).await;
     world.wait_until(world.job().reveal_by.plus(Span::from_secs(1)));
-    world.refused(3, Event::Revealed { opening: opening(2) }, Rejection::DeadlinePassed).await;
+    world.refused(3, Event::Revealed { seat: 2, opening: opening(2) }, Rejection::DeadlinePassed).await;
     world.refused(REQUESTER, Event::Expired, Rejection::VerdictDue).await;
     world.openings_refused(REQUESTER, verdict(&[2], 0b011), Rejection::OpeningTooLate).await;
     world.act(REQUESTER, verdict(&[], 0b011)).await;
@@ -206,8 +207,8 @@ pub async fn a_copied_commitment_cannot_be_opened(mut world: World) {
     world.act(1, copied.clone()).await;
     world.act(2, world.commitment(2, 1)).await;
     world.act(3, copied).await;
-    world.act(1, Event::Revealed { opening: opening(0) }).await;
-    world.refused(3, Event::Revealed { opening: opening(0) }, Rejection::BadOpening).await;
+    world.act(1, Event::Revealed { seat: 0, opening: opening(0) }).await;
+    world.refused(3, Event::Revealed { seat: 2, opening: opening(0) }, Rejection::BadOpening).await;
     assert!(matches!(world.job().seats[2].status, SeatStatus::Committed(_)));
 }
 

@@ -113,10 +113,8 @@ fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option
             let unfailed = |seat: &Seat| !matches!(seat.status, SeatStatus::Failed(_));
             abi::stopCall { job, deal, holders: holders(known, unfailed) }.abi_encode()
         }
-        Event::Revealed { opening } => {
-            let seat = known.seat_of(author)?;
-            let price = units(known.seat(seat)?.price);
-            abi::revealCall { job, seat, price, opening: opening_to_abi(opening) }.abi_encode()
+        Event::Revealed { seat, opening } => {
+            abi::revealCall { job, given: seat_opening(known, *seat, opening) }.abi_encode()
         }
         Event::VerdictPosted { openings, accepted } => {
             let openings = seat_openings(known, openings);

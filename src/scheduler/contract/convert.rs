@@ -16,7 +16,7 @@ use crate::{
 
 /// The facts of every event in the contract's log: the contract has checked them.
 pub(super) const CHECKED: Facts =
-    Facts { funded: true, paid_jobs: u32::MAX, sat_in_parent: false, bids_bounded: false };
+    Facts { funded: true, paid: Amount::MAX, sat_in_parent: false, bids_bounded: false };
 
 /// An event of the contract, as far as it is about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +137,8 @@ pub(super) fn chain_event(event: Events) -> Result<ChainEvent, UnknownValue> {
             by_requester(log.job, Event::SecretPublished { secret: AuditSecret::new(log.secret.0) })
         }
         Events::Revealed(log) => {
-            by(log.job, log.node, Event::Revealed { opening: opening_of(&log.opening)? })
+            let (seat, opening) = (log.seat, opening_of(&log.opening)?);
+            by(log.job, log.sender, Event::Revealed { seat, opening })
         }
         Events::VerdictPosted(log) => {
             let openings = log.openings.iter();
@@ -221,7 +222,7 @@ pub(super) fn revert_of(data: &[u8], message: &str) -> Revert {
     read! {
         rules: NoSuchJob JobExists WrongState NotRequester NotSeatHolder DeadlinePassed DeadlineNotReached
             SeatsTaken InvalidTerms InvalidSpec BadParent NotFunded WrongRevision PriceTooHigh NotAllowed
-            TooFewPaidJobs SatInParent AlreadyBid NoSuchBid BidNotStanding NoSeatFree FirstComeDeal
+            TooLittlePaid SatInParent AlreadyBid NoSuchBid BidNotStanding NoSeatFree FirstComeDeal
             SeatFailed AlreadyCommitted NotCommitted AlreadyRevealed BadOpening BadFingerprint BadSummary
             OpeningsOutOfOrder OpeningsMissing OpeningTooLate QuorumNotRevealed VerdictMismatch VerdictDue
             RemarkTooLong AwaitsSecret NoDrawDue WrongSecret;

@@ -249,7 +249,15 @@ impl State {
             let error = match self.send(last.job, data).await {
                 Ok(block) => {
                     self.read_up_to(block).await?;
-                    return self.log.find(last).map_err(|_| unknown(last.job));
+                    if let Ok(cursor) = self.log.find(last) {
+                        return Ok(cursor);
+                    }
+                    if is_fresh {
+                        return Err(unknown(last.job));
+                    }
+                    // The contract passed over some. Those alone are refused, with the reason.
+                    is_fresh = true;
+                    continue;
                 }
                 Err(error) => error,
             };
@@ -313,7 +321,7 @@ impl Scheduler for ContractScheduler {
         Arc::clone(&self.shared).submit(vec![action]).boxed()
     }
 
-    /// The contract accepts several bids by one transaction, which is taken or refused as a whole.
+    /// The contract accepts several bids by one transaction, and passes over those that it cannot take any more.
     fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Answer> {
         let accepts = |signed: &SignedAction| matches!(signed.action.event, Event::BidAccepted { .. });
         async move {

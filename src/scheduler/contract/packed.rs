@@ -10,7 +10,7 @@ use crate::domain::{
 
 /// How many of the 32 bytes of each word of the ABI encoding are sent; the allow-list, the only field without a fixed
 /// length, comes last.
-const WIDTHS: [usize; 24] = [1, 1, 4, 2, 1, 1, 1, 12, 12, 12, 4, 4, 4, 4, 1, 0, 4, 1, 32, 1, 2, 1, 32, 32];
+const WIDTHS: [usize; 24] = [1, 1, 4, 2, 1, 1, 1, 12, 12, 12, 4, 4, 4, 4, 1, 0, 12, 1, 32, 1, 2, 1, 32, 32];
 /// Which word says where the allow-list is.
 const ALLOW_LIST: usize = 15;
 const WORD: usize = 32;
@@ -107,8 +107,8 @@ mod tests {
     #[test]
     fn terms_survive_the_way_through_the_contract() {
         let packed = pack_terms(&deal());
-        assert_eq!(packed.len(), 169 + 2 * NODE_BYTES);
-        assert_eq!(packed[169..189], [7; 20]);
+        assert_eq!(packed.len(), 177 + 2 * NODE_BYTES);
+        assert_eq!(packed[177..197], [7; 20]);
         assert_eq!(unpack_terms(&packed), Ok(deal()));
         assert_eq!(unpack_terms(&pack_terms(&Deal::default())), Ok(Deal::default()));
     }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn bytes_of_another_length_are_no_terms() {
         let packed = pack_terms(&deal());
-        for length in (0..169).chain([170, 188, 190]) {
+        for length in (0..177).chain([178, 196, 198]) {
             assert_eq!(unpack_terms(&packed[..length]), Err(CodecError::Malformed), "{length}");
         }
     }

@@ -29,8 +29,8 @@ pub struct Account {
     pub free: Amount,
     /// Seats ever taken.
     pub seats: u32,
-    /// Seats paid for by a verdict.
-    pub paid: u32,
+    /// What verdicts paid it, in wei.
+    pub paid: Amount,
     /// Seats that a verdict found to disagree.
     pub rejected: u32,
     /// Failures reported.
@@ -118,8 +118,8 @@ impl ContractReader {
     /// [`MoneyError::Chain`].
     pub async fn account(&self, party: NodeId) -> Result<Account, MoneyError> {
         let found = self.view(abi::accountsCall { party: party.into() }).await?;
-        let free = amount(U256::from(found.free))?;
-        let abi::Account { seats, paid, rejected, failures, .. } = found;
+        let (free, paid) = (amount(U256::from(found.free))?, amount(U256::from(found.paid))?);
+        let abi::Account { seats, rejected, failures, .. } = found;
         Ok(Account { free, seats, paid, rejected, failures })
     }
 

@@ -296,7 +296,7 @@ fn author_of(domain: LogDomain, signed: &SignedAction) -> Result<NodeId, SubmitE
 
 fn check_moneyless(event: &Event) -> Result<(), SubmitError> {
     let free = |deal: &Deal| deal.price.is_zero() && deal.bond.is_zero() && deal.keeper_fee.is_zero();
-    let costs = |deal: &Deal| !free(deal) || deal.min_paid_jobs > 0;
+    let costs = |deal: &Deal| !free(deal) || !deal.min_paid.is_zero();
     if let Event::Submitted { deal, .. } | Event::DealUpdated { deal } = event
         && costs(deal)
     {

@@ -12,7 +12,7 @@ fn run(output: u8, kib: u32, cpu_ms: u64) -> Run {
     Run {
         output: Some([output; 32]),
         profile: Some(Profile { memory_kib: [kib; 10], cpu_ms, faults: 5000 }),
-        summary: SummaryWord::VOID,
+        ..Run::ABSENT
     }
 }
 

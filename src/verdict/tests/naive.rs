@@ -18,7 +18,12 @@ fn decides(note: Note) -> bool {
 pub(super) fn decide(terms: &Terms, runs: &[Run]) -> Outcome {
     let n = runs.len();
     let m = terms.confidence as usize;
-    let outcome = |accepted: Vec<usize>, absent: Vec<usize>, scores, note| {
+    let states = |exit_code: i32| {
+        let stating = runs.iter().filter(|run| run.output.is_some() && run.exit_code == exit_code);
+        2 * stating.count() > n
+    };
+    let outcome = |mut accepted: Vec<usize>, absent: Vec<usize>, scores, note| {
+        accepted.retain(|&run| states(runs[run].exit_code));
         let note = match (2 * accepted.len() > n, accepted.len() >= m) {
             _ if !decides(note) => note,
             (true, true) => note,

@@ -7,7 +7,7 @@ fn run(output: u8, lane: Option<u8>) -> Run {
     let mut word = [0; 32];
     word[31] = lane.unwrap_or_default();
     let summary = if lane.is_some() { SummaryWord(word) } else { SummaryWord::VOID };
-    Run { output: Some([output; 32]), profile: None, summary }
+    Run { output: Some([output; 32]), summary, ..Run::ABSENT }
 }
 
 fn accepted(deterministic: bool, runs: &[Run]) -> Vec<usize> {

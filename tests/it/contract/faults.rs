@@ -182,7 +182,7 @@ async fn a_job_submitted_with_signed_bids_is_followed_unpacked_and_decided() {
         node.act(job, revision, Event::Committed { commitment }).await;
     }
     for (seat, node) in (0_u8..).zip(&nodes).take(2) {
-        node.act(job, revision, Event::Revealed { opening: opening(seat, &[2]) }).await;
+        node.act(job, revision, Event::Revealed { seat, opening: opening(seat, &[2]) }).await;
     }
     let openings = vec![SeatOpening { seat: 2, opening: opening(2, &[2]) }];
     requester.read_until(13).await;

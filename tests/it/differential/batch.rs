@@ -11,8 +11,9 @@ use alloy_primitives::{Address, B256, Bytes, U256, Uint, hex};
 use alloy_sol_types::{SolInterface, SolValue};
 use assay::{
     domain::{
-        Audit, Deal, Digest, Event, EventKind, Facts, FailureKind, FingerprintWord, Job, LogDomain, NodeId,
-        Opening, Seat, SeatOpening, SeatSet, SeatStatus, Span, Stamped, SummaryWord, Timestamp, codec,
+        Amount, Audit, Deal, Digest, Event, EventKind, Facts, FailureKind, FingerprintWord, Job, LogDomain,
+        NodeId, Opening, Seat, SeatOpening, SeatSet, SeatStatus, Span, Stamped, SummaryWord, Timestamp,
+        codec,
     },
     rules::{self, Rejection},
 };
@@ -59,24 +60,12 @@ impl Harness {
 /// Kind, terms, price, node, commitment, openings, accepted seats, length of the remark.
 type EventThere = (abi::EventKind, abi::Terms, Uint<96, 2>, Address, B256, Vec<abi::SeatOpening>, U256, U256);
 
-/// Author, time, funded, sat in the parent, names the revision, paid jobs.
+/// Author, time, funded, sat in the parent, names the revision, what was paid.
 type StampThere = (Address, U256, bool, bool, bool, U256);
 
-/// Job, requester, head, holders, price of the author's seat, whether failures are shared, bidders and their slots,
-/// event, deal, stamp.
-type CaseThere = (
-    B256,
-    Address,
-    U256,
-    Vec<Address>,
-    U256,
-    bool,
-    Vec<Address>,
-    Vec<U256>,
-    EventThere,
-    abi::Terms,
-    StampThere,
-);
+/// Job, requester, head, holders, whether failures are shared, bidders and their slots, event, deal, stamp.
+type CaseThere =
+    (B256, Address, U256, Vec<Address>, bool, Vec<Address>, Vec<U256>, EventThere, abi::Terms, StampThere);
 
 /// Taken or not, head, node, its slot, the seat it took, the data of the revert.
 type OutcomeThere = (bool, U256, Address, U256, U256, Bytes);
@@ -132,8 +121,8 @@ fn event_there(job: &Job, event: &Event) -> EventThere {
         Event::BidPlaced { price } => there.2 = Uint::from(price.units()),
         Event::BidAccepted { node } | Event::BidRejected { node } => there.3 = (*node).into(),
         Event::Committed { commitment } => there.4 = (*commitment).into(),
-        Event::Revealed { opening } => {
-            there.5 = vec![seat_opening(job, &SeatOpening { seat: 0, opening: *opening })];
+        Event::Revealed { seat, opening } => {
+            there.5 = vec![seat_opening(job, &SeatOpening { seat: *seat, opening: *opening })];
         }
         Event::VerdictPosted { openings, accepted } => {
             (there.5, there.6) = (all_openings(job, openings), U256::from(accepted.bits()));
@@ -154,8 +143,7 @@ fn event_there(job: &Job, event: &Event) -> EventThere {
 }
 
 fn case_there(job: &Job, stamped: &Stamped<Event>) -> CaseThere {
-    let held = job.seat_of(stamped.author).and_then(|seat| job.seat(seat));
-    let Facts { funded, paid_jobs, sat_in_parent, bids_bounded: _ } = stamped.facts;
+    let Facts { funded, paid, sat_in_parent, bids_bounded: _ } = stamped.facts;
     let is_current = stamped.revision == job.revision;
     let (author, at) = (Address::from(stamped.author), U256::from(stamped.at.as_secs()));
     (
@@ -163,13 +151,12 @@ fn case_there(job: &Job, stamped: &Stamped<Event>) -> CaseThere {
         job.requester.into(),
         head_word(job),
         job.seats.iter().map(|seat| seat.node.into()).collect(),
-        U256::from(held.map_or(0, |held| held.price.units())),
         FailureKind::ALL.into_iter().any(|kind| job.is_shared_failure(kind)),
         job.bids.keys().map(|node| (*node).into()).collect(),
         job.bids.keys().map(|node| slot_word(job, *node)).collect(),
         event_there(job, &stamped.event),
         terms(&job.deal),
-        (author, at, funded, sat_in_parent, is_current, U256::from(paid_jobs)),
+        (author, at, funded, sat_in_parent, is_current, U256::from(paid.units())),
     )
 }
 
@@ -230,8 +217,7 @@ fn same_term(term: abi::Term, deal: &Deal) {
 fn any_deal(chance: &mut Chance, deal: &Deal) -> Deal {
     let mut deal = deal.clone();
     let spans = [0, 1, 59, 60, 600, 660, 2_592_000, 2_592_001, u32::MAX].map(Span::from_secs);
-    let amounts =
-        [0, 1, 10, 100, 101, 1 << 95, (1 << 96) - 1].map(|units| assay::domain::Amount::new(units).unwrap());
+    let amounts = [0, 1, 10, 100, 101, 1 << 95, (1 << 96) - 1].map(|units| Amount::new(units).unwrap());
     for _ in 0..chance.within(1..4) {
         match chance.within(0..13) {
             0 => deal.concurrency = chance.pick(&[0, 1, 2, 31, 32, 255]),
@@ -330,7 +316,7 @@ impl Walk {
         }
         let facts = Facts {
             funded: !self.chance.permille(150),
-            paid_jobs: self.chance.pick(&[0, 1, 2]),
+            paid: Amount::new(self.chance.pick(&[0, 1, 2])).unwrap(),
             sat_in_parent: self.chance.permille(50),
             ..Facts::MONEYLESS
         };
@@ -352,7 +338,7 @@ async fn thousands_of_random_events_end_in_solidity_as_in_rust() {
         let mut walk = Walk::new(seed);
         if let Kind::Local(_) = walk.side.kind {
             for who in 0..=STRANGER {
-                walk.side.deposit(who, assay::domain::Amount::new(1_000_000).unwrap()).await;
+                walk.side.deposit(who, Amount::new(1_000_000).unwrap()).await;
             }
         }
         for number in 0..6 {

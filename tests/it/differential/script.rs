@@ -356,7 +356,7 @@ impl Script {
         let wrong = self.result(job.deal.method);
         let opening = right.filter(|_| !self.percent(10)).unwrap_or(wrong);
         let who = self.ids.iter().position(|id| *id == job.seats[usize::from(seat)].node).unwrap();
-        Some(Self::plain(who, number, Event::Revealed { opening }))
+        Some(Self::plain(who, number, Event::Revealed { seat, opening }))
     }
 
     /// By anybody, mostly right.
@@ -419,10 +419,10 @@ impl Script {
                 return Self::take(who, number, Act::Commit { seat, result: None });
             }
             10 => Event::Stopped,
-            11 => Event::Revealed { opening: result },
-            12 => {
+            own_or_made @ (11 | 12) => {
                 let own = self.sealed.get(&(number, self.ids[who])).copied();
-                Event::Revealed { opening: own.unwrap_or(result) }
+                let seat = job.seat_of(self.ids[who]).unwrap_or(0);
+                Event::Revealed { seat, opening: own.filter(|_| own_or_made == 12).unwrap_or(result) }
             }
             13 => {
                 let seat = self.chance.pick(&[0, 1, 4, 31]);

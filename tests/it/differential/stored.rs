@@ -109,10 +109,10 @@ pub(super) fn same_money(chain: &Chain, ledger: &Ledger, parties: &[NodeId]) {
     let accounts = ledger.accounts();
     for party in parties {
         let found = ask(chain, &abi::accountsCall { party: (*party).into() });
-        let there = (u128::try_from(found.free).unwrap(), found.paid);
+        let there = (u128::try_from(found.free).unwrap(), u128::try_from(found.paid).unwrap());
         assert_eq!(
             there,
-            (accounts.free(*party).units(), accounts.paid_jobs(*party)),
+            (accounts.free(*party).units(), accounts.paid(*party).units()),
             "the account of {party}"
         );
     }

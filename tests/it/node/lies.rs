@@ -61,7 +61,7 @@ async fn job_of_a_liar(opening: Opening, transfer: Arc<dyn Transfer>) -> (Citize
     say(Event::BidPlaced { price: Amount::ZERO }).await;
     requester.when(job, |job| job.state == JobState::Running).await;
     say(Event::Committed { commitment: opening.commitment(scheduler.domain(), job, 0, liar) }).await;
-    say(Event::Revealed { opening }).await;
+    say(Event::Revealed { seat: 0, opening }).await;
     assert_eq!(requester.ended(job).await.state, JobState::Verified);
     (requester, job, liar)
 }

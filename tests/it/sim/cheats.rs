@@ -277,7 +277,7 @@ fn a_commitment_made_after_reading_an_opening_is_refused_and_proof() {
     let mut table = Table::committed();
     table.honestly(CHEAT, CLOSE + 1, Event::Ticked);
     assert!(table.reveals(0, CLOSE + 1));
-    table.honestly(0, CLOSE + 2, Event::Revealed { opening: opening(0) });
+    table.honestly(0, CLOSE + 2, Event::Revealed { seat: 0, opening: opening(0) });
     let copied = commitment(table.log.job_log().job(), 2, table.keys[CHEAT].node_id());
     let late = action(table.log.job_log(), &table.keys[CHEAT], copied);
     let refused = SubmitError::Refused(EnvelopeRefusal::CommitsClosed);
@@ -295,8 +295,11 @@ fn an_opening_has_no_place_over_another_history() {
     let close = table.ordered(CHEAT, CLOSE + 1, Event::Ticked);
     table.show(0, CLOSE + 1, &close);
     assert!(table.reveals(0, CLOSE + 1), "so the requester reads it");
-    let opened =
-        action(table.followers[0].job_log(), &table.keys[0], Event::Revealed { opening: opening(0) });
+    let opened = action(
+        table.followers[0].job_log(),
+        &table.keys[0],
+        Event::Revealed { seat: 0, opening: opening(0) },
+    );
 
     let copied = commitment(other.job_log().job(), 2, table.keys[CHEAT].node_id());
     let copied = action(other.job_log(), &table.keys[CHEAT], copied);
@@ -364,7 +367,7 @@ fn a_wrong_verdict_is_refused_and_proof() {
     table.commits(CHEAT, 1102);
     for node in [0, 1, CHEAT] {
         let seat = u8::try_from(node).unwrap();
-        table.honestly(node, 1103, Event::Revealed { opening: opening(seat) });
+        table.honestly(node, 1103, Event::Revealed { seat, opening: opening(seat) });
     }
     let wrong = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::from_bits(0b110) };
     let wrong = action(table.log.job_log(), &table.keys[CHEAT], wrong);

@@ -257,7 +257,7 @@ impl Node {
         match self.temper {
             Temper::Hasty => {
                 let opening = *self.disk.runs.get(&job.id)?.as_ref().ok()?;
-                Some(Event::Revealed { opening })
+                Some(Event::Revealed { seat: job.seat_of(self.id())?, opening })
             }
             Temper::Meddler => Some(match chance.within(0..8) {
                 0 => Event::BidAccepted { node: self.id() },

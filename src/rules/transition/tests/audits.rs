@@ -82,7 +82,7 @@ impl Audited {
 
     fn reveal(&mut self, outputs: &[u8]) {
         for (number, output) in (0..).zip(outputs) {
-            self.act(node(number), Event::Revealed { opening: result(number, *output) });
+            self.act(node(number), Event::Revealed { seat: number, opening: result(number, *output) });
         }
     }
 
@@ -122,7 +122,7 @@ impl Audited {
 fn nobody_reveals_or_judges_before_the_draw() {
     let mut audited = Audited::committed(1000, &[1]);
     assert_eq!((audited.job().state, audited.job().audit), (JobState::Revealing, AuditStage::Undrawn));
-    let reveal = Event::Revealed { opening: result(0, 1) };
+    let reveal = Event::Revealed { seat: 0, opening: result(0, 1) };
     assert_eq!(audited.attempt(node(0), reveal), Err(Rejection::AwaitsSecret));
     let openings = vec![SeatOpening { seat: 0, opening: result(0, 1) }];
     let verdict = Event::VerdictPosted { openings, accepted: SeatSet::from_bits(1) };
@@ -176,7 +176,7 @@ fn a_lie_of_the_first_wave_is_outvoted_by_the_second() {
 fn the_second_wave_commits_before_the_first_reveals() {
     let mut audited = Audited::committed(1000, &[1]);
     audited.act(REQUESTER, Event::SecretPublished { secret: SECRET });
-    let reveal = Event::Revealed { opening: result(0, 1) };
+    let reveal = Event::Revealed { seat: 0, opening: result(0, 1) };
     assert_eq!((audited.job().state, audited.job().commit_by), (JobState::Open, Timestamp::ZERO));
     assert_eq!(audited.attempt(node(0), reveal.clone()), Err(Rejection::WrongState));
     for number in [1, 2] {
@@ -251,7 +251,7 @@ fn a_seat_that_commits_in_neither_wave_loses_its_bond() {
         }
         let committed: Vec<u8> = audited.job().committed.iter().collect();
         for number in committed {
-            audited.act(node(number), Event::Revealed { opening: result(number, 1) });
+            audited.act(node(number), Event::Revealed { seat: number, opening: result(number, 1) });
         }
         audited.decide();
         let (paid, rest, burnt) = audited.money(3);

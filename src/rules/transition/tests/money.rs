@@ -279,7 +279,7 @@ fn every_end_in_the_table_pays_out_what_the_job_held() {
             let facts = Facts {
                 funded: facts & 1 != 0,
                 sat_in_parent: facts & 2 != 0,
-                paid_jobs: u32::try_from(facts >> 3).unwrap(),
+                paid: Amount::new((facts >> 3).into()).unwrap(),
                 ..Facts::MONEYLESS
             };
             if *outcome < 1000 || situation.job.state.is_terminal() {
@@ -367,7 +367,7 @@ impl Priced {
             priced.act(node, Event::Committed { commitment });
         }
         for seat in revealing {
-            priced.act(Self::node(*seat), Event::Revealed { opening: Self::opening(*seat) });
+            priced.act(Self::node(*seat), Event::Revealed { seat: *seat, opening: Self::opening(*seat) });
         }
         if revealing.len() < 3 {
             priced.at = priced.job().reveal_by.plus(crate::domain::Span::from_secs(1));

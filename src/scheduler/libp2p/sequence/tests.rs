@@ -58,7 +58,7 @@ fn revealing() -> Sequencer {
 fn finished() -> Sequencer {
     let mut sequencer = revealing();
     for seat in 0..3 {
-        append(&mut sequencer, later(4), &key(seat + 2), Event::Revealed { opening: opening(seat) });
+        append(&mut sequencer, later(4), &key(seat + 2), Event::Revealed { seat, opening: opening(seat) });
     }
     let verdict = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::from_bits(0b111) };
     append(&mut sequencer, later(5), &key(3), verdict);
@@ -100,7 +100,7 @@ fn a_restarted_sequencer_goes_on_where_it_was() {
         before.job_log().entries_after(0).iter().map(|entry| Entry::decode(&entry.encode()).unwrap());
     let mut after = Sequencer::rebuild(key(1), DOMAIN, None, entries).unwrap();
     assert_eq!(after.job_log().closing_height(), before.job_log().closing_height());
-    let reveal = act(before.job_log(), &key(2), Event::Revealed { opening: opening(0) });
+    let reveal = act(before.job_log(), &key(2), Event::Revealed { seat: 0, opening: opening(0) });
     assert_eq!(before.append(later(9), reveal.clone()), after.append(later(9), reveal));
     assert_eq!(before.job_log().head(), after.job_log().head());
 }
@@ -256,14 +256,14 @@ fn nothing_is_opened_before_the_closing_entry() {
         append(&mut sequencer, later(3), &node, commit(job, seat, &node));
     }
     let past = sequencer.job_log().job().commit_by.plus(Span::from_secs(1));
-    let reveal = act(sequencer.job_log(), &key(2), Event::Revealed { opening: opening(0) });
+    let reveal = act(sequencer.job_log(), &key(2), Event::Revealed { seat: 0, opening: opening(0) });
     assert_eq!(refusal(&mut sequencer, past, reveal.clone()), EnvelopeRefusal::WrongSeen);
     let verdict = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::EMPTY };
     let verdict = act(sequencer.job_log(), &key(1), verdict);
     assert_eq!(refusal(&mut sequencer, past, verdict), EnvelopeRefusal::WrongSeen);
     append(&mut sequencer, past, &key(1), Event::Ticked);
     assert_eq!(refusal(&mut sequencer, past, reveal), EnvelopeRefusal::WrongSeen);
-    append(&mut sequencer, past, &key(2), Event::Revealed { opening: opening(0) });
+    append(&mut sequencer, past, &key(2), Event::Revealed { seat: 0, opening: opening(0) });
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn one_author_cannot_fill_a_log() {
     append(&mut sequencer, START, &key(2), bid());
     let mut used = 1;
     while used < MAX_AUTHOR_ACTIONS {
-        let deal = Deal { min_paid_jobs: 0, tolerance_kib: u32::try_from(used).unwrap(), ..Deal::default() };
+        let deal = Deal { tolerance_kib: u32::try_from(used).unwrap(), ..Deal::default() };
         append(&mut sequencer, START, &key(1), Event::DealUpdated { deal });
         append(&mut sequencer, START, &key(2), bid());
         used += 1;
@@ -312,7 +312,7 @@ fn a_follow_up_needs_its_parent_and_refuses_its_nodes() {
         append(&mut parent, START, &node, Event::Committed { commitment });
     }
     for seat in 0..3 {
-        append(&mut parent, START, &key(seat + 2), Event::Revealed { opening: differing(seat) });
+        append(&mut parent, START, &key(seat + 2), Event::Revealed { seat, opening: differing(seat) });
     }
     let verdict = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::EMPTY };
     append(&mut parent, START, &key(1), verdict);

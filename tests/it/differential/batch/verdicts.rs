@@ -73,6 +73,7 @@ fn runs(chance: &mut Chance) -> (RunsThere, u32) {
         .map(|run| {
             run.map_or(Run::ABSENT, |(output, word, summary)| Run {
                 output: Some(output),
+                exit_code: 0,
                 profile: word.unpack().unwrap(),
                 summary,
             })

@@ -20,7 +20,7 @@ impl Script {
         allow_list.sort_unstable();
         // Until a job was followed up, many are such that their nodes hardly agree.
         let splits = follows_up && !self.rejected.contains(&Rejection::SatInParent) && self.percent(50);
-        let untried = self.with_money && !self.rejected.contains(&Rejection::TooFewPaidJobs);
+        let untried = self.with_money && !self.rejected.contains(&Rejection::TooLittlePaid);
         let asks_record = self.with_money && self.percent(if untried { 25 } else { 10 });
         let method =
             self.chance.pick(&[Method::Hash, Method::KMeans, Method::Ball, Method::Ball, Method::Near]);
@@ -48,7 +48,7 @@ impl Script {
             reveal: Span::from_secs(self.chance.pick(&[60, 300])),
             live_logs: false,
             allow_list: if allows { allow_list } else { Vec::new() },
-            min_paid_jobs: u32::from(asks_record),
+            min_paid: amount(u128::from(asks_record)),
             escalation_limit: if follows_up { self.chance.pick(&[most, MOST_SEATS, MOST_SEATS]) } else { 0 },
             parent: None,
             require_work,

@@ -39,7 +39,8 @@ impl Script {
             steps.push(plain(REQUESTER, Event::BidRejected { node }));
             steps.push(plain(REQUESTER, Event::Remarked { node, remark: "x".repeat(257) }));
             let opening = self.sealed.values().next().copied();
-            steps.extend(opening.map(|opening| plain(holder, Event::Revealed { opening })));
+            let seat = job.seat_of(node).unwrap_or(0);
+            steps.extend(opening.map(|opening| plain(holder, Event::Revealed { seat, opening })));
         }
         if job.state_at(now).0 == JobState::Revealing {
             self.ends(number, job, |event| steps.push(plain(STRANGER, event)));
@@ -140,12 +141,12 @@ impl Script {
                     return plain(REQUESTER, Event::Ticked);
                 }
                 let known = self.sealed.values().next().copied();
-                let holder = job.seats.iter().find(|seat| matches!(seat.status, SeatStatus::Committed(_)));
+                let sealed = job.committed.first();
                 if lacks(Rejection::WrongSecret) {
                     return plain(REQUESTER, Event::SecretPublished { secret: AuditSecret::ZERO });
                 }
-                if let (Some(opening), Some(held), true) = (known, holder, lacks(Rejection::AwaitsSecret)) {
-                    return plain(who(held.node), Event::Revealed { opening });
+                if let (Some(opening), Some(seat), true) = (known, sealed, lacks(Rejection::AwaitsSecret)) {
+                    return plain(STRANGER, Event::Revealed { seat, opening });
                 }
                 let secret = secret(self.submissions[number].nonce);
                 plain(REQUESTER, Event::SecretPublished { secret })
@@ -157,19 +158,21 @@ impl Script {
                 if job.state == JobState::Running && !self.taken.contains(&EventKind::Ticked) {
                     return plain(REQUESTER, Event::Ticked);
                 }
-                let idle = job.seats.iter().find(|seat| seat.status == SeatStatus::Accepted);
+                let idle = (0..).zip(&job.seats).find(|(_, held)| held.status == SeatStatus::Accepted);
                 let known = self.sealed.values().next().copied();
-                if let (Some(opening), false, false) = (known, self.stranger_opened, self.with_money) {
-                    self.stranger_opened = true;
-                    return plain(STRANGER, Event::Revealed { opening });
-                }
-                if let (Some(held), Some(opening), true) = (idle, known, lacks(Rejection::NotCommitted)) {
-                    return plain(who(held.node), Event::Revealed { opening });
+                if let (Some((seat, held)), Some(opening), true) =
+                    (idle, known, lacks(Rejection::NotCommitted))
+                {
+                    return plain(who(held.node), Event::Revealed { seat, opening });
                 }
                 let hidden = job.committed.iter().filter(|seat| !job.revealed.contains(*seat));
                 let hidden = hidden
                     .filter_map(|seat| Some(SeatOpening { seat, opening: self.opening(number, job, seat)? }));
                 let hidden: Vec<SeatOpening> = hidden.take(1).collect();
+                if let (Some(SeatOpening { seat, opening }), false) = (hidden.first(), self.stranger_opened) {
+                    self.stranger_opened = true;
+                    return plain(STRANGER, Event::Revealed { seat: *seat, opening: *opening });
+                }
                 let late = now > reveal_by;
                 let step = if has_quorum(job.revealed) && lacks(Rejection::VerdictDue) {
                     Event::Expired
