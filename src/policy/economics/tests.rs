@@ -58,6 +58,40 @@ fn the_document_has_the_figures_of_each_setting() {
     }
 }
 
+/// The functions that the files of a directory define, in Rust or Solidity.
+fn functions(dir: &std::path::Path, found: &mut std::collections::BTreeSet<String>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            functions(&path, found);
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let names = text.lines().filter_map(|line| {
+            let line = line.trim_start();
+            let rest = line.strip_prefix("fn ").or_else(|| line.strip_prefix("function "))?;
+            rest.split_once('(').map(|(name, _)| name.to_owned())
+        });
+        found.extend(names);
+    }
+}
+
+#[test]
+fn each_game_of_the_document_is_played_by_a_test() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut played = std::collections::BTreeSet::new();
+    functions(&root.join("contracts/test/unit"), &mut played);
+    functions(&root.join("src/policy"), &mut played);
+    let games = DOCUMENT.split("## Other games").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = games.lines().filter(|line| line.starts_with("| a ") || line.starts_with("| two "));
+    let tests: Vec<&str> =
+        rows.clone().flat_map(|row| row.rsplit('|').nth(1).unwrap().split('`').skip(1).step_by(2)).collect();
+    assert!(tests.len() >= rows.count(), "a row names no test");
+    for test in tests {
+        assert!(played.contains(test), "docs/economics.md names {test}, which is no test");
+    }
+}
+
 #[test]
 fn traces_see_what_the_evaluation_measured() {
     let row = |start: &str| {
