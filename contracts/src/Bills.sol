@@ -36,7 +36,8 @@ library Bills {
         if (amount == 0) return;
         uint256 end = bill.end;
         assembly ("memory-safe") {
-            mstore(end, node)
+            // Without what may be left above the address in its word.
+            mstore(end, shr(96, shl(96, node)))
             mstore(add(end, 32), amount)
         }
         bill.end = end + 64;

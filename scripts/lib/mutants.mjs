@@ -22,8 +22,7 @@ const TIMEOUT_MS = 300_000;
 // Not the tests that compare what is deployed with what was built, which is another here.
 const COMMON = ["--fail-fast", "--no-match-contract", "RareStepsTest"];
 const QUICK = [...COMMON, "--match-path", "contracts/test/{unit,fuzz}/*"];
-// Nor the one that takes steps until every end was reached, which fails in a build without the optimizer.
-const ALL = [...COMMON, "--no-match-test", "test_the_steps_reach_every_end", "--no-match-path", "contracts/test/{gas,script}/*"];
+const ALL = [...COMMON, "--no-match-path", "contracts/test/{gas,script}/*"];
 
 const { values } = parseArgs({ options: { sample: { type: "string" }, only: { type: "string", multiple: true },
   list: { type: "boolean" }, quick: { type: "boolean" } } });
