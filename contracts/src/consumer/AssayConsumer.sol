@@ -69,8 +69,7 @@ abstract contract AssayConsumer {
     }
 
     /// @notice Delivers the result of a verified job: its exit code and standard output, with openings of it by as many
-    /// seats as its verdict needed, ascending. A rostered job is unpacked first (`IJobScheduler.unpack`). The caller
-    /// earns the fee.
+    /// seats as its verdict needed, ascending. The caller earns the fee.
     function fulfil(
         bytes32 job,
         IJobScheduler.SeatOpening[] calldata openings,

@@ -5,6 +5,7 @@ import {AssayConsumer} from "../../src/consumer/AssayConsumer.sol";
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {ConsumerBase} from "../harness/ConsumerBase.sol";
 import {NumberBuyer, Reenterer} from "../harness/Consumers.sol";
+import {Terms} from "../harness/Terms.sol";
 
 /// A contract asks, three nodes run, one of them lies, anybody delivers.
 contract ConsumerTest is ConsumerBase {
@@ -147,6 +148,36 @@ contract ConsumerTest is ConsumerBase {
         expectRefusal(
             abi.encodeWithSelector(AssayConsumer.NotPending.selector, job), job, given(job, SAID, 2), SAID
         );
+    }
+
+    function test_a_job_is_submitted_under_the_terms_given() public {
+        IJobScheduler.Terms memory t = asked();
+        (t.minPaid, t.audit) = (5, Terms.audit("secret", 100, 2));
+        t.allowList = firstNodes(3);
+        bytes32 job = buyer.ask(t, SPEC, escrow(t), 0);
+        assertEq(job, scheduler.jobId(address(buyer), 0, sha256(SPEC), revisionOf(t)));
+    }
+
+    function test_as_many_openings_are_needed_as_must_agree() public {
+        IJobScheduler.Terms memory t = asked();
+        t.confidence = 3;
+        bytes32 job = buyer.ask(t, SPEC, escrow(t), FEE);
+        bytes memory deal = Terms.deal(address(buyer), 0, sha256(SPEC), t);
+        // All three print the same.
+        IJobScheduler.SeatOpening[] memory all = given(job, LIE, 3);
+        for (uint256 seat = 0; seat < 3; ++seat) {
+            vm.prank(nodes[seat]);
+            scheduler.bid(job, deal, t.price);
+        }
+        for (uint256 seat = 0; seat < 3; ++seat) {
+            commit(job, seat, all[seat].opening);
+        }
+        vm.prank(keeper);
+        scheduler.postVerdict(job, deal, all, 7);
+        bytes memory few = abi.encodeWithSelector(AssayConsumer.TooFewOpenings.selector, 2, 3);
+        expectRefusal(few, job, given(job, LIE, 2), LIE);
+        deliver(job, all, LIE);
+        assertEq(free(deliverer), FEE);
     }
 
     function test_only_the_scheduler_sends_ether() public {
