@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind, parser::ValueSource};
+use clap::{Arg, ArgAction, Command, error::ErrorKind, parser::ValueSource};
 
 pub(super) use error::JobFileError;
 pub(super) use schema::schema;
@@ -45,7 +45,8 @@ pub(super) fn expand(words: Vec<OsString>, program: &mut Command) -> Result<Vec<
     let Some(submission) = words::find_submission(&words, program) else { return Ok(words) };
     let (options, submit) = (submission.options, submission.command.clone());
     let Ok(matches) = program.clone().try_get_matches_from(&words) else { return Ok(words) };
-    let Some(given) = submitted(&matches) else { return Ok(words) };
+    let given = matches.subcommand_matches("job").and_then(|job| job.subcommand_matches("submit"));
+    let Some(given) = given else { return Ok(words) };
     let Some(path) = given.get_one::<PathBuf>("file") else { return Ok(words) };
     let file = JobFile::read(path, &submit)?;
     let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
@@ -60,13 +61,6 @@ pub(super) fn expand(words: Vec<OsString>, program: &mut Command) -> Result<Vec<
         expanded.extend(file.command.into_iter().map(OsString::from));
     }
     Ok(expanded)
-}
-
-/// What the user typed after `job submit`.
-fn submitted(matches: &ArgMatches) -> Option<&ArgMatches> {
-    let (noun, matches) = matches.subcommand()?;
-    let (verb, matches) = matches.subcommand()?;
-    matches!((noun, verb), ("job", "submit")).then_some(matches)
 }
 
 /// A file that was read and checked key by key.

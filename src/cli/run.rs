@@ -49,8 +49,9 @@ pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
 
 /// Words that clap understands: a job's command is told from the rest, and a job file is read.
 fn read(words: Vec<OsString>) -> Result<Divided, CliError> {
-    let Divided { words, taken } = words::divide(words, &mut Cli::command())?;
-    Ok(Divided { words: job_file::expand(words, &mut Cli::command())?, taken })
+    let mut program = Cli::command();
+    let Divided { words, taken } = words::divide(words, &mut program)?;
+    Ok(Divided { words: job_file::expand(words, &mut program)?, taken })
 }
 
 async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {

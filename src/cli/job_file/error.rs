@@ -95,6 +95,10 @@ impl Hint for JobFileError {
             Self::UnknownKey { .. } => {
                 Some("keys are the long flags of assay job submit; assay job schema lists them".to_owned())
             }
+            // The two keys that are no flags.
+            Self::Value { key, .. } if matches!(key.as_str(), "image" | "command") => {
+                Some(format!("see {key} in assay job schema"))
+            }
             Self::Value { key, .. } => Some(format!("see --{key} in assay job submit --help")),
             Self::Form { .. } => Some(
                 "write one key a line, such as image: assay/demo:1; quote text with # : or a leading *"
