@@ -102,23 +102,30 @@ library Endings {
                 cpuPermille: terms.cpuPermille(),
                 requireWork: terms.requireWork() != 0
             });
+            // Nothing where all state the same.
+            uint256 kept = 0;
+            if (!Openings.haveOneExitCode(openings)) {
+                kept = Verdicts.ofOneExitCode(question.asked, Openings.column(openings, 5));
+                if (kept == 0) return 0;
+            }
             uint256[] memory outputs = Openings.column(openings, 3);
+            if (kept != 0) Verdicts.keep(outputs, kept);
             (bool isDecided, uint256 runs) = Verdicts.gate(question, outputs);
             if (!isDecided) {
-                runs = Verdicts.score(
-                    question,
-                    Verdicts.Runs({
-                        outputs: outputs,
-                        words: Openings.column(openings, 6),
-                        summaries: Openings.column(openings, 7),
-                        keys: orderKeys(openings)
-                    })
-                );
+                Verdicts.Runs memory brought = Verdicts.Runs({
+                    outputs: outputs,
+                    words: Openings.column(openings, 6),
+                    summaries: Openings.column(openings, 7),
+                    keys: orderKeys(openings)
+                });
+                if (kept != 0) {
+                    Verdicts.keep(brought.words, kept);
+                    Verdicts.keep(brought.summaries, kept);
+                    Verdicts.keep(brought.keys, kept);
+                }
+                runs = Verdicts.score(question, brought);
             }
-            // Where all state the same, so do those that agree.
-            if (runs != 0 && !Openings.haveOneExitCode(openings)) {
-                runs = Verdicts.withOneExitCode(question, runs, Openings.column(openings, 5));
-            }
+            if (kept != 0) runs = Verdicts.named(runs, kept);
             for (uint256 i = 0; i < openings.length; ++i) {
                 if (runs >> i & 1 != 0) seats |= 1 << openings[i].seatOf();
             }

@@ -72,9 +72,8 @@ fn compare(
     scorer: Option<impl FnOnce(Field, &[(usize, Profile)], &Terms) -> Outcome>,
 ) -> Outcome {
     let confidence = usize::try_from(terms.confidence).unwrap_or(usize::MAX);
-    let most = gate::exit_code(runs);
-    let other_exits = indices(runs, |run| Some(run.exit_code) != most);
-    let mut field = Field { asked: runs.len(), confidence, absent: Vec::new(), other_exits };
+    let has_one_exit = gate::exit_code(runs).is_some();
+    let mut field = Field { asked: runs.len(), confidence, absent: Vec::new(), has_one_exit };
     let sane = (1..=MAX_RUNS).contains(&runs.len())
         && (1..=runs.len()).contains(&confidence)
         && terms.relative_permille.max(terms.cpu_permille) <= MAX_PERMILLE
@@ -87,7 +86,8 @@ fn compare(
         return near::score(field, runs, terms);
     }
     field.absent = indices(runs, |run| run.output.is_none());
-    if let Some(group) = gate::majority(runs) {
+    let comparable = gate::comparable(runs);
+    if let Some(group) = gate::majority(&comparable) {
         return field.agreed(group, BTreeMap::new(), Note::EqualOutputs);
     }
     if terms.deterministic {
@@ -97,7 +97,7 @@ fn compare(
     let Some(scorer) = scorer else {
         return field.inconclusive(BTreeMap::new(), Note::OutputsDisagree);
     };
-    let profiles = runs.iter().map(|run| run.output.and(run.profile)).enumerate();
+    let profiles = comparable.iter().map(|run| run.output.and(run.profile)).enumerate();
     let present: Vec<(usize, Profile)> =
         profiles.filter_map(|(run, profile)| Some((run, profile?))).collect();
     field.absent = indices(runs, |run| run.output.is_none() || run.profile.is_none());

@@ -6,6 +6,7 @@
 //! honest runs whose last digits differ: a minority may be right.
 
 use super::ball::Ball;
+use super::gate;
 use super::outcome::{Field, Note, Outcome};
 use super::terms::{Run, Terms};
 use super::traces::Traces;
@@ -45,7 +46,8 @@ impl Relation {
     pub(super) fn of(runs: &[Run], terms: &Terms) -> Self {
         let is_near = terms.method == Method::Near && !terms.deterministic;
         let (mut entrants, mut profiles) = (Vec::new(), Vec::<Profile>::new());
-        for (index, run) in runs.iter().enumerate().filter(|(_, run)| takes_part(run, terms)) {
+        let comparable = gate::comparable(runs);
+        for (index, run) in comparable.iter().enumerate().filter(|(_, run)| takes_part(run, terms)) {
             let Some(output) = run.output else { continue };
             let summary = if terms.method == Method::Near { run.summary } else { SummaryWord::VOID };
             entrants.push(Entrant { run: index, output, summary });

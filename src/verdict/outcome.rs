@@ -45,8 +45,8 @@ pub(super) struct Field {
     pub(super) confidence: usize,
     /// The runs that brought nothing to compare.
     pub(super) absent: Vec<usize>,
-    /// The runs that state another exit code than most: whatever they agree in, none is accepted.
-    pub(super) other_exits: Vec<usize>,
+    /// Whether more than half of all runs state one exit code; else none is accepted, whatever they agree in.
+    pub(super) has_one_exit: bool,
 }
 
 impl Field {
@@ -56,17 +56,8 @@ impl Field {
     }
 
     /// The outcome if exactly the runs of `agreeing`, ascending, agree for the reason `note`.
-    ///
-    /// A run's output hash covers its exit code, but a node states the code besides, for whoever has not fetched the
-    /// result. So a false one must not be accepted with a true hash.
-    pub(super) fn agreed(
-        self,
-        mut agreeing: Vec<usize>,
-        scores: BTreeMap<usize, u64>,
-        note: Note,
-    ) -> Outcome {
-        agreeing.retain(|run| !self.other_exits.contains(run));
-        if !self.is_majority(agreeing.len()) {
+    pub(super) fn agreed(self, agreeing: Vec<usize>, scores: BTreeMap<usize, u64>, note: Note) -> Outcome {
+        if !self.has_one_exit || !self.is_majority(agreeing.len()) {
             return self.inconclusive(scores, Note::NoMajorityAgrees);
         }
         if agreeing.len() < self.confidence {

@@ -140,7 +140,8 @@ impl Measure {
         runs: &[Run],
         terms: &Terms,
     ) -> Option<Self> {
-        let traced = |run: &usize| runs[*run].output.and(runs[*run].profile);
+        let comparable = gate::comparable(runs);
+        let traced = |run: &usize| comparable[*run].output.and(comparable[*run].profile);
         let compared: Vec<Profile> = (0..runs.len()).filter_map(|run| traced(&run)).collect();
         let kept: Vec<Profile> = accepted.iter().filter_map(traced).collect();
         match rule {

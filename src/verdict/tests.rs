@@ -51,7 +51,7 @@ fn scored(terms: &Terms, runs: &[Run]) -> Outcome {
         asked: runs.len(),
         confidence: terms.confidence as usize,
         absent: (0..runs.len()).filter(|&i| runs[i].profile.is_none()).collect(),
-        other_exits: Vec::new(),
+        has_one_exit: true,
     };
     match terms.method {
         Method::KMeans => kmeans::score(field, &present, terms),
@@ -239,6 +239,40 @@ fn no_run_with_another_exit_code_is_accepted_whatever_it_agrees_in() {
     }
     let reason = reasons(&terms(Method::Hash, 2, 0, 0), &runs([0, 3, 0]))[1].unwrap();
     assert_eq!((reason.rule, reason.alike), (Rule::ExitCode, 3));
+}
+
+#[test]
+fn a_run_with_another_exit_code_changes_nothing_for_the_others() {
+    let near = |exit_code, lane| {
+        let mut word = [0; 32];
+        word[31] = lane;
+        Run { output: output(1), exit_code, summary: SummaryWord(word), ..Run::ABSENT }
+    };
+    // Its ball would be as large as that of the runs that can be accepted, and comes first.
+    let runs = [near(1, 64), near(0, 3), near(0, 4), near(0, 128), near(0, 129)];
+    for turn in 0..runs.len() {
+        let mut turned = runs;
+        turned.rotate_left(turn);
+        assert_eq!(decide(&terms(Method::Near, 2, 0, 0), &turned).decision, Decision::Inconclusive, "{turn}");
+    }
+    let runs = [near(1, 64), near(0, 3), near(0, 4), near(0, 5), near(0, 128)];
+    let outcome = decide(&terms(Method::Near, 2, 0, 0), &runs);
+    assert_eq!((outcome.accepted, outcome.rejected), (vec![1, 2, 3], vec![0, 4]));
+
+    // It pulls no mean: without it the three are alike.
+    let traced = |index: u8, exit_code, kib| Run {
+        output: output(index),
+        exit_code,
+        profile: flat(kib),
+        ..Run::ABSENT
+    };
+    let others = [traced(1, 0, 1000), traced(2, 0, 1000), traced(3, 0, 1100)];
+    let with = [traced(4, 1, 1_000_000), others[0], others[1], others[2]];
+    for method in [Method::KMeans, Method::Ball] {
+        let outcome = decide(&terms(method, 2, 1024, 0), &with);
+        assert_eq!((outcome.accepted, outcome.rejected), (vec![1, 2, 3], vec![0]), "{method}");
+        assert!(!outcome.scores.contains_key(&0), "{method}");
+    }
 }
 
 /// Few values, so that ties and equal runs are common, and the extremes.

@@ -88,10 +88,11 @@ def decide(terms: Terms, runs: list[Run]) -> Outcome:
     sane = sane and max(terms.relative_permille, terms.cpu_permille) <= 1000
     if not sane or terms.require_work and terms.method not in ("hash", "near"):
         return Outcome(False, "bad parameters")
+    asked, runs = runs, comparable(runs)
     if terms.method == "near" or terms.require_work:
-        return one_relation(terms, runs)
+        return one_relation(terms, asked, runs)
 
-    without_output = [i for i, run in enumerate(runs) if run.output is None]
+    without_output = [i for i, run in enumerate(asked) if run.output is None]
     for run in runs:
         equal = [i for i, other in enumerate(runs) if run.output is not None and other.output == run.output]
         if 2 * len(equal) > n:
@@ -100,7 +101,7 @@ def decide(terms: Terms, runs: list[Run]) -> Outcome:
         return Outcome(False, "outputs disagree", absent=without_output)
 
     present = {i: run.work for i, run in enumerate(runs) if run.output is not None and run.work is not None}
-    absent = [i for i in range(n) if i not in present]
+    absent = [i for i, run in enumerate(asked) if run.output is None or run.work is None]
     scorer = kmeans if terms.method == "kmeans" else ball
     accepted, scores, note = scorer(terms, n, present)
     if accepted is None:
@@ -108,10 +109,22 @@ def decide(terms: Terms, runs: list[Run]) -> Outcome:
     return agreed(terms, runs, accepted, absent, scores, "agreement")
 
 
-def agreed(terms, runs, agreeing, absent, scores, note) -> Outcome:
-    """Of the runs that agree, those that state the exit code of more than half of all; they must be enough."""
+def commonest_exit_code(runs):
+    """The exit code that more than half of all runs state; None if there is none."""
     stated = [run.exit_code for run in runs if run.output is not None]
-    accepted = [i for i in agreeing if 2 * stated.count(runs[i].exit_code) > len(runs)]
+    return next((code for code in stated if 2 * stated.count(code) > len(runs)), None)
+
+
+def comparable(runs):
+    """The runs, those without an output that state another exit code than most."""
+    most = commonest_exit_code(runs)
+    return runs if most is None else [run if run.exit_code == most else Run() for run in runs]
+
+
+def agreed(terms, runs, accepted, absent, scores, note) -> Outcome:
+    """The runs that agree, if they are enough, and if more than half of all state one exit code."""
+    if commonest_exit_code(runs) is None:
+        return Outcome(False, "no majority agrees", absent=absent, scores=scores)
     if 2 * len(accepted) <= len(runs):
         return Outcome(False, "no majority agrees", absent=absent, scores=scores)
     if len(accepted) < terms.confidence:
@@ -217,12 +230,12 @@ def largest(present, agree, apart):
 # Outputs, equal or near, and work where it is required.
 
 
-def one_relation(terms, runs):
+def one_relation(terms, asked, runs):
     near = terms.method == "near" and not terms.deterministic
     here = [i for i, run in enumerate(runs) if run.output is not None]
     if terms.require_work:
         here = [i for i in here if runs[i].work is not None]
-    absent = [i for i in range(len(runs)) if i not in here]
+    absent = [i for i, run in enumerate(asked) if run.output is None or terms.require_work and run.work is None]
     if not here:
         return Outcome(False, "no traces", absent=absent)
 

@@ -31,11 +31,12 @@ library Reference {
     }
 
     /// The seats accepted over these openings; none when the job is inconclusive.
-    function verdict(IJobScheduler.Terms memory t, IJobScheduler.SeatOpening[] memory openings)
+    function verdict(IJobScheduler.Terms memory t, IJobScheduler.SeatOpening[] memory all)
         internal
         pure
         returns (uint256 seats)
     {
+        IJobScheduler.SeatOpening[] memory openings = withTheUsualExit(t, all);
         uint256 n = openings.length;
         Runs memory runs = Runs(
             t.concurrency,
@@ -44,16 +45,12 @@ library Reference {
             t.relativePermille,
             t.cpuPermille,
             new uint256[](n),
-            keys(openings)
+            keys(all, openings)
         );
         for (uint256 i = 0; i < n; ++i) {
             runs.words[i] = uint256(openings[i].opening.fingerprint);
         }
-        uint256 agreeing = enough(runs, agreed(t, runs, openings));
-        for (uint256 i = 0; i < n; ++i) {
-            if (!isUsualExit(t, openings, openings[i].opening.exitCode)) agreeing &= ~(1 << i);
-        }
-        return seatsOf(openings, enough(runs, agreeing));
+        return seatsOf(openings, enough(runs, agreed(t, runs, openings)));
     }
 
     function agreed(
@@ -75,17 +72,25 @@ library Reference {
         return score(runs, t.method);
     }
 
-    /// Whether more than half of all that were asked state this exit code.
-    function isUsualExit(
-        IJobScheduler.Terms memory t,
-        IJobScheduler.SeatOpening[] memory openings,
-        int32 exitCode
-    ) private pure returns (bool) {
-        uint256 stating = 0;
+    /// The openings that state the exit code which more than half of all that were asked state; none without such a code.
+    function withTheUsualExit(IJobScheduler.Terms memory t, IJobScheduler.SeatOpening[] memory openings)
+        private
+        pure
+        returns (IJobScheduler.SeatOpening[] memory kept)
+    {
         for (uint256 i = 0; i < openings.length; ++i) {
-            if (openings[i].opening.exitCode == exitCode) ++stating;
+            uint256 stating = 0;
+            for (uint256 j = 0; j < openings.length; ++j) {
+                if (openings[j].opening.exitCode == openings[i].opening.exitCode) ++stating;
+            }
+            if (2 * stating <= t.concurrency) continue;
+            IJobScheduler.SeatOpening[] memory longer = new IJobScheduler.SeatOpening[](kept.length + 1);
+            for (uint256 j = 0; j < kept.length; ++j) {
+                longer[j] = kept[j];
+            }
+            longer[kept.length] = openings[i];
+            kept = longer;
         }
-        return 2 * stating > t.concurrency;
     }
 
     function score(Runs memory runs, IJobScheduler.Method method) internal pure returns (uint256) {
@@ -114,11 +119,15 @@ library Reference {
         }
     }
 
-    function keys(IJobScheduler.SeatOpening[] memory openings) private pure returns (uint256[] memory list) {
+    function keys(IJobScheduler.SeatOpening[] memory all, IJobScheduler.SeatOpening[] memory openings)
+        private
+        pure
+        returns (uint256[] memory list)
+    {
         bytes memory salts;
         list = new uint256[](openings.length);
-        for (uint256 i = 0; i < openings.length; ++i) {
-            salts = bytes.concat(salts, openings[i].opening.salt);
+        for (uint256 i = 0; i < all.length; ++i) {
+            salts = bytes.concat(salts, all[i].opening.salt);
         }
         for (uint256 i = 0; i < openings.length; ++i) {
             list[i] = uint256(keccak256(abi.encodePacked(keccak256(salts), openings[i].node)));

@@ -37,6 +37,26 @@ contract LiesTest is SchedulerBase {
         assertState(job, IJobScheduler.JobState.Inconclusive);
     }
 
+    function test_a_run_with_another_exit_code_moves_no_ball() public {
+        IJobScheduler.Terms memory t = nearTerms();
+        (t.concurrency, t.confidence) = (5, 2);
+        bytes32 job = running(t);
+        IJobScheduler.SeatOpening[] memory list = openings(t, 31);
+        // All are near the first, which lies about its exit code; without it three are near each other.
+        uint256[5] memory lanes = [uint256(64), 3, 4, 5, 128];
+        for (uint256 i = 0; i < 5; ++i) {
+            list[i].opening = opening(0, 5);
+            list[i].opening.salt = keccak256(abi.encode(i));
+            list[i].opening.summary = bytes32(lanes[i]);
+            list[i].opening.exitCode = i == 0 ? int32(1) : int32(0);
+            commit(job, i, list[i].opening);
+        }
+        bytes memory d = deal_(job, t);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.VerdictMismatch.selector, 30));
+        scheduler.postVerdict(job, d, list, 30);
+        scheduler.postVerdict(job, d, list, 14);
+    }
+
     /// The last `liars` of five seats bring one made-up result, the others the true one.
     function coalition(uint256 liars, uint256 accepted) private {
         IJobScheduler.Terms memory t = terms();

@@ -22,8 +22,13 @@ pub(super) fn decide(terms: &Terms, runs: &[Run]) -> Outcome {
         let stating = runs.iter().filter(|run| run.output.is_some() && run.exit_code == exit_code);
         2 * stating.count() > n
     };
-    let outcome = |mut accepted: Vec<usize>, absent: Vec<usize>, scores, note| {
-        accepted.retain(|&run| states(runs[run].exit_code));
+    // With another exit code than most a run is as good as silent, though not absent.
+    let all = runs;
+    let one_exit = runs.iter().any(|run| states(run.exit_code));
+    let silenced = |run: &Run| if one_exit && !states(run.exit_code) { Run::ABSENT } else { *run };
+    let runs = &runs.iter().map(silenced).collect::<Vec<Run>>();
+    let outcome = |accepted: Vec<usize>, absent: Vec<usize>, scores, note| {
+        let accepted = if one_exit { accepted } else { vec![] };
         let note = match (2 * accepted.len() > n, accepted.len() >= m) {
             _ if !decides(note) => note,
             (true, true) => note,
@@ -50,10 +55,12 @@ pub(super) fn decide(terms: &Terms, runs: &[Run]) -> Outcome {
         return outcome(vec![], vec![], BTreeMap::new(), Note::BadParameters);
     }
     if terms.method == Method::Near || terms.require_work {
-        let (accepted, absent, scores, note) = relation(terms, runs);
+        let (accepted, scores, note) = relation(terms, runs);
+        let takes_part = |run: &Run| run.output.is_some() && (!terms.require_work || run.profile.is_some());
+        let absent = (0..n).filter(|&r| !takes_part(&all[r])).collect();
         return outcome(accepted, absent, scores, note);
     }
-    let silent: Vec<usize> = (0..n).filter(|&r| runs[r].output.is_none()).collect();
+    let silent: Vec<usize> = (0..n).filter(|&r| all[r].output.is_none()).collect();
     for run in runs.iter().filter(|run| run.output.is_some()) {
         let group: Vec<usize> = (0..n).filter(|&r| runs[r].output == run.output).collect();
         if 2 * group.len() > n {
@@ -67,7 +74,7 @@ pub(super) fn decide(terms: &Terms, runs: &[Run]) -> Outcome {
         .filter(|&r| runs[r].output.is_some())
         .filter_map(|r| runs[r].profile.map(|profile| (r, profile)))
         .collect();
-    let absent = (0..n).filter(|r| rows.iter().all(|(present, _)| present != r)).collect();
+    let absent = (0..n).filter(|&r| all[r].output.is_none() || all[r].profile.is_none()).collect();
     let (accepted, scores, note) = match terms.method {
         Method::KMeans => kmeans(terms, n, rows),
         Method::Ball => ball(terms, &rows),
@@ -170,7 +177,7 @@ fn lanes_apart(a: SummaryWord, b: SummaryWord) -> Option<u64> {
     (0..10).map(|k| lane(a, k).abs_diff(lane(b, k))).map(|apart| apart.min((1 << 25) - apart)).max()
 }
 
-type Found = (Vec<usize>, Vec<usize>, BTreeMap<usize, u64>, Note);
+type Found = (Vec<usize>, BTreeMap<usize, u64>, Note);
 
 /// Outputs, summaries and traces as one relation.
 fn relation(terms: &Terms, runs: &[Run]) -> Found {
@@ -178,7 +185,6 @@ fn relation(terms: &Terms, runs: &[Run]) -> Found {
     let present: Vec<usize> = (0..runs.len())
         .filter(|&r| runs[r].output.is_some() && (!terms.require_work || runs[r].profile.is_some()))
         .collect();
-    let absent = (0..runs.len()).filter(|r| !present.contains(r)).collect();
     // What `ball` says of two runs alone depends on the level of all.
     let rows: Vec<Row> =
         present.iter().filter_map(|&r| runs[r].profile.map(|profile| (r, profile))).collect();
@@ -198,7 +204,7 @@ fn relation(terms: &Terms, runs: &[Run]) -> Found {
         let spread: u64 = inside.iter().map(|&r| spread(centre, r)).sum();
         (present.len() - inside.len(), spread, centre)
     });
-    let Some(centre) = best else { return (vec![], absent, BTreeMap::new(), Note::NoTraces) };
+    let Some(centre) = best else { return (vec![], BTreeMap::new(), Note::NoTraces) };
     let score = |r: usize| match (terms.require_work, equal(r, centre)) {
         (true, _) => Some(memory_apart(row(centre), row(r))),
         (false, true) => Some(0),
@@ -211,7 +217,7 @@ fn relation(terms: &Terms, runs: &[Run]) -> Found {
         (false, true) => Note::EqualOutputsAndWork,
         (false, false) => Note::EqualOutputs,
     };
-    (present.iter().copied().filter(|&r| agree(centre, r)).collect(), absent, scores, note)
+    (present.iter().copied().filter(|&r| agree(centre, r)).collect(), scores, note)
 }
 
 /// What a bipartition leaves of L^2 / i + H^2 / j: numerator and denominator.
