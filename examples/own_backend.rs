@@ -18,11 +18,12 @@ use assay::{
     executor::{Executor, FakeExecutor, Script},
     identity::NodeKey,
     scheduler::{
-        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogOrder, Scheduler,
+        Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder, Scheduler,
         SubmitError, Trouble,
         local::{LocalLog, LocalScheduler},
         submit_in_turn,
     },
+    store::EndedJob,
 };
 use futures::future::BoxFuture;
 
@@ -116,6 +117,14 @@ impl Scheduler for CountingScheduler {
 
     fn evidence(&self, job: JobId) -> Option<Evidence> {
         self.inner.evidence(job)
+    }
+
+    fn retire(&self, ended: Vec<EndedJob>) -> BoxFuture<'_, Result<Vec<JobId>, BackendError>> {
+        self.inner.retire(ended)
+    }
+
+    fn log_of(&self, job: JobId) -> Vec<Result<LogItem, BackendError>> {
+        self.inner.log_of(job)
     }
 
     fn troubles(&self) -> Vec<Trouble> {

@@ -1,7 +1,5 @@
 //! Handlers about the node and its jobs.
 
-use std::collections::BTreeMap;
-
 use axum::{
     Json,
     extract::{
@@ -38,14 +36,10 @@ pub(super) struct ListQuery {
     limit: Option<usize>,
 }
 
-pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Json<NodeInfo> {
-    let now = node.now();
-    let mut jobs = BTreeMap::new();
-    for state in node.read_jobs(|job, _| job.state_at(now).0) {
-        *jobs.entry(state).or_insert(0) += 1;
-    }
+pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Reply<NodeInfo> {
+    let jobs = node.states()?;
     let (about, limits) = (node.about(), node.limits());
-    Json(NodeInfo {
+    Ok(Json(NodeInfo {
         id: node.id(),
         peer_id: about.peer_id.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -64,7 +58,7 @@ pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Jso
         members: node.members().len(),
         jobs,
         warnings: node.warnings(None),
-    })
+    }))
 }
 
 /// Every node that is there, and every one that was in a job with this one.
@@ -135,7 +129,8 @@ pub(super) async fn list(
     let limit = query?.limit.unwrap_or(ROWS).min(MAX_ROWS);
     let now = node.now();
     let mut rows = node.read_jobs(|job, is_broken| view::row(&node, job, is_broken, now));
-    let total = rows.len();
+    rows.extend(node.ended_jobs(limit)?.iter().filter_map(view::ended_row));
+    let total = node.states()?.values().sum();
     rows.sort_by_key(|row| (std::cmp::Reverse(row.submitted_at), row.job));
     rows.truncate(limit);
     Ok(Json(JobList { total, jobs: rows }))

@@ -12,9 +12,9 @@ use crate::{
         Amount, AuditStage, Job, JobId, JobState, NodeId, Opening, Seat, SeatStatus, SummaryWord, Timestamp,
         Verdict,
     },
-    node::{Node, Replicated, RequestError, Snapshot},
+    node::{Node, Replicated, RequestError, Snapshot, Summary},
     rules::{self, SeatReason},
-    store::Stage,
+    store::{EndedJob, Stage},
 };
 
 pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> JobRow {
@@ -33,6 +33,28 @@ pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> Jo
         submitted_at: job.submitted_at,
         ended_at: ended_at(job),
     }
+}
+
+/// The row of a job that left memory; `None` if an older program wrote what this one cannot read.
+pub(super) fn ended_row(ended: &EndedJob) -> Option<JobRow> {
+    let Summary { image, command, concurrency, seats, accepted } =
+        serde_json::from_slice(&ended.summary).ok()?;
+    let state = JobState::ALL.into_iter().find(|state| state.name() == ended.state)?;
+    Some(JobRow {
+        job: ended.job,
+        requester: ended.requester,
+        state,
+        is_broken: false,
+        fault: None,
+        requester_gone: false,
+        image,
+        command,
+        concurrency,
+        seats,
+        accepted,
+        submitted_at: ended.submitted_at,
+        ended_at: Some(ended.ended_at),
+    })
 }
 
 /// All that the node knows of a job.

@@ -264,8 +264,9 @@ impl Host {
     pub async fn caught_up(&self) {
         let node = self.handle.node();
         node.caught_up().await;
-        let newest = Cursor(*EventLog::new(self.db.clone()).watch_head().borrow());
-        node.reached(newest).await;
+        // A store that fails is told by whatever needs it next.
+        let newest = EventLog::new(self.db.clone()).newest_live().unwrap_or_default();
+        node.reached(Cursor(newest)).await;
     }
 
     /// Resolves when it hears, and is heard by, so many others.

@@ -1,5 +1,8 @@
 //! What a node knows of every job: the log so far, and the job that it folds to.
 //!
+//! Jobs that can still change are in memory. Ended ones leave it (`retire`), and are read from the disk when somebody
+//! asks for them (`past`).
+//!
 //! One task writes (`follow`); all others read. A reader that waits for a job's next entry waits for a level, so it misses
 //! nothing between reading and waiting.
 
@@ -10,10 +13,12 @@ use std::{
 
 use tokio::sync::watch;
 
+use super::past::{Archive, Past, row_of};
 use crate::{
-    domain::{Digest, Event, Facts, Job, JobId, LogDomain, NodeId},
+    domain::{Digest, Event, Facts, Job, JobId, JobState, NodeId},
     rules::{Ledger, Rejection},
-    scheduler::{Cursor, LogItem},
+    scheduler::{Cursor, LogItem, Scheduler},
+    store::{EndedJob, EndedJobs},
 };
 
 /// The jobs of one node.
@@ -21,6 +26,7 @@ use crate::{
 pub(crate) struct Board {
     inner: Mutex<Inner>,
     cursor: watch::Sender<Cursor>,
+    archive: Archive,
 }
 
 #[derive(Debug)]
@@ -29,6 +35,10 @@ struct Inner {
     logs: BTreeMap<JobId, BoardLog>,
     /// Jobs that this node can no longer follow, and why.
     broken: BTreeMap<JobId, String>,
+    /// Jobs with nothing left to do, which may leave memory.
+    over: BTreeSet<JobId>,
+    /// Ended jobs that are in memory although the disk has them: somebody acts on them. The disk answers for them.
+    recalled: BTreeSet<JobId>,
 }
 
 #[derive(Debug)]
@@ -60,9 +70,16 @@ pub(crate) struct Envelope {
 
 impl Board {
     /// Knows nothing yet.
-    pub(crate) fn new(domain: LogDomain) -> Self {
-        let inner = Inner { ledger: Ledger::new(domain), logs: BTreeMap::new(), broken: BTreeMap::new() };
-        Self { inner: Mutex::new(inner), cursor: watch::Sender::new(Cursor::default()) }
+    pub(crate) fn new(scheduler: Arc<dyn Scheduler>, ended: EndedJobs) -> Self {
+        let inner = Inner {
+            ledger: Ledger::new(scheduler.domain()),
+            logs: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            over: BTreeSet::new(),
+            recalled: BTreeSet::new(),
+        };
+        let archive = Archive::new(scheduler, ended);
+        Self { inner: Mutex::new(inner), cursor: watch::Sender::new(Cursor::default()), archive }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -77,6 +94,7 @@ impl Board {
     /// What the rules refuse. The board then passes over the entry and changes nothing else.
     pub(crate) fn fold(&self, item: LogItem, note: impl FnOnce(&Job, &[LogItem])) -> Result<Job, Rejection> {
         let (cursor, job) = (item.cursor, item.stamped.job);
+        self.recall_for(&item);
         let folded = {
             let mut inner = self.lock();
             let folded = inner.ledger.apply(&item.stamped).cloned();
@@ -85,13 +103,10 @@ impl Board {
                 note(folded, log);
             }
             if folded.is_ok() {
-                let log = inner.logs.entry(job).or_insert_with(|| BoardLog {
-                    items: Vec::new(),
-                    changed: watch::Sender::new(0),
-                    turn: Arc::default(),
-                });
+                let log = inner.logs.entry(job).or_insert_with(|| BoardLog::new(Vec::new()));
                 log.items.push(item);
                 log.changed.send_modify(|version| *version += 1);
+                inner.recalled.remove(&job);
             }
             folded
         };
@@ -99,9 +114,74 @@ impl Board {
         folded
     }
 
+    /// Has the ended jobs in memory that an entry is about: its own, if that gets another entry after its end, and the
+    /// one that it follows up.
+    fn recall_for(&self, item: &LogItem) {
+        let job = item.stamped.job;
+        let is_here = |job| self.lock().ledger.get(job).is_some();
+        if let Event::Submitted { deal, .. } = &item.stamped.event {
+            if let Some(parent) = deal.parent.filter(|parent| !is_here(*parent)) {
+                self.recall(parent);
+            }
+        } else if !is_here(job)
+            && let Some(past) = self.archive.before(job, item.cursor)
+        {
+            self.archive.forget_recent();
+            self.lock().insert(&past);
+        }
+    }
+
+    /// Has an ended job in memory, until the next time that ended jobs leave it.
+    fn recall(&self, job: JobId) {
+        if let Some(past) = self.archive.get(job) {
+            let mut inner = self.lock();
+            if inner.ledger.get(job).is_none() {
+                inner.insert(&past);
+                inner.recalled.insert(job);
+                inner.over.insert(job);
+            }
+        }
+    }
+
+    /// Nothing on this node needs the job in memory, unless it can still change.
+    pub(crate) fn let_go(&self, job: JobId) {
+        self.lock().over.insert(job);
+    }
+
+    /// The jobs that were let go since the last time.
+    pub(crate) fn take_over(&self) -> BTreeSet<JobId> {
+        std::mem::take(&mut self.lock().over)
+    }
+
+    /// What the disk is to know of an ended job in memory; `None` for others, and for one whose follow-up is in memory:
+    /// who may bid for that depends on it.
+    pub(crate) fn row_of(&self, job: JobId, me: NodeId) -> Option<EndedJob> {
+        let inner = self.lock();
+        if inner.ledger.child_of(job).is_some_and(|child| inner.ledger.get(child).is_some()) {
+            return None;
+        }
+        let height = inner.logs.get(&job)?.items.len();
+        row_of(inner.ledger.get(job)?, height, me).filter(|_| !inner.broken.contains_key(&job))
+    }
+
+    /// Drops a job that is on the disk, unless it got entries meanwhile. Its watchers find it there.
+    pub(crate) fn retire(&self, job: JobId, height: u64) {
+        let mut inner = self.lock();
+        let held = inner.logs.get(&job).map(|log| log.items.len());
+        if held.is_some_and(|held| u64::try_from(held).is_ok_and(|held| held == height)) {
+            // It stayed for this one.
+            let parent = inner.ledger.get(job).and_then(|job| job.deal.parent);
+            inner.over.extend(parent);
+            inner.ledger.forget(job);
+            inner.logs.remove(&job);
+            inner.recalled.remove(&job);
+        }
+    }
+
     /// Forgets every entry after `to`, and all that it knows of broken logs, because the backend reports those again.
     /// Returns the number of jobs that are gone. Watchers of such a job keep watching, since its submission may come back.
     pub(crate) fn rewind(&self, to: Cursor) -> usize {
+        self.archive.forget_recent();
         let gone = {
             let mut inner = self.lock();
             inner.broken.clear();
@@ -167,8 +247,15 @@ impl Board {
         let mut cursor = self.cursor.subscribe();
         loop {
             cursor.borrow_and_update();
-            if let Some(job) = self.lock().ledger.get(job).filter(|job| is_so(job)) {
-                return job.clone();
+            let (is_here, found) = {
+                let inner = self.lock();
+                let known = inner.ledger.get(job);
+                (known.is_some(), known.filter(|job| is_so(job)).cloned())
+            };
+            let past = (!is_here).then(|| self.archive.get(job)).flatten();
+            let found = found.or_else(|| past.map(|past| past.job.clone()).filter(|job| is_so(job)));
+            if let Some(job) = found {
+                return job;
             }
             // The sender is in `self`, so the wait cannot fail.
             let _ = cursor.changed().await;
@@ -177,20 +264,37 @@ impl Board {
 
     /// A job as of now.
     pub(crate) fn snapshot(&self, job: JobId) -> Option<Snapshot> {
-        let inner = self.lock();
-        let known = inner.ledger.get(job)?;
-        let broken = inner.broken.get(&job).cloned();
-        Some(Snapshot { job: known.clone(), followed_by: inner.ledger.child_of(job), broken })
+        {
+            let inner = self.lock();
+            if let Some(known) = inner.ledger.get(job) {
+                let broken = inner.broken.get(&job).cloned();
+                // The follow-up may have ended and left before.
+                let may_have = known.state == JobState::Inconclusive;
+                let past_child = || may_have.then(|| self.archive.child_of(job)).flatten();
+                let followed_by = inner.ledger.child_of(job).or_else(past_child);
+                return Some(Snapshot { job: known.clone(), followed_by, broken });
+            }
+        }
+        let past = self.archive.get(job)?;
+        let followed_by = self.lock().ledger.child_of(job).or(past.followed_by);
+        Some(Snapshot { job: past.job.clone(), followed_by, broken: past.broken.clone() })
     }
 
     /// Applies `read` to the job without copying it.
     pub(crate) fn read<T>(&self, job: JobId, read: impl FnOnce(&Job) -> T) -> Option<T> {
-        self.lock().ledger.get(job).map(read)
+        {
+            let inner = self.lock();
+            if let Some(job) = inner.ledger.get(job) {
+                return Some(read(job));
+            }
+        }
+        self.archive.get(job).map(|past| read(&past.job))
     }
 
-    /// Applies `read` to every job; the results by id.
+    /// Applies `read` to every job that has not left memory; the results by id.
     pub(crate) fn read_all<T>(&self, read: impl FnMut(&Job) -> T) -> Vec<T> {
-        self.lock().ledger.jobs().map(read).collect()
+        let inner = self.lock();
+        inner.ledger.jobs().filter(|job| !inner.recalled.contains(&job.id)).map(read).collect()
     }
 
     /// What the log says of `node` as a bidder. Only the backend knows whether it has the money.
@@ -201,28 +305,47 @@ impl Board {
 
     /// The entries of a job above a height. The first entry has height 1.
     pub(crate) fn entries_after(&self, job: JobId, height: u64) -> Vec<LogItem> {
-        let inner = self.lock();
-        let items = inner.logs.get(&job).map(|log| log.items.as_slice()).unwrap_or_default();
-        let from = usize::try_from(height).unwrap_or(usize::MAX).min(items.len());
-        items[from..].to_vec()
+        let after = |items: &[LogItem]| {
+            let from = usize::try_from(height).unwrap_or(usize::MAX).min(items.len());
+            items[from..].to_vec()
+        };
+        self.read_log(job, after).unwrap_or_default()
+    }
+
+    /// What `read` makes of the entries of a job.
+    fn read_log<T>(&self, job: JobId, read: impl FnOnce(&[LogItem]) -> T) -> Option<T> {
+        {
+            let inner = self.lock();
+            if let Some(log) = inner.logs.get(&job) {
+                return Some(read(&log.items));
+            }
+        }
+        self.archive.get(job).map(|past| read(&past.items))
     }
 
     /// How many of a job's entries equal those in `held`, and the entries that follow.
     pub(crate) fn entries_beyond(&self, job: JobId, held: &[Digest]) -> (usize, Vec<LogItem>) {
-        let inner = self.lock();
-        let items = inner.logs.get(&job).map(|log| log.items.as_slice()).unwrap_or_default();
-        let same = items.iter().zip(held).take_while(|(item, held)| item.entry == **held).count();
-        (same, items[same..].to_vec())
+        let beyond = |items: &[LogItem]| {
+            let same = items.iter().zip(held).take_while(|(item, held)| item.entry == **held).count();
+            (same, items[same..].to_vec())
+        };
+        self.read_log(job, beyond).unwrap_or_default()
     }
 
-    /// Wakes with every entry of the job.
+    /// Wakes with every entry of the job, and when it leaves memory.
     pub(crate) fn watch(&self, job: JobId) -> Option<watch::Receiver<u64>> {
-        self.lock().logs.get(&job).map(|log| log.changed.subscribe())
+        let live = self.lock().logs.get(&job).map(|log| log.changed.subscribe());
+        // Of a job on the disk there is no news.
+        live.or_else(|| self.archive.get(job).map(|_| watch::channel(0).1))
     }
 
     /// The right to send an action in this job. One caller holds it at a time.
     pub(crate) fn turn(&self, job: JobId) -> Option<Arc<tokio::sync::Mutex<()>>> {
-        self.lock().logs.get(&job).map(|log| Arc::clone(&log.turn))
+        let turn = || self.lock().logs.get(&job).map(|log| Arc::clone(&log.turn));
+        turn().or_else(|| {
+            self.recall(job);
+            turn()
+        })
     }
 
     /// What the next action of `author` must name.
@@ -233,5 +356,18 @@ impl Board {
         let own = items.iter().filter(|item| item.stamped.author == author).count();
         let seen = items.last().map(|item| item.entry)?;
         Some(Envelope { revision, sequence: u64::try_from(own).unwrap_or(u64::MAX), seen })
+    }
+}
+
+impl BoardLog {
+    fn new(items: Vec<LogItem>) -> Self {
+        Self { items, changed: watch::Sender::new(0), turn: Arc::default() }
+    }
+}
+
+impl Inner {
+    fn insert(&mut self, past: &Past) {
+        self.ledger.recall(past.job.clone(), past.followed_by);
+        self.logs.entry(past.job.id).or_insert_with(|| BoardLog::new(past.items.clone()));
     }
 }

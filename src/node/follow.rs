@@ -18,10 +18,11 @@ use crate::{
     explain::one_line,
     policy::{
         job::takes_part,
-        reputation::{self, Acquaintances},
+        reputation::{self, Acquaintances, KNOWN_AFTER},
         requester::Standing,
     },
     scheduler::{BackendError, Cursor, LogItem, LogUpdate},
+    store::DbError,
 };
 
 /// Follows the log until the node stops.
@@ -118,9 +119,11 @@ impl Node {
     /// The chain dropped the entries after `to`. Runs and their salts stay, since they depend on no block.
     fn rewind(&self, to: Cursor) {
         let gone = self.board.rewind(to);
-        let mut acquaintances = Acquaintances::default();
-        self.board.read_all(|job| acquaintances.note(job, self.me.id));
-        *self.acquaintances() = acquaintances;
+        let again = self.meet_again();
+        self.board.read_all(|job| self.acquaintances().note(job, self.me.id));
+        if let Err(error) = again {
+            error!(error = %one_line(&error), "cannot read which requesters gave this node honest work");
+        }
         warn!(
             to = to.0,
             jobs_gone = gone,
@@ -142,11 +145,13 @@ impl Node {
         // An inconclusive job of this node may be due for a follow-up.
         let may_act = |job: &Job| {
             let unfollowed = job.state == JobState::Inconclusive && job.requester == self.me.id;
-            (unfollowed || !job.state.is_terminal()).then_some(job.id)
+            (job.id, unfollowed || !job.state.is_terminal())
         };
-        let jobs = self.board.read_all(may_act);
-        info!(jobs = jobs.len(), open = jobs.iter().flatten().count(), "log read");
-        for job in jobs.into_iter().flatten() {
+        let (open, over): (Vec<_>, Vec<_>) =
+            self.board.read_all(may_act).into_iter().partition(|(_, may_act)| *may_act);
+        info!(open = open.len(), over = over.len(), "log read");
+        over.into_iter().for_each(|(job, _)| self.board.let_go(job));
+        for (job, _) in open {
             self.ensure_driver(job, drivers);
         }
     }
@@ -168,6 +173,7 @@ impl Node {
         let over = !changed.has_changed().unwrap_or(false);
         if over {
             driven.remove(&job);
+            self.board.let_go(job);
         }
         over
     }
@@ -208,6 +214,24 @@ impl Node {
     pub(crate) fn acquaintances(&self) -> MutexGuard<'_, Acquaintances> {
         // Each change is a single insertion.
         self.acquaintances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Knows the requesters that it knew by jobs that have left memory, and nobody else.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub(crate) fn meet_again(&self) -> Result<(), DbError> {
+        let enough = u32::try_from(KNOWN_AFTER).expect("a handful");
+        let honest = self.records.ended.honest(enough)?;
+        let mut acquaintances = Acquaintances::default();
+        for (requester, jobs) in honest {
+            jobs.into_iter().for_each(|job| acquaintances.note_honest(requester, job));
+            if acquaintances.knows(requester) {
+                self.ports.transfer.befriend(requester);
+            }
+        }
+        *self.acquaintances() = acquaintances;
+        Ok(())
     }
 
     /// Gives nodes that kept their promises priority over strangers.

@@ -5,6 +5,7 @@
 //!
 //! - `start`: the parts of a node, and its tasks.
 //! - `follow`: reads the log into the `board`, and starts a `driver` for every job that needs one.
+//! - `retire`: has ended jobs leave memory; `past`: reads them from the disk.
 //! - `driver`: one task per job, in which the roles take turns; `submit` signs and sends, `work` runs a container,
 //!   `sweep` removes what runs left.
 //! - `transfer`: who may have which content; `fetch`: gets content and checks it, at the rate that `pace` demands; `peers`:
@@ -79,11 +80,13 @@ mod memory;
 mod once;
 mod own_run;
 mod pace;
+mod past;
 #[cfg(feature = "libp2p")]
 mod peers;
 mod queries;
 mod requests;
 mod results;
+mod retire;
 mod start;
 mod state;
 mod submit;
@@ -104,6 +107,7 @@ pub use config::{About, NodeConfig, NodeParts};
 pub use error::NodeError;
 pub use fetch::FetchError;
 pub use once::{InvalidKey, RequestKey};
+pub(crate) use past::Summary;
 #[cfg(feature = "libp2p")]
 pub use peers::PeerTransfer;
 pub use requests::{Ended, RequestError};

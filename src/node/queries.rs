@@ -5,11 +5,15 @@ use std::{collections::BTreeMap, fs::File};
 use super::{About, ComputeLimits, Node, RequestError, Warning, board::Snapshot};
 use crate::{
     domain::{
-        Deal, Digest, Job, JobId, LogDomain, NodeId, Offer, Resources, Span, Timestamp, TooFew, too_few,
+        Deal, Digest, Job, JobId, JobState, LogDomain, NodeId, Offer, Resources, Span, Timestamp, TooFew,
+        too_few,
     },
     scheduler::{Anchor, Cursor, Evidence, LogOrder},
-    store::Execution,
+    store::{EndedJob, Execution},
 };
+
+/// Most ended jobs that an ambiguous id is said to match.
+const MOST_MATCHES: u32 = 1000;
 
 /// How late a requester's due entry may be before the requester counts as gone.
 const GONE_AFTER: Span = Span::from_secs(30);
@@ -84,10 +88,27 @@ impl Node {
         self.warnings.current(job)
     }
 
-    /// Applies `read` to every job; the results by id. `read` also learns whether the job's log is broken.
+    /// Applies `read` to every job that has not left memory; the results by id. `read` also learns whether the job's log is
+    /// broken.
     pub(crate) fn read_jobs<T>(&self, mut read: impl FnMut(&Job, bool) -> T) -> Vec<T> {
         let broken = self.board.broken();
         self.board.read_all(|job| read(job, broken.contains(&job.id)))
+    }
+
+    /// The newest jobs that left memory, at most `limit` of them.
+    pub(crate) fn ended_jobs(&self, limit: usize) -> Result<Vec<EndedJob>, RequestError> {
+        Ok(self.records.ended.newest(limit)?)
+    }
+
+    /// How many jobs are in each state.
+    pub(crate) fn states(&self) -> Result<BTreeMap<JobState, usize>, RequestError> {
+        let (now, ended) = (self.now(), self.records.ended.states()?);
+        let ended = JobState::ALL.iter().filter_map(|state| Some((*state, *ended.get(state.name())?)));
+        let mut states: BTreeMap<_, _> = ended.collect();
+        for state in self.read_jobs(|job, _| job.state_at(now).0) {
+            *states.entry(state).or_insert(0) += 1;
+        }
+        Ok(states)
     }
 
     /// Whether the one node that can end this job in its log fails to. This is not an end: the requester may be cut off from
@@ -127,7 +148,11 @@ impl Node {
             let id = job.id.to_string();
             (!prefix.is_empty() && id.trim_start_matches("0x").starts_with(&prefix)).then_some(job.id)
         };
-        let found: Vec<JobId> = self.board.read_all(begins_so).into_iter().flatten().collect();
+        let mut found: Vec<JobId> = self.board.read_all(begins_so).into_iter().flatten().collect();
+        let end = |digit: &str| format!("{prefix}{}", digit.repeat(64_usize.saturating_sub(prefix.len())));
+        if let (false, Ok(first), Ok(last)) = (prefix.is_empty(), end("0").parse(), end("f").parse()) {
+            found.extend(self.records.ended.between(first, last, MOST_MATCHES)?);
+        }
         // Foreign text goes back to its sender, but shortened.
         let shown = || text.chars().take(2 + 64).collect();
         match *found {

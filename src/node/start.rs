@@ -14,6 +14,7 @@ use super::{
     health::observe,
     memory::TrustMemory,
     own_run::check_own_jobs,
+    retire::retire,
     state::{Identity, Ports, Records},
     sweep::sweep,
     transfer::Served,
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     domain::{Digest, NodeId},
     explain::one_line,
-    store::{Executions, Reputation, Requests, TrustBook},
+    store::{EndedJobs, Executions, Reputation, Requests, TrustBook},
 };
 
 /// A running node. Dropping it aborts the node; [`Self::join`] ends it in order.
@@ -43,7 +44,8 @@ impl Node {
         let id = key.node_id();
         info!(node = %id, "node starts");
         let clock = Clock::start(&*scheduler).await.map_err(NodeError::Backend)?;
-        let board = Arc::new(Board::new(scheduler.domain()));
+        let ended = EndedJobs::new(db.clone());
+        let board = Arc::new(Board::new(Arc::clone(&scheduler), ended.clone()));
         shelf.content().hold_own_results(id)?;
         shelf.open(id, Arc::clone(&board), Served::of(&*scheduler));
         let secret = Digest::keccak(key.sign(Digest::keccak(b"assay: the order of equal bids")).as_bytes());
@@ -60,6 +62,7 @@ impl Node {
                 requests: Requests::new(db.clone()),
                 reputation: Reputation::new(db),
                 trust,
+                ended,
             },
             board,
             clock,
@@ -72,6 +75,7 @@ impl Node {
             stop: CancellationToken::new(),
             dir,
         });
+        node.meet_again()?;
         node.befriend_proven();
         node.clear_scratch().await?;
         if let Err(error) = node.sweep_once().await {
@@ -85,6 +89,7 @@ impl Node {
             (self.clock.clone(), Arc::clone(&self.ports.scheduler), self.stop.clone());
         let (following, sweeping) = (follow(Arc::clone(&self)), sweep(Arc::clone(&self)));
         let (observing, checking) = (observe(Arc::clone(&self)), check_own_jobs(Arc::clone(&self)));
+        let retiring = retire(Arc::clone(&self));
         let mut handle = NodeHandle { node: self, tasks: JoinSet::new() };
         handle.attach("clock", async move {
             clock.follow(scheduler, stop).await;
@@ -94,6 +99,7 @@ impl Node {
         handle.attach("sweep", sweeping);
         handle.attach("health", observing);
         handle.attach("own runs", checking);
+        handle.attach("retire", retiring);
         handle
     }
 }

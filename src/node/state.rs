@@ -23,7 +23,7 @@ use crate::{
     identity::NodeKey,
     policy::reputation::Acquaintances,
     scheduler::Scheduler,
-    store::{DataDir, Executions, Reputation, Requests, TrustBook},
+    store::{DataDir, EndedJobs, Executions, Reputation, Requests, TrustBook},
 };
 
 /// One node. Its roles run in tasks of their own and share this.
@@ -77,6 +77,8 @@ pub(super) struct Records {
     pub(super) requests: Requests,
     pub(super) reputation: Reputation,
     pub(super) trust: TrustBook,
+    /// The jobs that left memory.
+    pub(super) ended: EndedJobs,
 }
 
 impl Node {

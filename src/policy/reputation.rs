@@ -51,9 +51,14 @@ impl Acquaintances {
         if !speaks_for_requester(job, me) {
             return;
         }
-        let honest = self.honest.entry(job.requester).or_default();
+        self.note_honest(job.requester, job.id);
+    }
+
+    /// Notes that `job` speaks for its requester.
+    pub fn note_honest(&mut self, requester: NodeId, job: JobId) {
+        let honest = self.honest.entry(requester).or_default();
         if honest.len() < KNOWN_AFTER {
-            honest.insert(job.id);
+            honest.insert(job);
         }
     }
 

@@ -93,6 +93,17 @@ impl Ledger {
         }
     }
 
+    /// Takes back a job that ended and was forgotten, and the job that followed it up.
+    pub fn recall(&mut self, job: Job, followed_by: Option<JobId>) {
+        if let Some(child) = followed_by {
+            self.children.insert(job.id, child);
+        }
+        if let Some(parent) = job.deal.parent {
+            self.children.insert(parent, job.id);
+        }
+        self.jobs.insert(job.id, job);
+    }
+
     /// The job with this id.
     pub fn get(&self, job: JobId) -> Option<&Job> {
         self.jobs.get(&job)

@@ -48,6 +48,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     domain::{Amount, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Stamped, Timestamp},
     rules::Rejection,
+    store::EndedJob,
 };
 
 #[cfg(feature = "conformance")]
@@ -113,7 +114,8 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     /// Without a default: a decorator that forgot it would send batches one by one. [`submit_in_turn`] does that.
     fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Result<Cursor, SubmitError>>;
 
-    /// Every entry after `after` that concerns this node: history, [`LogUpdate::CaughtUp`], then news.
+    /// Every entry after `after` that concerns this node: history, [`LogUpdate::CaughtUp`], then news. History leaves out
+    /// the jobs that were retired before.
     fn events(&self, after: Cursor) -> EventStream;
 
     /// The clock that deadlines are judged by.
@@ -141,6 +143,15 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     /// The proof that the requester broke the log of `job`, if this node holds one: it never forgets it. Without a
     /// default: a decorator that forgot it would have a node show a forked job as a sound one.
     fn evidence(&self, job: JobId) -> Option<Evidence>;
+
+    /// Keeps jobs that ended on the disk alone, as far as it can, and says which: those take no memory and no time at a
+    /// start any more. A job that gets another entry all the same is live again. Without a default: a decorator that
+    /// forgot it would have every job in memory for good.
+    fn retire(&self, ended: Vec<EndedJob>) -> BoxFuture<'_, Result<Vec<JobId>, BackendError>>;
+
+    /// The entries of a retired job, read from the disk, up to the first that cannot be read. Blocks for that time.
+    /// Without a default, as above.
+    fn log_of(&self, job: JobId) -> Vec<Result<LogItem, BackendError>>;
 
     /// What keeps this backend as a whole from its work now. Without a default: a decorator that forgot it would hide
     /// from an operator why the node is stuck.

@@ -76,12 +76,12 @@ impl Page {
         Some(item.map(LogUpdate::from))
     }
 
-    /// What the store has next, up to one page; blocks the thread.
+    /// What the store has next of live jobs, up to one page; blocks the thread.
     ///
     /// # Errors
     /// When the store fails.
     pub(super) fn read(after: Cursor, store: &EventLog) -> Result<Vec<StoredEntry>, LogError> {
-        store.read_after(after.0, READ_AHEAD)
+        store.read_live_after(after.0, READ_AHEAD)
     }
 
     /// As [`Self::read`], where nothing has to be waited for.
@@ -114,6 +114,33 @@ impl Page {
     #[cfg(feature = "contract")]
     pub(super) fn forget_all(&mut self) {
         self.broken.clear();
+    }
+}
+
+/// The entries of a job, as `item` reads them, up to the first that cannot be read; blocks the thread.
+pub(super) fn log_of(
+    store: &EventLog,
+    job: JobId,
+    item: impl Fn(StoredEntry) -> Result<LogItem, BackendError>,
+) -> Vec<Result<LogItem, BackendError>> {
+    let mut items = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = match store.read_job(job, after, READ_AHEAD) {
+            Ok(page) => page,
+            Err(error) => {
+                items.push(Err(store_error(&error)));
+                return items;
+            }
+        };
+        let Some(last) = page.last() else { return items };
+        after = last.entry.height;
+        for stored in page {
+            items.push(item(stored));
+            if items.last().is_some_and(Result::is_err) {
+                return items;
+            }
+        }
     }
 }
 

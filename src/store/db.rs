@@ -25,17 +25,19 @@ use crate::{
 };
 
 mod group;
+mod marks;
 mod recent;
 
 use group::Queue;
 pub(super) use group::WriteError;
+use marks::Marks;
 use recent::Recent;
 
 /// How long a statement waits for another reader of the file, such as somebody's `sqlite3` shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The schema, one step a version. A step that has been released is never changed: append another.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -48,6 +50,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("schema/10.sql"),
     include_str!("schema/11.sql"),
     include_str!("schema/12.sql"),
+    include_str!("schema/13.sql"),
 ];
 
 /// The database cannot be opened, read or written.
@@ -109,6 +112,7 @@ struct Shared {
     /// Transactions since it was opened: each waited for the disk once.
     #[cfg(test)]
     commits: std::sync::atomic::AtomicU64,
+    marks: Marks,
     _dir: Option<DataDir>,
 }
 
@@ -152,11 +156,13 @@ impl Db {
         let head =
             connection.query_row("SELECT ifnull(max(cursor), 0) FROM entries", (), |row| row.get(0))?;
         let Unsigned(head) = head;
+        let marks = Marks::read(&connection)?;
         let (recent, head) = (Recent::new(head), watch::Sender::new(head));
         let shared = Shared {
             connection: Mutex::new(connection),
             path,
             head,
+            marks,
             recent,
             queue: Queue::default(),
             #[cfg(test)]
@@ -175,6 +181,18 @@ impl Db {
         let position: Option<Unsigned> =
             self.connection().query_row(sql, [name], |row| row.get(0)).optional()?;
         Ok(position.map_or(0, |Unsigned(position)| position))
+    }
+
+    /// The names of the positions above 0 that begin with `prefix`.
+    ///
+    /// # Errors
+    /// [`DbError::Statement`].
+    pub fn cursors_of(&self, prefix: &str) -> Result<Vec<String>, DbError> {
+        let connection = self.connection();
+        let sql = "SELECT name FROM cursors WHERE substr(name, 1, length(?1)) = ?1 AND position > 0";
+        let mut statement = connection.prepare_cached(sql)?;
+        let rows = statement.query_map([prefix], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Stores a position under `name`, in place of the one before.
@@ -257,6 +275,10 @@ impl Db {
     #[cfg(test)]
     pub(crate) fn commits(&self) -> u64 {
         self.shared.commits.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    pub(super) fn marks(&self) -> &Marks {
+        &self.shared.marks
     }
 
     pub(super) fn head(&self) -> &watch::Sender<u64> {

@@ -13,9 +13,12 @@ use super::db::Writer;
 use super::{
     chains::{Chains, ReadUpTo},
     db::{Db, DbError, Unsigned, WriteError},
+    ended,
     entries::{NewEntry, StoredEntry},
 };
 use crate::domain::{Digest, JobId, NodeId};
+
+mod live;
 
 /// An entry that the log does not take.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +139,8 @@ impl EventLog {
             let Some((job, bytes)) = &fault else { return Ok(()) };
             let sql = "INSERT INTO faults (job, bytes) VALUES (?1, ?2) ON CONFLICT (job) DO NOTHING";
             connection.prepare_cached(sql)?.execute(params![job, bytes])?;
-            Ok(())
+            // Its log is read at every start, so that the proof is found again.
+            ended::revive(connection, *job)
         };
         self.append_with(entries, also, stored)
     }
@@ -228,7 +232,11 @@ impl EventLog {
     pub fn forget(&self, jobs: &[JobId]) -> Result<(), LogError> {
         let mut writer = self.db.writer();
         writer.write(|transaction| -> Result<_, LogError> {
-            for sql in ["DELETE FROM entries WHERE job = ?1", "DELETE FROM faults WHERE job = ?1"] {
+            for sql in [
+                "DELETE FROM entries WHERE job = ?1",
+                "DELETE FROM faults WHERE job = ?1",
+                "DELETE FROM ended WHERE job = ?1",
+            ] {
                 let mut statement = transaction.prepare_cached(sql)?;
                 for job in jobs {
                     statement.execute([job])?;
@@ -240,22 +248,36 @@ impl EventLog {
         Ok(())
     }
 
-    /// Removes every entry with a cursor above `after`, durably. Their cursors are never given again.
+    /// Removes every entry with a cursor above `after`, durably. Their cursors are never given again. Ended jobs that lose
+    /// entries are live again; returns the cursor of the first of what is left of those.
     ///
     /// # Errors
     /// [`LogError::Db`].
-    pub fn cut(&self, after: u64) -> Result<(), LogError> {
+    pub fn cut(&self, after: u64) -> Result<Option<u64>, LogError> {
         let mut writer = self.db.writer();
-        let newest = writer.write(|transaction| -> Result<_, LogError> {
+        let (newest, first) = writer.write(|transaction| -> Result<_, LogError> {
+            let sql = "SELECT DISTINCT job FROM entries NOT INDEXED WHERE cursor > ?1 AND ended = 1";
+            let revived: Vec<JobId> = transaction
+                .prepare(sql)?
+                .query_map([Unsigned(after)], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            let mut first: Option<u64> = None;
+            for job in revived {
+                ended::revive(transaction, job)?;
+                let sql = "SELECT cursor FROM entries WHERE job = ?1 AND height = 1 AND cursor <= ?2";
+                let mut begin = transaction.prepare_cached(sql)?;
+                let begin = begin.query_row((job, Unsigned(after)), |row| row.get(0)).optional()?;
+                first = first.into_iter().chain(begin.map(|Unsigned(cursor)| cursor)).min();
+            }
             transaction.execute("DELETE FROM entries WHERE cursor > ?1", [Unsigned(after)])?;
             let sql = "SELECT ifnull(max(cursor), 0) FROM entries";
             let Unsigned(newest) = transaction.query_row(sql, (), |row| row.get(0))?;
-            Ok(newest)
+            Ok((newest, first))
         })?;
         self.db.recent().clear(newest);
         drop(writer);
         self.db.head().send_if_modified(|head| std::mem::replace(head, newest) != newest);
-        Ok(())
+        Ok(first)
     }
 
     /// The cursor of the newest entry, 0 before the first, as a level to wait for.
@@ -280,7 +302,7 @@ impl EventLog {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// As [`Self::read_after`], without a wait for the disk or the database; `None` where that is needed.
+    /// As [`Self::read_live_after`], without a wait for the disk or the database; `None` where that is needed.
     pub fn read_recent(&self, after: u64, limit: u32) -> Option<Vec<StoredEntry>> {
         self.db.recent().read_after(after, limit)
     }
@@ -337,16 +359,21 @@ impl EventLog {
 
 fn insert(connection: &Connection, entry: &NewEntry) -> Result<u64, LogError> {
     let NewEntry { job, height, entry_hash, author, ref bytes } = *entry;
-    let expected = head(connection, job)?.map_or(0, |head| head.height) + 1;
+    let known = newest(connection, job)?;
+    let expected = known.map_or(0, |(head, _)| head.height) + 1;
     if (1..expected).contains(&height) {
         return held(connection, job, height, entry_hash);
     }
     if height != expected {
         return Err(LogError::Gap { job, expected, found: height });
     }
-    let known = "SELECT 1 FROM entries WHERE job = ?1 AND entry_hash = ?2";
-    if connection.prepare_cached(known)?.exists((job, entry_hash))? {
+    let same = "SELECT 1 FROM entries WHERE job = ?1 AND entry_hash = ?2";
+    if connection.prepare_cached(same)?.exists((job, entry_hash))? {
         return Err(LogError::Repeated { job, entry_hash });
+    }
+    // A remark may follow the end of a job.
+    if known.is_some_and(|(_, is_ended)| is_ended) {
+        ended::revive(connection, job)?;
     }
     let insert = "INSERT INTO entries (job, height, entry_hash, author, bytes, checksum)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING cursor";
@@ -366,11 +393,16 @@ fn held(connection: &Connection, job: JobId, height: u64, entry_hash: Digest) ->
 }
 
 fn head(connection: &Connection, job: JobId) -> Result<Option<Head>, LogError> {
-    let sql = "SELECT height, entry_hash FROM entries WHERE job = ?1 ORDER BY height DESC LIMIT 1";
+    Ok(newest(connection, job)?.map(|(head, _)| head))
+}
+
+/// The newest entry of a job, and whether the job has left memory.
+fn newest(connection: &Connection, job: JobId) -> Result<Option<(Head, bool)>, LogError> {
+    let sql = "SELECT height, entry_hash, ended FROM entries WHERE job = ?1 ORDER BY height DESC LIMIT 1";
     let mut statement = connection.prepare_cached(sql)?;
     let head = statement.query_row([job], |row| {
         let Unsigned(height) = row.get(0)?;
-        Ok(Head { height, entry_hash: row.get(1)? })
+        Ok((Head { height, entry_hash: row.get(1)? }, row.get(2)?))
     });
     Ok(head.optional()?)
 }

@@ -1,6 +1,7 @@
 //! Whole nodes that reach each other over the network alone, with scripted executors.
 
 mod broken;
+mod ended;
 mod slow;
 
 use std::{
@@ -29,6 +30,7 @@ struct Peer {
     scheduler: Libp2pScheduler,
     content: Content,
     served: Arc<Served>,
+    db: Db,
     dir: TempDir,
 }
 
@@ -72,10 +74,17 @@ async fn peer(key: u8, slots: usize, executor: Arc<dyn Executor>, peers: &[Multi
     .await
     .unwrap();
     let transfer = Arc::new(PeerTransfer::new(scheduler.network()));
-    let parts =
-        NodeParts { key, dir: data, db, scheduler: Arc::new(scheduler.clone()), executor, transfer, shelf };
+    let parts = NodeParts {
+        key,
+        dir: data,
+        db: db.clone(),
+        scheduler: Arc::new(scheduler.clone()),
+        executor,
+        transfer,
+        shelf,
+    };
     let config = NodeConfig { compute_slots: slots, ..NodeConfig::default() };
-    Peer { handle: Node::start(config, parts).await.unwrap(), backend, scheduler, content, served, dir }
+    Peer { handle: Node::start(config, parts).await.unwrap(), backend, scheduler, content, served, db, dir }
 }
 
 impl Peer {

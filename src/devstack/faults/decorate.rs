@@ -9,9 +9,10 @@ use crate::{
     domain::{Event, JobId, LogDomain, NodeId, SignedAction, Spec, Timestamp},
     executor::{Executor, ExecutorError, RunOutcome, RunRequest},
     scheduler::{
-        Anchor, BackendError, Cursor, EventStream, Evidence, LogOrder, Scheduler, SubmitError, Trouble,
-        submit_in_turn,
+        Anchor, BackendError, Cursor, EventStream, Evidence, LogItem, LogOrder, Scheduler, SubmitError,
+        Trouble, submit_in_turn,
     },
+    store::EndedJob,
 };
 
 /// What a node does with its actions and with what it reads, other than it should.
@@ -92,6 +93,14 @@ impl<F: SchedulerFault> Scheduler for FaultyScheduler<F> {
 
     fn evidence(&self, job: JobId) -> Option<Evidence> {
         self.inner.evidence(job)
+    }
+
+    fn retire(&self, ended: Vec<EndedJob>) -> BoxFuture<'_, Result<Vec<JobId>, BackendError>> {
+        self.inner.retire(ended)
+    }
+
+    fn log_of(&self, job: JobId) -> Vec<Result<LogItem, BackendError>> {
+        self.inner.log_of(job)
     }
 
     fn troubles(&self) -> Vec<Trouble> {

@@ -81,6 +81,7 @@ macro_rules! conformance_tests {
             readers_get_every_entry_in_order_from_any_cursor,
             readers_are_told_once_where_the_history_ends,
             actions_on_an_unknown_job_are_refused,
+            a_retired_job_is_read_from_the_disk_alone,
         }
     };
     ($world:path: $($case:ident,)*) => {

@@ -8,6 +8,7 @@ use crate::{
     },
     rules::Rejection,
     scheduler::{Cursor, EnvelopeRefusal, EventStream, LogUpdate, SubmitError, entries},
+    store::EndedJob,
 };
 use futures::StreamExt;
 
@@ -292,4 +293,55 @@ pub async fn actions_on_an_unknown_job_are_refused(mut world: World) {
     // Nothing of it is in the log: what is read first is another job.
     world.submit(Deal { tolerance_kib: 9, ..Deal::default() }).await;
     assert_eq!(world.parties[1].read.len(), 1);
+}
+
+/// What a store keeps of the job as `who` has read it, were its log so long.
+fn row(world: &World, who: usize, height: usize) -> EndedJob {
+    let job = world.job_of(who);
+    EndedJob {
+        job: job.id,
+        height: height.try_into().expect("a short log"),
+        requester: job.requester,
+        parent: None,
+        state: job.state.name().to_owned(),
+        submitted_at: job.submitted_at,
+        ended_at: job.ended_at,
+        is_honest: false,
+        summary: Vec::new(),
+    }
+}
+
+/// A backend without a disk retires nothing.
+pub async fn a_retired_job_is_read_from_the_disk_alone(mut world: World) {
+    world.run(Deal::default()).await;
+    let scheduler = |world: &World, who: usize| world.parties[who].scheduler.clone();
+    let length = world.parties[REQUESTER].read.len();
+    let early = scheduler(&world, REQUESTER).retire(vec![row(&world, REQUESTER, length)]).await;
+    assert_eq!(early.expect("the store works"), [], "it can still change");
+    world.act(REQUESTER, Event::Stopped).await;
+    for who in [REQUESTER, 1] {
+        let (scheduler, job) = (scheduler(&world, who), world.job);
+        let short = scheduler.retire(vec![row(&world, who, length)]).await;
+        assert_eq!(short.expect("the store works"), [], "its log goes on");
+        let retired = scheduler.retire(vec![row(&world, who, length + 1)]).await.expect("the store works");
+        if retired.is_empty() {
+            return;
+        }
+        assert_eq!(retired, [job]);
+        let mut reader = scheduler.events(Cursor(0));
+        assert_eq!(history(&mut reader).await, [], "party {who} has no live job");
+        let stored: Vec<_> =
+            scheduler.log_of(job).into_iter().map(|item| item.expect("it is whole")).collect();
+        assert_eq!(stored, world.parties[who].read);
+    }
+    world.refused(1, world.commitment(1, 0), Rejection::WrongState).await;
+    world.refused(REQUESTER, Event::Stopped, Rejection::WrongState).await;
+    // What may follow an end brings the job back.
+    let remark = Event::Remarked { node: world.id(1), remark: "too dear".to_owned() };
+    world.act(REQUESTER, remark).await;
+    for who in [REQUESTER, 1] {
+        let mut reader = scheduler(&world, who).events(Cursor(0));
+        let expected: Vec<Digest> = world.parties[who].read.iter().map(|item| item.entry).collect();
+        assert_eq!(history(&mut reader).await, expected, "party {who} has the job again");
+    }
 }

@@ -7,7 +7,7 @@ use super::{
     abi::Events,
     convert::{ChainEvent, JobEvent, chain_event},
 };
-use crate::domain::{Digest, JobId, NodeId, Timestamp};
+use crate::domain::{Digest, Event, JobId, NodeId, Timestamp};
 
 /// An event about a job and its place on the chain.
 #[derive(Debug, Clone)]
@@ -21,6 +21,15 @@ pub(super) struct Mined {
     pub(super) job: JobId,
     /// What happened, or why it cannot be read. An unreadable event breaks the job's log.
     pub(super) log: Result<JobEvent, String>,
+}
+
+impl Mined {
+    /// The jobs that it is about: its own, and the one that it follows up.
+    pub(super) fn names(&self) -> impl Iterator<Item = JobId> + use<> {
+        let event = self.log.as_ref().ok().map(|log| &log.event);
+        let parent = if let Some(Event::Submitted { deal, .. }) = event { deal.parent } else { None };
+        parent.into_iter().chain([self.job])
+    }
 }
 
 /// What a log says.

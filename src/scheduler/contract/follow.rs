@@ -301,7 +301,7 @@ impl Follower {
             return Ok(Look::Nothing { head });
         }
         let last = safe.min(from.block + RANGE);
-        let newest_entry = || self.log.places().last().map(|place| (place.block, place.block_hash));
+        let newest_entry = || self.log.places().back().map(|place| (place.block, place.block_hash));
         let anchor = from.hash.map(|hash| (from.block, hash)).or_else(newest_entry);
         let window = self.source(Wanted::All).window(first, last, anchor, Some(&newest)).await?;
         let Some(window) = window else { return Ok(Look::Reorganised) };

@@ -8,7 +8,7 @@
 //! alone. The log is read twice before readers are told. Each start reads broken jobs once more.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fmt,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use super::{convert::is_effect_of, decode::Mined};
 use crate::{
-    domain::{Action, Digest, Event, Job, JobId, LogDomain, NodeId, Stamped},
+    domain::{Action, Deal, Digest, Event, Job, JobId, LogDomain, NodeId, Stamped},
     rules::Ledger,
     scheduler::{
         BackendError, Cursor, LogItem,
@@ -30,11 +30,18 @@ use crate::{
     store::{Chains, Db, EventLog, NewEntry, ReadUpTo, StoredEntry},
 };
 
+mod cut;
+mod retired;
+
 /// Entries read from the store at a time.
 const PAGE: u32 = 256;
 
 /// After so many blocks without an event, it is noted that they were read.
 const UNNOTED: u64 = 64;
+
+/// Entries whose blocks are in memory whatever became of their jobs: a deeper reorganisation has the whole log read
+/// again.
+const RECENT: u64 = 4096;
 
 /// Most nodes whose addresses are kept.
 const MAX_ANNOUNCED: usize = 4096;
@@ -140,55 +147,60 @@ impl ChainLog {
         Chains::new(self.db.clone(), format!("{}/{}", self.name, self.node))
     }
 
-    /// Folds the store. A job with an entry that the rules refuse, such as one of an earlier version, or that the disk
+    /// Folds the live jobs of the store. A job with an entry that the rules refuse, such as one of an earlier version, or that the disk
     /// altered, is broken from there on.
     fn replay(&self) -> Result<Inner, BackendError> {
         let mut inner = Inner::new(self.domain);
+        let recent = self.store.watch_head().borrow().saturating_sub(RECENT);
         let mut after = 0;
         loop {
-            let page = self.store.read_after(after, PAGE).map_err(|error| store_error(&error))?;
-            let Some(last) = page.last() else { return Ok(inner) };
+            let page = self.store.read_live_after(after, PAGE).map_err(|error| store_error(&error))?;
+            let Some(last) = page.last() else { break };
             after = last.cursor;
             for stored in page {
                 let record = match record(&stored) {
                     Ok(record) => record,
                     Err(error) => {
                         tracing::error!(job = %stored.entry.job, %error, "cannot continue a stored log");
-                        let block = inner.places.last().map_or(0, |place| place.block);
+                        let block = inner.places.back().map_or(0, |place| place.block);
                         inner.broken.entry(stored.entry.job).or_insert(block);
                         continue;
                     }
                 };
+                if let Event::Submitted { deal: Deal { parent: Some(parent), .. }, .. } =
+                    &record.stamped.event
+                {
+                    self.recall_in(&mut inner, *parent)?;
+                }
                 if inner.ledger.apply(&record.stamped).is_err() {
                     inner.broken.entry(stored.entry.job).or_insert(record.block);
                 }
                 inner.note(self.node, &record, stored.entry.height, Cursor(stored.cursor));
+                if stored.cursor <= recent {
+                    inner.pass(&record, Cursor(stored.cursor));
+                }
             }
         }
-    }
-
-    /// Cuts the log before the first job that was found broken, so that it is read once more: the endpoint may have
-    /// been at fault.
-    fn read_broken_again(&self) -> Result<(), BackendError> {
-        let mut first = None;
-        let jobs = self.store.jobs().map_err(|error| store_error(&error))?;
-        for job in jobs {
-            let name = self.broken_name(job);
-            let was_broken = self.db.cursor(&name).map_err(|error| store_error(&error))? > 0;
-            if was_broken || self.lock().broken.contains_key(&job) {
-                let begin = self.store.read_job(job, 0, 1).map_err(|error| store_error(&error))?;
-                first = first.into_iter().chain(begin.first().map(|stored| stored.cursor)).min();
-                self.db.set_cursor(&name, 0).map_err(|error| store_error(&error))?;
+        let mut after = recent;
+        loop {
+            let page = self.store.read_after(after, PAGE).map_err(|error| store_error(&error))?;
+            let Some(last) = page.last() else { return Ok(inner) };
+            after = last.cursor;
+            for stored in page {
+                if let Ok(record) = record(&stored) {
+                    inner.pass(&record, Cursor(stored.cursor));
+                }
             }
-        }
-        match first {
-            Some(cursor) => self.cut(Cursor(cursor.saturating_sub(1))),
-            None => Ok(()),
         }
     }
 
     fn broken_name(&self, job: JobId) -> String {
-        format!("{}/broken/{job}", self.name)
+        format!("{}{job}", self.broken_names())
+    }
+
+    /// What the names of the notes of broken jobs begin with.
+    fn broken_names(&self) -> String {
+        format!("{}/broken/", self.name)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -204,7 +216,7 @@ impl ChainLog {
     pub(super) fn resume(&self, first: u64) -> Result<ReadUpTo, BackendError> {
         let before = first.saturating_sub(1);
         let known = self.chain.read_up_to().map_err(|error| store_error(&error))?;
-        let newest = self.places().last().map_or(0, |place| place.block.saturating_sub(1));
+        let newest = self.places().back().map_or(0, |place| place.block.saturating_sub(1));
         Ok(match known {
             Some(place) if place.block >= before => place,
             Some(_) | None => ReadUpTo { block: newest.max(before), hash: None },
@@ -219,48 +231,8 @@ impl ChainLog {
     }
 
     /// The blocks that hold entries.
-    pub(super) fn places(&self) -> Vec<Place> {
+    pub(super) fn places(&self) -> VecDeque<Place> {
         self.lock().places.clone()
-    }
-
-    /// Cuts the log after the entries of the first `kept` blocks that hold any.
-    pub(super) fn cut_after(&self, kept: usize) -> Result<(), BackendError> {
-        let kept = kept.checked_sub(1).and_then(|last| self.lock().places.get(last).copied());
-        self.cut(kept.map_or(Cursor::default(), |place| place.cursor))
-    }
-
-    /// Cuts the log before the first entry of a job.
-    fn cut_before(&self, job: JobId) -> Result<(), BackendError> {
-        let begin = self.store.read_job(job, 0, 1).map_err(|error| store_error(&error))?;
-        begin.first().map_or(Ok(()), |first| self.cut(Cursor(first.cursor.saturating_sub(1))))
-    }
-
-    /// Cuts the log after an entry, and tells the readers.
-    fn cut(&self, to: Cursor) -> Result<(), BackendError> {
-        let mut inner = self.lock();
-        let before: Vec<(JobId, u64)> = inner.broken.iter().map(|(job, block)| (*job, *block)).collect();
-        self.store.cut(to.0).map_err(|error| store_error(&error))?;
-        let mut rest = self.replay()?;
-        rest.suspects = std::mem::take(&mut inner.suspects);
-        let newest = rest.places.last().map_or(0, |place| place.block);
-        // The last block is read again, since more of its events may follow.
-        self.set_position(ReadUpTo { block: newest.saturating_sub(1), hash: None })?;
-        for (job, block) in before {
-            if block <= newest && rest.ledger.get(job).is_some() {
-                rest.broken.insert(job, block);
-            } else {
-                self.db.set_cursor(&self.broken_name(job), 0).map_err(|error| store_error(&error))?;
-            }
-        }
-        let broken = &rest.broken;
-        self.breaks.send_modify(|breaks| {
-            breaks.retain(
-                |error| matches!(error, BackendError::BrokenLog { job, .. } if broken.contains_key(job)),
-            )
-        });
-        *inner = rest;
-        self.cuts.send_modify(|cuts| cuts.push(to));
-        Ok(())
     }
 
     /// Whether a chain that was read up to here without an event need not be noted: a restart reads a few blocks again.
@@ -298,10 +270,16 @@ impl ChainLog {
 
     fn append_to(&self, inner: &mut Inner, mined: &[Mined], read_up_to: ReadUpTo) -> Result<usize, Unfit> {
         let (mut appended, mut batch) = (0, Vec::new());
-        let mut newest = inner.places.last().map(|place| (place.block, place.index));
+        let mut newest = inner.places.back().map(|place| (place.block, place.index));
         for event in mined {
             let at = Some((event.block, event.index));
-            if newest >= at || inner.broken.contains_key(&event.job) {
+            if newest >= at {
+                continue;
+            }
+            for job in event.names() {
+                self.recall_in(inner, job)?;
+            }
+            if inner.broken.contains_key(&event.job) {
                 continue;
             }
             let (job, block) = (event.job, event.block);
@@ -372,6 +350,7 @@ impl ChainLog {
         }
         for ((record, height), cursor) in records.iter().zip(heights).zip(cursors) {
             inner.note(self.node, record, height, Cursor(cursor));
+            inner.pass(record, Cursor(cursor));
         }
         Ok(records.len())
     }

@@ -16,6 +16,7 @@ use futures::{
 };
 use tokio::{
     sync::{Notify, watch},
+    task::spawn_blocking,
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ use super::{
     error::{ConnectError, MoneyError},
     follow::{Follower, Seen, same_chain},
     health::Health,
-    log::{ChainLog, NodeAddresses, log_name},
+    log::{self, ChainLog, NodeAddresses, log_name},
     outbox::Outbox,
     reader::{ContractReader, chain_id},
     rpc::Endpoints,
@@ -39,10 +40,12 @@ use crate::{
     domain::{Action, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Timestamp},
     identity::NodeKey,
     scheduler::{
-        self, Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogOrder, Scheduler,
-        SubmitError, Trouble, WallClock, stored::store_error, tasks::Tasks,
+        self, Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder,
+        Scheduler, SubmitError, Trouble, WallClock,
+        stored::{self, store_error},
+        tasks::Tasks,
     },
-    store::{Chains, Db},
+    store::{Chains, Db, EndedJob},
 };
 
 /// Longest wait until this node has read what the chain has.
@@ -108,7 +111,7 @@ impl ContractScheduler {
         known_chain(&chain, &db).await?;
         let reader = ContractReader::connect(&chain.rpc_urls, chain.contract, chain.chain_id).await?;
         let (node, domain) = (key.node_id(), reader.domain());
-        let opened = tokio::task::spawn_blocking(move || ChainLog::open(node, domain, db)).await;
+        let opened = spawn_blocking(move || ChainLog::open(node, domain, db)).await;
         let log = Arc::new(opened.unwrap_or(Err(BackendError::Stopped)).map_err(StartError::Log)?);
         same_chain(&reader.endpoints, log.chain()).await.map_err(StartError::Log)?;
         let outbox = Outbox::open(log.outbox()).map_err(StartError::Log)?;
@@ -207,6 +210,10 @@ impl State {
         }
         let actions: Vec<Action> = signed.into_iter().map(|signed| signed.action).collect();
         let Some((first, last)) = actions.first().zip(actions.last()) else { return Ok(Cursor::default()) };
+        let parent = if let Event::Submitted { deal, .. } = &first.event { deal.parent } else { None };
+        for job in [Some(first.job), parent].into_iter().flatten() {
+            self.log.recall(job).map_err(SubmitError::NotOrdered)?;
+        }
         if let Ok(cursor) = self.log.find(last) {
             return Ok(cursor);
         }
@@ -369,6 +376,16 @@ impl Scheduler for ContractScheduler {
 
     fn evidence(&self, _: JobId) -> Option<Evidence> {
         None
+    }
+
+    fn retire(&self, ended: Vec<EndedJob>) -> BoxFuture<'_, Result<Vec<JobId>, BackendError>> {
+        let log = Arc::clone(&self.shared.log);
+        let retired = spawn_blocking(move || log.retire(&ended));
+        async move { retired.await.map_err(|_| BackendError::Stopped)? }.boxed()
+    }
+
+    fn log_of(&self, job: JobId) -> Vec<Result<LogItem, BackendError>> {
+        stored::log_of(self.shared.log.store(), job, |stored| log::item(&stored))
     }
 
     fn troubles(&self) -> Vec<Trouble> {

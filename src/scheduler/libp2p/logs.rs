@@ -32,10 +32,11 @@ use crate::{
 mod held;
 mod queries;
 mod restore;
+mod retire;
 
 use held::{HeldLog, Inner};
 pub(super) use queries::View;
-use restore::{Restored, restore};
+use restore::{Restored, restore, retired};
 
 /// How many jobs may change at a time, at most: each has one of these turns, by its id.
 const TURNS: usize = 64;
@@ -85,6 +86,15 @@ pub(super) enum Received {
     Broken,
 }
 
+/// What became of jobs.
+#[derive(Debug)]
+pub(super) struct Missing {
+    /// In memory.
+    pub(super) held: BTreeSet<JobId>,
+    /// Neither in memory nor in the store.
+    pub(super) forgotten: Vec<JobId>,
+}
+
 /// Why a log is not followed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AdoptError {
@@ -119,10 +129,16 @@ impl Logs {
     ) -> Result<Self, BackendError> {
         let mut inner = Inner::default();
         let mut recovered = Vec::new();
-        let jobs = store.jobs().map_err(|error| store_error(&error))?;
+        let jobs = store.live_jobs().map_err(|error| store_error(&error))?;
+        let honest = store.ended().honest(1).map_err(|error| store_error(&error))?;
+        inner.known = honest.into_keys().collect();
         for (read, job) in jobs.iter().copied().enumerate() {
             loading.send_replace(Loading::Jobs { read, total: jobs.len() });
-            match restore(&key, domain, &store, |parent| inner.job(parent).cloned(), job)? {
+            let parent = |parent| {
+                let held = inner.job(parent).cloned();
+                held.or_else(|| Some(retired(&key, domain, &store, parent)?.job().clone()))
+            };
+            match restore(&key, domain, &store, parent, job)? {
                 Ok(Restored { mut log, recovered: authors }) => {
                     log.break_again(&store, job)?;
                     inner.insert(log);
@@ -184,13 +200,14 @@ impl Logs {
         let Some(first) = actions.next() else { return Err(SubmitError::NotOrdered(BackendError::Stopped)) };
         let job = first.action.job;
         let _turn = self.turn(job);
-        let held = self.lock().jobs.get(&job).cloned();
+        let held = self.held(job);
+        let is_recalled = held.as_ref().is_some_and(|(_, in_memory)| !in_memory);
         let (mut sequencer, place) = match held {
-            Some(HeldLog::Own(mut sequencer)) => {
+            Some((HeldLog::Own(mut sequencer), _)) => {
                 let place = sequencer.append(now, first)?;
                 (sequencer, place)
             }
-            Some(HeldLog::Followed(_)) => return Err(unknown(job)),
+            Some((HeldLog::Followed(_), _)) => return Err(unknown(job)),
             None if matches!(first.action.event, Event::Submitted { .. }) => {
                 let parent = self.claim(parent_of(&first.action.event), job);
                 let parent = parent.map_err(|_taken| SubmitError::Rejected(Rejection::BadParent))?;
@@ -223,8 +240,9 @@ impl Logs {
         }
         let authors = sequencer.job_log().authors();
         let followers = authors.filter(|node| *node != self.key.node_id()).collect();
-        let cursors =
-            self.persist(HeldLog::Own(sequencer), &entries, None).map_err(SubmitError::NotOrdered)?;
+        let cursors = self
+            .persist(HeldLog::Own(sequencer), &entries, None, is_recalled)
+            .map_err(SubmitError::NotOrdered)?;
         let cursor = cursors.last().copied().map(Cursor).filter(|_| is_new);
         Ok(Sequenced { height, cursor, entries, followers, refused })
     }
@@ -232,12 +250,18 @@ impl Logs {
     /// Has `job` be the one that follows up `parent`, and gives that as far as it is known; fails if another does.
     fn claim(&self, parent: Option<JobId>, job: JobId) -> Result<Option<Job>, Taken> {
         let Some(parent) = parent else { return Ok(None) };
-        let mut inner = self.lock();
-        if inner.children.get(&parent).is_some_and(|child| *child != job) {
+        // A follow-up that was retired counts too. A store that fails says so when the entry is stored.
+        if self.store.ended().child_of(parent).is_ok_and(|child| child.is_some_and(|child| child != job)) {
             return Err(Taken);
         }
-        inner.children.insert(parent, job);
-        Ok(inner.job(parent).cloned())
+        {
+            let mut inner = self.lock();
+            if inner.children.get(&parent).is_some_and(|child| *child != job) {
+                return Err(Taken);
+            }
+            inner.children.insert(parent, job);
+        }
+        Ok(self.parent(parent))
     }
 
     /// Begins to follow a log from its first entry. The parent's log, if there is one, must be here. `signer` is whose
@@ -250,7 +274,7 @@ impl Logs {
     ) -> Result<(), AdoptError> {
         let job = first.job();
         let _turn = self.turn(job);
-        if self.lock().jobs.contains_key(&job) {
+        if self.lock().jobs.contains_key(&job) || self.store.ended().contains(job).unwrap_or_default() {
             return Err(AdoptError::Known);
         }
         let parent = self.claim(parent_of(first.event()), job).map_err(|_taken| AdoptError::SecondChild)?;
@@ -267,7 +291,7 @@ impl Logs {
         if !self.lock().jobs.contains_key(&job) {
             return Err(AdoptError::TooMany);
         }
-        self.persist(log, &[first], None)?;
+        self.persist(log, &[first], None, false)?;
         Ok(())
     }
 
@@ -317,14 +341,15 @@ impl Logs {
         self.forgotten.subscribe()
     }
 
-    /// Those of `jobs` that were forgotten.
-    pub(super) fn missing(&self, jobs: &BTreeSet<JobId>) -> Vec<JobId> {
-        let absent: Vec<JobId> = {
+    /// Sorts `jobs` into those in memory and those that were forgotten. Others are in the store: they were retired, or
+    /// cannot be continued, and nothing forgets them.
+    pub(super) fn missing(&self, jobs: BTreeSet<JobId>) -> Missing {
+        let (held, absent): (BTreeSet<JobId>, BTreeSet<JobId>) = {
             let inner = self.lock();
-            jobs.iter().filter(|job| !inner.jobs.contains_key(*job)).copied().collect()
+            jobs.into_iter().partition(|job| inner.jobs.contains_key(job))
         };
-        // A log that cannot be continued is in the store, and its readers keep it.
-        absent.into_iter().filter(|job| matches!(self.store.head(*job), Ok(None))).collect()
+        let forgotten = absent.into_iter().filter(|job| matches!(self.store.head(*job), Ok(None))).collect();
+        Missing { held, forgotten }
     }
 
     /// Takes entries of a followed log.
@@ -335,11 +360,12 @@ impl Logs {
         arrival: Arrival,
     ) -> Result<Received, BackendError> {
         let _turn = self.turn(job);
-        let held = self.lock().jobs.get(&job).cloned();
+        let held = self.held(job);
+        let is_recalled = held.as_ref().is_some_and(|(_, in_memory)| !in_memory);
         let mut follower = match held {
-            Some(HeldLog::Followed(follower)) => follower,
+            Some((HeldLog::Followed(follower), _)) => follower,
             // Nobody tells a sequencer what its log is.
-            Some(HeldLog::Own(_)) => return Ok(Received::Here { appended: 0 }),
+            Some((HeldLog::Own(_), _)) => return Ok(Received::Here { appended: 0 }),
             None => return Err(BackendError::UnknownLog { job }),
         };
         let is_strangers = follower.job_log().next_sequence(self.key.node_id()) == 0;
@@ -359,7 +385,8 @@ impl Logs {
         }
         let fault = follower.fault().filter(|_| was_sound).cloned();
         // The proof is stored with the entries that it contradicts: it must not be forgotten before it is told.
-        self.persist(HeldLog::Followed(follower), &appended, fault.as_ref().map(Fault::entry))?;
+        let proof = fault.as_ref().map(Fault::entry);
+        self.persist(HeldLog::Followed(follower), &appended, proof, is_recalled)?;
         if let Some(fault) = fault {
             let entry = fault.entry().hash(self.domain);
             tracing::error!(%job, height = fault.height(), %entry, %fault, "a requester broke its log");
@@ -372,12 +399,14 @@ impl Logs {
     }
 
     /// Stores what was added to a log, and then has `log` in its place in memory. If the store fails, the log goes on
-    /// as far as it is on the disk: what was refused comes again, when there is room for it.
+    /// as far as it is on the disk: what was refused comes again, when there is room for it. A log that was recalled
+    /// from the store is live again by that.
     fn persist(
         &self,
         log: HeldLog,
         entries: &[Entry],
         fault: Option<&Entry>,
+        is_recalled: bool,
     ) -> Result<Vec<u64>, BackendError> {
         let job = log.job().id;
         let new: Vec<NewEntry> = entries
@@ -398,7 +427,7 @@ impl Logs {
         let stored = move || {
             let mut inner = locked(&inner);
             // It may have been forgotten meanwhile.
-            if is_new || inner.jobs.contains_key(&job) {
+            if is_new || is_recalled || inner.jobs.contains_key(&job) {
                 inner.insert(log);
             }
             if is_proof {
@@ -413,7 +442,7 @@ impl Logs {
 
     /// Has a log in memory be what the store has, after that failed.
     fn read_again(&self, job: JobId, is_new: bool) {
-        let parent = |parent| self.lock().job(parent).cloned();
+        let parent = |parent| self.parent(parent);
         let restored = restore(&self.key, self.domain, &self.store, parent, job);
         let restored = restored.ok().and_then(Result::ok).map(|Restored { log, .. }| log);
         let whole = restored.and_then(|mut log| log.break_again(&self.store, job).is_ok().then_some(log));

@@ -25,10 +25,10 @@ use crate::{
     domain::{Event, JobId, LogDomain, NodeId, SignedAction, Timestamp, codec},
     network::{self, BlobSource, NetworkConfig, NetworkError, NetworkHandle, WireBytes},
     scheduler::{
-        self, Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, Loading, LogOrder,
-        Scheduler, SubmitError, Trouble, WallClock, submit_in_turn, tasks::Tasks,
+        self, Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, Loading, LogItem,
+        LogOrder, Scheduler, SubmitError, Trouble, WallClock, submit_in_turn, tasks::Tasks,
     },
-    store::EventLog,
+    store::{EndedJob, EventLog},
 };
 
 /// Messages waiting to be delivered: one entry to every bidder of two large jobs.
@@ -283,6 +283,14 @@ impl Scheduler for Libp2pScheduler {
 
     fn evidence(&self, job: JobId) -> Option<Evidence> {
         self.shared.logs.evidence(job)
+    }
+
+    fn retire(&self, ended: Vec<EndedJob>) -> BoxFuture<'_, Result<Vec<JobId>, BackendError>> {
+        async move { self.shared.blocking(move |shared| shared.logs.retire(ended)).await? }.boxed()
+    }
+
+    fn log_of(&self, job: JobId) -> Vec<Result<LogItem, BackendError>> {
+        updates::log_of(&self.shared.logs, job)
     }
 
     fn troubles(&self) -> Vec<Trouble> {

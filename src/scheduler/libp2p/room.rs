@@ -93,27 +93,29 @@ impl Heard {
 
 /// The followed logs in which `me` has neither bid nor seat.
 ///
-/// A requester is known if a verdict accepted work of `me` for it. `children` names each job's follow-up, `heard_at`
+/// A requester is known if a verdict accepted work of `me` for it, in one of these jobs or, as `known` has it, in one
+/// that was retired. `children` names each job's follow-up, `heard_at`
 /// when a job was announced last.
 pub(super) fn heard(
     logs: &[&CheckedLog],
+    known: &BTreeSet<NodeId>,
     children: &BTreeMap<JobId, JobId>,
     heard_at: &BTreeMap<JobId, Timestamp>,
-    me: NodeId,
-    now: Timestamp,
+    (me, now): (NodeId, Timestamp),
 ) -> Vec<Heard> {
     let was_accepted = |job: &&Job| {
         let verdict = job.verdict.as_ref().filter(|_| job.state == JobState::Verified);
         verdict.zip(job.seat_of(me)).is_some_and(|(verdict, seat)| verdict.accepted.contains(seat))
     };
     let jobs = logs.iter().map(|log| log.job());
-    let known: BTreeSet<NodeId> = jobs.filter(was_accepted).map(|job| job.requester).collect();
+    let live: BTreeSet<NodeId> = jobs.filter(was_accepted).map(|job| job.requester).collect();
+    let is_known = |requester| live.contains(&requester) || known.contains(&requester);
     let free = logs.iter().filter(|log| !is_bound(log.job(), me, now));
     let heard = free.map(|log| {
         let job = log.job();
         let heard = Heard::new(job, log.bytes(), now);
         Heard {
-            is_known: known.contains(&job.requester),
+            is_known: is_known(job.requester),
             is_parent: children.contains_key(&job.id),
             heard_at: heard_at.get(&job.id).copied().unwrap_or(now),
             ..heard

@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use tokio::time::timeout;
 
 use super::*;
-use crate::store::DataDir;
+use crate::{
+    domain::Timestamp,
+    store::{DataDir, EndedJob},
+};
 
 fn job(byte: u8) -> JobId {
     JobId::new([byte; 32])
@@ -247,4 +250,76 @@ fn writers_on_many_threads_lose_nothing_and_the_head_ends_at_the_newest() {
     let stored = log.read_after(0, 1000).unwrap();
     assert_eq!(stored.len(), 100);
     assert_eq!(*log.watch_head().borrow(), stored[99].cursor);
+}
+
+fn ended(job_byte: u8, height: u64) -> EndedJob {
+    EndedJob {
+        job: job(job_byte),
+        height,
+        requester: NodeId::new([job_byte % 2; 20]),
+        parent: (job_byte == 4).then_some(job(3)),
+        state: if job_byte < 3 { "verified" } else { "failed" }.to_owned(),
+        submitted_at: Timestamp::from_secs(100 + u64::from(job_byte / 2)),
+        ended_at: Timestamp::from_secs(200),
+        is_honest: job_byte < 4,
+        summary: vec![job_byte],
+    }
+}
+
+#[test]
+fn ended_jobs_leave_the_live_log_and_are_listed_newest_first() {
+    let log = log();
+    for byte in 1..=4 {
+        log.append_all(&[entry(byte, 1), entry(byte, 2)]).unwrap();
+    }
+    let rows: Vec<EndedJob> = (2..=4).map(|byte| ended(byte, 2)).collect();
+    assert_eq!(log.retire(&rows).unwrap(), [job(2), job(3), job(4)]);
+    assert_eq!(entries(log.read_live_after(0, 99).unwrap()), [entry(1, 1), entry(1, 2)]);
+    assert_eq!((log.live_jobs().unwrap(), log.newest_live().unwrap()), (vec![job(1)], 2));
+    assert_eq!(log.read_after(0, 99).unwrap().len(), 8, "nothing is gone");
+    assert_eq!(log.read_job(job(3), 0, 9).unwrap().len(), 2);
+
+    let jobs = log.ended();
+    assert!(jobs.contains(job(3)).unwrap() && !jobs.contains(job(1)).unwrap());
+    let newest: Vec<u8> = jobs.newest(9).unwrap().iter().map(|row| row.summary[0]).collect();
+    assert_eq!((newest, jobs.newest(2).unwrap()), (vec![4, 2, 3], vec![ended(4, 2), ended(2, 2)]));
+    let states: Vec<_> = jobs.states().unwrap().into_iter().collect();
+    assert_eq!(states, [("failed".to_owned(), 2), ("verified".to_owned(), 1)]);
+    assert_eq!(jobs.between(job(3), JobId::new([0xff; 32]), 9).unwrap(), [job(3), job(4)]);
+    assert_eq!((jobs.child_of(job(3)).unwrap(), jobs.child_of(job(4)).unwrap()), (Some(job(4)), None));
+    let honest: Vec<_> = jobs.honest(9).unwrap().into_iter().collect();
+    assert_eq!(honest, [(NodeId::new([0; 20]), vec![job(2)]), (NodeId::new([1; 20]), vec![job(3)])]);
+}
+
+#[test]
+fn a_job_that_goes_on_or_is_broken_does_not_leave() {
+    let log = log();
+    log.append_all(&[entry(1, 1), entry(1, 2), entry(2, 1)]).unwrap();
+    assert_eq!(log.retire(&[ended(1, 1), ended(2, 2), ended(3, 0)]).unwrap(), []);
+    log.append_until_fault(&[], Some((job(2), b"proof"))).unwrap();
+    assert_eq!(log.retire(&[ended(2, 1)]).unwrap(), []);
+    assert_eq!(log.live_jobs().unwrap().len(), 2);
+}
+
+#[test]
+fn an_entry_a_proof_or_a_cut_brings_an_ended_job_back() {
+    let log = log();
+    let mut cursors = Vec::new();
+    for byte in 1..=4 {
+        cursors.extend(log.append_all(&[entry(byte, 1), entry(byte, 2)]).unwrap());
+    }
+    let rows: Vec<EndedJob> = (1..=4).map(|byte| ended(byte, 2)).collect();
+    assert_eq!(log.retire(&rows).unwrap().len(), 4);
+    log.append(&entry(1, 2)).unwrap();
+    assert_eq!(log.live_jobs().unwrap(), [], "it was there");
+    log.append(&entry(1, 3)).unwrap();
+    log.append_until_fault(&[], Some((job(2), b"proof"))).unwrap();
+    assert_eq!(log.live_jobs().unwrap(), [job(1), job(2)]);
+    assert_eq!(log.cut(cursors[5]).unwrap(), None, "job 4 is gone, and job 3 whole");
+    assert_eq!(log.cut(cursors[4]).unwrap(), Some(cursors[4]), "job 3 has an entry left");
+    assert_eq!(log.live_jobs().unwrap(), [job(1), job(2), job(3)]);
+    assert_eq!(log.ended().newest(9).unwrap(), []);
+    log.retire(&[ended(3, 1)]).unwrap();
+    log.forget(&[job(3)]).unwrap();
+    assert!(!log.ended().contains(job(3)).unwrap());
 }

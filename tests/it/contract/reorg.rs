@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use assay::{
     api::types::{JobView, Replication, SubmitReply, SubmitRequest},
     assembly::{Backend, Host, HostConfig},
-    domain::{Amount, Deal, JobId, JobState},
+    domain::{Amount, Deal, Event, JobId, JobState},
     executor::{FakeExecutor, Script},
     identity::NodeKey,
     node::ComputeLimits,
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::time::{interval, timeout};
 
 use super::{
-    chain::{Chain, ETHER, Member, PATIENCE},
+    chain::{Chain, ETHER, Member, PATIENCE, fold},
     long_deal, until,
 };
 use crate::town::client_with;
@@ -378,4 +378,51 @@ async fn a_chain_that_went_back_is_followed_from_where_it_is_now() {
     until(is_mined).await;
     member.scheduler.submit(member.submission(&long_deal(), 4)).await.unwrap();
     assert_eq!(member.read().await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_reorganisation_brings_an_ended_job_back_from_the_disk() {
+    let chain = Chain::start(None).await;
+    let member = chain.member().await;
+    member.scheduler.submit(member.submission(&long_deal(), 0)).await.unwrap();
+    let submission = member.submission(&long_deal(), 1);
+    let (job, revision) = (submission.action.job, submission.action.revision);
+    member.scheduler.submit(submission).await.unwrap();
+    member.act(job, revision, Event::Cancelled).await;
+    let before = member.read().await;
+    let known = fold(&member, &before).get(job).unwrap().clone();
+    let row = assay::store::EndedJob {
+        job,
+        height: 2,
+        requester: member.id(),
+        parent: None,
+        state: known.state.name().to_owned(),
+        submitted_at: known.submitted_at,
+        ended_at: known.ended_at,
+        is_honest: false,
+        summary: Vec::new(),
+    };
+    assert_eq!(member.scheduler.retire(vec![row]).await.unwrap(), [job]);
+    let mut updates = member.scheduler.events(Cursor(0));
+    let mut next = async || {
+        loop {
+            match timeout(PATIENCE, updates.next()).await.unwrap().unwrap().unwrap() {
+                LogUpdate::CaughtUp => {}
+                update => return update,
+            }
+        }
+    };
+    let LogUpdate::Entry(first) = next().await else { panic!("a submission comes first") };
+    assert_eq!(first.cursor, before[0].cursor);
+    chain.rpc("anvil_reorg", &json!([1, []]));
+    assert_eq!(
+        next().await,
+        LogUpdate::Rewound { to: before[0].cursor },
+        "to before the job that lost its end"
+    );
+    let LogUpdate::Entry(again) = next().await else { panic!("the job is told again") };
+    assert_eq!(again.entry, before[1].entry);
+    let LogUpdate::Entry(end) = next().await else { panic!("the cancellation is sent again") };
+    assert_eq!((end.stamped.job, end.stamped.event), (job, Event::Cancelled));
+    assert!(end.cursor > before[2].cursor);
 }

@@ -1,8 +1,8 @@
 //! The jobs that the contract's events make, in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Place, Record};
+use super::{Place, RECENT, Record};
 use crate::{
     domain::{Event, JobId, LogDomain, NodeId, Stamped},
     rules::Ledger,
@@ -17,8 +17,8 @@ use crate::{
 /// Everything that was read of the contract.
 pub(super) struct Inner {
     pub(super) ledger: Ledger,
-    /// The blocks that hold entries.
-    pub(super) places: Vec<Place>,
+    /// The blocks that hold entries: the recent ones, and some before.
+    pub(super) places: VecDeque<Place>,
     pub(super) heights: BTreeMap<JobId, u64>,
     /// What this node did in each job, in order.
     pub(super) own: BTreeMap<JobId, Vec<(Event, Cursor)>>,
@@ -35,7 +35,7 @@ impl Inner {
     pub(super) fn new(domain: LogDomain) -> Self {
         Self {
             ledger: Ledger::new(domain),
-            places: Vec::new(),
+            places: VecDeque::new(),
             heights: BTreeMap::new(),
             own: BTreeMap::new(),
             broken: BTreeMap::new(),
@@ -76,18 +76,26 @@ impl Inner {
     }
 
     pub(super) fn note(&mut self, node: NodeId, record: &Record, height: u64, cursor: Cursor) {
-        let Record { block, block_hash, index, stamped, .. } = record;
-        let place = Place { block: *block, block_hash: *block_hash, index: *index, cursor };
-        match self.places.last_mut().filter(|last| last.block == place.block) {
-            Some(last) => *last = place,
-            None => self.places.push(place),
-        }
+        let Record { stamped, .. } = record;
         self.heights.insert(stamped.job, height);
         if stamped.author == node {
             self.own.entry(stamped.job).or_default().push((stamped.event.clone(), cursor));
         }
         if matches!(stamped.event, Event::BidPlaced { .. }) {
             self.bidders.insert(stamped.author);
+        }
+    }
+
+    /// Notes the block of the newest entry.
+    pub(super) fn pass(&mut self, record: &Record, cursor: Cursor) {
+        let Record { block, block_hash, index, .. } = record;
+        let place = Place { block: *block, block_hash: *block_hash, index: *index, cursor };
+        match self.places.back_mut().filter(|last| last.block == place.block) {
+            Some(last) => *last = place,
+            None => self.places.push_back(place),
+        }
+        if self.places.len() > usize::try_from(RECENT).unwrap_or(usize::MAX) {
+            self.places.pop_front();
         }
     }
 }

@@ -117,7 +117,7 @@ impl Reader {
                 continue;
             }
             // Levels, not edges: what was appended, or failed, before this is waited for is seen at once.
-            tokio::select! {
+            let head = tokio::select! {
                 biased;
                 failed = self.failure.wait_for(Option::is_some) => {
                     self.ended = true;
@@ -132,16 +132,14 @@ impl Reader {
                     read.ok()?;
                     continue;
                 }
-                head = self.head.wait_for(|head| *head > after.0) => {
-                    head.ok()?;
-                }
+                head = self.head.wait_for(|head| *head > after.0) => *head.ok()?,
                 // Told after the entries that precede it.
                 breaks = self.breaks.wait_for(|breaks| breaks.len() > self.told) => {
                     let broken = breaks.ok()?.get(self.told).cloned()?;
                     self.told += 1;
                     return Some(Err(broken));
                 }
-            }
+            };
             let read = match Page::recent(after, self.log.store()) {
                 Some(entries) => Ok(entries),
                 None => {
@@ -151,6 +149,8 @@ impl Reader {
             };
             match read {
                 // Entries after a cut may be among these only once the cut is known.
+                // Up to there are jobs that were retired, and what was cut: its readers are told of that next.
+                Ok(entries) if entries.is_empty() => self.page.go_to(Cursor(head)),
                 Ok(entries) => self.page.fill(entries),
                 Err(error) => return Some(Err(store_error(&error))),
             }

@@ -22,6 +22,8 @@ pub(super) struct Inner {
     pub(super) heard_at: BTreeMap<JobId, Timestamp>,
     /// Jobs whose logs are kept because they prove a fault of their requester.
     pub(super) proofs: BTreeSet<JobId>,
+    /// Requesters that gave this node honest work in jobs that were retired.
+    pub(super) known: BTreeSet<NodeId>,
 }
 
 #[derive(Clone)]
@@ -55,7 +57,8 @@ impl Inner {
             HeldLog::Followed(follower) => Some(follower.job_log()),
             HeldLog::Own(_) => None,
         });
-        let mut heard = heard(&others.collect::<Vec<_>>(), &self.children, &self.heard_at, me, now);
+        let others: Vec<_> = others.collect();
+        let mut heard = heard(&others, &self.known, &self.children, &self.heard_at, (me, now));
         heard.retain(|heard| !self.proofs.contains(&heard.job));
         heard
     }
@@ -85,6 +88,15 @@ impl Inner {
 }
 
 impl HeldLog {
+    /// Whether nothing needs this log in memory: it ended, `me` took part, and it proves no fault.
+    pub(super) fn may_go(&self, me: NodeId) -> bool {
+        let (is_sound, is_party) = match self {
+            Self::Own(_) => (true, true),
+            Self::Followed(follower) => (follower.fault().is_none(), self.job_log().next_sequence(me) > 0),
+        };
+        is_sound && is_party && self.job().state.is_terminal()
+    }
+
     /// Finds the fault again that this node found before it was started.
     pub(super) fn break_again(&mut self, store: &EventLog, job: JobId) -> Result<(), BackendError> {
         let Self::Followed(follower) = self else { return Ok(()) };

@@ -32,17 +32,29 @@ pub(in super::super) struct View {
 }
 
 impl Logs {
+    /// What `read` makes of a log, in memory or, if it was retired, from the store.
+    fn read<T>(&self, job: JobId, read: impl FnOnce(&HeldLog) -> T) -> Option<T> {
+        {
+            let inner = self.lock();
+            if let Some(log) = inner.jobs.get(&job) {
+                return Some(read(log));
+            }
+        }
+        self.retired(job).as_ref().map(read)
+    }
+
     /// The entries of a job above a height, as many as one response holds, and the newest height.
     pub(in super::super) fn page(&self, job: JobId, after_height: u64) -> Option<(u64, Vec<WireBytes>)> {
-        let inner = self.lock();
-        let job_log = inner.jobs.get(&job)?.job_log();
-        let mut bytes = 0;
-        let encoded = job_log.entries_after(after_height).iter().map(Entry::encode);
-        let page = encoded.take_while(|entry| {
-            bytes += entry.len();
-            bytes <= MAX_RESPONSE_ENTRIES_BYTES
-        });
-        Some((job_log.height(), page.map(WireBytes).collect()))
+        self.read(job, |log| {
+            let job_log = log.job_log();
+            let mut bytes = 0;
+            let encoded = job_log.entries_after(after_height).iter().map(Entry::encode);
+            let page = encoded.take_while(|entry| {
+                bytes += entry.len();
+                bytes <= MAX_RESPONSE_ENTRIES_BYTES
+            });
+            (job_log.height(), page.map(WireBytes).collect())
+        })
     }
 
     /// Where the entry at this height stands in the order of this node's readers.
@@ -54,14 +66,13 @@ impl Logs {
 
     /// Whether the log of a job is here and begins with this very entry.
     pub(in super::super) fn begins_with(&self, first: &Entry) -> bool {
-        self.lock().jobs.get(&first.job()).is_some_and(|log| log.job_log().entry(1) == Some(first))
+        self.read(first.job(), |log| log.job_log().entry(1) == Some(first)).unwrap_or_default()
     }
 
     /// Whether the entry at this height holds this action.
     pub(in super::super) fn holds(&self, job: JobId, height: u64, action: Digest) -> bool {
-        let inner = self.lock();
-        let entry = inner.jobs.get(&job).and_then(|log| log.job_log().entry(height));
-        entry.is_some_and(|entry| entry.action.action.signing_digest(self.domain) == action)
+        let is_there = |entry: &Entry| entry.action.action.signing_digest(self.domain) == action;
+        self.read(job, |log| log.job_log().entry(height).is_some_and(is_there)).unwrap_or_default()
     }
 
     /// Whether a job of this node has so many bids that its requester is choosing among them now.
@@ -72,15 +83,14 @@ impl Logs {
         })
     }
 
-    /// Who signed the action of the entry at this height, as it was checked when the entry came; `None` in a log that
-    /// is not in memory.
+    /// Who signed the action of the entry at this height, as it was checked when the entry came.
     pub(in super::super) fn author_at(&self, job: JobId, height: u64) -> Option<NodeId> {
-        self.lock().jobs.get(&job)?.job_log().author_at(height)
+        self.read(job, |log| log.job_log().author_at(height))?
     }
 
     /// Whether an action is in the log: as the author's action with its sequence number.
     pub(in super::super) fn next_sequence(&self, job: JobId, author: NodeId) -> u64 {
-        self.lock().jobs.get(&job).map_or(0, |log| log.job_log().next_sequence(author))
+        self.read(job, |log| log.job_log().next_sequence(author)).unwrap_or(0)
     }
 
     /// The logs that their requesters broke, and what is wrong with each. There are no more of them than jobs.
@@ -95,15 +105,17 @@ impl Logs {
     }
 
     pub(in super::super) fn view(&self, job: JobId) -> Option<View> {
-        let inner = self.lock();
-        let log = inner.jobs.get(&job)?;
+        self.read(job, |log| self.view_of(log))
+    }
+
+    fn view_of(&self, log: &HeldLog) -> View {
         let (job_log, job) = (log.job_log(), log.job());
         let (own, may_act, clock_agrees) = match log {
             HeldLog::Own(_) => (true, Ok(()), true),
             HeldLog::Followed(follower) => (false, follower.may_act(), follower.skew().is_none()),
         };
         let unrevealed = (0..).zip(&job.seats).filter(|(seat, _)| !job.revealed.contains(*seat));
-        Some(View {
+        View {
             own,
             requester: job.requester,
             height: job_log.height(),
@@ -115,7 +127,7 @@ impl Logs {
             closing_height: job_log.closing_height(),
             may_act,
             clock_agrees,
-        })
+        }
     }
 
     /// By how much this node's clock differs from that of a requester, when it differs from those of most. One alone
@@ -147,7 +159,7 @@ impl Logs {
 
     /// The height of the entry with this hash.
     pub(in super::super) fn height_of(&self, job: JobId, hash: Digest) -> Option<u64> {
-        self.lock().jobs.get(&job)?.job_log().height_of(hash)
+        self.read(job, |log| log.job_log().height_of(hash))?
     }
 
     /// Jobs of this node that can still change, and the first entry of each.

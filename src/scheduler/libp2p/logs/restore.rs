@@ -62,6 +62,27 @@ pub(super) fn restore(
     }
 }
 
+/// The log of a retired job; `None` for a live or an unknown one, and, with a word in the node's own log, for one that
+/// cannot be read.
+pub(super) fn retired(key: &NodeKey, domain: LogDomain, store: &EventLog, job: JobId) -> Option<HeldLog> {
+    if !store.ended().contains(job).unwrap_or_default() {
+        return None;
+    }
+    // No job follows up itself, so this ends.
+    let parent = |parent| Some(retired(key, domain, store, parent)?.job().clone());
+    match restore(key, domain, store, parent, job) {
+        Ok(Ok(Restored { log, .. })) => Some(log),
+        Ok(Err(error)) => {
+            tracing::error!(%job, %error, "cannot read the log of an ended job");
+            None
+        }
+        Err(error) => {
+            tracing::error!(%job, %error, "cannot read the log of an ended job");
+            None
+        }
+    }
+}
+
 /// An entry as its row has it. The checksum of a row with an author vouches for the hash too.
 fn kept(entry: Entry, stored: &NewEntry, domain: LogDomain) -> Kept {
     let hashed = match stored.author {

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     domain::{Action, Amount, Deal, Digest, Span, recoveries},
     scheduler::libp2p::fixture::{DOMAIN, START, key, signed, submission},
-    store::Db,
+    store::{Db, EndedJob},
 };
 
 fn first_entry(key: &NodeKey, at: Timestamp, nonce: u64) -> Entry {
@@ -253,4 +253,66 @@ fn whoever_asks_about_a_log_does_not_wait_for_the_disk() {
         writers.into_iter().for_each(|writer| assert!(writer.join().unwrap().cursor.is_some()));
         assert_eq!((height(), logs.view(other).is_some()), (4, true));
     });
+}
+
+/// Ends a job of this node, and what its store is to keep of it.
+fn cancel(logs: &Logs, job: JobId) -> EndedJob {
+    let (seen, revision) = {
+        let inner = logs.lock();
+        let log = inner.jobs[&job].job_log();
+        (log.head(), log.job().revision)
+    };
+    let action = Action { job, revision, sequence: 1, seen, event: Event::Cancelled };
+    let height = logs.sequence(START, vec![signed(&key(1), action)]).unwrap().height;
+    EndedJob {
+        job,
+        height,
+        requester: key(1).node_id(),
+        parent: None,
+        state: "cancelled".to_owned(),
+        submitted_at: START,
+        ended_at: START,
+        is_honest: false,
+        summary: Vec::new(),
+    }
+}
+
+#[test]
+fn an_ended_job_takes_no_memory_and_is_still_answered_for_after_a_restart_too() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = crate::store::DataDir::open(root.path()).unwrap();
+    let open = || Logs::open(key(1), DOMAIN, EventLog::new(Db::open(&dir).unwrap()), START).unwrap();
+    let logs = open();
+    let (live, over) = (order(&logs, 0, 10..12), order(&logs, 1, 10..12));
+    let row = cancel(&logs, over);
+    let asked = |logs: &Logs| {
+        let head = logs.held(over).unwrap().0.job_log().head();
+        let view = logs.view(over).unwrap();
+        assert!(view.own && view.takes_part && view.state.is_terminal());
+        (
+            logs.page(over, 1).unwrap(),
+            logs.height_of(over, head),
+            logs.next_sequence(over, key(1).node_id()),
+            logs.author_at(over, 2),
+        )
+    };
+    let before = asked(&logs);
+    assert_eq!(before.0.0, 4);
+    assert_eq!(logs.retire(vec![row.clone()]).unwrap(), [over]);
+    assert_eq!(logs.lock().jobs.keys().copied().collect::<Vec<_>>(), [live]);
+    assert_eq!(asked(&logs), before);
+    assert_eq!(logs.retire(vec![row]).unwrap(), [over], "once more is no error");
+    drop(logs);
+
+    let logs = open();
+    assert_eq!(logs.lock().jobs.keys().copied().collect::<Vec<_>>(), [live], "the start reads no ended job");
+    assert_eq!(asked(&logs), before);
+    let late = Event::BidPlaced { price: Amount::ZERO };
+    let revision = logs.held(over).unwrap().0.job().revision;
+    let action = Action { job: over, revision, sequence: 0, seen: Digest::ZERO, event: late };
+    assert!(matches!(
+        logs.sequence(START, vec![signed(&key(20), action)]),
+        Err(SubmitError::Rejected(Rejection::WrongState))
+    ));
+    assert_eq!(logs.lock().jobs.len(), 1, "a question brings nothing back");
 }

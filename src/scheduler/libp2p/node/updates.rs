@@ -10,11 +10,14 @@ use crate::{
     scheduler::{
         BackendError, Cursor, EventStream, LogItem, LogUpdate,
         libp2p::{entry::Entry, logs::Logs, shared::Shared},
-        stored::{Page, intact, store_error, unreadable},
+        stored::{self, Page, intact, store_error, unreadable},
         updates::History,
     },
     store::StoredEntry,
 };
+
+/// From so many jobs on, a reader looks which of those that it was told of left memory.
+const MANY_TOLD: usize = 1024;
 
 /// One reader's place in the stored log.
 pub(super) struct Reader {
@@ -25,6 +28,8 @@ pub(super) struct Reader {
     forgotten: watch::Receiver<u64>,
     /// Jobs that this reader was told of.
     told: BTreeSet<JobId>,
+    /// How many of them are a reason to look which left memory.
+    many: usize,
     /// Those of them that are forgotten, which the reader is still to be told.
     going: Vec<JobId>,
     breaks: watch::Receiver<u64>,
@@ -49,6 +54,7 @@ impl Reader {
             page: Page::new(after),
             forgotten,
             told: BTreeSet::new(),
+            many: MANY_TOLD,
             going: Vec::new(),
             breaks,
             breaking: Vec::new(),
@@ -72,15 +78,18 @@ impl Reader {
                 return Some(Ok(end));
             }
             // A level, not an edge: what was forgotten is missing, however often that has happened.
-            if self.forgotten.has_changed().ok()? {
+            let forgotten = self.forgotten.has_changed().ok()?;
+            if forgotten {
                 self.forgotten.borrow_and_update();
                 self.page.clear();
                 self.breaking.clear();
                 self.breaks.mark_changed();
+            }
+            if forgotten || self.told.len() >= self.many {
                 let told = std::mem::take(&mut self.told);
-                let missing =
-                    self.shared.blocking(move |shared| (shared.logs.missing(&told), told)).await.ok()?;
-                (self.going, self.told) = missing;
+                let sorted = self.shared.blocking(move |shared| shared.logs.missing(told)).await.ok()?;
+                (self.going, self.told) = (sorted.forgotten, sorted.held);
+                self.many = MANY_TOLD.max(2 * self.told.len());
             }
             if let Some(job) = self.going.pop() {
                 return Some(Ok(self.forget(job)));
@@ -155,11 +164,17 @@ impl Reader {
     }
 }
 
+/// The entries of a retired job.
+pub(super) fn log_of(logs: &Logs, job: JobId) -> Vec<Result<LogItem, BackendError>> {
+    stored::log_of(logs.store(), job, |stored| item(logs, stored))
+}
+
 fn item(logs: &Logs, stored: StoredEntry) -> Result<LogItem, BackendError> {
     intact(&stored)?;
     let entry = Entry::decode(&stored.entry.bytes).map_err(|error| unreadable(&stored, &error))?;
     // Every signature was checked before the entry was stored.
-    let stamped = match logs.author_at(stored.entry.job, stored.entry.height) {
+    let known = || logs.author_at(stored.entry.job, stored.entry.height);
+    let stamped = match stored.entry.author.or_else(known) {
         Some(author) => entry.stamped_by(author),
         None => entry.stamped(logs.domain()).map_err(|error| unreadable(&stored, &error))?,
     };
