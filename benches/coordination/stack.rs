@@ -107,6 +107,7 @@ impl User {
             resources: Resources::default(),
             seeded: false,
             text_files: Vec::new(),
+            public_result: false,
             deal,
             replication: Replication::Fixed,
         };

@@ -99,6 +99,7 @@ pub(super) async fn submit(
         resources,
         seeded,
         text_files,
+        public_result,
         deal,
         replication,
     } = request;
@@ -113,6 +114,7 @@ pub(super) async fn submit(
         resources,
         seeded,
         text_files,
+        public_result,
     };
     let too_few = node.too_few(&spec.resources, &deal);
     let (job, image) = match key_in(&headers)? {

@@ -169,6 +169,9 @@ pub struct SubmitRequest {
     /// Files of `/outputs` that the deal's masks go over.
     #[serde(default)]
     pub text_files: Vec<String>,
+    /// Whether anybody may fetch the result once the job has ended.
+    #[serde(default)]
+    pub public_result: bool,
     /// The terms.
     pub deal: Deal,
     /// Who decides how many nodes run the job; with `auto` the node replaces what the deal says of that.

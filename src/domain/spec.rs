@@ -56,6 +56,10 @@ pub struct Spec {
     /// `/outputs`, ascending, without repetition. The document leaves out an empty list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub text_files: Vec<String>,
+    /// Whether anybody may fetch the result once the job has ended. No rule depends on it, so it is no term of the deal; the
+    /// hash of the document binds it all the same, and it costs a chain nothing. The document holds only `true`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public_result: bool,
 }
 
 /// Content that the requester provides and every node mounts read-only.

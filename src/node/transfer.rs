@@ -1,7 +1,7 @@
 //! Which content this node gives to whom, and how it gets content from other nodes.
 //!
 //! Inputs go to nodes with a seat in a job that still runs. Results go to the requester and the seats of a job that has
-//! ended, so nothing that helps to copy a result leaves earlier. The output of a failed run goes to the requester alone, and
+//! ended, and to anybody if its spec makes them public, so nothing that helps to copy a result leaves earlier. The output of a failed run goes to the requester alone, and
 //! no earlier. Where results are paid for, unpaid ones stay. The node tells everyone else that it has nothing. It serves
 //! only what it holds itself: see [`crate::store::Content`].
 
@@ -156,7 +156,7 @@ fn may_have(job: &Job, me: NodeId, served: Served, asker: NodeId, digest: Digest
     if is_input && me == job.requester && has_seat && !job.state.is_terminal() {
         return true;
     }
-    (asker == job.requester || has_seat) && served.of_node(job, me) == Some(digest)
+    (asker == job.requester || has_seat || job.spec.public_result) && served.of_node(job, me) == Some(digest)
 }
 
 const fn revealed_root(status: SeatStatus) -> Option<Digest> {

@@ -31,6 +31,7 @@ fn request(deal: Deal) -> SubmitRequest {
         resources: Resources::default(),
         seeded: false,
         text_files: Vec::new(),
+        public_result: false,
         deal,
         replication: Replication::Fixed,
     }

@@ -217,6 +217,7 @@ fn request(script: &str, deal: Deal) -> SubmitRequest {
         resources: Resources::default(),
         seeded: false,
         text_files: Vec::new(),
+        public_result: false,
         deal,
         replication: Replication::Fixed,
     }

@@ -18,7 +18,7 @@ use assay::{
         JobState, Method, NodeId, Offer, SeatStatus, SignedAction, Spec,
     },
     executor::{FakeExecutor, Reading, RunOutcome, Script, Trace},
-    node::{Transfer, TransferError},
+    node::{RequestError, Transfer, TransferError},
     scheduler::Scheduler as _,
     store::{Limits, pack},
 };
@@ -160,6 +160,44 @@ async fn a_result_that_nobody_pays_for_stays_with_its_node() {
     assert!(status == 409 && body.contains("not paid for"), "{status} {body}");
     assert_eq!(liar.get(&path).await.0, 200, "its own it may read");
     for node in [requester, liar].into_iter().chain(honest) {
+        end(node.handle).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_public_result_goes_to_anybody_after_the_end_and_to_nobody_before() {
+    let town = Town::new();
+    let requester = town.node(1, 0, printing("")).await;
+    let done = town.node(2, 1, printing("true")).await;
+    let held = Arc::new(FakeExecutor::new(|_| Script::printing("true")).hold());
+    let last = town.node(3, 1, Arc::clone(&held) as _).await;
+    let stranger = town.node(4, 0, printing("")).await;
+    // Both results have the same bytes, so whoever has one has the other.
+    for public_result in [false, true] {
+        let spec = Spec { public_result, ..Spec::sample() };
+        let (job, _) = requester.node().submit_job(spec, deal(2, 2)).await.unwrap();
+        for citizen in [&done, &stranger] {
+            citizen.when(job, |job| !job.committed.is_empty()).await;
+        }
+        let ask = |digest| {
+            let request = ChunkRequest { job, digest, offset: 0, length: 9999 };
+            stranger.transfer.fetch_chunk(done.id(), request)
+        };
+        for digest in stored(done.dir.path()) {
+            assert!(ask(digest).await.is_err(), "nothing leaves before the end");
+        }
+        assert!(matches!(
+            stranger.node().result_of(job, done.id()).await,
+            Err(RequestError::NotDecided { .. })
+        ));
+        held.release(1);
+        for citizen in [&done, &stranger] {
+            assert_eq!(citizen.ended(job).await.state, JobState::Verified);
+        }
+        let fetched = stranger.node().result_of(job, done.id()).await;
+        assert_eq!(fetched.is_ok(), public_result, "{fetched:?}");
+    }
+    for node in [requester, done, last, stranger] {
         end(node.handle).await;
     }
 }

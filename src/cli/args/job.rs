@@ -181,6 +181,10 @@ pub(in crate::cli) struct ContainerArgs {
     #[arg(long = "text-file", value_name = "PATH")]
     pub(in crate::cli) text_files: Vec<String>,
 
+    /// Let anybody fetch the results once the job has ended [default: you and the nodes with a seat]
+    #[arg(long)]
+    pub(in crate::cli) public_result: bool,
+
     /// Directory to start the command in [default: that of the image]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) workdir: Option<String>,

@@ -123,6 +123,9 @@ pub(super) fn room(spec: &Spec) -> Vec<(&'static str, String)> {
     for input in &spec.inputs {
         lines.push(("Input", format!("{} ({}) at {}", input.digest, text::bytes(input.bytes), input.target)));
     }
+    if spec.public_result {
+        lines.push(("Results", "public: anybody may fetch them once the job has ended".to_owned()));
+    }
     let limits = &spec.resources;
     lines.push((
         "Limits",

@@ -149,6 +149,7 @@ pub(super) fn request(
         },
         seeded: container.seeded,
         text_files: text_files(container),
+        public_result: container.public_result,
         deal,
         replication: Replication::Fixed,
     }
@@ -193,7 +194,8 @@ pub(super) fn check_spec(
         .inputs(places.iter().map(input))
         .resources(request.resources)
         .seeded(request.seeded)
-        .text_files(request.text_files.iter().cloned());
+        .text_files(request.text_files.iter().cloned())
+        .public_result(request.public_result);
     let spec = match &request.working_directory {
         Some(path) => spec.working_directory(path),
         None => spec,

@@ -24,6 +24,7 @@ impl SpecBuilder {
             resources: Resources::default(),
             seeded: false,
             text_files: Vec::new(),
+            public_result: false,
         };
         Self { spec }
     }
@@ -86,6 +87,12 @@ impl SpecBuilder {
         self.spec.text_files = paths.into_iter().collect();
         self.spec.text_files.sort_unstable();
         self.spec.text_files.dedup();
+        self
+    }
+
+    /// Whether anybody may fetch the result once the job has ended.
+    pub fn public_result(mut self, public: bool) -> Self {
+        self.spec.public_result = public;
         self
     }
 

@@ -19,6 +19,7 @@ fn spec() -> Spec {
         resources: Resources::default(),
         seeded: false,
         text_files: Vec::new(),
+        public_result: false,
     }
 }
 
@@ -67,15 +68,19 @@ fn text_files_are_clean_paths_below_the_outputs_in_order() {
 }
 
 #[test]
-fn a_document_says_that_it_is_seeded_only_when_it_is() {
+fn a_document_names_a_switch_only_when_it_is_on() {
     let plain = String::from_utf8(spec().to_document()).unwrap();
-    assert!(!plain.contains("seeded"), "{plain}");
-    let said = format!("{},\"seeded\":false}}", plain.strip_suffix('}').unwrap());
-    assert_eq!(Spec::from_document(said.as_bytes()), Err(SpecError::NotCanonical));
-    let seeded = Spec { seeded: true, ..spec() };
-    let document = seeded.to_document();
-    assert!(document.ends_with(b",\"seeded\":true}"));
-    assert_eq!(Spec::from_document(&document), Ok(seeded));
+    let on = [
+        ("seeded", Spec { seeded: true, ..spec() }),
+        ("public_result", Spec { public_result: true, ..spec() }),
+    ];
+    for (name, spec) in on {
+        assert!(!plain.contains(name), "{plain}");
+        let said = |value: bool| format!("{},\"{name}\":{value}}}", plain.strip_suffix('}').unwrap());
+        assert_eq!(Spec::from_document(said(false).as_bytes()), Err(SpecError::NotCanonical));
+        assert_eq!(spec.to_document(), said(true).as_bytes());
+        assert_eq!(Spec::from_document(said(true).as_bytes()), Ok(spec));
+    }
 }
 
 #[test]

@@ -121,6 +121,7 @@ impl Town {
             resources: Default::default(),
             seeded: false,
             text_files: Vec::new(),
+            public_result: false,
             deal,
             replication: Replication::Fixed,
         };

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use super::{HINT, Seen, Session, announced, lines};
 
 /// One node and short phases: what is looked at here is the end.
@@ -50,6 +52,37 @@ fn what_was_fetched_stays_and_what_differs_is_not_touched() {
     fs::create_dir(&dir).unwrap();
     assert_eq!(fetch().code, 0, "an empty directory is filled");
     assert_eq!(fs::read_to_string(dir.join("stdout")).unwrap(), "out\n");
+}
+
+/// A node without a seat has the public result of a job, and not the other one.
+fn a_stranger_has_what_is_public(backend: &[&str]) {
+    let session = Session::start(&[&["--nodes", "3"], backend].concat());
+    let submit =
+        |words: &[&str]| announced(&submit(&session, &[words, &["assay/demo:1", "id", "-u"]].concat()));
+    let (public, private) = (submit(&["--public-result"]), submit(&[]));
+    let stranger = |job: &str| {
+        let view = session.json(&["job", "describe", job]);
+        let nodes = session.devstack.ready["nodes"].as_array().unwrap();
+        let has_no_part = |id: &Value| *id != view["requester"] && *id != view["seats"][0]["node"];
+        let stranger = nodes.iter().find(|node| has_no_part(&node["id"])).unwrap();
+        let text = |name: &str| stranger[name].as_str().unwrap().to_owned();
+        let mut command = session.user.command(&["job", "wait", job, "--api", &text("api")]);
+        Seen::new(&command.env("ASSAY_API_TOKEN_FILE", text("token_file")).output().unwrap())
+    };
+    let (seen, refused) = (stranger(&public), stranger(&private));
+    assert_eq!((seen.code, seen.stdout.as_str()), (0, "65534\n"), "{}; {HINT}", seen.stderr);
+    assert!(refused.code != 0 && refused.stdout.is_empty(), "{}{}", refused.stdout, refused.stderr);
+    assert!(session.run(&["job", "describe", &public]).stdout.contains("public: anybody may fetch them"));
+}
+
+#[test]
+fn anybody_has_a_public_result() {
+    a_stranger_has_what_is_public(&[]);
+}
+
+#[test]
+fn anybody_has_a_public_result_of_a_job_on_a_chain() {
+    a_stranger_has_what_is_public(&["--scheduler", "contract"]);
 }
 
 #[test]
@@ -191,7 +224,7 @@ fn whoever_wants_to_hear_nothing_hears_why_a_job_failed() {
         session.json(&["job", "list"])["jobs"][0]["job"].as_str().unwrap(),
     ]);
     assert_eq!((json.code, json.stderr.as_str()), (3, ""), "{}", json.stderr);
-    let document: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let document: Value = serde_json::from_str(&json.stdout).unwrap();
     assert!(
         document["summary"].as_str().unwrap().contains("verified") && document["hint"].is_string(),
         "{document}"
