@@ -81,7 +81,7 @@ pub mod node;
 pub mod scheduler;
 #[cfg(feature = "node")]
 pub mod store;
-#[cfg(feature = "contract")]
+#[cfg(feature = "node")]
 pub mod tls;
 
 #[cfg(feature = "cli")]

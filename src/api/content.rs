@@ -1,15 +1,25 @@
 //! Handlers that move content: archives in, results and output out.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Json,
     body::{Body, BodyDataStream},
-    extract::{Path, State},
+    extract::{Path, State, rejection::JsonRejection},
     http::header,
-    response::IntoResponse,
+    response::{
+        IntoResponse,
+        sse::{Event, Sse},
+    },
 };
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _, stream};
 use tokio::{
     fs::File,
     io::AsyncRead,
@@ -20,7 +30,7 @@ use tokio_util::io::ReaderStream;
 use super::{
     error::Failure,
     state::Api,
-    types::{BlobInfo, ErrorCode, LastWordsView, ResultRow},
+    types::{BlobInfo, ErrorCode, InputEvent, InputRequest, LastWordsView, ResultRow},
     view,
 };
 use crate::{
@@ -34,6 +44,35 @@ use crate::{
 const TURN_LIMIT: Duration = Duration::from_secs(120);
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 const UPLOAD_LIMIT: Duration = Duration::from_secs(1024);
+
+/// How often a client hears how far a file from a URL is.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// Takes a file from a URL, and tells how far it is.
+pub(super) async fn take_input(
+    State(Api { node, .. }): State<Api>,
+    request: Result<Json<InputRequest>, JsonRejection>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
+    let Json(InputRequest { url, digest }) = request?;
+    let received = Arc::new(AtomicU64::new(0));
+    let told = Arc::clone(&received);
+    let taking = Box::pin(async move { node.take_input(&url, digest, &told).await });
+    let events = stream::unfold(Some(taking), move |taking| {
+        let received = Arc::clone(&received);
+        async move {
+            let mut taking = taking?;
+            Some(match timeout(PROGRESS, &mut taking).await {
+                Ok(Ok(bytes)) => (InputEvent::Taken(bytes), None),
+                Ok(Err(error)) => (InputEvent::Failed(Failure::from(error).into_body()), None),
+                Err(_elapsed) => (InputEvent::Received(received.load(Ordering::Relaxed)), Some(taking)),
+            })
+        }
+    });
+    let json = |event| {
+        Event::default().json_data(&event).expect("an event has string keys only, so that JSON can hold it")
+    };
+    Ok(Sse::new(events.map(move |event| Ok(json(event)))))
+}
 
 /// Takes an archive in. One that is not canonical is refused here, before nodes fail on it.
 pub(super) async fn upload(
@@ -90,7 +129,7 @@ pub(super) async fn archive(
     let (job, from) = (node.find_job(&job)?, node_named(&from)?);
     let (opening, bytes) = node.result_of(job, from).await?;
     let file = node.open_result(opening.output_root, from)?;
-    Ok(stream(File::from_std(file), bytes, "application/x-tar", ()))
+    Ok(body_of(File::from_std(file), bytes, "application/x-tar", ()))
 }
 
 /// What a failed run of one node left, fetched from it.
@@ -123,11 +162,11 @@ pub(super) async fn output(
     };
     let (file, bytes) =
         read.await.map_err(|error: std::io::Error| Failure::new(ErrorCode::Unexpected, error.to_string()))?;
-    Ok(stream(file, bytes, "application/octet-stream", dir))
+    Ok(body_of(file, bytes, "application/octet-stream", dir))
 }
 
 /// A file as a body. `keep` lives as long as the body is read.
-fn stream(
+fn body_of(
     file: impl AsyncRead + Send + 'static,
     bytes: u64,
     kind: &'static str,

@@ -46,6 +46,11 @@ impl Failure {
         Self(ErrorBody { code, message: message.into(), hint: None })
     }
 
+    /// What a client is told.
+    pub(super) fn into_body(self) -> ErrorBody {
+        self.0
+    }
+
     pub(super) fn with_hint(self, hint: impl Into<String>) -> Self {
         Self(ErrorBody { hint: Some(hint.into()), ..self.0 })
     }
@@ -99,6 +104,7 @@ impl From<RequestError> for Failure {
             RequestError::Spec(_) => ErrorCode::InvalidSpec,
             RequestError::Image(_) => ErrorCode::UnknownImage,
             RequestError::Input(_) => ErrorCode::UnknownInput,
+            RequestError::Url(_) => ErrorCode::UnknownInput,
             RequestError::NotOneFile(_) => ErrorCode::InvalidSpec,
             RequestError::NotEnoughNodes { .. } => ErrorCode::NotEnoughNodes,
             RequestError::NoSuchJob(_) | RequestError::UnknownPrefix { .. } => ErrorCode::NoSuchJob,

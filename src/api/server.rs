@@ -48,6 +48,7 @@ pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
         .route("/node", get(jobs::node_info))
         .route("/nodes", get(jobs::nodes))
         .route("/jobs", get(jobs::list).post(jobs::submit))
+        .route("/inputs", post(content::take_input))
         .route("/jobs/{job}", get(jobs::describe))
         .route("/jobs/{job}/events", get(events::follow))
         .route("/jobs/{job}/log", get(events::log))

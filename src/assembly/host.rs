@@ -16,7 +16,7 @@ use crate::{
     executor::Executor,
     identity::{KeyError, NodeKey},
     network::Multiaddr,
-    node::{ComputeLimits, Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf},
+    node::{ComputeLimits, Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf, UrlLimits},
     scheduler::{BackendError, Cursor, Loading, Scheduler, contract::Seen, libp2p::Interest},
     store::{BlobError, Blobs, Content, DataDir, Db, DbError, DirError, EventLog},
 };
@@ -45,6 +45,8 @@ pub struct HostConfig {
     pub compute_slots: usize,
     /// What it takes on.
     pub limits: ComputeLimits,
+    /// The URLs that it gets inputs from.
+    pub urls: UrlLimits,
     /// What runs them.
     pub executor: Arc<dyn Executor>,
 }
@@ -191,8 +193,8 @@ impl Opening {
         let seams = Seams { scheduler, executor: config.executor };
         let Seams { scheduler, executor } = replace(seams, &key, die.clone());
         let about = link.about(&addresses);
-        let HostConfig { compute_slots, limits, .. } = config;
-        let node = NodeConfig { compute_slots, limits, about, ..NodeConfig::default() };
+        let HostConfig { compute_slots, limits, urls, .. } = config;
+        let node = NodeConfig { compute_slots, limits, urls, about, ..NodeConfig::default() };
         let parts = NodeParts { key, dir, db: db.clone(), scheduler, executor, transfer, shelf };
         let api = listening.address();
         // A chain is followed for as long as that takes; the node says so itself.

@@ -15,13 +15,15 @@ use tokio_util::io::ReaderStream;
 use super::{
     output::Output,
     settings::{ApiAddress, ApiOrigin},
+    text,
 };
 use crate::{
     api::types::{
-        BlobInfo, CancelReply, ErrorCode, ErrorReply, IDEMPOTENCY_KEY, JobList, JobView, LastWordsView,
-        LogEntry, NodeInfo, NodeRow, ResultRow, SubmitReply, SubmitRequest, UpdateReply,
+        BlobInfo, CancelReply, ErrorCode, ErrorReply, IDEMPOTENCY_KEY, InputEvent, InputRequest, JobList,
+        JobView, LastWordsView, LogEntry, NodeInfo, NodeRow, ResultRow, SubmitReply, SubmitRequest,
+        UpdateReply,
     },
-    domain::{Deal, NodeId},
+    domain::{Deal, Digest, NodeId},
     scheduler::Anchor,
 };
 
@@ -95,6 +97,36 @@ impl Client {
         let body = Body::wrap_stream(ReaderStream::new(file));
         let request = self.uploads.post(self.url(&["blobs"])).header(reqwest::header::CONTENT_LENGTH, bytes);
         self.json(request.body(body).timeout(UPLOAD_LIMIT)).await
+    }
+
+    /// Has the node take a file from a URL; returns the file's length. Tells how far it is.
+    pub(super) async fn take_input(
+        &self,
+        url: &str,
+        digest: Digest,
+        output: Output,
+    ) -> Result<u64, ClientError> {
+        let request =
+            self.http.post(self.url(&["inputs"])).json(&InputRequest { url: url.to_owned(), digest });
+        let mut events = Events { download: self.open(request).await?, line: Vec::new() };
+        let mut told = 0;
+        loop {
+            let foreign = |problem| ClientError::Foreign { api: self.address().to_owned(), problem };
+            let line = events.line().await?.ok_or_else(|| foreign("the answer ended early".to_owned()))?;
+            let Some(data) = line.strip_prefix(b"data:") else { continue };
+            match serde_json::from_slice(data).map_err(|error| foreign(error.to_string()))? {
+                InputEvent::Taken(bytes) => return Ok(bytes),
+                InputEvent::Failed(body) => {
+                    return Err(ClientError::Refused { api: self.address().to_owned(), body });
+                }
+                // A line for each doubling: a long file does not fill the terminal.
+                InputEvent::Received(bytes) if bytes >= 2 * told && bytes > 0 => {
+                    output.note(&format!("input {url}: {} received", text::bytes(bytes)));
+                    told = bytes;
+                }
+                InputEvent::Received(_) => {}
+            }
+        }
     }
 
     pub(super) async fn submit(&self, request: &SubmitRequest) -> Result<SubmitReply, ClientError> {
@@ -313,7 +345,7 @@ impl Download {
     }
 }
 
-/// Server-sent events. Only their arrival matters; the caller then asks what happened.
+/// Server-sent events. Of a job's log only their arrival matters; the caller then asks what happened.
 #[derive(Debug)]
 pub(super) struct Events {
     download: Download,
@@ -323,20 +355,26 @@ pub(super) struct Events {
 impl Events {
     /// Waits for the next event; `false` when the stream has ended. Cancel safe.
     pub(super) async fn next(&mut self) -> Result<bool, ClientError> {
+        while let Some(line) = self.line().await? {
+            if line.starts_with(b"data:") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Waits for the next line; `None` when the stream has ended. Cancel safe.
+    async fn line(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
         loop {
-            while let Some(end) = self.line.iter().position(|byte| *byte == b'\n') {
-                let is_data = self.line.starts_with(b"data:");
-                self.line.drain(..=end);
-                if is_data {
-                    return Ok(true);
-                }
+            if let Some(end) = self.line.iter().position(|byte| *byte == b'\n') {
+                return Ok(Some(self.line.drain(..=end).collect()));
             }
             if self.line.len() > MAX_LINE_BYTES {
                 return Err(self.download.client.too_long(MAX_LINE_BYTES as u64));
             }
             match self.download.next().await? {
                 Some(chunk) => self.line.extend_from_slice(chunk.as_ref()),
-                None => return Ok(false),
+                None => return Ok(None),
             }
         }
     }

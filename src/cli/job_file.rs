@@ -22,6 +22,7 @@ pub(super) use schema::schema;
 use yaml::{Entry, Scalar, Value};
 
 use super::{message, words};
+use crate::domain::UrlScheme;
 
 /// Longest job file: longer than the longest command and environment that a job may have.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -194,7 +195,12 @@ fn command(value: &Value) -> Result<Vec<String>, String> {
 fn beside(file: &Path, value: &str) -> String {
     let directory = file.parent().filter(|_| file != Path::new("-"));
     match directory {
-        Some(directory) if !directory.as_os_str().is_empty() && !value.starts_with('/') => {
+        // A URL begins nowhere else.
+        Some(directory)
+            if !directory.as_os_str().is_empty()
+                && !value.starts_with('/')
+                && UrlScheme::split(value).is_none() =>
+        {
             format!("{}/{value}", directory.display())
         }
         Some(_) | None => value.to_owned(),

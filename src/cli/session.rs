@@ -26,7 +26,7 @@ use super::{
 use crate::{
     assembly::{Backend, Host, HostConfig, HostError},
     executor::{DockerExecutor, Executor, NoEngine},
-    node::{ComputeLimits, NodeError},
+    node::{ComputeLimits, NodeError, UrlLimits},
     scheduler::{
         BackendError,
         contract::{ConnectError, ContractReader},
@@ -157,6 +157,8 @@ async fn start(
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: 0,
         limits: ComputeLimits::default(),
+        // The user's own words name them, on the user's own machine.
+        urls: UrlLimits::ALL,
         executor,
     };
     let host = Host::start(config).await.map_err(|error| match error {

@@ -17,7 +17,7 @@ use crate::{
     executor::Executor,
     identity::NodeKey,
     network::Multiaddr,
-    node::ComputeLimits,
+    node::{ComputeLimits, UrlLimits},
 };
 
 /// Most nodes of one devstack: each is a process's worth of sockets and files.
@@ -232,6 +232,8 @@ fn host_config(config: &StackConfig, index: usize, peers: Vec<Multiaddr>) -> Hos
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: config.slots,
         limits: ComputeLimits { max_bond: config.max_bond, ask: config.ask, ..ComputeLimits::default() },
+        // One user's machine, and all nodes are theirs.
+        urls: UrlLimits::ALL,
         executor: Arc::clone(&config.executor),
     }
 }

@@ -32,6 +32,7 @@ mod method;
 mod note;
 mod offer;
 mod result;
+mod scope;
 mod seats;
 mod seed;
 mod signature;
@@ -63,14 +64,15 @@ pub use method::{Method, UnknownMethod};
 pub use note::{Note, UnknownNote};
 pub use offer::{Exceeded, Limit, MAX_OFFER_BYTES, Offer, TooFew, too_few};
 pub use result::{Opening, SeatOpening};
+pub use scope::Scope;
 pub use seats::{MAX_SEATS, SeatSet};
 pub use seed::{RESERVED_VARIABLES, Seed};
 #[cfg(all(test, feature = "libp2p"))]
 pub(crate) use signature::recoveries;
 pub use signature::{Signature, SignatureError, node_of_key};
 pub use spec::{
-    Input, InputKind, MAX_INPUTS, MAX_SPEC_BYTES, MAX_TEXT_FILES, OUTPUTS_DIR, Resources, Spec, SpecBuilder,
-    SpecError, SpecField,
+    Input, InputKind, MAX_INPUTS, MAX_SPEC_BYTES, MAX_TEXT_FILES, MAX_URL_BYTES, OUTPUTS_DIR, Resources,
+    Spec, SpecBuilder, SpecError, SpecField, UrlScheme,
 };
 pub use summary::{
     Kind, KnownLiar, MAX_NUMBER_BYTES, MAX_NUMBERS, MAX_SUMMARY_BYTES, MIN_PILOTS, ParseFormError,

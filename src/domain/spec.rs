@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, ImageName, RESERVED_VARIABLES};
+use super::{Digest, ImageName, NodeId, RESERVED_VARIABLES};
 
 mod builder;
+mod url;
 
 pub use builder::SpecBuilder;
+pub use url::{MAX_URL_BYTES, UrlScheme};
 
 /// The largest spec document, in bytes. It holds a command line and an environment, not data.
 pub const MAX_SPEC_BYTES: usize = 32 * 1024;
@@ -62,13 +64,13 @@ pub struct Spec {
     pub public_result: bool,
 }
 
-/// Content that the requester provides and every node mounts read-only.
+/// Content that every node mounts read-only. The requester provides it, or a URL does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// SHA-256 of the canonical archive.
+    /// SHA-256 of the canonical archive, or of the file at the URL.
     pub digest: Digest,
-    /// Length of that archive in bytes.
+    /// The length of either in bytes.
     pub bytes: u64,
     /// Absolute path in the container.
     pub target: String,
@@ -76,6 +78,25 @@ pub struct Input {
     /// keep their meaning and their hash.
     #[serde(default, skip_serializing_if = "InputKind::is_directory")]
     pub kind: InputKind,
+    /// Where nodes get the content; absent if the requester sends it. What comes from a URL is one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+impl Input {
+    /// Who must hold the content before it is mounted: the requester, or in place of anybody the URL. So what one URL gave
+    /// is not taken for what another one would.
+    pub fn holder(&self, requester: NodeId) -> NodeId {
+        self.url.as_deref().map_or(requester, Self::holder_of_url)
+    }
+
+    /// The holder of the content of a URL. No key belongs to it.
+    pub fn holder_of_url(url: &str) -> NodeId {
+        let hash = Digest::keccak([b"assay url\0", url.as_bytes()].concat());
+        let mut holder = [0; 20];
+        holder.copy_from_slice(&hash.as_bytes()[12..]);
+        NodeId::new(holder)
+    }
 }
 
 /// What an input is in the container.
@@ -325,7 +346,16 @@ impl Spec {
         if self.inputs.len() > MAX_INPUTS {
             return invalid(format!("are {}, at most {MAX_INPUTS} are allowed", self.inputs.len()));
         }
-        for (index, Input { target, .. }) in self.inputs.iter().enumerate() {
+        for (index, Input { target, url, kind, .. }) in self.inputs.iter().enumerate() {
+            if let Some(url) = url {
+                UrlScheme::of(url).map_err(|why| SpecError::Invalid {
+                    field: SpecField::Inputs,
+                    problem: format!("have the URL {url:?}, {why}"),
+                })?;
+                if *kind != InputKind::File {
+                    return invalid(format!("have the URL {url:?} for a directory: a URL gives one file"));
+                }
+            }
             if !is_clean_absolute(target) || target == "/" {
                 return invalid(format!(
                     "have the target {target:?}, which is not an absolute path without .."

@@ -5,26 +5,12 @@
 //! on the loopback address serves one machine, and one in a private network serves that network. Addresses that the
 //! operator configures are always dialled.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ::libp2p::Multiaddr;
 
 use super::places::place_in;
-
-/// How far an address reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    /// No single host: unspecified, multicast, reserved.
-    Nobody,
-    /// This machine.
-    Loopback,
-    /// This link: it means something else on every link, and on rented machines the landlord's services.
-    Link,
-    /// A private network.
-    Private,
-    /// The internet.
-    Public,
-}
+use crate::domain::Scope;
 
 /// What the operator says about this node's network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,14 +27,14 @@ impl Reach {
     /// The reach of a node whose operator gave these addresses: those that it listens on, and those of its peers.
     pub(super) fn new<'a>(given: impl IntoIterator<Item = &'a Multiaddr>, is_private: bool) -> Self {
         let ips: Vec<IpAddr> = given.into_iter().filter_map(ip_in).collect();
-        let is_loopback = ips.iter().all(|ip| scope(*ip) == Scope::Loopback);
-        let near = ips.into_iter().filter(|ip| scope(*ip) == Scope::Private).collect();
+        let is_loopback = ips.iter().all(|ip| Scope::of(*ip) == Scope::Loopback);
+        let near = ips.into_iter().filter(|ip| Scope::of(*ip) == Scope::Private).collect();
         Self { is_loopback, is_private, near }
     }
 
     /// This node listens there: what is in the same private network is near.
     pub(super) fn listens(&mut self, address: &Multiaddr) {
-        if let Some(ip) = ip_in(address).filter(|ip| scope(*ip) == Scope::Private)
+        if let Some(ip) = ip_in(address).filter(|ip| Scope::of(*ip) == Scope::Private)
             && !self.near.contains(&ip)
         {
             self.near.push(ip);
@@ -62,7 +48,7 @@ impl Reach {
     }
 
     pub(super) fn may_reach(&self, ip: IpAddr) -> bool {
-        match scope(ip) {
+        match Scope::of(ip) {
             Scope::Nobody | Scope::Link => false,
             Scope::Loopback => self.is_loopback,
             Scope::Private => {
@@ -89,50 +75,6 @@ fn is_near(one: IpAddr, other: IpAddr) -> bool {
         (IpAddr::V6(one), IpAddr::V6(other)) => one.segments()[..3] == other.segments()[..3],
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
     }
-}
-
-fn scope(ip: IpAddr) -> Scope {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => scope_of_v4(ip),
-        IpAddr::V6(ip) => scope_of_v6(ip),
-    }
-}
-
-fn scope_of_v4(ip: Ipv4Addr) -> Scope {
-    match ip.octets() {
-        // "This network", multicast, and what is reserved.
-        [0 | 224..=255, ..] => Scope::Nobody,
-        [127, ..] => Scope::Loopback,
-        [169, 254, ..] => Scope::Link,
-        // RFC 1918, carriers' shared addresses, protocol assignments, benchmarks.
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Scope::Private,
-        [100, 64..=127, ..] | [192, 0, 0, _] | [198, 18..=19, ..] => Scope::Private,
-        _ => Scope::Public,
-    }
-}
-
-fn scope_of_v6(ip: Ipv6Addr) -> Scope {
-    match ip.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0] => Scope::Nobody,
-        [0, 0, 0, 0, 0, 0, 0, 1] => Scope::Loopback,
-        [0xff00..=0xffff, ..] => Scope::Nobody,
-        [0xfe80..=0xfebf, ..] => Scope::Link,
-        // Unique local, and what was site-local.
-        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Scope::Private,
-        // Embedded IPv4 addresses reach what those reach: compatible, translated (NAT64), 6to4.
-        [0, 0, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => scope_of_v4(v4(high, low)),
-        [0, 0, 0, 0, 0xffff, 0, high, low] => scope_of_v4(v4(high, low)),
-        [0x64, 0xff9b, 1, ..] => Scope::Private,
-        // The discard prefix, and Teredo, which hides an IPv4 address.
-        [0x100, 0, 0, 0, ..] | [0x2001, 0, ..] => Scope::Nobody,
-        [0x2002, high, low, ..] => scope_of_v4(v4(high, low)),
-        _ => Scope::Public,
-    }
-}
-
-fn v4(high: u16, low: u16) -> Ipv4Addr {
-    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-    Ipv4Addr::new(a, b, c, d)
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::transfer::{Shelf, Transfer};
+use super::{
+    transfer::{Shelf, Transfer},
+    url::UrlLimits,
+};
 use crate::{
     domain::Offer,
     executor::Executor,
@@ -23,6 +26,8 @@ pub struct NodeConfig {
     pub max_archive_bytes: u64,
     /// How long it waits for the removal of running containers when it stops.
     pub stop_grace: Duration,
+    /// The URLs that it gets inputs from.
+    pub urls: UrlLimits,
     /// What it tells its user about its place in the network.
     pub about: About,
 }
@@ -85,6 +90,7 @@ impl Default for NodeConfig {
             limits: ComputeLimits::default(),
             max_archive_bytes: 2 << 30,
             stop_grace: Duration::from_secs(10),
+            urls: UrlLimits::default(),
             about: About::default(),
         }
     }

@@ -209,6 +209,14 @@ impl Driver {
         if !self.has_room(needed, cap) || !self.node.has_disk_for(needed.saturating_mul(2)) {
             return later;
         }
+        for input in &job.spec.inputs {
+            let Some(url) = &input.url else { continue };
+            if let Err(error) = self.node.look_at_url(job, input, url).await {
+                let fitness = if error.may_pass() { later } else { Fitness::Unfit };
+                info!(job = %self.id, ?fitness, error = %one_line(&error), "no bid: an input cannot be had");
+                return fitness;
+            }
+        }
         match self.node.ports.executor.check(&job.spec).await {
             Ok(()) => Fitness::Fits,
             Err(error) => {

@@ -10,6 +10,7 @@
 //!   `sweep` removes what runs left.
 //! - `transfer`: who may have which content; `fetch`: gets content and checks it, at the rate that `pace` demands; `peers`:
 //!   both ends of the network protocol.
+//! - `url`: inputs that come from URLs, and where this node looks for them.
 //! - `requests`, `queries`, `entries`, `results`: what a user asks for; `once`: retried requests.
 //! - `memory`: what it remembers of others as a requester; `trust`: what follows for its jobs; `own_run`: runs that check results of its own jobs.
 //! - `warnings`: what keeps the node from its obligations; `health`: the backend's problems among them.
@@ -93,6 +94,7 @@ mod submit;
 mod sweep;
 mod transfer;
 mod trust;
+mod url;
 mod warnings;
 mod work;
 mod workload;
@@ -115,4 +117,5 @@ pub use start::NodeHandle;
 pub use state::Node;
 pub use transfer::{LocalHub, LocalTransfer, Shelf, Transfer, TransferError};
 pub(crate) use trust::Replicated;
+pub use url::{UrlError, UrlLimits};
 pub use warnings::{Obstacle, Warning};

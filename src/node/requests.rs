@@ -18,7 +18,7 @@ use crate::{
     store::{BlobError, DbError, ExecutionError, UnpackError},
 };
 
-use super::{Node, fetch::FetchError};
+use super::{Node, fetch::FetchError, url::UrlError};
 
 /// How long to wait for the entry that made the backend refuse an action.
 const MOVE_LIMIT: Duration = Duration::from_secs(2);
@@ -38,6 +38,9 @@ pub enum RequestError {
     /// An input was not uploaded, or has another length.
     #[error("the input {} of {} bytes was not uploaded to this node", .0.digest, .0.bytes)]
     Input(Input),
+    /// The file at an input's URL did not come, or is another.
+    #[error("{}", one_line(.0))]
+    Url(#[from] UrlError),
     /// An input that should be mounted as a file is not a single file.
     #[error("the input for {} is not the archive of one file", .0.target)]
     NotOneFile(Input),
@@ -157,6 +160,8 @@ impl Hint for RequestError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Image(error) => return error.hint(),
+            Self::Url(error) => return error.hint(),
+            Self::Input(Input { url: Some(_), .. }) => Some("fetch it first: POST /api/v1/inputs"),
             Self::Input(_) => Some("upload it first: POST /api/v1/blobs"),
             Self::NotOneFile(_) => {
                 Some("upload an archive with one entry named \"file\", or leave out the input's kind")
@@ -280,11 +285,12 @@ impl Node {
             return Err(RequestError::NotEnoughNodes { wanted: deal.concurrency, known });
         }
         for input in &spec.inputs {
-            // This user may not name content that came here for another party's job.
-            if self.shelf.content().length(input.digest, self.me.id).ok() != Some(input.bytes) {
+            // This user may not name content that came here for another party's job. A URL anybody may name.
+            let holder = input.holder(self.me.id);
+            if self.shelf.content().length(input.digest, holder).ok() != Some(input.bytes) {
                 return Err(RequestError::Input(input.clone()));
             }
-            if !self.is_of_its_kind(input, self.me.id)? {
+            if input.url.is_none() && !self.is_of_its_kind(input, self.me.id)? {
                 return Err(RequestError::NotOneFile(input.clone()));
             }
         }

@@ -1,5 +1,7 @@
 //! Results of decided jobs, and archives that a user uploads.
 
+use std::sync::atomic::AtomicU64;
+
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 use tracing::debug;
@@ -40,6 +42,20 @@ impl Node {
     /// Begins an upload.
     pub(crate) fn begin_upload(&self) -> Result<Upload, RequestError> {
         Ok(Upload(self.shelf.content().writer(self.config.max_archive_bytes)?))
+    }
+
+    /// Takes the file at the URL of an input, for a job that is about to be submitted; returns its length. `received`
+    /// tells how far it is.
+    ///
+    /// # Errors
+    /// [`RequestError::Url`].
+    pub(crate) async fn take_input(
+        &self,
+        url: &str,
+        digest: Digest,
+        received: &AtomicU64,
+    ) -> Result<u64, RequestError> {
+        Ok(self.take_from_url(url, digest, received).await?)
     }
 
     /// Fetches one node's result to this node and checks it; returns its opening and the length of its archive.

@@ -2,6 +2,8 @@
 //! that the run began, later the whole opening of the commitment, salt included.
 
 use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -14,6 +16,7 @@ use tracing::{error, info, warn};
 use super::{
     Node,
     fetch::{FetchError, Until},
+    url::UrlError,
 };
 use crate::{
     domain::{
@@ -61,6 +64,10 @@ impl From<Stage> for Held {
 pub(super) enum WorkError {
     #[error("cannot get an input")]
     Input(#[source] FetchError),
+    #[error("cannot get an input from its URL")]
+    Url(#[source] UrlError),
+    #[error("cannot copy an input")]
+    Copy(#[source] std::io::Error),
     #[error("cannot unpack an input")]
     Unpack(#[source] UnpackError),
     #[error("the input for {target} must be a file, but is not the archive of one")]
@@ -86,7 +93,7 @@ impl WorkError {
             return FailureKind::Killed;
         }
         match self {
-            Self::Input(_) | Self::Unpack(_) | Self::NotOneFile { .. } => FailureKind::Input,
+            Self::Input(_) | Self::Url(_) | Self::Unpack(_) | Self::NotOneFile { .. } => FailureKind::Input,
             Self::Executor(error) => error.failure_kind(),
             Self::Pack(PackError::TooLarge { .. }) => FailureKind::Disk,
             Self::Pack(PackError::Tree(error)) | Self::Result(ResultError::Tree(error))
@@ -94,9 +101,12 @@ impl WorkError {
             {
                 FailureKind::Output
             }
-            Self::Pack(_) | Self::Blob(_) | Self::Result(_) | Self::Execution(_) | Self::Randomness(_) => {
-                FailureKind::Engine
-            }
+            Self::Pack(_)
+            | Self::Blob(_)
+            | Self::Copy(_)
+            | Self::Result(_)
+            | Self::Execution(_)
+            | Self::Randomness(_) => FailureKind::Engine,
         }
     }
 }
@@ -177,11 +187,18 @@ impl Node {
         let scratch = self.scratch();
         let dir =
             RunDir::new_in(&scratch).map_err(|source| BlobError::Io { path: scratch.clone(), source })?;
+        let result_dir = dir.path().join("result");
         let inputs = cancel
             .run_until_cancelled(self.inputs(job, &dir, cancel))
             .await
-            .unwrap_or(Err(WorkError::Executor(ExecutorError::Interrupted)))?;
-        let result_dir = dir.path().join("result");
+            .unwrap_or(Err(WorkError::Executor(ExecutorError::Interrupted)));
+        let inputs = match inputs {
+            Ok(inputs) => inputs,
+            Err(error) => {
+                self.keep_last_words(job.id, &error, result_dir).await;
+                return Err(error);
+            }
+        };
         let request = RunRequest {
             job: job.id,
             node: self.me.id,
@@ -261,8 +278,14 @@ impl Node {
         for (index, input) in job.spec.inputs.iter().enumerate() {
             let from = job.requester;
             let within = until.saturating_duration_since(Instant::now());
-            self.fetch_input(job, input, within).await.map_err(WorkError::Input)?;
             let source = dir.path().join(format!("input-{index}"));
+            if let Some(url) = &input.url {
+                self.fetch_from_url(job, input, url, within).await.map_err(WorkError::Url)?;
+                self.copy_file(input, from, &source, cancel).await?;
+                mounts.push(InputMount { source, target: input.target.clone() });
+                continue;
+            }
+            self.fetch_input(job, input, within).await.map_err(WorkError::Input)?;
             let (content, target, digest) = (self.shelf.content().clone(), source.clone(), input.digest);
             let limits = Limits::with_bytes(input.bytes);
             let stop = cancel.clone();
@@ -279,6 +302,30 @@ impl Node {
             mounts.push(InputMount { source, target: input.target.clone() });
         }
         Ok(mounts)
+    }
+
+    /// Copies the file that came from an input's URL to where the executor mounts it.
+    async fn copy_file(
+        &self,
+        input: &Input,
+        requester: NodeId,
+        to: &Path,
+        cancel: &CancellationToken,
+    ) -> Result<(), WorkError> {
+        let (content, digest, holder) = (self.shelf.content().clone(), input.digest, input.holder(requester));
+        let (to, stop) = (to.to_owned(), cancel.clone());
+        let copied = spawn_blocking(move || {
+            let mut from = Until { reader: content.open(digest, holder)?, stop };
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o644)
+                .open(&to)
+                .map_err(WorkError::Copy)?;
+            std::io::copy(&mut from, &mut file).map_err(WorkError::Copy)?;
+            Ok(())
+        });
+        copied.await.expect("copying returns its errors")
     }
 
     /// Whether content can be mounted as what the job says it is.
@@ -338,12 +385,9 @@ pub(crate) const fn is_of_job(kind: FailureKind) -> bool {
         | FailureKind::Output
         | FailureKind::Command
         | FailureKind::WorkingDirectory
-        | FailureKind::Killed => true,
-        FailureKind::Engine
-        | FailureKind::Image
         | FailureKind::Input
-        | FailureKind::Interrupted
-        | FailureKind::Platform => false,
+        | FailureKind::Killed => true,
+        FailureKind::Engine | FailureKind::Image | FailureKind::Interrupted | FailureKind::Platform => false,
     }
 }
 

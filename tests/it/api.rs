@@ -126,6 +126,7 @@ async fn an_uploaded_input_reaches_the_node_that_runs() {
         bytes: info.bytes,
         target: "/in".to_owned(),
         kind: InputKind::Directory,
+        url: None,
     };
     let job = submit(&requester, &SubmitRequest { inputs: vec![input], ..request(deal(1, 1)) }).await;
     assert_eq!(requester.ended(job).await.state, JobState::Verified);
@@ -142,8 +143,13 @@ async fn errors_have_one_form_and_the_status_that_fits() {
         async |request: &SubmitRequest| error(a.post("jobs", serde_json::to_vec(request).unwrap()).await);
     assert_eq!(submit_error(&request(deal(1, 2))).await, (422, ErrorCode::InvalidDeal));
     assert_eq!(submit_error(&request(deal(9, 2))).await, (409, ErrorCode::NotEnoughNodes));
-    let input =
-        Input { digest: Digest::ZERO, bytes: 1, target: "/in".to_owned(), kind: InputKind::Directory };
+    let input = Input {
+        digest: Digest::ZERO,
+        bytes: 1,
+        target: "/in".to_owned(),
+        kind: InputKind::Directory,
+        url: None,
+    };
     let absent = SubmitRequest { inputs: vec![input], ..request(deal(1, 1)) };
     assert_eq!(submit_error(&absent).await, (422, ErrorCode::UnknownInput));
     let image = SubmitRequest { image: String::new(), ..request(deal(1, 1)) };

@@ -16,3 +16,4 @@ mod secrecy;
 mod sim;
 mod town;
 mod verifiers;
+mod web;

@@ -6,6 +6,7 @@ mod leaving;
 mod lies;
 mod room;
 mod trust;
+mod urls;
 
 use std::{
     collections::BTreeSet,
@@ -217,8 +218,13 @@ async fn what_cannot_run_is_refused_before_anything_is_sent() {
     let many = submit(Spec::sample(), deal(2, 2)).await;
     assert!(matches!(many, RequestError::NotEnoughNodes { wanted: 2, known: 1 }));
     let mut absent = Spec::sample();
-    absent.inputs =
-        vec![Input { digest: Digest::ZERO, bytes: 9, target: "/in".to_owned(), kind: InputKind::Directory }];
+    absent.inputs = vec![Input {
+        digest: Digest::ZERO,
+        bytes: 9,
+        target: "/in".to_owned(),
+        kind: InputKind::Directory,
+        url: None,
+    }];
     assert!(matches!(submit(absent, deal(1, 1)).await, RequestError::Input(_)));
     let mut root = Spec::sample();
     root.working_directory = Some("..".to_owned());

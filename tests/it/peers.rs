@@ -154,7 +154,8 @@ async fn a_job_with_an_input_runs_on_three_peers_and_its_results_come_back() {
         pack(source.path(), &mut writer, &Limits::with_bytes(1 << 30)).unwrap();
     requester.content.keep(writer, digest, requester.handle.id()).unwrap();
     let mut spec = Spec::sample();
-    spec.inputs = vec![Input { digest, bytes, target: "/in".to_owned(), kind: InputKind::Directory }];
+    spec.inputs =
+        vec![Input { digest, bytes, target: "/in".to_owned(), kind: InputKind::Directory, url: None }];
     let node = requester.handle.node();
     let (job, _) = node.submit_job(spec, deal(3, 2)).await.unwrap();
     let ended = requester.when(job, |job| job.state.is_terminal()).await;

@@ -273,13 +273,19 @@ fn private_input() -> Vec<u8> {
 
 fn reading(digest: Digest, bytes: u64) -> Spec {
     Spec {
-        inputs: vec![Input { digest, bytes, target: "/in".to_owned(), kind: InputKind::Directory }],
+        inputs: vec![Input {
+            digest,
+            bytes,
+            target: "/in".to_owned(),
+            kind: InputKind::Directory,
+            url: None,
+        }],
         ..Spec::sample()
     }
 }
 
 /// Puts a job into the log past all that its requester's own node would check.
-async fn announce(town: &Town, key: u8, spec: &Spec, deal: Deal) -> JobId {
+pub(crate) async fn announce(town: &Town, key: u8, spec: &Spec, deal: Deal) -> JobId {
     let key = key_of(key);
     let scheduler = town.log.join(key.node_id());
     let (document, revision, nonce) = (spec.to_document(), deal.revision(), 77);

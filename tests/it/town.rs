@@ -7,7 +7,7 @@ use assay::{
     domain::{Deal, Job, JobId, LogDomain, NodeId, Span, Timestamp},
     executor::{Executor, FakeExecutor, Script},
     identity::NodeKey,
-    node::{LocalHub, LocalTransfer, Node, NodeConfig, NodeHandle, NodeParts, Shelf, Transfer},
+    node::{LocalHub, LocalTransfer, Node, NodeConfig, NodeHandle, NodeParts, Shelf, Transfer, UrlLimits},
     scheduler::local::{LocalLog, LocalScheduler},
     store::{Blobs, Content, DataDir, Db},
 };
@@ -26,6 +26,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Town {
     pub(crate) log: Arc<LocalLog>,
     pub(crate) hub: Arc<LocalHub>,
+    urls: UrlLimits,
 }
 
 /// A node, and the directory that it comes back to after a restart.
@@ -40,7 +41,12 @@ pub(crate) struct Citizen {
 impl Town {
     pub(crate) fn new() -> Self {
         let log = LocalLog::new(LogDomain::default(), Timestamp::from_secs(START));
-        Self { log, hub: Arc::default() }
+        Self { log, hub: Arc::default(), urls: UrlLimits::ALL }
+    }
+
+    /// One whose nodes get inputs from nowhere but public servers.
+    pub(crate) fn careful() -> Self {
+        Self { urls: UrlLimits::default(), ..Self::new() }
     }
 
     pub(crate) fn at(&self, seconds: u64) {
@@ -118,7 +124,7 @@ impl Town {
             shelf,
             key,
         };
-        let config = NodeConfig { compute_slots: slots, ..NodeConfig::default() };
+        let config = NodeConfig { compute_slots: slots, urls: self.urls, ..NodeConfig::default() };
         let mut handle = Node::start(config, parts).await.unwrap();
         let api = assay::api::serve(&mut handle, ApiConfig::default()).await.unwrap();
         Citizen { handle, api, scheduler, transfer, dir }

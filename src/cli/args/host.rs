@@ -76,6 +76,10 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_parser = values::registry, value_name = "HOST")]
     pub(in crate::cli) allow_registry: Vec<String>,
 
+    /// URLs that jobs may have inputs from, besides https:// ones on public addresses; may be repeated
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(in crate::cli) input_url: Vec<InputUrlArg>,
+
     /// Backend that orders the events of a job
     #[arg(long, value_enum, value_name = "BACKEND", env = "ASSAY_SCHEDULER", default_value_t = SchedulerArg::Libp2p)]
     pub(in crate::cli) scheduler: SchedulerArg,
@@ -105,6 +109,19 @@ pub(in crate::cli) struct ServeArgs {
 
     #[command(flatten)]
     pub(in crate::cli) key: KeyArgs,
+}
+
+/// URLs of inputs that a node gets only on request of its operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum InputUrlArg {
+    /// http:// URLs; anybody on the way can read what comes
+    Http,
+    /// Files of this machine, as file:/// URLs: whoever knows the SHA-256 of a file can have a job read it
+    File,
+    /// URLs on this machine and in private networks; link-local addresses are never asked
+    Private,
+    /// No URL at all; not with the others
+    None,
 }
 
 /// Addresses that a node dials only on request when another node names them.

@@ -154,11 +154,14 @@ pub(in crate::cli) struct CalibrateArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Container")]
 pub(in crate::cli) struct ContainerArgs {
-    /// Mount a local file or directory read-only on every node; may be repeated
+    /// Mount a local file or directory, or a file at a URL, read-only on every node; may be repeated
+    ///
+    /// A URL needs the SHA-256 of its file: https://example.org/a.csv#sha256=HEX:/inputs/. Each node gets the file
+    /// from there and checks it; the URL is public. Most nodes take https:// on public addresses only.
     ///
     /// The target names the file or directory itself: data:/inputs, table.csv:/inputs/table.csv. If it ends in a
     /// slash, a file keeps its own name: table.csv:/inputs/ gives /inputs/table.csv
-    #[arg(long = "input", short, value_parser = values::input, value_name = "PATH:/target")]
+    #[arg(long = "input", short, value_parser = values::input, value_name = "PATH|URL#sha256=HEX:/target")]
     pub(in crate::cli) inputs: Vec<(String, String)>,
 
     /// Set an environment variable; NAME alone passes on your own value; may be repeated; public

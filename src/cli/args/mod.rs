@@ -23,7 +23,7 @@ pub(super) use common::{
     API_VARIABLE, ApiArgs, DEFAULT_API, Format, LogFormat, NodeArgs, SCHEDULER_VARIABLE, SchedulerArg,
 };
 pub(super) use deal::{AcceptanceArg, DealArgs};
-pub(super) use host::{DevstackArgs, DialArg, ServeArgs};
+pub(super) use host::{DevstackArgs, DialArg, InputUrlArg, ServeArgs};
 pub(super) use job::{
     CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, ReplicationArg,
     SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,

@@ -1,6 +1,6 @@
 //! The text forms of durations, sizes, amounts, CPU shares and pairs.
 
-use crate::domain::{Amount, Ask, Span, is_registry};
+use crate::domain::{Amount, Ask, Digest, Span, UrlScheme, is_registry};
 
 /// A duration: seconds, or numbers with `d`, `h`, `m` or `s`, the largest first, such as `1h30m` or `1.5h`.
 pub(in crate::cli) fn span(text: &str) -> Result<Span, String> {
@@ -83,11 +83,26 @@ pub(in crate::cli) fn input(text: &str) -> Result<(String, String), String> {
         return Err("inputs are read-only: omit :rw, and write to /outputs".to_owned());
     }
     match text.strip_suffix(":ro").unwrap_or(text).rsplit_once(':') {
+        Some(("https" | "http" | "file", target)) if target.starts_with("//") => {
+            Err("expected a target behind the URL, as URL#sha256=HEX:/target".to_owned())
+        }
         Some((path, target)) if !path.is_empty() && target.starts_with('/') => {
+            if UrlScheme::split(path).is_some() {
+                pinned_url(path)?;
+            }
             Ok((path.to_owned(), target.to_owned()))
         }
-        _ => Err("expected PATH:/target, such as data:/inputs".to_owned()),
+        _ => Err("expected PATH:/target, such as data:/inputs, or URL#sha256=HEX:/target".to_owned()),
     }
+}
+
+/// `URL#sha256=HEX`.
+pub(in crate::cli) fn pinned_url(text: &str) -> Result<(String, Digest), String> {
+    let expected = "expected the SHA-256 of the file behind its URL, as URL#sha256=HEX";
+    let (url, pin) = text.split_once('#').ok_or(expected)?;
+    UrlScheme::of(url).map_err(|why| format!("expected a URL, not {url:?}, {why}"))?;
+    let digest = pin.strip_prefix("sha256=").and_then(|hex| hex.parse().ok());
+    Ok((url.to_owned(), digest.ok_or(expected)?))
 }
 
 /// A variable for the job. Without a value, the command's own environment provides it.

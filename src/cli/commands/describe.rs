@@ -121,7 +121,8 @@ pub(super) fn program(spec: &Spec) -> Vec<(&'static str, String)> {
 pub(super) fn room(spec: &Spec) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     for input in &spec.inputs {
-        lines.push(("Input", format!("{} ({}) at {}", input.digest, text::bytes(input.bytes), input.target)));
+        let (what, at) = (input.url.as_deref().unwrap_or("from the requester"), &input.target);
+        lines.push(("Input", format!("{} ({}, {what}) at {at}", input.digest, text::bytes(input.bytes))));
     }
     if spec.public_result {
         lines.push(("Results", "public: anybody may fetch them once the job has ended".to_owned()));

@@ -9,7 +9,7 @@ use crate::{
     assembly::{Host, HostConfig},
     cli::{
         CliError, ExitStatus,
-        args::{DialArg, ServeArgs},
+        args::{DialArg, InputUrlArg, ServeArgs},
         document::Document,
         keys,
         output::Output,
@@ -18,7 +18,7 @@ use crate::{
     },
     domain::NodeId,
     executor::{DockerExecutor, Executor, NoEngine, Registries},
-    node::ComputeLimits,
+    node::{ComputeLimits, UrlLimits},
     policy::capacity::Obligations,
 };
 
@@ -67,6 +67,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         api: args.api,
         compute_slots: args.slots,
         limits,
+        urls: urls(&args.input_url),
         executor,
     };
     let opening = Host::open(config).await.map_err(CliError::Host)?;
@@ -117,6 +118,20 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
     }
 }
 
+/// The URLs that the node gets inputs from.
+fn urls(given: &[InputUrlArg]) -> UrlLimits {
+    let has = |kind| given.contains(&kind);
+    if has(InputUrlArg::None) {
+        return UrlLimits::NONE;
+    }
+    UrlLimits {
+        https: true,
+        http: has(InputUrlArg::Http),
+        file: has(InputUrlArg::File),
+        private: has(InputUrlArg::Private),
+    }
+}
+
 /// Lists what the node owes when it ends.
 fn tell_debts(owed: Obligations, output: Output) {
     let Obligations { bids, seats, openings } = owed;
@@ -160,6 +175,14 @@ mod tests {
         let words = ["assay", "serve"].iter().chain(flags);
         let Command::Serve(args) = Cli::try_parse_from(words).unwrap().command else { panic!("serve") };
         limits(&args)
+    }
+
+    #[test]
+    fn jobs_get_inputs_from_public_servers_that_prove_their_names_unless_flags_say_more() {
+        assert_eq!(urls(&[]), UrlLimits::default());
+        let all = [InputUrlArg::Http, InputUrlArg::File, InputUrlArg::Private];
+        assert_eq!(urls(&all), UrlLimits::ALL);
+        assert_eq!(urls(&[InputUrlArg::None]), UrlLimits::NONE);
     }
 
     #[test]

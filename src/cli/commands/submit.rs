@@ -11,7 +11,7 @@ use crate::{
     api::types::{SubmitReply, SubmitRequest},
     cli::{
         CliError, ExitStatus,
-        args::{ContainerArgs, ReplicationArg, SubmitArgs},
+        args::{ContainerArgs, ReplicationArg, SubmitArgs, values},
         client::Client,
         ending::Ending,
         environment::{self, Environment},
@@ -22,7 +22,7 @@ use crate::{
         settings::{self, SettingsError},
         text,
     },
-    domain::{Deal, Digest, Input, InputKind, JobState, Resources, Spec, TooFew},
+    domain::{Deal, Digest, Input, InputKind, JobState, Resources, Spec, TooFew, UrlScheme},
     policy::replication::Replication,
     store::{self, Limits},
 };
@@ -139,7 +139,7 @@ pub(super) fn request(
         command,
         environment,
         working_directory: container.workdir.clone(),
-        inputs: Vec::new(),
+        inputs: from_urls(container),
         resources: Resources {
             memory_bytes: container.memory,
             cpu_millis: container.cpus,
@@ -172,7 +172,19 @@ pub(super) fn places(container: &ContainerArgs) -> Vec<(PathBuf, String)> {
         };
         (path, target)
     };
-    container.inputs.iter().map(place).collect()
+    container.inputs.iter().filter(|(path, _)| UrlScheme::split(path).is_none()).map(place).collect()
+}
+
+/// The inputs that come from URLs. Their lengths are not known yet.
+fn from_urls(container: &ContainerArgs) -> Vec<Input> {
+    let input = |(text, target): &(String, String)| {
+        let (url, digest) = values::pinned_url(text).ok()?;
+        let path = url.split(['?', '#']).next().unwrap_or_default();
+        let name = path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("file");
+        let target = if target.ends_with('/') { format!("{target}{name}") } else { target.clone() };
+        Some(Input { digest, bytes: 0, target, kind: InputKind::File, url: Some(url) })
+    };
+    container.inputs.iter().filter_map(input).collect()
 }
 
 /// Refuses what no node may run before it packs and sends inputs. Their targets are known here, their content is not.
@@ -186,11 +198,13 @@ pub(super) fn check_spec(
         bytes: 0,
         target: target.clone(),
         kind: InputKind::Directory,
+        url: None,
     };
     let spec = Spec::builder(&request.image)
         .entrypoint(&request.entrypoint)
         .command(&request.command)
         .environment(&request.environment)
+        .inputs(request.inputs.iter().cloned())
         .inputs(places.iter().map(input))
         .resources(request.resources)
         .seeded(request.seeded)
@@ -224,13 +238,19 @@ fn tell_too_few(reply: &SubmitReply, has_audit: bool, output: Output) {
     );
 }
 
-/// Uploads the inputs of a job that is about to be submitted.
+/// Uploads the inputs of a job that is about to be submitted, and has the node take those that are at URLs.
 pub(super) async fn send_inputs(
     session: &Session,
     places: &[(PathBuf, String)],
     request: &mut SubmitRequest,
     output: Output,
 ) -> Result<(), CliError> {
+    for input in &mut request.inputs {
+        let Some(url) = &input.url else { continue };
+        let taken = session.client().take_input(url, input.digest, output).await;
+        input.bytes = taken.map_err(CliError::node(format!("get the input {url}")))?;
+        output.note(&format!("input {url}: {} checked, for {}", text::bytes(input.bytes), input.target));
+    }
     for (path, target) in places {
         request.inputs.push(upload(session.client(), path, target, output).await?);
     }
@@ -255,5 +275,11 @@ async fn upload(client: &Client, path: &Path, target: &str, output: Output) -> R
     let blob = client.upload(file.path(), packed.bytes).await;
     let blob = blob.map_err(CliError::node(format!("send the input {}", path.display())))?;
     output.note(&format!("input {}: {} sent, for {target}", path.display(), text::bytes(blob.bytes)));
-    Ok(Input { digest: packed.digest, bytes: packed.bytes, target: target.to_owned(), kind: packed.kind })
+    Ok(Input {
+        digest: packed.digest,
+        bytes: packed.bytes,
+        target: target.to_owned(),
+        kind: packed.kind,
+        url: None,
+    })
 }

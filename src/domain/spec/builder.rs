@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn what_is_built_is_valid_with_clean_paths() {
         let target = "/data//in/".to_owned();
-        let input = Input { digest: Digest::ZERO, bytes: 1, target, kind: InputKind::File };
+        let input = Input { digest: Digest::ZERO, bytes: 1, target, kind: InputKind::File, url: None };
         let spec = Spec::builder(format!("demo@sha256:{}", "a".repeat(64)))
             .image_name("demo:1")
             .entrypoint(["sh", "-c"])

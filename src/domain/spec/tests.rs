@@ -15,6 +15,7 @@ fn spec() -> Spec {
             bytes: 10,
             target: "/inputs".to_owned(),
             kind: InputKind::Directory,
+            url: None,
         }],
         resources: Resources::default(),
         seeded: false,

@@ -7,7 +7,7 @@ use assay::{
     assembly::{Backend, Host, HostConfig},
     domain::{Amount, Event, JobId, JobState, SeatOpening, SeatSet},
     executor::NoEngine,
-    node::ComputeLimits,
+    node::{ComputeLimits, UrlLimits},
     scheduler::{Cursor, Scheduler, contract::ChainConfig, entries},
 };
 use futures::StreamExt;
@@ -54,6 +54,7 @@ async fn host(chain: &Chain, rpc_url: &str, dir: &Path) -> Host {
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: 0,
         limits: ComputeLimits::default(),
+        urls: UrlLimits::default(),
         executor: Arc::new(NoEngine),
     });
     started.await.unwrap()

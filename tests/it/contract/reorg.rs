@@ -8,7 +8,7 @@ use assay::{
     domain::{Amount, Deal, Event, JobId, JobState},
     executor::{FakeExecutor, Script},
     identity::NodeKey,
-    node::ComputeLimits,
+    node::{ComputeLimits, UrlLimits},
     scheduler::{
         BackendError, Cursor, LogUpdate, Scheduler,
         contract::{ChainClient, ContractConfig, ContractScheduler, StartError},
@@ -84,6 +84,7 @@ impl Town {
             api: SocketAddr::from(([127, 0, 0, 1], 0)),
             compute_slots: usize::from(index > 0),
             limits: ComputeLimits { max_bond: amount(BOND), ..ComputeLimits::default() },
+            urls: UrlLimits::default(),
             executor: Arc::clone(&place.executor) as _,
         });
         place.host = Some(started.await.unwrap());

@@ -8,7 +8,7 @@ use assay::{
     domain::Timestamp,
     executor::{FakeExecutor, Script},
     identity::NodeKey,
-    node::{ComputeLimits, Obstacle, Warning, wall_clock},
+    node::{ComputeLimits, Obstacle, UrlLimits, Warning, wall_clock},
     scheduler::{
         Scheduler, Trouble,
         contract::{ChainConfig, ContractConfig, ContractScheduler},
@@ -161,6 +161,7 @@ async fn started(chain: &Chain, key: NodeKey, config: ChainConfig) -> Told {
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: 1,
         limits: ComputeLimits::default(),
+        urls: UrlLimits::default(),
         executor: Arc::new(FakeExecutor::new(|_| Script::printing("the same"))),
     });
     let host = timeout(PATIENCE, host).await.unwrap().expect("a node that cannot pay for gas starts");

@@ -7,7 +7,7 @@ use assay::{
     assembly::{Host, HostConfig},
     domain::{Deal, JobState, Span},
     executor::{DEFAULT_SOCKET, DockerExecutor, Executor, FakeExecutor, NoEngine, Script},
-    node::ComputeLimits,
+    node::{ComputeLimits, UrlLimits},
 };
 
 use futures::{StreamExt as _, stream};
@@ -90,6 +90,7 @@ async fn requester(network: &Network) -> Host {
         dial_private: false,
         api: (Ipv4Addr::LOCALHOST, 0).into(),
         compute_slots: 0,
+        urls: UrlLimits::default(),
         limits: ComputeLimits::default(),
         executor: Arc::new(NoEngine),
     };

@@ -103,6 +103,7 @@ async fn a_node_that_serves_another_result_than_it_revealed_is_found_out() {
         bytes: archive.len().try_into().unwrap(),
         target: "/in".to_owned(),
         kind: InputKind::Directory,
+        url: None,
     };
     requester.node().submit_job(Spec { inputs: vec![own], ..Spec::sample() }, deal(1, 1)).await.unwrap();
     end(requester.handle).await;

@@ -106,7 +106,7 @@ async fn run(requester: &Peer, nodes: u8, bytes: usize) -> Job {
     let Packed { digest, bytes, .. } = pack(&source.path().join("data"), &mut writer, &limits).unwrap();
     requester.content.keep(writer, digest, requester.handle.id()).unwrap();
     let mut spec = Spec::sample();
-    spec.inputs = vec![Input { digest, bytes, target: "/in".to_owned(), kind: InputKind::File }];
+    spec.inputs = vec![Input { digest, bytes, target: "/in".to_owned(), kind: InputKind::File, url: None }];
     let (job, _) = requester.handle.node().submit_job(spec, deal(nodes, nodes)).await.unwrap();
     let node = requester.handle.node();
     let ended = node.when(job, |job| job.state.is_terminal());

@@ -6,6 +6,34 @@ use std::{
 };
 
 use super::{HINT, Session};
+use crate::web::Web;
+
+#[test]
+fn a_file_at_a_url_is_mounted_once_its_hash_is_right() {
+    let web = Web::start();
+    for backend in ["libp2p", "contract"] {
+        let session = Session::start(&["--nodes", "1", "--scheduler", backend]);
+        let submit = |input: &str| {
+            let words = ["job", "submit", "--concurrency", "1", "-i", input, "assay/demo:1"];
+            session.run(&[&words[..], &["sha256sum", "/inputs/file"]].concat())
+        };
+        let pinned = web.pinned();
+        let seen = submit(&format!("{pinned}:/inputs/"));
+        let (_, hash) = pinned.rsplit_once('=').unwrap();
+        assert_eq!(
+            (seen.code, seen.stdout),
+            (0, format!("{hash}  /inputs/file\n")),
+            "{}; {HINT}",
+            seen.stderr
+        );
+        let described =
+            session.run(&["job", "describe", &super::announced(&submit(&format!("{pinned}:/inputs/")))]);
+        assert!(described.stdout.contains(&web.url("/file")), "{}", described.stdout);
+        let other = submit(&format!("{}#sha256={}:/inputs/", web.url("/file"), "0".repeat(64)));
+        assert!(other.code != 0 && other.stderr.contains("has other content"), "{}", other.stderr);
+        assert!(other.stderr.contains("hint: ") && !other.stderr.contains("job 0x"), "{}", other.stderr);
+    }
+}
 
 #[test]
 fn files_are_files_and_directories_are_directories_where_they_were_asked_for() {

@@ -1,0 +1,116 @@
+//! A web server on this machine with one file, and with what can be wrong with URLs.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use assay::domain::Digest;
+
+/// The one file: longer than what is written at a time, and no two pieces of it are equal.
+pub(crate) fn content() -> Vec<u8> {
+    (0..200_000_u32).flat_map(u32::to_le_bytes).collect()
+}
+
+/// The server. Ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Web {
+    address: SocketAddr,
+    /// The first lines of all requests, and what part they asked for.
+    asked: Arc<Mutex<Vec<String>>>,
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Web {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (asked, ends) = (Arc::<Mutex<Vec<String>>>::default(), Arc::new(AtomicBool::new(false)));
+        let (noted, ended) = (Arc::clone(&asked), Arc::clone(&ends));
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                // A client that goes away in the middle is what some of the tests are about.
+                let _gone = stream.and_then(|stream| answer(stream, &noted));
+            }
+        });
+        Self { address, asked, ends, thread: Some(thread) }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The file's URL with its hash, as the command line takes it.
+    pub(crate) fn pinned(&self) -> String {
+        format!("{}#sha256={}", self.url("/file"), &Digest::sha256(content()).to_string()[2..])
+    }
+
+    /// The requests so far that contain this.
+    pub(crate) fn asked(&self, what: &str) -> usize {
+        self.asked.lock().unwrap().iter().filter(|asked| asked.contains(what)).count()
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::SeqCst);
+        // Wakes the thread.
+        let _woken = TcpStream::connect(self.address);
+        let ended = self.thread.take().unwrap().join();
+        assert!(ended.is_ok() || std::thread::panicking());
+    }
+}
+
+fn answer(stream: TcpStream, asked: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
+    let mut offset = None;
+    for line in lines {
+        let line = line?.to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(range) = line.strip_prefix("range: bytes=") {
+            offset = range.strip_suffix('-').and_then(|begins| begins.parse::<usize>().ok());
+        }
+    }
+    let path = first.split(' ').nth(1).unwrap_or_default();
+    let whole = content();
+    let half = whole.len() / 2;
+    asked.lock().unwrap().push(format!("{path} from {offset:?}"));
+    let full = || head("200 OK", &format!("content-length: {}\r\n", whole.len()));
+    let moved =
+        |to: &str| (head("302 Found", &format!("location: {to}\r\ncontent-length: 0\r\n")), &whole[..0]);
+    let (head, body) = match (path, offset) {
+        // The connection ends in the middle; a server may go on where it was, or may not know how.
+        ("/cut" | "/cut-anew", None) => (full(), &whole[..half]),
+        ("/cut", Some(offset)) => {
+            let range = format!("content-range: bytes {offset}-{0}/{1}\r\n", whole.len() - 1, whole.len());
+            (head("206 Partial Content", &range), &whole[offset..])
+        }
+        ("/file" | "/cut-anew", _) => (full(), &whole[..]),
+        ("/endless", _) => (head("200 OK", ""), &whole[..]),
+        ("/moved", _) => moved("/file"),
+        ("/loop", _) => moved("/loop"),
+        ("/inside", _) => moved("http://169.254.169.254/latest"),
+        ("/disk", _) => moved("file:///etc/passwd"),
+        ("/down", _) => (head("503 Service Unavailable", "content-length: 0\r\n"), &whole[..0]),
+        _ => (head("404 Not Found", "content-length: 0\r\n"), &whole[..0]),
+    };
+    let mut stream = stream;
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)
+}
+
+fn head(status: &str, fields: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{fields}connection: close\r\n\r\n")
+}
