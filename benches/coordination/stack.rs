@@ -108,6 +108,7 @@ impl User {
             seeded: false,
             text_files: Vec::new(),
             public_result: false,
+            summary_file: assay::domain::SUMMARY_FILE.to_owned(),
             deal,
             replication: Replication::Fixed,
         };

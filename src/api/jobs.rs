@@ -100,6 +100,7 @@ pub(super) async fn submit(
         seeded,
         text_files,
         public_result,
+        summary_file,
         deal,
         replication,
     } = request;
@@ -115,6 +116,7 @@ pub(super) async fn submit(
         seeded,
         text_files,
         public_result,
+        summary_file,
     };
     let too_few = node.too_few(&spec.resources, &deal);
     let (job, image) = match key_in(&headers)? {

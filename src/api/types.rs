@@ -15,7 +15,7 @@ pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
 use crate::{
     domain::{
         Amount, AuditStage, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method,
-        NodeId, Note, Offer, Resources, Seed, Span, Spec, SummaryWord, Timestamp, TooFew,
+        NodeId, Note, Offer, Resources, SUMMARY_FILE, Seed, Span, Spec, SummaryWord, Timestamp, TooFew,
     },
     node::Warning,
     verdict::Reason,
@@ -172,11 +172,18 @@ pub struct SubmitRequest {
     /// Whether anybody may fetch the result once the job has ended.
     #[serde(default)]
     pub public_result: bool,
+    /// The file of `/outputs` with the numbers that the deal compares.
+    #[serde(default = "default_summary_file")]
+    pub summary_file: String,
     /// The terms.
     pub deal: Deal,
     /// Who decides how many nodes run the job; with `auto` the node replaces what the deal says of that.
     #[serde(default)]
     pub replication: Replication,
+}
+
+fn default_summary_file() -> String {
+    SUMMARY_FILE.to_owned()
 }
 
 /// Body of `POST /api/v1/inputs`: a file that the node takes from its URL, for a job that is about to be submitted.

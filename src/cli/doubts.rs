@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use super::{accepted, client::Client, fetch, output::printable, text};
 use crate::{
     api::types::JobView,
-    domain::{JobState, SUMMARY_FILE, SummaryFault, SummaryWord},
-    store::{self, OUTPUTS, STDERR},
+    domain::{JobState, SummaryFault, SummaryWord},
+    store::{self, STDERR},
 };
 
 /// How much of standard error is shown.
@@ -91,7 +91,7 @@ fn lacks_summary(view: &JobView) -> bool {
 
 /// Why a result has no summary; nothing if it cannot be read.
 fn summary_fault(view: &JobView, result: &Path) -> Option<SummaryFault> {
-    let content = store::summary_content(&result.join(OUTPUTS).join(SUMMARY_FILE)).ok()?;
+    let content = store::summary_content(result, &view.spec.summary_file).ok()?;
     let form = view.deal.summary?;
     content.and_then(|content| SummaryWord::of(form, &content)).err()
 }
@@ -127,7 +127,8 @@ fn read_tail(path: &Path) -> io::Result<Vec<String>> {
 mod tests {
     use super::*;
     use crate::cli::failure::tests::{failed_view, verified_view};
-    use crate::domain::FailureKind;
+    use crate::domain::{FailureKind, SUMMARY_FILE};
+    use crate::store::OUTPUTS;
 
     fn empty_view(exit_code: i32) -> JobView {
         let mut view = verified_view(exit_code);

@@ -92,6 +92,9 @@ pub enum SettingsError {
     /// Numbers are to be compared, and only equal outputs to count.
     #[error("--deterministic compares outputs alone, so the numbers of --summary would count for nothing")]
     NearDeterministic,
+    /// A file with numbers, and no numbers to compare.
+    #[error("--summary-file is for a job with --summary")]
+    SummaryFileUnused,
     /// The seats of an audit are set, but not its chance.
     #[error("--audit-seats is for a job with an audit")]
     NoAudit,
@@ -150,6 +153,9 @@ impl Hint for SettingsError {
                 "Assay measures memory on this machine: set DOCKER_HOST to unix:// and a local socket, or unset it"
             }
             Self::NearDeterministic => "leave one of them out: with --summary, equal outputs agree too",
+            Self::SummaryFileUnused => {
+                "add --summary with how each number is compared; assay job calibrate proposes it"
+            }
             Self::NoAudit => "add --audit with its chance in thousandths, such as --audit 100",
             Self::BadNodes { .. } => "ask for more --nodes, or fewer --bad-actors",
             Self::NodeCount { .. } => "choose another number for --nodes",

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, ImageName, NodeId, RESERVED_VARIABLES};
+use super::{Digest, ImageName, NodeId, RESERVED_VARIABLES, SUMMARY_FILE};
 
 mod builder;
 mod url;
@@ -62,6 +62,10 @@ pub struct Spec {
     /// hash of the document binds it all the same, and it costs a chain nothing. The document holds only `true`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub public_result: bool,
+    /// The file in `/outputs` with the numbers that the deal compares, as a path below `/outputs`. The document leaves out
+    /// the default, [`SUMMARY_FILE`].
+    #[serde(default = "default_summary_file", skip_serializing_if = "is_default_summary_file")]
+    pub summary_file: String,
 }
 
 /// Content that every node mounts read-only. The requester provides it, or a URL does.
@@ -146,6 +150,14 @@ const fn is_default_tmp_bytes(bytes: &u64) -> bool {
     *bytes == DEFAULT_TMP_BYTES
 }
 
+fn default_summary_file() -> String {
+    SUMMARY_FILE.to_owned()
+}
+
+fn is_default_summary_file(file: &str) -> bool {
+    file == SUMMARY_FILE
+}
+
 impl Default for Resources {
     fn default() -> Self {
         Self {
@@ -173,6 +185,8 @@ pub enum SpecField {
     Inputs,
     /// The text files among the outputs.
     TextFiles,
+    /// The summary file among the outputs.
+    SummaryFile,
     /// The limit on memory.
     MemoryBytes,
     /// The limits together.
@@ -293,14 +307,19 @@ impl Spec {
             return invalid(SpecField::WorkingDirectory, "must be an absolute path without .. or NUL");
         }
         self.validate_inputs()?;
-        let is_below =
-            |path: &String| is_clean_absolute(&format!("{OUTPUTS_DIR}/{path}")) && !path.is_empty();
         let ascends = self.text_files.is_sorted_by(|a, b| a < b);
-        if self.text_files.len() > MAX_TEXT_FILES || !ascends || !self.text_files.iter().all(is_below) {
+        let are_outputs = self.text_files.iter().all(|path| is_output(path));
+        if self.text_files.len() > MAX_TEXT_FILES || !ascends || !are_outputs {
             let problem = format!(
                 "must be at most {MAX_TEXT_FILES} paths below {OUTPUTS_DIR}, relative to it, ascending and without repetition"
             );
             return invalid(SpecField::TextFiles, &problem);
+        }
+        if !is_output(&self.summary_file) {
+            return invalid(
+                SpecField::SummaryFile,
+                &format!("must be a path below {OUTPUTS_DIR}, relative to it"),
+            );
         }
         let Resources { memory_bytes, cpu_millis, pids, disk_bytes, tmp_bytes } = self.resources;
         if memory_bytes < 6 << 20 {
@@ -389,6 +408,7 @@ impl fmt::Display for SpecField {
             Self::WorkingDirectory => "working_directory",
             Self::Inputs => "inputs",
             Self::TextFiles => "text_files",
+            Self::SummaryFile => "summary_file",
             Self::MemoryBytes => "resources.memory_bytes",
             Self::Resources => "resources",
         })
@@ -401,6 +421,11 @@ fn clean_path(path: &str) -> String {
     }
     let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     format!("/{}", parts.join("/"))
+}
+
+/// Whether it is a path below `/outputs`, relative to it.
+fn is_output(path: &str) -> bool {
+    !path.is_empty() && is_clean_absolute(&format!("{OUTPUTS_DIR}/{path}"))
 }
 
 fn is_clean_absolute(path: &str) -> bool {

@@ -46,6 +46,9 @@ pub enum SummaryFault {
     /// `/outputs` has no file of that name.
     #[error("the run left no summary file")]
     Missing,
+    /// There is a link or a directory in its place, or a link on the way to it.
+    #[error("the summary file is no regular file: it, or a directory on its path, is something else")]
+    NotAFile,
     /// The file is longer than [`MAX_SUMMARY_BYTES`].
     #[error("the summary takes more than {MAX_SUMMARY_BYTES} bytes")]
     TooLong,

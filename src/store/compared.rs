@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{ErrorKind, Read},
     path::Path,
 };
 
@@ -15,9 +15,7 @@ use super::{
     result::{ResultError, result_hash_by},
     tree::TreeError,
 };
-use crate::domain::{
-    Digest, MAX_SUMMARY_BYTES, Opening, SUMMARY_FILE, SummaryFault, SummaryForm, SummaryWord,
-};
+use crate::domain::{Digest, MAX_SUMMARY_BYTES, Opening, SummaryFault, SummaryForm, SummaryWord};
 
 /// What a result is compared by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +41,7 @@ impl Comparison {
     ) -> Result<Compared, ResultError> {
         let (result_hash, exit_code) = result_hash_by(self, result_dir, limits, stop)?;
         let summary = match self.summary {
-            Some(form) => summary(form, &result_dir.join(OUTPUTS).join(SUMMARY_FILE))?,
+            Some(form) => summary(form, result_dir, &self.summary_file)?,
             None => Ok(SummaryWord::VOID),
         };
         Ok(Compared { result_hash, exit_code, summary })
@@ -64,24 +62,39 @@ impl Compared {
     }
 }
 
-fn summary(form: SummaryForm, path: &Path) -> Result<Result<SummaryWord, SummaryFault>, ResultError> {
-    Ok(summary_content(path)?.and_then(|content| SummaryWord::of(form, &content)))
+fn summary(
+    form: SummaryForm,
+    result_dir: &Path,
+    file: &str,
+) -> Result<Result<SummaryWord, SummaryFault>, ResultError> {
+    Ok(summary_content(result_dir, file)?.and_then(|content| SummaryWord::of(form, &content)))
 }
 
-/// What a summary file holds, up to a byte more than it may.
+/// What the summary file of a result holds, up to a byte more than it may; `file` is its path in `/outputs`. Links are not
+/// followed: what they lead to is another file of the result.
 ///
 /// # Errors
 /// [`ResultError`] where it cannot be read. A missing file is none of these.
-pub fn summary_content(path: &Path) -> Result<Result<Vec<u8>, SummaryFault>, ResultError> {
-    let io_error = |source| TreeError::Io { path: path.to_owned(), source };
-    match path.symlink_metadata() {
-        Ok(found) if found.is_file() => {}
-        Ok(_) => return Ok(Err(SummaryFault::Missing)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(SummaryFault::Missing)),
-        Err(error) => return Err(io_error(error).into()),
+pub fn summary_content(result_dir: &Path, file: &str) -> Result<Result<Vec<u8>, SummaryFault>, ResultError> {
+    let mut path = result_dir.join(OUTPUTS);
+    let mut parts = file.split('/').peekable();
+    while let Some(part) = parts.next() {
+        path.push(part);
+        let is_last = parts.peek().is_none();
+        match path.symlink_metadata() {
+            Ok(found) if is_last && found.is_file() => {}
+            Ok(found) if !is_last && found.is_dir() => {}
+            Ok(_) => return Ok(Err(SummaryFault::NotAFile)),
+            // A requester may name what no file system can hold.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => {
+                return Ok(Err(SummaryFault::Missing));
+            }
+            Err(source) => return Err(TreeError::Io { path, source }.into()),
+        }
     }
+    let io_error = |source| TreeError::Io { path: path.clone(), source };
     let mut content = Vec::new();
-    let file = File::open(path).map_err(io_error)?;
+    let file = File::open(&path).map_err(io_error)?;
     file.take(MAX_SUMMARY_BYTES as u64 + 1).read_to_end(&mut content).map_err(io_error)?;
     Ok(Ok(content))
 }
@@ -155,6 +168,44 @@ mod tests {
         let found = look(Some("exact"), &missing);
         assert_eq!((found.summary, found.summary_word()), (Err(SummaryFault::Missing), SummaryWord::VOID));
         fs::create_dir(missing.path().join("outputs/summary")).unwrap();
-        assert_eq!(look(Some("exact"), &missing).summary, Err(SummaryFault::Missing));
+        assert_eq!(look(Some("exact"), &missing).summary, Err(SummaryFault::NotAFile));
+    }
+
+    fn look_at(file: &str, dir: &tempfile::TempDir) -> Compared {
+        let (summary, summary_file) = (Some("exact".parse().unwrap()), file.to_owned());
+        Comparison { summary, summary_file, ..Comparison::plain(JobId::ZERO) }
+            .look(dir.path(), &LIMITS, &CancellationToken::new())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_job_names_its_own_summary_file_and_the_usual_one_is_an_output_then() {
+        let of = |numbers: &str, summary: &str| {
+            let dir = result(summary);
+            fs::write(dir.path().join("outputs/sub/numbers"), numbers).unwrap();
+            look_at("sub/numbers", &dir)
+        };
+        let (a, b) = (of("1", "x"), of("2", "x"));
+        assert_eq!(a.result_hash, b.result_hash);
+        assert!(a.summary.unwrap() != b.summary.unwrap());
+        assert_ne!(a.result_hash, of("1", "y").result_hash);
+    }
+
+    #[test]
+    fn no_link_is_followed_to_a_summary_and_a_link_in_its_place_is_compared() {
+        use std::os::unix::fs::symlink;
+        let linked = |target: &str| {
+            let dir = result("1");
+            symlink(target, dir.path().join("outputs/link")).unwrap();
+            dir
+        };
+        let void = look_at("link", &linked("summary"));
+        assert_eq!(void.summary, Err(SummaryFault::NotAFile));
+        assert_ne!(void.result_hash, look_at("link", &linked("sub")).result_hash);
+        let dir = linked("sub");
+        fs::write(dir.path().join("outputs/sub/numbers"), "1").unwrap();
+        assert_eq!(look_at("link/numbers", &dir).summary, Err(SummaryFault::NotAFile));
+        assert_eq!(look_at("summary/numbers", &dir).summary, Err(SummaryFault::NotAFile));
+        assert_eq!(look_at(&"a".repeat(300), &dir).summary, Err(SummaryFault::Missing));
     }
 }

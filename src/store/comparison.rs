@@ -1,6 +1,9 @@
 //! How the results of one job are compared: what its deal and its spec say.
 
-use super::layout::{OUTPUTS, STDOUT};
+use super::{
+    layout::{OUTPUTS, STDOUT},
+    tree::Node,
+};
 use crate::domain::{Canonical, Deal, JobId, SUMMARY_FILE, Spec, SummaryForm};
 
 /// How the results of one job are compared.
@@ -10,6 +13,8 @@ pub struct Comparison {
     pub job: JobId,
     /// What the numbers of its summary are; `None` when there is none.
     pub summary: Option<SummaryForm>,
+    /// Where they are, by its path in `/outputs`.
+    pub summary_file: String,
     /// What may differ in its texts.
     pub canonical: Canonical,
     /// Its text files, by their paths in `/outputs`.
@@ -20,18 +25,27 @@ impl Comparison {
     /// How results of a job under this deal and of this spec are compared.
     pub fn of(job: JobId, deal: &Deal, spec: &Spec) -> Self {
         let (summary, canonical) = (deal.summary, deal.canonical);
-        Self { job, summary, canonical, text_files: spec.text_files.clone() }
+        let (text_files, summary_file) = (spec.text_files.clone(), spec.summary_file.clone());
+        Self { job, summary, summary_file, canonical, text_files }
     }
 
     /// Results whose bytes are compared as they are.
-    pub const fn plain(job: JobId) -> Self {
-        Self { job, summary: None, canonical: Canonical::NONE, text_files: Vec::new() }
+    pub fn plain(job: JobId) -> Self {
+        Self {
+            job,
+            summary: None,
+            summary_file: SUMMARY_FILE.to_owned(),
+            canonical: Canonical::NONE,
+            text_files: Vec::new(),
+        }
     }
 
-    /// Whether a file of the result, by its path there, is not in the hash.
-    pub(super) fn leaves_out(&self, path: &str) -> bool {
+    /// Whether a file of the result, by its path there, is not in the hash. A link in place of the summary is: it has no
+    /// numbers, so nothing else would compare it.
+    pub(super) fn leaves_out(&self, path: &str, node: &Node) -> bool {
         let file = path.strip_prefix(OUTPUTS).and_then(|rest| rest.strip_prefix('/'));
-        self.summary.is_some() && file == Some(SUMMARY_FILE)
+        let is_summary = self.summary.is_some() && file == Some(self.summary_file.as_str());
+        is_summary && matches!(node, Node::File { .. })
     }
 
     /// What may differ in a file of the result, by its path there.

@@ -89,7 +89,8 @@ pub(super) fn result_hash_by(
     }
     let files: Vec<(&str, &Node)> = found
         .iter()
-        .filter(|&(path, node)| *node != Node::Directory && is_compared(path) && !comparison.leaves_out(path))
+        .filter(|&(path, node)| *node != Node::Directory && is_compared(path))
+        .filter(|&(path, node)| !comparison.leaves_out(path, node))
         .map(|(path, node)| (path.as_str(), node))
         .collect();
     if !files.iter().any(|&(path, _)| path == STDOUT) {

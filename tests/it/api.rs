@@ -32,6 +32,7 @@ fn request(deal: Deal) -> SubmitRequest {
         seeded: false,
         text_files: Vec::new(),
         public_result: false,
+        summary_file: assay::domain::SUMMARY_FILE.to_owned(),
         deal,
         replication: Replication::Fixed,
     }

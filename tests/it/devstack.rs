@@ -218,6 +218,7 @@ fn request(script: &str, deal: Deal) -> SubmitRequest {
         seeded: false,
         text_files: Vec::new(),
         public_result: false,
+        summary_file: assay::domain::SUMMARY_FILE.to_owned(),
         deal,
         replication: Replication::Fixed,
     }
@@ -331,14 +332,16 @@ async fn every_seat_has_the_seed_of_the_job() {
     network.stop().await;
 }
 
-/// Every run prints another number and writes near ones into its summary; a liar writes none.
+/// Every run prints another number and writes near ones into the file that the job names; a liar writes none.
 async fn near_numbers_agree(on: On) {
     let network = Network::start(on, 4, "1:faker").await;
-    let script = "n=$(od -An -N2 -tu2 /dev/urandom); echo $n; echo 0.5 $((1000 + n % 5)) > /outputs/summary";
+    let script = "n=$(od -An -N2 -tu2 /dev/urandom); echo $n; \
+                  mkdir /outputs/fit; echo 0.5 $((1000 + n % 5)) > /outputs/fit/numbers";
     let timeout = Span::from_secs(1);
     let summary = Some("rel:1000ppm,abs:5".parse().unwrap());
     let deal = Deal { method: Method::Near, summary, ..network.deal(4, timeout) };
-    let job = network.post(&request(script, deal)).await;
+    let named = SubmitRequest { summary_file: "fit/numbers".to_owned(), ..request(script, deal) };
+    let job = network.post(&named).await;
     let view = network.ended(job).await;
     let (honest, liars) = network.judgements(&view);
     assert_eq!((view.state, honest), (JobState::Verified, vec![Judgement::Accepted; 3]), "{view:?}");

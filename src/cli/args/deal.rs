@@ -33,7 +33,7 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long)]
     pub(in crate::cli) deterministic: bool,
 
-    /// Compare the numbers in /outputs/summary, at most ten, separated by white space, each as `exact`, `rel:PPMppm` or
+    /// Compare the numbers in /outputs/summary (or --summary-file), at most ten, separated by white space, each as `exact`, `rel:PPMppm` or
     /// `abs:TOLERANCE`; needs the method near. For example --summary rel:10ppm,abs:0.5,exact
     #[arg(long, value_name = "KINDS")]
     pub(in crate::cli) summary: Option<SummaryForm>,

@@ -187,6 +187,9 @@ pub(in crate::cli) struct ContainerArgs {
     /// Let anybody fetch the results once the job has ended [default: you and the nodes with a seat]
     #[arg(long)]
     pub(in crate::cli) public_result: bool,
+    /// File with the numbers that --summary compares, by its path in /outputs [default: summary]
+    #[arg(long = "summary-file", value_name = "PATH")]
+    pub(in crate::cli) summary_file: Option<String>,
 
     /// Directory to start the command in [default: that of the image]
     #[arg(long, value_name = "DIR")]

@@ -16,14 +16,14 @@ use crate::{
         fetch,
         output::{Output, printable, table},
         session::{Need, Session, with_node},
-        settings,
+        settings, text,
     },
     domain::{
         Deal, JobId, Kind, Method, Proposal, ProposalFault, SUMMARY_FILE, SummaryFault, SummaryForm,
         propose_summary,
     },
     explain::Hint,
-    store::{OUTPUTS, ResultError, summary_content},
+    store::{ResultError, summary_content},
 };
 
 /// A proposal, as JSON.
@@ -87,7 +87,7 @@ pub(in crate::cli) async fn run(args: CalibrateArgs, output: Output) -> Result<E
         }
         let contents: Vec<&[u8]> = contents.iter().map(Vec::as_slice).collect();
         let proposal = propose_summary(&contents).map_err(|source| CliError::Pilots { source })?;
-        tell(&pilots, &proposal, output)?;
+        tell(&pilots, &proposal, &request.summary_file, output)?;
         Ok(ExitStatus::Success)
     })
     .await
@@ -131,12 +131,12 @@ async fn pilot(
     let result = scratch.path().join("result");
     fetch::fetch(session.client(), view, seat, &result).await?;
     let bad = |error: ResultError| CliError::Fetch { job: view.job, node: seat.node, source: error.into() };
-    let summary = summary_content(&result.join(OUTPUTS).join(SUMMARY_FILE)).map_err(bad)?;
+    let summary = summary_content(&result, &view.spec.summary_file).map_err(bad)?;
     let void = |fault| CliError::Pilots { source: ProposalFault::Void { pilot: number, fault } };
     summary.map(Some).map_err(void)
 }
 
-fn tell(pilots: &[JobId], proposal: &Proposal, output: Output) -> Result<(), CliError> {
+fn tell(pilots: &[JobId], proposal: &Proposal, file: &str, output: Output) -> Result<(), CliError> {
     let Proposal { form, numbers, honest_rejected_ppm, left_out_rejected, liars } = proposal;
     let document = Calibrated {
         pilots,
@@ -153,10 +153,14 @@ fn tell(pilots: &[JobId], proposal: &Proposal, output: Output) -> Result<(), Cli
         left_out_rejected: *left_out_rejected,
         liars: liars.iter().map(|(liar, passes)| LiarView { does: liar.text(), passes: *passes }).collect(),
     };
-    output.result(&document, || shown(pilots.len(), proposal))
+    output.result(&document, || shown(pilots.len(), proposal, file))
 }
 
-fn shown(pilots: usize, proposal: &Proposal) -> String {
+fn shown(pilots: usize, proposal: &Proposal, file: &str) -> String {
+    let mut flags = vec!["--summary".to_owned(), proposal.form.to_string()];
+    if file != SUMMARY_FILE {
+        flags.extend(["--summary-file".to_owned(), file.to_owned()]);
+    }
     let rows = (1..).zip(&proposal.numbers).map(|(number, proposed): (usize, _)| {
         let kind = proposed.kind.to_string();
         vec![number.to_string(), proposed.least.clone(), proposed.greatest.clone(), kind]
@@ -179,9 +183,9 @@ fn shown(pilots: usize, proposal: &Proposal) -> String {
         )
     };
     format!(
-        "{}\nUse:     --summary {}\nHonest:  {honest}\nPass:    {}\nCaught:  {}\n",
+        "{}\nUse:     {}\nHonest:  {honest}\nPass:    {}\nCaught:  {}\n",
         table(&["NUMBER", "LEAST", "GREATEST", "KIND"], rows),
-        proposal.form,
+        text::command(&flags),
         liars(true),
         liars(false)
     )
@@ -192,10 +196,13 @@ impl Hint for ProposalFault {
         let hint = match self {
             Self::TooFew { .. } => "see why pilots failed: assay job list, assay job describe JOB",
             Self::Void { fault: SummaryFault::Missing, .. } => {
-                "have the program write one to ten numbers, separated by white space, to /outputs/summary"
+                "have the program write one to ten numbers, separated by white space, to /outputs/summary, or name its file with --summary-file"
+            }
+            Self::Void { fault: SummaryFault::NotAFile, .. } => {
+                "have the program write its numbers to a regular file; links are not followed"
             }
             Self::Void { .. } | Self::Numbers { .. } => {
-                "have every run write the same one to ten decimal numbers, separated by white space, to /outputs/summary"
+                "have every run write the same one to ten decimal numbers, separated by white space"
             }
             Self::TooWide { .. } => "write a number that says more of the work, or its logarithm",
         };
@@ -210,7 +217,7 @@ mod tests {
     #[test]
     fn a_proposal_can_be_pasted_and_says_who_would_pass() {
         let pilots = ["100.0 3", "100.01 3", "100.02 3"].map(str::as_bytes);
-        let told = shown(3, &propose_summary(&pilots).unwrap());
+        let told = shown(3, &propose_summary(&pilots).unwrap(), SUMMARY_FILE);
         assert_eq!(
             told,
             "NUMBER  LEAST  GREATEST  KIND\n\

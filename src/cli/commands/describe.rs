@@ -16,7 +16,7 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
-    domain::{Audit, AuditStage, Deal, JobId, Method, Spec, Timestamp},
+    domain::{Audit, AuditStage, Deal, JobId, Method, OUTPUTS_DIR, SUMMARY_FILE, Spec, Timestamp},
     scheduler::{Evidence, FaultKind},
 };
 
@@ -126,6 +126,9 @@ pub(super) fn room(spec: &Spec) -> Vec<(&'static str, String)> {
     }
     if spec.public_result {
         lines.push(("Results", "public: anybody may fetch them once the job has ended".to_owned()));
+    }
+    if spec.summary_file != SUMMARY_FILE {
+        lines.push(("Summary", format!("the numbers in {OUTPUTS_DIR}/{}", spec.summary_file)));
     }
     let limits = &spec.resources;
     lines.push((

@@ -6,16 +6,12 @@ use clap::{CommandFactory as _, Parser as _};
 use serde::Serialize;
 
 use super::submit;
-use crate::{
-    cli::{
-        Cli, CliError, ExitStatus,
-        args::{Command, JobCommand, SubmitArgs, ValidateArgs},
-        document::Document,
-        job_file::{self, JobFileError},
-        output::Output,
-        settings,
-    },
-    domain::Deal,
+use crate::cli::{
+    Cli, CliError, ExitStatus,
+    args::{Command, JobCommand, SubmitArgs, ValidateArgs},
+    document::Document,
+    job_file::{self, JobFileError},
+    output::Output,
 };
 
 /// A job file without a fault.
@@ -39,7 +35,7 @@ pub(in crate::cli) fn validate(args: &ValidateArgs, output: Output) -> Result<Ex
             Cli { command: Command::Job(JobCommand::Submit(args)), .. } => *args,
             other => unreachable!("a submission is no {other:?}"),
         };
-    let deal = settings::deal(&deal, Deal::default())?;
+    let deal = submit::terms(&deal, &container)?;
     let environment = submit::environment(&container, output)?;
     let request = submit::request(image, command, environment, &container, deal);
     let places = submit::places(&container);

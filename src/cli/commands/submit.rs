@@ -11,7 +11,7 @@ use crate::{
     api::types::{SubmitReply, SubmitRequest},
     cli::{
         CliError, ExitStatus,
-        args::{ContainerArgs, ReplicationArg, SubmitArgs, values},
+        args::{ContainerArgs, DealArgs, ReplicationArg, SubmitArgs, values},
         client::Client,
         ending::Ending,
         environment::{self, Environment},
@@ -22,7 +22,7 @@ use crate::{
         settings::{self, SettingsError},
         text,
     },
-    domain::{Deal, Digest, Input, InputKind, JobState, Resources, Spec, TooFew, UrlScheme},
+    domain::{Deal, Digest, Input, InputKind, JobState, Resources, SUMMARY_FILE, Spec, TooFew, UrlScheme},
     policy::replication::Replication,
     store::{self, Limits},
 };
@@ -33,7 +33,7 @@ const MAX_INPUT_BYTES: u64 = 2 << 30;
 /// Submits a job, then waits for it unless the user wants only its id.
 pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<ExitStatus, CliError> {
     // Everything that can be refused here is refused before anything is sent.
-    let deal = settings::deal(&args.deal, Deal::default())?;
+    let deal = terms(&args.deal, &args.container)?;
     let SubmitArgs { image, command, detach, dry_run, output_dir, container, asked, .. } = args;
     let replication = match args.replication {
         Some(ReplicationArg::Auto) => Replication::Auto,
@@ -96,6 +96,15 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     .await
 }
 
+/// The terms of the job, which its container fits.
+pub(super) fn terms(args: &DealArgs, container: &ContainerArgs) -> Result<Deal, SettingsError> {
+    let deal = settings::deal(args, Deal::default())?;
+    if container.summary_file.is_some() && deal.summary.is_none() {
+        return Err(SettingsError::SummaryFileUnused);
+    }
+    Ok(deal)
+}
+
 /// The variables of the job. Warns of those that have no value here.
 pub(super) fn environment(
     container: &ContainerArgs,
@@ -150,6 +159,7 @@ pub(super) fn request(
         seeded: container.seeded,
         text_files: text_files(container),
         public_result: container.public_result,
+        summary_file: container.summary_file.clone().unwrap_or_else(|| SUMMARY_FILE.to_owned()),
         deal,
         replication: Replication::Fixed,
     }
@@ -209,7 +219,8 @@ pub(super) fn check_spec(
         .resources(request.resources)
         .seeded(request.seeded)
         .text_files(request.text_files.iter().cloned())
-        .public_result(request.public_result);
+        .public_result(request.public_result)
+        .summary_file(&request.summary_file);
     let spec = match &request.working_directory {
         Some(path) => spec.working_directory(path),
         None => spec,

@@ -34,6 +34,7 @@ pub(super) fn spec_problem(error: &SpecError) -> String {
         SpecField::WorkingDirectory => "--workdir",
         SpecField::Inputs => "its inputs",
         SpecField::TextFiles => "--text-file",
+        SpecField::SummaryFile => "--summary-file",
         SpecField::MemoryBytes => "--memory",
         SpecField::Resources => "--memory, --cpus, --pids and --disk",
         SpecField::Command => "command",
@@ -50,6 +51,9 @@ pub(super) fn spec(error: &SpecError) -> Option<String> {
             SpecField::Environment => "give variables as --env NAME=VALUE, where no NAME begins with ASSAY_",
             SpecField::WorkingDirectory => "give a directory of the container, such as --workdir /inputs",
             SpecField::TextFiles => "name files by their paths in /outputs, such as --text-file report.txt",
+            SpecField::SummaryFile => {
+                "name the file by its path in /outputs, such as --summary-file fit/numbers"
+            }
             SpecField::Inputs => {
                 "give each input its own target, outside /outputs and /tmp, such as --input data:/inputs/data"
             }

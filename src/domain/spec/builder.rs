@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Input, Resources, Spec, SpecError};
+use crate::domain::SUMMARY_FILE;
 
 /// A spec in the making; see [`Spec::builder`].
 #[derive(Debug, Clone)]
@@ -25,6 +26,7 @@ impl SpecBuilder {
             seeded: false,
             text_files: Vec::new(),
             public_result: false,
+            summary_file: SUMMARY_FILE.to_owned(),
         };
         Self { spec }
     }
@@ -96,6 +98,12 @@ impl SpecBuilder {
         self
     }
 
+    /// The file in `/outputs` with the numbers that the deal compares, as a path below `/outputs`.
+    pub fn summary_file(mut self, path: impl Into<String>) -> Self {
+        self.spec.summary_file = path.into();
+        self
+    }
+
     /// The spec, with its paths in the document's form: see [`Spec::clean_paths`].
     ///
     /// # Errors
@@ -153,6 +161,7 @@ mod tests {
         refused(good().environment([("A=B", "")]), SpecField::Environment);
         refused(good().environment([("ASSAY_SEED", "7")]), SpecField::Environment);
         refused(good().working_directory("tmp"), SpecField::WorkingDirectory);
+        refused(good().summary_file("../summary"), SpecField::SummaryFile);
         refused(good().resources(Resources { pids: 0, ..Resources::default() }), SpecField::Resources);
         let endless = good().command(["x".repeat(crate::domain::MAX_SPEC_BYTES)]);
         assert!(matches!(endless.build(), Err(SpecError::TooLong { .. })));

@@ -21,6 +21,7 @@ fn spec() -> Spec {
         seeded: false,
         text_files: Vec::new(),
         public_result: false,
+        summary_file: SUMMARY_FILE.to_owned(),
     }
 }
 
@@ -66,6 +67,21 @@ fn text_files_are_clean_paths_below_the_outputs_in_order() {
     }
     let many: Vec<String> = (0..=MAX_TEXT_FILES).map(|number| format!("{number:03}")).collect();
     assert!(Spec { text_files: many, ..spec() }.validate().is_err());
+}
+
+#[test]
+fn the_summary_file_is_a_clean_path_below_the_outputs_and_written_only_when_it_is_not_the_default() {
+    let with = |file: &str| Spec { summary_file: file.to_owned(), ..spec() };
+    let plain = String::from_utf8(with("summary").to_document()).unwrap();
+    assert!(!plain.contains("summary_file"), "older documents keep their hash: {plain}");
+    let said = format!("{},\"summary_file\":\"summary\"}}", plain.strip_suffix('}').unwrap());
+    assert_eq!(Spec::from_document(said.as_bytes()), Err(SpecError::NotCanonical));
+    let named = with("fit/numbers.txt");
+    assert_eq!(Spec::from_document(&named.to_document()), Ok(named));
+    for bad in ["", "/outputs/summary", "../summary", "a/../b", "a//b", "./a", "a/", "a\0"] {
+        let refused = with(bad).validate();
+        assert!(matches!(refused, Err(SpecError::Invalid { field: SpecField::SummaryFile, .. })), "{bad:?}");
+    }
 }
 
 #[test]

@@ -4,14 +4,15 @@ use super::{HINT, Session};
 
 /// The mean of random numbers, other in each job, and a number that never changes.
 const SCRIPT: &str = "awk -v seed=\"$ASSAY_SEED32\" 'BEGIN { srand(seed); for (i = 0; i < 20000; i++) s += rand(); \
-                      print s / 20000, 20000 }' | tee /outputs/summary";
+                      print s / 20000, 20000 }' | tee /outputs/mean";
 
 #[test]
 fn a_job_takes_the_tolerances_that_its_pilots_propose() {
     let session = Session::start(&["--nodes", "3"]);
-    let calibrate =
-        ["-o", "json", "job", "calibrate", "--pilots", "5", "assay/demo:1", "--", "sh", "-c", SCRIPT];
-    let calibrated = session.run(&calibrate);
+    let calibrate = "-o json job calibrate --pilots 5 --summary-file mean assay/demo:1 -- sh -c"
+        .split(' ')
+        .chain([SCRIPT]);
+    let calibrated = session.run(&calibrate.collect::<Vec<_>>());
     assert_eq!(calibrated.code, 0, "{}; {HINT}", calibrated.stderr);
     let proposal: serde_json::Value = serde_json::from_str(&calibrated.stdout).unwrap();
     let form = proposal["summary"].as_str().unwrap();
@@ -27,7 +28,8 @@ fn a_job_takes_the_tolerances_that_its_pilots_propose() {
 
     // Each run of this job draws numbers of its own: the outputs differ, and the numbers are near.
     let random = SCRIPT.replace("$ASSAY_SEED32", "$(od -An -N3 -td4 /dev/urandom)");
-    let job = ["job", "submit", "--summary", form, "assay/demo:1", "--", "sh", "-c", &random];
+    let named = ["--summary", form, "--summary-file", "mean"];
+    let job = [&["job", "submit"], &named[..], &["assay/demo:1", "--", "sh", "-c", &random]].concat();
     let submitted = session.run(&job);
     assert_eq!(submitted.code, 0, "{}; {HINT}", submitted.stderr);
     assert!(submitted.stderr.contains("3 of 3 nodes agree (near outputs)"), "{}", submitted.stderr);
