@@ -120,10 +120,11 @@ pub(super) async fn submit(
     };
     let too_few = node.too_few(&spec.resources, &deal);
     let (job, image) = match key_in(&headers)? {
-        Some(key) => node.submit_job_once(&key, spec, deal, replication).await?,
-        None => node.submit_replicated(spec, deal, replication).await?,
+        Some(key) => node.submit_job_once(&key, spec.clone(), deal, replication).await?,
+        None => node.submit_replicated(spec.clone(), deal, replication).await?,
     };
-    Ok(Json(SubmitReply { job, image, too_few }))
+    let unseeded_program = node.unseeded_program(&Spec { image: image.clone(), ..spec }).await;
+    Ok(Json(SubmitReply { job, image, too_few, unseeded_program }))
 }
 
 pub(super) async fn list(

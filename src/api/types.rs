@@ -218,6 +218,9 @@ pub struct SubmitReply {
     /// Where too few of the nodes that are known now take on such a job.
     #[serde(default)]
     pub too_few: Option<TooFew>,
+    /// The program of a seeded job, where it is known to be a static binary: it draws nothing from the seed.
+    #[serde(default)]
+    pub unseeded_program: Option<String>,
 }
 
 /// `GET /api/v1/jobs/{job}`: all that the node knows of a job.

@@ -67,6 +67,12 @@ pub trait Executor: Debug + Send + Sync + 'static {
     /// The reason against it: the engine is down, the image is neither here nor in a registry, or the machine is too small.
     fn check<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>>;
 
+    /// The program that a container of this spec starts, if it is a static binary, which loads no library: `--seeded` does
+    /// not reach it. `None` if it is none, or if this executor cannot tell. Asked after a seeded job is submitted.
+    fn static_program<'a>(&'a self, _spec: &'a Spec) -> BoxFuture<'a, Option<String>> {
+        Box::pin(std::future::ready(None))
+    }
+
     /// Runs one container to its end and leaves `stdout`, `stderr`, `exit_code`, `trace.csv` and `outputs/`
     /// in the request's result directory.
     ///

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fs::File};
 use super::{About, ComputeLimits, Node, RequestError, Warning, board::Snapshot};
 use crate::{
     domain::{
-        Deal, Digest, Job, JobId, JobState, LogDomain, NodeId, Offer, Resources, Span, Timestamp, TooFew,
-        too_few,
+        Deal, Digest, Job, JobId, JobState, LogDomain, NodeId, Offer, Resources, Span, Spec, Timestamp,
+        TooFew, too_few,
     },
     scheduler::{Anchor, Cursor, Evidence, LogOrder},
     store::{EndedJob, Execution},
@@ -81,6 +81,11 @@ impl Node {
         let (offers, members) = (self.offers(), self.ports.scheduler.members());
         let silent = members.iter().filter(|member| !offers.contains_key(member)).count();
         too_few(&offers.into_values().collect::<Vec<_>>(), silent, asked, deal)
+    }
+
+    /// The program of a seeded spec that its seed does not reach, if this node can tell. The spec's image is pinned.
+    pub(crate) async fn unseeded_program(&self, spec: &Spec) -> Option<String> {
+        if spec.seeded { self.ports.executor.static_program(spec).await } else { None }
     }
 
     /// What keeps the node from its obligations, in one job or in all.

@@ -5,7 +5,7 @@ use tempfile::tempdir;
 
 use super::{
     jobs::follow_to_end,
-    submit::{check_spec, environment, places, request, send_inputs, warn_of_secrets},
+    submit::{check_spec, environment, places, request, send_inputs, tell_unseeded, warn_of_secrets},
 };
 use crate::{
     api::types::JobView,
@@ -70,6 +70,9 @@ pub(in crate::cli) async fn run(args: CalibrateArgs, output: Output) -> Result<E
         for deal in deals {
             request.deal = deal;
             let reply = client.submit(&request).await.map_err(CliError::node("submit a pilot"))?;
+            if jobs.is_empty() {
+                tell_unseeded(&reply, output);
+            }
             jobs.push(reply.job.to_string());
         }
         let (mut pilots, mut contents) = (Vec::new(), Vec::new());

@@ -70,6 +70,7 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
         send_inputs(session, &places, &mut request, output).await?;
         let reply = client.submit(&request).await.map_err(CliError::node("submit the job"))?;
         tell_too_few(&reply, request.deal.audit.is_some(), output);
+        tell_unseeded(&reply, output);
         if detach {
             output.result(&reply, || format!("{}\n", reply.job))?;
             let again = session.wait_command(&text::job(reply.job));
@@ -246,6 +247,18 @@ fn tell_too_few(reply: &SubmitReply, has_audit: bool, output: Output) {
     output.warning(
         &format!("{need} {needed} nodes, but only {have}"),
         "ask for less, or wait for other nodes until bids close; assay node list shows what each node gives",
+    );
+}
+
+/// Says at once that the seed of a job does not reach its program.
+pub(super) fn tell_unseeded(reply: &SubmitReply, output: Output) {
+    let Some(program) = &reply.unseeded_program else { return };
+    output.warning(
+        &format!(
+            "{} is a static program: --seeded changes nothing that it does itself, only what other programs do that it starts",
+            printable(program)
+        ),
+        "use an image whose programs are dynamically linked, or have the program read ASSAY_SEED",
     );
 }
 

@@ -145,6 +145,10 @@ impl<F: RunFault> Executor for FaultyExecutor<F> {
         self.inner.check(spec)
     }
 
+    fn static_program<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Option<String>> {
+        self.inner.static_program(spec)
+    }
+
     fn run(
         &self,
         request: RunRequest,

@@ -293,6 +293,10 @@ impl Executor for DockerExecutor {
         })
     }
 
+    fn static_program<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Option<String>> {
+        Box::pin(self.static_program_of(spec))
+    }
+
     fn run(
         &self,
         request: RunRequest,

@@ -91,7 +91,7 @@ impl DockerExecutor {
         }
     }
 
-    async fn local_image(&self, name: &str) -> Result<Option<ImageInspect>, ExecutorError> {
+    pub(super) async fn local_image(&self, name: &str) -> Result<Option<ImageInspect>, ExecutorError> {
         require_name(name)?;
         match self.docker().inspect_image(&in_path(name)).await {
             Ok(image) => Ok(Some(image)),

@@ -2,6 +2,7 @@
 //!
 //! - `engine`: connects to the engine and cleans up; `connection`: bounds its answers in bytes and time.
 //! - `image`: finds and pulls images, in `registries`; `user`, `user_lookup`: the user that a container runs as.
+//! - `peek`: reads files of an image; `linkage`: whether its program is a static binary.
 //! - `config`: the container and its safe defaults; `seeded`: what a seeded job gets besides.
 //! - `space`: where a container may write; `disk`, `meter`: how much it has written; `remains`: removes what it closed.
 //! - `run`: one container from start to end; `streams`: its output; `end`: whether that is complete.
@@ -18,7 +19,9 @@ mod end;
 mod engine;
 mod huge;
 mod image;
+mod linkage;
 mod meter;
+mod peek;
 mod registries;
 mod remains;
 mod run;

@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use assay::domain::{JobId, Seed};
+use assay::{
+    domain::{JobId, Seed, Spec},
+    executor::Executor as _,
+};
 use bollard::models::ContainerConfig;
 
 use super::bench::Bench;
@@ -63,6 +66,9 @@ async fn programs_of_glibc_and_of_musl_draw_from_the_seed_alone() {
         let files = files(compiler);
         let files: Vec<_> = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
         let image = bench.variant_of(ContainerConfig::default(), &files, 0o755).await;
+        // Both name a loader, so nobody is told that they are out of reach.
+        let spec = Spec::builder(&image).command(["/probe"]).seeded(true).build().unwrap();
+        assert_eq!(bench.executor.static_program(&spec).await, None);
         outputs.push(printed(&bench, &image, Some(1)).await);
         outputs.push(printed(&bench, &image, Some(1)).await);
         let (other, unseeded) = (printed(&bench, &image, Some(2)).await, printed(&bench, &image, None).await);
@@ -80,6 +86,21 @@ async fn programs_of_glibc_and_of_musl_draw_from_the_seed_alone() {
         outputs[0]
     );
     assert!(outputs.iter().all(|output| *output == outputs[0]), "{outputs:#?}");
+}
+
+#[tokio::test]
+async fn a_static_program_is_known_by_its_file_wherever_the_image_has_it() {
+    let bench = Bench::new().await;
+    let script = ("run", &b"#!/bin/sh\n"[..]);
+    let image = bench.variant_of(ContainerConfig::default(), &[script], 0o755).await;
+    let found = async |words: &[&str]| {
+        let spec = Spec::builder(&image).command(words.to_vec()).seeded(true).build().unwrap();
+        bench.executor.static_program(&spec).await
+    };
+    assert_eq!(found(&["sh", "-c", "true"]).await.as_deref(), Some("/bin/sh"));
+    assert_eq!(found(&["/run"]).await.as_deref(), Some("/bin/sh"));
+    assert_eq!((found(&["/nowhere"]).await, found(&["nothing"]).await), (None, None));
+    bench.remove_image(&image).await;
 }
 
 #[tokio::test]

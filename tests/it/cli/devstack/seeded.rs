@@ -11,6 +11,9 @@ fn a_seeded_job_is_one_in_every_seat_and_says_so() {
     let words = [&["job", "submit"], words.as_slice(), &["sh", "-c", script]].concat();
     let submitted = session.run(&words);
     assert_eq!(submitted.code, 0, "{}; {HINT}", submitted.stderr);
+    // The only program of this image is a static busybox.
+    let warning = "/bin/sh is a static program: --seeded changes nothing that it does itself";
+    assert!(submitted.stderr.contains(warning), "{}", submitted.stderr);
     let job = super::announced(&submitted);
     let described = session.run(&["job", "describe", &job, "--output", "json"]);
     let described: serde_json::Value = serde_json::from_str(&described.stdout).unwrap();
