@@ -13,7 +13,7 @@
 //!     contract: NodeId::new([7; 20]),
 //!     chain_id: Some(31337),
 //!     confirmations: None,
-//!     max_fee_per_gas: 1_000_000_000,
+//!     max_fee_per_gas: None,
 //! };
 //! let backends = [Backend::Libp2p, Backend::Contract { chain, first_block: 0 }];
 //! assert_eq!(backends.map(|backend| backend.to_string()), ["libp2p", "contract"]);

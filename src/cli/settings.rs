@@ -21,7 +21,7 @@ use crate::{
     domain::{Acceptance, Amount, Audit, Deal, InvalidTerm, LogDomain, Method, NodeId, SpecError},
     executor::DEFAULT_SOCKET,
     explain::Hint,
-    scheduler::contract::{ChainConfig, DEFAULT_MAX_FEE_PER_GAS},
+    scheduler::contract::ChainConfig,
 };
 
 /// The file with a node's token, if no node of this user has left one.
@@ -215,6 +215,7 @@ pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
     deal.open = args.open.unwrap_or(deal.open);
     deal.reveal = args.reveal.unwrap_or(deal.reveal);
     deal.escalation_limit = args.escalate.unwrap_or(deal.escalation_limit);
+    deal.min_paid = args.min_paid.unwrap_or(deal.min_paid);
     deal.keeper_fee = args.keeper_fee.unwrap_or(deal.keeper_fee);
     if let Some(price) = args.price {
         (deal.price, deal.bond) = (price, price);
@@ -272,9 +273,9 @@ pub(super) fn chain(args: &ContractArgs) -> Result<(ChainConfig, u64), SettingsE
     Ok((chain, args.first_block))
 }
 
-/// The most to pay for a unit of gas, in wei.
-pub(super) fn max_fee(args: &RpcArgs) -> u128 {
-    args.max_fee.map_or(DEFAULT_MAX_FEE_PER_GAS, Amount::units)
+/// The most to pay for a unit of gas, in wei, if there is a bound.
+pub(super) fn max_fee(args: &RpcArgs) -> Option<u128> {
+    args.max_fee.map(Amount::units)
 }
 
 /// The endpoints in the flags.

@@ -8,8 +8,8 @@ use crate::{
     domain::{Amount, NodeId},
     identity::KeyError,
     scheduler::contract::{
-        ChainClient, ChainConfig, ConnectError, DEFAULT_MAX_FEE_PER_GAS, DeployError, Deployed, FundError,
-        MoneyError, deploy, fund_from_unlocked,
+        ChainClient, ChainConfig, ConnectError, DeployError, Deployed, FundError, MoneyError, deploy,
+        fund_from_unlocked,
     },
 };
 
@@ -101,7 +101,7 @@ impl LocalChain {
             contract: self.deployed.contract,
             chain_id: Some(self.deployed.chain_id),
             confirmations: None,
-            max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS,
+            max_fee_per_gas: None,
         }
     }
 

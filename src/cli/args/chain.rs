@@ -19,7 +19,7 @@ pub(in crate::cli) struct RpcArgs {
     #[arg(long, value_name = "ID")]
     pub(in crate::cli) chain_id: Option<u64>,
 
-    /// Highest price to pay for a unit of gas, such as 50gwei [default: 200gwei]
+    /// Highest price to pay for a unit of gas, such as 50gwei [default: what the chain asks]
     #[arg(long, value_name = "AMOUNT", value_parser = values::amount)]
     pub(in crate::cli) max_fee: Option<Amount>,
 }

@@ -69,6 +69,11 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_enum, value_name = "WHO", requires = "acceptance")]
     pub(in crate::cli) first_come: Option<FirstComeArg>,
 
+    /// Let only nodes bid that verdicts have paid so much before; where the scheduler holds no money, that is nobody
+    /// [default: 0]
+    #[arg(long, value_name = "AMOUNT", value_parser = values::amount)]
+    pub(in crate::cli) min_paid: Option<Amount>,
+
     /// Let only this node bid; may be repeated [default: any node]
     #[arg(long, value_name = "NODE")]
     pub(in crate::cli) allow: Vec<NodeId>,

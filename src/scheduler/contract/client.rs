@@ -24,9 +24,6 @@ use crate::{
     scheduler::{BackendError, tasks::Tasks},
 };
 
-/// Default cap on the fee for a unit of gas: 200 gwei.
-pub const DEFAULT_MAX_FEE_PER_GAS: u128 = 200_000_000_000;
-
 /// Longest wait for a turn to send, on top of the sender's own limit.
 const TURN: Duration = Duration::from_secs(60);
 
@@ -45,8 +42,8 @@ pub struct ChainConfig {
     /// How many blocks must follow a block before its events count; `None` for the default: 0 on a development chain,
     /// else [`DEFAULT_CONFIRMATIONS`].
     pub confirmations: Option<u64>,
-    /// Cap on the fee for a unit of gas, in wei.
-    pub max_fee_per_gas: u128,
+    /// Cap on the fee for a unit of gas, in wei; `None` to pay what the chain asks.
+    pub max_fee_per_gas: Option<u128>,
 }
 
 /// A transaction that is deep enough in the chain.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     artifact::creation_code,
-    client::{DEFAULT_MAX_FEE_PER_GAS, Receipt, default_confirmations, in_time, is_for_development},
+    client::{Receipt, default_confirmations, in_time, is_for_development},
     error::ConnectError,
     outbox::Outbox,
     reader::{chain_id, code_at},
@@ -82,12 +82,12 @@ pub async fn deploy(
     key: &NodeKey,
 ) -> Result<Deployed, DeployError> {
     let chain = Chain::connect(rpc_urls, expected_chain).await?;
-    let paying = Paying { key, max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS, notice: Arc::new(|_| {}) };
+    let paying = Paying { key, max_fee_per_gas: None, notice: Arc::new(|_| {}) };
     chain.create(paying).await
 }
 
-/// Deploys the contract at the address that it has on every chain with [`DEPLOYER`], for at most `max_fee_per_gas` wei, unless it is
-/// there already. On a chain without, the address is like any other. `notice` is told the hash of the transaction before it is sent.
+/// Deploys the contract at the address that it has on every chain with [`DEPLOYER`], unless it is there already. It pays at most
+/// `max_fee_per_gas` wei for a unit of gas, if given. On a chain without, the address is like any other. `notice` is told the hash of the transaction before it is sent.
 ///
 /// # Errors
 /// [`DeployError`].
@@ -95,7 +95,7 @@ pub async fn deploy_everywhere(
     rpc_urls: &[String],
     expected_chain: Option<u64>,
     key: &NodeKey,
-    max_fee_per_gas: u128,
+    max_fee_per_gas: Option<u128>,
     notice: Notice,
 ) -> Result<Placement, DeployError> {
     let chain = Chain::connect(rpc_urls, expected_chain).await?;
@@ -130,7 +130,7 @@ pub async fn deploy_everywhere(
 /// Who pays, and who is told.
 struct Paying<'a> {
     key: &'a NodeKey,
-    max_fee_per_gas: u128,
+    max_fee_per_gas: Option<u128>,
     notice: Notice,
 }
 

@@ -43,7 +43,7 @@ mod unlocked;
 mod window;
 mod words;
 
-pub use client::{ChainClient, ChainConfig, DEFAULT_CONFIRMATIONS, DEFAULT_MAX_FEE_PER_GAS, Receipt};
+pub use client::{ChainClient, ChainConfig, DEFAULT_CONFIRMATIONS, Receipt};
 pub use deploy::{DEPLOYER, DeployError, Deployed, Placement, deploy, deploy_everywhere};
 pub use error::{ConnectError, MoneyError};
 pub use follow::Seen;

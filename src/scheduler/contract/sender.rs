@@ -12,6 +12,7 @@
 //! lost, was never taken; its call gets the next nonce.
 
 mod again;
+mod fees;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -20,7 +21,7 @@ use alloy::{
     eips::{BlockId, BlockNumberOrTag, Encodable2718},
     network::TransactionBuilder,
     primitives::{Address, B256, Bytes, TxKind, U256},
-    providers::{DynProvider, Provider, utils::Eip1559Estimation},
+    providers::{DynProvider, Provider},
     rpc::types::{TransactionReceipt, TransactionRequest},
     signers::{SignerSync, local::PrivateKeySigner},
     transports::TransportError,
@@ -31,6 +32,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::fees::{Fees, OverCap};
 use super::{
     convert::{Revert, revert_of},
     outbox::{Kept, Outbox},
@@ -93,8 +95,8 @@ pub(super) struct Policy {
     pub(super) chain_id: u64,
     /// How many blocks must follow the one of a transaction.
     pub(super) confirmations: u64,
-    /// Most that is paid for a unit of gas, in wei.
-    pub(super) max_fee_per_gas: u128,
+    /// Most that is paid for a unit of gas, in wei, if the owner set a bound.
+    pub(super) max_fee_per_gas: Option<u128>,
 }
 
 type Reply = oneshot::Sender<Result<TransactionReceipt, SendError>>;
@@ -293,8 +295,8 @@ impl Sender {
             chain_id: self.policy.chain_id,
             nonce,
             gas_limit: gas,
-            max_fee_per_gas: fees.max_fee_per_gas,
-            max_priority_fee_per_gas: fees.max_priority_fee_per_gas,
+            max_fee_per_gas: fees.most,
+            max_priority_fee_per_gas: fees.tip,
             to: call.to.map_or(TxKind::Create, TxKind::Call),
             value: call.value,
             access_list: Default::default(),
@@ -321,14 +323,11 @@ impl Sender {
         Ok(limit)
     }
 
-    async fn fees(&self) -> Result<Eip1559Estimation, SendError> {
+    async fn fees(&self) -> Result<Fees, SendError> {
         let fees = self.endpoints.ask(|provider| async move { provider.estimate_eip1559_fees().await });
         let fees = fees.await.map_err(|error| explain(error, self.signer.address()))?;
-        if fees.max_fee_per_gas > self.policy.max_fee_per_gas {
-            let (asked, cap) = (fees.max_fee_per_gas, self.policy.max_fee_per_gas);
-            return Err(SendError::Failed(BackendError::FeeCap { asked, cap }));
-        }
-        Ok(fees)
+        let over = |OverCap { asked, cap }| SendError::Failed(BackendError::FeeCap { asked, cap });
+        Fees::of(fees, self.policy.max_fee_per_gas).map_err(over)
     }
 
     /// The nonce after those that the chain, or this task, knows of. Asked anew each time: nothing is left over

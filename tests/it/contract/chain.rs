@@ -14,10 +14,7 @@ use assay::{
     rules::Ledger,
     scheduler::{
         Cursor, LogItem, Scheduler,
-        contract::{
-            ChainConfig, ContractConfig, ContractScheduler, DEFAULT_MAX_FEE_PER_GAS, Deployed, Running,
-            deploy,
-        },
+        contract::{ChainConfig, ContractConfig, ContractScheduler, Deployed, Running, deploy},
         entries,
     },
     store::Db,
@@ -65,7 +62,7 @@ impl Chain {
             contract: self.deployed.contract,
             chain_id: Some(self.deployed.chain_id),
             confirmations: None,
-            max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS,
+            max_fee_per_gas: None,
         }
     }
 

@@ -133,7 +133,7 @@ async fn a_node_that_pays_less_for_gas_than_it_costs_starts_and_names_the_flag()
     let chain = Chain::start(None).await;
     let key = NodeKey::generate().unwrap();
     chain.give_gas(key.node_id());
-    let stingy = ChainConfig { max_fee_per_gas: 1, ..chain.config() };
+    let stingy = ChainConfig { max_fee_per_gas: Some(1), ..chain.config() };
     let told_by = started(&chain, key, stingy).await;
     let told = told_by.warnings(|warnings| !warnings.is_empty()).await;
     assert_eq!(told.len(), 1, "{told:?}");

@@ -8,7 +8,7 @@ use assay::{
     domain::{Amount, Deal, JobState, NodeId},
     scheduler::{
         Anchor,
-        contract::{ChainClient, ChainConfig, DEFAULT_MAX_FEE_PER_GAS},
+        contract::{ChainClient, ChainConfig},
     },
 };
 use serde_json::{Value, json};
@@ -118,7 +118,7 @@ async fn client(chain: &LocalChain) -> ChainClient {
         contract: chain.deployed().contract,
         chain_id: None,
         confirmations: None,
-        max_fee_per_gas: DEFAULT_MAX_FEE_PER_GAS,
+        max_fee_per_gas: None,
     };
     ChainClient::connect(&config, &chain.accounts()[0].key).await.unwrap()
 }

@@ -9,7 +9,7 @@ use alloy::{
 };
 use tokio::time::Instant;
 
-use super::{Pending, SendError, Sender, Sent, explain};
+use super::{Fees, Pending, SendError, Sender, Sent, explain};
 use crate::scheduler::{
     BackendError,
     contract::{outbox::Kept, rpc::AskError, words::Refusal},
@@ -98,14 +98,12 @@ impl Sender {
     /// Sends a transaction once more, for a quarter more if that is within what this node pays.
     pub(super) async fn send_dearer(&mut self, index: usize) {
         let mut dearer = self.pending[index].transaction.clone();
-        let quarter = |fee: u128| fee.saturating_add(fee / 4).saturating_add(1);
-        dearer.max_priority_fee_per_gas = quarter(dearer.max_priority_fee_per_gas);
-        dearer.max_fee_per_gas = match self.fees().await {
-            Ok(fees) => quarter(dearer.max_fee_per_gas).max(fees.max_fee_per_gas),
-            Err(_) => quarter(dearer.max_fee_per_gas),
-        };
-        let affordable = dearer.max_fee_per_gas <= self.policy.max_fee_per_gas;
-        if affordable
+        let paid = Fees { most: dearer.max_fee_per_gas, tip: dearer.max_priority_fee_per_gas };
+        let fees = paid.dearer(self.fees().await.ok(), self.policy.max_fee_per_gas);
+        if let Some(Fees { most, tip }) = fees {
+            (dearer.max_fee_per_gas, dearer.max_priority_fee_per_gas) = (most, tip);
+        }
+        if fees.is_some()
             && let Ok((raw, hash)) = self.sign(&dearer)
             && self.note(dearer.nonce, hash, &raw).await.is_ok()
         {
