@@ -17,11 +17,14 @@ abstract contract Accounts is Storage {
         if (available != needed) _accounts[party] = _debited(party, available, needed);
     }
 
-    function _lockBond(address node, uint256 bond, bool counts) internal {
+    /// `account` is what is stored of the node.
+    function _lockBond(address node, Purse account, uint256 bond, bool counts) internal {
         // A term of the deal, and not a balance.
         // slither-disable-next-line incorrect-equality
         if (bond == 0) return;
-        Purse account = _debited(node, 0, bond);
+        uint256 free = account.free();
+        if (free < bond) revert IJobScheduler.NotFunded(node, free, bond);
+        account = account.minus(bond);
         _accounts[node] = counts ? account.withOneMore(Purses.SEATS) : account;
     }
 

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {Accounts} from "./Accounts.sol";
 import {Deals, TermsAt} from "./Deals.sol";
 import {IJobScheduler} from "./IJobScheduler.sol";
-import {Head, Slot} from "./Packing.sol";
+import {Head, Purse, Slot} from "./Packing.sol";
 import {Rules} from "./Rules.sol";
 import {Signatures} from "./Signatures.sol";
 import {States} from "./States.sol";
@@ -105,7 +105,8 @@ abstract contract Jobs is Accounts {
         bool mayPass
     ) internal returns (Head next, Slot slot, uint256 seat) {
         uint256 bond = terms.bond();
-        bool isFunded = _accounts[node].free() >= bond;
+        Purse account = _accounts[node];
+        bool isFunded = account.free() >= bond;
         (next, slot, seat) = Rules.bidAccepted(head, bid_, act, node, terms, isFunded, mayPass);
         // slither-disable-next-line incorrect-equality
         if (seat == Rules.PASSED) return (next, slot, seat);
@@ -113,7 +114,7 @@ abstract contract Jobs is Accounts {
         if (seat == Rules.NO_SEAT) {
             emit IJobScheduler.BidSkipped(job, node);
         } else {
-            _lockBond(node, bond, _counts(terms, slot.price()));
+            _lockBond(node, account, bond, _counts(terms, slot.price()));
             emit IJobScheduler.BidAccepted(job, node, uint8(seat));
         }
     }

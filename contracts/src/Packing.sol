@@ -19,7 +19,7 @@ type Head is uint256;
 type Slot is uint256;
 
 /// A party's money and record, in one word: free 96; how much it was paid 96; then counters of 21 bits: seats, rejected,
-/// failures. All but what is free stop at their largest.
+/// failures; then whether it ever took back a signed bid 1. All but what is free stop at their largest.
 type Purse is uint256;
 
 using Heads for Head global;
@@ -263,6 +263,7 @@ library Purses {
     uint256 internal constant FAILURES = 234;
     uint256 internal constant MAX_COUNT = (1 << 21) - 1;
     uint256 private constant PAID = 96;
+    uint256 private constant HAS_REVOKED = 255;
 
     function free(Purse account) internal pure returns (uint256) {
         return Purse.unwrap(account) & type(uint96).max;
@@ -278,6 +279,15 @@ library Purses {
             bool isFull = count(account, counter) == MAX_COUNT;
             return isFull ? account : Purse.wrap(Purse.unwrap(account) + (1 << counter));
         }
+    }
+
+    /// Whether the party ever took back a signed bid: as a rule nobody did, and no other word need be read.
+    function hasRevoked(Purse account) internal pure returns (bool) {
+        return Purse.unwrap(account) >> HAS_REVOKED != 0;
+    }
+
+    function withRevoked(Purse account) internal pure returns (Purse) {
+        return Purse.wrap(Purse.unwrap(account) | 1 << HAS_REVOKED);
     }
 
     /// The sum of the prices that verdicts paid.

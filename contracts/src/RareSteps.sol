@@ -163,6 +163,7 @@ contract RareSteps is Rosters {
     function revokeSignedBid(bytes32 job) external inScheduler {
         if (!_jobs[job].head.isNone()) revert IJobScheduler.JobExists(job);
         _revoked[job][msg.sender] = true;
+        _accounts[msg.sender] = _accounts[msg.sender].withRevoked();
         emit IJobScheduler.SignedBidRevoked(job, msg.sender);
     }
 

@@ -106,9 +106,10 @@ library Rules {
     ) internal pure returns (Head next, Slot bid, uint256 seat) {
         // slither-disable-next-line unused-return
         (IJobScheduler.JobState state,) = States.stateAt(head, act.at);
-        if (!head.isFirstCome() || state != IJobScheduler.JobState.Running) {
-            if (state != IJobScheduler.JobState.Open) revert IJobScheduler.WrongState(state);
+        if (state == IJobScheduler.JobState.Open) {
             States.until(head.deadline(), act.at);
+        } else if (state != IJobScheduler.JobState.Running || !takesRefills(head, act.at, terms)) {
+            revert IJobScheduler.WrongState(state);
         }
         if (!facts.isCurrent) revert IJobScheduler.WrongRevision(facts.revision);
         if (price > terms.price()) revert IJobScheduler.PriceTooHigh(terms.price());
@@ -216,6 +217,11 @@ library Rules {
         acceptanceTime(head, act);
         standing(head, slot, node);
         return slot.withStatus(IJobScheduler.BidStatus.Rejected);
+    }
+
+    /// Whether a running job takes bids. A failed seat takes new ones: few jobs begin with more bids than seats.
+    function takesRefills(Head head, uint256 at, TermsAt terms) private pure returns (bool) {
+        return head.isFirstCome() || seatToFill(head, at, terms) != NO_SEAT;
     }
 
     function freeSeat(Head head, uint256 at, TermsAt terms) private pure returns (uint256 seat) {

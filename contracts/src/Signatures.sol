@@ -32,11 +32,25 @@ library Signatures {
         bytes32 seen,
         IJobScheduler.EventKind kind,
         bytes32 payload
-    ) internal pure returns (bytes32) {
-        bytes32 action = keccak256(
-            abi.encode(ACTION_TYPE, job, revision, sequence, seen, kind, keccak256(abi.encode(payload)))
-        );
-        return keccak256(abi.encodePacked(hex"1901", domain, action));
+    ) internal pure returns (bytes32 hash) {
+        bytes32 actionType = ACTION_TYPE;
+        // As `abi.encode` would, in memory that nobody else uses: every seat of a job is checked so.
+        assembly ("memory-safe") {
+            let start := mload(0x40)
+            mstore(start, actionType)
+            mstore(add(start, 32), job)
+            mstore(add(start, 64), revision)
+            mstore(add(start, 96), and(sequence, 0xffffffffffffffff))
+            mstore(add(start, 128), seen)
+            mstore(add(start, 160), kind)
+            mstore(0, payload)
+            mstore(add(start, 192), keccak256(0, 32))
+            let action := keccak256(start, 224)
+            mstore(start, shl(240, 0x1901))
+            mstore(add(start, 2), domain)
+            mstore(add(start, 34), action)
+            hash := keccak256(start, 66)
+        }
     }
 
     /// Checks that `node` signed.

@@ -101,10 +101,11 @@ abstract contract SignedJobs is Rosters {
         // An enum has no neighbours that an equality could slip past.
         // slither-disable-next-line incorrect-equality
         for (uint256 i = 0; i < signedBids.length && head.state() == IJobScheduler.JobState.Open;) {
-            if (signedBids[i].node <= last) revert IJobScheduler.NodesOutOfOrder(signedBids[i].node);
-            last = signedBids[i].node;
-            if (block.timestamp <= uint256(signedBids[i].signed.seen) && !_revoked[job][last]) {
-                head = _seatOne(domain, job, revision, head, terms, signedBids[i], roster);
+            IJobScheduler.SignedBid calldata given = signedBids[i];
+            if (given.node <= last) revert IJobScheduler.NodesOutOfOrder(given.node);
+            last = given.node;
+            if (block.timestamp <= uint256(given.signed.seen) && !_hasRevoked(job, last)) {
+                head = _seatOne(domain, job, revision, head, terms, given, roster);
             }
             unchecked {
                 ++i;
@@ -120,6 +121,11 @@ abstract contract SignedJobs is Rosters {
             _slots[job][node] = Slots.make(roster[4 * seat + 2], 0, IJobScheduler.BidStatus.Seated, seat);
         }
         return head;
+    }
+
+    /// Whether a node took back its bid for this job.
+    function _hasRevoked(bytes32 job, address node) private view returns (bool) {
+        return _accounts[node].hasRevoked() && _revoked[job][node];
     }
 
     /// A bid as if it had been sent, and its acceptance.

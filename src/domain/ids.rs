@@ -134,6 +134,13 @@ impl From<AuditSecret> for B256 {
     }
 }
 
+impl JobId {
+    /// The place of a node in the order in which nodes bid for this job.
+    pub fn lot(self, node: NodeId) -> Digest {
+        Digest::keccak([self.0.as_slice(), &node.0].concat())
+    }
+}
+
 impl From<JobId> for B256 {
     fn from(id: JobId) -> Self {
         Self::from(id.0)

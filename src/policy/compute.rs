@@ -99,9 +99,8 @@ pub enum ComputeStep {
 
 /// How many of `members` come before `me` in the order of keccak256(job, node).
 pub fn rank(job: JobId, me: NodeId, members: &[NodeId]) -> usize {
-    let place = |node: NodeId| Digest::keccak([job.as_bytes().as_slice(), node.as_bytes()].concat());
-    let mine = place(me);
-    members.iter().filter(|member| place(**member) < mine).count()
+    let mine = job.lot(me);
+    members.iter().filter(|member| job.lot(**member) < mine).count()
 }
 
 /// The next step.
@@ -170,16 +169,23 @@ fn without_seat(view: &ComputeView<'_>, state: JobState) -> ComputeStep {
 
 fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
     let job = view.job;
-    let takes_bids = job.state == JobState::Open || job.deal.acceptance == Acceptance::FirstCome;
+    let failed = usize::from(job.refillable().len());
+    let first_come = job.deal.acceptance == Acceptance::FirstCome;
+    let refills = job.state == JobState::Running && !first_come;
+    let takes_bids = job.state == JobState::Open || first_come || failed > 0;
     let Some(price) = view.limits.ask.of(job.deal.price).filter(|_| takes_bids && is_eligible(view)) else {
         return ComputeStep::Done;
     };
-    let wanted = job.wanted_bids();
-    let seat_free = job.seats.len() < usize::from(job.asked()) || !job.refillable().is_empty();
-    if fitting_bids(job) >= wanted || !seat_free {
+    let (wanted, there) = if refills {
+        (2 * failed, job.standing_bids().count())
+    } else {
+        (job.wanted_bids(), fitting_bids(job))
+    };
+    let seat_free = job.seats.len() < usize::from(job.asked()) || failed > 0;
+    if there >= wanted || !seat_free {
         return ComputeStep::Wait(Wake::after(filled_by));
     }
-    let steps = u64::try_from(view.rank / wanted.max(1)).unwrap_or(u64::MAX);
+    let steps = u64::try_from(view.rank / job.wanted_bids().max(1)).unwrap_or(u64::MAX);
     let turn_ms = view.heard_ms.saturating_add(steps.saturating_mul(RANK_STEP_MS));
     if view.moment.elapsed_ms < turn_ms {
         return ComputeStep::Wait(Wake::after(filled_by).or_at(turn_ms));

@@ -168,8 +168,9 @@ fn cancelled(job: &Job, stamped: &Stamped<Event>) -> Result<Effect, Rejection> {
 
 fn bid_placed(job: &Job, stamped: &Stamped<Event>, price: Amount) -> Result<Effect, Rejection> {
     let first_come = job.deal.acceptance == Acceptance::FirstCome;
-    let refills = first_come && job.state_at(stamped.at).0 == JobState::Running;
-    if !refills {
+    let runs = job.state_at(stamped.at).0 == JobState::Running;
+    // A failed seat takes new bids: few jobs begin with more bids than seats.
+    if !runs || (!first_come && free_seat(job, stamped.at).is_err()) {
         in_state(job, stamped.at, JobState::Open)?;
         until(job.open_by, stamped.at)?;
     }

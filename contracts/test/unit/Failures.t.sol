@@ -214,4 +214,33 @@ contract FailuresTest is SchedulerBase {
             }
         }
     }
+
+    function test_a_failed_seat_takes_new_bids_while_a_whole_run_fits() public {
+        IJobScheduler.Terms memory t = terms();
+        t.run = 4000;
+        bytes32 job = running(t);
+        uint256 refillBy = block.timestamp + t.run - t.timeout - 60;
+        bytes memory closed =
+            abi.encodeWithSelector(IJobScheduler.WrongState.selector, IJobScheduler.JobState.Running);
+        bidRefused(job, t, nodes[3], closed);
+        fail(job, t, 1, IJobScheduler.FailureKind.Memory);
+        vm.warp(refillBy);
+        bidOf(nodes[3], job, t, t.price);
+        bidRefused(job, t, nodes[1], abi.encodeWithSelector(IJobScheduler.AlreadyBid.selector, nodes[1]));
+        vm.warp(refillBy + 1);
+        bidRefused(job, t, nodes[4], closed);
+        vm.warp(refillBy);
+        address[] memory other = new address[](1);
+        other[0] = nodes[3];
+        accept(job, t, other);
+        vm.prank(nodes[3]);
+        scheduler.commit(job, bytes32(uint256(1)));
+    }
+
+    function bidRefused(bytes32 job, IJobScheduler.Terms memory t, address node, bytes memory why) private {
+        bytes memory d = deal_(job, t);
+        vm.prank(node);
+        vm.expectRevert(why);
+        scheduler.bid(job, d, t.price);
+    }
 }

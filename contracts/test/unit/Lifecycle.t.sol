@@ -170,6 +170,22 @@ contract LifecycleTest is SchedulerBase {
         assertEq(free(nodes[0]), MONEY + t.price);
     }
 
+    function test_a_first_come_bid_without_the_money_for_its_bond_is_refused() public {
+        IJobScheduler.Terms memory t = terms();
+        t.acceptance = IJobScheduler.Acceptance.FirstCome;
+        bytes32 job = submit(t);
+        vm.prank(nodes[0]);
+        scheduler.withdraw(MONEY - t.bond + 1);
+        bytes memory d = deal_(job, t);
+        vm.prank(nodes[0]);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobScheduler.NotFunded.selector, nodes[0], t.bond - 1, t.bond)
+        );
+        scheduler.bid(job, d, t.price);
+        bidOf(nodes[1], job, t, t.price);
+        assertEq(free(nodes[1]), MONEY - t.bond);
+    }
+
     function test_a_bid_may_be_withdrawn_or_rejected() public {
         IJobScheduler.Terms memory t = terms();
         bytes32 job = submit(t);

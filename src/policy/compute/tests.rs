@@ -134,6 +134,21 @@ fn a_bid_that_was_taken_back_is_made_again() {
 }
 
 #[test]
+fn a_failed_seat_is_bid_for_while_a_whole_run_fits() {
+    let mut job = running();
+    assert_eq!(next(&view(&job, 9, 1100)), ComputeStep::Done, "every seat is filled");
+    then(&mut job, node(1), 1100, Event::FailureReported { kind: FailureKind::Disk }).unwrap();
+    assert!(places_bid(&view(&job, 9, 1100)));
+    let last = job.refill_by().as_secs();
+    assert!(places_bid(&view(&job, 9, last)));
+    assert_eq!(next(&view(&job, 9, last + 1)), ComputeStep::Done);
+    bid(&mut job, 7, 1101);
+    assert_eq!(next(&view(&job, 9, 1101)), after(last), "two bids stand for it, should one node be gone");
+    then(&mut job, REQUESTER, 1102, Event::BidAccepted { node: node(7) }).unwrap();
+    assert_eq!(next(&view(&job, 9, 1102)), ComputeStep::Done);
+}
+
+#[test]
 fn a_bid_that_came_to_nothing_is_done_with() {
     let mut job = open(deal());
     bid(&mut job, 0, 1000);
