@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use futures::{FutureExt as _, future::BoxFuture};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -10,13 +11,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::{Backoff, Offer},
+    domain::{Backoff, NodeId, Offer},
     identity::NodeKey,
-    network::{self, Inbound, Multiaddr, NetworkConfig, NetworkError, NetworkHandle, PeerId},
+    network::{
+        self, Inbound, Multiaddr, NetworkConfig, NetworkError, NetworkHandle, PeerId, RequestProtocol,
+    },
     node::{About, PeerTransfer, Shelf, Transfer, wall_clock},
     scheduler::{
         BackendError, Loading, Scheduler,
-        contract::{self, ChainConfig, ContractConfig, ContractScheduler, MoneyError, NodeAddresses, Seen},
+        contract::{
+            self, ChainConfig, ContractConfig, ContractScheduler, Courier, MoneyError, NodeAddresses, Seen,
+            SignedPath, Unreached,
+        },
         libp2p::{self, Interest, Libp2pConfig, Libp2pScheduler},
     },
     store::{Db, EventLog},
@@ -40,7 +46,7 @@ const CONTRACT: &str = "contract";
 pub enum Backend {
     /// The requester of each job, over a peer-to-peer network.
     Libp2p,
-    /// A contract; the peer-to-peer network moves content alone.
+    /// A contract; the peer-to-peer network moves content, and what nodes sign for others to send.
     Contract {
         /// The contract and the way to it.
         chain: ChainConfig,
@@ -152,16 +158,18 @@ async fn contract(
     let BackendConfig { key, listen, peers, dial_private, db, shelf, interest: _, offer, loading } = config;
     let is_reachable = !listen.is_empty();
     let peer = key.libp2p_keypair().public().to_peer_id();
+    let runs_jobs = offer.is_some();
     let config = NetworkConfig { key: key.clone(), listen, peers, limits: limits(dial_private), offer };
-    let (driver, network, inbound) = network::start(config, None, shelf)?;
+    let (driver, network, inbound) = network::start(config, Some(signed_protocol()), shelf)?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(driver.run(stop.clone()));
-    tasks.spawn(ignore(inbound));
-    let config = ContractConfig { chain, first_block, db, key, clock: Arc::new(wall_clock) };
+    let signed = Some(SignedPath::new(Arc::new(PeerCourier(network.clone())), runs_jobs));
+    let config = ContractConfig { chain, first_block, db, key, clock: Arc::new(wall_clock), signed };
     // Dropping the tasks ends the network when this fails.
     let (scheduler, running) = ContractScheduler::start(config).await?;
     let announced = scheduler.announced();
+    tasks.spawn(answer(inbound, scheduler.clone()));
     tasks.spawn(introduce(announced.clone(), network.clone(), stop.clone()));
     tasks.spawn(tell_reading(scheduler.seen(), first_block, loading, stop.clone()));
     let stopped = stop.clone();
@@ -236,9 +244,41 @@ async fn tell_reading(
     }
 }
 
-/// Jobs are on the chain: nobody announces one here.
-async fn ignore(mut inbound: mpsc::Receiver<Inbound>) {
-    while inbound.recv().await.is_some() {}
+/// What the network of [`Backend::Contract`] carries.
+fn signed_protocol() -> RequestProtocol {
+    RequestProtocol {
+        name: contract::PROTOCOL,
+        max_request_bytes: contract::MAX_REQUEST_BYTES,
+        max_answer_bytes: contract::MAX_ANSWER_BYTES,
+        busy: contract::Answer::Later.encode(),
+    }
+}
+
+/// Carries what nodes sign, over the network that moves their content.
+#[derive(Debug)]
+struct PeerCourier(NetworkHandle);
+
+impl Courier for PeerCourier {
+    fn ask(&self, node: NodeId, request: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, Unreached>> {
+        let network = self.0.clone();
+        async move {
+            let answer = network.request(node, request).await;
+            answer.map_err(|error| Unreached { node, reason: error.to_string() })
+        }
+        .boxed()
+    }
+}
+
+/// Answers other nodes. Jobs are on the chain: nobody announces one here.
+async fn answer(mut inbound: mpsc::Receiver<Inbound>, scheduler: ContractScheduler) {
+    while let Some(message) = inbound.recv().await {
+        match message {
+            Inbound::Announcement(_) => {}
+            Inbound::Request { from, request, responder } => {
+                responder.answer(scheduler.answer(from, &request)).await;
+            }
+        }
+    }
 }
 
 /// Tells the network where the nodes that the chain knows can be reached.

@@ -355,6 +355,7 @@ const fn backend_status(error: &BackendError) -> ExitStatus {
         BackendError::Unconfirmed { .. } => ExitStatus::Unknown,
         BackendError::Stopped
         | BackendError::UnknownLog { .. }
+        | BackendError::UnderWay { .. }
         | BackendError::Store { .. }
         | BackendError::NoEther { .. }
         | BackendError::FeeCap { .. }

@@ -72,6 +72,7 @@ async fn read(node: &Arc<Node>, drivers: &mut JoinSet<()>) -> Result<(), NodeErr
                 Some(Ok(LogUpdate::Forgotten(job))) => {
                     node.board.forget(job);
                     node.workload.driven().remove(&job);
+                    node.workload.with_capacity(|capacity| (capacity.forget(job), Vec::new()));
                 }
                 Some(Err(error)) if is_fatal(&error) => return Err(NodeError::Backend(error)),
                 Some(Err(BackendError::BrokenLog { job, reason, .. })) => node.lose(job, &reason),
@@ -92,6 +93,7 @@ const fn is_fatal(error: &BackendError) -> bool {
         | BackendError::FeeCap { .. }
         | BackendError::Unconfirmed { .. }
         | BackendError::UnknownLog { .. }
+        | BackendError::UnderWay { .. }
         | BackendError::BrokenLog { .. } => false,
     }
 }

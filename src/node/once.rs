@@ -78,15 +78,14 @@ impl Node {
         };
         check(key, &asked, digest)?;
         let Submission { job, revision, event, image } = decoded(key, &asked.plan)?;
-        if self.board.snapshot(job).is_none() {
-            match self.submit_first(job, revision, event).await {
-                Ok(_) => {}
-                // An earlier attempt succeeded.
-                Err(SubmitError::Rejected(Rejection::JobExists)) => {
-                    let _ = timeout(READ_LIMIT, self.board.when(job, |_| true)).await;
-                }
-                Err(error) => return Err(error.into()),
+        // Also if this node knows the job, which may be no more than offered yet.
+        match self.submit_first(job, revision, event).await {
+            Ok(_) => {}
+            // An earlier attempt succeeded.
+            Err(SubmitError::Rejected(Rejection::JobExists)) => {
+                let _ = timeout(READ_LIMIT, self.board.when(job, |_| true)).await;
             }
+            Err(error) => return Err(error.into()),
         }
         Ok((job, image))
     }

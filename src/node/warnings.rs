@@ -82,6 +82,7 @@ impl Obstacle {
             BackendError::Unreachable { .. } => Some(Self::Requester),
             BackendError::Stopped
             | BackendError::UnknownLog { .. }
+            | BackendError::UnderWay { .. }
             | BackendError::Other { .. }
             | BackendError::Unconfirmed { .. }
             | BackendError::BrokenLog { .. } => None,

@@ -190,6 +190,12 @@ impl Capacity {
         self.share_out(moment)
     }
 
+    /// The job is no longer known.
+    pub fn forget(&mut self, job: JobId) {
+        self.places.remove(&job);
+        self.pauses.remove(&job);
+    }
+
     /// Records that the node is about to end. Returns every job to ask about again.
     pub fn leave(&mut self, leaving: Leaving) -> Vec<JobId> {
         self.leaving = leaving.max(self.leaving);

@@ -276,6 +276,12 @@ pub enum BackendError {
         /// The job.
         job: JobId,
     },
+    /// Others bring the action into the log with theirs, or its author does later.
+    #[error("what was signed in job {job} is handed over, to be submitted with what others sign")]
+    UnderWay {
+        /// The job.
+        job: JobId,
+    },
     /// Reading or writing the node's own store failed.
     #[error("the node's store failed: {reason}")]
     Store {
@@ -385,6 +391,7 @@ impl BackendError {
         match self {
             Self::Unreachable { .. }
             | Self::UnknownLog { .. }
+            | Self::UnderWay { .. }
             | Self::Chain { .. }
             | Self::Unconfirmed { .. }
             | Self::NoEther { .. }

@@ -17,7 +17,7 @@ pub enum LogUpdate {
     /// follows is news. The history is fixed at the start, so strangers who keep writing cannot delay this.
     CaughtUp,
     /// The backend keeps this job no longer: strangers announced more than there is room for, and this node has
-    /// neither bid nor seat in it. It may come again, from its first entry.
+    /// neither bid nor seat in it; or it was an offer, and is over. It may come again, from its first entry.
     Forgotten(JobId),
     /// The chain dropped blocks: entries with a greater cursor are void, as if they had never been. What takes their
     /// place follows, with cursors greater than all before.
@@ -67,6 +67,12 @@ impl History {
     #[cfg(feature = "contract")]
     pub(super) fn rewind(&mut self, to: Cursor) {
         self.last = self.last.min(to);
+    }
+
+    /// Whether the end was told.
+    #[cfg(feature = "contract")]
+    pub(super) const fn is_told(self) -> bool {
+        self.told
     }
 
     /// Whether a reader that holds everything up to `held` has reached the end of history and was not told.

@@ -8,6 +8,7 @@ mod faults;
 pub(crate) mod faulty;
 mod money;
 mod reorg;
+mod signed;
 mod troubles;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -223,6 +224,7 @@ async fn a_data_directory_of_another_contract_is_refused() {
         db: member.db.clone(),
         key: member.key.clone(),
         clock: Arc::new(|| Timestamp::ZERO),
+        signed: None,
     });
     let error = started.await.err().unwrap();
     assert!(matches!(error, StartError::Log(BackendError::Store { .. })), "{error:?}");

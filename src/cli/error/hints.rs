@@ -83,6 +83,7 @@ pub(super) fn backend(error: &BackendError) -> Option<String> {
         BackendError::Stopped
         | BackendError::Unreachable { .. }
         | BackendError::UnknownLog { .. }
+        | BackendError::UnderWay { .. }
         | BackendError::Store { .. }
         | BackendError::Other { .. }
         | BackendError::BrokenLog { .. } => None,

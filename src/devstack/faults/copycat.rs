@@ -17,11 +17,13 @@ use crate::{
     domain::{Action, Digest, Event, JobId, NodeId, Opening, SignedAction},
     identity::NodeKey,
     rules::Ledger,
-    scheduler::{Cursor, EventStream, LogItem, LogUpdate, Scheduler, SubmitError},
+    scheduler::{BackendError, Cursor, EventStream, LogItem, LogUpdate, Scheduler, SubmitError},
 };
 
-/// How long it waits for somebody to copy, less than a node gives one attempt; then it sends what it has.
+/// How long it waits for somebody to copy in one attempt, less than a node gives one, and in how many; then it sends what
+/// it has. Where nodes commit together there is nothing to copy, until they give up waiting for this one.
 const PATIENCE: Duration = Duration::from_secs(20);
+const ATTEMPTS: u32 = 4;
 
 /// How long the copied opening may take to be refused.
 const REVEAL_LIMIT: Duration = Duration::from_secs(10);
@@ -50,6 +52,8 @@ struct Seen {
     other: Option<(NodeId, Digest)>,
     /// The action in which it was copied.
     copied: Option<Action>,
+    /// Attempts in which there was nothing to copy.
+    in_vain: u32,
 }
 
 impl Copycat {
@@ -85,7 +89,18 @@ impl Shared {
         let job = own.action.job;
         let mut commitments = self.commitments.subscribe();
         let seen = timeout(PATIENCE, commitments.wait_for(|_| self.other(job).is_some())).await.is_ok();
-        let Some(commitment) = self.other(job).filter(|_| seen) else { return self.inner.submit(own).await };
+        let Some(commitment) = self.other(job).filter(|_| seen) else {
+            let in_vain = {
+                let mut jobs = self.jobs();
+                let seen = jobs.entry(job).or_default();
+                seen.in_vain += 1;
+                seen.in_vain
+            };
+            if in_vain < ATTEMPTS {
+                return Err(SubmitError::NotOrdered(BackendError::UnderWay { job }));
+            }
+            return self.inner.submit(own).await;
+        };
         let action = Action { event: Event::Committed { commitment }, ..own.action };
         self.jobs().entry(job).or_default().copied = Some(action.clone());
         self.inner.submit(self.sign(action)).await
@@ -158,8 +173,10 @@ impl SchedulerFault for Copycat {
         let observed = inner.events(after).then(move |update| {
             let shared = Arc::clone(&shared);
             async move {
-                if let Ok(LogUpdate::Entry(item)) = &update {
-                    shared.observe(item).await;
+                match &update {
+                    Ok(LogUpdate::Entry(item)) => shared.observe(item).await,
+                    Ok(LogUpdate::Forgotten(job)) => shared.ledger().forget(*job),
+                    Ok(LogUpdate::CaughtUp | LogUpdate::Rewound { .. }) | Err(_) => {}
                 }
                 update
             }

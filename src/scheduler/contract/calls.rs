@@ -2,6 +2,8 @@
 //!
 //! The contract stores hashes where it can, so a call carries the hashed values: terms, holders, openings.
 
+use std::collections::BTreeMap;
+
 use alloy::primitives::{Address, B256, Bytes, U256, Uint};
 use alloy_sol_types::SolCall;
 
@@ -12,8 +14,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Action, Amount, Deal, Event, Job, JobState, NodeId, Opening, Seat, SeatOpening, SeatSet, SeatStatus,
-        Stamped, Timestamp,
+        Action, Amount, Deal, Event, Job, JobId, JobState, NodeId, Opening, Seat, SeatOpening, SeatSet,
+        SeatStatus, SignedAction, Stamped, Timestamp,
     },
     rules::{self, Ledger, Rejection},
 };
@@ -139,6 +141,54 @@ fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option
         // A job is submitted once, and no chain needs ticks.
         Event::Submitted { .. } | Event::Ticked => return None,
     })
+}
+
+/// The call that submits a job with signed bids, ascending by node.
+pub(super) fn signed_submission(job: &Job, bids: &[(NodeId, SignedAction)]) -> Bytes {
+    let bid = |(node, signed): &(NodeId, SignedAction)| {
+        let Event::BidPlaced { price } = signed.action.event else { return None };
+        Some(abi::SignedBid { node: (*node).into(), price: units(price), signed: signed_to_abi(signed) })
+    };
+    let (terms, spec) = (pack_terms(&job.deal), job.spec.to_document().into());
+    let bids = bids.iter().filter_map(bid).collect();
+    abi::submitSignedCall { terms, spec, nonce: job.nonce, bids }.abi_encode().into()
+}
+
+/// The call that commits every seat of a job that was submitted with signed bids; `signed` are by seat.
+pub(super) fn rostered_commitments(job: &Job, signed: &[SignedAction]) -> Bytes {
+    let mut holders = holders(job, |_| true);
+    for (holder, signed) in holders.iter_mut().zip(signed) {
+        if let Event::Committed { commitment } = signed.action.event {
+            holder.commitment = commitment.into();
+        }
+    }
+    let (id, revision, head) = (job.id.into(), job.revision.into(), rostered_head(job));
+    let signatures = signed.iter().map(signed_to_abi).collect();
+    abi::commitRosteredCall { job: id, revision, head, holders, signatures }.abi_encode().into()
+}
+
+/// The call that posts the verdict over the openings of every seat of such a job.
+pub(super) fn rostered_verdict(job: &Job, openings: &BTreeMap<u8, Opening>, accepted: SeatSet) -> Bytes {
+    let openings = openings.iter().map(|(seat, opening)| seat_opening(job, *seat, opening)).collect();
+    let (id, deal, head) = (job.id.into(), pack_deal(job), rostered_head(job));
+    abi::postVerdictRosteredCall { job: id, deal, head, openings, accepted: accepted.bits() }
+        .abi_encode()
+        .into()
+}
+
+/// The call that makes a bid void that its sender signed for a job to come.
+pub(super) fn revocation(job: JobId) -> Bytes {
+    abi::revokeSignedBidCall { job: job.into() }.abi_encode().into()
+}
+
+/// The compact form of EIP-2098: the parity of y is the top bit of s.
+fn signed_to_abi(signed: &SignedAction) -> abi::Signed {
+    let [r @ .., _] = signed.signature.as_bytes();
+    let (r, s) = r.split_at(32);
+    let mut vs = B256::from_slice(s);
+    vs.0[0] |= u8::from(signed.signature.as_bytes()[64] == 28) << 7;
+    let Action { sequence, seen, .. } = signed.action;
+    abi::Signed { sequence, seen: seen.into(), r: B256::from_slice(r), vs }
 }
 
 /// The call that gives each seat of a job that was submitted with signed bids a slot of its own.

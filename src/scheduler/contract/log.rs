@@ -19,7 +19,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{convert::is_effect_of, decode::Mined};
+use super::{convert::is_effect_of, decode::Mined, signed::drafts::Drafts};
 use crate::{
     domain::{Action, Deal, Digest, Event, Job, JobId, LogDomain, NodeId, Stamped},
     rules::Ledger,
@@ -82,6 +82,8 @@ pub(super) struct ChainLog {
     inner: Mutex<Inner>,
     /// How far the chain was read as the store has it.
     noted: AtomicU64,
+    /// Offered jobs, which are in no log.
+    drafts: Drafts,
     /// Where nodes said that they can be reached.
     announced: watch::Sender<NodeAddresses>,
     /// What ended the log, if anything did.
@@ -122,8 +124,22 @@ impl ChainLog {
         let (announced, failure) = (watch::Sender::default(), watch::Sender::new(None));
         let (breaks, cuts) = (watch::Sender::default(), watch::Sender::default());
         let noted = AtomicU64::new(0);
-        let log =
-            Self { node, db, store, chain, domain, name, inner, noted, announced, failure, breaks, cuts };
+        let drafts = Drafts::default();
+        let log = Self {
+            node,
+            db,
+            store,
+            chain,
+            domain,
+            name,
+            inner,
+            noted,
+            drafts,
+            announced,
+            failure,
+            breaks,
+            cuts,
+        };
         let known = log.db.cursor(&log.name).map_err(|error| store_error(&error))? > 0;
         if !known {
             if !log.store.read_after(0, 1).map_err(|error| store_error(&error))?.is_empty() {
@@ -135,6 +151,11 @@ impl ChainLog {
         *log.lock() = log.replay()?;
         log.read_broken_again()?;
         Ok(log)
+    }
+
+    /// Offered jobs.
+    pub(super) const fn drafts(&self) -> &Drafts {
+        &self.drafts
     }
 
     /// The stored facts about the chain itself.
@@ -175,6 +196,7 @@ impl ChainLog {
                 if inner.ledger.apply(&record.stamped).is_err() {
                     inner.broken.entry(stored.entry.job).or_insert(record.block);
                 }
+                inner.note_roster(&record);
                 inner.note(self.node, &record, stored.entry.height, Cursor(stored.cursor));
                 if stored.cursor <= recent {
                     inner.pass(&record, Cursor(stored.cursor));
@@ -339,6 +361,8 @@ impl ChainLog {
     ) -> Result<usize, BackendError> {
         let (records, entries): (Vec<Record>, Vec<NewEntry>) = folded.into_iter().unzip();
         let heights: Vec<u64> = entries.iter().map(|entry| entry.height).collect();
+        // Readers forget a draft before they read the job.
+        entries.iter().for_each(|entry| self.drafts.end(entry.job));
         let cursors = match read_up_to {
             Some(place) => self.store.append_read(entries, &self.chain, place),
             None if entries.is_empty() => return Ok(0),
@@ -362,6 +386,18 @@ impl ChainLog {
         let index = usize::try_from(action.sequence).unwrap_or(usize::MAX);
         let same = own.get(index).filter(|(event, _)| is_effect_of(event, &action.event));
         same.map(|(_, cursor)| *cursor).ok_or_else(|| u64::try_from(own.len()).unwrap_or(u64::MAX))
+    }
+
+    /// The place of the newest thing that this node did in a job.
+    pub(super) fn newest_of(&self, job: JobId) -> Option<Cursor> {
+        self.lock().own.get(&job)?.last().map(|(_, cursor)| *cursor)
+    }
+
+    /// The job, if the contract keeps its seats as one hash. It may have given them slots since.
+    pub(super) fn rostered(&self, job: JobId) -> Option<Job> {
+        let inner = self.lock();
+        inner.rostered.get(&job).filter(|rostered| rostered.is_full)?;
+        inner.ledger.get(job).cloned()
     }
 
     pub(super) fn job(&self, job: JobId) -> Option<Job> {

@@ -5,6 +5,7 @@
 //! - `follow` and `log`: the contract's events, read once they are deep enough, stored and folded; `window`: checks
 //!   that none is left out; `span`: how many
 //!   blocks an endpoint takes at a time; `newest`: the newest block, asked once for all nodes of a process; `health`: what that tells of chain, endpoint and clock; `decode`: what an event says.
+//! - `signed`: actions that others bring to the contract.
 //! - `anchors`: the blocks and transactions of a job, and their gas.
 //! - `history`: the events of one job, or of all, read at once, without a node.
 //! - `calls`, `convert` and `packed`: our values as the contract takes and gives them.
@@ -13,8 +14,8 @@
 //! - `unlocked`: money for nodes on a chain for development.
 //! - [`mod@deploy`]: puts the contract on a chain; `artifact`: its code.
 //!
-//! An action's signature is checked but not sent: the sender of a transaction is its author. So a backend acts
-//! for its own key alone.
+//! Outside of the signed path an action's signature is checked but not sent: the sender of a transaction is its author. So
+//! a backend submits actions of its own key alone.
 
 mod abi;
 mod anchors;
@@ -37,6 +38,7 @@ mod packed;
 mod reader;
 mod rpc;
 mod sender;
+mod signed;
 mod socket;
 mod span;
 mod unlocked;
@@ -53,4 +55,8 @@ pub use node::{ContractConfig, ContractScheduler, Running, StartError};
 pub use reader::{Account, Code, ContractReader};
 pub use rpc::EndpointError;
 pub use sender::Notice;
+pub use signed::{
+    courier::{Courier, GATHER, SignedPath, Unreached},
+    wire::{Answer, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, PROTOCOL},
+};
 pub use unlocked::{FundError, fund_from_unlocked};

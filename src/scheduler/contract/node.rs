@@ -35,6 +35,7 @@ use super::{
     reader::{ContractReader, chain_id},
     rpc::Endpoints,
     sender::{PATIENCE, SendError},
+    signed::{courier::SignedPath, pool::Pool},
 };
 use crate::{
     domain::{Action, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Timestamp},
@@ -63,12 +64,15 @@ pub struct ContractConfig {
     pub key: NodeKey,
     /// The node's clock.
     pub clock: WallClock,
+    /// What lets others carry what the node signs; without it, the node sends each step itself.
+    pub signed: Option<SignedPath>,
 }
 
 /// Why the backend cannot be started: there is no way to the contract, or the log cannot be read.
 pub type StartError = scheduler::StartError<ConnectError>;
 
-type Answer = Result<Cursor, SubmitError>;
+/// What becomes of an action.
+pub(super) type Answered = Result<Cursor, SubmitError>;
 
 /// The scheduler of one node; clones share it. Ends when its [`Running`] is shut down or dropped.
 #[derive(Clone)]
@@ -76,21 +80,23 @@ pub struct ContractScheduler {
     shared: Arc<State>,
 }
 
-struct State {
-    client: Arc<ChainClient>,
-    log: Arc<ChainLog>,
-    node: NodeId,
+pub(super) struct State {
+    pub(super) client: Arc<ChainClient>,
+    pub(super) log: Arc<ChainLog>,
+    pub(super) node: NodeId,
+    pub(super) signed: Option<SignedPath>,
     clock: WallClock,
     seen: watch::Receiver<Seen>,
-    wake: Arc<Notify>,
+    pub(super) wake: Arc<Notify>,
+    pub(super) pool: Pool,
     receipts: Receipts,
     /// What the follower sees of the chain.
     health: Arc<Mutex<Health>>,
     /// Why this node's addresses are not announced.
     unannounced: Mutex<Option<BackendError>>,
     /// Actions in flight, so that a repeated one joins the first.
-    in_flight: Mutex<BTreeMap<Digest, Shared<BoxFuture<'static, Answer>>>>,
-    stop: CancellationToken,
+    in_flight: Mutex<BTreeMap<Digest, Shared<BoxFuture<'static, Answered>>>>,
+    pub(super) stop: CancellationToken,
 }
 
 /// The tasks of a running backend.
@@ -107,7 +113,7 @@ impl ContractScheduler {
     /// # Errors
     /// [`StartError`].
     pub async fn start(config: ContractConfig) -> Result<(Self, Running), StartError> {
-        let ContractConfig { chain, first_block, db, key, clock } = config;
+        let ContractConfig { chain, first_block, db, key, clock, signed } = config;
         known_chain(&chain, &db).await?;
         let reader = ContractReader::connect(&chain.rpc_urls, chain.contract, chain.chain_id).await?;
         let (node, domain) = (key.node_id(), reader.domain());
@@ -136,13 +142,29 @@ impl ContractScheduler {
         };
         let mut tasks = Tasks::new("the contract backend", &stop);
         tasks.spawn(follower.run(stop.clone()));
-        let running = Running { client: Arc::clone(&client), stop: stop.clone(), tasks };
         let in_flight = Mutex::default();
         let receipts = Receipts::default();
         let unannounced = Mutex::default();
-        let state =
-            State { client, log, node, clock, seen, wake, receipts, health, unannounced, in_flight, stop };
-        Ok((Self { shared: Arc::new(state) }, running))
+        let shared = Arc::new(State {
+            client: Arc::clone(&client),
+            log,
+            node,
+            signed,
+            clock,
+            seen,
+            wake,
+            pool: Pool::new(confirmations),
+            receipts,
+            health,
+            unannounced,
+            in_flight,
+            stop: stop.clone(),
+        });
+        if shared.signed.is_some() {
+            tasks.spawn(Arc::clone(&shared).sweep_offers());
+            tasks.spawn(Arc::clone(&shared).carry());
+        }
+        Ok((Self { shared }, Running { client, stop, tasks }))
     }
 
     /// The key's money in the contract.
@@ -162,6 +184,11 @@ impl ContractScheduler {
         };
         *self.shared.unannounced.lock().unwrap_or_else(PoisonError::into_inner) = failure;
         announced.map(|_| ())
+    }
+
+    /// What this node answers to another one's [`super::Courier`].
+    pub fn answer(&self, from: NodeId, request: &[u8]) -> Vec<u8> {
+        self.shared.answer(from, request).encode()
     }
 
     /// How far the chain was read.
@@ -189,7 +216,7 @@ async fn known_chain(chain: &ChainConfig, db: &Db) -> Result<(), StartError> {
 
 impl State {
     /// max(latest block, wall clock): under automine no block comes by itself, and a chain's clock may lead.
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.seen.borrow().time.max((self.clock)())
     }
 
@@ -199,7 +226,7 @@ impl State {
     }
 
     /// Submits actions of this node to the contract in one call.
-    async fn submit(self: Arc<Self>, signed: Vec<SignedAction>) -> Answer {
+    async fn submit(self: Arc<Self>, signed: Vec<SignedAction>) -> Answered {
         if self.stop.is_cancelled() {
             return Err(SubmitError::NotOrdered(self.ended()));
         }
@@ -208,17 +235,19 @@ impl State {
         if signed.iter().any(|signed| signed.author(domain) != Ok(self.node)) {
             return refused(EnvelopeRefusal::BadSignature);
         }
-        let actions: Vec<Action> = signed.into_iter().map(|signed| signed.action).collect();
-        let Some((first, last)) = actions.first().zip(actions.last()) else { return Ok(Cursor::default()) };
+        let Some((first, last)) = signed.first().zip(signed.last()) else { return Ok(Cursor::default()) };
+        let (first, last) = (&first.action, &last.action);
         let parent = if let Event::Submitted { deal, .. } = &first.event { deal.parent } else { None };
         for job in [Some(first.job), parent].into_iter().flatten() {
             self.log.recall(job).map_err(SubmitError::NotOrdered)?;
         }
+        let is_on_draft = self.log.drafts().holds(last.job) && last.sequence > 0;
         if let Ok(cursor) = self.log.find(last) {
             return Ok(cursor);
         }
         if let Err(expected) = self.log.find(first)
             && expected != first.sequence
+            && !is_on_draft
         {
             return refused(EnvelopeRefusal::WrongSequence { expected });
         }
@@ -228,19 +257,40 @@ impl State {
             // Attempts that nobody polls any more are dropped here.
             in_flight.retain(|_, attempt| attempt.peek().is_none());
             let attempt = in_flight.entry(digest);
-            attempt.or_insert_with(|| Arc::clone(&self).bring(actions).boxed().shared()).clone()
+            attempt.or_insert_with(|| Arc::clone(&self).bring(signed).boxed().shared()).clone()
         };
         joined.await
     }
 
     /// Submits actions and waits until they are in this node's log.
-    async fn bring(self: Arc<Self>, actions: Vec<Action>) -> Answer {
-        let brought = timeout(PATIENCE, self.attempt(&actions)).await;
+    async fn bring(self: Arc<Self>, signed: Vec<SignedAction>) -> Answered {
+        let brought = timeout(PATIENCE, self.bring_somehow(&signed)).await;
         let late = || BackendError::Chain { reason: format!("no block within {} s", PATIENCE.as_secs()) };
         brought.unwrap_or_else(|_| Err(SubmitError::NotOrdered(late())))
     }
 
-    async fn attempt(&self, actions: &[Action]) -> Answer {
+    /// By the signed path where there is one, else by a transaction of this node's.
+    async fn bring_somehow(&self, signed: &[SignedAction]) -> Answered {
+        let is_first = |signed: &SignedAction| matches!(signed.action.event, Event::Submitted { .. });
+        if let Some(job) = signed.first().filter(|first| !is_first(first)).map(|first| first.action.job)
+            && self.log.drafts().holds(job)
+        {
+            return self.act_on_draft(job, signed).await;
+        }
+        if let Some(left) = self.hand_over(signed) {
+            return left;
+        }
+        if let [submission] = signed
+            && self.offers(submission)
+            && let Some(cursor) = self.offer(submission).await
+        {
+            return Ok(cursor);
+        }
+        let actions: Vec<Action> = signed.iter().map(|signed| signed.action.clone()).collect();
+        self.attempt(&actions).await
+    }
+
+    async fn attempt(&self, actions: &[Action]) -> Answered {
         let unknown = |job| SubmitError::NotOrdered(BackendError::UnknownLog { job });
         let mut is_fresh = false;
         loop {
@@ -288,7 +338,7 @@ impl State {
     }
 
     /// Sends a call and returns its block. If the contract asks for it, gives the seats slots of their own first.
-    async fn send(&self, job: JobId, data: Bytes) -> Result<u64, SendError> {
+    pub(super) async fn send(&self, job: JobId, data: Bytes) -> Result<u64, SendError> {
         let call = to_contract(self.client.reader().contract, data);
         let mut sent = self.client.sender.send(call.clone()).await;
         if let (Err(SendError::Reverted(Revert::Rostered)), Some(job)) = (&sent, self.log.job(job)) {
@@ -305,7 +355,7 @@ impl State {
         self.read_up_to(head.saturating_sub(self.client.confirmations())).await
     }
 
-    async fn read_up_to(&self, block: u64) -> Result<(), SubmitError> {
+    pub(super) async fn read_up_to(&self, block: u64) -> Result<(), SubmitError> {
         self.wake.notify_one();
         let mut seen = self.seen.clone();
         let read = timeout(CATCH_UP, seen.wait_for(|seen| seen.read >= block));
@@ -324,12 +374,12 @@ impl State {
 
 impl Scheduler for ContractScheduler {
     /// Resolves when the transaction is as deep in the chain as configured and this node has stored its event.
-    fn submit(&self, action: SignedAction) -> BoxFuture<'_, Answer> {
+    fn submit(&self, action: SignedAction) -> BoxFuture<'_, Answered> {
         Arc::clone(&self.shared).submit(vec![action]).boxed()
     }
 
     /// The contract accepts several bids by one transaction, and passes over those that it cannot take any more.
-    fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Answer> {
+    fn submit_all(&self, actions: Vec<SignedAction>) -> BoxFuture<'_, Answered> {
         let accepts = |signed: &SignedAction| matches!(signed.action.event, Event::BidAccepted { .. });
         async move {
             let mut last = Cursor::default();
@@ -360,8 +410,8 @@ impl Scheduler for ContractScheduler {
         self.shared.client.reader().domain()
     }
 
-    fn order(&self, _: JobId) -> LogOrder {
-        LogOrder::Neutral
+    fn order(&self, job: JobId) -> LogOrder {
+        self.shared.order(job)
     }
 
     fn holds_money(&self) -> bool {

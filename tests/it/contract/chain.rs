@@ -88,6 +88,7 @@ impl Chain {
             db: db.clone(),
             key: key.clone(),
             clock: Arc::new(|| Timestamp::ZERO),
+            signed: None,
         };
         let (scheduler, running) = ContractScheduler::start(config).await.unwrap();
         Member { key, scheduler, running, db }

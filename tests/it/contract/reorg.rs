@@ -334,6 +334,7 @@ async fn restart(member: Member, chain: &Chain, dir: &std::path::Path) -> Result
         db: db.clone(),
         key: key.clone(),
         clock: Arc::new(|| assay::domain::Timestamp::ZERO),
+        signed: None,
     };
     let (scheduler, running) = ContractScheduler::start(config).await?;
     Ok(Member { key, scheduler, running, db })

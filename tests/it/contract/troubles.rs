@@ -37,6 +37,7 @@ async fn a_clock_that_differs_from_the_chains_is_told_in_seconds() {
             db: Db::in_memory().unwrap(),
             key: chain.funded_key(),
             clock: Arc::new(clock),
+            signed: None,
         };
         let (scheduler, running) = ContractScheduler::start(config).await.unwrap();
         until(|| scheduler.seen().borrow().read > 0).await;
@@ -65,6 +66,7 @@ async fn a_chain_that_cannot_be_followed_is_a_trouble_until_it_can() {
         db: Db::in_memory().unwrap(),
         key: chain.funded_key(),
         clock: Arc::new(wall_clock),
+        signed: None,
     };
     let (scheduler, _running) = ContractScheduler::start(config).await.unwrap();
     until(|| scheduler.seen().borrow().is_complete() && scheduler.troubles().is_empty()).await;

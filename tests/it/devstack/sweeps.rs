@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, sync::Arc};
 use assay::{
     api::types::{JobList, JobRow, SubmitRequest},
     assembly::{Host, HostConfig},
-    domain::{Deal, JobState, Span},
+    domain::{Deal, JobState, NodeId, Span},
     executor::{DEFAULT_SOCKET, DockerExecutor, Executor, FakeExecutor, NoEngine, Script},
     node::{ComputeLimits, UrlLimits},
 };
@@ -99,12 +99,25 @@ async fn requester(network: &Network) -> Host {
     host
 }
 
+/// On a contract a job has its seats once it is there, if enough nodes answer. So there one of those that may bid does not
+/// exist, and the bids of the others wait for one more.
+fn lacking_one(on: On, network: &Network) -> Vec<NodeId> {
+    if matches!(on, On::Libp2p) {
+        return Vec::new();
+    }
+    let mut allowed: Vec<NodeId> = network.stack.nodes().iter().skip(1).map(|node| node.id).collect();
+    allowed.push(NodeId::new([7; 20]));
+    allowed.sort();
+    allowed
+}
+
 /// More jobs than the nodes have slots, of a requester that is killed before it can choose among the bids.
 async fn a_dead_requester_keeps_nobody_waiting(on: On) {
     let network = Network::with(on, 5, 1, "0", instant(), 1).await;
     let gone = requester(&network).await;
     let digest = format!("assay/demo@sha256:{}", "0".repeat(64));
     let deal = Deal { open: Span::from_secs(24 * 3600), ..network.deal(5, Span::from_secs(3600)) };
+    let deal = Deal { allow_list: lacking_one(on, &network), ..deal };
     let http = client_with(&gone.token_file()).build().unwrap();
     let url = format!("http://{}/api/v1/jobs", gone.api());
     for job in 0..12 {

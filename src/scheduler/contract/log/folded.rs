@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Place, RECENT, Record};
 use crate::{
-    domain::{Event, JobId, LogDomain, NodeId, Stamped},
+    domain::{Digest, Event, JobId, JobState, LogDomain, NodeId, Stamped},
     rules::Ledger,
     scheduler::{
         BackendError, Cursor,
@@ -27,8 +27,19 @@ pub(super) struct Inner {
     /// Jobs that were read a second time because their log seemed broken.
     pub(super) suspects: BTreeSet<JobId>,
     pub(super) bidders: BTreeSet<NodeId>,
+    /// Jobs whose seats the contract keeps as one hash, as far as their entries tell.
+    pub(super) rostered: BTreeMap<JobId, Rostered>,
     /// Whether events were folded that the store may not have.
     pub(super) is_ahead: bool,
+}
+
+/// The transactions that left a job with its seats in one hash.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rostered {
+    submitted: Digest,
+    committed: Option<Digest>,
+    /// Whether the submission filled every seat.
+    pub(super) is_full: bool,
 }
 
 impl Inner {
@@ -41,6 +52,7 @@ impl Inner {
             broken: BTreeMap::new(),
             suspects: BTreeSet::new(),
             bidders: BTreeSet::new(),
+            rostered: BTreeMap::new(),
             is_ahead: false,
         }
     }
@@ -72,7 +84,29 @@ impl Inner {
         let folded = self.ledger.apply(&record.stamped);
         debug_assert!(folded.is_ok(), "what was checked is taken");
         self.heights.insert(job, height);
+        self.note_roster(&record);
         Ok((record, entry))
+    }
+
+    /// Notes whether the contract keeps the seats of a job as one hash: every step but those of the signed path gives
+    /// them slots. The ledger has just folded this record, and nothing after it.
+    pub(super) fn note_roster(&mut self, Record { stamped, transaction, .. }: &Record) {
+        let (job, Some(transaction)) = (stamped.job, *transaction) else { return };
+        let runs = self.ledger.get(job).is_some_and(|job| job.state == JobState::Running);
+        if let Event::Submitted { .. } = stamped.event {
+            let submitted = Rostered { submitted: transaction, committed: None, is_full: false };
+            self.rostered.insert(job, submitted);
+            return;
+        }
+        let Some(rostered) = self.rostered.get_mut(&job) else { return };
+        let seats = matches!(stamped.event, Event::BidPlaced { .. } | Event::BidAccepted { .. });
+        let commits = rostered.is_full && matches!(stamped.event, Event::Committed { .. });
+        let stays = (seats && rostered.submitted == transaction)
+            || (commits && *rostered.committed.get_or_insert(transaction) == transaction);
+        rostered.is_full |= runs && rostered.submitted == transaction;
+        if !stays {
+            self.rostered.remove(&job);
+        }
     }
 
     pub(super) fn note(&mut self, node: NodeId, record: &Record, height: u64, cursor: Cursor) {

@@ -24,6 +24,7 @@ impl ChainLog {
             inner.ledger.forget(*job);
             inner.heights.remove(job);
             inner.own.remove(job);
+            inner.rostered.remove(job);
         }
         Ok(retired)
     }

@@ -1,6 +1,6 @@
 //! What a reader of the contract's log is told.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 use tokio::sync::watch;
@@ -9,11 +9,15 @@ use tokio_util::sync::CancellationToken;
 use super::super::{
     follow::Seen,
     log::{ChainLog, item},
+    signed::drafts::{DraftUpdate, DraftsWatch, Told},
 };
-use crate::scheduler::{
-    BackendError, Cursor, EventStream, LogUpdate,
-    stored::{Page, store_error},
-    updates::History,
+use crate::{
+    domain::JobId,
+    scheduler::{
+        BackendError, Cursor, EventStream, LogItem, LogUpdate,
+        stored::{Page, store_error},
+        updates::History,
+    },
 };
 
 /// One reader's place in the stored log.
@@ -34,6 +38,9 @@ pub(super) struct Reader {
     /// Known once that block was read.
     history: Option<History>,
     page: Page,
+    drafts: DraftsWatch,
+    /// What this reader was told of drafts.
+    told_of_drafts: BTreeMap<JobId, Told>,
     ended: bool,
 }
 
@@ -60,6 +67,8 @@ impl Reader {
             final_block,
             history: None,
             page: Page::new(after),
+            drafts: log.drafts().watch(),
+            told_of_drafts: BTreeMap::new(),
             ended: false,
             log,
         }
@@ -89,6 +98,20 @@ impl Reader {
         Some(to)
     }
 
+    /// What is news about drafts. A reader of history hears of none.
+    ///
+    /// Before each entry: that of a job which was a draft follows the end of the draft.
+    fn of_drafts(&mut self) -> Option<LogUpdate> {
+        self.drafts.look();
+        if !self.history.is_some_and(History::is_told) {
+            return None;
+        }
+        Some(match self.log.drafts().next(&mut self.told_of_drafts)? {
+            DraftUpdate::Forgotten(job) => LogUpdate::Forgotten(job),
+            DraftUpdate::Entry(item) => LogItem { cursor: self.page.after(), ..*item }.into(),
+        })
+    }
+
     async fn next(&mut self) -> Option<Result<LogUpdate, BackendError>> {
         if self.ended {
             return None;
@@ -103,6 +126,9 @@ impl Reader {
                 && let Some(end) = history.end(after)
             {
                 return Some(Ok(end));
+            }
+            if let Some(update) = self.of_drafts() {
+                return Some(Ok(update));
             }
             if self.page.skips() {
                 continue;
@@ -132,6 +158,7 @@ impl Reader {
                     read.ok()?;
                     continue;
                 }
+                () = self.drafts.changed() => continue,
                 head = self.head.wait_for(|head| *head > after.0) => *head.ok()?,
                 // Told after the entries that precede it.
                 breaks = self.breaks.wait_for(|breaks| breaks.len() > self.told) => {

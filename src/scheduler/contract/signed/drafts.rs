@@ -1,0 +1,403 @@
+//! Jobs that are offered and not in the log: what a requester and the nodes it asks know of them.
+//!
+//! A draft is folded by the rules, from the submission that its requester signed and the bids that reached this node.
+//! Each of its entries has the same name: the last second in which a bid for it is valid. So whoever signs the next
+//! action names that second as what it has seen, which is what the contract asks of a signed bid.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::U256;
+use tokio::sync::watch;
+
+use super::super::convert::CHECKED;
+use crate::{
+    domain::{
+        Acceptance, Action, Amount, Deal, Digest, Event, Job, JobId, LogDomain, NodeId, SignedAction, Span,
+        Stamped, Timestamp,
+    },
+    rules::{self, Rejection},
+    scheduler::{Cursor, LogItem},
+};
+
+/// How long a bid for an offer is valid: some blocks of a slow chain.
+pub(super) const OFFERED: Span = Span::from_secs(120);
+
+/// The longest that a node agrees to: clocks differ.
+const LONGEST: Span = Span::from_secs(240);
+
+/// Offers of others that are kept, and those of one requester. They cost nothing, so further ones are refused.
+const MAX_OFFERS: usize = 256;
+const MAX_OFFERS_OF_ONE: usize = 32;
+
+/// An offered job.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    /// Tells a draft from an earlier one of the same job.
+    serial: u64,
+    /// Until when bids are valid.
+    until: Timestamp,
+    pub(super) job: Job,
+    pub(super) bids: BTreeMap<NodeId, SignedAction>,
+    items: Vec<LogItem>,
+    /// Whether this node's requester made it.
+    is_own: bool,
+    /// Whether its transaction is on its way.
+    is_closing: bool,
+}
+
+/// How far a reader of the log was told of a draft.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in super::super) struct Told {
+    serial: u64,
+    count: usize,
+}
+
+/// What a reader is to be told next.
+#[derive(Debug)]
+pub(in super::super) enum DraftUpdate {
+    /// The draft is no more.
+    Forgotten(JobId),
+    /// The next entry of a draft.
+    Entry(Box<LogItem>),
+}
+
+/// Why an offer or a bid is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The rules say no.
+    Rejected(Rejection),
+    /// There are too many offers.
+    Full,
+    /// There is no such offer, or it takes no bids any more.
+    Closed,
+    /// A bid that is not valid as long as the offer says.
+    WrongSeen,
+}
+
+type Kept = BTreeMap<JobId, Draft>;
+
+/// All drafts of a node.
+#[derive(Debug, Default)]
+pub(in super::super) struct Drafts {
+    kept: watch::Sender<Kept>,
+    /// How many entries of each draft readers were told.
+    told: watch::Sender<BTreeMap<JobId, Told>>,
+    serials: std::sync::atomic::AtomicU64,
+}
+
+/// Whether a job may be offered: the contract takes signed bids for such a deal.
+///
+/// A follow-up is refused there, and under `FirstCome` there is no acceptance. What a node was paid before only the
+/// contract knows, and one bid too many reverts the whole call. An audited job is unpacked for its draw anyway.
+pub(super) fn may_be_offered(deal: &Deal) -> bool {
+    deal.parent.is_none()
+        && deal.acceptance == Acceptance::Requester
+        && deal.min_paid == Amount::ZERO
+        && deal.audit.is_none()
+}
+
+/// The name of every entry of a draft.
+fn name(until: Timestamp) -> Digest {
+    Digest::new(U256::from(until.as_secs()).to_be_bytes())
+}
+
+impl Drafts {
+    /// Begins a draft whose bids are valid until `until`.
+    pub(super) fn open(
+        &self,
+        domain: LogDomain,
+        submission: &SignedAction,
+        author: NodeId,
+        (now, until): (Timestamp, Timestamp),
+        is_own: bool,
+    ) -> Result<(), Refusal> {
+        let stamped = stamped(&submission.action, author, now);
+        let job = rules::open(domain, None, &stamped).map_err(Refusal::Rejected)?;
+        if until <= now || until > now.plus(LONGEST) || !may_be_offered(&job.deal) {
+            return Err(Refusal::Closed);
+        }
+        let serial = self.serials.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+        let item = item(stamped, until);
+        let draft =
+            Draft { serial, until, bids: BTreeMap::new(), items: vec![item], is_own, is_closing: false, job };
+        let mut opened = Ok(());
+        self.kept.send_if_modified(|kept| {
+            let of_others = || kept.values().filter(|draft| !draft.is_own);
+            let of_one = of_others().filter(|known| known.job.requester == author).count();
+            if kept.contains_key(&draft.job.id) {
+                return false;
+            }
+            if !is_own && (of_others().count() >= MAX_OFFERS || of_one >= MAX_OFFERS_OF_ONE) {
+                opened = Err(Refusal::Full);
+                return false;
+            }
+            kept.insert(draft.job.id, draft);
+            true
+        });
+        opened
+    }
+
+    /// Adds a bid, or takes one back.
+    pub(super) fn add(&self, signed: &SignedAction, author: NodeId, now: Timestamp) -> Result<(), Refusal> {
+        let stamped = stamped(&signed.action, author, now);
+        let mut added = Err(Refusal::Closed);
+        self.kept.send_if_modified(|kept| {
+            let Some(draft) = kept.get_mut(&stamped.job) else { return false };
+            if draft.is_closing || now > draft.until {
+                return false;
+            }
+            if draft.bids.get(&author) == Some(signed) {
+                added = Ok(());
+                return false;
+            }
+            if signed.action.seen != name(draft.until) {
+                added = Err(Refusal::WrongSeen);
+                return false;
+            }
+            added = draft.fold(stamped).map_err(Refusal::Rejected);
+            if added.is_ok() {
+                if matches!(signed.action.event, Event::BidPlaced { .. }) {
+                    draft.bids.insert(author, signed.clone());
+                } else {
+                    draft.bids.remove(&author);
+                }
+            }
+            added.is_ok()
+        });
+        added
+    }
+
+    /// Whether a job is a draft here.
+    pub(in super::super) fn holds(&self, job: JobId) -> bool {
+        self.kept.borrow().contains_key(&job)
+    }
+
+    /// The requester of a draft.
+    pub(super) fn requester(&self, job: JobId) -> Option<NodeId> {
+        self.kept.borrow().get(&job).map(|draft| draft.job.requester)
+    }
+
+    /// Has an own draft take no more bids, and returns it as it is then.
+    pub(super) fn close(&self, job: JobId) -> Option<Draft> {
+        let mut closed = None;
+        self.kept.send_if_modified(|kept| {
+            let Some(draft) = kept.get_mut(&job).filter(|draft| draft.is_own) else { return false };
+            draft.is_closing = true;
+            closed = Some(draft.clone());
+            true
+        });
+        closed
+    }
+
+    /// Ends a draft unless its transaction is on its way.
+    pub(super) fn give_up(&self, job: JobId) {
+        self.remove(|id, draft| id == job && !draft.is_closing);
+    }
+
+    /// Ends a draft: the log has the job, or will not have it so.
+    pub(in super::super) fn end(&self, job: JobId) {
+        self.remove(|id, _| id == job);
+    }
+
+    /// Ends the drafts whose bids are not valid any more.
+    pub(super) fn expire(&self, now: Timestamp) {
+        self.remove(|_, draft| !draft.is_own && draft.until < now);
+    }
+
+    fn remove(&self, ends: impl Fn(JobId, &Draft) -> bool) {
+        self.kept.send_if_modified(|kept| {
+            let before = kept.len();
+            kept.retain(|id, draft| !ends(*id, draft));
+            kept.len() != before
+        });
+    }
+
+    /// Resolves when a job is no draft any more.
+    pub(super) async fn ended(&self, job: JobId) {
+        // The sender is in `self`, so that the wait cannot fail.
+        let _ = self.kept.subscribe().wait_for(|kept| !kept.contains_key(&job)).await;
+    }
+
+    /// Resolves when a reader of the log was told all of a draft, or there is none.
+    pub(super) async fn told(&self, job: JobId) {
+        let wanted = self.kept.borrow().get(&job).map(|draft| (draft.serial, draft.items.len()));
+        let Some((serial, count)) = wanted else { return };
+        let is_told = |told: &BTreeMap<JobId, Told>| {
+            told.get(&job)
+                .is_some_and(|told| told.serial > serial || (told.serial, told.count) >= (serial, count))
+        };
+        let mut told = self.told.subscribe();
+        tokio::select! {
+            _ = told.wait_for(is_told) => {}
+            () = self.ended(job) => {}
+        }
+    }
+
+    /// Wakes with every change.
+    pub(in super::super) fn watch(&self) -> DraftsWatch {
+        DraftsWatch(self.kept.subscribe())
+    }
+
+    /// What a reader who was told so much is to be told next.
+    pub(in super::super) fn next(&self, told: &mut BTreeMap<JobId, Told>) -> Option<DraftUpdate> {
+        let kept = self.kept.borrow();
+        let is_gone = |(job, told): (&JobId, &Told)| {
+            let stands = kept.get(job).is_some_and(|draft| draft.serial == told.serial);
+            (!stands).then_some(*job)
+        };
+        if let Some(gone) = told.iter().find_map(is_gone) {
+            told.remove(&gone);
+            self.told.send_modify(|known| {
+                known.remove(&gone);
+            });
+            return Some(DraftUpdate::Forgotten(gone));
+        }
+        let next = kept.iter().find_map(|(job, draft)| {
+            let count = told.get(job).map_or(0, |told| told.count);
+            draft.items.get(count).map(|item| (*job, draft.serial, count + 1, item.clone()))
+        });
+        let (job, serial, count, item) = next?;
+        told.insert(job, Told { serial, count });
+        self.told.send_modify(|known| {
+            known.insert(job, Told { serial, count });
+        });
+        Some(DraftUpdate::Entry(Box::new(item)))
+    }
+}
+
+/// Wakes a reader of drafts.
+#[derive(Debug)]
+pub(in super::super) struct DraftsWatch(watch::Receiver<Kept>);
+
+impl DraftsWatch {
+    /// What changes from here on wakes [`Self::changed`].
+    pub(in super::super) fn look(&mut self) {
+        self.0.mark_unchanged();
+    }
+
+    /// Resolves when drafts changed since [`Self::look`]; never once the log is gone.
+    pub(in super::super) async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Draft {
+    fn fold(&mut self, stamped: Stamped<Event>) -> Result<(), Rejection> {
+        self.job = rules::transition(&self.job, &stamped)?;
+        self.items.push(item(stamped, self.until));
+        Ok(())
+    }
+}
+
+fn stamped(action: &Action, author: NodeId, at: Timestamp) -> Stamped<Event> {
+    let (job, revision, event) = (action.job, action.revision, action.event.clone());
+    Stamped { job, author, at, revision, facts: CHECKED, event }
+}
+
+fn item(stamped: Stamped<Event>, until: Timestamp) -> LogItem {
+    LogItem { cursor: Cursor::default(), entry: name(until), stamped, proof: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Signature, Spec};
+
+    const REQUESTER: NodeId = NodeId::new([1; 20]);
+    const NODE: NodeId = NodeId::new([2; 20]);
+    const NOW: Timestamp = Timestamp::from_secs(1000);
+    const UNTIL: Timestamp = Timestamp::from_secs(1100);
+
+    fn submission(nonce: u64, deal: Deal) -> SignedAction {
+        let (spec, revision) = (Spec::sample().to_document(), deal.revision());
+        let job = LogDomain::default().job_id(REQUESTER, nonce, Spec::hash_document(&spec), revision);
+        let event = Event::Submitted { deal, spec, nonce };
+        let action = Action { job, revision, sequence: 0, seen: Digest::ZERO, event };
+        SignedAction { action, signature: Signature::new([7; 65]) }
+    }
+
+    fn bid(submitted: &SignedAction, seen: Digest) -> SignedAction {
+        let event = Event::BidPlaced { price: Amount::ZERO };
+        let action = Action { seen, event, ..submitted.action.clone() };
+        SignedAction { action, signature: Signature::new([8; 65]) }
+    }
+
+    fn open(drafts: &Drafts, nonce: u64, is_own: bool) -> Result<SignedAction, Refusal> {
+        let submitted = submission(nonce, Deal::default());
+        let times = (NOW, UNTIL);
+        drafts.open(LogDomain::default(), &submitted, REQUESTER, times, is_own).map(|()| submitted)
+    }
+
+    #[test]
+    fn a_bid_is_taken_until_the_second_that_it_names_while_the_offer_stands() {
+        let drafts = Drafts::default();
+        let submitted = open(&drafts, 0, true).unwrap();
+        let job = submitted.action.job;
+        let (good, other) = (bid(&submitted, name(UNTIL)), bid(&submitted, name(NOW)));
+        assert_eq!(drafts.add(&other, NODE, NOW), Err(Refusal::WrongSeen));
+        assert_eq!(drafts.add(&good, NODE, UNTIL.plus(Span::from_secs(1))), Err(Refusal::Closed));
+        assert_eq!(drafts.add(&good, NODE, UNTIL), Ok(()));
+        assert_eq!(drafts.add(&good, NODE, UNTIL), Ok(()), "the same again");
+        let again = SignedAction { signature: Signature::new([9; 65]), ..good.clone() };
+        assert_eq!(drafts.add(&again, NODE, NOW), Err(Refusal::Rejected(Rejection::AlreadyBid)));
+        let draft = drafts.close(job).unwrap();
+        assert_eq!(draft.bids, BTreeMap::from([(NODE, good.clone())]));
+        assert_eq!(drafts.add(&good, REQUESTER, NOW), Err(Refusal::Closed));
+        drafts.give_up(job);
+        assert!(drafts.holds(job), "its transaction is on its way");
+        drafts.end(job);
+        assert!(!drafts.holds(job));
+    }
+
+    #[test]
+    fn a_reader_is_told_every_entry_once_and_when_the_draft_is_no_more() {
+        let drafts = Drafts::default();
+        let submitted = open(&drafts, 0, false).unwrap();
+        let mut told = BTreeMap::new();
+        let mut next = |drafts: &Drafts| match drafts.next(&mut told) {
+            Some(DraftUpdate::Entry(item)) => Some((item.stamped.author, item.entry)),
+            Some(DraftUpdate::Forgotten(job)) => {
+                assert_eq!(job, submitted.action.job);
+                Some((NodeId::ZERO, Digest::ZERO))
+            }
+            None => None,
+        };
+        assert_eq!(next(&drafts), Some((REQUESTER, name(UNTIL))));
+        assert_eq!(next(&drafts), None);
+        drafts.add(&bid(&submitted, name(UNTIL)), NODE, NOW).unwrap();
+        assert_eq!(next(&drafts), Some((NODE, name(UNTIL))));
+        // Ended and begun again, unseen.
+        drafts.expire(UNTIL.plus(Span::from_secs(1)));
+        open(&drafts, 0, false).unwrap();
+        assert_eq!(next(&drafts), Some((NodeId::ZERO, Digest::ZERO)));
+        assert_eq!(next(&drafts), Some((REQUESTER, name(UNTIL))));
+        assert_eq!(next(&drafts), None);
+    }
+
+    #[test]
+    fn offers_of_strangers_are_bounded_and_own_ones_are_not_refused() {
+        let drafts = Drafts::default();
+        let of_one = u64::try_from(MAX_OFFERS_OF_ONE).unwrap();
+        (0..of_one).for_each(|nonce| drop(open(&drafts, nonce, false).unwrap()));
+        assert_eq!(open(&drafts, of_one, false), Err(Refusal::Full));
+        assert!(open(&drafts, of_one, true).is_ok());
+        drafts.expire(UNTIL.plus(Span::from_secs(1)));
+        assert!(open(&drafts, of_one + 1, false).is_ok());
+    }
+
+    #[test]
+    fn only_deals_that_the_contract_takes_signed_bids_for_are_offered() {
+        assert!(may_be_offered(&Deal::default()));
+        let audit = Some(crate::domain::Audit::from_word([7; 32]));
+        for deal in [
+            Deal { parent: Some(JobId::ZERO), ..Deal::default() },
+            Deal { acceptance: Acceptance::FirstCome, ..Deal::default() },
+            Deal { min_paid: Amount::new(1).unwrap(), ..Deal::default() },
+            Deal { audit, ..Deal::default() },
+        ] {
+            assert!(!may_be_offered(&deal), "{deal:?}");
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The signed path on a real chain: three transactions a job, and what becomes of it when somebody leaves.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use assay::{
+    domain::{
+        Amount, Deal, Digest, Event, Job, JobId, JobState, NodeId, SignedAction, Timestamp,
+        codec::encode_action,
+    },
+    rules::{Ledger, Rejection},
+    scheduler::{
+        BackendError, Cursor, LogUpdate, Scheduler, SubmitError,
+        contract::{ContractConfig, ContractScheduler, Courier, SignedPath, Unreached},
+    },
+    store::Db,
+};
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
+use serde_json::json;
+use tokio::{task::JoinSet, time::timeout};
+
+use super::chain::{Chain, Member, PATIENCE, opening};
+
+const PRICE: u128 = 100;
+const BOND: u128 = 1000;
+const FEE: u128 = 7;
+
+/// Carries requests between members of one process.
+#[derive(Debug, Default)]
+struct Hub {
+    members: Mutex<BTreeMap<NodeId, ContractScheduler>>,
+    /// Nobody reaches these, nor they anybody.
+    gone: Mutex<BTreeSet<NodeId>>,
+}
+
+#[derive(Debug)]
+struct Way {
+    from: NodeId,
+    hub: Arc<Hub>,
+}
+
+impl Courier for Way {
+    fn ask(&self, node: NodeId, request: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, Unreached>> {
+        let (from, hub) = (self.from, Arc::clone(&self.hub));
+        async move {
+            let is_gone = hub.gone.lock().unwrap().iter().any(|gone| [from, node].contains(gone));
+            let member = hub.members.lock().unwrap().get(&node).cloned().filter(|_| !is_gone);
+            let away = || Unreached { node, reason: "it is away".to_owned() };
+            member.map(|member| member.answer(from, &request)).ok_or_else(away)
+        }
+        .boxed()
+    }
+}
+
+/// A requester and three nodes, by their ids.
+struct Town {
+    chain: Chain,
+    hub: Arc<Hub>,
+    requester: Arc<Member>,
+    nodes: Vec<Arc<Member>>,
+    _readers: JoinSet<()>,
+}
+
+fn deal() -> Deal {
+    let amount = |units| Amount::new(units).unwrap();
+    Deal { price: amount(PRICE), bond: amount(BOND), keeper_fee: amount(FEE), ..super::long_deal() }
+}
+
+impl Town {
+    async fn start() -> Self {
+        let (chain, hub) = (Chain::start(None).await, Arc::new(Hub::default()));
+        let mut members = Vec::new();
+        for money in [3 * PRICE + FEE, BOND, BOND, BOND] {
+            let member = join(&chain, &hub).await;
+            member.scheduler.client().deposit(Amount::new(money).unwrap()).await.unwrap();
+            member.scheduler.announce("/ip4/127.0.0.1/tcp/1").await.unwrap();
+            members.push(Arc::new(member));
+        }
+        for member in &members {
+            let mut announced = member.scheduler.announced();
+            let all = announced.wait_for(|known| known.len() == 4);
+            timeout(PATIENCE, all).await.unwrap().unwrap();
+        }
+        // Nodes read their logs.
+        let readers = members.iter().map(|member| member.scheduler.events(Cursor(0)));
+        let readers = readers.map(|events| events.for_each(async |_| {})).collect();
+        let requester = members.remove(0);
+        members.sort_by_key(|member| member.id());
+        Self { chain, hub, requester, nodes: members, _readers: readers }
+    }
+
+    fn leave(&self, member: &Member) {
+        self.hub.gone.lock().unwrap().insert(member.id());
+    }
+
+    /// Begins to submit a job.
+    fn offer(&self) -> (JobId, JoinSet<Result<Cursor, SubmitError>>) {
+        let (submission, requester) = (self.requester.submission(&deal(), 0), Arc::clone(&self.requester));
+        let job = submission.action.job;
+        (job, JoinSet::from_iter([async move { requester.scheduler.submit(submission).await }]))
+    }
+
+    async fn bid(&self, node: &Member, job: JobId) {
+        let (_, seen) = when(node, job, |_| true).await;
+        let bid = signed(node, job, 0, seen, Event::BidPlaced { price: Amount::new(PRICE).unwrap() });
+        node.scheduler.submit(bid).await.unwrap();
+    }
+
+    /// Has all nodes bid, and the requester accept them.
+    async fn run(&self) -> JobId {
+        let (job, mut submitted) = self.offer();
+        for node in &self.nodes {
+            self.bid(node, job).await;
+        }
+        let (_, seen) = when(&self.requester, job, |job| job.bids.len() == 3).await;
+        let accept = |(sequence, node): (u64, &Arc<Member>)| {
+            signed(&self.requester, job, sequence, seen, Event::BidAccepted { node: node.id() })
+        };
+        let accepted = (1..).zip(&self.nodes).map(accept).collect();
+        self.requester.scheduler.submit_all(accepted).await.unwrap();
+        timeout(PATIENCE, submitted.join_next()).await.unwrap().unwrap().unwrap().unwrap();
+        for node in &self.nodes {
+            when(node, job, |job| job.state == JobState::Running).await;
+        }
+        job
+    }
+
+    async fn commit(&self, seat: u8, job: JobId) -> Result<Cursor, SubmitError> {
+        let node = &self.nodes[usize::from(seat)];
+        let (known, seen) = when(node, job, |_| true).await;
+        let commitment = opening(seat, &[]).commitment(known.domain, job, seat, node.id());
+        node.scheduler.submit(signed(node, job, 1, seen, Event::Committed { commitment })).await
+    }
+
+    async fn open(&self, seat: u8, job: JobId) -> Result<Cursor, SubmitError> {
+        let node = &self.nodes[usize::from(seat)];
+        let (_, seen) = when(node, job, |job| job.state == JobState::Revealing).await;
+        node.scheduler
+            .submit(signed(node, job, 2, seen, Event::Revealed { seat, opening: opening(seat, &[]) }))
+            .await
+    }
+
+    async fn transactions(&self, job: JobId) -> usize {
+        let anchors = self.requester.scheduler.anchors(job).await.unwrap();
+        anchors.iter().map(|anchor| anchor.transaction).collect::<BTreeSet<_>>().len()
+    }
+
+    async fn free(&self) -> Vec<u128> {
+        let mut free = vec![self.requester.free().await.units()];
+        for node in &self.nodes {
+            free.push(node.free().await.units());
+        }
+        free
+    }
+}
+
+async fn join(chain: &Chain, hub: &Arc<Hub>) -> Member {
+    let key = chain.funded_key();
+    let courier = Arc::new(Way { from: key.node_id(), hub: Arc::clone(hub) });
+    let db = Db::in_memory().unwrap();
+    let config = ContractConfig {
+        chain: chain.config(),
+        first_block: chain.deployed.receipt.block,
+        db: db.clone(),
+        key: key.clone(),
+        clock: Arc::new(|| Timestamp::ZERO),
+        signed: Some(SignedPath { courier, runs_jobs: true, gather: PATIENCE }),
+    };
+    let (scheduler, running) = ContractScheduler::start(config).await.unwrap();
+    hub.members.lock().unwrap().insert(key.node_id(), scheduler.clone());
+    Member { key, scheduler, running, db }
+}
+
+fn signed(member: &Member, job: JobId, sequence: u64, seen: Digest, event: Event) -> SignedAction {
+    let SignedAction { mut action, .. } = member.sign(job, deal().revision(), sequence, event);
+    action.seen = seen;
+    let signature = member.key.sign(action.signing_digest(member.scheduler.domain()));
+    SignedAction { action, signature }
+}
+
+/// The job once it is so to this member, and the name of its newest entry.
+async fn when(member: &Member, job: JobId, is_so: impl Fn(&Job) -> bool) -> (Job, Digest) {
+    let mut events = member.scheduler.events(Cursor(0));
+    let (mut ledger, mut seen) = (Ledger::new(member.scheduler.domain()), Digest::ZERO);
+    let found = async {
+        loop {
+            match events.next().await.unwrap().unwrap() {
+                LogUpdate::Entry(item) => {
+                    ledger.apply(&item.stamped).unwrap();
+                    seen = if item.stamped.job == job { item.entry } else { seen };
+                }
+                LogUpdate::Forgotten(job) => ledger.forget(job),
+                LogUpdate::CaughtUp | LogUpdate::Rewound { .. } => {}
+            }
+            if let Some(known) = ledger.get(job).filter(|job| is_so(job)) {
+                return (known.clone(), seen);
+            }
+        }
+    };
+    timeout(PATIENCE, found).await.expect("it comes to be so in time")
+}
+
+fn is_under_way(submitted: &Result<Cursor, SubmitError>) -> bool {
+    matches!(submitted, Err(SubmitError::NotOrdered(BackendError::UnderWay { .. })))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_with_all_well_takes_three_transactions() {
+    let town = Town::start().await;
+    let job = town.run().await;
+    for seat in 0..3 {
+        let committed = town.commit(seat, job).await;
+        assert!(is_under_way(&committed) || committed.is_ok(), "{committed:?}");
+    }
+    for seat in 0..3 {
+        let opened = town.open(seat, job).await;
+        assert!(is_under_way(&opened), "{opened:?}");
+    }
+    when(&town.requester, job, |job| job.state == JobState::Verified).await;
+    assert_eq!(town.transactions(job).await, 3);
+    assert_eq!(
+        town.free().await,
+        [FEE, BOND + PRICE, BOND + PRICE, BOND + PRICE],
+        "the requester was the keeper"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_requester_the_seats_bring_a_job_to_its_end() {
+    let town = Town::start().await;
+    let job = town.run().await;
+    town.leave(&town.requester);
+    for seat in 0..3 {
+        town.commit(seat, job).await.unwrap_err();
+    }
+    for seat in 0..3 {
+        town.open(seat, job).await.unwrap_err();
+    }
+    when(&town.requester, job, |job| job.state == JobState::Verified).await;
+    assert_eq!(town.transactions(job).await, 3);
+    assert_eq!(town.free().await, [0, BOND + PRICE + FEE, BOND + PRICE, BOND + PRICE], "the first seat was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seat_that_is_away_holds_up_neither_commitments_nor_openings_of_others() {
+    let town = Town::start().await;
+    let job = town.run().await;
+    town.leave(&town.nodes[2]);
+    // What a node does while its commitment is under way: it asks again.
+    let insist = async |seat, opens: bool| {
+        loop {
+            let done = if opens { town.open(seat, job).await } else { town.commit(seat, job).await };
+            match done {
+                Ok(_) => return,
+                under_way if is_under_way(&under_way) => tokio::time::sleep(Duration::from_millis(200)).await,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    for seat in 0..3 {
+        timeout(PATIENCE, insist(seat, false)).await.unwrap();
+    }
+    for seat in 0..2 {
+        timeout(PATIENCE, insist(seat, true)).await.unwrap();
+    }
+    let (known, _) = when(&town.requester, job, |job| job.revealed.len() == 2).await;
+    assert_eq!(known.committed.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_few_bids_end_in_a_plain_submission() {
+    let town = Town::start().await;
+    town.leave(&town.nodes[0]);
+    town.leave(&town.nodes[1]);
+    let (job, mut submitted) = town.offer();
+    timeout(PATIENCE, submitted.join_next()).await.unwrap().unwrap().unwrap().unwrap();
+    let (known, _) = when(&town.nodes[0], job, |_| true).await;
+    assert_eq!((known.state, known.bids.len()), (JobState::Open, 0));
+    // As on any chain.
+    town.nodes[0].act(job, known.revision, Event::BidPlaced { price: known.deal.price }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_that_is_never_submitted_is_forgotten_and_its_bids_lock_nothing() {
+    let town = Town::start().await;
+    let (node, requester) = (&town.nodes[0], &town.requester);
+    let submission = requester.submission(&deal(), 9);
+    let job = submission.action.job;
+    let now = node.scheduler.now().await.unwrap().as_secs();
+    let offer = |until: u64| [[1].as_slice(), &until.to_be_bytes(), &encode_action(&submission)].concat();
+    assert_eq!(node.scheduler.answer(node.id(), &offer(now + 60)), [2], "nobody offers another's job");
+    assert_eq!(node.scheduler.answer(requester.id(), &offer(now)), [2], "it is over");
+    assert_eq!(node.scheduler.answer(requester.id(), &offer(now + 60)), [0]);
+    let mut events = node.scheduler.events(Cursor(0));
+    let (_, seen) = when(node, job, |_| true).await;
+    let bid = signed(node, job, 0, seen, Event::BidPlaced { price: Amount::ZERO });
+    // The requester's backend knows of no offer: what it did not ask for, it does not take.
+    assert_eq!(node.scheduler.submit(bid).await, Err(SubmitError::Rejected(Rejection::WrongState)));
+    town.chain.rpc("evm_increaseTime", &json!([61]));
+    town.chain.mine(1).await;
+    let forgotten = async { while events.next().await.unwrap().unwrap() != LogUpdate::Forgotten(job) {} };
+    timeout(PATIENCE, forgotten).await.expect("the offer is over");
+    assert_eq!(node.free().await.units(), BOND);
+}
