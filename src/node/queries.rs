@@ -1,6 +1,9 @@
 //! Read-only questions of a user or the API about a node's jobs.
 
-use std::{collections::BTreeMap, fs::File};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+};
 
 use super::{About, ComputeLimits, Node, RequestError, Warning, board::Snapshot};
 use crate::{
@@ -153,17 +156,17 @@ impl Node {
             let id = job.id.to_string();
             (!prefix.is_empty() && id.trim_start_matches("0x").starts_with(&prefix)).then_some(job.id)
         };
-        let mut found: Vec<JobId> = self.board.read_all(begins_so).into_iter().flatten().collect();
+        let mut found: BTreeSet<JobId> = self.board.read_all(begins_so).into_iter().flatten().collect();
         let end = |digit: &str| format!("{prefix}{}", digit.repeat(64_usize.saturating_sub(prefix.len())));
         if let (false, Ok(first), Ok(last)) = (prefix.is_empty(), end("0").parse(), end("f").parse()) {
             found.extend(self.records.ended.between(first, last, MOST_MATCHES)?);
         }
         // Foreign text goes back to its sender, but shortened.
         let shown = || text.chars().take(2 + 64).collect();
-        match *found {
-            [job] => Ok(job),
-            [] => Err(RequestError::UnknownPrefix { prefix: shown() }),
-            _ => Err(RequestError::AmbiguousPrefix { prefix: shown(), matches: found.len() }),
+        // A job that is leaving memory is on the disk already: it is found twice, and is one.
+        match found.len() {
+            0 | 1 => found.pop_first().ok_or_else(|| RequestError::UnknownPrefix { prefix: shown() }),
+            matches => Err(RequestError::AmbiguousPrefix { prefix: shown(), matches }),
         }
     }
 
