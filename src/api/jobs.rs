@@ -56,6 +56,7 @@ pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Rep
             bond: limits.max_bond,
         }),
         members: node.members().len(),
+        links: node.links(),
         jobs,
         warnings: node.warnings(None),
     }))

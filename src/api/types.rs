@@ -17,7 +17,7 @@ use crate::{
         Amount, AuditStage, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method,
         NodeId, Note, Offer, Resources, SUMMARY_FILE, Seed, Span, Spec, SummaryWord, Timestamp, TooFew,
     },
-    node::Warning,
+    node::{Links, Warning},
     verdict::Reason,
 };
 
@@ -73,6 +73,9 @@ pub struct NodeInfo {
     pub limits: Option<NodeLimits>,
     /// How many other nodes it knows.
     pub members: usize,
+    /// How it is connected to them; null where there are no connections.
+    #[serde(default)]
+    pub links: Option<Links>,
     /// How many jobs it knows, by state.
     pub jobs: BTreeMap<JobState, usize>,
     /// What keeps it from its work now.

@@ -336,6 +336,11 @@ impl Hint for CliError {
     }
 }
 
+/// What to do about a contract or an endpoint that cannot be used.
+pub(super) fn connect_hint(error: &ConnectError) -> Option<String> {
+    hints::connect(error)
+}
+
 /// The exit code when the contract cannot be reached.
 const fn connect_status(error: &ConnectError) -> ExitStatus {
     match error {

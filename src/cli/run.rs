@@ -95,6 +95,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
             ContractCommand::Deploy(args) => commands::contract::deploy(&args, output).await,
             ContractCommand::Info(args) => commands::contract::info(&args, output).await,
         },
+        Command::Doctor(args) => commands::doctor::run(&args, output).await,
         Command::Completion { shell } => commands::program::completion(shell, output),
         Command::Version(args) => commands::program::version(&args, output).await,
     }
@@ -110,6 +111,7 @@ fn start_log(cli: &Cli) -> Result<(), CliError> {
         | Command::Node(_)
         | Command::Wallet(_)
         | Command::Contract(_)
+        | Command::Doctor(_)
         | Command::Completion { .. }
         | Command::Version(_) => "warn",
     };

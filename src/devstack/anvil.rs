@@ -240,7 +240,7 @@ fn account(secret: &str) -> Option<DevAccount> {
 
 /// Anvil of this checkout, or of the machine. The program itself, not the script that npm puts before it: a script
 /// that is killed leaves its child behind.
-fn find() -> Option<PathBuf> {
+pub fn find() -> Option<PathBuf> {
     let starts = [env::current_dir().ok(), env::current_exe().ok()];
     let folders = starts.iter().flatten().flat_map(|start| start.ancestors());
     let installed = folders.filter_map(|folder| in_modules(&folder.join("node_modules/@foundry-rs"))).next();

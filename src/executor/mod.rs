@@ -36,7 +36,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use absent::NoEngine;
 #[cfg(feature = "docker")]
-pub use docker::{DEFAULT_SOCKET, DockerExecutor, MAX_STREAM_BYTES, Registries, ResolvedImage};
+pub use docker::{
+    CgroupVersion, DEFAULT_SOCKET, DockerExecutor, EngineInfo, MAX_STREAM_BYTES, Registries, ResolvedImage,
+};
 pub use error::{ExecutorError, OutputPlace};
 pub use fake::{FakeExecutor, Script};
 pub use room::{RESERVE_BYTES, free_bytes};

@@ -18,6 +18,8 @@ const MAX_ADDRESSES: usize = 8;
 pub(super) struct PeerBook {
     peers: BTreeMap<NodeId, (PeerId, Vec<Multiaddr>)>,
     connected: BTreeSet<NodeId>,
+    /// Those of them that opened a connection to this node.
+    visitors: BTreeSet<NodeId>,
 }
 
 impl PeerBook {
@@ -46,16 +48,25 @@ impl PeerBook {
         self.peers.get(&node)
     }
 
-    pub(super) fn connect(&mut self, node: NodeId) {
+    /// A connection to a node is there; `is_visitor` tells whether the node opened it.
+    pub(super) fn connect(&mut self, node: NodeId, is_visitor: bool) {
         self.connected.insert(node);
+        if is_visitor {
+            self.visitors.insert(node);
+        }
     }
 
     pub(super) fn disconnect(&mut self, node: NodeId) {
         self.connected.remove(&node);
+        self.visitors.remove(&node);
     }
 
     pub(super) fn is_connected(&self, node: NodeId) -> bool {
         self.connected.contains(&node)
+    }
+
+    pub(super) const fn visitors(&self) -> &BTreeSet<NodeId> {
+        &self.visitors
     }
 
     pub(super) const fn connected(&self) -> &BTreeSet<NodeId> {

@@ -267,7 +267,7 @@ impl Driver {
                 }
                 match self.book.learn(peer_id) {
                     Some(node) => {
-                        self.book.connect(node);
+                        self.book.connect(node, endpoint.is_listener());
                         self.links.connected(connection_id, node);
                         let remote = endpoint.get_remote_address();
                         self.exchange.connected(peer_id, connection_id, remote, endpoint.is_dialer());
@@ -406,6 +406,7 @@ impl Driver {
     fn publish_links(&self) {
         self.status.send_modify(|status| {
             status.connected.clone_from(self.book.connected());
+            status.visitors.clone_from(self.book.visitors());
             status.offers.retain(|node, _| self.book.is_connected(*node));
             status.subscribed.retain(|node| self.book.is_connected(*node));
             status.peers = self.links.status();

@@ -13,6 +13,8 @@ pub struct Status {
     pub listening: Vec<Multiaddr>,
     /// Nodes with a connection.
     pub connected: BTreeSet<NodeId>,
+    /// Connected nodes that opened a connection to this one, so that they can reach it.
+    pub visitors: BTreeSet<NodeId>,
     /// Connected nodes that take announcements.
     pub subscribed: BTreeSet<NodeId>,
     /// The offers of connected nodes; nobody vouches for them.

@@ -115,7 +115,7 @@ pub use peers::PeerTransfer;
 pub use requests::{Ended, RequestError};
 pub use start::NodeHandle;
 pub use state::Node;
-pub use transfer::{LocalHub, LocalTransfer, Shelf, Transfer, TransferError};
+pub use transfer::{Links, LocalHub, LocalTransfer, NamedPeer, Shelf, Transfer, TransferError};
 pub(crate) use trust::Replicated;
 pub use url::{UrlError, UrlLimits};
 pub use warnings::{Obstacle, Warning};

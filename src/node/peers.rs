@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
 
-use super::transfer::{Shelf, Transfer, TransferError};
+use super::transfer::{Links, NamedPeer, Shelf, Transfer, TransferError};
 use crate::{
     domain::{Chunk, ChunkRequest, NodeId, Offer},
-    network::{BlobDenied, BlobSource, FetchError, NetworkHandle},
+    network::{BlobDenied, BlobSource, FetchError, NetworkHandle, PeerLink},
 };
 
 impl BlobSource for Shelf {
@@ -55,5 +55,20 @@ impl Transfer for PeerTransfer {
 
     fn offers(&self) -> BTreeMap<NodeId, Offer> {
         self.0.status().borrow().offers.clone()
+    }
+
+    fn links(&self) -> Option<Links> {
+        let status = self.0.status();
+        let status = status.borrow();
+        let peer = |link: &PeerLink| NamedPeer {
+            address: link.address.to_string(),
+            node: link.node,
+            last_error: link.last_error.clone(),
+        };
+        Some(Links {
+            connected: status.connected.len(),
+            visitors: status.visitors.len(),
+            peers: status.peers.iter().map(peer).collect(),
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::{
     fs::File,
 };
 
-use super::{About, ComputeLimits, Node, RequestError, Warning, board::Snapshot};
+use super::{About, ComputeLimits, Links, Node, RequestError, Warning, board::Snapshot};
 use crate::{
     domain::{
         Deal, Digest, Job, JobId, JobState, LogDomain, NodeId, Offer, Resources, Span, Spec, Timestamp,
@@ -77,6 +77,11 @@ impl Node {
     pub(crate) fn offers(&self) -> BTreeMap<NodeId, Offer> {
         let own = self.config.limits.offer(self.config.compute_slots).map(|offer| (self.me.id, offer));
         self.ports.transfer.offers().into_iter().chain(own).collect()
+    }
+
+    /// How this node is connected, if its transport has connections.
+    pub(crate) fn links(&self) -> Option<Links> {
+        self.ports.transfer.links()
     }
 
     /// Whether too few of the known nodes take on such a job.

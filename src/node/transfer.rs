@@ -12,6 +12,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use super::board::Board;
 use crate::{
@@ -42,6 +43,33 @@ pub trait Transfer: fmt::Debug + Send + Sync + 'static {
     /// What connected nodes say they take on; empty for a transport that asks nobody. There is no default: a decorator that
     /// forgot it would submit jobs that no node takes.
     fn offers(&self) -> BTreeMap<NodeId, Offer>;
+
+    /// How this node is connected; `None` for a transport without connections.
+    fn links(&self) -> Option<Links> {
+        None
+    }
+}
+
+/// How a node is connected to others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Links {
+    /// Nodes with a connection.
+    pub connected: usize,
+    /// How many of them opened a connection to this node, so that they can reach it.
+    pub visitors: usize,
+    /// The peers that its user named.
+    pub peers: Vec<NamedPeer>,
+}
+
+/// A peer that the user of a node named, and the connection to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedPeer {
+    /// Its address, as given.
+    pub address: String,
+    /// The node that answers there, while it is connected.
+    pub node: Option<NodeId>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
 }
 
 /// Why no content came.

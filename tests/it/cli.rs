@@ -4,6 +4,7 @@ mod access;
 mod alone;
 mod crash;
 mod devstack;
+mod doctor;
 mod forked;
 mod forms;
 mod lost;

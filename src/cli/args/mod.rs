@@ -4,11 +4,13 @@
 //! - `deal`: the terms of a job
 //! - `chain`: a chain, a contract on it, and a key
 //! - `job`, `results`, `verdict`, `wallet`, `host`: the commands of one noun each
+//! - `doctor`: the checks
 //! - `values`: the text forms of durations, sizes and pairs
 
 mod chain;
 mod common;
 pub(super) mod deal;
+mod doctor;
 mod host;
 mod job;
 mod results;
@@ -24,6 +26,7 @@ pub(super) use common::{
 };
 pub(super) use deal::{AcceptanceArg, DealArgs};
 pub(super) use host::{DevstackArgs, DialArg, InputUrlArg, ServeArgs};
+pub(super) use doctor::DoctorArgs;
 pub(super) use job::{
     CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, ReplicationArg,
     SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
@@ -104,6 +107,8 @@ pub(super) enum Command {
     /// Deploy and check the contract
     #[command(subcommand)]
     Contract(ContractCommand),
+    /// Check this machine, your node and the chain, and say what to do about each fault
+    Doctor(DoctorArgs),
     /// Print a shell completion script
     Completion {
         /// The shell

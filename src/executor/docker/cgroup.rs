@@ -31,17 +31,42 @@ pub(super) struct Usage {
 /// They are opened once: resolving the paths for each reading would cost more than the reading.
 #[derive(Debug)]
 pub(super) struct Cgroup {
-    version: Version,
+    version: CgroupVersion,
     memory_stat: File,
     cpu: File,
     oom: File,
     procs: PathBuf,
 }
 
+/// The hierarchy of cgroups that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Version {
+pub enum CgroupVersion {
+    /// One hierarchy for each controller.
     V1,
+    /// The unified hierarchy.
     V2,
+}
+
+impl CgroupVersion {
+    /// The hierarchy of this machine whose memory controller this process sees; `None` if it sees none.
+    ///
+    /// # Errors
+    /// When the mounts cannot be read.
+    pub fn of_this_machine() -> io::Result<Option<Self>> {
+        Self::below(Path::new("/"))
+    }
+
+    fn below(root: &Path) -> io::Result<Option<Self>> {
+        let mounts = fs::read_to_string(root.join("proc/self/mountinfo"))?;
+        let is_v1 = |controller| mounted(&mounts, Self::V1, controller).is_some();
+        if is_v1("memory") && is_v1("cpuacct") {
+            return Ok(Some(Self::V1));
+        }
+        let Some((_, point)) = mounted(&mounts, Self::V2, "") else { return Ok(None) };
+        let controllers = root.join(point.trim_start_matches('/')).join("cgroup.controllers");
+        let controllers = fs::read_to_string(controllers)?;
+        Ok(controllers.split_whitespace().any(|name| name == "memory").then_some(Self::V2))
+    }
 }
 
 impl Cgroup {
@@ -55,18 +80,20 @@ impl Cgroup {
         let dir = |version, controller| {
             directory(&mounts, &membership, version, controller).map(|path| root.join(path))
         };
-        if let (Some(memory), Some(cpuacct)) = (dir(Version::V1, "memory"), dir(Version::V1, "cpuacct")) {
+        if let (Some(memory), Some(cpuacct)) =
+            (dir(CgroupVersion::V1, "memory"), dir(CgroupVersion::V1, "cpuacct"))
+        {
             return Ok(Self {
-                version: Version::V1,
+                version: CgroupVersion::V1,
                 memory_stat: File::open(memory.join("memory.stat"))?,
                 cpu: File::open(cpuacct.join("cpuacct.usage"))?,
                 oom: File::open(memory.join("memory.oom_control"))?,
                 procs: memory.join("cgroup.procs"),
             });
         }
-        let unified = dir(Version::V2, "").ok_or(io::ErrorKind::NotFound)?;
+        let unified = dir(CgroupVersion::V2, "").ok_or(io::ErrorKind::NotFound)?;
         Ok(Self {
-            version: Version::V2,
+            version: CgroupVersion::V2,
             memory_stat: File::open(unified.join("memory.stat"))?,
             cpu: File::open(unified.join("cpu.stat"))?,
             oom: File::open(unified.join("memory.events"))?,
@@ -90,8 +117,8 @@ impl Cgroup {
         let mut buffer = [0; FILE_BYTES];
         // Includes the groups below: the kernel adds them on v2, and has lines of their own for them on v1.
         let (rss, faults) = match self.version {
-            Version::V1 => ("total_rss", "total_pgfault"),
-            Version::V2 => ("anon", "pgfault"),
+            CgroupVersion::V1 => ("total_rss", "total_pgfault"),
+            CgroupVersion::V2 => ("anon", "pgfault"),
         };
         let stat = contents(&self.memory_stat, &mut buffer)?;
         let (rss_bytes, faults) = (field(stat, rss)?, field(stat, faults)?);
@@ -99,8 +126,8 @@ impl Cgroup {
         let oom_kills = field(contents(&self.oom, &mut buffer)?, "oom_kill").unwrap_or(0);
         let cpu = contents(&self.cpu, &mut buffer)?;
         let cpu_ms = match self.version {
-            Version::V1 => number(cpu.trim_end())? / 1_000_000,
-            Version::V2 => field(cpu, "usage_usec")? / 1_000,
+            CgroupVersion::V1 => number(cpu.trim_end())? / 1_000_000,
+            CgroupVersion::V2 => field(cpu, "usage_usec")? / 1_000,
         };
         Ok(Usage { rss_kib: u32::try_from(rss_bytes / 1024).unwrap_or(u32::MAX), cpu_ms, faults, oom_kills })
     }
@@ -108,23 +135,13 @@ impl Cgroup {
 
 /// Where a process's cgroup is mounted: the path in `membership` (`/proc/PID/cgroup`) under the mount point
 /// in `mounts` (`/proc/self/mountinfo`), relative to the root. `controller` is empty for v2.
-fn directory(mounts: &str, membership: &str, version: Version, controller: &str) -> Option<PathBuf> {
+fn directory(mounts: &str, membership: &str, version: CgroupVersion, controller: &str) -> Option<PathBuf> {
     let path = membership.lines().find_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, path) = (parts.next()?, parts.next()?);
         controllers.split(',').any(|name| name == controller).then_some(path)
     })?;
-    let (mount_root, mount_point) = mounts.lines().find_map(|line| {
-        let (mount, filesystem) = line.split_once(" - ")?;
-        let mut mount = mount.split(' ').skip(3);
-        let mut filesystem = filesystem.split(' ');
-        let found = match (version, filesystem.next()?) {
-            (Version::V1, "cgroup") => filesystem.nth(1)?.split(',').any(|option| option == controller),
-            (Version::V2, "cgroup2") => true,
-            _ => false,
-        };
-        found.then_some((mount.next()?, mount.next()?))
-    })?;
+    let (mount_root, mount_point) = mounted(mounts, version, controller)?;
     // A mount may show only part of the hierarchy, for example inside another container.
     let below = Path::new(path).strip_prefix(mount_root).ok()?;
     // The kernel shows a process that has just ended at the root of a v1 hierarchy, whose numbers are the whole machine's.
@@ -133,6 +150,21 @@ fn directory(mounts: &str, membership: &str, version: Version, controller: &str)
     }
     (!below.components().any(|part| part.as_os_str() == ".."))
         .then(|| Path::new(mount_point.trim_start_matches('/')).join(below))
+}
+
+/// The root and the point of the mount that shows a controller, or v2.
+fn mounted<'a>(mounts: &'a str, version: CgroupVersion, controller: &str) -> Option<(&'a str, &'a str)> {
+    mounts.lines().find_map(|line| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        let mut mount = mount.split(' ').skip(3);
+        let mut filesystem = filesystem.split(' ');
+        let found = match (version, filesystem.next()?) {
+            (CgroupVersion::V1, "cgroup") => filesystem.nth(1)?.split(',').any(|option| option == controller),
+            (CgroupVersion::V2, "cgroup2") => true,
+            _ => false,
+        };
+        found.then_some((mount.next()?, mount.next()?))
+    })
 }
 
 fn contents<'a>(file: &File, buffer: &'a mut [u8; FILE_BYTES]) -> io::Result<&'a str> {
@@ -160,7 +192,7 @@ mod tests {
     #[test]
     fn v1_is_read_from_its_separate_hierarchies_though_v2_is_mounted_beside_it() {
         let cgroup = Cgroup::of_process(&recorded("cgroup-v1"), 4242).unwrap();
-        assert_eq!(cgroup.version, Version::V1);
+        assert_eq!(cgroup.version, CgroupVersion::V1);
         assert_eq!(
             cgroup.read().unwrap(),
             Usage { rss_kib: 16_548, cpu_ms: 2_081, faults: 26_406, oom_kills: 0 }
@@ -170,11 +202,30 @@ mod tests {
     #[test]
     fn v2_is_read_from_the_unified_hierarchy() {
         let cgroup = Cgroup::of_process(&recorded("cgroup-v2"), 4242).unwrap();
-        assert_eq!(cgroup.version, Version::V2);
+        assert_eq!(cgroup.version, CgroupVersion::V2);
         assert_eq!(
             cgroup.read().unwrap(),
             Usage { rss_kib: 25_080, cpu_ms: 1_234, faults: 7_915, oom_kills: 2 }
         );
+    }
+
+    #[test]
+    fn a_machine_says_which_hierarchy_has_its_memory_controller() {
+        let of = |name: &str| CgroupVersion::below(&recorded(name)).unwrap();
+        assert_eq!(of("cgroup-v1"), Some(CgroupVersion::V1));
+        let machine = tempfile::tempdir().unwrap();
+        let put = |path: &str, text: &str| {
+            let path = machine.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        put("proc/self/mountinfo", "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup rw");
+        for (controllers, found) in [("cpu memory pids\n", Some(CgroupVersion::V2)), ("cpu pids\n", None)] {
+            put("sys/fs/cgroup/cgroup.controllers", controllers);
+            assert_eq!(CgroupVersion::below(machine.path()).unwrap(), found);
+        }
+        put("proc/self/mountinfo", "23 1 0:20 / / rw - ext4 disk rw");
+        assert_eq!(CgroupVersion::below(machine.path()).unwrap(), None);
     }
 
     #[test]
@@ -186,15 +237,15 @@ mod tests {
     #[test]
     fn a_process_that_has_ended_is_not_taken_for_the_whole_machine() {
         let mounts = "35 31 0:32 / /sys/fs/cgroup/memory rw shared:11 - cgroup cgroup rw,memory";
-        assert_eq!(directory(mounts, "4:memory:/\n", Version::V1, "memory"), None);
+        assert_eq!(directory(mounts, "4:memory:/\n", CgroupVersion::V1, "memory"), None);
         let mounts = "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup rw";
-        assert_eq!(directory(mounts, "0::/\n", Version::V2, ""), None);
+        assert_eq!(directory(mounts, "0::/\n", CgroupVersion::V2, ""), None);
     }
 
     #[test]
     fn a_mount_of_a_part_of_the_hierarchy_is_understood() {
         let mounts = "31 23 0:28 /docker/outer /sys/fs/cgroup rw - cgroup2 cgroup rw";
-        let found = |membership| directory(mounts, membership, Version::V2, "");
+        let found = |membership| directory(mounts, membership, CgroupVersion::V2, "");
         assert_eq!(found("0::/docker/outer/inner\n"), Some("sys/fs/cgroup/inner".into()));
         assert_eq!(found("0::/elsewhere\n"), None);
         assert_eq!(found("0::/docker/outer/../inner\n"), None);
@@ -206,7 +257,7 @@ mod tests {
         let mounts = "33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct
 35 31 0:32 / /sys/fs/cgroup/memory rw shared:11 - cgroup cgroup rw,memory";
         let membership = "4:memory:/docker/a\n2:cpu,cpuacct:/docker/a\n1:name=systemd:/x\n";
-        let found = |controller| directory(mounts, membership, Version::V1, controller);
+        let found = |controller| directory(mounts, membership, CgroupVersion::V1, controller);
         assert_eq!(found("cpuacct"), Some("sys/fs/cgroup/cpu,cpuacct/docker/a".into()));
         assert_eq!(found("memory"), Some("sys/fs/cgroup/memory/docker/a".into()));
         assert_eq!(found("pids"), None);

@@ -44,12 +44,26 @@ const SWEEP_SECS: u64 = 300;
 pub struct DockerExecutor {
     docker: Docker,
     socket: String,
+    version: Option<String>,
     cpus: u64,
     memory_bytes: u64,
     /// The engine's platform, operating system and architecture, if it names one.
     platform: (Option<String>, Option<String>),
     registries: Registries,
     shared: Arc<Shared>,
+}
+
+/// What an engine says of itself and its machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// Its version, if it names one.
+    pub version: Option<String>,
+    /// Operating system and architecture, such as `linux/amd64`, if it names them.
+    pub platform: Option<String>,
+    /// The CPUs of the machine; the largest number if it does not say.
+    pub cpus: u64,
+    /// The memory of the machine, in bytes; the largest number if it does not say.
+    pub memory_bytes: u64,
 }
 
 /// What all runs of this process share.
@@ -98,12 +112,24 @@ impl DockerExecutor {
         Ok(Self {
             docker,
             socket: socket.to_owned(),
+            version: version.version,
             cpus: count(info.ncpu),
             memory_bytes: count(info.mem_total),
             platform: (version.os, version.arch),
             registries: Registries::default(),
             shared: Arc::default(),
         })
+    }
+
+    /// What the engine said of itself when it was connected.
+    pub fn info(&self) -> EngineInfo {
+        let platform = self.platform.0.as_ref().zip(self.platform.1.as_ref());
+        EngineInfo {
+            version: self.version.clone(),
+            platform: platform.map(|(os, arch)| format!("{os}/{arch}")),
+            cpus: self.cpus,
+            memory_bytes: self.memory_bytes,
+        }
     }
 
     /// Restricts the images of other people's jobs to these registries.

@@ -33,7 +33,8 @@ mod times;
 mod user;
 mod user_lookup;
 
-pub use engine::{DEFAULT_SOCKET, DockerExecutor};
+pub use cgroup::CgroupVersion;
+pub use engine::{DEFAULT_SOCKET, DockerExecutor, EngineInfo};
 pub use image::ResolvedImage;
 pub use registries::Registries;
 pub use streams::MAX_STREAM_BYTES;

@@ -1,6 +1,6 @@
 //! The log on an EVM chain: a contract orders the events, checks them by the same rules, and holds the money.
 //!
-//! - `reader`: one contract, as anybody reads it; [`client`]: a key's way to it, and its money there.
+//! - `probe`: one endpoint, looked at once; `reader`: one contract, as anybody reads it; [`client`]: a key's way to it, and its money there.
 //! - `sender`: the one task that sends a key's transactions; `outbox`: what it may have to send again.
 //! - `follow` and `log`: the contract's events, read once they are deep enough, stored and folded; `window`: checks
 //!   that none is left out; `span`: how many
@@ -35,6 +35,7 @@ mod newest;
 mod node;
 mod outbox;
 mod packed;
+mod probe;
 mod reader;
 mod rpc;
 mod sender;
@@ -52,6 +53,7 @@ pub use follow::Seen;
 pub use history::{History, HistoryError, history, locked};
 pub use log::NodeAddresses;
 pub use node::{ContractConfig, ContractScheduler, Running, StartError};
+pub use probe::{Probe, probe};
 pub use reader::{Account, Code, ContractReader};
 pub use rpc::EndpointError;
 pub use sender::Notice;

@@ -62,6 +62,7 @@ fn every_document_has_a_version() {
         format!("wallet withdraw 1gwei --key key {on}"),
         format!("contract deploy --key key --rpc-url {url}"),
         format!("contract info {on}"),
+        format!("doctor --image assay/demo:1 --data-dir new-node --key key {on}"),
         "version".to_owned(),
     ];
     let mut left = commands(&assay::cli::Cli::command(), "");

@@ -12,6 +12,22 @@ fn a_job_that_no_known_node_takes_is_told_at_once_with_what_it_asks_too_much_of(
         nodes["nodes"].as_array().unwrap().iter().filter(|node| node["offer"]["slots"] == 2).count()
     };
     until("three offers", || offered() == 3);
+    // All that concerns this machine and its nodes works here; that others cannot reach a devstack is no failure.
+    let checked = session.run(&["doctor", "--image", "assay/demo:1"]);
+    assert_eq!(checked.code, 0, "{}; {HINT}", checked.stdout);
+    let finds = |start: &str| checked.stdout.lines().any(|line| line.starts_with(start));
+    for start in [
+        "ok    engine ",
+        "ok    image    assay/demo:1 is sha256:",
+        "ok    cgroups  version ",
+        "ok    peers    2 nodes are connected",
+        "warn  reach    the node listens on this machine alone",
+        "ok    clock ",
+        "skip  rpc ",
+    ] {
+        assert!(finds(start), "{start}: {}", checked.stdout);
+    }
+
     let listed = session.run(&["node", "list"]).stdout;
     let platform = listed.lines().nth(1).unwrap().split_whitespace().find(|word| word.starts_with("linux/"));
     let row = ["2", "4 GiB", platform.unwrap()].map(str::to_owned);
