@@ -29,6 +29,18 @@ pub(super) async fn log(
     Ok(Json(entries.into_iter().map(|(height, item)| LogEntry::new(height, item)).collect()))
 }
 
+/// An event whenever the log of any job grows, with how far the node has read. Several changes at once may be one event.
+pub(super) async fn all(
+    State(Api { node, .. }): State<Api>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let events = stream::unfold(node.progress(), async |mut progress| {
+        progress.changed().await.ok()?;
+        let cursor = *progress.borrow_and_update();
+        Some((Ok(Event::default().data(cursor.0.to_string())), progress))
+    });
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
 pub(super) async fn follow(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,

@@ -14,13 +14,13 @@ use super::{
     error::Failure,
     state::Api,
     types::{
-        CancelReply, ErrorCode, IDEMPOTENCY_KEY, JobList, JobView, NodeInfo, NodeLimits, NodeRow,
-        SubmitReply, SubmitRequest, UpdateReply,
+        CancelReply, ErrorCode, IDEMPOTENCY_KEY, JobList, JobRow, JobView, Member, NodeInfo, NodeLimits,
+        NodeRow, SubmitReply, SubmitRequest, UpdateReply,
     },
     view,
 };
 use crate::{
-    domain::{Deal, Spec},
+    domain::{Deal, Job, Spec},
     node::{Ended, InvalidKey, RequestKey},
     scheduler::Anchor,
 };
@@ -34,6 +34,8 @@ type Reply<T> = Result<Json<T>, Failure>;
 #[derive(Debug, Deserialize)]
 pub(super) struct ListQuery {
     limit: Option<usize>,
+    /// The id of a group of this node's own jobs, or the beginning of one.
+    group: Option<String>,
 }
 
 pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Reply<NodeInfo> {
@@ -132,14 +134,32 @@ pub(super) async fn list(
     State(Api { node, .. }): State<Api>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Reply<JobList> {
-    let limit = query?.limit.unwrap_or(ROWS).min(MAX_ROWS);
+    let Query(ListQuery { limit, group }) = query?;
+    let limit = limit.unwrap_or(ROWS).min(MAX_ROWS);
     let now = node.now();
-    let mut rows = node.read_jobs(|job, is_broken| view::row(&node, job, is_broken, now));
-    rows.extend(node.ended_jobs(limit)?.iter().filter_map(view::ended_row));
-    let total = node.states()?.values().sum();
+    let Some(group) = group else {
+        let mut rows = node.read_jobs(|job, is_broken| view::row(&node, job, is_broken, now));
+        rows.extend(node.ended_jobs(limit)?.iter().filter_map(view::ended_row));
+        return Ok(listed(rows, Some(node.states()?.values().sum()), limit));
+    };
+    let is_wanted = |job: &Job| {
+        let member = Member::of(&job.spec.environment);
+        job.requester == node.id() && member.is_some_and(|member| member.group.starts_with(&group))
+    };
+    let row = |job: &Job, is_broken| is_wanted(job).then(|| view::row(&node, job, is_broken, now));
+    let mut rows: Vec<JobRow> = node.read_jobs(row).into_iter().flatten().collect();
+    rows.extend(node.ended_of_group(&group)?.iter().filter_map(view::ended_row));
+    Ok(listed(rows, None, limit))
+}
+
+/// The newest of these rows, which are all there are unless `total` says otherwise. A job that leaves memory meanwhile may be
+/// among them twice.
+fn listed(mut rows: Vec<JobRow>, total: Option<usize>, limit: usize) -> Json<JobList> {
     rows.sort_by_key(|row| (std::cmp::Reverse(row.submitted_at), row.job));
+    rows.dedup_by_key(|row| row.job);
+    let total = total.unwrap_or(rows.len());
     rows.truncate(limit);
-    Ok(Json(JobList { total, jobs: rows }))
+    Json(JobList { total, jobs: rows })
 }
 
 pub(super) async fn describe(State(Api { node, .. }): State<Api>, Path(job): Path<String>) -> Reply<JobView> {

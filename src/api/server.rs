@@ -47,6 +47,7 @@ pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
     let json = Router::new()
         .route("/node", get(jobs::node_info))
         .route("/nodes", get(jobs::nodes))
+        .route("/events", get(events::all))
         .route("/jobs", get(jobs::list).post(jobs::submit))
         .route("/inputs", post(content::take_input))
         .route("/jobs/{job}", get(jobs::describe))

@@ -21,6 +21,7 @@ use crate::{
     verdict::Reason,
 };
 
+pub use crate::domain::{GROUP_DIGITS, GROUP_VARIABLE, INDEX_VARIABLE, MAX_GROUP_JOBS, Member, is_group};
 pub use execution::{ExecutionStage, ExecutionView};
 pub use list::{JobList, JobRow};
 pub use replication::{OwnRun, Plan, Replication, ReplicationView};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reason;
 use super::types::{
     BidState, BidView, Deadline, DeadlineName, ExecutionStage, ExecutionView, JobRow, JobView, Judgement,
-    MoneyView, PartyMoney, ReplicationView, ResultView, SeatState, SeatView, VerdictView,
+    Member, MoneyView, PartyMoney, ReplicationView, ResultView, SeatState, SeatView, VerdictView,
 };
 use crate::{
     domain::{
@@ -26,6 +26,7 @@ pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> Jo
         fault: node.evidence(job.id).filter(|_| is_broken).map(|evidence| evidence.kind),
         requester_gone: node.misses_requester(job, now),
         image: job.spec.image_name.clone(),
+        member: Member::of(&job.spec.environment),
         command: job.spec.command.clone(),
         concurrency: job.deal.concurrency,
         seats: job.seats.len(),
@@ -37,7 +38,7 @@ pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> Jo
 
 /// The row of a job that left memory; `None` if an older program wrote what this one cannot read.
 pub(super) fn ended_row(ended: &EndedJob) -> Option<JobRow> {
-    let Summary { image, command, concurrency, seats, accepted } =
+    let Summary { image, command, member, concurrency, seats, accepted } =
         serde_json::from_slice(&ended.summary).ok()?;
     let state = JobState::ALL.into_iter().find(|state| state.name() == ended.state)?;
     Some(JobRow {
@@ -48,6 +49,7 @@ pub(super) fn ended_row(ended: &EndedJob) -> Option<JobRow> {
         fault: None,
         requester_gone: false,
         image,
+        member,
         command,
         concurrency,
         seats,

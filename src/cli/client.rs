@@ -20,8 +20,8 @@ use super::{
 use crate::{
     api::types::{
         BlobInfo, CancelReply, ErrorCode, ErrorReply, IDEMPOTENCY_KEY, InputEvent, InputRequest, JobList,
-        JobView, LastWordsView, LogEntry, NodeInfo, NodeRow, ResultRow, SubmitReply, SubmitRequest,
-        UpdateReply,
+        JobView, LastWordsView, LogEntry, MAX_GROUP_JOBS, NodeInfo, NodeRow, ResultRow, SubmitReply,
+        SubmitRequest, UpdateReply,
     },
     domain::{Deal, Digest, NodeId},
     scheduler::Anchor,
@@ -130,7 +130,22 @@ impl Client {
     }
 
     pub(super) async fn submit(&self, request: &SubmitRequest) -> Result<SubmitReply, ClientError> {
-        self.once(|| self.http.post(self.url(&["jobs"])).json(request)).await
+        self.submit_as(request, &request_key()?).await
+    }
+
+    /// Submits under a key of the caller's. The same request under the same key is the same job.
+    pub(super) async fn submit_as(
+        &self,
+        request: &SubmitRequest,
+        key: &str,
+    ) -> Result<SubmitReply, ClientError> {
+        self.once(key, || self.http.post(self.url(&["jobs"])).json(request)).await
+    }
+
+    /// The jobs of the node's own groups whose id begins so.
+    pub(super) async fn group(&self, group: &str) -> Result<JobList, ClientError> {
+        let query = [("group", group), ("limit", &MAX_GROUP_JOBS.to_string())];
+        self.json(self.http.get(self.url(&["jobs"])).query(&query)).await
     }
 
     pub(super) async fn jobs(&self, limit: usize) -> Result<JobList, ClientError> {
@@ -142,11 +157,11 @@ impl Client {
     }
 
     pub(super) async fn cancel(&self, job: &str) -> Result<CancelReply, ClientError> {
-        self.once(|| self.http.post(self.url(&["jobs", job, "cancel"]))).await
+        self.once(&request_key()?, || self.http.post(self.url(&["jobs", job, "cancel"]))).await
     }
 
     pub(super) async fn update(&self, job: &str, deal: &Deal) -> Result<UpdateReply, ClientError> {
-        self.once(|| self.http.post(self.url(&["jobs", job, "deal"])).json(deal)).await
+        self.once(&request_key()?, || self.http.post(self.url(&["jobs", job, "deal"])).json(deal)).await
     }
 
     pub(super) async fn log(&self, job: &str) -> Result<Vec<LogEntry>, ClientError> {
@@ -180,6 +195,12 @@ impl Client {
     /// An event stream that wakes the caller when a job's log grows above this height.
     pub(super) async fn events(&self, job: &str, after: u64) -> Result<Events, ClientError> {
         let request = self.http.get(self.url(&["jobs", job, "events"])).query(&[("after", after)]);
+        Ok(Events { download: self.open(request).await?, line: Vec::new() })
+    }
+
+    /// An event stream that wakes the caller when the log of any job grows.
+    pub(super) async fn all_events(&self) -> Result<Events, ClientError> {
+        let request = self.http.get(self.url(&["events"]));
         Ok(Events { download: self.open(request).await?, line: Vec::new() })
     }
 
@@ -252,13 +273,13 @@ impl Client {
     /// Sends a request that must take effect once: if its answer is lost, sends it again under the same key.
     async fn once<T: DeserializeOwned>(
         &self,
+        key: &str,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<T, ClientError> {
-        let key = request_key()?;
         let began = Instant::now();
         let (mut answered, mut lost) = (began, false);
         loop {
-            let reason = match self.json(request().header(IDEMPOTENCY_KEY, &key)).await {
+            let reason = match self.json(request().header(IDEMPOTENCY_KEY, key)).await {
                 Err(ClientError::Unreachable { reason, sent: true, .. }) => {
                     (answered, lost) = (Instant::now(), true);
                     reason

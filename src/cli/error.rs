@@ -6,7 +6,7 @@ use std::{io, path::PathBuf};
 
 use super::{
     ExitStatus, client::ClientError, fetch::FetchError, job_file::JobFileError, keys::KeysError,
-    settings::SettingsError, words::Ambiguous,
+    settings::SettingsError, sweep::PlanError, words::Ambiguous,
 };
 use crate::{
     assembly::{BackendStartError, HostError},
@@ -184,6 +184,29 @@ pub enum CliError {
         /// Its state.
         state: JobState,
     },
+    /// The system has no randomness for the id of a group.
+    #[error("failed to choose the id of a group")]
+    Random {
+        /// The cause.
+        source: io::Error,
+    },
+    /// The file of a sweep cannot be used.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Neither the node nor this user has such a group.
+    #[error("there is no group {group}")]
+    NoGroup {
+        /// The user's text.
+        group: String,
+    },
+    /// Several groups begin so.
+    #[error("{matches} groups begin with {group}")]
+    ManyGroups {
+        /// The user's text.
+        group: String,
+        /// How many there are.
+        matches: usize,
+    },
     /// A file is not an exported log.
     #[error("{} holds no log of a job", path.display())]
     NoLog {
@@ -228,6 +251,9 @@ impl CliError {
             | Self::BadCases { .. }
             | Self::Input { .. }
             | Self::Key(_)
+            | Self::NoGroup { .. }
+            | Self::ManyGroups { .. }
+            | Self::Plan(PlanError::OtherNode { .. })
             | Self::NoLog { .. } => ExitStatus::Usage,
             Self::NoResult { .. }
             | Self::NoResultOf { .. }
@@ -251,6 +277,8 @@ impl CliError {
             Self::Chain(ChainError::Fund(FundError::Chain { .. })) => ExitStatus::Unreachable,
             Self::Chain(ChainError::Fund(_)) => ExitStatus::Usage,
             Self::Output(_)
+            | Self::Random { .. }
+            | Self::Plan(PlanError::Io { .. } | PlanError::Form { .. })
             | Self::File { .. }
             | Self::Fetch { .. }
             | Self::OtherContent { .. }
@@ -270,6 +298,12 @@ impl Hint for CliError {
             Self::Settings(error) => error.hint(),
             Self::Ambiguous(error) => error.hint(),
             Self::JobFile(error) => error.hint(),
+            Self::Plan(error) => error.hint(),
+            Self::NoGroup { .. } => Some(
+                "give the id that job submit printed, and with --api the node that it was submitted to"
+                    .to_owned(),
+            ),
+            Self::ManyGroups { .. } => Some("give more of its digits".to_owned()),
             Self::LogFilter { .. } => {
                 Some("a filter is a level or target=level, such as assay=debug".to_owned())
             }
@@ -329,7 +363,12 @@ impl Hint for CliError {
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("check the path; nothing is there".to_owned())
             }
-            Self::Output(_) | Self::File { .. } | Self::Input { .. } | Self::Chain(_) | Self::Signals(_) => {
+            Self::Output(_)
+            | Self::Random { .. }
+            | Self::File { .. }
+            | Self::Input { .. }
+            | Self::Chain(_)
+            | Self::Signals(_) => {
                 None
             }
         }

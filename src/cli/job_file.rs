@@ -31,7 +31,10 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 const LEAST_SIMILARITY: f64 = 0.8;
 
 /// Headings of the flags that make a job. Other flags say how to submit it, and are no keys.
-const HEADINGS: [&str; 2] = ["Deal", "Container"];
+const HEADINGS: [&str; 3] = ["Deal", "Container", "Sweep"];
+
+/// Keys whose values may stand in a map, by name.
+const MAP_KEYS: [&str; 2] = ["env", "matrix"];
 
 /// Keys whose relative paths begin at the directory of the file.
 const PATH_KEYS: [&str; 2] = ["input", "env-file"];
@@ -126,6 +129,11 @@ fn is_repeatable(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Append)
 }
 
+/// Whether the values are pairs of a name and a value.
+fn takes_map(arg: &Arg) -> bool {
+    arg.get_long().is_some_and(|long| MAP_KEYS.contains(&long))
+}
+
 fn find<'a>(submit: &'a Command, entry: &Entry, path: &Path) -> Result<&'a Arg, JobFileError> {
     let found = keys(submit).find(|arg| arg.get_long() == Some(entry.key.as_str()));
     found.ok_or_else(|| JobFileError::UnknownKey {
@@ -152,9 +160,10 @@ fn values(arg: &Arg, value: &Value, file: &Path) -> Result<Vec<String>, String> 
         let is_set = scalar.as_bool().ok_or("expected true or false")?;
         return Ok(if is_set { vec!["true".to_owned()] } else { Vec::new() });
     }
-    let is_env = arg.get_long() == Some("env");
     let read = match value {
-        Value::Map(pairs) if is_env => pairs.iter().map(|(name, value)| variable(name, value)).collect(),
+        Value::Map(pairs) if takes_map(arg) => {
+            pairs.iter().map(|(name, value)| variable(name, value)).collect()
+        }
         Value::Map(_) => return Err("expected a value or a list".to_owned()),
         Value::Scalar(scalar) => vec![text_of(scalar)?],
         Value::List(items) => items.iter().map(text_of).collect::<Result<Vec<_>, _>>()?,

@@ -8,7 +8,7 @@
 //! `failure` why runs gave no result. `fetch` downloads results and checks them. `text` formats values.
 //!
 //! `words` separates a job's command from the image before it; `job_file` turns a file into such words. `environment`
-//! reads the variables for a job, and `secrets` warns of those that look secret. `document` is the form of JSON,
+//! reads the variables for a job, `sweep` makes many jobs of one, and `secrets` warns of those that look secret. `document` is the form of JSON,
 //! `message` the form of everything on standard error.
 //!
 //! Commands that run nodes share `running`. `keys` opens the key that a command acts with.
@@ -46,6 +46,7 @@ mod running;
 mod secrets;
 mod session;
 mod settings;
+mod sweep;
 mod text;
 mod watch;
 mod words;

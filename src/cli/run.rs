@@ -7,8 +7,8 @@ use clap::{CommandFactory as _, Parser as _};
 use super::{
     Cli, CliError, ExitStatus,
     args::{
-        Command, ContractCommand, Format, JobCommand, LogFormat, NodeCommand, ResultsCommand, VerdictCommand,
-        WalletCommand,
+        Command, ContractCommand, Format, GroupCommand, JobCommand, LogFormat, NodeCommand, ResultsCommand,
+        VerdictCommand, WalletCommand,
     },
     commands, job_file,
     output::{self, Output},
@@ -71,6 +71,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
             JobCommand::Validate(args) => commands::job_files::validate(&args, output),
             JobCommand::Schema => commands::job_files::schema(output),
         },
+        Command::Group(GroupCommand::Wait(args)) => commands::group::wait(&args, output).await,
         Command::Results(command) => match command {
             ResultsCommand::List(args) => commands::results::list(&args, output).await,
             ResultsCommand::Fetch(args) => commands::results::fetch(args, output).await,
@@ -106,6 +107,7 @@ fn start_log(cli: &Cli) -> Result<(), CliError> {
         Command::Serve(_) => "assay=info,warn",
         Command::Devstack(_)
         | Command::Job(_)
+        | Command::Group(_)
         | Command::Results(_)
         | Command::Verdict(_)
         | Command::Node(_)

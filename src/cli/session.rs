@@ -70,6 +70,11 @@ impl Session {
         format!("assay job wait {job} {}", self.flags).trim_end().to_owned()
     }
 
+    /// The command that takes up a group.
+    pub(super) fn group_wait_command(&self, group: &str) -> String {
+        format!("assay group wait {group} {}", self.flags).trim_end().to_owned()
+    }
+
     /// Shows what is awaited before something is sent.
     pub(super) fn tell_of_the_chain(&self, output: Output) {
         if self.is_own {

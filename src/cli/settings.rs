@@ -20,7 +20,6 @@ use crate::{
     devstack::{BadActors, MAX_NODES},
     domain::{Acceptance, Amount, Audit, Deal, InvalidTerm, LogDomain, Method, NodeId, SpecError},
     executor::DEFAULT_SOCKET,
-    explain::Hint,
     scheduler::contract::ChainConfig,
 };
 
@@ -120,49 +119,32 @@ pub enum SettingsError {
         /// The largest number.
         most: usize,
     },
+    /// A flag of sweeps, for a single job.
+    #[error("--max-parallel is for a sweep, and this is one job")]
+    NoSweep,
+    /// A sweep sets a variable that is set already.
+    #[error("the variable {name} is set twice: by the sweep, and by --env or another --matrix")]
+    SweepVariable {
+        /// Its name.
+        name: String,
+    },
+    /// A sweep has more jobs than a group may have.
+    #[error("the sweep has {jobs} jobs, and a group has at most {most}")]
+    SweepSize {
+        /// The number of jobs.
+        jobs: u128,
+        /// The largest number.
+        most: u32,
+    },
+    /// The text is not the id of a group.
+    #[error("{text:?} is not the id of a group")]
+    GroupName {
+        /// The text.
+        text: String,
+    },
     /// Neither a flag nor the environment says where to keep data.
     #[error("no directory for the node's data: neither XDG_STATE_HOME nor HOME is set")]
     NoDataDir,
-}
-
-impl Hint for SettingsError {
-    fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Term(InvalidTerm { term, .. }) => return Some(hints::term(*term)),
-            Self::Spec(error) => return hints::spec(error),
-            Self::Environment(error) => return error.hint(),
-            Self::Exposed(error) => return error.hint(),
-            Self::OpenFirstCome => {
-                "name the nodes that may bid with --allow, or accept the risk with --first-come open"
-            }
-            Self::FirstComeUnused => "leave it out, or choose --acceptance first-come",
-            Self::NothingToUpdate => "name one, such as --timeout 10m; see assay job update --help",
-            Self::JobName { .. } => "give the id of a job or a unique prefix of it; see assay job list",
-            Self::WholeJob { .. } => "give all 64 hex digits; assay job list --output json shows them",
-            Self::Api { .. } => "give a host and a port, such as http://127.0.0.1:7421",
-            Self::NoContract { .. } => {
-                "give --rpc-url and --contract, or set ASSAY_RPC_URL and ASSAY_CONTRACT; to try it, assay devstack \
-                 --scheduler contract starts a chain and prints both"
-            }
-            Self::NoFollowUp | Self::NoMemory => {
-                "start one with assay serve --scheduler contract --slots 0, and submit with --api"
-            }
-            Self::NoChain => "add --scheduler contract, or leave it out",
-            Self::TwoNodes => "leave one of them out",
-            Self::RemoteEngine { .. } => {
-                "Assay measures memory on this machine: set DOCKER_HOST to unix:// and a local socket, or unset it"
-            }
-            Self::NearDeterministic => "leave one of them out: with --summary, equal outputs agree too",
-            Self::SummaryFileUnused => {
-                "add --summary with how each number is compared; assay job calibrate proposes it"
-            }
-            Self::NoAudit => "add --audit with its chance in thousandths, such as --audit 100",
-            Self::BadNodes { .. } => "ask for more --nodes, or fewer --bad-actors",
-            Self::NodeCount { .. } => "choose another number for --nodes",
-            Self::NoDataDir => "set one of them, or pass --data-dir if the command has it",
-        };
-        Some(hint.to_owned())
-    }
 }
 
 /// Seats of a second wave that outvote a lie of the whole first wave.
@@ -460,6 +442,11 @@ pub(super) fn state_file() -> Option<PathBuf> {
 /// The file with the token path of the node whose API has this address.
 pub(super) fn token_note(api: SocketAddr) -> Option<PathBuf> {
     Some(state_dir()?.join("tokens").join(api.to_string()))
+}
+
+/// The file of a sweep.
+pub(super) fn sweep_file(group: &str) -> Option<PathBuf> {
+    Some(state_dir()?.join("sweeps").join(format!("{group}.json")))
 }
 
 /// Where the requester with this key keeps its state for this contract.

@@ -25,6 +25,7 @@ mod deal;
 mod event;
 mod failure;
 mod fingerprint;
+mod group;
 mod ids;
 mod image;
 mod job;
@@ -57,6 +58,7 @@ pub use fingerprint::{
     DirtyFingerprint, Fingerprint, FingerprintWord, MAX_FAULTS, MAX_TIME_MS, ParseFingerprintError, Profile,
     Sample, TENTHS,
 };
+pub use group::{GROUP_DIGITS, GROUP_VARIABLE, INDEX_VARIABLE, MAX_GROUP_JOBS, Member, is_group};
 pub use ids::{AuditSecret, Digest, JobId, LogDomain, NodeId, ParseIdError, SecretHash};
 pub use image::{DEFAULT_REGISTRY, ImageName, ImageNameError, is_digest, is_pinned, is_registry};
 pub use job::{Bid, BidStatus, Job, JobRecord, JobState, Seat, SeatStatus, Verdict};

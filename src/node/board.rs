@@ -236,6 +236,11 @@ impl Board {
         self.lock().broken.keys().copied().collect()
     }
 
+    /// How far the log is folded.
+    pub(crate) fn progress(&self) -> watch::Receiver<Cursor> {
+        self.cursor.subscribe()
+    }
+
     /// Waits until everything up to `cursor` is folded.
     pub(crate) async fn reached(&self, cursor: Cursor) {
         // The sender is in `self`, so the wait cannot fail.

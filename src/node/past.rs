@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tracing::error;
 
 use crate::{
-    domain::{Event, Job, JobId, LogDomain, NodeId},
+    domain::{Event, Job, JobId, LogDomain, Member, NodeId},
     explain::one_line,
     policy::reputation::speaks_for_requester,
     rules::{Ledger, Rejection},
@@ -37,6 +37,9 @@ pub(crate) struct Summary {
     pub(crate) image: String,
     /// What ran in it.
     pub(crate) command: Vec<String>,
+    /// Its place in a group; absent in rows from before.
+    #[serde(default)]
+    pub(crate) member: Option<Member>,
     /// N.
     pub(crate) concurrency: u8,
     /// How many seats were filled.
@@ -144,6 +147,7 @@ pub(super) fn row_of(job: &Job, height: usize, me: NodeId) -> Option<EndedJob> {
     let summary = Summary {
         image: job.spec.image_name.clone(),
         command: job.spec.command.clone(),
+        member: Member::of(&job.spec.environment),
         concurrency: job.deal.concurrency,
         seats: job.seats.len(),
         accepted: job.verdict.as_ref().map(|verdict| usize::from(verdict.accepted.len())),
@@ -156,6 +160,7 @@ pub(super) fn row_of(job: &Job, height: usize, me: NodeId) -> Option<EndedJob> {
         state: job.state.name().to_owned(),
         submitted_at: job.submitted_at,
         ended_at: job.ended_at,
+        member_of: summary.member.as_ref().map(|member| member.group.clone()),
         is_honest: speaks_for_requester(job, me),
         summary: serde_json::to_vec(&summary).expect("a summary is plain values"),
     })

@@ -5,6 +5,8 @@ use std::{
     fs::File,
 };
 
+use tokio::sync::watch;
+
 use super::{About, ComputeLimits, Links, Node, RequestError, Warning, board::Snapshot};
 use crate::{
     domain::{
@@ -30,6 +32,11 @@ impl Node {
     /// Waits until the node has folded everything up to `cursor`; the caller bounds the wait.
     pub async fn reached(&self, cursor: Cursor) {
         self.board.reached(cursor).await;
+    }
+
+    /// How far the node has folded its log. Changes with every entry.
+    pub(crate) fn progress(&self) -> watch::Receiver<Cursor> {
+        self.board.progress()
     }
 
     /// Waits until the node has folded all that its log held at the start. The caller bounds the wait.
@@ -111,6 +118,11 @@ impl Node {
     /// The newest jobs that left memory, at most `limit` of them.
     pub(crate) fn ended_jobs(&self, limit: usize) -> Result<Vec<EndedJob>, RequestError> {
         Ok(self.records.ended.newest(limit)?)
+    }
+
+    /// The ended jobs of this node's own groups whose ids begin so.
+    pub(crate) fn ended_of_group(&self, group: &str) -> Result<Vec<EndedJob>, RequestError> {
+        Ok(self.records.ended.of_group(self.me.id, group)?)
     }
 
     /// How many jobs are in each state.

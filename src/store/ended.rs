@@ -24,6 +24,8 @@ pub struct EndedJob {
     pub submitted_at: Timestamp,
     /// When it ended.
     pub ended_at: Timestamp,
+    /// The id of the group that it is one of, in hex digits.
+    pub member_of: Option<String>,
     /// Whether it speaks for its requester.
     pub is_honest: bool,
     /// What else a list shows; opaque here.
@@ -37,7 +39,7 @@ pub struct EndedJobs {
 }
 
 const COLUMNS: &str = "job, (SELECT max(height) FROM entries WHERE entries.job = ended.job), requester, parent, state, \
-                       submitted_at, ended_at, is_honest, summary";
+                       submitted_at, ended_at, is_honest, summary, member_of";
 
 impl EndedJobs {
     /// The ended jobs in this database.
@@ -67,6 +69,21 @@ impl EndedJobs {
         let sql = format!("SELECT {COLUMNS} FROM ended ORDER BY submitted_at DESC, job LIMIT ?1");
         let mut statement = connection.prepare_cached(&sql)?;
         let rows = statement.query_map([u32::try_from(limit).unwrap_or(u32::MAX)], ended_of_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The jobs of one requester whose groups' ids begin so.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn of_group(&self, requester: NodeId, group: &str) -> Result<Vec<EndedJob>, DbError> {
+        let connection = self.db.connection();
+        // An id has hex digits, and all of them come before g.
+        let sql = format!(
+            "SELECT {COLUMNS} FROM ended WHERE member_of >= ?1 AND member_of < ?1 || 'g' AND requester = ?2"
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![group, requester], ended_of_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -129,8 +146,18 @@ impl EndedJobs {
 
 /// Takes a job out of the live part of the log, if its log ends where the row says and nobody broke it. Says whether.
 pub(super) fn retire(connection: &Connection, ended: &EndedJob) -> Result<bool, DbError> {
-    let EndedJob { job, height, requester, parent, state, submitted_at, ended_at, is_honest, summary } =
-        ended;
+    let EndedJob {
+        job,
+        height,
+        requester,
+        parent,
+        state,
+        submitted_at,
+        ended_at,
+        is_honest,
+        summary,
+        member_of,
+    } = ended;
     let sql = "SELECT (SELECT max(height) FROM entries WHERE job = ?1) = ?2
                AND NOT EXISTS (SELECT 1 FROM faults WHERE job = ?1)";
     let is_whole: Option<bool> =
@@ -140,10 +167,10 @@ pub(super) fn retire(connection: &Connection, ended: &EndedJob) -> Result<bool, 
     }
     connection.prepare_cached("UPDATE entries SET ended = 1 WHERE job = ?1")?.execute([job])?;
     let sql = "INSERT OR REPLACE INTO ended
-               (job, requester, parent, state, submitted_at, ended_at, is_honest, summary)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+               (job, requester, parent, state, submitted_at, ended_at, is_honest, summary, member_of)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let (submitted_at, ended_at) = (Unsigned(submitted_at.as_secs()), Unsigned(ended_at.as_secs()));
-    let row = params![job, requester, parent, state, submitted_at, ended_at, is_honest, summary];
+    let row = params![job, requester, parent, state, submitted_at, ended_at, is_honest, summary, member_of];
     connection.prepare_cached(sql)?.execute(row)?;
     Ok(true)
 }
@@ -168,5 +195,6 @@ fn ended_of_row(row: &Row<'_>) -> rusqlite::Result<EndedJob> {
         ended_at: Timestamp::from_secs(ended_at),
         is_honest: row.get(7)?,
         summary: row.get(8)?,
+        member_of: row.get(9)?,
     })
 }

@@ -2,15 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Member;
 use crate::{
     domain::{JobId, JobState, NodeId, Timestamp},
     scheduler::FaultKind,
 };
 
-/// `GET /api/v1/jobs?limit=`.
+/// `GET /api/v1/jobs?limit=&group=`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobList {
-    /// How many jobs the node knows.
+    /// How many jobs the node knows, of the group if one was named.
     pub total: usize,
     /// The newest of them first, as many as were asked for.
     pub jobs: Vec<JobRow>,
@@ -34,6 +35,9 @@ pub struct JobRow {
     pub requester_gone: bool,
     /// The image as the requester named it.
     pub image: String,
+    /// Its place in a group; null for a single job.
+    #[serde(default)]
+    pub member: Option<Member>,
     /// What runs in it.
     pub command: Vec<String>,
     /// N.

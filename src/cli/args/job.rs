@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
-    DealArgs, NodeArgs,
+    DealArgs, NodeArgs, SweepArgs,
     values::{self, Variable},
 };
 use crate::domain::{Amount, NodeId, Resources, Span};
@@ -86,7 +86,8 @@ pub(in crate::cli) struct SubmitArgs {
     #[arg(long, conflicts_with_all = ["detach", "output_dir"])]
     pub(in crate::cli) dry_run: bool,
 
-    /// Fetch each accepted result into DIR/NODE once the job is verified, as `results fetch` does
+    /// Fetch each accepted result into DIR/NODE once the job is verified, as `results fetch` does; of a sweep, into
+    /// DIR/INDEX/NODE
     #[arg(long, value_name = "DIR", conflicts_with = "detach")]
     pub(in crate::cli) output_dir: Option<PathBuf>,
 
@@ -99,6 +100,9 @@ pub(in crate::cli) struct SubmitArgs {
 
     #[command(flatten)]
     pub(in crate::cli) container: ContainerArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) sweep: SweepArgs,
 
     #[command(flatten)]
     pub(in crate::cli) asked: NodeArgs,
@@ -226,6 +230,10 @@ pub(in crate::cli) struct ListArgs {
     /// Largest number of jobs to list
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     pub(in crate::cli) limit: usize,
+
+    /// List only the jobs of this group, by its id or a unique prefix of it
+    #[arg(long, value_name = "GROUP")]
+    pub(in crate::cli) group: Option<String>,
 
     #[command(flatten)]
     pub(in crate::cli) asked: NodeArgs,

@@ -4,6 +4,7 @@
 //! - `deal`: the terms of a job
 //! - `chain`: a chain, a contract on it, and a key
 //! - `job`, `results`, `verdict`, `wallet`, `host`: the commands of one noun each
+//! - `sweep`: many jobs as one group
 //! - `doctor`: the checks
 //! - `values`: the text forms of durations, sizes and pairs
 
@@ -14,6 +15,7 @@ mod doctor;
 mod host;
 mod job;
 mod results;
+mod sweep;
 pub(super) mod values;
 mod verdict;
 mod wallet;
@@ -25,13 +27,14 @@ pub(super) use common::{
     API_VARIABLE, ApiArgs, DEFAULT_API, Format, LogFormat, NodeArgs, SCHEDULER_VARIABLE, SchedulerArg,
 };
 pub(super) use deal::{AcceptanceArg, DealArgs};
-pub(super) use host::{DevstackArgs, DialArg, InputUrlArg, ServeArgs};
 pub(super) use doctor::DoctorArgs;
+pub(super) use host::{DevstackArgs, DialArg, InputUrlArg, ServeArgs};
 pub(super) use job::{
     CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, ReplicationArg,
     SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
 };
 pub(super) use results::{FetchArgs, ResultsCommand, ResultsListArgs};
+pub(super) use sweep::{GroupCommand, GroupWaitArgs, SweepArgs};
 pub(super) use values::Variable;
 pub(super) use verdict::{CheckArgs, ComputeArgs, ExportArgs, OnChainArgs, ShowArgs, VerdictCommand};
 pub(super) use wallet::{
@@ -92,6 +95,9 @@ pub(super) enum Command {
     /// Submit jobs and follow them
     #[command(subcommand)]
     Job(JobCommand),
+    /// Wait for the jobs of a sweep
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// List and fetch the results of a job
     #[command(subcommand)]
     Results(ResultsCommand),

@@ -28,9 +28,14 @@ pub(in crate::cli) struct ResultsListArgs {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FetchArgs {
     /// Id of the job, or a unique prefix of it
-    pub(in crate::cli) job: String,
+    #[arg(required_unless_present = "group")]
+    pub(in crate::cli) job: Option<String>,
 
-    /// Directory to unpack into [default: job-SHORT_ID]
+    /// Fetch the results of all verified jobs of this group, each into DIR/INDEX/NODE
+    #[arg(long, value_name = "GROUP", conflicts_with = "job")]
+    pub(in crate::cli) group: Option<String>,
+
+    /// Directory to unpack into [default: job-SHORT_ID or group-ID]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) output_dir: Option<PathBuf>,
 

@@ -1,5 +1,7 @@
 //! The text forms of durations, sizes, amounts, CPU shares and pairs.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Amount, Ask, Digest, Span, UrlScheme, is_registry};
 
 /// A duration: seconds, or numbers with `d`, `h`, `m` or `s`, the largest first, such as `1h30m` or `1.5h`.
@@ -119,6 +121,24 @@ pub(in crate::cli) fn variable(text: &str) -> Result<Variable, String> {
         return Err("expected NAME=VALUE, or NAME to pass your own value on".to_owned());
     }
     Ok(Variable { name: name.to_owned(), value: value.map(str::to_owned) })
+}
+
+/// A variable of a sweep, and the values that it takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::cli) struct Axis {
+    pub(in crate::cli) key: String,
+    pub(in crate::cli) values: Vec<String>,
+}
+
+/// `KEY=VALUE,VALUE`.
+pub(in crate::cli) fn axis(text: &str) -> Result<Axis, String> {
+    let expected = || "expected KEY=VALUE,VALUE,.., such as lr=0.1,0.2".to_owned();
+    let (key, values) = text.split_once('=').ok_or_else(expected)?;
+    let values: Vec<String> = values.split(',').map(str::to_owned).collect();
+    if key.is_empty() || key.contains(char::is_whitespace) || values.iter().any(String::is_empty) {
+        return Err(expected());
+    }
+    Ok(Axis { key: key.to_owned(), values })
 }
 
 /// `5gwei`, `0.1ether`, or a number of wei.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::describe;
 use crate::{
-    cli::{CliError, document::Document, output::Output, text},
+    cli::{CliError, document::Document, output::Output, sweep::Sweep, text},
     domain::{Amount, AuditStage, Deal, Digest, Spec},
     policy::economics::{Checks, Liar, Prospect, majority_ppm, prospect},
 };
@@ -21,6 +21,8 @@ struct Planned<'a> {
     revision: Digest,
     /// The most that the requester locks; null if the sum is above the largest amount.
     escrow: Option<Amount>,
+    /// The number of such jobs.
+    jobs: u32,
     liars: Vec<LiarView>,
     /// How often an owner of a fifth of all nodes has the majority, in millionths.
     majority_of_a_fifth_ppm: u32,
@@ -39,7 +41,7 @@ struct LiarView {
 }
 
 /// Shows a job without submitting it. Asks no node, so it neither looks up the image nor packs inputs.
-pub(super) fn show(spec: &Spec, deal: &Deal, output: Output) -> Result<(), CliError> {
+pub(super) fn show(spec: &Spec, deal: &Deal, sweep: Option<&Sweep>, output: Output) -> Result<(), CliError> {
     let checks = Checks::of(deal, spec.seeded);
     let prospects = Liar::ALL.map(|liar| (liar, prospect(&checks, liar)));
     let planned = Planned {
@@ -48,6 +50,7 @@ pub(super) fn show(spec: &Spec, deal: &Deal, output: Output) -> Result<(), CliEr
         deal,
         revision: deal.revision(),
         escrow: deal.escrow(),
+        jobs: sweep.map_or(1, Sweep::jobs),
         liars: prospects.iter().map(view).collect(),
         majority_of_a_fifth_ppm: majority_ppm(deal.concurrency, OWNED_PERCENT),
     };
@@ -61,6 +64,9 @@ pub(super) fn show(spec: &Spec, deal: &Deal, output: Output) -> Result<(), CliEr
         [describe::fields(&lines), describe::deal(deal, AuditStage::Undrawn, &[]), describe::fields(&after)]
             .join("\n")
     })?;
+    if let Some(sweep) = sweep {
+        output.note(&format!("a sweep of {} such jobs, each with its own variables", sweep.jobs()));
+    }
     output.note("nothing was submitted");
     Ok(())
 }

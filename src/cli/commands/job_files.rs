@@ -12,6 +12,7 @@ use crate::cli::{
     document::Document,
     job_file::{self, JobFileError},
     output::Output,
+    sweep::Sweep,
 };
 
 /// A job file without a fault.
@@ -30,19 +31,23 @@ pub(in crate::cli) fn validate(args: &ValidateArgs, output: Output) -> Result<Ex
     let words = words.chain([path.as_os_str().to_owned()]).collect();
     let words = job_file::expand(words, &mut Cli::command())?;
     let refused = |error: clap::Error| JobFileError::refused(path, &error);
-    let SubmitArgs { image, command, deal, container, .. } =
+    let SubmitArgs { image, command, deal, container, sweep, .. } =
         match Cli::try_parse_from(words).map_err(refused)? {
             Cli { command: Command::Job(JobCommand::Submit(args)), .. } => *args,
             other => unreachable!("a submission is no {other:?}"),
         };
     let deal = submit::terms(&deal, &container)?;
     let environment = submit::environment(&container, output)?;
+    let sweep = Sweep::of(&sweep, &environment)?;
     let request = submit::request(image, command, environment, &container, deal);
     let places = submit::places(&container);
     for (path, _) in &places {
         std::fs::metadata(path).map_err(CliError::file("find the input", path))?;
     }
     let spec = submit::check_spec(&request, &places)?;
+    if let Some(sweep) = sweep {
+        submit::check_sweep(&sweep, &request, &places)?;
+    }
     submit::warn_of_secrets(&request, output);
     output.result(&Valid { file: path, image: &spec.image_name }, || {
         format!("{} is valid\n", path.display())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::job_name;
+use super::{group, job_name};
 use crate::{
     api::types::{JobRow, JobView},
     cli::{
@@ -16,6 +16,7 @@ use crate::{
         output::{Output, table},
         session::{Need, Session, with_node},
         settings::{self, SettingsError},
+        sweep::group_name,
         text,
         watch::{OVERDUE, Watched, watch},
     },
@@ -26,7 +27,13 @@ use crate::{
 /// Lists jobs, newest first.
 pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<ExitStatus, CliError> {
     let jobs = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
-        session.client().jobs(args.limit).await.map_err(CliError::node("list the jobs"))
+        let failed = CliError::node("list the jobs");
+        let Some(name) = &args.group else { return session.client().jobs(args.limit).await.map_err(failed) };
+        let name = group_name(name)?;
+        let mut list = session.client().group(name).await.map_err(failed)?;
+        group::whole_name(name, None, &list.jobs)?;
+        list.jobs.truncate(args.limit);
+        Ok(list)
     });
     let list = jobs.await?;
     // Times are from the backend's clock. It agrees with everybody's, or nothing would work.

@@ -13,6 +13,7 @@ mod describe_steps;
 pub(super) mod devstack;
 pub(super) mod doctor;
 mod dry_run;
+pub(super) mod group;
 pub(super) mod job_files;
 pub(super) mod jobs;
 pub(super) mod node;

@@ -6,9 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{dry_run, jobs::follow_to_end};
+use super::{
+    dry_run,
+    group::{self, Then},
+    jobs::follow_to_end,
+};
 use crate::{
-    api::types::{SubmitReply, SubmitRequest},
+    api::types::{GROUP_DIGITS, SubmitReply, SubmitRequest},
     cli::{
         CliError, ExitStatus,
         args::{ContainerArgs, DealArgs, ReplicationArg, SubmitArgs, values},
@@ -20,6 +24,7 @@ use crate::{
         secrets,
         session::{Need, Session, with_node},
         settings::{self, SettingsError},
+        sweep::{Plan, Sweep},
         text,
     },
     domain::{Deal, Digest, Input, InputKind, JobState, Resources, SUMMARY_FILE, Spec, TooFew, UrlScheme},
@@ -34,20 +39,25 @@ const MAX_INPUT_BYTES: u64 = 2 << 30;
 pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<ExitStatus, CliError> {
     // Everything that can be refused here is refused before anything is sent.
     let deal = terms(&args.deal, &args.container)?;
-    let SubmitArgs { image, command, detach, dry_run, output_dir, container, asked, .. } = args;
+    let SubmitArgs { image, command, detach, dry_run, output_dir, container, sweep, asked, .. } = args;
     let replication = match args.replication {
         Some(ReplicationArg::Auto) => Replication::Auto,
         Some(ReplicationArg::Fixed) | None => Replication::Fixed,
     };
     let deal_escalates = deal.escalation_limit > 0;
     let environment = environment(&container, output)?;
+    let max_parallel = sweep.max_parallel;
+    let sweep = Sweep::of(&sweep, &environment)?;
     let mut request = request(image, command, environment, &container, deal);
     let places = places(&container);
     let spec = check_spec(&request, &places)?;
     request.replication = replication;
+    if let Some(sweep) = &sweep {
+        check_sweep(sweep, &request, &places)?;
+    }
     if dry_run {
         warn_of_secrets(&request, output);
-        dry_run::show(&spec, &request.deal, output)?;
+        dry_run::show(&spec, &request.deal, sweep.as_ref(), output)?;
         if replication == Replication::Auto {
             output.note("with --replication auto, your node may give the job to one trusted node and sometimes two more instead");
         }
@@ -68,6 +78,13 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     with_node(&asked, Need::Images, output, async |session: &Session| {
         let client = session.client();
         send_inputs(session, &places, &mut request, output).await?;
+        if let Some(sweep) = &sweep {
+            let node = client.node().await.map_err(CliError::node("ask the node who it is"))?;
+            let plan = Plan::new(node.id, request.clone(), sweep.clone(), max_parallel);
+            let plan = plan.map_err(|source| CliError::Random { source })?;
+            let then = if detach { Then::Detach } else { Then::Wait(output_dir.as_deref()) };
+            return group::submit(session, &plan, then, output).await;
+        }
         let reply = client.submit(&request).await.map_err(CliError::node("submit the job"))?;
         tell_too_few(&reply, request.deal.audit.is_some(), output);
         tell_unseeded(&reply, output);
@@ -227,6 +244,21 @@ pub(super) fn check_spec(
         None => spec,
     };
     spec.build().map_err(SettingsError::Spec)
+}
+
+/// Refuses a sweep one of whose jobs no node may run.
+pub(super) fn check_sweep(
+    sweep: &Sweep,
+    request: &SubmitRequest,
+    places: &[(PathBuf, String)],
+) -> Result<(), SettingsError> {
+    let longest_name = "0".repeat(GROUP_DIGITS);
+    for index in 0..sweep.jobs() {
+        let mut job = request.clone();
+        job.environment.extend(sweep.variables(&longest_name, index));
+        check_spec(&job, places)?;
+    }
+    Ok(())
 }
 
 fn announce(reply: &SubmitReply, output: Output) {

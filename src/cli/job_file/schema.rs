@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, Command};
 use serde_json::{Map, Value, json};
 
-use super::{is_repeatable, keys};
+use super::{is_repeatable, keys, takes_map};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -47,7 +47,7 @@ fn property(arg: &Arg) -> Value {
     let many = json!({"type": "array", "items": one});
     let form = match arg.get_action() {
         ArgAction::SetTrue => json!({"type": "boolean"}),
-        _ if arg.get_long() == Some("env") => json!({
+        _ if takes_map(arg) => json!({
             "oneOf": [{"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}}, many]
         }),
         _ if !choices.is_empty() => json!({"enum": choices}),

@@ -160,3 +160,17 @@ fn the_schema_has_every_key() {
     assert_eq!(properties["acceptance"]["enum"], serde_json::json!(["requester", "first-come"]));
     assert!(properties.values().all(|property| !property["description"].as_str().unwrap().is_empty()));
 }
+
+#[test]
+fn a_sweep_stands_in_a_file_as_a_list_or_as_a_map() {
+    let of = |matrix: &str| {
+        let args = submitted(&format!("image: demo\ncount: 2\nmax-parallel: 3\nmatrix: {matrix}\n"), &[]);
+        (args.sweep.count, args.sweep.max_parallel, args.sweep.matrix)
+    };
+    let axis = |text: &str| args::values::axis(text).unwrap();
+    let expected = (Some(2), Some(3), vec![axis("lr=0.1,0.2"), axis("seed=1")]);
+    assert_eq!(of("['lr=0.1,0.2', seed=1]"), expected);
+    assert_eq!(of("{lr: '0.1,0.2', seed: 1}"), expected);
+    let error = expanded("image: demo\nmatrix: {lr: ''}\n", &[]).unwrap_err();
+    assert!(error.to_string().contains("KEY=VALUE"), "{error}");
+}

@@ -1,9 +1,61 @@
 //! The problem with terms and specs, and the remedy, in terms of the command line.
 
-use crate::domain::{SpecError, SpecField, Term};
+use super::SettingsError;
+use crate::{
+    domain::{InvalidTerm, SpecError, SpecField, Term},
+    explain::Hint,
+};
+
+impl Hint for SettingsError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Term(InvalidTerm { term, .. }) => return Some(term_hint(*term)),
+            Self::Spec(error) => return spec_hint(error),
+            Self::Environment(error) => return error.hint(),
+            Self::Exposed(error) => return error.hint(),
+            Self::OpenFirstCome => {
+                "name the nodes that may bid with --allow, or accept the risk with --first-come open"
+            }
+            Self::FirstComeUnused => "leave it out, or choose --acceptance first-come",
+            Self::NothingToUpdate => "name one, such as --timeout 10m; see assay job update --help",
+            Self::JobName { .. } => "give the id of a job or a unique prefix of it; see assay job list",
+            Self::WholeJob { .. } => "give all 64 hex digits; assay job list --output json shows them",
+            Self::Api { .. } => "give a host and a port, such as http://127.0.0.1:7421",
+            Self::NoContract { .. } => {
+                "give --rpc-url and --contract, or set ASSAY_RPC_URL and ASSAY_CONTRACT; to try it, assay devstack \
+                 --scheduler contract starts a chain and prints both"
+            }
+            Self::NoFollowUp | Self::NoMemory => {
+                "start one with assay serve --scheduler contract --slots 0, and submit with --api"
+            }
+            Self::NoChain => "add --scheduler contract, or leave it out",
+            Self::TwoNodes => "leave one of them out",
+            Self::RemoteEngine { .. } => {
+                "Assay measures memory on this machine: set DOCKER_HOST to unix:// and a local socket, or unset it"
+            }
+            Self::NearDeterministic => "leave one of them out: with --summary, equal outputs agree too",
+            Self::SummaryFileUnused => {
+                "add --summary with how each number is compared; assay job calibrate proposes it"
+            }
+            Self::NoAudit => "add --audit with its chance in thousandths, such as --audit 100",
+            Self::BadNodes { .. } => "ask for more --nodes, or fewer --bad-actors",
+            Self::NodeCount { .. } => "choose another number for --nodes",
+            Self::NoSweep => "add --count or --matrix, or leave it out",
+            Self::SweepVariable { .. } => {
+                "give the variable another name; SWEEP_GROUP and SWEEP_INDEX are those of the sweep"
+            }
+            Self::SweepSize { .. } => "divide it into several sweeps",
+            Self::GroupName { .. } => {
+                "give the id of a group or a unique prefix of it, as job submit prints it"
+            }
+            Self::NoDataDir => "set one of them, or pass --data-dir if the command has it",
+        };
+        Some(hint.to_owned())
+    }
+}
 
 /// How to mend a term of the deal.
-pub(super) fn term(term: Term) -> String {
+fn term_hint(term: Term) -> String {
     let hint = match term {
         Term::Concurrency => "choose how many nodes run the job with --concurrency, such as 3",
         Term::Confidence => "lower --confidence, or raise --concurrency",
@@ -42,7 +94,7 @@ pub(super) fn spec_problem(error: &SpecError) -> String {
     format!("{name} {problem}")
 }
 
-pub(super) fn spec(error: &SpecError) -> Option<String> {
+fn spec_hint(error: &SpecError) -> Option<String> {
     let hint = match error {
         SpecError::TooLong { .. } => "give long arguments and variables as a file, with --input",
         SpecError::Malformed { .. } | SpecError::NotCanonical => return None,

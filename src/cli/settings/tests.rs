@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     cli::args::deal::FirstComeArg,
     domain::{Span, Term},
+    explain::Hint as _,
 };
 
 fn resolve(args: &DealArgs) -> Result<Deal, SettingsError> {

@@ -306,6 +306,7 @@ fn row(world: &World, who: usize, height: usize) -> EndedJob {
         state: job.state.name().to_owned(),
         submitted_at: job.submitted_at,
         ended_at: job.ended_at,
+        member_of: None,
         is_honest: false,
         summary: Vec::new(),
     }

@@ -261,6 +261,7 @@ fn ended(job_byte: u8, height: u64) -> EndedJob {
         state: if job_byte < 3 { "verified" } else { "failed" }.to_owned(),
         submitted_at: Timestamp::from_secs(100 + u64::from(job_byte / 2)),
         ended_at: Timestamp::from_secs(200),
+        member_of: (job_byte > 2).then(|| format!("0123456789a{job_byte}")),
         is_honest: job_byte < 4,
         summary: vec![job_byte],
     }
@@ -283,6 +284,16 @@ fn ended_jobs_leave_the_live_log_and_are_listed_newest_first() {
     assert!(jobs.contains(job(3)).unwrap() && !jobs.contains(job(1)).unwrap());
     let newest: Vec<u8> = jobs.newest(9).unwrap().iter().map(|row| row.summary[0]).collect();
     assert_eq!((newest, jobs.newest(2).unwrap()), (vec![4, 2, 3], vec![ended(4, 2), ended(2, 2)]));
+    let of_group = |requester: u8, group: &str| {
+        let rows = jobs.of_group(NodeId::new([requester; 20]), group).unwrap();
+        rows.iter().map(|row| row.summary[0]).collect::<Vec<_>>()
+    };
+    assert_eq!((of_group(1, "0123"), of_group(0, "0123456789a4")), (vec![3], vec![4]));
+    assert_eq!(
+        (of_group(1, "0123456789a4"), of_group(0, "f")),
+        (vec![], vec![]),
+        "of nobody else, and no other"
+    );
     let states: Vec<_> = jobs.states().unwrap().into_iter().collect();
     assert_eq!(states, [("failed".to_owned(), 2), ("verified".to_owned(), 1)]);
     assert_eq!(jobs.between(job(3), JobId::new([0xff; 32]), 9).unwrap(), [job(3), job(4)]);

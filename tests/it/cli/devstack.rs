@@ -13,6 +13,7 @@ mod requester;
 mod results;
 mod seeded;
 mod session;
+mod sweep;
 
 use std::{
     fs,

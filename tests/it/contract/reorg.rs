@@ -403,6 +403,7 @@ async fn a_reorganisation_brings_an_ended_job_back_from_the_disk() {
         state: known.state.name().to_owned(),
         submitted_at: known.submitted_at,
         ended_at: known.ended_at,
+        member_of: None,
         is_honest: false,
         summary: Vec::new(),
     };

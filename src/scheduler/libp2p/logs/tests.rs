@@ -272,6 +272,7 @@ fn cancel(logs: &Logs, job: JobId) -> EndedJob {
         state: "cancelled".to_owned(),
         submitted_at: START,
         ended_at: START,
+        member_of: None,
         is_honest: false,
         summary: Vec::new(),
     }

@@ -24,6 +24,11 @@ fn every_document_has_a_version() {
     let nobody = format!("0x{}", "11".repeat(20));
     let open = ["job", "submit", "--detach", "--concurrency", "1", "--allow", &nobody, "assay/demo:1"];
     let open = session.run(&open).stdout.trim().to_owned();
+    let sweep = ["job", "submit", "--concurrency", "1", "--count", "2", "assay/demo:1", "echo", "hi"];
+    let swept = session.run(&sweep);
+    assert_eq!(swept.code, 0, "{}", swept.stderr);
+    let group = swept.stderr.lines().find_map(|line| line.strip_prefix("group ")?.split(':').next());
+    let group = group.unwrap();
     let chain = &session.devstack.ready["chain"];
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let (url, contract) = (text(&chain["rpc_url"]), text(&chain["contract"]));
@@ -38,6 +43,8 @@ fn every_document_has_a_version() {
         "job submit --detach --concurrency 1 assay/demo:1 echo hi".to_owned(),
         "job submit --dry-run assay/demo:1 echo hi".to_owned(),
         "job calibrate --pilots 3 assay/demo:1 sh -c echo${IFS}1>/outputs/summary".to_owned(),
+        "job submit --concurrency 1 --count 2 assay/demo:1 echo hi".to_owned(),
+        "job submit --detach --concurrency 1 --count 2 assay/demo:1 echo hi".to_owned(),
         "job validate job.yaml".to_owned(),
         "job list".to_owned(),
         format!("job describe {job}"),
@@ -45,6 +52,9 @@ fn every_document_has_a_version() {
         format!("job wait {job} {job}"),
         format!("job update {open} --timeout 5m"),
         format!("job cancel {open}"),
+        format!("group wait {group}"),
+        format!("job list --group {group}"),
+        format!("results fetch --group {group}"),
         format!("results list {job}"),
         format!("results fetch {job}"),
         format!("verdict show {job}"),

@@ -1,0 +1,215 @@
+//! How a group ended: its jobs by their end, its nodes by what verdicts said of them, and the jobs without a good result.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    api::types::JobView,
+    cli::{ExitStatus, accepted, document::Document, ending, fetch::FetchedResult, output::table, text},
+    domain::{JobId, JobState, NodeId},
+};
+
+/// One job of a group that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(in crate::cli) struct Ended {
+    index: u32,
+    job: JobId,
+    /// What the matrix gave it, as NAME=VALUE.
+    values: Vec<String>,
+    state: JobState,
+    /// The program's exit code in the accepted run; null without one.
+    program_exit_code: Option<i32>,
+    /// What `job wait` would exit with.
+    exit_code: u8,
+    /// Why there is no good result; null if there is one.
+    reason: Option<String>,
+    accepted: Vec<NodeId>,
+    rejected: Vec<NodeId>,
+    absent: Vec<NodeId>,
+}
+
+impl Ended {
+    /// The end of a job, which is the `index`-th of its group and had these values.
+    pub(in crate::cli) fn of(index: u32, values: &[(&str, &str)], view: &JobView) -> Self {
+        let code = accepted::seat(view).and_then(|seat| seat.result).map(|result| result.exit_code);
+        let status = ending::exit_status(view);
+        let reason = match (status.code(), view.state) {
+            (0, _) => None,
+            (code, JobState::Verified) => Some(format!("the program ended with exit code {code}")),
+            (_, _) => Some(view.failure.clone().unwrap_or_else(|| ending::summary(view))),
+        };
+        let nodes = |of: fn(&crate::api::types::VerdictView) -> &Vec<NodeId>| {
+            view.verdict.as_ref().map(|verdict| of(verdict).clone()).unwrap_or_default()
+        };
+        Self {
+            index,
+            job: view.job,
+            values: values.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+            state: view.state,
+            program_exit_code: code,
+            exit_code: status.code(),
+            reason,
+            accepted: nodes(|verdict| &verdict.accepted),
+            rejected: nodes(|verdict| &verdict.rejected),
+            absent: nodes(|verdict| &verdict.absent),
+        }
+    }
+
+    /// Whether there are results to keep.
+    pub(in crate::cli) fn has_results(&self) -> bool {
+        self.state == JobState::Verified
+    }
+
+    pub(in crate::cli) const fn index(&self) -> u32 {
+        self.index
+    }
+}
+
+/// What verdicts said of a node, over the jobs of a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+struct Judged {
+    accepted: usize,
+    rejected: usize,
+    absent: usize,
+}
+
+/// The end of a group, as JSON.
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct GroupEnd {
+    group: String,
+    /// By index.
+    jobs: Vec<Ended>,
+    /// What verdicts said of each node that ran any of them.
+    nodes: BTreeMap<NodeId, Judged>,
+    /// Where accepted results were fetched to, by index, if they were.
+    results: BTreeMap<u32, Vec<FetchedResult>>,
+    /// The exit code of this command.
+    exit_code: u8,
+}
+
+impl Document for GroupEnd {}
+
+impl GroupEnd {
+    /// Of jobs in any order.
+    pub(in crate::cli) fn new(
+        group: String,
+        mut jobs: Vec<Ended>,
+        results: BTreeMap<u32, Vec<FetchedResult>>,
+    ) -> Self {
+        jobs.sort_by_key(|job| job.index);
+        let mut nodes: BTreeMap<NodeId, Judged> = BTreeMap::new();
+        for job in &jobs {
+            job.accepted.iter().for_each(|node| nodes.entry(*node).or_default().accepted += 1);
+            job.rejected.iter().for_each(|node| nodes.entry(*node).or_default().rejected += 1);
+            job.absent.iter().for_each(|node| nodes.entry(*node).or_default().absent += 1);
+        }
+        let exit_code = jobs.iter().map(|job| job.exit_code).find(|code| *code != 0).unwrap_or(0);
+        Self { group, jobs, nodes, results, exit_code }
+    }
+
+    /// That of the first job, by index, whose exit code is not 0.
+    pub(in crate::cli) fn exit_status(&self) -> ExitStatus {
+        // A job's own code may be any; what it means stands in the table.
+        if self.exit_code == 0 { ExitStatus::Success } else { ExitStatus::Program(self.exit_code) }
+    }
+
+    /// The three tables, without those that would be empty.
+    pub(in crate::cli) fn text(&self) -> String {
+        let mut tables = vec![self.states()];
+        if !self.nodes.is_empty() {
+            tables.push(self.judged());
+        }
+        if self.jobs.iter().any(|job| job.reason.is_some()) {
+            tables.push(self.without_result());
+        }
+        tables.join("\n")
+    }
+
+    fn states(&self) -> String {
+        let mut states: BTreeMap<(JobState, bool), usize> = BTreeMap::new();
+        for job in &self.jobs {
+            *states.entry((job.state, job.reason.is_some())).or_default() += 1;
+        }
+        let rows = states.iter().map(|((state, is_bad), count)| {
+            let bad = if *state == JobState::Verified && *is_bad { ", exit code not 0" } else { "" };
+            vec![format!("{state}{bad}"), count.to_string()]
+        });
+        table(&["STATE", "JOBS"], rows)
+    }
+
+    fn judged(&self) -> String {
+        let rows = self.nodes.iter().map(|(node, judged)| {
+            let counts = [judged.accepted, judged.rejected, judged.absent].map(|count| count.to_string());
+            std::iter::once(text::node(*node)).chain(counts).collect()
+        });
+        table(&["NODE", "ACCEPTED", "REJECTED", "ABSENT"], rows)
+    }
+
+    fn without_result(&self) -> String {
+        let bad = self.jobs.iter().filter_map(|job| Some((job, job.reason.clone()?)));
+        let rows = bad.map(|(job, reason)| {
+            let values = if job.values.is_empty() { "-".to_owned() } else { job.values.join(" ") };
+            vec![job.index.to_string(), text::job(job.job), job.state.to_string(), values, reason]
+        });
+        table(&["INDEX", "JOB", "STATE", "VALUES", "WHY"], rows)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{
+        api::types::{JobRow, Member},
+        cli::failure::tests::{failed_view, verified_view},
+        domain::{FailureKind, Timestamp},
+    };
+
+    pub(in crate::cli::sweep) fn row(index: u32, state: JobState) -> JobRow {
+        JobRow {
+            job: JobId::new([1; 32]),
+            requester: NodeId::new([1; 20]),
+            state,
+            is_broken: false,
+            fault: None,
+            requester_gone: false,
+            image: "demo".to_owned(),
+            member: Some(Member { group: "0123456789ab".to_owned(), index }),
+            command: Vec::new(),
+            concurrency: 3,
+            seats: 0,
+            accepted: None,
+            submitted_at: Timestamp::ZERO,
+            ended_at: None,
+        }
+    }
+
+    #[test]
+    fn a_group_ends_with_the_code_of_its_first_job_without_a_good_result() {
+        let good = Ended::of(0, &[("lr", "1")], &verified_view(0));
+        let failed = Ended::of(2, &[("lr", "3")], &failed_view(FailureKind::Image, JobState::Failed));
+        let exited = Ended::of(1, &[("lr", "2")], &verified_view(7));
+        assert_eq!((good.exit_code, failed.exit_code, exited.exit_code), (0, 120, 7));
+        let of = |jobs: &[&Ended]| {
+            let jobs = jobs.iter().map(|job| (*job).clone()).collect();
+            GroupEnd::new("0123456789ab".to_owned(), jobs, BTreeMap::new())
+        };
+        assert_eq!(of(&[&failed, &exited, &good]).exit_status(), ExitStatus::Program(7));
+        assert_eq!(of(&[&good, &failed]).exit_status(), ExitStatus::Program(120));
+        assert_eq!(of(&[&good]).exit_status(), ExitStatus::Success);
+
+        let text = of(&[&failed, &exited, &good]).text();
+        let has = |start: &str| text.lines().any(|line| line.starts_with(start));
+        assert!(has("verified                   1"), "{text}");
+        assert!(has("verified, exit code not 0  1"), "{text}");
+        assert!(has("failed                     1"), "{text}");
+        let bad: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("INDEX")).skip(1).collect();
+        assert!(
+            bad[0].starts_with("1 ") && bad[0].contains("lr=2") && bad[0].ends_with("exit code 7"),
+            "{text}"
+        );
+        assert!(bad[1].starts_with("2 ") && bad[1].contains("failed"), "{text}");
+        let fine = of(&[&good]).text();
+        assert!(!fine.contains("WHY"), "{fine}");
+    }
+}
