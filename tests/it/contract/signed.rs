@@ -24,6 +24,13 @@ use tokio::{task::JoinSet, time::timeout};
 
 use super::chain::{Chain, Member, PATIENCE, opening};
 
+mod threats;
+
+/// Answers of a backend.
+const TAKEN: [u8; 1] = [0];
+const LATER: [u8; 1] = [1];
+const REFUSED: [u8; 1] = [2];
+
 const PRICE: u128 = 100;
 const BOND: u128 = 1000;
 const FEE: u128 = 7;
@@ -109,9 +116,15 @@ impl Town {
         node.scheduler.submit(bid).await.unwrap();
     }
 
-    /// Has all nodes bid, and the requester accept them.
+    /// A job that all nodes bid for and have a seat in.
     async fn run(&self) -> JobId {
-        let (job, mut submitted) = self.offer();
+        let (job, submitted) = self.offer();
+        self.fill(job, submitted).await;
+        job
+    }
+
+    /// Has all nodes bid, and the requester accept them.
+    async fn fill(&self, job: JobId, mut submitted: JoinSet<Result<Cursor, SubmitError>>) {
         for node in &self.nodes {
             self.bid(node, job).await;
         }
@@ -125,7 +138,6 @@ impl Town {
         for node in &self.nodes {
             when(node, job, |job| job.state == JobState::Running).await;
         }
-        job
     }
 
     async fn commit(&self, seat: u8, job: JobId) -> Result<Cursor, SubmitError> {
@@ -155,6 +167,13 @@ impl Town {
         }
         free
     }
+}
+
+/// What a member's backend says to an offer that it is told by `from`, valid for so many seconds.
+async fn offered(to: &Member, from: &Member, submission: &SignedAction, secs: u64) -> Vec<u8> {
+    let until = to.scheduler.now().await.unwrap().as_secs() + secs;
+    let offer = [[1].as_slice(), &until.to_be_bytes(), &encode_action(submission)].concat();
+    to.scheduler.answer(from.id(), &offer)
 }
 
 async fn join(chain: &Chain, hub: &Arc<Hub>) -> Member {
@@ -289,11 +308,9 @@ async fn an_offer_that_is_never_submitted_is_forgotten_and_its_bids_lock_nothing
     let (node, requester) = (&town.nodes[0], &town.requester);
     let submission = requester.submission(&deal(), 9);
     let job = submission.action.job;
-    let now = node.scheduler.now().await.unwrap().as_secs();
-    let offer = |until: u64| [[1].as_slice(), &until.to_be_bytes(), &encode_action(&submission)].concat();
-    assert_eq!(node.scheduler.answer(node.id(), &offer(now + 60)), [2], "nobody offers another's job");
-    assert_eq!(node.scheduler.answer(requester.id(), &offer(now)), [2], "it is over");
-    assert_eq!(node.scheduler.answer(requester.id(), &offer(now + 60)), [0]);
+    assert_eq!(offered(node, node, &submission, 60).await, REFUSED, "nobody offers another's job");
+    assert_eq!(offered(node, requester, &submission, 0).await, REFUSED, "it is over");
+    assert_eq!(offered(node, requester, &submission, 60).await, TAKEN);
     let mut events = node.scheduler.events(Cursor(0));
     let (_, seen) = when(node, job, |_| true).await;
     let bid = signed(node, job, 0, seen, Event::BidPlaced { price: Amount::ZERO });
