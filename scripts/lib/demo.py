@@ -177,13 +177,13 @@ def money(devstack, before, *jobs):
 
 
 def gas(*jobs):
-    """Steps of one kind together; a transaction with several of them is counted once."""
+    """Transactions that begin with the same step together: a submission may bring bids and their acceptance."""
     costs = {}
     for job in map(read, jobs):
         for step in job["steps"]:
             if step["cost"] is None:
                 sys.exit(f"the chain does not tell the gas of {step['transaction']}")
-            costs[step["transaction"]] = (step["event"], step["cost"])
+            costs.setdefault(step["transaction"], (step["event"], step["cost"]))
     print(f"{'STEP':<20}{'TRANSACTIONS':>12}{'GAS':>12}{'EACH':>10}")
     total = 0
     for event in dict.fromkeys(event for event, _ in costs.values()):
