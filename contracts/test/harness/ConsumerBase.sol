@@ -53,7 +53,11 @@ abstract contract ConsumerBase is SchedulerBase {
 
     /// Runs the consumer's first job to its verdict.
     function verified(bytes32 job, bytes memory stdout) internal {
-        bytes memory deal = dealOfFirst();
+        verifiedUnder(job, dealOfFirst(), stdout);
+    }
+
+    /// Runs a job of the consumer with this deal to its verdict.
+    function verifiedUnder(bytes32 job, bytes memory deal, bytes memory stdout) internal {
         for (uint256 seat = 0; seat < 3; ++seat) {
             vm.prank(nodes[seat]);
             scheduler.bid(job, deal, asked().price);
