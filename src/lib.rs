@@ -80,6 +80,8 @@ pub mod node;
 #[cfg(feature = "node")]
 pub mod scheduler;
 #[cfg(feature = "node")]
+pub mod scope;
+#[cfg(feature = "node")]
 pub mod store;
 #[cfg(feature = "node")]
 pub mod tls;

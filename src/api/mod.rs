@@ -26,6 +26,7 @@ mod connections;
 mod content;
 mod error;
 mod events;
+mod inputs;
 mod jobs;
 mod listening;
 mod reason;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::inputs::{BlobInfo, InputEvent, InputRequest};
 pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
 use crate::{
     domain::{
@@ -117,15 +118,6 @@ pub struct NodeRow {
     pub offer: Option<Offer>,
 }
 
-/// Answer to `POST /api/v1/blobs`, whose body is a canonical archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlobInfo {
-    /// SHA-256 of the archive.
-    pub digest: Digest,
-    /// Its length.
-    pub bytes: u64,
-}
-
 /// `GET /api/v1/jobs/{job}/results/{node}/last-words`: what a failed run left, by its node's word alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastWordsView {
@@ -188,28 +180,6 @@ pub struct SubmitRequest {
 
 fn default_summary_file() -> String {
     SUMMARY_FILE.to_owned()
-}
-
-/// Body of `POST /api/v1/inputs`: a file that the node takes from its URL, for a job that is about to be submitted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InputRequest {
-    /// Where the file is.
-    pub url: String,
-    /// Its SHA-256.
-    pub digest: Digest,
-}
-
-/// An event of the answer to `POST /api/v1/inputs`. The last one is `Taken` or `Failed`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum InputEvent {
-    /// How many bytes have come.
-    Received(u64),
-    /// The file is here, and has this many bytes.
-    Taken(u64),
-    /// It did not come, or is another.
-    Failed(ErrorBody),
 }
 
 /// Answer to `POST /api/v1/jobs`.

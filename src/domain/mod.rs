@@ -33,7 +33,6 @@ mod method;
 mod note;
 mod offer;
 mod result;
-mod scope;
 mod seats;
 mod seed;
 mod signature;
@@ -66,7 +65,6 @@ pub use method::{Method, UnknownMethod};
 pub use note::{Note, UnknownNote};
 pub use offer::{Exceeded, Limit, MAX_OFFER_BYTES, Offer, TooFew, too_few};
 pub use result::{Opening, SeatOpening};
-pub use scope::Scope;
 pub use seats::{MAX_SEATS, SeatSet};
 pub use seed::{RESERVED_VARIABLES, Seed};
 #[cfg(all(test, feature = "libp2p"))]

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use ::libp2p::Multiaddr;
 
 use super::places::place_in;
-use crate::domain::Scope;
+use crate::scope::Scope;
 
 /// What the operator says about this node's network.
 #[derive(Debug, Clone, PartialEq, Eq)]

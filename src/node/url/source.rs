@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::error::UrlError;
-use crate::{domain::Scope, tls::http_client};
+use crate::{scope::Scope, tls::http_client};
 
 /// How long a name, a connection, or the head of an answer may take. A dead URL is reported sooner than users lose patience.
 const ANSWER_LIMIT: Duration = Duration::from_secs(4);

@@ -1,4 +1,13 @@
 //! How far an IP address reaches, whoever named it.
+//!
+//! ```
+//! use assay::scope::Scope;
+//!
+//! assert_eq!(Scope::of("10.0.0.1".parse()?), Scope::Private);
+//! // An address in another form reaches what it means.
+//! assert_eq!(Scope::of("::ffff:169.254.169.254".parse()?), Scope::Link);
+//! # Ok::<(), std::net::AddrParseError>(())
+//! ```
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
