@@ -19,7 +19,7 @@ use crate::{
         BackendError,
         contract::{ConnectError, DeployError, FundError, HistoryError, MoneyError, StartError},
     },
-    store::PackError,
+    store::{PackError, ResultError},
 };
 
 /// Why a command failed.
@@ -108,6 +108,15 @@ pub enum CliError {
         job: JobId,
         /// The user's text.
         node: String,
+    },
+    /// Two results cannot be compared.
+    #[error("cannot compare two results of job {}", job.short())]
+    Compare {
+        /// The job.
+        job: JobId,
+        /// The cause.
+        #[source]
+        source: ResultError,
     },
     /// A directory or file cannot become an input.
     #[error("cannot use {} as an input", path.display())]
@@ -281,6 +290,7 @@ impl CliError {
             | Self::Plan(PlanError::Io { .. } | PlanError::Form { .. })
             | Self::File { .. }
             | Self::Fetch { .. }
+            | Self::Compare { .. }
             | Self::OtherContent { .. }
             | Self::Audit { .. }
             | Self::Stack(_)
@@ -363,7 +373,8 @@ impl Hint for CliError {
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("check the path; nothing is there".to_owned())
             }
-            Self::Output(_)
+            Self::Compare { .. }
+            | Self::Output(_)
             | Self::Random { .. }
             | Self::File { .. }
             | Self::Input { .. }

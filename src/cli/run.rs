@@ -75,6 +75,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
         Command::Results(command) => match command {
             ResultsCommand::List(args) => commands::results::list(&args, output).await,
             ResultsCommand::Fetch(args) => commands::results::fetch(args, output).await,
+            ResultsCommand::Diff(args) => commands::diff::run(args, output).await,
         },
         Command::Verdict(command) => match command {
             VerdictCommand::Show(args) => commands::verdict::show(&args, output).await,

@@ -135,8 +135,15 @@ pub(super) fn result_hash_by(
 
 /// The result hash of a run that brought nothing: no standard output and no file in `/outputs`.
 pub fn empty_result_hash(job: JobId, exit_code: i32) -> Digest {
+    output_hash(job, exit_code, &[])
+}
+
+/// The result hash of a run that printed `stdout` and left no file in `/outputs`, without masks: what a contract that asked
+/// for a result computes again.
+pub fn output_hash(job: JobId, exit_code: i32, stdout: &[u8]) -> Digest {
     let mut hasher = begin(job, exit_code, 1);
-    announce(&mut hasher, STDOUT, 0);
+    announce(&mut hasher, STDOUT, stdout.len() as u64);
+    hasher.update(stdout);
     Digest::new(hasher.finalize().into())
 }
 
@@ -157,7 +164,7 @@ fn announce(hasher: &mut Sha256, path: &str, length: u64) {
     hasher.update(length.to_be_bytes());
 }
 
-fn is_compared(path: &str) -> bool {
+pub(super) fn is_compared(path: &str) -> bool {
     path == STDOUT || path.strip_prefix(OUTPUTS).is_some_and(|rest| rest.starts_with('/'))
 }
 

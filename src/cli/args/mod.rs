@@ -33,7 +33,7 @@ pub(super) use job::{
     CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, ReplicationArg,
     SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
 };
-pub(super) use results::{FetchArgs, ResultsCommand, ResultsListArgs};
+pub(super) use results::{DiffArgs, FetchArgs, ResultsCommand, ResultsListArgs};
 pub(super) use sweep::{GroupCommand, GroupWaitArgs, SweepArgs};
 pub(super) use values::Variable;
 pub(super) use verdict::{CheckArgs, ComputeArgs, ExportArgs, OnChainArgs, ShowArgs, VerdictCommand};

@@ -12,6 +12,8 @@ pub(in crate::cli) enum ResultsCommand {
     List(ResultsListArgs),
     /// Fetch the accepted results, check them and unpack each into DIR/NODE
     Fetch(FetchArgs),
+    /// Show where the outputs of two nodes differ
+    Diff(DiffArgs),
 }
 
 /// `assay results list`.
@@ -38,6 +40,24 @@ pub(in crate::cli) struct FetchArgs {
     /// Directory to unpack into [default: job-SHORT_ID or group-ID]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) output_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(in crate::cli) asked: NodeArgs,
+}
+
+/// `assay results diff`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DiffArgs {
+    /// Id of the job, or a unique prefix of it
+    pub(in crate::cli) job: String,
+
+    /// Nodes whose results to compare, by id or a unique prefix [default: one that agrees, and the first that does not]
+    #[arg(value_name = "NODE", num_args = 0..=2)]
+    pub(in crate::cli) nodes: Vec<String>,
+
+    /// Also let diffoscope, if it is installed, look into archives, images and programs
+    #[arg(long)]
+    pub(in crate::cli) diffoscope: bool,
 
     #[command(flatten)]
     pub(in crate::cli) asked: NodeArgs,

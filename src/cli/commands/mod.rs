@@ -11,6 +11,7 @@ mod describe_money;
 mod describe_replication;
 mod describe_steps;
 pub(super) mod devstack;
+pub(super) mod diff;
 pub(super) mod doctor;
 mod dry_run;
 pub(super) mod group;

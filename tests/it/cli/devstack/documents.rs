@@ -32,6 +32,7 @@ fn every_document_has_a_version() {
     let chain = &session.devstack.ready["chain"];
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let (url, contract) = (text(&chain["rpc_url"]), text(&chain["contract"]));
+    let node = text(&session.devstack.ready["nodes"][0]["id"]);
     let home = session.user.home.path();
     std::fs::write(home.join("hex"), text(&chain["accounts"][0]["key"])).unwrap();
     std::fs::write(home.join("case"), "nonsense\n").unwrap();
@@ -57,6 +58,7 @@ fn every_document_has_a_version() {
         format!("results fetch --group {group}"),
         format!("results list {job}"),
         format!("results fetch {job}"),
+        format!("results diff {job} {node} {node}"),
         format!("verdict show {job}"),
         format!("verdict check {job}"),
         format!("verdict check {job} {on}"),

@@ -137,6 +137,29 @@ fn a_submission_that_cannot_keep_its_results_is_not_sent() {
 }
 
 #[test]
+fn files_that_differ_between_two_nodes_are_told_with_their_lines() {
+    let session = Session::start(&["--nodes", "2"]);
+    let script = "echo same; printf 'one\\n%s\\n' $(cat /proc/sys/kernel/random/uuid) > /outputs/id; echo > /outputs/nl";
+    let words =
+        ["job", "submit", "--concurrency", "2", "--method", "hash", "assay/demo:1", "sh", "-c", script];
+    let submitted = session.run(&words);
+    assert_eq!(submitted.code, 121, "{}; {HINT}", submitted.stderr);
+    let job = announced(&submitted);
+    let seen = session.run(&["results", "diff", &job]);
+    assert_eq!(seen.code, 0, "{}", seen.stderr);
+    for said in ["outputs/id", "at byte 4", "@@ -1,2 +1,2 @@", "\n one\n-", "\n+"] {
+        assert!(seen.stdout.contains(said), "{said}: {}", seen.stdout);
+    }
+    assert!(!seen.stdout.contains("stdout") && !seen.stdout.contains("outputs/nl"), "{}", seen.stdout);
+    let json = session.json(&["results", "diff", &job]);
+    assert_eq!((&json["files"][0]["path"], &json["files"][0]["at_byte"]), (&"outputs/id".into(), &4.into()));
+    let first = json["first"].as_str().unwrap();
+    let equal = session.run(&["results", "diff", &job, first, first]);
+    assert!(equal.code == 0 && equal.stdout.ends_with("are equal\n"), "{}{}", equal.stdout, equal.stderr);
+    assert_eq!(session.run(&["results", "diff", &job, "ffffffff"]).code, 121);
+}
+
+#[test]
 fn several_jobs_are_waited_for_and_the_first_that_does_not_end_well_gives_the_code() {
     let session = Session::start(&["--nodes", "1"]);
     let detached = |script: &str| {
