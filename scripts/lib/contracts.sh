@@ -27,6 +27,24 @@ contract_tests() {
     (cd "$ROOT" && FORGE_SNAPSHOT_CHECK=true timeout 600 forge test </dev/null)
 }
 
+# example_project: a copy of examples/consumer with its libraries, as somebody makes one; prints where it is.
+example_project() {
+    local dir=$ROOT/target/contracts/example
+    rm -rf "$dir/src" "$dir/test" "$dir/lib"
+    mkdir -p "$dir/lib/forge-std"
+    cp -r "$ROOT"/examples/consumer/. "$dir"
+    cp -r "$ROOT/contracts/src" "$dir/lib/assay"
+    cp -r "$ROOT/node_modules/@layerzerolabs/toolbox-foundry/lib/forge-std" "$dir/lib/forge-std/src"
+    cp "$ROOT/contracts/artifacts/JobScheduler.json" "$dir/lib"
+    printf '%s\n' "$dir"
+}
+
+# example_tests: the tests of the project that people copy.
+example_tests() {
+    local dir
+    dir=$(example_project) && (cd "$dir" && timeout 600 forge test </dev/null)
+}
+
 # verifier_tests: the verdict in JavaScript, held to the vectors that program and contract are held to.
 verifier_tests() {
     (cd "$ROOT" && timeout 120 node --test tests/js/*.test.mjs </dev/null)

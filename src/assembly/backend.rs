@@ -126,6 +126,8 @@ pub enum Link {
         network: NetworkHandle,
         /// The node's name in it.
         peer: PeerId,
+        /// Delivers results to contracts.
+        scheduler: ContractScheduler,
         /// How far the chain was read.
         seen: watch::Receiver<Seen>,
         /// Who is known on the chain.
@@ -175,6 +177,7 @@ async fn contract(
     let stopped = stop.clone();
     let mut link = Link::Contract {
         running,
+        scheduler: scheduler.clone(),
         network: network.clone(),
         peer,
         seen: scheduler.seen(),
@@ -370,6 +373,14 @@ impl Link {
             backend: backend.to_owned(),
             peer_id: Some(peer.to_string()),
             listen: addresses.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The scheduler of contracts that ask, where there is one.
+    pub(super) fn consumers(&self) -> Option<ContractScheduler> {
+        match self {
+            Self::Libp2p { .. } => None,
+            Self::Contract { scheduler, .. } => Some(scheduler.clone()),
         }
     }
 

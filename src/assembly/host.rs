@@ -9,7 +9,10 @@ use std::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::backend::{Backend, BackendConfig, BackendStartError, Connected, Link};
+use super::{
+    backend::{Backend, BackendConfig, BackendStartError, Connected, Link},
+    deliver::Deliverer,
+};
 use crate::{
     api::{self, ApiConfig, Listening, ServeError},
     domain::NodeId,
@@ -45,6 +48,8 @@ pub struct HostConfig {
     pub compute_slots: usize,
     /// What it takes on.
     pub limits: ComputeLimits,
+    /// Whether it delivers public results to the contracts that asked for them.
+    pub deliver: bool,
     /// The URLs that it gets inputs from.
     pub urls: UrlLimits,
     /// What runs them.
@@ -193,14 +198,22 @@ impl Opening {
         let seams = Seams { scheduler, executor: config.executor };
         let Seams { scheduler, executor } = replace(seams, &key, die.clone());
         let about = link.about(&addresses);
-        let HostConfig { compute_slots, limits, urls, .. } = config;
+        let HostConfig { compute_slots, limits, urls, deliver, .. } = config;
         let node = NodeConfig { compute_slots, limits, urls, about, ..NodeConfig::default() };
         let parts = NodeParts { key, dir, db: db.clone(), scheduler, executor, transfer, shelf };
         let api = listening.address();
         // A chain is followed for as long as that takes; the node says so itself.
         let is_local = link.reading().is_none();
         match start_node(node, parts, listening, is_local).await {
-            Ok(handle) => Ok(Host { handle, link, db, api, addresses, die }),
+            Ok(mut handle) => {
+                if let Some(consumers) = link.consumers().filter(|_| deliver) {
+                    let news = EventLog::new(db.clone()).watch_head();
+                    let deliverer = Deliverer::new(handle.node(), consumers);
+                    let stop = handle.stop_token();
+                    handle.attach("deliveries", deliverer.run(news, stop));
+                }
+                Ok(Host { handle, link, db, api, addresses, die })
+            }
             Err(error) => {
                 link.shutdown().await;
                 Err(error)

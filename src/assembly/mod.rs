@@ -20,6 +20,7 @@
 //! ```
 
 mod backend;
+mod deliver;
 mod host;
 
 pub use backend::{Backend, BackendStartError};

@@ -82,6 +82,9 @@ pub enum SettingsError {
     /// Flags name both a node to ask and a requester to act as.
     #[error("--api asks a node, but --scheduler contract asks none")]
     TwoNodes,
+    /// Results are to be delivered to contracts, where there are none.
+    #[error("--deliver is for contracts that ask, but --scheduler libp2p has none")]
+    NoConsumers,
     /// A follow-up, by a requester that will be gone by then.
     #[error("--escalate needs a requester that keeps running")]
     NoFollowUp,

@@ -100,7 +100,7 @@ mod work;
 mod workload;
 
 pub use crate::policy::{
-    ComputeLimits,
+    ComputeLimits, delivery,
     replication::{OwnRun, Plan, Replication},
 };
 pub(crate) use board::Snapshot;

@@ -124,6 +124,16 @@ impl Node {
         if nodes.is_empty() { Err(RequestError::NoResult { state }) } else { Ok(nodes) }
     }
 
+    /// A result that is here, unpacked in `result` below a directory that is removed with its handle.
+    pub(crate) async fn unpacked_result(
+        &self,
+        job: JobId,
+        node: NodeId,
+        root: Digest,
+    ) -> Result<TempDir, RequestError> {
+        Ok(self.unpack_result(job, node, root).await?.0)
+    }
+
     /// The first accepted result that can be fetched, unpacked in `result` below a directory that is removed with its
     /// handle.
     pub(crate) async fn accepted_result(&self, job: JobId) -> Result<TempDir, RequestError> {
@@ -131,7 +141,7 @@ impl Node {
         let mut last = None;
         for node in nodes {
             match self.result_of(job, node).await {
-                Ok((opening, _)) => return Ok(self.unpack_result(job, node, opening.output_root).await?.0),
+                Ok((opening, _)) => return self.unpacked_result(job, node, opening.output_root).await,
                 Err(error) => {
                     debug!(%job, %node, %error, "another node is asked for the result");
                     last = Some(error);

@@ -12,6 +12,7 @@
 //! - [`requester`]: choose among bids, fill failed seats again, close what is over, follow up.
 //! - [`replication`]: how many nodes run a job, and what its end says of them.
 //! - [`reputation`]: what counts in a node's record of others.
+//! - [`delivery`]: when a node delivers a result to the contract that asked for it.
 //! - [`economics`]: what lying costs and gains in a job.
 //! - [`trust`]: how far to trust nodes, and how many seats and checks follow from it.
 //! - [`verifier`]: post verdicts and expiries.
@@ -49,6 +50,7 @@
 mod attempts;
 pub mod capacity;
 pub mod compute;
+pub mod delivery;
 pub mod economics;
 #[cfg(test)]
 mod fixture;

@@ -4,6 +4,7 @@
 //! Needs the engine, the demo image and Anvil: `./scripts/test` sets them up. Without them the tests fail and say so.
 
 mod audits;
+mod consumer;
 mod money;
 mod sweeps;
 mod verdicts;

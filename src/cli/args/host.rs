@@ -88,6 +88,10 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
     pub(in crate::cli) max_bond: Amount,
 
+    /// Deliver public results to the contracts that asked for them, if their fee pays for the gas; needs --scheduler contract
+    #[arg(long)]
+    pub(in crate::cli) deliver: bool,
+
     /// Longest run phase (--run of a job) to accept, during which a seat stays occupied
     #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "25h")]
     pub(in crate::cli) max_run: Span,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     api::ApiConfig,
-    assembly::{Host, HostConfig},
+    assembly::{Backend, Host, HostConfig},
     cli::{
         CliError, ExitStatus,
         args::{DialArg, InputUrlArg, ServeArgs},
@@ -40,6 +40,9 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
     let api = ApiConfig { address: args.api, ..ApiConfig::default() };
     api.check().map_err(SettingsError::from)?;
     let backend = settings::backend(args.scheduler, &args.chain)?;
+    if args.deliver && backend == Backend::Libp2p {
+        return Err(SettingsError::NoConsumers.into());
+    }
     let key = args.key.key.is_some().then(|| keys::load(&args.key)).transpose()?;
     let limits = limits(&args);
     let data_dir = args.data_dir.map_or_else(settings::default_data_dir, Ok)?;
@@ -67,6 +70,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         api: args.api,
         compute_slots: args.slots,
         limits,
+        deliver: args.deliver,
         urls: urls(&args.input_url),
         executor,
     };

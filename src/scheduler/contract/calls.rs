@@ -244,7 +244,7 @@ fn seat_openings(job: &Job, given: &[SeatOpening]) -> Vec<abi::SeatOpening> {
     all.iter().map(|SeatOpening { seat, opening }| seat_opening(job, *seat, opening)).collect()
 }
 
-fn seat_opening(job: &Job, seat: u8, opening: &Opening) -> abi::SeatOpening {
+pub(super) fn seat_opening(job: &Job, seat: u8, opening: &Opening) -> abi::SeatOpening {
     let held = job.seat(seat);
     abi::SeatOpening {
         seat,

@@ -22,6 +22,7 @@ mod anchors;
 mod artifact;
 mod calls;
 pub mod client;
+mod consumer;
 mod convert;
 mod decode;
 pub mod deploy;
@@ -47,6 +48,7 @@ mod window;
 mod words;
 
 pub use client::{ChainClient, ChainConfig, DEFAULT_CONFIRMATIONS, Receipt};
+pub use consumer::DeliveryError;
 pub use deploy::{DEPLOYER, DeployError, Deployed, Placement, deploy, deploy_everywhere};
 pub use error::{ConnectError, MoneyError};
 pub use follow::Seen;

@@ -172,6 +172,11 @@ impl ContractScheduler {
         Arc::clone(&self.shared.client)
     }
 
+    /// The key's account.
+    pub(super) fn node(&self) -> NodeId {
+        self.shared.node
+    }
+
     /// Says where this node can be reached. A failure is one of [`Scheduler::troubles`] until it is over.
     ///
     /// # Errors

@@ -293,8 +293,14 @@ fn the_page_on_the_contract_works() {
 }
 
 #[test]
+fn the_page_on_contracts_that_ask_works() {
+    let mut reader = Reader::new();
+    reader.read("docs/consumer.md");
+}
+
+#[test]
 fn no_page_has_a_command_that_nothing_runs() {
-    let seen = ["README.md", "docs/cli.md", "docs/contract.md"];
+    let seen = ["README.md", "docs/cli.md", "docs/consumer.md", "docs/contract.md"];
     let begins = |line: &str, with: &str| line.trim_start().starts_with(with);
     for page in pages() {
         let text = read(&page);

@@ -1,0 +1,263 @@
+//! Delivers public results to the contracts that asked for them (`serve --deliver`).
+//!
+//! Level-triggered, as everything is: it looks at the jobs that are verified and public, and at what their contracts say
+//! now. So after a restart it goes on, and what another node delivered is dropped.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    io::AsyncReadExt as _,
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::{
+    domain::{Amount, Backoff, Job, JobId, JobState, NodeId, SeatOpening, Span, Timestamp},
+    explain::one_line,
+    node::{
+        Node, NodeError, RequestError,
+        delivery::{pays, proof, turn},
+    },
+    scheduler::{
+        BackendError, Cursor,
+        contract::{ContractScheduler, DeliveryError},
+    },
+    store::{STDOUT, output_hash},
+};
+
+/// The pauses before another attempt: a node may be away, and the price of gas changes.
+const AGAIN: Backoff = Backoff { first: Duration::from_secs(5), longest: Duration::from_secs(300) };
+
+/// How many jobs that ended earlier are looked at when the node starts.
+const RECALLED: usize = 256;
+
+/// The longest output that is delivered, in bytes: a transaction may have 128 KiB.
+const MAX_OUTPUT: u64 = 64 * 1024;
+
+/// A delivery that is due at some time.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    at: Timestamp,
+    pause: Duration,
+}
+
+/// Why nothing was delivered.
+#[derive(Debug, thiserror::Error)]
+enum Undelivered {
+    /// Nobody has to deliver it, or can.
+    #[error("{0}")]
+    Never(&'static str),
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
+    #[error("cannot read the output")]
+    Output(#[from] std::io::Error),
+}
+
+impl Undelivered {
+    const fn may_pass(&self) -> bool {
+        match self {
+            Self::Never(_) | Self::Delivery(DeliveryError::Unpaid { .. }) => false,
+            // A callback may stop reverting, gas become cheaper, a node come back.
+            Self::Request(_)
+            | Self::Output(_)
+            | Self::Delivery(
+                DeliveryError::Refused { .. } | DeliveryError::TooDear { .. } | DeliveryError::Chain(_),
+            ) => true,
+        }
+    }
+}
+
+/// What one node knows of deliveries.
+#[derive(Debug)]
+pub(super) struct Deliverer {
+    node: Arc<Node>,
+    scheduler: ContractScheduler,
+    /// Public jobs that have not ended, or were not looked at since.
+    watched: BTreeSet<JobId>,
+    /// Jobs that nobody has to deliver, or can.
+    settled: BTreeSet<JobId>,
+    /// Contracts that took a result and did not pay.
+    unpaying: BTreeSet<NodeId>,
+    due: BTreeMap<JobId, Due>,
+}
+
+impl Deliverer {
+    pub(super) fn new(node: Arc<Node>, scheduler: ContractScheduler) -> Self {
+        let (watched, settled, unpaying) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { node, scheduler, watched, settled, unpaying, due: BTreeMap::new() }
+    }
+
+    /// Delivers until the node stops. `news` changes with the log.
+    pub(super) async fn run(
+        mut self,
+        mut news: watch::Receiver<u64>,
+        stop: CancellationToken,
+    ) -> Result<(), NodeError> {
+        let node = Arc::clone(&self.node);
+        let delivering = async {
+            node.caught_up().await;
+            self.recall();
+            loop {
+                let head = *news.borrow_and_update();
+                // The store hears of an entry before the node has folded it.
+                let is_read = timeout(AGAIN.first, node.reached(Cursor(head))).await.is_ok();
+                let is_complete = self.notice().await && is_read;
+                self.deliver_due().await;
+                let next = self.due.values().map(|due| due.at).min();
+                let now = node.now();
+                let wait = next.map(|at| Duration::from_secs(at.since(now).as_secs().max(1).into()));
+                let wait =
+                    if is_complete { wait } else { Some(wait.unwrap_or(AGAIN.first).min(AGAIN.first)) };
+                tokio::select! {
+                    changed = news.changed() => if changed.is_err() { return },
+                    () = until(wait) => {}
+                }
+            }
+        };
+        let _stopped = stop.run_until_cancelled(delivering).await;
+        Ok(())
+    }
+
+    /// Watches the newest jobs that ended while this node was away.
+    fn recall(&mut self) {
+        match self.node.ended_jobs(RECALLED) {
+            Ok(rows) => self.watched.extend(rows.into_iter().map(|row| row.job)),
+            Err(error) => {
+                warn!(%error, "cannot read which jobs ended: those before the start are not delivered")
+            }
+        }
+    }
+
+    /// Notices verified jobs whose contracts wait for their results.
+    /// `false` if some could not be asked.
+    async fn notice(&mut self) -> bool {
+        let public = |job: &Job, is_broken: bool| {
+            (job.spec.public_result && !is_broken).then(|| (job.id, job.state.is_terminal()))
+        };
+        let here: BTreeMap<JobId, bool> = self.node.read_jobs(public).into_iter().flatten().collect();
+        let new = here.keys().filter(|job| !self.settled.contains(*job) && !self.due.contains_key(*job));
+        self.watched.extend(new);
+        // Those that are not here have ended, and left memory.
+        let ended = self.watched.iter().filter(|job| here.get(*job).copied().unwrap_or(true));
+        let mut is_complete = true;
+        for id in ended.copied().collect::<Vec<_>>() {
+            let Ok(job) = self.node.known_job(id) else {
+                // A reorganisation took it back.
+                self.watched.remove(&id);
+                continue;
+            };
+            let is_deliverable =
+                job.spec.public_result && job.state == JobState::Verified && proof(&job).is_some();
+            let fee = if is_deliverable { self.fee_for(&job).await } else { Ok(None) };
+            match fee {
+                Ok(Some(_)) => {
+                    let step = self.scheduler.delivery_step();
+                    let at = turn(&job, self.node.id(), &self.node.members(), step);
+                    debug!(job = %id, consumer = %job.requester, ?at, "a contract waits for a result");
+                    self.due.insert(id, Due { at, pause: Duration::ZERO });
+                }
+                Ok(None) => {
+                    self.settled.insert(id);
+                }
+                // The next look asks again.
+                Err(error) => {
+                    debug!(job = %id, %error, "cannot ask the requester of a job");
+                    is_complete = false;
+                    continue;
+                }
+            }
+            self.watched.remove(&id);
+        }
+        is_complete
+    }
+
+    async fn deliver_due(&mut self) {
+        let now = self.node.now();
+        let due: Vec<(JobId, Due)> =
+            self.due.iter().filter(|(_, due)| due.at <= now).map(|(job, due)| (*job, *due)).collect();
+        for (id, due) in due {
+            match self.deliver(id).await {
+                Ok(()) => {}
+                Err(error) if error.may_pass() => {
+                    let pause = AGAIN.after(due.pause);
+                    info!(job = %id, error = %one_line(&error), ?pause, "a result is not delivered yet");
+                    let pause_secs = u32::try_from(pause.as_secs()).unwrap_or(u32::MAX);
+                    let at = self.node.now().plus(Span::from_secs(pause_secs));
+                    self.due.insert(id, Due { at, pause });
+                    continue;
+                }
+                Err(error) => {
+                    warn!(job = %id, error = %one_line(&error), "a result is not delivered");
+                    if let Undelivered::Delivery(DeliveryError::Unpaid { consumer, .. }) = error {
+                        self.unpaying.insert(consumer);
+                    }
+                }
+            }
+            self.due.remove(&id);
+            self.settled.insert(id);
+        }
+    }
+
+    /// Delivers one result, if its contract still waits for it.
+    async fn deliver(&self, id: JobId) -> Result<(), Undelivered> {
+        let job = self.node.known_job(id)?;
+        let Some(fee) = self.fee_for(&job).await.map_err(DeliveryError::from)? else {
+            debug!(job = %id, "somebody else delivered a result");
+            return Ok(());
+        };
+        let proof = proof(&job).ok_or(Undelivered::Never("no majority of its results is equal"))?;
+        let stdout = self.output(&job, &proof).await?;
+        let receipt = self.scheduler.deliver(&job, &proof, &stdout, fee, pays).await?;
+        info!(job = %id, consumer = %job.requester, %fee, gas = receipt.gas, "result delivered");
+        Ok(())
+    }
+
+    /// The fee of a contract that waits, unless it did not pay before.
+    async fn fee_for(&self, job: &Job) -> Result<Option<Amount>, BackendError> {
+        if self.unpaying.contains(&job.requester) {
+            return Ok(None);
+        }
+        self.scheduler.fee_for(job).await
+    }
+
+    /// The standard output that these openings prove, from the first of their nodes that serves it.
+    async fn output(&self, job: &Job, proof: &[SeatOpening]) -> Result<Vec<u8>, Undelivered> {
+        let mut last = None;
+        for SeatOpening { seat, opening } in proof {
+            let Some(held) = job.seat(*seat) else { continue };
+            match self.node.result_of(job.id, held.node).await {
+                Ok(_) => {
+                    let dir = self.node.unpacked_result(job.id, held.node, opening.output_root).await?;
+                    let file = tokio::fs::File::open(dir.path().join("result").join(STDOUT)).await?;
+                    let mut stdout = Vec::new();
+                    file.take(MAX_OUTPUT + 1).read_to_end(&mut stdout).await?;
+                    if stdout.len() as u64 > MAX_OUTPUT {
+                        return Err(Undelivered::Never("its output is too long for a transaction"));
+                    }
+                    let is_whole = output_hash(job.id, opening.exit_code, &stdout) == opening.result_hash;
+                    return is_whole.then_some(stdout).ok_or(Undelivered::Never(
+                        "its result is more than its standard output, so that no contract can check it",
+                    ));
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.map_or(Undelivered::Never("its seats are gone"), Undelivered::Request))
+    }
+}
+
+/// Waits so long; forever without a limit.
+async fn until(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,179 @@
+//! Contracts that asked for jobs (`contracts/src/consumer`): what they wait for, and the delivery of a result.
+//!
+//! A consumer is a stranger's contract. It may answer anything, so its promise of a fee counts only once the scheduler
+//! has credited it.
+
+use alloy::{
+    eips::BlockId,
+    primitives::{Address, B256, Bytes, Log, U256, keccak256},
+    providers::Provider as _,
+    rpc::types::TransactionReceipt,
+};
+use alloy_sol_types::{SolCall as _, SolEvent as _, SolValue as _};
+
+use super::{
+    abi::IJobScheduler as scheduler,
+    calls::{seat_opening, to_contract},
+    client::{Receipt, in_time},
+    convert::Revert,
+    node::ContractScheduler,
+    rpc::AskError,
+    sender::{SendError, request},
+};
+use crate::{
+    domain::{Amount, Job, NodeId, SeatOpening, Span},
+    scheduler::BackendError,
+};
+
+mod abi {
+    alloy_sol_types::sol! {
+        struct Request {
+            uint8 status;
+            uint64 deliverBy;
+            uint96 fee;
+        }
+
+        function requests(bytes32 job) external view returns (Request memory request);
+    }
+}
+
+/// `AssayConsumer.Status.Pending`.
+const PENDING: u8 = 1;
+
+/// How `AssayConsumer.fulfil` is called. Its types are those of the scheduler's interface.
+const FULFIL: &str =
+    "fulfil(bytes32,(uint8,address,uint96,(bytes32,bytes32,int32,bytes32,bytes32,bytes32))[],int32,bytes)";
+
+/// The time between the turns of two deliverers: enough for a transaction to be in a block that others see. A development
+/// chain makes a block for each transaction.
+const STEP: Span = Span::from_secs(30);
+const STEP_OF_DEVELOPMENT: Span = Span::from_secs(2);
+
+/// Why a result was not delivered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeliveryError {
+    /// The consumer refuses: somebody was faster, or its callback reverts.
+    #[error("the contract {consumer} refuses the result: {reason}")]
+    Refused {
+        /// The contract.
+        consumer: NodeId,
+        /// What it says.
+        reason: String,
+    },
+    /// The gas would cost more than the fee.
+    #[error("the fee of {fee} wei does not pay for {gas} gas at {wei_per_gas} wei each")]
+    TooDear {
+        /// What the contract pays.
+        fee: Amount,
+        /// The gas that the delivery needs.
+        gas: u64,
+        /// Its price now.
+        wei_per_gas: u128,
+    },
+    /// The consumer took the result and did not pay what it promised.
+    #[error("the contract {consumer} took the result without paying {fee} wei")]
+    Unpaid {
+        /// The contract.
+        consumer: NodeId,
+        /// What it promised.
+        fee: Amount,
+    },
+    /// No transaction was made, or nobody knows.
+    #[error(transparent)]
+    Chain(#[from] BackendError),
+}
+
+impl ContractScheduler {
+    /// What the requester of a job pays for the delivery of its result; `None` if it is no contract that waits for one.
+    ///
+    /// # Errors
+    /// [`BackendError::Chain`].
+    pub async fn fee_for(&self, job: &Job) -> Result<Option<Amount>, BackendError> {
+        let data = Bytes::from(abi::requestsCall { job: job.id.into() }.abi_encode());
+        let asked = request(Address::ZERO, Some(job.requester.into()), &data, U256::ZERO);
+        let client = self.client();
+        let answer = client.reader().endpoints.ask(|provider| {
+            let asked = asked.clone();
+            async move { provider.call(asked).await }
+        });
+        let found = match answer.await {
+            // An account without code answers nothing.
+            Ok(data) => abi::requestsCall::abi_decode_returns(&data).ok(),
+            Err(AskError::Reverted(_) | AskError::Answer(_)) => None,
+            Err(error @ (AskError::Declined(_) | AskError::Unreachable(_))) => return Err(error.into()),
+        };
+        let pending = found.filter(|found| found.status == PENDING);
+        let fee = pending.and_then(|pending| u128::try_from(pending.fee).ok());
+        Ok(fee.and_then(Amount::new))
+    }
+
+    /// The time between the turns of two deliverers on this chain.
+    pub fn delivery_step(&self) -> Span {
+        if self.client().is_for_development() { STEP_OF_DEVELOPMENT } else { STEP }
+    }
+
+    /// Delivers a result, if the fee pays for the gas: `pays` is asked with the fee, the gas, and its price in wei.
+    ///
+    /// # Errors
+    /// [`DeliveryError`].
+    pub async fn deliver(
+        &self,
+        job: &Job,
+        proof: &[SeatOpening],
+        stdout: &[u8],
+        fee: Amount,
+        pays: impl Fn(Amount, u64, u128) -> bool,
+    ) -> Result<Receipt, DeliveryError> {
+        let client = self.client();
+        let (consumer, me) = (job.requester, self.node());
+        let exit_code = proof.first().map_or(0, |given| given.opening.exit_code);
+        let data = fulfil_data(job, proof, exit_code, stdout);
+        let asked = request(me.into(), Some(consumer.into()), &data, U256::ZERO);
+        let endpoints = &client.reader().endpoints;
+        let gas = endpoints.ask(|provider| {
+            let asked = asked.clone();
+            async move { provider.estimate_gas(asked).block(BlockId::pending()).await }
+        });
+        let gas = gas.await.map_err(|error| refused(consumer, error))?;
+        let price = endpoints.ask(|provider| async move { provider.get_gas_price().await });
+        let wei_per_gas = price.await.map_err(BackendError::from)?;
+        if !pays(fee, gas, wei_per_gas) {
+            return Err(DeliveryError::TooDear { fee, gas, wei_per_gas });
+        }
+        match in_time(client.sender.send(to_contract(consumer.into(), data))).await {
+            Ok(receipt) if was_paid(&receipt, client.reader().contract, me, fee) => Ok((&receipt).into()),
+            Ok(_) => Err(DeliveryError::Unpaid { consumer, fee }),
+            Err(SendError::Failed(error)) => Err(error.into()),
+            Err(SendError::Reverted(revert)) => Err(refused(consumer, AskError::Reverted(revert))),
+        }
+    }
+}
+
+fn refused(consumer: NodeId, error: AskError) -> DeliveryError {
+    let reason = match error {
+        AskError::Reverted(Revert::Unknown(reason)) | AskError::Answer(reason) => reason,
+        AskError::Reverted(revert) => format!("{revert:?}"),
+        AskError::Declined(error) | AskError::Unreachable(error) => return error.into(),
+    };
+    DeliveryError::Refused { consumer, reason }
+}
+
+/// Whether the scheduler credited this node with the fee in this transaction.
+fn was_paid(receipt: &TransactionReceipt, contract: Address, me: NodeId, fee: Amount) -> bool {
+    let is_credit = |log: &Log| {
+        let credit = scheduler::Deposited::decode_log(log).ok().filter(|_| log.address == contract);
+        credit.is_some_and(|credit| {
+            credit.account == Address::from(me) && credit.amount >= U256::from(fee.units())
+        })
+    };
+    fee.is_zero() || receipt.inner.logs().iter().any(|log| is_credit(&log.inner))
+}
+
+fn fulfil_data(job: &Job, proof: &[SeatOpening], exit_code: i32, stdout: &[u8]) -> Bytes {
+    let openings: Vec<scheduler::SeatOpening> =
+        proof.iter().map(|given| seat_opening(job, given.seat, &given.opening)).collect();
+    let fields = (B256::from(job.id), openings, exit_code, Bytes::copy_from_slice(stdout));
+    let mut data = keccak256(FULFIL)[..4].to_vec();
+    data.extend(fields.abi_encode_params());
+    data.into()
+}
