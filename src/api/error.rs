@@ -110,7 +110,9 @@ impl From<RequestError> for Failure {
             RequestError::NoSuchJob(_) | RequestError::UnknownPrefix { .. } => ErrorCode::NoSuchJob,
             RequestError::AmbiguousPrefix { .. } => ErrorCode::AmbiguousJob,
             RequestError::NotRequester { .. } => ErrorCode::NotRequester,
-            RequestError::Over { .. } | RequestError::PartlySeated { .. } => ErrorCode::Refused,
+            RequestError::Over { .. } | RequestError::PartlySeated { .. } | RequestError::Needed { .. } => {
+                ErrorCode::Refused
+            }
             RequestError::OtherRequest { .. } => ErrorCode::KeyReused,
             RequestError::Submit(error) => submit_code(error),
             RequestError::NotDecided { .. } => ErrorCode::NotDecided,

@@ -8,6 +8,7 @@
 //! - `listening`: answers before the node has read its logs.
 //! - `connections`: their limits, and which is closed first.
 //! - `jobs`, `content`, `events`: the handlers. `view`: a job in numbers and words; `reason`: the words of its verdict.
+//! - `retention`: what the node keeps on its disk.
 //! - `error`: error answers; `refusal`: their JSON.
 //!
 //! A client reads the token from the node's data directory and sends it with every request:
@@ -31,6 +32,7 @@ mod jobs;
 mod listening;
 mod reason;
 mod refusal;
+mod retention;
 mod server;
 mod state;
 mod token;

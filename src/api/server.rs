@@ -20,7 +20,7 @@ use super::{
     connections::Visitor,
     content,
     error::Failure,
-    events, jobs,
+    events, jobs, retention,
     state::{Api, Gate},
     types::ErrorCode,
 };
@@ -46,6 +46,8 @@ pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
     let api = Api { node, bound, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)) };
     let json = Router::new()
         .route("/node", get(jobs::node_info))
+        .route("/node/usage", get(retention::usage))
+        .route("/node/prune", post(retention::prune))
         .route("/nodes", get(jobs::nodes))
         .route("/events", get(events::all))
         .route("/jobs", get(jobs::list).post(jobs::submit))
@@ -55,6 +57,7 @@ pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
         .route("/jobs/{job}/log", get(events::log))
         .route("/jobs/{job}/anchors", get(jobs::anchors))
         .route("/jobs/{job}/cancel", post(jobs::cancel))
+        .route("/jobs/{job}/forget", post(retention::forget))
         .route("/jobs/{job}/deal", post(jobs::update))
         .route("/jobs/{job}/results", get(content::results))
         .route("/jobs/{job}/results/{node}/archive", get(content::archive))

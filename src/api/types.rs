@@ -3,9 +3,12 @@
 //! Identifiers are `0x` and hex, times Unix seconds, money decimal text. An absent value is `null`, never a
 //! missing field and never a zero. Nothing here can carry what would help to copy a result before its job ends.
 
+mod change;
 mod execution;
+mod health;
 mod list;
 mod replication;
+mod retention;
 
 use std::collections::BTreeMap;
 
@@ -23,33 +26,15 @@ use crate::{
 };
 
 pub use crate::domain::{GROUP_DIGITS, GROUP_VARIABLE, INDEX_VARIABLE, MAX_GROUP_JOBS, Member, is_group};
+pub use change::{CancelReply, UpdateReply};
 pub use execution::{ExecutionStage, ExecutionView};
+pub use health::{Health, Readiness};
 pub use list::{JobList, JobRow};
 pub use replication::{OwnRun, Plan, Replication, ReplicationView};
+pub use retention::{ForgetReply, KeepView, PruneReply, PruneRequest, PrunedContent, UsagePart, UsageReply};
 
 /// `GET /api/v1/jobs/{job}/log` gives all of them, `.../events?after=` streams those above a height.
 pub use crate::scheduler::{Evidence, LogEntry};
-
-/// `GET /api/v1/health`, the only answer that needs no token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
-    /// Whether the API answers; always true.
-    pub alive: bool,
-    /// How far the node is.
-    #[serde(default)]
-    pub state: Readiness,
-}
-
-/// How far a node is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Readiness {
-    /// It reads its logs.
-    Loading,
-    /// It answers.
-    #[default]
-    Ready,
-}
 
 /// `GET /api/v1/node`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -455,24 +440,6 @@ pub struct PartyMoney {
     pub locked: Amount,
     /// What the party got at the end; null before.
     pub paid: Option<Amount>,
-}
-
-/// Answer to `POST /api/v1/jobs/{job}/cancel`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CancelReply {
-    /// The job.
-    pub job: JobId,
-    /// Whether nodes had begun: those are paid.
-    pub stopped: bool,
-}
-
-/// Answer to `POST /api/v1/jobs/{job}/deal`, whose body is the whole new [`Deal`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UpdateReply {
-    /// The job.
-    pub job: JobId,
-    /// The hash of the new terms; every earlier bid is void.
-    pub revision: Digest,
 }
 
 /// One row of `GET /api/v1/jobs/{job}/results`; `.../results/{node}/archive` has the content and

@@ -19,7 +19,7 @@ use crate::{
     executor::Executor,
     identity::{KeyError, NodeKey},
     network::Multiaddr,
-    node::{ComputeLimits, Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf, UrlLimits},
+    node::{ComputeLimits, Keep, Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf, UrlLimits},
     scheduler::{BackendError, Cursor, Loading, Scheduler, contract::Seen, libp2p::Interest},
     store::{BlobError, Blobs, Content, DataDir, Db, DbError, DirError, EventLog},
 };
@@ -52,6 +52,8 @@ pub struct HostConfig {
     pub deliver: bool,
     /// The URLs that it gets inputs from.
     pub urls: UrlLimits,
+    /// For how long it keeps what ended jobs left.
+    pub keep: Keep,
     /// What runs them.
     pub executor: Arc<dyn Executor>,
 }
@@ -198,8 +200,8 @@ impl Opening {
         let seams = Seams { scheduler, executor: config.executor };
         let Seams { scheduler, executor } = replace(seams, &key, die.clone());
         let about = link.about(&addresses);
-        let HostConfig { compute_slots, limits, urls, deliver, .. } = config;
-        let node = NodeConfig { compute_slots, limits, urls, about, ..NodeConfig::default() };
+        let HostConfig { compute_slots, limits, urls, keep, deliver, .. } = config;
+        let node = NodeConfig { compute_slots, limits, urls, keep, about, ..NodeConfig::default() };
         let parts = NodeParts { key, dir, db: db.clone(), scheduler, executor, transfer, shelf };
         let api = listening.address();
         // A chain is followed for as long as that takes; the node says so itself.

@@ -19,9 +19,9 @@ use super::{
 };
 use crate::{
     api::types::{
-        BlobInfo, CancelReply, ErrorCode, ErrorReply, IDEMPOTENCY_KEY, InputEvent, InputRequest, JobList,
-        JobView, LastWordsView, LogEntry, MAX_GROUP_JOBS, NodeInfo, NodeRow, ResultRow, SubmitReply,
-        SubmitRequest, UpdateReply,
+        BlobInfo, CancelReply, ErrorCode, ErrorReply, ForgetReply, IDEMPOTENCY_KEY, InputEvent, InputRequest,
+        JobList, JobView, LastWordsView, LogEntry, MAX_GROUP_JOBS, NodeInfo, NodeRow, PruneReply,
+        PruneRequest, ResultRow, SubmitReply, SubmitRequest, UpdateReply, UsageReply,
     },
     domain::{Deal, Digest, NodeId},
     scheduler::Anchor,
@@ -158,6 +158,18 @@ impl Client {
 
     pub(super) async fn cancel(&self, job: &str) -> Result<CancelReply, ClientError> {
         self.once(&request_key()?, || self.http.post(self.url(&["jobs", job, "cancel"]))).await
+    }
+
+    pub(super) async fn forget(&self, job: &str) -> Result<ForgetReply, ClientError> {
+        self.json(self.http.post(self.url(&["jobs", job, "forget"]))).await
+    }
+
+    pub(super) async fn usage(&self) -> Result<UsageReply, ClientError> {
+        self.json(self.http.get(self.url(&["node", "usage"]))).await
+    }
+
+    pub(super) async fn prune(&self, dry_run: bool) -> Result<PruneReply, ClientError> {
+        self.json(self.http.post(self.url(&["node", "prune"])).json(&PruneRequest { dry_run })).await
     }
 
     pub(super) async fn update(&self, job: &str, deal: &Deal) -> Result<UpdateReply, ClientError> {

@@ -65,6 +65,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
             JobCommand::Describe(args) => commands::describe::run(&args, output).await,
             JobCommand::Wait(args) => commands::jobs::wait(&args, output).await,
             JobCommand::Cancel(args) => commands::jobs::cancel(&args, output).await,
+            JobCommand::Forget(args) => commands::retention::forget(&args, output).await,
             JobCommand::Update(args) => commands::jobs::update(&args, output).await,
             JobCommand::Logs(args) => commands::results::logs(&args, output).await,
             JobCommand::Calibrate(args) => commands::calibrate::run(*args, output).await,
@@ -85,6 +86,8 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
         },
         Command::Node(NodeCommand::Describe(args)) => commands::node::describe(&args, output).await,
         Command::Node(NodeCommand::List(args)) => commands::node::list(&args, output).await,
+        Command::Node(NodeCommand::Usage(args)) => commands::retention::usage(&args, output).await,
+        Command::Node(NodeCommand::Prune(args)) => commands::retention::prune(&args, output).await,
         Command::Wallet(command) => match command {
             WalletCommand::New(args) => commands::wallet::new(&args, output),
             WalletCommand::Import(args) => commands::wallet::import(&args, output),

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     assembly::{Backend, Host, HostConfig, HostError},
     executor::{DockerExecutor, Executor, NoEngine},
-    node::{ComputeLimits, NodeError, UrlLimits},
+    node::{ComputeLimits, Keep, NodeError, UrlLimits},
     scheduler::{
         BackendError,
         contract::{ConnectError, ContractReader},
@@ -165,6 +165,7 @@ async fn start(
         deliver: false,
         // The user's own words name them, on the user's own machine.
         urls: UrlLimits::ALL,
+        keep: Keep::default(),
         executor,
     };
     let host = Host::start(config).await.map_err(|error| match error {

@@ -17,7 +17,7 @@ use crate::{
     executor::Executor,
     identity::NodeKey,
     network::Multiaddr,
-    node::{ComputeLimits, UrlLimits},
+    node::{ComputeLimits, Keep, UrlLimits},
 };
 
 /// Most nodes of one devstack: each is a process's worth of sockets and files.
@@ -235,6 +235,7 @@ fn host_config(config: &StackConfig, index: usize, peers: Vec<Multiaddr>) -> Hos
         deliver: true,
         // One user's machine, and all nodes are theirs.
         urls: UrlLimits::ALL,
+        keep: Keep::default(),
         executor: Arc::clone(&config.executor),
     }
 }

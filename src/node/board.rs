@@ -13,12 +13,12 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::past::{Archive, Past, row_of};
+use super::past::{Archive, Past, content_of, row_of};
 use crate::{
     domain::{Digest, Event, Facts, Job, JobId, JobState, NodeId},
     rules::{Ledger, Rejection},
     scheduler::{Cursor, LogItem, Scheduler},
-    store::{EndedJob, EndedJobs},
+    store::{EndedJob, EndedJobs, JobContent},
 };
 
 /// The jobs of one node.
@@ -176,6 +176,16 @@ impl Board {
             inner.logs.remove(&job);
             inner.recalled.remove(&job);
         }
+    }
+
+    /// Some of the jobs on the disk are gone.
+    pub(crate) fn forget_past(&self) {
+        self.archive.forget_recent();
+    }
+
+    /// What an ended job in memory used.
+    pub(crate) fn content_of(&self, job: JobId) -> Option<JobContent> {
+        self.lock().ledger.get(job).map(content_of)
     }
 
     /// Forgets every entry after `to`, and all that it knows of broken logs, because the backend reports those again.

@@ -10,7 +10,7 @@ use crate::{
     domain::Offer,
     executor::Executor,
     identity::NodeKey,
-    policy::ComputeLimits,
+    policy::{ComputeLimits, retention::Keep},
     scheduler::Scheduler,
     store::{DataDir, Db},
 };
@@ -24,6 +24,8 @@ pub struct NodeConfig {
     pub limits: ComputeLimits,
     /// The longest archive of a result or an input that it stores or fetches, in bytes.
     pub max_archive_bytes: u64,
+    /// For how long it keeps what ended jobs left.
+    pub keep: Keep,
     /// How long it waits for the removal of running containers when it stops.
     pub stop_grace: Duration,
     /// The URLs that it gets inputs from.
@@ -89,6 +91,7 @@ impl Default for NodeConfig {
             compute_slots: 1,
             limits: ComputeLimits::default(),
             max_archive_bytes: 2 << 30,
+            keep: Keep::default(),
             stop_grace: Duration::from_secs(10),
             urls: UrlLimits::default(),
             about: About::default(),

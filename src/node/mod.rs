@@ -6,6 +6,7 @@
 //! - `start`: the parts of a node, and its tasks.
 //! - `follow`: reads the log into the `board`, and starts a `driver` for every job that needs one.
 //! - `retire`: has ended jobs leave memory; `past`: reads them from the disk.
+//! - `retention`: deletes what ended jobs left.
 //! - `driver`: one task per job, in which the roles take turns; `submit` signs and sends, `work` runs a container,
 //!   `sweep` removes what runs left.
 //! - `transfer`: who may have which content; `fetch`: gets content and checks it, at the rate that `pace` demands; `peers`:
@@ -87,6 +88,7 @@ mod peers;
 mod queries;
 mod requests;
 mod results;
+mod retention;
 mod retire;
 mod start;
 mod state;
@@ -102,6 +104,7 @@ mod workload;
 pub use crate::policy::{
     ComputeLimits, delivery,
     replication::{OwnRun, Plan, Replication},
+    retention::{Keep, Kind, Why},
 };
 pub(crate) use board::Snapshot;
 pub use clock::wall_clock;
@@ -113,6 +116,7 @@ pub(crate) use past::Summary;
 #[cfg(feature = "libp2p")]
 pub use peers::PeerTransfer;
 pub use requests::{Ended, RequestError};
+pub(crate) use retention::{Forgotten, Gone, Part, Pruned, Usage};
 pub use start::NodeHandle;
 pub use state::Node;
 pub use transfer::{Links, LocalHub, LocalTransfer, NamedPeer, Shelf, Transfer, TransferError};

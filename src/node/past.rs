@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use tracing::error;
 
 use crate::{
-    domain::{Event, Job, JobId, LogDomain, Member, NodeId},
+    domain::{Event, Job, JobId, LogDomain, Member, NodeId, SeatStatus},
     explain::one_line,
     policy::reputation::speaks_for_requester,
     rules::{Ledger, Rejection},
     scheduler::{Cursor, LogItem, Scheduler},
-    store::{EndedJob, EndedJobs},
+    store::{EndedJob, EndedJobs, JobContent},
 };
 
 /// Jobs that were asked for last and are kept at hand: a result is fetched in many pieces.
@@ -164,4 +164,14 @@ pub(super) fn row_of(job: &Job, height: usize, me: NodeId) -> Option<EndedJob> {
         is_honest: speaks_for_requester(job, me),
         summary: serde_json::to_vec(&summary).expect("a summary is plain values"),
     })
+}
+
+/// What a job uses.
+pub(super) fn content_of(job: &Job) -> JobContent {
+    let results = job.seats.iter().filter_map(|seat| match seat.status {
+        SeatStatus::Revealed(opening) => Some(opening.output_root),
+        SeatStatus::Accepted | SeatStatus::Committed(_) | SeatStatus::Failed(_) => None,
+    });
+    let inputs = job.spec.inputs.iter().map(|input| input.digest).collect();
+    JobContent { job: job.id, inputs, results: results.collect() }
 }

@@ -127,10 +127,13 @@ impl Node {
 
     /// How many jobs are in each state.
     pub(crate) fn states(&self) -> Result<BTreeMap<JobState, usize>, RequestError> {
-        let (now, ended) = (self.now(), self.records.ended.states()?);
+        let now = self.now();
+        // A job that leaves memory is on the disk before it is gone from here: it is looked for here first, and counts once.
+        let here = self.read_jobs(|job, _| (job.id, job.state_at(now).0));
+        let ended = self.records.ended.states(here.iter().map(|(job, _)| *job))?;
         let ended = JobState::ALL.iter().filter_map(|state| Some((*state, *ended.get(state.name())?)));
         let mut states: BTreeMap<_, _> = ended.collect();
-        for state in self.read_jobs(|job, _| job.state_at(now).0) {
+        for (_, state) in here {
             *states.entry(state).or_insert(0) += 1;
         }
         Ok(states)

@@ -77,6 +77,14 @@ pub enum RequestError {
         /// The job's requester.
         requester: NodeId,
     },
+    /// A job that is still needed cannot be forgotten.
+    #[error("cannot forget job {job} yet: {why}")]
+    Needed {
+        /// The job.
+        job: JobId,
+        /// Why.
+        why: String,
+    },
     /// The job has ended.
     #[error("the job is over: it is {state}")]
     Over {
@@ -172,6 +180,7 @@ impl Hint for RequestError {
             Self::NotRequester { .. } => Some("ask the node that submitted it"),
             Self::UnknownPrefix { .. } => Some("list the jobs it knows: assay job list"),
             Self::AmbiguousPrefix { .. } => Some("give more digits of the id"),
+            Self::Needed { .. } => Some("forget it later; what takes how much: assay node usage"),
             Self::Over { .. } => Some("see how it ended: assay job describe JOB"),
             Self::PartlySeated { .. } => {
                 Some("retry in a moment; at the latest when bids close, the job runs or expires")

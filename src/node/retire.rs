@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
 use tracing::{debug, warn};
 
 use super::{Node, NodeError};
@@ -40,7 +43,14 @@ impl Node {
         if ended.is_empty() {
             return Ok(());
         }
-        match self.ports.scheduler.retire(ended.clone()).await {
+        let used = ended.iter().filter_map(|row| self.board.content_of(row.job)).collect();
+        let content = self.shelf.content().clone();
+        let noted = spawn_blocking(move || content.note_uses(used)).await.expect("noting returns its errors");
+        let retired = match noted {
+            Ok(()) => self.ports.scheduler.retire(ended.clone()).await,
+            Err(error) => Err(BackendError::Store { reason: one_line(&error) }),
+        };
+        match retired {
             Ok(retired) => {
                 debug!(jobs = retired.len(), "ended jobs left memory");
                 for row in ended.iter().filter(|row| retired.contains(&row.job)) {

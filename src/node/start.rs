@@ -14,6 +14,7 @@ use super::{
     health::observe,
     memory::TrustMemory,
     own_run::check_own_jobs,
+    retention::retain,
     retire::retire,
     state::{Identity, Ports, Records},
     sweep::sweep,
@@ -89,7 +90,7 @@ impl Node {
             (self.clock.clone(), Arc::clone(&self.ports.scheduler), self.stop.clone());
         let (following, sweeping) = (follow(Arc::clone(&self)), sweep(Arc::clone(&self)));
         let (observing, checking) = (observe(Arc::clone(&self)), check_own_jobs(Arc::clone(&self)));
-        let retiring = retire(Arc::clone(&self));
+        let (retiring, retaining) = (retire(Arc::clone(&self)), retain(Arc::clone(&self)));
         let mut handle = NodeHandle { node: self, tasks: JoinSet::new() };
         handle.attach("clock", async move {
             clock.follow(scheduler, stop).await;
@@ -100,6 +101,7 @@ impl Node {
         handle.attach("health", observing);
         handle.attach("own runs", checking);
         handle.attach("retire", retiring);
+        handle.attach("retention", retaining);
         handle
     }
 }

@@ -13,6 +13,7 @@
 //! - [`replication`]: how many nodes run a job, and what its end says of them.
 //! - [`reputation`]: what counts in a node's record of others.
 //! - [`delivery`]: when a node delivers a result to the contract that asked for it.
+//! - [`retention`]: what a node may delete of jobs that ended.
 //! - [`economics`]: what lying costs and gains in a job.
 //! - [`trust`]: how far to trust nodes, and how many seats and checks follow from it.
 //! - [`verifier`]: post verdicts and expiries.
@@ -62,6 +63,7 @@ mod properties;
 pub mod replication;
 pub mod reputation;
 pub mod requester;
+pub mod retention;
 pub mod trust;
 pub mod verifier;
 

@@ -11,6 +11,7 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 
 use sha2::{Digest as _, Sha256};
@@ -45,8 +46,8 @@ pub enum BlobError {
     Source(#[source] io::Error),
     /// The store has no room left.
     #[error(
-        "the store is full: {used} of {cap} bytes are taken; stop the node, remove what nobody needs from blobs/ \
-         in its data directory, and start it again"
+        "the store is full: {used} of {cap} bytes are taken; see what takes them with assay node usage, and keep less with \
+         --keep-for and --keep-bytes"
     )]
     Full {
         /// Bytes taken.
@@ -201,6 +202,15 @@ impl Blobs {
     /// # Errors
     /// [`BlobError::Io`].
     pub fn list(&self) -> Result<BTreeMap<Digest, u64>, BlobError> {
+        let listed = self.list_with_times()?.into_iter();
+        Ok(listed.map(|(digest, (bytes, _))| (digest, bytes)).collect())
+    }
+
+    /// As [`Self::list`], with the time when it was stored last.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn list_with_times(&self) -> Result<BTreeMap<Digest, (u64, SystemTime)>, BlobError> {
         let mut found = BTreeMap::new();
         for shard in entries(&self.shared.root)? {
             if shard == self.shared.root.join(SCRATCH) || !shard.is_dir() {
@@ -213,13 +223,50 @@ impl Blobs {
                     continue;
                 };
                 if self.path(digest) == path {
-                    let metadata = fs::symlink_metadata(&path);
-                    let metadata = metadata.map_err(|source| BlobError::Io { path, source })?;
-                    found.insert(digest, metadata.len());
+                    let looked =
+                        fs::symlink_metadata(&path).and_then(|file| Ok((file.len(), file.modified()?)));
+                    match looked {
+                        Ok(file) => {
+                            found.insert(digest, file);
+                        }
+                        // It was removed after its directory was read.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        Err(source) => return Err(BlobError::Io { path, source }),
+                    }
                 }
             }
         }
         Ok(found)
+    }
+
+    /// Removes content, unless it was stored again after `unless_after`. Returns the bytes that this freed.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn remove(&self, digest: Digest, unless_after: SystemTime) -> Result<Option<u64>, BlobError> {
+        let path = self.path(digest);
+        // No name appears meanwhile.
+        let mut used = self.used();
+        let removed = fs::symlink_metadata(&path).and_then(|file| {
+            if file.modified()? > unless_after {
+                return Ok(None);
+            }
+            fs::remove_file(&path)?;
+            Ok(Some(file.len()))
+        });
+        match removed {
+            Ok(freed) => {
+                *used = used.saturating_sub(freed.unwrap_or_default());
+                Ok(freed)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(BlobError::Io { path, source }),
+        }
+    }
+
+    /// The most bytes that it takes.
+    pub fn cap(&self) -> u64 {
+        self.shared.cap
     }
 
     /// Bytes taken, those of content still being written included.

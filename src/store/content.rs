@@ -133,6 +133,10 @@ fn failed(error: rusqlite::Error) -> BlobError {
     BlobError::Holders(error.into())
 }
 
+mod retained;
+
+pub use retained::{EndedUse, JobContent, KeptContent};
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -87,18 +87,69 @@ impl EndedJobs {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// How many jobs ended in each state, by its name.
+    /// Jobs that ended before this time and that no ended job follows up, the oldest first, at most `limit` of them.
     ///
     /// # Errors
     /// [`DbError`].
-    pub fn states(&self) -> Result<BTreeMap<String, usize>, DbError> {
+    pub fn before(&self, ended_at: Timestamp, limit: u32) -> Result<Vec<JobId>, DbError> {
+        let connection = self.db.connection();
+        let sql = "SELECT job FROM ended WHERE ended_at < ?1
+                   AND NOT EXISTS (SELECT 1 FROM ended child WHERE child.parent = ended.job)
+                   ORDER BY ended_at LIMIT ?2";
+        let mut statement = connection.prepare_cached(sql)?;
+        let rows = statement.query_map((Unsigned(ended_at.as_secs()), limit), |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Deletes all that is known of these jobs, of those that ended and left memory; returns them. Their content stays.
+    ///
+    /// # Errors
+    /// [`DbError`]; nothing is deleted then.
+    pub fn forget(&self, jobs: &[JobId]) -> Result<Vec<JobId>, DbError> {
+        let mut writer = self.db.writer();
+        let forgotten = writer.write(|transaction| -> Result<_, DbError> {
+            let mut forgotten = Vec::new();
+            for job in jobs {
+                if transaction.prepare_cached("DELETE FROM ended WHERE job = ?1")?.execute([job])? == 0 {
+                    continue;
+                }
+                for table in
+                    ["entries", "faults", "executions", "last_words", "replications", "ended_content"]
+                {
+                    let sql = format!("DELETE FROM {table} WHERE job = ?1");
+                    transaction.prepare_cached(&sql)?.execute([job])?;
+                }
+                forgotten.push(*job);
+            }
+            Ok(forgotten)
+        })?;
+        self.db.recent().forget(&forgotten);
+        Ok(forgotten)
+    }
+
+    /// How many jobs ended in each state, by its name, without those that the caller has counted.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn states(
+        &self,
+        counted: impl IntoIterator<Item = JobId>,
+    ) -> Result<BTreeMap<String, usize>, DbError> {
         let connection = self.db.connection();
         let mut statement = connection.prepare_cached("SELECT state, count(*) FROM ended GROUP BY state")?;
         let rows = statement.query_map((), |row| {
             let Unsigned(count) = row.get(1)?;
             Ok((row.get(0)?, usize::try_from(count).unwrap_or(usize::MAX)))
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut states: BTreeMap<String, usize> = rows.collect::<Result<_, _>>()?;
+        let mut state_of = connection.prepare_cached("SELECT state FROM ended WHERE job = ?1")?;
+        for job in counted.into_iter().filter(|job| self.db.marks().may_have(*job)) {
+            let state: Option<String> = state_of.query_row([job], |row| row.get(0)).optional()?;
+            if let Some(count) = state.and_then(|state| states.get_mut(&state)) {
+                *count -= 1;
+            }
+        }
+        Ok(states)
     }
 
     /// The first jobs, at most `limit` of them, whose ids are `first` or above and at most `last`.

@@ -47,7 +47,7 @@ pub use canonical::{MAX_TEXT_BYTES, canonical};
 pub use chains::{Chains, ReadUpTo, SentTransaction};
 pub use compared::{Compared, summary_content};
 pub use comparison::Comparison;
-pub use content::Content;
+pub use content::{Content, EndedUse, JobContent, KeptContent};
 pub use db::{Db, DbError};
 pub use differences::{Difference, Entry, differences};
 pub use dir::{DataDir, DirError};

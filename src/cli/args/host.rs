@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, ValueEnum};
 use libp2p::Multiaddr;
 
-use super::{ContractArgs, DEFAULT_API, KeyArgs, SchedulerArg, values};
+use super::{
+    ContractArgs, DEFAULT_API, KeyArgs, NodeArgs, SchedulerArg,
+    values::{self, KeepFor},
+};
 use crate::{
     devstack::{BadActors, DEFAULT_SLOTS},
     domain::{Amount, Ask, Span},
@@ -108,11 +111,31 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "5s")]
     pub(in crate::cli) grace: Span,
 
+    /// Time to keep what ended jobs left, for all kinds or for one of results (computed for others), own (results of your
+    /// jobs), inputs and logs; may be repeated [default: results=7d, own=30d, inputs=1d, logs=180d]
+    #[arg(long, value_parser = values::keep_for, value_name = "[KIND=]TIME")]
+    pub(in crate::cli) keep_for: Vec<KeepFor>,
+
+    /// Most bytes of inputs and results of ended jobs to keep; the oldest go first
+    #[arg(long, value_parser = values::bytes, value_name = "SIZE", default_value = "8g")]
+    pub(in crate::cli) keep_bytes: u64,
+
     #[command(flatten)]
     pub(in crate::cli) chain: ContractArgs,
 
     #[command(flatten)]
     pub(in crate::cli) key: KeyArgs,
+}
+
+/// `assay node prune`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PruneArgs {
+    /// Only show what would be deleted
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) asked: NodeArgs,
 }
 
 /// URLs of inputs that a node gets only on request of its operator.

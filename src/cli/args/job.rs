@@ -22,6 +22,8 @@ pub(in crate::cli) enum JobCommand {
     Wait(WaitArgs),
     /// Cancel an open job, or stop a running one
     Cancel(CancelArgs),
+    /// Delete an ended job from your node: its log, and content that no other job uses
+    Forget(ForgetArgs),
     /// Change the deal of an open job before its first acceptance
     Update(Box<UpdateArgs>),
     /// Print the output of a decided job
@@ -267,6 +269,16 @@ pub(in crate::cli) struct WaitArgs {
 /// `assay job cancel`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CancelArgs {
+    /// Id of the job, or a unique prefix of it
+    pub(in crate::cli) job: String,
+
+    #[command(flatten)]
+    pub(in crate::cli) asked: NodeArgs,
+}
+
+/// `assay job forget`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ForgetArgs {
     /// Id of the job, or a unique prefix of it
     pub(in crate::cli) job: String,
 

@@ -28,14 +28,14 @@ pub(super) use common::{
 };
 pub(super) use deal::{AcceptanceArg, DealArgs};
 pub(super) use doctor::DoctorArgs;
-pub(super) use host::{DevstackArgs, DialArg, InputUrlArg, ServeArgs};
+pub(super) use host::{DevstackArgs, DialArg, InputUrlArg, PruneArgs, ServeArgs};
 pub(super) use job::{
-    CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, JobCommand, ListArgs, LogsArgs, ReplicationArg,
-    SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
+    CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, ForgetArgs, JobCommand, ListArgs, LogsArgs,
+    ReplicationArg, SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
 };
 pub(super) use results::{DiffArgs, FetchArgs, ResultsCommand, ResultsListArgs};
 pub(super) use sweep::{GroupCommand, GroupWaitArgs, SweepArgs};
-pub(super) use values::Variable;
+pub(super) use values::{KeepFor, KeepKind, Variable};
 pub(super) use verdict::{CheckArgs, ComputeArgs, ExportArgs, OnChainArgs, ShowArgs, VerdictCommand};
 pub(super) use wallet::{
     BalanceArgs, ContractCommand, DeployArgs, ImportArgs, MoveArgs, NewArgs, WalletCommand,
@@ -130,6 +130,10 @@ pub(super) enum NodeCommand {
     List(NodeArgs),
     /// Describe your node: where it listens, which jobs it takes, how many jobs it knows
     Describe(NodeArgs),
+    /// Show what takes how much of your node's disk, and when it goes
+    Usage(NodeArgs),
+    /// Delete now what ended jobs left and your node keeps no longer
+    Prune(PruneArgs),
 }
 
 #[cfg(test)]

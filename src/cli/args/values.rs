@@ -71,6 +71,38 @@ pub(in crate::cli) fn cpu_millis(text: &str) -> Result<u32, String> {
     u32::try_from(millis.whole).map_err(|_| "is more than any machine has".to_owned())
 }
 
+/// How long to keep what ended jobs left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) struct KeepFor {
+    /// Of which kind; of all of them if `None`.
+    pub(in crate::cli) kind: Option<KeepKind>,
+    pub(in crate::cli) time: Span,
+}
+
+/// What is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum KeepKind {
+    Results,
+    Own,
+    Inputs,
+    Logs,
+}
+
+/// `30d`, or for one kind `results=30d`.
+pub(in crate::cli) fn keep_for(text: &str) -> Result<KeepFor, String> {
+    let Some((kind, time)) = text.split_once('=') else {
+        return Ok(KeepFor { kind: None, time: span(text)? });
+    };
+    let kind = match kind {
+        "results" => KeepKind::Results,
+        "own" => KeepKind::Own,
+        "inputs" => KeepKind::Inputs,
+        "logs" => KeepKind::Logs,
+        _other => return Err("expected results, own, inputs or logs before =".to_owned()),
+    };
+    Ok(KeepFor { kind: Some(kind), time: span(time)? })
+}
+
 /// A registry: a host with an optional port, or `none`.
 pub(in crate::cli) fn registry(text: &str) -> Result<String, String> {
     if is_registry(text) {

@@ -20,6 +20,7 @@ pub(super) mod jobs;
 pub(super) mod node;
 pub(super) mod program;
 pub(super) mod results;
+pub(super) mod retention;
 pub(super) mod serve;
 pub(super) mod submit;
 pub(super) mod verdict;

@@ -9,7 +9,7 @@ use crate::{
     assembly::{Backend, Host, HostConfig},
     cli::{
         CliError, ExitStatus,
-        args::{DialArg, InputUrlArg, ServeArgs},
+        args::{DialArg, InputUrlArg, KeepFor, KeepKind, ServeArgs},
         document::Document,
         keys,
         output::Output,
@@ -18,7 +18,7 @@ use crate::{
     },
     domain::NodeId,
     executor::{DockerExecutor, Executor, NoEngine, Registries},
-    node::{ComputeLimits, UrlLimits},
+    node::{ComputeLimits, Keep, UrlLimits},
     policy::capacity::Obligations,
 };
 
@@ -44,7 +44,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         return Err(SettingsError::NoConsumers.into());
     }
     let key = args.key.key.is_some().then(|| keys::load(&args.key)).transpose()?;
-    let limits = limits(&args);
+    let (limits, keep) = (limits(&args), keep(&args));
     let data_dir = args.data_dir.map_or_else(settings::default_data_dir, Ok)?;
     allow_many_files();
     let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
@@ -72,6 +72,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         limits,
         deliver: args.deliver,
         urls: urls(&args.input_url),
+        keep,
         executor,
     };
     let opening = Host::open(config).await.map_err(CliError::Host)?;
@@ -165,6 +166,23 @@ fn limits(args: &ServeArgs) -> ComputeLimits {
     }
 }
 
+/// For how long the node keeps what ended jobs left. Later flags win.
+fn keep(args: &ServeArgs) -> Keep {
+    let mut keep = Keep { bytes: args.keep_bytes, ..Keep::default() };
+    for KeepFor { kind, time } in &args.keep_for {
+        let Keep { results, own, inputs, logs, bytes: _ } = &mut keep;
+        let spans = match kind {
+            None => vec![results, own, inputs, logs],
+            Some(KeepKind::Results) => vec![results],
+            Some(KeepKind::Own) => vec![own],
+            Some(KeepKind::Inputs) => vec![inputs],
+            Some(KeepKind::Logs) => vec![logs],
+        };
+        spans.into_iter().for_each(|span| *span = *time);
+    }
+    keep
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -175,10 +193,24 @@ mod tests {
         domain::Span,
     };
 
-    fn of(flags: &[&str]) -> ComputeLimits {
+    fn args(flags: &[&str]) -> ServeArgs {
         let words = ["assay", "serve"].iter().chain(flags);
         let Command::Serve(args) = Cli::try_parse_from(words).unwrap().command else { panic!("serve") };
-        limits(&args)
+        args
+    }
+
+    fn of(flags: &[&str]) -> ComputeLimits {
+        limits(&args(flags))
+    }
+
+    #[test]
+    fn flags_say_for_how_long_what_ended_jobs_left_is_kept() {
+        let day = |days: u32| Span::from_secs(days * 24 * 60 * 60);
+        assert_eq!(keep(&args(&[])), Keep::default());
+        let flags = ["--keep-for", "2d", "--keep-for", "own=3d", "--keep-bytes", "1g"];
+        let expected = Keep { results: day(2), own: day(3), inputs: day(2), logs: day(2), bytes: 1 << 30 };
+        assert_eq!(keep(&args(&flags)), expected);
+        assert!(Cli::try_parse_from(["assay", "serve", "--keep-for", "all=2d"]).is_err());
     }
 
     #[test]

@@ -294,8 +294,10 @@ fn ended_jobs_leave_the_live_log_and_are_listed_newest_first() {
         (vec![], vec![]),
         "of nobody else, and no other"
     );
-    let states: Vec<_> = jobs.states().unwrap().into_iter().collect();
+    let states: Vec<_> = jobs.states([]).unwrap().into_iter().collect();
     assert_eq!(states, [("failed".to_owned(), 2), ("verified".to_owned(), 1)]);
+    let others: usize = jobs.states([job(1), job(2)]).unwrap().values().sum();
+    assert_eq!(others, 2, "a job that is counted elsewhere counts once");
     assert_eq!(jobs.between(job(3), JobId::new([0xff; 32]), 9).unwrap(), [job(3), job(4)]);
     assert_eq!((jobs.child_of(job(3)).unwrap(), jobs.child_of(job(4)).unwrap()), (Some(job(4)), None));
     let honest: Vec<_> = jobs.honest(9).unwrap().into_iter().collect();

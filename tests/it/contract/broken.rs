@@ -56,6 +56,7 @@ async fn host(chain: &Chain, rpc_url: &str, dir: &Path) -> Host {
         limits: ComputeLimits::default(),
         deliver: false,
         urls: UrlLimits::default(),
+        keep: Default::default(),
         executor: Arc::new(NoEngine),
     });
     started.await.unwrap()

@@ -86,6 +86,7 @@ impl Town {
             limits: ComputeLimits { max_bond: amount(BOND), ..ComputeLimits::default() },
             deliver: false,
             urls: UrlLimits::default(),
+            keep: Default::default(),
             executor: Arc::clone(&place.executor) as _,
         });
         place.host = Some(started.await.unwrap());

@@ -165,6 +165,7 @@ async fn started(chain: &Chain, key: NodeKey, config: ChainConfig) -> Told {
         limits: ComputeLimits::default(),
         deliver: false,
         urls: UrlLimits::default(),
+        keep: Default::default(),
         executor: Arc::new(FakeExecutor::new(|_| Script::printing("the same"))),
     });
     let host = timeout(PATIENCE, host).await.unwrap().expect("a node that cannot pay for gas starts");

@@ -93,6 +93,7 @@ async fn requester(network: &Network) -> Host {
         deliver: false,
         urls: UrlLimits::default(),
         limits: ComputeLimits::default(),
+        keep: Default::default(),
         executor: Arc::new(NoEngine),
     };
     let host = Host::start(config).await.unwrap();

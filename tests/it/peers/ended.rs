@@ -54,3 +54,87 @@ async fn ended_jobs_leave_memory_and_are_listed_described_and_served_as_before()
     again.end().await;
     drop(worker_dir);
 }
+
+/// What a node's API answers, and its status.
+async fn answer(
+    api: std::net::SocketAddr,
+    peer: &Peer,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> (u16, String) {
+    let token = assay::api::Token::read(&peer.handle.node().token_file()).unwrap().header();
+    let url = format!("http://{api}/api/v1/{path}");
+    let client = assay::tls::http_client().no_proxy().build().unwrap();
+    let asked = client.request(method.parse().unwrap(), url).header("authorization", token);
+    let reply = asked.header("content-type", "application/json").body(body.to_owned()).send().await.unwrap();
+    (reply.status().as_u16(), reply.text().await.unwrap())
+}
+
+/// As if everything in a node's store had been there for two hours.
+fn age(peer: &Peer) {
+    let then = Duration::from_secs(wall_clock().as_secs() - 2 * 60 * 60);
+    let then = std::time::SystemTime::UNIX_EPOCH + then;
+    for shard in std::fs::read_dir(peer.dir.path().join("blobs")).unwrap() {
+        for file in std::fs::read_dir(shard.unwrap().path()).unwrap() {
+            std::fs::File::open(file.unwrap().path()).unwrap().set_modified(then).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_ended_job_left_is_shown_kept_while_owed_and_forgotten_on_demand() {
+    let mut requester = peer(1, 0, printing(""), &[], dir()).await;
+    let address = [requester.address().await];
+    let mut worker = peer(2, 1, printing("x"), &address, dir()).await;
+    requester.knows(1).await;
+    let node = requester.handle.node();
+    let (job, _) = node.submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
+    requester.when(job, |job| job.state == JobState::Verified).await;
+    let (_, length) = node.result_of(job, worker.handle.id()).await.unwrap();
+    drop(node);
+    for peer in [&requester, &worker] {
+        let (ended, node) = (EndedJobs::new(peer.db.clone()), peer.handle.node());
+        // While it leaves memory it is one job, wherever it is.
+        until(|| {
+            assert_eq!(node.find_job(&job.to_string()).unwrap(), job);
+            ended.contains(job).unwrap().then_some(())
+        })
+        .await;
+        assert_eq!(node.find_job(&job.to_string()).unwrap(), job);
+        age(peer);
+    }
+    let own = assay::api::serve(&mut requester.handle, Default::default()).await.unwrap();
+    let theirs = assay::api::serve(&mut worker.handle, Default::default()).await.unwrap();
+
+    let used = |text: &str, kind: &str| {
+        let usage: serde_json::Value = serde_json::from_str(text).unwrap();
+        let part = &usage["content"][kind];
+        (part["pieces"].as_u64(), part["bytes"].as_u64(), usage["ended_jobs"].as_u64())
+    };
+    let (_, usage) = answer(own, &requester, "GET", "node/usage", "").await;
+    assert_eq!(used(&usage, "own_result"), (Some(1), Some(length), Some(1)), "{usage}");
+    let (_, usage) = answer(theirs, &worker, "GET", "node/usage", "").await;
+    assert_eq!(used(&usage, "result"), (Some(1), Some(length), Some(1)), "{usage}");
+
+    // The worker keeps the result for the requester, who may come again; the requester may do as it likes.
+    let forget = format!("jobs/{job}/forget");
+    let (status, refusal) = answer(theirs, &worker, "POST", &forget, "").await;
+    assert!(status == 409 && refusal.contains("may fetch this node's result"), "{status} {refusal}");
+    let (_, pruned) = answer(theirs, &worker, "POST", "node/prune", r#"{"dry_run":false}"#).await;
+    assert!(pruned.contains(r#""content":[],"jobs":[],"bytes":0"#), "{pruned}");
+    let (_, forgotten) = answer(own, &requester, "POST", &forget, "").await;
+    let forgotten: serde_json::Value = serde_json::from_str(&forgotten).unwrap();
+    assert_eq!((forgotten["pieces"].as_u64(), forgotten["bytes"].as_u64()), (Some(1), Some(length)));
+    assert_eq!(answer(own, &requester, "GET", &format!("jobs/{job}"), "").await.0, 404);
+    let (_, usage) = answer(own, &requester, "GET", "node/usage", "").await;
+    assert_eq!(used(&usage, "own_result"), (None, None, Some(0)), "{usage}");
+
+    // Nor does it come back with a restart.
+    let requester_dir = requester.end().await;
+    let mut again = peer(1, 0, printing(""), &[], requester_dir).await;
+    let own = assay::api::serve(&mut again.handle, Default::default()).await.unwrap();
+    assert_eq!(answer(own, &again, "GET", &format!("jobs/{job}"), "").await.0, 404);
+    again.end().await;
+    worker.end().await;
+}

@@ -66,6 +66,8 @@ fn every_document_has_a_version() {
         "verdict compute case".to_owned(),
         "node list".to_owned(),
         "node describe".to_owned(),
+        "node usage".to_owned(),
+        "node prune --dry-run".to_owned(),
         "wallet new --plain --key new".to_owned(),
         "wallet import --plain --key key hex".to_owned(),
         "wallet show --key key".to_owned(),
@@ -75,6 +77,7 @@ fn every_document_has_a_version() {
         format!("contract deploy --key key --rpc-url {url}"),
         format!("contract info {on}"),
         format!("doctor --image assay/demo:1 --data-dir new-node --key key {on}"),
+        format!("job forget {open}"),
         "version".to_owned(),
     ];
     let mut left = commands(&assay::cli::Cli::command(), "");

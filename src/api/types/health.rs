@@ -1,0 +1,24 @@
+//! Whether a node answers, and how far it is.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /api/v1/health`, the only answer that needs no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Whether the API answers; always true.
+    pub alive: bool,
+    /// How far the node is.
+    #[serde(default)]
+    pub state: Readiness,
+}
+
+/// How far a node is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Readiness {
+    /// It reads its logs.
+    Loading,
+    /// It answers.
+    #[default]
+    Ready,
+}
