@@ -223,7 +223,13 @@ fn faulting(kib: u32, cpu_ms: u64, faults: u64) -> FingerprintWord {
     FingerprintWord::pack(&Fingerprint { w: row, q: row, cpu_ms, faults }, Method::Ball)
 }
 
+/// The verdict over runs that all state the exit code 0.
 fn case(name: &str, terms: &Terms, brought: &[Brought]) -> Value {
+    case_with_exits(name, terms, brought, &vec![0; brought.len()])
+}
+
+fn case_with_exits(name: &str, terms: &Terms, brought: &[Brought], exit_codes: &[i32]) -> Value {
+    assert_eq!(brought.len(), exit_codes.len(), "{name}");
     let output = |id: u32| -> [u8; 32] {
         let mut output = [0; 32];
         output[28..].copy_from_slice(&id.to_be_bytes());
@@ -231,11 +237,12 @@ fn case(name: &str, terms: &Terms, brought: &[Brought]) -> Value {
     };
     let runs: Vec<Run> = brought
         .iter()
-        .map(|&(id, word, summary)| Run {
+        .zip(exit_codes)
+        .map(|(&(id, word, summary), &exit_code)| Run {
             output: (id > 0).then(|| output(id)),
+            exit_code,
             profile: word.unpack().unwrap(),
             summary,
-            ..Run::ABSENT
         })
         .collect();
     let outcome = decide(terms, &runs);
@@ -250,6 +257,7 @@ fn case(name: &str, terms: &Terms, brought: &[Brought]) -> Value {
         "require_work": terms.require_work,
         "cpu_permille": terms.cpu_permille,
         "outputs": brought.iter().map(|&(id, ..)| FingerprintWord(output(id))).collect::<Vec<_>>(),
+        "exit_codes": exit_codes,
         "words": brought.iter().map(|&(_, word, _)| word).collect::<Vec<_>>(),
         "summaries": brought.iter().map(|&(_, _, summary)| summary).collect::<Vec<_>>(),
         "verdict": outcome.decision == Decision::Verdict,
@@ -415,6 +423,44 @@ fn edges() -> Vec<Edge> {
     ]
 }
 
+/// Runs that do not all state one exit code, each for every method: name, confidence, runs and codes.
+fn exits() -> Vec<(&'static str, u32, Vec<Brought>, Vec<i32>)> {
+    let w = |kib| word(kib, 900);
+    let near = |id, lane: u32| {
+        let word = U256::from(lane);
+        (id, w(6400), SummaryWord(word.to_be_bytes()))
+    };
+    let (same, large) = (outputs(&[(7, w(6400)); 3]), w(LARGEST_KIB));
+    vec![
+        ("a false code beside the output of all", 2, same.clone(), vec![0, 1, 0]),
+        ("a code below zero, and the largest", 2, same.clone(), vec![i32::MIN, i32::MAX, i32::MIN]),
+        ("three codes", 1, same.clone(), vec![0, 1, 2]),
+        ("a false code, and too few without it", 3, same, vec![0, 1, 0]),
+        ("half state each code", 2, outputs(&[(7, w(6400)); 4]), vec![0, 0, 1, 1]),
+        (
+            "most state the code of a minority's output",
+            3,
+            outputs(&[(7, w(6400)), (7, w(6400)), (7, w(6400)), (8, w(6400)), (9, w(6400))]),
+            vec![1, 1, 0, 0, 0],
+        ),
+        ("a huge run with another code shifts no mean", 3, unlike(&[large, w(6400), w(6400), w(6400)]), {
+            vec![1, 0, 0, 0]
+        }),
+        (
+            "a ball with another code wins no tie",
+            2,
+            vec![near(1, 64), near(2, 3), near(3, 4), near(4, 128), near(5, 129)],
+            vec![1, 0, 0, 0, 0],
+        ),
+        (
+            "a node without a result states nothing",
+            2,
+            outputs(&[(7, w(6400)), (0, VOID), (7, w(6400))]),
+            vec![1, 0, 1],
+        ),
+    ]
+}
+
 /// Two lanes about the border of agreement, round the circle; now and then no summary.
 fn summary(numbers: &mut Numbers) -> SummaryWord {
     if numbers.below(12) == 0 {
@@ -426,7 +472,7 @@ fn summary(numbers: &mut Numbers) -> SummaryWord {
 }
 
 /// Jobs with a few levels of memory, so that groups, ties and borders are common.
-fn random_case(numbers: &mut Numbers, index: usize) -> Value {
+fn random_case(numbers: &mut Numbers, index: usize, has_exits: bool) -> Value {
     let n = numbers.pick(&[1, 2, 3, 3, 3, 4, 5, 5, 7, 9]);
     let level = numbers.pick(&[0, 640, 32_000, 128_000, LARGEST_KIB / 2]);
     let levels = [level, level, level, level / 2, level * 2, numbers.below(200_000)];
@@ -465,21 +511,24 @@ fn random_case(numbers: &mut Numbers, index: usize) -> Value {
         require_work: matches!(method, Method::Hash | Method::Near) && numbers.below(3) == 0,
         cpu_permille: numbers.pick(&[333, 333, 0, 1000]),
     };
-    case(&format!("random {index}"), &terms, &brought)
+    let exit_code = |_| if has_exits { numbers.pick(&[0, 0, 0, 0, 0, 1, 137]) } else { 0 };
+    let exit_codes: Vec<i32> = (0..n).map(exit_code).collect();
+    case_with_exits(&format!("random {index}"), &terms, &brought, &exit_codes)
 }
 
 #[test]
 fn packed_verdicts_are_current() {
     let mut cases = Vec::new();
+    let methods = [
+        (Method::Hash, false),
+        (Method::Hash, true),
+        (Method::KMeans, false),
+        (Method::Ball, false),
+        (Method::Near, false),
+        (Method::Near, true),
+    ];
     for (name, confidence, tolerance_kib, relative_permille, deterministic, brought) in edges() {
-        for (method, require_work) in [
-            (Method::Hash, false),
-            (Method::Hash, true),
-            (Method::KMeans, false),
-            (Method::Ball, false),
-            (Method::Near, false),
-            (Method::Near, true),
-        ] {
+        for (method, require_work) in methods {
             let terms = Terms {
                 tolerance_kib,
                 relative_permille,
@@ -491,6 +540,13 @@ fn packed_verdicts_are_current() {
         }
     }
     let mut numbers = Numbers(1);
-    cases.extend((0..200).map(|index| random_case(&mut numbers, index)));
+    cases.extend((0..200).map(|index| random_case(&mut numbers, index, false)));
+    for (name, confidence, brought, exit_codes) in exits() {
+        for (method, require_work) in methods {
+            let terms = Terms { require_work, ..Terms::new(method, confidence) };
+            cases.push(case_with_exits(name, &terms, &brought, &exit_codes));
+        }
+    }
+    cases.extend((200..300).map(|index| random_case(&mut numbers, index, true)));
     check("verdict-packed.json", &format!("{{\"count\":{},\n\"cases\":{}}}\n", cases.len(), lines(&cases)));
 }

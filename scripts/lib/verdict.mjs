@@ -54,14 +54,15 @@ export function decide(terms, runs) {
   const isWorkPossible = !terms.requireWork || terms.method === "hash" || terms.method === "near";
   if (!isSane || !isInRange || !isWorkPossible) return inconclusive([], "bad parameters");
 
-  if (terms.method === "near" || terms.requireWork) return related(terms, runs);
+  const kept = comparable(runs);
+  if (terms.method === "near" || terms.requireWork) return related(terms, runs, kept);
   const withoutOutput = without((run) => run.output === null);
-  const group = majority(runs);
+  const group = majority(kept);
   if (group) return agreed(terms, runs, group, withoutOutput, {}, "equal outputs");
   if (terms.deterministic || terms.method === "hash") return inconclusive(withoutOutput, "outputs disagree");
 
   const isAbsent = (run) => run.output === null || run.profile === null;
-  const present = runs.flatMap((run, index) => (isAbsent(run) ? [] : [{ index, ...run.profile }]));
+  const present = kept.flatMap((run, index) => (isAbsent(run) ? [] : [{ index, ...run.profile }]));
   const found = (terms.method === "kmeans" ? kmeans : ball)(terms, n, present);
   const absent = without(isAbsent);
   if (!found.accepted) return inconclusive(absent, found.note, found.scores);
@@ -77,14 +78,24 @@ function majority(runs, keyOf = (run) => run.output) {
   return [...groups.values()].find((group) => 2 * group.length > runs.length) ?? null;
 }
 
+/** The runs that state the exit code of more than half of all; null where no code is that of so many. */
+const ofOneExitCode = (runs) => majority(runs, (run) => BigInt(run.exitCode ?? 0));
+
+/** The runs as they are compared: one with another exit code than most counts as one that brought nothing. */
+function comparable(runs) {
+  const stating = ofOneExitCode(runs);
+  if (stating === null) return runs;
+  const nothing = { output: null, profile: null, summary: null };
+  return runs.map((run, index) => (stating.includes(index) ? run : nothing));
+}
+
 function inconclusive(absent, note, scores = {}) {
   return { outcome: "inconclusive", accepted: [], rejected: [], absent, scores, note };
 }
 
-/** Of the runs that agree, those that state the exit code of most runs; they must be enough. */
+/** The runs that agree, if they are enough and most of all runs state one exit code. */
 function agreed(terms, runs, agreeing, absent, scores, note) {
-  const stating = majority(runs, (run) => BigInt(run.exitCode ?? 0)) ?? [];
-  const accepted = agreeing.filter((index) => stating.includes(index));
+  const accepted = ofOneExitCode(runs) === null ? [] : agreeing;
   if (2 * accepted.length <= runs.length) return inconclusive(absent, "no majority agrees", scores);
   if (BigInt(accepted.length) < terms.confidence) return inconclusive(absent, "fewer than M agree", scores);
   const rejected = [...runs.keys()].filter((index) => !accepted.includes(index) && !absent.includes(index));
@@ -188,11 +199,11 @@ function lanesApart(a, b) {
 }
 
 /** By outputs, equal or near, and by work where it is required: one relation, without a gate. */
-function related(terms, runs) {
+function related(terms, runs, kept) {
   const withWork = terms.requireWork;
   const isNear = terms.method === "near" && !terms.deterministic;
   const isAbsent = ({ output, profile }) => output === null || (withWork && profile === null);
-  const present = runs.flatMap((run, index) => (isAbsent(run) ? [] : [{ index, ...run, ...run.profile }]));
+  const present = kept.flatMap((run, index) => (isAbsent(run) ? [] : [{ index, ...run, ...run.profile }]));
   const absent = runs.flatMap((run, index) => (isAbsent(run) ? [index] : []));
   if (present.length === 0) return inconclusive(absent, "no traces");
 

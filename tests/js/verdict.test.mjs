@@ -44,6 +44,7 @@ test("packed cases have the verdict of the program", () => {
   for (const vector of cases) {
     const runs = vector.words.map((word, run) => ({
       output: BigInt(vector.outputs[run]) === 0n ? null : vector.outputs[run],
+      exitCode: vector.exit_codes[run],
       profile: unpack(word),
       summary: unpackSummary(vector.summaries?.[run] ?? VOID),
     }));

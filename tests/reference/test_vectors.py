@@ -50,14 +50,15 @@ class Reference(unittest.TestCase):
         found = vectors("verdict-packed")
         self.assertEqual(len(found["cases"]), found["count"])
         for vector in found["cases"]:
-            words = zip(vector["words"], vector["outputs"], vector["summaries"])
+            words = zip(vector["words"], vector["outputs"], vector["summaries"], vector["exit_codes"])
             runs = [
                 Run(
                     output=int(output, 16) or None,
                     work=unpack_fingerprint(int(word, 16)),
                     summary=unpack_summary(int(summary, 16)),
+                    exit_code=exit_code,
                 )
-                for word, output, summary in words
+                for word, output, summary, exit_code in words
             ]
             outcome = decide(terms(vector, METHODS[vector["method"]]), runs)
             with self.subTest(vector["name"]):

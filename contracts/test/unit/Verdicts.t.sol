@@ -23,10 +23,11 @@ contract VerdictsTest is Test {
         bool requireWork;
         uint256 cpuPermille;
         bytes32[] summaries;
+        int256[] exitCodes;
     }
 
     string private constant TYPE = "JsonCase(bool verdict,uint256 accepted,uint256 rejected,uint256 absent,uint256 confidence,uint256 tolerance_kib,"
-        "uint256 relative_permille,uint256 method,bool deterministic,bytes32[] outputs,bytes32[] words,bool require_work,uint256 cpu_permille,bytes32[] summaries)";
+        "uint256 relative_permille,uint256 method,bool deterministic,bytes32[] outputs,bytes32[] words,bool require_work,uint256 cpu_permille,bytes32[] summaries,int256[] exit_codes)";
 
     function test_every_verdict_is_the_one_of_rust() public view {
         string memory json = vm.readFile("tests/vectors/verdict-packed.json");
@@ -67,21 +68,47 @@ contract VerdictsTest is Test {
         Verdicts.Runs memory runs;
         (runs.outputs, runs.words) = (new uint256[](results), new uint256[](results));
         (runs.summaries, runs.keys) = (new uint256[](results), new uint256[](results));
+        uint256[] memory exits = new uint256[](results);
         results = 0;
         for (uint256 i = 0; i < n; ++i) {
             if (given.outputs[i] == 0) continue;
             (runs.outputs[results], runs.words[results]) =
             (uint256(given.outputs[i]), uint256(given.words[i]));
             (runs.summaries[results], runs.keys[results]) = (uint256(given.summaries[i]), i);
-            ++results;
+            exits[results++] = uint256(given.exitCodes[i]);
         }
-        (bool isDecided, uint256 agreeing) = Verdicts.gate(question, runs.outputs);
-        if (!isDecided) agreeing = Verdicts.score(question, runs);
-        uint256 accepted = spread(agreeing, runs.keys);
+        uint256 accepted;
+        (accepted, scored) = judged(question, runs, exits);
         assertEq(accepted, given.accepted, name);
         assertEq(accepted != 0, given.verdict, name);
         if (given.verdict) assertEq(accepted | given.rejected | given.absent, (1 << n) - 1, name);
-        return !isDecided;
+    }
+
+    /// As a verdict is computed over openings.
+    function judged(Verdicts.Question memory question, Verdicts.Runs memory runs, uint256[] memory exits)
+        private
+        pure
+        returns (uint256 accepted, bool scored)
+    {
+        uint256[] memory seats = new uint256[](exits.length);
+        bool isOne = true;
+        for (uint256 i = 0; i < exits.length; ++i) {
+            seats[i] = runs.keys[i];
+            if (exits[i] != exits[0]) isOne = false;
+        }
+        uint256 kept = 0;
+        if (!isOne) {
+            kept = Verdicts.ofOneExitCode(question.asked, exits);
+            if (kept == 0) return (0, false);
+            Verdicts.keep(runs.outputs, kept);
+            Verdicts.keep(runs.words, kept);
+            Verdicts.keep(runs.summaries, kept);
+            Verdicts.keep(runs.keys, kept);
+        }
+        (bool isDecided, uint256 agreeing) = Verdicts.gate(question, runs.outputs);
+        if (!isDecided) agreeing = Verdicts.score(question, runs);
+        if (kept != 0) agreeing = Verdicts.named(agreeing, kept);
+        return (spread(agreeing, seats), !isDecided);
     }
 
     /// A set of indices into `runs` as a set of runs.
