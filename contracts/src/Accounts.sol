@@ -2,8 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "./IJobScheduler.sol";
-import {TermsAt} from "./Deals.sol";
-import {Purse, Purses} from "./Packing.sol";
+import {Head, Purse, Purses} from "./Packing.sol";
 import {Storage} from "./Storage.sol";
 
 /// @title The money and the record of each party
@@ -61,8 +60,8 @@ abstract contract Accounts is Storage {
         if (address(this).balance > type(uint96).max) revert IJobScheduler.TooMuchMoney();
     }
 
-    /// Whether a seat counts in a node's record: a job of one seat or without a price proves nothing.
-    function _counts(TermsAt terms, uint256 price) internal pure returns (bool) {
-        return terms.concurrency() > 1 && price != 0;
+    /// Whether a seat counts in a node's record: one that is compared with no other, or has no price, proves nothing.
+    function _counts(Head head, uint256 price) internal pure returns (bool) {
+        return head.asked() > 1 && price != 0;
     }
 }

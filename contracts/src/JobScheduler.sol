@@ -102,7 +102,7 @@ contract JobScheduler is SignedJobs {
         emit IJobScheduler.BidPlaced(job, msg.sender, price);
         if (seat != Rules.NO_SEAT) {
             _jobs[job].head = next;
-            _lockBond(msg.sender, _accounts[msg.sender], terms.bond(), _counts(terms, price));
+            _lockBond(msg.sender, _accounts[msg.sender], terms.bond(), _counts(next, price));
             emit IJobScheduler.SeatTaken(job, msg.sender, uint8(seat));
         }
     }

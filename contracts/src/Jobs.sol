@@ -114,7 +114,7 @@ abstract contract Jobs is Accounts {
         if (seat == Rules.NO_SEAT) {
             emit IJobScheduler.BidSkipped(job, node);
         } else {
-            _lockBond(node, account, bond, _counts(terms, slot.price()));
+            _lockBond(node, account, bond, _counts(next, slot.price()));
             emit IJobScheduler.BidAccepted(job, node, uint8(seat));
         }
     }

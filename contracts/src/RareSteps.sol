@@ -115,9 +115,20 @@ contract RareSteps is Rosters {
         for (uint256 i = 0; i < holders.length; ++i) {
             commitments[i] = holders[i].commitment;
         }
-        _jobs[job].head = Rules.secretPublished(head, _act(requester), terms, secret, commitments);
+        Head next = Rules.secretPublished(head, _act(requester), terms, secret, commitments);
+        _jobs[job].head = next;
         _checkHolders(job, head, holders, head.committed());
+        _countDrawn(head, next, holders);
         emit IJobScheduler.SecretPublished(job, secret);
+    }
+
+    /// A lone seat was taken without others; once a second wave is drawn, it is compared.
+    function _countDrawn(Head head, Head next, IJobScheduler.SeatHolder[] calldata holders) private {
+        for (uint256 i = 0; i < holders.length; ++i) {
+            (address node, uint256 price) = (holders[i].node, holders[i].price);
+            if (_counts(head, price) || !_counts(next, price)) continue;
+            _accounts[node] = _accounts[node].withOneMore(Purses.SEATS);
+        }
     }
 
     function remark(bytes32 job, bytes calldata deal, address node, string calldata text)
@@ -155,7 +166,7 @@ contract RareSteps is Rosters {
         uint256 returned = terms.bond();
         if (isLate) returned -= _latePart(returned);
         Purse account = _accounts[msg.sender].plus(returned);
-        bool counts = _counts(terms, slot.price());
+        bool counts = _counts(head, slot.price());
         _accounts[msg.sender] = counts ? account.withOneMore(Purses.FAILURES) : account;
         emit IJobScheduler.FailureReported(job, msg.sender, uint8(seat), kind, returned);
     }

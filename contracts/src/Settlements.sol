@@ -44,7 +44,7 @@ abstract contract Settlements is Jobs {
                 uint256 price = given.priceOf();
                 uint256 due = bond;
                 Purse account = _accounts[node];
-                bool counts = _counts(terms, price);
+                bool counts = _counts(head, price);
                 if (accepted >> given.seatOf() & 1 != 0) {
                     bill.spent += price;
                     due += price;

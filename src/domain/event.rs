@@ -216,7 +216,7 @@ impl SignedAction {
 pub struct Facts {
     /// Whether the author has the money that the event locks: the requester's escrow, or the bidder's bond.
     pub funded: bool,
-    /// How much verdicts paid the bidder before. Jobs with one seat do not count.
+    /// How much verdicts paid the bidder before. A seat that was compared with no other does not count.
     pub paid: Amount,
     /// Whether the bidder had a seat in this job's parent.
     pub sat_in_parent: bool,

@@ -59,7 +59,7 @@ impl Accounts {
         self.burnt
     }
 
-    /// What verdicts paid `node`, except in jobs of one seat.
+    /// What verdicts paid `node`, except for a seat that was compared with no other.
     pub fn paid(&self, node: NodeId) -> Amount {
         self.paid.get(&node).copied().unwrap_or(Amount::ZERO)
     }
@@ -110,7 +110,7 @@ impl Accounts {
             self.credit(movement, node, amount)?;
         }
         movement.burnt = movement.burnt.checked_add(payouts.burnt).ok_or(MoneyError::TooMuch)?;
-        let counts = job.state == JobState::Verified && job.deal.concurrency > 1;
+        let counts = job.state == JobState::Verified && job.asked() > 1;
         let accepted = job.verdict.iter().flat_map(|verdict| verdict.accepted.iter());
         for seat in accepted.filter_map(|seat| job.seat(seat)).filter(|_| counts) {
             if matches!(seat.status, SeatStatus::Revealed(_)) && !seat.price.is_zero() {

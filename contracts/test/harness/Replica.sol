@@ -100,7 +100,7 @@ contract Replica is Test {
     }
 
     function counts(Job storage s, uint256 price) private view returns (bool) {
-        return s.terms.concurrency > 1 && price != 0;
+        return asked(s) > 1 && price != 0;
     }
 
     function submitted(bytes32 job, address party, bytes memory data) private {
@@ -224,6 +224,8 @@ contract Replica is Test {
         s.audit = IJobScheduler.AuditStage.Spared;
         if (!Terms.draws(s.terms, secret, commitments)) return;
         s.audit = IJobScheduler.AuditStage.Drawn;
+        address first = s.holders[0];
+        if (s.terms.concurrency == 1 && bids[job][first].price != 0) ++accounts[first].seats;
         (s.state, s.deadline) = (IJobScheduler.JobState.Open, at + s.terms.open);
     }
 

@@ -321,7 +321,7 @@ contract SchedulerInvariants is Test {
             uint256 bad = 0;
             for (uint256 k = 0; k < handler.count(); ++k) {
                 Handler.Ghost memory g = handler.ghost(k);
-                if (g.endState != IJobScheduler.JobState.Verified || g.terms.concurrency == 1) continue;
+                if (g.endState != IJobScheduler.JobState.Verified || asked(g) == 1) continue;
                 for (uint256 i = 0; i < g.holders.length; ++i) {
                     bool isOwn = g.holders[i] == parties[p] && g.opened >> i & 1 != 0 && g.prices[i] != 0;
                     if (!isOwn) continue;

@@ -22,6 +22,44 @@ contract AuditsTest is AuditsBase {
         assertEq(free(requester), MONEY + 2 * t.price);
         assertEq(free(keeper), MONEY + t.keeperFee);
         assertEq(scheduler.burnt(), 0);
+        IJobScheduler.Account memory record = scheduler.accounts(nodes[0]);
+        assertEq(record.seats + record.paid, 0, "it was compared with nothing");
+    }
+
+    function test_a_lone_seat_counts_once_others_are_compared_with_it() public {
+        IJobScheduler.Terms memory t = audited(1, DRAWS);
+        bytes32 job = awaiting(t);
+        assertEq(scheduler.accounts(nodes[0]).seats, 0, "nobody knows of a second wave yet");
+        draw(job, t, 1);
+        assertEq(scheduler.accounts(nodes[0]).seats, 1);
+        seat(job, t, 1, 3);
+        commitSeats(job, t, 1, 3);
+        postVerdict(job, t, 7, 7);
+        for (uint256 i = 0; i < 3; ++i) {
+            IJobScheduler.Account memory record = scheduler.accounts(nodes[i]);
+            assertEq(record.seats, 1);
+            assertEq(record.paid, t.price);
+        }
+    }
+
+    function test_a_lone_lie_that_a_second_wave_outvotes_is_on_record() public {
+        IJobScheduler.Terms memory t = audited(1, DRAWS);
+        (bytes32 job, IJobScheduler.SeatOpening[] memory list) = lied(t);
+        scheduler.postVerdict(job, deal_(job, t), list, 6);
+        IJobScheduler.Account memory record = scheduler.accounts(nodes[0]);
+        assertEq(record.seats, 1);
+        assertEq(record.rejected, 1);
+        assertEq(record.paid, 0);
+    }
+
+    function test_first_waves_of_several_seats_and_seats_without_a_price_count_as_ever() public {
+        IJobScheduler.Terms memory t = audited(3, DRAWS);
+        draw(awaiting(t), t, 7);
+        assertEq(scheduler.accounts(nodes[0]).seats, 1, "at its acceptance, and not again");
+        t = audited(1, DRAWS);
+        (t.price, t.bond, t.keeperFee) = (0, 0, 0);
+        draw(awaiting(t), t, 1);
+        assertEq(scheduler.accounts(nodes[0]).seats, 1);
     }
 
     /// A job whose one node of the first wave lied, and whose second wave does not.

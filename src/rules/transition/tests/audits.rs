@@ -51,6 +51,9 @@ impl Audited {
         };
         let submitted = submission(&deal, &spec_document(), 1);
         let mut ledger = Ledger::new(LogDomain::default());
+        for party in (0..9).map(node).chain([REQUESTER]) {
+            ledger.accounts_mut().deposit(party, units(100)).unwrap();
+        }
         ledger.apply(&submitted).unwrap();
         let mut audited = Self { ledger, job: submitted.job, at: submitted.at };
         for number in 0..n + 3 {
@@ -157,6 +160,7 @@ fn a_spared_first_wave_decides_alone_and_the_second_is_not_paid_for() {
     audited.reveal(&[1]);
     assert_eq!(audited.decide().state, JobState::Verified);
     assert_eq!(audited.money(1), (vec![30], 20, 0), "31 were locked for three seats and the keeper");
+    assert_eq!(audited.ledger.accounts().paid(node(0)), Amount::ZERO, "it was compared with nothing");
 }
 
 #[test]
@@ -170,6 +174,16 @@ fn a_lie_of_the_first_wave_is_outvoted_by_the_second() {
     let verdict = audited.decide().verdict.clone().unwrap();
     assert_eq!((verdict.accepted, verdict.rejected), (SeatSet::from_bits(6), SeatSet::from_bits(1)));
     assert_eq!(audited.money(3), (vec![20, 30, 30], 10, 0));
+}
+
+#[test]
+fn a_lone_seat_has_its_pay_on_record_once_others_were_compared_with_it() {
+    let mut audited = Audited::drawn(&[1], &[1, 1]);
+    audited.reveal(&[1, 1, 1]);
+    assert_eq!(audited.decide().state, JobState::Verified);
+    for number in 0..3 {
+        assert_eq!(audited.ledger.accounts().paid(node(number)), units(10), "{number}");
+    }
 }
 
 #[test]
