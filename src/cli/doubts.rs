@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{accepted, client::Client, fetch, output::printable, text};
 use crate::{
-    api::types::JobView,
+    api::types::{JobView, Judgement, SeatView},
     domain::{JobState, SummaryFault, SummaryWord},
     store::{self, STDERR},
 };
@@ -33,21 +33,24 @@ pub(super) struct Doubts {
 }
 
 impl Doubts {
-    /// Examines the accepted result, and fetches it if something is wrong.
+    /// Examines the accepted result, or a run that kept numbers from being compared, and fetches it if something is wrong.
     pub(super) async fn of(client: &Client, view: &JobView) -> Self {
         let mut cautions = cautions(view);
         let failed = accepted::bad_exit(view).is_some();
-        let lacks_summary = lacks_summary(view);
-        if !failed && cautions.is_empty() && !lacks_summary {
+        let void = without_summary(view);
+        if !failed && cautions.is_empty() && void.is_none() {
             return Self::default();
         }
-        let Some((_scratch, result)) = fetched(client, view).await else {
+        let Some(seat) = void.or_else(|| accepted::seat(view)) else {
             return Self { cautions, stderr_tail: Vec::new() };
         };
-        if lacks_summary && let Some(fault) = summary_fault(view, &result) {
-            cautions.push(format!("its summary is void, so its numbers were not compared: {fault}"));
+        let fetched = fetched(client, view, seat).await;
+        let result = fetched.as_ref().map(|(_scratch, result)| result.as_path());
+        if void.is_some() {
+            cautions.push(void_summary(view, seat, result));
         }
-        Self { cautions, stderr_tail: read_tail(&result.join(STDERR)).unwrap_or_default() }
+        let tail = result.and_then(|result| read_tail(&result.join(STDERR)).ok());
+        Self { cautions, stderr_tail: tail.unwrap_or_default() }
     }
 
     /// All lines; empty if there is nothing to say.
@@ -83,10 +86,30 @@ pub(super) fn is_empty(view: &JobView) -> bool {
     result.is_some_and(|result| result.result_hash == store::empty_result_hash(view.job, result.exit_code))
 }
 
-/// Whether the accepted run has no summary although the deal compares one: it agrees with equal outputs alone then.
-fn lacks_summary(view: &JobView) -> bool {
-    let result = accepted::seat(view).and_then(|seat| seat.result);
-    view.deal.summary.is_some() && result.is_some_and(|result| result.summary.is_none())
+/// A run that has no summary although the deal compares one, so that it agrees with equal outputs alone: the accepted run, or
+/// where none is accepted the first of those that are compared.
+fn without_summary(view: &JobView) -> Option<&SeatView> {
+    let lacks = |seat: &&SeatView| seat.result.is_some_and(|result| result.summary.is_none());
+    let seat = if view.state == JobState::Inconclusive {
+        view.seats.iter().find(lacks)
+    } else {
+        accepted::seat(view).filter(lacks)
+    };
+    seat.filter(|_| view.deal.summary.is_some())
+}
+
+/// What is said of a run without a summary. Why it has none is only known to whoever has the result: a node keeps one that is
+/// not paid for.
+fn void_summary(view: &JobView, seat: &SeatView, result: Option<&Path>) -> String {
+    let is_accepted = seat.judgement == Some(Judgement::Accepted);
+    let whose = if is_accepted {
+        "its summary".to_owned()
+    } else {
+        format!("the summary of {}", text::node(seat.node))
+    };
+    let fault = result.and_then(|result| summary_fault(view, result));
+    let why = fault.map_or(String::new(), |fault| format!(": {fault}"));
+    format!("{whose} is void, so its numbers were not compared{why}")
 }
 
 /// Why a result has no summary; nothing if it cannot be read.
@@ -96,10 +119,9 @@ fn summary_fault(view: &JobView, result: &Path) -> Option<SummaryFault> {
     content.and_then(|content| SummaryWord::of(form, &content)).err()
 }
 
-/// The accepted result, and the directory that holds it; nothing if it is unavailable, because the job's end can be shown
+/// The result of a seat, and the directory that holds it; nothing if it is unavailable, because the job's end can be shown
 /// without it.
-async fn fetched(client: &Client, view: &JobView) -> Option<(TempDir, PathBuf)> {
-    let seat = accepted::seat(view)?;
+async fn fetched(client: &Client, view: &JobView, seat: &SeatView) -> Option<(TempDir, PathBuf)> {
     let scratch = tempfile::tempdir().ok()?;
     let result = scratch.path().join("result");
     match fetch::fetch_within(client, view, seat, &result, MAX_RESULT_BYTES).await {
@@ -152,12 +174,23 @@ mod tests {
         let form = Some("exact,exact".parse().unwrap());
         let deal = crate::domain::Deal { summary: form, ..crate::domain::Deal::default() };
         let view = JobView { deal, ..verified_view(0) };
-        assert!(lacks_summary(&view) && !lacks_summary(&verified_view(0)));
+        assert!(without_summary(&view).is_some() && without_summary(&verified_view(0)).is_none());
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(summary_fault(&view, dir.path()), Some(SummaryFault::Missing));
         std::fs::create_dir(dir.path().join(OUTPUTS)).unwrap();
         std::fs::write(dir.path().join(OUTPUTS).join(SUMMARY_FILE), "1").unwrap();
         assert_eq!(summary_fault(&view, dir.path()), Some(SummaryFault::Count { found: 1, expected: 2 }));
+        let said = |view: &JobView, result| void_summary(view, &view.seats[0], result);
+        let why = ": the summary has 1 numbers, the deal has 2";
+        let void = "is void, so its numbers were not compared";
+        assert_eq!(said(&view, Some(dir.path())), format!("its summary {void}{why}"));
+        // Without a verdict any run may be the one, and its node may keep the result.
+        let mut undecided = JobView { state: JobState::Inconclusive, ..view };
+        undecided.seats[0].judgement = None;
+        let node = text::node(undecided.seats[0].node);
+        assert_eq!(without_summary(&undecided).map(|seat| seat.node), Some(undecided.seats[0].node));
+        assert_eq!(said(&undecided, Some(dir.path())), format!("the summary of {node} {void}{why}"));
+        assert_eq!(said(&undecided, None), format!("the summary of {node} {void}"));
     }
 
     #[test]

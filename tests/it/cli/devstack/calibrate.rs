@@ -34,6 +34,15 @@ fn a_job_takes_the_tolerances_that_its_pilots_propose() {
     assert_eq!(submitted.code, 0, "{}; {HINT}", submitted.stderr);
     assert!(submitted.stderr.contains("3 of 3 nodes agree (near outputs)"), "{}", submitted.stderr);
     assert!(submitted.stderr.contains("of their tolerance away"), "outputs differ: {}", submitted.stderr);
+
+    // Where nobody's numbers can be compared, the end of the job says why.
+    let void = "od -An -N4 -tu4 /dev/urandom; echo nan > /outputs/mean";
+    let terms = ["--concurrency", "2", "--summary", "abs:1", "--summary-file", "mean"];
+    let undecided =
+        session.run(&[&["job", "submit"], &terms[..], &["assay/demo:1", "--", "sh", "-c", void]].concat());
+    let why = "is void, so its numbers were not compared: number 1 of the summary is not a decimal number";
+    assert_eq!(undecided.code, 121, "{}", undecided.stderr);
+    assert!(undecided.stderr.contains(why), "{}", undecided.stderr);
 }
 
 #[test]
