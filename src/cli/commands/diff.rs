@@ -152,9 +152,10 @@ fn shown(compared: &Compared) -> String {
     if *is_equal {
         return format!("the outputs of {first} and {second} are equal\n");
     }
-    let mut shown = String::new();
+    let mut shown: Vec<String> = Vec::new();
     if exit_codes.0 != exit_codes.1 {
-        shown += &format!("{first} ended with exit code {}, {second} with {}\n", exit_codes.0, exit_codes.1);
+        let (one, other) = exit_codes;
+        shown.push(format!("{first} ended with exit code {one}, {second} with {other}\n"));
     }
     if !files.is_empty() {
         let rows = files.iter().take(MAX_FILES).map(|Differing { difference, .. }| {
@@ -162,20 +163,20 @@ fn shown(compared: &Compared) -> String {
             let at = at_byte.map_or("-".to_owned(), |at| format!("at byte {at}"));
             vec![printable(path), described(first.as_ref()), described(second.as_ref()), at]
         });
-        shown += &table(&["PATH", &first, &second, "DIFFERS"], rows);
+        shown.push(table(&["PATH", &first, &second, "DIFFERS"], rows));
     }
     if let Some(left) = files.len().checked_sub(MAX_FILES).filter(|left| *left > 0) {
-        shown += &format!("{left} more paths differ; --output json lists them\n");
+        shown.push(format!("{left} more paths differ; --output json lists them\n"));
     }
     for Differing { difference, text } in files.iter().take(MAX_FILES) {
         let Some(text) = text else { continue };
-        shown += &format!("\n{}\n", printable(&difference.path));
+        shown.push(format!("\n{}\n", printable(&difference.path)));
         shown.extend(text.lines().take(MAX_LINES).map(|line| printable(line) + "\n"));
         if let Some(left) = text.lines().count().checked_sub(MAX_LINES).filter(|left| *left > 0) {
-            shown += &format!("({left} more lines)\n");
+            shown.push(format!("({left} more lines)\n"));
         }
     }
-    shown
+    shown.concat()
 }
 
 fn described(entry: Option<&Entry>) -> String {
