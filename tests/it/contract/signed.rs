@@ -8,7 +8,7 @@ use std::{
 
 use assay::{
     domain::{
-        Amount, Deal, Digest, Event, Job, JobId, JobState, NodeId, SignedAction, Timestamp,
+        Amount, Deal, Digest, Event, EventKind, Job, JobId, JobState, NodeId, SignedAction, Timestamp,
         codec::encode_action,
     },
     rules::{Ledger, Rejection},
@@ -18,7 +18,10 @@ use assay::{
     },
     store::Db,
 };
-use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::{BoxFuture, join_all},
+};
 use serde_json::json;
 use tokio::{task::JoinSet, time::timeout};
 
@@ -62,8 +65,9 @@ impl Courier for Way {
     }
 }
 
-/// A requester and three nodes, by their ids.
+/// A requester and its nodes, by their ids: three, if nothing else is said.
 struct Town {
+    deal: Deal,
     chain: Chain,
     hub: Arc<Hub>,
     requester: Arc<Member>,
@@ -78,9 +82,16 @@ fn deal() -> Deal {
 
 impl Town {
     async fn start() -> Self {
+        Self::of(3).await
+    }
+
+    /// With so many nodes, and jobs that need them all.
+    async fn of(nodes: u8) -> Self {
         let (chain, hub) = (Chain::start(None).await, Arc::new(Hub::default()));
+        let deal = Deal { concurrency: nodes, confidence: nodes / 2 + 1, ..deal() };
         let mut members = Vec::new();
-        for money in [3 * PRICE + FEE, BOND, BOND, BOND] {
+        let bonds = std::iter::repeat_n(BOND, usize::from(nodes));
+        for money in std::iter::once(u128::from(nodes) * PRICE + FEE).chain(bonds) {
             let member = join(&chain, &hub).await;
             member.scheduler.client().deposit(Amount::new(money).unwrap()).await.unwrap();
             member.scheduler.announce("/ip4/127.0.0.1/tcp/1").await.unwrap();
@@ -88,7 +99,7 @@ impl Town {
         }
         for member in &members {
             let mut announced = member.scheduler.announced();
-            let all = announced.wait_for(|known| known.len() == 4);
+            let all = announced.wait_for(|known| known.len() == members.len());
             timeout(PATIENCE, all).await.unwrap().unwrap();
         }
         // Nodes read their logs.
@@ -96,7 +107,7 @@ impl Town {
         let readers = readers.map(|events| events.for_each(async |_| {})).collect();
         let requester = members.remove(0);
         members.sort_by_key(|member| member.id());
-        Self { chain, hub, requester, nodes: members, _readers: readers }
+        Self { deal, chain, hub, requester, nodes: members, _readers: readers }
     }
 
     fn leave(&self, member: &Member) {
@@ -105,14 +116,15 @@ impl Town {
 
     /// Begins to submit a job.
     fn offer(&self) -> (JobId, JoinSet<Result<Cursor, SubmitError>>) {
-        let (submission, requester) = (self.requester.submission(&deal(), 0), Arc::clone(&self.requester));
+        let (submission, requester) = (self.requester.submission(&self.deal, 0), Arc::clone(&self.requester));
         let job = submission.action.job;
         (job, JoinSet::from_iter([async move { requester.scheduler.submit(submission).await }]))
     }
 
     async fn bid(&self, node: &Member, job: JobId) {
         let (_, seen) = when(node, job, |_| true).await;
-        let bid = signed(node, job, 0, seen, Event::BidPlaced { price: Amount::new(PRICE).unwrap() });
+        let event = Event::BidPlaced { price: Amount::new(PRICE).unwrap() };
+        let bid = signed_under(&self.deal, node, job, 0, seen, event);
         node.scheduler.submit(bid).await.unwrap();
     }
 
@@ -128,9 +140,10 @@ impl Town {
         for node in &self.nodes {
             self.bid(node, job).await;
         }
-        let (_, seen) = when(&self.requester, job, |job| job.bids.len() == 3).await;
+        let (_, seen) = when(&self.requester, job, |job| job.bids.len() == self.nodes.len()).await;
         let accept = |(sequence, node): (u64, &Arc<Member>)| {
-            signed(&self.requester, job, sequence, seen, Event::BidAccepted { node: node.id() })
+            let event = Event::BidAccepted { node: node.id() };
+            signed_under(&self.deal, &self.requester, job, sequence, seen, event)
         };
         let accepted = (1..).zip(&self.nodes).map(accept).collect();
         self.requester.scheduler.submit_all(accepted).await.unwrap();
@@ -144,15 +157,15 @@ impl Town {
         let node = &self.nodes[usize::from(seat)];
         let (known, seen) = when(node, job, |_| true).await;
         let commitment = opening(seat, &[]).commitment(known.domain, job, seat, node.id());
-        node.scheduler.submit(signed(node, job, 1, seen, Event::Committed { commitment })).await
+        let event = Event::Committed { commitment };
+        node.scheduler.submit(signed_under(&self.deal, node, job, 1, seen, event)).await
     }
 
     async fn open(&self, seat: u8, job: JobId) -> Result<Cursor, SubmitError> {
         let node = &self.nodes[usize::from(seat)];
         let (_, seen) = when(node, job, |job| job.state == JobState::Revealing).await;
-        node.scheduler
-            .submit(signed(node, job, 2, seen, Event::Revealed { seat, opening: opening(seat, &[]) }))
-            .await
+        let event = Event::Revealed { seat, opening: opening(seat, &[]) };
+        node.scheduler.submit(signed_under(&self.deal, node, job, 2, seen, event)).await
     }
 
     async fn transactions(&self, job: JobId) -> usize {
@@ -194,7 +207,18 @@ async fn join(chain: &Chain, hub: &Arc<Hub>) -> Member {
 }
 
 fn signed(member: &Member, job: JobId, sequence: u64, seen: Digest, event: Event) -> SignedAction {
-    let SignedAction { mut action, .. } = member.sign(job, deal().revision(), sequence, event);
+    signed_under(&deal(), member, job, sequence, seen, event)
+}
+
+fn signed_under(
+    deal: &Deal,
+    member: &Member,
+    job: JobId,
+    sequence: u64,
+    seen: Digest,
+    event: Event,
+) -> SignedAction {
+    let SignedAction { mut action, .. } = member.sign(job, deal.revision(), sequence, event);
     action.seen = seen;
     let signature = member.key.sign(action.signing_digest(member.scheduler.domain()));
     SignedAction { action, signature }
@@ -228,23 +252,37 @@ fn is_under_way(submitted: &Result<Cursor, SubmitError>) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_with_all_well_takes_three_transactions() {
-    let town = Town::start().await;
+    all_is_well(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_does_a_job_of_one_seat_and_one_of_the_most_seats() {
+    all_is_well(1).await;
+    all_is_well(31).await;
+}
+
+async fn all_is_well(nodes: u8) {
+    let town = Town::of(nodes).await;
     let job = town.run().await;
-    for seat in 0..3 {
-        let committed = town.commit(seat, job).await;
+    // All at once, as nodes do: none is to wait for others until it loses patience.
+    for committed in join_all((0..nodes).map(|seat| town.commit(seat, job))).await {
         assert!(is_under_way(&committed) || committed.is_ok(), "{committed:?}");
     }
-    for seat in 0..3 {
-        let opened = town.open(seat, job).await;
-        assert!(is_under_way(&opened), "{opened:?}");
+    for opened in join_all((0..nodes).map(|seat| town.open(seat, job))).await {
+        assert!(is_under_way(&opened) || opened.is_ok(), "{opened:?}");
     }
     when(&town.requester, job, |job| job.state == JobState::Verified).await;
     assert_eq!(town.transactions(job).await, 3);
-    assert_eq!(
-        town.free().await,
-        [FEE, BOND + PRICE, BOND + PRICE, BOND + PRICE],
-        "the requester was the keeper"
-    );
+    let (requester, paid) = (vec![FEE], vec![BOND + PRICE; usize::from(nodes)]);
+    assert_eq!(town.free().await, [requester, paid].concat(), "the requester was the keeper");
+
+    // A batch is its single events in order.
+    let log = town.requester.read().await.into_iter().filter(|item| item.stamped.job == job);
+    let kinds: Vec<_> = log.map(|item| item.stamped.event.kind()).collect();
+    let seated = std::iter::repeat_n([EventKind::BidPlaced, EventKind::BidAccepted], usize::from(nodes));
+    let committed = std::iter::repeat_n(EventKind::Committed, usize::from(nodes));
+    let expected = std::iter::once(EventKind::Submitted).chain(seated.flatten()).chain(committed);
+    assert_eq!(kinds, expected.chain([EventKind::VerdictPosted]).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
