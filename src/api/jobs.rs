@@ -15,7 +15,7 @@ use super::{
     state::Api,
     types::{
         CancelReply, ErrorCode, IDEMPOTENCY_KEY, JobList, JobRow, JobView, Member, NodeInfo, NodeLimits,
-        NodeRow, SubmitReply, SubmitRequest, UpdateReply,
+        NodeRow, OutlookRow, SubmitReply, SubmitRequest, UpdateReply,
     },
     view,
 };
@@ -165,6 +165,16 @@ fn listed(mut rows: Vec<JobRow>, total: Option<usize>, limit: usize) -> Json<Job
 pub(super) async fn describe(State(Api { node, .. }): State<Api>, Path(job): Path<String>) -> Reply<JobView> {
     let job = node.find_job(&job)?;
     Ok(Json(view::job(&node, job)?))
+}
+
+/// Why each known node has a seat in a job or none.
+pub(super) async fn outlooks(
+    State(Api { node, .. }): State<Api>,
+    Path(job): Path<String>,
+) -> Reply<Vec<OutlookRow>> {
+    let job = node.find_job(&job)?;
+    let row = |(id, outlook)| OutlookRow { node: id, is_self: id == node.id(), outlook };
+    Ok(Json(node.outlooks(job)?.into_iter().map(row).collect()))
 }
 
 /// Where the entries of a job's log stand on a chain; empty where they stand on none.

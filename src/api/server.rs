@@ -53,6 +53,7 @@ pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
         .route("/jobs", get(jobs::list).post(jobs::submit))
         .route("/inputs", post(content::take_input))
         .route("/jobs/{job}", get(jobs::describe))
+        .route("/jobs/{job}/nodes", get(jobs::outlooks))
         .route("/jobs/{job}/events", get(events::follow))
         .route("/jobs/{job}/log", get(events::log))
         .route("/jobs/{job}/anchors", get(jobs::anchors))

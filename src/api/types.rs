@@ -7,6 +7,7 @@ mod change;
 mod execution;
 mod health;
 mod list;
+mod outlook;
 mod replication;
 mod retention;
 
@@ -30,6 +31,7 @@ pub use change::{CancelReply, UpdateReply};
 pub use execution::{ExecutionStage, ExecutionView};
 pub use health::{Health, Readiness};
 pub use list::{JobList, JobRow};
+pub use outlook::{Outlook, OutlookRow};
 pub use replication::{OwnRun, Plan, Replication, ReplicationView};
 pub use retention::{ForgetReply, KeepView, PruneReply, PruneRequest, PrunedContent, UsagePart, UsageReply};
 

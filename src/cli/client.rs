@@ -20,7 +20,7 @@ use super::{
 use crate::{
     api::types::{
         BlobInfo, CancelReply, ErrorCode, ErrorReply, ForgetReply, IDEMPOTENCY_KEY, InputEvent, InputRequest,
-        JobList, JobView, LastWordsView, LogEntry, MAX_GROUP_JOBS, NodeInfo, NodeRow, PruneReply,
+        JobList, JobView, LastWordsView, LogEntry, MAX_GROUP_JOBS, NodeInfo, NodeRow, OutlookRow, PruneReply,
         PruneRequest, ResultRow, SubmitReply, SubmitRequest, UpdateReply, UsageReply,
     },
     domain::{Deal, Digest, NodeId},
@@ -154,6 +154,11 @@ impl Client {
 
     pub(super) async fn job(&self, job: &str) -> Result<JobView, ClientError> {
         self.json(self.http.get(self.url(&["jobs", job]))).await
+    }
+
+    /// Why each known node has a seat in the job or none.
+    pub(super) async fn outlooks(&self, job: &str) -> Result<Vec<OutlookRow>, ClientError> {
+        self.json(self.http.get(self.url(&["jobs", job, "nodes"]))).await
     }
 
     pub(super) async fn cancel(&self, job: &str) -> Result<CancelReply, ClientError> {

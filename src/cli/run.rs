@@ -63,6 +63,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
             JobCommand::Submit(args) => commands::submit::run(*args, output).await,
             JobCommand::List(args) => commands::jobs::list(&args, output).await,
             JobCommand::Describe(args) => commands::describe::run(&args, output).await,
+            JobCommand::Explain(args) => commands::explain::run(&args, output).await,
             JobCommand::Wait(args) => commands::jobs::wait(&args, output).await,
             JobCommand::Cancel(args) => commands::jobs::cancel(&args, output).await,
             JobCommand::Forget(args) => commands::retention::forget(&args, output).await,

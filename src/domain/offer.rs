@@ -90,7 +90,11 @@ impl Offer {
     }
 
     /// What a job asks for beyond this offer.
-    fn exceeded<'a>(&'a self, asked: &'a Resources, deal: &'a Deal) -> impl Iterator<Item = Exceeded> + 'a {
+    pub fn exceeded<'a>(
+        &'a self,
+        asked: &'a Resources,
+        deal: &'a Deal,
+    ) -> impl Iterator<Item = Exceeded> + 'a {
         let most = &self.resources;
         let span = |span: Span| u128::from(span.as_secs());
         [

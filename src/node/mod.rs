@@ -103,6 +103,7 @@ mod workload;
 
 pub use crate::policy::{
     ComputeLimits, delivery,
+    outlook::Outlook,
     replication::{OwnRun, Plan, Replication},
     retention::{Keep, Kind, Why},
 };

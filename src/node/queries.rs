@@ -13,6 +13,7 @@ use crate::{
         Deal, Digest, Job, JobId, JobState, LogDomain, NodeId, Offer, Resources, Span, Spec, Timestamp,
         TooFew, too_few,
     },
+    policy::outlook::{Outlook, OutlookView, outlook},
     scheduler::{Anchor, Cursor, Evidence, LogOrder},
     store::{EndedJob, Execution},
 };
@@ -101,6 +102,28 @@ impl Node {
     /// The program of a seeded spec that its seed does not reach, if this node can tell. The spec's image is pinned.
     pub(crate) async fn unseeded_program(&self, spec: &Spec) -> Option<String> {
         if spec.seeded { self.ports.executor.static_program(spec).await } else { None }
+    }
+
+    /// Why each known node, and each that bid, has a seat in a job or none.
+    pub(crate) fn outlooks(&self, job: JobId) -> Result<Vec<(NodeId, Outlook)>, RequestError> {
+        let job = self.known_job(job)?;
+        let (offers, members, counts) = (self.offers(), self.members(), self.counts());
+        let is_own = job.requester == self.me.id;
+        let runs_here = (self.config.compute_slots > 0).then_some(self.me.id);
+        let nodes: BTreeSet<NodeId> =
+            members.iter().copied().chain(job.bids.keys().copied()).chain(runs_here).collect();
+        let of = |node: NodeId| {
+            let view = OutlookView {
+                job: &job,
+                now: self.now(),
+                node,
+                is_known: node == self.me.id || members.contains(&node),
+                offer: offers.get(&node),
+                standing: is_own.then(|| counts.get(&node).copied().unwrap_or_default()),
+            };
+            (node, outlook(&view))
+        };
+        Ok(nodes.into_iter().map(of).collect())
     }
 
     /// What keeps the node from its obligations, in one job or in all.

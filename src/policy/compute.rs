@@ -171,18 +171,12 @@ fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
     let job = view.job;
     let failed = usize::from(job.refillable().len());
     let first_come = job.deal.acceptance == Acceptance::FirstCome;
-    let refills = job.state == JobState::Running && !first_come;
     let takes_bids = job.state == JobState::Open || first_come || failed > 0;
     let Some(price) = view.limits.ask.of(job.deal.price).filter(|_| takes_bids && is_eligible(view)) else {
         return ComputeStep::Done;
     };
-    let (wanted, there) = if refills {
-        (2 * failed, job.standing_bids().count())
-    } else {
-        (job.wanted_bids(), fitting_bids(job))
-    };
     let seat_free = job.seats.len() < usize::from(job.asked()) || failed > 0;
-    if there >= wanted || !seat_free {
+    if has_enough_bids(job) || !seat_free {
         return ComputeStep::Wait(Wake::after(filled_by));
     }
     let steps = u64::try_from(view.rank / job.wanted_bids().max(1)).unwrap_or(u64::MAX);
@@ -199,6 +193,14 @@ fn is_eligible(view: &ComputeView<'_>) -> bool {
     let admitted = facts.paid >= deal.min_paid && !facts.sat_in_parent && facts.funded;
     let fits = limits.suit(deal, view.job.spec.resources, view.me) && deal.bond <= limits.max_bond;
     admitted && fits && view.can_run
+}
+
+/// Whether as many nodes have bid as the free seats of the job want.
+pub(super) fn has_enough_bids(job: &Job) -> bool {
+    if job.state == JobState::Running && job.deal.acceptance == Acceptance::Requester {
+        return job.standing_bids().count() >= 2 * usize::from(job.refillable().len());
+    }
+    fitting_bids(job) >= job.wanted_bids()
 }
 
 /// Bids that have a seat or may still get one.

@@ -18,6 +18,8 @@ pub(in crate::cli) enum JobCommand {
     List(ListArgs),
     /// Show everything about a job, with the deadline of every wait
     Describe(DescribeArgs),
+    /// Say of each known node why it has a seat in the job or none
+    Explain(ExplainArgs),
     /// Wait for the verdicts of one or more jobs and print their output
     Wait(WaitArgs),
     /// Cancel an open job, or stop a running one
@@ -244,6 +246,16 @@ pub(in crate::cli) struct ListArgs {
 /// `assay job describe`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DescribeArgs {
+    /// Id of the job, or a unique prefix of it
+    pub(in crate::cli) job: String,
+
+    #[command(flatten)]
+    pub(in crate::cli) asked: NodeArgs,
+}
+
+/// `assay job explain`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ExplainArgs {
     /// Id of the job, or a unique prefix of it
     pub(in crate::cli) job: String,
 

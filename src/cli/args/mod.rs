@@ -30,8 +30,8 @@ pub(super) use deal::{AcceptanceArg, DealArgs};
 pub(super) use doctor::DoctorArgs;
 pub(super) use host::{DevstackArgs, DialArg, InputUrlArg, PruneArgs, ServeArgs};
 pub(super) use job::{
-    CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, ForgetArgs, JobCommand, ListArgs, LogsArgs,
-    ReplicationArg, SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
+    CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, ExplainArgs, ForgetArgs, JobCommand, ListArgs,
+    LogsArgs, ReplicationArg, SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
 };
 pub(super) use results::{DiffArgs, FetchArgs, ResultsCommand, ResultsListArgs};
 pub(super) use sweep::{GroupCommand, GroupWaitArgs, SweepArgs};

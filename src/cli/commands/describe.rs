@@ -16,7 +16,7 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
-    domain::{Audit, AuditStage, Deal, JobId, Method, OUTPUTS_DIR, SUMMARY_FILE, Spec, Timestamp},
+    domain::{Audit, AuditStage, Deal, JobId, JobState, Method, OUTPUTS_DIR, SUMMARY_FILE, Spec, Timestamp},
     scheduler::{Evidence, FaultKind},
 };
 
@@ -72,6 +72,10 @@ async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStat
     sections.push(steps.table());
     sections.extend(view.money.as_ref().map(|money| money_table(money, view.requester)));
     sections.push(next(&view));
+    if view.state == JobState::Open {
+        let rows = client.outlooks(&id).await.map_err(CliError::node(format!("explain job {job}")))?;
+        sections.push(super::explain::grouped(&view, &rows));
+    }
     output.shown(&sections.join("\n"))?;
     Ok(ExitStatus::Success)
 }

@@ -49,6 +49,7 @@ fn every_document_has_a_version() {
         "job validate job.yaml".to_owned(),
         "job list".to_owned(),
         format!("job describe {job}"),
+        format!("job explain {open}"),
         format!("job wait {job}"),
         format!("job wait {job} {job}"),
         format!("job update {open} --timeout 5m"),

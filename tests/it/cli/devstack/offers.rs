@@ -56,6 +56,20 @@ fn a_job_that_no_known_node_takes_is_told_at_once_with_what_it_asks_too_much_of(
     let audited = submit(&["--audit", "100"]);
     let told = "the job and its audit need 7 nodes, but only 3 are known";
     assert!(audited.contains(told), "{audited}");
+    let open = ["job", "submit", "--detach", "--memory", "64g", "assay/demo:1", "true"];
+    let job = session.run(&open).stdout.trim().to_owned();
+    let explained = session.run(&["job", "explain", &job]);
+    assert_eq!(explained.code, 0, "{}", explained.stderr);
+    assert_eq!(
+        rows(&explained.stdout, &["BID", "WHY"]),
+        vec![["none", "memory 64 GiB, at most 4 GiB"].map(str::to_owned); 3]
+    );
+    assert!(explained.stderr.contains("0 of 3 seats are filled"), "{}", explained.stderr);
+    assert!(explained.stderr.contains("hint: cancel it and ask for less"), "{}", explained.stderr);
+    let described = session.run(&["job", "describe", &job]).stdout;
+    let grouped = "  3 of 3 nodes: memory 64 GiB, at most 4 GiB\nhint: cancel it and ask for less";
+    assert!(described.contains(grouped), "{described}");
+    session.run(&["job", "cancel", &job]);
     let fine = submit(&["--memory", "1g"]);
     assert!(!fine.contains("the job needs"), "{fine}");
 }
