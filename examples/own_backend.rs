@@ -14,7 +14,7 @@ use std::{
 };
 
 use assay::{
-    domain::{Deal, Job, JobId, LogDomain, Method, NodeId, SignedAction, Spec, Timestamp},
+    domain::{Deal, Job, JobId, LogDomain, Method, NodeId, Pace, SignedAction, Spec, Timestamp},
     executor::{Executor, FakeExecutor, Script},
     identity::NodeKey,
     scheduler::{
@@ -109,6 +109,10 @@ impl Scheduler for CountingScheduler {
 
     fn holds_money(&self) -> bool {
         self.inner.holds_money()
+    }
+
+    fn pace(&self) -> Pace {
+        self.inner.pace()
     }
 
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {

@@ -100,7 +100,7 @@ impl IntoResponse for Failure {
 impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
         let code = match &error {
-            RequestError::Deal(_) => ErrorCode::InvalidDeal,
+            RequestError::Deal(_) | RequestError::ShortReveal { .. } => ErrorCode::InvalidDeal,
             RequestError::Spec(_) => ErrorCode::InvalidSpec,
             RequestError::Image(_) => ErrorCode::UnknownImage,
             RequestError::Input(_) => ErrorCode::UnknownInput,

@@ -54,6 +54,7 @@ pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Rep
             resources: limits.max_resources,
             timeout: limits.max_timeout,
             run: limits.max_run,
+            shortest_reveal: limits.min_reveal,
             reveal: limits.max_reveal,
             bond: limits.max_bond,
         }),

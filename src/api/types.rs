@@ -81,6 +81,8 @@ pub struct NodeLimits {
     pub timeout: Span,
     /// Seconds from the last acceptance to the close of commits.
     pub run: Span,
+    /// Fewest seconds for reveals, for jobs that it submits too.
+    pub shortest_reveal: Span,
     /// Seconds for reveals.
     pub reveal: Span,
     /// The bond.

@@ -102,6 +102,7 @@ pub(super) fn exceeded(exceeded: &Exceeded) -> String {
         Limit::Timeout => ("timeout", seconds(asked), seconds(most)),
         Limit::Run => ("run", seconds(asked), seconds(most)),
         Limit::Reveal => ("reveal", seconds(asked), seconds(most)),
+        Limit::ShortReveal => return format!("reveal {}, at least {}", seconds(asked), seconds(most)),
         Limit::Bond => ("bond", wei(U256::from(asked)), wei(U256::from(most))),
     };
     format!("{name} {asked}, at most {most}")

@@ -32,6 +32,7 @@ mod job;
 mod method;
 mod note;
 mod offer;
+mod pace;
 mod result;
 mod seats;
 mod seed;
@@ -64,6 +65,7 @@ pub use job::{Bid, BidStatus, Job, JobRecord, JobState, Seat, SeatStatus, Verdic
 pub use method::{Method, UnknownMethod};
 pub use note::{Note, UnknownNote};
 pub use offer::{Exceeded, Limit, MAX_OFFER_BYTES, Offer, TooFew, too_few};
+pub use pace::Pace;
 pub use result::{Opening, SeatOpening};
 pub use seats::{MAX_SEATS, SeatSet};
 pub use seed::{RESERVED_VARIABLES, Seed};

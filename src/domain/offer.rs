@@ -23,20 +23,23 @@ pub struct Offer {
     pub timeout: Span,
     /// The longest time from the last acceptance to the close of commits.
     pub run: Span,
+    /// The shortest time for reveals.
+    #[serde(default)]
+    pub shortest_reveal: Span,
     /// The longest time for reveals.
     pub reveal: Span,
     /// The highest bond.
     pub bond: Amount,
 }
 
-/// An amount that a job asks for and no known node allows.
+/// An amount that a job asks for and no known node allows: too much, or of [`Limit::ShortReveal`] too little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exceeded {
     /// The limit.
     pub limit: Limit,
     /// What the job asks for.
     pub asked: u128,
-    /// The most that any known node allows.
+    /// The most that any known node allows, or the least.
     pub most: u128,
 }
 
@@ -58,6 +61,8 @@ pub enum Limit {
     Run,
     /// Seconds for reveals.
     Reveal,
+    /// The same, where the job asks for too few.
+    ShortReveal,
     /// Wei of bond.
     Bond,
 }
@@ -110,6 +115,11 @@ impl Offer {
         .into_iter()
         .map(|(limit, asked, most)| Exceeded { limit, asked, most })
         .filter(|exceeded| exceeded.asked > exceeded.most)
+        .chain((deal.reveal < self.shortest_reveal).then(|| Exceeded {
+            limit: Limit::ShortReveal,
+            asked: span(deal.reveal),
+            most: span(self.shortest_reveal),
+        }))
     }
 }
 
@@ -130,8 +140,9 @@ pub fn too_few(offers: &[Offer], silent: usize, asked: &Resources, deal: &Deal) 
     }
     let of_all = |first: &Exceeded| {
         let same = refusing.iter().map(|other| other.iter().find(|other| other.limit == first.limit));
-        let most = same.collect::<Option<Vec<_>>>()?.into_iter().map(|other| other.most).max()?;
-        Some(Exceeded { most, ..*first })
+        let allowed = same.collect::<Option<Vec<_>>>()?.into_iter().map(|other| other.most);
+        let most = if first.limit == Limit::ShortReveal { allowed.min() } else { allowed.max() };
+        Some(Exceeded { most: most?, ..*first })
     };
     let exceeded = refusing.first().into_iter().flatten().filter_map(of_all).collect();
     Some(TooFew { needed, fitting, known, exceeded })
@@ -151,6 +162,7 @@ mod tests {
             resources: Resources { memory_bytes: 4 << 30, ..Resources::default() },
             timeout: Span::from_secs(3600),
             run: Span::from_secs(7200),
+            shortest_reveal: Span::from_secs(60),
             reveal: Span::from_secs(600),
             bond: Amount::MAX,
         }
@@ -178,6 +190,7 @@ mod tests {
             resources,
             timeout: longest,
             run: longest,
+            shortest_reveal: longest,
             reveal: longest,
             bond: Amount::MAX,
         };
@@ -215,6 +228,13 @@ mod tests {
             too_few(&[offer(), larger], 1, &large, &deal()),
             Some(TooFew { needed: 3, fitting: 1, known: 3, exceeded: vec![exceeded] })
         );
+        let short =
+            Offer { shortest_reveal: Span::from_secs(7200), reveal: Span::from_secs(10_800), ..offer() };
+        let least = Exceeded { limit: Limit::ShortReveal, asked: 60, most: 7200 };
+        let offers = [short.clone(), Offer { shortest_reveal: Span::from_secs(9000), ..short }];
+        let told = too_few(&offers, 0, &Resources::default(), &deal()).unwrap();
+        assert_eq!(told.exceeded, [least], "the least that any allows");
+
         let long = Deal { reveal: Span::from_secs(601), ..deal() };
         let told = too_few(&[offer()], 0, &Resources::default(), &long).unwrap();
         assert_eq!(told.exceeded, [Exceeded { limit: Limit::Reveal, asked: 601, most: 600 }]);

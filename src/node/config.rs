@@ -79,6 +79,7 @@ impl ComputeLimits {
             resources: self.max_resources,
             timeout: self.max_timeout,
             run: self.max_run,
+            shortest_reveal: self.min_reveal,
             reveal: self.max_reveal,
             bond: self.max_bond,
         })

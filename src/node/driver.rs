@@ -119,6 +119,7 @@ impl Driver {
             members: &node.ports.scheduler.members(),
             facts: node.board.facts(self.id, node.me.id),
             log: node.trust(job, moment.now),
+            pace: node.ports.scheduler.pace(),
             execution: match &self.held {
                 Held::None => Execution::None,
                 Held::Running => Execution::Running,

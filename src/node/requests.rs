@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use crate::{
     domain::{
-        Audit, AuditSecret, Deal, Digest, Event, Input, InvalidTerm, Job, JobId, JobState, NodeId, Spec,
-        SpecError,
+        Audit, AuditSecret, Deal, Digest, Event, Input, InvalidTerm, Job, JobId, JobState, NodeId, Span,
+        Spec, SpecError,
     },
     executor::ExecutorError,
     explain::{Hint, one_line},
@@ -29,6 +29,14 @@ pub enum RequestError {
     /// A term of the deal is out of bounds.
     #[error("the deal is not valid: {0}")]
     Deal(InvalidTerm),
+    /// The reveal phase is shorter than a standstill of the chain may be.
+    #[error("the time for reveals is {asked} s, but on this chain it must be at least {least} s", asked = asked.as_secs(), least = least.as_secs())]
+    ShortReveal {
+        /// That of the deal.
+        asked: Span,
+        /// The shortest.
+        least: Span,
+    },
     /// The spec is not valid.
     #[error("the spec is not valid: {0}")]
     Spec(SpecError),
@@ -174,6 +182,9 @@ impl Hint for RequestError {
             Self::NotOneFile(_) => {
                 Some("upload an archive with one entry named \"file\", or leave out the input's kind")
             }
+            Self::ShortReveal { .. } => {
+                Some("leave out --reveal: nodes lose their bonds if the chain stands still for longer")
+            }
             Self::NotEnoughNodes { .. } => {
                 Some("ask for fewer with --concurrency, or wait until more nodes are connected")
             }
@@ -251,7 +262,7 @@ impl Node {
     /// Submits a job. `spec.image` is the user's name for the image, which the node pins.
     ///
     /// # Errors
-    /// In this order: the deal, the number of nodes, the inputs, the image, the spec; then the log's refusal.
+    /// In this order: the deal, its reveal phase, the number of nodes, the inputs, the image, the spec; then the log's refusal.
     pub async fn submit_job(&self, spec: Spec, deal: Deal) -> Result<(JobId, String), RequestError> {
         self.submit_replicated(spec, deal, Replication::Fixed).await
     }
@@ -289,6 +300,10 @@ impl Node {
     pub(super) async fn checked(&self, mut spec: Spec, deal: &Deal) -> Result<Spec, RequestError> {
         // Any nonce serves to check the terms.
         self.with_secret(deal.clone(), 0).validate().map_err(RequestError::Deal)?;
+        let least = self.config.limits.min_reveal;
+        if deal.reveal < least {
+            return Err(RequestError::ShortReveal { asked: deal.reveal, least });
+        }
         let known = self.bidders();
         if usize::from(deal.concurrency) > known {
             return Err(RequestError::NotEnoughNodes { wanted: deal.concurrency, known });

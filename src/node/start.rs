@@ -40,10 +40,12 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`]; nothing is left running then.
-    pub async fn start(config: NodeConfig, parts: NodeParts) -> Result<NodeHandle, NodeError> {
+    pub async fn start(mut config: NodeConfig, parts: NodeParts) -> Result<NodeHandle, NodeError> {
         let NodeParts { key, dir, db, scheduler, executor, transfer, shelf } = parts;
         let id = key.node_id();
         info!(node = %id, "node starts");
+        let limits = &mut config.limits;
+        limits.min_reveal = limits.min_reveal.max(scheduler.pace().shortest_reveal);
         let clock = Clock::start(&*scheduler).await.map_err(NodeError::Backend)?;
         let ended = EndedJobs::new(db.clone());
         let board = Arc::new(Board::new(Arc::clone(&scheduler), ended.clone()));

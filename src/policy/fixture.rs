@@ -24,6 +24,7 @@ pub(super) const LIMITS: ComputeLimits = ComputeLimits {
     },
     max_timeout: Span::from_secs(u32::MAX),
     max_run: Span::from_secs(u32::MAX),
+    min_reveal: Span::from_secs(0),
     max_reveal: Span::from_secs(u32::MAX),
 };
 

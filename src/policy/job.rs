@@ -15,7 +15,7 @@ use super::{
     requester::{self, RequesterStep, RequesterView, Standing},
     verifier::{self, VerifierStep, VerifierView},
 };
-use crate::domain::{BidStatus, Deal, Digest, Event, Facts, Job, JobId, NodeId};
+use crate::domain::{BidStatus, Deal, Digest, Event, Facts, Job, JobId, NodeId, Pace};
 
 /// A node's role in a job, in the order in which the policy asks them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct JobView<'a> {
     pub facts: Facts,
     /// Who orders the log.
     pub log: LogTrust,
+    /// How slow the log is.
+    pub pace: Pace,
     /// The state of this node's run.
     pub execution: Execution<'a>,
     /// The limits on the jobs that this node takes on; `None` if it runs none.
@@ -233,6 +235,7 @@ impl JobPolicy {
             job,
             moment,
             opened_ms: self.heard_ms,
+            pace: view.pace,
             reputation: view.reputation,
             secret: view.secret,
             members: view.members.len() + usize::from(view.limits.is_some()),

@@ -1,6 +1,6 @@
 //! The limits on the jobs that a compute node takes on.
 
-use crate::domain::{Amount, Ask, Deal, NodeId, Resources, Span};
+use crate::domain::{Amount, Ask, Deal, MIN_REVEAL, NodeId, Resources, Span};
 
 /// The limits on the jobs that a compute node takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct ComputeLimits {
     pub max_timeout: Span,
     /// The longest time from the last acceptance to the close of commits, during which its seat is bound.
     pub max_run: Span,
+    /// The shortest time for reveals: in a shorter one a chain that stands still costs it the bond.
+    pub min_reveal: Span,
     /// The longest time for reveals, during which its result and its bond are bound.
     pub max_reveal: Span,
 }
@@ -32,7 +34,7 @@ impl ComputeLimits {
             && asked.disk_bytes <= most.disk_bytes
             && deal.timeout <= self.max_timeout
             && deal.run <= self.max_run.min(deal.longest_run())
-            && deal.reveal <= self.max_reveal
+            && (self.min_reveal..=self.max_reveal).contains(&deal.reveal)
     }
 }
 
@@ -51,7 +53,8 @@ impl Default for ComputeLimits {
             max_resources,
             max_timeout: Span::from_secs(24 * 60 * 60),
             max_run: Span::from_secs(25 * 60 * 60),
-            max_reveal: Span::from_secs(60 * 60),
+            min_reveal: MIN_REVEAL,
+            max_reveal: Span::from_secs(3 * 60 * 60),
         }
     }
 }

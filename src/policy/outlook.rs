@@ -140,6 +140,7 @@ mod tests {
             resources: Resources { memory_bytes: 4 << 30, ..Resources::default() },
             timeout: Span::from_secs(3600),
             run: Span::from_secs(7200),
+            shortest_reveal: Span::default(),
             reveal: Span::from_secs(600),
             bond: Amount::MAX,
         }

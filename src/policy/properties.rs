@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         Acceptance, Amount, Ask, Deal, Digest, Event, Facts, FailureKind, Job, JobState, NodeId, Opening,
-        Span,
+        Pace, Span,
     },
     rules,
 };
@@ -102,6 +102,7 @@ fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
         max_resources: job.spec.resources,
         max_timeout: Span::from_secs(u32::MAX),
         max_run: Span::from_secs(u32::MAX),
+        min_reveal: Span::from_secs(0),
         max_reveal: Span::from_secs(u32::MAX),
     };
     let result = result(who);
@@ -184,6 +185,7 @@ fn ask_requester(job: &Job, moment: Moment, now: u64) {
             job,
             moment,
             opened_ms,
+            pace: Pace::QUICK,
             reputation: &reputation,
             secret: Digest::new([members; 32]),
             members: members.into(),

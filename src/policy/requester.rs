@@ -7,10 +7,7 @@ use super::{
     replication::{TRUSTED_WAIT_MS, widened},
     trust::{Level, TrustTerms},
 };
-use crate::domain::{Acceptance, AuditSecret, AuditStage, Deal, Digest, Event, Job, JobState, NodeId};
-
-/// How long the requester gathers bids before it accepts fewer than twice the seats, in milliseconds.
-pub const BID_WINDOW_MS: u64 = 500;
+use crate::domain::{Acceptance, AuditSecret, AuditStage, Deal, Digest, Event, Job, JobState, NodeId, Pace};
 
 /// What a requester knows of its job.
 #[derive(Clone, Copy)]
@@ -21,6 +18,8 @@ pub struct RequesterView<'a> {
     pub moment: Moment,
     /// When this process first saw the job, on the monotonic clock.
     pub opened_ms: u64,
+    /// How slow the log is.
+    pub pace: Pace,
     /// This requester's record of a node.
     pub reputation: &'a dyn Fn(NodeId) -> Standing,
     /// A secret that orders bids and draws audits, so that nobody can make itself first or foresee an audit.
@@ -73,6 +72,7 @@ impl fmt::Debug for RequesterView<'_> {
             .field("job", &self.job.id)
             .field("moment", &self.moment)
             .field("opened_ms", &self.opened_ms)
+            .field("pace", &self.pace)
             .field("members", &self.members)
             .field("orders_log", &self.orders_log)
             .field("followed_up", &self.followed_up)
@@ -131,11 +131,17 @@ fn fill(view: &RequesterView<'_>) -> RequesterStep {
         return if is_for_trusted(view) { widen(view) } else { wait(view) };
     }
     let bids = job.bids.values().filter(|bid| bid.epoch == job.epoch).count();
-    let window_end_ms = view.opened_ms.saturating_add(BID_WINDOW_MS);
+    let window_end_ms = view.opened_ms.saturating_add(bid_window_ms(view));
     if eligible.len() < job.wanted_bids() && bids < view.members && view.moment.elapsed_ms < window_end_ms {
         return RequesterStep::Wait(Wake::after(job.open_by).or_at(window_end_ms));
     }
     accept(eligible, free)
+}
+
+/// For how long bids are gathered. They come at once to a requester that orders the log, as it does while an offer is no job of
+/// the chain yet.
+const fn bid_window_ms(view: &RequesterView<'_>) -> u64 {
+    if view.orders_log { Pace::QUICK.bid_window_ms } else { view.pace.bid_window_ms }
 }
 
 /// Whether the seats that are free now are for trusted nodes alone: those of a first wave of one.
@@ -148,7 +154,7 @@ fn is_for_trusted(view: &RequesterView<'_>) -> bool {
 fn widen(view: &RequesterView<'_>) -> RequesterStep {
     let (job, terms) = (view.job, TrustTerms::default());
     let others = job.standing_bids().filter(|(node, _)| (view.reputation)(*node).level < Level::Banned);
-    let wait_end_ms = view.opened_ms.saturating_add(TRUSTED_WAIT_MS);
+    let wait_end_ms = view.opened_ms.saturating_add(TRUSTED_WAIT_MS.max(bid_window_ms(view)));
     if !job.seats.is_empty() || others.count() < usize::from(terms.seats) {
         return wait(view);
     }

@@ -16,7 +16,7 @@ use super::{
     SubmitError, Trouble, submit_in_turn, updates::History,
 };
 use crate::{
-    domain::{Amount, Digest, JobId, LogDomain, NodeId, SignedAction, Stamped, Timestamp},
+    domain::{Amount, Digest, JobId, LogDomain, NodeId, Pace, SignedAction, Stamped, Timestamp},
     rules::Ledger,
     store::EndedJob,
 };
@@ -172,6 +172,10 @@ impl Scheduler for LocalScheduler {
 
     fn holds_money(&self) -> bool {
         true
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::QUICK
     }
 
     fn anchors(&self, _: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {

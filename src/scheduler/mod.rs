@@ -46,7 +46,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{Amount, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Stamped, Timestamp},
+    domain::{Amount, Digest, Event, JobId, LogDomain, NodeId, Pace, SignedAction, Stamped, Timestamp},
     rules::Rejection,
     store::EndedJob,
 };
@@ -134,6 +134,9 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     /// Whether the log holds money, so that a node whose result the verdict accepts is paid. Without a default, as
     /// above: a node must not give away an unpaid result.
     fn holds_money(&self) -> bool;
+
+    /// How slow the log is. Without a default: a decorator that forgot it would have nodes lose bonds on a slow chain.
+    fn pace(&self) -> Pace;
 
     /// Where the entries of a job's log stand outside of this program, by height; empty where they do not.
     ///

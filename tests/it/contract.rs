@@ -7,6 +7,7 @@ mod endpoints;
 mod faults;
 pub(crate) mod faulty;
 mod money;
+mod public;
 mod reorg;
 mod signed;
 mod troubles;

@@ -91,7 +91,7 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) run: Option<Span>,
 
-    /// Time limit for reveals, at least 1m [default: 1m]
+    /// Time limit for reveals [default: the shortest of the chain, 1m without one]
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) reveal: Option<Span>,
 

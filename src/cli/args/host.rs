@@ -99,8 +99,12 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "25h")]
     pub(in crate::cli) max_run: Span,
 
+    /// Shortest reveal phase to accept, and of jobs submitted here [default: 1m; on Ethereum 30m, on other chains 2h]
+    #[arg(long, value_parser = values::span, value_name = "TIME")]
+    pub(in crate::cli) min_reveal: Option<Span>,
+
     /// Longest reveal phase (--reveal of a job) to accept, during which a result and its bond stay locked
-    #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "1h")]
+    #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "3h")]
     pub(in crate::cli) max_reveal: Span,
 
     /// Price to ask for a seat: an amount such as 5gwei, or a share of the job's price such as 80%

@@ -5,7 +5,10 @@ use tempfile::tempdir;
 
 use super::{
     jobs::follow_to_end,
-    submit::{check_spec, environment, places, request, send_inputs, tell_unseeded, warn_of_secrets},
+    submit::{
+        check_spec, environment, outlast_standstills, places, request, send_inputs, tell_unseeded,
+        warn_of_secrets,
+    },
 };
 use crate::{
     api::types::JobView,
@@ -69,6 +72,7 @@ pub(in crate::cli) async fn run(args: CalibrateArgs, output: Output) -> Result<E
         let mut jobs = Vec::new();
         for deal in deals {
             request.deal = deal;
+            outlast_standstills(client, &mut request.deal).await?;
             let reply = client.submit(&request).await.map_err(CliError::node("submit a pilot"))?;
             if jobs.is_empty() {
                 tell_unseeded(&reply, output);

@@ -16,7 +16,7 @@ use crate::{
         running::{Interrupts, Running, RunningNote, allow_many_files, ended},
         settings::{self, SettingsError},
     },
-    domain::NodeId,
+    domain::{MIN_REVEAL, NodeId},
     executor::{DockerExecutor, Executor, NoEngine, Registries},
     node::{ComputeLimits, Keep, UrlLimits},
     policy::capacity::Obligations,
@@ -161,6 +161,7 @@ fn limits(args: &ServeArgs) -> ComputeLimits {
         // A job's run phase is at least a minute longer than its timeout, so one bound suffices.
         max_timeout: args.max_run,
         max_run: args.max_run,
+        min_reveal: args.min_reveal.unwrap_or(MIN_REVEAL),
         max_reveal: args.max_reveal,
         ..ComputeLimits::default()
     }
@@ -223,10 +224,11 @@ mod tests {
 
     #[test]
     fn flags_say_for_how_long_a_seat_may_be_bound() {
-        let (usual, given) = (of(&[]), of(&["--max-run", "48h", "--max-reveal", "2h"]));
+        let (usual, given) = (of(&[]), of(&["--max-run", "48h", "--max-reveal", "2h", "--min-reveal", "1h"]));
         assert_eq!(usual.max_run, ComputeLimits::default().max_run);
         assert_eq!(usual.max_reveal, ComputeLimits::default().max_reveal);
         assert_eq!((given.max_run, given.max_reveal), (Span::from_secs(172_800), Span::from_secs(7200)));
+        assert_eq!((usual.min_reveal, given.min_reveal), (MIN_REVEAL, Span::from_secs(3600)));
         assert!(given.max_timeout > ComputeLimits::default().max_timeout, "or no run could be so long");
     }
 }

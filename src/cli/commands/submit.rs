@@ -40,6 +40,7 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     // Everything that can be refused here is refused before anything is sent.
     let deal = terms(&args.deal, &args.container)?;
     let SubmitArgs { image, command, detach, dry_run, output_dir, container, sweep, asked, .. } = args;
+    let names_reveal = args.deal.reveal.is_some();
     let replication = match args.replication {
         Some(ReplicationArg::Auto) => Replication::Auto,
         Some(ReplicationArg::Fixed) | None => Replication::Fixed,
@@ -77,6 +78,9 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     warn_of_secrets(&request, output);
     with_node(&asked, Need::Images, output, async |session: &Session| {
         let client = session.client();
+        if !names_reveal {
+            outlast_standstills(client, &mut request.deal).await?;
+        }
         send_inputs(session, &places, &mut request, output).await?;
         if let Some(sweep) = &sweep {
             let node = client.node().await.map_err(CliError::node("ask the node who it is"))?;
@@ -121,6 +125,13 @@ pub(super) fn terms(args: &DealArgs, container: &ContainerArgs) -> Result<Deal, 
         return Err(SettingsError::SummaryFileUnused);
     }
     Ok(deal)
+}
+
+/// Lengthens the reveal phase to the shortest that the node takes on its chain.
+pub(super) async fn outlast_standstills(client: &Client, deal: &mut Deal) -> Result<(), CliError> {
+    let node = client.node().await.map_err(CliError::node("ask the node for its limits"))?;
+    deal.reveal = node.limits.map_or(deal.reveal, |limits| deal.reveal.max(limits.shortest_reveal));
+    Ok(())
 }
 
 /// The variables of the job. Warns of those that have no value here.

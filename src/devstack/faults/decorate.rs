@@ -6,7 +6,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::{Event, JobId, LogDomain, NodeId, SignedAction, Spec, Timestamp},
+    domain::{Event, JobId, LogDomain, NodeId, Pace, SignedAction, Spec, Timestamp},
     executor::{Executor, ExecutorError, RunOutcome, RunRequest},
     scheduler::{
         Anchor, BackendError, Cursor, EventStream, Evidence, LogItem, LogOrder, Scheduler, SubmitError,
@@ -85,6 +85,10 @@ impl<F: SchedulerFault> Scheduler for FaultyScheduler<F> {
 
     fn holds_money(&self) -> bool {
         self.inner.holds_money()
+    }
+
+    fn pace(&self) -> Pace {
+        self.inner.pace()
     }
 
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    domain::Amount,
+    domain::{Amount, Pace},
     policy::fixture::{
         LIMITS, REQUESTER, accept, bid, commit, deal, moment, node, open, opening, reveal, running,
     },
@@ -29,6 +29,7 @@ impl Desk {
             members: &[],
             facts: Facts::MONEYLESS,
             log: LogTrust::Requester { clock_agrees: true, suspended: false },
+            pace: Pace::QUICK,
             execution,
             limits: self.limits.as_ref(),
             knows_requester: false,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    domain::{Amount, BidStatus, FailureKind, Opening},
+    domain::{Amount, BidStatus, FailureKind, Opening, Pace},
     policy::fixture::{
         REQUESTER, accept, at, bid, commit, deal, moment, node, open, opening, reveal, running, then,
     },
@@ -14,6 +14,7 @@ fn view(job: &Job, secs: u64) -> RequesterView<'_> {
         job,
         moment: moment(secs),
         opened_ms: 1_000_000,
+        pace: Pace::QUICK,
         reputation: NEWCOMER,
         secret: Digest::new([5; 32]),
         members: 10,
@@ -53,6 +54,10 @@ fn seats_are_filled_once_twice_n_have_bid_or_all_or_the_window_is_over() {
     assert_eq!(next(&view(&job, 1000)), waits);
     assert_eq!(accepted(next(&view(&job, 1001))).len(), 3, "the window is over");
     assert_eq!(accepted(next(&RequesterView { members: 3, ..view(&job, 1000) })).len(), 3, "all have bid");
+    let slow = RequesterView { pace: Pace::MAINNET, ..view(&job, 1050) };
+    assert_eq!(next(&slow), RequesterStep::Wait(Wake::after(at(1100)).or_at(1_060_000)), "five blocks");
+    let offer = RequesterView { orders_log: true, ..slow };
+    assert_eq!(accepted(next(&offer)).len(), 3, "bids for an offer need no block");
     (3..6).for_each(|index| bid(&mut job, index, 1000));
     assert_eq!(accepted(next(&view(&job, 1000))).len(), 3, "2N have bid");
 }

@@ -38,7 +38,7 @@ use super::{
     signed::{courier::SignedPath, pool::Pool},
 };
 use crate::{
-    domain::{Action, Digest, Event, JobId, LogDomain, NodeId, SignedAction, Timestamp},
+    domain::{Action, Digest, Event, JobId, LogDomain, NodeId, Pace, SignedAction, Timestamp},
     identity::NodeKey,
     scheduler::{
         self, Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder,
@@ -421,6 +421,11 @@ impl Scheduler for ContractScheduler {
 
     fn holds_money(&self) -> bool {
         true
+    }
+
+    fn pace(&self) -> Pace {
+        let client = &self.shared.client;
+        Pace::of_chain(client.reader().domain().chain_id, client.is_for_development())
     }
 
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {

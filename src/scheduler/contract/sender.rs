@@ -62,7 +62,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 /// How long all endpoints may be silent before the caller is told that the outcome of a transaction is unknown.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// The pause before a transaction whose first answer was lost is sent once more.
+/// The pause before a transaction whose first answer was lost, or that was too cheap, is sent once more.
 const UNSURE: Duration = Duration::from_secs(2);
 
 /// How often a call gets a new nonce after another program used its own.
@@ -146,6 +146,8 @@ struct Pending {
     sent_at: Instant,
     /// Whether an endpoint said that it has it.
     is_taken: bool,
+    /// Whether an endpoint said that the next block asks for more than it offers.
+    is_too_cheap: bool,
     /// Whether it was in a block when last looked for.
     in_block: bool,
     /// Since when the nonce is used up without a receipt.
@@ -165,6 +167,7 @@ impl Pending {
             placed_at: now,
             sent_at: now,
             is_taken,
+            is_too_cheap: false,
             in_block: false,
             missing_since: None,
             reply,
@@ -178,6 +181,8 @@ enum Sent {
     Taken,
     /// An answer was lost or is unclear: the chain will tell.
     Unsure(String),
+    /// The chain became dearer since it was priced: it was never taken, and a dearer one may be.
+    TooCheap,
     /// The nonce is another transaction's: this one was never taken.
     NonceUsed,
     /// It was never taken.
@@ -260,12 +265,13 @@ impl Sender {
         let (transaction, raw, hash) = self.prepare(call).await?;
         let nonce = transaction.nonce;
         self.note(nonce, hash, &raw).await?;
-        let is_taken = match self.broadcast(&raw, true).await {
-            Sent::Taken => true,
+        let (is_taken, is_too_cheap) = match self.broadcast(&raw, true).await {
+            Sent::Taken => (true, false),
             Sent::Unsure(reason) => {
                 tracing::warn!(%hash, nonce, reason, "it is unknown whether a transaction was taken");
-                false
+                (false, false)
             }
+            Sent::TooCheap => (false, true),
             refused @ (Sent::NonceUsed | Sent::Refused(_)) => {
                 self.outbox.forget(nonce).await;
                 let Sent::Refused(error) = refused else { return Ok(false) };
@@ -273,7 +279,7 @@ impl Sender {
             }
         };
         let sent = Kept { transaction, raw, hash };
-        self.pending.push(Pending::new(sent, is_taken, reply.take()));
+        self.pending.push(Pending { is_too_cheap, ..Pending::new(sent, is_taken, reply.take()) });
         Ok(true)
     }
 
@@ -370,7 +376,9 @@ impl Sender {
             } else {
                 pending.missing_since = None;
                 let lost_its_block = std::mem::take(&mut pending.in_block);
-                if lost_its_block || (!pending.is_taken && pending.sent_at.elapsed() >= UNSURE) {
+                if pending.is_too_cheap && pending.sent_at.elapsed() >= UNSURE {
+                    self.send_dearer(index).await;
+                } else if lost_its_block || (!pending.is_taken && pending.sent_at.elapsed() >= UNSURE) {
                     self.send_same_again(index).await;
                 } else if pending.sent_at.elapsed() >= STUCK {
                     self.send_dearer(index).await;

@@ -8,6 +8,8 @@ pub(super) enum Refusal {
     Known,
     /// Another transaction has its nonce, in the pool or in a block.
     NonceUsed,
+    /// It offers less than the next block asks for.
+    TooCheap,
     /// The account cannot pay for it.
     NoEther,
     /// Something else.
@@ -30,6 +32,7 @@ pub(super) enum Complaint {
 const KNOWN: [&str; 3] = ["already known", "already imported", "known transaction"];
 const NONCE_USED: [&str; 5] =
     ["nonce too low", "nonce is too low", "nonce has already been used", "oldnonce", "underpriced"];
+const TOO_CHEAP: [&str; 1] = ["less than block base fee"];
 const NO_ETHER: [&str; 1] = ["insufficient funds"];
 const MUCH: [&str; 5] = ["range", "block", "results", "response size", "too large"];
 const OFTEN: [&str; 5] = ["rate", "request", "credit", "per second", "header"];
@@ -39,8 +42,12 @@ const DEVELOPMENT: [&str; 3] = ["anvil", "hardhatnetwork", "ganache"];
 
 impl Refusal {
     pub(super) fn of(reason: &str) -> Self {
-        let kinds =
-            [(&KNOWN[..], Self::Known), (&NONCE_USED[..], Self::NonceUsed), (&NO_ETHER[..], Self::NoEther)];
+        let kinds = [
+            (&KNOWN[..], Self::Known),
+            (&NONCE_USED[..], Self::NonceUsed),
+            (&TOO_CHEAP[..], Self::TooCheap),
+            (&NO_ETHER[..], Self::NoEther),
+        ];
         let found = kinds.into_iter().find(|(words, _)| says(reason, words));
         found.map_or(Self::Other, |(_, kind)| kind)
     }
@@ -89,6 +96,8 @@ mod tests {
             ("replacement transaction underpriced", Refusal::NonceUsed),
             ("the nonce has already been used", Refusal::NonceUsed),
             ("Insufficient funds for gas * price + value", Refusal::NoEther),
+            ("max fee per gas less than block base fee: address 0x12", Refusal::TooCheap),
+            ("fee cap less than block base fee", Refusal::TooCheap),
             ("intrinsic gas too low", Refusal::Other),
             ("", Refusal::Other),
         ];

@@ -22,7 +22,7 @@ use super::{
     wire::{self, LogRequest, LogResponse},
 };
 use crate::{
-    domain::{Event, JobId, LogDomain, NodeId, SignedAction, Timestamp, codec},
+    domain::{Event, JobId, LogDomain, NodeId, Pace, SignedAction, Timestamp, codec},
     network::{self, BlobSource, NetworkConfig, NetworkError, NetworkHandle, WireBytes},
     scheduler::{
         self, Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, Loading, LogItem,
@@ -275,6 +275,10 @@ impl Scheduler for Libp2pScheduler {
 
     fn holds_money(&self) -> bool {
         false
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::QUICK
     }
 
     fn anchors(&self, _: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {

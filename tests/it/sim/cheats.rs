@@ -5,8 +5,8 @@
 
 use assay::{
     domain::{
-        Action, Amount, Ask, Deal, Digest, Event, Facts, FailureKind, Job, JobState, NodeId, Opening,
-        SeatSet, SignedAction, Span, Spec, Timestamp,
+        Action, Amount, Ask, Deal, Digest, Event, Facts, FailureKind, Job, JobState, MIN_REVEAL, NodeId,
+        Opening, SeatSet, SignedAction, Span, Spec, Timestamp,
     },
     identity::NodeKey,
     policy::{
@@ -148,6 +148,7 @@ impl Table {
             max_resources: job.spec.resources,
             max_timeout: Span::from_secs(3600),
             max_run: Span::from_secs(7200),
+            min_reveal: MIN_REVEAL,
             max_reveal: Span::from_secs(3600),
         };
         compute::next(&ComputeView {

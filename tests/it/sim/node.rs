@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use assay::{
     domain::{
         Amount, Ask, Deal, Digest, Event, Facts, FailureKind, Fingerprint, FingerprintWord, Job, JobId,
-        NodeId, Opening, SeatSet, Span, SummaryWord,
+        MIN_REVEAL, NodeId, Opening, Pace, SeatSet, Span, SummaryWord,
     },
     identity::NodeKey,
     policy::{
@@ -153,6 +153,7 @@ impl Node {
             members: around.members,
             facts: around.facts,
             log: replica.trust(),
+            pace: Pace::QUICK,
             execution: match self.disk.runs.get(&job) {
                 Some(Ok(opening)) => Execution::Finished(opening),
                 Some(Err(kind)) => Execution::Failed(*kind),
@@ -290,6 +291,7 @@ fn limits(job: &Job) -> ComputeLimits {
         max_resources: job.spec.resources,
         max_timeout: Span::from_secs(3600),
         max_run: Span::from_secs(7200),
+        min_reveal: MIN_REVEAL,
         max_reveal: Span::from_secs(3600),
     }
 }

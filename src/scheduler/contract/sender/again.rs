@@ -31,6 +31,7 @@ impl Sender {
                 // Another program made the very same transaction, or used its nonce.
                 (Refusal::Known | Refusal::NonceUsed, _) if is_fresh => Sent::NonceUsed,
                 (Refusal::Known, _) => Sent::Taken,
+                (Refusal::TooCheap, _) => Sent::TooCheap,
                 (Refusal::NonceUsed, AskError::Answer(reason)) => Sent::Unsure(reason.clone()),
                 (Refusal::NonceUsed | Refusal::NoEther | Refusal::Other, _)
                     if lost.load(Ordering::Relaxed) > 0 =>
@@ -53,16 +54,17 @@ impl Sender {
                 continue;
             }
             tracing::info!(%hash, nonce, "the chain dropped a transaction; sending it again");
-            let is_taken = match self.broadcast(&kept.raw, false).await {
-                Sent::Taken => true,
-                Sent::Unsure(_) => false,
+            let (is_taken, is_too_cheap) = match self.broadcast(&kept.raw, false).await {
+                Sent::Taken => (true, false),
+                Sent::Unsure(_) => (false, false),
+                Sent::TooCheap => (false, true),
                 Sent::NonceUsed | Sent::Refused(_) => {
                     tracing::warn!(%hash, nonce, "the chain does not take a dropped transaction again");
                     self.outbox.forget(nonce).await;
                     continue;
                 }
             };
-            self.pending.push(Pending::new(kept, is_taken, None));
+            self.pending.push(Pending { is_too_cheap, ..Pending::new(kept, is_taken, None) });
         }
         true
     }
@@ -120,12 +122,14 @@ impl Sender {
         let sent = self.broadcast(&raw, false).await;
         let pending = &mut self.pending[index];
         pending.sent_at = Instant::now();
+        pending.is_too_cheap = matches!(sent, Sent::TooCheap);
         match sent {
             Sent::Taken => {
                 pending.is_taken = true;
                 tracing::info!(nonce, "a transaction was sent again");
             }
             Sent::Unsure(reason) => tracing::warn!(nonce, reason, "cannot send a transaction again"),
+            Sent::TooCheap => tracing::info!(nonce, "the chain asks for more than a transaction offers"),
             Sent::NonceUsed => {}
             Sent::Refused(error) => tracing::warn!(nonce, ?error, "cannot send a transaction again"),
         }
