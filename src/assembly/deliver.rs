@@ -214,8 +214,9 @@ impl Deliverer {
             return Ok(());
         };
         let proof = proof(&job).ok_or(Undelivered::Never("no majority of its results is equal"))?;
-        let stdout = self.output(&job, &proof).await?;
-        let receipt = self.scheduler.deliver(&job, &proof, &stdout, fee, pays).await?;
+        let stdout = self.output(&job, &proof.holders).await?;
+        let result = (proof.exit_code, stdout.as_slice());
+        let receipt = self.scheduler.deliver(&job, &proof.openings, result, fee, pays).await?;
         info!(job = %id, consumer = %job.requester, %fee, gas = receipt.gas, "result delivered");
         Ok(())
     }
@@ -228,29 +229,42 @@ impl Deliverer {
         self.scheduler.fee_for(job).await
     }
 
-    /// The standard output that these openings prove, from the first of their nodes that serves it.
-    async fn output(&self, job: &Job, proof: &[SeatOpening]) -> Result<Vec<u8>, Undelivered> {
-        let mut last = None;
-        for SeatOpening { seat, opening } in proof {
-            let Some(held) = job.seat(*seat) else { continue };
-            match self.node.result_of(job.id, held.node).await {
-                Ok(_) => {
-                    let dir = self.node.unpacked_result(job.id, held.node, opening.output_root).await?;
-                    let file = tokio::fs::File::open(dir.path().join("result").join(STDOUT)).await?;
-                    let mut stdout = Vec::new();
-                    file.take(MAX_OUTPUT + 1).read_to_end(&mut stdout).await?;
-                    if stdout.len() as u64 > MAX_OUTPUT {
-                        return Err(Undelivered::Never("its output is too long for a transaction"));
-                    }
-                    let is_whole = output_hash(job.id, opening.exit_code, &stdout) == opening.result_hash;
-                    return is_whole.then_some(stdout).ok_or(Undelivered::Never(
-                        "its result is more than its standard output, so that no contract can check it",
-                    ));
+    /// The standard output of a result, from the first of its holders that serves it.
+    ///
+    /// What the result hash leaves out, such as masked text, may differ between holders. So one whose output cannot be
+    /// delivered says nothing of the others.
+    async fn output(&self, job: &Job, holders: &[SeatOpening]) -> Result<Vec<u8>, Undelivered> {
+        let mut failed = Undelivered::Never("its seats are gone");
+        for holder in holders {
+            match self.output_of(job, holder).await {
+                Ok(stdout) => return Ok(stdout),
+                Err(error) if failed.may_pass() => {
+                    debug!(job = %job.id, error = %one_line(&error), "another node is asked for the result");
                 }
-                Err(error) => last = Some(error),
+                Err(error) => failed = error,
             }
         }
-        Err(last.map_or(Undelivered::Never("its seats are gone"), Undelivered::Request))
+        Err(failed)
+    }
+
+    async fn output_of(
+        &self,
+        job: &Job,
+        SeatOpening { seat, opening }: &SeatOpening,
+    ) -> Result<Vec<u8>, Undelivered> {
+        let holder = job.seat(*seat).ok_or(Undelivered::Never("its seats are gone"))?.node;
+        self.node.result_of(job.id, holder).await?;
+        let dir = self.node.unpacked_result(job.id, holder, opening.output_root).await?;
+        let file = tokio::fs::File::open(dir.path().join("result").join(STDOUT)).await?;
+        let mut stdout = Vec::new();
+        file.take(MAX_OUTPUT + 1).read_to_end(&mut stdout).await?;
+        if stdout.len() as u64 > MAX_OUTPUT {
+            return Err(Undelivered::Never("its output is too long for a transaction"));
+        }
+        let is_whole = output_hash(job.id, opening.exit_code, &stdout) == opening.result_hash;
+        is_whole.then_some(stdout).ok_or(Undelivered::Never(
+            "its result is more than its standard output, so that no contract can check it",
+        ))
     }
 }
 

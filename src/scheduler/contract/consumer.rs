@@ -112,22 +112,22 @@ impl ContractScheduler {
         if self.client().is_for_development() { STEP_OF_DEVELOPMENT } else { STEP }
     }
 
-    /// Delivers a result, if the fee pays for the gas: `pays` is asked with the fee, the gas, and its price in wei.
+    /// Delivers the result that these openings prove, if the fee pays for the gas: `pays` is asked with the fee, the gas,
+    /// and its price in wei.
     ///
     /// # Errors
     /// [`DeliveryError`].
     pub async fn deliver(
         &self,
         job: &Job,
-        proof: &[SeatOpening],
-        stdout: &[u8],
+        openings: &[SeatOpening],
+        (exit_code, stdout): (i32, &[u8]),
         fee: Amount,
         pays: impl Fn(Amount, u64, u128) -> bool,
     ) -> Result<Receipt, DeliveryError> {
         let client = self.client();
         let (consumer, me) = (job.requester, self.node());
-        let exit_code = proof.first().map_or(0, |given| given.opening.exit_code);
-        let data = fulfil_data(job, proof, exit_code, stdout);
+        let data = fulfil_data(job, openings, exit_code, stdout);
         let asked = request(me.into(), Some(consumer.into()), &data, U256::ZERO);
         let endpoints = &client.reader().endpoints;
         let gas = endpoints.ask(|provider| {
@@ -169,9 +169,9 @@ fn was_paid(receipt: &TransactionReceipt, contract: Address, me: NodeId, fee: Am
     fee.is_zero() || receipt.inner.logs().iter().any(|log| is_credit(&log.inner))
 }
 
-fn fulfil_data(job: &Job, proof: &[SeatOpening], exit_code: i32, stdout: &[u8]) -> Bytes {
+fn fulfil_data(job: &Job, openings: &[SeatOpening], exit_code: i32, stdout: &[u8]) -> Bytes {
     let openings: Vec<scheduler::SeatOpening> =
-        proof.iter().map(|given| seat_opening(job, given.seat, &given.opening)).collect();
+        openings.iter().map(|given| seat_opening(job, given.seat, &given.opening)).collect();
     let fields = (B256::from(job.id), openings, exit_code, Bytes::copy_from_slice(stdout));
     let mut data = keccak256(FULFIL)[..4].to_vec();
     data.extend(fields.abi_encode_params());
