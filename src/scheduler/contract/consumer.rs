@@ -99,8 +99,11 @@ impl ContractScheduler {
         let found = match answer.await {
             // An account without code answers nothing.
             Ok(data) => abi::requestsCall::abi_decode_returns(&data).ok(),
-            Err(AskError::Reverted(_) | AskError::Answer(_)) => None,
-            Err(error @ (AskError::Declined(_) | AskError::Unreachable(_))) => return Err(error.into()),
+            Err(AskError::Reverted(_)) => None,
+            // An endpoint's own error says nothing of the contract.
+            Err(error @ (AskError::Answer(_) | AskError::Declined(_) | AskError::Unreachable(_))) => {
+                return Err(error.into());
+            }
         };
         let pending = found.filter(|found| found.status == PENDING);
         let fee = pending.and_then(|pending| u128::try_from(pending.fee).ok());
