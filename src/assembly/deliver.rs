@@ -69,7 +69,10 @@ impl Undelivered {
             Self::Request(_)
             | Self::Output(_)
             | Self::Delivery(
-                DeliveryError::Refused { .. } | DeliveryError::TooDear { .. } | DeliveryError::Chain(_),
+                DeliveryError::Refused { .. }
+                | DeliveryError::TooMuchGas { .. }
+                | DeliveryError::TooDear { .. }
+                | DeliveryError::Chain(_),
             ) => true,
         }
     }

@@ -18,7 +18,7 @@ use super::{
     convert::Revert,
     node::ContractScheduler,
     rpc::AskError,
-    sender::{SendError, request},
+    sender::{Call, SendError, limit_of, request},
 };
 use crate::{
     domain::{Amount, Job, NodeId, SeatOpening, Span},
@@ -44,6 +44,12 @@ const PENDING: u8 = 1;
 const FULFIL: &str =
     "fulfil(bytes32,(uint8,address,uint96,(bytes32,bytes32,int32,bytes32,bytes32,bytes32))[],int32,bytes)";
 
+/// The most gas of a delivery, beside that of its bytes: what a contract can burn that does not pay.
+const MAX_GAS: u64 = 1_000_000;
+
+/// What chains charge at most for a byte of a transaction that is zero, and for any other (EIP-7623).
+const GAS_OF_BYTE: (u64, u64) = (10, 40);
+
 /// The time between the turns of two deliverers: enough for a transaction to be in a block that others see. A development
 /// chain makes a block for each transaction.
 const STEP: Span = Span::from_secs(30);
@@ -60,12 +66,24 @@ pub enum DeliveryError {
         /// What it says.
         reason: String,
     },
+    /// The contract's callback takes more than anybody should risk for a fee that may never be paid.
+    #[error(
+        "the contract {consumer} may take {gas} gas for the result, but a delivery pays for at most {most}"
+    )]
+    TooMuchGas {
+        /// The contract.
+        consumer: NodeId,
+        /// The gas limit that the delivery needs.
+        gas: u64,
+        /// The highest gas limit.
+        most: u64,
+    },
     /// The gas would cost more than the fee.
     #[error("the fee of {fee} wei does not pay for {gas} gas at {wei_per_gas} wei each")]
     TooDear {
         /// What the contract pays.
         fee: Amount,
-        /// The gas that the delivery needs.
+        /// The gas that the delivery may take.
         gas: u64,
         /// Its price now.
         wei_per_gas: u128,
@@ -115,8 +133,8 @@ impl ContractScheduler {
         if self.client().is_for_development() { STEP_OF_DEVELOPMENT } else { STEP }
     }
 
-    /// Delivers the result that these openings prove, if the fee pays for the gas: `pays` is asked with the fee, the gas,
-    /// and its price in wei.
+    /// Delivers the result that these openings prove, if the fee pays for the gas: `pays` is asked with the fee, the gas
+    /// limit, and the price of gas in wei.
     ///
     /// # Errors
     /// [`DeliveryError`].
@@ -137,19 +155,31 @@ impl ContractScheduler {
             let asked = asked.clone();
             async move { provider.estimate_gas(asked).block(BlockId::pending()).await }
         });
-        let gas = gas.await.map_err(|error| refused(consumer, error))?;
+        // The contract may have the whole limit burnt, whatever it takes in an estimate.
+        let gas = limit_of(gas.await.map_err(|error| refused(consumer, error))?);
+        let most = most_gas(&data);
+        if gas > most {
+            return Err(DeliveryError::TooMuchGas { consumer, gas, most });
+        }
         let price = endpoints.ask(|provider| async move { provider.get_gas_price().await });
         let wei_per_gas = price.await.map_err(BackendError::from)?;
         if !pays(fee, gas, wei_per_gas) {
             return Err(DeliveryError::TooDear { fee, gas, wei_per_gas });
         }
-        match in_time(client.sender.send(to_contract(consumer.into(), data))).await {
+        let call = Call { gas_limit: Some(gas), ..to_contract(consumer.into(), data) };
+        match in_time(client.sender.send(call)).await {
             Ok(receipt) if was_paid(&receipt, client.reader().contract, me, fee) => Ok((&receipt).into()),
             Ok(_) => Err(DeliveryError::Unpaid { consumer, fee }),
             Err(SendError::Failed(error)) => Err(error.into()),
             Err(SendError::Reverted(revert)) => Err(refused(consumer, AskError::Reverted(revert))),
         }
     }
+}
+
+/// The highest gas limit of a delivery with this data.
+fn most_gas(data: &[u8]) -> u64 {
+    let cost = |byte: &u8| if *byte == 0 { GAS_OF_BYTE.0 } else { GAS_OF_BYTE.1 };
+    data.iter().map(cost).fold(MAX_GAS, u64::saturating_add)
 }
 
 fn refused(consumer: NodeId, error: AskError) -> DeliveryError {
@@ -179,4 +209,16 @@ fn fulfil_data(job: &Job, openings: &[SeatOpening], exit_code: i32, stdout: &[u8
     let mut data = keccak256(FULFIL)[..4].to_vec();
     data.extend(fields.abi_encode_params());
     data.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_output_may_cost_what_its_bytes_cost() {
+        assert_eq!(most_gas(&[]), 1_000_000);
+        assert_eq!(most_gas(&[0; 100]), 1_001_000);
+        assert_eq!(most_gas(&[1; 64 * 1024]), 1_000_000 + 64 * 1024 * 40);
+    }
 }
