@@ -78,6 +78,10 @@ impl Node {
         };
         check(key, &asked, digest)?;
         let Submission { job, revision, event, image } = decoded(key, &asked.plan)?;
+        if asked.reply.is_some() {
+            // It may have been forgotten since: a second submission would begin a second history of it.
+            return Ok((job, image));
+        }
         // Also if this node knows the job, which may be no more than offered yet.
         match self.submit_first(job, revision, event).await {
             Ok(_) => {}
@@ -87,6 +91,7 @@ impl Node {
             }
             Err(error) => return Err(error.into()),
         }
+        self.records.requests.finish(&key.0, &encoded(&job))?;
         Ok((job, image))
     }
 

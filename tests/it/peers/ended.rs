@@ -3,6 +3,8 @@
 use assay::{
     api::types::{JobList, JobView},
     domain::JobState,
+    node::RequestKey,
+    policy::replication::Replication,
     store::EndedJobs,
 };
 
@@ -89,7 +91,11 @@ async fn what_an_ended_job_left_is_shown_kept_while_owed_and_forgotten_on_demand
     let mut worker = peer(2, 1, printing("x"), &address, dir()).await;
     requester.knows(1).await;
     let node = requester.handle.node();
-    let (job, _) = node.submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
+    let key: RequestKey = "the-same-request".parse().unwrap();
+    let once = async |node: &Node| {
+        node.submit_job_once(&key, Spec::sample(), deal(1, 1), Replication::Fixed).await.unwrap().0
+    };
+    let job = once(&node).await;
     requester.when(job, |job| job.state == JobState::Verified).await;
     let (_, length) = node.result_of(job, worker.handle.id()).await.unwrap();
     drop(node);
@@ -134,6 +140,9 @@ async fn what_an_ended_job_left_is_shown_kept_while_owed_and_forgotten_on_demand
     let requester_dir = requester.end().await;
     let mut again = peer(1, 0, printing(""), &[], requester_dir).await;
     let own = assay::api::serve(&mut again.handle, Default::default()).await.unwrap();
+    assert_eq!(answer(own, &again, "GET", &format!("jobs/{job}"), "").await.0, 404);
+    // Nor does the same request begin a second history of it.
+    assert_eq!(once(&again.handle.node()).await, job);
     assert_eq!(answer(own, &again, "GET", &format!("jobs/{job}"), "").await.0, 404);
     again.end().await;
     worker.end().await;
