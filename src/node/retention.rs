@@ -16,7 +16,11 @@ use super::{Node, NodeError, RequestError, past::content_of, wall_clock};
 use crate::{
     domain::{Digest, Job, JobId, NodeId, SeatStatus, Timestamp},
     explain::one_line,
-    policy::retention::{AT_LEAST, Forgettable, Keep, Kind, Stored, Use, Why, due, may_forget, only_of},
+    policy::{
+        job::takes_part,
+        over::over_at,
+        retention::{AT_LEAST, Forgettable, Keep, Kind, Stored, Use, Why, due, may_forget, only_of},
+    },
     store::{Content, JobContent, KeptContent},
 };
 
@@ -218,16 +222,21 @@ impl Node {
         jobs.into_iter().filter(is_free).collect()
     }
 
-    /// What jobs in memory use.
+    /// What jobs in memory use. Of a job that this node has no part in, which costs a stranger an announcement, nothing is
+    /// held for its sake.
     fn live_uses(&self) -> BTreeMap<Digest, Vec<Use>> {
         let mut uses: BTreeMap<Digest, Vec<Use>> = BTreeMap::new();
+        let (me, now) = (self.me.id, self.now());
+        let parents: BTreeSet<JobId> =
+            self.board.read_all(|job| job.deal.parent).into_iter().flatten().collect();
         let of = |job: &Job| {
+            let over_at = over_at(job, me, now, parents.contains(&job.id));
+            if over_at.is_none() && !takes_part(job, me) {
+                return Vec::new();
+            }
             let JobContent { inputs, results, .. } = content_of(job);
-            let one = |kind| match job.state.is_terminal() {
-                true => Use::Ended { kind, at: job.ended_at },
-                false => Use::Live,
-            };
-            let (input, result) = (one(Kind::Input), one(kind_of_result(job.requester, self.me.id)));
+            let one = |kind| over_at.map_or(Use::Live, |at| Use::Ended { kind, at });
+            let (input, result) = (one(Kind::Input), one(kind_of_result(job.requester, me)));
             let inputs = inputs.into_iter().map(move |digest| (digest, input));
             inputs.chain(results.into_iter().map(move |digest| (digest, result))).collect::<Vec<_>>()
         };

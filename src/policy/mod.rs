@@ -12,6 +12,7 @@
 //! - [`requester`]: choose among bids, fill failed seats again, close what is over, follow up.
 //! - [`replication`]: how many nodes run a job, and what its end says of them.
 //! - [`outlook`]: why a node has a seat or none, as far as others can see it.
+//! - [`over`]: when a job needs nothing more of this node.
 //! - [`reputation`]: what counts in a node's record of others.
 //! - [`delivery`]: when a node delivers a result to the contract that asked for it.
 //! - [`retention`]: what a node may delete of jobs that ended.
@@ -60,6 +61,7 @@ pub mod job;
 mod limits;
 mod moment;
 pub mod outlook;
+pub mod over;
 #[cfg(test)]
 mod properties;
 pub mod replication;
