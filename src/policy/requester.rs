@@ -7,7 +7,9 @@ use super::{
     replication::{TRUSTED_WAIT_MS, widened},
     trust::{Level, TrustTerms},
 };
-use crate::domain::{Acceptance, AuditSecret, AuditStage, Deal, Digest, Event, Job, JobState, NodeId, Pace};
+use crate::domain::{
+    Acceptance, AuditSecret, AuditStage, Deal, Digest, Event, Job, JobState, NodeId, Pace, Span, Tally,
+};
 
 /// What a requester knows of its job.
 #[derive(Clone, Copy)]
@@ -37,10 +39,8 @@ pub struct RequesterView<'a> {
 /// A record of a node's earlier results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {
-    /// Results that a verdict accepted.
-    pub accepted: u32,
-    /// Results that a verdict rejected, and results promised but not given.
-    pub rejected: u32,
+    /// How it did in jobs.
+    pub tally: Tally,
     /// How far this node trusts it as a requester.
     pub level: Level,
 }
@@ -48,7 +48,7 @@ pub struct Standing {
 impl Standing {
     /// Whether to take the node only if there are too few others: more than one of five results was bad.
     pub const fn is_below_floor(self) -> bool {
-        self.rejected > self.accepted / 4
+        self.tally.broken() > self.tally.accepted / 4
     }
 }
 
@@ -131,9 +131,13 @@ fn fill(view: &RequesterView<'_>) -> RequesterStep {
         return if is_for_trusted(view) { widen(view) } else { wait(view) };
     }
     let bids = job.bids.values().filter(|bid| bid.epoch == job.epoch).count();
-    let window_end_ms = view.opened_ms.saturating_add(bid_window_ms(view));
-    if eligible.len() < job.wanted_bids() && bids < view.members && view.moment.elapsed_ms < window_end_ms {
-        return RequesterStep::Wait(Wake::after(job.open_by).or_at(window_end_ms));
+    let window_ms = bid_window_ms(view);
+    let window_end_ms = view.opened_ms.saturating_add(window_ms);
+    // An acceptance takes about as long to reach the log.
+    let last_call = job.open_by.minus(Span::from_secs(u32::try_from(window_ms / 1000).unwrap_or(u32::MAX)));
+    let has_time = view.moment.elapsed_ms < window_end_ms && view.moment.now <= last_call;
+    if eligible.len() < job.wanted_bids() && bids < view.members && has_time {
+        return RequesterStep::Wait(Wake::after(last_call).or_at(window_end_ms));
     }
     accept(eligible, free)
 }

@@ -1,13 +1,15 @@
 use super::*;
 use crate::{
-    domain::{Amount, BidStatus, FailureKind, Opening, Pace},
+    domain::{Amount, BidStatus, FailureKind, Opening, Pace, Tally},
     policy::fixture::{
         REQUESTER, accept, at, bid, commit, deal, moment, node, open, opening, reveal, running, then,
     },
 };
 
-const NEWCOMER: &dyn Fn(NodeId) -> Standing =
-    &|_| Standing { accepted: 0, rejected: 0, level: Level::Untrusted };
+const NEWCOMER: &dyn Fn(NodeId) -> Standing = &|_| Standing {
+    tally: Tally { accepted: 0, rejected: 0, failed: 0, absent: 0 },
+    level: Level::Untrusted,
+};
 
 fn view(job: &Job, secs: u64) -> RequesterView<'_> {
     RequesterView {
@@ -55,8 +57,11 @@ fn seats_are_filled_once_twice_n_have_bid_or_all_or_the_window_is_over() {
     assert_eq!(accepted(next(&view(&job, 1001))).len(), 3, "the window is over");
     assert_eq!(accepted(next(&RequesterView { members: 3, ..view(&job, 1000) })).len(), 3, "all have bid");
     let slow = RequesterView { pace: Pace::MAINNET, ..view(&job, 1050) };
-    assert_eq!(next(&slow), RequesterStep::Wait(Wake::after(at(1100)).or_at(1_060_000)), "five blocks");
-    let offer = RequesterView { orders_log: true, ..slow };
+    let slow_at = |secs| RequesterView { moment: moment(secs), ..slow };
+    let last_call = Wake::after(at(1040)).or_at(1_060_000);
+    assert_eq!(next(&slow_at(1040)), RequesterStep::Wait(last_call), "five blocks, and as long to accept");
+    assert_eq!(accepted(next(&slow_at(1041))).len(), 3, "the job is open for 100 s alone");
+    let offer = RequesterView { orders_log: true, ..slow_at(1001) };
     assert_eq!(accepted(next(&offer)).len(), 3, "bids for an offer need no block");
     (3..6).for_each(|index| bid(&mut job, index, 1000));
     assert_eq!(accepted(next(&view(&job, 1000))).len(), 3, "2N have bid");
@@ -94,7 +99,10 @@ fn bids_are_drawn_by_a_secret_lot_whatever_they_ask_for() {
 
 #[test]
 fn a_node_below_the_floor_is_taken_only_for_want_of_others() {
-    let bad = |id| Standing { accepted: 4, rejected: if id == node(0) { 2 } else { 1 }, ..NEWCOMER(id) };
+    let bad = |id| {
+        let rejected = if id == node(0) { 2 } else { 1 };
+        Standing { tally: Tally { accepted: 4, rejected, ..Tally::default() }, ..NEWCOMER(id) }
+    };
     let mut job = open(deal());
     (0..3).for_each(|index| bid(&mut job, index, 1000));
     let chosen = accepted(next(&RequesterView { reputation: &bad, ..view(&job, 1001) }));
@@ -106,7 +114,17 @@ fn a_node_below_the_floor_is_taken_only_for_want_of_others() {
 
 #[test]
 fn newcomers_are_above_the_floor_and_one_bad_result_of_five_is_too() {
-    let below = |accepted, rejected| Standing { accepted, rejected, ..Standing::default() }.is_below_floor();
+    let is_below = |tally| Standing { tally, ..Standing::default() }.is_below_floor();
+    let below = |accepted, rejected| {
+        let ways = [
+            Tally { accepted, rejected, ..Tally::default() },
+            Tally { accepted, failed: rejected, ..Tally::default() },
+            Tally { accepted, absent: rejected, ..Tally::default() },
+        ]
+        .map(is_below);
+        assert!(ways.windows(2).all(|pair| pair[0] == pair[1]), "whichever way it breaks its word");
+        ways[0]
+    };
     assert!(!below(0, 0) && !below(4, 1));
     assert!(below(0, 1) && below(3, 1) && below(u32::MAX, u32::MAX - 1));
 }
