@@ -32,7 +32,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::fees::{Fees, OverCap};
+use self::fees::{Fees, OverCap, is_passed_over};
 use super::{
     convert::{Revert, revert_of},
     outbox::{Kept, Outbox},
@@ -87,13 +87,6 @@ pub(super) struct Call {
     pub(super) to: Option<Address>,
     pub(super) data: Bytes,
     pub(super) value: U256,
-    /// Its gas limit, if the caller checked what it costs; otherwise it follows from an estimate.
-    pub(super) gas_limit: Option<u64>,
-}
-
-/// The gas limit of a call with this estimate, a fifth more: others' transactions may come in between.
-pub(super) const fn limit_of(estimate: u64) -> u64 {
-    estimate.saturating_add(estimate / 5)
 }
 
 /// Settings of a sender.
@@ -151,6 +144,8 @@ struct Pending {
     hashes: Vec<B256>,
     placed_at: Instant,
     sent_at: Instant,
+    /// The newest block when it was first looked for since then.
+    sent_in: Option<u64>,
     /// Whether an endpoint said that it has it.
     is_taken: bool,
     /// Whether an endpoint said that the next block asks for more than it offers.
@@ -173,6 +168,7 @@ impl Pending {
             hashes: vec![sent.hash],
             placed_at: now,
             sent_at: now,
+            sent_in: None,
             is_taken,
             is_too_cheap: false,
             in_block: false,
@@ -319,18 +315,15 @@ impl Sender {
         Ok((transaction, raw, hash))
     }
 
-    /// The gas limit of a call that does not revert now.
+    /// The estimated gas plus a fifth: others' transactions may come in between.
     async fn estimate(&self, call: &Call) -> Result<u64, SendError> {
-        let mut request = request(self.signer.address(), call.to, &call.data, call.value);
-        if let Some(limit) = call.gas_limit {
-            request.set_gas_limit(limit);
-        }
+        let request = request(self.signer.address(), call.to, &call.data, call.value);
         let estimated = self.endpoints.ask(|provider| {
             let request = request.clone();
             async move { provider.estimate_gas(request).block(BlockId::pending()).await }
         });
         let gas = estimated.await.map_err(|error| explain(error, self.signer.address()))?;
-        let limit = call.gas_limit.unwrap_or(limit_of(gas));
+        let limit = gas.saturating_add(gas / 5);
         if limit > MAX_GAS {
             let reason =
                 format!("the transaction takes {gas} gas, but this program pays for at most {MAX_GAS}");
@@ -390,7 +383,9 @@ impl Sender {
                     self.send_dearer(index).await;
                 } else if lost_its_block || (!pending.is_taken && pending.sent_at.elapsed() >= UNSURE) {
                     self.send_same_again(index).await;
-                } else if pending.sent_at.elapsed() >= STUCK {
+                } else if is_passed_over(*pending.sent_in.get_or_insert(head), head)
+                    && pending.sent_at.elapsed() >= STUCK
+                {
                     self.send_dearer(index).await;
                 }
                 None

@@ -121,7 +121,7 @@ impl Sender {
         let nonce = self.pending[index].transaction.nonce;
         let sent = self.broadcast(&raw, false).await;
         let pending = &mut self.pending[index];
-        pending.sent_at = Instant::now();
+        (pending.sent_at, pending.sent_in) = (Instant::now(), None);
         pending.is_too_cheap = matches!(sent, Sent::TooCheap);
         match sent {
             Sent::Taken => {

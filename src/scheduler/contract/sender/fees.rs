@@ -53,6 +53,12 @@ impl Fees {
     }
 }
 
+/// Whether blocks were made without a transaction since it was sent: else a chain that stands still would drive its tip up.
+/// Where blocks are final at once the newest is not asked for, is `u64::MAX`, and time alone tells.
+pub(super) const fn is_passed_over(sent_in: u64, newest: u64) -> bool {
+    newest == u64::MAX || newest >= sent_in.saturating_add(2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +76,12 @@ mod tests {
         let over = of(5_000 * GWEI, GWEI, Some(200 * GWEI));
         assert_eq!(over, Err(OverCap { asked: 10_001 * GWEI, cap: 200 * GWEI }));
         assert!(of(99 * GWEI, 2 * GWEI, Some(200 * GWEI)).is_ok());
+    }
+
+    #[test]
+    fn a_chain_that_stands_still_passes_nobody_over() {
+        assert!(!is_passed_over(7, 7) && !is_passed_over(7, 8), "the next block may have been full");
+        assert!(is_passed_over(7, 9) && is_passed_over(u64::MAX, u64::MAX));
     }
 
     #[test]
