@@ -79,8 +79,10 @@ pub(super) async fn nodes(State(Api { node, .. }): State<Api>) -> Json<Vec<NodeR
             id,
             is_self,
             known: is_self || members.contains(&id),
-            accepted: standing.accepted.into(),
-            rejected: standing.rejected.into(),
+            accepted: standing.tally.accepted.into(),
+            rejected: standing.tally.rejected.into(),
+            failed: standing.tally.failed.into(),
+            absent: standing.tally.absent.into(),
             offer: offers.get(&id).cloned(),
         }
     };

@@ -102,6 +102,12 @@ pub struct NodeRow {
     pub accepted: u64,
     /// Its results that verdicts rejected, in the same jobs.
     pub rejected: u64,
+    /// Jobs in which it failed, and not by the job's fault.
+    #[serde(default)]
+    pub failed: u64,
+    /// Jobs in which it promised a result and went silent.
+    #[serde(default)]
+    pub absent: u64,
     /// Its offer; null if it makes none, is not connected or runs no jobs.
     #[serde(default)]
     pub offer: Option<Offer>,

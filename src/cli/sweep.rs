@@ -99,9 +99,7 @@ pub(super) fn group_name(text: &str) -> Result<&str, SettingsError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    pub(in crate::cli) use super::{plan::tests::plan, summary::tests::row};
-
+mod tests {
     use super::*;
     use crate::cli::args::values;
 

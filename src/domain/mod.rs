@@ -21,6 +21,7 @@ mod backoff;
 mod canonical;
 mod chunk;
 pub mod codec;
+mod conduct;
 mod deal;
 mod event;
 mod failure;
@@ -48,6 +49,7 @@ pub use audit::{Audit, AuditStage};
 pub use backoff::Backoff;
 pub use canonical::{Canonical, Mask, UnknownMask};
 pub use chunk::{Chunk, ChunkRequest, MAX_CHUNK_BYTES};
+pub use conduct::{Conduct, Tally};
 pub use deal::{
     Acceptance, Deal, InvalidTerm, MAX_ALLOWED, MAX_BOND_FACTOR, MAX_DURATION, MIN_REVEAL,
     ParseToleranceError, RUN_MARGIN, Term, ToleranceKib,

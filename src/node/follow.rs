@@ -14,7 +14,7 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{Node, NodeError, driver::Driver};
 use crate::{
-    domain::{Event, Job, JobId, JobState, NodeId},
+    domain::{Conduct, Event, Job, JobId, JobState, NodeId, Tally},
     explain::one_line,
     policy::{
         job::takes_part,
@@ -202,9 +202,8 @@ impl Node {
             Some((item.stamped.author, kind))
         });
         let conduct = reputation::conduct(job, &reported.collect()).into_iter();
-        let fared: BTreeMap<NodeId, bool> =
-            conduct.map(|(node, conduct)| (node, conduct == reputation::Conduct::Kept)).collect();
-        for (node, _) in fared.iter().filter(|(_, kept)| **kept) {
+        let fared: BTreeMap<NodeId, Conduct> = conduct.collect();
+        for (node, _) in fared.iter().filter(|(_, conduct)| **conduct == Conduct::Kept) {
             self.ports.transfer.befriend(*node);
         }
         if let Err(error) = self.records.reputation.record(job.id, fared) {
@@ -238,7 +237,7 @@ impl Node {
 
     /// Gives nodes that kept their promises priority over strangers.
     pub(crate) fn befriend_proven(&self) {
-        let proven = |standing: &Standing| standing.accepted > 0 && !standing.is_below_floor();
+        let proven = |standing: &Standing| standing.tally.accepted > 0 && !standing.is_below_floor();
         let counts = self.counts().into_iter().filter(|(_, standing)| proven(standing));
         counts.for_each(|(node, _)| self.ports.transfer.befriend(node));
     }
@@ -249,9 +248,7 @@ impl Node {
             error!(error = %one_line(&error), "cannot read reputation");
             Default::default()
         });
-        let standing = |(node, tally): (NodeId, crate::store::Tally)| {
-            (node, Standing { accepted: tally.accepted, rejected: tally.rejected, level: self.level(node) })
-        };
+        let standing = |(node, tally): (NodeId, Tally)| (node, Standing { tally, level: self.level(node) });
         counts.into_iter().map(standing).collect()
     }
 }

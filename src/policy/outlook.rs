@@ -129,7 +129,7 @@ fn without_bid(view: &OutlookView<'_>) -> Outlook {
 mod tests {
     use super::*;
     use crate::{
-        domain::{Amount, Deal, Event, Limit, Resources, Span},
+        domain::{Amount, Deal, Event, Limit, Resources, Span, Tally},
         policy::fixture::{REQUESTER, at, deal, node, open, then},
     };
 
@@ -186,7 +186,8 @@ mod tests {
         assert_eq!(of(&job, Some(&offer()), None), Outlook::Waits);
         let banned = Standing { level: Level::Banned, ..Standing::default() };
         assert_eq!(of(&job, Some(&offer()), Some(banned)), Outlook::Banned);
-        let bad = Standing { accepted: 1, rejected: 1, ..Standing::default() };
+        let bad =
+            Standing { tally: Tally { accepted: 1, rejected: 1, ..Tally::default() }, ..Standing::default() };
         assert_eq!(of(&job, Some(&offer()), Some(bad)), Outlook::GoesLast);
         let gone = after(&job, node(1), 1002, Event::BidWithdrawn);
         assert_eq!(of(&gone, Some(&offer()), None), Outlook::Withdrew);

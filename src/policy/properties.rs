@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         Acceptance, Amount, Ask, Deal, Digest, Event, Facts, FailureKind, Job, JobState, NodeId, Opening,
-        Pace, Span,
+        Pace, Span, Tally,
     },
     rules,
 };
@@ -173,7 +173,8 @@ fn assert_turns(first: &ComputeView<'_>) {
 }
 
 fn ask_requester(job: &Job, moment: Moment, now: u64) {
-    let reputation = |id: NodeId| Standing { rejected: u32::from(id == node(0)), ..Standing::default() };
+    let tally = |id: NodeId| Tally { failed: u32::from(id == node(0)), ..Tally::default() };
+    let reputation = |id: NodeId| Standing { tally: tally(id), ..Standing::default() };
     let windows = [1_000_000, moment.elapsed_ms];
     let cases = windows.iter().flat_map(|opened_ms| [0, 2, 6].map(|members| (*opened_ms, members)));
     let cases = cases.flat_map(|case| [false, true].map(|orders_log| (case, orders_log)));

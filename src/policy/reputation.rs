@@ -6,21 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    domain::{BidStatus, FailureKind, Job, JobId, JobState, NodeId, Seat, SeatStatus},
+    domain::{BidStatus, Conduct, FailureKind, Job, JobId, JobState, NodeId, Seat, SeatStatus},
     rules::did_its_part,
 };
 
 /// How many verified jobs, with this node's own result accepted, make a requester known.
 pub const KNOWN_AFTER: usize = 3;
-
-/// The conduct of a node in a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Conduct {
-    /// The verdict accepted its result.
-    Kept,
-    /// The verdict rejected its result, or the node promised a result and broke the promise.
-    Broken,
-}
 
 /// Whether the conduct of nodes in `job` may count for the node `me`.
 ///
@@ -84,7 +75,7 @@ pub fn conduct(job: &Job, reported: &BTreeMap<NodeId, FailureKind>) -> BTreeMap<
         return BTreeMap::new();
     }
     let failed = reported.iter().filter(|(_, kind)| kind.is_fault_of_node());
-    let failed = failed.map(|(node, _)| (*node, Conduct::Broken));
+    let failed = failed.map(|(node, _)| (*node, Conduct::Failed));
     let seated =
         (0..).zip(&job.seats).filter_map(|(seat, held)| Some((held.node, of_seat(job, seat, held)?)));
     failed.chain(seated).collect()
@@ -98,8 +89,10 @@ fn of_seat(job: &Job, seat: u8, held: &Seat) -> Option<Conduct> {
     if verdict.is_some_and(|verdict| verdict.accepted.contains(seat)) {
         return Some(Conduct::Kept);
     }
-    let rejected = verdict.is_some_and(|verdict| verdict.rejected.contains(seat));
-    (rejected || !did_its_part(job, held.status)).then_some(Conduct::Broken)
+    if verdict.is_some_and(|verdict| verdict.rejected.contains(seat)) {
+        return Some(Conduct::Rejected);
+    }
+    (!did_its_part(job, held.status)).then_some(Conduct::Absent)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub use last_words::{
 pub use layout::{EXIT_CODE, OUTPUTS, STDERR, STDOUT, TRACE};
 pub use limits::Limits;
 pub use log::{EventLog, Head, LogError};
-pub use reputation::{Reputation, Tally};
+pub use reputation::Reputation;
 pub use requests::{Asked, Requests};
 pub use result::{ResultError, empty_result_hash, output_hash, result_hash};
 pub use tree::{TreeError, UnsupportedKind};

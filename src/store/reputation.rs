@@ -8,16 +8,11 @@ use std::{
 use rusqlite::Connection;
 
 use super::db::{Db, DbError};
-use crate::domain::{JobId, NodeId};
+use crate::domain::{Conduct, JobId, NodeId, Tally};
 
-/// How often a node was accepted and rejected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tally {
-    /// Jobs in which its result was accepted.
-    pub accepted: u32,
-    /// Jobs in which it was rejected, failed or withheld.
-    pub rejected: u32,
-}
+/// What the rows call a conduct.
+const CODES: [(Conduct, u8); 4] =
+    [(Conduct::Rejected, 0), (Conduct::Kept, 1), (Conduct::Failed, 2), (Conduct::Absent, 3)];
 
 /// The record of other nodes in a database; clones share it.
 #[derive(Debug, Clone)]
@@ -36,42 +31,41 @@ impl Reputation {
         Self { db, counted: Arc::default() }
     }
 
-    /// Notes which nodes were accepted in `job` and which were not. The first note of each stays, so a replayed log
+    /// Notes how nodes did in `job`. The first note of each stays, so a replayed log
     /// changes nothing, and writes nothing.
     ///
     /// # Errors
     /// [`DbError`].
-    pub fn record(&self, job: JobId, fared: BTreeMap<NodeId, bool>) -> Result<(), DbError> {
+    pub fn record(&self, job: JobId, fared: BTreeMap<NodeId, Conduct>) -> Result<(), DbError> {
         if fared.is_empty() || self.knows(job, &fared)? {
             return Ok(());
         }
-        let sql = "INSERT OR IGNORE INTO reputation (job, node, accepted) VALUES (?1, ?2, ?3)";
+        let sql = "INSERT OR IGNORE INTO conduct (job, node, conduct) VALUES (?1, ?2, ?3)";
         let counted = Arc::clone(&self.counted);
-        let write = move |connection: &Connection| -> Result<Vec<(NodeId, bool)>, DbError> {
+        let write = move |connection: &Connection| -> Result<Vec<(NodeId, Conduct)>, DbError> {
             let mut statement = connection.prepare_cached(sql)?;
             let mut news = Vec::new();
-            for (node, accepted) in &fared {
-                if statement.execute((job, node, accepted))? == 1 {
-                    news.push((*node, *accepted));
+            for (node, conduct) in &fared {
+                let code = CODES.iter().find(|(known, _)| known == conduct).map(|(_, code)| code);
+                if statement.execute((job, node, code))? == 1 {
+                    news.push((*node, *conduct));
                 }
             }
             Ok(news)
         };
-        let count = move |news: &Vec<(NodeId, bool)>| {
+        let count = move |news: &Vec<(NodeId, Conduct)>| {
             let mut counted = locked(&counted);
             let Some(tallies) = &mut *counted else { return };
-            for (node, accepted) in news {
-                let tally = tallies.entry(*node).or_default();
-                tally.accepted += u32::from(*accepted);
-                tally.rejected += u32::from(!*accepted);
+            for (node, conduct) in news {
+                tallies.entry(*node).or_default().add(*conduct);
             }
         };
         self.db.write_then(write, count).map(|_| ())
     }
 
-    fn knows(&self, job: JobId, fared: &BTreeMap<NodeId, bool>) -> Result<bool, DbError> {
+    fn knows(&self, job: JobId, fared: &BTreeMap<NodeId, Conduct>) -> Result<bool, DbError> {
         let connection = self.db.connection();
-        let sql = "SELECT 1 FROM reputation WHERE job = ?1 AND node = ?2";
+        let sql = "SELECT 1 FROM conduct WHERE job = ?1 AND node = ?2";
         let mut statement = connection.prepare_cached(sql)?;
         for node in fared.keys() {
             if !statement.exists((job, node))? {
@@ -92,11 +86,13 @@ impl Reputation {
         let connection = self.db.connection();
         let mut statement = connection.prepare_cached(
             // What the disk has altered counts for nobody, and does not take the other rows with it.
-            "SELECT node, sum(accepted), sum(1 - accepted) FROM reputation
-             WHERE length(node) = 20 AND accepted IN (0, 1) GROUP BY node",
+            "SELECT node, sum(conduct = 1), sum(conduct = 0), sum(conduct = 2), sum(conduct = 3) FROM conduct
+             WHERE length(node) = 20 GROUP BY node",
         )?;
-        let rows = statement
-            .query_map((), |row| Ok((row.get(0)?, Tally { accepted: row.get(1)?, rejected: row.get(2)? })))?;
+        let rows = statement.query_map((), |row| {
+            let [accepted, rejected, failed, absent] = [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+            Ok((row.get(0)?, Tally { accepted, rejected, failed, absent }))
+        })?;
         let tallies: Tallies = rows.collect::<Result<_, _>>()?;
         *locked(&self.counted) = Some(tallies.clone());
         Ok(tallies)
@@ -120,15 +116,19 @@ mod tests {
         for _replay in 0..2 {
             // Counted from the database the first time, and from memory the second.
             reputation.counts().unwrap();
-            reputation.record(job(1), BTreeMap::from([(alice, true), (bob, false)])).unwrap();
-            reputation.record(job(2), BTreeMap::from([(alice, true)])).unwrap();
-            reputation.record(job(3), BTreeMap::from([(alice, false)])).unwrap();
+            reputation
+                .record(job(1), BTreeMap::from([(alice, Conduct::Kept), (bob, Conduct::Rejected)]))
+                .unwrap();
+            reputation
+                .record(job(2), BTreeMap::from([(alice, Conduct::Kept), (bob, Conduct::Failed)]))
+                .unwrap();
+            reputation.record(job(3), BTreeMap::from([(alice, Conduct::Absent)])).unwrap();
         }
         assert_eq!(reputation.db.commits(), 3, "one a job, and none for a replay");
-        reputation.record(job(1), BTreeMap::from([(bob, true)])).unwrap();
+        reputation.record(job(1), BTreeMap::from([(bob, Conduct::Kept)])).unwrap();
         let expected = BTreeMap::from([
-            (alice, Tally { accepted: 2, rejected: 1 }),
-            (bob, Tally { accepted: 0, rejected: 1 }),
+            (alice, Tally { accepted: 2, absent: 1, ..Tally::default() }),
+            (bob, Tally { rejected: 1, failed: 1, ..Tally::default() }),
         ]);
         assert_eq!(reputation.counts().unwrap(), expected);
         assert_eq!(Reputation::new(reputation.db.clone()).counts().unwrap(), expected);

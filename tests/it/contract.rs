@@ -3,7 +3,6 @@
 mod broken;
 pub(crate) mod chain;
 mod code;
-mod consumer;
 mod endpoints;
 mod faults;
 pub(crate) mod faulty;

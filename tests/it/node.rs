@@ -108,7 +108,11 @@ async fn a_failed_run_is_reported_and_its_seat_filled_again() {
     let (_, rows) = requester.get("nodes").await;
     let rows: Vec<NodeRow> = serde_json::from_slice(&rows).unwrap();
     let row = rows.iter().find(|row| row.id == *failed).unwrap();
-    assert_eq!((row.accepted, row.rejected), (0, 0), "a job that takes too long is no fault of the node");
+    assert_eq!(
+        [row.accepted, row.rejected, row.failed, row.absent],
+        [0; 4],
+        "a job that takes too long is no fault of the node"
+    );
     end_all(nodes).await;
     end(requester.handle).await;
 }

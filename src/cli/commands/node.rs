@@ -60,10 +60,18 @@ pub(in crate::cli) async fn list(args: &NodeArgs, output: Output) -> Result<Exit
                 offer(|offer| offer.platform.clone()),
                 row.accepted.to_string(),
                 row.rejected.to_string(),
+                row.failed.to_string(),
+                row.absent.to_string(),
                 row.id.to_string(),
             ]
         });
-        table(&["NODE", "STATE", "SLOTS", "MEMORY", "PLATFORM", "ACCEPTED", "REJECTED", "ID"], rows)
+        table(
+            &[
+                "NODE", "STATE", "SLOTS", "MEMORY", "PLATFORM", "ACCEPTED", "REJECTED", "FAILED", "ABSENT",
+                "ID",
+            ],
+            rows,
+        )
     })?;
     tell(&nodes.warnings, output);
     Ok(ExitStatus::Success)

@@ -40,7 +40,7 @@ fn post(job: &mut Job, secs: u64, accepted: u32) -> Result<(), Rejection> {
 #[test]
 fn a_verdict_counts_for_those_it_accepts_and_against_those_it_rejects() {
     let fared = conduct(&verified(deal()), &NOBODY);
-    let expected = [(node(0), Conduct::Kept), (node(1), Conduct::Kept), (node(2), Conduct::Broken)];
+    let expected = [(node(0), Conduct::Kept), (node(1), Conduct::Kept), (node(2), Conduct::Rejected)];
     assert_eq!(fared, BTreeMap::from(expected));
 }
 
@@ -70,7 +70,7 @@ fn whose_seat_went_to_another_is_judged_by_what_it_reported() {
         }
         post(&mut job, 1102, 0b111).unwrap();
         let fared = conduct(&job, &BTreeMap::from([(node(0), kind)]));
-        assert_eq!(fared.get(&node(0)), kind.is_fault_of_node().then_some(&Conduct::Broken), "{kind}");
+        assert_eq!(fared.get(&node(0)), kind.is_fault_of_node().then_some(&Conduct::Failed), "{kind}");
         assert_eq!(fared.get(&node(3)), Some(&Conduct::Kept));
     }
 }
@@ -81,7 +81,7 @@ fn silence_is_a_broken_promise() {
     commit(&mut job, 0, 1100);
     then(&mut job, REQUESTER, 1411, Event::Expired).unwrap();
     let fared = conduct(&job, &NOBODY);
-    assert_eq!(fared, BTreeMap::from([(node(1), Conduct::Broken), (node(2), Conduct::Broken)]));
+    assert_eq!(fared, BTreeMap::from([(node(1), Conduct::Absent), (node(2), Conduct::Absent)]));
 }
 
 #[test]

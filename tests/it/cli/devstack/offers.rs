@@ -47,7 +47,7 @@ fn a_job_that_no_known_node_takes_is_told_at_once_with_what_it_asks_too_much_of(
     for (options, told) in [
         (["--cpus", "64"], "CPUs 64, at most 4"),
         (["--disk", "1t"], "disk 1024 GiB, at most 8 GiB"),
-        (["--reveal", "2h"], "reveal 2h, at most 1h"),
+        (["--reveal", "4h"], "reveal 4h, at most 3h"),
         (["--timeout", "2d"], "timeout 2d"),
     ] {
         let seen = submit(&options);
