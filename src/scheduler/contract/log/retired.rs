@@ -2,9 +2,11 @@
 
 use super::{ChainLog, Inner, PAGE, record};
 use crate::{
-    domain::{Deal, Event, JobId},
+    domain::{Deal, Event, JobId, NodeId, SignedAction, Timestamp},
+    rules::Rejection,
     scheduler::{
         BackendError, Cursor,
+        contract::signed::drafts::Refusal,
         stored::{store_error, unreadable},
     },
     store::EndedJob,
@@ -27,6 +29,26 @@ impl ChainLog {
             inner.rostered.remove(job);
         }
         Ok(retired)
+    }
+
+    /// Begins a draft of a job that this log never had; one that ended may be in the store alone.
+    ///
+    /// The log stays locked meanwhile: appending the job would end its draft before there is one.
+    pub(in super::super) fn open_draft(
+        &self,
+        submission: &SignedAction,
+        author: NodeId,
+        times: (Timestamp, Timestamp),
+        is_own: bool,
+    ) -> Result<(), Refusal> {
+        let (inner, job) = (self.lock(), submission.action.job);
+        let is_known = inner.ledger.get(job).is_some() || inner.broken.contains_key(&job);
+        if is_known || self.store.ended().contains(job).map_err(|_| Refusal::Unread)? {
+            return Err(Refusal::Rejected(Rejection::JobExists));
+        }
+        let opened = self.drafts.open(self.domain, submission, author, times, is_own);
+        drop(inner);
+        opened
     }
 
     /// Has a retired job in memory again, for a step that names it.

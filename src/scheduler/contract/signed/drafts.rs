@@ -63,9 +63,11 @@ pub(in super::super) enum DraftUpdate {
 
 /// Why an offer or a bid is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(in super::super) enum Refusal {
     /// The rules say no.
     Rejected(Rejection),
+    /// The store cannot be read, so nobody knows whether the job is there already.
+    Unread,
     /// There are too many offers.
     Full,
     /// There is no such offer, or it takes no bids any more.
@@ -102,8 +104,9 @@ fn name(until: Timestamp) -> Digest {
 }
 
 impl Drafts {
-    /// Begins a draft whose bids are valid until `until`.
-    pub(super) fn open(
+    /// Begins a draft whose bids are valid until `until`. The log says first whether it has the job
+    /// (`ChainLog::open_draft`).
+    pub(in super::super) fn open(
         &self,
         domain: LogDomain,
         submission: &SignedAction,

@@ -49,7 +49,7 @@ impl State {
     /// Whether a submission may go the signed path.
     pub(in super::super) fn offers(&self, signed: &SignedAction) -> bool {
         let Event::Submitted { deal, .. } = &signed.action.event else { return false };
-        self.signed.is_some() && may_be_offered(deal) && self.log.job(signed.action.job).is_none()
+        self.signed.is_some() && may_be_offered(deal)
     }
 
     /// Offers a job to nodes, and returns its place in the log if that brought it there.
@@ -64,9 +64,8 @@ impl State {
             return None;
         }
         let until = now.plus(OFFERED.min(deal.open));
-        let domain = self.client.reader().domain();
         // What the rules refuse is refused again, with the reason, when it is submitted.
-        self.log.drafts().open(domain, signed, self.node, (now, until), true).ok()?;
+        self.log.open_draft(signed, self.node, (now, until), true).ok()?;
         self.gather(path, nodes, Request::Offer { until, submission: signed.clone() }, deal).await;
         self.log.find(&signed.action).ok()
     }
@@ -159,7 +158,7 @@ impl State {
         }
         self.log.drafts().add(bid, self.node, now).map_err(|refusal| match refusal {
             Refusal::Rejected(rejection) => SubmitError::Rejected(rejection),
-            Refusal::Full | Refusal::Closed | Refusal::WrongSeen => unknown(),
+            Refusal::Unread | Refusal::Full | Refusal::Closed | Refusal::WrongSeen => unknown(),
         })?;
         // So that the next question is asked of a job in which the bid stands.
         self.tell(job).await;
@@ -232,13 +231,12 @@ impl State {
 
     fn take_offer(&self, from: NodeId, until: Timestamp, submission: &SignedAction) -> Answer {
         let runs_jobs = self.signed.as_ref().is_some_and(|path| path.runs_jobs);
-        if !runs_jobs || self.log.job(submission.action.job).is_some() {
+        if !runs_jobs {
             return Answer::Refused;
         }
-        let (now, domain) = (self.now(), self.client.reader().domain());
-        match self.log.drafts().open(domain, submission, from, (now, until), false) {
+        match self.log.open_draft(submission, from, (self.now(), until), false) {
             Ok(()) => Answer::Taken,
-            Err(Refusal::Full) => Answer::Later,
+            Err(Refusal::Full | Refusal::Unread) => Answer::Later,
             Err(Refusal::Rejected(_) | Refusal::Closed | Refusal::WrongSeen) => Answer::Refused,
         }
     }

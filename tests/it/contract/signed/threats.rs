@@ -1,6 +1,6 @@
 //! Parties that say one thing to some and another to others, that say it again, or that are gone.
 
-use assay::domain::Opening;
+use assay::{domain::Opening, store::EndedJob};
 
 use super::*;
 
@@ -92,4 +92,32 @@ async fn without_its_requester_from_the_commitments_on_the_seats_post_the_verdic
     when(&town.requester, job, |job| job.state == JobState::Verified).await;
     assert_eq!(town.transactions(job).await, 3);
     assert_eq!(town.free().await, [0, BOND + PRICE + FEE, BOND + PRICE, BOND + PRICE], "the first seat was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_of_a_job_that_ended_revives_it_neither_in_memory_nor_on_the_disk() {
+    let town = Town::start().await;
+    let (node, requester) = (&town.nodes[0], &town.requester);
+    // Submitted plainly, as no offer reaches anybody.
+    town.nodes.iter().for_each(|node| town.leave(node));
+    let submission = requester.submission(&town.deal, 0);
+    let job = submission.action.job;
+    requester.scheduler.submit(submission.clone()).await.unwrap();
+    requester.act(job, town.deal.revision(), Event::Cancelled).await;
+    let (over, _) = when(node, job, |job| job.state == JobState::Cancelled).await;
+    assert_eq!(offered(node, requester, &submission, 60).await, REFUSED);
+    let row = EndedJob {
+        job,
+        height: 2,
+        requester: over.requester,
+        parent: None,
+        state: over.state.name().to_owned(),
+        submitted_at: over.submitted_at,
+        ended_at: over.ended_at,
+        member_of: None,
+        is_honest: true,
+        summary: Vec::new(),
+    };
+    assert_eq!(node.scheduler.retire(vec![row]).await.unwrap(), [job]);
+    assert_eq!(offered(node, requester, &submission, 60).await, REFUSED, "it left memory");
 }
