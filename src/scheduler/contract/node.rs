@@ -1,27 +1,24 @@
 //! The backend of one node: its handle, and its tasks.
 
+mod attempts;
 mod updates;
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use alloy::primitives::Bytes;
-use futures::{
-    FutureExt,
-    future::{BoxFuture, Shared},
-};
+use futures::{FutureExt, future::BoxFuture};
 use tokio::{
     sync::{Notify, watch},
     task::spawn_blocking,
     time::{Instant, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::updates::Reader;
+use self::{attempts::Attempts, updates::Reader};
 use super::{
     anchors::Receipts,
     calls::{call_data, to_contract, unpack_call},
@@ -38,7 +35,7 @@ use super::{
     signed::{courier::SignedPath, pool::Pool},
 };
 use crate::{
-    domain::{Action, Digest, Event, JobId, LogDomain, NodeId, Pace, SignedAction, Timestamp},
+    domain::{Action, Event, JobId, LogDomain, NodeId, Pace, SignedAction, Timestamp},
     identity::NodeKey,
     scheduler::{
         self, Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder,
@@ -94,8 +91,7 @@ pub(super) struct State {
     health: Arc<Mutex<Health>>,
     /// Why this node's addresses are not announced.
     unannounced: Mutex<Option<BackendError>>,
-    /// Actions in flight, so that a repeated one joins the first.
-    in_flight: Mutex<BTreeMap<Digest, Shared<BoxFuture<'static, Answered>>>>,
+    attempts: Attempts,
     pub(super) stop: CancellationToken,
 }
 
@@ -105,6 +101,7 @@ pub struct Running {
     client: Arc<ChainClient>,
     stop: CancellationToken,
     tasks: Tasks,
+    attempts: TaskTracker,
 }
 
 impl ContractScheduler {
@@ -142,7 +139,6 @@ impl ContractScheduler {
         };
         let mut tasks = Tasks::new("the contract backend", &stop);
         tasks.spawn(follower.run(stop.clone()));
-        let in_flight = Mutex::default();
         let receipts = Receipts::default();
         let unannounced = Mutex::default();
         let shared = Arc::new(State {
@@ -157,14 +153,15 @@ impl ContractScheduler {
             receipts,
             health,
             unannounced,
-            in_flight,
+            attempts: Attempts::new(stop.clone()),
             stop: stop.clone(),
         });
         if shared.signed.is_some() {
             tasks.spawn(Arc::clone(&shared).sweep_offers());
             tasks.spawn(Arc::clone(&shared).carry());
         }
-        Ok((Self { shared }, Running { client, stop, tasks }))
+        let attempts = shared.attempts.tasks();
+        Ok((Self { shared }, Running { client, stop, tasks, attempts }))
     }
 
     /// The key's money in the contract.
@@ -257,14 +254,8 @@ impl State {
             return refused(EnvelopeRefusal::WrongSequence { expected });
         }
         let digest = last.signing_digest(domain);
-        let joined = {
-            let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-            // Attempts that nobody polls any more are dropped here.
-            in_flight.retain(|_, attempt| attempt.peek().is_none());
-            let attempt = in_flight.entry(digest);
-            attempt.or_insert_with(|| Arc::clone(&self).bring(signed).boxed().shared()).clone()
-        };
-        joined.await
+        let brought = self.attempts.join(digest, Arc::clone(&self).bring(signed)).await;
+        brought.unwrap_or_else(|| Err(SubmitError::NotOrdered(self.ended())))
     }
 
     /// Submits actions and waits until they are in this node's log.
@@ -464,6 +455,8 @@ impl Running {
     pub async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.join().await;
+        self.attempts.close();
+        self.attempts.wait().await;
         self.client.shutdown().await;
     }
 

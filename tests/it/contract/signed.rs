@@ -341,6 +341,19 @@ async fn too_few_bids_end_in_a_plain_submission() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_submission_that_nobody_waits_for_any_more_is_submitted_all_the_same() {
+    let town = Town::start().await;
+    town.leave(&town.nodes[0]);
+    town.leave(&town.nodes[1]);
+    let (job, mut submitted) = town.offer();
+    // As a draft: it takes a while until too few nodes are reached.
+    when(&town.requester, job, |_| true).await;
+    submitted.shutdown().await;
+    // On the chain: no offer reaches this node.
+    when(&town.nodes[0], job, |_| true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_offer_that_is_never_submitted_is_forgotten_and_its_bids_lock_nothing() {
     let town = Town::start().await;
     let (node, requester) = (&town.nodes[0], &town.requester);

@@ -202,6 +202,16 @@ impl Drafts {
         self.remove(|id, _| id == job);
     }
 
+    /// Ends a draft when dropped, as [`Self::give_up`] does: at the end of its offer, also of one that is cut short.
+    pub(super) const fn offered(&self, job: JobId) -> EndsDraft<'_> {
+        EndsDraft { drafts: self, job, is_closing: false }
+    }
+
+    /// As [`Self::offered`], at the end of a draft's transaction.
+    pub(super) const fn closing(&self, job: JobId) -> EndsDraft<'_> {
+        EndsDraft { drafts: self, job, is_closing: true }
+    }
+
     /// Ends the drafts whose bids are not valid any more.
     pub(super) fn expire(&self, now: Timestamp) {
         self.remove(|_, draft| !draft.is_own && draft.until < now);
@@ -265,6 +275,24 @@ impl Drafts {
             known.insert(job, Told { serial, count });
         });
         Some(DraftUpdate::Entry(Box::new(item)))
+    }
+}
+
+/// Ends a draft when dropped.
+#[derive(Debug)]
+pub(super) struct EndsDraft<'a> {
+    drafts: &'a Drafts,
+    job: JobId,
+    is_closing: bool,
+}
+
+impl Drop for EndsDraft<'_> {
+    fn drop(&mut self) {
+        if self.is_closing {
+            self.drafts.end(self.job);
+        } else {
+            self.drafts.give_up(self.job);
+        }
     }
 }
 

@@ -66,6 +66,7 @@ impl State {
         let until = now.plus(OFFERED.min(deal.open));
         // What the rules refuse is refused again, with the reason, when it is submitted.
         self.log.open_draft(signed, self.node, (now, until), true).ok()?;
+        let _ends = self.log.drafts().offered(job);
         self.gather(path, nodes, Request::Offer { until, submission: signed.clone() }, deal).await;
         self.log.find(&signed.action).ok()
     }
@@ -88,7 +89,6 @@ impl State {
             tokio::select! {
                 biased;
                 () = &mut ended => return,
-                () = self.stop.cancelled() => return drafts.end(job),
                 Some(answer) = asked.next() => possible -= usize::from(answer != Ok(Answer::Taken)),
                 () = sleep_until(end), if !is_late => {
                     tracing::debug!(%job, "too few bids for the offer");
@@ -193,6 +193,7 @@ impl State {
         let drafts = self.log.drafts();
         let unknown = || SubmitError::NotOrdered(BackendError::UnknownLog { job });
         let draft = drafts.close(job).ok_or_else(unknown)?;
+        let _ends = drafts.closing(job);
         let chosen = acceptances.iter().filter_map(|signed| {
             let Event::BidAccepted { node } = signed.action.event else { return None };
             Some(node)
@@ -200,17 +201,14 @@ impl State {
         let sent = self.send(job, signed_submission(&draft.job, &given(&draft, &chosen.collect()))).await;
         match sent {
             Ok(block) => {
-                let read = self.read_up_to(block).await;
-                // The log has it, or a reorganisation took it: then the submission alone is sent.
-                drafts.end(job);
-                read?;
+                // The log has it then, or a reorganisation took it: the submission alone is sent next.
+                self.read_up_to(block).await?;
                 self.log.newest_of(job).ok_or_else(unknown)
             }
             Err(error) => {
                 if let SendError::Reverted(Revert::Unknown(reason)) = &error {
                     tracing::warn!(%job, reason, "the contract refuses signed bids; submitting the job alone");
                 }
-                drafts.end(job);
                 Err(unknown())
             }
         }
