@@ -1,5 +1,7 @@
 //! Ended jobs leave memory, and come back for a step that names them.
 
+use std::collections::BTreeSet;
+
 use super::{ChainLog, Inner, PAGE, record};
 use crate::{
     domain::{Deal, Event, JobId, NodeId, SignedAction, Timestamp},
@@ -39,14 +41,14 @@ impl ChainLog {
         submission: &SignedAction,
         author: NodeId,
         times: (Timestamp, Timestamp),
-        is_own: bool,
+        asked: Option<BTreeSet<NodeId>>,
     ) -> Result<(), Refusal> {
         let (inner, job) = (self.lock(), submission.action.job);
         let is_known = inner.ledger.get(job).is_some() || inner.broken.contains_key(&job);
         if is_known || self.store.ended().contains(job).map_err(|_| Refusal::Unread)? {
             return Err(Refusal::Rejected(Rejection::JobExists));
         }
-        let opened = self.drafts.open(self.domain, submission, author, times, is_own);
+        let opened = self.drafts.open(self.domain, submission, author, times, asked);
         drop(inner);
         opened
     }

@@ -4,7 +4,7 @@
 //! Each of its entries has the same name: the last second in which a bid for it is valid. So whoever signs the next
 //! action names that second as what it has seen, which is what the contract asks of a signed bid.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
 use tokio::sync::watch;
@@ -39,8 +39,8 @@ pub(super) struct Draft {
     pub(super) job: Job,
     pub(super) bids: BTreeMap<NodeId, SignedAction>,
     items: Vec<LogItem>,
-    /// Whether this node's requester made it.
-    is_own: bool,
+    /// Of a draft of this node's requester: the nodes that were asked, which alone may bid.
+    asked: Option<BTreeSet<NodeId>>,
     /// Whether its transaction is on its way.
     is_closing: bool,
 }
@@ -104,15 +104,15 @@ fn name(until: Timestamp) -> Digest {
 }
 
 impl Drafts {
-    /// Begins a draft whose bids are valid until `until`. The log says first whether it has the job
-    /// (`ChainLog::open_draft`).
+    /// Begins a draft whose bids are valid until `until`. An own one takes them from those that are asked. The log says
+    /// first whether it has the job (`ChainLog::open_draft`).
     pub(in super::super) fn open(
         &self,
         domain: LogDomain,
         submission: &SignedAction,
         author: NodeId,
         (now, until): (Timestamp, Timestamp),
-        is_own: bool,
+        asked: Option<BTreeSet<NodeId>>,
     ) -> Result<(), Refusal> {
         let stamped = stamped(&submission.action, author, now);
         let job = rules::open(domain, None, &stamped).map_err(Refusal::Rejected)?;
@@ -121,11 +121,12 @@ impl Drafts {
         }
         let serial = self.serials.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
         let item = item(stamped, until);
+        let is_own = asked.is_some();
         let draft =
-            Draft { serial, until, bids: BTreeMap::new(), items: vec![item], is_own, is_closing: false, job };
+            Draft { serial, until, bids: BTreeMap::new(), items: vec![item], asked, is_closing: false, job };
         let mut opened = Ok(());
         self.kept.send_if_modified(|kept| {
-            let of_others = || kept.values().filter(|draft| !draft.is_own);
+            let of_others = || kept.values().filter(|draft| !draft.is_own());
             let of_one = of_others().filter(|known| known.job.requester == author).count();
             if kept.contains_key(&draft.job.id) {
                 return false;
@@ -157,6 +158,11 @@ impl Drafts {
                 added = Err(Refusal::WrongSeen);
                 return false;
             }
+            // Nodes pay nothing for a bid here, so that those that were asked are the bound.
+            if draft.asked.as_ref().is_some_and(|asked| !asked.contains(&author)) {
+                added = Err(Refusal::Rejected(Rejection::NotAllowed));
+                return false;
+            }
             added = draft.fold(stamped).map_err(Refusal::Rejected);
             if added.is_ok() {
                 if matches!(signed.action.event, Event::BidPlaced { .. }) {
@@ -184,7 +190,7 @@ impl Drafts {
     pub(super) fn close(&self, job: JobId) -> Option<Draft> {
         let mut closed = None;
         self.kept.send_if_modified(|kept| {
-            let Some(draft) = kept.get_mut(&job).filter(|draft| draft.is_own) else { return false };
+            let Some(draft) = kept.get_mut(&job).filter(|draft| draft.is_own()) else { return false };
             draft.is_closing = true;
             closed = Some(draft.clone());
             true
@@ -214,7 +220,7 @@ impl Drafts {
 
     /// Ends the drafts whose bids are not valid any more.
     pub(super) fn expire(&self, now: Timestamp) {
-        self.remove(|_, draft| !draft.is_own && draft.until < now);
+        self.remove(|_, draft| !draft.is_own() && draft.until < now);
     }
 
     fn remove(&self, ends: impl Fn(JobId, &Draft) -> bool) {
@@ -315,6 +321,11 @@ impl DraftsWatch {
 }
 
 impl Draft {
+    /// Whether this node's requester made it.
+    const fn is_own(&self) -> bool {
+        self.asked.is_some()
+    }
+
     fn fold(&mut self, stamped: Stamped<Event>) -> Result<(), Rejection> {
         self.job = rules::transition(&self.job, &stamped)?;
         self.items.push(item(stamped, self.until));
@@ -357,8 +368,8 @@ mod tests {
 
     fn open(drafts: &Drafts, nonce: u64, is_own: bool) -> Result<SignedAction, Refusal> {
         let submitted = submission(nonce, Deal::default());
-        let times = (NOW, UNTIL);
-        drafts.open(LogDomain::default(), &submitted, REQUESTER, times, is_own).map(|()| submitted)
+        let (times, asked) = ((NOW, UNTIL), is_own.then(|| BTreeSet::from([REQUESTER, NODE])));
+        drafts.open(LogDomain::default(), &submitted, REQUESTER, times, asked).map(|()| submitted)
     }
 
     #[test]
@@ -380,6 +391,24 @@ mod tests {
         assert!(drafts.holds(job), "its transaction is on its way");
         drafts.end(job);
         assert!(!drafts.holds(job));
+    }
+
+    #[test]
+    fn only_nodes_that_were_asked_bid_for_an_own_offer_and_each_once() {
+        let drafts = Drafts::default();
+        let submitted = open(&drafts, 0, true).unwrap();
+        let good = bid(&submitted, name(UNTIL));
+        for stranger in 3..=u8::MAX {
+            let refused = Err(Refusal::Rejected(Rejection::NotAllowed));
+            assert_eq!(drafts.add(&good, NodeId::new([stranger; 20]), NOW), refused);
+        }
+        for _ in 0..2 {
+            assert_eq!(drafts.add(&good, NODE, NOW), Ok(()));
+            assert_eq!(drafts.add(&good, REQUESTER, NOW), Ok(()), "its own node");
+        }
+        let draft = drafts.close(submitted.action.job).unwrap();
+        assert_eq!(draft.bids.keys().copied().collect::<Vec<_>>(), [REQUESTER, NODE]);
+        assert_eq!(draft.job.bids.len(), 2);
     }
 
     #[test]

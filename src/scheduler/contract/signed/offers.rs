@@ -64,8 +64,9 @@ impl State {
             return None;
         }
         let until = now.plus(OFFERED.min(deal.open));
+        let asked = nodes.iter().copied().chain([self.node]).collect();
         // What the rules refuse is refused again, with the reason, when it is submitted.
-        self.log.open_draft(signed, self.node, (now, until), true).ok()?;
+        self.log.open_draft(signed, self.node, (now, until), Some(asked)).ok()?;
         let _ends = self.log.drafts().offered(job);
         self.gather(path, nodes, Request::Offer { until, submission: signed.clone() }, deal).await;
         self.log.find(&signed.action).ok()
@@ -232,7 +233,7 @@ impl State {
         if !runs_jobs {
             return Answer::Refused;
         }
-        match self.log.open_draft(submission, from, (self.now(), until), false) {
+        match self.log.open_draft(submission, from, (self.now(), until), None) {
             Ok(()) => Answer::Taken,
             Err(Refusal::Full | Refusal::Unread) => Answer::Later,
             Err(Refusal::Rejected(_) | Refusal::Closed | Refusal::WrongSeen) => Answer::Refused,
