@@ -2,6 +2,9 @@
 
 use super::{MIN_REVEAL, Span};
 
+/// The least to allow for two transactions: each may have to be sent again at a higher fee, after 20 s without a block.
+const LEAST_FOR_TWO: Span = Span::from_secs(40);
+
 /// What requesters and nodes allow for.
 ///
 /// A chain's blocks come seconds apart, and whole chains have stood still: Base for 33 minutes in 2025. Rollups stamp
@@ -32,6 +35,12 @@ impl Pace {
             1 | 11_155_111 | 17_000 | 560_048 | 100 | 10_200 => Self::MAINNET,
             _ => Self::ROLLUP,
         }
+    }
+
+    /// Enough time for two transactions, one after the other, each with blocks that follow.
+    pub fn two_transactions(self) -> Span {
+        let windows = u32::try_from(self.bid_window_ms.saturating_mul(2) / 1000).unwrap_or(u32::MAX);
+        LEAST_FOR_TWO.max(Span::from_secs(windows))
     }
 }
 

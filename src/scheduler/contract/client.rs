@@ -19,7 +19,7 @@ use super::{
     words,
 };
 use crate::{
-    domain::{Amount, Digest, NodeId},
+    domain::{Amount, Digest, NodeId, Pace},
     identity::NodeKey,
     scheduler::{BackendError, tasks::Tasks},
 };
@@ -122,6 +122,11 @@ impl ChainClient {
     /// Whether this is a development chain.
     pub(super) const fn is_for_development(&self) -> bool {
         self.is_for_development
+    }
+
+    /// How slow this chain is.
+    pub(super) fn pace(&self) -> Pace {
+        Pace::of_chain(self.reader.domain().chain_id, self.is_for_development)
     }
 
     pub(super) const fn confirmations(&self) -> u64 {

@@ -63,6 +63,8 @@ pub(super) enum Revert {
     Stale(&'static str),
     /// The seats are kept as one hash and must get slots of their own first.
     Rostered,
+    /// The seats have slots of their own already.
+    NotRostered,
     /// Not an error of the interface, such as a lack of gas.
     Unknown(String),
 }
@@ -215,6 +217,7 @@ pub(super) fn revert_of(data: &[u8], message: &str) -> Revert {
                 $(Ok(Errors::$stale(_)) => Revert::Stale(stringify!($stale)),)*
                 $(Ok(Errors::$other(error)) => Revert::Unknown(format!("{error:?}")),)*
                 Ok(Errors::Rostered(_)) => Revert::Rostered,
+                Ok(Errors::NotRostered(_)) => Revert::NotRostered,
                 Err(_) => Revert::Unknown(message.to_owned()),
             }
         };
@@ -226,7 +229,7 @@ pub(super) fn revert_of(data: &[u8], message: &str) -> Revert {
             SeatFailed AlreadyCommitted NotCommitted AlreadyRevealed BadOpening BadFingerprint BadSummary
             OpeningsOutOfOrder OpeningsMissing OpeningTooLate QuorumNotRevealed VerdictMismatch VerdictDue
             RemarkTooLong AwaitsSecret NoDrawDue WrongSecret;
-        stale: WrongDeal WrongSeats WrongHolder WrongRoster NotRostered;
+        stale: WrongDeal WrongSeats WrongHolder WrongRoster;
         other: NodesOutOfOrder BadSignature SignaturesMissing TooMuchMoney TransferFailed AnnouncementTooLong;
     }
 }
@@ -256,6 +259,7 @@ mod tests {
         let job = alloy_primitives::B256::ZERO;
         assert_eq!(revert(abi::WrongDeal { job }.abi_encode()), Revert::Stale("WrongDeal"));
         assert_eq!(revert(abi::Rostered { job }.abi_encode()), Revert::Rostered);
+        assert_eq!(revert(abi::NotRostered { job }.abi_encode()), Revert::NotRostered);
         assert_eq!(revert(vec![1, 2, 3]), Revert::Unknown("execution reverted".to_owned()));
     }
 

@@ -149,7 +149,7 @@ impl ContractScheduler {
             clock,
             seen,
             wake,
-            pool: Pool::new(confirmations),
+            pool: Pool::new(confirmations, client.pace()),
             receipts,
             health,
             unannounced,
@@ -338,7 +338,12 @@ impl State {
         let call = to_contract(self.client.reader().contract, data);
         let mut sent = self.client.sender.send(call.clone()).await;
         if let (Err(SendError::Reverted(Revert::Rostered)), Some(job)) = (&sent, self.log.job(job)) {
-            self.client.sender.send(to_contract(self.client.reader().contract, unpack_call(&job))).await?;
+            let unpack = to_contract(self.client.reader().contract, unpack_call(&job));
+            match self.client.sender.send(unpack).await {
+                // Another party was first.
+                Ok(_) | Err(SendError::Reverted(Revert::NotRostered)) => {}
+                Err(error) => return Err(error),
+            }
             sent = self.client.sender.send(call).await;
         }
         self.wake.notify_one();
@@ -415,8 +420,7 @@ impl Scheduler for ContractScheduler {
     }
 
     fn pace(&self) -> Pace {
-        let client = &self.shared.client;
-        Pace::of_chain(client.reader().domain().chain_id, client.is_for_development())
+        self.shared.client.pace()
     }
 
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {

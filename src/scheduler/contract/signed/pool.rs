@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use crate::domain::{
-    Event, Job, JobId, JobState, NodeId, Opening, SeatStatus, SignedAction, Span, Timestamp,
+    Event, Job, JobId, JobState, NodeId, Opening, Pace, SeatStatus, SignedAction, Span, Timestamp,
 };
 
 /// How long each further party waits for those before it to submit what all have signed.
@@ -70,23 +70,25 @@ pub(in super::super) struct Pool {
     jobs: Mutex<BTreeMap<JobId, Gathered>>,
     /// How long a transaction takes to be deep enough, roughly.
     depth: Duration,
+    two_transactions: Span,
     pub(super) changed: Notify,
 }
 
 /// The last moment at which a node waits for others to bring its commitment to the contract.
-///
-/// Half of the time for runs, which is at least two minutes: so there is time for two transactions of its own.
-pub(super) fn own_commitment_at(job: &Job) -> Timestamp {
-    middle(job.seats_changed_at, job.commit_by)
+fn own_commitment_at(job: &Job, two_transactions: Span) -> Timestamp {
+    last_wait(job.seats_changed_at, job.commit_by, two_transactions)
 }
 
 /// As [`own_commitment_at`], of openings.
-fn own_opening_at(job: &Job) -> Timestamp {
-    middle(job.seats_changed_at, job.seats_changed_at.plus(job.deal.reveal))
+fn own_opening_at(job: &Job, two_transactions: Span) -> Timestamp {
+    last_wait(job.seats_changed_at, job.seats_changed_at.plus(job.deal.reveal), two_transactions)
 }
 
-fn middle(from: Timestamp, to: Timestamp) -> Timestamp {
-    from.plus(Span::from_secs(to.since(from).as_secs() / 2))
+/// Half of the time, and less where the rest would not do for two transactions of the node's own: one gives the seats
+/// slots, and the other is its step.
+fn last_wait(from: Timestamp, to: Timestamp, two_transactions: Span) -> Timestamp {
+    let half = from.plus(Span::from_secs(to.since(from).as_secs() / 2));
+    half.min(to.minus(two_transactions))
 }
 
 /// What of a job is gathered as it is now, if anything.
@@ -144,10 +146,11 @@ impl Gathered {
 
 impl Pool {
     /// On a chain where so many blocks must follow.
-    pub(in super::super) fn new(confirmations: u64) -> Self {
+    pub(in super::super) fn new(confirmations: u64, pace: Pace) -> Self {
         let blocks = u32::try_from(confirmations).unwrap_or(u32::MAX);
         let depth = A_CONFIRMATION.saturating_mul(blocks).min(MOST_DEPTH);
-        Self { jobs: Mutex::default(), depth, changed: Notify::new() }
+        let two_transactions = pace.two_transactions();
+        Self { jobs: Mutex::default(), depth, two_transactions, changed: Notify::new() }
     }
 
     /// Whoever is next must be able to see what those before it submitted.
@@ -200,9 +203,9 @@ impl Pool {
         gathered.given_up
             || gathered.lacks_somebody(job, at)
             || match stage {
-                Stage::Commitments => now > own_commitment_at(job),
+                Stage::Commitments => now > own_commitment_at(job, self.two_transactions),
                 Stage::Openings => {
-                    now > own_opening_at(job)
+                    now > own_opening_at(job, self.two_transactions)
                         || at.saturating_duration_since(gathered.since) >= OPENINGS + self.depth
                 }
             }
@@ -370,7 +373,7 @@ mod tests {
     fn the_requester_submits_at_once_and_the_seats_in_turn() {
         let start = Instant::now();
         let job = running();
-        let (of_requester, of_seat) = (Pool::new(0), Pool::new(0));
+        let (of_requester, of_seat) = (Pool::new(0, Pace::QUICK), Pool::new(0, Pace::QUICK));
         for pool in [&of_requester, &of_seat] {
             for seat in 0..3 {
                 assert_eq!(due(pool, REQUESTER, &job, start).1, 0, "not all are here");
@@ -393,9 +396,9 @@ mod tests {
     fn a_node_waits_for_others_until_half_of_the_run_or_until_one_is_gone() {
         let start = Instant::now();
         let job = running();
-        let (pool, event) = (Pool::new(0), commitment(&job, 0));
+        let (pool, event) = (Pool::new(0, Pace::QUICK), commitment(&job, 0));
         assert!(pool.take(&job, node(0), &signed(&job, event.clone()), start));
-        let half = own_commitment_at(&job);
+        let half = own_commitment_at(&job, Pace::QUICK.two_transactions());
         assert_eq!(half.since(NOW).as_secs(), job.deal.run.as_secs() / 2);
         assert!(!pool.is_own_turn(&job, &event, (half, start)));
         assert!(pool.is_own_turn(&job, &event, (half.plus(Span::from_secs(1)), start)));
@@ -411,10 +414,26 @@ mod tests {
     }
 
     #[test]
+    fn a_node_keeps_time_for_two_transactions_of_its_own() {
+        for (phase, pace, waits) in [
+            (600, Pace::QUICK, 300),
+            (61, Pace::QUICK, 21),
+            (40, Pace::QUICK, 0),
+            (61, Pace::ROLLUP, 21),
+            (600, Pace::MAINNET, 300),
+            (180, Pace::MAINNET, 60),
+            (60, Pace::MAINNET, 0),
+        ] {
+            let last = last_wait(NOW, NOW.plus(Span::from_secs(phase)), pace.two_transactions());
+            assert_eq!(last.since(NOW).as_secs(), waits, "of {phase} s at {pace:?}");
+        }
+    }
+
+    #[test]
     fn openings_are_gathered_once_all_have_committed_and_only_sound_ones() {
         let start = Instant::now();
         let mut job = running();
-        let pool = Pool::new(0);
+        let pool = Pool::new(0, Pace::QUICK);
         let reveal = |seat| Event::Revealed { seat, opening: opening(seat) };
         assert!(!pool.take(&job, node(0), &signed(&job, reveal(0)), start), "a seat may still commit");
         for seat in 0..3 {
