@@ -8,7 +8,7 @@
 //! - `retire`: has ended jobs leave memory; `past`: reads them from the disk.
 //! - `retention`: deletes what ended jobs left.
 //! - `driver`: one task per job, in which the roles take turns; `submit` signs and sends, `work` runs a container,
-//!   `sweep` removes what runs left.
+//!   `sweep` removes what runs left, `told` is what the requester of a failed run hears.
 //! - `transfer`: who may have which content; `fetch`: gets content and checks it, at the rate that `pace` demands; `peers`:
 //!   both ends of the network protocol.
 //! - `url`: inputs that come from URLs, and where this node looks for them.
@@ -94,6 +94,7 @@ mod start;
 mod state;
 mod submit;
 mod sweep;
+mod told;
 mod transfer;
 mod trust;
 mod url;

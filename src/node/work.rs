@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use super::{
     Node,
     fetch::{FetchError, Until},
+    told::reason_for_requester,
     url::UrlError,
 };
 use crate::{
@@ -65,7 +66,11 @@ pub(super) enum WorkError {
     #[error("cannot get an input")]
     Input(#[source] FetchError),
     #[error("cannot get an input from its URL")]
-    Url(#[source] UrlError),
+    Url {
+        /// The one in the job; the error may name where it redirects to.
+        url: String,
+        source: Box<UrlError>,
+    },
     #[error("cannot copy an input")]
     Copy(#[source] std::io::Error),
     #[error("cannot unpack an input")]
@@ -89,11 +94,13 @@ pub(super) enum WorkError {
 impl WorkError {
     fn kind(&self) -> FailureKind {
         // Nobody can foresee that other programs fill the disk, and the job did nothing wrong.
-        if matches!(self, Self::Blob(BlobError::Full { .. })) || is_of_full_disk(self) {
+        if self.is_of_full_node() {
             return FailureKind::Killed;
         }
         match self {
-            Self::Input(_) | Self::Url(_) | Self::Unpack(_) | Self::NotOneFile { .. } => FailureKind::Input,
+            Self::Input(_) | Self::Url { .. } | Self::Unpack(_) | Self::NotOneFile { .. } => {
+                FailureKind::Input
+            }
             Self::Executor(error) => error.failure_kind(),
             Self::Pack(PackError::TooLarge { .. }) => FailureKind::Disk,
             Self::Pack(PackError::Tree(error)) | Self::Result(ResultError::Tree(error))
@@ -112,6 +119,11 @@ impl WorkError {
 }
 
 impl WorkError {
+    /// Whether this node's store or disk is full.
+    pub(super) fn is_of_full_node(&self) -> bool {
+        matches!(self, Self::Blob(BlobError::Full { .. })) || is_of_full_disk(self)
+    }
+
     /// Whether the store may take later what it refuses now, because the result itself is fine.
     const fn may_pass(&self) -> bool {
         matches!(
@@ -252,13 +264,13 @@ impl Node {
         }
     }
 
-    /// Keeps why a run failed and what it printed if the job was at fault. The requester may ask for both once the job has
-    /// ended. Losing them loses nothing else.
+    /// Keeps why a run failed, as far as its requester may know, and what it printed if the job was at fault. The requester
+    /// may ask for both once the job has ended. Losing them loses nothing else.
     async fn keep_last_words(&self, job: JobId, error: &WorkError, result_dir: PathBuf) {
         if !is_of_job(error.kind()) {
             return;
         }
-        let (store, reason) = (self.shelf.content().last_words(), one_line(error));
+        let (store, reason) = (self.shelf.content().last_words(), reason_for_requester(error));
         let kept = spawn_blocking(move || store.keep(job, &LastWords::of_run(&reason, &result_dir))).await;
         if let Err(error) = kept.expect("keeping last words returns its errors") {
             warn!(%job, error = %one_line(&error), "cannot keep the output of a failed run");
@@ -280,7 +292,8 @@ impl Node {
             let within = until.saturating_duration_since(Instant::now());
             let source = dir.path().join(format!("input-{index}"));
             if let Some(url) = &input.url {
-                self.fetch_from_url(job, input, url, within).await.map_err(WorkError::Url)?;
+                let failed = |source| WorkError::Url { url: url.clone(), source: Box::new(source) };
+                self.fetch_from_url(job, input, url, within).await.map_err(failed)?;
                 self.copy_file(input, from, &source, cancel).await?;
                 mounts.push(InputMount { source, target: input.target.clone() });
                 continue;

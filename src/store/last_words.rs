@@ -50,9 +50,13 @@ pub struct LastWords {
 impl LastWords {
     /// Those of a run that left its streams, if it came so far, in this directory. Blocks.
     ///
-    /// The directory's own name is left out of the reason: where a node keeps its files is its own business.
+    /// The names of the directory and of its parent, which is the run's, are left out of the reason: where a node keeps its
+    /// files is its own business.
     pub fn of_run(reason: &str, result_dir: &Path) -> Self {
-        let mut reason = reason.replace(&format!("{}/", result_dir.display()), "");
+        let mut reason = result_dir
+            .ancestors()
+            .take(2)
+            .fold(reason.to_owned(), |reason, dir| reason.replace(&format!("{}/", dir.display()), ""));
         let end = (0..=MAX_REASON_BYTES).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
         reason.truncate(end);
         let stream = |name| tail(&result_dir.join(name)).unwrap_or_default();
@@ -171,13 +175,16 @@ mod tests {
     #[test]
     fn the_end_of_a_stream_is_kept_and_the_place_on_the_node_is_not_told() {
         let dir = tempfile::tempdir().unwrap();
+        let result_dir = dir.path().join("result");
+        std::fs::create_dir(&result_dir).unwrap();
         let printed = [vec![b'a'; 10], vec![b'b'; MAX_TAIL_BYTES]].concat();
-        std::fs::write(dir.path().join(STDOUT), printed).unwrap();
-        let reason = format!("{:?} {}", dir.path().join("outputs/x"), "é".repeat(MAX_REASON_BYTES));
-        let words = LastWords::of_run(&reason, dir.path());
+        std::fs::write(result_dir.join(STDOUT), printed).unwrap();
+        let (output, input) = (result_dir.join("outputs/x"), dir.path().join("input-0"));
+        let reason = format!("{output:?} {input:?} {}", "é".repeat(MAX_REASON_BYTES));
+        let words = LastWords::of_run(&reason, &result_dir);
         assert_eq!(words.stdout, [b'b'; MAX_TAIL_BYTES]);
         assert!(words.stderr.is_empty(), "there is no such file");
-        assert!(words.reason.starts_with("\"outputs/x\" é"), "{}", words.reason);
+        assert!(words.reason.starts_with("\"outputs/x\" \"input-0\" é"), "{}", words.reason);
         assert!(
             words.reason.len() <= MAX_REASON_BYTES && words.encode().len() as u64 <= MAX_LAST_WORDS_BYTES
         );
