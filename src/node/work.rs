@@ -3,6 +3,7 @@
 
 use std::{
     fs::OpenOptions,
+    io::Read as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -317,7 +318,7 @@ impl Node {
         Ok(mounts)
     }
 
-    /// Copies the file that came from an input's URL to where the executor mounts it.
+    /// Copies the file that came from an input's URL to where the executor mounts it, and no more of it than the job says.
     async fn copy_file(
         &self,
         input: &Input,
@@ -326,9 +327,9 @@ impl Node {
         cancel: &CancellationToken,
     ) -> Result<(), WorkError> {
         let (content, digest, holder) = (self.shelf.content().clone(), input.digest, input.holder(requester));
-        let (to, stop) = (to.to_owned(), cancel.clone());
+        let (to, stop, bytes) = (to.to_owned(), cancel.clone(), input.bytes);
         let copied = spawn_blocking(move || {
-            let mut from = Until { reader: content.open(digest, holder)?, stop };
+            let mut from = Until { reader: content.open(digest, holder)?, stop }.take(bytes);
             let mut file = OpenOptions::new()
                 .write(true)
                 .create_new(true)

@@ -48,10 +48,10 @@ impl Node {
         url: &str,
         within: Duration,
     ) -> Result<(), UrlError> {
-        let holder = input.holder(job.requester);
-        if self.shelf.content().length(input.digest, holder).is_ok() {
-            return Ok(());
+        if let Some(held) = self.held_from_url(job, input, url) {
+            return held;
         }
+        let holder = input.holder(job.requester);
         let store = |source| UrlError::Store { url: url.to_owned(), source };
         let limit = input.bytes.min(self.config.max_archive_bytes);
         let writer = self.writer_for(job.id, limit).map_err(store)?;
@@ -88,11 +88,18 @@ impl Node {
     /// # Errors
     /// [`UrlError`].
     pub(crate) async fn look_at_url(&self, job: &Job, input: &Input, url: &str) -> Result<(), UrlError> {
-        if self.shelf.content().length(input.digest, input.holder(job.requester)).is_ok() {
-            return Ok(());
+        if let Some(held) = self.held_from_url(job, input, url) {
+            return held;
         }
         let source = self.config.urls.open(url, 0).await?;
         check_length(url, source.total, (Some(input.bytes), self.config.max_archive_bytes))
+    }
+
+    /// Whether the file that this node has from an input's URL is as long as the job says; `None` if it has none. An
+    /// earlier job may have named another length, and bids reserve room for the length in this one.
+    fn held_from_url(&self, job: &Job, input: &Input, url: &str) -> Option<Result<(), UrlError>> {
+        let held = self.shelf.content().length(input.digest, input.holder(job.requester)).ok()?;
+        Some(check_length(url, Some(held), (Some(input.bytes), input.bytes)))
     }
 
     /// Takes content to its end. Where the connection ends early, goes on where it was. `lengths` are the length that

@@ -143,6 +143,24 @@ async fn nodes_bid_for_no_job_whose_file_is_not_there_and_tell_of_another_not_wh
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_a_node_has_already_is_mounted_only_for_jobs_that_say_its_length() {
+    let (town, web) = (Town::new(), Web::start());
+    let requester = town.node(2, 0, printing("")).await;
+    let first = town.node(3, 2, hashing()).await;
+    let (whole, digest) = (content(), Digest::sha256(content()));
+    // The server states no length, so that a node finds out only when it takes the file.
+    let said = |bytes| input(&web.url("/endless"), digest, bytes);
+    let small = announce(&town, 2, &said(1), deal(2, 2)).await;
+    requester.when(small, |job| job.bids.contains_key(&first.id())).await;
+    // Now the first node gets the file, by a job that is right, and then sees the job for which it has bid begin.
+    let right = announce(&town, 2, &said(whole.len()), deal(1, 1)).await;
+    assert_eq!(requester.ended(right).await.state, JobState::Verified);
+    let second = town.node(4, 1, hashing()).await;
+    requester.when(small, |job| job.failures[usize::from(FailureKind::Input.index())] == 2).await;
+    end_all([requester, first, second]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_looks_only_where_its_operator_lets_it() {
     let (town, web) = (Town::careful(), Web::start());
     let requester = town.node(1, 0, printing("")).await;
