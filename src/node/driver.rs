@@ -3,7 +3,7 @@
 //! [`crate::policy::job`] makes all decisions, retries included. This module carries them out. Asking is cheap, so every
 //! change asks: an entry, the end of a run, a passed deadline, a free slot.
 
-use std::{cell::LazyCell, sync::Arc};
+use std::{cell::LazyCell, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, watch},
@@ -17,6 +17,7 @@ use super::{
     Node,
     board::Snapshot,
     submit::is_passing,
+    url::UrlError,
     warnings::Obstacle,
     work::{Held, work},
 };
@@ -33,8 +34,8 @@ use crate::{
     scheduler::LogOrder,
 };
 
-/// Pause before the driver looks again at a job that cannot run here now, because the store is full or the engine is away.
-const UNFIT_PAUSE_MS: u64 = 5000;
+/// How long the look at all URLs of a job may take. It asks their servers for one byte each.
+const LOOK_LIMIT: Duration = Duration::from_secs(20);
 
 /// The state of one job's task that is not in the log.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub(crate) struct Driver {
     cancel_run: CancellationToken,
     /// Wakes the driver when the node has room for this job.
     bell: Arc<Notify>,
+    /// The input at which the last look at URLs ended. The next begins there.
+    lacking: usize,
 }
 
 impl Driver {
@@ -65,7 +68,7 @@ impl Driver {
         };
         let policy = JobPolicy::new(node.clock.moment());
         let (runs, cancel_run) = (JoinSet::new(), CancellationToken::new());
-        Some(Self { node, id, changed, policy, held, runs, cancel_run, bell })
+        Some(Self { node, id, changed, policy, held, runs, cancel_run, bell, lacking: 0 })
     }
 
     /// Drives the job until only a new entry could change anything, or until the node stops.
@@ -199,8 +202,7 @@ impl Driver {
     }
 
     /// Whether the job can run here and the node can keep its result. Asked last, when everything else speaks for a bid.
-    async fn fitness(&self, job: &Job) -> Fitness {
-        let later = Fitness::NotBefore(self.node.clock.moment().elapsed_ms.saturating_add(UNFIT_PAUSE_MS));
+    async fn fitness(&mut self, job: &Job) -> Fitness {
         let (needed, cap) = (self.node.space_for(&job.spec), self.node.shelf.content().cap_for_others());
         if needed > cap {
             debug!(job = %self.id, needed, cap, "no bid: the store is too small for the job's inputs and result");
@@ -208,24 +210,40 @@ impl Driver {
         }
         // Inputs and result are on the disk twice: packed in the store, and unpacked for the run.
         if !self.has_room(needed, cap) || !self.node.has_disk_for(needed.saturating_mul(2)) {
-            return later;
+            return Fitness::NoRoom;
         }
-        for input in &job.spec.inputs {
-            let Some(url) = &input.url else { continue };
-            if let Err(error) = self.node.look_at_url(job, input, url).await {
-                let fitness = if error.may_pass() { later } else { Fitness::Unfit };
+        match timeout(LOOK_LIMIT, self.look_at_urls(job)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let fitness = if error.may_pass() { Fitness::NotNow } else { Fitness::Unfit };
                 info!(job = %self.id, ?fitness, error = %one_line(&error), "no bid: an input cannot be had");
                 return fitness;
+            }
+            Err(_) => {
+                info!(job = %self.id, limit = ?LOOK_LIMIT, "no bid: the URLs of its inputs do not answer in time");
+                return Fitness::NotNow;
             }
         }
         match self.node.ports.executor.check(&job.spec).await {
             Ok(()) => Fitness::Fits,
             Err(error) => {
-                let fitness = if error.may_pass() { later } else { Fitness::Unfit };
+                let fitness = if error.may_pass() { Fitness::NotNow } else { Fitness::Unfit };
                 info!(job = %self.id, ?fitness, error = %one_line(&error), "no bid: the job cannot run here");
                 fitness
             }
         }
+    }
+
+    /// Looks whether the inputs that come from URLs are there, until one is not. Begins with the one that was not there the
+    /// last time: one dead URL must not have all nodes ask the servers of the others again and again.
+    async fn look_at_urls(&mut self, job: &Job) -> Result<(), UrlError> {
+        let inputs = &job.spec.inputs;
+        for (index, input) in inputs.iter().enumerate().cycle().skip(self.lacking).take(inputs.len()) {
+            let Some(url) = &input.url else { continue };
+            self.lacking = index;
+            self.node.look_at_url(job, input, url).await?;
+        }
+        Ok(())
     }
 
     /// Whether the store has room for the job's inputs and result. That changes, so every bid asks.

@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::{
     ComputeLimits, Moment, Wake,
-    attempts::Attempts,
+    attempts::{Attempts, LOOK_AGAIN, RESEND},
     capacity::{Capacity, Decision},
     compute::{self, ComputeStep, ComputeView, Execution, LogTrust},
     requester::{self, RequesterStep, RequesterView, Standing},
@@ -119,8 +119,10 @@ pub enum Fitness {
     Fits,
     /// It never can.
     Unfit,
-    /// Not now. Check again at this time, on the monotonic clock.
-    NotBefore(u64),
+    /// Not now, because this node has no room for it. To look again asks nobody else.
+    NoRoom,
+    /// Not now, because of what others answered, or the engine.
+    NotNow,
 }
 
 /// What one process remembers of one job.
@@ -133,6 +135,8 @@ pub struct JobPolicy {
     ranked: Option<(usize, usize)>,
     attempts: [Attempts; 3],
     fitness: Option<Fitness>,
+    /// The looks whether the job can run here. News of the job does not reset them, since its requester can make news.
+    looks: Attempts,
 }
 
 /// Whether `node` has, or had, a part in the job beyond reading its announcement.
@@ -150,6 +154,7 @@ impl JobPolicy {
             ranked: None,
             attempts: [Attempts::NONE; 3],
             fitness: None,
+            looks: Attempts::NONE,
         }
     }
 
@@ -194,11 +199,11 @@ impl JobPolicy {
     ) -> Vec<JobId> {
         let attempts = &mut self.attempts[role as usize];
         if !matches!(deed, Deed::Submit(events) if matches!(**events, [Event::BidPlaced { .. }])) {
-            attempts.fail(moment.elapsed_ms);
+            attempts.fail(moment.elapsed_ms, RESEND);
             return Vec::new();
         }
         if may_pass {
-            attempts.fail(moment.elapsed_ms);
+            attempts.fail(moment.elapsed_ms, RESEND);
         } else {
             // The action came too late. A node without a seat gets few further entries, so retrying soon is pointless.
             *attempts = Attempts::give_up(moment.elapsed_ms);
@@ -215,10 +220,12 @@ impl JobPolicy {
     ) -> Vec<JobId> {
         self.fitness = Some(fitness);
         match fitness {
-            Fitness::Fits | Fitness::Unfit => Vec::new(),
-            // Until the check, the node promises nothing.
-            Fitness::NotBefore(_) => capacity.bid_failed(job, moment),
+            Fitness::Fits | Fitness::Unfit => return Vec::new(),
+            Fitness::NoRoom => self.looks.pause(moment.elapsed_ms, LOOK_AGAIN.first),
+            Fitness::NotNow => self.looks.fail(moment.elapsed_ms, LOOK_AGAIN),
         }
+        // Until the check, the node promises nothing.
+        capacity.bid_failed(job, moment)
     }
 
     /// Records that the log changed, so that failed actions may succeed now.
@@ -275,11 +282,13 @@ impl JobPolicy {
             ComputeStep::Wait(wake) => Turn::Wait(wake),
             ComputeStep::Submit(event @ Event::BidPlaced { .. }) => match self.fitness {
                 Some(Fitness::Fits) => Turn::Act(Role::Compute, Deed::Submit(vec![event])),
-                Some(Fitness::NotBefore(at_ms)) if moment.elapsed_ms < at_ms => {
+                Some(Fitness::NoRoom | Fitness::NotNow) if moment.elapsed_ms < self.looks.until_ms() => {
                     answer.ring.extend(capacity.bid_failed(job.id, moment));
-                    Turn::Wait(Wake::after_next_deadline(job, moment.now).or_at(at_ms))
+                    Turn::Wait(Wake::after_next_deadline(job, moment.now).or_at(self.looks.until_ms()))
                 }
-                None | Some(Fitness::Unfit | Fitness::NotBefore(_)) => Turn::Act(Role::Compute, Deed::Check),
+                None | Some(Fitness::Unfit | Fitness::NoRoom | Fitness::NotNow) => {
+                    Turn::Act(Role::Compute, Deed::Check)
+                }
             },
             ComputeStep::Submit(event) => Turn::Act(Role::Compute, Deed::Submit(vec![event])),
             ComputeStep::Run => Turn::Act(Role::Compute, Deed::Run),

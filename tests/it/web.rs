@@ -4,13 +4,16 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
 };
 
 use assay::domain::Digest;
+use tokio::{sync::watch, time::timeout};
+
+use crate::town::PATIENCE;
 
 /// The one file: longer than what is written at a time, and no two pieces of it are equal.
 pub(crate) fn content() -> Vec<u8> {
@@ -22,7 +25,7 @@ pub(crate) fn content() -> Vec<u8> {
 pub(crate) struct Web {
     address: SocketAddr,
     /// The first lines of all requests, and what part they asked for.
-    asked: Arc<Mutex<Vec<String>>>,
+    asked: watch::Sender<Vec<String>>,
     ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -31,8 +34,8 @@ impl Web {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (asked, ends) = (Arc::<Mutex<Vec<String>>>::default(), Arc::new(AtomicBool::new(false)));
-        let (noted, ended) = (Arc::clone(&asked), Arc::clone(&ends));
+        let (asked, ends) = (watch::Sender::new(Vec::new()), Arc::new(AtomicBool::new(false)));
+        let (noted, ended) = (asked.clone(), Arc::clone(&ends));
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if ended.load(Ordering::SeqCst) {
@@ -56,7 +59,14 @@ impl Web {
 
     /// The requests so far that contain this.
     pub(crate) fn asked(&self, what: &str) -> usize {
-        self.asked.lock().unwrap().iter().filter(|asked| asked.contains(what)).count()
+        count(&self.asked.borrow(), what)
+    }
+
+    /// Waits for so many requests that contain this.
+    pub(crate) async fn when_asked(&self, what: &str, times: usize) {
+        let mut asked = self.asked.subscribe();
+        let found = timeout(PATIENCE, asked.wait_for(|asked| count(asked, what) >= times)).await;
+        found.expect("it is asked in time").expect("the server lives");
     }
 }
 
@@ -70,23 +80,29 @@ impl Drop for Web {
     }
 }
 
-fn answer(stream: TcpStream, asked: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn count(asked: &[String], what: &str) -> usize {
+    asked.iter().filter(|asked| asked.contains(what)).count()
+}
+
+fn answer(stream: TcpStream, asked: &watch::Sender<Vec<String>>) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
-    let mut offset = None;
+    let (mut offset, mut is_look) = (None, false);
     for line in lines {
         let line = line?.to_ascii_lowercase();
         if line.is_empty() {
             break;
         }
         if let Some(range) = line.strip_prefix("range: bytes=") {
+            is_look = range == "0-0";
             offset = range.strip_suffix('-').and_then(|begins| begins.parse::<usize>().ok());
         }
     }
     let path = first.split(' ').nth(1).unwrap_or_default();
     let whole = content();
     let half = whole.len() / 2;
-    asked.lock().unwrap().push(format!("{path} from {offset:?}"));
+    let asked_for = if is_look { "one byte".to_owned() } else { format!("from {offset:?}") };
+    asked.send_modify(|asked| asked.push(format!("{path} {asked_for}")));
     let full = || head("200 OK", &format!("content-length: {}\r\n", whole.len()));
     let moved =
         |to: &str| (head("302 Found", &format!("location: {to}\r\ncontent-length: 0\r\n")), &whole[..0]);
@@ -97,7 +113,17 @@ fn answer(stream: TcpStream, asked: &Mutex<Vec<String>>) -> std::io::Result<()> 
             let range = format!("content-range: bytes {offset}-{0}/{1}\r\n", whole.len() - 1, whole.len());
             (head("206 Partial Content", &range), &whole[offset..])
         }
-        ("/file" | "/cut-anew", _) => (full(), &whole[..]),
+        ("/file", _) if is_look => {
+            let range = format!("content-range: bytes 0-0/{}\r\ncontent-length: 1\r\n", whole.len());
+            (head("206 Partial Content", &range), &whole[..1])
+        }
+        // Knows nothing of parts of empty files but this.
+        ("/empty", _) if is_look => (
+            head("416 Range Not Satisfiable", "content-range: bytes */0\r\ncontent-length: 0\r\n"),
+            &whole[..0],
+        ),
+        ("/empty", _) => (head("200 OK", "content-length: 0\r\n"), &whole[..0]),
+        ("/file" | "/whole" | "/cut-anew", _) => (full(), &whole[..]),
         ("/endless", _) => (head("200 OK", ""), &whole[..]),
         ("/moved", _) => moved("/file"),
         ("/loop", _) => moved("/loop"),

@@ -91,8 +91,8 @@ impl Node {
         if let Some(held) = self.held_from_url(job, input, url) {
             return held;
         }
-        let source = self.config.urls.open(url, 0).await?;
-        check_length(url, source.total, (Some(input.bytes), self.config.max_archive_bytes))
+        let total = self.config.urls.length(url).await?;
+        check_length(url, total, (Some(input.bytes), self.config.max_archive_bytes))
     }
 
     /// Whether the file that this node has from an input's URL is as long as the job says; `None` if it has none. An

@@ -72,6 +72,20 @@ impl UrlLimits {
     /// # Errors
     /// [`UrlError`].
     pub(super) async fn open(self, url: &str, offset: u64) -> Result<Source, UrlError> {
+        self.open_part(url, Part::From(offset)).await
+    }
+
+    /// The length of what is at a URL, if its server states it. Asks for one byte. A server that sends the whole all the
+    /// same is cut off after the head of its answer. `HEAD` would send even less, but URLs that are signed for `GET` refuse
+    /// it.
+    ///
+    /// # Errors
+    /// [`UrlError`].
+    pub(super) async fn length(self, url: &str) -> Result<Option<u64>, UrlError> {
+        self.open_part(url, Part::FirstByte).await.map(|source| source.total)
+    }
+
+    async fn open_part(self, url: &str, part: Part) -> Result<Source, UrlError> {
         let mut at = Url::parse(url)
             .map_err(|error| UrlError::Malformed { url: url.to_owned(), reason: error.to_string() })?;
         for hop in 0..=MAX_REDIRECTS {
@@ -79,14 +93,14 @@ impl UrlLimits {
                 "https" if self.https => {}
                 "http" if self.http => {}
                 // Nobody else may name a file of this machine.
-                "file" if self.file && hop == 0 => return open_file(&at, offset).await,
+                "file" if self.file && hop == 0 => return open_file(&at, part.begins()).await,
                 scheme => {
                     return Err(UrlError::Scheme { url: at.to_string(), scheme: scheme.to_owned() });
                 }
             }
-            let response = self.ask(&at, offset).await?;
+            let response = self.ask(&at, part).await?;
             if !response.status().is_redirection() {
-                return Source::of(&at, response, offset);
+                return Source::of(&at, response, part);
             }
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             let next = location.and_then(|location| at.join(location).ok());
@@ -96,7 +110,7 @@ impl UrlLimits {
     }
 
     /// The answer to one request. The connection goes to an address that was checked.
-    async fn ask(self, url: &Url, offset: u64) -> Result<Response, UrlError> {
+    async fn ask(self, url: &Url, part: Part) -> Result<Response, UrlError> {
         let addresses = resolve(url).await?;
         let (allowed, other): (Vec<_>, Vec<_>) =
             addresses.into_iter().partition(|address| self.may_reach(address.ip()));
@@ -115,8 +129,8 @@ impl UrlLimits {
             .build();
         let unreachable = |reason| UrlError::Unreachable { url: url.to_string(), reason };
         let mut request = client.map_err(|error| unreachable(last_cause(&error)))?.get(url.clone());
-        if offset > 0 {
-            request = request.header(RANGE, format!("bytes={offset}-"));
+        if let Some(range) = part.range() {
+            request = request.header(RANGE, range);
         }
         let answered = timeout(ANSWER_LIMIT, request.send()).await;
         let answered =
@@ -154,6 +168,33 @@ async fn open_file(url: &Url, offset: u64) -> Result<Source, UrlError> {
     Ok(Source { skip: 0, total: Some(metadata.len()), body: Body::File(file) })
 }
 
+/// What of some content is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// From this offset to the end.
+    From(u64),
+    /// One byte, to learn the length of the whole.
+    FirstByte,
+}
+
+impl Part {
+    const fn begins(self) -> u64 {
+        match self {
+            Self::From(offset) => offset,
+            Self::FirstByte => 0,
+        }
+    }
+
+    /// The value of the `Range` header.
+    fn range(self) -> Option<String> {
+        match self {
+            Self::From(0) => None,
+            Self::From(offset) => Some(format!("bytes={offset}-")),
+            Self::FirstByte => Some("bytes=0-0".to_owned()),
+        }
+    }
+}
+
 /// Content that is being read.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -171,16 +212,20 @@ enum Body {
 }
 
 impl Source {
-    fn of(url: &Url, response: Response, offset: u64) -> Result<Self, UrlError> {
+    fn of(url: &Url, response: Response, part: Part) -> Result<Self, UrlError> {
         let url = url.to_string();
-        let status = response.status();
+        let (status, offset) = (response.status(), part.begins());
+        let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
         let (begins, total) = match status {
             StatusCode::OK => (0, response.content_length()),
             StatusCode::PARTIAL_CONTENT => {
-                let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
                 let range = range.and_then(parse_range).filter(|(begins, _)| *begins == offset);
                 let reason = "it answers another range than asked".to_owned();
                 range.ok_or_else(|| UrlError::Unreachable { url: url.clone(), reason })?
+            }
+            // What is empty has no first byte.
+            StatusCode::RANGE_NOT_SATISFIABLE if part == Part::FirstByte && range == Some("bytes */0") => {
+                (0, Some(0))
             }
             _ => return Err(UrlError::Status { url, status: status.as_u16() }),
         };

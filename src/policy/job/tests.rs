@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    domain::{Amount, Pace},
+    domain::{Amount, Pace, Span},
     policy::fixture::{
         LIMITS, REQUESTER, accept, bid, commit, deal, moment, node, open, opening, reveal, running,
     },
@@ -76,10 +76,36 @@ fn a_job_that_never_runs_here_gets_no_bid_and_one_that_cannot_now_is_looked_at_a
 
     let mut desk = Desk::new(node(0), 1000);
     desk.ask(&job, 1000);
-    desk.policy.checked(Fitness::NotBefore(1_005_000), (job.id, moment(1000)), &mut desk.capacity);
+    desk.policy.checked(Fitness::NotNow, (job.id, moment(1000)), &mut desk.capacity);
     let Turn::Wait(wake) = desk.ask(&job, 1001) else { panic!("it waits") };
     assert_eq!(wake.elapsed_ms, Some(1_005_000));
     assert_eq!(desk.ask(&job, 1005), Turn::Act(Role::Compute, Deed::Check));
+}
+
+#[test]
+fn a_node_looks_ever_more_seldom_whether_a_job_can_run_here_whatever_its_log_says() {
+    // Open far longer than all the pauses.
+    let job = open(Deal { open: Span::from_secs(1_000_000), ..deal() });
+    let mut desk = Desk::new(node(0), 1000);
+    let (mut now, mut pauses) = (1000, Vec::new());
+    for _ in 0..10 {
+        assert_eq!(desk.ask(&job, now), Turn::Act(Role::Compute, Deed::Check));
+        desk.policy.checked(Fitness::NotNow, (job.id, moment(now)), &mut desk.capacity);
+        desk.policy.heard();
+        let Turn::Wait(wake) = desk.ask(&job, now) else { panic!("it waits") };
+        let due = wake.elapsed_ms.unwrap() / 1000;
+        pauses.push(due - now);
+        now = due;
+    }
+    assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 600, 600, 600]);
+    // Room on this machine is looked for as soon as at first: that asks nobody.
+    for _ in 0..3 {
+        assert_eq!(desk.ask(&job, now), Turn::Act(Role::Compute, Deed::Check));
+        desk.policy.checked(Fitness::NoRoom, (job.id, moment(now)), &mut desk.capacity);
+        let Turn::Wait(wake) = desk.ask(&job, now) else { panic!("it waits") };
+        assert_eq!(wake.elapsed_ms, Some((now + 5) * 1000));
+        now += 5;
+    }
 }
 
 #[test]

@@ -57,8 +57,9 @@ async fn a_job_reads_the_file_at_a_url_which_each_node_gets_from_there() {
     assert_eq!(requester.ended(job).await.state, JobState::Verified);
     let (_, printed) = requester.get(&format!("jobs/{job}/output")).await;
     assert_eq!(String::from_utf8(printed).unwrap(), digest.to_string());
-    // The requester and both nodes took it; each node looked once before its bid.
-    assert!(web.asked("/file") >= 5, "{web:?}");
+    // Each node looked once before its bid, and asked for one byte. The requester and both nodes took it.
+    assert_eq!(web.asked("/file one byte"), 2, "{web:?}");
+    assert_eq!(web.asked("/file from None"), 3, "{web:?}");
     end_all(nodes.into_iter().chain([requester])).await;
 }
 
@@ -117,14 +118,18 @@ async fn nodes_bid_for_no_job_whose_file_is_not_there_and_tell_of_another_not_wh
     };
     let gone = open(input(&web.url("/gone"), right, whole.len())).await;
     let short = open(input(&web.url("/file"), right, whole.len() - 1)).await;
+    // From a server that sends the whole, whatever part is asked for.
+    let long = open(input(&web.url("/whole"), right, whole.len() + 1)).await;
     let other = open(input(&web.url("/file"), Digest::sha256("other"), whole.len())).await;
     let endless = open(input(&web.url("/endless"), right, 1000)).await;
     let lacked = |job: &Job| job.failures[usize::from(FailureKind::Input.index())] == 1;
     for job in [other, endless] {
         requester.when(job, lacked).await;
     }
-    assert!(web.asked("/gone") >= 1);
-    for job in [gone, short] {
+    for (look, times) in [("/gone one byte", 1), ("/file one byte", 2), ("/whole one byte", 1)] {
+        web.when_asked(look, times).await;
+    }
+    for job in [gone, short, long] {
         requester.when(job, |job| job.state == JobState::Open && job.bids.is_empty()).await;
     }
     town.at(100_000);
@@ -139,6 +144,32 @@ async fn nodes_bid_for_no_job_whose_file_is_not_there_and_tell_of_another_not_wh
             format!("the input at {url} did not come, or is another than the job names")
         );
     }
+    end_all([requester, node]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_file_is_an_input_too() {
+    let (town, web) = (Town::new(), Web::start());
+    let requester = town.node(2, 0, printing("")).await;
+    let node = town.node(3, 1, hashing()).await;
+    let spec = input(&web.url("/empty"), Digest::sha256(""), 0);
+    let job = announce(&town, 2, &spec, deal(1, 1)).await;
+    assert_eq!(requester.ended(job).await.state, JobState::Verified);
+    assert_eq!(web.asked("/empty one byte"), 1, "{web:?}");
+    end_all([requester, node]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_dead_url_has_no_node_ask_the_servers_of_the_others_again() {
+    let (town, web) = (Town::new(), Web::start());
+    let requester = town.node(2, 0, printing("")).await;
+    let node = town.node(3, 1, hashing()).await;
+    let mut spec = input(&web.url("/file"), Digest::sha256(content()), content().len());
+    let dead = Input { target: "/other".to_owned(), url: Some(web.url("/down")), ..spec.inputs[0].clone() };
+    spec.inputs.push(dead);
+    announce(&town, 2, &spec, deal(1, 1)).await;
+    web.when_asked("/down", 2).await;
+    assert_eq!(web.asked("/file"), 1, "{web:?}");
     end_all([requester, node]).await;
 }
 
