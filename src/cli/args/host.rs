@@ -147,9 +147,11 @@ pub(in crate::cli) struct PruneArgs {
 pub(in crate::cli) enum InputUrlArg {
     /// http:// URLs; anybody on the way can read what comes
     Http,
-    /// Files of this machine, as file:/// URLs: whoever knows the SHA-256 of a file can have a job read it
+    /// Files of this machine, as file:/// URLs: whoever knows the SHA-256 of a file can have a job read it; whether this node
+    /// bids tells strangers whether a path exists and has a given number of bytes
     File,
-    /// URLs on this machine and in private networks; link-local addresses are never asked
+    /// URLs on this machine and in private networks, but no link-local addresses; whether this node bids tells strangers
+    /// whether a URL there exists and has a given number of bytes
     Private,
     /// No URL at all; not with the others
     None,
