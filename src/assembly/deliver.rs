@@ -69,7 +69,10 @@ impl Undelivered {
             Self::Request(_)
             | Self::Output(_)
             | Self::Delivery(
-                DeliveryError::Refused { .. } | DeliveryError::TooDear { .. } | DeliveryError::Chain(_),
+                DeliveryError::Refused { .. }
+                | DeliveryError::TooMuchGas { .. }
+                | DeliveryError::TooDear { .. }
+                | DeliveryError::Chain(_),
             ) => true,
         }
     }
@@ -109,13 +112,12 @@ impl Deliverer {
                 let head = *news.borrow_and_update();
                 // The store hears of an entry before the node has folded it.
                 let is_read = timeout(AGAIN.first, node.reached(Cursor(head))).await.is_ok();
-                let is_complete = self.notice().await && is_read;
+                self.notice().await;
                 self.deliver_due().await;
                 let next = self.due.values().map(|due| due.at).min();
                 let now = node.now();
                 let wait = next.map(|at| Duration::from_secs(at.since(now).as_secs().max(1).into()));
-                let wait =
-                    if is_complete { wait } else { Some(wait.unwrap_or(AGAIN.first).min(AGAIN.first)) };
+                let wait = if is_read { wait } else { Some(wait.unwrap_or(AGAIN.first).min(AGAIN.first)) };
                 tokio::select! {
                     changed = news.changed() => if changed.is_err() { return },
                     () = until(wait) => {}
@@ -136,9 +138,8 @@ impl Deliverer {
         }
     }
 
-    /// Notices verified jobs whose contracts wait for their results.
-    /// `false` if some could not be asked.
-    async fn notice(&mut self) -> bool {
+    /// Notices verified jobs whose contracts wait for their results, or cannot be asked yet.
+    async fn notice(&mut self) {
         let public = |job: &Job, is_broken: bool| {
             (job.spec.public_result && !is_broken).then(|| (job.id, job.state.is_terminal()))
         };
@@ -147,7 +148,6 @@ impl Deliverer {
         self.watched.extend(new);
         // Those that are not here have ended, and left memory.
         let ended = self.watched.iter().filter(|job| here.get(*job).copied().unwrap_or(true));
-        let mut is_complete = true;
         for id in ended.copied().collect::<Vec<_>>() {
             let Ok(job) = self.node.known_job(id) else {
                 // A reorganisation took it back.
@@ -157,26 +157,25 @@ impl Deliverer {
             let is_deliverable =
                 job.spec.public_result && job.state == JobState::Verified && proof(&job).is_some();
             let fee = if is_deliverable { self.fee_for(&job).await } else { Ok(None) };
+            let turn = || turn(&job, self.node.id(), &self.node.members(), self.scheduler.delivery_step());
             match fee {
                 Ok(Some(_)) => {
-                    let step = self.scheduler.delivery_step();
-                    let at = turn(&job, self.node.id(), &self.node.members(), step);
+                    let at = turn();
                     debug!(job = %id, consumer = %job.requester, ?at, "a contract waits for a result");
                     self.due.insert(id, Due { at, pause: Duration::ZERO });
                 }
                 Ok(None) => {
                     self.settled.insert(id);
                 }
-                // The next look asks again.
+                // A delivery asks anew, and pauses ever longer between two attempts.
                 Err(error) => {
                     debug!(job = %id, %error, "cannot ask the requester of a job");
-                    is_complete = false;
-                    continue;
+                    let again = self.node.now().plus(Span::from_secs(seconds(AGAIN.first)));
+                    self.due.insert(id, Due { at: turn().max(again), pause: AGAIN.first });
                 }
             }
             self.watched.remove(&id);
         }
-        is_complete
     }
 
     async fn deliver_due(&mut self) {
@@ -189,8 +188,7 @@ impl Deliverer {
                 Err(error) if error.may_pass() => {
                     let pause = AGAIN.after(due.pause);
                     info!(job = %id, error = %one_line(&error), ?pause, "a result is not delivered yet");
-                    let pause_secs = u32::try_from(pause.as_secs()).unwrap_or(u32::MAX);
-                    let at = self.node.now().plus(Span::from_secs(pause_secs));
+                    let at = self.node.now().plus(Span::from_secs(seconds(pause)));
                     self.due.insert(id, Due { at, pause });
                     continue;
                 }
@@ -214,8 +212,9 @@ impl Deliverer {
             return Ok(());
         };
         let proof = proof(&job).ok_or(Undelivered::Never("no majority of its results is equal"))?;
-        let stdout = self.output(&job, &proof).await?;
-        let receipt = self.scheduler.deliver(&job, &proof, &stdout, fee, pays).await?;
+        let stdout = self.output(&job, &proof.holders).await?;
+        let result = (proof.exit_code, stdout.as_slice());
+        let receipt = self.scheduler.deliver(&job, &proof.openings, result, fee, pays).await?;
         info!(job = %id, consumer = %job.requester, %fee, gas = receipt.gas, "result delivered");
         Ok(())
     }
@@ -228,30 +227,47 @@ impl Deliverer {
         self.scheduler.fee_for(job).await
     }
 
-    /// The standard output that these openings prove, from the first of their nodes that serves it.
-    async fn output(&self, job: &Job, proof: &[SeatOpening]) -> Result<Vec<u8>, Undelivered> {
-        let mut last = None;
-        for SeatOpening { seat, opening } in proof {
-            let Some(held) = job.seat(*seat) else { continue };
-            match self.node.result_of(job.id, held.node).await {
-                Ok(_) => {
-                    let dir = self.node.unpacked_result(job.id, held.node, opening.output_root).await?;
-                    let file = tokio::fs::File::open(dir.path().join("result").join(STDOUT)).await?;
-                    let mut stdout = Vec::new();
-                    file.take(MAX_OUTPUT + 1).read_to_end(&mut stdout).await?;
-                    if stdout.len() as u64 > MAX_OUTPUT {
-                        return Err(Undelivered::Never("its output is too long for a transaction"));
-                    }
-                    let is_whole = output_hash(job.id, opening.exit_code, &stdout) == opening.result_hash;
-                    return is_whole.then_some(stdout).ok_or(Undelivered::Never(
-                        "its result is more than its standard output, so that no contract can check it",
-                    ));
+    /// The standard output of a result, from the first of its holders that serves it.
+    ///
+    /// What the result hash leaves out, such as masked text, may differ between holders. So one whose output cannot be
+    /// delivered says nothing of the others.
+    async fn output(&self, job: &Job, holders: &[SeatOpening]) -> Result<Vec<u8>, Undelivered> {
+        let mut failed = Undelivered::Never("its seats are gone");
+        for holder in holders {
+            match self.output_of(job, holder).await {
+                Ok(stdout) => return Ok(stdout),
+                Err(error) if failed.may_pass() => {
+                    debug!(job = %job.id, error = %one_line(&error), "another node is asked for the result");
                 }
-                Err(error) => last = Some(error),
+                Err(error) => failed = error,
             }
         }
-        Err(last.map_or(Undelivered::Never("its seats are gone"), Undelivered::Request))
+        Err(failed)
     }
+
+    async fn output_of(
+        &self,
+        job: &Job,
+        SeatOpening { seat, opening }: &SeatOpening,
+    ) -> Result<Vec<u8>, Undelivered> {
+        let holder = job.seat(*seat).ok_or(Undelivered::Never("its seats are gone"))?.node;
+        self.node.result_of(job.id, holder).await?;
+        let dir = self.node.unpacked_result(job.id, holder, opening.output_root).await?;
+        let file = tokio::fs::File::open(dir.path().join("result").join(STDOUT)).await?;
+        let mut stdout = Vec::new();
+        file.take(MAX_OUTPUT + 1).read_to_end(&mut stdout).await?;
+        if stdout.len() as u64 > MAX_OUTPUT {
+            return Err(Undelivered::Never("its output is too long for a transaction"));
+        }
+        let is_whole = output_hash(job.id, opening.exit_code, &stdout) == opening.result_hash;
+        is_whole.then_some(stdout).ok_or(Undelivered::Never(
+            "its result is more than its standard output, so that no contract can check it",
+        ))
+    }
+}
+
+fn seconds(pause: Duration) -> u32 {
+    u32::try_from(pause.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Waits so long; forever without a limit.

@@ -9,9 +9,22 @@ use crate::domain::{Amount, Job, NodeId, SeatOpening, SeatStatus, Span, Timestam
 /// The most turns: nodes that never deliver must not hold the others up for long. Behind it, all have the last one.
 const MOST_TURNS: u32 = 32;
 
-/// The openings that prove the result of a job to a contract: as many equal ones as the verdict needed, in the order of
-/// seats. `None` where too few results are equal, as bytes, for anybody to prove one.
-pub fn proof(job: &Job) -> Option<Vec<SeatOpening>> {
+/// What proves the result of a job to a contract, and who serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// Openings of the result: as many as the verdict needed, in the order of seats. A liar among them may state another
+    /// exit code: only the result hash counts.
+    pub openings: Vec<SeatOpening>,
+    /// The exit code of the result, from an accepted seat.
+    pub exit_code: i32,
+    /// The accepted seats with this result. Others are not paid, so they serve nothing.
+    pub holders: Vec<SeatOpening>,
+}
+
+/// The proof of a job's result; `None` where too few results are equal, as bytes, for anybody to prove one, or none of
+/// them is accepted.
+pub fn proof(job: &Job) -> Option<Proof> {
+    let accepted = job.verdict.as_ref()?.accepted;
     let revealed = (0..).zip(&job.seats).filter_map(|(seat, held)| match held.status {
         SeatStatus::Revealed(opening) => Some(SeatOpening { seat, opening }),
         SeatStatus::Accepted | SeatStatus::Failed(_) | SeatStatus::Committed(_) => None,
@@ -23,8 +36,13 @@ pub fn proof(job: &Job) -> Option<Vec<SeatOpening>> {
         let hash = one.opening.result_hash;
         revealed.iter().filter(move |other| other.opening.result_hash == hash)
     };
-    let first = revealed.iter().find(|one| equal(one).count() >= needed)?;
-    Some(equal(first).take(needed).copied().collect())
+    let is_accepted = |given: &&SeatOpening| accepted.contains(given.seat);
+    let first = revealed.iter().filter(is_accepted).find(|one| equal(one).count() >= needed)?;
+    Some(Proof {
+        openings: equal(first).take(needed).copied().collect(),
+        exit_code: first.opening.exit_code,
+        holders: equal(first).filter(is_accepted).copied().collect(),
+    })
 }
 
 /// When this node may deliver the result of a job that has ended. `step` is the time that others have between two turns.
@@ -50,20 +68,21 @@ pub fn pays(fee: Amount, gas: u64, wei_per_gas: u128) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        domain::{Deal, Digest, Event, Job, Method, Opening, SeatSet},
+        domain::{Digest, Event, FingerprintWord, Job, Opening, SeatSet},
         policy::fixture::{accept, at, bid, deal, node, open, then},
     };
 
     const STEP: Span = Span::from_secs(10);
 
-    /// A job in which the nodes 0, 1 and 2 have revealed these results at 1020.
-    fn revealed(results: [&str; 3]) -> Job {
-        let mut job = open(Deal { method: Method::Hash, ..deal() });
+    /// A job in which the nodes 0, 1 and 2 have revealed these results and exit codes at 1020, with equal traces.
+    fn revealed(results: [(&str, i32); 3]) -> Job {
+        let mut job = open(deal());
         (0..3).for_each(|index| bid(&mut job, index, 1010));
         (0..3).for_each(|index| accept(&mut job, index, 1010));
         let given = |index: u8| {
-            let result_hash = Digest::sha256(results[usize::from(index)]);
-            Opening { result_hash, ..Opening::sample(index) }
+            let (result, exit_code) = results[usize::from(index)];
+            let (result_hash, fingerprint) = (Digest::sha256(result), FingerprintWord([0; 32]));
+            Opening { result_hash, exit_code, fingerprint, ..Opening::sample(index) }
         };
         for index in 0..3 {
             let (seat, me) = (job.seat_of(node(index)).unwrap(), node(index));
@@ -77,22 +96,56 @@ mod tests {
         job
     }
 
+    /// The same after a verdict that accepts these seats.
+    fn judged(results: [(&str, i32); 3], accepted: u32) -> Job {
+        let mut job = revealed(results);
+        let verdict = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::from_bits(accepted) };
+        then(&mut job, node(9), 1030, verdict).unwrap();
+        job
+    }
+
+    fn seats(openings: &[SeatOpening]) -> Vec<u8> {
+        openings.iter().map(|given| given.seat).collect()
+    }
+
     #[test]
     fn as_many_equal_openings_prove_a_result_as_the_verdict_needed() {
-        let seats = |results: [&str; 3]| {
-            Some(proof(&revealed(results))?.iter().map(|given| given.seat).collect::<Vec<_>>())
+        let proven = |results: [&str; 3], accepted| {
+            let proof = proof(&judged(results.map(|result| (result, 0)), accepted))?;
+            Some((seats(&proof.openings), seats(&proof.holders)))
         };
-        assert_eq!(seats(["a", "a", "b"]), Some(vec![0, 1]));
-        assert_eq!(seats(["b", "a", "a"]), Some(vec![1, 2]));
-        assert_eq!(seats(["a", "a", "a"]), Some(vec![0, 1]), "no more than needed: each costs gas");
-        assert_eq!(seats(["a", "b", "c"]), None, "alike traces prove no bytes");
+        assert_eq!(proven(["a", "a", "b"], 0b011), Some((vec![0, 1], vec![0, 1])));
+        assert_eq!(proven(["b", "a", "a"], 0b110), Some((vec![1, 2], vec![1, 2])));
+        let all = Some((vec![0, 1], vec![0, 1, 2]));
+        assert_eq!(proven(["a", "a", "a"], 0b111), all, "no more openings than needed: each costs gas");
+        let unjudged = revealed([("a", 0), ("a", 0), ("a", 0)]);
+        assert_eq!(proof(&unjudged), None, "nobody is paid, so nobody serves a result");
+    }
+
+    #[test]
+    fn alike_traces_prove_no_bytes() {
+        assert_eq!(proof(&judged([("a", 0), ("b", 0), ("c", 0)], 0b111)), None);
+    }
+
+    #[test]
+    fn a_liar_with_the_true_hash_and_another_exit_code_does_not_keep_a_result_from_delivery() {
+        for liar in 0..3 {
+            let mut results = [("a", 3); 3];
+            results[liar].1 = 0;
+            let proof = proof(&judged(results, 0b111 & !(1 << liar))).unwrap();
+            assert_eq!(
+                (proof.exit_code, seats(&proof.openings)),
+                (3, vec![0, 1]),
+                "the hash alone is proven"
+            );
+            let honest: Vec<u8> = (0..3).filter(|seat| usize::from(*seat) != liar).collect();
+            assert_eq!(seats(&proof.holders), honest, "the liar is not asked for the result");
+        }
     }
 
     #[test]
     fn each_node_has_a_turn_of_its_own_and_those_that_made_the_result_come_first() {
-        let mut job = revealed(["a", "a", "b"]);
-        let verdict = Event::VerdictPosted { openings: Vec::new(), accepted: SeatSet::from_bits(0b11) };
-        then(&mut job, node(9), 1030, verdict).unwrap();
+        let job = judged([("a", 0), ("a", 0), ("b", 0)], 0b011);
         assert_eq!(job.ended_at, at(1030));
         let all: Vec<NodeId> = (0..6).map(node).collect();
         let after = |me: NodeId, all: &[NodeId]| {

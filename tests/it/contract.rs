@@ -3,6 +3,7 @@
 mod broken;
 pub(crate) mod chain;
 mod code;
+mod consumer;
 mod endpoints;
 mod faults;
 pub(crate) mod faulty;

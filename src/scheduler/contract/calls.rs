@@ -256,5 +256,5 @@ pub(super) fn seat_opening(job: &Job, seat: u8, opening: &Opening) -> abi::SeatO
 
 /// A call without money.
 pub(super) fn to_contract(contract: Address, data: Bytes) -> super::sender::Call {
-    super::sender::Call { to: Some(contract), data, value: U256::ZERO }
+    super::sender::Call { to: Some(contract), data, value: U256::ZERO, gas_limit: None }
 }

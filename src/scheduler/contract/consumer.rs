@@ -18,7 +18,7 @@ use super::{
     convert::Revert,
     node::ContractScheduler,
     rpc::AskError,
-    sender::{SendError, request},
+    sender::{Call, SendError, limit_of, request},
 };
 use crate::{
     domain::{Amount, Job, NodeId, SeatOpening, Span},
@@ -44,6 +44,12 @@ const PENDING: u8 = 1;
 const FULFIL: &str =
     "fulfil(bytes32,(uint8,address,uint96,(bytes32,bytes32,int32,bytes32,bytes32,bytes32))[],int32,bytes)";
 
+/// The most gas of a delivery, beside that of its bytes: what a contract can burn that does not pay.
+const MAX_GAS: u64 = 1_000_000;
+
+/// What chains charge at most for a byte of a transaction that is zero, and for any other (EIP-7623).
+const GAS_OF_BYTE: (u64, u64) = (10, 40);
+
 /// The time between the turns of two deliverers: enough for a transaction to be in a block that others see. A development
 /// chain makes a block for each transaction.
 const STEP: Span = Span::from_secs(30);
@@ -60,12 +66,24 @@ pub enum DeliveryError {
         /// What it says.
         reason: String,
     },
+    /// The contract's callback takes more than anybody should risk for a fee that may never be paid.
+    #[error(
+        "the contract {consumer} may take {gas} gas for the result, but a delivery pays for at most {most}"
+    )]
+    TooMuchGas {
+        /// The contract.
+        consumer: NodeId,
+        /// The gas limit that the delivery needs.
+        gas: u64,
+        /// The highest gas limit.
+        most: u64,
+    },
     /// The gas would cost more than the fee.
     #[error("the fee of {fee} wei does not pay for {gas} gas at {wei_per_gas} wei each")]
     TooDear {
         /// What the contract pays.
         fee: Amount,
-        /// The gas that the delivery needs.
+        /// The gas that the delivery may take.
         gas: u64,
         /// Its price now.
         wei_per_gas: u128,
@@ -99,8 +117,11 @@ impl ContractScheduler {
         let found = match answer.await {
             // An account without code answers nothing.
             Ok(data) => abi::requestsCall::abi_decode_returns(&data).ok(),
-            Err(AskError::Reverted(_) | AskError::Answer(_)) => None,
-            Err(error @ (AskError::Declined(_) | AskError::Unreachable(_))) => return Err(error.into()),
+            Err(AskError::Reverted(_)) => None,
+            // An endpoint's own error says nothing of the contract.
+            Err(error @ (AskError::Answer(_) | AskError::Declined(_) | AskError::Unreachable(_))) => {
+                return Err(error.into());
+            }
         };
         let pending = found.filter(|found| found.status == PENDING);
         let fee = pending.and_then(|pending| u128::try_from(pending.fee).ok());
@@ -112,41 +133,53 @@ impl ContractScheduler {
         if self.client().is_for_development() { STEP_OF_DEVELOPMENT } else { STEP }
     }
 
-    /// Delivers a result, if the fee pays for the gas: `pays` is asked with the fee, the gas, and its price in wei.
+    /// Delivers the result that these openings prove, if the fee pays for the gas: `pays` is asked with the fee, the gas
+    /// limit, and the price of gas in wei.
     ///
     /// # Errors
     /// [`DeliveryError`].
     pub async fn deliver(
         &self,
         job: &Job,
-        proof: &[SeatOpening],
-        stdout: &[u8],
+        openings: &[SeatOpening],
+        (exit_code, stdout): (i32, &[u8]),
         fee: Amount,
         pays: impl Fn(Amount, u64, u128) -> bool,
     ) -> Result<Receipt, DeliveryError> {
         let client = self.client();
         let (consumer, me) = (job.requester, self.node());
-        let exit_code = proof.first().map_or(0, |given| given.opening.exit_code);
-        let data = fulfil_data(job, proof, exit_code, stdout);
+        let data = fulfil_data(job, openings, exit_code, stdout);
         let asked = request(me.into(), Some(consumer.into()), &data, U256::ZERO);
         let endpoints = &client.reader().endpoints;
         let gas = endpoints.ask(|provider| {
             let asked = asked.clone();
             async move { provider.estimate_gas(asked).block(BlockId::pending()).await }
         });
-        let gas = gas.await.map_err(|error| refused(consumer, error))?;
+        // The contract may have the whole limit burnt, whatever it takes in an estimate.
+        let gas = limit_of(gas.await.map_err(|error| refused(consumer, error))?);
+        let most = most_gas(&data);
+        if gas > most {
+            return Err(DeliveryError::TooMuchGas { consumer, gas, most });
+        }
         let price = endpoints.ask(|provider| async move { provider.get_gas_price().await });
         let wei_per_gas = price.await.map_err(BackendError::from)?;
         if !pays(fee, gas, wei_per_gas) {
             return Err(DeliveryError::TooDear { fee, gas, wei_per_gas });
         }
-        match in_time(client.sender.send(to_contract(consumer.into(), data))).await {
+        let call = Call { gas_limit: Some(gas), ..to_contract(consumer.into(), data) };
+        match in_time(client.sender.send(call)).await {
             Ok(receipt) if was_paid(&receipt, client.reader().contract, me, fee) => Ok((&receipt).into()),
             Ok(_) => Err(DeliveryError::Unpaid { consumer, fee }),
             Err(SendError::Failed(error)) => Err(error.into()),
             Err(SendError::Reverted(revert)) => Err(refused(consumer, AskError::Reverted(revert))),
         }
     }
+}
+
+/// The highest gas limit of a delivery with this data.
+fn most_gas(data: &[u8]) -> u64 {
+    let cost = |byte: &u8| if *byte == 0 { GAS_OF_BYTE.0 } else { GAS_OF_BYTE.1 };
+    data.iter().map(cost).fold(MAX_GAS, u64::saturating_add)
 }
 
 fn refused(consumer: NodeId, error: AskError) -> DeliveryError {
@@ -169,11 +202,23 @@ fn was_paid(receipt: &TransactionReceipt, contract: Address, me: NodeId, fee: Am
     fee.is_zero() || receipt.inner.logs().iter().any(|log| is_credit(&log.inner))
 }
 
-fn fulfil_data(job: &Job, proof: &[SeatOpening], exit_code: i32, stdout: &[u8]) -> Bytes {
+fn fulfil_data(job: &Job, openings: &[SeatOpening], exit_code: i32, stdout: &[u8]) -> Bytes {
     let openings: Vec<scheduler::SeatOpening> =
-        proof.iter().map(|given| seat_opening(job, given.seat, &given.opening)).collect();
+        openings.iter().map(|given| seat_opening(job, given.seat, &given.opening)).collect();
     let fields = (B256::from(job.id), openings, exit_code, Bytes::copy_from_slice(stdout));
     let mut data = keccak256(FULFIL)[..4].to_vec();
     data.extend(fields.abi_encode_params());
     data.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_output_may_cost_what_its_bytes_cost() {
+        assert_eq!(most_gas(&[]), 1_000_000);
+        assert_eq!(most_gas(&[0; 100]), 1_001_000);
+        assert_eq!(most_gas(&[1; 64 * 1024]), 1_000_000 + 64 * 1024 * 40);
+    }
 }

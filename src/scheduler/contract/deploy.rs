@@ -112,14 +112,16 @@ pub async fn deploy_everywhere(
         return Ok(known);
     }
     let data = Bytes::from([B256::ZERO.as_slice(), &creation].concat());
-    let receipt = match chain.send(paying, Call { to: Some(deployer), data, value: U256::ZERO }).await {
-        Ok(receipt) => receipt,
-        // Somebody else was faster: it refuses to create what is there.
-        Err(DeployError::Refused { .. }) if !code_at(&chain.endpoints, address).await?.is_empty() => {
-            return Ok(known);
-        }
-        Err(error) => return Err(error),
-    };
+    let receipt =
+        match chain.send(paying, Call { to: Some(deployer), data, value: U256::ZERO, gas_limit: None }).await
+        {
+            Ok(receipt) => receipt,
+            // Somebody else was faster: it refuses to create what is there.
+            Err(DeployError::Refused { .. }) if !code_at(&chain.endpoints, address).await?.is_empty() => {
+                return Ok(known);
+            }
+            Err(error) => return Err(error),
+        };
     if code_at(&chain.endpoints, address).await?.is_empty() {
         return Err(DeployError::Refused { reason: format!("it created no contract at {contract}") });
     }
@@ -162,7 +164,9 @@ impl Chain {
 
     /// A contract at an address of its own.
     async fn create(&self, paying: Paying<'_>) -> Result<Deployed, DeployError> {
-        let receipt = self.send(paying, Call { to: None, data: creation_code(), value: U256::ZERO }).await?;
+        let receipt = self
+            .send(paying, Call { to: None, data: creation_code(), value: U256::ZERO, gas_limit: None })
+            .await?;
         let contract = receipt.contract_address.map(NodeId::from);
         let contract =
             contract.ok_or_else(|| DeployError::Refused { reason: "it created no contract".to_owned() })?;

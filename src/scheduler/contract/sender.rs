@@ -87,6 +87,13 @@ pub(super) struct Call {
     pub(super) to: Option<Address>,
     pub(super) data: Bytes,
     pub(super) value: U256,
+    /// Its gas limit, if the caller checked what it costs; otherwise it follows from an estimate.
+    pub(super) gas_limit: Option<u64>,
+}
+
+/// The gas limit of a call with this estimate, a fifth more: others' transactions may come in between.
+pub(super) const fn limit_of(estimate: u64) -> u64 {
+    estimate.saturating_add(estimate / 5)
 }
 
 /// Settings of a sender.
@@ -315,15 +322,18 @@ impl Sender {
         Ok((transaction, raw, hash))
     }
 
-    /// The estimated gas plus a fifth: others' transactions may come in between.
+    /// The gas limit of a call that does not revert now.
     async fn estimate(&self, call: &Call) -> Result<u64, SendError> {
-        let request = request(self.signer.address(), call.to, &call.data, call.value);
+        let mut request = request(self.signer.address(), call.to, &call.data, call.value);
+        if let Some(limit) = call.gas_limit {
+            request.set_gas_limit(limit);
+        }
         let estimated = self.endpoints.ask(|provider| {
             let request = request.clone();
             async move { provider.estimate_gas(request).block(BlockId::pending()).await }
         });
         let gas = estimated.await.map_err(|error| explain(error, self.signer.address()))?;
-        let limit = gas.saturating_add(gas / 5);
+        let limit = call.gas_limit.unwrap_or(limit_of(gas));
         if limit > MAX_GAS {
             let reason =
                 format!("the transaction takes {gas} gas, but this program pays for at most {MAX_GAS}");
