@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{
     io::AsyncReadExt as _,
     sync::watch,
@@ -21,8 +22,8 @@ use crate::{
     domain::{Amount, Backoff, Job, JobId, JobState, NodeId, SeatOpening, Span, Timestamp},
     explain::one_line,
     node::{
-        Node, NodeError, RequestError,
-        delivery::{pays, proof, turn},
+        FetchBounds, FetchError, Node, NodeError, RequestError,
+        delivery::{BASE_GAS, pays, proof, turn},
     },
     scheduler::{
         BackendError, Cursor,
@@ -39,6 +40,10 @@ const RECALLED: usize = 256;
 
 /// The longest output that is delivered, in bytes: a transaction may have 128 KiB.
 const MAX_OUTPUT: u64 = 64 * 1024;
+
+/// What is fetched for a delivery, at most: one job must not hold up those after it. Beside the output, an archive holds
+/// what the run printed on standard error, and its trace.
+const BOUNDS: FetchBounds = FetchBounds { bytes: 4 << 20, time: Duration::from_secs(60) };
 
 /// A delivery that is due at some time.
 #[derive(Debug, Clone, Copy)]
@@ -211,6 +216,11 @@ impl Deliverer {
             debug!(job = %id, "somebody else delivered a result");
             return Ok(());
         };
+        // Before anything is fetched.
+        let (gas, wei_per_gas) = (BASE_GAS, self.scheduler.gas_price().await.map_err(DeliveryError::from)?);
+        if !pays(fee, gas, wei_per_gas) {
+            return Err(DeliveryError::TooDear { fee, gas, wei_per_gas }.into());
+        }
         let proof = proof(&job).ok_or(Undelivered::Never("no majority of its results is equal"))?;
         let stdout = self.output(&job, &proof.holders).await?;
         let result = (proof.exit_code, stdout.as_slice());
@@ -227,17 +237,20 @@ impl Deliverer {
         self.scheduler.fee_for(job).await
     }
 
-    /// The standard output of a result, from the first of its holders that serves it.
+    /// The standard output of a result, from the first of its holders that serves it. All are asked at once, so that a slow
+    /// one costs no time.
     ///
     /// What the result hash leaves out, such as masked text, may differ between holders. So one whose output cannot be
     /// delivered says nothing of the others.
     async fn output(&self, job: &Job, holders: &[SeatOpening]) -> Result<Vec<u8>, Undelivered> {
         let mut failed = Undelivered::Never("its seats are gone");
-        for holder in holders {
-            match self.output_of(job, holder).await {
+        let mut asked: FuturesUnordered<_> =
+            holders.iter().map(|holder| self.output_of(job, holder)).collect();
+        while let Some(answer) = asked.next().await {
+            match answer {
                 Ok(stdout) => return Ok(stdout),
                 Err(error) if failed.may_pass() => {
-                    debug!(job = %job.id, error = %one_line(&error), "another node is asked for the result");
+                    debug!(job = %job.id, error = %one_line(&error), "a node does not serve a result");
                 }
                 Err(error) => failed = error,
             }
@@ -251,7 +264,12 @@ impl Deliverer {
         SeatOpening { seat, opening }: &SeatOpening,
     ) -> Result<Vec<u8>, Undelivered> {
         let holder = job.seat(*seat).ok_or(Undelivered::Never("its seats are gone"))?.node;
-        self.node.result_of(job.id, holder).await?;
+        match self.node.result_within(job.id, holder, BOUNDS).await {
+            Err(RequestError::Fetch(FetchError::Long { .. })) => {
+                return Err(Undelivered::Never("its archive is too long"));
+            }
+            fetched => fetched?,
+        };
         let dir = self.node.unpacked_result(job.id, holder, opening.output_root).await?;
         let file = tokio::fs::File::open(dir.path().join("result").join(STDOUT)).await?;
         let mut stdout = Vec::new();

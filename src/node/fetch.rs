@@ -41,6 +41,15 @@ const RESULT_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause between two attempts for one piece.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// How long an archive may be, and how long it may take to come.
+#[derive(Debug, Clone, Copy)]
+pub struct FetchBounds {
+    /// The longest archive that is of use, in bytes.
+    pub bytes: u64,
+    /// How long it may take.
+    pub time: Duration,
+}
+
 /// Why content did not come, or was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
@@ -55,6 +64,14 @@ pub enum FetchError {
         /// The problem.
         #[source]
         source: BlobError,
+    },
+    /// The archive is longer than this fetch has use for.
+    #[error("the result of {from} has more than {limit} bytes")]
+    Long {
+        /// The node that has it.
+        from: NodeId,
+        /// The most bytes that are of use.
+        limit: u64,
     },
     /// The content takes too long, or comes too slowly.
     #[error(
@@ -157,7 +174,7 @@ impl FetchError {
                 ..
             } => false,
             Self::Unpack { .. } | Self::Result { .. } => true,
-            Self::Blob { .. } | Self::Transfer(_) | Self::Slow { .. } => false,
+            Self::Blob { .. } | Self::Transfer(_) | Self::Long { .. } | Self::Slow { .. } => false,
         }
     }
 }
@@ -282,8 +299,9 @@ impl Node {
         job: JobId,
         from: NodeId,
         opening: &Opening,
+        bounds: FetchBounds,
     ) -> Result<u64, FetchError> {
-        let fetched = self.fetch_checked(job, from, opening).await;
+        let fetched = self.fetch_checked(job, from, opening, bounds).await;
         match &fetched {
             Ok(bytes) => info!(%job, %from, bytes, "result fetched"),
             Err(error) if error.is_fault_of_server() => {
@@ -295,8 +313,14 @@ impl Node {
         fetched
     }
 
-    async fn fetch_checked(&self, job: JobId, from: NodeId, opening: &Opening) -> Result<u64, FetchError> {
-        let root = opening.output_root;
+    async fn fetch_checked(
+        &self,
+        job: JobId,
+        from: NodeId,
+        opening: &Opening,
+        bounds: FetchBounds,
+    ) -> Result<u64, FetchError> {
+        let (root, limit) = (opening.output_root, bounds.bytes);
         let check = |found: Compared| match found.result_hash == opening.result_hash {
             true if found.is_revealed_by(opening) => Ok(()),
             true if found.exit_code != opening.exit_code => {
@@ -313,11 +337,22 @@ impl Node {
             }
         };
         if let Ok(bytes) = self.shelf.content().length(root, from) {
+            if bytes > limit {
+                return Err(FetchError::Long { from, limit });
+            }
             let (_dir, found) = self.unpack_result(job, from, root).await?;
             return check(found).map(|()| bytes);
         }
-        let pace = Pace::new(RESULT_PATIENCE, self.time_for_result());
-        let writer = self.receive(job, from, root, self.config.max_archive_bytes, pace).await?;
+        let pace = Pace::new(RESULT_PATIENCE, bounds.time);
+        let writer = self.receive(job, from, root, limit, pace).await.map_err(|error| match error {
+            // Longer than is of use, but not than a result may be: that node did nothing wrong.
+            FetchError::Blob { source: BlobError::TooLarge { .. }, .. }
+                if limit < self.config.max_archive_bytes =>
+            {
+                FetchError::Long { from, limit }
+            }
+            error => error,
+        })?;
         let (_, bytes) = writer.digest();
         // Checked before it is kept, since a node may name anything as its root.
         let archive = writer.reader();
@@ -327,9 +362,10 @@ impl Node {
         Ok(bytes)
     }
 
-    /// The time that the longest archive takes at the least rate.
-    fn time_for_result(&self) -> Duration {
-        GRACE + Duration::from_secs(self.config.max_archive_bytes / LEAST_BYTES_PER_SECOND)
+    /// The bounds of any result: the time is what the longest archive takes at the least rate.
+    pub(crate) fn result_bounds(&self) -> FetchBounds {
+        let bytes = self.config.max_archive_bytes;
+        FetchBounds { bytes, time: GRACE + Duration::from_secs(bytes / LEAST_BYTES_PER_SECOND) }
     }
 
     /// Unpacks a stored result to a directory that is removed with its handle, and returns its result hash.

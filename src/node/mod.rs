@@ -112,7 +112,7 @@ pub(crate) use board::Snapshot;
 pub use clock::wall_clock;
 pub use config::{About, NodeConfig, NodeParts};
 pub use error::NodeError;
-pub use fetch::FetchError;
+pub use fetch::{FetchBounds, FetchError};
 pub use once::{InvalidKey, RequestKey};
 pub(crate) use past::Summary;
 #[cfg(feature = "libp2p")]

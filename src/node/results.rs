@@ -6,7 +6,12 @@ use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
-use super::{Node, RequestError, fetch::scratch_dir, transfer::Served, work::is_of_job};
+use super::{
+    Node, RequestError,
+    fetch::{FetchBounds, scratch_dir},
+    transfer::Served,
+    work::is_of_job,
+};
 use crate::{
     domain::{Digest, JobId, NodeId, Opening, SeatStatus},
     store::{BlobWriter, LastWords, Limits, unpack},
@@ -64,6 +69,19 @@ impl Node {
     /// [`RequestError::NotDecided`] before the verdict, [`RequestError::NotRevealed`], [`RequestError::NotPaid`],
     /// [`RequestError::Fetch`].
     pub async fn result_of(&self, job: JobId, node: NodeId) -> Result<(Opening, u64), RequestError> {
+        self.result_within(job, node, self.result_bounds()).await
+    }
+
+    /// As [`Self::result_of`], for those who have no use for a longer archive, or no more time.
+    ///
+    /// # Errors
+    /// As [`Self::result_of`].
+    pub async fn result_within(
+        &self,
+        job: JobId,
+        node: NodeId,
+        bounds: FetchBounds,
+    ) -> Result<(Opening, u64), RequestError> {
         let known = self.known_job(job)?;
         if !known.state.is_terminal() {
             return Err(RequestError::NotDecided { state: known.state });
@@ -76,7 +94,7 @@ impl Node {
         if node != self.me.id && Served::of(&*self.ports.scheduler).of_node(&known, node).is_none() {
             return Err(RequestError::NotPaid { node });
         }
-        let bytes = self.fetch_result(job, node, &opening).await?;
+        let bytes = self.fetch_result(job, node, &opening, bounds).await?;
         Ok((opening, bytes))
     }
 

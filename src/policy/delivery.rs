@@ -9,6 +9,9 @@ use crate::domain::{Amount, Job, NodeId, SeatOpening, SeatStatus, Span, Timestam
 /// The most turns: nodes that never deliver must not hold the others up for long. Behind it, all have the last one.
 const MOST_TURNS: u32 = 32;
 
+/// The gas of a small delivery. A fee that does not pay for it is not worth fetching a result.
+pub const BASE_GAS: u64 = 100_000;
+
 /// What proves the result of a job to a contract, and who serves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {

@@ -24,7 +24,7 @@ use assay::{
         SeatStatus, Seed, Span, Spec,
     },
     executor::{Executor, ExecutorError, FakeExecutor, RunOutcome, RunRequest, Script, Trace},
-    node::{Ended, NodeError, RequestError},
+    node::{Ended, FetchBounds, FetchError, NodeError, RequestError},
     scheduler::{Cursor, Scheduler as _},
 };
 use futures::{StreamExt as _, future::BoxFuture};
@@ -57,6 +57,27 @@ async fn honest_nodes_bring_a_job_to_its_verdict() {
     assert_eq!(ended.verdict.as_ref().unwrap().accepted.len(), 3);
     let result = citizens[0].node().result_of(job, citizens[1].id()).await.unwrap();
     assert!(result.1 > 0);
+    end_all(citizens).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_longer_than_is_of_use_is_refused_and_its_node_not_blamed() {
+    let town = Town::new();
+    let citizens = three(&town).await;
+    let (job, _) = citizens[0].node().submit_job(Spec::sample(), deal(3, 2)).await.unwrap();
+    assert_eq!(citizens[0].ended(job).await.state, JobState::Verified);
+    let (requester, from) = (citizens[0].node(), citizens[1].id());
+    let bounds = |bytes| FetchBounds { bytes, time: PATIENCE };
+    let is_long = async || {
+        let fetched = requester.result_within(job, from, bounds(100)).await;
+        matches!(fetched, Err(RequestError::Fetch(FetchError::Long { limit: 100, .. })))
+    };
+    assert!(is_long().await, "it is read no further");
+    let (_, bytes) = requester.result_within(job, from, bounds(1 << 20)).await.unwrap();
+    assert!(bytes > 100);
+    assert!(is_long().await, "one that is here is unpacked no sooner");
+    let (_, log) = citizens[0].get(&format!("jobs/{job}/log")).await;
+    assert!(!String::from_utf8(log).unwrap().contains("remarked"), "it is the one that was revealed");
     end_all(citizens).await;
 }
 

@@ -128,6 +128,16 @@ impl ContractScheduler {
         Ok(fee.and_then(Amount::new))
     }
 
+    /// The price of gas now, in wei.
+    ///
+    /// # Errors
+    /// [`BackendError::Chain`].
+    pub async fn gas_price(&self) -> Result<u128, BackendError> {
+        let client = self.client();
+        let price = client.reader().endpoints.ask(|provider| async move { provider.get_gas_price().await });
+        Ok(price.await?)
+    }
+
     /// The time between the turns of two deliverers on this chain.
     pub fn delivery_step(&self) -> Span {
         if self.client().is_for_development() { STEP_OF_DEVELOPMENT } else { STEP }
@@ -150,8 +160,7 @@ impl ContractScheduler {
         let (consumer, me) = (job.requester, self.node());
         let data = fulfil_data(job, openings, exit_code, stdout);
         let asked = request(me.into(), Some(consumer.into()), &data, U256::ZERO);
-        let endpoints = &client.reader().endpoints;
-        let gas = endpoints.ask(|provider| {
+        let gas = client.reader().endpoints.ask(|provider| {
             let asked = asked.clone();
             async move { provider.estimate_gas(asked).block(BlockId::pending()).await }
         });
@@ -161,8 +170,7 @@ impl ContractScheduler {
         if gas > most {
             return Err(DeliveryError::TooMuchGas { consumer, gas, most });
         }
-        let price = endpoints.ask(|provider| async move { provider.get_gas_price().await });
-        let wei_per_gas = price.await.map_err(BackendError::from)?;
+        let wei_per_gas = self.gas_price().await?;
         if !pays(fee, gas, wei_per_gas) {
             return Err(DeliveryError::TooDear { fee, gas, wei_per_gas });
         }
