@@ -208,6 +208,12 @@ pub enum CliError {
         /// The user's text.
         group: String,
     },
+    /// The group ended, and its node keeps none of its jobs any more.
+    #[error("group {group} is over, and the node has forgotten its jobs")]
+    ForgottenGroup {
+        /// The group.
+        group: String,
+    },
     /// Several groups begin so.
     #[error("{matches} groups begin with {group}")]
     ManyGroups {
@@ -261,6 +267,7 @@ impl CliError {
             | Self::Input { .. }
             | Self::Key(_)
             | Self::NoGroup { .. }
+            | Self::ForgottenGroup { .. }
             | Self::ManyGroups { .. }
             | Self::Plan(PlanError::OtherNode { .. })
             | Self::NoLog { .. } => ExitStatus::Usage,
@@ -313,6 +320,9 @@ impl Hint for CliError {
                 "give the id that job submit printed, and with --api the node that it was submitted to"
                     .to_owned(),
             ),
+            Self::ForgottenGroup { .. } => {
+                Some("its jobs are not run again; submit a new sweep with assay job submit".to_owned())
+            }
             Self::ManyGroups { .. } => Some("give more of its digits".to_owned()),
             Self::LogFilter { .. } => {
                 Some("a filter is a level or target=level, such as assay=debug".to_owned())

@@ -99,7 +99,9 @@ pub(super) fn group_name(text: &str) -> Result<&str, SettingsError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    pub(in crate::cli) use super::{plan::tests::plan, summary::tests::row};
+
     use super::*;
     use crate::cli::args::values;
 

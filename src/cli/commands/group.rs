@@ -24,7 +24,7 @@ use crate::{
         sweep::{Ended, GroupEnd, GroupProgress, Plan, group_name},
         watch::OVERDUE,
     },
-    domain::{Deal, JobId, JobState, MAX_DURATION},
+    domain::{Deal, JobId, JobState, MAX_DURATION, NodeId},
 };
 
 /// Submissions that are in flight at a time, and how many follow each look at the group.
@@ -84,16 +84,16 @@ pub(super) async fn submit(
 /// Waits for a group, and submits what an interrupted command did not.
 pub(in crate::cli) async fn wait(args: &GroupWaitArgs, output: Output) -> Result<ExitStatus, CliError> {
     let name = group_name(&args.group)?;
-    let plan = Plan::find(name)?;
+    let planned = Plan::named(name)?;
     let until = args.wait_timeout.map(|limit| Instant::now() + Duration::from_secs(limit.as_secs().into()));
     with_node(&args.asked, Need::Answers, output, async |session: &Session| {
         let rows =
             session.client().group(name).await.map_err(CliError::node(format!("find group {name}")))?;
-        let group = whole_name(name, plan.as_ref(), &rows.jobs)?;
-        let plan = plan.as_ref().filter(|plan| plan.group == group);
-        if let Some(plan) = plan {
-            let node = session.client().node().await.map_err(CliError::node("ask the node who it is"))?;
-            plan.check_node(node.id)?;
+        let node = session.client().node().await.map_err(CliError::node("ask the node who it is"))?;
+        let (group, plan) = meant(name, &planned, &rows.jobs, node.id)?;
+        if let Some(plan) = plan.filter(|plan| plan.is_over() && rows.jobs.is_empty()) {
+            plan.remove()?;
+            return Err(CliError::ForgottenGroup { group });
         }
         let followed = Followed { group: &group, plan };
         followed.to_end(session, until, args.output_dir.as_deref(), output).await
@@ -101,10 +101,30 @@ pub(in crate::cli) async fn wait(args: &GroupWaitArgs, output: Output) -> Result
     .await
 }
 
-/// The one group that is meant.
-pub(super) fn whole_name(name: &str, plan: Option<&Plan>, rows: &[JobRow]) -> Result<String, CliError> {
+/// The one group that is meant, and its plan if this user has it. Sweeps that other nodes submitted do not count.
+fn meant<'a>(
+    name: &str,
+    planned: &'a [Plan],
+    rows: &[JobRow],
+    node: NodeId,
+) -> Result<(String, Option<&'a Plan>), CliError> {
+    let ours: Vec<&Plan> = planned.iter().filter(|plan| plan.requester == node).collect();
+    let group = match (whole_name(name, ours.iter().map(|plan| plan.group.as_str()), rows), planned) {
+        (Err(CliError::NoGroup { .. }), [other]) => return Err(other.of_other_node(node).into()),
+        (group, _) => group?,
+    };
+    let plan = ours.into_iter().find(|plan| plan.group == group);
+    Ok((group, plan))
+}
+
+/// The one group, of those with jobs or a plan, that is meant.
+pub(super) fn whole_name<'a>(
+    name: &str,
+    planned: impl IntoIterator<Item = &'a str>,
+    rows: &'a [JobRow],
+) -> Result<String, CliError> {
     let of_rows = rows.iter().filter_map(|row| Some(row.member.as_ref()?.group.as_str()));
-    let mut found: BTreeSet<&str> = of_rows.chain(plan.map(|plan| plan.group.as_str())).collect();
+    let mut found: BTreeSet<&str> = of_rows.chain(planned).collect();
     match (found.pop_first(), found.len()) {
         (Some(group), 0) => Ok(group.to_owned()),
         (None, _) => Err(CliError::NoGroup { group: name.to_owned() }),
@@ -235,7 +255,8 @@ impl Followed<'_> {
 
     /// How many jobs the group will have.
     fn jobs(self, rows: &BTreeMap<u32, JobRow>) -> usize {
-        self.plan.map_or(rows.len(), |plan| usize::try_from(plan.sweep.jobs()).unwrap_or(usize::MAX))
+        let unknown = |plan: &Plan| plan.wanted().iter().filter(|index| !rows.contains_key(index)).count();
+        rows.len() + self.plan.map_or(0, unknown)
     }
 
     /// The jobs to submit now.
@@ -245,12 +266,12 @@ impl Followed<'_> {
         let undecided = rows.values().filter(|row| !has_ended(row)).count();
         let unseen = sent.iter().filter(|index| !rows.contains_key(index)).count();
         let room = plan.max_parallel.unwrap_or(usize::MAX).saturating_sub(undecided + unseen);
-        (0..plan.sweep.jobs()).filter(|index| !is_known(index)).take(room.min(EACH_LOOK)).collect()
+        plan.wanted().into_iter().filter(|index| !is_known(index)).take(room.min(EACH_LOOK)).collect()
     }
 
     fn is_over(self, rows: &BTreeMap<u32, JobRow>, sent: &BTreeSet<u32>) -> bool {
         let is_there = |index: u32| rows.contains_key(&index);
-        let all = self.plan.is_none_or(|plan| (0..plan.sweep.jobs()).all(is_there));
+        let all = self.plan.is_none_or(|plan| plan.wanted().into_iter().all(is_there));
         all && sent.iter().all(|index| is_there(*index)) && rows.values().all(has_ended)
     }
 
@@ -274,6 +295,9 @@ impl Followed<'_> {
         }
         let end = GroupEnd::new(self.group.to_owned(), ended, results);
         output.result(&end, || end.text())?;
+        if let Some(plan) = self.plan {
+            plan.end(BTreeSet::new())?;
+        }
         Ok(end.exit_status())
     }
 }
@@ -376,4 +400,34 @@ fn longest(deal: Option<&Deal>) -> Duration {
         Duration::from_secs(longest.as_secs().into())
     });
     phases + OVERDUE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::sweep::{
+        PlanError,
+        tests::{plan, row},
+    };
+
+    #[test]
+    fn a_prefix_finds_the_plan_among_others_that_begin_so() {
+        let (us, them) = (NodeId::new([7; 20]), NodeId::new([8; 20]));
+        let mut plans = [plan(), plan()];
+        plans[0].group = "0123456789ab".to_owned();
+        plans[1].group = "01ffffffffff".to_owned();
+        let known = [row(0, JobState::Verified)];
+        let of = |plans: &[Plan], rows: &[JobRow], node| {
+            meant("01", plans, rows, node).map(|(group, plan)| (group, plan.map(|plan| plan.group.clone())))
+        };
+        // Jobs of both may be missing.
+        assert!(matches!(of(&plans, &known, us), Err(CliError::ManyGroups { matches: 2, .. })));
+        plans[1].requester = them;
+        let one = ("0123456789ab".to_owned(), Some("0123456789ab".to_owned()));
+        assert_eq!(of(&plans, &known, us).unwrap(), one);
+        assert_eq!(of(&plans, &[], us).unwrap(), one);
+        assert_eq!(of(&[], &known, us).unwrap(), (one.0, None));
+        assert!(matches!(of(&plans[1..], &[], us), Err(CliError::Plan(PlanError::OtherNode { .. }))));
+        assert!(matches!(of(&[], &[], us), Err(CliError::NoGroup { .. })));
+    }
 }

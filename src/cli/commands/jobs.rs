@@ -31,7 +31,7 @@ pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<Exit
         let Some(name) = &args.group else { return session.client().jobs(args.limit).await.map_err(failed) };
         let name = group_name(name)?;
         let mut list = session.client().group(name).await.map_err(failed)?;
-        group::whole_name(name, None, &list.jobs)?;
+        group::whole_name(name, [], &list.jobs)?;
         list.jobs.truncate(args.limit);
         Ok(list)
     });

@@ -121,7 +121,7 @@ async fn fetch_group(
     let fetched = with_node(asked, Need::Answers, output, async |session: &Session| {
         let client = session.client();
         let rows = client.group(name).await.map_err(CliError::node(format!("find group {name}")))?;
-        let group = group::whole_name(name, None, &rows.jobs)?;
+        let group = group::whole_name(name, [], &rows.jobs)?;
         let dir = dir.unwrap_or_else(|| PathBuf::from(format!("group-{group}")));
         let views = group::views(client, &group::by_index(rows.jobs)).await?;
         let results = group::fetch_all(client, &views, &dir, output).await?;

@@ -4,6 +4,7 @@
 //! submitted under a key that follows from its place, so a job that two commands submit is one job.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, DirBuilder, File},
     io::{self, Read as _},
     os::unix::fs::DirBuilderExt as _,
@@ -29,7 +30,7 @@ const VERSION: u32 = 1;
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// A sweep as it was asked for.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::cli) struct Plan {
     version: u32,
@@ -40,6 +41,10 @@ pub(in crate::cli) struct Plan {
     pub(in crate::cli) request: SubmitRequest,
     pub(in crate::cli) sweep: Sweep,
     pub(in crate::cli) max_parallel: Option<usize>,
+    /// The jobs that no node took before the user was told how the group ended; `None` until then. All others were
+    /// submitted, so they are not submitted again, even if the node has forgotten them.
+    #[serde(default)]
+    left: Option<BTreeSet<u32>>,
 }
 
 /// Why the file of a sweep cannot be written or read.
@@ -99,7 +104,45 @@ impl Plan {
     ) -> io::Result<Self> {
         let mut bytes = [0; GROUP_DIGITS / 2];
         getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-        Ok(Self { version: VERSION, group: hex::encode(bytes), requester, request, sweep, max_parallel })
+        Ok(Self {
+            version: VERSION,
+            group: hex::encode(bytes),
+            requester,
+            request,
+            sweep,
+            max_parallel,
+            left: None,
+        })
+    }
+
+    /// The jobs that must have been submitted before the group is over.
+    pub(in crate::cli) fn wanted(&self) -> BTreeSet<u32> {
+        self.left.clone().unwrap_or_else(|| (0..self.sweep.jobs()).collect())
+    }
+
+    /// Whether the user was told how every job ended.
+    pub(in crate::cli) fn is_over(&self) -> bool {
+        self.left.as_ref().is_some_and(BTreeSet::is_empty)
+    }
+
+    /// Stores that the user was told how the group ended, without the jobs that are `left`.
+    ///
+    /// # Errors
+    /// [`PlanError::Io`].
+    pub(in crate::cli) fn end(&self, left: BTreeSet<u32>) -> Result<(), PlanError> {
+        Self { left: Some(left), ..self.clone() }.save()
+    }
+
+    /// Removes the file of a group that nobody can ask about any more.
+    ///
+    /// # Errors
+    /// [`PlanError::Io`].
+    pub(in crate::cli) fn remove(&self) -> Result<(), PlanError> {
+        let Some(path) = settings::sweep_file(&self.group) else { return Ok(()) };
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(PlanError::Io { path, source }),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// One job of it.
@@ -133,29 +176,24 @@ impl Plan {
         Ok(())
     }
 
-    /// The sweep with this id, or whose id alone begins so; `None` if this user has none.
+    /// The sweeps of this user whose id begins so.
     ///
     /// # Errors
     /// [`PlanError`], about a file that is there.
-    pub(in crate::cli) fn find(group: &str) -> Result<Option<Self>, PlanError> {
-        let Some(dir) = settings::sweep_file(group).and_then(|path| path.parent().map(Path::to_owned)) else {
-            return Ok(None);
-        };
-        Self::find_in(&dir, group)
+    pub(in crate::cli) fn named(prefix: &str) -> Result<Vec<Self>, PlanError> {
+        let path = settings::sweep_file(prefix);
+        path.as_deref().and_then(Path::parent).map_or(Ok(Vec::new()), |dir| Self::named_in(dir, prefix))
     }
 
-    fn find_in(dir: &Path, group: &str) -> Result<Option<Self>, PlanError> {
-        let Ok(entries) = fs::read_dir(dir) else { return Ok(None) };
+    fn named_in(dir: &Path, prefix: &str) -> Result<Vec<Self>, PlanError> {
+        // Without a directory, there is none.
+        let Ok(entries) = fs::read_dir(dir) else { return Ok(Vec::new()) };
         let is_named = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str());
-            name.is_some_and(|name| name.starts_with(group) && name.ends_with(".json"))
+            name.is_some_and(|name| name.starts_with(prefix) && name.ends_with(".json"))
         };
-        let found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_named).collect();
-        match &found[..] {
-            [path] => Self::read(path).map(Some),
-            // Several begin so: which is meant, the node's jobs say.
-            _ => Ok(None),
-        }
+        let paths = entries.flatten().map(|entry| entry.path()).filter(is_named);
+        paths.map(|path| Self::read(&path)).collect()
     }
 
     fn read(path: &Path) -> Result<Self, PlanError> {
@@ -173,21 +211,14 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Refuses a node that would submit all jobs again, as another requester.
-    ///
-    /// # Errors
-    /// [`PlanError::OtherNode`].
-    pub(in crate::cli) fn check_node(&self, answering: NodeId) -> Result<(), PlanError> {
-        if self.requester == answering {
-            return Ok(());
-        }
-        let (group, planned) = (self.group.clone(), self.requester);
-        Err(PlanError::OtherNode { group, planned, answering })
+    /// The refusal of a node that would submit all jobs again, as another requester.
+    pub(in crate::cli) fn of_other_node(&self, answering: NodeId) -> PlanError {
+        PlanError::OtherNode { group: self.group.clone(), planned: self.requester, answering }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -196,7 +227,7 @@ mod tests {
         domain::Deal,
     };
 
-    fn plan() -> Plan {
+    pub(in crate::cli) fn plan() -> Plan {
         let request = serde_json::json!({
             "image": "demo", "environment": {"MODE": "fast"}, "deal": Deal::default(),
         });
@@ -215,15 +246,30 @@ mod tests {
         let path = dir.path().join("sweeps").join(format!("{}.json", written.group));
         written.write(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let read = Plan::find_in(path.parent().unwrap(), &written.group[..6]).unwrap().unwrap();
+        let dir = path.parent().unwrap();
+        let [read] = &Plan::named_in(dir, &written.group[..6]).unwrap()[..] else { panic!("one is named") };
         assert_eq!(read.request(1), written.request(1));
         assert_eq!(read.request(1).environment["lr"], "2");
         assert_eq!(read.request(1).environment["MODE"], "fast");
         assert_ne!(read.key(0), read.key(1));
-        assert!(Plan::find_in(path.parent().unwrap(), &other.group).unwrap().is_none());
-        assert!(Plan::find_in(&dir.path().join("none"), "0").unwrap().is_none());
-        assert!(read.check_node(NodeId::new([7; 20])).is_ok());
-        assert!(matches!(read.check_node(NodeId::new([8; 20])), Err(PlanError::OtherNode { .. })));
+        other.write(&dir.join(format!("{}.json", other.group))).unwrap();
+        assert_eq!(Plan::named_in(dir, "").unwrap().len(), 2, "of several that begin so, none is hidden");
+        assert!(Plan::named_in(dir, "x").unwrap().is_empty());
+        assert!(Plan::named_in(&dir.join("none"), "").unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_jobs_that_no_node_took_are_left_of_a_group_that_was_told() {
+        let mut plan = plan();
+        let through_a_file =
+            |plan: &Plan| -> Plan { serde_json::from_slice(&serde_json::to_vec(plan).unwrap()).unwrap() };
+        assert_eq!(plan.wanted(), BTreeSet::from([0, 1]));
+        plan.left = Some(BTreeSet::from([1]));
+        let read = through_a_file(&plan);
+        assert_eq!((read.wanted(), read.is_over()), (BTreeSet::from([1]), false));
+        plan.left = Some(BTreeSet::new());
+        let read = through_a_file(&plan);
+        assert_eq!((read.wanted(), read.is_over()), (BTreeSet::new(), true));
     }
 
     #[test]
@@ -233,7 +279,7 @@ mod tests {
         let long = vec![b' '; usize::try_from(MAX_FILE_BYTES).unwrap() + 1];
         for content in [&b"{}"[..], b"\xff", b"[1]", &long] {
             fs::write(&path, content).unwrap();
-            let error = Plan::find_in(dir.path(), "0123").unwrap_err();
+            let error = Plan::named_in(dir.path(), "0123").unwrap_err();
             assert!(
                 matches!(error, PlanError::Form { .. }) && error.to_string().contains("0123456789ab"),
                 "{error}"

@@ -165,7 +165,7 @@ pub(super) mod tests {
         domain::{FailureKind, Timestamp},
     };
 
-    pub(in crate::cli::sweep) fn row(index: u32, state: JobState) -> JobRow {
+    pub(in crate::cli) fn row(index: u32, state: JobState) -> JobRow {
         JobRow {
             job: JobId::new([1; 32]),
             requester: NodeId::new([1; 20]),

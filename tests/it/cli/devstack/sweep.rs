@@ -95,4 +95,24 @@ fn taken_up(session: &Session) {
     let distinct: std::collections::BTreeSet<String> =
         jobs.iter().map(|job| job["job"].to_string()).collect();
     assert_eq!((distinct.len(), listed().len()), (4, 4), "no job was submitted twice");
+    not_run_again(session, &group);
+}
+
+/// A group that was told is over for good, also once its node has forgotten every job.
+fn not_run_again(session: &Session, group: &str) {
+    let file = |group: &str| session.user.home.path().join(format!(".local/state/assay/sweeps/{group}.json"));
+    let plan: Value = serde_json::from_slice(&std::fs::read(file(group)).unwrap()).unwrap();
+    assert_eq!(plan["left"], serde_json::json!([]), "the file says that every job was submitted");
+    let total = || session.json(&["job", "list"])["total"].clone();
+    let before = total();
+
+    // As its node sees a group whose jobs it has forgotten: a plan, and no job.
+    let mut forgotten = plan.clone();
+    forgotten["group"] = "fedcba987654".into();
+    std::fs::write(file("fedcba987654"), forgotten.to_string()).unwrap();
+    let refused = session.run(&["group", "wait", "fedcba"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("has forgotten its jobs"), "{}", refused.stderr);
+    assert!(!file("fedcba987654").exists());
+    assert_eq!(total(), before, "no job was submitted");
 }
