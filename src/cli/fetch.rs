@@ -77,34 +77,69 @@ pub(super) async fn keep_last_words(
     Ok(kept)
 }
 
+/// What came of the accepted results of a job, and why others did not.
+#[derive(Debug, Default)]
+pub(super) struct FetchedEach {
+    pub(super) results: Vec<FetchedResult>,
+    pub(super) failed: Vec<CliError>,
+}
+
 /// Fetches every accepted result into a directory of its own below `dir`. Keeps an existing equal result, and never changes
 /// a different one.
+///
+/// # Errors
+/// The first, after all were tried and the others told.
 pub(super) async fn fetch_accepted(
     client: &Client,
     view: &JobView,
     dir: &Path,
     output: Output,
 ) -> Result<Vec<FetchedResult>, CliError> {
+    let FetchedEach { results, failed } = fetch_each(client, view, dir, output).await;
+    let mut failed = failed.into_iter();
+    let Some(first) = failed.next() else { return Ok(results) };
+    failed.for_each(|error| output.error(&error));
+    Err(first)
+}
+
+/// The same. A result that does not come keeps no other one away.
+pub(super) async fn fetch_each(client: &Client, view: &JobView, dir: &Path, output: Output) -> FetchedEach {
     let accepted = |seat: &&SeatView| seat.judgement == Some(Judgement::Accepted);
     let seats: Vec<&SeatView> = view.seats.iter().filter(accepted).collect();
+    let nothing = |error| FetchedEach { results: Vec::new(), failed: vec![error] };
     if seats.is_empty() {
-        return Err(CliError::NoResult { job: view.job, state: view.state });
+        return nothing(CliError::NoResult { job: view.job, state: view.state });
     }
-    std::fs::create_dir_all(dir).map_err(CliError::file("make the directory", dir))?;
-    let mut fetched = Vec::new();
+    if let Err(error) = std::fs::create_dir_all(dir) {
+        return nothing(CliError::file("make the directory", dir)(error));
+    }
+    let mut each = FetchedEach::default();
     for seat in seats {
-        let (node, directory) = (seat.node, dir.join(text::node(seat.node)));
-        let told = if is_there(&directory)? {
-            same_content(view, seat, &directory).await?;
-            "is here already; root and hash are those of the log"
-        } else {
-            fetch(client, view, seat, &directory).await?;
-            "root and hash are those of the log"
-        };
-        output.note(&format!("node {}: {told}", text::node(node)));
-        fetched.push(FetchedResult { node, directory });
+        match fetch_seat(client, view, seat, dir, output).await {
+            Ok(result) => each.results.push(result),
+            Err(error) => each.failed.push(error),
+        }
     }
-    Ok(fetched)
+    each
+}
+
+async fn fetch_seat(
+    client: &Client,
+    view: &JobView,
+    seat: &SeatView,
+    dir: &Path,
+    output: Output,
+) -> Result<FetchedResult, CliError> {
+    let (node, directory) = (seat.node, dir.join(text::node(seat.node)));
+    let told = if is_there(&directory)? {
+        same_content(view, seat, &directory).await?;
+        "is here already; root and hash are those of the log"
+    } else {
+        fetch(client, view, seat, &directory).await?;
+        "root and hash are those of the log"
+    };
+    output.note(&format!("node {}: {told}", text::node(node)));
+    Ok(FetchedResult { node, directory })
 }
 
 /// Whether something is in the place for a result. An empty directory is free.

@@ -32,6 +32,11 @@ impl Output {
         Self { format, quiet }
     }
 
+    /// The same without notes.
+    pub(super) const fn quietly(self) -> Self {
+        Self { quiet: true, ..self }
+    }
+
     /// Whether standard output carries one JSON document and nothing else.
     pub(super) fn is_json(self) -> bool {
         self.format == Format::Json

@@ -70,9 +70,17 @@ impl Session {
         format!("assay job wait {job} {}", self.flags).trim_end().to_owned()
     }
 
-    /// The command that takes up a group.
-    pub(super) fn group_wait_command(&self, group: &str) -> String {
-        format!("assay group wait {group} {}", self.flags).trim_end().to_owned()
+    /// The command that takes up a group, and fetches results into the same directory.
+    pub(super) fn group_wait_command(&self, group: &str, dir: Option<&Path>) -> String {
+        let into = dir.map(|dir| format!(" --output-dir {}", quoted(&dir.display().to_string())));
+        let into = into.unwrap_or_default();
+        format!("assay group wait {group}{into} {}", self.flags).trim_end().to_owned()
+    }
+
+    /// The command that fetches the results of a group.
+    pub(super) fn group_fetch_command(&self, group: &str, dir: &Path) -> String {
+        let dir = quoted(&dir.display().to_string());
+        format!("assay results fetch --group {group} --output-dir {dir} {}", self.flags).trim_end().to_owned()
     }
 
     /// Shows what is awaited before something is sent.

@@ -1,42 +1,40 @@
 //! Groups: submits the jobs of a sweep, waits for them, and shows how they ended. `assay group wait` takes up what an
 //! interrupted command left.
 
+mod collect;
+mod follow;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 
+use self::{
+    collect::{Collected, Collector, default_dir, tell_unfetched},
+    follow::{Followed, by_index},
+};
 use crate::{
-    api::types::{JobRow, JobView},
+    api::types::JobRow,
     cli::{
         CliError, ExitStatus,
-        args::GroupWaitArgs,
-        client::{Client, ClientError, Events},
+        args::{GroupWaitArgs, NodeArgs},
+        client::Client,
         document::Document,
-        fetch::{FetchedResult, fetch_accepted},
+        fetch::FetchedResult,
         output::Output,
         session::{Need, Session, with_node},
-        sweep::{Ended, GroupEnd, GroupProgress, Plan, group_name},
-        watch::OVERDUE,
+        sweep::{Plan, Unfetched, group_name},
     },
-    domain::{Deal, JobId, JobState, MAX_DURATION, NodeId},
+    domain::{JobId, NodeId},
 };
 
-/// Submissions that are in flight at a time, and how many follow each look at the group.
+/// Submissions that are in flight at a time.
 const AT_ONCE: usize = 8;
-const EACH_LOOK: usize = 64;
-
-/// The least pause between two looks at a group, and the longest: deadlines pass without an event.
-const PAUSE: Duration = Duration::from_millis(200);
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
-
-/// How long a node may be away before that is an error.
-const AWAY_LIMIT: Duration = Duration::from_secs(30);
 
 /// The jobs of a group that were submitted and are not waited for, as JSON.
 #[derive(Debug, Serialize)]
@@ -71,12 +69,13 @@ pub(super) async fn submit(
             let jobs = send(session.client(), plan, (0..plan.sweep.jobs()).collect()).await?;
             let jobs = jobs.into_values().collect();
             output.result(&Submitted { group: &plan.group, jobs }, || format!("{}\n", plan.group))?;
-            output.note(&format!("{}\n{}", session.without_us(), resume(session, &plan.group)));
+            let again = session.group_wait_command(&plan.group, None);
+            output.note(&format!("{}\nhint: resume with: {again}", session.without_us()));
             Ok(ExitStatus::Success)
         }
         Then::Wait(dir) => {
-            let followed = Followed { group: &plan.group, plan: Some(plan) };
-            followed.to_end(session, None, dir, output).await
+            let followed = Followed { group: &plan.group, plan: Some(plan), dir };
+            followed.to_end(session, None, output).await
         }
     }
 }
@@ -95,8 +94,8 @@ pub(in crate::cli) async fn wait(args: &GroupWaitArgs, output: Output) -> Result
             plan.remove()?;
             return Err(CliError::ForgottenGroup { group });
         }
-        let followed = Followed { group: &group, plan };
-        followed.to_end(session, until, args.output_dir.as_deref(), output).await
+        let followed = Followed { group: &group, plan, dir: args.output_dir.as_deref() };
+        followed.to_end(session, until, output).await
     })
     .await
 }
@@ -132,10 +131,6 @@ pub(super) fn whole_name<'a>(
     }
 }
 
-fn resume(session: &Session, group: &str) -> String {
-    format!("hint: resume with: {}", session.group_wait_command(group))
-}
-
 /// Submits these jobs of a sweep; which job each became.
 async fn send(client: &Client, plan: &Plan, indices: Vec<u32>) -> Result<BTreeMap<u32, JobId>, CliError> {
     let submit = async |index: u32| {
@@ -146,268 +141,67 @@ async fn send(client: &Client, plan: &Plan, indices: Vec<u32>) -> Result<BTreeMa
     stream::iter(indices).map(submit).buffer_unordered(AT_ONCE).try_collect().await
 }
 
-/// A group that is waited for.
-#[derive(Debug, Clone, Copy)]
-struct Followed<'a> {
-    group: &'a str,
-    /// The jobs that it is to have; without one, it has those that are there.
-    plan: Option<&'a Plan>,
+/// What was fetched of a group, as JSON.
+#[derive(Debug, Serialize)]
+struct Fetched {
+    group: String,
+    /// By index; jobs without an accepted result are absent.
+    results: BTreeMap<u32, Vec<FetchedResult>>,
+    /// Accepted results that could not be fetched, by index.
+    unfetched: Vec<Unfetched>,
+    /// The number of jobs without an accepted result.
+    without: usize,
 }
 
-/// How waiting for a group ended.
-enum Watched {
-    Ended(BTreeMap<u32, JobRow>),
-    Interrupted,
-    TimedOut,
-    /// Nothing has changed for longer than a job may take.
-    Stuck,
-}
+impl Document for Fetched {}
 
-impl Followed<'_> {
-    async fn to_end(
-        self,
-        session: &Session,
-        until: Option<Instant>,
-        dir: Option<&Path>,
-        output: Output,
-    ) -> Result<ExitStatus, CliError> {
-        let again = resume(session, self.group);
-        match self.watch(session.client(), until, output).await? {
-            Watched::Ended(rows) => self.end(session.client(), &rows, dir, output).await,
-            Watched::Interrupted => {
-                let rest =
-                    if self.plan.is_some() { "; jobs that were not submitted yet wait for that" } else { "" };
-                output.note(&format!("detached; {}\n{again}{rest}", session.without_us()));
-                Ok(ExitStatus::Interrupted)
-            }
-            Watched::TimedOut => {
-                output.outcome(&format!("gave up after --wait-timeout; {}\n{again}", session.without_us()));
-                Ok(ExitStatus::Deadline)
-            }
-            Watched::Stuck => {
-                output.outcome(&format!(
-                    "gave up: no job of group {} has changed for longer than one may take\nhint: see assay job list --group {}",
-                    self.group, self.group
-                ));
-                Ok(ExitStatus::Deadline)
-            }
-        }
-    }
-
-    async fn watch(
-        self,
-        client: &Client,
-        until: Option<Instant>,
-        output: Output,
-    ) -> Result<Watched, CliError> {
-        let mut progress = GroupProgress::new(output);
-        let limited = async {
-            match until {
-                Some(until) => time::sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
-        let watched = tokio::select! {
-            ended = self.until_over(client, &mut progress) => ended,
-            _ = tokio::signal::ctrl_c() => Ok(Watched::Interrupted),
-            () = limited => Ok(Watched::TimedOut),
-        };
-        progress.finish();
-        watched
-    }
-
-    async fn until_over(self, client: &Client, progress: &mut GroupProgress) -> Result<Watched, CliError> {
-        let mut news = News::default();
-        let mut sent = BTreeSet::new();
-        let mut still = Still::default();
-        let mut away: Option<Instant> = None;
-        loop {
-            let rows = match news.look(client, self.group).await {
-                Ok(rows) => rows,
-                Err(error @ ClientError::Unreachable { .. }) => {
-                    news = News::default();
-                    if away.get_or_insert_with(Instant::now).elapsed() >= AWAY_LIMIT {
-                        return Err(CliError::node(format!("follow group {}", self.group))(error));
-                    }
-                    time::sleep(5 * PAUSE).await;
-                    continue;
-                }
-                Err(error) => return Err(CliError::node(format!("follow group {}", self.group))(error)),
-            };
-            away = None;
-            progress.show(rows.values(), self.jobs(&rows));
-            let more = self.next(&rows, &sent);
-            if more.is_empty() && self.is_over(&rows, &sent) {
-                return Ok(Watched::Ended(rows));
-            }
-            if !more.is_empty() {
-                let plan = self.plan.expect("only a plan has jobs to submit");
-                sent.extend(send(client, plan, more).await?.into_keys());
-                still = Still::default();
-                continue;
-            }
-            if still.is_stuck(&rows, self.plan.map(|plan| &plan.request.deal)) {
-                return Ok(Watched::Stuck);
-            }
-            news.wait().await;
-        }
-    }
-
-    /// How many jobs the group will have.
-    fn jobs(self, rows: &BTreeMap<u32, JobRow>) -> usize {
-        let unknown = |plan: &Plan| plan.wanted().iter().filter(|index| !rows.contains_key(index)).count();
-        rows.len() + self.plan.map_or(0, unknown)
-    }
-
-    /// The jobs to submit now.
-    fn next(self, rows: &BTreeMap<u32, JobRow>, sent: &BTreeSet<u32>) -> Vec<u32> {
-        let Some(plan) = self.plan else { return Vec::new() };
-        let is_known = |index: &u32| rows.contains_key(index) || sent.contains(index);
-        let undecided = rows.values().filter(|row| !has_ended(row)).count();
-        let unseen = sent.iter().filter(|index| !rows.contains_key(index)).count();
-        let room = plan.max_parallel.unwrap_or(usize::MAX).saturating_sub(undecided + unseen);
-        plan.wanted().into_iter().filter(|index| !is_known(index)).take(room.min(EACH_LOOK)).collect()
-    }
-
-    fn is_over(self, rows: &BTreeMap<u32, JobRow>, sent: &BTreeSet<u32>) -> bool {
-        let is_there = |index: u32| rows.contains_key(&index);
-        let all = self.plan.is_none_or(|plan| plan.wanted().into_iter().all(is_there));
-        all && sent.iter().all(|index| is_there(*index)) && rows.values().all(has_ended)
-    }
-
-    /// Shows the end of every job, and fetches results if that is wanted.
-    async fn end(
-        self,
-        client: &Client,
-        rows: &BTreeMap<u32, JobRow>,
-        dir: Option<&Path>,
-        output: Output,
-    ) -> Result<ExitStatus, CliError> {
-        let views = views(client, rows).await?;
-        let of = |(index, view): &(u32, JobView)| {
-            let values = self.plan.map(|plan| plan.sweep.values(*index)).unwrap_or_default();
-            Ended::of(*index, &values, view)
-        };
-        let ended: Vec<Ended> = views.iter().map(of).collect();
-        let mut results = BTreeMap::new();
-        if let Some(dir) = dir {
-            results = fetch_all(client, &views, dir, output).await?;
-        }
-        let end = GroupEnd::new(self.group.to_owned(), ended, results);
-        output.result(&end, || end.text())?;
-        if let Some(plan) = self.plan {
-            plan.end(BTreeSet::new())?;
-        }
-        Ok(end.exit_status())
-    }
-}
-
-/// Whether nothing more will happen to the job, as far as its node can tell.
-const fn has_ended(row: &JobRow) -> bool {
-    row.state.is_terminal() || row.requester_gone || row.is_broken
-}
-
-/// The whole view of each job, by index.
-pub(super) async fn views(
-    client: &Client,
-    rows: &BTreeMap<u32, JobRow>,
-) -> Result<Vec<(u32, JobView)>, CliError> {
-    let look = async |(index, row): (&u32, &JobRow)| {
-        let view = client.job(&row.job.to_string()).await;
-        Ok::<_, CliError>((*index, view.map_err(CliError::node(format!("describe job {}", row.job)))?))
-    };
-    stream::iter(rows).map(look).buffered(AT_ONCE).try_collect().await
-}
-
-/// Fetches the accepted results of every verified job into a directory of its index.
-pub(super) async fn fetch_all(
-    client: &Client,
-    views: &[(u32, JobView)],
-    dir: &Path,
+/// Fetches the accepted results of a group's jobs, each below a directory of its index.
+pub(in crate::cli) async fn fetch(
+    name: &str,
+    dir: Option<PathBuf>,
+    asked: &NodeArgs,
     output: Output,
-) -> Result<BTreeMap<u32, Vec<FetchedResult>>, CliError> {
-    let mut results = BTreeMap::new();
-    for (index, view) in views.iter().filter(|(_, view)| !view.seats.is_empty()) {
-        let ended = Ended::of(*index, &[], view);
-        if ended.has_results() {
-            let place = dir.join(ended.index().to_string());
-            results.insert(*index, fetch_accepted(client, view, &place, output).await?);
+) -> Result<ExitStatus, CliError> {
+    let name = group_name(name)?;
+    with_node(asked, Need::Answers, output, async |session: &Session| {
+        let client = session.client();
+        let rows = client.group(name).await.map_err(CliError::node(format!("find group {name}")))?;
+        let group = whole_name(name, [], &rows.jobs)?;
+        let dir = dir.unwrap_or_else(|| default_dir(&group));
+        let mut collected = Collected::default();
+        let collector = Collector { client, plan: None, dir: Some(&dir), output };
+        collector.complete(&by_index(rows.jobs), &mut collected).await;
+        let (ended, results, unfetched) = collected.parts();
+        let without = ended.iter().filter(|job| !job.has_results()).count();
+        let fetched = Fetched { group, results, unfetched, without };
+        output.result(&fetched, || {
+            let lines = fetched.results.values().flatten();
+            lines.map(|result| format!("{}\n", result.directory.display())).collect()
+        })?;
+        if without > 0 {
+            output.outcome(&format!("{without} jobs of the group have no accepted result"));
         }
-    }
-    Ok(results)
-}
-
-/// The rows of a group, by index. Of two jobs with one index, the older counts.
-pub(super) fn by_index(rows: Vec<JobRow>) -> BTreeMap<u32, JobRow> {
-    // Newest first.
-    rows.into_iter().filter_map(|row| Some((row.member.as_ref()?.index, row))).collect()
-}
-
-/// Tells when to look at a group again.
-#[derive(Debug, Default)]
-struct News(Option<Events>);
-
-impl News {
-    /// The jobs of the group, after the stream of news was opened, so that nothing falls between the two.
-    async fn look(&mut self, client: &Client, group: &str) -> Result<BTreeMap<u32, JobRow>, ClientError> {
-        if self.0.is_none() {
-            self.0 = Some(client.all_events().await?);
+        if !fetched.unfetched.is_empty() && !output.is_json() {
+            output.outcome(Unfetched::table(&fetched.unfetched).trim_end());
         }
-        Ok(by_index(client.group(group).await?.jobs))
-    }
-
-    /// Waits for the next event, or for a while.
-    async fn wait(&mut self) {
-        let earliest = Instant::now() + PAUSE;
-        if let Some(stream) = &mut self.0
-            && !matches!(time::timeout(LOOK_AGAIN, stream.next()).await, Ok(Ok(true)) | Err(_))
-        {
-            // The stream ended or broke: the next look opens another, or says that the node is away.
-            self.0 = None;
-        }
-        time::sleep_until(earliest).await;
-    }
-}
-
-/// What is seen of a group's jobs, by index: the state, and how many seats are filled.
-type Seen = BTreeMap<u32, (JobState, usize)>;
-
-/// For how long no job of a group has changed.
-#[derive(Debug, Default)]
-struct Still {
-    seen: Seen,
-    since: Option<Instant>,
-}
-
-impl Still {
-    /// Whether that is longer than a job of this deal may take.
-    fn is_stuck(&mut self, rows: &BTreeMap<u32, JobRow>, deal: Option<&Deal>) -> bool {
-        let seen = rows.iter().map(|(index, row)| (*index, (row.state, row.seats))).collect();
-        match self.since.filter(|_| self.seen == seen) {
-            Some(since) => since.elapsed() > longest(deal),
-            None => {
-                *self = Self { seen, since: Some(Instant::now()) };
-                false
-            }
-        }
-    }
-}
-
-/// The longest that a job may stand still: its longest phase, and a margin.
-fn longest(deal: Option<&Deal>) -> Duration {
-    let phases = deal.map_or(Duration::from_secs(MAX_DURATION.as_secs().into()), |deal| {
-        let longest = deal.open.max(deal.run).max(deal.reveal);
-        Duration::from_secs(longest.as_secs().into())
-    });
-    phases + OVERDUE
+        tell_unfetched(&fetched.unfetched, &session.group_fetch_command(&fetched.group, &dir), output);
+        Ok(match Unfetched::exit_status(&fetched.unfetched) {
+            ExitStatus::Success if fetched.results.is_empty() => ExitStatus::NoResult,
+            status => status,
+        })
+    })
+    .await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::sweep::{
-        PlanError,
-        tests::{plan, row},
+    use crate::{
+        cli::sweep::{
+            PlanError,
+            tests::{plan, row},
+        },
+        domain::JobState,
     };
 
     #[test]

@@ -1,9 +1,6 @@
 //! `assay results`, and `assay job logs`, which prints part of a result.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -12,14 +9,13 @@ use crate::{
     api::types::{JobView, Judgement, ResultRow, SeatView},
     cli::{
         CliError, ExitStatus, accepted,
-        args::{FetchArgs, LogsArgs, NodeArgs, ResultsListArgs},
+        args::{FetchArgs, LogsArgs, ResultsListArgs},
         client::Client,
         document::Document,
         failure,
         fetch::{FailedRun, FetchedResult, fetch as fetch_result, fetch_accepted, keep_last_words},
         output::{Output, printable, table},
         session::{Need, Session, with_node},
-        sweep::group_name,
         text,
     },
     domain::JobId,
@@ -78,7 +74,7 @@ impl Document for Fetched {}
 pub(in crate::cli) async fn fetch(args: FetchArgs, output: Output) -> Result<ExitStatus, CliError> {
     let FetchArgs { job, group, output_dir, asked } = args;
     if let Some(group) = group {
-        return fetch_group(&group, output_dir, &asked, output).await;
+        return group::fetch(&group, output_dir, &asked, output).await;
     }
     let job = job.unwrap_or_default();
     let job = job_name(&job)?;
@@ -96,46 +92,6 @@ pub(in crate::cli) async fn fetch(args: FetchArgs, output: Output) -> Result<Exi
         lines.collect()
     })?;
     Ok(ExitStatus::Success)
-}
-
-/// What was fetched of a group, as JSON.
-#[derive(Debug, Serialize)]
-struct FetchedGroup {
-    group: String,
-    /// By index; jobs without an accepted result are absent.
-    results: BTreeMap<u32, Vec<FetchedResult>>,
-    /// The number of jobs without one.
-    without: usize,
-}
-
-impl Document for FetchedGroup {}
-
-/// Fetches the accepted results of a group's jobs, each below a directory of its index.
-async fn fetch_group(
-    name: &str,
-    dir: Option<PathBuf>,
-    asked: &NodeArgs,
-    output: Output,
-) -> Result<ExitStatus, CliError> {
-    let name = group_name(name)?;
-    let fetched = with_node(asked, Need::Answers, output, async |session: &Session| {
-        let client = session.client();
-        let rows = client.group(name).await.map_err(CliError::node(format!("find group {name}")))?;
-        let group = group::whole_name(name, [], &rows.jobs)?;
-        let dir = dir.unwrap_or_else(|| PathBuf::from(format!("group-{group}")));
-        let views = group::views(client, &group::by_index(rows.jobs)).await?;
-        let results = group::fetch_all(client, &views, &dir, output).await?;
-        Ok(FetchedGroup { group, without: views.len() - results.len(), results })
-    });
-    let fetched = fetched.await?;
-    output.result(&fetched, || {
-        let lines = fetched.results.values().flatten();
-        lines.map(|result| format!("{}\n", result.directory.display())).collect()
-    })?;
-    if fetched.without > 0 {
-        output.outcome(&format!("{} jobs of the group have no accepted result", fetched.without));
-    }
-    Ok(if fetched.results.is_empty() { ExitStatus::NoResult } else { ExitStatus::Success })
 }
 
 /// Prints the output of a decided job.

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    api::types::JobView,
-    cli::{ExitStatus, accepted, document::Document, ending, fetch::FetchedResult, output::table, text},
+    api::types::{JobRow, JobView},
+    cli::{
+        CliError, ExitStatus, accepted, document::Document, ending, fetch::FetchedResult, output::table, text,
+    },
     domain::{JobId, JobState, NodeId},
+    explain::{self, Hint as _},
 };
 
 /// One job of a group that has ended.
@@ -56,13 +59,66 @@ impl Ended {
         }
     }
 
+    /// A job that ended as its row says, and whose node says no more of it because of this error.
+    pub(in crate::cli) fn unseen(
+        index: u32,
+        values: &[(&str, &str)],
+        row: &JobRow,
+        error: &CliError,
+    ) -> Self {
+        Self {
+            index,
+            job: row.job,
+            values: values.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+            state: row.state,
+            program_exit_code: None,
+            exit_code: error.exit_status().code(),
+            reason: Some(whole(error)),
+            accepted: Vec::new(),
+            rejected: Vec::new(),
+            absent: Vec::new(),
+        }
+    }
+
     /// Whether there are results to keep.
     pub(in crate::cli) fn has_results(&self) -> bool {
         self.state == JobState::Verified
     }
+}
 
-    pub(in crate::cli) const fn index(&self) -> u32 {
-        self.index
+/// An error with its causes, in a line.
+fn whole(error: &CliError) -> String {
+    std::iter::once(error.to_string()).chain(explain::causes(error)).collect::<Vec<_>>().join(": ")
+}
+
+/// An accepted result that could not be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(in crate::cli) struct Unfetched {
+    index: u32,
+    job: JobId,
+    error: String,
+    hint: Option<String>,
+    exit_code: u8,
+}
+
+impl Unfetched {
+    /// A result of the `index`-th job that did not come because of this error.
+    pub(in crate::cli) fn new(index: u32, job: JobId, error: &CliError) -> Self {
+        let (exit_code, hint) = (error.exit_status().code(), error.hint());
+        Self { index, job, error: whole(error), hint, exit_code }
+    }
+
+    /// The code of the first, if there is one.
+    pub(in crate::cli) fn exit_status(unfetched: &[Self]) -> ExitStatus {
+        unfetched.first().map_or(ExitStatus::Success, |first| ExitStatus::Program(first.exit_code))
+    }
+
+    /// All of them under headings.
+    pub(in crate::cli) fn table(unfetched: &[Self]) -> String {
+        let rows = unfetched
+            .iter()
+            .map(|Self { index, job, error, .. }| vec![index.to_string(), text::job(*job), error.clone()]);
+        table(&["INDEX", "JOB", "NOT FETCHED"], rows)
     }
 }
 
@@ -84,6 +140,8 @@ pub(in crate::cli) struct GroupEnd {
     nodes: BTreeMap<NodeId, Judged>,
     /// Where accepted results were fetched to, by index, if they were.
     results: BTreeMap<u32, Vec<FetchedResult>>,
+    /// Accepted results that could not be fetched, by index.
+    unfetched: Vec<Unfetched>,
     /// The exit code of this command.
     exit_code: u8,
 }
@@ -96,6 +154,7 @@ impl GroupEnd {
         group: String,
         mut jobs: Vec<Ended>,
         results: BTreeMap<u32, Vec<FetchedResult>>,
+        unfetched: Vec<Unfetched>,
     ) -> Self {
         jobs.sort_by_key(|job| job.index);
         let mut nodes: BTreeMap<NodeId, Judged> = BTreeMap::new();
@@ -104,17 +163,22 @@ impl GroupEnd {
             job.rejected.iter().for_each(|node| nodes.entry(*node).or_default().rejected += 1);
             job.absent.iter().for_each(|node| nodes.entry(*node).or_default().absent += 1);
         }
-        let exit_code = jobs.iter().map(|job| job.exit_code).find(|code| *code != 0).unwrap_or(0);
-        Self { group, jobs, nodes, results, exit_code }
+        let exit_code = jobs.iter().map(|job| job.exit_code).find(|code| *code != 0);
+        let exit_code = exit_code.unwrap_or_else(|| Unfetched::exit_status(&unfetched).code());
+        Self { group, jobs, nodes, results, unfetched, exit_code }
     }
 
-    /// That of the first job, by index, whose exit code is not 0.
+    /// That of the first job, by index, whose exit code is not 0, or else that of the first result that did not come.
     pub(in crate::cli) fn exit_status(&self) -> ExitStatus {
         // A job's own code may be any; what it means stands in the table.
         if self.exit_code == 0 { ExitStatus::Success } else { ExitStatus::Program(self.exit_code) }
     }
 
-    /// The three tables, without those that would be empty.
+    pub(in crate::cli) fn unfetched(&self) -> &[Unfetched] {
+        &self.unfetched
+    }
+
+    /// The four tables, without those that would be empty.
     pub(in crate::cli) fn text(&self) -> String {
         let mut tables = vec![self.states()];
         if !self.nodes.is_empty() {
@@ -122,6 +186,9 @@ impl GroupEnd {
         }
         if self.jobs.iter().any(|job| job.reason.is_some()) {
             tables.push(self.without_result());
+        }
+        if !self.unfetched.is_empty() {
+            tables.push(Unfetched::table(&self.unfetched));
         }
         tables.join("\n")
     }
@@ -160,8 +227,11 @@ impl GroupEnd {
 pub(super) mod tests {
     use super::*;
     use crate::{
-        api::types::{JobRow, Member},
-        cli::failure::tests::{failed_view, verified_view},
+        api::types::Member,
+        cli::{
+            client::ClientError,
+            failure::tests::{failed_view, verified_view},
+        },
         domain::{FailureKind, Timestamp},
     };
 
@@ -192,7 +262,7 @@ pub(super) mod tests {
         assert_eq!((good.exit_code, failed.exit_code, exited.exit_code), (0, 120, 7));
         let of = |jobs: &[&Ended]| {
             let jobs = jobs.iter().map(|job| (*job).clone()).collect();
-            GroupEnd::new("0123456789ab".to_owned(), jobs, BTreeMap::new())
+            GroupEnd::new("0123456789ab".to_owned(), jobs, BTreeMap::new(), Vec::new())
         };
         assert_eq!(of(&[&failed, &exited, &good]).exit_status(), ExitStatus::Program(7));
         assert_eq!(of(&[&good, &failed]).exit_status(), ExitStatus::Program(120));
@@ -211,5 +281,32 @@ pub(super) mod tests {
         assert!(bad[1].starts_with("2 ") && bad[1].contains("failed"), "{text}");
         let fine = of(&[&good]).text();
         assert!(!fine.contains("WHY"), "{fine}");
+    }
+
+    #[test]
+    fn a_result_that_does_not_come_hides_no_end_and_counts_after_the_jobs() {
+        let away = || {
+            let api = "http://127.0.0.1:1".to_owned();
+            let source =
+                ClientError::Unreachable { api, assumed: false, reason: "gone".to_owned(), sent: false };
+            CliError::Node { doing: "fetch the result of node 1a2b in job 3c4d".to_owned(), source }
+        };
+        let end = |code| {
+            let job = Ended::of(1, &[], &verified_view(code));
+            let unfetched = vec![Unfetched::new(1, job.job, &away())];
+            GroupEnd::new("0123456789ab".to_owned(), vec![job], BTreeMap::new(), unfetched)
+        };
+        assert_eq!(end(0).exit_status(), ExitStatus::Program(ExitStatus::Unreachable.code()));
+        assert_eq!(end(7).exit_status(), ExitStatus::Program(7));
+        let text = end(0).text();
+        assert!(text.starts_with("STATE") && text.contains("NOT FETCHED"), "{text}");
+        assert!(
+            text.contains("in job 3c4d: the node at http://127.0.0.1:1 cannot be reached: gone"),
+            "{text}"
+        );
+
+        let unseen = Ended::unseen(0, &[("lr", "1")], &row(0, JobState::Failed), &away());
+        assert_eq!((unseen.state, unseen.exit_code), (JobState::Failed, ExitStatus::Unreachable.code()));
+        assert!(!unseen.has_results() && unseen.reason.is_some());
     }
 }

@@ -53,6 +53,21 @@ fn a_sweep_is_one_group_from_submission_to_its_results() {
     assert_eq!((fetched["group"].as_str(), &fetched["without"]), (Some(group.as_str()), &Value::from(0)));
     assert_eq!(printed("again", 2), printed("out", 2));
 
+    // A result that does not come hides neither the tables nor the others.
+    let place = std::fs::read_dir(home.join("out/0")).unwrap().next().unwrap().unwrap().file_name();
+    let taken = home.join("third/0").join(place);
+    std::fs::create_dir_all(&taken).unwrap();
+    std::fs::write(taken.join("stdout"), "mine").unwrap();
+    let partly = session.run(&["group", "wait", &group, "--output-dir", "third"]);
+    assert_eq!(partly.code, 1, "the code of the job comes first: {}", partly.stderr);
+    let tables: Vec<&str> = partly.stdout.split("\n\n").collect();
+    assert_eq!(rows(tables[3], &["INDEX"]), [row(&["0"])], "{}", partly.stdout);
+    assert!(partly.stderr.contains("1 result could not be fetched"), "{}", partly.stderr);
+    assert_eq!((printed("third", 1), printed("third", 2)), (printed("out", 1), printed("out", 2)));
+    let again = session.run(&["results", "fetch", "--group", &group, "--output-dir", "third"]);
+    assert_eq!(again.code, 125, "{}", again.stderr);
+    assert_eq!(again.stdout.lines().count(), 5, "{}", again.stdout);
+
     // The group is told apart from other jobs, also without the file of the sweep.
     let single = session.run(&["job", "submit", "--detach", "assay/demo:1", "true"]);
     assert_eq!(single.code, 0, "{}", single.stderr);
