@@ -19,7 +19,7 @@ use crate::api::types::{GROUP_VARIABLE, INDEX_VARIABLE, MAX_GROUP_JOBS, Member, 
 
 pub(super) use plan::{Plan, PlanError};
 pub(super) use progress::GroupProgress;
-pub(super) use summary::{Ended, GroupEnd, Unfetched};
+pub(super) use summary::{Ended, GroupEnd, Unfetched, Unsubmitted};
 
 /// The jobs that a sweep has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 
 mod collect;
 mod follow;
+mod sender;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,38 +11,36 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use self::{
     collect::{Collected, Collector, default_dir, tell_unfetched},
     follow::{Followed, by_index},
+    sender::{Patience, Sender},
 };
 use crate::{
     api::types::JobRow,
     cli::{
         CliError, ExitStatus,
         args::{GroupWaitArgs, NodeArgs},
-        client::Client,
         document::Document,
         fetch::FetchedResult,
         output::Output,
         session::{Need, Session, with_node},
-        sweep::{Plan, Unfetched, group_name},
+        sweep::{Plan, Unfetched, Unsubmitted, group_name},
     },
     domain::{JobId, NodeId},
 };
-
-/// Submissions that are in flight at a time.
-const AT_ONCE: usize = 8;
 
 /// The jobs of a group that were submitted and are not waited for, as JSON.
 #[derive(Debug, Serialize)]
 struct Submitted<'a> {
     group: &'a str,
-    /// By index.
-    jobs: Vec<JobId>,
+    /// By index; null for one that no node took.
+    jobs: Vec<Option<JobId>>,
+    /// The jobs that no node took, by index.
+    unsubmitted: &'a [Unsubmitted],
 }
 
 impl Document for Submitted<'_> {}
@@ -66,12 +65,21 @@ pub(super) async fn submit(
     output.note(&format!("group {}: {} jobs", plan.group, plan.sweep.jobs()));
     match then {
         Then::Detach => {
-            let jobs = send(session.client(), plan, (0..plan.sweep.jobs()).collect()).await?;
-            let jobs = jobs.into_values().collect();
-            output.result(&Submitted { group: &plan.group, jobs }, || format!("{}\n", plan.group))?;
+            let mut sender = Sender::new(session.client(), plan, Patience::default());
+            sender.send_all(output).await?;
+            let jobs = (0..plan.sweep.jobs()).map(|index| sender.sent().get(&index).copied()).collect();
+            let unsubmitted: Vec<Unsubmitted> = sender.refused().values().cloned().collect();
+            let submitted = Submitted { group: &plan.group, jobs, unsubmitted: &unsubmitted };
+            output.result(&submitted, || format!("{}\n", plan.group))?;
             let again = session.group_wait_command(&plan.group, None);
-            output.note(&format!("{}\nhint: resume with: {again}", session.without_us()));
-            Ok(ExitStatus::Success)
+            match Unsubmitted::outcome(&unsubmitted, &again) {
+                Some(told) => {
+                    output.outcome(&format!("job {}: {}", unsubmitted[0].index(), unsubmitted[0].error()));
+                    output.outcome(&told);
+                }
+                None => output.note(&format!("{}\nhint: resume with: {again}", session.without_us())),
+            }
+            Ok(Unsubmitted::exit_status(&unsubmitted))
         }
         Then::Wait(dir) => {
             let followed = Followed { group: &plan.group, plan: Some(plan), dir };
@@ -129,16 +137,6 @@ pub(super) fn whole_name<'a>(
         (None, _) => Err(CliError::NoGroup { group: name.to_owned() }),
         (Some(_), more) => Err(CliError::ManyGroups { group: name.to_owned(), matches: more + 1 }),
     }
-}
-
-/// Submits these jobs of a sweep; which job each became.
-async fn send(client: &Client, plan: &Plan, indices: Vec<u32>) -> Result<BTreeMap<u32, JobId>, CliError> {
-    let submit = async |index: u32| {
-        let reply = client.submit_as(&plan.request(index), &plan.key(index)).await;
-        let reply = reply.map_err(CliError::node(format!("submit job {index} of the group")))?;
-        Ok::<_, CliError>((index, reply.job))
-    };
-    stream::iter(indices).map(submit).buffer_unordered(AT_ONCE).try_collect().await
 }
 
 /// What was fetched of a group, as JSON.

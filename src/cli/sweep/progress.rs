@@ -52,6 +52,14 @@ impl GroupProgress {
         self.output.note(&format!("[{secs:>3}.{tenths}s] {line}"));
     }
 
+    /// Tells something else, above a live line.
+    pub(in crate::cli) fn note(&self, text: &str) {
+        match &self.live {
+            Some(bar) => bar.suspend(|| self.output.note(text)),
+            None => self.output.note(text),
+        }
+    }
+
     /// Removes a live line, so that what follows starts on a clean one.
     pub(in crate::cli) fn finish(&self) {
         if let Some(bar) = &self.live {

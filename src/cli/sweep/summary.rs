@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::Plan;
 use crate::{
     api::types::{JobRow, JobView},
     cli::{
@@ -48,7 +49,7 @@ impl Ended {
         Self {
             index,
             job: view.job,
-            values: values.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+            values: said(values),
             state: view.state,
             program_exit_code: code,
             exit_code: status.code(),
@@ -69,7 +70,7 @@ impl Ended {
         Self {
             index,
             job: row.job,
-            values: values.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+            values: said(values),
             state: row.state,
             program_exit_code: None,
             exit_code: error.exit_status().code(),
@@ -122,6 +123,68 @@ impl Unfetched {
     }
 }
 
+/// A job of a group that no node took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(in crate::cli) struct Unsubmitted {
+    index: u32,
+    /// What the matrix gave it, as NAME=VALUE.
+    values: Vec<String>,
+    error: String,
+    hint: Option<String>,
+    exit_code: u8,
+}
+
+impl Unsubmitted {
+    /// The `index`-th job of a plan, which was refused so.
+    pub(in crate::cli) fn new(index: u32, plan: &Plan, error: &CliError) -> Self {
+        let (exit_code, hint) = (error.exit_status().code(), error.hint());
+        Self { index, values: said(&plan.sweep.values(index)), error: whole(error), hint, exit_code }
+    }
+
+    /// The same of another job of the plan.
+    pub(in crate::cli) fn of(self, index: u32, plan: &Plan) -> Self {
+        Self { index, values: said(&plan.sweep.values(index)), ..self }
+    }
+
+    /// The same with what to do about an input that the node has deleted since.
+    pub(in crate::cli) fn without_input(self) -> Self {
+        let hint = "send the inputs again: submit any job with the same --input; a node keeps inputs of ended jobs for a day";
+        Self { hint: Some(hint.to_owned()), ..self }
+    }
+
+    pub(in crate::cli) const fn index(&self) -> u32 {
+        self.index
+    }
+
+    pub(in crate::cli) fn error(&self) -> &str {
+        &self.error
+    }
+
+    /// What to say below a table of these; `again` is the command that submits them.
+    pub(in crate::cli) fn outcome(unsubmitted: &[Self], again: &str) -> Option<String> {
+        let first = unsubmitted.first()?;
+        let hint = first.hint.as_ref().map(|hint| format!("{hint}; then ")).unwrap_or_default();
+        let count = unsubmitted.len();
+        let noun = if count == 1 { "job was" } else { "jobs were" };
+        Some(format!("{count} {noun} not submitted\nhint: {hint}retry with: {again}"))
+    }
+
+    /// The code of the first, if there is one.
+    pub(in crate::cli) fn exit_status(unsubmitted: &[Self]) -> ExitStatus {
+        unsubmitted.first().map_or(ExitStatus::Success, |first| ExitStatus::Program(first.exit_code))
+    }
+
+    fn row(&self) -> Vec<String> {
+        let values = if self.values.is_empty() { "-".to_owned() } else { self.values.join(" ") };
+        vec![self.index.to_string(), "-".to_owned(), "not submitted".to_owned(), values, self.error.clone()]
+    }
+}
+
+/// Values as NAME=VALUE.
+fn said(values: &[(&str, &str)]) -> Vec<String> {
+    values.iter().map(|(key, value)| format!("{key}={value}")).collect()
+}
+
 /// What verdicts said of a node, over the jobs of a group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 struct Judged {
@@ -136,6 +199,8 @@ pub(in crate::cli) struct GroupEnd {
     group: String,
     /// By index.
     jobs: Vec<Ended>,
+    /// The jobs that no node took, by index.
+    unsubmitted: Vec<Unsubmitted>,
     /// What verdicts said of each node that ran any of them.
     nodes: BTreeMap<NodeId, Judged>,
     /// Where accepted results were fetched to, by index, if they were.
@@ -153,6 +218,7 @@ impl GroupEnd {
     pub(in crate::cli) fn new(
         group: String,
         mut jobs: Vec<Ended>,
+        unsubmitted: Vec<Unsubmitted>,
         results: BTreeMap<u32, Vec<FetchedResult>>,
         unfetched: Vec<Unfetched>,
     ) -> Self {
@@ -163,15 +229,21 @@ impl GroupEnd {
             job.rejected.iter().for_each(|node| nodes.entry(*node).or_default().rejected += 1);
             job.absent.iter().for_each(|node| nodes.entry(*node).or_default().absent += 1);
         }
-        let exit_code = jobs.iter().map(|job| job.exit_code).find(|code| *code != 0);
+        let codes = jobs.iter().map(|job| (job.index, job.exit_code));
+        let codes = codes.chain(unsubmitted.iter().map(|job| (job.index, job.exit_code)));
+        let exit_code = codes.filter(|(_, code)| *code != 0).min().map(|(_, code)| code);
         let exit_code = exit_code.unwrap_or_else(|| Unfetched::exit_status(&unfetched).code());
-        Self { group, jobs, nodes, results, unfetched, exit_code }
+        Self { group, jobs, unsubmitted, nodes, results, unfetched, exit_code }
     }
 
     /// That of the first job, by index, whose exit code is not 0, or else that of the first result that did not come.
     pub(in crate::cli) fn exit_status(&self) -> ExitStatus {
         // A job's own code may be any; what it means stands in the table.
         if self.exit_code == 0 { ExitStatus::Success } else { ExitStatus::Program(self.exit_code) }
+    }
+
+    pub(in crate::cli) fn unsubmitted(&self) -> &[Unsubmitted] {
+        &self.unsubmitted
     }
 
     pub(in crate::cli) fn unfetched(&self) -> &[Unfetched] {
@@ -184,7 +256,7 @@ impl GroupEnd {
         if !self.nodes.is_empty() {
             tables.push(self.judged());
         }
-        if self.jobs.iter().any(|job| job.reason.is_some()) {
+        if !self.unsubmitted.is_empty() || self.jobs.iter().any(|job| job.reason.is_some()) {
             tables.push(self.without_result());
         }
         if !self.unfetched.is_empty() {
@@ -202,7 +274,9 @@ impl GroupEnd {
             let bad = if *state == JobState::Verified && *is_bad { ", exit code not 0" } else { "" };
             vec![format!("{state}{bad}"), count.to_string()]
         });
-        table(&["STATE", "JOBS"], rows)
+        let unsubmitted = Some(self.unsubmitted.len()).filter(|count| *count > 0);
+        let unsubmitted = unsubmitted.map(|count| vec!["not submitted".to_owned(), count.to_string()]);
+        table(&["STATE", "JOBS"], rows.chain(unsubmitted))
     }
 
     fn judged(&self) -> String {
@@ -215,10 +289,17 @@ impl GroupEnd {
 
     fn without_result(&self) -> String {
         let bad = self.jobs.iter().filter_map(|job| Some((job, job.reason.clone()?)));
-        let rows = bad.map(|(job, reason)| {
+        let bad = bad.map(|(job, reason)| {
             let values = if job.values.is_empty() { "-".to_owned() } else { job.values.join(" ") };
-            vec![job.index.to_string(), text::job(job.job), job.state.to_string(), values, reason]
+            (
+                job.index,
+                vec![job.index.to_string(), text::job(job.job), job.state.to_string(), values, reason],
+            )
         });
+        let unsubmitted = self.unsubmitted.iter().map(|job| (job.index, job.row()));
+        let mut rows: Vec<(u32, Vec<String>)> = bad.chain(unsubmitted).collect();
+        rows.sort_by_key(|(index, _)| *index);
+        let rows = rows.into_iter().map(|(_, row)| row);
         table(&["INDEX", "JOB", "STATE", "VALUES", "WHY"], rows)
     }
 }
@@ -227,10 +308,11 @@ impl GroupEnd {
 pub(super) mod tests {
     use super::*;
     use crate::{
-        api::types::Member,
+        api::types::{ErrorBody, ErrorCode, Member},
         cli::{
             client::ClientError,
             failure::tests::{failed_view, verified_view},
+            sweep::tests::plan,
         },
         domain::{FailureKind, Timestamp},
     };
@@ -262,7 +344,7 @@ pub(super) mod tests {
         assert_eq!((good.exit_code, failed.exit_code, exited.exit_code), (0, 120, 7));
         let of = |jobs: &[&Ended]| {
             let jobs = jobs.iter().map(|job| (*job).clone()).collect();
-            GroupEnd::new("0123456789ab".to_owned(), jobs, BTreeMap::new(), Vec::new())
+            GroupEnd::new("0123456789ab".to_owned(), jobs, Vec::new(), BTreeMap::new(), Vec::new())
         };
         assert_eq!(of(&[&failed, &exited, &good]).exit_status(), ExitStatus::Program(7));
         assert_eq!(of(&[&good, &failed]).exit_status(), ExitStatus::Program(120));
@@ -294,7 +376,7 @@ pub(super) mod tests {
         let end = |code| {
             let job = Ended::of(1, &[], &verified_view(code));
             let unfetched = vec![Unfetched::new(1, job.job, &away())];
-            GroupEnd::new("0123456789ab".to_owned(), vec![job], BTreeMap::new(), unfetched)
+            GroupEnd::new("0123456789ab".to_owned(), vec![job], Vec::new(), BTreeMap::new(), unfetched)
         };
         assert_eq!(end(0).exit_status(), ExitStatus::Program(ExitStatus::Unreachable.code()));
         assert_eq!(end(7).exit_status(), ExitStatus::Program(7));
@@ -308,5 +390,31 @@ pub(super) mod tests {
         let unseen = Ended::unseen(0, &[("lr", "1")], &row(0, JobState::Failed), &away());
         assert_eq!((unseen.state, unseen.exit_code), (JobState::Failed, ExitStatus::Unreachable.code()));
         assert!(!unseen.has_results() && unseen.reason.is_some());
+    }
+
+    #[test]
+    fn a_job_that_no_node_took_counts_at_its_index() {
+        let plan = plan();
+        let body = ErrorBody {
+            code: ErrorCode::InvalidSpec,
+            message: "the spec is not valid".to_owned(),
+            hint: Some("mend it".to_owned()),
+        };
+        let error = CliError::node("submit job 1 of the group")(ClientError::Refused {
+            api: "http://127.0.0.1:1".to_owned(),
+            body,
+        });
+        let unsubmitted = || vec![Unsubmitted::new(1, &plan, &error)];
+        let end =
+            |jobs| GroupEnd::new("0123456789ab".to_owned(), jobs, unsubmitted(), BTreeMap::new(), Vec::new());
+        let good = end(vec![Ended::of(0, &[], &verified_view(0))]);
+        assert_eq!(good.exit_status(), ExitStatus::Program(ExitStatus::Usage.code()));
+        assert_eq!(end(vec![Ended::of(0, &[], &verified_view(7))]).exit_status(), ExitStatus::Program(7));
+        let text = good.text();
+        assert!(text.contains("not submitted  1"), "{text}");
+        let last = text.lines().last().unwrap();
+        assert!(last.starts_with("1 ") && last.contains("lr=2") && last.ends_with("is not valid"), "{text}");
+        let told = Unsubmitted::outcome(&unsubmitted(), "assay group wait 01").unwrap();
+        assert_eq!(told, "1 job was not submitted\nhint: mend it; then retry with: assay group wait 01");
     }
 }

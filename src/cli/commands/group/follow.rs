@@ -11,7 +11,7 @@ use tokio::time::{self, Instant};
 
 use super::{
     collect::{Collected, Collector, tell_unfetched},
-    send,
+    sender::{Patience, Sender},
 };
 use crate::{
     api::types::JobRow,
@@ -20,14 +20,11 @@ use crate::{
         client::{Client, ClientError, Events},
         output::Output,
         session::Session,
-        sweep::{GroupEnd, GroupProgress, Plan},
+        sweep::{GroupEnd, GroupProgress, Plan, Unsubmitted},
         watch::OVERDUE,
     },
     domain::{Deal, JobId, JobState, MAX_DURATION},
 };
-
-/// How many submissions follow each look at the group.
-const EACH_LOOK: usize = 64;
 
 /// The least pause between two looks at a group, and the longest: deadlines pass without an event.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -48,7 +45,8 @@ pub(super) struct Followed<'a> {
 
 /// How waiting for a group ended.
 enum Watched {
-    Ended,
+    /// All have, but for those that no node took.
+    Ended(Vec<Unsubmitted>),
     Interrupted,
     TimedOut,
     Stuck,
@@ -56,7 +54,7 @@ enum Watched {
 
 /// Why there is nothing more to wait for.
 enum Over {
-    Ended(BTreeMap<u32, JobRow>),
+    Ended(BTreeMap<u32, JobRow>, Vec<Unsubmitted>),
     /// Nothing has changed for longer than a job may take.
     Stuck,
 }
@@ -71,7 +69,7 @@ impl Followed<'_> {
         let again = format!("hint: resume with: {}", session.group_wait_command(self.group, self.dir));
         let mut collected = Collected::default();
         match self.watch(session.client(), until, &mut collected, output).await? {
-            Watched::Ended => self.end(session, collected, output),
+            Watched::Ended(unsubmitted) => self.end(session, collected, unsubmitted, output),
             Watched::Interrupted => {
                 let rest =
                     if self.plan.is_some() { "; jobs that were not submitted yet wait for that" } else { "" };
@@ -131,9 +129,9 @@ impl Followed<'_> {
             Ok(())
         };
         let (over, ()) = tokio::try_join!(self.until_over(client, progress, ended), taking)?;
-        let Over::Ended(rows) = over else { return Ok(Watched::Stuck) };
+        let Over::Ended(rows, unsubmitted) = over else { return Ok(Watched::Stuck) };
         collector.complete(&rows, collected).await;
-        Ok(Watched::Ended)
+        Ok(Watched::Ended(unsubmitted))
     }
 
     /// Follows the group, and tells of each job that `ended`.
@@ -145,7 +143,8 @@ impl Followed<'_> {
     ) -> Result<Over, CliError> {
         let mut news = News::default();
         let mut told = BTreeSet::new();
-        let mut sent = BTreeSet::new();
+        let wanted = self.plan.map(Plan::wanted).unwrap_or_default();
+        let mut sender = self.plan.map(|plan| Sender::new(client, plan, Patience::default()));
         let mut still = Still::default();
         let mut away: Option<Instant> = None;
         loop {
@@ -169,15 +168,20 @@ impl Followed<'_> {
                     let _ = ended.unbounded_send((*index, row.job));
                 }
             }
-            let more = self.next(&rows, &sent);
-            if more.is_empty() && self.is_over(&rows, &sent) {
-                return Ok(Over::Ended(rows));
+            if let (Some(sender), Some(plan)) = (&mut sender, self.plan) {
+                let open = wanted.iter().copied().filter(|index| !rows.contains_key(index)).collect();
+                let more = sender.next(&open, room(plan, &rows, sender));
+                if !more.is_empty() {
+                    if let Some(told) = sender.send(more).await? {
+                        progress.note(&told);
+                    }
+                    still = Still::default();
+                    continue;
+                }
             }
-            if !more.is_empty() {
-                let plan = self.plan.expect("only a plan has jobs to submit");
-                sent.extend(send(client, plan, more).await?.into_keys());
-                still = Still::default();
-                continue;
+            if is_over(&wanted, &rows, sender.as_ref()) {
+                let unsubmitted = sender.map(|sender| sender.refused().values().cloned().collect());
+                return Ok(Over::Ended(rows, unsubmitted.unwrap_or_default()));
             }
             if still.is_stuck(&rows, self.plan.map(|plan| &plan.request.deal)) {
                 return Ok(Over::Stuck);
@@ -192,35 +196,42 @@ impl Followed<'_> {
         rows.len() + self.plan.map_or(0, unknown)
     }
 
-    /// The jobs to submit now.
-    fn next(self, rows: &BTreeMap<u32, JobRow>, sent: &BTreeSet<u32>) -> Vec<u32> {
-        let Some(plan) = self.plan else { return Vec::new() };
-        let is_known = |index: &u32| rows.contains_key(index) || sent.contains(index);
-        let undecided = rows.values().filter(|row| !has_ended(row)).count();
-        let unseen = sent.iter().filter(|index| !rows.contains_key(index)).count();
-        let room = plan.max_parallel.unwrap_or(usize::MAX).saturating_sub(undecided + unseen);
-        plan.wanted().into_iter().filter(|index| !is_known(index)).take(room.min(EACH_LOOK)).collect()
-    }
-
-    fn is_over(self, rows: &BTreeMap<u32, JobRow>, sent: &BTreeSet<u32>) -> bool {
-        let is_there = |index: u32| rows.contains_key(&index);
-        let all = self.plan.is_none_or(|plan| plan.wanted().into_iter().all(is_there));
-        all && sent.iter().all(|index| is_there(*index)) && rows.values().all(has_ended)
-    }
-
     /// Shows the end of every job.
-    fn end(self, session: &Session, collected: Collected, output: Output) -> Result<ExitStatus, CliError> {
+    fn end(
+        self,
+        session: &Session,
+        collected: Collected,
+        unsubmitted: Vec<Unsubmitted>,
+        output: Output,
+    ) -> Result<ExitStatus, CliError> {
         let (ended, results, unfetched) = collected.parts();
-        let end = GroupEnd::new(self.group.to_owned(), ended, results, unfetched);
+        let end = GroupEnd::new(self.group.to_owned(), ended, unsubmitted, results, unfetched);
         output.result(&end, || end.text())?;
+        let again = session.group_wait_command(self.group, self.dir);
+        if let Some(told) = Unsubmitted::outcome(end.unsubmitted(), &again) {
+            output.outcome(&told);
+        }
         if let Some(dir) = self.dir {
             tell_unfetched(end.unfetched(), &session.group_fetch_command(self.group, dir), output);
         }
         if let Some(plan) = self.plan {
-            plan.end(BTreeSet::new())?;
+            plan.end(end.unsubmitted().iter().map(Unsubmitted::index).collect())?;
         }
         Ok(end.exit_status())
     }
+}
+
+/// How many more jobs may be undecided.
+fn room(plan: &Plan, rows: &BTreeMap<u32, JobRow>, sender: &Sender<'_>) -> usize {
+    let undecided = rows.values().filter(|row| !has_ended(row)).count();
+    let unseen = sender.sent().keys().filter(|index| !rows.contains_key(index)).count();
+    plan.max_parallel.unwrap_or(usize::MAX).saturating_sub(undecided + unseen)
+}
+
+/// Whether each wanted job is there or was refused, and all that are there have ended.
+fn is_over(wanted: &BTreeSet<u32>, rows: &BTreeMap<u32, JobRow>, sender: Option<&Sender<'_>>) -> bool {
+    let is_refused = |index: &u32| sender.is_some_and(|sender| sender.refused().contains_key(index));
+    wanted.iter().all(|index| rows.contains_key(index) || is_refused(index)) && rows.values().all(has_ended)
 }
 
 /// Whether nothing more will happen to the job, as far as its node can tell.
