@@ -51,6 +51,7 @@ const fn is_of_requester(error: &FetchError) -> bool {
         FetchError::Unpack { source, .. } => is_of_archive(source),
         FetchError::Transfer(TransferError::Unreachable { .. })
         | FetchError::Blob { .. }
+        | FetchError::Long { .. }
         | FetchError::Result { .. }
         | FetchError::LastWords { .. }
         | FetchError::OtherResult { .. }
