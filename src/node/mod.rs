@@ -100,6 +100,7 @@ mod trust;
 mod url;
 mod warnings;
 mod work;
+mod work_error;
 mod workload;
 
 pub use crate::policy::{

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{task::spawn_blocking, time::timeout};
 use tracing::{error, info, warn};
 
-use super::{Node, NodeError, work::WorkError};
+use super::{Node, NodeError, work_error::WorkError};
 use crate::{
     domain::{Backoff, Digest, Job, JobId, Span, SummaryWord},
     executor::{RunDir, RunRequest},

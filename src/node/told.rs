@@ -4,7 +4,7 @@
 //! in this node's own log: paths, how full its disk is, and all that the node saw where a URL led it. Otherwise a job could
 //! name `file:///..` or a private address with any hash, and learn the real length or hash from the failure.
 
-use super::{fetch::FetchError, transfer::TransferError, work::WorkError};
+use super::{fetch::FetchError, transfer::TransferError, work_error::WorkError};
 use crate::{
     executor::ExecutorError,
     explain::one_line,

@@ -13,6 +13,7 @@
 
 mod again;
 mod fees;
+mod pending;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -32,7 +33,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::fees::{Fees, OverCap, is_passed_over};
+use self::{
+    fees::{Fees, OverCap, is_passed_over},
+    pending::Pending,
+};
 use super::{
     convert::{Revert, revert_of},
     outbox::{Kept, Outbox},
@@ -142,47 +146,6 @@ pub(super) struct Sender {
     lost: Arc<Notify>,
     /// Since when no endpoint answers.
     silent_since: Option<Instant>,
-}
-
-/// A transaction in flight, with every version that was sent: at most one is mined.
-struct Pending {
-    transaction: TxEip1559,
-    raw: Bytes,
-    hashes: Vec<B256>,
-    placed_at: Instant,
-    sent_at: Instant,
-    /// The newest block when it was first looked for since then.
-    sent_in: Option<u64>,
-    /// Whether an endpoint said that it has it.
-    is_taken: bool,
-    /// Whether an endpoint said that the next block asks for more than it offers.
-    is_too_cheap: bool,
-    /// Whether it was in a block when last looked for.
-    in_block: bool,
-    /// Since when the nonce is used up without a receipt.
-    missing_since: Option<Instant>,
-    /// `None` once the caller was answered, and for a transaction that was resent after a reorganisation.
-    reply: Option<Reply>,
-}
-
-impl Pending {
-    /// A transaction that was just sent.
-    fn new(sent: Kept, is_taken: bool, reply: Option<Reply>) -> Self {
-        let now = Instant::now();
-        Self {
-            transaction: sent.transaction,
-            raw: sent.raw,
-            hashes: vec![sent.hash],
-            placed_at: now,
-            sent_at: now,
-            sent_in: None,
-            is_taken,
-            is_too_cheap: false,
-            in_block: false,
-            missing_since: None,
-            reply,
-        }
-    }
 }
 
 /// The outcome of sending.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse as _, routing::post};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
 use super::*;
 use crate::{
@@ -44,7 +44,7 @@ async fn answer(
 }
 
 /// A client of such a node.
-async fn node(dir: &tempfile::TempDir, script: Script) -> (Client, Attempts) {
+async fn node(dir: &tempfile::TempDir, script: Script) -> (Client, Attempts, JoinSet<std::io::Result<()>>) {
     let token = dir.path().join("token");
     crate::api::Token::create(&token).unwrap();
     let attempts = Attempts::default();
@@ -52,9 +52,10 @@ async fn node(dir: &tempfile::TempDir, script: Script) -> (Client, Attempts) {
     let app = app.with_state((Arc::new(script), Arc::clone(&attempts)));
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    let mut serving = JoinSet::new();
+    serving.spawn(async move { axum::serve(listener, app).await });
     let output = Output::new(Format::Table, true);
-    (Client::new(ApiAddress::own(address, token), output), attempts)
+    (Client::new(ApiAddress::own(address, token), output), attempts, serving)
 }
 
 fn short(limit: Duration) -> Patience {
@@ -68,7 +69,7 @@ const LONG: Duration = Duration::from_secs(600);
 async fn a_refusal_that_passes_delays_a_job_and_loses_none() {
     let (dir, plan) = (tempfile::tempdir().unwrap(), plan());
     let script = Script::from([(0, vec![ErrorCode::NotEnoughNodes; 3]), (1, vec![ErrorCode::Unexpected])]);
-    let (client, attempts) = node(&dir, script).await;
+    let (client, attempts, _serving) = node(&dir, script).await;
     let mut sender = Sender::new(&client, &plan, short(LONG));
     let told = sender.send(vec![0, 1]).await.unwrap();
     assert!(told.is_some_and(|told| told.starts_with("waiting")), "the user is told");
@@ -82,7 +83,7 @@ async fn a_refusal_that_passes_delays_a_job_and_loses_none() {
 async fn patience_ends_and_the_rest_is_not_tried() {
     let (dir, plan) = (tempfile::tempdir().unwrap(), plan());
     let script = Script::from([(0, vec![ErrorCode::NotEnoughNodes; 1000])]);
-    let (client, attempts) = node(&dir, script).await;
+    let (client, attempts, _serving) = node(&dir, script).await;
     let mut sender = Sender::new(&client, &plan, short(Duration::ZERO));
     assert_eq!(sender.send(vec![0]).await.unwrap(), None);
     sender.send_all(Output::new(Format::Table, true)).await.unwrap();
@@ -95,7 +96,7 @@ async fn patience_ends_and_the_rest_is_not_tried() {
 async fn a_job_that_is_refused_for_good_keeps_no_other_one_back() {
     let (dir, plan) = (tempfile::tempdir().unwrap(), plan());
     let script = Script::from([(0, vec![ErrorCode::InvalidSpec; 9])]);
-    let (client, attempts) = node(&dir, script).await;
+    let (client, attempts, _serving) = node(&dir, script).await;
     let mut sender = Sender::new(&client, &plan, short(LONG));
     sender.send_all(Output::new(Format::Table, true)).await.unwrap();
     assert_eq!(sender.sent().keys().copied().collect::<Vec<_>>(), [1]);
@@ -107,7 +108,7 @@ async fn a_job_that_is_refused_for_good_keeps_no_other_one_back() {
 #[tokio::test]
 async fn a_deleted_input_is_told_with_what_sends_it_again() {
     let (dir, plan) = (tempfile::tempdir().unwrap(), plan());
-    let (client, _) = node(&dir, Script::from([(0, vec![ErrorCode::UnknownInput])])).await;
+    let (client, _, _serving) = node(&dir, Script::from([(0, vec![ErrorCode::UnknownInput])])).await;
     let mut sender = Sender::new(&client, &plan, short(LONG));
     sender.send(vec![0]).await.unwrap();
     let told = Unsubmitted::outcome(&[sender.refused()[&0].clone()], "assay group wait 01").unwrap();
@@ -118,7 +119,7 @@ async fn a_deleted_input_is_told_with_what_sends_it_again() {
 async fn a_node_that_does_not_know_us_ends_the_command() {
     let (dir, plan) = (tempfile::tempdir().unwrap(), plan());
     let script = Script::from([(0, vec![ErrorCode::Unauthorized])]);
-    let (client, _) = node(&dir, script).await;
+    let (client, _, _serving) = node(&dir, script).await;
     let mut sender = Sender::new(&client, &plan, short(LONG));
     assert!(sender.send(vec![0]).await.is_err());
 }

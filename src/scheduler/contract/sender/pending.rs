@@ -1,0 +1,50 @@
+//! A transaction in flight.
+
+use alloy::{
+    consensus::TxEip1559,
+    primitives::{B256, Bytes},
+};
+use tokio::time::Instant;
+
+use super::{super::outbox::Kept, Reply};
+
+/// A transaction in flight, with every version that was sent: at most one is mined.
+pub(super) struct Pending {
+    pub(super) transaction: TxEip1559,
+    pub(super) raw: Bytes,
+    pub(super) hashes: Vec<B256>,
+    pub(super) placed_at: Instant,
+    pub(super) sent_at: Instant,
+    /// The newest block when it was first looked for since then.
+    pub(super) sent_in: Option<u64>,
+    /// Whether an endpoint said that it has it.
+    pub(super) is_taken: bool,
+    /// Whether an endpoint said that the next block asks for more than it offers.
+    pub(super) is_too_cheap: bool,
+    /// Whether it was in a block when last looked for.
+    pub(super) in_block: bool,
+    /// Since when the nonce is used up without a receipt.
+    pub(super) missing_since: Option<Instant>,
+    /// `None` once the caller was answered, and for a transaction that was resent after a reorganisation.
+    pub(super) reply: Option<Reply>,
+}
+
+impl Pending {
+    /// A transaction that was just sent.
+    pub(super) fn new(sent: Kept, is_taken: bool, reply: Option<Reply>) -> Self {
+        let now = Instant::now();
+        Self {
+            transaction: sent.transaction,
+            raw: sent.raw,
+            hashes: vec![sent.hash],
+            placed_at: now,
+            sent_at: now,
+            sent_in: None,
+            is_taken,
+            is_too_cheap: false,
+            in_block: false,
+            missing_since: None,
+            reply,
+        }
+    }
+}
