@@ -30,7 +30,7 @@ contract_tests() {
 # example_project: a copy of examples/consumer with its libraries, as somebody makes one; prints where it is.
 example_project() {
     local dir=$ROOT/target/contracts/example
-    rm -rf "$dir/src" "$dir/test" "$dir/lib"
+    rm -rf "${dir:?}"/{src,test,lib}
     mkdir -p "$dir/lib/forge-std"
     cp -r "$ROOT"/examples/consumer/. "$dir"
     cp -r "$ROOT/contracts/src" "$dir/lib/assay"

@@ -164,7 +164,7 @@ pub(in crate::cli) struct CalibrateArgs {
 pub(in crate::cli) struct ContainerArgs {
     /// Mount a local file or directory, or a file at a URL, read-only on every node; may be repeated
     ///
-    /// A URL needs the SHA-256 of its file: https://example.org/a.csv#sha256=HEX:/inputs/. Each node gets the file
+    /// A URL needs the SHA-256 of its file, as in URL#sha256=HEX:/inputs/. Each node gets the file
     /// from there and checks it; the URL is public. Most nodes take https:// on public addresses only.
     ///
     /// The target names the file or directory itself: data:/inputs, table.csv:/inputs/table.csv. If it ends in a
