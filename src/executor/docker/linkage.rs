@@ -212,18 +212,18 @@ mod tests {
             entrypoint: words(&["/init"]),
             cmd: words(&["own"]),
             env: words(&["A=1", "PATH=/a:b:/c/"]),
-            working_dir: Some("/work".to_owned()),
+            working_dir: Some("/app".to_owned()),
             ..Default::default()
         };
         let bare = ImageConfig { entrypoint: None, ..image.clone() };
         assert_eq!(places(&spec(&["sh"]), &image), words(&["/init"]));
         assert_eq!(places(&spec(&["sh"]), &bare), words(&["/a/sh", "/c/sh"]));
         assert_eq!(places(&spec(&[]), &bare), words(&["/a/own", "/c/own"]));
-        assert_eq!(places(&spec(&["./run"]), &bare), words(&["/work/./run"]));
+        assert_eq!(places(&spec(&["./run"]), &bare), words(&["/app/./run"]));
         assert_eq!(places(&spec(&["sh"]), &ImageConfig::default()).unwrap().len(), 6);
         assert_eq!(places(&spec(&[]), &ImageConfig::default()), None);
         let replaced = Spec { entrypoint: vec!["bin/x".to_owned()], ..spec(&[]) };
-        assert_eq!(places(&replaced, &image), words(&["/work/bin/x"]));
+        assert_eq!(places(&replaced, &image), words(&["/app/bin/x"]));
     }
 
     proptest! {
