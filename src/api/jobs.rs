@@ -58,6 +58,8 @@ pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Rep
             reveal: limits.max_reveal,
             bond: limits.max_bond,
         }),
+        paused_since: node.paused_since(),
+        owes: node.owed(),
         members: node.members().len(),
         links: node.links(),
         jobs,

@@ -8,7 +8,7 @@
 //! - `listening`: answers before the node has read its logs.
 //! - `connections`: their limits, and which is closed first.
 //! - `jobs`, `content`, `events`: the handlers. `view`: a job in numbers and words; `reason`: the words of its verdict.
-//! - `retention`: what the node keeps on its disk.
+//! - `retention`: what the node keeps on its disk. `intake`: whether it takes on work.
 //! - `error`: error answers; `refusal`: their JSON.
 //!
 //! A client reads the token from the node's data directory and sends it with every request:
@@ -28,6 +28,7 @@ mod content;
 mod error;
 mod events;
 mod inputs;
+mod intake;
 mod jobs;
 mod listening;
 mod reason;

@@ -20,7 +20,7 @@ use super::{
     connections::Visitor,
     content,
     error::Failure,
-    events, jobs, retention,
+    events, intake, jobs, retention,
     state::{Api, Gate},
     types::ErrorCode,
 };
@@ -48,6 +48,8 @@ pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
         .route("/node", get(jobs::node_info))
         .route("/node/usage", get(retention::usage))
         .route("/node/prune", post(retention::prune))
+        .route("/node/pause", post(intake::pause))
+        .route("/node/resume", post(intake::resume))
         .route("/nodes", get(jobs::nodes))
         .route("/events", get(events::all))
         .route("/jobs", get(jobs::list).post(jobs::submit))

@@ -6,6 +6,7 @@
 mod change;
 mod execution;
 mod health;
+mod intake;
 mod list;
 mod outlook;
 mod replication;
@@ -30,6 +31,7 @@ pub use crate::domain::{GROUP_DIGITS, GROUP_VARIABLE, INDEX_VARIABLE, MAX_GROUP_
 pub use change::{CancelReply, UpdateReply};
 pub use execution::{ExecutionStage, ExecutionView};
 pub use health::{Health, Readiness};
+pub use intake::{IntakeReply, MAX_DRAIN_WAIT, Obligations, PauseRequest};
 pub use list::{JobList, JobRow};
 pub use outlook::{Outlook, OutlookRow};
 pub use replication::{OwnRun, Plan, Replication, ReplicationView};
@@ -60,6 +62,12 @@ pub struct NodeInfo {
     /// Its offer; null if it makes none.
     #[serde(default)]
     pub limits: Option<NodeLimits>,
+    /// Since when it takes on no work; null if it does.
+    #[serde(default)]
+    pub paused_since: Option<Timestamp>,
+    /// What it still owes in jobs of others.
+    #[serde(default)]
+    pub owes: Obligations,
     /// How many other nodes it knows.
     pub members: usize,
     /// How it is connected to them; null where there are no connections.

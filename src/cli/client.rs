@@ -20,8 +20,9 @@ use super::{
 use crate::{
     api::types::{
         BlobInfo, CancelReply, ErrorCode, ErrorReply, ForgetReply, IDEMPOTENCY_KEY, InputEvent, InputRequest,
-        JobList, JobView, LastWordsView, LogEntry, MAX_GROUP_JOBS, NodeInfo, NodeRow, OutlookRow, PruneReply,
-        PruneRequest, ResultRow, SubmitReply, SubmitRequest, UpdateReply, UsageReply,
+        IntakeReply, JobList, JobView, LastWordsView, LogEntry, MAX_GROUP_JOBS, NodeInfo, NodeRow,
+        OutlookRow, PauseRequest, PruneReply, PruneRequest, ResultRow, SubmitReply, SubmitRequest,
+        UpdateReply, UsageReply,
     },
     domain::{Deal, Digest, NodeId},
     scheduler::Anchor,
@@ -175,6 +176,15 @@ impl Client {
 
     pub(super) async fn prune(&self, dry_run: bool) -> Result<PruneReply, ClientError> {
         self.json(self.http.post(self.url(&["node", "prune"])).json(&PruneRequest { dry_run })).await
+    }
+
+    /// Has the node take on no more work, and waits so many seconds, or as long as the node allows, until it owes nothing.
+    pub(super) async fn pause(&self, wait_secs: u32) -> Result<IntakeReply, ClientError> {
+        self.json(self.http.post(self.url(&["node", "pause"])).json(&PauseRequest { wait_secs })).await
+    }
+
+    pub(super) async fn resume(&self) -> Result<IntakeReply, ClientError> {
+        self.json(self.http.post(self.url(&["node", "resume"]))).await
     }
 
     pub(super) async fn update(&self, job: &str, deal: &Deal) -> Result<UpdateReply, ClientError> {

@@ -9,7 +9,7 @@ Exit codes:
     2   the command line is wrong, or names something impossible or unknown
   120   no node could take the job
   121   no result to keep: rejected, inconclusive or failed
-  122   a deadline passed
+  122   a deadline passed; of serve: the grace passed, and the node still owes something in a job
   123   the job was cancelled or stopped
   124   the node, or the backend behind it, cannot be reached
   125   any other error
@@ -30,7 +30,7 @@ pub enum ExitStatus {
     NoNode,
     /// There is no result to keep.
     NoResult,
-    /// A deadline passed.
+    /// A deadline passed, or the time to settle what a node owes.
     Deadline,
     /// The job was cancelled or stopped.
     Cancelled,

@@ -89,6 +89,9 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
         Command::Node(NodeCommand::List(args)) => commands::node::list(&args, output).await,
         Command::Node(NodeCommand::Usage(args)) => commands::retention::usage(&args, output).await,
         Command::Node(NodeCommand::Prune(args)) => commands::retention::prune(&args, output).await,
+        Command::Node(NodeCommand::Pause(args)) => commands::intake::pause(&args, output).await,
+        Command::Node(NodeCommand::Resume(args)) => commands::intake::resume(&args, output).await,
+        Command::Node(NodeCommand::Drain(args)) => commands::intake::drain(&args, output).await,
         Command::Wallet(command) => match command {
             WalletCommand::New(args) => commands::wallet::new(&args, output),
             WalletCommand::Import(args) => commands::wallet::import(&args, output),

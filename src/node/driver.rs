@@ -20,6 +20,7 @@ use super::{
     url::UrlError,
     warnings::Obstacle,
     work::{Held, work},
+    workload::Unasked,
 };
 use crate::{
     domain::{FailureKind, Job, JobId, SeatStatus, Timestamp},
@@ -52,6 +53,8 @@ pub(crate) struct Driver {
     bell: Arc<Notify>,
     /// The input at which the last look at URLs ended. The next begins there.
     lacking: usize,
+    /// Until the first question about the job is answered.
+    unasked: Option<Unasked>,
 }
 
 impl Driver {
@@ -68,7 +71,8 @@ impl Driver {
         };
         let policy = JobPolicy::new(node.clock.moment());
         let (runs, cancel_run) = (JoinSet::new(), CancellationToken::new());
-        Some(Self { node, id, changed, policy, held, runs, cancel_run, bell, lacking: 0 })
+        let unasked = Some(node.workload.unasked());
+        Some(Self { node, id, changed, policy, held, runs, cancel_run, bell, lacking: 0, unasked })
     }
 
     /// Drives the job until only a new entry could change anything, or until the node stops.
@@ -143,6 +147,7 @@ impl Driver {
             let Answer { turn, stops_run, ring } = policy.next(&view, capacity);
             ((turn, stops_run), ring)
         });
+        self.unasked = None;
         if stops_run {
             self.cancel_run.cancel();
         }

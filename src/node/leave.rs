@@ -28,12 +28,13 @@ impl Node {
         self.owed()
     }
 
-    fn owed(&self) -> Obligations {
+    /// What the node still owes, as far as it has asked about its jobs.
+    pub(crate) fn owed(&self) -> Obligations {
         *self.workload.obligations().borrow()
     }
 
     /// Whether what the node owes satisfies `is_so` in time.
-    async fn settles(&self, limit: Duration, is_so: impl FnMut(&Obligations) -> bool) -> bool {
+    pub(super) async fn settles(&self, limit: Duration, is_so: impl FnMut(&Obligations) -> bool) -> bool {
         let mut owed = self.workload.obligations();
         // The sender is in `self`, so only time can run out.
         timeout(limit, owed.wait_for(is_so)).await.is_ok()

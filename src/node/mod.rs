@@ -19,7 +19,7 @@
 //!
 //! # Stopping
 //!
-//! `leave` makes a node take nothing on and settle what it owes, within the time that its owner allows.
+//! `pause` makes a node take nothing on until its operator lets it, also after a restart (`intake`). `leave` makes a node take nothing on and settle what it owes, within the time that its owner allows.
 //!
 //! One token ends a node, in this order. Attached parts such as the API take no more requests. The drivers send nothing more
 //! and cancel their runs, which get [`NodeConfig::stop_grace`] to remove their containers. Then the node stops reading the
@@ -77,12 +77,14 @@ mod error;
 mod fetch;
 mod follow;
 mod health;
+mod intake;
 mod leave;
 mod memory;
 mod once;
 mod own_run;
 mod pace;
 mod past;
+mod pause;
 #[cfg(feature = "libp2p")]
 mod peers;
 mod queries;
@@ -104,7 +106,9 @@ mod work_error;
 mod workload;
 
 pub use crate::policy::{
-    ComputeLimits, delivery,
+    ComputeLimits,
+    capacity::Obligations,
+    delivery,
     outlook::Outlook,
     replication::{OwnRun, Plan, Replication},
     retention::{Keep, Kind, Why},

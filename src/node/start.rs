@@ -12,6 +12,7 @@ use super::{
     clock::Clock,
     follow::follow,
     health::observe,
+    intake::Intake,
     memory::TrustMemory,
     own_run::check_own_jobs,
     retention::retain,
@@ -55,6 +56,8 @@ impl Node {
         let trust = TrustBook::new(db.clone());
         let memory = TrustMemory::restored(&trust)?;
         let workload = Workload::new(config.compute_slots);
+        let intake = Intake::restored(db.clone())?;
+        workload.pause(intake.since().is_some());
         let node = Arc::new(Self {
             me: Identity { id, key, secret },
             config,
@@ -70,6 +73,7 @@ impl Node {
             board,
             clock,
             workload,
+            intake,
             acquaintances: Mutex::default(),
             memory,
             warnings: Warnings::default(),

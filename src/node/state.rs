@@ -12,6 +12,7 @@ use super::{
     NodeConfig,
     board::Board,
     clock::Clock,
+    intake::Intake,
     memory::TrustMemory,
     transfer::{Shelf, Transfer},
     warnings::Warnings,
@@ -39,6 +40,8 @@ pub struct Node {
     pub(super) board: Arc<Board>,
     pub(super) clock: Clock,
     pub(super) workload: Workload,
+    /// Whether its operator lets it take on work.
+    pub(super) intake: Intake,
     /// The requesters that have given it honest work.
     pub(super) acquaintances: Mutex<Acquaintances>,
     /// How far it trusts others as a requester.

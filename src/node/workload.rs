@@ -12,12 +12,18 @@ use crate::{
     policy::capacity::{Capacity, Obligations},
 };
 
+/// A job that was never asked about, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Unasked(Arc<watch::Sender<usize>>);
+
 /// The jobs of a node, as far as they depend on each other.
 #[derive(Debug)]
 pub(super) struct Workload {
     capacity: Mutex<Capacity>,
     /// What the node still owes, as a level to wait for.
     obligations: watch::Sender<Obligations>,
+    /// How many jobs with a driver were never asked about, so what the node owes there is unknown.
+    unasked: Arc<watch::Sender<usize>>,
     /// Jobs with a driver, each with the bell that makes it ask again.
     driven: Mutex<BTreeMap<JobId, Arc<Notify>>>,
 }
@@ -25,7 +31,12 @@ pub(super) struct Workload {
 impl Workload {
     pub(super) fn new(slots: usize) -> Self {
         let capacity = Mutex::new(Capacity::new(slots));
-        Self { capacity, obligations: watch::Sender::default(), driven: Mutex::default() }
+        Self {
+            capacity,
+            obligations: watch::Sender::default(),
+            unasked: Arc::default(),
+            driven: Mutex::default(),
+        }
     }
 
     /// Jobs with a driver.
@@ -37,6 +48,24 @@ impl Workload {
     /// What is still owed, now and as it changes.
     pub(super) fn obligations(&self) -> watch::Receiver<Obligations> {
         self.obligations.subscribe()
+    }
+
+    /// Counts a job about which nobody asked yet.
+    pub(super) fn unasked(&self) -> Unasked {
+        self.unasked.send_modify(|jobs| *jobs += 1);
+        Unasked(Arc::clone(&self.unasked))
+    }
+
+    /// Waits until every job with a driver was asked about once.
+    pub(super) async fn all_asked(&self) {
+        // The sender is in `self`, so the wait cannot fail.
+        let _ = self.unasked.subscribe().wait_for(|jobs| *jobs == 0).await;
+    }
+
+    /// Has the node take nothing on, or go on, and every job ask again.
+    pub(super) fn pause(&self, paused: bool) {
+        self.with_capacity(|capacity| (capacity.pause(paused), Vec::new()));
+        self.driven().values().for_each(|bell| bell.notify_one());
     }
 
     /// Asks or tells what decides across jobs, then makes the jobs that may go on ask again.
@@ -52,5 +81,11 @@ impl Workload {
         let driven = self.driven();
         ring.iter().filter_map(|job| driven.get(job)).for_each(|bell| bell.notify_one());
         answer
+    }
+}
+
+impl Drop for Unasked {
+    fn drop(&mut self) {
+        self.0.send_modify(|jobs| *jobs -= 1);
     }
 }

@@ -23,6 +23,7 @@ mod shares;
 use std::collections::BTreeMap;
 
 use holders::Holders;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Moment, Wake,
@@ -65,6 +66,8 @@ pub struct Capacity {
     /// The requester whose run got a slot last.
     last_run: Option<holders::Runner>,
     leaving: Leaving,
+    /// The node takes nothing on for now.
+    paused: bool,
 }
 
 /// The answer to a question about one job.
@@ -89,7 +92,7 @@ pub enum Leaving {
 }
 
 /// What a node still owes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Obligations {
     /// Bids that still stand.
     pub bids: usize,
@@ -153,6 +156,7 @@ impl Capacity {
             busy_since_ms: None,
             last_run: None,
             leaving: Leaving::No,
+            paused: false,
         }
     }
 
@@ -179,7 +183,7 @@ impl Capacity {
     /// Takes a slot for a run without a seat, by which a requester checks a result of its own job, if no run and no promise
     /// needs it. Until [`Self::end_own_run`] the node has one slot less, and promises no more than that.
     pub fn begin_own_run(&mut self, moment: Moment) -> bool {
-        let is_free = self.leaving == Leaving::No && self.firm(moment.elapsed_ms) < self.slots;
+        let is_free = self.takes_on() && self.firm(moment.elapsed_ms) < self.slots;
         self.slots -= usize::from(is_free);
         is_free
     }
@@ -200,6 +204,17 @@ impl Capacity {
     pub fn leave(&mut self, leaving: Leaving) -> Vec<JobId> {
         self.leaving = leaving.max(self.leaving);
         self.places.keys().copied().collect()
+    }
+
+    /// Has the node take nothing on, or go on. A paused node withdraws its bids and finishes what it has a seat for. Every job
+    /// is to be asked about again, those without a place here among them.
+    pub const fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Whether the node takes on work.
+    pub(super) fn takes_on(&self) -> bool {
+        !self.paused && self.leaving == Leaving::No
     }
 
     /// What the node still owes.
@@ -275,7 +290,7 @@ impl Capacity {
             }
             ComputeStep::Submit(Event::BidPlaced { .. }) => {
                 let on_its_way = before.filter(|stage| matches!(stage, Stage::Promised { .. }));
-                let may = self.leaving == Leaving::No && !self.is_paused(job.id, since_ms);
+                let may = self.takes_on() && !self.is_paused(job.id, since_ms);
                 return on_its_way.filter(|_| may).or(may.then_some(Stage::Candidate));
             }
             ComputeStep::Done => return None,
@@ -291,9 +306,7 @@ impl Capacity {
             Some(SeatStatus::Accepted) | None => {
                 let known = |stage: &Stage| matches!(stage, Stage::Promised { .. } | Stage::Withdrawing);
                 let known = before.filter(known).filter(|stage| {
-                    *stage != Stage::Withdrawing
-                        || self.is_paused(job.id, since_ms)
-                        || self.leaving > Leaving::No
+                    *stage != Stage::Withdrawing || self.is_paused(job.id, since_ms) || !self.takes_on()
                 });
                 let firm_ms = self.firm_ms(job.requester, view.log, since_ms);
                 Some(known.unwrap_or(Stage::Promised { firm_until_ms: since_ms.saturating_add(firm_ms) }))
@@ -332,7 +345,7 @@ impl Capacity {
         if job.seat_of(view.me).is_some() || suspended || view.moment.now > job.open_by {
             return waits(view, place.loose_at_ms().filter(|at| *at > now_ms));
         }
-        if place.stage == Stage::Withdrawing || self.leaving > Leaving::No {
+        if place.stage == Stage::Withdrawing || !self.takes_on() {
             self.set(job.id, Stage::Withdrawing);
             return ComputeStep::Submit(Event::BidWithdrawn);
         }

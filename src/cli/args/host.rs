@@ -142,6 +142,18 @@ pub(in crate::cli) struct PruneArgs {
     pub(in crate::cli) asked: NodeArgs,
 }
 
+/// `assay node drain`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DrainArgs {
+    /// Time to wait for the node; when it has passed the node stays paused, and the command ends with exit code 122
+    /// [default: no limit]
+    #[arg(long, value_parser = values::span, value_name = "TIME")]
+    pub(in crate::cli) timeout: Option<Span>,
+
+    #[command(flatten)]
+    pub(in crate::cli) asked: NodeArgs,
+}
+
 /// URLs of inputs that a node gets only on request of its operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum InputUrlArg {

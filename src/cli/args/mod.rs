@@ -28,7 +28,7 @@ pub(super) use common::{
 };
 pub(super) use deal::{AcceptanceArg, DealArgs};
 pub(super) use doctor::DoctorArgs;
-pub(super) use host::{DevstackArgs, DialArg, InputUrlArg, PruneArgs, ServeArgs};
+pub(super) use host::{DevstackArgs, DialArg, DrainArgs, InputUrlArg, PruneArgs, ServeArgs};
 pub(super) use job::{
     CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, ExplainArgs, ForgetArgs, JobCommand, ListArgs,
     LogsArgs, ReplicationArg, SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
@@ -134,6 +134,12 @@ pub(super) enum NodeCommand {
     Usage(NodeArgs),
     /// Delete now what ended jobs left and your node keeps no longer
     Prune(PruneArgs),
+    /// Take on no more work, also after a restart; bids are withdrawn, and seats are worked off
+    Pause(NodeArgs),
+    /// Take on work again after a pause or a drain
+    Resume(NodeArgs),
+    /// Pause your node, and wait until it owes nothing in any job
+    Drain(DrainArgs),
 }
 
 #[cfg(test)]

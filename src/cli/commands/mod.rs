@@ -16,6 +16,7 @@ pub(super) mod doctor;
 mod dry_run;
 pub(super) mod explain;
 pub(super) mod group;
+pub(super) mod intake;
 pub(super) mod job_files;
 pub(super) mod jobs;
 pub(super) mod node;

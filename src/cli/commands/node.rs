@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::intake;
 use crate::{
     api::types::{NodeInfo, NodeLimits, NodeRow},
     cli::{
@@ -13,7 +14,7 @@ use crate::{
         text,
     },
     domain::{Offer, Resources},
-    node::Warning,
+    node::{Warning, wall_clock},
 };
 
 /// The known nodes, as JSON.
@@ -107,6 +108,10 @@ fn sheet(node: &NodeInfo) -> String {
         ("Knows:", format!("{} other nodes; jobs: {jobs}", node.members)),
         ("Slots:", node.compute_slots.to_string()),
     ];
+    if let Some(since) = node.paused_since {
+        let (since, owes) = (text::relative(since, wall_clock()), intake::owed(&node.owes));
+        lines.push(("Paused:", format!("{since}; it takes on no work until assay node resume; {owes}")));
+    }
     if let Some(limits) = node.limits.filter(|_| node.compute_slots > 0) {
         lines.push(("Takes:", takes(&limits)));
     }

@@ -34,7 +34,7 @@ struct Serving {
 
 impl Document for Serving {}
 
-/// Runs one node until the user interrupts.
+/// Runs one node until the user, or a service manager, tells it to end.
 pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitStatus, CliError> {
     // First of all, before anything listens or is written.
     let api = ApiConfig { address: args.api, ..ApiConfig::default() };
@@ -111,14 +111,14 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         "stopping; running jobs have {} s more; Ctrl-C again to stop at once",
         grace.as_secs()
     ));
-    tokio::select! {
+    let status = tokio::select! {
         joined = &mut joined => return ended(joined.map_err(CliError::Host)),
-        owed = node.leave(grace) => tell_debts(owed, output),
+        left = node.leave(grace) => tell_debts(left, output),
         () = interrupts.next() => return Ok(ExitStatus::Interrupted),
-    }
+    };
     stop.cancel();
     tokio::select! {
-        joined = joined => ended(joined.map_err(CliError::Host)),
+        joined = joined => ended(joined.map_err(CliError::Host)).map(|_| status),
         () = interrupts.next() => Ok(ExitStatus::Interrupted),
     }
 }
@@ -137,8 +137,8 @@ fn urls(given: &[InputUrlArg]) -> UrlLimits {
     }
 }
 
-/// Lists what the node owes when it ends.
-fn tell_debts(owed: Obligations, output: Output) {
+/// Lists what the node owes when it ends. Whoever started it learns from the exit code that it has to be started again.
+fn tell_debts(owed: Obligations, output: Output) -> ExitStatus {
     let Obligations { bids, seats, openings } = owed;
     if openings > 0 {
         output.note(&format!(
@@ -151,6 +151,12 @@ fn tell_debts(owed: Obligations, output: Output) {
             "{bids} bids and {seats} seats could not be given back in time: their jobs wait until a deadline passes"
         ));
     }
+    status_of(owed)
+}
+
+/// The end of a node that was told to end.
+fn status_of(owed: Obligations) -> ExitStatus {
+    if owed == Obligations::default() { ExitStatus::Success } else { ExitStatus::Deadline }
 }
 
 /// The limits on the jobs that the node takes on.
@@ -212,6 +218,15 @@ mod tests {
         let expected = Keep { results: day(2), own: day(3), inputs: day(2), logs: day(2), bytes: 1 << 30 };
         assert_eq!(keep(&args(&flags)), expected);
         assert!(Cli::try_parse_from(["assay", "serve", "--keep-for", "all=2d"]).is_err());
+    }
+
+    #[test]
+    fn a_node_that_ends_with_debts_says_so_by_its_exit_code() {
+        assert_eq!(status_of(Obligations::default()).code(), 0);
+        let debts = [(1, 0, 0), (0, 1, 0), (0, 0, 1)];
+        for (bids, seats, openings) in debts {
+            assert_eq!(status_of(Obligations { bids, seats, openings }).code(), 122);
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Capacity {
     pub(super) fn share_out(&mut self, moment: Moment) -> Vec<JobId> {
         let (now_ms, mut given) = (moment.elapsed_ms, Vec::new());
         let mut running = self.running();
-        if self.leaving == Leaving::No {
+        if self.takes_on() {
             // Promises first, because a seat may have to leave its slot to one.
             while let Some(job) = self.next_candidate(now_ms) {
                 let Place { requester, log, .. } = self.places[&job];
@@ -71,6 +71,8 @@ impl Capacity {
                 self.set(job, Stage::Promised { firm_until_ms });
                 given.push(job);
             }
+        }
+        if self.leaving == Leaving::No {
             while running < self.slots
                 && let Some(job) = self.most_urgent(moment)
             {

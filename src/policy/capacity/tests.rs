@@ -112,6 +112,24 @@ fn an_own_run_takes_a_slot_that_nothing_needs_and_gives_it_back() {
 }
 
 #[test]
+fn a_paused_node_withdraws_its_bids_runs_what_it_has_a_seat_for_and_bids_again_when_resumed() {
+    let (mut desk, mut standing, mut seated, mut new) = (Desk::new(2), job(0), job(1), job(2));
+    assert!(desk.bids(&mut standing) && desk.bids(&mut seated));
+    desk.capacity.pause(true);
+    accept(&mut seated, ME, desk.secs);
+    assert_eq!(desk.ask(&seated), ComputeStep::Run, "a seat is worked off");
+    assert!(withdraws(&desk.ask(&standing)));
+    assert!(!desk.bids(&mut new));
+    assert!(!desk.capacity.begin_own_run(desk.moment()));
+    assert_eq!(desk.capacity.obligations(), Obligations { bids: 1, seats: 1, openings: 0 });
+    then(&mut standing, node(ME), desk.secs, Event::BidWithdrawn).unwrap();
+    assert!(!desk.bids(&mut standing));
+    assert_eq!(desk.capacity.obligations(), Obligations { bids: 0, seats: 1, openings: 0 });
+    desk.capacity.pause(false);
+    assert!(desk.bids(&mut standing), "the pause is no fault of the job");
+}
+
+#[test]
 fn a_fresh_bid_is_a_promise_and_an_old_one_is_none() {
     let (mut desk, mut first, mut second) = (Desk::new(1), job(0), job(1));
     assert!(desk.bids(&mut first));

@@ -1,4 +1,4 @@
-//! `assay serve` that is told to end in the middle of a run, on both backends.
+//! `assay serve` that is told to end in the middle of a run, on both backends, or to take on no more work.
 
 use assay::devstack::anvil::{Anvil, AnvilOptions};
 use serde_json::Value;
@@ -90,4 +90,36 @@ pub(super) fn user_of_contract(anvil: &Anvil, keys: &[&str]) -> User {
     let deployed = json(&user, &["contract", "deploy", "--key", "key-0"]);
     user.set.push(("ASSAY_CONTRACT", deployed["contract"].as_str().unwrap().to_owned()));
     user
+}
+
+#[test]
+fn a_drain_waits_for_the_run_of_the_node_and_then_it_owes_nothing() {
+    let user = User::new();
+    let requester = serve(&user, "requester", &["--slots", "0"]);
+    let join = ["--peer", requester.ready["addresses"][0].as_str().unwrap()];
+    let worker = serve(&user, "worker", &join);
+    let (to, at) = (["--api", api(&requester)], ["--api", api(&worker)]);
+    let known = || json(&user, &[&["node", "list"], &to[..]].concat())["nodes"].as_array().map(Vec::len);
+    until("two nodes", || known() == Some(2));
+    let job = ["--concurrency", "1", "--detach", "assay/demo:1", "--", "sh", "-c", "sleep 8; echo done"];
+    let submitted = user.run(&[&["job", "submit"], &to[..], &job].concat());
+    assert_eq!(submitted.code, 0, "{}; {HINT}", submitted.stderr);
+    let job = submitted.stdout.trim();
+    let describe = [&["job", "describe", job], &at[..]].concat();
+    until("a run", || json(&user, &describe)["execution"]["stage"] == "started");
+    let drained = user.run(&[&["node", "drain", "--timeout", "1s"], &at[..]].concat());
+    let left = (122, "the node takes on no work; it owes 1 seats to work off\n");
+    assert_eq!((drained.code, drained.stdout.as_str()), left, "{}", drained.stderr);
+    let drained = user.run(&[&["node", "drain"], &at[..]].concat());
+    let done = (0, "the node takes on no work; it owes nothing\n");
+    assert_eq!((drained.code, drained.stdout.as_str()), done, "{}", drained.stderr);
+    let waited = user.run(&[&["job", "wait", job], &to[..]].concat());
+    assert_eq!((waited.code, waited.stdout.as_str()), (0, "done\n"), "{}", waited.stderr);
+    let described = user.run(&[&["node", "describe"], &at[..]].concat()).stdout;
+    assert!(
+        described.contains("it takes on no work until assay node resume; it owes nothing"),
+        "{described}"
+    );
+    let resumed = user.run(&[&["node", "resume"], &at[..]].concat());
+    assert_eq!(resumed.stdout, "the node takes on work; it owes nothing\n", "{}", resumed.stderr);
 }
