@@ -8,7 +8,7 @@ mod lies;
 pub(crate) mod node;
 pub(crate) mod stranger;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use assay::{
     domain::{Deal, Digest, Event, JobId, JobState, Opening, SeatSet},
@@ -18,7 +18,7 @@ use assay::{
     },
     rules::Rejection,
     scheduler::{
-        BackendError, Cursor, LogUpdate, Scheduler, SubmitError, entries,
+        BackendError, Cursor, EventStream, LogUpdate, Scheduler, SubmitError, entries,
         libp2p::wire::{self, LogRequest, LogResponse},
     },
 };
@@ -318,44 +318,66 @@ async fn a_reader_passes_over_what_was_forgotten_before_it_was_read() {
     running.shutdown().await;
 }
 
+/// What a node keeps of one requester.
+const MOST_OF_ONE: usize = 256;
+
+/// What a reader of a flooded node was told.
+struct Told {
+    updates: EventStream,
+    held: BTreeSet<JobId>,
+    ever: BTreeSet<JobId>,
+}
+
+impl Told {
+    fn new(node: &Node) -> Self {
+        Self { updates: node.scheduler.events(Cursor(0)), held: BTreeSet::new(), ever: BTreeSet::new() }
+    }
+
+    async fn next(&mut self) {
+        let update = tokio::time::timeout(node::PATIENCE, self.updates.next());
+        let update = update.await.expect("they come in time").expect("the log goes on");
+        match update.expect("the log is whole") {
+            LogUpdate::Entry(item) => {
+                assert!(self.held.insert(item.stamped.job), "it is told as new");
+                assert!(self.held.len() <= MOST_OF_ONE, "who leaves is told before who comes");
+                self.ever.insert(item.stamped.job);
+            }
+            LogUpdate::Forgotten(job) => assert!(self.held.remove(&job), "it was told"),
+            LogUpdate::CaughtUp => assert!(self.held.is_empty()),
+            LogUpdate::Rewound { .. } => panic!("nobody takes entries back here"),
+        }
+    }
+
+    /// Reads until it was told of so many jobs. Announcements are repeated, so that a forgotten job may come again and
+    /// push out another one.
+    async fn read(&mut self, many: usize) {
+        while self.ever.len() < many {
+            self.next().await;
+        }
+    }
+}
+
 #[tokio::test]
-async fn of_a_flood_of_jobs_the_oldest_are_forgotten_and_readers_are_told() {
-    /// What a node keeps of one requester.
-    const MOST: u64 = 256;
-    const MORE: u64 = 8;
+async fn of_a_flood_of_jobs_the_oldest_are_forgotten_and_every_reader_is_told_of_each() {
     let clock = TestClock::new();
     let (mut flooder, nodes) = network(&clock, 1).await;
-    let mut updates = nodes[0].scheduler.events(Cursor(0));
-    for nonce in 0..MOST {
+    let (mut quick, mut slow) = (Told::new(&nodes[0]), Told::new(&nodes[0]));
+    let mut nonces = 0..;
+    for nonce in nonces.by_ref().take(MOST_OF_ONE) {
         flooder.submit(deal(), nonce).await;
     }
-    let mut held = std::collections::BTreeSet::new();
-    let mut read = async |until: &dyn Fn(usize, usize) -> bool| {
-        let mut forgotten = Vec::new();
-        while !until(held.len(), forgotten.len()) {
-            let update =
-                tokio::time::timeout(node::PATIENCE, updates.next()).await.expect("they come in time");
-            match update.expect("the log goes on").expect("the log is whole") {
-                LogUpdate::Entry(item) => assert!(held.insert(item.stamped.job), "it is told as new"),
-                LogUpdate::Forgotten(job) => {
-                    assert!(held.remove(&job), "it was told");
-                    forgotten.push(job);
-                }
-                LogUpdate::CaughtUp => assert!(held.is_empty()),
-                LogUpdate::Rewound { .. } => panic!("nobody takes entries back here"),
-            }
-        }
-        (held.clone(), forgotten)
-    };
-    let most = usize::try_from(MOST).unwrap();
-    let (first, _) = read(&|held, _| held == most).await;
+    quick.read(MOST_OF_ONE).await;
+    slow.read(MOST_OF_ONE).await;
     clock.set(clock.now().plus(assay::domain::Span::from_secs(1)));
-    for nonce in MOST..MOST + MORE {
-        flooder.submit(deal(), nonce).await;
+    for more in [2, 6] {
+        for nonce in nonces.by_ref().take(more) {
+            flooder.submit(deal(), nonce).await;
+        }
+        quick.read(quick.ever.len() + more).await;
+        // Is told of the first job that went, and has yet to be told of the second when further ones go.
+        slow.next().await;
     }
-    let more = usize::try_from(MORE).unwrap();
-    let (left, forgotten) = read(&|held, gone| gone == more && held == most).await;
-    assert!(forgotten.iter().all(|job| first.contains(job) && !left.contains(job)));
+    slow.read(quick.ever.len()).await;
 }
 
 #[tokio::test]

@@ -342,8 +342,10 @@ impl Logs {
     }
 
     /// Sorts `jobs` into those in memory and those that were forgotten. Others are in the store: they were retired, or
-    /// cannot be continued, and nothing forgets them.
+    /// cannot be continued, and nothing forgets them. Blocks the thread.
     pub(super) fn missing(&self, jobs: BTreeSet<JobId>) -> Missing {
+        // Jobs that are being forgotten leave memory before they leave the store.
+        let _room = self.room();
         let (held, absent): (BTreeSet<JobId>, BTreeSet<JobId>) = {
             let inner = self.lock();
             jobs.into_iter().partition(|job| inner.jobs.contains_key(job))

@@ -32,6 +32,27 @@ fn a_flood_of_one_requester_pushes_out_its_own_jobs_alone() {
 }
 
 #[test]
+fn whoever_asks_for_a_job_that_is_being_forgotten_waits_until_it_is() {
+    let logs = open();
+    let [gone, kept] = [2, 3].map(|requester| first_entry(&key(requester), START, 0));
+    [&gone, &kept].into_iter().for_each(|entry| logs.adopt(START, entry.clone(), None).unwrap());
+    let told = BTreeSet::from([gone.job(), kept.job()]);
+    std::thread::scope(|threads| {
+        let (answer, answered) = std::sync::mpsc::channel();
+        let (asked, room) = (&logs, logs.room());
+        // The first half of what makes room: the store has the job still.
+        logs.lock().remove(gone.job());
+        threads.spawn(move || answer.send(asked.missing(told)).unwrap());
+        let early = answered.recv_timeout(std::time::Duration::from_millis(100));
+        assert!(early.is_err(), "neither held nor forgotten: {early:?}");
+        logs.store().forget(&[gone.job()]).unwrap();
+        drop(room);
+        let Missing { held, forgotten } = answered.recv().unwrap();
+        assert_eq!((held, forgotten), (BTreeSet::from([kept.job()]), vec![gone.job()]));
+    });
+}
+
+#[test]
 fn jobs_whose_requester_fell_silent_keep_no_place_for_ever() {
     let logs = open();
     let (silent, heard) = (first_entry(&key(2), START, 0), first_entry(&key(3), START, 0));

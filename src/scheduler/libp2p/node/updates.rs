@@ -88,7 +88,9 @@ impl Reader {
             if forgotten || self.told.len() >= self.many {
                 let told = std::mem::take(&mut self.told);
                 let sorted = self.shared.blocking(move |shared| shared.logs.missing(told)).await.ok()?;
-                (self.going, self.told) = (sorted.forgotten, sorted.held);
+                // Beside those of the last time of which the reader was not told yet.
+                self.going.extend(sorted.forgotten);
+                self.told = sorted.held;
                 self.many = MANY_TOLD.max(2 * self.told.len());
             }
             if let Some(job) = self.going.pop() {
