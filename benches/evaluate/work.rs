@@ -36,6 +36,28 @@ const DECIDERS: [(&str, Method, bool); 3] = [
 /// The jobs whose honest runs differ from one another: a fifth of a second, racing threads, random sizes.
 const UNLIKE: [&str; 4] = ["gemm", "mcmc", "randalloc", "short03"];
 
+/// The jobs whose honest runs have equal outputs: only there can work be required beside them.
+const EQUAL: [&str; 15] = [
+    "compile_c",
+    "cpu_busy",
+    "gemm",
+    "grep_sort",
+    "growfree",
+    "gzip_stream",
+    "hold100",
+    "image",
+    "io_heavy",
+    "long20",
+    "numeric",
+    "pipeline",
+    "py_dict",
+    "sawtooth",
+    "short03",
+];
+
+/// Relative tolerances of memory and of CPU time, in permille.
+const TOLERANCES: [(u16, u16); 5] = [(300, 333), (500, 333), (300, 500), (500, 500), (800, 500)];
+
 struct Job {
     name: &'static str,
     honest: Vec<Fingerprint>,
@@ -124,9 +146,45 @@ fn evaluate(jobs: &[Job]) -> Tallies {
     tallies
 }
 
+/// What required work says of a right output with the trace of an idler or a faker, and of honest runs alone.
+fn require_work(jobs: &[Job], (relative_permille, cpu_permille): (u16, u16)) -> [Tally; 3] {
+    let mut dice = Dice(3);
+    let mut tallies = [Tally::default(); 3];
+    let mut judge =
+        |tally: &mut Tally, honest: &[Fingerprint], from: &[Fingerprint], nodes: usize, bad: usize| {
+            let mut drawn = dice.deal(honest, nodes - bad);
+            drawn.extend(dice.deal(from, bad));
+            let run = |fingerprint: &Fingerprint| {
+                let profile = Some(packed(fingerprint, Method::Hash));
+                Run { output: Some([1; 32]), profile, ..Run::ABSENT }
+            };
+            let runs: Vec<Run> = drawn.iter().map(run).collect();
+            let confidence = u32::try_from(nodes / 2 + 1).expect("few seats");
+            let terms = Terms {
+                relative_permille,
+                cpu_permille,
+                require_work: true,
+                ..Terms::new(Method::Hash, confidence)
+            };
+            *tally = tally.plus(Tally::of(&decide(&terms, &runs), nodes - bad, bad));
+        };
+    for job in jobs.iter().filter(|job| EQUAL.contains(&job.name)) {
+        for nodes in NODES {
+            for _ in 0..DRAWS {
+                for (tally, adversary) in tallies.iter_mut().zip([2, 3]) {
+                    judge(tally, &job.honest, &job.bad[adversary], nodes, (nodes - 1) / 2);
+                }
+                judge(&mut tallies[2], &job.honest, &[], nodes, 0);
+            }
+        }
+    }
+    tallies
+}
+
 /// Prints the tables of this part.
 pub(super) fn print() {
-    let tallies = evaluate(&read());
+    let jobs = read();
+    let tallies = evaluate(&jobs);
     let sum = |wanted: &dyn Fn(usize, Option<usize>, usize, bool) -> bool| {
         let chosen = tallies
             .iter()
@@ -144,5 +202,13 @@ pub(super) fn print() {
         sum(&|d, a, _, _| d == decider && a.is_none()).print("no bad node");
         sum(&|d, a, _, alike| d == decider && a.is_some() && alike).print("27 jobs alike, all liars");
         sum(&|d, a, _, alike| d == decider && a.is_none() && alike).print("27 jobs alike, no bad node");
+    }
+    for (relative, cpu) in TOLERANCES {
+        heading(&format!("work required, memory within {relative} and CPU within {cpu} permille"));
+        for (tally, label) in
+            require_work(&jobs, (relative, cpu)).iter().zip(["idle", "faker", "no bad node"])
+        {
+            tally.print(label);
+        }
     }
 }

@@ -158,6 +158,10 @@ const fn default_audit_seats(concurrency: u8) -> u8 {
 /// Applies the arguments to `base`: defaults for a new job, its own terms for an update.
 pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
     let mut deal = base;
+    // Before the tolerances that the user gives.
+    if args.require_work && !deal.require_work {
+        deal.ask_for_work();
+    }
     if let Some(concurrency) = args.concurrency {
         deal.concurrency = concurrency;
         // A lower value would mean nothing, since a verdict needs a majority.
@@ -176,7 +180,6 @@ pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
         deal.summary = None;
     }
     deal.canonical = args.canonical.unwrap_or(deal.canonical);
-    deal.require_work |= args.require_work;
     if let Some(permille) = args.audit {
         let seats = deal.audit.map_or_else(|| default_audit_seats(deal.concurrency), |audit| audit.seats);
         deal.audit = (permille > 0).then(|| Audit::requested(permille, seats));

@@ -28,6 +28,10 @@ pub const MAX_ALLOWED: usize = 64;
 /// The largest bond, as a multiple of the price.
 pub const MAX_BOND_FACTOR: u8 = 10;
 
+/// How far memory and CPU time of agreeing runs may differ where alike work is asked for, in permille, unless somebody says
+/// otherwise.
+const WORK_PERMILLE: u16 = 500;
+
 /// How bids become seats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -227,6 +231,19 @@ impl Deal {
         let seats = self.most_seats();
         let concurrency = seats.checked_mul(2)?.checked_add(1)?.min(self.escalation_limit);
         (concurrency > seats).then(|| Self { concurrency, parent: Some(parent), audit: None, ..self.clone() })
+    }
+
+    /// Also asks for alike work, and widens tolerances that are still the usual ones: beside equal outputs traces need to
+    /// tell work from no work alone, and the usual ones reject honest runs (`benches/evaluate`).
+    pub fn ask_for_work(&mut self) {
+        let usual = Self::default();
+        self.require_work = true;
+        if self.relative_permille == usual.relative_permille {
+            self.relative_permille = WORK_PERMILLE;
+        }
+        if self.cpu_permille == usual.cpu_permille {
+            self.cpu_permille = WORK_PERMILLE;
+        }
     }
 
     /// Checks every term.

@@ -21,7 +21,8 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     pub(in crate::cli) tolerance: Option<ToleranceKib>,
 
-    /// The same in thousandths of their level; the larger tolerance counts [default: 300]
+    /// The same in thousandths of their level; the larger tolerance counts [default: 300, or 500 with
+    /// --require-work]
     #[arg(long, value_name = "PERMILLE")]
     pub(in crate::cli) relative_permille: Option<u16>,
 
@@ -48,7 +49,8 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long)]
     pub(in crate::cli) require_work: bool,
 
-    /// Largest difference between two CPU times that agree, in thousandths of the larger; 200 ms always agree [default: 333]
+    /// Largest difference between two CPU times that agree, in thousandths of the larger; 200 ms always agree
+    /// [default: 333, or 500 with --require-work]
     #[arg(long, value_name = "PERMILLE")]
     pub(in crate::cli) cpu_permille: Option<u16>,
 

@@ -60,6 +60,24 @@ fn numbers_are_not_compared_where_outputs_alone_count() {
 }
 
 #[test]
+fn required_work_widens_the_tolerances_that_nobody_gave() {
+    let asks = || DealArgs { method: Some(Method::Hash), require_work: true, ..DealArgs::default() };
+    let args = asks();
+    let tolerances = |args: &DealArgs, base: Deal| {
+        let deal = deal(args, base).unwrap();
+        assert!(deal.require_work);
+        (deal.relative_permille, deal.cpu_permille)
+    };
+    assert_eq!(tolerances(&args, Deal::default()), (500, 500));
+    let given = DealArgs { relative_permille: Some(300), ..asks() };
+    assert_eq!(tolerances(&given, Deal::default()), (300, 500));
+    let base = Deal { cpu_permille: 100, ..Deal::default() };
+    assert_eq!(tolerances(&args, base), (500, 100), "an update keeps what the job had");
+    let base = Deal { method: Method::Hash, require_work: true, ..Deal::default() };
+    assert_eq!(tolerances(&args, base), (300, 333), "it asked for work already");
+}
+
+#[test]
 fn first_come_needs_a_guard_or_a_word() {
     let first = DealArgs { acceptance: Some(AcceptanceArg::FirstCome), ..DealArgs::default() };
     assert!(matches!(resolve(&first), Err(SettingsError::OpenFirstCome)));
