@@ -43,6 +43,7 @@ impl Ours {
     fn rank(&self, name: NodeId) -> Rank {
         match self.trust.level(name) {
             Level::Trusted | Level::Untrusted => Rank::Preferred,
+            Level::Stranger => Rank::Fallback,
             Level::Doubted => Rank::Allowed,
             Level::Banned => Rank::Barred,
         }

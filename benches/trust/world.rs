@@ -111,8 +111,8 @@ impl World {
 
     /// A node by lot that is not among `taken`: one that the requester prefers if there is one, else one that it allows.
     pub(super) fn draw(&mut self, taken: &[usize], ranks: impl Fn(NodeId) -> Rank) -> Option<usize> {
-        for (rank, tries) in [(Rank::Preferred, 5 * NODES), (Rank::Allowed, 5 * NODES)] {
-            for _ in 0..tries {
+        for rank in [Rank::Preferred, Rank::Fallback, Rank::Allowed] {
+            for _ in 0..5 * NODES {
                 let node = self.dice.node();
                 if !taken.contains(&node) && ranks(self.name(node)) <= rank {
                     return Some(node);
@@ -159,6 +159,8 @@ impl World {
 pub(super) enum Rank {
     /// As any other.
     Preferred,
+    /// If preferred ones are too few.
+    Fallback,
     /// If others are too few.
     Allowed,
     /// Never.

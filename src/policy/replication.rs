@@ -71,12 +71,16 @@ pub enum OwnRun {
 }
 
 impl Plan {
-    /// Draws a node among `nodes`, those that were rejected too often only if there are no others; `None` if nobody is left.
+    /// Draws a node among `nodes`: among those of the circle unless they are few, and among those that were rejected too often
+    /// only if there are no others; `None` if nobody is left.
     pub fn draw(trust: &Trust, nodes: &[NodeId], lot: u64) -> Option<Self> {
         let at_most = |most: Level| -> Vec<NodeId> {
             nodes.iter().copied().filter(|node| trust.level(*node) <= most).collect()
         };
-        let preferred = at_most(Level::Untrusted);
+        let few = usize::try_from(trust.terms().circle).unwrap_or(usize::MAX);
+        let circle = at_most(Level::Untrusted);
+        // The others of the circle may have left for good.
+        let preferred = if circle.len() < few { at_most(Level::Stranger) } else { circle };
         let among = if preferred.is_empty() { at_most(Level::Doubted) } else { preferred };
         let known = u64::try_from(among.len()).ok().filter(|known| *known > 0)?;
         let first = *among.get(usize::try_from(lot % known).ok()?)?;

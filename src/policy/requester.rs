@@ -184,20 +184,24 @@ fn accept(ranked: Vec<NodeId>, seats: usize) -> RequesterStep {
     RequesterStep::Submit(ranked.into_iter().take(seats).map(|node| Event::BidAccepted { node }).collect())
 }
 
-/// Standing bids that may have a seat, best first: above the reputation floor, then by keccak256(secret, node).
+/// Standing bids that may have a seat, best first: of the circle where this node decides how many nodes run the job, above the
+/// reputation floor, then by keccak256(secret, job, node).
 ///
-/// Not by price: no bid exceeds the job's, and an owner of many nodes could take every seat with low bids.
+/// Not by price: no bid exceeds the job's, and an owner of many nodes could take every seat with low bids. The job is in the
+/// lot, since else the same nodes would be the first in every job, and two of one owner would decide them all.
 fn ranked_bids(view: &RequesterView<'_>) -> Vec<NodeId> {
     let for_trusted = is_for_trusted(view);
     let key = |node: NodeId| {
         let standing = (view.reputation)(node);
         let may_sit = match standing.level {
             Level::Trusted => true,
-            Level::Untrusted | Level::Doubted => !for_trusted,
+            Level::Untrusted | Level::Stranger | Level::Doubted => !for_trusted,
             Level::Banned => false,
         };
-        let lot = Digest::keccak([view.secret.as_bytes().as_slice(), node.as_bytes()].concat());
-        may_sit.then(|| (standing.is_below_floor() || standing.level > Level::Untrusted, lot))
+        let is_last = standing.is_below_floor() || standing.level > Level::Stranger;
+        let is_stranger = view.is_auto && standing.level == Level::Stranger;
+        let lot = [view.secret.as_bytes().as_slice(), view.job.id.as_bytes(), node.as_bytes()].concat();
+        may_sit.then(|| (is_last, is_stranger, Digest::keccak(lot)))
     };
     let mut bids: Vec<_> =
         view.job.standing_bids().filter_map(|(node, _)| Some((key(node)?, node))).collect();

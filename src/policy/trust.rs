@@ -28,7 +28,7 @@
 
 mod record;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 pub use record::Record;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,10 @@ pub struct TrustTerms {
     pub rerun: usize,
     /// How many proofs ban a node. A single one may be a fault of the machine.
     pub proofs: u32,
+    /// The least size of the circle: met nodes of good standing, below which strangers are asked like any other.
+    pub circle: u32,
+    /// Results for which the circle grows by one node.
+    pub per_member: u32,
 }
 
 impl Default for TrustTerms {
@@ -67,18 +71,14 @@ impl Default for TrustTerms {
             own_permille: 10,
             rerun: 64,
             proofs: 2,
+            circle: 20,
+            per_member: 400,
         }
     }
 }
 
 /// More rejections than this do not raise the bar further.
 const MOST_DOUBLINGS: u32 = 6;
-
-/// Rejections from which a node is doubted, if they are also more than one in [`DOUBTED_SHARE`] of its results.
-const DOUBTED_FROM: u32 = 3;
-
-/// See [`DOUBTED_FROM`]: sound machines err too, but less often than this.
-const DOUBTED_SHARE: u32 = 100;
 
 /// How often unlike traces double the chance of a second wave: three times from 10 % is 80 %.
 const MOST_ODD: u8 = 3;
@@ -101,6 +101,8 @@ pub enum Level {
     /// Has not yet proven itself: runs jobs beside others.
     #[default]
     Untrusted,
+    /// Was never met, while the circle is full: asked only if those of the circle are too few.
+    Stranger,
     /// Was rejected too often: asked only if others are too few.
     Doubted,
     /// Proven to lie: not asked.
@@ -119,10 +121,17 @@ pub struct Wave {
 }
 
 /// One requester's memory of all nodes.
+///
+/// To earn trust costs a node's requester some seven runs. So a requester with few jobs must not meet every node there is: it
+/// keeps to a circle of those it has met, which grows with its results. Records of other requesters would save these runs, but
+/// whoever owns nodes can be their requester, too.
 #[derive(Debug, Clone)]
 pub struct Trust {
     terms: TrustTerms,
     records: BTreeMap<NodeId, Record>,
+    /// Nodes of the circle, and the results of all records: sums of `records`.
+    met: u32,
+    results: u64,
 }
 
 /// Whether a lot, uniform among all numbers, falls within this many permille.
@@ -133,12 +142,37 @@ pub const fn falls(lot: u64, permille: u16) -> bool {
 impl Trust {
     /// An empty memory.
     pub const fn new(terms: TrustTerms) -> Self {
-        Self { terms, records: BTreeMap::new() }
+        Self { terms, records: BTreeMap::new(), met: 0, results: 0 }
     }
 
     /// A memory as it was stored.
     pub fn restored(terms: TrustTerms, records: impl IntoIterator<Item = (NodeId, Record)>) -> Self {
-        Self { terms, records: records.into_iter().collect() }
+        let mut trust = Self::new(terms);
+        for (node, record) in records {
+            trust.change(node, |found| *found = record);
+        }
+        trust
+    }
+
+    /// Changes the record of a node, and with it the sums.
+    fn change<T>(&mut self, node: NodeId, change: impl FnOnce(&mut Record) -> T) -> T {
+        let record = self.records.entry(node).or_default();
+        let sums = |record: &Record, terms: &TrustTerms| {
+            let results = u64::from(record.kept) + u64::from(record.rejected);
+            (results, u32::from(results > 0 && !record.is_doubted() && record.proofs < terms.proofs))
+        };
+        let (results, met) = sums(record, &self.terms);
+        let changed = change(record);
+        let (results_now, met_now) = sums(record, &self.terms);
+        self.results = self.results - results + results_now;
+        self.met = self.met - met + met_now;
+        changed
+    }
+
+    /// Whether this requester has met as many nodes as its results are enough for.
+    fn is_full(&self) -> bool {
+        let grown = self.results / u64::from(self.terms.per_member.max(1));
+        u64::from(self.met) >= grown.max(u64::from(self.terms.circle))
     }
 
     /// The figures in use.
@@ -153,12 +187,12 @@ impl Trust {
 
     /// How far a node is trusted.
     pub fn level(&self, node: NodeId) -> Level {
-        let Some(record) = self.records.get(&node) else { return Level::Untrusted };
-        let is_doubted = record.rejected >= DOUBTED_FROM
-            && record.rejected.saturating_mul(DOUBTED_SHARE) > record.kept.saturating_add(record.rejected);
+        let Some(record) = self.records.get(&node) else {
+            return if self.is_full() { Level::Stranger } else { Level::Untrusted };
+        };
         if record.proofs >= self.terms.proofs {
             Level::Banned
-        } else if is_doubted {
+        } else if record.is_doubted() {
             Level::Doubted
         } else if record.compared >= self.needed(node) {
             Level::Trusted
@@ -183,7 +217,7 @@ impl Trust {
                 let chance = audit_permille.max(early).saturating_mul(1 << record.odd.min(MOST_ODD));
                 Wave { seats: 1, audit_permille: chance.min(1000), audit_seats }
             }
-            Level::Untrusted | Level::Doubted | Level::Banned => {
+            Level::Untrusted | Level::Stranger | Level::Doubted | Level::Banned => {
                 Wave { seats, audit_permille: 0, audit_seats: 0 }
             }
         }
@@ -207,33 +241,37 @@ impl Trust {
     /// Records an accepted result that was compared with nothing.
     pub fn accepted_alone(&mut self, job: JobId, node: NodeId) {
         let rerun = self.terms.rerun;
-        let record = self.records.entry(node).or_default();
-        record.kept = record.kept.saturating_add(1);
-        record.remember(job, rerun);
+        self.change(node, |record| {
+            record.kept = record.kept.saturating_add(1);
+            record.remember(job, rerun);
+        });
     }
 
     /// Records how the results of several nodes fared when a majority of them agreed.
     pub fn compared(&mut self, job: JobId, fared: &[(NodeId, Fared)]) {
         for (node, fared) in fared {
             let rerun = self.terms.rerun;
-            let record = self.records.entry(*node).or_default();
-            match fared {
+            self.change(*node, |record| match fared {
                 Fared::Kept => {
                     record.compared = record.compared.saturating_add(1);
                     record.kept = record.kept.saturating_add(1);
                     record.remember(job, rerun);
                 }
                 Fared::Rejected => record.reject(),
-            }
+            });
         }
     }
 
     /// The trace of a kept result was measured beside others'. One that disagrees rejects nobody, since outputs decided; it
     /// doubles the chance that the node's next jobs are audited, until as many agree.
     pub fn traced(&mut self, node: NodeId, agrees: bool) {
-        let record = self.records.entry(node).or_default();
-        record.odd =
-            if agrees { record.odd.saturating_sub(1) } else { record.odd.saturating_add(1).min(MOST_ODD) };
+        self.change(node, |record| {
+            record.odd = if agrees {
+                record.odd.saturating_sub(1)
+            } else {
+                record.odd.saturating_add(1).min(MOST_ODD)
+            };
+        });
     }
 
     /// Records that the requester ran the job itself. `results` gives each node, the fate of its result, and whether it is
@@ -244,27 +282,28 @@ impl Trust {
         let mut again = Vec::new();
         for (node, fared, is_right) in results {
             let was_banned = self.level(*node) == Level::Banned;
-            let record = self.records.entry(*node).or_default();
-            record.unchecked.retain(|unchecked| *unchecked != job);
-            match (is_right, fared) {
-                (true, Fared::Kept) => {}
-                // The majority that rejected it was the liars'.
-                (true, Fared::Rejected) => {
-                    record.rejected = record.rejected.saturating_sub(1);
-                    record.kept = record.kept.saturating_add(1);
-                }
-                (false, fared) => {
-                    record.proofs = record.proofs.saturating_add(1);
-                    match fared {
-                        Fared::Kept => record.reject(),
-                        // Already counted when it was rejected.
-                        Fared::Rejected => {}
+            let rerun = self.change(*node, |record| {
+                record.unchecked.retain(|unchecked| *unchecked != job);
+                match (is_right, fared) {
+                    (true, Fared::Kept) => VecDeque::new(),
+                    // The majority that rejected it was the liars'.
+                    (true, Fared::Rejected) => {
+                        record.rejected = record.rejected.saturating_sub(1);
+                        record.kept = record.kept.saturating_add(1);
+                        VecDeque::new()
                     }
-                    if !was_banned {
-                        again.extend(record.unchecked.drain(..));
+                    (false, fared) => {
+                        record.proofs = record.proofs.saturating_add(1);
+                        match fared {
+                            Fared::Kept => record.reject(),
+                            // Already counted when it was rejected.
+                            Fared::Rejected => {}
+                        }
+                        if was_banned { VecDeque::new() } else { std::mem::take(&mut record.unchecked) }
                     }
                 }
-            }
+            });
+            again.extend(rerun);
         }
         again.sort_unstable();
         again.dedup();

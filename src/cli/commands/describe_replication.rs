@@ -28,7 +28,7 @@ fn why(plan: Option<&Plan>, view: &JobView) -> String {
     let record = format!("{compared} compared results in a row");
     let because = match level {
         Level::Trusted => format!("{drawn} is trusted: {record}"),
-        Level::Untrusted => format!("{drawn} is not trusted yet: {record} of {needed}"),
+        Level::Untrusted | Level::Stranger => format!("{drawn} is not trusted yet: {record} of {needed}"),
         Level::Doubted | Level::Banned => format!("{drawn} was rejected too often"),
     };
     match (wave.seats, view.deal.concurrency) {

@@ -63,6 +63,21 @@ fn a_trusted_node_gets_one_seat_and_the_chance_of_more_and_any_other_three() {
 }
 
 #[test]
+fn a_requester_keeps_to_its_circle_unless_few_of_it_are_here() {
+    let circle: Vec<u8> = (1..=20).collect();
+    let trust = trusting(&circle);
+    let firsts = |nodes: &[NodeId]| -> std::collections::BTreeSet<NodeId> {
+        (0..200).filter_map(|lot| Plan::draw(&trust, nodes, lot).map(|plan| plan.first)).collect()
+    };
+    assert_eq!(
+        firsts(&nodes(1..41)),
+        nodes(1..21).into_iter().collect(),
+        "of 40 nodes the 20 that it has met"
+    );
+    assert_eq!(firsts(&nodes(2..41)).len(), 39, "one of the circle is away");
+}
+
+#[test]
 fn a_banned_node_is_never_drawn_and_one_that_was_rejected_often_only_for_want_of_others() {
     let mut trust = trusting(&[]);
     for number in 0..3 {

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     domain::{Amount, BidStatus, FailureKind, Opening, Pace, Tally},
     policy::fixture::{
-        REQUESTER, accept, at, bid, commit, deal, moment, node, open, opening, reveal, running, then,
+        REQUESTER, accept, at, bid, commit, deal, moment, node, open, open_of, opening, reveal, running, then,
     },
 };
 
@@ -95,6 +95,44 @@ fn bids_are_drawn_by_a_secret_lot_whatever_they_ask_for() {
     }
     // 256 draws of three among six. A low price gives no better chance. The lots are fixed, so the outcome never varies.
     assert!(seats.iter().all(|count| (100..=156).contains(count)), "{seats:?}");
+}
+
+#[test]
+fn each_job_has_a_lot_of_its_own() {
+    let mut seats = [0; 6];
+    for nonce in 0..256 {
+        let mut job = open_of(REQUESTER, nonce, 1000, deal());
+        (0..6).for_each(|index| bid(&mut job, index, 1000));
+        let chosen = accepted(next(&view(&job, 1000)));
+        for (index, seats) in (0..).zip(&mut seats) {
+            *seats += u32::from(chosen.contains(&node(index)));
+        }
+    }
+    // One requester, 256 jobs of three seats each, six nodes: nobody is the first of them all.
+    assert!(seats.iter().all(|count| (100..=156).contains(count)), "{seats:?}");
+}
+
+#[test]
+fn strangers_are_taken_for_want_of_the_circle_where_this_node_decides_how_many_run_a_job() {
+    let strangers = |id: NodeId| {
+        let level = if id < node(3) { Level::Stranger } else { Level::Untrusted };
+        Standing { level, ..Standing::default() }
+    };
+    let job = |nonce| {
+        let mut job = open_of(REQUESTER, nonce, 1000, deal());
+        (0..5).for_each(|index| bid(&mut job, index, 1000));
+        job
+    };
+    let chosen = |job: &Job, is_auto| {
+        accepted(next(&RequesterView { is_auto, reputation: &strangers, ..view(job, 1001) }))
+    };
+    let auto = chosen(&job(0), true);
+    assert!(auto.contains(&node(3)) && auto.contains(&node(4)) && auto.len() == 3, "{auto:?}");
+    let fixed = (0..256).filter(|nonce| {
+        let fixed = chosen(&job(*nonce), false);
+        fixed.contains(&node(3)) && fixed.contains(&node(4))
+    });
+    assert!(fixed.count() < 128, "three of ten draws of three among five hold a given two");
 }
 
 #[test]

@@ -4,6 +4,12 @@ use std::collections::VecDeque;
 
 use crate::domain::JobId;
 
+/// Rejections from which a node is doubted, if they are also more than one in [`DOUBTED_SHARE`] of its results.
+const DOUBTED_FROM: u32 = 3;
+
+/// See [`DOUBTED_FROM`]: sound machines err too, but less often than this.
+const DOUBTED_SHARE: u32 = 100;
+
 /// What a requester remembers of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
@@ -22,6 +28,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether it was rejected too often.
+    pub(super) const fn is_doubted(&self) -> bool {
+        let results = self.kept.saturating_add(self.rejected);
+        self.rejected >= DOUBTED_FROM && self.rejected.saturating_mul(DOUBTED_SHARE) > results
+    }
+
     pub(super) fn reject(&mut self) {
         self.rejected = self.rejected.saturating_add(1);
         self.compared = 0;

@@ -126,6 +126,54 @@ fn a_result_that_a_lying_majority_rejected_is_restored() {
     assert_eq!(trust.record(LIAR).map(|record| (record.rejected, record.proofs)), Some((1, 1)));
 }
 
+fn met(number: u32) -> NodeId {
+    let mut bytes = [7; 20];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    NodeId::new(bytes)
+}
+
+/// A requester that has met this many nodes, each by one compared result.
+fn having_met(count: u32) -> Trust {
+    let mut trust = trust();
+    for number in 0..count {
+        trust.compared(job(0), &[(met(number), Fared::Kept)]);
+    }
+    trust
+}
+
+#[test]
+fn a_stranger_is_one_only_once_the_circle_is_full() {
+    assert_eq!(having_met(19).level(HONEST), Level::Untrusted);
+    let full = having_met(20);
+    assert_eq!((full.level(HONEST), full.level(met(0))), (Level::Stranger, Level::Untrusted));
+    assert_eq!(full.wave(HONEST).seats, 3);
+    let records = full.records.clone();
+    assert_eq!(Trust::restored(TrustTerms::default(), records).level(HONEST), Level::Stranger);
+}
+
+#[test]
+fn the_circle_grows_by_a_node_for_400_results_and_by_one_for_each_that_it_loses() {
+    let mut trust = having_met(20);
+    // With the 20 results by which they were met.
+    for number in 0..20 * 400 + 379 {
+        trust.accepted_alone(job(0), met(number % 20));
+    }
+    assert_eq!(trust.level(HONEST), Level::Stranger, "20 nodes for less than 21 times 400 results");
+    trust.accepted_alone(job(0), met(0));
+    assert_eq!(trust.level(HONEST), Level::Untrusted, "there is room for one more");
+    trust.compared(job(0), &[(HONEST, Fared::Kept)]);
+    assert_eq!(trust.level(OTHER), Level::Stranger);
+    for _ in 0..5 {
+        trust.compared(job(0), &[(met(0), Fared::Rejected)]);
+    }
+    assert_eq!((trust.level(met(0)), trust.level(OTHER)), (Level::Doubted, Level::Untrusted));
+    // Two of its results were right after all: three of more than 400 remain.
+    for _ in 0..2 {
+        trust.proven(job(0), &[(met(0), Fared::Rejected, true)]);
+    }
+    assert_eq!((trust.level(met(0)), trust.level(OTHER)), (Level::Untrusted, Level::Stranger));
+}
+
 #[test]
 fn a_lot_falls_as_often_as_it_says() {
     let hits = |permille| (0..10_000).filter(|lot| falls(*lot, permille)).count();
