@@ -14,13 +14,13 @@ use super::{
     error::Failure,
     state::Api,
     types::{
-        CancelReply, ErrorCode, IDEMPOTENCY_KEY, JobList, JobRow, JobView, Member, NodeInfo, NodeLimits,
-        NodeRow, OutlookRow, SubmitReply, SubmitRequest, UpdateReply,
+        CancelReply, Defaults, ErrorCode, IDEMPOTENCY_KEY, JobList, JobRow, JobView, Member, NodeInfo,
+        NodeLimits, NodeRow, OutlookRow, SubmitReply, SubmitRequest, UpdateReply,
     },
     view,
 };
 use crate::{
-    domain::{Deal, Job, Spec},
+    domain::{Amount, Deal, Job, Resources, Span, Spec},
     node::{Ended, InvalidKey, RequestKey},
     scheduler::Anchor,
 };
@@ -65,6 +65,27 @@ pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Rep
         jobs,
         warnings: node.warnings(None),
     }))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct TermsQuery {
+    /// In seconds.
+    timeout: Option<Span>,
+    /// Of a seat.
+    price: Option<Amount>,
+}
+
+/// The terms and limits of a job about which its user says nothing else.
+pub(super) async fn defaults(
+    State(Api { node, .. }): State<Api>,
+    query: Result<Query<TermsQuery>, QueryRejection>,
+) -> Reply<Defaults> {
+    let Query(TermsQuery { timeout, price }) = query?;
+    let usual = Deal::default();
+    let (timeout, price) = (timeout.unwrap_or(usual.timeout), price.unwrap_or(usual.price));
+    let reveal = usual.reveal.max(node.limits().min_reveal);
+    let deal = Deal { timeout, run: Deal::run_for(timeout), reveal, price, bond: price, ..usual };
+    Ok(Json(Defaults { deal, resources: Resources::default() }))
 }
 
 /// Every node that is there, and every one that was in a job with this one.

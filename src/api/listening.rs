@@ -25,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::{
-    connections,
+    connections, dashboard,
     error::Failure,
     server::{HEALTH, V1, only_our_clients, router},
+    sessions,
     state::Gate,
     token::{Token, TokenError},
     types::{ErrorCode, Health, Readiness},
@@ -184,9 +185,11 @@ impl Listening {
 
 impl Front {
     fn app(self, token: Token) -> Router {
-        let gate = Gate { bound: self.bound, token };
+        let gate = Gate { bound: self.bound, token, tickets: Default::default() };
         Router::new()
             .route(&format!("{V1}{HEALTH}"), get(Self::health))
+            .merge(dashboard::router())
+            .merge(sessions::router(gate.clone()))
             .method_not_allowed_fallback(async || {
                 Failure::new(ErrorCode::BadRequest, "this address takes another method")
             })

@@ -1,12 +1,15 @@
 //! The HTTP API of one node, for the command line and for programs on the same machine.
 //!
 //! It speaks plain HTTP, so it listens on the loopback address unless told otherwise. Other users of the machine can
-//! reach that address, so every request but one must carry the node's token. The API refuses requests that a browser
-//! sends for a foreign site. Nothing that helps to copy a result leaves through it before the result's job has ended.
+//! reach that address, so every request that tells or does something must carry the node's token. The API refuses
+//! requests that a browser sends for a foreign site. Nothing that helps to copy a result leaves through it before the
+//! result's job has ended.
 //!
 //! - [`types`]: its JSON, shared with the client. `server`: paths, limits, admission. `token`: access.
 //! - `listening`: answers before the node has read its logs.
 //! - `connections`: their limits, and which is closed first.
+//! - `dashboard`: the pages for a browser; `tickets`, `sessions`: how a browser gets the token.
+//! - `plot`: the curves of a job's runs.
 //! - `jobs`, `content`, `events`: the handlers. `view`: a job in numbers and words; `reason`: the words of its verdict.
 //! - `retention`: what the node keeps on its disk. `intake`: whether it takes on work.
 //! - `error`: error answers; `refusal`: their JSON.
@@ -25,17 +28,21 @@
 
 mod connections;
 mod content;
+mod dashboard;
 mod error;
 mod events;
 mod inputs;
 mod intake;
 mod jobs;
 mod listening;
+mod plot;
 mod reason;
 mod refusal;
 mod retention;
 mod server;
+mod sessions;
 mod state;
+mod tickets;
 mod token;
 pub mod types;
 mod view;

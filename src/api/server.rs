@@ -18,10 +18,11 @@ use tokio::sync::Semaphore;
 
 use super::{
     connections::Visitor,
-    content,
+    content, dashboard,
     error::Failure,
-    events, intake, jobs, retention,
+    events, intake, jobs, plot, retention,
     state::{Api, Gate},
+    tickets::REDEEM,
     types::ErrorCode,
 };
 use crate::node::Node;
@@ -29,7 +30,7 @@ use crate::node::Node;
 /// The version of the API.
 pub(super) const V1: &str = "/api/v1";
 
-/// The only path that needs no token.
+/// Whether the node is there. Needs no token.
 pub(super) const HEALTH: &str = "/health";
 
 /// Longest JSON request: the largest spec and a full allow-list, several times over.
@@ -51,6 +52,7 @@ pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
         .route("/node/pause", post(intake::pause))
         .route("/node/resume", post(intake::resume))
         .route("/nodes", get(jobs::nodes))
+        .route("/defaults", get(jobs::defaults))
         .route("/events", get(events::all))
         .route("/jobs", get(jobs::list).post(jobs::submit))
         .route("/inputs", post(content::take_input))
@@ -59,6 +61,7 @@ pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
         .route("/jobs/{job}/events", get(events::follow))
         .route("/jobs/{job}/log", get(events::log))
         .route("/jobs/{job}/anchors", get(jobs::anchors))
+        .route("/jobs/{job}/plot", get(plot::plot))
         .route("/jobs/{job}/cancel", post(jobs::cancel))
         .route("/jobs/{job}/forget", post(retention::forget))
         .route("/jobs/{job}/deal", post(jobs::update))
@@ -92,7 +95,7 @@ fn admit(gate: &Gate, request: &Request) -> Result<(), Failure> {
     check_host(headers, gate.bound.ip()).map_err(|problem| {
         Failure::new(ErrorCode::ForbiddenHost, problem).with_hint(format!("ask http://{}", gate.bound))
     })?;
-    if request.uri().path().strip_prefix(V1) == Some(HEALTH) {
+    if is_open_to_all(request.uri().path()) {
         return Ok(());
     }
     if !gate.token.is_borne_by(headers) {
@@ -110,6 +113,11 @@ fn admit(gate: &Gate, request: &Request) -> Result<(), Failure> {
         return Err(Failure::busy());
     }
     Ok(())
+}
+
+/// Whether the path needs no token: it tells nothing about the node, or asks for something else that opens it.
+fn is_open_to_all(path: &str) -> bool {
+    matches!(path.strip_prefix(V1), Some(HEALTH | REDEEM)) || dashboard::is_part(path)
 }
 
 /// Reads the whole body before a handler runs. A long or slow body is refused.

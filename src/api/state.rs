@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::sync::Semaphore;
 
-use super::token::Token;
+use super::{tickets::Tickets, token::Token};
 use crate::node::Node;
 
 /// The node, and where it is asked.
@@ -21,4 +21,5 @@ pub(super) struct Api {
 pub(super) struct Gate {
     pub(super) bound: SocketAddr,
     pub(super) token: Token,
+    pub(super) tickets: Tickets,
 }

@@ -1,7 +1,8 @@
 //! Access to a node's API: anyone who can read the file with its token.
 //!
 //! The token is new at each start, and only the node's owner can read it (mode 0600). So a dead node's token is
-//! worthless, and a client reads the file again for each request. The token appears in no flag, no address and no log.
+//! worthless, and a client reads the file again for each request. The token appears in no flag, no address and no log; a
+//! browser gets it for a [ticket](super::tickets).
 
 use std::{
     fmt,
@@ -105,10 +106,15 @@ impl Token {
 
     /// The value of the Authorization header that bears it. Shows itself in no log.
     pub fn header(&self) -> HeaderValue {
-        let text = format!("{SCHEME}{}", hex::encode(self.0));
+        let text = format!("{SCHEME}{}", self.text());
         let mut value = HeaderValue::try_from(text).expect("hex digits may stand in a header");
         value.set_sensitive(true);
         value
+    }
+
+    /// The hex digits, for a client that has shown a ticket.
+    pub(super) fn text(&self) -> String {
+        hex::encode(self.0)
     }
 
     /// Whether a request bears it. How long that takes says nothing about the token.

@@ -11,6 +11,7 @@ mod list;
 mod outlook;
 mod replication;
 mod retention;
+mod session;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,7 @@ pub use list::{JobList, JobRow};
 pub use outlook::{Outlook, OutlookRow};
 pub use replication::{OwnRun, Plan, Replication, ReplicationView};
 pub use retention::{ForgetReply, KeepView, PruneReply, PruneRequest, PrunedContent, UsagePart, UsageReply};
+pub use session::{SessionReply, SessionRequest, TicketReply};
 
 /// `GET /api/v1/jobs/{job}/log` gives all of them, `.../events?after=` streams those above a height.
 pub use crate::scheduler::{Evidence, LogEntry};
@@ -179,6 +181,15 @@ pub struct SubmitRequest {
     /// Who decides how many nodes run the job; with `auto` the node replaces what the deal says of that.
     #[serde(default)]
     pub replication: Replication,
+}
+
+/// `GET /api/v1/defaults?timeout=&price=`: what a form for a job starts from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Defaults {
+    /// The terms, with the run phase that this timeout needs and a bond of this price.
+    pub deal: Deal,
+    /// Limits of the container.
+    pub resources: Resources,
 }
 
 fn default_summary_file() -> String {

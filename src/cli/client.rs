@@ -22,7 +22,7 @@ use crate::{
         BlobInfo, CancelReply, ErrorCode, ErrorReply, ForgetReply, IDEMPOTENCY_KEY, InputEvent, InputRequest,
         IntakeReply, JobList, JobView, LastWordsView, LogEntry, MAX_GROUP_JOBS, NodeInfo, NodeRow,
         OutlookRow, PauseRequest, PruneReply, PruneRequest, ResultRow, SubmitReply, SubmitRequest,
-        UpdateReply, UsageReply,
+        TicketReply, UpdateReply, UsageReply,
     },
     domain::{Deal, Digest, NodeId},
     scheduler::Anchor,
@@ -155,6 +155,17 @@ impl Client {
 
     pub(super) async fn job(&self, job: &str) -> Result<JobView, ClientError> {
         self.json(self.http.get(self.url(&["jobs", job]))).await
+    }
+
+    /// The curves of the job's runs, as SVG.
+    pub(super) async fn plot(&self, job: &str) -> Result<String, ClientError> {
+        let response = self.send(self.http.get(self.url(&["jobs", job, "plot"]))).await?;
+        Ok(String::from_utf8_lossy(&self.body(response).await?).into_owned())
+    }
+
+    /// What a browser can redeem for the node's token.
+    pub(super) async fn ticket(&self) -> Result<TicketReply, ClientError> {
+        self.json(self.http.post(self.url(&["tickets"]))).await
     }
 
     /// Why each known node has a seat in the job or none.

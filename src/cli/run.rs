@@ -81,6 +81,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
         },
         Command::Verdict(command) => match command {
             VerdictCommand::Show(args) => commands::verdict::show(&args, output).await,
+            VerdictCommand::Plot(args) => commands::plot::run(&args, output).await,
             VerdictCommand::Check(args) => commands::check::check(&args, output).await,
             VerdictCommand::Export(args) => commands::check::export(&args, output).await,
             VerdictCommand::Compute(args) => commands::verdict::compute(&args, output),
@@ -104,6 +105,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
             ContractCommand::Deploy(args) => commands::contract::deploy(&args, output).await,
             ContractCommand::Info(args) => commands::contract::info(&args, output).await,
         },
+        Command::Dashboard(args) => commands::dashboard::run(&args, output).await,
         Command::Doctor(args) => commands::doctor::run(&args, output).await,
         Command::Completion { shell } => commands::program::completion(shell, output),
         Command::Version(args) => commands::program::version(&args, output).await,
@@ -121,6 +123,7 @@ fn start_log(cli: &Cli) -> Result<(), CliError> {
         | Command::Node(_)
         | Command::Wallet(_)
         | Command::Contract(_)
+        | Command::Dashboard(_)
         | Command::Doctor(_)
         | Command::Completion { .. }
         | Command::Version(_) => "warn",

@@ -1,6 +1,7 @@
 //! The API as a client sees it: over HTTP, on the loopback address.
 
 mod access;
+mod dashboard;
 mod loading;
 mod once;
 

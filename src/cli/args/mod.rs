@@ -36,7 +36,9 @@ pub(super) use job::{
 pub(super) use results::{DiffArgs, FetchArgs, ResultsCommand, ResultsListArgs};
 pub(super) use sweep::{GroupCommand, GroupWaitArgs, SweepArgs};
 pub(super) use values::{KeepFor, KeepKind, Variable};
-pub(super) use verdict::{CheckArgs, ComputeArgs, ExportArgs, OnChainArgs, ShowArgs, VerdictCommand};
+pub(super) use verdict::{
+    CheckArgs, ComputeArgs, ExportArgs, OnChainArgs, PlotArgs, ShowArgs, VerdictCommand,
+};
 pub(super) use wallet::{
     BalanceArgs, ContractCommand, DeployArgs, ImportArgs, MoveArgs, NewArgs, WalletCommand,
 };
@@ -113,6 +115,8 @@ pub(super) enum Command {
     /// Deploy and check the contract
     #[command(subcommand)]
     Contract(ContractCommand),
+    /// Print an address that opens your node's dashboard in a browser
+    Dashboard(ApiArgs),
     /// Check this machine, your node and the chain, and say what to do about each fault
     Doctor(DoctorArgs),
     /// Print a shell completion script

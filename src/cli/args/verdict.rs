@@ -11,6 +11,8 @@ use crate::domain::NodeId;
 pub(in crate::cli) enum VerdictCommand {
     /// Explain a job's verdict: which rule decided, which nodes agreed, how far apart the others are
     Show(ShowArgs),
+    /// Draw the memory and CPU curves of a job's runs, with the samples that were compared
+    Plot(PlotArgs),
     /// Recompute a job's verdict from its log alone, and compare it with the claimed one
     Check(CheckArgs),
     /// Write a job's log with its signatures to standard output, to check it elsewhere
@@ -24,6 +26,24 @@ pub(in crate::cli) enum VerdictCommand {
 pub(in crate::cli) struct ShowArgs {
     /// Id of the job, or a unique prefix of it
     pub(in crate::cli) job: String,
+
+    #[command(flatten)]
+    pub(in crate::cli) asked: NodeArgs,
+}
+
+/// `assay verdict plot`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PlotArgs {
+    /// Id of the job, or a unique prefix of it
+    pub(in crate::cli) job: String,
+
+    /// Write the picture to this file [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) svg: Option<PathBuf>,
+
+    /// Write one page with the picture, and the reason for each run, to this file
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) html: Option<PathBuf>,
 
     #[command(flatten)]
     pub(in crate::cli) asked: NodeArgs,

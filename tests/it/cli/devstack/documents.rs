@@ -61,6 +61,8 @@ fn every_document_has_a_version() {
         format!("results fetch {job}"),
         format!("results diff {job} {node} {node}"),
         format!("verdict show {job}"),
+        format!("verdict plot {job}"),
+        format!("verdict plot {job} --svg picture.svg --html page.html"),
         format!("verdict check {job}"),
         format!("verdict check {job} {on}"),
         format!("verdict export {job}"),
@@ -82,6 +84,7 @@ fn every_document_has_a_version() {
         format!("contract info {on}"),
         format!("doctor --image assay/demo:1 --data-dir new-node --key key {on}"),
         format!("job forget {open}"),
+        "dashboard".to_owned(),
         "version".to_owned(),
     ];
     let mut left = commands(&assay::cli::Cli::command(), "");

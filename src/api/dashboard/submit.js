@@ -1,0 +1,68 @@
+// A form for a new job.
+
+import { get, post } from './api.js';
+import { el } from './dom.js';
+import { wei, words } from './words.js';
+
+const METHODS = [
+  ['ball', 'equal outputs, else the largest set of like runs'],
+  ['hash', 'equal outputs only'],
+  ['kmeans', 'equal outputs, else the runs near the mean'],
+];
+
+export function open(main) {
+  const inputs = {};
+  const field = (name, label, attributes, note) => {
+    inputs[name] = el('input', { id: name, name, ...attributes, 'aria-describedby': note ? `${name}-note` : null });
+    return el('div', { class: 'field' }, el('label', { for: name }, label), inputs[name],
+      note ? el('p', { id: `${name}-note`, class: 'quiet' }, note) : null);
+  };
+  const method = el('select', { id: 'method' }, METHODS.map(([name, note]) => el('option', { value: name }, `${name}: ${note}`)));
+  const said = el('p', { role: 'alert', class: 'problem' });
+  const button = el('button', { type: 'submit' }, 'Submit');
+  // A second click, or a try after a lost answer, is the same request.
+  const key = crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].join('.');
+  const submit = async (event) => {
+    event.preventDefault();
+    said.textContent = '';
+    button.disabled = true;
+    try {
+      const { job } = await post('jobs', await request(inputs, method.value), { 'Idempotency-Key': key });
+      location.hash = `#/job/${job}`;
+    } catch (error) {
+      said.textContent = error.hint ? `${error.message}; ${error.hint}` : error.message;
+      button.disabled = false;
+    }
+  };
+  main.append(
+    el('h1', {}, 'Submit a job'),
+    el('form', { onsubmit: submit },
+      field('image', 'Image', { required: true, value: 'assay/demo:1' }),
+      field('command', 'Command', { placeholder: 'echo hello' }, 'Spaces part the words; quotes keep them together.'),
+      field('concurrency', 'Nodes', { type: 'number', min: '1', max: '31', value: '3', required: true }, 'How many nodes run it.'),
+      field('confidence', 'Must agree', { type: 'number', min: '1', max: '31', value: '2', required: true }),
+      el('div', { class: 'field' }, el('label', { for: 'method' }, 'Compare'), method),
+      field('memory', 'Memory in MiB', { type: 'number', min: '8', value: '512', required: true }),
+      field('timeout', 'Timeout in minutes', { type: 'number', min: '1', max: '10000', value: '30', required: true }),
+      field('price', 'Price of a seat in ether', { value: '0', required: true, inputmode: 'decimal' },
+        'Paid only where a contract holds the money.'),
+      button),
+    said,
+  );
+  return {};
+}
+
+async function request(inputs, method) {
+  const number = (name) => Number(inputs[name].value);
+  const command = words(inputs.command.value);
+  if (!command) throw new Error('a quote in the command is not closed');
+  const price = wei(inputs.price.value);
+  if (price === null) throw new Error('the price is not a number of ether, such as 0.5');
+  const { deal, resources } = await get(`defaults?timeout=${number('timeout') * 60}&price=${price}`);
+  return {
+    image: inputs.image.value.trim(),
+    command,
+    resources: { ...resources, memory_bytes: number('memory') * 2 ** 20 },
+    deal: { ...deal, method, concurrency: number('concurrency'), confidence: number('confidence') },
+  };
+}

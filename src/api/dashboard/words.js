@@ -1,0 +1,93 @@
+// Values as people read them, in the words of the command line.
+
+const UNITS = [['GiB', 2 ** 30], ['MiB', 2 ** 20], ['KiB', 2 ** 10]];
+
+export function bytes(count) {
+  for (const [unit, size] of UNITS) {
+    if (count >= size) return `${Math.floor((count / size) * 10) / 10} ${unit}`;
+  }
+  return `${count} B`;
+}
+
+export function span(seconds) {
+  const [days, hours, minutes, rest] =
+    [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60];
+  if (days) return hours ? `${days}d${hours}h` : `${days}d`;
+  if (hours) return minutes ? `${hours}h${minutes}m` : `${hours}h`;
+  if (minutes) return rest ? `${minutes}m${rest}s` : `${minutes}m`;
+  return `${rest}s`;
+}
+
+export const short = (id) => id.replace(/^0x/, '').slice(0, 8);
+
+/** Wei, as decimal text, in the unit that makes it readable. */
+export function amount(text) {
+  const wei = BigInt(text);
+  if (wei < 10n ** 6n) return `${wei} wei`;
+  const [unit, decimals] = wei < 10n ** 15n ? ['gwei', 9] : ['ether', 18];
+  const digits = wei.toString().padStart(decimals + 1, '0');
+  const rest = digits.slice(-decimals).replace(/0+$/, '');
+  return `${digits.slice(0, -decimals)}${rest ? `.${rest}` : ''} ${unit}`;
+}
+
+/** Wei of a number of ether, as decimal text; null if it is none. */
+export function wei(ether) {
+  const found = /^(\d{1,9})(?:\.(\d{1,18}))?$/.exec(ether.trim());
+  return found ? BigInt(found[1] + (found[2] ?? '').padEnd(18, '0')).toString() : null;
+}
+
+/** The words of a command line: spaces part them, quotes keep them together; null if a quote is not closed. */
+export function words(line) {
+  const found = [];
+  let word = null;
+  let quote = null;
+  for (const character of line) {
+    if (quote) {
+      if (character === quote) quote = null;
+      else word += character;
+    } else if (character === '"' || character === "'") {
+      quote = character;
+      word ??= '';
+    } else if (/\s/.test(character)) {
+      if (word !== null) found.push(word);
+      word = null;
+    } else {
+      word = (word ?? '') + character;
+    }
+  }
+  if (quote) return null;
+  return word === null ? found : [...found, word];
+}
+
+/** A command as one line. */
+export function command(parts) {
+  return parts.map((part) => (/^[\w@%+=:,./-]+$/.test(part) ? part : `'${part.replaceAll("'", "'\\''")}'`)).join(' ');
+}
+
+export const isOver = (state) => !['open', 'running', 'revealing'].includes(state);
+
+const EVENTS = {
+  submitted: () => 'submitted the job',
+  deal_updated: () => 'changed the deal',
+  cancelled: () => 'cancelled the job',
+  bid_placed: ({ price }) => (price === '0' ? 'bid' : `bid ${amount(price)}`),
+  bid_withdrawn: () => 'withdrew its bid',
+  bid_accepted: ({ node }) => `accepted ${short(node)}`,
+  bid_rejected: ({ node }) => `rejected the bid of ${short(node)}`,
+  failure_reported: ({ kind }) => `reported a failure: ${kind.replaceAll('_', ' ')}`,
+  committed: ({ commitment }) => `committed to ${short(commitment)}`,
+  stopped: () => 'stopped the job',
+  revealed: ({ seat, opening }) =>
+    `revealed seat ${seat}: output ${short(opening.result_hash)}, exit code ${opening.exit_code}`,
+  verdict_posted: () => 'posted the verdict',
+  expired: () => 'ended it after a deadline',
+  remarked: ({ node, remark }) => `remarked on ${short(node)}: ${remark}`,
+  ticked: () => 'closed the commitments',
+  secret_published: () => 'published the secret of the audit',
+};
+
+/** What happened, from an event of a log: a name, or a name with fields. */
+export function event(value) {
+  const [kind, fields] = typeof value === 'string' ? [value, {}] : Object.entries(value)[0];
+  return (EVENTS[kind] ?? (() => kind.replaceAll('_', ' ')))(fields ?? {});
+}
