@@ -3,6 +3,7 @@
 //! Needs the engine, the demo image and Anvil: `./scripts/test` sets them up. Without them the tests fail and say so.
 
 mod calibrate;
+mod dashboard;
 mod docs;
 mod documents;
 mod inputs;
