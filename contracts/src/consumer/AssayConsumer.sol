@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../IJobScheduler.sol";
 import {Openings} from "../Openings.sol";
-import {Head, Slot, Slots} from "../Packing.sol";
+import {Head, Heads, Slot, Slots} from "../Packing.sol";
 import {Results} from "./Results.sol";
 
 /// @title A contract that asks for computations
@@ -52,6 +52,10 @@ abstract contract AssayConsumer {
     error NotCommitted(uint256 seat);
     /// @notice The openings are not all of this result.
     error OtherResult(uint256 seat);
+    /// @notice The job is rostered: `fulfilRostered` delivers it.
+    error Rostered(bytes32 job);
+    /// @notice Head, revision and openings are not those of the job.
+    error WrongRoster(bytes32 job);
     error OnlyScheduler();
 
     constructor(IJobScheduler scheduler_) {
@@ -80,10 +84,37 @@ abstract contract AssayConsumer {
         // slither-disable-next-line unused-return
         (IJobScheduler.JobState state,, uint256 head,) = scheduler.jobs(job);
         if (state != IJobScheduler.JobState.Verified) revert NotVerified(state);
+        if (Head.wrap(head).isRostered()) revert Rostered(job);
         _check(job, Head.wrap(head), openings, Results.hash(job, exitCode, stdout));
-        emit Delivered(job, msg.sender);
-        if (request.fee != 0) scheduler.depositFor{value: request.fee}(msg.sender);
-        _fulfilled(job, exitCode, stdout);
+        _deliver(job, request.fee, exitCode, stdout);
+    }
+
+    /// @notice The same of a job whose seats are one hash, as `_requestSigned` makes it. Needs the openings of all its
+    /// seats, of which as many as the verdict needed are of this result.
+    /// @param revision The hash of its terms.
+    /// @param head Its head after the verdict.
+    function fulfilRostered(
+        bytes32 job,
+        bytes32 revision,
+        uint256 head,
+        IJobScheduler.SeatOpening[] calldata openings,
+        int32 exitCode,
+        bytes calldata stdout
+    ) external {
+        Request memory request = _take(job, Status.Fulfilled);
+        // slither-disable-next-line unused-return
+        (IJobScheduler.JobState state,, uint256 kept,) = scheduler.jobs(job);
+        if (state != IJobScheduler.JobState.Verified) revert NotVerified(state);
+        Head seal = Heads.sealed_(Head.wrap(head), revision, _roster(job, openings), state);
+        if (!Head.wrap(kept).equals(seal)) revert WrongRoster(job);
+        uint256 agreeing = 0;
+        bytes32 resultHash = Results.hash(job, exitCode, stdout);
+        for (uint256 i = 0; i < openings.length; ++i) {
+            if (openings[i].opening.resultHash == resultHash) ++agreeing;
+        }
+        uint256 needed = _needed(Head.wrap(head));
+        if (agreeing < needed) revert TooFewOpenings(agreeing, needed);
+        _deliver(job, request.fee, exitCode, stdout);
     }
 
     /// @notice Gives up a request that brings no result any more: its job ended without a verdict, or nobody delivered the
@@ -119,6 +150,21 @@ abstract contract AssayConsumer {
         emit Requested(job, deliverBy, fee);
     }
 
+    /// @notice The same with bids that nodes signed for this very job, one for each seat: it starts at once, and costs three
+    /// transactions in all. If they are too few, the rest of the seats stays empty: nobody accepts bids for a contract.
+    function _requestSigned(
+        IJobScheduler.Terms memory terms,
+        bytes memory spec,
+        IJobScheduler.SignedBid[] memory bids,
+        uint256 value,
+        uint96 fee,
+        uint64 deliverBy
+    ) internal returns (bytes32 job) {
+        job = scheduler.submitSigned{value: value}(Results.pack(terms), spec, _nonce++, bids);
+        _requests[job] = Request(Status.Pending, deliverBy, fee);
+        emit Requested(job, deliverBy, fee);
+    }
+
     /// @notice Takes back what the scheduler holds for this contract: refunds, and what was deposited for it.
     function _withdraw(uint256 amount) internal {
         scheduler.withdraw(amount);
@@ -137,14 +183,43 @@ abstract contract AssayConsumer {
         _requests[job].status = status;
     }
 
+    /// Pays the deliverer and tells the result.
+    function _deliver(bytes32 job, uint96 fee, int32 exitCode, bytes calldata stdout) private {
+        emit Delivered(job, msg.sender);
+        if (fee != 0) scheduler.depositFor{value: fee}(msg.sender);
+        _fulfilled(job, exitCode, stdout);
+    }
+
+    /// How many seats had to agree for a verdict.
+    function _needed(Head head) private pure returns (uint256) {
+        (uint256 majority, uint256 confidence) = (head.asked() / 2 + 1, head.confidence());
+        return majority < confidence ? confidence : majority;
+    }
+
+    /// The hash of a roster whose seats committed to these openings.
+    function _roster(bytes32 job, IJobScheduler.SeatOpening[] calldata openings)
+        private
+        view
+        returns (bytes32)
+    {
+        bytes memory words = "";
+        for (uint256 i = 0; i < openings.length; ++i) {
+            IJobScheduler.SeatOpening calldata given = openings[i];
+            bytes32 commitment = Openings.commitment(
+                block.chainid, address(scheduler), job, given.seat, given.node, given.opening
+            );
+            words = bytes.concat(words, abi.encode(given.seat, given.node, given.price, commitment));
+        }
+        return keccak256(words);
+    }
+
     /// A verified job has a majority of all seats that agree, and so have these openings. The two have a seat in common, so
     /// the result is that of an accepted seat.
     function _check(bytes32 job, Head head, IJobScheduler.SeatOpening[] calldata openings, bytes32 resultHash)
         private
         view
     {
-        uint256 needed = head.asked() / 2 + 1;
-        if (needed < head.confidence()) needed = head.confidence();
+        uint256 needed = _needed(head);
         if (openings.length < needed) revert TooFewOpenings(openings.length, needed);
         uint256 next = 0;
         for (uint256 i = 0; i < openings.length; ++i) {

@@ -26,4 +26,18 @@ contract ConsumerGasTest is ConsumerBase {
         uint256 gas = vm.snapshotGasLastCall("consumer", "deliver 256 bytes, 3 nodes");
         assertLe(gas, 120_000, "delivery");
     }
+
+    /// What a fourth transaction costs a request of three.
+    function test_delivery_of_a_request_with_signed_bids() public {
+        bytes memory stdout = new bytes(256);
+        for (uint256 i = 0; i < 256; ++i) {
+            stdout[i] = bytes1(uint8(i | 1));
+        }
+        (bytes32 job, uint256 head) = verifiedRostered(stdout);
+        IJobScheduler.SeatOpening[] memory all = given(job, stdout, 3);
+        vm.prank(deliverer);
+        buyer.fulfilRostered(job, revisionOf(terms()), head, all, 0, stdout);
+        uint256 gas = vm.snapshotGasLastCall("consumer", "deliver 256 bytes, 3 nodes, rostered");
+        assertLe(gas, 120_000, "delivery");
+    }
 }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {Head} from "../../src/Packing.sol";
 import {NumberBuyer} from "./Consumers.sol";
 import {SchedulerBase} from "./SchedulerBase.sol";
 import {Terms} from "./Terms.sol";
@@ -31,7 +32,12 @@ abstract contract ConsumerBase is SchedulerBase {
 
     /// The deal of the consumer's first job.
     function dealOfFirst() internal view returns (bytes memory) {
-        return Terms.deal(address(buyer), 0, sha256(SPEC), asked());
+        return dealOf(0);
+    }
+
+    /// The deal of the consumer's job with this nonce.
+    function dealOf(uint64 nonce_) internal view returns (bytes memory) {
+        return Terms.deal(address(buyer), nonce_, sha256(SPEC), asked());
     }
 
     /// The openings of the first seats, whose nodes printed `stdout`, and the liar its own text.
@@ -69,6 +75,29 @@ abstract contract ConsumerBase is SchedulerBase {
         vm.prank(keeper);
         scheduler.postVerdict(job, deal, all, 3);
         assertState(job, IJobScheduler.JobState.Verified);
+    }
+
+    /// A request of three transactions, whose seats are one hash, until its verdict; and its head then.
+    function verifiedRostered(bytes memory stdout) internal returns (bytes32 job, uint256 head) {
+        IJobScheduler.Terms memory t = terms();
+        job = scheduler.jobId(address(buyer), 0, sha256(SPEC), revisionOf(t));
+        buyer.askSigned(t, SPEC, signedBids(job, t, 3), escrow(t), FEE);
+        IJobScheduler.SeatOpening[] memory all = given(job, stdout, 3);
+        IJobScheduler.SeatHolder[] memory holders = new IJobScheduler.SeatHolder[](3);
+        for (uint256 i = 0; i < 3; ++i) {
+            bytes32 commitment = scheduler.commitmentOf(job, uint8(i), nodes[i], all[i].opening);
+            holders[i] = IJobScheduler.SeatHolder(uint8(i), nodes[i], t.price, commitment);
+        }
+        uint256 start = block.timestamp;
+        scheduler.commitRostered(
+            job, revisionOf(t), rosteredHead(t, start, 0), holders, signatures(job, t, holders)
+        );
+        head = rosteredHead(t, start, start);
+        bytes memory deal = Terms.deal(address(buyer), 0, sha256(SPEC), t);
+        vm.prank(keeper);
+        scheduler.postVerdictRostered(job, deal, head, all, 3);
+        assertState(job, IJobScheduler.JobState.Verified);
+        head = Head.unwrap(Head.wrap(head).withRevealed(7).withState(IJobScheduler.JobState.Verified));
     }
 
     function deliver(bytes32 job, IJobScheduler.SeatOpening[] memory list, bytes memory stdout) internal {

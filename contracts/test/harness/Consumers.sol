@@ -21,6 +21,16 @@ contract NumberBuyer is AssayConsumer {
         return _request(terms, spec, value, fee, uint64(block.timestamp + 1 days));
     }
 
+    function askSigned(
+        IJobScheduler.Terms calldata terms,
+        bytes calldata spec,
+        IJobScheduler.SignedBid[] calldata bids,
+        uint256 value,
+        uint96 fee
+    ) external returns (bytes32) {
+        return _requestSigned(terms, spec, bids, value, fee, uint64(block.timestamp + 1 days));
+    }
+
     function refuse(bool refuses_) external {
         refuses = refuses_;
     }

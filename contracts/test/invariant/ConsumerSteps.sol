@@ -116,10 +116,6 @@ contract ConsumerSteps is ConsumerBase {
         return asks[which % asks.length];
     }
 
-    function dealOf(uint64 nonce_) private view returns (bytes memory) {
-        return Terms.deal(address(buyer), nonce_, sha256(SPEC), asked());
-    }
-
     /// Bonds of the liar may be gone: nodes have enough for the next job.
     function refill() private {
         for (uint256 seat = 0; seat < 3; ++seat) {
