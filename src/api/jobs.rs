@@ -130,6 +130,8 @@ pub(super) async fn submit(
         text_files,
         public_result,
         summary_file,
+        scratch_dir,
+        platform,
         deal,
         replication,
     } = request;
@@ -146,8 +148,10 @@ pub(super) async fn submit(
         text_files,
         public_result,
         summary_file,
+        scratch_dir,
+        platform,
     };
-    let too_few = node.too_few(&spec.resources, &deal);
+    let too_few = node.too_few(&spec, &deal);
     let (job, image) = match key_in(&headers)? {
         Some(key) => node.submit_job_once(&key, spec.clone(), deal, replication).await?,
         None => node.submit_replicated(spec.clone(), deal, replication).await?,

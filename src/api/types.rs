@@ -22,7 +22,8 @@ pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
 use crate::{
     domain::{
         Amount, AuditStage, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method,
-        NodeId, Note, Offer, Resources, SUMMARY_FILE, Seed, Span, Spec, SummaryWord, Timestamp, TooFew,
+        NodeId, Note, Offer, Resources, SCRATCH_DIR, SUMMARY_FILE, Seed, Span, Spec, SummaryWord, Timestamp,
+        TooFew,
     },
     node::{Links, Warning},
     verdict::Reason,
@@ -176,6 +177,12 @@ pub struct SubmitRequest {
     /// The file of `/outputs` with the numbers that the deal compares.
     #[serde(default = "default_summary_file")]
     pub summary_file: String,
+    /// Where the scratch directory is, if the limits give it a size.
+    #[serde(default = "default_scratch_dir")]
+    pub scratch_dir: String,
+    /// The platform that every run needs, such as `linux/amd64`.
+    #[serde(default)]
+    pub platform: Option<String>,
     /// The terms.
     pub deal: Deal,
     /// Who decides how many nodes run the job; with `auto` the node replaces what the deal says of that.
@@ -194,6 +201,10 @@ pub struct Defaults {
 
 fn default_summary_file() -> String {
     SUMMARY_FILE.to_owned()
+}
+
+fn default_scratch_dir() -> String {
+    SCRATCH_DIR.to_owned()
 }
 
 /// Answer to `POST /api/v1/jobs`.

@@ -8,6 +8,7 @@ use std::{
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::{
     backend::{Backend, BackendConfig, BackendStartError, Connected, Link},
@@ -15,8 +16,9 @@ use super::{
 };
 use crate::{
     api::{self, ApiConfig, Listening, ServeError},
-    domain::NodeId,
+    domain::{NodeId, Resources},
     executor::Executor,
+    explain::Hint as _,
     identity::{KeyError, NodeKey},
     network::Multiaddr,
     node::{ComputeLimits, Keep, Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf, UrlLimits},
@@ -126,6 +128,23 @@ pub(crate) struct Disk {
     shelf: Arc<Shelf>,
 }
 
+/// The limits, without scratch directories where the machine cannot give any. So the node's offer says so too.
+async fn within_machine(
+    limits: ComputeLimits,
+    slots: usize,
+    executor: &dyn Executor,
+    dir: &Path,
+) -> ComputeLimits {
+    if slots == 0 || limits.max_resources.scratch_bytes == 0 {
+        return limits;
+    }
+    let Err(error) = executor.gives_scratch(dir).await else { return limits };
+    let hint = error.hint().unwrap_or_default();
+    warn!(%error, hint, "no bids for jobs with a scratch directory");
+    let max_resources = Resources { scratch_bytes: 0, ..limits.max_resources };
+    ComputeLimits { max_resources, ..limits }
+}
+
 /// What a node follows: what it may come to bid for.
 fn interest(me: NodeId, slots: usize, limits: ComputeLimits) -> Interest {
     Interest::new(move |deal, asked| slots > 0 && limits.suit(deal, asked, me))
@@ -176,8 +195,10 @@ impl Opening {
         self,
         replace: impl FnOnce(Seams, &NodeKey, CancellationToken) -> Seams + Send,
     ) -> Result<Host, HostError> {
-        let Self { disk, config, api: listening, loading } = self;
+        let Self { disk, mut config, api: listening, loading } = self;
         let Disk { dir, key, db, shelf } = disk;
+        config.limits =
+            within_machine(config.limits, config.compute_slots, &*config.executor, dir.path()).await;
         let asked = config.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let backend = BackendConfig {
             key: key.clone(),

@@ -18,9 +18,13 @@ pub(super) fn sentence(kind: FailureKind, view: &JobView) -> String {
             format!("the run needed more than {} of memory", text::bytes(limits.memory_bytes))
         }
         FailureKind::Disk => format!(
-            "the run wrote more than {} to /outputs, or more than {} to stdout or stderr, or too many files",
+            "the run wrote more than {} to /outputs, or more than {} to stdout or stderr{}, or too many files",
             text::bytes(limits.disk_bytes),
-            text::bytes(MAX_STREAM_BYTES)
+            text::bytes(MAX_STREAM_BYTES),
+            match limits.scratch_bytes {
+                0 => String::new(),
+                bytes => format!(", or more than {} to {}", text::bytes(bytes), view.spec.scratch_dir),
+            }
         ),
         FailureKind::Engine => "the node's container engine or its disk failed; the job is not at fault".to_owned(),
         FailureKind::Image => "the node could not get the image, or may not run it".to_owned(),
@@ -38,7 +42,9 @@ pub(super) fn sentence(kind: FailureKind, view: &JobView) -> String {
             "the working directory {:?} is not a directory in the image",
             view.spec.working_directory.as_deref().unwrap_or_default()
         ),
-        FailureKind::Platform => "the image is built for another processor or operating system".to_owned(),
+        FailureKind::Platform => {
+            "the image is built, or the job asks, for another processor or operating system".to_owned()
+        }
         FailureKind::Killed => {
             "the run was killed (exit code 137), but not for lack of memory; or the node's disk filled up".to_owned()
         }
@@ -51,7 +57,7 @@ pub(super) const fn hint(kind: FailureKind) -> &'static str {
         FailureKind::Timeout => "allow more time with --timeout",
         FailureKind::Memory => "allow more with --memory",
         FailureKind::Disk => {
-            "allow more in /outputs with --disk; the limit of stdout and stderr is fixed, so write long output to a \
+            "allow more in /outputs with --disk, or in a scratch directory with --scratch; the limit of stdout and stderr is fixed, so write long output to a \
              file in /outputs"
         }
         FailureKind::Engine => {

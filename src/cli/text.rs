@@ -94,6 +94,10 @@ pub(super) fn exceeded(exceeded: &Exceeded) -> String {
     let (name, asked, most) = match limit {
         Limit::Memory => ("memory", bytes(small(asked)), bytes(small(most))),
         Limit::Disk => ("disk", bytes(small(asked)), bytes(small(most))),
+        Limit::Scratch if most == 0 => {
+            return format!("scratch {}, but there is none", bytes(small(asked)));
+        }
+        Limit::Scratch => ("scratch", bytes(small(asked)), bytes(small(most))),
         Limit::Cpus => {
             let cpus = |number: u128| thousandths(u32::try_from(number).unwrap_or(u32::MAX));
             ("CPUs", cpus(asked), cpus(most))

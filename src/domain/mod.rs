@@ -34,6 +34,7 @@ mod method;
 mod note;
 mod offer;
 mod pace;
+mod platform;
 mod result;
 mod seats;
 mod seed;
@@ -68,6 +69,7 @@ pub use method::{Method, UnknownMethod};
 pub use note::{Note, UnknownNote};
 pub use offer::{Exceeded, Limit, MAX_OFFER_BYTES, Offer, TooFew, too_few};
 pub use pace::Pace;
+pub use platform::{is_platform, runs_on};
 pub use result::{Opening, SeatOpening};
 pub use seats::{MAX_SEATS, SeatSet};
 pub use seed::{RESERVED_VARIABLES, Seed};
@@ -76,7 +78,7 @@ pub(crate) use signature::recoveries;
 pub use signature::{Signature, SignatureError, node_of_key};
 pub use spec::{
     Input, InputKind, MAX_INPUTS, MAX_SPEC_BYTES, MAX_TEXT_FILES, MAX_URL_BYTES, OUTPUTS_DIR, Resources,
-    Spec, SpecBuilder, SpecError, SpecField, UrlScheme,
+    SCRATCH_DIR, Spec, SpecBuilder, SpecError, SpecField, UrlScheme,
 };
 pub use summary::{
     Kind, KnownLiar, MAX_NUMBER_BYTES, MAX_NUMBERS, MAX_SUMMARY_BYTES, MIN_PILOTS, ParseFormError,

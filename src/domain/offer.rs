@@ -2,13 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Deal, Resources, Span};
+use super::{Amount, Deal, Resources, Span, Spec, platform::MAX_PLATFORM_BYTES, runs_on};
 
 /// The longest offer, as text, in bytes.
 pub const MAX_OFFER_BYTES: usize = 512;
-
-/// The longest name of a platform, in bytes.
-const MAX_PLATFORM_BYTES: usize = 32;
 
 /// What a node says it takes on. Nobody vouches for it, and only hints follow from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +52,8 @@ pub enum Limit {
     Processes,
     /// Bytes of output.
     Disk,
+    /// Bytes of the scratch directory.
+    Scratch,
     /// Seconds of one run.
     Timeout,
     /// Seconds from the last acceptance to the close of commits.
@@ -76,7 +75,10 @@ pub struct TooFew {
     pub fitting: usize,
     /// How many known nodes run jobs.
     pub known: usize,
-    /// What the job asks for that no known node allows. Empty if different nodes refuse different things.
+    /// How many known nodes run another platform than the job needs.
+    #[serde(default)]
+    pub elsewhere: usize,
+    /// What the job asks for that no other known node allows. Empty if different nodes refuse different things.
     pub exceeded: Vec<Exceeded>,
 }
 
@@ -94,6 +96,11 @@ impl Offer {
         (is_name && offer.slots > 0).then_some(offer)
     }
 
+    /// Whether the node runs programs for the platform that a job needs, if it needs one.
+    pub fn is_for(&self, platform: Option<&str>) -> bool {
+        platform.is_none_or(|platform| runs_on(&self.platform, platform))
+    }
+
     /// What a job asks for beyond this offer.
     pub fn exceeded<'a>(
         &'a self,
@@ -107,6 +114,7 @@ impl Offer {
             (Limit::Cpus, asked.cpu_millis.into(), most.cpu_millis.into()),
             (Limit::Processes, asked.pids.into(), most.pids.into()),
             (Limit::Disk, asked.disk_bytes.into(), most.disk_bytes.into()),
+            (Limit::Scratch, asked.scratch_bytes.into(), most.scratch_bytes.into()),
             (Limit::Timeout, span(deal.timeout), span(self.timeout)),
             (Limit::Run, span(deal.run), span(self.run.min(deal.longest_run()))),
             (Limit::Reveal, span(deal.reveal), span(self.reveal)),
@@ -124,17 +132,20 @@ impl Offer {
 }
 
 /// Whether too few known nodes take on a job. `silent` nodes have made no offer, so they may take it on.
-pub fn too_few(offers: &[Offer], silent: usize, asked: &Resources, deal: &Deal) -> Option<TooFew> {
-    let refusing: Vec<Vec<Exceeded>> = offers
-        .iter()
-        .map(|offer| offer.exceeded(asked, deal).collect::<Vec<_>>())
+pub fn too_few(offers: &[Offer], silent: usize, spec: &Spec, deal: &Deal) -> Option<TooFew> {
+    let (here, others): (Vec<&Offer>, Vec<&Offer>) =
+        offers.iter().partition(|offer| offer.is_for(spec.platform.as_deref()));
+    let elsewhere = others.len();
+    let refusing: Vec<Vec<Exceeded>> = here
+        .into_iter()
+        .map(|offer| offer.exceeded(&spec.resources, deal).collect::<Vec<_>>())
         .filter(|exceeded| !exceeded.is_empty())
         .collect();
     let known = offers.len() + silent;
-    let fitting = known - refusing.len();
+    let fitting = known - refusing.len() - elsewhere;
     let needed = usize::from(deal.most_seats());
     // Too few nodes for the first wave, all of them willing, is another matter: submission fails.
-    let is_told = !refusing.is_empty() || deal.audit.is_some();
+    let is_told = !refusing.is_empty() || elsewhere > 0 || deal.audit.is_some();
     if fitting >= needed || !is_told {
         return None;
     }
@@ -145,7 +156,7 @@ pub fn too_few(offers: &[Offer], silent: usize, asked: &Resources, deal: &Deal) 
         Some(Exceeded { most: most?, ..*first })
     };
     let exceeded = refusing.first().into_iter().flatten().filter_map(of_all).collect();
-    Some(TooFew { needed, fitting, known, exceeded })
+    Some(TooFew { needed, fitting, known, elsewhere, exceeded })
 }
 
 #[cfg(test)]
@@ -168,6 +179,10 @@ mod tests {
         }
     }
 
+    fn asking(resources: Resources) -> Spec {
+        Spec { resources, ..Spec::sample() }
+    }
+
     fn deal() -> Deal {
         Deal { timeout: Span::from_secs(60), run: Span::from_secs(240), ..Deal::default() }
     }
@@ -182,6 +197,7 @@ mod tests {
             pids: u32::MAX,
             disk_bytes: most,
             tmp_bytes: most,
+            scratch_bytes: most,
         };
         let longest = Span::from_secs(u32::MAX);
         let largest = Offer {
@@ -211,11 +227,11 @@ mod tests {
     #[test]
     fn a_job_that_enough_known_nodes_take_on_is_no_matter() {
         let asked = Resources::default();
-        assert_eq!(too_few(&[offer(), offer(), offer()], 0, &asked, &deal()), None);
+        assert_eq!(too_few(&[offer(), offer(), offer()], 0, &asking(asked), &deal()), None);
         // A node without an offer may take it on. No node at all is a different problem.
         let large = Resources { memory_bytes: 8 << 30, ..asked };
-        assert_eq!(too_few(&[offer()], 3, &large, &deal()), None);
-        assert_eq!(too_few(&[], 0, &large, &deal()), None);
+        assert_eq!(too_few(&[offer()], 3, &asking(large), &deal()), None);
+        assert_eq!(too_few(&[], 0, &asking(large), &deal()), None);
     }
 
     #[test]
@@ -225,18 +241,18 @@ mod tests {
         let large = Resources { memory_bytes: 8 << 30, ..Resources::default() };
         let exceeded = Exceeded { limit: Limit::Memory, asked: 8 << 30, most: 6 << 30 };
         assert_eq!(
-            too_few(&[offer(), larger], 1, &large, &deal()),
-            Some(TooFew { needed: 3, fitting: 1, known: 3, exceeded: vec![exceeded] })
+            too_few(&[offer(), larger], 1, &asking(large), &deal()),
+            Some(TooFew { needed: 3, fitting: 1, known: 3, elsewhere: 0, exceeded: vec![exceeded] })
         );
         let short =
             Offer { shortest_reveal: Span::from_secs(7200), reveal: Span::from_secs(10_800), ..offer() };
         let least = Exceeded { limit: Limit::ShortReveal, asked: 60, most: 7200 };
         let offers = [short.clone(), Offer { shortest_reveal: Span::from_secs(9000), ..short }];
-        let told = too_few(&offers, 0, &Resources::default(), &deal()).unwrap();
+        let told = too_few(&offers, 0, &Spec::sample(), &deal()).unwrap();
         assert_eq!(told.exceeded, [least], "the least that any allows");
 
         let long = Deal { reveal: Span::from_secs(601), ..deal() };
-        let told = too_few(&[offer()], 0, &Resources::default(), &long).unwrap();
+        let told = too_few(&[offer()], 0, &Spec::sample(), &long).unwrap();
         assert_eq!(told.exceeded, [Exceeded { limit: Limit::Reveal, asked: 601, most: 600 }]);
     }
 
@@ -244,23 +260,37 @@ mod tests {
     fn nodes_that_refuse_for_different_reasons_share_none() {
         let hasty = Offer { timeout: Span::from_secs(10), ..offer() };
         let small = Offer { resources: Resources { memory_bytes: 1, ..Resources::default() }, ..offer() };
-        let told = too_few(&[hasty, small], 0, &Resources::default(), &deal()).unwrap();
-        assert_eq!(told, TooFew { needed: 3, fitting: 0, known: 2, exceeded: Vec::new() });
+        let told = too_few(&[hasty, small], 0, &Spec::sample(), &deal()).unwrap();
+        assert_eq!(told, TooFew { needed: 3, fitting: 0, known: 2, elsewhere: 0, exceeded: Vec::new() });
+    }
+
+    #[test]
+    fn a_job_for_another_platform_is_refused_by_all_that_run_this_one() {
+        let arm = Offer { platform: "linux/arm64".to_owned(), ..offer() };
+        let spec = |platform: &str| Spec { platform: Some(platform.to_owned()), ..Spec::sample() };
+        let of = |platform| too_few(&[offer(), offer(), offer(), arm.clone()], 0, &spec(platform), &deal());
+        assert_eq!(of("linux/amd64"), None);
+        assert_eq!(of("linux/386"), None, "which amd64 runs too");
+        let told = TooFew { needed: 3, fitting: 1, known: 4, elsewhere: 3, exceeded: Vec::new() };
+        assert_eq!(of("linux/arm64"), Some(told));
     }
 
     #[test]
     fn a_job_with_an_audit_needs_nodes_for_both_waves() {
         let audit = Audit { permille: 100, seats: 2, secret_hash: SecretHash::new([1; 30]) };
         let audited = Deal { audit: Some(audit), ..deal() };
-        let of = |nodes: usize| too_few(&vec![offer(); nodes], 0, &Resources::default(), &audited);
+        let of = |nodes: usize| too_few(&vec![offer(); nodes], 0, &Spec::sample(), &audited);
         assert_eq!(of(5), None);
-        assert_eq!(of(4), Some(TooFew { needed: 5, fitting: 4, known: 4, exceeded: Vec::new() }));
+        assert_eq!(
+            of(4),
+            Some(TooFew { needed: 5, fitting: 4, known: 4, elsewhere: 0, exceeded: Vec::new() })
+        );
         let hasty = Offer { timeout: Span::from_secs(10), ..offer() };
         let offers = [offer(), offer(), offer(), offer(), hasty];
         let exceeded = Exceeded { limit: Limit::Timeout, asked: 60, most: 10 };
         assert_eq!(
-            too_few(&offers, 0, &Resources::default(), &audited),
-            Some(TooFew { needed: 5, fitting: 4, known: 5, exceeded: vec![exceeded] })
+            too_few(&offers, 0, &Spec::sample(), &audited),
+            Some(TooFew { needed: 5, fitting: 4, known: 5, elsewhere: 0, exceeded: vec![exceeded] })
         );
     }
 }

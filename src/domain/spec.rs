@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, ImageName, NodeId, RESERVED_VARIABLES, SUMMARY_FILE};
+use super::{Digest, ImageName, NodeId, RESERVED_VARIABLES, SUMMARY_FILE, is_platform};
 
 mod builder;
+mod places;
 mod url;
 
 pub use builder::SpecBuilder;
+use places::{clean_path, is_clean_absolute, is_output};
 pub use url::{MAX_URL_BYTES, UrlScheme};
 
 /// The largest spec document, in bytes. It holds a command line and an environment, not data.
@@ -18,14 +20,11 @@ pub const MAX_SPEC_BYTES: usize = 32 * 1024;
 /// The most inputs of one job.
 pub const MAX_INPUTS: usize = 16;
 
-/// Where an input cannot be mounted: the engine, the program loader and the container's init need these places.
-const SYSTEM_DIRS: [&str; 13] = [
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/run", "/sbin", "/sys",
-    "/usr",
-];
-
 /// The directory in the container whose files become the job's outputs.
 pub const OUTPUTS_DIR: &str = "/outputs";
+
+/// The default place of the scratch directory.
+pub const SCRATCH_DIR: &str = "/scratch";
 
 /// The most text files that a spec may name.
 pub const MAX_TEXT_FILES: usize = 64;
@@ -66,6 +65,13 @@ pub struct Spec {
     /// the default, [`SUMMARY_FILE`].
     #[serde(default = "default_summary_file", skip_serializing_if = "is_default_summary_file")]
     pub summary_file: String,
+    /// Where the scratch directory is, if the limits give it a size. The document leaves out the default, [`SCRATCH_DIR`].
+    #[serde(default = "default_scratch_dir", skip_serializing_if = "is_default_scratch_dir")]
+    pub scratch_dir: String,
+    /// The platform that every run needs, as images name theirs, such as `linux/amd64`; whatever the image is built for if
+    /// absent. An image may be built for several, and their outputs may differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
 }
 
 /// Content that every node mounts read-only. The requester provides it, or a URL does.
@@ -136,6 +142,9 @@ pub struct Resources {
     /// Bytes that `/tmp` may hold; it is memory. The document leaves out 64 MiB, the default.
     #[serde(default = "default_tmp_bytes", skip_serializing_if = "is_default_tmp_bytes")]
     pub tmp_bytes: u64,
+    /// Bytes of disk that the scratch directory may hold; there is none if this is 0, which the document leaves out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub scratch_bytes: u64,
 }
 
 /// The default size of `/tmp`, in bytes.
@@ -148,6 +157,19 @@ const fn default_tmp_bytes() -> u64 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_default_tmp_bytes(bytes: &u64) -> bool {
     *bytes == DEFAULT_TMP_BYTES
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
+}
+
+fn default_scratch_dir() -> String {
+    SCRATCH_DIR.to_owned()
+}
+
+fn is_default_scratch_dir(dir: &str) -> bool {
+    dir == SCRATCH_DIR
 }
 
 fn default_summary_file() -> String {
@@ -166,6 +188,7 @@ impl Default for Resources {
             pids: 256,
             disk_bytes: 1 << 30,
             tmp_bytes: DEFAULT_TMP_BYTES,
+            scratch_bytes: 0,
         }
     }
 }
@@ -187,6 +210,10 @@ pub enum SpecField {
     TextFiles,
     /// The summary file among the outputs.
     SummaryFile,
+    /// The place of the scratch directory.
+    ScratchDir,
+    /// The platform.
+    Platform,
     /// The limit on memory.
     MemoryBytes,
     /// The limits together.
@@ -280,7 +307,7 @@ impl Spec {
     /// upwards stays as it is, so that validation refuses it.
     pub fn clean_paths(&mut self) {
         let targets = self.inputs.iter_mut().map(|input| &mut input.target);
-        for path in targets.chain(&mut self.working_directory) {
+        for path in targets.chain(&mut self.working_directory).chain([&mut self.scratch_dir]) {
             *path = clean_path(path);
         }
     }
@@ -307,6 +334,7 @@ impl Spec {
             return invalid(SpecField::WorkingDirectory, "must be an absolute path without .. or NUL");
         }
         self.validate_inputs()?;
+        self.validate_scratch()?;
         let ascends = self.text_files.is_sorted_by(|a, b| a < b);
         let are_outputs = self.text_files.iter().all(|path| is_output(path));
         if self.text_files.len() > MAX_TEXT_FILES || !ascends || !are_outputs {
@@ -321,7 +349,14 @@ impl Spec {
                 &format!("must be a path below {OUTPUTS_DIR}, relative to it"),
             );
         }
-        let Resources { memory_bytes, cpu_millis, pids, disk_bytes, tmp_bytes } = self.resources;
+        if self.platform.as_deref().is_some_and(|platform| !is_platform(platform)) {
+            return invalid(
+                SpecField::Platform,
+                "must be an operating system and an architecture, such as linux/amd64",
+            );
+        }
+        let Resources { memory_bytes, cpu_millis, pids, disk_bytes, tmp_bytes, scratch_bytes } =
+            self.resources;
         if memory_bytes < 6 << 20 {
             return invalid(
                 SpecField::MemoryBytes,
@@ -332,8 +367,9 @@ impl Spec {
         if cpu_millis == 0
             || pids == 0
             || sizes.iter().any(|size| *size == 0 || i64::try_from(*size).is_err())
+            || i64::try_from(scratch_bytes).is_err()
         {
-            return invalid(SpecField::Resources, "must all be above zero and fit 63 bits");
+            return invalid(SpecField::Resources, "must all be above zero, but for scratch, and fit 63 bits");
         }
         let actual = self.to_document().len();
         if actual > MAX_SPEC_BYTES {
@@ -359,44 +395,6 @@ impl Spec {
             None => Ok(()),
         }
     }
-
-    fn validate_inputs(&self) -> Result<(), SpecError> {
-        let invalid = |problem: String| Err(SpecError::Invalid { field: SpecField::Inputs, problem });
-        if self.inputs.len() > MAX_INPUTS {
-            return invalid(format!("are {}, at most {MAX_INPUTS} are allowed", self.inputs.len()));
-        }
-        for (index, Input { target, url, kind, .. }) in self.inputs.iter().enumerate() {
-            if let Some(url) = url {
-                UrlScheme::of(url).map_err(|why| SpecError::Invalid {
-                    field: SpecField::Inputs,
-                    problem: format!("have the URL {url:?}, {why}"),
-                })?;
-                if *kind != InputKind::File {
-                    return invalid(format!("have the URL {url:?} for a directory: a URL gives one file"));
-                }
-            }
-            if !is_clean_absolute(target) || target == "/" {
-                return invalid(format!(
-                    "have the target {target:?}, which is not an absolute path without .."
-                ));
-            }
-            let overlaps = |other: &str| {
-                let (a, b) = (format!("{target}/"), format!("{other}/"));
-                a.starts_with(&b) || b.starts_with(&a)
-            };
-            let earlier = self.inputs.iter().take(index).map(|input| input.target.as_str());
-            if let Some(other) = earlier.chain([OUTPUTS_DIR, "/tmp"]).find(|other| overlaps(other)) {
-                return invalid(format!("have the target {target:?}, which overlaps {other:?}"));
-            }
-            let system = SYSTEM_DIRS.into_iter().chain(["/var/run", "/var/lock"]).find(|dir| overlaps(dir));
-            if let Some(dir) = system {
-                return invalid(format!(
-                    "have the target {target:?}, which would cover the system's {dir:?}"
-                ));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl fmt::Display for SpecField {
@@ -409,29 +407,12 @@ impl fmt::Display for SpecField {
             Self::Inputs => "inputs",
             Self::TextFiles => "text_files",
             Self::SummaryFile => "summary_file",
+            Self::ScratchDir => "scratch_dir",
+            Self::Platform => "platform",
             Self::MemoryBytes => "resources.memory_bytes",
             Self::Resources => "resources",
         })
     }
-}
-
-fn clean_path(path: &str) -> String {
-    if !path.starts_with('/') {
-        return path.to_owned();
-    }
-    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    format!("/{}", parts.join("/"))
-}
-
-/// Whether it is a path below `/outputs`, relative to it.
-fn is_output(path: &str) -> bool {
-    !path.is_empty() && is_clean_absolute(&format!("{OUTPUTS_DIR}/{path}"))
-}
-
-fn is_clean_absolute(path: &str) -> bool {
-    path.starts_with('/')
-        && !path.contains('\0')
-        && (path == "/" || path[1..].split('/').all(|part| !matches!(part, "" | "." | "..")))
 }
 
 #[cfg(test)]

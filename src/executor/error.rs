@@ -10,6 +10,8 @@ use crate::explain::Hint;
 pub enum OutputPlace {
     /// `/outputs` and the image's volumes.
     Outputs,
+    /// Its scratch directory.
+    Scratch,
     /// Its standard output.
     Stdout,
     /// Its standard error.
@@ -20,6 +22,7 @@ impl fmt::Display for OutputPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Outputs => OUTPUTS_DIR,
+            Self::Scratch => "the scratch directory",
             Self::Stdout => "stdout",
             Self::Stderr => "stderr",
         })
@@ -118,6 +121,30 @@ pub enum ExecutorError {
         /// The engine's platform.
         here: String,
     },
+    /// The image is not made for the platform that the job needs.
+    #[error("the image {image} is built for {made_for}, but the job needs {needed}")]
+    NotBuiltFor {
+        /// The name in the spec.
+        image: String,
+        /// The image's platforms.
+        made_for: String,
+        /// The platform in the spec.
+        needed: String,
+    },
+    /// The job needs machines of another platform.
+    #[error("the job needs {needed}, but this machine is {here}")]
+    OtherMachine {
+        /// The platform in the spec.
+        needed: String,
+        /// The engine's platform.
+        here: String,
+    },
+    /// This node cannot bound what a job writes to a scratch directory.
+    #[error("no scratch directory can be had here: {reason}")]
+    NoScratch {
+        /// The cause.
+        reason: String,
+    },
     /// The image's name may mean another image tomorrow or on another node.
     #[error("the image {image:?} is not named by a digest or id")]
     Unpinned {
@@ -165,8 +192,10 @@ pub enum ExecutorError {
         limit_bytes: u64,
     },
     /// The run made too many files, so the node killed it.
-    #[error("the run made more than {limit} files and directories in /outputs and its volumes")]
+    #[error("the run made more than {limit} files and directories in {place}")]
     Files {
+        /// The place.
+        place: OutputPlace,
         /// The limit.
         limit: u64,
     },
@@ -210,13 +239,17 @@ impl ExecutorError {
             | Self::Lost { .. }
             | Self::Randomness { .. }
             | Self::TooSmall { .. }
+            | Self::NoScratch { .. }
             | Self::ResultDir { .. } => FailureKind::Engine,
             Self::ImageMissing { .. }
             | Self::ImageName { .. }
             | Self::RegistryNotAsked { .. }
             | Self::Unpinned { .. }
             | Self::ImageUser { .. } => FailureKind::Image,
-            Self::Platform { .. } | Self::Unseedable { .. } => FailureKind::Platform,
+            Self::Platform { .. }
+            | Self::NotBuiltFor { .. }
+            | Self::OtherMachine { .. }
+            | Self::Unseedable { .. } => FailureKind::Platform,
             Self::NoCommand | Self::Unstartable { .. } => FailureKind::Command,
             Self::WorkingDirectory { .. } => FailureKind::WorkingDirectory,
             Self::Timeout { .. } => FailureKind::Timeout,
@@ -248,6 +281,9 @@ impl ExecutorError {
             | Self::Unpinned { .. }
             | Self::ImageUser { .. }
             | Self::Platform { .. }
+            | Self::NotBuiltFor { .. }
+            | Self::OtherMachine { .. }
+            | Self::NoScratch { .. }
             | Self::Unseedable { .. }
             | Self::NoCommand
             | Self::Unstartable { .. }
@@ -277,6 +313,15 @@ impl Hint for ExecutorError {
                 Some("load the image on every node, or start the nodes with serve --allow-registry")
             }
             Self::Platform { .. } => Some("build the image for this machine too, or run a node on another"),
+            Self::NotBuiltFor { .. } => {
+                Some("build the image for that platform too, or submit the job with another --platform")
+            }
+            Self::OtherMachine { .. } => {
+                Some("run a node on such a machine, or submit the job with another --platform")
+            }
+            Self::NoScratch { .. } => Some(
+                "run the node as root, with mkfs.ext4, mount and loop devices; or submit without --scratch",
+            ),
             Self::Unseedable { .. } => {
                 Some("submit the job without --seeded, or run nodes on amd64 or arm64")
             }
@@ -291,6 +336,9 @@ impl Hint for ExecutorError {
                 Some("submit the job again; if the command itself ends with 137, use another exit code")
             }
             Self::Disk { place: OutputPlace::Outputs, .. } => Some("submit the job with a higher disk limit"),
+            Self::Disk { place: OutputPlace::Scratch, .. } => {
+                Some("submit the job with a larger scratch directory")
+            }
             Self::Disk { place: OutputPlace::Stdout | OutputPlace::Stderr, .. } => {
                 Some("write large results to /outputs instead")
             }

@@ -69,6 +69,14 @@ pub trait Executor: Debug + Send + Sync + 'static {
     /// The reason against it: the engine is down, the image is neither here nor in a registry, or the machine is too small.
     fn check<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), ExecutorError>>;
 
+    /// Whether runs of this machine can have a scratch directory below `dir`. Asked when a node starts.
+    ///
+    /// # Errors
+    /// The reason against it.
+    fn gives_scratch<'a>(&'a self, _dir: &'a Path) -> BoxFuture<'a, Result<(), ExecutorError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// The program that a container of this spec starts, if it is a static binary, which loads no library: `--seeded` does
     /// not reach it. `None` if it is none, or if this executor cannot tell. Asked after a seeded job is submitted.
     fn static_program<'a>(&'a self, _spec: &'a Spec) -> BoxFuture<'a, Option<String>> {

@@ -213,8 +213,7 @@ impl Driver {
             debug!(job = %self.id, needed, cap, "no bid: the store is too small for the job's inputs and result");
             return Fitness::Unfit;
         }
-        // Inputs and result are on the disk twice: packed in the store, and unpacked for the run.
-        if !self.has_room(needed, cap) || !self.node.has_disk_for(needed.saturating_mul(2)) {
+        if !self.has_room(needed, cap) || !self.node.has_disk_for(self.node.disk_for(&job.spec)) {
             return Fitness::NoRoom;
         }
         match timeout(LOOK_LIMIT, self.look_at_urls(job)).await {

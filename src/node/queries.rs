@@ -10,8 +10,7 @@ use tokio::sync::watch;
 use super::{About, ComputeLimits, Links, Node, RequestError, Warning, board::Snapshot};
 use crate::{
     domain::{
-        Deal, Digest, Job, JobId, JobState, LogDomain, NodeId, Offer, Resources, Span, Spec, Timestamp,
-        TooFew, too_few,
+        Deal, Digest, Job, JobId, JobState, LogDomain, NodeId, Offer, Span, Spec, Timestamp, TooFew, too_few,
     },
     policy::outlook::{Outlook, OutlookView, outlook},
     scheduler::{Anchor, Cursor, Evidence, LogOrder},
@@ -93,10 +92,10 @@ impl Node {
     }
 
     /// Whether too few of the known nodes take on such a job.
-    pub(crate) fn too_few(&self, asked: &Resources, deal: &Deal) -> Option<TooFew> {
+    pub(crate) fn too_few(&self, spec: &Spec, deal: &Deal) -> Option<TooFew> {
         let (offers, members) = (self.offers(), self.ports.scheduler.members());
         let silent = members.iter().filter(|member| !offers.contains_key(member)).count();
-        too_few(&offers.into_values().collect::<Vec<_>>(), silent, asked, deal)
+        too_few(&offers.into_values().collect::<Vec<_>>(), silent, spec, deal)
     }
 
     /// The program of a seeded spec that its seed does not reach, if this node can tell. The spec's image is pinned.

@@ -87,6 +87,9 @@ const fn is_of_run(error: &ExecutorError) -> bool {
         | ExecutorError::ImageName { .. }
         | ExecutorError::RegistryNotAsked { .. }
         | ExecutorError::Platform { .. }
+        | ExecutorError::NotBuiltFor { .. }
+        | ExecutorError::OtherMachine { .. }
+        | ExecutorError::NoScratch { .. }
         | ExecutorError::Unpinned { .. }
         | ExecutorError::Unseedable { .. }
         | ExecutorError::ImageUser { .. }

@@ -79,6 +79,12 @@ pub(crate) async fn work(node: Arc<Node>, job: Job, cancel: CancellationToken) -
 }
 
 impl Node {
+    /// The most that a run takes on the disk besides the store, in bytes: the content of the store is there a second time,
+    /// unpacked, and the scratch directory is set aside.
+    pub(crate) fn disk_for(&self, spec: &Spec) -> u64 {
+        self.space_for(spec).saturating_mul(2).saturating_add(spec.resources.scratch_bytes)
+    }
+
     /// The most that a run's inputs and result take in the store, in bytes.
     pub(crate) fn space_for(&self, spec: &Spec) -> u64 {
         let result = spec.resources.disk_bytes.min(self.config.max_archive_bytes);

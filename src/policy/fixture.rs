@@ -21,6 +21,7 @@ pub(super) const LIMITS: ComputeLimits = ComputeLimits {
         pids: 1 << 20,
         disk_bytes: 1 << 40,
         tmp_bytes: 1 << 40,
+        scratch_bytes: 1 << 40,
     },
     max_timeout: Span::from_secs(u32::MAX),
     max_run: Span::from_secs(u32::MAX),

@@ -32,6 +32,7 @@ impl ComputeLimits {
             && asked.cpu_millis <= most.cpu_millis
             && asked.pids <= most.pids
             && asked.disk_bytes <= most.disk_bytes
+            && asked.scratch_bytes <= most.scratch_bytes
             && deal.timeout <= self.max_timeout
             && deal.run <= self.max_run.min(deal.longest_run())
             && (self.min_reveal..=self.max_reveal).contains(&deal.reveal)
@@ -46,6 +47,7 @@ impl Default for ComputeLimits {
             pids: 4096,
             disk_bytes: 8 << 30,
             tmp_bytes: 4 << 30,
+            scratch_bytes: 8 << 30,
         };
         Self {
             max_bond: Amount::ZERO,

@@ -55,6 +55,11 @@ pub enum Outlook {
         /// What the job asks too much of.
         exceeded: Vec<Exceeded>,
     },
+    /// It runs another platform than the job needs.
+    OtherPlatform {
+        /// The node's, such as `linux/arm64`.
+        platform: String,
+    },
     /// It is not connected.
     Away,
     /// It says nothing of what it takes on; nodes that only submit jobs do not.
@@ -115,6 +120,9 @@ fn without_bid(view: &OutlookView<'_>) -> Outlook {
     let Some(offer) = view.offer else {
         return if view.is_known { Outlook::Silent } else { Outlook::Away };
     };
+    if !offer.is_for(job.spec.platform.as_deref()) {
+        return Outlook::OtherPlatform { platform: offer.platform.clone() };
+    }
     let exceeded: Vec<Exceeded> = offer.exceeded(&job.spec.resources, deal).collect();
     if !exceeded.is_empty() {
         return Outlook::Refuses { exceeded };
@@ -129,8 +137,8 @@ fn without_bid(view: &OutlookView<'_>) -> Outlook {
 mod tests {
     use super::*;
     use crate::{
-        domain::{Amount, Deal, Event, Limit, Resources, Span, Tally},
-        policy::fixture::{REQUESTER, at, deal, node, open, then},
+        domain::{Amount, Deal, Event, Limit, Resources, Span, Spec, Tally},
+        policy::fixture::{REQUESTER, at, deal, node, open, open_spec, then},
     };
 
     fn offer() -> Offer {
@@ -175,6 +183,10 @@ mod tests {
         let small = Offer { resources: Resources { memory_bytes: 1, ..Resources::default() }, ..offer() };
         let Outlook::Refuses { exceeded } = of(&job, Some(&small), None) else { panic!("it gives one byte") };
         assert_eq!(exceeded.iter().map(|exceeded| exceeded.limit).collect::<Vec<_>>(), [Limit::Memory]);
+        let arm = Spec { platform: Some("linux/arm64".to_owned()), ..Spec::sample() };
+        let elsewhere = open_spec(&arm, REQUESTER, 0, 1000, deal());
+        let platform = "linux/amd64".to_owned();
+        assert_eq!(of(&elsewhere, Some(&offer()), None), Outlook::OtherPlatform { platform });
         let late = OutlookView { now: at(1101), offer: Some(&offer()), is_known: true, ..away };
         assert_eq!(outlook(&late), Outlook::TooLate, "bids are over");
     }

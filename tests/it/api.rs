@@ -34,6 +34,8 @@ fn request(deal: Deal) -> SubmitRequest {
         text_files: Vec::new(),
         public_result: false,
         summary_file: assay::domain::SUMMARY_FILE.to_owned(),
+        scratch_dir: assay::domain::SCRATCH_DIR.to_owned(),
+        platform: None,
         deal,
         replication: Replication::Fixed,
     }

@@ -220,6 +220,8 @@ fn request(script: &str, deal: Deal) -> SubmitRequest {
         text_files: Vec::new(),
         public_result: false,
         summary_file: assay::domain::SUMMARY_FILE.to_owned(),
+        scratch_dir: assay::domain::SCRATCH_DIR.to_owned(),
+        platform: None,
         deal,
         replication: Replication::Fixed,
     }

@@ -8,6 +8,7 @@ mod engine;
 mod images;
 mod limits;
 mod registry;
+mod scratch;
 mod seeded;
 
 use std::fs;

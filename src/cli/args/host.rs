@@ -107,6 +107,10 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "3h")]
     pub(in crate::cli) max_reveal: Span,
 
+    /// Most disk space to give one job as scratch directory, or 0 for none; set aside while the job runs
+    #[arg(long, value_parser = values::bytes, value_name = "SIZE", default_value = "8g")]
+    pub(in crate::cli) max_scratch: u64,
+
     /// Price to ask for a seat: an amount such as 5gwei, or a share of the job's price such as 80%
     #[arg(long, value_parser = values::ask, value_name = "ASK", default_value_t = Ask::ALL)]
     pub(in crate::cli) ask: Ask,

@@ -226,6 +226,16 @@ pub(in crate::cli) struct ContainerArgs {
     /// Limit on the size of /outputs and the image's volumes together, such as 2g
     #[arg(long, value_parser = values::bytes, default_value = "1g", value_name = "SIZE")]
     pub(in crate::cli) disk: u64,
+
+    /// Give the job an empty directory on disk of this size, at PATH or /scratch, that is no part of the result, such as
+    /// 6g:/build
+    #[arg(long, value_parser = values::scratch, value_name = "SIZE[:PATH]")]
+    pub(in crate::cli) scratch: Option<(u64, Option<String>)>,
+
+    /// Run only on nodes of this platform, such as linux/amd64, with the image that is built for it [default: any that the
+    /// image is built for]
+    #[arg(long, value_parser = values::platform, value_name = "OS/ARCH")]
+    pub(in crate::cli) platform: Option<String>,
 }
 
 /// `assay job list`.

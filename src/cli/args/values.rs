@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Amount, Ask, Digest, Span, UrlScheme, is_registry};
+use crate::domain::{Amount, Ask, Digest, Span, UrlScheme, is_platform, is_registry};
 
 /// A duration: seconds, or numbers with `d`, `h`, `m` or `s`, the largest first, such as `1h30m` or `1.5h`.
 pub(in crate::cli) fn span(text: &str) -> Result<Span, String> {
@@ -56,6 +56,27 @@ pub(in crate::cli) fn bytes(text: &str) -> Result<u64, String> {
         return Err("is not a whole number of bytes; add a unit, such as 1.5g".to_owned());
     }
     u64::try_from(size.whole).map_err(|_| "does not fit into 64 bits".to_owned())
+}
+
+/// A size, and perhaps an absolute path behind a colon, such as `6g:/build`.
+pub(in crate::cli) fn scratch(text: &str) -> Result<(u64, Option<String>), String> {
+    let (size, dir) = match text.split_once(':') {
+        Some((size, dir)) => (size, Some(dir.to_owned())),
+        None => (text, None),
+    };
+    if dir.as_deref().is_some_and(|dir| !dir.starts_with('/')) {
+        return Err("expected an absolute path after the colon, such as 6g:/build".to_owned());
+    }
+    match bytes(size)? {
+        0 => Err("expected a size above 0, such as 6g".to_owned()),
+        size => Ok((size, dir)),
+    }
+}
+
+/// An operating system and an architecture, such as `linux/amd64`.
+pub(in crate::cli) fn platform(text: &str) -> Result<String, String> {
+    let is_named = is_platform(text);
+    is_named.then(|| text.to_owned()).ok_or_else(|| "expected OS/ARCH, such as linux/amd64".to_owned())
 }
 
 /// A whole number from 1.
@@ -253,6 +274,15 @@ mod tests {
         assert_eq!((at_least_one("1"), at_least_one("64")), (Ok(1), Ok(64)));
         for bad in ["0", "-1", "", "1.5", "99999999999999999999"] {
             assert!(at_least_one(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_scratch_directory_has_a_size_and_perhaps_a_place() {
+        assert_eq!(scratch("6g"), Ok((6 << 30, None)));
+        assert_eq!(scratch("512m:/build"), Ok((512 << 20, Some("/build".to_owned()))));
+        for bad in ["", "0", "0:/build", "6g:", "6g:build", "/build", ":/build", "6x"] {
+            assert!(scratch(bad).is_err(), "{bad:?}");
         }
     }
 

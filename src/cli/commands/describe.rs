@@ -134,11 +134,18 @@ pub(super) fn room(spec: &Spec) -> Vec<(&'static str, String)> {
     if spec.summary_file != SUMMARY_FILE {
         lines.push(("Summary", format!("the numbers in {OUTPUTS_DIR}/{}", spec.summary_file)));
     }
+    if let Some(platform) = &spec.platform {
+        lines.push(("Platform", platform.clone()));
+    }
     let limits = &spec.resources;
+    let scratch = match limits.scratch_bytes {
+        0 => String::new(),
+        bytes => format!(", {} of scratch in {}", text::bytes(bytes), spec.scratch_dir),
+    };
     lines.push((
         "Limits",
         format!(
-            "{} memory, {} CPUs, {} processes, {} in /outputs",
+            "{} memory, {} CPUs, {} processes, {} in /outputs{scratch}",
             text::bytes(limits.memory_bytes),
             text::thousandths(limits.cpu_millis),
             limits.pids,

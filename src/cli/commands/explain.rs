@@ -91,6 +91,7 @@ const fn step(outlook: &Outlook) -> &'static str {
         Outlook::Declined | Outlook::Skipped => "refused",
         Outlook::NotAllowed
         | Outlook::Refuses { .. }
+        | Outlook::OtherPlatform { .. }
         | Outlook::Away
         | Outlook::Silent
         | Outlook::NotNeeded
@@ -105,6 +106,9 @@ fn why(outlook: &Outlook) -> String {
         Outlook::Failed { kind } => return format!("its run gave no result: {kind}"),
         Outlook::Refuses { exceeded } => {
             return exceeded.iter().map(text::exceeded).collect::<Vec<_>>().join("; ");
+        }
+        Outlook::OtherPlatform { platform } => {
+            return format!("it runs {platform}, and the job needs another platform");
         }
         Outlook::Seated => "it runs the job",
         Outlook::Waits => "its bid waits for the bids of others, or for a seat",
@@ -138,7 +142,7 @@ fn next(view: &JobView, rows: &[OutlookRow]) -> Option<String> {
         | JobState::Expired => return Some(format!("see how it ended: assay job describe {id}")),
     }
     let count = |is_so: fn(&Outlook) -> bool| rows.iter().filter(|row| is_so(&row.outlook)).count();
-    let refuse = count(|outlook| matches!(outlook, Outlook::Refuses { .. }));
+    let refuse = count(|outlook| matches!(outlook, Outlook::Refuses { .. } | Outlook::OtherPlatform { .. }));
     let excluded = count(|outlook| matches!(outlook, Outlook::NotAllowed));
     let able = rows.len().saturating_sub(refuse + excluded);
     Some(if rows.is_empty() {

@@ -119,12 +119,14 @@ fn sheet(node: &NodeInfo) -> String {
 }
 
 fn takes(limits: &NodeLimits) -> String {
-    let Resources { memory_bytes, cpu_millis, pids, disk_bytes, tmp_bytes: _ } = limits.resources;
+    let Resources { memory_bytes, cpu_millis, pids, disk_bytes, tmp_bytes: _, scratch_bytes } =
+        limits.resources;
     format!(
-        "at most {} memory, {} CPUs, {pids} processes, {} in /outputs; timeout {}, run {}, reveal {}; bond {}",
+        "at most {} memory, {} CPUs, {pids} processes, {} in /outputs, {} of scratch; timeout {}, run {}, reveal {}; bond {}",
         text::bytes(memory_bytes),
         text::thousandths(cpu_millis),
         text::bytes(disk_bytes),
+        text::bytes(scratch_bytes),
         text::term(limits.timeout),
         text::term(limits.run),
         text::term(limits.reveal),

@@ -16,7 +16,7 @@ use crate::{
         running::{Interrupts, Running, RunningNote, allow_many_files, ended},
         settings::{self, SettingsError},
     },
-    domain::{MIN_REVEAL, NodeId},
+    domain::{MIN_REVEAL, NodeId, Resources},
     executor::{DockerExecutor, Executor, NoEngine, Registries},
     node::{ComputeLimits, Keep, UrlLimits},
     policy::capacity::Obligations,
@@ -161,7 +161,9 @@ fn status_of(owed: Obligations) -> ExitStatus {
 
 /// The limits on the jobs that the node takes on.
 fn limits(args: &ServeArgs) -> ComputeLimits {
+    let usual = ComputeLimits::default().max_resources;
     ComputeLimits {
+        max_resources: Resources { scratch_bytes: args.max_scratch, ..usual },
         max_bond: args.max_bond,
         ask: args.ask,
         // A job's run phase is at least a minute longer than its timeout, so one bound suffices.
@@ -169,7 +171,6 @@ fn limits(args: &ServeArgs) -> ComputeLimits {
         max_run: args.max_run,
         min_reveal: args.min_reveal.unwrap_or(MIN_REVEAL),
         max_reveal: args.max_reveal,
-        ..ComputeLimits::default()
     }
 }
 

@@ -27,7 +27,10 @@ use crate::{
         sweep::{Plan, Sweep},
         text,
     },
-    domain::{Deal, Digest, Input, InputKind, JobState, Resources, SUMMARY_FILE, Spec, TooFew, UrlScheme},
+    domain::{
+        Deal, Digest, Input, InputKind, JobState, Resources, SCRATCH_DIR, SUMMARY_FILE, Spec, TooFew,
+        UrlScheme,
+    },
     policy::replication::Replication,
     store::{self, Limits},
 };
@@ -184,14 +187,23 @@ pub(super) fn request(
             pids: container.pids,
             disk_bytes: container.disk,
             tmp_bytes: container.tmp,
+            scratch_bytes: container.scratch.as_ref().map_or(0, |(bytes, _)| *bytes),
         },
         seeded: container.seeded,
         text_files: text_files(container),
         public_result: container.public_result,
         summary_file: container.summary_file.clone().unwrap_or_else(|| SUMMARY_FILE.to_owned()),
+        scratch_dir: scratch_dir(container),
+        platform: container.platform.clone(),
         deal,
         replication: Replication::Fixed,
     }
+}
+
+/// Where the scratch directory is, or would be.
+fn scratch_dir(container: &ContainerArgs) -> String {
+    let given = container.scratch.as_ref().and_then(|(_, dir)| dir.clone());
+    given.unwrap_or_else(|| SCRATCH_DIR.to_owned())
 }
 
 /// The text files in the order of a spec.
@@ -249,7 +261,9 @@ pub(super) fn check_spec(
         .seeded(request.seeded)
         .text_files(request.text_files.iter().cloned())
         .public_result(request.public_result)
-        .summary_file(&request.summary_file);
+        .summary_file(&request.summary_file)
+        .scratch_dir(&request.scratch_dir)
+        .platform(request.platform.clone());
     let spec = match &request.working_directory {
         Some(path) => spec.working_directory(path),
         None => spec,
@@ -278,9 +292,10 @@ fn announce(reply: &SubmitReply, output: Output) {
 
 /// Says at once that too few known nodes take on the job.
 fn tell_too_few(reply: &SubmitReply, has_audit: bool, output: Output) {
-    let Some(TooFew { needed, fitting, known, exceeded }) = &reply.too_few else { return };
+    let Some(TooFew { needed, fitting, known, elsewhere, exceeded }) = &reply.too_few else { return };
     let need = if has_audit { "the job and its audit need" } else { "the job needs" };
-    let reasons = exceeded.iter().map(text::exceeded).collect::<Vec<_>>().join("; ");
+    let other = (*elsewhere > 0).then(|| format!("{elsewhere} run another platform"));
+    let reasons = exceeded.iter().map(text::exceeded).chain(other).collect::<Vec<_>>().join("; ");
     let reasons = if reasons.is_empty() { "each allows less of something".to_owned() } else { reasons };
     let have = if fitting == known {
         format!("{known} are known")

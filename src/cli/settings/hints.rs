@@ -87,8 +87,10 @@ pub(super) fn spec_problem(error: &SpecError) -> String {
         SpecField::Inputs => "its inputs",
         SpecField::TextFiles => "--text-file",
         SpecField::SummaryFile => "--summary-file",
+        SpecField::ScratchDir => "--scratch",
+        SpecField::Platform => "--platform",
         SpecField::MemoryBytes => "--memory",
-        SpecField::Resources => "--memory, --cpus, --pids and --disk",
+        SpecField::Resources => "--memory, --cpus, --pids, --disk and --tmp",
         SpecField::Command => "command",
     };
     format!("{name} {problem}")
@@ -106,6 +108,10 @@ fn spec_hint(error: &SpecError) -> Option<String> {
             SpecField::SummaryFile => {
                 "name the file by its path in /outputs, such as --summary-file fit/numbers"
             }
+            SpecField::ScratchDir => {
+                "give a directory outside /outputs, /tmp and the inputs, such as --scratch 6g:/build"
+            }
+            SpecField::Platform => "name it as images do, such as --platform linux/amd64",
             SpecField::Inputs => {
                 "give each input its own target, outside /outputs and /tmp, such as --input data:/inputs/data"
             }

@@ -149,6 +149,10 @@ impl<F: RunFault> Executor for FaultyExecutor<F> {
         self.inner.check(spec)
     }
 
+    fn gives_scratch<'a>(&'a self, dir: &'a Path) -> BoxFuture<'a, Result<(), ExecutorError>> {
+        self.inner.gives_scratch(dir)
+    }
+
     fn static_program<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Option<String>> {
         self.inner.static_program(spec)
     }

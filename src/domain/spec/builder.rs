@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Input, Resources, Spec, SpecError};
-use crate::domain::SUMMARY_FILE;
+use crate::domain::{SCRATCH_DIR, SUMMARY_FILE};
 
 /// A spec in the making; see [`Spec::builder`].
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ impl SpecBuilder {
             text_files: Vec::new(),
             public_result: false,
             summary_file: SUMMARY_FILE.to_owned(),
+            scratch_dir: SCRATCH_DIR.to_owned(),
+            platform: None,
         };
         Self { spec }
     }
@@ -101,6 +103,18 @@ impl SpecBuilder {
     /// The file in `/outputs` with the numbers that the deal compares, as a path below `/outputs`.
     pub fn summary_file(mut self, path: impl Into<String>) -> Self {
         self.spec.summary_file = path.into();
+        self
+    }
+
+    /// Where the scratch directory is. The limits give its size.
+    pub fn scratch_dir(mut self, path: impl Into<String>) -> Self {
+        self.spec.scratch_dir = path.into();
+        self
+    }
+
+    /// The platform that every run needs, such as `linux/amd64`.
+    pub fn platform(mut self, platform: Option<String>) -> Self {
+        self.spec.platform = platform;
         self
     }
 

@@ -22,6 +22,8 @@ fn spec() -> Spec {
         text_files: Vec::new(),
         public_result: false,
         summary_file: SUMMARY_FILE.to_owned(),
+        scratch_dir: SCRATCH_DIR.to_owned(),
+        platform: None,
     }
 }
 
@@ -98,6 +100,43 @@ fn a_document_names_a_switch_only_when_it_is_on() {
         assert_eq!(spec.to_document(), said(true).as_bytes());
         assert_eq!(Spec::from_document(said(true).as_bytes()), Ok(spec));
     }
+}
+
+#[test]
+fn a_scratch_directory_is_written_where_there_is_one_and_covers_nothing() {
+    let text = |spec: &Spec| String::from_utf8(spec.to_document()).unwrap();
+    let with = |bytes, dir: &str| {
+        let resources = Resources { scratch_bytes: bytes, ..Resources::default() };
+        Spec { resources, scratch_dir: dir.to_owned(), ..spec() }
+    };
+    assert!(!text(&spec()).contains("scratch"), "older documents keep their hash");
+    let usual = with(6 << 30, SCRATCH_DIR);
+    assert!(text(&usual).contains(r#""scratch_bytes":6442450944"#) && !text(&usual).contains("scratch_dir"));
+    let named = with(1, "/build/tree");
+    assert!(text(&named).ends_with(r#""scratch_dir":"/build/tree"}"#), "{}", text(&named));
+    for good in [usual, named] {
+        assert_eq!(Spec::from_document(&good.to_document()), Ok(good));
+    }
+    let spelled_out = text(&spec()).replace("}}", r#","scratch_bytes":0}}"#);
+    assert!(Spec::from_document(spelled_out.as_bytes()).is_err());
+    let bad =
+        ["/", "build", "/a/../b", "/inputs", "/inputs/x", "/outputs", "/tmp/x", "/usr/src", "/var", "/a\0"];
+    for (bytes, dir) in bad.map(|dir| (1, dir)).into_iter().chain([(0, "/build")]) {
+        let refused = with(bytes, dir).validate();
+        assert!(matches!(refused, Err(SpecError::Invalid { field: SpecField::ScratchDir, .. })), "{dir}");
+    }
+    assert!(with(u64::MAX, SCRATCH_DIR).validate().is_err());
+}
+
+#[test]
+fn a_platform_is_written_where_one_is_needed() {
+    let with = |platform: &str| Spec { platform: Some(platform.to_owned()), ..spec() };
+    assert!(!String::from_utf8(spec().to_document()).unwrap().contains("platform"));
+    let amd64 = with("linux/amd64");
+    assert!(String::from_utf8(amd64.to_document()).unwrap().ends_with(r#","platform":"linux/amd64"}"#));
+    assert_eq!(Spec::from_document(&amd64.to_document()), Ok(amd64));
+    let refused = with("linux").validate();
+    assert!(matches!(refused, Err(SpecError::Invalid { field: SpecField::Platform, .. })));
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub(super) struct Parts<'a> {
     pub(super) user: User,
     /// Mounted at `/outputs`.
     pub(super) outputs: &'a Path,
+    /// Mounted as the scratch directory.
+    pub(super) scratch: Option<&'a Path>,
     /// The image's volumes: the mount point of each, and the directory behind it.
     pub(super) volumes: &'a [(String, PathBuf)],
     /// What a seeded job needs besides.
@@ -129,8 +131,10 @@ fn environment(request: &RunRequest, seeded: Option<&Seeded<'_>>) -> Vec<String>
 fn host_config(request: &RunRequest, parts: &Parts<'_>) -> HostConfig {
     let limits = request.spec.resources;
     let memory = signed(limits.memory_bytes);
+    let largest = limits.disk_bytes.max(limits.scratch_bytes);
     let inputs = request.inputs.iter().map(|InputMount { source, target }| bind(source, target, true));
     let library = parts.seeded.map(|seeded| bind(&seeded.library, LIBRARY_TARGET, true));
+    let scratch = parts.scratch.map(|dir| bind(dir, &request.spec.scratch_dir, false));
     let volumes = parts.volumes.iter().map(|(target, source)| volume(source, target));
     HostConfig {
         network_mode: Some("none".to_owned()),
@@ -138,7 +142,12 @@ fn host_config(request: &RunRequest, parts: &Parts<'_>) -> HostConfig {
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
         readonly_rootfs: Some(true),
         mounts: Some(
-            inputs.chain([bind(parts.outputs, OUTPUTS_DIR, false)]).chain(library).chain(volumes).collect(),
+            inputs
+                .chain([bind(parts.outputs, OUTPUTS_DIR, false)])
+                .chain(scratch)
+                .chain(library)
+                .chain(volumes)
+                .collect(),
         ),
         tmpfs: Some(HashMap::from([("/tmp".to_owned(), tmpfs(parts.user, limits.tmp_bytes))])),
         memory: Some(memory),
@@ -151,7 +160,7 @@ fn host_config(request: &RunRequest, parts: &Parts<'_>) -> HostConfig {
             ulimit("core", 0),
             // A single file cannot run away between two measurements. The room above the limit lets the node notice the
             // attempt.
-            ulimit("fsize", limits.disk_bytes.saturating_add(2 * overhead(limits.disk_bytes))),
+            ulimit("fsize", largest.saturating_add(2 * overhead(largest))),
         ]),
         init: Some(true),
         // The node reads output from the attached stream, so the engine need not write it to disk as well.
@@ -174,6 +183,7 @@ pub(super) fn volumes_to_mount(request: &RunRequest, image_volumes: &[String]) -
             || path == OUTPUTS_DIR
             || path == "/tmp"
             || request.inputs.iter().any(|input| input.target == path)
+            || (request.spec.resources.scratch_bytes > 0 && request.spec.scratch_dir == path)
     };
     let mut volumes: Vec<_> =
         image_volumes.iter().map(|path| path.trim_end_matches('/').to_owned()).collect();

@@ -25,7 +25,7 @@ use super::{
     seeded,
     space::Spaces,
 };
-use crate::domain::{NodeId, Spec};
+use crate::domain::{NodeId, Spec, runs_on};
 
 /// The engine's default socket.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -123,10 +123,9 @@ impl DockerExecutor {
 
     /// What the engine said of itself when it was connected.
     pub fn info(&self) -> EngineInfo {
-        let platform = self.platform.0.as_ref().zip(self.platform.1.as_ref());
         EngineInfo {
             version: self.version.clone(),
-            platform: platform.map(|(os, arch)| format!("{os}/{arch}")),
+            platform: self.here(),
             cpus: self.cpus,
             memory_bytes: self.memory_bytes,
         }
@@ -142,27 +141,55 @@ impl DockerExecutor {
         &self.registries
     }
 
-    /// Refuses an image made only for other machines. Tries an image without a platform.
+    /// The engine's platform, if it names one.
+    fn here(&self) -> Option<String> {
+        let (os, arch) = self.platform.0.as_ref().zip(self.platform.1.as_ref())?;
+        Some(format!("{os}/{arch}"))
+    }
+
+    /// Refuses a job that needs another machine.
+    fn require_machine(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        match (&spec.platform, self.here()) {
+            (Some(needed), Some(here)) if !runs_on(&here, needed) => {
+                Err(ExecutorError::OtherMachine { needed: needed.clone(), here })
+            }
+            (Some(_) | None, Some(_) | None) => Ok(()),
+        }
+    }
+
+    /// Refuses an image made only for other machines, or not for the platform that the job needs. Tries an image without a
+    /// platform.
     pub(super) fn require_platform<'a>(
         &self,
-        image: &str,
+        spec: &Spec,
         made_for: impl IntoIterator<Item = (Option<&'a str>, Option<&'a str>)>,
     ) -> Result<(), ExecutorError> {
-        let (Some(os), Some(arch)) = (&self.platform.0, &self.platform.1) else { return Ok(()) };
+        let (Some(os), Some(arch), Some(here)) = (&self.platform.0, &self.platform.1, self.here()) else {
+            return Ok(());
+        };
         let mut others = BTreeSet::new();
         for (made_os, made_arch) in made_for {
             let named = |text: Option<&'a str>| text.filter(|text| !text.is_empty());
             let (made_os, made_arch) = (named(made_os).unwrap_or(os), named(made_arch).unwrap_or(arch));
-            if made_os == os && runs_on(arch, made_arch) {
+            let made = format!("{made_os}/{made_arch}");
+            let fits = match &spec.platform {
+                Some(needed) => made == *needed,
+                None => runs_on(&here, &made),
+            };
+            if fits {
                 return Ok(());
             }
-            others.insert(format!("{made_os}/{made_arch}"));
+            others.insert(made);
         }
         if others.is_empty() {
             return Ok(());
         }
         let made_for = others.into_iter().collect::<Vec<_>>().join(", ");
-        Err(ExecutorError::Platform { image: image.to_owned(), made_for, here: format!("{os}/{arch}") })
+        let image = spec.image.clone();
+        Err(match spec.platform.clone() {
+            Some(needed) => ExecutorError::NotBuiltFor { image, made_for, needed },
+            None => ExecutorError::Platform { image, made_for, here },
+        })
     }
 
     /// Removes what runs of this node in `scratch` left behind: containers that no run of this process holds, containers of
@@ -294,11 +321,6 @@ pub(super) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Whether a machine of one architecture runs programs for another.
-fn runs_on(machine: &str, program: &str) -> bool {
-    machine == program || matches!((machine, program), ("amd64", "386") | ("arm64", "arm"))
-}
-
 impl Executor for DockerExecutor {
     fn resolve<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<String, ExecutorError>> {
         Box::pin(async move { Ok(self.resolve_image(image).await?.pinned) })
@@ -312,11 +334,20 @@ impl Executor for DockerExecutor {
         Box::pin(async {
             require_pinned(&spec.image)?;
             self.check_size(spec)?;
+            self.require_machine(spec)?;
+            if spec.resources.scratch_bytes > 0 {
+                let bounded = self.spaces().may_mount();
+                bounded.map_err(|reason| ExecutorError::NoScratch { reason })?;
+            }
             if let (true, Some(architecture)) = (spec.seeded, &self.platform.1) {
                 seeded::library(architecture)?;
             }
-            self.find_image(&spec.image).await
+            self.find_image(spec).await
         })
+    }
+
+    fn gives_scratch<'a>(&'a self, dir: &'a Path) -> BoxFuture<'a, Result<(), ExecutorError>> {
+        Box::pin(self.spaces().try_scratch(dir))
     }
 
     fn static_program<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Option<String>> {

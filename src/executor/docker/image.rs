@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info};
 
 use super::{super::ExecutorError, engine::DockerExecutor, registries::require_name};
+use crate::domain::Spec;
 
 /// The longest pull of one image for this node's own user: some gigabytes over a home line.
 const PULL_LIMIT: Duration = Duration::from_secs(600);
@@ -41,7 +42,7 @@ impl DockerExecutor {
     pub async fn resolve_image(&self, name: &str) -> Result<ResolvedImage, ExecutorError> {
         let image = match self.local_image(name).await? {
             Some(image) => image,
-            None => self.pulled(name, Instant::now() + PULL_LIMIT).await?,
+            None => self.pulled(name, None, Instant::now() + PULL_LIMIT).await?,
         };
         let digests = image.repo_digests.unwrap_or_default();
         let pinned =
@@ -51,28 +52,35 @@ impl DockerExecutor {
     }
 
     /// The image of a job, pulled if necessary from a registry that this node asks, until `by` at the latest.
-    pub(super) async fn image(&self, name: &str, by: Instant) -> Result<ImageInspect, ExecutorError> {
+    pub(super) async fn image(&self, spec: &Spec, by: Instant) -> Result<ImageInspect, ExecutorError> {
+        let name = spec.image.as_str();
         let image = match self.local_image(name).await? {
             Some(image) => image,
             None => {
                 self.registries().require(name)?;
-                self.pulled(name, by).await?
+                self.pulled(name, spec.platform.as_deref(), by).await?
             }
         };
-        self.require_platform(name, [(image.os.as_deref(), image.architecture.as_deref())])?;
+        self.require_platform(spec, [(image.os.as_deref(), image.architecture.as_deref())])?;
         Ok(image)
     }
 
-    async fn pulled(&self, name: &str, by: Instant) -> Result<ImageInspect, ExecutorError> {
-        self.pull(name, by).await?;
+    async fn pulled(
+        &self,
+        name: &str,
+        platform: Option<&str>,
+        by: Instant,
+    ) -> Result<ImageInspect, ExecutorError> {
+        self.pull(name, platform, by).await?;
         self.local_image(name).await?.ok_or_else(|| missing(name, "the pull ended without it"))
     }
 
     /// Whether the image of a job is here, or a registry that this node asks says that it has it, and this machine can run
     /// it.
-    pub(super) async fn find_image(&self, name: &str) -> Result<(), ExecutorError> {
+    pub(super) async fn find_image(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        let name = spec.image.as_str();
         if let Some(image) = self.local_image(name).await? {
-            return self.require_platform(name, [(image.os.as_deref(), image.architecture.as_deref())]);
+            return self.require_platform(spec, [(image.os.as_deref(), image.architecture.as_deref())]);
         }
         refuse_bare_id(name)?;
         self.registries().require(name)?;
@@ -80,7 +88,7 @@ impl DockerExecutor {
             Ok(Ok(image)) => {
                 let platforms = image.platforms.iter();
                 self.require_platform(
-                    name,
+                    spec,
                     platforms.map(|platform| (platform.os.as_deref(), platform.architecture.as_deref())),
                 )
             }
@@ -111,13 +119,14 @@ impl DockerExecutor {
     }
 
     /// Pulls an image while more of it comes, until `by` at the latest.
-    async fn pull(&self, name: &str, by: Instant) -> Result<(), ExecutorError> {
+    async fn pull(&self, name: &str, platform: Option<&str>, by: Instant) -> Result<(), ExecutorError> {
         refuse_bare_id(name)?;
         // Without a tag the engine would pull every tag.
         let from = if require_name(name)?.is_exact() { name.to_owned() } else { format!("{name}:latest") };
         info!(image = name, "pulling the image");
-        let options = CreateImageOptionsBuilder::default().from_image(&from).build();
-        let progress = self.docker().create_image(Some(options), None, None);
+        let options = CreateImageOptionsBuilder::default().from_image(&from);
+        let options = platform.into_iter().fold(options, CreateImageOptionsBuilder::platform);
+        let progress = self.docker().create_image(Some(options.build()), None, None);
         let begun = Instant::now();
         whole(name, progress, SILENCE_LIMIT, by).await.map_err(|cut| match cut {
             Cut::Silent => missing(name, &format!("nothing came for {} s", SILENCE_LIMIT.as_secs())),

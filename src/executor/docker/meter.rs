@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, ErrorKind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -10,9 +10,10 @@ use tokio::time::Instant;
 
 use super::{
     disk::{Measured, deleted_but_open, measure},
+    scratch::Scratch,
     space::{Bound, Space, Under, Used, file_limit},
 };
-use crate::executor::{RESERVE_BYTES, free_bytes};
+use crate::executor::{OutputPlace, RESERVE_BYTES, free_bytes};
 
 /// The least time between two measurements of a run that nothing bounds.
 const PERIOD: Duration = Duration::from_millis(120);
@@ -26,6 +27,7 @@ pub(super) struct Meter {
     dirs: Vec<PathBuf>,
     bound: Bound,
     under: Option<Under>,
+    scratch: Option<Scratch>,
     limit: Measured,
     next: Instant,
     /// After the last measurement: what was free on the disk, and how much the run could still write.
@@ -35,10 +37,10 @@ pub(super) struct Meter {
 /// Why the node cannot keep what a run wrote.
 #[derive(Debug)]
 pub(super) enum DiskProblem {
-    /// The run wrote more bytes than its limit.
-    Bytes,
-    /// The run made more files than its limit.
-    Files,
+    /// The run wrote more bytes to a place than its limit.
+    Bytes { place: OutputPlace, limit: u64 },
+    /// The run made more files in a place than its limit.
+    Files { place: OutputPlace, limit: u64 },
     /// The output cannot be measured, so it is not assumed to be small.
     Unreadable(io::Error),
     /// The node's own disk is nearly full, or did not take all that the run wrote.
@@ -53,15 +55,16 @@ pub(super) const fn overhead(bytes: u64) -> u64 {
 }
 
 impl Meter {
-    /// Watches this space, which may hold `limit_bytes`.
+    /// Watches this space, which may hold `limit_bytes`, and the scratch directory.
     ///
     /// # Errors
     /// When this process has no file descriptor left.
-    pub(super) fn new(space: &Space, limit_bytes: u64) -> io::Result<Self> {
+    pub(super) fn new(space: &Space, scratch: Option<&Scratch>, limit_bytes: u64) -> io::Result<Self> {
         Ok(Self {
             dirs: vec![space.outputs.clone(), space.volumes.clone()],
             bound: space.bound,
             under: space.under.as_ref().map(Under::try_clone).transpose()?,
+            scratch: scratch.cloned(),
             limit: Measured { bytes: limit_bytes, files: file_limit(limit_bytes) },
             next: Instant::now(),
             last: None,
@@ -70,6 +73,9 @@ impl Meter {
 
     /// The problem that a short look finds now, if any. `pids` are the processes of the run.
     pub(super) fn look(&mut self, pids: impl FnOnce() -> Vec<u32>) -> Option<DiskProblem> {
+        if let Some(problem) = self.in_scratch() {
+            return Some(problem);
+        }
         match self.bound {
             Bound::Kernel(_) if self.under.as_ref().is_some_and(Under::is_full) => {
                 Some(DiskProblem::NodeFull)
@@ -99,7 +105,7 @@ impl Meter {
             Bound::Kernel(empty) => self.compare(empty).or_else(|| self.lost()),
             Bound::Measured => None,
         };
-        seen.or_else(|| self.measure(u64::MAX, &[]))
+        seen.or_else(|| self.in_scratch()).or_else(|| self.measure(u64::MAX, &[]))
     }
 
     /// The problem if the node's disk did not take everything.
@@ -112,15 +118,12 @@ impl Meter {
     }
 
     fn compare(&self, empty: Used) -> Option<DiskProblem> {
-        let used = match Used::of(&self.dirs[0]) {
-            Ok(used) => used,
-            Err(error) => return Some(DiskProblem::Unreadable(error)),
-        };
-        let limit = self.limit.bytes.saturating_add(overhead(self.limit.bytes));
-        if used.bytes.saturating_sub(empty.bytes) > limit {
-            return Some(DiskProblem::Bytes);
-        }
-        (used.files.saturating_sub(empty.files) > self.limit.files).then_some(DiskProblem::Files)
+        counted(&self.dirs[0], empty, self.limit, OutputPlace::Outputs)
+    }
+
+    fn in_scratch(&self) -> Option<DiskProblem> {
+        let Scratch { dir, empty, limit } = self.scratch.as_ref()?;
+        counted(dir, *empty, *limit, OutputPlace::Scratch)
     }
 
     fn measure(&mut self, free: u64, pids: &[u32]) -> Option<DiskProblem> {
@@ -133,10 +136,10 @@ impl Meter {
             Err(error) => return Some(DiskProblem::Unreadable(error)),
         };
         if named.files > self.limit.files {
-            return Some(DiskProblem::Files);
+            return Some(DiskProblem::Files { place: OutputPlace::Outputs, limit: self.limit.files });
         }
         let Some(room) = self.limit.bytes.checked_sub(named.bytes.saturating_add(hidden)) else {
-            return Some(DiskProblem::Bytes);
+            return Some(DiskProblem::Bytes { place: OutputPlace::Outputs, limit: self.limit.bytes });
         };
         self.last = Some((free, room));
         self.next = Instant::now() + PERIOD.max(begun.elapsed() * PAUSE_FACTOR);
@@ -144,9 +147,22 @@ impl Meter {
     }
 }
 
+/// The problem with a file system of its own, by the kernel's count.
+fn counted(dir: &Path, empty: Used, limit: Measured, place: OutputPlace) -> Option<DiskProblem> {
+    let used = match Used::of(dir) {
+        Ok(used) => used,
+        Err(error) => return Some(DiskProblem::Unreadable(error)),
+    };
+    if used.bytes.saturating_sub(empty.bytes) > limit.bytes.saturating_add(overhead(limit.bytes)) {
+        return Some(DiskProblem::Bytes { place, limit: limit.bytes });
+    }
+    let is_over = used.files.saturating_sub(empty.files) > limit.files;
+    is_over.then_some(DiskProblem::Files { place, limit: limit.files })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::fs;
 
     use super::*;
 
@@ -154,7 +170,8 @@ mod tests {
         let (outputs, volumes) = (dir.join("outputs"), dir.join("volumes"));
         fs::create_dir(&outputs).unwrap();
         fs::create_dir(&volumes).unwrap();
-        Meter::new(&Space { outputs, volumes, bound: Bound::Measured, under: None }, limit).unwrap()
+        let space = Space { outputs, volumes, bound: Bound::Measured, under: None };
+        Meter::new(&space, None, limit).unwrap()
     }
 
     #[test]
@@ -164,7 +181,7 @@ mod tests {
         fs::write(dir.path().join("outputs/a"), vec![7; 60_000]).unwrap();
         assert!(meter.finish().is_none());
         fs::write(dir.path().join("volumes/b"), vec![7; 60_000]).unwrap();
-        assert!(matches!(meter.finish(), Some(DiskProblem::Bytes)));
+        assert!(matches!(meter.finish(), Some(DiskProblem::Bytes { .. })));
     }
 
     #[test]
@@ -175,7 +192,7 @@ mod tests {
         for name in 0..=meter.limit.files {
             fs::File::create(dir.path().join("outputs").join(name.to_string())).unwrap();
         }
-        assert!(matches!(meter.look(Vec::new), Some(DiskProblem::Files)));
+        assert!(matches!(meter.look(Vec::new), Some(DiskProblem::Files { .. })));
     }
 
     #[test]
@@ -187,6 +204,6 @@ mod tests {
         fs::write(dir.path().join("outputs/a"), vec![7; 200_000]).unwrap();
         // Set as if the disk had shown it: other writers on this machine must not decide the test.
         meter.last = Some((u64::MAX, 100_000));
-        assert!(matches!(meter.look(Vec::new), Some(DiskProblem::Bytes)));
+        assert!(matches!(meter.look(Vec::new), Some(DiskProblem::Bytes { .. })));
     }
 }

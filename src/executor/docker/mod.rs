@@ -26,6 +26,7 @@ mod registries;
 mod remains;
 mod run;
 mod sampler;
+mod scratch;
 mod seeded;
 mod space;
 mod streams;

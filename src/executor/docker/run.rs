@@ -11,7 +11,7 @@ use bollard::{
     models::{ContainerState, ImageConfig},
     query_parameters::{
         AttachContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder, CreateContainerOptions,
-        StartContainerOptions,
+        CreateContainerOptionsBuilder, StartContainerOptions,
     },
 };
 use tokio::time::{Instant, sleep, timeout_at};
@@ -19,15 +19,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
-    super::{ExecutorError, InputMount, OutputPlace, RunOutcome, RunRequest, Trace},
+    super::{ExecutorError, InputMount, RunOutcome, RunRequest, Trace},
     cgroup::Cgroup,
     config::{Parts, Seeded, container_body, labels, probe_body, volumes_to_mount},
     engine::{DockerExecutor, unix_now},
     meter::{DiskProblem, Meter},
     registries::require_pinned,
     sampler::{Observed, Sampler},
+    scratch::Scratch,
     seeded,
-    space::{Bound, Space, file_limit, give_all_to},
+    space::{Bound, Space, give_all_to},
     times::nanos_between,
     user::User,
 };
@@ -56,6 +57,14 @@ const EXIT_MARGIN: Duration = Duration::from_secs(1);
 
 /// A file that shows whether a container sees what is mounted here.
 const MARK: &str = ".assay-mark";
+
+/// A container that is ready to start.
+struct Created {
+    id: String,
+    /// Where its output goes.
+    space: Space,
+    scratch: Option<Scratch>,
+}
 
 impl DockerExecutor {
     /// Runs the request. Its containers are removed whatever happens, by a sweep if the engine is away.
@@ -106,6 +115,9 @@ impl DockerExecutor {
                 | ExecutorError::Unpinned { .. }
                 | ExecutorError::ImageUser { .. }
                 | ExecutorError::Platform { .. }
+                | ExecutorError::NotBuiltFor { .. }
+                | ExecutorError::OtherMachine { .. }
+                | ExecutorError::NoScratch { .. }
                 | ExecutorError::Unseedable { .. }
                 | ExecutorError::NoCommand
                 | ExecutorError::Unstartable { .. }
@@ -146,7 +158,7 @@ impl DockerExecutor {
         cancel: &CancellationToken,
     ) -> Result<RunOutcome, ExecutorError> {
         let spec = &request.spec;
-        let image = cancel.run_until_cancelled(self.image(&spec.image, begin_by)).await;
+        let image = cancel.run_until_cancelled(self.image(spec, begin_by)).await;
         let image = image.unwrap_or(Err(ExecutorError::Interrupted))?;
         let architecture = image.architecture.unwrap_or_default();
         let config = image.config.unwrap_or_default();
@@ -156,13 +168,13 @@ impl DockerExecutor {
         let until = unix_now() + u64::from(request.timeout.as_secs()) + OVERDUE_SECS;
         let named = config.user.as_deref().unwrap_or_default();
         let user = self.user_of(&spec.image, named, labels(request, &hold.run, until)).await?;
-        let (id, space) = self.create(request, user, &config, &architecture, &hold.run, until).await?;
-        let outcome = self.supervise(&id, request, &space, cancel).await;
-        self.remove(&id).await;
+        let created = self.create(request, user, &config, &architecture, &hold.run, until).await?;
+        let outcome = self.supervise(&created, request, cancel).await;
+        self.remove(&created.id).await;
         outcome
     }
 
-    /// A container that is ready to start, and the space for its output.
+    /// A container that is ready to start, with what it writes to.
     async fn create(
         &self,
         request: &RunRequest,
@@ -171,7 +183,7 @@ impl DockerExecutor {
         architecture: &str,
         run: &str,
         until: u64,
-    ) -> Result<(String, Space), ExecutorError> {
+    ) -> Result<Created, ExecutorError> {
         let own_disk = |source| ExecutorError::ResultDir { path: request.result_dir.clone(), source };
         let image_env = config.env.as_deref().unwrap_or_default();
         let seeded = match request.spec.seeded {
@@ -186,12 +198,20 @@ impl DockerExecutor {
         loop {
             let limit = request.spec.resources.disk_bytes;
             let space = self.spaces().prepare(&request.result_dir, limit, user).await.map_err(own_disk)?;
+            let scratch = match request.spec.resources.scratch_bytes {
+                0 => None,
+                bytes => Some(self.spaces().set_aside(&request.result_dir, bytes, user).await?),
+            };
             let volumes = volumes_to_mount(request, config.volumes.as_deref().unwrap_or_default());
             let volumes = space.place(volumes).map_err(own_disk)?;
             let seeded = seeded.as_ref();
-            let parts = Parts { user, outputs: &space.outputs, volumes: &volumes, seeded, run, until };
+            let (outputs, scratch_dir) = (&space.outputs, scratch.as_ref().map(|scratch| &*scratch.dir));
+            let parts = Parts { user, outputs, scratch: scratch_dir, volumes: &volumes, seeded, run, until };
             let body = container_body(request, &parts);
-            let created = self.docker().create_container(None::<CreateContainerOptions>, body).await;
+            let platform = request.spec.platform.as_deref();
+            let options =
+                platform.map(|platform| CreateContainerOptionsBuilder::default().platform(platform).build());
+            let created = self.docker().create_container(options, body).await;
             let id = match created {
                 Ok(created) => created.id,
                 Err(error) => return Err(self.not_created(request, run, until, error).await),
@@ -199,7 +219,7 @@ impl DockerExecutor {
             // The engine has put the image's files there, with their owners.
             let given = volumes.iter().try_for_each(|(_, dir)| give_all_to(dir, user));
             match self.sees(&id, &space).await {
-                Ok(true) if given.is_ok() => return Ok((id, space)),
+                Ok(true) if given.is_ok() => return Ok(Created { id, space, scratch }),
                 seen => {
                     self.remove(&id).await;
                     given.map_err(own_disk)?;
@@ -236,27 +256,22 @@ impl DockerExecutor {
     /// output arrived.
     async fn supervise(
         &self,
-        id: &str,
+        created: &Created,
         request: &RunRequest,
-        space: &Space,
         cancel: &CancellationToken,
     ) -> Result<RunOutcome, ExecutorError> {
         tokio::select! {
             // The break comes first: it makes an outcome of the same moment doubtful.
             biased;
-            broken = self.broken(id) => Err(broken),
-            outcome = self.watched(id, request, space) => outcome,
+            broken = self.broken(&created.id) => Err(broken),
+            outcome = self.watched(created, request) => outcome,
             // A request to the engine at that moment may never get an answer.
             () = cancel.cancelled() => Err(ExecutorError::Interrupted),
         }
     }
 
-    async fn watched(
-        &self,
-        id: &str,
-        request: &RunRequest,
-        space: &Space,
-    ) -> Result<RunOutcome, ExecutorError> {
+    async fn watched(&self, created: &Created, request: &RunRequest) -> Result<RunOutcome, ExecutorError> {
+        let Created { id, space, scratch } = created;
         // Attached before the start, so that no output is lost.
         let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
         let attached = self.docker().attach_container(id, Some(options)).await;
@@ -273,7 +288,7 @@ impl DockerExecutor {
         let limits = request.spec.resources;
         let cgroup = pid.and_then(|pid| Cgroup::of_process(Path::new("/"), pid).ok());
         let own_disk = |source| ExecutorError::ResultDir { path: space.outputs.clone(), source };
-        let meter = Meter::new(space, limits.disk_bytes).map_err(own_disk)?;
+        let meter = Meter::new(space, scratch.as_ref(), limits.disk_bytes).map_err(own_disk)?;
         let (sampler, disk_problem) = Sampler::start(cgroup, meter);
         let limit = Duration::from_secs(request.timeout.as_secs().into());
         let ended = tokio::select! {
@@ -289,15 +304,14 @@ impl DockerExecutor {
             operation: "be watched while it ran the container",
             source: source.into(),
         })?;
-        let disk_bytes = limits.disk_bytes;
         let silent = match observed.disk {
             None => ended?,
             Some(DiskProblem::Unreadable(source)) => return Err(ExecutorError::Outputs { source }),
-            Some(DiskProblem::Files) => return Err(ExecutorError::Files { limit: file_limit(disk_bytes) }),
+            Some(DiskProblem::Files { place, limit }) => return Err(ExecutorError::Files { place, limit }),
             Some(DiskProblem::NodeFull) => return Err(ExecutorError::NodeFull),
             Some(DiskProblem::Broken(source)) => return Err(own_disk(source)),
-            Some(DiskProblem::Bytes) => {
-                return Err(ExecutorError::Disk { place: OutputPlace::Outputs, limit_bytes: disk_bytes });
+            Some(DiskProblem::Bytes { place, limit }) => {
+                return Err(ExecutorError::Disk { place, limit_bytes: limit });
             }
         };
         // Asked after the output has ended, so that `broken` has its turn before this is an outcome.

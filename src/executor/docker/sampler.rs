@@ -173,9 +173,9 @@ mod tests {
         std::fs::create_dir(&outputs).unwrap();
         std::fs::create_dir(&volumes).unwrap();
         let space = Space { outputs, volumes, bound: Bound::Measured, under: None };
-        let (sampler, exceeded) = Sampler::start(None, Meter::new(&space, 100_000).unwrap());
+        let (sampler, exceeded) = Sampler::start(None, Meter::new(&space, None, 100_000).unwrap());
         std::fs::write(space.outputs.join("large"), vec![7; 200_000]).unwrap();
         tokio::time::timeout(Duration::from_secs(10), exceeded).await.unwrap().unwrap();
-        assert!(matches!(sampler.finish().await.unwrap().disk, Some(DiskProblem::Bytes)));
+        assert!(matches!(sampler.finish().await.unwrap().disk, Some(DiskProblem::Bytes { .. })));
     }
 }

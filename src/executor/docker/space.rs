@@ -16,7 +16,7 @@ use std::{
 };
 
 use rustix::fs::{StatVfs, statvfs, syncfs};
-use tokio::{process::Command, time::timeout};
+use tokio::{process::Command, sync::OnceCell, time::timeout};
 use tracing::warn;
 
 use super::{
@@ -135,6 +135,8 @@ pub(super) struct Spaces {
     unseen: AtomicBool,
     /// The engine sees what this process mounts, by a trial.
     seen: AtomicBool,
+    /// Whether space can be set aside for scratch directories, by a trial.
+    pub(super) trial: OnceCell<Result<(), String>>,
 }
 
 impl Spaces {
@@ -164,6 +166,17 @@ impl Spaces {
         create_dir(&volumes)?;
         give_to(&outputs, user)?;
         Ok(Space { outputs, volumes, bound, under })
+    }
+
+    /// What speaks against a file system of its own, if it is known before a trial.
+    pub(super) fn may_mount(&self) -> Result<(), String> {
+        if self.unseen.load(Ordering::Relaxed) {
+            return Err("the engine does not see what this process mounts".to_owned());
+        }
+        if !rustix::process::geteuid().is_root() {
+            return Err("this process is not root".to_owned());
+        }
+        Ok(())
     }
 
     /// Whether the engine is known to see what this process mounts.
@@ -200,12 +213,7 @@ impl Spaces {
         outputs: &Path,
         limit: u64,
     ) -> Result<Used, String> {
-        if self.unseen.load(Ordering::Relaxed) {
-            return Err("the engine does not see what this process mounts".to_owned());
-        }
-        if !rustix::process::geteuid().is_root() {
-            return Err("this process is not root".to_owned());
-        }
+        self.may_mount()?;
         let image = beside(result_dir, "image");
         let mounted = mount_image(&image, disk, limit).await;
         // The mount holds it. Without a name, it vanishes with the mount.
@@ -222,9 +230,18 @@ impl Spaces {
 
 async fn mount_image(image: &Path, disk: &Path, limit: u64) -> Result<(), String> {
     let files = file_limit(limit);
-    let length = limit.saturating_add(limit / 16).saturating_add(files * INODE_BYTES + SLACK_BYTES);
-    let made = File::create_new(image).and_then(|file| file.set_len(length));
+    let made = File::create_new(image).and_then(|file| file.set_len(length(limit, files)));
     made.map_err(|error| format!("cannot make {}: {error}", image.display()))?;
+    format_and_mount(image, disk, files).await
+}
+
+/// The length of a file for a file system that holds so many bytes and files.
+pub(super) const fn length(bytes: u64, files: u64) -> u64 {
+    bytes.saturating_add(bytes / 16).saturating_add(files * INODE_BYTES + SLACK_BYTES)
+}
+
+/// Makes a file system for so many files in a file, and mounts it.
+pub(super) async fn format_and_mount(image: &Path, disk: &Path, files: u64) -> Result<(), String> {
     // No journal, and tables that are written only when used: 150 KiB for an empty one.
     let features = "^has_journal,^resize_inode,^metadata_csum,uninit_bg";
     let mut mkfs = command("mkfs.ext4");
@@ -261,13 +278,13 @@ async fn step(command: &mut Command) -> Result<(), String> {
     Err(format!("{program} failed: {}", said.lines().next().unwrap_or("it did not say why")))
 }
 
-fn beside(result_dir: &Path, extension: &str) -> PathBuf {
+pub(super) fn beside(result_dir: &Path, extension: &str) -> PathBuf {
     let mut name = result_dir.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{extension}"));
     result_dir.with_file_name(name)
 }
 
-fn create_dir(path: &Path) -> io::Result<()> {
+pub(super) fn create_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 

@@ -105,6 +105,8 @@ impl Network {
             text_files: Vec::new(),
             public_result: false,
             summary_file: SUMMARY_FILE.to_owned(),
+            scratch_dir: assay::domain::SCRATCH_DIR.to_owned(),
+            platform: None,
             deal,
             replication: Replication::Fixed,
         };

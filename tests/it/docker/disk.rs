@@ -93,7 +93,10 @@ async fn half_a_million_empty_files_are_refused_at_once() {
     request.spec.resources.disk_bytes = 1024 * MIB;
     request.spec.resources.memory_bytes = 512 * MIB;
     let error = bench.run(request).await.unwrap_err();
-    assert!(matches!(error, ExecutorError::Files { limit: 100_000 }), "{error:?}");
+    assert!(
+        matches!(error, ExecutorError::Files { place: OutputPlace::Outputs, limit: 100_000 }),
+        "{error:?}"
+    );
     assert_eq!(error.failure_kind(), FailureKind::Disk);
     assert!(begun.elapsed() < Duration::from_secs(45), "{:?}", begun.elapsed());
 }
