@@ -24,7 +24,7 @@ use assay::{
         SeatStatus, Seed, Span, Spec,
     },
     executor::{Executor, ExecutorError, FakeExecutor, RunOutcome, RunRequest, Script, Trace},
-    node::{Ended, FetchBounds, FetchError, NodeError, RequestError},
+    node::{ComputeLimits, Ended, FetchBounds, FetchError, NodeError, RequestError},
     scheduler::{Cursor, Scheduler as _},
 };
 use futures::{StreamExt as _, future::BoxFuture};
@@ -178,8 +178,9 @@ async fn an_open_job_is_cancelled_and_a_running_one_stopped() {
     let node = town.node(2, 1, Arc::clone(&held) as _).await;
     let (running, _) = requester.node().submit_job(Spec::sample(), deal(1, 1)).await.unwrap();
     held.started().wait_for(|started| *started == 1).await.unwrap();
-    // Nodes do not bid where openings may take two hours.
-    let slow = Deal { reveal: Span::from_secs(2 * 3600), ..deal(1, 1) };
+    // Nodes do not bid where openings may take longer than they allow.
+    let reveal = Span::from_secs(ComputeLimits::default().max_reveal.as_secs() + 1);
+    let slow = Deal { reveal, ..deal(1, 1) };
     let (open, _) = requester.node().submit_job(Spec::sample(), slow).await.unwrap();
     assert_eq!(requester.node().cancel_job(open).await.unwrap(), Ended::Cancelled);
     assert_eq!(requester.node().cancel_job(running).await.unwrap(), Ended::Stopped);
