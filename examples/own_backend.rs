@@ -14,7 +14,7 @@ use std::{
 };
 
 use assay::{
-    domain::{Deal, Job, JobId, LogDomain, Method, NodeId, Pace, SignedAction, Spec, Timestamp},
+    domain::{Deal, Funds, Job, JobId, LogDomain, Method, NodeId, Pace, SignedAction, Spec, Timestamp},
     executor::{Executor, FakeExecutor, Script},
     identity::NodeKey,
     scheduler::{
@@ -26,6 +26,7 @@ use assay::{
     store::EndedJob,
 };
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 
 #[path = "town/mod.rs"]
 mod town;
@@ -109,6 +110,14 @@ impl Scheduler for CountingScheduler {
 
     fn holds_money(&self) -> bool {
         self.inner.holds_money()
+    }
+
+    fn funds(&self, node: NodeId) -> Option<Funds> {
+        self.inner.funds(node)
+    }
+
+    fn watch_funds(&self) -> Option<watch::Receiver<u64>> {
+        self.inner.watch_funds()
     }
 
     fn pace(&self) -> Pace {

@@ -230,6 +230,15 @@ impl Facts {
         Self { funded: true, paid: Amount::ZERO, sat_in_parent: false, bids_bounded: true };
 }
 
+/// What a party has in a log that holds money, beside what jobs have locked of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Funds {
+    /// What jobs may lock.
+    pub free: Amount,
+    /// How much verdicts paid it before, as in [`Facts::paid`].
+    pub paid: Amount,
+}
+
 /// An event as the rules see it: who, when, and the facts that the backend adds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

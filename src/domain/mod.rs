@@ -55,7 +55,7 @@ pub use deal::{
     Acceptance, Deal, InvalidTerm, MAX_ALLOWED, MAX_BOND_FACTOR, MAX_DURATION, MIN_REVEAL,
     ParseToleranceError, RUN_MARGIN, Term, ToleranceKib,
 };
-pub use event::{Action, Event, EventKind, Facts, MAX_REMARK_BYTES, SignedAction, Stamped};
+pub use event::{Action, Event, EventKind, Facts, Funds, MAX_REMARK_BYTES, SignedAction, Stamped};
 pub use failure::{FailureKind, UnknownFailureKind};
 pub use fingerprint::{
     DirtyFingerprint, Fingerprint, FingerprintWord, MAX_FAULTS, MAX_TIME_MS, ParseFingerprintError, Profile,

@@ -17,15 +17,26 @@ pub struct Pace {
     pub bid_window_ms: u64,
     /// The shortest reveal phase.
     pub shortest_reveal: Span,
+    /// How long what a node sends may take until all have read it: a third of the shortest reveal phase at most.
+    pub report_margin: Span,
 }
 
 impl Pace {
     /// A log among machines, or a chain for development: as fast as they answer.
-    pub const QUICK: Self = Self { bid_window_ms: 500, shortest_reveal: MIN_REVEAL };
+    pub const QUICK: Self =
+        Self { bid_window_ms: 500, shortest_reveal: MIN_REVEAL, report_margin: Span::from_secs(20) };
     /// A chain of its own with blocks of 12 s, such as Ethereum.
-    pub const MAINNET: Self = Self { bid_window_ms: 60_000, shortest_reveal: Span::from_secs(30 * 60) };
+    pub const MAINNET: Self = Self {
+        bid_window_ms: 60_000,
+        shortest_reveal: Span::from_secs(30 * 60),
+        report_margin: Span::from_secs(120),
+    };
     /// A chain whose blocks one sequencer makes, every 2 s or so.
-    pub const ROLLUP: Self = Self { bid_window_ms: 10_000, shortest_reveal: Span::from_secs(2 * 60 * 60) };
+    pub const ROLLUP: Self = Self {
+        bid_window_ms: 10_000,
+        shortest_reveal: Span::from_secs(2 * 60 * 60),
+        report_margin: Span::from_secs(40),
+    };
 
     /// That of a chain by its id. One that is not known counts as a rollup, which asks for the most caution.
     pub const fn of_chain(chain_id: u64, is_for_development: bool) -> Self {

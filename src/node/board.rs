@@ -312,10 +312,10 @@ impl Board {
         inner.ledger.jobs().filter(|job| !inner.recalled.contains(&job.id)).map(read).collect()
     }
 
-    /// What the log says of `node` as a bidder. Only the backend knows whether it has the money.
+    /// What the entries say of `node` as a bidder. Only the backend knows of money.
     pub(crate) fn facts(&self, job: JobId, node: NodeId) -> Facts {
         let event = Event::BidPlaced { price: crate::domain::Amount::ZERO };
-        Facts { funded: true, ..self.lock().ledger.facts(job, node, &event) }
+        self.lock().ledger.facts(job, node, &event)
     }
 
     /// The entries of a job above a height. The first entry has height 1.

@@ -23,10 +23,10 @@ use super::{
     workload::Unasked,
 };
 use crate::{
-    domain::{FailureKind, Job, JobId, SeatStatus, Timestamp},
+    domain::{Facts, FailureKind, Job, JobId, SeatStatus, Timestamp},
     explain::one_line,
     policy::{
-        ComputeLimits, Wake,
+        ComputeLimits, Purses, Wake,
         capacity::Capacity,
         compute::{Execution, LogTrust},
         job::{Answer, Deed, Fitness, JobPolicy, JobView, Role, Turn, takes_part},
@@ -44,6 +44,8 @@ pub(crate) struct Driver {
     node: Arc<Node>,
     id: JobId,
     changed: watch::Receiver<u64>,
+    /// Money moved, where the log holds any.
+    moved: Option<watch::Receiver<u64>>,
     policy: JobPolicy,
     held: Held,
     /// The container is running, or is about to; at most one.
@@ -72,7 +74,9 @@ impl Driver {
         let policy = JobPolicy::new(node.clock.moment());
         let (runs, cancel_run) = (JoinSet::new(), CancellationToken::new());
         let unasked = Some(node.workload.unasked());
-        Some(Self { node, id, changed, policy, held, runs, cancel_run, bell, lacking: 0, unasked })
+        let moved = node.ports.scheduler.watch_funds();
+        let lacking = 0;
+        Some(Self { node, id, changed, moved, policy, held, runs, cancel_run, bell, lacking, unasked })
     }
 
     /// Drives the job until only a new entry could change anything, or until the node stops.
@@ -80,6 +84,7 @@ impl Driver {
         let stop = self.node.stop.clone();
         while !stop.is_cancelled() {
             self.changed.borrow_and_update();
+            self.moved.iter_mut().for_each(watch::Receiver::mark_unchanged);
             // The node has forgotten the job. If the job comes back, another driver takes it.
             if self.changed.has_changed().is_err() {
                 break;
@@ -118,13 +123,14 @@ impl Driver {
         let moment = node.clock.moment();
         // Read only when bids are ranked.
         let counts = LazyCell::new(|| node.counts());
+        let funds = |id| node.ports.scheduler.funds(id);
         let view = JobView {
             me: node.me.id,
             job,
             moment,
             followed_up: snapshot.followed_by.is_some(),
             members: &node.ports.scheduler.members(),
-            facts: node.board.facts(self.id, node.me.id),
+            facts: node.facts(job),
             log: node.trust(job, moment.now),
             pace: node.ports.scheduler.pace(),
             execution: match &self.held {
@@ -139,6 +145,7 @@ impl Driver {
                 let level = node.level(id);
                 Standing { level, ..counts.get(&id).copied().unwrap_or_default() }
             },
+            purses: Purses(&funds),
             secret: node.me.secret,
             is_auto: !job.state.is_terminal() && node.is_auto(job),
         };
@@ -279,6 +286,7 @@ impl Driver {
             () = clock.elapsed(wake.elapsed_ms) => {}
             Some(ended) = self.runs.join_next() => self.held = ended_run(ended),
             () = self.bell.notified() => {}
+            () = changed(&mut self.moved) => {}
         }
     }
 
@@ -292,6 +300,17 @@ impl Driver {
     }
 }
 
+/// Resolves when money moved, if there is any.
+async fn changed(moved: &mut Option<watch::Receiver<u64>>) {
+    // The backend of a log that has ended tells nothing more.
+    if let Some(moved) = moved
+        && moved.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
 fn ended_run(ended: Result<Held, tokio::task::JoinError>) -> Held {
     ended.unwrap_or_else(|error| {
         error!(%error, "a run panicked");
@@ -303,6 +322,15 @@ impl Node {
     /// The limits on the jobs that this node takes on; `None` if it runs none.
     fn takes_on(&self) -> Option<&ComputeLimits> {
         (self.config.compute_slots > 0).then_some(&self.config.limits)
+    }
+
+    /// What the log says of this node as a bidder.
+    fn facts(&self, job: &Job) -> Facts {
+        let me = self.me.id;
+        let funds = |node| self.ports.scheduler.funds(node);
+        let funded = Purses(&funds).back(job, me) == Some(true);
+        let paid = funds(me).unwrap_or_default().paid;
+        Facts { funded, paid, ..self.board.facts(job.id, me) }
     }
 
     /// Who orders the log of a job, and how far this node follows it. Warns where this node's clock keeps it from acting.

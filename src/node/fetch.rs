@@ -204,7 +204,7 @@ impl Node {
     /// than a run may take here. So late ones are reported as late. A run that begins later anyway gets the time that is
     /// left.
     pub(crate) fn time_to_begin(&self, job: &Job) -> Span {
-        let (now, start_by) = (self.clock.moment().now, start_by(job));
+        let (now, start_by) = (self.clock.moment().now, start_by(job, self.ports.scheduler.pace()));
         let until = if now <= start_by { start_by } else { job.commit_by.minus(job.deal.timeout) };
         until.since(now).min(self.config.limits.max_timeout)
     }

@@ -12,7 +12,10 @@ use crate::{
     domain::{
         Deal, Digest, Job, JobId, JobState, LogDomain, NodeId, Offer, Span, Spec, Timestamp, TooFew, too_few,
     },
-    policy::outlook::{Outlook, OutlookView, outlook},
+    policy::{
+        Purses,
+        outlook::{Outlook, OutlookView, outlook},
+    },
     scheduler::{Anchor, Cursor, Evidence, LogOrder},
     store::{EndedJob, Execution},
 };
@@ -111,8 +114,10 @@ impl Node {
         let runs_here = (self.config.compute_slots > 0).then_some(self.me.id);
         let nodes: BTreeSet<NodeId> =
             members.iter().copied().chain(job.bids.keys().copied()).chain(runs_here).collect();
+        let funds = |node| self.ports.scheduler.funds(node);
         let of = |node: NodeId| {
             let view = OutlookView {
+                purses: Purses(&funds),
                 job: &job,
                 now: self.now(),
                 node,

@@ -27,14 +27,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Moment, Wake,
-    compute::{self, ComputeStep, ComputeView, Execution, LogTrust, REPORT_MARGIN},
+    compute::{self, ComputeStep, ComputeView, Execution, LogTrust, report_margin},
 };
-use crate::domain::{Acceptance, Event, FailureKind, JobId, JobState, NodeId, SeatStatus, Span, Timestamp};
+use crate::domain::{
+    Acceptance, Event, FailureKind, JobId, JobState, NodeId, Pace, SeatStatus, Span, Timestamp,
+};
 
 /// How long a bid stays firm where the requester orders the log: a live requester answers at once.
 pub const FIRM_MS: u64 = 10_000;
 
-/// How long a bid stays firm in a neutral log: two blocks of a slow chain, with a margin.
+/// How long a bid stays firm in a neutral log, at least: two blocks of a chain, with a margin.
 pub const FIRM_NEUTRAL_MS: u64 = 30_000;
 
 /// How long all slots must have been busy, without a run ending, before the node withdraws loose bids.
@@ -115,6 +117,7 @@ struct Place {
     /// The same as a time; `None` before the last acceptance.
     start_by: Option<Timestamp>,
     log: LogTrust,
+    pace: Pace,
     stage: Stage,
 }
 
@@ -252,15 +255,20 @@ impl Capacity {
             return;
         };
         let running = job.state_at(view.moment.now).0 == JobState::Running;
-        let window = job.deal.run.as_secs().saturating_sub(job.deal.timeout.plus(REPORT_MARGIN).as_secs());
+        let window = job
+            .deal
+            .run
+            .as_secs()
+            .saturating_sub(job.deal.timeout.plus(report_margin(job, view.pace)).as_secs());
         let place = Place {
             requester: job.requester,
             is_known: view.knows_requester,
             submitted_at: job.submitted_at,
             timeout_ms: millis(job.deal.timeout),
             window_ms: millis(Span::from_secs(window)),
-            start_by: running.then(|| compute::start_by(job)),
+            start_by: running.then(|| compute::start_by(job, view.pace)),
             log: view.log,
+            pace: view.pace,
             stage,
         };
         self.places.insert(job.id, place);
@@ -308,7 +316,7 @@ impl Capacity {
                 let known = before.filter(known).filter(|stage| {
                     *stage != Stage::Withdrawing || self.is_paused(job.id, since_ms) || !self.takes_on()
                 });
-                let firm_ms = self.firm_ms(job.requester, view.log, since_ms);
+                let firm_ms = self.firm_ms(job.requester, (view.log, view.pace), since_ms);
                 Some(known.unwrap_or(Stage::Promised { firm_until_ms: since_ms.saturating_add(firm_ms) }))
             }
         }
@@ -376,8 +384,9 @@ impl Capacity {
         if self.leaving > Leaving::No {
             return gives_up();
         }
-        let give_up_after = job.commit_by.minus(REPORT_MARGIN);
-        let hand_over_after = job.refill_by().minus(REPORT_MARGIN).max(job.seats_changed_at.plus(PATIENCE));
+        let margin = report_margin(job, view.pace);
+        let give_up_after = job.commit_by.minus(margin);
+        let hand_over_after = job.refill_by().minus(margin).max(job.seats_changed_at.plus(PATIENCE));
         let others = match job.deal.acceptance {
             Acceptance::FirstCome => true,
             Acceptance::Requester => job.standing_bids().count() > usize::from(job.failed.len()),

@@ -2,10 +2,10 @@
 //!
 //! [`super::capacity`] sees all jobs and decides whether the node has room.
 
-use super::{ComputeLimits, Moment, Wake};
+use super::{ComputeLimits, Moment, Purses, Wake};
 use crate::domain::{
     Acceptance, AuditStage, BidStatus, Digest, Event, Facts, FailureKind, Job, JobId, JobState, NodeId,
-    Opening, SeatStatus, Span, Timestamp,
+    Opening, Pace, SeatStatus, Span, Timestamp,
 };
 
 /// How much later each further group of 2N nodes bids, in milliseconds, so that not all bid at once.
@@ -13,13 +13,12 @@ pub const RANK_STEP_MS: u64 = 100;
 
 /// How long before the close of commits a node gives up an unfinished run, so that its report still counts.
 ///
-/// Well within the 60 s that a deal leaves beyond its timeout, so only a run that started late is cut.
-pub const REPORT_MARGIN: Span = Span::from_secs(20);
-
-/// How long after a deadline closed commits a node that reads a neutral log may still lack earlier entries.
-///
-/// A third of the shortest time in which nodes must be able to reveal.
-pub const READ_MARGIN: Span = Span::from_secs(20);
+/// At most half of the time that the deal leaves beyond its timeout, which is 60 s or more, so only a run that started
+/// late is cut.
+pub fn report_margin(job: &Job, pace: Pace) -> Span {
+    let spare = job.deal.run.as_secs().saturating_sub(job.deal.timeout.as_secs());
+    pace.report_margin.min(Span::from_secs(spare / 2))
+}
 
 /// What a compute node knows of one job.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +39,10 @@ pub struct ComputeView<'a> {
     pub can_run: bool,
     /// The backend's facts about this node as a bidder.
     pub facts: Facts,
+    /// What other bidders have.
+    pub purses: Purses<'a>,
+    /// How slow the log is.
+    pub pace: Pace,
     /// The state of this node's run. A finished or failed run survives a restart.
     pub execution: Execution<'a>,
     /// Who orders the log.
@@ -51,8 +54,8 @@ pub struct ComputeView<'a> {
 /// The latest time at which a run may begin and still take its whole timeout before this node gives it up.
 ///
 /// Before this time, missing inputs are the requester's fault. After it, a late run is the node's.
-pub fn start_by(job: &Job) -> Timestamp {
-    job.commit_by.minus(job.deal.timeout).minus(REPORT_MARGIN)
+pub fn start_by(job: &Job, pace: Pace) -> Timestamp {
+    job.commit_by.minus(job.deal.timeout).minus(report_margin(job, pace))
 }
 
 /// The state of this node's run of the job.
@@ -176,7 +179,7 @@ fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
         return ComputeStep::Done;
     };
     let seat_free = job.seats.len() < usize::from(job.asked()) || failed > 0;
-    if has_enough_bids(job) || !seat_free {
+    if has_enough_bids(job, view.purses) || !seat_free || !has_means(view) {
         return ComputeStep::Wait(Wake::after(filled_by));
     }
     let steps = u64::try_from(view.rank / job.wanted_bids().max(1)).unwrap_or(u64::MAX);
@@ -187,26 +190,25 @@ fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
     ComputeStep::Submit(Event::BidPlaced { price })
 }
 
-/// Whether the deal admits this node and the node takes the deal on.
+/// Whether the deal admits this node and the node takes the deal on, whatever it has now.
 fn is_eligible(view: &ComputeView<'_>) -> bool {
-    let (deal, limits, facts) = (&view.job.deal, view.limits, view.facts);
-    let admitted = facts.paid >= deal.min_paid && !facts.sat_in_parent && facts.funded;
+    let (deal, limits) = (&view.job.deal, view.limits);
     let fits = limits.suit(deal, view.job.spec.resources, view.me) && deal.bond <= limits.max_bond;
-    admitted && fits && view.can_run
+    fits && !view.facts.sat_in_parent && view.can_run
 }
 
-/// Whether as many nodes have bid as the free seats of the job want.
-pub(super) fn has_enough_bids(job: &Job) -> bool {
+/// Whether the node has the bond, and was paid enough before. Both may change while the job is open.
+fn has_means(view: &ComputeView<'_>) -> bool {
+    view.facts.funded && view.facts.paid >= view.job.deal.min_paid
+}
+
+/// Whether as many nodes have bid, and can pay their bond, as the free seats of the job want.
+pub(super) fn has_enough_bids(job: &Job, purses: Purses<'_>) -> bool {
     if job.state == JobState::Running && job.deal.acceptance == Acceptance::Requester {
-        return job.standing_bids().count() >= 2 * usize::from(job.refillable().len());
+        return purses.backed_bids(job) >= 2 * usize::from(job.refillable().len());
     }
-    fitting_bids(job) >= job.wanted_bids()
-}
-
-/// Bids that have a seat or may still get one.
-fn fitting_bids(job: &Job) -> usize {
     let seated = job.seats.iter().filter(|seat| !matches!(seat.status, SeatStatus::Failed(_))).count();
-    job.standing_bids().count() + seated
+    purses.backed_bids(job) + seated >= job.wanted_bids()
 }
 
 /// Waits until every seat is filled, then runs and reports.
@@ -218,7 +220,7 @@ fn accepted(view: &ComputeView<'_>, state: JobState, seat: u8) -> ComputeStep {
     if state != JobState::Running || now > job.commit_by {
         return ComputeStep::Done;
     }
-    let give_up_after = job.commit_by.minus(REPORT_MARGIN);
+    let give_up_after = job.commit_by.minus(report_margin(job, view.pace));
     match view.execution {
         Execution::Finished(opening) => {
             let commitment = opening.commitment(job.domain, job.id, seat, view.me);
@@ -271,7 +273,7 @@ fn doubt(view: &ComputeView<'_>, reveal_by: Timestamp) -> Option<Timestamp> {
     match view.log {
         LogTrust::Neutral if closed_by_entry => None,
         LogTrust::Neutral => {
-            deadline.map(|deadline| deadline.plus(READ_MARGIN)).filter(|until| now <= *until)
+            deadline.map(|deadline| deadline.plus(view.pace.report_margin)).filter(|until| now <= *until)
         }
         LogTrust::Requester { .. } if !closed_by_entry => Some(reveal_by),
         LogTrust::Requester { clock_agrees, suspended: _ } => match deadline? {

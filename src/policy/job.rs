@@ -8,7 +8,7 @@
 use std::fmt;
 
 use super::{
-    ComputeLimits, Moment, Wake,
+    ComputeLimits, Moment, Purses, Wake,
     attempts::{Attempts, LOOK_AGAIN, RESEND},
     capacity::{Capacity, Decision},
     compute::{self, ComputeStep, ComputeView, Execution, LogTrust},
@@ -55,6 +55,8 @@ pub struct JobView<'a> {
     pub knows_requester: bool,
     /// This node's record of another node.
     pub reputation: &'a dyn Fn(NodeId) -> Standing,
+    /// What nodes have in the log.
+    pub purses: Purses<'a>,
     /// See [`RequesterView::secret`].
     pub secret: Digest,
     /// See [`RequesterView::is_auto`].
@@ -244,6 +246,7 @@ impl JobPolicy {
             opened_ms: self.heard_ms,
             pace: view.pace,
             reputation: view.reputation,
+            purses: view.purses,
             secret: view.secret,
             members: view.members.len() + usize::from(view.limits.is_some()),
             orders_log: matches!(view.log, LogTrust::Requester { .. }),
@@ -272,6 +275,8 @@ impl JobPolicy {
             limits,
             can_run,
             facts,
+            purses: view.purses,
+            pace: view.pace,
             execution,
             log,
             knows_requester,

@@ -64,6 +64,7 @@ pub mod outlook;
 pub mod over;
 #[cfg(test)]
 mod properties;
+mod purses;
 pub mod replication;
 pub mod reputation;
 pub mod requester;
@@ -74,3 +75,4 @@ pub mod verifier;
 pub use attempts::RESEND;
 pub use limits::ComputeLimits;
 pub use moment::{Moment, Wake};
+pub use purses::Purses;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{compute::has_enough_bids, requester::Standing, trust::Level};
+use super::{Purses, compute::has_enough_bids, requester::Standing, trust::Level};
 use crate::domain::{BidStatus, Exceeded, FailureKind, Job, JobState, NodeId, Offer, SeatStatus, Timestamp};
 
 /// What is known of a node and a job.
@@ -23,6 +23,8 @@ pub struct OutlookView<'a> {
     pub offer: Option<&'a Offer>,
     /// What the job's requester remembers of it; `None` for the job of another requester.
     pub standing: Option<Standing>,
+    /// What each bidder has.
+    pub purses: Purses<'a>,
 }
 
 /// Where a node is on the way to a seat.
@@ -38,6 +40,8 @@ pub enum Outlook {
     },
     /// Its bid stands, and waits for the bids of others or for a seat that becomes free.
     Waits,
+    /// Its bid stands, but counts for nothing: it has not the money for its bond.
+    Unfunded,
     /// Its bid stands, but goes after all others: too many of its results were bad.
     GoesLast,
     /// Its bid stands, but the requester has banned it.
@@ -95,6 +99,9 @@ pub fn outlook(view: &OutlookView<'_>) -> Outlook {
 
 /// A standing bid, as its requester weighs it.
 fn with_bid(view: &OutlookView<'_>) -> Outlook {
+    if view.purses.back(view.job, view.node) == Some(false) {
+        return Outlook::Unfunded;
+    }
     match view.standing {
         Some(Standing { level: Level::Banned, .. }) => Outlook::Banned,
         Some(standing) if standing.is_below_floor() => Outlook::GoesLast,
@@ -130,7 +137,7 @@ fn without_bid(view: &OutlookView<'_>) -> Outlook {
     if !takes_bids {
         return Outlook::TooLate;
     }
-    if has_enough_bids(job) { Outlook::NotNeeded } else { Outlook::NoBid }
+    if has_enough_bids(job, view.purses) { Outlook::NotNeeded } else { Outlook::NoBid }
 }
 
 #[cfg(test)]
@@ -161,7 +168,8 @@ mod tests {
     }
 
     fn of(job: &Job, offer: Option<&Offer>, standing: Option<Standing>) -> Outlook {
-        outlook(&OutlookView { job, now: at(1001), node: node(1), is_known: true, offer, standing })
+        let purses = Purses::FULL;
+        outlook(&OutlookView { job, now: at(1001), node: node(1), is_known: true, offer, standing, purses })
     }
 
     #[test]
@@ -176,6 +184,7 @@ mod tests {
             is_known: false,
             offer: None,
             standing: None,
+            purses: Purses::FULL,
         };
         assert_eq!(outlook(&away), Outlook::Away);
         let others = open(Deal { allow_list: vec![node(2)], ..deal() });

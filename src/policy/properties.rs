@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::{
-    ComputeLimits, Moment, Wake,
+    ComputeLimits, Moment, Purses, Wake,
     compute::{self, ComputeStep, ComputeView, Execution, LogTrust, RANK_STEP_MS},
     fixture::{REQUESTER, deal, node, open, opening, stamped},
     requester::{self, RequesterStep, RequesterView, Standing},
@@ -124,6 +124,8 @@ fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
         limits: &willing,
         can_run: true,
         facts,
+        purses: Purses::FULL,
+        pace: Pace::QUICK,
         execution: runs[0],
         log: logs[0],
         knows_requester: false,
@@ -188,6 +190,7 @@ fn ask_requester(job: &Job, moment: Moment, now: u64) {
             opened_ms,
             pace: Pace::QUICK,
             reputation: &reputation,
+            purses: Purses::FULL,
             secret: Digest::new([members; 32]),
             members: members.into(),
             orders_log,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    Moment, Wake,
+    Moment, Purses, Wake,
     replication::{TRUSTED_WAIT_MS, widened},
     trust::{Level, TrustTerms},
 };
@@ -24,6 +24,8 @@ pub struct RequesterView<'a> {
     pub pace: Pace,
     /// This requester's record of a node.
     pub reputation: &'a dyn Fn(NodeId) -> Standing,
+    /// What each bidder has.
+    pub purses: Purses<'a>,
     /// A secret that orders bids and draws audits, so that nobody can make itself first or foresee an audit.
     pub secret: Digest,
     /// How many nodes may bid, as far as this node knows: the others, and itself if it runs jobs.
@@ -157,7 +159,7 @@ fn is_for_trusted(view: &RequesterView<'_>) -> bool {
 /// Offers a job for trusted nodes to all, once no trusted one has bid for a while and enough others have.
 fn widen(view: &RequesterView<'_>) -> RequesterStep {
     let (job, terms) = (view.job, TrustTerms::default());
-    let others = job.standing_bids().filter(|(node, _)| (view.reputation)(*node).level < Level::Banned);
+    let others = backed_bids(view).filter(|node| (view.reputation)(*node).level < Level::Banned);
     let wait_end_ms = view.opened_ms.saturating_add(TRUSTED_WAIT_MS.max(bid_window_ms(view)));
     if !job.seats.is_empty() || others.count() < usize::from(terms.seats) {
         return wait(view);
@@ -184,8 +186,8 @@ fn accept(ranked: Vec<NodeId>, seats: usize) -> RequesterStep {
     RequesterStep::Submit(ranked.into_iter().take(seats).map(|node| Event::BidAccepted { node }).collect())
 }
 
-/// Standing bids that may have a seat, best first: of the circle where this node decides how many nodes run the job, above the
-/// reputation floor, then by keccak256(secret, job, node).
+/// Standing bids with the money for their bond that may have a seat, best first: of the circle where this node decides how many
+/// nodes run the job, above the reputation floor, then by keccak256(secret, job, node).
 ///
 /// Not by price: no bid exceeds the job's, and an owner of many nodes could take every seat with low bids. The job is in the
 /// lot, since else the same nodes would be the first in every job, and two of one owner would decide them all.
@@ -203,10 +205,15 @@ fn ranked_bids(view: &RequesterView<'_>) -> Vec<NodeId> {
         let lot = [view.secret.as_bytes().as_slice(), view.job.id.as_bytes(), node.as_bytes()].concat();
         may_sit.then(|| (is_last, is_stranger, Digest::keccak(lot)))
     };
-    let mut bids: Vec<_> =
-        view.job.standing_bids().filter_map(|(node, _)| Some((key(node)?, node))).collect();
+    let mut bids: Vec<_> = backed_bids(view).filter_map(|node| Some((key(node)?, node))).collect();
     bids.sort_unstable();
     bids.into_iter().map(|(_, node)| node).collect()
+}
+
+/// Standing bids that are known to have the money for their bond.
+fn backed_bids(view: &RequesterView<'_>) -> impl Iterator<Item = NodeId> {
+    let (job, purses) = (view.job, view.purses);
+    job.standing_bids().map(|(node, _)| node).filter(move |node| purses.back(job, *node) == Some(true))
 }
 
 fn follow_up(view: &RequesterView<'_>) -> RequesterStep {

@@ -16,7 +16,7 @@ use super::{
     SubmitError, Trouble, submit_in_turn, updates::History,
 };
 use crate::{
-    domain::{Amount, Digest, JobId, LogDomain, NodeId, Pace, SignedAction, Stamped, Timestamp},
+    domain::{Amount, Digest, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Stamped, Timestamp},
     rules::Ledger,
     store::EndedJob,
 };
@@ -27,6 +27,8 @@ pub struct LocalLog {
     domain: LogDomain,
     inner: Mutex<Inner>,
     head: watch::Sender<u64>,
+    /// How often money may have moved.
+    moved: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,12 @@ impl LocalLog {
             members: Vec::new(),
             actions: BTreeMap::new(),
         };
-        Arc::new(Self { domain, inner: Mutex::new(inner), head: watch::Sender::new(0) })
+        Arc::new(Self {
+            domain,
+            inner: Mutex::new(inner),
+            head: watch::Sender::new(0),
+            moved: watch::Sender::new(0),
+        })
     }
 
     /// The scheduler of one member.
@@ -70,6 +77,7 @@ impl LocalLog {
     /// When all deposits together are no amount: the caller made the money up.
     pub fn deposit(&self, node: NodeId, amount: Amount) {
         self.lock().ledger.accounts_mut().deposit(node, amount).expect("deposits fit 96 bits together");
+        self.moved.send_modify(|moved| *moved += 1);
     }
 
     /// The jobs and the money as of now.
@@ -111,6 +119,9 @@ impl LocalLog {
         inner.actions.entry((action.job, author)).or_default().push((digest, cursor));
         // Under the lock: told in another order than appended, the head would go back and a reader sleep on.
         self.head.send_replace(cursor.0);
+        if inner.ledger.accounts().is_used() {
+            self.moved.send_modify(|moved| *moved += 1);
+        }
         Ok(cursor)
     }
 
@@ -172,6 +183,16 @@ impl Scheduler for LocalScheduler {
 
     fn holds_money(&self) -> bool {
         true
+    }
+
+    fn funds(&self, node: NodeId) -> Option<Funds> {
+        let inner = self.log.lock();
+        let accounts = inner.ledger.accounts();
+        Some(Funds { free: accounts.free(node), paid: accounts.paid(node) })
+    }
+
+    fn watch_funds(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.log.moved.subscribe())
     }
 
     fn pace(&self) -> Pace {

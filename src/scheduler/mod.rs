@@ -44,9 +44,12 @@ use std::{error::Error, fmt, sync::Arc};
 use futures::future::BoxFuture;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::{
-    domain::{Amount, Digest, Event, JobId, LogDomain, NodeId, Pace, SignedAction, Stamped, Timestamp},
+    domain::{
+        Amount, Digest, Event, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Stamped, Timestamp,
+    },
     rules::Rejection,
     store::EndedJob,
 };
@@ -134,6 +137,13 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     /// Whether the log holds money, so that a node whose result the verdict accepts is paid. Without a default, as
     /// above: a node must not give away an unpaid result.
     fn holds_money(&self) -> bool;
+
+    /// What `node` has in this log; `None` while this node does not know it yet. Without a default: a decorator that
+    /// forgot it would have a node bid without its bond, or count bids that can take no seat.
+    fn funds(&self, node: NodeId) -> Option<Funds>;
+
+    /// Changes whenever [`Self::funds`] may say something new; `None` where it never does. Without a default, as above.
+    fn watch_funds(&self) -> Option<watch::Receiver<u64>>;
 
     /// How slow the log is. Without a default: a decorator that forgot it would have nodes lose bonds on a slow chain.
     fn pace(&self) -> Pace;

@@ -7,6 +7,7 @@ mod consumer;
 mod endpoints;
 mod faults;
 pub(crate) mod faulty;
+mod funds;
 mod money;
 mod public;
 mod reorg;

@@ -3,8 +3,11 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use assay::{
-    api::{ApiConfig, Token},
-    domain::{Deal, Job, JobId, LogDomain, NodeId, Span, Timestamp},
+    api::{
+        ApiConfig, Token,
+        types::{Replication, SubmitRequest},
+    },
+    domain::{Deal, Job, JobId, LogDomain, NodeId, SCRATCH_DIR, SUMMARY_FILE, Span, Timestamp},
     executor::{Executor, FakeExecutor, Script},
     identity::NodeKey,
     node::{LocalHub, LocalTransfer, Node, NodeConfig, NodeHandle, NodeParts, Shelf, Transfer, UrlLimits},
@@ -200,6 +203,27 @@ pub(crate) async fn end(handle: NodeHandle) {
 /// Every run prints this.
 pub(crate) fn printing(stdout: &'static str) -> Arc<FakeExecutor> {
     Arc::new(FakeExecutor::new(move |_| Script::printing(stdout)))
+}
+
+/// A submission by the API, for executors that run nothing.
+pub(crate) fn demo(command: &str, deal: Deal) -> SubmitRequest {
+    SubmitRequest {
+        image: format!("demo@sha256:{}", "0".repeat(64)),
+        entrypoint: Vec::new(),
+        command: vec![command.to_owned()],
+        environment: Default::default(),
+        working_directory: None,
+        inputs: Vec::new(),
+        resources: Default::default(),
+        seeded: false,
+        text_files: Vec::new(),
+        public_result: false,
+        summary_file: SUMMARY_FILE.to_owned(),
+        scratch_dir: SCRATCH_DIR.to_owned(),
+        platform: None,
+        deal,
+        replication: Replication::Fixed,
+    }
 }
 
 pub(crate) fn deal(concurrency: u8, confidence: u8) -> Deal {

@@ -3,10 +3,11 @@
 use std::{fmt::Debug, path::Path, sync::Arc};
 
 use futures::{FutureExt as _, future::BoxFuture};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::{Event, JobId, LogDomain, NodeId, Pace, SignedAction, Spec, Timestamp},
+    domain::{Event, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Spec, Timestamp},
     executor::{Executor, ExecutorError, RunOutcome, RunRequest},
     scheduler::{
         Anchor, BackendError, Cursor, EventStream, Evidence, LogItem, LogOrder, Scheduler, SubmitError,
@@ -85,6 +86,14 @@ impl<F: SchedulerFault> Scheduler for FaultyScheduler<F> {
 
     fn holds_money(&self) -> bool {
         self.inner.holds_money()
+    }
+
+    fn funds(&self, node: NodeId) -> Option<Funds> {
+        self.inner.funds(node)
+    }
+
+    fn watch_funds(&self) -> Option<watch::Receiver<u64>> {
+        self.inner.watch_funds()
     }
 
     fn pace(&self) -> Pace {

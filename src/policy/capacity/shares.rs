@@ -11,7 +11,7 @@ use super::{
     holders::{Holders, Runner},
 };
 use crate::{
-    domain::{JobId, NodeId, Timestamp},
+    domain::{JobId, NodeId, Pace, Timestamp},
     policy::{Moment, compute::LogTrust},
 };
 
@@ -66,8 +66,8 @@ impl Capacity {
         if self.takes_on() {
             // Promises first, because a seat may have to leave its slot to one.
             while let Some(job) = self.next_candidate(now_ms) {
-                let Place { requester, log, .. } = self.places[&job];
-                let firm_until_ms = now_ms.saturating_add(self.firm_ms(requester, log, now_ms));
+                let Place { requester, log, pace, .. } = self.places[&job];
+                let firm_until_ms = now_ms.saturating_add(self.firm_ms(requester, (log, pace), now_ms));
                 self.set(job, Stage::Promised { firm_until_ms });
                 given.push(job);
             }
@@ -135,12 +135,14 @@ impl Capacity {
         (fits && self.firm(now_ms) < self.slots.saturating_mul(PROMISES_A_SLOT)).then_some(job)
     }
 
-    /// How long a new bid to a requester stays firm.
-    pub(super) fn firm_ms(&self, requester: NodeId, log: LogTrust, now_ms: u64) -> u64 {
-        let most = match log {
+    /// How long a new bid to a requester stays firm. A requester on a chain gathers bids for a while, and its acceptance
+    /// takes about as long to be read; so it does for an offer, whose log is the requester's until the chain has the job.
+    pub(super) fn firm_ms(&self, requester: NodeId, (log, pace): (LogTrust, Pace), now_ms: u64) -> u64 {
+        let least = match log {
             LogTrust::Neutral => FIRM_NEUTRAL_MS,
             LogTrust::Requester { .. } => FIRM_MS,
         };
+        let most = least.max(pace.bid_window_ms.saturating_mul(2));
         let unanswered = self.shares(now_ms).get(&requester).map_or(0, |share| share.unanswered);
         (most / u64::try_from(unanswered + 1).unwrap_or(u64::MAX)).max(LEAST_FIRM_MS)
     }

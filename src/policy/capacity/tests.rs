@@ -7,7 +7,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     domain::{Deal, Facts, Job},
-    policy::fixture::{LIMITS, accept, at, bid, commit, deal, node, open_of, opening, then},
+    policy::{
+        Purses,
+        fixture::{LIMITS, accept, at, bid, commit, deal, node, open_of, opening, then},
+    },
 };
 
 const ME: u8 = 0;
@@ -40,6 +43,8 @@ impl Desk {
             limits: &LIMITS,
             can_run: true,
             facts: Facts::MONEYLESS,
+            purses: Purses::FULL,
+            pace: Pace::QUICK,
             execution,
             log: FOLLOWED,
             knows_requester: self.known.contains(&job.requester),
@@ -274,14 +279,14 @@ fn a_seat_without_a_slot_is_handed_over_while_another_bid_can_have_it() {
             bid(&mut loose, 1, desk.secs);
         }
         accept(&mut loose, ME, desk.secs);
-        let hand_over = loose.refill_by().minus(REPORT_MARGIN);
+        let hand_over = loose.refill_by().minus(Pace::QUICK.report_margin);
         assert_eq!(desk.ask(&loose), ComputeStep::Wait(Wake::after(hand_over)));
         desk.secs = hand_over.as_secs() + 1;
         assert_eq!(reports(&desk.ask(&loose)), reserve);
         if reserve {
             continue;
         }
-        desk.secs = loose.commit_by.minus(REPORT_MARGIN).as_secs();
+        desk.secs = loose.commit_by.minus(Pace::QUICK.report_margin).as_secs();
         assert!(matches!(desk.ask(&loose), ComputeStep::Wait(_)), "nobody else can have it");
         let ring = desk.decide(&long, Execution::Failed(FailureKind::Engine)).ring;
         assert_eq!(ring, [loose.id], "a run that takes less than its timeout may still be in time");
@@ -293,7 +298,7 @@ fn a_seat_without_a_slot_is_handed_over_while_another_bid_can_have_it() {
 fn a_seat_that_never_got_a_slot_is_reported_before_commitments_are_due() {
     let (mut desk, mut loose, _long) = busy_with_a_loose_bid();
     accept(&mut loose, ME, desk.secs);
-    desk.secs = loose.commit_by.minus(REPORT_MARGIN).as_secs() + 1;
+    desk.secs = loose.commit_by.minus(Pace::QUICK.report_margin).as_secs() + 1;
     assert!(reports(&desk.ask(&loose)));
 }
 

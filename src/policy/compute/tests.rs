@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    domain::{Amount, Ask, Deal, Resources},
+    domain::{Amount, Ask, Deal, Funds, Resources},
     policy::fixture::{
         self, REQUESTER, accept, at, bid, commit, deal, moment, node, open, opening, reveal, running, then,
     },
@@ -26,6 +26,8 @@ fn view(job: &Job, me: u8, secs: u64) -> ComputeView<'_> {
         limits: &LIMITS,
         can_run: true,
         facts: Facts::MONEYLESS,
+        purses: Purses::FULL,
+        pace: Pace::QUICK,
         execution: Execution::None,
         log: LogTrust::Neutral,
         knows_requester: false,
@@ -74,6 +76,44 @@ fn nobody_bids_once_twice_n_bids_fit() {
 }
 
 #[test]
+fn bids_without_the_money_for_their_bond_keep_nobody_from_bidding() {
+    let money = |units| Amount::new(units).unwrap();
+    let mut job = open(Deal { price: money(5), bond: money(10), ..deal() });
+    (1..7).for_each(|index| bid(&mut job, index, 1000));
+    let limits = ComputeLimits { max_bond: money(10), ..LIMITS };
+    let has = |free| move |_| free;
+    let bids = |free: Option<u128>| {
+        let funds = has(free.map(|free| Funds { free: money(free), paid: money(0) }));
+        places_bid(&ComputeView { limits: &limits, purses: Purses(&funds), ..view(&job, 0, 1000) })
+    };
+    assert!(!bids(Some(10)), "2N bids are enough");
+    assert!(bids(Some(9)), "none of them can take a seat");
+    assert!(!bids(None), "nobody knows yet");
+}
+
+#[test]
+fn a_node_without_the_bond_or_the_record_waits_for_it() {
+    let money = |units| Amount::new(units).unwrap();
+    let job = open(Deal { price: money(5), bond: money(10), min_paid: money(3), ..deal() });
+    let limits = ComputeLimits { max_bond: money(10), ..LIMITS };
+    let step = |funded, paid| {
+        let facts = Facts { funded, paid: money(paid), ..Facts::MONEYLESS };
+        next(&ComputeView { limits: &limits, facts, ..view(&job, 0, 1000) })
+    };
+    assert!(matches!(step(true, 3), ComputeStep::Submit(Event::BidPlaced { .. })));
+    assert_eq!((step(false, 3), step(true, 2)), (after(1100), after(1100)));
+}
+
+#[test]
+fn a_slow_chain_gets_time_for_its_transactions_but_no_more_than_half_of_what_the_deal_spares() {
+    let job = running();
+    let margins = [Pace::QUICK, Pace::ROLLUP, Pace::MAINNET].map(|pace| report_margin(&job, pace).as_secs());
+    assert_eq!(margins, [20, 40, 120]);
+    let tight = open(Deal { run: Span::from_secs(160), ..deal() });
+    assert_eq!(report_margin(&tight, Pace::MAINNET).as_secs(), 30, "of 60 s");
+}
+
+#[test]
 fn a_node_bids_only_for_what_it_takes_on() {
     let money = |units| Amount::new(units).unwrap();
     let job = open(Deal { price: money(5), bond: money(10), ..deal() });
@@ -109,7 +149,7 @@ fn a_node_bids_only_where_the_deal_admits_it() {
     assert!(places_bid(&view(&listed, 0, 1000)));
     assert_eq!(next(&view(&listed, 1, 1000)), ComputeStep::Done);
     let proven = open(Deal { min_paid: Amount::new(2).unwrap(), ..deal() });
-    assert_eq!(next(&view(&proven, 0, 1000)), ComputeStep::Done);
+    assert_eq!(next(&view(&proven, 0, 1000)), after(1100));
     let facts = Facts { paid: Amount::new(2).unwrap(), ..Facts::MONEYLESS };
     assert!(places_bid(&ComputeView { facts, ..view(&proven, 0, 1000) }));
 }
@@ -194,7 +234,7 @@ fn a_node_waits_for_inputs_no_longer_than_leaves_the_run_its_whole_timeout() {
         let mut job = open(Deal { timeout: Span::from_secs(timeout), run, ..deal() });
         (0..3).for_each(|index| bid(&mut job, index, 1001));
         (0..3).for_each(|index| accept(&mut job, index, 1010));
-        let last = start_by(&job).as_secs();
+        let last = start_by(&job, Pace::QUICK).as_secs();
         assert_eq!(last, 1010 + 60 - 20);
         for late in [0, timeout] {
             let held = ComputeView { execution: Execution::Running, ..view(&job, 0, last + u64::from(late)) };

@@ -34,6 +34,7 @@ impl Desk {
             limits: self.limits.as_ref(),
             knows_requester: false,
             reputation: &|_| Standing::default(),
+            purses: Purses::FULL,
             secret: Digest::ZERO,
             is_auto: false,
         };

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    domain::{Amount, BidStatus, FailureKind, Opening, Pace, Tally},
+    domain::{Amount, BidStatus, FailureKind, Funds, Opening, Pace, Tally},
     policy::fixture::{
         REQUESTER, accept, at, bid, commit, deal, moment, node, open, open_of, opening, reveal, running, then,
     },
@@ -18,6 +18,7 @@ fn view(job: &Job, secs: u64) -> RequesterView<'_> {
         opened_ms: 1_000_000,
         pace: Pace::QUICK,
         reputation: NEWCOMER,
+        purses: Purses::FULL,
         secret: Digest::new([5; 32]),
         members: 10,
         orders_log: false,
@@ -77,6 +78,22 @@ fn a_skipped_bid_is_made_up_for() {
     accept(&mut job, 0, 1001);
     let rest = accepted(next(&view(&job, 1001)));
     assert!(rest.len() == 2 && !rest.contains(&node(0)) && !rest.contains(&node(3)), "{rest:?}");
+}
+
+#[test]
+fn a_bid_that_is_not_known_to_have_its_bond_is_not_chosen() {
+    let amount = |units| Amount::new(units).unwrap();
+    let mut job = open(Deal { price: amount(5), bond: amount(5), ..deal() });
+    (0..6).for_each(|index| bid(&mut job, index, 1000));
+    let funds = |id: NodeId| match id {
+        id if id == node(0) => None,
+        id => Some(Funds { free: amount(if id < node(3) { 4 } else { 5 }), paid: Amount::ZERO }),
+    };
+    let mut chosen = accepted(next(&RequesterView { purses: Purses(&funds), ..view(&job, 1001) }));
+    chosen.sort_unstable();
+    assert_eq!(chosen, [3, 4, 5].map(node));
+    let nobody = |_| None;
+    assert_eq!(next(&RequesterView { purses: Purses(&nobody), ..view(&job, 1001) }), after(1100));
 }
 
 #[test]

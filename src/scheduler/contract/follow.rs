@@ -24,18 +24,22 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    client::ChainConfig,
     decode::{Decoded, Mined, decode},
+    error::ConnectError,
+    funds::FundsBook,
     health::Health,
-    log::ChainLog,
+    log::{ChainLog, log_name},
     newest::header,
+    reader::chain_id,
     rpc::{AskError, Endpoints, Pace},
     span::RANGE,
     window::{Source, Wanted, Window},
 };
 use crate::{
-    domain::{Backoff, Digest, Timestamp},
-    scheduler::{BackendError, WallClock, stored::store_error},
-    store::{Chains, ReadUpTo},
+    domain::{Backoff, Digest, LogDomain, Timestamp},
+    scheduler::{BackendError, StartError, WallClock, stored::store_error},
+    store::{Chains, Db, ReadUpTo},
 };
 
 /// Longest pause between attempts while no endpoint answers.
@@ -86,6 +90,8 @@ pub(super) struct Follower {
     pub(super) lost: Arc<Notify>,
     pub(super) clock: WallClock,
     pub(super) health: Arc<Mutex<Health>>,
+    /// What the events name may have changed.
+    pub(super) funds: Arc<FundsBook>,
 }
 
 /// What one look at the chain found.
@@ -212,6 +218,7 @@ impl Follower {
         let mut read = from.block;
         if let Some((reached, window)) = found {
             let log = Arc::clone(&self.log);
+            self.funds.touch(window.logs.iter().map(|(log, _)| log));
             let mined = self.decode(window);
             let appended = if mined.is_empty() && log.is_near(reached) {
                 Ok(0)
@@ -345,6 +352,7 @@ impl Follower {
             log.set_position(place)
         });
         cut.await.map_err(|_| BackendError::Stopped)??;
+        self.funds.touch_all();
         self.seen.send_modify(|seen| seen.read = seen.read.min(place.block));
         self.lost.notify_one();
         Ok(place)
@@ -393,6 +401,18 @@ pub(super) async fn same_chain(endpoints: &Endpoints, known: &Chains) -> Result<
         Some(_) => Ok(()),
         None => known.set_genesis(found).map_err(|error| store_error(&error)),
     }
+}
+
+/// Detects another chain behind the endpoints first; else a missing contract would be reported instead.
+pub(super) async fn known_chain(chain: &ChainConfig, db: &Db) -> Result<(), StartError<ConnectError>> {
+    let endpoints = Endpoints::new(&chain.rpc_urls).map_err(ConnectError::from)?;
+    let chain_id = chain_id(&endpoints, chain.chain_id).await?;
+    let domain = LogDomain { chain_id, contract: chain.contract };
+    let known = Chains::new(db.clone(), log_name(domain));
+    if known.read_up_to().map_err(|error| StartError::Log(store_error(&error)))?.is_none() {
+        return Ok(());
+    }
+    same_chain(&endpoints, &known).await.map_err(StartError::Log)
 }
 
 async fn genesis(provider: alloy::providers::DynProvider) -> Result<Option<Digest>, TransportError> {

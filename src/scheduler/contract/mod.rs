@@ -20,6 +20,7 @@
 mod abi;
 mod anchors;
 mod artifact;
+mod bidders;
 mod calls;
 pub mod client;
 mod consumer;
@@ -28,6 +29,7 @@ mod decode;
 pub mod deploy;
 mod error;
 mod follow;
+mod funds;
 mod health;
 mod history;
 mod http;

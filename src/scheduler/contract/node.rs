@@ -25,25 +25,23 @@ use super::{
     client::{ChainClient, ChainConfig},
     convert::Revert,
     error::{ConnectError, MoneyError},
-    follow::{Follower, Seen, same_chain},
+    follow::{Follower, Seen, known_chain, same_chain},
+    funds::FundsBook,
     health::Health,
-    log::{self, ChainLog, NodeAddresses, log_name},
+    log::{self, ChainLog, NodeAddresses},
     outbox::Outbox,
-    reader::{ContractReader, chain_id},
-    rpc::Endpoints,
+    reader::ContractReader,
     sender::{PATIENCE, SendError},
     signed::{courier::SignedPath, pool::Pool},
 };
 use crate::{
-    domain::{Action, Event, JobId, LogDomain, NodeId, Pace, SignedAction, Timestamp},
+    domain::{Action, Event, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Timestamp},
     identity::NodeKey,
     scheduler::{
         self, Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder,
-        Scheduler, SubmitError, Trouble, WallClock,
-        stored::{self, store_error},
-        tasks::Tasks,
+        Scheduler, SubmitError, Trouble, WallClock, stored, tasks::Tasks,
     },
-    store::{Chains, Db, EndedJob},
+    store::{Db, EndedJob},
 };
 
 /// Longest wait until this node has read what the chain has.
@@ -86,6 +84,7 @@ pub(super) struct State {
     seen: watch::Receiver<Seen>,
     pub(super) wake: Arc<Notify>,
     pub(super) pool: Pool,
+    pub(super) funds: Arc<FundsBook>,
     receipts: Receipts,
     /// What the follower sees of the chain.
     health: Arc<Mutex<Health>>,
@@ -124,6 +123,7 @@ impl ContractScheduler {
         let confirmations = client.confirmations();
         let (seen_sender, seen) = watch::channel(Seen { head, time, confirmations, ..Seen::default() });
         let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let funds = Arc::new(FundsBook::default());
         let health = Arc::new(Mutex::new(Health::new(!client.is_for_development())));
         let follower = Follower {
             endpoints: Arc::clone(&client.reader().endpoints),
@@ -134,6 +134,7 @@ impl ContractScheduler {
             seen: seen_sender,
             wake: Arc::clone(&wake),
             lost: client.lost(),
+            funds: Arc::clone(&funds),
             clock: Arc::clone(&clock),
             health: Arc::clone(&health),
         };
@@ -150,12 +151,14 @@ impl ContractScheduler {
             seen,
             wake,
             pool: Pool::new(confirmations, client.pace()),
+            funds,
             receipts,
             health,
             unannounced,
             attempts: Attempts::new(stop.clone()),
             stop: stop.clone(),
         });
+        tasks.spawn(Arc::clone(&shared).follow_funds());
         if shared.signed.is_some() {
             tasks.spawn(Arc::clone(&shared).sweep_offers());
             tasks.spawn(Arc::clone(&shared).carry());
@@ -195,7 +198,7 @@ impl ContractScheduler {
 
     /// How far the chain was read.
     pub fn seen(&self) -> watch::Receiver<Seen> {
-        self.shared.seen.clone()
+        self.shared.seen()
     }
 
     /// Where nodes said that they can be reached, as far as it was read.
@@ -204,22 +207,14 @@ impl ContractScheduler {
     }
 }
 
-/// Detects another chain behind the endpoints first; else a missing contract would be reported instead.
-async fn known_chain(chain: &ChainConfig, db: &Db) -> Result<(), StartError> {
-    let endpoints = Endpoints::new(&chain.rpc_urls).map_err(ConnectError::from)?;
-    let chain_id = chain_id(&endpoints, chain.chain_id).await?;
-    let domain = LogDomain { chain_id, contract: chain.contract };
-    let known = Chains::new(db.clone(), log_name(domain));
-    if known.read_up_to().map_err(|error| StartError::Log(store_error(&error)))?.is_none() {
-        return Ok(());
-    }
-    same_chain(&endpoints, &known).await.map_err(StartError::Log)
-}
-
 impl State {
     /// max(latest block, wall clock): under automine no block comes by itself, and a chain's clock may lead.
     pub(super) fn now(&self) -> Timestamp {
         self.seen.borrow().time.max((self.clock)())
+    }
+
+    pub(super) fn seen(&self) -> watch::Receiver<Seen> {
+        self.seen.clone()
     }
 
     /// What ended the log, if anything did.
@@ -417,6 +412,14 @@ impl Scheduler for ContractScheduler {
 
     fn holds_money(&self) -> bool {
         true
+    }
+
+    fn funds(&self, node: NodeId) -> Option<Funds> {
+        self.shared.funds.of(node)
+    }
+
+    fn watch_funds(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.shared.funds.watch())
     }
 
     fn pace(&self) -> Pace {

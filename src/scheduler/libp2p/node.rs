@@ -22,7 +22,7 @@ use super::{
     wire::{self, LogRequest, LogResponse},
 };
 use crate::{
-    domain::{Event, JobId, LogDomain, NodeId, Pace, SignedAction, Timestamp, codec},
+    domain::{Event, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Timestamp, codec},
     network::{self, BlobSource, NetworkConfig, NetworkError, NetworkHandle, WireBytes},
     scheduler::{
         self, Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, Loading, LogItem,
@@ -275,6 +275,15 @@ impl Scheduler for Libp2pScheduler {
 
     fn holds_money(&self) -> bool {
         false
+    }
+
+    /// There is no money, and no deal asks for any.
+    fn funds(&self, _: NodeId) -> Option<Funds> {
+        Some(Funds::default())
+    }
+
+    fn watch_funds(&self) -> Option<watch::Receiver<u64>> {
+        None
     }
 
     fn pace(&self) -> Pace {

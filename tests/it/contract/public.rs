@@ -10,13 +10,13 @@ use std::{
 };
 
 use assay::{
-    api::types::{JobView, Judgement, Replication, SubmitReply, SubmitRequest},
+    api::types::{JobView, Judgement, SubmitReply},
     assembly::Backend,
     devstack::{
         BadActors, Stack, StackConfig,
         chain::{DEPOSIT, LocalChain},
     },
-    domain::{Ask, Audit, AuditStage, Deal, JobId, JobState, Method, SUMMARY_FILE, Span},
+    domain::{Ask, Audit, AuditStage, Deal, JobId, JobState, Method, Span},
     executor::{ExecutorError, FakeExecutor, Script},
 };
 use serde_json::json;
@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use super::chain::rpc;
-use crate::town::client_with;
+use crate::town::{client_with, demo};
 
 const NODES: usize = 4;
 const CONFIRMATIONS: u64 = 3;
@@ -93,23 +93,7 @@ impl Network {
     async fn submit(&self, command: &str, deal: Deal) -> JobId {
         let price = DEPOSIT.divided_by(NonZero::new(100).unwrap());
         let deal = Deal { price, bond: price, reveal: Span::from_secs(1800), ..deal };
-        let request = SubmitRequest {
-            image: format!("demo@sha256:{}", "0".repeat(64)),
-            entrypoint: Vec::new(),
-            command: vec![command.to_owned()],
-            environment: Default::default(),
-            working_directory: None,
-            inputs: Vec::new(),
-            resources: Default::default(),
-            seeded: false,
-            text_files: Vec::new(),
-            public_result: false,
-            summary_file: SUMMARY_FILE.to_owned(),
-            scratch_dir: assay::domain::SCRATCH_DIR.to_owned(),
-            platform: None,
-            deal,
-            replication: Replication::Fixed,
-        };
+        let request = demo(command, deal);
         let answer = self.http.post(self.url("jobs")).json(&request).send().await.unwrap();
         let text = answer.text().await.unwrap();
         serde_json::from_str::<SubmitReply>(&text).unwrap_or_else(|_| panic!("{text}")).job

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use assay::{
-    api::types::{JobView, Replication, SubmitReply, SubmitRequest},
+    api::types::{JobView, SubmitReply},
     assembly::{Backend, Host, HostConfig},
     domain::{Amount, Deal, Event, JobId, JobState},
     executor::{FakeExecutor, Script},
@@ -23,7 +23,7 @@ use super::{
     chain::{Chain, ETHER, Member, PATIENCE, fold},
     long_deal, until,
 };
-use crate::town::client_with;
+use crate::town::{client_with, demo};
 
 const PRICE: u128 = ETHER + 3;
 const BOND: u128 = 2 * ETHER + 7;
@@ -114,23 +114,7 @@ impl Town {
             confidence: 3,
             ..Deal::default()
         };
-        let request = SubmitRequest {
-            image: format!("demo@sha256:{}", "0".repeat(64)),
-            entrypoint: Vec::new(),
-            command: vec!["true".to_owned()],
-            environment: Default::default(),
-            working_directory: None,
-            inputs: Vec::new(),
-            resources: Default::default(),
-            seeded: false,
-            text_files: Vec::new(),
-            public_result: false,
-            summary_file: assay::domain::SUMMARY_FILE.to_owned(),
-            scratch_dir: assay::domain::SCRATCH_DIR.to_owned(),
-            platform: None,
-            deal,
-            replication: Replication::Fixed,
-        };
+        let request = demo("true", deal);
         let http = self.http(0);
         let submitted = async {
             let mut ticks = interval(Duration::from_millis(20));

@@ -23,7 +23,10 @@ use futures::{
     future::{BoxFuture, join_all},
 };
 use serde_json::json;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    task::JoinSet,
+    time::{interval, timeout},
+};
 
 use super::chain::{Chain, Member, PATIENCE, opening};
 
@@ -186,7 +189,18 @@ impl Town {
 async fn offered(to: &Member, from: &Member, submission: &SignedAction, secs: u64) -> Vec<u8> {
     let until = to.scheduler.now().await.unwrap().as_secs() + secs;
     let offer = [[1].as_slice(), &until.to_be_bytes(), &encode_action(submission)].concat();
-    to.scheduler.answer(from.id(), &offer)
+    let mut ticks = interval(Duration::from_millis(20));
+    let answered = async {
+        loop {
+            ticks.tick().await;
+            let answer = to.scheduler.answer(from.id(), &offer);
+            // The node asks the contract first what the requester has.
+            if answer != LATER {
+                return answer;
+            }
+        }
+    };
+    timeout(PATIENCE, answered).await.unwrap()
 }
 
 async fn join(chain: &Chain, hub: &Arc<Hub>) -> Member {

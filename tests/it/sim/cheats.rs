@@ -6,11 +6,11 @@
 use assay::{
     domain::{
         Action, Amount, Ask, Deal, Digest, Event, Facts, FailureKind, Job, JobState, MIN_REVEAL, NodeId,
-        Opening, SeatSet, SignedAction, Span, Spec, Timestamp,
+        Opening, Pace, SeatSet, SignedAction, Span, Spec, Timestamp,
     },
     identity::NodeKey,
     policy::{
-        ComputeLimits, Moment,
+        ComputeLimits, Moment, Purses,
         compute::{self, ComputeStep, ComputeView, Execution, LogTrust},
     },
     rules::Rejection,
@@ -160,6 +160,8 @@ impl Table {
             limits: &limits,
             can_run: true,
             facts: Facts::MONEYLESS,
+            purses: Purses::FULL,
+            pace: Pace::QUICK,
             execution: Execution::Finished(&result),
             log: LogTrust::Requester {
                 clock_agrees: follower.skew().is_none(),

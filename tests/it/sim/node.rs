@@ -9,7 +9,7 @@ use assay::{
     },
     identity::NodeKey,
     policy::{
-        ComputeLimits, Moment, Wake,
+        ComputeLimits, Moment, Purses, Wake,
         capacity::Capacity,
         compute::Execution,
         job::{self, Answer, Fitness, JobPolicy, JobView, Role, Turn},
@@ -107,6 +107,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) moment: Moment,
     pub(super) facts: Facts,
     pub(super) followed_up: bool,
+    /// What each node has.
+    pub(super) purses: Purses<'a>,
 }
 
 impl Memory {
@@ -163,6 +165,7 @@ impl Node {
             limits: Some(&limits),
             knows_requester: false,
             reputation: &|_| Standing::default(),
+            purses: around.purses,
             secret: SECRET,
             is_auto: false,
         };

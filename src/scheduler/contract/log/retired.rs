@@ -1,14 +1,12 @@
 //! Ended jobs leave memory, and come back for a step that names them.
 
-use std::collections::BTreeSet;
-
 use super::{ChainLog, Inner, PAGE, record};
 use crate::{
     domain::{Deal, Event, JobId, NodeId, SignedAction, Timestamp},
     rules::Rejection,
     scheduler::{
         BackendError, Cursor,
-        contract::signed::drafts::Refusal,
+        contract::signed::drafts::{OfferOf, Refusal},
         stored::{store_error, unreadable},
     },
     store::EndedJob,
@@ -41,14 +39,14 @@ impl ChainLog {
         submission: &SignedAction,
         author: NodeId,
         times: (Timestamp, Timestamp),
-        asked: Option<BTreeSet<NodeId>>,
+        by: OfferOf,
     ) -> Result<(), Refusal> {
         let (inner, job) = (self.lock(), submission.action.job);
         let is_known = inner.ledger.get(job).is_some() || inner.broken.contains_key(&job);
         if is_known || self.store.ended().contains(job).map_err(|_| Refusal::Unread)? {
             return Err(Refusal::Rejected(Rejection::JobExists));
         }
-        let opened = self.drafts.open(self.domain, submission, author, times, asked);
+        let opened = self.drafts.open(self.domain, submission, author, times, by);
         drop(inner);
         opened
     }

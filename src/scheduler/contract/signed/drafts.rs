@@ -25,8 +25,10 @@ pub(super) const OFFERED: Span = Span::from_secs(120);
 /// The longest that a node agrees to: clocks differ.
 const LONGEST: Span = Span::from_secs(240);
 
-/// Offers of others that are kept, and those of one requester. They cost nothing, so further ones are refused.
+/// Offers of others that are kept, those among them that have no escrow, and those of one requester. Offers cost nothing, so
+/// further ones are refused, and so are those that their requester's money does not cover.
 const MAX_OFFERS: usize = 256;
+const MAX_FREE_OFFERS: usize = 128;
 const MAX_OFFERS_OF_ONE: usize = 32;
 
 /// An offered job.
@@ -66,14 +68,25 @@ pub(in super::super) enum DraftUpdate {
 pub(in super::super) enum Refusal {
     /// The rules say no.
     Rejected(Rejection),
-    /// The store cannot be read, so nobody knows whether the job is there already.
+    /// Nobody knows now whether the job is there already, or what its requester has.
     Unread,
+    /// The requester cannot pay for all that it offers here.
+    Unfunded,
     /// There are too many offers.
     Full,
     /// There is no such offer, or it takes no bids any more.
     Closed,
     /// A bid that is not valid as long as the offer says.
     WrongSeen,
+}
+
+/// Whose offer it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum OfferOf {
+    /// This node's own, to these nodes.
+    Me { asked: BTreeSet<NodeId> },
+    /// Another requester's, who has so much in the contract; `None` while that is not known.
+    Other { free: Option<Amount> },
 }
 
 type Kept = BTreeMap<JobId, Draft>;
@@ -98,6 +111,17 @@ pub(super) fn may_be_offered(deal: &Deal) -> bool {
         && deal.audit.is_none()
 }
 
+/// Whether `free` money pays the escrow of all these. An honest requester deposits before it offers.
+fn covers<'a>(free: Option<Amount>, mut drafts: impl Iterator<Item = &'a Draft>) -> Result<(), Refusal> {
+    let add = |sum: Amount, draft: &Draft| sum.checked_add(draft.job.deal.escrow()?);
+    match (drafts.try_fold(Amount::ZERO, add), free) {
+        (Some(Amount::ZERO), _) => Ok(()),
+        (Some(_), None) => Err(Refusal::Unread),
+        (Some(needed), Some(free)) if needed <= free => Ok(()),
+        (Some(_) | None, Some(_)) | (None, None) => Err(Refusal::Unfunded),
+    }
+}
+
 /// The name of every entry of a draft.
 fn name(until: Timestamp) -> Digest {
     Digest::new(U256::from(until.as_secs()).to_be_bytes())
@@ -112,7 +136,7 @@ impl Drafts {
         submission: &SignedAction,
         author: NodeId,
         (now, until): (Timestamp, Timestamp),
-        asked: Option<BTreeSet<NodeId>>,
+        by: OfferOf,
     ) -> Result<(), Refusal> {
         let stamped = stamped(&submission.action, author, now);
         let job = rules::open(domain, None, &stamped).map_err(Refusal::Rejected)?;
@@ -121,6 +145,10 @@ impl Drafts {
         }
         let serial = self.serials.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
         let item = item(stamped, until);
+        let (asked, free) = match by {
+            OfferOf::Me { asked } => (Some(asked), None),
+            OfferOf::Other { free } => (None, free),
+        };
         let is_own = asked.is_some();
         let draft =
             Draft { serial, until, bids: BTreeMap::new(), items: vec![item], asked, is_closing: false, job };
@@ -131,8 +159,15 @@ impl Drafts {
             if kept.contains_key(&draft.job.id) {
                 return false;
             }
-            if !is_own && (of_others().count() >= MAX_OFFERS || of_one >= MAX_OFFERS_OF_ONE) {
-                opened = Err(Refusal::Full);
+            let is_free = |draft: &Draft| draft.job.deal.escrow() == Some(Amount::ZERO);
+            let free_offers = of_others().filter(|known| is_free(known)).count();
+            let is_full = of_others().count() >= MAX_OFFERS
+                || of_one >= MAX_OFFERS_OF_ONE
+                || (is_free(&draft) && free_offers >= MAX_FREE_OFFERS);
+            let own = of_others().filter(|known| known.job.requester == author).chain([&draft]);
+            let covered = covers(free, own);
+            if !is_own && (is_full || covered.is_err()) {
+                opened = covered.and(Err(Refusal::Full));
                 return false;
             }
             kept.insert(draft.job.id, draft);
@@ -174,6 +209,13 @@ impl Drafts {
             added.is_ok()
         });
         added
+    }
+
+    /// Who has bid for a draft that asks for a bond.
+    pub(in super::super) fn bidders(&self) -> Vec<NodeId> {
+        let kept = self.kept.borrow();
+        let bonded = kept.values().filter(|draft| !draft.job.deal.bond.is_zero());
+        bonded.flat_map(|draft| draft.bids.keys().copied()).collect()
     }
 
     /// Whether a job is a draft here.
@@ -343,121 +385,4 @@ fn item(stamped: Stamped<Event>, until: Timestamp) -> LogItem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{Signature, Spec};
-
-    const REQUESTER: NodeId = NodeId::new([1; 20]);
-    const NODE: NodeId = NodeId::new([2; 20]);
-    const NOW: Timestamp = Timestamp::from_secs(1000);
-    const UNTIL: Timestamp = Timestamp::from_secs(1100);
-
-    fn submission(nonce: u64, deal: Deal) -> SignedAction {
-        let (spec, revision) = (Spec::sample().to_document(), deal.revision());
-        let job = LogDomain::default().job_id(REQUESTER, nonce, Spec::hash_document(&spec), revision);
-        let event = Event::Submitted { deal, spec, nonce };
-        let action = Action { job, revision, sequence: 0, seen: Digest::ZERO, event };
-        SignedAction { action, signature: Signature::new([7; 65]) }
-    }
-
-    fn bid(submitted: &SignedAction, seen: Digest) -> SignedAction {
-        let event = Event::BidPlaced { price: Amount::ZERO };
-        let action = Action { seen, event, ..submitted.action.clone() };
-        SignedAction { action, signature: Signature::new([8; 65]) }
-    }
-
-    fn open(drafts: &Drafts, nonce: u64, is_own: bool) -> Result<SignedAction, Refusal> {
-        let submitted = submission(nonce, Deal::default());
-        let (times, asked) = ((NOW, UNTIL), is_own.then(|| BTreeSet::from([REQUESTER, NODE])));
-        drafts.open(LogDomain::default(), &submitted, REQUESTER, times, asked).map(|()| submitted)
-    }
-
-    #[test]
-    fn a_bid_is_taken_until_the_second_that_it_names_while_the_offer_stands() {
-        let drafts = Drafts::default();
-        let submitted = open(&drafts, 0, true).unwrap();
-        let job = submitted.action.job;
-        let (good, other) = (bid(&submitted, name(UNTIL)), bid(&submitted, name(NOW)));
-        assert_eq!(drafts.add(&other, NODE, NOW), Err(Refusal::WrongSeen));
-        assert_eq!(drafts.add(&good, NODE, UNTIL.plus(Span::from_secs(1))), Err(Refusal::Closed));
-        assert_eq!(drafts.add(&good, NODE, UNTIL), Ok(()));
-        assert_eq!(drafts.add(&good, NODE, UNTIL), Ok(()), "the same again");
-        let again = SignedAction { signature: Signature::new([9; 65]), ..good.clone() };
-        assert_eq!(drafts.add(&again, NODE, NOW), Err(Refusal::Rejected(Rejection::AlreadyBid)));
-        let draft = drafts.close(job).unwrap();
-        assert_eq!(draft.bids, BTreeMap::from([(NODE, good.clone())]));
-        assert_eq!(drafts.add(&good, REQUESTER, NOW), Err(Refusal::Closed));
-        drafts.give_up(job);
-        assert!(drafts.holds(job), "its transaction is on its way");
-        drafts.end(job);
-        assert!(!drafts.holds(job));
-    }
-
-    #[test]
-    fn only_nodes_that_were_asked_bid_for_an_own_offer_and_each_once() {
-        let drafts = Drafts::default();
-        let submitted = open(&drafts, 0, true).unwrap();
-        let good = bid(&submitted, name(UNTIL));
-        for stranger in 3..=u8::MAX {
-            let refused = Err(Refusal::Rejected(Rejection::NotAllowed));
-            assert_eq!(drafts.add(&good, NodeId::new([stranger; 20]), NOW), refused);
-        }
-        for _ in 0..2 {
-            assert_eq!(drafts.add(&good, NODE, NOW), Ok(()));
-            assert_eq!(drafts.add(&good, REQUESTER, NOW), Ok(()), "its own node");
-        }
-        let draft = drafts.close(submitted.action.job).unwrap();
-        assert_eq!(draft.bids.keys().copied().collect::<Vec<_>>(), [REQUESTER, NODE]);
-        assert_eq!(draft.job.bids.len(), 2);
-    }
-
-    #[test]
-    fn a_reader_is_told_every_entry_once_and_when_the_draft_is_no_more() {
-        let drafts = Drafts::default();
-        let submitted = open(&drafts, 0, false).unwrap();
-        let mut told = BTreeMap::new();
-        let mut next = |drafts: &Drafts| match drafts.next(&mut told) {
-            Some(DraftUpdate::Entry(item)) => Some((item.stamped.author, item.entry)),
-            Some(DraftUpdate::Forgotten(job)) => {
-                assert_eq!(job, submitted.action.job);
-                Some((NodeId::ZERO, Digest::ZERO))
-            }
-            None => None,
-        };
-        assert_eq!(next(&drafts), Some((REQUESTER, name(UNTIL))));
-        assert_eq!(next(&drafts), None);
-        drafts.add(&bid(&submitted, name(UNTIL)), NODE, NOW).unwrap();
-        assert_eq!(next(&drafts), Some((NODE, name(UNTIL))));
-        // Ended and begun again, unseen.
-        drafts.expire(UNTIL.plus(Span::from_secs(1)));
-        open(&drafts, 0, false).unwrap();
-        assert_eq!(next(&drafts), Some((NodeId::ZERO, Digest::ZERO)));
-        assert_eq!(next(&drafts), Some((REQUESTER, name(UNTIL))));
-        assert_eq!(next(&drafts), None);
-    }
-
-    #[test]
-    fn offers_of_strangers_are_bounded_and_own_ones_are_not_refused() {
-        let drafts = Drafts::default();
-        let of_one = u64::try_from(MAX_OFFERS_OF_ONE).unwrap();
-        (0..of_one).for_each(|nonce| drop(open(&drafts, nonce, false).unwrap()));
-        assert_eq!(open(&drafts, of_one, false), Err(Refusal::Full));
-        assert!(open(&drafts, of_one, true).is_ok());
-        drafts.expire(UNTIL.plus(Span::from_secs(1)));
-        assert!(open(&drafts, of_one + 1, false).is_ok());
-    }
-
-    #[test]
-    fn only_deals_that_the_contract_takes_signed_bids_for_are_offered() {
-        assert!(may_be_offered(&Deal::default()));
-        let audit = Some(crate::domain::Audit::from_word([7; 32]));
-        for deal in [
-            Deal { parent: Some(JobId::ZERO), ..Deal::default() },
-            Deal { acceptance: Acceptance::FirstCome, ..Deal::default() },
-            Deal { min_paid: Amount::new(1).unwrap(), ..Deal::default() },
-            Deal { audit, ..Deal::default() },
-        ] {
-            assert!(!may_be_offered(&deal), "{deal:?}");
-        }
-    }
-}
+mod tests;

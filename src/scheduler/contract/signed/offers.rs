@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{
     courier::{SignedPath, Unreached},
-    drafts::{Draft, OFFERED, Refusal, may_be_offered},
+    drafts::{Draft, OFFERED, OfferOf, Refusal, may_be_offered},
     wire::{Answer, Request},
 };
 use crate::{
@@ -66,7 +66,7 @@ impl State {
         let until = now.plus(OFFERED.min(deal.open));
         let asked = nodes.iter().copied().chain([self.node]).collect();
         // What the rules refuse is refused again, with the reason, when it is submitted.
-        self.log.open_draft(signed, self.node, (now, until), Some(asked)).ok()?;
+        self.log.open_draft(signed, self.node, (now, until), OfferOf::Me { asked }).ok()?;
         let _ends = self.log.drafts().offered(job);
         self.gather(path, nodes, Request::Offer { until, submission: signed.clone() }, deal).await;
         self.log.find(&signed.action).ok()
@@ -159,7 +159,9 @@ impl State {
         }
         self.log.drafts().add(bid, self.node, now).map_err(|refusal| match refusal {
             Refusal::Rejected(rejection) => SubmitError::Rejected(rejection),
-            Refusal::Unread | Refusal::Full | Refusal::Closed | Refusal::WrongSeen => unknown(),
+            Refusal::Unread | Refusal::Unfunded | Refusal::Full | Refusal::Closed | Refusal::WrongSeen => {
+                unknown()
+            }
         })?;
         // So that the next question is asked of a job in which the bid stands.
         self.tell(job).await;
@@ -233,10 +235,13 @@ impl State {
         if !runs_jobs {
             return Answer::Refused;
         }
-        match self.log.open_draft(submission, from, (self.now(), until), None) {
+        let by = OfferOf::Other { free: self.funds.ask(from).map(|funds| funds.free) };
+        match self.log.open_draft(submission, from, (self.now(), until), by) {
             Ok(()) => Answer::Taken,
             Err(Refusal::Full | Refusal::Unread) => Answer::Later,
-            Err(Refusal::Rejected(_) | Refusal::Closed | Refusal::WrongSeen) => Answer::Refused,
+            Err(Refusal::Rejected(_) | Refusal::Unfunded | Refusal::Closed | Refusal::WrongSeen) => {
+                Answer::Refused
+            }
         }
     }
 

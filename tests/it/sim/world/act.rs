@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use assay::{
-    domain::{Action, Amount, Audit, AuditSecret, Deal, Digest, Event, Facts, JobId, JobState, NodeId, Spec},
-    policy::{Moment, Wake},
+    domain::{
+        Action, Amount, Audit, AuditSecret, Deal, Digest, Event, Facts, Funds, JobId, JobState, NodeId, Spec,
+    },
+    policy::{Moment, Purses, Wake},
     scheduler::libp2p::{
         job_log::parent_of,
         sequence::{Follower, Sequencer},
@@ -72,7 +74,10 @@ impl World {
         let members: Vec<NodeId> =
             (0..self.nodes.len()).filter(|i| *i != node).map(|i| self.nodes[i].id()).collect();
         let follows_up = |event: &Event| parent_of(event) == Some(job);
+        let accounts = self.truth.accounts();
+        let funds = |node| Some(Funds { free: accounts.free(node), paid: accounts.paid(node) });
         let around = Surroundings {
+            purses: Purses(&funds),
             members: &members,
             moment: self.moment(node),
             facts: self.facts(node, job),

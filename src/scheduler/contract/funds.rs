@@ -1,0 +1,139 @@
+//! What bidders have in the contract, as this node knows it: whether a bid has the money for its bond, and what its node was
+//! paid before.
+//!
+//! The log of jobs does not tell: who bids may withdraw its money in the next block. So the contract is asked, once for each
+//! bidder of a job that fills its seats, again once an event names the account, and again after a while.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use alloy::{primitives::B256, rpc::types::Log};
+use alloy_sol_types::SolEvent;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+use super::abi::IJobScheduler as abi;
+use crate::domain::{Funds, NodeId};
+
+/// Accounts that somebody asked about who is no bidder yet, and how long they are kept.
+const MAX_ASKED: usize = 64;
+const ASKED_FOR: Duration = Duration::from_secs(30);
+
+/// After so long an account is looked at again though no event named it: an endpoint may have answered from an older block.
+pub(super) const OLD: Duration = Duration::from_secs(30);
+
+/// What this node knows of accounts.
+#[derive(Debug, Default)]
+pub(super) struct FundsBook {
+    inner: Mutex<Inner>,
+    /// How often something new was learnt.
+    news: watch::Sender<u64>,
+    /// Somebody asked about an account that is not known.
+    pub(super) asked: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    known: BTreeMap<NodeId, Known>,
+    asked: BTreeMap<NodeId, Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    funds: Funds,
+    /// When it was asked for; `None` once an event named the account.
+    at: Option<Instant>,
+}
+
+impl FundsBook {
+    /// What a node has, if it was asked for.
+    pub(super) fn of(&self, node: NodeId) -> Option<Funds> {
+        self.lock().known.get(&node).map(|known| known.funds)
+    }
+
+    /// As [`Self::of`], for a node that is no bidder: if it is not known, it will be soon.
+    pub(super) fn ask(&self, node: NodeId) -> Option<Funds> {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        inner.asked.retain(|_, at| now.duration_since(*at) < ASKED_FOR);
+        if inner.asked.len() < MAX_ASKED || inner.asked.contains_key(&node) {
+            inner.asked.insert(node, now);
+        }
+        let known = inner.known.get(&node).map(|known| known.funds);
+        drop(inner);
+        if known.is_none() {
+            self.asked.notify_one();
+        }
+        known
+    }
+
+    /// Changes with everything new.
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// Events of the contract were read: what they name may have changed.
+    pub(super) fn touch<'a>(&self, logs: impl Iterator<Item = &'a Log>) {
+        let mut named = BTreeSet::new();
+        for log in logs {
+            // An update of the terms moves money of the requester, whom it does not name.
+            if log.topic0() == Some(&abi::DealUpdated::SIGNATURE_HASH) {
+                return self.touch_all();
+            }
+            named.extend(log.topics().iter().skip(1).filter_map(address_in));
+            if let Ok(settled) = abi::Settled::decode_log(&log.inner) {
+                named.extend(settled.payments.iter().map(|payment| NodeId::from(payment.node)));
+            }
+        }
+        let mut inner = self.lock();
+        for node in named {
+            if let Some(known) = inner.known.get_mut(&node) {
+                known.at = None;
+            }
+        }
+    }
+
+    /// Anything may have changed.
+    pub(super) fn touch_all(&self) {
+        self.lock().known.values_mut().for_each(|known| known.at = None);
+    }
+
+    /// Which of `wanted`, and of those that somebody asked about, to ask for; drops all others.
+    pub(super) fn due(&self, wanted: BTreeSet<NodeId>, now: Instant) -> Vec<NodeId> {
+        let mut inner = self.lock();
+        let Inner { known, asked } = &mut *inner;
+        asked.retain(|_, at| now.duration_since(*at) < ASKED_FOR);
+        let wanted: BTreeSet<NodeId> = wanted.into_iter().chain(asked.keys().copied()).collect();
+        known.retain(|node, _| wanted.contains(node));
+        let is_fresh = |node: &NodeId| {
+            let at = known.get(node).and_then(|known| known.at);
+            at.is_some_and(|at| now.duration_since(at) < OLD)
+        };
+        wanted.into_iter().filter(|node| !is_fresh(node)).collect()
+    }
+
+    pub(super) fn learn(&self, node: NodeId, funds: Funds, asked_at: Instant) {
+        let known = Known { funds, at: Some(asked_at) };
+        let before = self.lock().known.insert(node, known);
+        if before.map(|before| before.funds) != Some(funds) {
+            self.news.send_modify(|news| *news += 1);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every change is whole.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The address in a topic, if it may be one.
+fn address_in(topic: &B256) -> Option<NodeId> {
+    let (zeros, address) = topic.split_at(12);
+    let address: [u8; 20] = address.try_into().ok()?;
+    zeros.iter().all(|byte| *byte == 0).then(|| NodeId::new(address))
+}
