@@ -50,6 +50,8 @@ pub struct HostConfig {
     pub compute_slots: usize,
     /// What it takes on.
     pub limits: ComputeLimits,
+    /// Other nodes of its operator: at most one of them all takes a seat in a job.
+    pub sisters: Vec<NodeId>,
     /// Whether it delivers public results to the contracts that asked for them.
     pub deliver: bool,
     /// The URLs that it gets inputs from.
@@ -221,8 +223,8 @@ impl Opening {
         let seams = Seams { scheduler, executor: config.executor };
         let Seams { scheduler, executor } = replace(seams, &key, die.clone());
         let about = link.about(&addresses);
-        let HostConfig { compute_slots, limits, urls, keep, deliver, .. } = config;
-        let node = NodeConfig { compute_slots, limits, urls, keep, about, ..NodeConfig::default() };
+        let HostConfig { compute_slots, limits, sisters, urls, keep, deliver, .. } = config;
+        let node = NodeConfig { compute_slots, limits, sisters, urls, keep, about, ..NodeConfig::default() };
         let parts = NodeParts { key, dir, db: db.clone(), scheduler, executor, transfer, shelf };
         let api = listening.address();
         // A chain is followed for as long as that takes; the node says so itself.

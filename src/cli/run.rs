@@ -58,7 +58,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
     start_log(&cli)?;
     match cli.command {
         Command::Devstack(args) => commands::devstack::run(args, output).await,
-        Command::Serve(args) => commands::serve::run(args, output).await,
+        Command::Serve(args) => commands::serve::run(*args, output).await,
         Command::Job(command) => match command {
             JobCommand::Submit(args) => commands::submit::run(*args, output).await,
             JobCommand::List(args) => commands::jobs::list(&args, output).await,

@@ -170,6 +170,7 @@ async fn start(
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: 0,
         limits: ComputeLimits::default(),
+        sisters: Vec::new(),
         deliver: false,
         // The user's own words name them, on the user's own machine.
         urls: UrlLimits::ALL,

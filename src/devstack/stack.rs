@@ -232,6 +232,7 @@ fn host_config(config: &StackConfig, index: usize, peers: Vec<Multiaddr>) -> Hos
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: config.slots,
         limits: ComputeLimits { max_bond: config.max_bond, ask: config.ask, ..ComputeLimits::default() },
+        sisters: Vec::new(),
         deliver: true,
         // One user's machine, and all nodes are theirs.
         urls: UrlLimits::ALL,

@@ -7,7 +7,7 @@ use super::{
     url::UrlLimits,
 };
 use crate::{
-    domain::Offer,
+    domain::{NodeId, Offer},
     executor::Executor,
     identity::NodeKey,
     policy::{ComputeLimits, retention::Keep},
@@ -22,6 +22,8 @@ pub struct NodeConfig {
     pub compute_slots: usize,
     /// The jobs that it takes on.
     pub limits: ComputeLimits,
+    /// Other nodes of its operator: at most one of them all takes a seat in a job.
+    pub sisters: Vec<NodeId>,
     /// The longest archive of a result or an input that it stores or fetches, in bytes.
     pub max_archive_bytes: u64,
     /// For how long it keeps what ended jobs left.
@@ -91,6 +93,7 @@ impl Default for NodeConfig {
         Self {
             compute_slots: 1,
             limits: ComputeLimits::default(),
+            sisters: Vec::new(),
             max_archive_bytes: 2 << 30,
             keep: Keep::default(),
             stop_grace: Duration::from_secs(10),

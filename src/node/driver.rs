@@ -130,6 +130,7 @@ impl Driver {
             moment,
             followed_up: snapshot.followed_by.is_some(),
             members: &node.ports.scheduler.members(),
+            sisters: &node.config.sisters,
             facts: node.facts(job),
             log: node.trust(job, moment.now),
             pace: node.ports.scheduler.pace(),

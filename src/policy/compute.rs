@@ -2,7 +2,10 @@
 //!
 //! [`super::capacity`] sees all jobs and decides whether the node has room.
 
-use super::{ComputeLimits, Moment, Purses, Wake};
+use super::{
+    ComputeLimits, Moment, Purses, Wake,
+    sisters::{Turn, turn},
+};
 use crate::domain::{
     Acceptance, AuditStage, BidStatus, Digest, Event, Facts, FailureKind, Job, JobId, JobState, NodeId,
     Opening, Pace, SeatStatus, Span, Timestamp,
@@ -39,6 +42,8 @@ pub struct ComputeView<'a> {
     pub can_run: bool,
     /// The backend's facts about this node as a bidder.
     pub facts: Facts,
+    /// The nodes of this node's operator, if it has several: at most one of them takes a seat.
+    pub sisters: &'a [NodeId],
     /// What other bidders have.
     pub purses: Purses<'a>,
     /// How slow the log is.
@@ -181,6 +186,11 @@ fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
     let seat_free = job.seats.len() < usize::from(job.asked()) || failed > 0;
     if has_enough_bids(job, view.purses) || !seat_free || !has_means(view) {
         return ComputeStep::Wait(Wake::after(filled_by));
+    }
+    match turn(view) {
+        Turn::Now => {}
+        Turn::From(at) => return ComputeStep::Wait(Wake::after(at.minus(Span::from_secs(1)))),
+        Turn::Never => return ComputeStep::Wait(Wake::after(filled_by)),
     }
     let steps = u64::try_from(view.rank / job.wanted_bids().max(1)).unwrap_or(u64::MAX);
     let turn_ms = view.heard_ms.saturating_add(steps.saturating_mul(RANK_STEP_MS));

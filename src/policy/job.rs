@@ -41,6 +41,8 @@ pub struct JobView<'a> {
     pub followed_up: bool,
     /// The other nodes that this node knows.
     pub members: &'a [NodeId],
+    /// See [`ComputeView::sisters`].
+    pub sisters: &'a [NodeId],
     /// The backend's facts about this node as a bidder.
     pub facts: Facts,
     /// Who orders the log.
@@ -275,6 +277,7 @@ impl JobPolicy {
             limits,
             can_run,
             facts,
+            sisters: view.sisters,
             purses: view.purses,
             pace: view.pace,
             execution,

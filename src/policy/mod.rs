@@ -69,6 +69,7 @@ pub mod replication;
 pub mod reputation;
 pub mod requester;
 pub mod retention;
+mod sisters;
 pub mod trust;
 pub mod verifier;
 

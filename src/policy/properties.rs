@@ -124,6 +124,7 @@ fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
         limits: &willing,
         can_run: true,
         facts,
+        sisters: &[],
         purses: Purses::FULL,
         pace: Pace::QUICK,
         execution: runs[0],

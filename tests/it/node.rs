@@ -5,6 +5,7 @@ mod last_words;
 mod leaving;
 mod lies;
 mod room;
+mod sisters;
 mod trust;
 mod urls;
 

@@ -30,6 +30,8 @@ pub(crate) struct Town {
     pub(crate) log: Arc<LocalLog>,
     pub(crate) hub: Arc<LocalHub>,
     urls: UrlLimits,
+    /// The nodes of one operator.
+    sisters: Vec<NodeId>,
 }
 
 /// A node, and the directory that it comes back to after a restart.
@@ -44,12 +46,17 @@ pub(crate) struct Citizen {
 impl Town {
     pub(crate) fn new() -> Self {
         let log = LocalLog::new(LogDomain::default(), Timestamp::from_secs(START));
-        Self { log, hub: Arc::default(), urls: UrlLimits::ALL }
+        Self { log, hub: Arc::default(), urls: UrlLimits::ALL, sisters: Vec::new() }
     }
 
     /// One whose nodes get inputs from nowhere but public servers.
     pub(crate) fn careful() -> Self {
         Self { urls: UrlLimits::default(), ..Self::new() }
+    }
+
+    /// One in which these keys are of one operator, who says so.
+    pub(crate) fn with_sisters(keys: &[u8]) -> Self {
+        Self { sisters: keys.iter().map(|key| key_of(*key).node_id()).collect(), ..Self::new() }
     }
 
     pub(crate) fn at(&self, seconds: u64) {
@@ -127,7 +134,9 @@ impl Town {
             shelf,
             key,
         };
-        let config = NodeConfig { compute_slots: slots, urls: self.urls, ..NodeConfig::default() };
+        let is_sister = self.sisters.contains(&parts.key.node_id());
+        let sisters = if is_sister { self.sisters.clone() } else { Vec::new() };
+        let config = NodeConfig { compute_slots: slots, urls: self.urls, sisters, ..NodeConfig::default() };
         let mut handle = Node::start(config, parts).await.unwrap();
         let api = assay::api::serve(&mut handle, ApiConfig::default()).await.unwrap();
         Citizen { handle, api, scheduler, transfer, dir }

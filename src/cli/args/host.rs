@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     devstack::{BadActors, DEFAULT_SLOTS},
-    domain::{Amount, Ask, Span},
+    domain::{Amount, Ask, NodeId, Span},
 };
 
 /// `assay devstack`.
@@ -90,6 +90,11 @@ pub(in crate::cli) struct ServeArgs {
     /// Highest bond to put at risk for a seat, such as 5gwei or 0.1ether, if the scheduler holds money
     #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
     pub(in crate::cli) max_bond: Amount,
+
+    /// Another node of yours, by its address; may be repeated. Of them all at most one takes a seat in a job. Name the same
+    /// nodes at each
+    #[arg(long, value_name = "NODE")]
+    pub(in crate::cli) sister: Vec<NodeId>,
 
     /// Deliver public results to the contracts that asked for them, if their fee pays for the gas; needs --scheduler contract
     #[arg(long)]

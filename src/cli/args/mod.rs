@@ -93,7 +93,7 @@ pub(super) enum Command {
     /// Run a network of several nodes in this process to try Assay; some nodes can be bad
     Devstack(DevstackArgs),
     /// Run one node
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Submit jobs and follow them
     #[command(subcommand)]
     Job(JobCommand),

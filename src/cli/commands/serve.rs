@@ -70,6 +70,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         api: args.api,
         compute_slots: args.slots,
         limits,
+        sisters: args.sister,
         deliver: args.deliver,
         urls: urls(&args.input_url),
         keep,
@@ -204,7 +205,7 @@ mod tests {
     fn args(flags: &[&str]) -> ServeArgs {
         let words = ["assay", "serve"].iter().chain(flags);
         let Command::Serve(args) = Cli::try_parse_from(words).unwrap().command else { panic!("serve") };
-        args
+        *args
     }
 
     fn of(flags: &[&str]) -> ComputeLimits {

@@ -43,6 +43,7 @@ impl Desk {
             limits: &LIMITS,
             can_run: true,
             facts: Facts::MONEYLESS,
+            sisters: &[],
             purses: Purses::FULL,
             pace: Pace::QUICK,
             execution,

@@ -26,6 +26,7 @@ fn view(job: &Job, me: u8, secs: u64) -> ComputeView<'_> {
         limits: &LIMITS,
         can_run: true,
         facts: Facts::MONEYLESS,
+        sisters: &[],
         purses: Purses::FULL,
         pace: Pace::QUICK,
         execution: Execution::None,

@@ -27,6 +27,7 @@ impl Desk {
             moment: moment(secs),
             followed_up: false,
             members: &[],
+            sisters: &[],
             facts: Facts::MONEYLESS,
             log: LogTrust::Requester { clock_agrees: true, suspended: false },
             pace: Pace::QUICK,

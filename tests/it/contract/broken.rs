@@ -54,6 +54,7 @@ async fn host(chain: &Chain, rpc_url: &str, dir: &Path) -> Host {
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: 0,
         limits: ComputeLimits::default(),
+        sisters: Vec::new(),
         deliver: false,
         urls: UrlLimits::default(),
         keep: Default::default(),

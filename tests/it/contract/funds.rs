@@ -41,6 +41,7 @@ async fn host(chain: &Chain, dir: &Path, key: &NodeKey, slots: usize) -> Host {
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: slots,
         limits: ComputeLimits { max_bond: amount(BOND), ..ComputeLimits::default() },
+        sisters: Vec::new(),
         deliver: false,
         urls: UrlLimits::default(),
         keep: Default::default(),

@@ -84,6 +84,7 @@ impl Town {
             api: SocketAddr::from(([127, 0, 0, 1], 0)),
             compute_slots: usize::from(index > 0),
             limits: ComputeLimits { max_bond: amount(BOND), ..ComputeLimits::default() },
+            sisters: Vec::new(),
             deliver: false,
             urls: UrlLimits::default(),
             keep: Default::default(),

@@ -163,6 +163,7 @@ async fn started(chain: &Chain, key: NodeKey, config: ChainConfig) -> Told {
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         compute_slots: 1,
         limits: ComputeLimits::default(),
+        sisters: Vec::new(),
         deliver: false,
         urls: UrlLimits::default(),
         keep: Default::default(),

@@ -90,6 +90,7 @@ async fn requester(network: &Network) -> Host {
         dial_private: false,
         api: (Ipv4Addr::LOCALHOST, 0).into(),
         compute_slots: 0,
+        sisters: Vec::new(),
         deliver: false,
         urls: UrlLimits::default(),
         limits: ComputeLimits::default(),

@@ -160,6 +160,7 @@ impl Table {
             limits: &limits,
             can_run: true,
             facts: Facts::MONEYLESS,
+            sisters: &[],
             purses: Purses::FULL,
             pace: Pace::QUICK,
             execution: Execution::Finished(&result),

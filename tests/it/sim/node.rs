@@ -153,6 +153,7 @@ impl Node {
             moment: around.moment,
             followed_up: around.followed_up,
             members: around.members,
+            sisters: &[],
             facts: around.facts,
             log: replica.trust(),
             pace: Pace::QUICK,
