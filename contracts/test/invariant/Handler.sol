@@ -279,4 +279,63 @@ contract Handler is AuditSteps {
         if (done) ++robberies;
         finishStep(g.job, stranger, 0);
     }
+
+    /// Whoever may, with a list that was repeated, cut, turned round or crossed with a stranger: none of them is taken.
+    function garble(uint256 job, uint256 which) external onJob {
+        Ghost storage g = pick(job);
+        (uint256 kind, uint256 how) = (which % 5, (which >> 8) % 4);
+        // Cut, the holders of live seats may be those that an expiry pays.
+        if (kind == 3 && how == 1) return;
+        bytes memory d = deal_(g.job, g.terms);
+        uint32 accepted = uint32(right(g));
+        uint256 seats = kind == 1 ? g.committed : kind == 4 ? neededNow(g) : live(g);
+        if (seats == 0 || (how == 2 && size(seats) == 1)) return;
+        bytes memory call;
+        if (kind == 4) {
+            IJobScheduler.SeatOpening[] memory openings_ = opened(g);
+            uint256[] memory order = garbledOrder(openings_.length, how);
+            IJobScheduler.SeatOpening[] memory given = new IJobScheduler.SeatOpening[](order.length);
+            for (uint256 i = 0; i < order.length; ++i) {
+                given[i] = openings_[order[i]];
+            }
+            if (how == 3) given[0].node = parties[parties.length - 1];
+            call = abi.encodeCall(IJobScheduler.postVerdict, (g.job, d, given, accepted));
+        } else {
+            IJobScheduler.SeatHolder[] memory given = garbledHolders(holders(g, seats), how);
+            if (kind == 0) call = abi.encodeCall(IJobScheduler.stop, (g.job, d, given));
+            if (kind == 1) call = abi.encodeCall(IJobScheduler.publishSecret, (g.job, d, SECRET, given));
+            if (kind == 2) {
+                bytes32 revision = revisionOf(g.terms);
+                call = abi.encodeCall(IJobScheduler.unpack, (g.job, revision, heads[g.job], given));
+            }
+            if (kind == 3) call = abi.encodeCall(IJobScheduler.expire, (g.job, d, given));
+        }
+        begin();
+        vm.prank(requester);
+        (bool done,) = address(scheduler).call(call);
+        forget();
+        if (done) ++robberies;
+        finishStep(g.job, requester, 0);
+    }
+
+    function garbledHolders(IJobScheduler.SeatHolder[] memory list_, uint256 how)
+        private
+        view
+        returns (IJobScheduler.SeatHolder[] memory given)
+    {
+        uint256[] memory order = garbledOrder(list_.length, how);
+        given = new IJobScheduler.SeatHolder[](order.length);
+        for (uint256 i = 0; i < order.length; ++i) {
+            given[i] = list_[order[i]];
+        }
+        if (how == 3) given[0].node = parties[parties.length - 1];
+    }
+
+    /// The last twice, without the last, backwards, or as it was.
+    function garbledOrder(uint256 count, uint256 how) private pure returns (uint256[] memory order) {
+        order = new uint256[](how == 0 ? count + 1 : how == 1 ? count - 1 : count);
+        for (uint256 i = 0; i < order.length; ++i) {
+            order[i] = how == 2 ? count - 1 - i : i < count ? i : count - 1;
+        }
+    }
 }

@@ -27,7 +27,7 @@ contract SchedulerInvariants is Test {
     }
 
     function steps() private pure returns (bytes4[] memory list) {
-        list = new bytes4[](51);
+        list = new bytes4[](54);
         list[0] = Steps.submitPlain.selector;
         list[1] = Steps.submitChild.selector;
         list[2] = Steps.submitWithBids.selector;
@@ -80,6 +80,9 @@ contract SchedulerInvariants is Test {
         list[48] = Steps.commitRest.selector;
         list[49] = Handler.judgeOne.selector;
         list[50] = Steps.commitRest.selector;
+        list[51] = Handler.garble.selector;
+        list[52] = Handler.garble.selector;
+        list[53] = Steps.failRest.selector;
     }
 
     function test_three_steps_end_a_signed_job() public {
@@ -105,7 +108,7 @@ contract SchedulerInvariants is Test {
         uint256 unpaid = 0;
         uint256 children = 0;
         bytes4[] memory list = steps();
-        for (uint256 run = 0; run < 80; ++run) {
+        for (uint256 run = 0; run < 110; ++run) {
             setUp();
             for (uint256 i = 0; i < 120; ++i) {
                 uint256 a = uint256(keccak256(abi.encode(run, i)));
