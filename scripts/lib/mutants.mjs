@@ -3,6 +3,7 @@
 //
 // A mutant is first put in the place of the scheduler that the tests deploy: they need no compiling. If they notice nothing,
 // a copy of the sources is changed and all tests are compiled and run, among them those that contain a library of the sources.
+// What the scheduler does not contain, such as a consumer, goes there at once, with the tests of its own.
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -23,12 +24,14 @@ const TIMEOUT_MS = 300_000;
 const COMMON = ["--fail-fast", "--no-match-contract", "RareStepsTest"];
 const QUICK = [...COMMON, "--match-path", "contracts/test/{unit,fuzz}/*"];
 const ALL = [...COMMON, "--no-match-path", "contracts/test/{gas,script}/*"];
+const CONSUMER = `${SRC}/consumer/`;
+const OF_CONSUMERS = [...COMMON, "--match-path", "contracts/test/{unit,fuzz,invariant}/Consumer.t.sol"];
 
 const { values } = parseArgs({ options: { sample: { type: "string" }, only: { type: "string", multiple: true },
   list: { type: "boolean" }, quick: { type: "boolean" } } });
 
 const sources = Object.fromEntries(
-  readdirSync(SRC).filter((name) => name.endsWith(".sol")).sort()
+  readdirSync(SRC, { recursive: true }).filter((name) => name.endsWith(".sol")).sort()
     .map((name) => [`${SRC}/${name}`, { content: readFileSync(`${SRC}/${name}`, "utf8") }]),
 );
 
@@ -76,16 +79,19 @@ function forge(args, out) {
   });
 }
 
-/** Whether all tests pass without a mutant; asked once one gets as far as that. */
-let isSound;
+/** Whether tests pass without a mutant; asked once one gets as far as that. */
+const isSound = {};
 
 async function judge(mutant) {
   const { file, start, end, text } = mutant;
   const source = sources[file].content;
   const content = source.slice(0, start) + text + source.slice(end);
   const scheduler = `${SRC}/JobScheduler.sol`;
-  const built = compile({ ...sources, [file]: { content } }, { [scheduler]: { JobScheduler: ["evm.bytecode.object"] } });
+  const isConsumer = file.startsWith(CONSUMER);
+  const wanted = isConsumer ? { [file]: { "*": ["abi"] } } : { [scheduler]: { JobScheduler: ["evm.bytecode.object"] } };
+  const built = compile({ ...sources, [file]: { content } }, wanted);
   if (built.failed.length) return { verdict: "invalid", why: built.failed[0].message };
+  if (isConsumer) return judgeWhole(file, content, OF_CONSUMERS);
   const artifact = JSON.parse(original);
   const object = `0x${built.contracts[scheduler].JobScheduler.evm.bytecode.object}`;
   artifact.bytecode.object = object;
@@ -94,11 +100,16 @@ async function judge(mutant) {
   writeFileSync(DEPLOYED, original);
   if (!quick.pass) return { verdict: "killed", why: quick.why };
   if (values.quick) return { verdict: "survived" };
-  isSound ??= await forge(ALL, "all");
-  if (!isSound.pass) throw new Error(`the tests fail without any mutant: ${isSound.why}`);
+  return judgeWhole(file, content, ALL);
+}
+
+/** Compiles the tests with the changed file. */
+async function judgeWhole(file, content, tests) {
+  isSound[tests] ??= await forge(tests, "all");
+  if (!isSound[tests].pass) throw new Error(`the tests fail without any mutant: ${isSound[tests].why}`);
   writeFileSync(path.join(COPY, file), content);
-  const all = await forge(ALL, "all");
-  writeFileSync(path.join(COPY, file), source);
+  const all = await forge(tests, "all");
+  writeFileSync(path.join(COPY, file), sources[file].content);
   return all.pass ? { verdict: "survived" } : { verdict: "killed", why: all.why };
 }
 

