@@ -38,7 +38,7 @@ fn whoever_asks_for_a_job_that_is_being_forgotten_waits_until_it_is() {
     [&gone, &kept].into_iter().for_each(|entry| logs.adopt(START, entry.clone(), None).unwrap());
     let told = BTreeSet::from([gone.job(), kept.job()]);
     std::thread::scope(|threads| {
-        let (answer, answered) = std::sync::mpsc::channel();
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
         let (asked, room) = (&logs, logs.room());
         // The first half of what makes room: the store has the job still.
         logs.lock().remove(gone.job());
