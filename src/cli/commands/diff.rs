@@ -1,6 +1,7 @@
 //! `assay results diff`: where the outputs of two nodes differ.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -197,7 +198,14 @@ async fn look_deeper(one: &Path, other: &Path, output: Output) -> Result<(), Cli
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let seen = run.await.map_err(CliError::file("run", PathBuf::from(DIFFOSCOPE)))?;
+    let failed = || CliError::file("run", PathBuf::from(DIFFOSCOPE));
+    let seen = run.await.map_err(failed())?;
+    // It ends with 1 if it found differences, and with more if it could not look.
+    if !matches!(seen.status.code(), Some(0 | 1)) {
+        let said = String::from_utf8_lossy(&seen.stderr);
+        let last = said.lines().rfind(|line| !line.is_empty()).unwrap_or("it did not say why");
+        return Err(failed()(io::Error::other(printable(last))));
+    }
     let said = String::from_utf8_lossy(&seen.stdout);
     output.note(&said.lines().map(printable).collect::<Vec<_>>().join("\n"));
     Ok(())

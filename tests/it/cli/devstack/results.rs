@@ -1,6 +1,6 @@
 //! What a job left, where it goes, and what is strange about it.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use serde_json::Value;
 
@@ -158,6 +158,23 @@ fn files_that_differ_between_two_nodes_are_told_with_their_lines() {
     let equal = session.run(&["results", "diff", &job, first, first]);
     assert!(equal.code == 0 && equal.stdout.ends_with("are equal\n"), "{}{}", equal.stdout, equal.stderr);
     assert_eq!(session.run(&["results", "diff", &job, "ffffffff"]).code, 121);
+
+    // A stand-in for the tool, which is large: how it is called, and what becomes of what it says.
+    let tool = session.user.home.path().join("tools/diffoscope");
+    fs::create_dir(tool.parent().unwrap()).unwrap();
+    let diff = |script: &str| {
+        fs::write(&tool, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", tool.parent().unwrap().display(), std::env::var("PATH").unwrap());
+        let mut command = session.user.command(&["results", "diff", &job, "--diffoscope"]);
+        Seen::new(&command.env("PATH", path).output().unwrap())
+    };
+    let seen = diff("test -f $5/outputs/id -a -f $6/outputs/id && echo \"$@\"; exit 1");
+    assert_eq!(seen.code, 0, "{}", seen.stderr);
+    assert!(seen.stderr.contains("--text - --max-report-size 1000000 /"), "{}", seen.stderr);
+    assert!(!seen.stdout.contains("--text"), "what a tool says is no data: {}", seen.stdout);
+    let seen = diff("echo 'no libarchive' >&2; exit 2");
+    assert!(seen.code == 125 && seen.stderr.contains("no libarchive"), "{}{}", seen.code, seen.stderr);
 }
 
 #[test]
