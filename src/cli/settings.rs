@@ -159,7 +159,7 @@ const fn default_audit_seats(concurrency: u8) -> u8 {
 pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
     let mut deal = base;
     // Before the tolerances that the user gives.
-    if args.require_work && !deal.require_work {
+    if (args.require_work || args.verified_build) && !deal.require_work {
         deal.ask_for_work();
     }
     if let Some(concurrency) = args.concurrency {
@@ -175,6 +175,9 @@ pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
         deal.summary = args.summary;
     }
     deal.method = args.method.unwrap_or(deal.method);
+    if args.verified_build {
+        deal.method = Method::Hash;
+    }
     if deal.method != Method::Near && args.summary.is_none() {
         // The updated deal's method brought its summary along.
         deal.summary = None;

@@ -49,6 +49,11 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long)]
     pub(in crate::cli) require_work: bool,
 
+    /// Say that this is a build whose right output everybody may know: equal outputs and alike work decide, so that copying
+    /// earns nothing; stands for --method hash --require-work
+    #[arg(long, conflicts_with_all = ["method", "summary"])]
+    pub(in crate::cli) verified_build: bool,
+
     /// Largest difference between two CPU times that agree, in thousandths of the larger; 200 ms always agree
     /// [default: 333, or 500 with --require-work]
     #[arg(long, value_name = "PERMILLE")]

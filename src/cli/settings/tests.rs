@@ -25,6 +25,15 @@ fn confidence_follows_concurrency_unless_given() {
 }
 
 #[test]
+fn a_build_is_judged_by_equal_outputs_and_alike_work() {
+    let build = DealArgs { verified_build: true, ..DealArgs::default() };
+    let spelled = DealArgs { method: Some(Method::Hash), require_work: true, ..DealArgs::default() };
+    let deal = resolve(&build).unwrap();
+    assert!(deal.require_work && deal.method == Method::Hash);
+    assert_eq!(deal, resolve(&spelled).unwrap());
+}
+
+#[test]
 fn the_run_leaves_room_for_the_timeout() {
     let secs = Span::from_secs;
     let args = DealArgs { timeout: Some(secs(10)), ..DealArgs::default() };
