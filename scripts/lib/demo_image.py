@@ -52,17 +52,16 @@ def root_filesystem(tar, busybox):
     add(tar, "etc/group", 0o644, GROUP.encode())
 
 
-def main():
-    name, busybox = sys.argv[1:]
-    layer = archive(lambda tar: root_filesystem(tar, busybox))
+def write_image(name, layer, command, comment):
+    """The archive of an image of this one layer, to standard output."""
     config = json.dumps(
         {
             "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
             "os": "linux",
             "created": "1970-01-01T00:00:00Z",
-            "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]},
+            "config": {"Env": ["PATH=/bin"], "Cmd": command},
             "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
-            "history": [{"created": "1970-01-01T00:00:00Z", "comment": "static busybox"}],
+            "history": [{"created": "1970-01-01T00:00:00Z", "comment": comment}],
         }
     ).encode()
     manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
@@ -75,4 +74,10 @@ def main():
     sys.stdout.buffer.write(archive(image))
 
 
-main()
+def main():
+    name, busybox = sys.argv[1:]
+    write_image(name, archive(lambda tar: root_filesystem(tar, busybox)), ["/bin/sh"], "static busybox")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@
 //!   over the entry before.
 //! - [`on_chain`]: a log of a contract. Its entries prove nothing by themselves, so they are compared with the chain.
 //! - [`outcome`]: what an audit came to.
+//! - [`attestation`]: what a node's run gave, for tools of supply chains, with the log as its proof.
 //!
 //! Which of the two a log is follows from its domain, and a job's id is a hash over that domain: who changes the
 //! domain names another job. All functions are pure; the caller reads the file, the node or the chain.
@@ -21,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod attestation;
 pub mod document;
 pub mod on_chain;
 pub mod outcome;

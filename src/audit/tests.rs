@@ -1,5 +1,6 @@
 //! Logs as hostile hands would change them, and what the auditor says of each.
 
+mod attestation;
 mod bytes;
 mod contracts;
 mod evidence;

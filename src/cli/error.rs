@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     assembly::{BackendStartError, HostError},
-    audit::{AuditError, document::DocumentError},
+    audit::{AuditError, attestation::AttestationError, document::DocumentError},
     devstack::{StackError, chain::ChainError},
     domain::{JobId, JobState, NodeId, ProposalFault},
     executor::ExecutorError,
@@ -157,6 +157,30 @@ pub enum CliError {
         /// The problem.
         source: AuditError,
     },
+    /// There are no attestations of a job, or attestations do not hold.
+    #[error("{place}: an attestation does not hold")]
+    Attestation {
+        /// The job or the file.
+        place: String,
+        /// The problem.
+        source: AttestationError,
+    },
+    /// A key is of no node that an attestation could be signed for.
+    #[error("the key is of {node}, whose result of job {} is not accepted", job.short())]
+    NotItsKey {
+        /// The job.
+        job: JobId,
+        /// The node of the key.
+        node: NodeId,
+    },
+    /// Attestations are of several jobs.
+    #[error("the attestations are of different jobs: {} and {}", first.short(), other.short())]
+    ManyJobs {
+        /// One.
+        first: JobId,
+        /// Another.
+        other: JobId,
+    },
     /// A chain has no log of the job.
     #[error("failed to read the log of job {} from the chain", job.short())]
     History {
@@ -270,6 +294,8 @@ impl CliError {
             | Self::ForgottenGroup { .. }
             | Self::ManyGroups { .. }
             | Self::Plan(PlanError::OtherNode { .. })
+            | Self::NotItsKey { .. }
+            | Self::ManyJobs { .. }
             | Self::NoLog { .. } => ExitStatus::Usage,
             Self::NoResult { .. }
             | Self::NoResultOf { .. }
@@ -300,6 +326,7 @@ impl CliError {
             | Self::Compare { .. }
             | Self::OtherContent { .. }
             | Self::Audit { .. }
+            | Self::Attestation { .. }
             | Self::Stack(_)
             | Self::Chain(_)
             | Self::Host(_)
@@ -333,6 +360,11 @@ impl Hint for CliError {
             }
             Self::Pilots { source } => source.hint(),
             Self::Audit { source, .. } => Some(hints::audit(source)),
+            Self::Attestation { source, .. } => Some(hints::attestation(source)),
+            Self::NotItsKey { .. } => {
+                Some("name the node.key of an accepted node, or leave out --sign-with".to_owned())
+            }
+            Self::ManyJobs { .. } => Some("check those of each job for themselves".to_owned()),
             Self::NoLog { .. } => Some("make one with: assay verdict export JOB > log.json".to_owned()),
             Self::Fetch { node, .. } => {
                 Some(format!("node {} is faulty or dishonest; take another accepted result", node.short()))

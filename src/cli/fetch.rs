@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::types::{JobView, Judgement, ResultView, SeatView},
-    domain::{NodeId, SummaryWord},
+    domain::{NodeId, Spec, SummaryWord},
     executor::MAX_STREAM_BYTES,
     store::{self, Compared, Comparison, Limits, STDERR, STDOUT, UnpackError},
 };
@@ -210,7 +210,12 @@ pub(super) async fn fetch_within(
 }
 
 pub(super) fn limits(view: &JobView) -> Limits {
-    let outputs = view.spec.resources.disk_bytes;
+    limits_of(&view.spec)
+}
+
+/// How large a result of a job may be.
+pub(super) fn limits_of(spec: &Spec) -> Limits {
+    let outputs = spec.resources.disk_bytes;
     Limits::with_bytes(outputs.saturating_add(2 * MAX_STREAM_BYTES).saturating_add(ARCHIVE_MARGIN_BYTES))
 }
 

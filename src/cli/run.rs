@@ -86,6 +86,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
             VerdictCommand::Export(args) => commands::check::export(&args, output).await,
             VerdictCommand::Compute(args) => commands::verdict::compute(&args, output),
         },
+        Command::Attest(args) => commands::attest::run(*args, output).await,
         Command::Node(NodeCommand::Describe(args)) => commands::node::describe(&args, output).await,
         Command::Node(NodeCommand::List(args)) => commands::node::list(&args, output).await,
         Command::Node(NodeCommand::Usage(args)) => commands::retention::usage(&args, output).await,
@@ -120,6 +121,7 @@ fn start_log(cli: &Cli) -> Result<(), CliError> {
         | Command::Group(_)
         | Command::Results(_)
         | Command::Verdict(_)
+        | Command::Attest(_)
         | Command::Node(_)
         | Command::Wallet(_)
         | Command::Contract(_)

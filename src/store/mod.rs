@@ -34,6 +34,7 @@ mod last_words;
 mod layout;
 mod limits;
 mod log;
+mod manifest;
 mod reputation;
 mod requests;
 mod result;
@@ -61,6 +62,7 @@ pub use last_words::{
 pub use layout::{EXIT_CODE, OUTPUTS, STDERR, STDOUT, TRACE};
 pub use limits::Limits;
 pub use log::{EventLog, Head, LogError};
+pub use manifest::manifest;
 pub use reputation::Reputation;
 pub use requests::{Asked, Requests};
 pub use result::{ResultError, empty_result_hash, output_hash, result_hash};

@@ -169,7 +169,7 @@ pub(super) fn is_compared(path: &str) -> bool {
 }
 
 /// Hashes a file, and counts one byte more than `length` if it has grown.
-fn hash_content(
+pub(super) fn hash_content(
     file: File,
     length: u64,
     path: &Path,

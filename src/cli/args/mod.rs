@@ -4,10 +4,12 @@
 //! - `deal`: the terms of a job
 //! - `chain`: a chain, a contract on it, and a key
 //! - `job`, `results`, `verdict`, `wallet`, `host`: the commands of one noun each
+//! - `attest`: attestations
 //! - `sweep`: many jobs as one group
 //! - `doctor`: the checks
 //! - `values`: the text forms of durations, sizes and pairs
 
+mod attest;
 mod chain;
 mod common;
 pub(super) mod deal;
@@ -22,6 +24,7 @@ mod wallet;
 
 use clap::{Parser, Subcommand};
 
+pub(super) use attest::{AttestArgs, AttestCommand, AttestVerifyArgs, FormArg};
 pub(super) use chain::{ContractArgs, KeyArgs, RpcArgs};
 pub(super) use common::{
     API_VARIABLE, ApiArgs, DEFAULT_API, Format, LogFormat, NodeArgs, SCHEDULER_VARIABLE, SchedulerArg,
@@ -106,6 +109,8 @@ pub(super) enum Command {
     /// Explain, check and compute verdicts
     #[command(subcommand)]
     Verdict(VerdictCommand),
+    /// Write attestations of what the accepted nodes of a job built, to standard output, and check them
+    Attest(Box<AttestArgs>),
     /// List and describe nodes of the network
     #[command(subcommand)]
     Node(NodeCommand),

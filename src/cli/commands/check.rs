@@ -162,7 +162,7 @@ fn is_named(job: JobId, wanted: &str) -> Result<(), AuditError> {
 }
 
 /// The log of a job and of those that it follows up, the oldest first.
-async fn collect(client: &Client, job: &str) -> Result<LogDocument, CliError> {
+pub(super) async fn collect(client: &Client, job: &str) -> Result<LogDocument, CliError> {
     let failed = || CliError::node(format!("read the log of job {job}"));
     let domain = client.node().await.map_err(failed())?.domain;
     let asked = client.job(job).await.map_err(failed())?;

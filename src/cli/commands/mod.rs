@@ -2,6 +2,7 @@
 
 use super::{client::is_job_prefix, settings::SettingsError};
 
+pub(super) mod attest;
 pub(super) mod calibrate;
 pub(super) mod check;
 mod check_chain;

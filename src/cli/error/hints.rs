@@ -2,7 +2,7 @@
 
 use crate::{
     assembly::{BackendStartError, HostError},
-    audit::AuditError,
+    audit::{AuditError, attestation::AttestationError},
     explain::Hint as _,
     network::NetworkError,
     node::NodeError,
@@ -58,6 +58,26 @@ pub(super) fn connect(error: &ConnectError) -> Option<String> {
         | ConnectError::NoCode { .. }
         | ConnectError::OtherContract { .. } => None,
     }
+}
+
+pub(super) fn attestation(error: &AttestationError) -> String {
+    let hint = match error {
+        AttestationError::Version { .. } => "use the version of assay that wrote it",
+        AttestationError::Empty | AttestationError::Json(_) => {
+            "make one with: assay attest JOB > attestations.json"
+        }
+        AttestationError::Envelope(_) | AttestationError::OtherStatement => {
+            "somebody changed it; ask whoever made it for another"
+        }
+        AttestationError::Log(_) => "use the version of assay that wrote it, or ask for another",
+        AttestationError::Audit(source) => return audit(source),
+        AttestationError::NotVerified { .. } => {
+            "only verified jobs have attestations; see assay job describe JOB"
+        }
+        AttestationError::NotAccepted { .. } => "see whose results are accepted: assay verdict show JOB",
+        AttestationError::Subjects(_) => "have the job write an archive of its files",
+    };
+    hint.to_owned()
 }
 
 pub(super) fn backend(error: &BackendError) -> Option<String> {

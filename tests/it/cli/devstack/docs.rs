@@ -299,8 +299,15 @@ fn the_page_on_contracts_that_ask_works() {
 }
 
 #[test]
+fn the_page_on_builds_that_prove_works() {
+    let mut reader = Reader::new();
+    reader.read("docs/verified-builds.md");
+}
+
+#[test]
 fn no_page_has_a_command_that_nothing_runs() {
-    let seen = ["README.md", "docs/cli.md", "docs/consumer.md", "docs/contract.md"];
+    let seen =
+        ["README.md", "docs/cli.md", "docs/consumer.md", "docs/contract.md", "docs/verified-builds.md"];
     let begins = |line: &str, with: &str| line.trim_start().starts_with(with);
     for page in pages() {
         let text = read(&page);

@@ -36,6 +36,7 @@ fn every_document_has_a_version() {
     let home = session.user.home.path();
     std::fs::write(home.join("hex"), text(&chain["accounts"][0]["key"])).unwrap();
     std::fs::write(home.join("case"), "nonsense\n").unwrap();
+    std::fs::write(home.join("bundle"), session.run(&["attest", &job]).stdout).unwrap();
     std::fs::write(home.join("job.yaml"), "image: assay/demo:1\n").unwrap();
     let on = format!("--rpc-url {url} --contract {contract}");
 
@@ -66,6 +67,8 @@ fn every_document_has_a_version() {
         format!("verdict check {job}"),
         format!("verdict check {job} {on}"),
         format!("verdict export {job}"),
+        format!("attest {job}"),
+        "attest verify bundle".to_owned(),
         "verdict compute case".to_owned(),
         "node list".to_owned(),
         "node describe".to_owned(),

@@ -1,0 +1,62 @@
+//! `assay attest`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::NodeArgs;
+
+/// `assay attest`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(in crate::cli) struct AttestArgs {
+    #[command(subcommand)]
+    pub(in crate::cli) command: Option<AttestCommand>,
+
+    /// Id of the job, or a unique prefix of it
+    #[arg(required = true)]
+    pub(in crate::cli) job: Option<String>,
+
+    /// Form of the attestations
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = FormArg::InToto)]
+    pub(in crate::cli) format: FormArg,
+
+    /// Sign the attestation of this node, an accepted one, with its key: FILE is the node.key in its data directory
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) sign_with: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(in crate::cli) asked: NodeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum AttestCommand {
+    /// Check attestations against the logs in them, and against a file or a result, without asking anybody
+    Verify(AttestVerifyArgs),
+}
+
+/// The form of an attestation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum FormArg {
+    /// In-toto statement v1 with SLSA provenance v1, in a DSSE envelope
+    InToto,
+}
+
+/// `assay attest verify`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct AttestVerifyArgs {
+    /// File that `attest` wrote; may be repeated, for the attestations of several operators
+    #[arg(required = true, value_name = "FILE")]
+    pub(in crate::cli) files: Vec<PathBuf>,
+
+    /// File to find among those of the result, or a directory with a whole result as `results fetch` leaves it
+    ///
+    /// The logs prove a whole result. A single file is proven by the signatures of nodes, so unsigned attestations do not
+    /// count for it
+    #[arg(long, value_name = "PATH")]
+    pub(in crate::cli) artifact: Option<PathBuf>,
+
+    /// Number of nodes whose attestations must hold
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = super::values::at_least_one)]
+    pub(in crate::cli) threshold: usize,
+}
