@@ -12,6 +12,7 @@ mod outlook;
 mod replication;
 mod retention;
 mod session;
+mod submit;
 
 use std::collections::BTreeMap;
 
@@ -21,9 +22,8 @@ pub use super::inputs::{BlobInfo, InputEvent, InputRequest};
 pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
 use crate::{
     domain::{
-        Amount, AuditStage, BidStatus, Deal, Digest, FailureKind, Input, JobId, JobState, LogDomain, Method,
-        NodeId, Note, Offer, Resources, SCRATCH_DIR, SUMMARY_FILE, Seed, Span, Spec, SummaryWord, Timestamp,
-        TooFew,
+        Amount, AuditStage, BidStatus, Deal, Digest, FailureKind, JobId, JobState, LogDomain, Method, NodeId,
+        Note, Offer, Resources, Seed, Span, Spec, SummaryWord, Timestamp,
     },
     node::{Links, Warning},
     verdict::Reason,
@@ -39,6 +39,7 @@ pub use outlook::{Outlook, OutlookRow};
 pub use replication::{OwnRun, Plan, Replication, ReplicationView};
 pub use retention::{ForgetReply, KeepView, PruneReply, PruneRequest, PrunedContent, UsagePart, UsageReply};
 pub use session::{SessionReply, SessionRequest, TicketReply};
+pub use submit::{SubmitReply, SubmitRequest};
 
 /// `GET /api/v1/jobs/{job}/log` gives all of them, `.../events?after=` streams those above a height.
 pub use crate::scheduler::{Evidence, LogEntry};
@@ -141,55 +142,6 @@ pub struct LastWordsView {
 /// under the same key is carried out once; another request under it is refused.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Body of `POST /api/v1/jobs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SubmitRequest {
-    /// The image by name, tag or digest; the node pins it.
-    pub image: String,
-    /// Replaces the image's entrypoint when not empty.
-    #[serde(default)]
-    pub entrypoint: Vec<String>,
-    /// Arguments; the image's own when empty.
-    #[serde(default)]
-    pub command: Vec<String>,
-    /// Environment variables.
-    #[serde(default)]
-    pub environment: BTreeMap<String, String>,
-    /// Absolute directory to start in.
-    #[serde(default)]
-    pub working_directory: Option<String>,
-    /// Archives uploaded before, and where they appear in the container.
-    #[serde(default)]
-    pub inputs: Vec<Input>,
-    /// Limits of the container.
-    #[serde(default)]
-    pub resources: Resources,
-    /// Whether randomness and wall time come from the job's seed.
-    #[serde(default)]
-    pub seeded: bool,
-    /// Files of `/outputs` that the deal's masks go over.
-    #[serde(default)]
-    pub text_files: Vec<String>,
-    /// Whether anybody may fetch the result once the job has ended.
-    #[serde(default)]
-    pub public_result: bool,
-    /// The file of `/outputs` with the numbers that the deal compares.
-    #[serde(default = "default_summary_file")]
-    pub summary_file: String,
-    /// Where the scratch directory is, if the limits give it a size.
-    #[serde(default = "default_scratch_dir")]
-    pub scratch_dir: String,
-    /// The platform that every run needs, such as `linux/amd64`.
-    #[serde(default)]
-    pub platform: Option<String>,
-    /// The terms.
-    pub deal: Deal,
-    /// Who decides how many nodes run the job; with `auto` the node replaces what the deal says of that.
-    #[serde(default)]
-    pub replication: Replication,
-}
-
 /// `GET /api/v1/defaults?timeout=&price=`: what a form for a job starts from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Defaults {
@@ -197,29 +149,6 @@ pub struct Defaults {
     pub deal: Deal,
     /// Limits of the container.
     pub resources: Resources,
-}
-
-fn default_summary_file() -> String {
-    SUMMARY_FILE.to_owned()
-}
-
-fn default_scratch_dir() -> String {
-    SCRATCH_DIR.to_owned()
-}
-
-/// Answer to `POST /api/v1/jobs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SubmitReply {
-    /// The new job.
-    pub job: JobId,
-    /// The image as it was pinned.
-    pub image: String,
-    /// Where too few of the nodes that are known now take on such a job.
-    #[serde(default)]
-    pub too_few: Option<TooFew>,
-    /// The program of a seeded job, where it is known to be a static binary: it draws nothing from the seed.
-    #[serde(default)]
-    pub unseeded_program: Option<String>,
 }
 
 /// `GET /api/v1/jobs/{job}`: all that the node knows of a job.
