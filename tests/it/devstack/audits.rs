@@ -2,8 +2,9 @@
 //! its first wave.
 
 use assay::{
-    api::types::{JobView, Judgement},
-    domain::{Audit, AuditStage, Deal, JobState, Method, Span},
+    api::types::{JobView, Judgement, Replication, SubmitRequest},
+    domain::{Audit, AuditStage, Deal, JobId, JobState, Method, Span},
+    policy::trust::Level,
 };
 
 use super::{
@@ -69,4 +70,46 @@ async fn a_rare_audit_mostly_spares_a_job_on_libp2p() {
 #[tokio::test]
 async fn a_rare_audit_mostly_spares_a_job_on_a_contract() {
     a_rare_audit_mostly_spares_a_job(On::Contract).await;
+}
+
+/// A job whose requester's node decides how many run it, of this many seats until it does.
+async fn of_replication(network: &Network, concurrency: u8, replication: Replication) -> JobId {
+    let deal = Deal { method: Method::Hash, ..network.deal(concurrency, Span::from_secs(1)) };
+    network.post(&SubmitRequest { replication, ..request("echo hello", deal) }).await
+}
+
+/// The requester's own node sits in the first ten jobs, and is none of those that it trusts.
+#[tokio::test]
+async fn nodes_that_earned_trust_run_a_job_alone_unless_its_audit_is_drawn_on_libp2p() {
+    let network = Network::start(On::Libp2p, 3, "0").await;
+    let mut first = Vec::new();
+    for _ in 0..10 {
+        first.push(of_replication(&network, 3, Replication::Fixed).await);
+    }
+    for job in first {
+        let view = network.ended(job).await;
+        assert_eq!((view.state, view.seats.len()), (JobState::Verified, 3), "{view:?}");
+    }
+    for _ in 0..4 {
+        let view = network.ended(of_replication(&network, 3, Replication::Auto).await).await;
+        let plan =
+            view.replication.as_ref().and_then(|replication| replication.plan).expect("its node decided");
+        assert_eq!((plan.level, plan.known, plan.trusted), (Level::Trusted, 2, 2), "{plan:?}");
+        assert_eq!((plan.wave.seats, plan.wave.audit_permille, plan.wave.audit_seats), (1, 100, 2));
+        assert_eq!(view.deal.concurrency, 1, "a trusted node bid in time");
+        assert_ne!(view.seats[0].node, network.stack.nodes()[0].id, "its own node has not earned that");
+        // Whether the draw falls is chance: nobody can foresee it. Both ends are as they should be.
+        let (asked, agreed) = match view.audit {
+            AuditStage::Spared => (1, 1),
+            AuditStage::Drawn => (3, 3),
+            AuditStage::None | AuditStage::Undrawn => panic!("{view:?}"),
+        };
+        let accepted = view.verdict.as_ref().map_or(0, |verdict| verdict.accepted.len());
+        assert_eq!(
+            (view.state, usize::from(view.asked), view.seats.len()),
+            (JobState::Verified, asked, asked)
+        );
+        assert_eq!((accepted, network.output(view.job).await.as_str()), (agreed, "hello\n"));
+    }
+    network.stop().await;
 }
