@@ -39,22 +39,27 @@ library Scorers {
         uint256 cpuPermille;
     }
 
-    /// The runs that the scorer of `question` finds to agree, whether or not they are enough.
+    /// The runs that the scorer of `question` finds to agree, and how many, whether or not they are enough.
     function score(Verdicts.Question memory question, Verdicts.Runs memory runs)
         internal
         pure
-        returns (uint256)
+        returns (uint256 set, uint256 size)
     {
         unchecked {
             IJobScheduler.Method method = question.method;
             bool byScorer = method == IJobScheduler.Method.KMeans || method == IJobScheduler.Method.Ball;
             bool byWork = byScorer || question.requireWork;
             uint256[] memory words = runs.words;
-            uint256 present = 0;
-            for (uint256 i = 0; i < words.length; ++i) {
-                if (!byWork || Verdicts.at(words, i) != Fingerprints.VOID) present |= 1 << i;
+            uint256 present = (1 << words.length) - 1;
+            if (byWork) {
+                for (uint256 i = 0; i < words.length; ++i) {
+                    if (Verdicts.at(words, i) == Fingerprints.VOID) present ^= 1 << i;
+                }
             }
-            if (method == IJobScheduler.Method.KMeans) return kmeans(question, words, present);
+            if (method == IJobScheduler.Method.KMeans) {
+                set = kmeans(question, words, present);
+                return (set, Verdicts.popcount(set));
+            }
             Relation memory relation = Relation({
                 byOutput: !byScorer,
                 withSummary: method == IJobScheduler.Method.Near,
@@ -79,8 +84,9 @@ library Scorers {
             balls = new uint256[](n);
             for (uint256 i = 0; i < n; ++i) {
                 if (present >> i & 1 == 0) continue;
-                uint256 others = present;
-                if (relation.byOutput) others &= alike(relation, runs, i);
+                uint256 others = present >> i + 1 << i + 1;
+                // Of the last nothing is asked.
+                if (others != 0 && relation.byOutput) others &= alike(relation, runs, i);
                 if (relation.byWork) pair(relation, runs.words, balls, i, others);
                 else join(balls, i, others);
             }
@@ -140,7 +146,7 @@ library Scorers {
     ) private pure {
         unchecked {
             uint256 own = Verdicts.at(balls, i) + (1 << i);
-            if (others >> i + 1 == 0) return Verdicts.put(balls, i, own);
+            if (others == 0) return Verdicts.put(balls, i, own);
             (uint256 even, uint256 odd) = Fingerprints.lanes(Verdicts.at(words, i));
             // Page faults, and CPU time in the low 32 bits.
             uint256 spent =
@@ -177,18 +183,22 @@ library Scorers {
     }
 
     /// The largest ball; then the tightest; then that around the run with the least key.
-    function largest(uint256[] memory balls, uint256[] memory keys) private pure returns (uint256 best) {
+    function largest(uint256[] memory balls, uint256[] memory keys)
+        private
+        pure
+        returns (uint256 best, uint256 bestSize)
+    {
         unchecked {
-            uint256 bestSize = 0;
             uint256 bestSpread = 0;
             uint256 bestKey = 0;
             for (uint256 i = 0; i < balls.length; ++i) {
-                uint256 members = Verdicts.at(balls, i) & type(uint32).max;
-                uint256 spread = Verdicts.at(balls, i) >> 32;
-                uint256 size = Verdicts.popcount(members);
+                uint256 ball = Verdicts.at(balls, i);
+                uint256 members = uint32(ball);
+                // Most balls are the same: its size is known.
+                uint256 size = members == best ? bestSize : Verdicts.popcount(members);
                 // A run that takes no part has a ball without members.
                 if (size == 0 || size < bestSize) continue;
-                uint256 key = Verdicts.at(keys, i);
+                (uint256 spread, uint256 key) = (ball >> 32, Verdicts.at(keys, i));
                 if (size == bestSize) {
                     if (spread > bestSpread) continue;
                     if (spread == bestSpread && key > bestKey) continue;
