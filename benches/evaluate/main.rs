@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+mod outputs;
 mod work;
 
 use assay::domain::{Fingerprint, FingerprintWord, Method, Profile, TENTHS};
@@ -412,4 +413,5 @@ fn main() {
         }
     }
     work::print();
+    outputs::print();
 }
