@@ -14,8 +14,8 @@ use super::{
     error::Failure,
     state::Api,
     types::{
-        CancelReply, Defaults, ErrorCode, IDEMPOTENCY_KEY, JobList, JobRow, JobView, Member, NodeInfo,
-        NodeLimits, NodeRow, OutlookRow, SubmitReply, SubmitRequest, UpdateReply,
+        CancelReply, Defaults, ErrorCode, IDEMPOTENCY_KEY, JobFilter, JobList, JobRow, JobView, Member,
+        NodeInfo, NodeLimits, NodeRow, OutlookRow, SubmitReply, SubmitRequest, UpdateReply,
     },
     view,
 };
@@ -30,13 +30,6 @@ const ROWS: usize = 50;
 const MAX_ROWS: usize = 10_000;
 
 type Reply<T> = Result<Json<T>, Failure>;
-
-#[derive(Debug, Deserialize)]
-pub(super) struct ListQuery {
-    limit: Option<usize>,
-    /// The id of a group of this node's own jobs, or the beginning of one.
-    group: Option<String>,
-}
 
 pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Reply<NodeInfo> {
     let jobs = node.states()?;
@@ -162,23 +155,30 @@ pub(super) async fn submit(
 
 pub(super) async fn list(
     State(Api { node, .. }): State<Api>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    query: Result<Query<JobFilter>, QueryRejection>,
 ) -> Reply<JobList> {
-    let Query(ListQuery { limit, group }) = query?;
-    let limit = limit.unwrap_or(ROWS).min(MAX_ROWS);
+    let Query(wanted) = query?;
+    let limit = wanted.limit.unwrap_or(ROWS).min(MAX_ROWS);
     let now = node.now();
-    let Some(group) = group else {
+    let Some(group) = &wanted.group else {
+        if wanted.is_narrow() {
+            let mut rows = node.read_jobs(|job, is_broken| view::row(&node, job, is_broken, now));
+            rows.extend(node.ended_jobs(MAX_ROWS)?.iter().filter_map(view::ended_row));
+            rows.retain(|row| wanted.has(row));
+            return Ok(listed(rows, None, limit));
+        }
         let mut rows = node.read_jobs(|job, is_broken| view::row(&node, job, is_broken, now));
         rows.extend(node.ended_jobs(limit)?.iter().filter_map(view::ended_row));
         return Ok(listed(rows, Some(node.states()?.values().sum()), limit));
     };
     let is_wanted = |job: &Job| {
         let member = Member::of(&job.spec.environment);
-        job.requester == node.id() && member.is_some_and(|member| member.group.starts_with(&group))
+        job.requester == node.id() && member.is_some_and(|member| member.group.starts_with(group))
     };
     let row = |job: &Job, is_broken| is_wanted(job).then(|| view::row(&node, job, is_broken, now));
     let mut rows: Vec<JobRow> = node.read_jobs(row).into_iter().flatten().collect();
-    rows.extend(node.ended_of_group(&group)?.iter().filter_map(view::ended_row));
+    rows.extend(node.ended_of_group(group)?.iter().filter_map(view::ended_row));
+    rows.retain(|row| wanted.has(row));
     Ok(listed(rows, None, limit))
 }
 

@@ -34,7 +34,7 @@ pub use change::{CancelReply, UpdateReply};
 pub use execution::{ExecutionStage, ExecutionView};
 pub use health::{Health, Readiness};
 pub use intake::{IntakeReply, MAX_DRAIN_WAIT, Obligations, PauseRequest};
-pub use list::{JobList, JobRow};
+pub use list::{JobFilter, JobList, JobRow};
 pub use outlook::{Outlook, OutlookRow};
 pub use replication::{OwnRun, Plan, Replication, ReplicationView};
 pub use retention::{ForgetReply, KeepView, PruneReply, PruneRequest, PrunedContent, UsagePart, UsageReply};

@@ -40,7 +40,7 @@ pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> Jo
 pub(super) fn ended_row(ended: &EndedJob) -> Option<JobRow> {
     let Summary { image, command, member, concurrency, seats, accepted } =
         serde_json::from_slice(&ended.summary).ok()?;
-    let state = JobState::ALL.into_iter().find(|state| state.name() == ended.state)?;
+    let state = JobState::named(&ended.state)?;
     Some(JobRow {
         job: ended.job,
         requester: ended.requester,

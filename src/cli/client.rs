@@ -20,7 +20,7 @@ use super::{
 use crate::{
     api::types::{
         BlobInfo, CancelReply, ErrorCode, ErrorReply, ForgetReply, IDEMPOTENCY_KEY, InputEvent, InputRequest,
-        IntakeReply, JobList, JobView, LastWordsView, LogEntry, MAX_GROUP_JOBS, NodeInfo, NodeRow,
+        IntakeReply, JobFilter, JobList, JobView, LastWordsView, LogEntry, MAX_GROUP_JOBS, NodeInfo, NodeRow,
         OutlookRow, PauseRequest, PruneReply, PruneRequest, ResultRow, SubmitReply, SubmitRequest,
         TicketReply, UpdateReply, UsageReply,
     },
@@ -149,8 +149,8 @@ impl Client {
         self.json(self.http.get(self.url(&["jobs"])).query(&query)).await
     }
 
-    pub(super) async fn jobs(&self, limit: usize) -> Result<JobList, ClientError> {
-        self.json(self.http.get(self.url(&["jobs"])).query(&[("limit", limit)])).await
+    pub(super) async fn jobs(&self, wanted: &JobFilter) -> Result<JobList, ClientError> {
+        self.json(self.http.get(self.url(&["jobs"])).query(wanted)).await
     }
 
     pub(super) async fn job(&self, job: &str) -> Result<JobView, ClientError> {

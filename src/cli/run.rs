@@ -65,6 +65,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
             JobCommand::Describe(args) => commands::describe::run(&args, output).await,
             JobCommand::Explain(args) => commands::explain::run(&args, output).await,
             JobCommand::Wait(args) => commands::jobs::wait(&args, output).await,
+            JobCommand::Rerun(args) => commands::rerun::run(&args, output).await,
             JobCommand::Cancel(args) => commands::jobs::cancel(&args, output).await,
             JobCommand::Forget(args) => commands::retention::forget(&args, output).await,
             JobCommand::Update(args) => commands::jobs::update(&args, output).await,

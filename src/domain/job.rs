@@ -66,6 +66,11 @@ impl JobState {
             Self::Expired => "expired",
         }
     }
+
+    /// The state with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
 }
 
 impl std::fmt::Display for JobState {

@@ -101,6 +101,20 @@ async fn a_job_is_submitted_watched_and_its_output_read() {
     assert_eq!(total, rows.len());
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].accepted, Some(2));
+    let now = rows[0].submitted_at.as_secs();
+    for (query, count) in [
+        ("state=verified,failed", 1),
+        ("state=open", 0),
+        (&*format!("since={now}"), 1),
+        (&*format!("since={}", now + 1), 0),
+        ("state=verified&since=0&limit=1", 1),
+    ] {
+        let JobList { total, jobs } = read(a.get(&format!("jobs?{query}")).await);
+        assert_eq!((total, jobs.len()), (count, count), "{query}");
+    }
+    for wrong in ["state=opne", "state=", "since=never", "sort=age"] {
+        assert_eq!(error(a.get(&format!("jobs?{wrong}")).await), (400, ErrorCode::BadRequest), "{wrong}");
+    }
     let nodes: Vec<NodeRow> = read(a.get("nodes").await);
     assert_eq!(nodes.iter().map(|row| row.accepted).collect::<Vec<_>>(), [1, 1]);
     let info: NodeInfo = read(a.get("node").await);

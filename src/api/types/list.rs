@@ -8,10 +8,62 @@ use crate::{
     scheduler::FaultKind,
 };
 
-/// `GET /api/v1/jobs?limit=&group=`.
+/// The query of `GET /api/v1/jobs`: which jobs, and how many of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobFilter {
+    /// The most rows; 50 if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// The id of a group of the node's own jobs, or the beginning of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// In one of these states, by name and with commas between them; empty for any.
+    #[serde(default, with = "names", skip_serializing_if = "Vec::is_empty")]
+    pub state: Vec<JobState>,
+    /// Submitted at this time or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+impl JobFilter {
+    /// Whether the state and the time of a job are wanted.
+    pub fn has(&self, row: &JobRow) -> bool {
+        (self.state.is_empty() || self.state.contains(&row.state))
+            && self.since.is_none_or(|since| row.submitted_at >= since)
+    }
+
+    /// Whether only some jobs are wanted.
+    pub const fn is_narrow(&self) -> bool {
+        !self.state.is_empty() || self.since.is_some()
+    }
+}
+
+/// Names of states in the one value that a query has for them.
+mod names {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use super::JobState;
+
+    pub(super) fn serialize<S: Serializer>(states: &[JobState], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&states.iter().map(|state| state.name()).collect::<Vec<_>>().join(","))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<JobState>, D::Error> {
+        let text = String::deserialize(from)?;
+        let state = |name: &str| {
+            let known = || JobState::ALL.map(JobState::name).join(", ");
+            JobState::named(name)
+                .ok_or_else(|| D::Error::custom(format!("no state is named {name:?}: {}", known())))
+        };
+        text.split(',').map(state).collect()
+    }
+}
+
+/// `GET /api/v1/jobs`, by a [`JobFilter`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobList {
-    /// How many jobs the node knows, of the group if one was named.
+    /// How many jobs are wanted and known, among the newest 10,000 where a state or a time is named.
     pub total: usize,
     /// The newest of them first, as many as were asked for.
     pub jobs: Vec<JobRow>,

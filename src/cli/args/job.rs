@@ -8,7 +8,7 @@ use super::{
     DealArgs, NodeArgs, SweepArgs,
     values::{self, Variable},
 };
-use crate::domain::{Amount, NodeId, Resources, Span};
+use crate::domain::{Amount, JobState, NodeId, Resources, Span};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum JobCommand {
@@ -22,6 +22,8 @@ pub(in crate::cli) enum JobCommand {
     Explain(ExplainArgs),
     /// Wait for the verdicts of one or more jobs and print their output
     Wait(WaitArgs),
+    /// Submit a job again: the same image by its digest, command, limits and terms
+    Rerun(RerunArgs),
     /// Cancel an open job, or stop a running one
     Cancel(CancelArgs),
     /// Delete an ended job from your node: its log, and content that no other job uses
@@ -248,6 +250,32 @@ pub(in crate::cli) struct ListArgs {
     /// List only the jobs of this group, by its id or a unique prefix of it
     #[arg(long, value_name = "GROUP")]
     pub(in crate::cli) group: Option<String>,
+
+    /// List only jobs in this state; may be repeated, or several with commas between them
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = values::state())]
+    pub(in crate::cli) state: Vec<JobState>,
+
+    /// List only jobs that were submitted within this time, such as 90s, 2h or 7d
+    #[arg(long, value_name = "TIME", value_parser = values::span)]
+    pub(in crate::cli) since: Option<Span>,
+
+    #[command(flatten)]
+    pub(in crate::cli) asked: NodeArgs,
+}
+
+/// `assay job rerun`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RerunArgs {
+    /// Id of the job, or a unique prefix of it
+    pub(in crate::cli) job: String,
+
+    /// Print the id of the new job and exit without waiting
+    #[arg(long, short)]
+    pub(in crate::cli) detach: bool,
+
+    /// Fetch each accepted result into DIR/NODE once the job is verified
+    #[arg(long, value_name = "DIR", conflicts_with = "detach")]
+    pub(in crate::cli) output_dir: Option<PathBuf>,
 
     #[command(flatten)]
     pub(in crate::cli) asked: NodeArgs,

@@ -34,7 +34,7 @@ pub(super) use doctor::DoctorArgs;
 pub(super) use host::{DevstackArgs, DialArg, DrainArgs, InputUrlArg, PruneArgs, ServeArgs};
 pub(super) use job::{
     CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, ExplainArgs, ForgetArgs, JobCommand, ListArgs,
-    LogsArgs, ReplicationArg, SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
+    LogsArgs, ReplicationArg, RerunArgs, SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
 };
 pub(super) use results::{DiffArgs, FetchArgs, ResultsCommand, ResultsListArgs};
 pub(super) use sweep::{GroupCommand, GroupWaitArgs, SweepArgs};

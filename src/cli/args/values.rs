@@ -1,8 +1,15 @@
 //! The text forms of durations, sizes, amounts, CPU shares and pairs.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Amount, Ask, Digest, Span, UrlScheme, is_platform, is_registry};
+use crate::domain::{Amount, Ask, Digest, JobState, Span, UrlScheme, is_platform, is_registry};
+
+/// The state of a job, by its name.
+pub(in crate::cli) fn state() -> impl TypedValueParser<Value = JobState> {
+    PossibleValuesParser::new(JobState::ALL.map(JobState::name))
+        .map(|name| JobState::named(&name).expect("clap lets the names of states through and no others"))
+}
 
 /// A duration: seconds, or numbers with `d`, `h`, `m` or `s`, the largest first, such as `1h30m` or `1.5h`.
 pub(in crate::cli) fn span(text: &str) -> Result<Span, String> {

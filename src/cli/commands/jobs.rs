@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{group, job_name};
 use crate::{
-    api::types::{JobRow, JobView},
+    api::types::{JobFilter, JobRow, JobView},
     cli::{
         CliError, ExitStatus,
         args::{CancelArgs, ListArgs, UpdateArgs, WaitArgs},
@@ -26,12 +26,18 @@ use crate::{
 
 /// Lists jobs, newest first.
 pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<ExitStatus, CliError> {
+    let since = args.since.map(|age| wall_clock().minus(age));
+    let wanted = JobFilter { limit: Some(args.limit), group: None, state: args.state.clone(), since };
     let jobs = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
         let failed = CliError::node("list the jobs");
-        let Some(name) = &args.group else { return session.client().jobs(args.limit).await.map_err(failed) };
+        let Some(name) = &args.group else {
+            return session.client().jobs(&wanted).await.map_err(failed);
+        };
         let name = group_name(name)?;
         let mut list = session.client().group(name).await.map_err(failed)?;
         group::whole_name(name, [], &list.jobs)?;
+        list.jobs.retain(|row| wanted.has(row));
+        list.total = list.jobs.len();
         list.jobs.truncate(args.limit);
         Ok(list)
     });

@@ -24,6 +24,7 @@ pub(super) mod jobs;
 pub(super) mod node;
 pub(super) mod plot;
 pub(super) mod program;
+pub(super) mod rerun;
 pub(super) mod results;
 pub(super) mod retention;
 pub(super) mod serve;

@@ -92,33 +92,48 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
             let then = if detach { Then::Detach } else { Then::Wait(output_dir.as_deref()) };
             return group::submit(session, &plan, then, output).await;
         }
-        let reply = client.submit(&request).await.map_err(CliError::node("submit the job"))?;
-        tell_too_few(&reply, request.deal.audit.is_some(), output);
-        tell_unseeded(&reply, output);
-        if detach {
+        let then = if detach { Then::Detach } else { Then::Wait(output_dir.as_deref()) };
+        submit(session, &request, then, output).await
+    })
+    .await
+}
+
+/// Submits one job. Shows how it ends, unless the user wants only its id.
+pub(super) async fn submit(
+    session: &Session,
+    request: &SubmitRequest,
+    then: Then<'_>,
+    output: Output,
+) -> Result<ExitStatus, CliError> {
+    let client = session.client();
+    let reply = client.submit(request).await.map_err(CliError::node("submit the job"))?;
+    tell_too_few(&reply, request.deal.audit.is_some(), output);
+    tell_unseeded(&reply, output);
+    let output_dir = match then {
+        Then::Wait(dir) => dir,
+        Then::Detach => {
             output.result(&reply, || format!("{}\n", reply.job))?;
             let again = session.wait_command(&text::job(reply.job));
             output.note(&format!("{}\nhint: resume with: {again}", session.without_us()));
             return Ok(ExitStatus::Success);
         }
-        announce(&reply, output);
-        let job = reply.job.to_string();
-        let view = match follow_to_end(session, &[&job], &job, None, output).await? {
-            Ok(view) => view,
-            Err(status) => return Ok(status),
-        };
-        let fetched = match &output_dir {
-            Some(dir) if view.state == JobState::Verified => fetch_accepted(client, &view, dir, output).await,
-            Some(_) | None => Ok(Vec::new()),
-        };
-        let ending = Ending::of(client, view).await?;
-        // The output is shown even if the results cannot be fetched.
-        match fetched {
-            Ok(results) => ending.with_results(results).tell(output),
-            Err(error) => ending.tell(output).and(Err(error)),
-        }
-    })
-    .await
+    };
+    announce(&reply, output);
+    let job = reply.job.to_string();
+    let view = match follow_to_end(session, &[&job], &job, None, output).await? {
+        Ok(view) => view,
+        Err(status) => return Ok(status),
+    };
+    let fetched = match output_dir {
+        Some(dir) if view.state == JobState::Verified => fetch_accepted(client, &view, dir, output).await,
+        Some(_) | None => Ok(Vec::new()),
+    };
+    let ending = Ending::of(client, view).await?;
+    // The output is shown even if the results cannot be fetched.
+    match fetched {
+        Ok(results) => ending.with_results(results).tell(output),
+        Err(error) => ending.tell(output).and(Err(error)),
+    }
 }
 
 /// The terms of the job, which its container fits.

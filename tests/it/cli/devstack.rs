@@ -127,6 +127,11 @@ fn a_job_with_a_liar_is_told_from_submission_to_check() {
     let listed = session.run(&["job", "list"]).stdout;
     let columns = ["JOB", "STATE", "NODES", "AGREED", "IMAGE", "COMMAND"];
     assert_eq!(rows(&listed, &columns), [[&job, "verified", "3/3", "2", "assay/demo:1", "echo hello"]]);
+    let of_state =
+        |state: &str| session.json(&["job", "list", "--since", "1h", "--state", state])["total"].clone();
+    assert_eq!((of_state("verified"), of_state("open,running")), (1.into(), 0.into()));
+    let wrong = session.run(&["job", "list", "--state", "verifed"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("'verified'"), "{}", wrong.stderr);
     let described = session.run(&["job", "describe", &job]);
     for said in [
         "verified",

@@ -48,6 +48,7 @@ fn every_document_has_a_version() {
         "job submit --concurrency 1 --count 2 assay/demo:1 echo hi".to_owned(),
         "job submit --detach --concurrency 1 --count 2 assay/demo:1 echo hi".to_owned(),
         "job validate job.yaml".to_owned(),
+        format!("job rerun {job}"),
         "job list".to_owned(),
         format!("job describe {job}"),
         format!("job explain {open}"),
