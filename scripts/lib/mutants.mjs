@@ -25,7 +25,7 @@ const COMMON = ["--fail-fast", "--no-match-contract", "RareStepsTest"];
 const QUICK = [...COMMON, "--match-path", "contracts/test/{unit,fuzz}/*"];
 const ALL = [...COMMON, "--no-match-path", "contracts/test/{gas,script}/*"];
 const CONSUMER = `${SRC}/consumer/`;
-const OF_CONSUMERS = [...COMMON, "--match-path", "contracts/test/{unit,fuzz,invariant}/Consumer.t.sol"];
+const OF_CONSUMERS = [...COMMON, "--match-path", "contracts/test/{unit,fuzz,invariant}/*Consumer*.t.sol"];
 
 const { values } = parseArgs({ options: { sample: { type: "string" }, only: { type: "string", multiple: true },
   list: { type: "boolean" }, quick: { type: "boolean" } } });
@@ -130,7 +130,7 @@ function makeCopy() {
 const answers = existsSync(ANSWERS) ? JSON.parse(readFileSync(ANSWERS, "utf8")) : {};
 const every = allMutants();
 const chosen = every
-  .filter(({ name }) => values.only?.some((text) => name.includes(text)) ?? true)
+  .filter(({ name, file }) => values.only?.some((text) => name.includes(text)) ?? !(values.sample && file.startsWith(CONSUMER)))
   .sort((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1))
   .filter(({ name }) => !(name in answers))
   .slice(0, values.sample ? Number(values.sample) : undefined);
