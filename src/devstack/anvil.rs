@@ -30,17 +30,20 @@ const START: Duration = Duration::from_secs(60);
 /// The longest line that is read of what Anvil prints while it starts, and how many.
 const MAX_LINES: usize = 200;
 
-/// Runs its arguments, says their process id, and kills them when its standard input closes.
+/// Runs its arguments, says their process id, and kills them when its standard input closes. Anvil moves old states to
+/// its disk, and leaves them there when it is killed: they get a directory that goes with it.
 const WATCH: &str = r#"
+states=$(mktemp -d) || exit
 exec 3<&0 </dev/null
-"$@" 3<&- &
+"$@" --cache-path "$states" 3<&- &
 watched=$!
 echo "process $watched"
-(read -r _ <&3; kill -KILL $watched) >/dev/null 2>&1 &
+(read -r _ <&3; kill -KILL $watched; rm -rf "$states") >/dev/null 2>&1 &
 watcher=$!
 exec 3<&-
 wait $watched
 kill $watcher 2>/dev/null
+rm -rf "$states"
 "#;
 
 /// A running Anvil.

@@ -14,10 +14,11 @@ mod reorg;
 mod signed;
 mod troubles;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use alloy_primitives::hex;
 use assay::{
+    devstack::anvil::{Anvil, AnvilOptions},
     domain::{
         Amount, Deal, Digest, Event, JobId, JobState, LogDomain, NodeId, SeatOpening, SeatSet, Span, Spec,
         Timestamp,
@@ -62,6 +63,26 @@ async fn a_hundred_concurrent_actions_of_one_key_all_get_their_place() {
     let cursors: BTreeSet<Cursor> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(cursors.len(), 100, "every action has a place of its own");
     assert_eq!(member.read().await.len(), 100);
+}
+
+/// Where Anvil moves old states to.
+fn states_of(anvil: &Anvil) -> PathBuf {
+    let arguments = std::fs::read(format!("/proc/{}/cmdline", anvil.process_id().unwrap())).unwrap();
+    let mut arguments = arguments.split(|byte| *byte == 0);
+    arguments.find(|argument| *argument == b"--cache-path").unwrap();
+    PathBuf::from(str::from_utf8(arguments.next().unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn what_a_chain_of_ones_own_keeps_on_the_disk_goes_with_it() {
+    let mut ended = Anvil::start(AnvilOptions::default()).await.unwrap();
+    let dropped = Anvil::start(AnvilOptions::default()).await.unwrap();
+    let states = [&ended, &dropped].map(states_of);
+    assert!(states.iter().all(|states| states.is_dir()));
+    ended.kill().await;
+    assert!(!states[0].exists());
+    drop(dropped);
+    until(|| !states[1].exists()).await;
 }
 
 #[tokio::test]
