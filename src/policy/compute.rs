@@ -4,7 +4,7 @@
 
 use super::{
     ComputeLimits, Moment, Purses, Wake,
-    sisters::{Turn, turn},
+    sisters::{Among, Turn, turn},
 };
 use crate::domain::{
     Acceptance, AuditStage, BidStatus, Digest, Event, Facts, FailureKind, Job, JobId, JobState, NodeId,
@@ -187,7 +187,8 @@ fn bid(view: &ComputeView<'_>, filled_by: Timestamp) -> ComputeStep {
     if has_enough_bids(job, view.purses) || !seat_free || !has_means(view) {
         return ComputeStep::Wait(Wake::after(filled_by));
     }
-    match turn(view) {
+    let (me, sisters, now, margin) = (view.me, view.sisters, view.moment.now, view.pace.report_margin);
+    match turn(&Among { me, sisters, job, now, margin }) {
         Turn::Now => {}
         Turn::From(at) => return ComputeStep::Wait(Wake::after(at.minus(Span::from_secs(1)))),
         Turn::Never => return ComputeStep::Wait(Wake::after(filled_by)),

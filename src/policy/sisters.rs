@@ -5,7 +5,6 @@
 //! next begins; and nobody bids where the log has another's bid. So two of them never bid at a time, and if one is away or
 //! busy, the next takes its place.
 
-use super::compute::ComputeView;
 use crate::domain::{BidStatus, Job, JobState, NodeId, Span, Timestamp};
 
 /// Whether it is this node's turn.
@@ -19,8 +18,20 @@ pub(super) enum Turn {
     Never,
 }
 
+/// A node among those of its operator.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Among<'a> {
+    pub(super) me: NodeId,
+    /// The others; it may be one of them.
+    pub(super) sisters: &'a [NodeId],
+    pub(super) job: &'a Job,
+    pub(super) now: Timestamp,
+    /// How long a bid may take until all have read it.
+    pub(super) margin: Span,
+}
+
 /// Whose turn it is among this node and those of its operator.
-pub(super) fn turn(view: &ComputeView<'_>) -> Turn {
+pub(super) fn turn(view: &Among<'_>) -> Turn {
     let job = view.job;
     let others: Vec<NodeId> = view.sisters.iter().copied().filter(|node| *node != view.me).collect();
     if others.is_empty() {
@@ -32,8 +43,8 @@ pub(super) fn turn(view: &ComputeView<'_>) -> Turn {
     let before = others.iter().filter(|node| job.id.lot(**node) < job.id.lot(view.me)).count();
     let (begin, end) = bounds(view, before, others.len() + 1);
     match () {
-        () if view.moment.now < begin => Turn::From(begin),
-        () if view.moment.now < end => Turn::Now,
+        () if view.now < begin => Turn::From(begin),
+        () if view.now < end => Turn::Now,
         () => Turn::Never,
     }
 }
@@ -46,14 +57,14 @@ fn has_part(job: &Job, node: NodeId) -> bool {
 
 /// When the turn of the node that comes after `before` others begins and ends, out of `all`. In a job that runs, the first
 /// alone has one: a failed seat is filled as soon as somebody bids.
-fn bounds(view: &ComputeView<'_>, before: usize, all: usize) -> (Timestamp, Timestamp) {
+fn bounds(view: &Among<'_>, before: usize, all: usize) -> (Timestamp, Timestamp) {
     let job = view.job;
     let never = (Timestamp::ZERO, Timestamp::ZERO);
     if job.state == JobState::Running {
         return if before == 0 { (Timestamp::ZERO, job.refill_by().plus(Span::from_secs(1))) } else { never };
     }
     let [before, all] = [before, all].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-    let (part, margin) = (job.deal.open.as_secs() / all, view.pace.report_margin);
+    let (part, margin) = (job.deal.open.as_secs() / all, view.margin);
     let opened = job.open_by.minus(job.deal.open);
     if part > 2 * margin.as_secs() {
         let begin = opened.plus(Span::from_secs(part.saturating_mul(before)));
@@ -70,7 +81,7 @@ mod tests {
         domain::{Acceptance, Deal, Event, Facts, FailureKind, Pace},
         policy::{
             Purses,
-            compute::{self, ComputeStep, Execution, LogTrust},
+            compute::{self, ComputeStep, ComputeView, Execution, LogTrust},
             fixture::{LIMITS, accept, bid, deal, moment, node, open, then},
         },
     };
@@ -165,7 +176,9 @@ mod tests {
     fn a_node_without_sisters_bids_as_ever() {
         let job = open(deal());
         for sisters in [&[][..], &[node(0)]] {
-            assert_eq!(turn(&view(&job, 0, sisters, 1099)), Turn::Now);
+            let now = moment(1099).now;
+            let among = Among { me: node(0), sisters, job: &job, now, margin: Pace::QUICK.report_margin };
+            assert_eq!(turn(&among), Turn::Now);
         }
     }
 }
