@@ -19,7 +19,7 @@ use crate::{
         BackendError,
         contract::{ConnectError, DeployError, FundError, HistoryError, MoneyError, StartError},
     },
-    store::{PackError, ResultError},
+    store::{CheckError, PackError, ResultError},
 };
 
 /// Why a command failed.
@@ -126,6 +126,9 @@ pub enum CliError {
         /// The cause.
         source: PackError,
     },
+    /// A node's store cannot be looked at, copied or mended.
+    #[error("cannot use the node's store")]
+    Store(#[source] CheckError),
     /// No container engine answers.
     #[error("cannot run jobs without a container engine")]
     Engine(#[source] ExecutorError),
@@ -327,6 +330,7 @@ impl CliError {
             | Self::OtherContent { .. }
             | Self::Audit { .. }
             | Self::Attestation { .. }
+            | Self::Store(_)
             | Self::Stack(_)
             | Self::Chain(_)
             | Self::Host(_)
@@ -401,6 +405,7 @@ impl Hint for CliError {
             Self::Money { source: MoneyError::Refused { .. }, .. } => None,
             Self::Key(error) => error.hint(),
             Self::Engine(error) => error.hint(),
+            Self::Store(error) => hints::store(error),
             Self::Host(error) | Self::Stack(StackError::Host { source: error, .. }) => hints::host(error),
             Self::Busy { api: Some(api), .. } => {
                 Some(format!("ask that command's node with --api {api}, or wait until it ends"))

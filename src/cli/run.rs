@@ -108,6 +108,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
             ContractCommand::Info(args) => commands::contract::info(&args, output).await,
         },
         Command::Dashboard(args) => commands::dashboard::run(&args, output).await,
+        Command::Store(command) => commands::store::run(command, output).await,
         Command::Doctor(args) => commands::doctor::run(&args, output).await,
         Command::Completion { shell } => commands::program::completion(shell, output),
         Command::Version(args) => commands::program::version(&args, output).await,
@@ -127,6 +128,7 @@ fn start_log(cli: &Cli) -> Result<(), CliError> {
         | Command::Wallet(_)
         | Command::Contract(_)
         | Command::Dashboard(_)
+        | Command::Store(_)
         | Command::Doctor(_)
         | Command::Completion { .. }
         | Command::Version(_) => "warn",

@@ -212,28 +212,14 @@ impl Blobs {
     /// [`BlobError::Io`].
     pub fn list_with_times(&self) -> Result<BTreeMap<Digest, (u64, SystemTime)>, BlobError> {
         let mut found = BTreeMap::new();
-        for shard in entries(&self.shared.root)? {
-            if shard == self.shared.root.join(SCRATCH) || !shard.is_dir() {
-                continue;
-            }
-            for path in entries(&shard)? {
-                let name = path.file_name().and_then(|name| name.to_str());
-                // Foreign files are not counted.
-                let Some(digest) = name.and_then(|name| name.parse().ok()) else {
-                    continue;
-                };
-                if self.path(digest) == path {
-                    let looked =
-                        fs::symlink_metadata(&path).and_then(|file| Ok((file.len(), file.modified()?)));
-                    match looked {
-                        Ok(file) => {
-                            found.insert(digest, file);
-                        }
-                        // It was removed after its directory was read.
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        Err(source) => return Err(BlobError::Io { path, source }),
-                    }
+        for (digest, path) in paths_below(&self.shared.root)? {
+            match fs::symlink_metadata(&path).and_then(|file| Ok((file.len(), file.modified()?))) {
+                Ok(file) => {
+                    found.insert(digest, file);
                 }
+                // It was removed after its directory was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(BlobError::Io { path, source }),
             }
         }
         Ok(found)
@@ -285,9 +271,7 @@ impl Blobs {
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
-        let text = digest.to_string();
-        let hex = text.strip_prefix("0x").unwrap_or(&text);
-        self.shared.root.join(&hex[..2]).join(hex)
+        path_in(&self.shared.root, digest)
     }
 
     fn used(&self) -> MutexGuard<'_, u64> {
@@ -303,6 +287,30 @@ impl Blobs {
         }
         Ok(())
     }
+}
+
+/// The content in a store, with its files. Foreign files are not listed.
+pub(super) fn paths_below(root: &Path) -> Result<Vec<(Digest, PathBuf)>, BlobError> {
+    let mut found = Vec::new();
+    for shard in entries(root)? {
+        if shard == root.join(SCRATCH) || !shard.is_dir() {
+            continue;
+        }
+        for path in entries(&shard)? {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(digest) = name.and_then(|name| name.parse().ok()) else { continue };
+            if path_in(root, digest) == path {
+                found.push((digest, path));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn path_in(root: &Path, digest: Digest) -> PathBuf {
+    let text = digest.to_string();
+    let hex = text.strip_prefix("0x").unwrap_or(&text);
+    root.join(&hex[..2]).join(hex)
 }
 
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, BlobError> {

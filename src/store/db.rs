@@ -34,7 +34,7 @@ use marks::Marks;
 use recent::Recent;
 
 /// How long a statement waits for another reader of the file, such as somebody's `sqlite3` shell.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The schema, one step a version. A step that has been released is never changed: append another.
 const MIGRATIONS: [&str; 16] = [
@@ -55,6 +55,9 @@ const MIGRATIONS: [&str; 16] = [
     include_str!("schema/15.sql"),
     include_str!("schema/16.sql"),
 ];
+
+/// The newest version of the schema that this program knows.
+pub(super) const NEWEST_SCHEMA: usize = MIGRATIONS.len();
 
 /// The database cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]

@@ -118,7 +118,7 @@ impl DataDir {
 
     /// The file of the node's key.
     pub fn key_file(&self) -> PathBuf {
-        self.path.join("node.key")
+        key_in(&self.path)
     }
 
     /// The file with the token of the node's API.
@@ -128,13 +128,28 @@ impl DataDir {
 
     /// The database.
     pub fn database(&self) -> PathBuf {
-        self.path.join("node.db")
+        database_in(&self.path)
     }
 
     /// The content-addressed files.
     pub fn blobs(&self) -> PathBuf {
-        self.path.join("blobs")
+        blobs_in(&self.path)
     }
+}
+
+/// The database in a data directory.
+pub(super) fn database_in(dir: &Path) -> PathBuf {
+    dir.join("node.db")
+}
+
+/// The key in a data directory.
+pub(super) fn key_in(dir: &Path) -> PathBuf {
+    dir.join("node.key")
+}
+
+/// The content-addressed files in a data directory.
+pub(super) fn blobs_in(dir: &Path) -> PathBuf {
+    dir.join("blobs")
 }
 
 /// The lock of a key, in a directory of this user's alone; its file goes with it.

@@ -156,11 +156,28 @@ fn get(connection: &Connection, job: JobId) -> Result<Option<Execution>, Executi
     let mut statement = connection.prepare_cached("SELECT * FROM executions WHERE job = ?1")?;
     let mut rows = statement.query([job])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let written: Option<Vec<u8>> = row.get("checksum")?;
-    if written.is_some_and(|written| written != checksum(row).unwrap_or(Digest::ZERO).as_bytes()) {
+    if is_altered(row)? {
         return Err(ExecutionError::Altered(job));
     }
     Ok(Some(execution_of_row(row)?))
+}
+
+/// How many runs there are, and those whose row is not as it was written.
+pub(super) fn altered(connection: &Connection) -> rusqlite::Result<(u64, Vec<JobId>)> {
+    let mut statement = connection.prepare("SELECT * FROM executions")?;
+    let (mut rows, mut count, mut altered) = (statement.query(())?, 0, Vec::new());
+    while let Some(row) = rows.next()? {
+        count += 1;
+        if is_altered(row)? {
+            altered.push(row.get("job")?);
+        }
+    }
+    Ok((count, altered))
+}
+
+fn is_altered(row: &Row<'_>) -> rusqlite::Result<bool> {
+    let written: Option<Vec<u8>> = row.get("checksum")?;
+    Ok(written.is_some_and(|written| written != checksum(row).unwrap_or(Digest::ZERO).as_bytes()))
 }
 
 /// Seals the row of a job, so that later alterations by the disk are noticed.

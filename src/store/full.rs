@@ -1,4 +1,4 @@
-//! Tells whether a full disk is behind an error.
+//! Tells whether a full disk, or a damaged database, is behind an error.
 
 use std::{
     error::Error,
@@ -19,6 +19,15 @@ pub fn is_of_full_disk(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
+/// Whether the error, or one that led to it, says that the database is damaged, or is none.
+pub fn is_of_damage(error: &(dyn Error + 'static)) -> bool {
+    let code = |error: &(dyn Error + 'static)| {
+        error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code)
+    };
+    chain(error)
+        .any(|error| matches!(code(error), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +41,17 @@ mod tests {
         assert!(is_of_full_disk(&PackError::Write(full())));
         let denied = io::Error::from(ErrorKind::PermissionDenied);
         assert!(!is_of_full_disk(&BlobError::Io { path: "/x".into(), source: denied }));
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_damage_and_a_full_disk_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = crate::store::DataDir::open(root.path()).unwrap();
+        std::fs::write(dir.database(), "not a database, but long enough to be looked at by SQLite".repeat(9))
+            .unwrap();
+        let error = Db::open(&dir).unwrap_err();
+        assert!(is_of_damage(&error) && !is_of_full_disk(&error), "{error:?}");
+        assert!(!is_of_damage(&io::Error::from_raw_os_error(28)));
     }
 
     #[test]

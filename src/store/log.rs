@@ -429,6 +429,21 @@ fn entry_of_row(row: &Row<'_>) -> rusqlite::Result<StoredEntry> {
     Ok(StoredEntry { cursor, entry, is_intact })
 }
 
+/// How many entries there are, and which of them are not as they were written.
+pub(super) fn altered(connection: &Connection) -> rusqlite::Result<(u64, Vec<(JobId, u64)>)> {
+    let sql = "SELECT cursor, job, height, entry_hash, author, bytes, checksum FROM entries ORDER BY cursor";
+    let mut statement = connection.prepare(sql)?;
+    let (mut rows, mut count, mut altered) = (statement.query(())?, 0, Vec::new());
+    while let Some(row) = rows.next()? {
+        count += 1;
+        let StoredEntry { entry, is_intact, .. } = entry_of_row(row)?;
+        if !is_intact {
+            altered.push((entry.job, entry.height));
+        }
+    }
+    Ok((count, altered))
+}
+
 /// For a row without an author, the checksum of the version before authors.
 fn checksum(entry: &NewEntry) -> Digest {
     let NewEntry { job, height, entry_hash, author, bytes } = entry;

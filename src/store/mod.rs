@@ -20,6 +20,7 @@ mod archive;
 mod blobs;
 mod canonical;
 mod chains;
+mod check;
 mod compared;
 mod comparison;
 mod content;
@@ -46,6 +47,7 @@ pub use archive::{FILE, PackError, Packed, is_of_one_file, pack, pack_result};
 pub use blobs::{BlobError, BlobWriter, Blobs, MAX_RANGE_BYTES};
 pub use canonical::{MAX_TEXT_BYTES, canonical};
 pub use chains::{Chains, ReadUpTo, SentTransaction};
+pub use check::{BackedUp, CheckError, Checked, Repaired, back_up, check, repair};
 pub use compared::{Compared, summary_content};
 pub use comparison::Comparison;
 pub use content::{Content, EndedUse, JobContent, KeptContent};
@@ -55,7 +57,7 @@ pub use dir::{DataDir, DirError};
 pub use ended::{EndedJob, EndedJobs};
 pub use entries::{NewEntry, StoredEntry};
 pub use executions::{Execution, ExecutionError, Executions, MAX_STARTS, Stage};
-pub use full::is_of_full_disk;
+pub use full::{is_of_damage, is_of_full_disk};
 pub use last_words::{
     LastWords, LastWordsStore, MAX_LAST_WORDS_BYTES, MAX_REASON_BYTES, MAX_TAIL_BYTES, MalformedLastWords,
 };

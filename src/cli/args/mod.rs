@@ -6,7 +6,7 @@
 //! - `job`, `results`, `verdict`, `wallet`, `host`: the commands of one noun each
 //! - `attest`: attestations
 //! - `sweep`: many jobs as one group
-//! - `doctor`: the checks
+//! - `doctor`: the checks; `store`: what a node keeps
 //! - `values`: the text forms of durations, sizes and pairs
 
 mod attest;
@@ -17,6 +17,7 @@ mod doctor;
 mod host;
 mod job;
 mod results;
+mod store;
 mod sweep;
 pub(super) mod values;
 mod verdict;
@@ -37,6 +38,7 @@ pub(super) use job::{
     LogsArgs, ReplicationArg, RerunArgs, SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
 };
 pub(super) use results::{DiffArgs, FetchArgs, ResultsCommand, ResultsListArgs};
+pub(super) use store::{BackupArgs, StoreArgs, StoreCommand};
 pub(super) use sweep::{GroupCommand, GroupWaitArgs, SweepArgs};
 pub(super) use values::{KeepFor, KeepKind, Variable};
 pub(super) use verdict::{
@@ -122,6 +124,9 @@ pub(super) enum Command {
     Contract(ContractCommand),
     /// Print an address that opens your node's dashboard in a browser
     Dashboard(ApiArgs),
+    /// Check, copy and mend what a node keeps on its disk
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Check this machine, your node and the chain, and say what to do about each fault
     Doctor(DoctorArgs),
     /// Print a shell completion script

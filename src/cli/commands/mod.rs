@@ -28,6 +28,7 @@ pub(super) mod rerun;
 pub(super) mod results;
 pub(super) mod retention;
 pub(super) mod serve;
+pub(super) mod store;
 pub(super) mod submit;
 pub(super) mod verdict;
 pub(super) mod wallet;

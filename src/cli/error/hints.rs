@@ -11,7 +11,7 @@ use crate::{
         contract::{ConnectError, HistoryError, MoneyError, StartError},
         libp2p::StartError as Libp2pStartError,
     },
-    store::DirError,
+    store::{CheckError, DbError, DirError, is_of_damage, is_of_full_disk},
 };
 
 pub(super) fn audit(error: &AuditError) -> String {
@@ -126,6 +126,35 @@ pub(super) fn history(error: &HistoryError) -> Option<String> {
     Some(hint.to_owned())
 }
 
+pub(super) fn store(error: &CheckError) -> Option<String> {
+    let hint = match error {
+        CheckError::NoStore { .. } => "name the directory with --data-dir",
+        CheckError::Exists { .. } => "name a new directory",
+        CheckError::Dir(DirError::Locked { .. }) => {
+            "stop the node first; assay store check and backup work while it runs"
+        }
+        CheckError::Dir(_) | CheckError::Io { .. } | CheckError::Blobs(_) => return None,
+        CheckError::Db(error) => return database(error),
+    };
+    Some(hint.to_owned())
+}
+
+/// The way out of a database that cannot be used.
+fn database(error: &DbError) -> Option<String> {
+    let hint = match error {
+        // These errors name it.
+        DbError::NewerSchema { .. } | DbError::OlderProtocol { .. } => return None,
+        DbError::Open { .. } | DbError::Statement(_) if is_of_damage(error) => {
+            "see what is damaged with assay store check; go back to a copy of assay store backup, or try assay store repair"
+        }
+        DbError::Open { .. } | DbError::Statement(_) if is_of_full_disk(error) => "make room on that disk",
+        DbError::Open { .. } | DbError::Statement(_) => {
+            "check that the directory and the files in it are this user's, can be written, and are on a disk that works"
+        }
+    };
+    Some(hint.to_owned())
+}
+
 pub(super) fn host(error: &HostError) -> Option<String> {
     let hint = match error {
         HostError::Api(error) => return error.hint(),
@@ -142,12 +171,12 @@ pub(super) fn host(error: &HostError) -> Option<String> {
             | BackendStartError::Contract(StartError::Log(error)),
         )
         | HostError::Node(NodeError::Backend(error)) => return backend(error),
+        HostError::Db(error) | HostError::Node(NodeError::Db(error)) => return database(error),
         HostError::Dir(DirError::KeyInUse { .. }) => {
             "stop the other process, or give this one a key of its own: another --data-dir, or --key"
         }
         HostError::Dir(DirError::Io { .. } | DirError::Exposed { .. } | DirError::Locked { .. })
         | HostError::Key(_)
-        | HostError::Db(_)
         | HostError::Blobs(_)
         | HostError::Backend(_)
         | HostError::Node(_) => return None,

@@ -34,6 +34,7 @@ fn every_document_has_a_version() {
     let (url, contract) = (text(&chain["rpc_url"]), text(&chain["contract"]));
     let node = text(&session.devstack.ready["nodes"][0]["id"]);
     let home = session.user.home.path();
+    drop(assay::store::Db::open(&assay::store::DataDir::open(&home.join("stored")).unwrap()).unwrap());
     std::fs::write(home.join("hex"), text(&chain["accounts"][0]["key"])).unwrap();
     std::fs::write(home.join("case"), "nonsense\n").unwrap();
     std::fs::write(home.join("bundle"), session.run(&["attest", &job]).stdout).unwrap();
@@ -78,6 +79,9 @@ fn every_document_has_a_version() {
         "node pause".to_owned(),
         "node drain --timeout 30s".to_owned(),
         "node resume".to_owned(),
+        "store check --data-dir stored".to_owned(),
+        "store backup copied --data-dir stored".to_owned(),
+        "store repair --data-dir copied".to_owned(),
         "wallet new --plain --key new".to_owned(),
         "wallet import --plain --key key hex".to_owned(),
         "wallet show --key key".to_owned(),
