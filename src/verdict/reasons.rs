@@ -23,7 +23,7 @@ use crate::domain::{Method, Profile};
 pub enum Rule {
     /// There was one run.
     Alone,
-    /// Another exit code than most runs state, which no agreement makes up for.
+    /// Another exit code than most runs state, or no exit code that most state: no agreement makes up for that.
     ExitCode,
     /// Equal outputs.
     Outputs,
@@ -102,9 +102,13 @@ pub fn reasons(terms: &Terms, runs: &[Run]) -> Vec<Option<Reason>> {
     let work = Measure::of(rule, centre.as_ref(), &outcome.accepted, runs, terms);
     let central_run = centre.as_ref().map(|centre| &runs[relation.run(centre.centre)]);
     let exit_code = gate::exit_code(runs);
+    let mut stated = runs.iter().filter(|run| run.output.is_some()).map(|run| run.exit_code);
+    let first = stated.next();
+    // Runs that are too few, and state the same, are not told apart by it.
+    let is_one = stated.all(|other| Some(other) == first);
     let reason = |run: &Run| {
         run.output?;
-        let rule = if exit_code.is_some_and(|most| most != run.exit_code) { Rule::ExitCode } else { rule };
+        let rule = if is_one || exit_code == Some(run.exit_code) { rule } else { Rule::ExitCode };
         let same = |other: &Run| {
             let numbers = terms.method != Method::Near || other.summary == run.summary;
             numbers && other.output == run.output

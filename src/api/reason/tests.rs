@@ -16,7 +16,14 @@ fn reason(rule: Rule) -> Reason {
 }
 
 fn said(reason: Reason, judgement: Judgement) -> String {
-    compared((3, 2), &reason, Some(judgement))
+    compared(&FIGURES, &reason, Some(judgement))
+}
+
+const FIGURES: Figures = Figures { asked: 3, needed: 2, is_decided: true, exit_code: 137, same_exit_code: 1 };
+
+/// As [`said`], where there is no verdict.
+fn undecided(reason: Reason) -> String {
+    compared(&Figures { is_decided: false, ..FIGURES }, &reason, None)
 }
 
 #[test]
@@ -93,4 +100,33 @@ fn required_work_is_told_beside_the_output() {
 fn a_single_run_was_compared_with_nothing() {
     let alone = Reason { alike: 1, work: None, ..reason(Rule::Alone) };
     assert_eq!(said(alone, Judgement::Accepted), "the only run: compared with nothing");
+}
+
+#[test]
+fn an_exit_code_is_told_with_how_many_state_it() {
+    let strange = Reason { work: None, ..reason(Rule::ExitCode) };
+    assert_eq!(said(strange, Judgement::Rejected), "its exit code is 137; 1 of 3 nodes state it, 2 needed");
+}
+
+#[test]
+fn where_nobody_agrees_no_row_speaks_of_a_majority() {
+    let of =
+        |rule, number_steps| undecided(Reason { alike: 1, number_steps, work: Some(WORK), ..reason(rule) });
+    let alone = "its output equals that of 1 of 3 nodes, 2 needed";
+    for steps in [Some(0), None] {
+        assert!(of(Rule::Outputs, steps).starts_with(alone), "{}", of(Rule::Outputs, steps));
+    }
+    assert_eq!(
+        undecided(Reason { number_steps: Some(80), work: None, ..reason(Rule::Near) }),
+        "its numbers are up to 125 % of their tolerance away from the largest set's, 100 % allowed; \
+         2 of 3 nodes must agree"
+    );
+    let rules =
+        [Rule::Outputs, Rule::Near, Rule::OutputsAndWork, Rule::NearAndWork, Rule::Ball, Rule::Kmeans];
+    for (rule, steps) in
+        rules.into_iter().flat_map(|rule| [Some(0), Some(80), None].map(|steps| (rule, steps)))
+    {
+        let said = of(rule, steps);
+        assert!(!said.contains("majority") && !said.contains("that agree"), "{rule:?}: {said}");
+    }
 }

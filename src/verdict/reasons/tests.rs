@@ -84,6 +84,18 @@ fn near_numbers_are_told_in_steps_of_their_tolerance() {
 }
 
 #[test]
+fn an_exit_code_that_no_majority_states_is_the_rule_for_all_and_too_few_runs_of_one_code_are_not() {
+    let terms = Terms::new(Method::Ball, 2);
+    let ending = |output, exit_code| Run { exit_code, ..run(output, 10_000, 400) };
+    let rules = |runs: &[Run]| -> Vec<Option<Rule>> {
+        assert_eq!(decide(&terms, runs).decision, Decision::Inconclusive);
+        reasons(&terms, runs).into_iter().map(|reason| reason.map(|reason| reason.rule)).collect()
+    };
+    assert_eq!(rules(&[ending(1, 0), ending(2, 1), ending(3, 137)]), [Some(Rule::ExitCode); 3]);
+    assert_eq!(rules(&[ending(1, 0), Run::ABSENT, Run::ABSENT]), [Some(Rule::Ball), None, None]);
+}
+
+#[test]
 fn one_run_is_compared_with_nothing_and_missing_output_has_no_reason() {
     let terms = Terms::new(Method::Ball, 1);
     let alone = reasons(&terms, &[run(1, 10_000, 400)])[0].unwrap();
