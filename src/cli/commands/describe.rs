@@ -233,7 +233,7 @@ fn audited(audit: Audit, stage: AuditStage) -> String {
         AuditStage::Spared => "spared: the first wave decides alone",
         AuditStage::Drawn => "drawn: the second wave compares with the first",
     };
-    format!("{} permille for {} more nodes; {stage}", audit.permille, audit.seats)
+    format!("{} for {} more nodes; {stage}", text::percent(audit.permille), audit.seats)
 }
 
 fn price(deal: &Deal) -> String {
@@ -338,6 +338,12 @@ mod tests {
         let shown = waits(&failed_view(FailureKind::Disk, JobState::Running));
         assert!(shown.contains("refill_by  in 58s"), "{shown}");
         assert!(shown.ends_with("unless you cancel it, the job fails at 00:02:38 UTC, in 58s\n"), "{shown}");
+    }
+
+    #[test]
+    fn the_chance_of_an_audit_is_told_in_percent() {
+        let audit = Audit::requested(125, 2);
+        assert_eq!(audited(audit, AuditStage::Undrawn), "12.5 % for 2 more nodes; not drawn yet");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::describe;
 use crate::{
     cli::{CliError, document::Document, output::Output, sweep::Sweep, text},
     domain::{Amount, AuditStage, Deal, Digest, Spec},
-    policy::economics::{Checks, Liar, Prospect, majority_ppm, prospect},
+    policy::economics::{Checks, Evidence, Liar, Prospect, majority_ppm, prospect},
 };
 
 /// The share of all nodes that one owner is assumed to have, in percent.
@@ -38,12 +38,15 @@ struct LiarView {
     burnt_permille: u16,
     loses: Amount,
     pays_above: Amount,
+    /// What the figures take for granted; null if nothing.
+    assumes: Option<&'static str>,
 }
 
 /// Shows a job without submitting it. Asks no node, so it neither looks up the image nor packs inputs.
 pub(super) fn show(spec: &Spec, deal: &Deal, sweep: Option<&Sweep>, output: Output) -> Result<(), CliError> {
     let checks = Checks::of(deal, spec.seeded);
-    let prospects = Liar::ALL.map(|liar| (liar, prospect(&checks, liar)));
+    let prospects =
+        Liar::ALL.map(|liar| (liar, prospect(&checks, liar), assumes(&checks, spec.seeded, liar)));
     let planned = Planned {
         image: &spec.image_name,
         spec,
@@ -59,7 +62,10 @@ pub(super) fn show(spec: &Spec, deal: &Deal, sweep: Option<&Sweep>, output: Outp
         lines.extend(describe::program(spec));
         lines.extend(describe::room(spec));
         let mut after = vec![("Costs", costs(deal))];
-        after.extend(prospects.iter().map(|(liar, prospect)| ("Lying", lying(deal, *liar, prospect))));
+        after.extend(prospects.iter().map(|(liar, prospect, assumes)| {
+            let assumes = assumes.map_or(String::new(), |what| format!("; assumes that {what}"));
+            ("Lying", lying(deal, *liar, prospect) + &assumes)
+        }));
         after.push(("Cartel", cartel(planned.majority_of_a_fifth_ppm)));
         [describe::fields(&lines), describe::deal(deal, AuditStage::Undrawn, &[]), describe::fields(&after)]
             .join("\n")
@@ -71,9 +77,22 @@ pub(super) fn show(spec: &Spec, deal: &Deal, sweep: Option<&Sweep>, output: Outp
     Ok(())
 }
 
-fn view((liar, prospect): &(Liar, Prospect)) -> LiarView {
+fn view((liar, prospect, assumes): &(Liar, Prospect, Option<&'static str>)) -> LiarView {
     let Prospect { unpaid_permille, burnt_permille, loses, pays_above } = *prospect;
-    LiarView { does: liar.text(), unpaid_permille, burnt_permille, loses, pays_above }
+    LiarView { does: liar.text(), unpaid_permille, burnt_permille, loses, pays_above, assumes: *assumes }
+}
+
+/// An old output is wrong only if no two jobs have the same right output, as with a seed.
+fn assumes(checks: &Checks, seeded: bool, liar: Liar) -> Option<&'static str> {
+    match (liar, checks.evidence) {
+        (Liar::Replayer, Evidence::Outputs) if !seeded => {
+            Some("the right output follows from ASSAY_SEED; else the old one is right, and accepted")
+        }
+        (
+            Liar::Idle | Liar::CutShort | Liar::Replayer | Liar::Copycat,
+            Evidence::Outputs | Evidence::Traces(_),
+        ) => None,
+    }
 }
 
 fn costs(deal: &Deal) -> String {
@@ -135,6 +154,10 @@ mod tests {
             said(&Deal { deterministic: true, ..Deal::default() }, Liar::CutShort),
             "a node that stops at 60 % would lose 100 % of its pay; no money is at stake"
         );
+        let needs_a_seed =
+            |deal: &Deal, seeded| assumes(&Checks::of(deal, seeded), seeded, Liar::Replayer).is_some();
+        assert!(needs_a_seed(&paid, false) && !needs_a_seed(&paid, true) && !needs_a_seed(&random, false));
+        assert_eq!(assumes(&Checks::of(&paid, false), false, Liar::Idle), None);
         assert_eq!(costs(&paid), "at most 3 ether; what is not paid out returns");
         assert!(cartel(104_000).contains("20 % of all nodes has the majority in 10.40 % of such jobs"));
     }
