@@ -69,13 +69,15 @@ pub(super) fn variables(
         let value = |variable: &String| Some(variable.strip_prefix(name)?.strip_prefix('=')?.to_owned());
         image.iter().find_map(value)
     };
-    let set = |name: &str| given(name).or_else(|| of_image(name)).filter(|value| !value.is_empty());
+    // What the job sets to nothing stays so; an image says by it that the variable is not set.
+    let set = |name: &str| given(name).or_else(|| of_image(name).filter(|value| !value.is_empty()));
     let kernel = BLAS_KERNELS.iter().find(|(name, _)| *name == architecture);
     let kernel = kernel.map(|(_, kernel)| ("OPENBLAS_CORETYPE", *kernel));
     let missing = DEFAULTS.into_iter().chain(kernel).filter(|(name, _)| set(name).is_none());
     let mut variables: Vec<String> = missing.map(|(name, value)| format!("{name}={value}")).collect();
     // After the job's own preloads, which may override the same functions.
-    let earlier = set("LD_PRELOAD").map_or(String::new(), |earlier| format!("{earlier}:"));
+    let preloads = set("LD_PRELOAD").filter(|preloads| !preloads.is_empty());
+    let earlier = preloads.map_or(String::new(), |earlier| format!("{earlier}:"));
     variables.push(format!("LD_PRELOAD={earlier}{LIBRARY_TARGET}"));
     // The first process starts with the seed as its key, at time zero.
     variables.push(format!("ASSAY_STREAM={seed}:{:016x}", 0));
@@ -91,10 +93,12 @@ mod tests {
     fn what_the_job_or_its_image_sets_stays_and_the_library_comes_last() {
         let given = |name: &str| match name {
             "OMP_NUM_THREADS" => Some("2".to_owned()),
+            "MKL_CBWR" => Some(String::new()),
             "LD_PRELOAD" => Some("/lib/own.so".to_owned()),
             _ => None,
         };
-        let image = ["LD_PRELOAD=/lib/images.so", "PYTHONHASHSEED=7", "PYTHONHASHSEE=8"].map(str::to_owned);
+        let image = ["LD_PRELOAD=/lib/images.so", "PYTHONHASHSEED=7", "PYTHONHASHSEE=8", "MKL_NUM_THREADS="]
+            .map(str::to_owned);
         let variables = variables(Seed::of(JobId::ZERO), "amd64", given, &image);
         let starting =
             |name: &str| variables.iter().filter(|text| text.starts_with(name)).collect::<Vec<_>>();
@@ -104,6 +108,8 @@ mod tests {
             starting("OMP_NUM_THREADS=").is_empty() && starting("PYTHONHASHSEED=").is_empty(),
             "{variables:?}"
         );
+        assert!(starting("MKL_CBWR=").is_empty(), "the job sets it to nothing: {variables:?}");
+        assert_eq!(starting("MKL_NUM_THREADS="), ["MKL_NUM_THREADS=1"]);
         assert_eq!(starting("ASSAY_STREAM=")[0].len(), "ASSAY_STREAM=".len() + 64 + 1 + 16);
     }
 
