@@ -173,10 +173,11 @@ pub fn encode_deal(deal: &Deal) -> Vec<u8> {
 /// Decodes the ABI encoding of terms. Does not check their bounds.
 ///
 /// # Errors
-/// [`CodecError::Malformed`] when the bytes are not terms, [`CodecError::OutOfRange`] for an unknown method or acceptance
-/// and for an amount above 96 bits.
+/// [`CodecError::Malformed`] when the bytes are not terms, [`CodecError::NotCanonical`] when they are and the same terms are
+/// encoded otherwise, [`CodecError::OutOfRange`] for an unknown method or acceptance and for an amount above 96 bits.
 pub fn decode_deal(bytes: &[u8]) -> Result<Deal, CodecError> {
-    deal_from(&abi::Terms::abi_decode_validate(bytes).map_err(|_| CodecError::Malformed)?)
+    let deal = deal_from(&abi::Terms::abi_decode_validate(bytes).map_err(|_| CodecError::Malformed)?)?;
+    if encode_deal(&deal) == bytes { Ok(deal) } else { Err(CodecError::NotCanonical) }
 }
 
 /// The ABI encoding of an opening, which the contract's interface uses too.
@@ -187,11 +188,12 @@ pub fn encode_opening(opening: &Opening) -> Vec<u8> {
 /// Decodes the ABI encoding of an opening.
 ///
 /// # Errors
-/// [`CodecError::Malformed`] when the bytes are not an opening.
+/// [`CodecError::Malformed`] when the bytes are not an opening, [`CodecError::NotCanonical`] when they are and the same
+/// opening is encoded otherwise.
 pub fn decode_opening(bytes: &[u8]) -> Result<Opening, CodecError> {
-    abi::Revelation::abi_decode_validate(bytes)
-        .map(|given| opening_from(&given))
-        .map_err(|_| CodecError::Malformed)
+    let given = abi::Revelation::abi_decode_validate(bytes).map_err(|_| CodecError::Malformed)?;
+    let opening = opening_from(&given);
+    if encode_opening(&opening) == bytes { Ok(opening) } else { Err(CodecError::NotCanonical) }
 }
 
 /// The EIP-712 digest of an action: domain "Assay", version "2", chain id and contract.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::info;
 
 use super::Node;
@@ -49,17 +49,10 @@ impl Node {
     }
 
     /// Waits until the node owes nothing, for `limit` at most. Returns what it owes then; `None` while it still reads its
-    /// log, because it does not know yet.
+    /// log or has yet to ask about a job, because it does not know yet.
     pub async fn settled(&self, limit: Duration) -> Option<Obligations> {
-        let known = async {
-            self.caught_up().await;
-            self.workload.all_asked().await;
-        };
-        let waited = timeout(limit, async {
-            known.await;
-            self.settles(limit, |owed| *owed == Obligations::default()).await
-        });
-        let is_settled = waited.await.unwrap_or(false);
-        (is_settled || self.is_caught_up()).then(|| self.owed())
+        let began = Instant::now();
+        timeout(limit, self.caught_up()).await.ok()?;
+        self.workload.settled(limit.saturating_sub(began.elapsed())).await
     }
 }

@@ -3,9 +3,13 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 
 use crate::{
     domain::JobId,
@@ -56,10 +60,18 @@ impl Workload {
         Unasked(Arc::clone(&self.unasked))
     }
 
-    /// Waits until every job with a driver was asked about once.
-    pub(super) async fn all_asked(&self) {
-        // The sender is in `self`, so the wait cannot fail.
-        let _ = self.unasked.subscribe().wait_for(|jobs| *jobs == 0).await;
+    /// Waits until nothing is owed in any job, for `limit` at most. Returns what is owed then; `None` while a job with a
+    /// driver was never asked about.
+    pub(super) async fn settled(&self, limit: Duration) -> Option<Obligations> {
+        let (mut unasked, mut owed) = (self.unasked.subscribe(), self.obligations());
+        let is_settled = async {
+            // The senders are in `self`, so the waits cannot fail.
+            let _ = unasked.wait_for(|jobs| *jobs == 0).await;
+            let _ = owed.wait_for(|owed| *owed == Obligations::default()).await;
+        };
+        // Time that has run out is an answer too.
+        let _ = timeout(limit, is_settled).await;
+        (*self.unasked.borrow() == 0).then(|| *self.obligations.borrow())
     }
 
     /// Has the node take nothing on, or go on, and every job ask again.
@@ -87,5 +99,19 @@ impl Workload {
 impl Drop for Unasked {
     fn drop(&mut self) {
         self.0.send_modify(|jobs| *jobs -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_owed_is_unknown_until_every_job_was_asked_about() {
+        let workload = Workload::new(1);
+        let unasked = workload.unasked();
+        assert_eq!(workload.settled(Duration::ZERO).await, None);
+        drop(unasked);
+        assert_eq!(workload.settled(Duration::ZERO).await, Some(Obligations::default()));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, fs::File, io::Read as _, path::Path, sync::Arc, time::Duration};
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, future, stream};
+use tokio::time::sleep;
 use tracing::debug;
 
 use crate::{
@@ -11,6 +12,9 @@ use crate::{
     node::{FetchBounds, Node},
     store::TRACE,
 };
+
+/// All curves together: a client waits for the picture, and shows it without those that are late.
+const MOST_TIME: Duration = Duration::from_secs(20);
 
 /// A result that is longer, or takes longer, is not worth its curve.
 const BOUNDS: FetchBounds = FetchBounds { bytes: 4 << 20, time: Duration::from_secs(10) };
@@ -39,8 +43,8 @@ pub(super) async fn of(node: &Arc<Node>, view: &JobView) -> BTreeMap<NodeId, Vec
     }
     let with_result = view.seats.iter().filter(|seat| seat.result.is_some());
     let fetching: Vec<_> = with_result.map(|seat| of_seat(Arc::clone(node), view.job, seat.node)).collect();
-    let curves: Vec<_> = stream::iter(fetching).buffer_unordered(AT_ONCE).collect().await;
-    curves.into_iter().flatten().collect()
+    let curves = stream::iter(fetching).buffer_unordered(AT_ONCE).take_until(sleep(MOST_TIME));
+    curves.filter_map(future::ready).collect().await
 }
 
 async fn of_seat(node: Arc<Node>, job: JobId, holder: NodeId) -> Option<(NodeId, Vec<Point>)> {

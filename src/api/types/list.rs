@@ -51,6 +51,9 @@ mod names {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<JobState>, D::Error> {
         let text = String::deserialize(from)?;
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
         let state = |name: &str| {
             let known = || JobState::ALL.map(JobState::name).join(", ");
             JobState::named(name)

@@ -216,3 +216,21 @@ fn digests_are_those_of_eip_712_with_and_without_a_chain() {
         assert_eq!(signing_digest(&action, domain), expected);
     }
 }
+
+#[test]
+fn terms_have_one_form_wherever_their_list_seems_to_be() {
+    let deal = Deal { allow_list: vec![NodeId::new([1; 20]), NodeId::new([2; 20])], ..Deal::default() };
+    let sound = encode_deal(&deal);
+    assert_eq!(decode_deal(&sound), Ok(deal));
+    let words = sound.len() / 32;
+    let mut other_forms = 0;
+    for (word, offset) in (0..words).flat_map(|word| (0..words).map(move |offset| (word, offset))) {
+        let mut bytes = sound.clone();
+        bytes[32 * word..][..32].copy_from_slice(&Uint::<256, 4>::from(32 * offset).to_be_bytes::<32>());
+        match decode_deal(&bytes) {
+            Ok(deal) => assert_eq!(encode_deal(&deal), bytes),
+            Err(error) => other_forms += usize::from(error == CodecError::NotCanonical),
+        }
+    }
+    assert!(other_forms > 0, "a list elsewhere is still a list");
+}

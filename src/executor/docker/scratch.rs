@@ -6,12 +6,13 @@
 
 use std::{
     fs::{self, File},
-    io::ErrorKind,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
 use rustix::fs::{FallocateFlags, fallocate};
 use tempfile::TempDir;
+use tokio::task::spawn_blocking;
 
 use super::{
     super::{
@@ -58,9 +59,13 @@ impl Spaces {
         // What is there is of an attempt that a crash interrupted.
         clear(&dir).and_then(|()| create_dir(&dir)).map_err(own_disk)?;
         let files = (bytes / BYTES_PER_FILE).clamp(FILES.0, FILES.1);
-        let set_aside = File::create_new(&image).and_then(|file| {
-            fallocate(&file, FallocateFlags::empty(), 0, length(bytes, files)).map_err(Into::into)
+        let (path, length) = (image.clone(), length(bytes, files));
+        // Some file systems write all of it.
+        let set_aside = spawn_blocking(move || {
+            let file = File::create_new(path)?;
+            fallocate(&file, FallocateFlags::empty(), 0, length).map_err(io::Error::from)
         });
+        let set_aside = set_aside.await.expect("setting space aside returns its errors");
         let mounted = match set_aside {
             Ok(()) => format_and_mount(&image, &dir, files).await.map_err(none),
             Err(error) if error.kind() == ErrorKind::StorageFull => Err(ExecutorError::NodeFull),
