@@ -150,6 +150,8 @@ pub fn check(dir: &Path) -> Result<Checked, CheckError> {
         (checked.entries, checked.altered_entries) = log::altered(&connection)?;
         (checked.runs, checked.altered_runs) = executions::altered(&connection)?;
     }
+    // Whoever holds content had it before, so this comes before the files.
+    let held = if checked.pages.is_empty() { held(&connection)? } else { BTreeSet::new() };
     let files = files_below(dir)?;
     for (digest, (path, bytes)) in &files {
         checked.files += 1;
@@ -158,14 +160,20 @@ pub fn check(dir: &Path) -> Result<Checked, CheckError> {
             checked.damaged.push(*digest);
         }
     }
-    if checked.pages.is_empty() {
-        let held = connection
-            .prepare("SELECT DISTINCT digest FROM holdings")?
-            .query_map((), |row| row.get(0))?
-            .collect::<Result<BTreeSet<Digest>, _>>()?;
-        checked.missing = held.into_iter().filter(|digest| !files.contains_key(digest)).collect();
+    checked.missing = held.into_iter().filter(|digest| !files.contains_key(digest)).collect();
+    if !checked.missing.is_empty() {
+        // Reading all files takes its time: a running node may have given some up, or fetched them, meanwhile.
+        let (held, files) = (self::held(&connection)?, files_below(dir)?);
+        checked.missing.retain(|digest| held.contains(digest) && !files.contains_key(digest));
     }
     Ok(checked)
+}
+
+/// The content that somebody holds here.
+fn held(connection: &Connection) -> Result<BTreeSet<Digest>, CheckError> {
+    let mut statement = connection.prepare("SELECT DISTINCT digest FROM holdings")?;
+    let held = statement.query_map((), |row| row.get(0))?;
+    Ok(held.collect::<Result<_, _>>()?)
 }
 
 /// Copies the store in a data directory to a new one, which a node can be started on. A node may use the first meanwhile.
@@ -218,8 +226,10 @@ pub fn back_up(dir: &Path, to: &Path, with_content: bool) -> Result<BackedUp, Ch
 /// # Errors
 /// [`CheckError`], also [`CheckError::Dir`] while a node uses the store.
 pub fn repair(dir: &Path) -> Result<Repaired, CheckError> {
-    let checked = check(dir)?;
+    drop(look(dir)?);
     let _lock = DataDir::open(dir)?;
+    // While nobody changes it.
+    let checked = check(dir)?;
     let connection = Connection::open(database_in(dir))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let mut repaired = Repaired::default();

@@ -68,6 +68,27 @@ fn a_store_in_use_is_sound_and_everything_in_it_is_read() {
 }
 
 #[test]
+fn what_comes_and_goes_while_a_check_reads_is_not_missing() {
+    let store = Store::new();
+    let blobs = Blobs::open(&blobs_in(store.path()), 1 << 20).unwrap();
+    let content = Content::new(store.db.clone(), blobs);
+    std::thread::scope(|threads| {
+        let node = threads.spawn(|| {
+            for round in 0..100_u32 {
+                let mut writer = content.writer(100).unwrap();
+                writer.push(&round.to_be_bytes()).unwrap();
+                let (digest, _) = writer.digest();
+                content.keep(writer, digest, ME).unwrap();
+            }
+        });
+        while !node.is_finished() {
+            assert_eq!(check(store.path()).unwrap().missing, []);
+        }
+    });
+    assert_eq!(check(store.path()).unwrap().files, 101);
+}
+
+#[test]
 fn whatever_a_disk_alters_is_found_and_named() {
     let store = Store::new();
     store.alter("UPDATE entries SET bytes = x'00' WHERE height = 2");
