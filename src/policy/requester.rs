@@ -157,11 +157,15 @@ fn is_for_trusted(view: &RequesterView<'_>) -> bool {
 }
 
 /// Offers a job for trusted nodes to all, once no trusted one has bid for a while and enough others have.
+///
+/// Nodes stop bidding at [`Job::wanted_bids`], which may be fewer than the seats of the new terms: to wait for more would be
+/// to wait until bids close.
 fn widen(view: &RequesterView<'_>) -> RequesterStep {
     let (job, terms) = (view.job, TrustTerms::default());
     let others = backed_bids(view).filter(|node| (view.reputation)(*node).level < Level::Banned);
     let wait_end_ms = view.opened_ms.saturating_add(TRUSTED_WAIT_MS.max(bid_window_ms(view)));
-    if !job.seats.is_empty() || others.count() < usize::from(terms.seats) {
+    let seats = usize::from(terms.seats);
+    if !job.seats.is_empty() || view.members < seats || others.count() < seats.min(job.wanted_bids()) {
         return wait(view);
     }
     if view.moment.elapsed_ms < wait_end_ms {

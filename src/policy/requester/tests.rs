@@ -1,8 +1,12 @@
 use super::*;
 use crate::{
     domain::{Amount, BidStatus, FailureKind, Funds, Opening, Pace, Tally},
-    policy::fixture::{
-        REQUESTER, accept, at, bid, commit, deal, moment, node, open, open_of, opening, reveal, running, then,
+    policy::{
+        compute::has_enough_bids,
+        fixture::{
+            REQUESTER, accept, at, bid, commit, deal, moment, node, open, open_of, opening, reveal, running,
+            then,
+        },
     },
 };
 
@@ -274,9 +278,12 @@ fn only_a_trusted_node_runs_a_job_alone() {
 fn a_job_for_trusted_nodes_is_offered_to_all_once_enough_others_have_waited_long_enough() {
     let auto = |job: &Job, secs| next(&RequesterView { is_auto: true, ..view(job, secs) });
     let mut job = for_trusted();
-    (0..2).for_each(|index| bid(&mut job, index, 1000));
-    assert_eq!(auto(&job, 1031), after(1100), "three nodes are needed");
-    bid(&mut job, 2, 1000);
+    bid(&mut job, 0, 1000);
+    assert_eq!(auto(&job, 1031), after(1100), "others may still bid");
+    bid(&mut job, 1, 1000);
+    let few = RequesterView { is_auto: true, members: 2, ..view(&job, 1031) };
+    assert_eq!(next(&few), after(1100), "three nodes are needed");
+    assert!(has_enough_bids(&job, Purses::FULL), "nodes give no more bids");
     let RequesterStep::Submit(events) = auto(&job, 1031) else { panic!("nothing changes") };
     let [Event::DealUpdated { deal }] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!((deal.concurrency, deal.confidence, deal.audit), (3, 2, None));
