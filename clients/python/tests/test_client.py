@@ -110,7 +110,12 @@ class WithADevstack(unittest.TestCase):
         async def use() -> None:
             async with AsyncAssay() as assay:
                 job = await assay.submit("assay/demo:1", ECHO)
-                self.assertEqual((await job.result()).text, "hello\n")
+                self.assertEqual((await job.result(timeout=60)).text, "hello\n")
+                self.assertEqual(await job.state(), "verified")
+                self.assertEqual((await job.files())["stdout"], b"hello\n")
+                self.assertTrue((await job.plot()).startswith("<svg"))
+                self.assertIn(job.id, [row["job"] for row in await assay.jobs(states=["verified"])])
+                self.assertEqual(len(await assay.nodes()), 3)
                 mapped = assay.map("assay/demo:1", [["echo", str(number)] for number in range(3)])
                 texts = [result.text async for result in mapped if isinstance(result, Result)]
                 self.assertEqual(texts, ["0\n", "1\n", "2\n"])

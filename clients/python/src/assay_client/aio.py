@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from types import TracebackType
 from typing import Any
 
 import httpx
 
 from . import wire
-from .errors import AssayError, JobFailed, Refused
-from .models import LIVE, Result
+from .errors import ConnectionLost, JobFailed
+from .models import Result, goes_on
 from .terms import Terms
 
 
@@ -26,6 +27,8 @@ class AsyncAssay:
         self.api = wire.find_api(api)
         self._token_file = token_file
         self._http = httpx.AsyncClient(base_url=f"{self.api}/api/v1/", timeout=wire.SILENCE, trust_env=False)
+        # Whether the node answered before.
+        self._is_known = False
 
     async def __aenter__(self) -> AsyncAssay:
         return self
@@ -59,18 +62,20 @@ class AsyncAssay:
     ) -> AsyncIterator[Result | JobFailed]:
         """As `Assay.map`."""
         terms = replace(terms or Terms(), **changed)
-        group, slots = secrets.token_hex(6), asyncio.Semaphore(max_parallel)
+        following, tasks = iter(wire.Group(commands, terms, max_parallel)), deque[asyncio.Task[Result]]()
 
-        async def run(index: int, command: Sequence[str]) -> Result:
-            async with slots:
-                variables = {**terms.environment, **wire.group_variables(group, index)}
-                return await (await self.submit(image, command, replace(terms, environment=variables))).result()
+        async def run(command: Sequence[str], terms: Terms) -> Result:
+            return await (await self.submit(image, command, terms)).result()
 
-        tasks = [asyncio.create_task(run(index, command)) for index, command in enumerate(commands)]
         try:
-            for task in tasks:
+            while True:
+                # No more tasks than jobs that are open: the commands may be many.
+                for command, own in islice(following, max_parallel - len(tasks)):
+                    tasks.append(asyncio.create_task(run(command, own)))
+                if not tasks:
+                    return
                 try:
-                    yield await task
+                    yield await tasks.popleft()
                 except JobFailed as failed:
                     if not return_exceptions:
                         raise
@@ -78,41 +83,68 @@ class AsyncAssay:
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def job(self, job: str) -> AsyncJob:
         """As `Assay.job`."""
         return AsyncJob(self, (await self._json("GET", f"jobs/{job}"))["job"])
 
+    async def jobs(
+        self, *, limit: int = 50, states: Sequence[str] = (), group: str | None = None
+    ) -> list[dict[str, Any]]:
+        """As `Assay.jobs`."""
+        found: list[dict[str, Any]] = (await self._json("GET", "jobs", params=wire.listing(limit, states, group)))["jobs"]
+        return found
+
+    async def nodes(self) -> list[dict[str, Any]]:
+        """As `Assay.nodes`."""
+        found: list[dict[str, Any]] = await self._json("GET", "nodes")
+        return found
+
     async def _json(self, method: str, path: str, **how: Any) -> Any:
         return (await self._ask(method, path, **how)).json()
 
     async def _ask(self, method: str, path: str, *, key: str | None = None, **how: Any) -> httpx.Response:
+        """As `Assay._ask`."""
         began = time.monotonic()
         while True:
+            failure: Exception
             try:
-                reply = await self._http.request(
-                    method, path, headers=wire.headers(self.api, self._token_file, key), **how
-                )
-                if reply.is_success:
+                headers = wire.headers(self.api, self._token_file, key)
+                reply = await self._http.request(method, path, headers=headers, **how)
+                refused = wire.failure_of(reply, reply.content)
+                if refused is None:
+                    self._is_known = True
                     return reply
-                error: AssayError = wire.error_of(reply.status_code, reply.content)
-                may_pass = isinstance(error, Refused) and error.code in wire.NOT_YET
-            except httpx.TransportError as lost:
-                error, may_pass = wire.away(self.api, lost), not isinstance(lost, httpx.ConnectError) and (
-                    method == "GET" or key is not None
-                )
+                failure = refused
+            except (httpx.TransportError, ConnectionLost) as lost:
+                failure = lost
+            is_repeatable = method == "GET" or key is not None
+            may_pass = wire.may_pass(failure, is_repeatable=is_repeatable, is_known=self._is_known)
             if not may_pass or time.monotonic() - began > wire.PATIENCE:
-                raise error
-            await asyncio.sleep(wire.PAUSE)
+                raise wire.told(self.api, failure) from failure.__cause__
+            await self._pause()
 
-    async def _follow(self, path: str) -> None:
-        how = wire.headers(self.api, self._token_file, None)
+    async def _follow(self, job: str, seconds: float) -> None:
+        """As `Assay._follow`."""
+        began, path = time.monotonic(), f"jobs/{job}/events"
         try:
-            async with self._http.stream("GET", path, headers=how) as reply:
+            headers, timeout = wire.headers(self.api, self._token_file, None), wire.stream_timeout(seconds)
+            async with self._http.stream("GET", path, headers=headers, timeout=timeout) as reply:
+                if not reply.is_success:
+                    refused = wire.failure_of(reply, await reply.aread())
+                    if refused and not wire.may_pass(refused, is_repeatable=True, is_known=self._is_known):
+                        raise refused
+                    return
                 async for _ in reply.aiter_raw():
-                    pass
-        except httpx.TransportError:
-            await asyncio.sleep(wire.PAUSE)
+                    if time.monotonic() - began >= seconds:
+                        return
+        except (httpx.TransportError, ConnectionLost):
+            # The next look at the job tells whether the node is away, and for how long.
+            return
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(wire.PAUSE)
 
 
 class AsyncJob:
@@ -130,20 +162,38 @@ class AsyncJob:
         found: dict[str, Any] = await self._assay._json("GET", f"jobs/{self.id}")
         return found
 
-    async def wait(self) -> Result:
-        """Waits until the job has ended, however it ends. Bound it with `asyncio.timeout`."""
-        while (view := await self.view())["state"] in LIVE:
-            await self._assay._follow(f"jobs/{self.id}/events")
+    async def state(self) -> str:
+        return str((await self.view())["state"])
+
+    async def wait(self, timeout: float | None = None) -> Result:
+        """Waits until the job has ended, however it ends, or until this node cannot follow it any more.
+
+        Raises TimeoutError after so many seconds, and ConnectionLost when the node was away for too long.
+        """
+        limit = wire.Limit(timeout)
+        while goes_on(view := await self.view()):
+            await self._assay._follow(self.id, limit.next_look(view))
+            await self._assay._pause()
         if view["state"] != "verified":
             return Result.of(view)
         return Result.of(view, (await self._assay._ask("GET", f"jobs/{self.id}/output")).content)
 
-    async def result(self) -> Result:
+    async def result(self, timeout: float | None = None) -> Result:
         """The same, and raises JobFailed if there is no result to keep."""
-        result = await self.wait()
+        result = await self.wait(timeout)
         if result.state != "verified":
             raise JobFailed(result)
         return result
+
+    async def files(self, node: str | None = None) -> dict[str, bytes]:
+        """The files of an accepted result, or of this node's, checked against the log."""
+        run = wire.chosen_run(self.id, Result.of(await self.view()).runs, node)
+        archive = (await self._assay._ask("GET", f"jobs/{self.id}/results/{run.node}/archive")).content
+        return wire.files(archive, str(run.output_root))
+
+    async def plot(self) -> str:
+        """The memory and CPU curves of all runs, as SVG."""
+        return (await self._assay._ask("GET", f"jobs/{self.id}/plot")).text
 
     async def cancel(self) -> None:
         """Cancels the job, or stops it if it runs."""

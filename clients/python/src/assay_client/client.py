@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from types import TracebackType
 from typing import Any
 
 import httpx
 
 from . import wire
-from .errors import AssayError, JobFailed, Refused
-from .models import LIVE, Result
+from .errors import ConnectionLost, JobFailed
+from .models import Result, goes_on
 from .terms import Terms
 
 
@@ -26,6 +26,8 @@ class Assay:
         self.api = wire.find_api(api)
         self._token_file = token_file
         self._http = httpx.Client(base_url=f"{self.api}/api/v1/", timeout=wire.SILENCE, trust_env=False)
+        # Whether the node answered before.
+        self._is_known = False
 
     def __enter__(self) -> Assay:
         return self
@@ -58,13 +60,10 @@ class Assay:
         A job without a result raises `JobFailed`, or is yielded as that with `return_exceptions`.
         """
         terms = replace(terms or Terms(), **changed)
-        group, open_jobs = secrets.token_hex(6), deque[Job]()
-        numbered = iter(enumerate(commands))
+        following, open_jobs = iter(wire.Group(commands, terms, max_parallel)), deque[Job]()
         while True:
-            while len(open_jobs) < max_parallel and (following := next(numbered, None)):
-                index, command = following
-                variables = {**terms.environment, **wire.group_variables(group, index)}
-                open_jobs.append(self.submit(image, command, replace(terms, environment=variables)))
+            for command, own in islice(following, max_parallel - len(open_jobs)):
+                open_jobs.append(self.submit(image, command, own))
             if not open_jobs:
                 return
             try:
@@ -80,8 +79,7 @@ class Assay:
 
     def jobs(self, *, limit: int = 50, states: Sequence[str] = (), group: str | None = None) -> list[dict[str, Any]]:
         """The newest jobs that the node knows, as the API lists them."""
-        wanted = {"limit": str(limit), "state": ",".join(states), "group": group or ""}
-        found: list[dict[str, Any]] = self._json("GET", "jobs", params={k: v for k, v in wanted.items() if v})["jobs"]
+        found: list[dict[str, Any]] = self._json("GET", "jobs", params=wire.listing(limit, states, group))["jobs"]
         return found
 
     def nodes(self) -> list[dict[str, Any]]:
@@ -96,31 +94,43 @@ class Assay:
         """Sends a request, again if it changes nothing or has a key, until the node has been away for too long."""
         began = time.monotonic()
         while True:
+            failure: Exception
             try:
-                reply = self._http.request(
-                    method, path, headers=wire.headers(self.api, self._token_file, key), **how
-                )
-                if reply.is_success:
+                headers = wire.headers(self.api, self._token_file, key)
+                reply = self._http.request(method, path, headers=headers, **how)
+                refused = wire.failure_of(reply, reply.content)
+                if refused is None:
+                    self._is_known = True
                     return reply
-                error: AssayError = wire.error_of(reply.status_code, reply.content)
-                may_pass = isinstance(error, Refused) and error.code in wire.NOT_YET
-            except httpx.TransportError as lost:
-                error, may_pass = wire.away(self.api, lost), not isinstance(lost, httpx.ConnectError) and (
-                    method == "GET" or key is not None
-                )
+                failure = refused
+            except (httpx.TransportError, ConnectionLost) as lost:
+                failure = lost
+            is_repeatable = method == "GET" or key is not None
+            may_pass = wire.may_pass(failure, is_repeatable=is_repeatable, is_known=self._is_known)
             if not may_pass or time.monotonic() - began > wire.PATIENCE:
-                raise error
-            time.sleep(wire.PAUSE)
+                raise wire.told(self.api, failure) from failure.__cause__
+            self._pause()
 
-    def _follow(self, path: str) -> None:
-        """Reads a stream of events to its end, or until the connection is lost."""
-        how = wire.headers(self.api, self._token_file, None)
+    def _follow(self, job: str, seconds: float) -> None:
+        """Reads the events of a job until it ends, until the connection is lost, or for about so many seconds."""
+        began, path = time.monotonic(), f"jobs/{job}/events"
         try:
-            with self._http.stream("GET", path, headers=how) as reply:
+            headers, timeout = wire.headers(self.api, self._token_file, None), wire.stream_timeout(seconds)
+            with self._http.stream("GET", path, headers=headers, timeout=timeout) as reply:
+                if not reply.is_success:
+                    refused = wire.failure_of(reply, reply.read())
+                    if refused and not wire.may_pass(refused, is_repeatable=True, is_known=self._is_known):
+                        raise refused
+                    return
                 for _ in reply.iter_raw():
-                    pass
-        except httpx.TransportError:
-            time.sleep(wire.PAUSE)
+                    if time.monotonic() - began >= seconds:
+                        return
+        except (httpx.TransportError, ConnectionLost):
+            # The next look at the job tells whether the node is away, and for how long.
+            return
+
+    def _pause(self) -> None:
+        time.sleep(wire.PAUSE)
 
 
 class Job:
@@ -142,16 +152,14 @@ class Job:
         return str(self.view()["state"])
 
     def wait(self, timeout: float | None = None) -> Result:
-        """Waits until the job has ended, however it ends. Raises TimeoutError after so many seconds."""
-        until = None if timeout is None else time.monotonic() + timeout
-        while (view := self.view())["state"] in LIVE:
-            if until is None:
-                # The stream ends with the job.
-                self._assay._follow(f"jobs/{self.id}/events")
-            elif time.monotonic() >= until:
-                raise TimeoutError(f"job {self.id} is {view['state']} after {timeout} s")
-            else:
-                time.sleep(wire.PAUSE)
+        """Waits until the job has ended, however it ends, or until this node cannot follow it any more.
+
+        Raises TimeoutError after so many seconds, and ConnectionLost when the node was away for too long.
+        """
+        limit = wire.Limit(timeout)
+        while goes_on(view := self.view()):
+            self._assay._follow(self.id, limit.next_look(view))
+            self._assay._pause()
         if view["state"] != "verified":
             return Result.of(view)
         return Result.of(view, self._assay._ask("GET", f"jobs/{self.id}/output").content)
@@ -165,12 +173,9 @@ class Job:
 
     def files(self, node: str | None = None) -> dict[str, bytes]:
         """The files of an accepted result, or of this node's, checked against the log."""
-        runs = [run for run in Result.of(self.view()).runs if run.output_root]
-        for run in runs:
-            if run.node == node or (node is None and run.judgement == "accepted"):
-                archive = self._assay._ask("GET", f"jobs/{self.id}/results/{run.node}/archive").content
-                return wire.files(archive, str(run.output_root))
-        raise AssayError(f"job {self.id} has no such result")
+        run = wire.chosen_run(self.id, Result.of(self.view()).runs, node)
+        archive = self._assay._ask("GET", f"jobs/{self.id}/results/{run.node}/archive").content
+        return wire.files(archive, str(run.output_root))
 
     def plot(self) -> str:
         """The memory and CPU curves of all runs, as SVG."""

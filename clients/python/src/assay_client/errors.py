@@ -34,5 +34,5 @@ class JobFailed(AssayError):
 
     def __init__(self, result: Result) -> None:
         why = f": {result.failure}" if result.failure else ""
-        super().__init__(f"job {result.job} ended {result.state}{why}")
+        super().__init__(f"job {result.job} {'is' if result.is_open else 'ended'} {result.state}{why}")
         self.result = result

@@ -10,6 +10,21 @@ from typing import Any
 LIVE = frozenset({"open", "running", "revealing"})
 
 
+def goes_on(view: Mapping[str, Any]) -> bool:
+    """Whether this node may still learn how a job ends."""
+    return view["state"] in LIVE and view["broken"] is None and not view["requester_gone"]
+
+
+def why_failed(view: Mapping[str, Any]) -> str | None:
+    """Why there is no verdict, or why this node waits for none."""
+    if view["state"] in LIVE and view["broken"] is not None:
+        return f"this node cannot follow it: {view['broken']}"
+    if view["state"] in LIVE and view["requester_gone"]:
+        return "overdue, and its requester cannot be reached (not final)"
+    failure: str | None = view["failure"]
+    return failure
+
+
 @dataclass(frozen=True)
 class Run:
     """One node's run of a job."""
@@ -49,11 +64,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Result:
-    """How a job ended."""
+    """How a job ended, or how it was when its node could not follow it any more."""
 
     job: str
+    #: verified and other ends; open, running or revealing if the node could not follow it any more
     state: str
-    #: Why there is no verdict, in words
+    #: Why there is no verdict, or why the node waits for none, in words
     failure: str | None
     runs: tuple[Run, ...]
     #: What the accepted run printed; empty without one
@@ -64,7 +80,12 @@ class Result:
     @classmethod
     def of(cls, view: Mapping[str, Any], stdout: bytes = b"") -> Result:
         runs = tuple(Run.of(seat) for seat in view["seats"])
-        return cls(view["job"], view["state"], view["failure"], runs, stdout, view)
+        return cls(view["job"], view["state"], why_failed(view), runs, stdout, view)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the job had not ended: its node could not follow it any more, which is not final."""
+        return self.state in LIVE
 
     @property
     def text(self) -> str:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import secrets
 import tarfile
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from .errors import AssayError, ConnectionLost, Refused
+from .models import Run
+from .terms import Terms
 
 DEFAULT_API = "http://127.0.0.1:7421"
 
@@ -22,6 +27,8 @@ SILENCE = 60.0
 #: How long a node may be away, or read its logs.
 PATIENCE = 60.0
 PAUSE = 0.5
+#: The longest silence between two looks at a job. A deadline passes, or a log breaks, without an event.
+LOOK = 5.0
 
 #: Answers after which the same request may be answered later.
 NOT_YET = frozenset({"busy", "loading"})
@@ -85,8 +92,82 @@ def error_of(status: int, body: bytes) -> Refused:
         return Refused("unexpected", f"the node answers with status {status}", None)
 
 
-def away(api: str, error: httpx.TransportError) -> ConnectionLost:
-    return ConnectionLost(f"the node at {api} does not answer: {error}", "is it running? assay doctor tells more")
+def failure_of(reply: httpx.Response, body: bytes) -> Refused | None:
+    """Why a reply is none; None for one that is."""
+    return None if reply.is_success else error_of(reply.status_code, body)
+
+
+def may_pass(failure: Exception, *, is_repeatable: bool, is_known: bool) -> bool:
+    """Whether the same request may be answered later.
+
+    `is_repeatable`: it changes nothing, or has a key. `is_known`: the node answered before, so it is away for a while, and
+    writes a new token when it is back.
+    """
+    if isinstance(failure, Refused):
+        return failure.code in NOT_YET or (failure.code == "unauthorized" and is_repeatable and is_known)
+    if isinstance(failure, (ConnectionLost, httpx.ConnectError)):
+        return is_repeatable and is_known
+    return is_repeatable and isinstance(failure, httpx.TransportError)
+
+
+def told(api: str, failure: Exception) -> Exception:
+    """The failure as callers of this client see it."""
+    if isinstance(failure, httpx.TransportError):
+        return ConnectionLost(f"the node at {api} does not answer: {failure}", "is it running? assay doctor tells more")
+    return failure
+
+
+def stream_timeout(seconds: float) -> httpx.Timeout:
+    """Of a stream that is left after so many seconds of silence."""
+    return httpx.Timeout(SILENCE, read=max(seconds, 0.001))
+
+
+class Limit:
+    """When to stop waiting for a job."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._timeout = timeout
+        self._until = None if timeout is None else time.monotonic() + timeout
+
+    def next_look(self, view: Mapping[str, Any]) -> float:
+        """Seconds until the next look at a job that goes on. Raises TimeoutError when time is over."""
+        if self._until is None:
+            return LOOK
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"job {view['job']} is {view['state']} after {self._timeout} s")
+        return min(LOOK, left)
+
+
+class Group:
+    """Jobs that run one program on many values."""
+
+    def __init__(self, commands: Iterable[Sequence[str]], terms: Terms, max_parallel: int) -> None:
+        if max_parallel < 1:
+            raise ValueError("max_parallel must be at least 1")
+        self._id = secrets.token_hex(6)
+        self._terms = terms
+        self._numbered = enumerate(commands)
+
+    def __iter__(self) -> Iterator[tuple[Sequence[str], Terms]]:
+        """Each command, with the variables by which its job belongs to the group."""
+        for index, command in self._numbered:
+            own = {"SWEEP_GROUP": self._id, "SWEEP_INDEX": str(index)}
+            yield command, replace(self._terms, environment={**self._terms.environment, **own})
+
+
+def listing(limit: int, states: Sequence[str], group: str | None) -> dict[str, str]:
+    """What to ask of a list of jobs."""
+    wanted = {"limit": str(limit), "state": ",".join(states), "group": group or ""}
+    return {name: value for name, value in wanted.items() if value}
+
+
+def chosen_run(job: str, runs: Iterable[Run], node: str | None) -> Run:
+    """The run of this node, or an accepted one, that has a result."""
+    for run in runs:
+        if run.output_root and (run.node == node if node else run.judgement == "accepted"):
+            return run
+    raise AssayError(f"job {job} has no such result")
 
 
 def files(archive: bytes, output_root: str) -> dict[str, bytes]:
@@ -99,8 +180,3 @@ def files(archive: bytes, output_root: str) -> dict[str, bytes]:
             if member.isfile() and (content := tar.extractfile(member)):
                 found[member.name] = content.read()
     return found
-
-
-def group_variables(group: str, index: int) -> dict[str, str]:
-    """The variables by which a job belongs to a group."""
-    return {"SWEEP_GROUP": group, "SWEEP_INDEX": str(index)}
