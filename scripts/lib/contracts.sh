@@ -45,7 +45,8 @@ example_tests() {
     dir=$(example_project) && (cd "$dir" && timeout 600 forge test </dev/null)
 }
 
-# verifier_tests: the verdict in JavaScript, held to the vectors that program and contract are held to.
+# verifier_tests: the verdict in JavaScript, held to the vectors that program and contract are held to, and the parts of the
+# dashboard that need no browser.
 verifier_tests() {
     (cd "$ROOT" && timeout 120 node --test tests/js/*.test.mjs </dev/null)
 }

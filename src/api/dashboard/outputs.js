@@ -63,20 +63,40 @@ export function compare(view) {
     place)];
 }
 
-/** Traces always differ, and standard error is compared with nothing. */
-const IGNORED = ['trace.csv'];
+/** What takes no part in a verdict, since honest runs differ in it: see "output root" in docs/verification.md. */
+const IGNORED = ['stderr', 'trace.csv'];
+
+/** The files that differ: their names, the lines to show of both, and what is not shown; null where all is. */
+export function differing(one, other) {
+  const names = [...new Set([...one.keys(), ...other.keys()])].sort().filter((name) => !IGNORED.includes(name));
+  return names.filter((name) => !equal(one.get(name), other.get(name))).map((name) => {
+    const files = [one.get(name), other.get(name)];
+    const shown = files.map(asText);
+    const sides = shown.map(({ lines }) => lines);
+    const isSeen = sides[0].length !== sides[1].length || sides[0].some((line, at) => line !== sides[1][at]);
+    const cut = shown.some(({ isCut }) => isCut) ? `Only the first ${MOST_LINES} lines are shown.` : null;
+    const isMissing = files.includes(undefined);
+    const note = isSeen ? cut : isMissing ? 'Only one of the results has this file.'
+      : `The files differ from byte ${parting(...files)} on, which is not shown here; run assay results diff`;
+    return { name, sides, note };
+  });
+}
+
+/** Where two files part, counted from 0. */
+function parting(one, other) {
+  const at = one.findIndex((byte, place) => byte !== other[place]);
+  return at < 0 ? one.length : at;
+}
 
 function beside([one, other], nodes) {
-  const names = [...new Set([...one.keys(), ...other.keys()])].sort().filter((name) => !IGNORED.includes(name));
-  const differing = names.filter((name) => !equal(one.get(name), other.get(name)));
-  if (!differing.length) return [el('p', {}, 'Their outputs are equal, byte for byte.')];
-  return differing.flatMap((name) => {
-    const texts = [one.get(name), other.get(name)].map(asText);
-    const marks = marked(...texts);
-    return [el('h3', {}, name), el('div', { class: 'beside' }, [0, 1].map((side) =>
+  const found = differing(one, other);
+  if (!found.length) return [el('p', {}, 'Their files are equal, byte for byte; assay results diff compares modes, directories and links too.')];
+  return found.flatMap(({ name, sides, note }) => {
+    const marks = marked(...sides);
+    return [el('h3', {}, name), note ? el('p', {}, note) : null, el('div', { class: 'beside' }, [0, 1].map((side) =>
       el('figure', {}, el('figcaption', {}, short(nodes[side])),
         el('pre', { tabindex: '0', role: 'region', 'aria-label': `${name} of ${short(nodes[side])}` }, marks[side]))))];
-  });
+  }).filter((part) => part !== null);
 }
 
 function equal(one, other) {
@@ -84,16 +104,19 @@ function equal(one, other) {
     && one.every((byte, at) => byte === other[at]);
 }
 
-/** A file as lines; null if there is none, and one line about it if it is long or no text. */
+/** The first lines of a file, and whether it has more; one line about a file that is missing, too long or no text. */
 function asText(file) {
-  if (file === undefined) return ['(no such file)'];
-  if (file.length === 0) return ['(empty)'];
-  if (file.length > MOST_TEXT) return [`(${bytes(file.length)}: too long to show)`];
+  const about = (words) => ({ lines: [words], isCut: false });
+  if (file === undefined) return about('(no such file)');
+  if (file.length === 0) return about('(empty)');
+  if (file.length > MOST_TEXT) return about(`(${bytes(file.length)}: too long to show)`);
+  let lines;
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(file).split('\n').slice(0, MOST_LINES);
+    lines = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(file).split('\n');
   } catch {
-    return [`(${bytes(file.length)}, no text)`];
+    return about(`(${bytes(file.length)}, no text)`);
   }
+  return { lines: lines.slice(0, MOST_LINES), isCut: lines.length > MOST_LINES };
 }
 
 /** The lines of both sides; those without a partner are marked. */

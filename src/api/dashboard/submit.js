@@ -20,14 +20,14 @@ export function open(main) {
   const method = el('select', { id: 'method' }, METHODS.map(([name, note]) => el('option', { value: name }, `${name}: ${note}`)));
   const said = el('p', { role: 'alert', class: 'problem' });
   const button = el('button', { type: 'submit' }, 'Submit');
-  // A second click, or a try after a lost answer, is the same request.
-  const key = crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].join('.');
+  const requests = new Requests();
   const submit = async (event) => {
     event.preventDefault();
     said.textContent = '';
     button.disabled = true;
     try {
-      const { job } = await post('jobs', await request(inputs, method.value), { 'Idempotency-Key': key });
+      const wanted = Object.fromEntries([...Object.values(inputs), method].map(({ id, value }) => [id, value]));
+      const { job } = await requests.send(wanted);
       location.hash = `#/job/${job}`;
     } catch (error) {
       said.textContent = error.hint ? `${error.message}; ${error.hint}` : error.message;
@@ -52,17 +52,47 @@ export function open(main) {
   return {};
 }
 
-async function request(inputs, method) {
-  const number = (name) => Number(inputs[name].value);
-  const command = words(inputs.command.value);
+/** What the page sends: a second click, or a try after a lost answer, is the same request under the same key. */
+export class Requests {
+  #last = null;
+
+  /** Sends what is in the form; as a new request, under a new key, whenever that differs from what was sent last. */
+  async send(wanted) {
+    const form = JSON.stringify(wanted);
+    if (this.#last?.form !== form) this.#last = { form, body: await request(wanted), key: newKey(), mayBeDone: false };
+    const sent = this.#last;
+    try {
+      return await post('jobs', sent.body, { 'Idempotency-Key': sent.key });
+    } catch (error) {
+      const isRefused = error.status >= 400 && error.status < 500;
+      sent.mayBeDone ||= !isRefused;
+      // A refused request was not carried out: the next one asks for the node's proposal again.
+      if (!sent.mayBeDone) this.#last = null;
+      throw error;
+    }
+  }
+}
+
+/** Also where the page has no secure context, which `randomUUID` needs. */
+function newKey() {
+  return crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].join('.');
+}
+
+async function request(wanted) {
+  const command = words(wanted.command);
   if (!command) throw new Error('a quote in the command is not closed');
-  const price = wei(inputs.price.value);
+  const price = wei(wanted.price);
   if (price === null) throw new Error('the price is not a number of ether, such as 0.5');
-  const { deal, resources } = await get(`defaults?timeout=${number('timeout') * 60}&price=${price}`);
+  const { deal, resources } = await get(`defaults?timeout=${Number(wanted.timeout) * 60}&price=${price}`);
   return {
-    image: inputs.image.value.trim(),
+    image: wanted.image.trim(),
     command,
-    resources: { ...resources, memory_bytes: number('memory') * 2 ** 20 },
-    deal: { ...deal, method, concurrency: number('concurrency'), confidence: number('confidence') },
+    resources: { ...resources, memory_bytes: Number(wanted.memory) * 2 ** 20 },
+    deal: {
+      ...deal,
+      method: wanted.method,
+      concurrency: Number(wanted.concurrency),
+      confidence: Number(wanted.confidence),
+    },
   };
 }
