@@ -90,7 +90,9 @@ function parting(one, other) {
 
 function beside([one, other], nodes) {
   const found = differing(one, other);
-  if (!found.length) return [el('p', {}, 'Their files are equal, byte for byte; assay results diff compares modes, directories and links too.')];
+  if (!found.length) {
+    return [el('p', {}, 'Their files are equal, byte for byte; assay results diff compares modes, directories and links too.')];
+  }
   return found.flatMap(({ name, sides, note }) => {
     const marks = marked(...sides);
     return [el('h3', {}, name), note ? el('p', {}, note) : null, el('div', { class: 'beside' }, [0, 1].map((side) =>
