@@ -25,7 +25,8 @@ Reply = tuple[int, Any]
 
 
 def view(state: str, **other: Any) -> dict[str, Any]:
-    return {"job": JOB, "state": state, "broken": None, "requester_gone": False, "failure": None, "seats": [], **other}
+    usual: dict[str, Any] = {"broken": None, "requester_gone": False, "failure": None, "seats": [], "deadlines": [], "now": 100}
+    return {"job": JOB, "state": state, **usual, **other}
 
 
 def refusal(code: str) -> dict[str, Any]:
@@ -180,6 +181,28 @@ class BothClients(unittest.TestCase):
                 self.assertTrue(failed.exception.result.is_open)
 
             self.each(story, lambda replies=replies: Node(job=[*replies], events=[(200, ...)]))  # type: ignore[misc]
+
+    def test_a_job_is_waited_for_until_its_last_deadline_and_a_margin_on_our_clock(self) -> None:
+        limit = wire.Limit(None)
+
+        def is_overdue(ours: float, theirs: int, *deadlines: int) -> bool:
+            due = view("running", now=theirs, deadlines=[{"at": at} for at in deadlines])
+            with mock.patch("time.monotonic", lambda: ours):
+                return limit.is_overdue(due)
+
+        # A clock of the node that stands still moves nothing.
+        seen = [is_overdue(ours, 100, 110, 160) for ours in (1000, 1179, 1181)]
+        self.assertEqual(seen, [False, False, True])
+        # The next phase has a later deadline.
+        seen = [is_overdue(ours, 150, 200) for ours in (1190, 1359, 1361)]
+        self.assertEqual(seen, [False, False, True])
+
+        async def story(client: Any, _: Node) -> None:
+            job = await value(client.job(JOB))
+            with mock.patch.object(wire, "OVERDUE", 0.1), self.assertRaisesRegex(JobFailed, "is running: overdue"):
+                await value(job.result(10))
+
+        self.each(story, lambda: Node(job=[(200, view("running"))]))
 
     def test_a_stream_that_ends_early_or_is_busy_is_followed_again_after_a_pause(self) -> None:
         async def story(client: Any, node: Node) -> None:

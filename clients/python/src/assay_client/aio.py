@@ -171,7 +171,7 @@ class AsyncJob:
         Raises TimeoutError after so many seconds, and ConnectionLost when the node was away for too long.
         """
         limit = wire.Limit(timeout)
-        while goes_on(view := await self.view()):
+        while goes_on(view := await self.view()) and not limit.is_overdue(view):
             await self._assay._follow(self.id, limit.next_look(view))
             await self._assay._pause()
         if view["state"] != "verified":

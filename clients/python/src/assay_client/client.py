@@ -157,7 +157,7 @@ class Job:
         Raises TimeoutError after so many seconds, and ConnectionLost when the node was away for too long.
         """
         limit = wire.Limit(timeout)
-        while goes_on(view := self.view()):
+        while goes_on(view := self.view()) and not limit.is_overdue(view):
             self._assay._follow(self.id, limit.next_look(view))
             self._assay._pause()
         if view["state"] != "verified":

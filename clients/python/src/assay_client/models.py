@@ -21,6 +21,8 @@ def why_failed(view: Mapping[str, Any]) -> str | None:
         return f"this node cannot follow it: {view['broken']}"
     if view["state"] in LIVE and view["requester_gone"]:
         return "overdue, and its requester cannot be reached (not final)"
+    if view["state"] in LIVE:
+        return "overdue: its last deadline has passed (not final)"
     failure: str | None = view["failure"]
     return failure
 

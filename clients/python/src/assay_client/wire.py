@@ -29,6 +29,8 @@ PATIENCE = 60.0
 PAUSE = 0.5
 #: The longest silence between two looks at a job. A deadline passes, or a log breaks, without an event.
 LOOK = 5.0
+#: How long to wait after the last deadline of a job: the node that ends it may be slow, and clocks differ.
+OVERDUE = 120.0
 
 #: Answers after which the same request may be answered later.
 NOT_YET = frozenset({"busy", "loading"})
@@ -128,6 +130,19 @@ class Limit:
     def __init__(self, timeout: float | None) -> None:
         self._timeout = timeout
         self._until = None if timeout is None else time.monotonic() + timeout
+        self._last_deadline: int | None = None
+        self._overdue = 0.0
+
+    def is_overdue(self, view: Mapping[str, Any]) -> bool:
+        """Whether the last deadline of the job passed `OVERDUE` ago.
+
+        By this machine's clock, since that of the node or chain may stand still: only a later deadline moves it.
+        """
+        last = max((deadline["at"] for deadline in view["deadlines"]), default=view["now"])
+        if last != self._last_deadline:
+            self._last_deadline = last
+            self._overdue = time.monotonic() + max(0, last - view["now"]) + OVERDUE
+        return time.monotonic() >= self._overdue
 
     def next_look(self, view: Mapping[str, Any]) -> float:
         """Seconds until the next look at a job that goes on. Raises TimeoutError when time is over."""
