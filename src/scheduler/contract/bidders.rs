@@ -1,18 +1,19 @@
 //! Asks the contract what bidders have.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep};
 
-use super::{funds::OLD, node::State, reader::ContractReader};
+use super::{
+    funds::{BATCH, OLD},
+    node::State,
+    reader::ContractReader,
+};
 use crate::{
-    domain::{Funds, NodeId},
+    domain::{Funds, Job, JobState, NodeId},
     rules::Ledger,
 };
-
-/// Accounts that are looked at: bidders beyond them count as unknown.
-const MAX_ACCOUNTS: usize = 4096;
 
 /// Questions to the endpoint at a time.
 const AT_A_TIME: usize = 8;
@@ -20,10 +21,33 @@ const AT_A_TIME: usize = 8;
 /// The pause after an endpoint failed.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Those whose money matters: bidders of jobs that ask for a bond.
-pub(super) fn bidders(ledger: &Ledger) -> BTreeSet<NodeId> {
-    let jobs = ledger.open_jobs().filter(|job| !job.deal.bond.is_zero());
-    jobs.flat_map(|job| job.standing_bids().map(|(node, _)| node)).take(MAX_ACCOUNTS).collect()
+/// Those whose money matters, the most urgent first: bidders of jobs with free seats and a bond.
+///
+/// The jobs of `me` come first, since it chooses among their bidders. Then each job has a bidder asked about in turn, so that
+/// thousands of bids on one job keep no other job waiting.
+pub(super) fn bidders(ledger: &Ledger, me: NodeId) -> Vec<NodeId> {
+    let jobs = ledger.open_jobs().filter(|job| !job.deal.bond.is_zero() && has_free_seats(job));
+    let bids = jobs.flat_map(|job| {
+        let is_other = job.requester != me;
+        job.standing_bids().enumerate().map(move |(turn, (node, _))| (is_other, turn, node))
+    });
+    let mut bids: Vec<(bool, usize, NodeId)> = bids.collect();
+    bids.sort_unstable();
+    bids.into_iter().map(|(_, _, node)| node).collect()
+}
+
+/// Whether a bid may still get a seat.
+fn has_free_seats(job: &Job) -> bool {
+    match job.state {
+        JobState::Open => true,
+        JobState::Running => !job.refillable().is_empty(),
+        JobState::Revealing
+        | JobState::Verified
+        | JobState::Inconclusive
+        | JobState::Failed
+        | JobState::Cancelled
+        | JobState::Expired => false,
+    }
 }
 
 impl State {
@@ -34,13 +58,15 @@ impl State {
         loop {
             seen.mark_unchanged();
             drafts.look();
-            let mut wanted = self.log.with_ledger(bidders);
-            wanted.extend(self.log.drafts().bidders());
-            wanted.insert(self.node);
-            let due = self.funds.due(wanted, Instant::now());
+            let mut first = vec![self.node];
+            first.extend(self.log.drafts().bidders());
+            let rest = self.log.with_ledger(|ledger| bidders(ledger, self.node));
+            let due = self.funds.due(first, rest, Instant::now());
+            let is_all = due.len() < BATCH;
             let failed = !self.look_at(self.client.reader(), due).await;
             let next = async {
                 tokio::select! {
+                    () = std::future::ready(()), if !failed && !is_all => true,
                     changed = seen.changed(), if !failed => changed.is_ok(),
                     () = drafts.changed(), if !failed => true,
                     () = self.funds.asked.notified(), if !failed => true,
@@ -71,3 +97,6 @@ impl State {
         stream::iter(asks).buffer_unordered(AT_A_TIME).all(|answered| async move { answered }).await
     }
 }
+
+#[cfg(test)]
+mod tests;

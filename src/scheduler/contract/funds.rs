@@ -24,8 +24,14 @@ use crate::domain::{Funds, NodeId};
 const MAX_ASKED: usize = 64;
 const ASKED_FOR: Duration = Duration::from_secs(30);
 
+/// Accounts that are asked for before it is looked anew which are the most urgent.
+pub(super) const BATCH: usize = 64;
+
 /// After so long an account is looked at again though no event named it: an endpoint may have answered from an older block.
 pub(super) const OLD: Duration = Duration::from_secs(30);
+
+/// What that takes of the endpoint at most: one question in so long.
+const BETWEEN: Duration = Duration::from_millis(250);
 
 /// What this node knows of accounts.
 #[derive(Debug, Default)]
@@ -48,6 +54,24 @@ struct Known {
     funds: Funds,
     /// When it was asked for; `None` once an event named the account.
     at: Option<Instant>,
+}
+
+/// Why an account is asked for, the most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    Unknown,
+    Touched,
+    /// Asked for then.
+    Old(Instant),
+}
+
+/// Whether an account is to be asked for.
+fn urgency(known: Option<&Known>, now: Instant, old: Duration) -> Option<Urgency> {
+    let Some(known) = known else { return Some(Urgency::Unknown) };
+    match known.at {
+        None => Some(Urgency::Touched),
+        Some(at) => (now.duration_since(at) >= old).then_some(Urgency::Old(at)),
+    }
 }
 
 impl FundsBook {
@@ -103,18 +127,27 @@ impl FundsBook {
         self.lock().known.values_mut().for_each(|known| known.at = None);
     }
 
-    /// Which of `wanted`, and of those that somebody asked about, to ask for; drops all others.
-    pub(super) fn due(&self, wanted: BTreeSet<NodeId>, now: Instant) -> Vec<NodeId> {
+    /// Which accounts to ask for next: of `first`, of those that somebody asked about, and of `rest`. Drops all others.
+    ///
+    /// An account that is not known comes before one that may have changed, and that before one that is only old.
+    pub(super) fn due(&self, first: Vec<NodeId>, rest: Vec<NodeId>, now: Instant) -> Vec<NodeId> {
         let mut inner = self.lock();
         let Inner { known, asked } = &mut *inner;
         asked.retain(|_, at| now.duration_since(*at) < ASKED_FOR);
-        let wanted: BTreeSet<NodeId> = wanted.into_iter().chain(asked.keys().copied()).collect();
-        known.retain(|node, _| wanted.contains(node));
-        let is_fresh = |node: &NodeId| {
-            let at = known.get(node).and_then(|known| known.at);
-            at.is_some_and(|at| now.duration_since(at) < OLD)
-        };
-        wanted.into_iter().filter(|node| !is_fresh(node)).collect()
+        let mut all = BTreeSet::new();
+        let mut wanted: Vec<NodeId> = first.into_iter().chain(asked.keys().copied()).chain(rest).collect();
+        wanted.retain(|node| all.insert(*node));
+        known.retain(|node, _| all.contains(node));
+        let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
+        let old = OLD.max(BETWEEN.saturating_mul(count));
+        let mut due: Vec<(Urgency, NodeId)> = wanted
+            .into_iter()
+            .filter_map(|node| Some((urgency(known.get(&node), now, old)?, node)))
+            .collect();
+        drop(inner);
+        due.sort_by_key(|(urgency, _)| *urgency);
+        due.truncate(BATCH);
+        due.into_iter().map(|(_, node)| node).collect()
     }
 
     pub(super) fn learn(&self, node: NodeId, funds: Funds, asked_at: Instant) {
@@ -137,3 +170,6 @@ fn address_in(topic: &B256) -> Option<NodeId> {
     let address: [u8; 20] = address.try_into().ok()?;
     zeros.iter().all(|byte| *byte == 0).then(|| NodeId::new(address))
 }
+
+#[cfg(test)]
+mod tests;

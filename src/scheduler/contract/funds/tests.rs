@@ -1,0 +1,37 @@
+use super::*;
+use crate::domain::Amount;
+
+fn node(index: u32) -> NodeId {
+    let mut bytes = [0; 20];
+    bytes[16..].copy_from_slice(&index.to_be_bytes());
+    NodeId::new(bytes)
+}
+
+fn nodes(indices: impl IntoIterator<Item = u32>) -> Vec<NodeId> {
+    indices.into_iter().map(node).collect()
+}
+
+fn free(units: u128) -> Funds {
+    Funds { free: Amount::new(units).unwrap(), paid: Amount::ZERO }
+}
+
+#[test]
+fn new_accounts_are_asked_for_before_old_ones_and_few_at_a_time() {
+    let (book, start) = (FundsBook::default(), Instant::now());
+    nodes(0..200).into_iter().for_each(|node| book.learn(node, free(1), start));
+    let later = start + OLD.max(200 * BETWEEN);
+    assert_eq!(book.due(nodes([200]), nodes(0..200), start), nodes([200]), "none is old");
+    let due = book.due(nodes(0..200), nodes(200..300), later);
+    assert_eq!(due, nodes(200..264), "in the order given, and those that are known wait");
+    nodes(200..300).into_iter().for_each(|node| book.learn(node, free(1), later));
+    assert_eq!(book.due(Vec::new(), nodes(0..300), later).len(), 0, "more accounts are asked for less often");
+    let old = start + OLD.max(300 * BETWEEN);
+    assert_eq!(book.due(Vec::new(), nodes(0..300), old), nodes(0..64));
+}
+
+#[test]
+fn an_account_is_asked_for_once_however_many_jobs_it_bids_on() {
+    let book = FundsBook::default();
+    let due = book.due(nodes([1, 2]), nodes([2, 1, 3, 3, 1]), Instant::now());
+    assert_eq!(due, nodes([1, 2, 3]));
+}
