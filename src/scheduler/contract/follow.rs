@@ -218,7 +218,8 @@ impl Follower {
         let mut read = from.block;
         if let Some((reached, window)) = found {
             let log = Arc::clone(&self.log);
-            self.funds.touch(window.logs.iter().map(|(log, _)| log));
+            let requester = |job| self.log.with_ledger(|ledger| ledger.get(job).map(|job| job.requester));
+            self.funds.touch(window.logs.iter().map(|(log, _)| log), requester);
             let mined = self.decode(window);
             let appended = if mined.is_empty() && log.is_near(reached) {
                 Ok(0)

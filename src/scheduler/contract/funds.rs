@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::abi::IJobScheduler as abi;
-use crate::domain::{Funds, NodeId};
+use crate::domain::{Funds, JobId, NodeId};
 
 /// Accounts that somebody asked about who is no bidder yet, and how long they are kept.
 const MAX_ASKED: usize = 64;
@@ -101,17 +101,21 @@ impl FundsBook {
         self.news.subscribe()
     }
 
-    /// Events of the contract were read: what they name may have changed.
-    pub(super) fn touch<'a>(&self, logs: impl Iterator<Item = &'a Log>) {
+    /// Events of the contract were read: what they name may have changed. `requester_of` knows the jobs of the log.
+    pub(super) fn touch<'a>(
+        &self,
+        logs: impl Iterator<Item = &'a Log>,
+        requester_of: impl Fn(JobId) -> Option<NodeId>,
+    ) {
         let mut named = BTreeSet::new();
         for log in logs {
-            // An update of the terms moves money of the requester, whom it does not name.
-            if log.topic0() == Some(&abi::DealUpdated::SIGNATURE_HASH) {
-                return self.touch_all();
-            }
             named.extend(log.topics().iter().skip(1).filter_map(address_in));
             if let Ok(settled) = abi::Settled::decode_log(&log.inner) {
                 named.extend(settled.payments.iter().map(|payment| NodeId::from(payment.node)));
+            }
+            // An update of the terms moves money of the requester, whom it does not name.
+            if let Ok(updated) = abi::DealUpdated::decode_log(&log.inner) {
+                named.extend(requester_of(updated.job.into()));
             }
         }
         let mut inner = self.lock();

@@ -1,3 +1,5 @@
+use alloy::primitives::{Bytes, LogData};
+
 use super::*;
 use crate::domain::Amount;
 
@@ -34,4 +36,17 @@ fn an_account_is_asked_for_once_however_many_jobs_it_bids_on() {
     let book = FundsBook::default();
     let due = book.due(nodes([1, 2]), nodes([2, 1, 3, 3, 1]), Instant::now());
     assert_eq!(due, nodes([1, 2, 3]));
+}
+
+#[test]
+fn new_terms_of_a_job_may_have_changed_the_account_of_its_requester_alone() {
+    let (book, now) = (FundsBook::default(), Instant::now());
+    nodes(0..200).into_iter().for_each(|node| book.learn(node, free(1), now));
+    let job = JobId::new([9; 32]);
+    let event = abi::DealUpdated { job: job.into(), terms: Bytes::new() };
+    let data = LogData::from(&event);
+    let log = Log { inner: alloy::primitives::Log { data, ..Default::default() }, ..Log::default() };
+    let requester_of = |asked| (asked == job).then_some(node(7));
+    book.touch([log].iter(), requester_of);
+    assert_eq!(book.due(Vec::new(), nodes(0..200), now), nodes([7]));
 }
