@@ -49,11 +49,20 @@ struct Inner {
     asked: BTreeMap<NodeId, Instant>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Known {
-    funds: Funds,
-    /// When it was asked for; `None` once an event named the account.
+    /// `None` until the first answer.
+    funds: Option<Funds>,
+    /// When that was asked for; `None` once an event named the account.
     at: Option<Instant>,
+    /// When an event last named the account.
+    touched: Option<Instant>,
+}
+
+impl Known {
+    fn touch(&mut self, now: Instant) {
+        (self.at, self.touched) = (None, Some(now));
+    }
 }
 
 /// Why an account is asked for, the most urgent first.
@@ -67,7 +76,7 @@ enum Urgency {
 
 /// Whether an account is to be asked for.
 fn urgency(known: Option<&Known>, now: Instant, old: Duration) -> Option<Urgency> {
-    let Some(known) = known else { return Some(Urgency::Unknown) };
+    let Some(known) = known.filter(|known| known.funds.is_some()) else { return Some(Urgency::Unknown) };
     match known.at {
         None => Some(Urgency::Touched),
         Some(at) => (now.duration_since(at) >= old).then_some(Urgency::Old(at)),
@@ -77,7 +86,7 @@ fn urgency(known: Option<&Known>, now: Instant, old: Duration) -> Option<Urgency
 impl FundsBook {
     /// What a node has, if it was asked for.
     pub(super) fn of(&self, node: NodeId) -> Option<Funds> {
-        self.lock().known.get(&node).map(|known| known.funds)
+        self.lock().known.get(&node)?.funds
     }
 
     /// As [`Self::of`], for a node that is no bidder: if it is not known, it will be soon.
@@ -88,7 +97,7 @@ impl FundsBook {
         if inner.asked.len() < MAX_ASKED || inner.asked.contains_key(&node) {
             inner.asked.insert(node, now);
         }
-        let known = inner.known.get(&node).map(|known| known.funds);
+        let known = inner.known.get(&node).and_then(|known| known.funds);
         drop(inner);
         if known.is_none() {
             self.asked.notify_one();
@@ -119,16 +128,19 @@ impl FundsBook {
             }
         }
         let mut inner = self.lock();
+        let now = Instant::now();
         for node in named {
             if let Some(known) = inner.known.get_mut(&node) {
-                known.at = None;
+                known.touch(now);
             }
         }
     }
 
     /// Anything may have changed.
     pub(super) fn touch_all(&self) {
-        self.lock().known.values_mut().for_each(|known| known.at = None);
+        let mut inner = self.lock();
+        let now = Instant::now();
+        inner.known.values_mut().for_each(|known| known.touch(now));
     }
 
     /// Which accounts to ask for next: of `first`, of those that somebody asked about, and of `rest`. Drops all others.
@@ -142,6 +154,10 @@ impl FundsBook {
         let mut wanted: Vec<NodeId> = first.into_iter().chain(asked.keys().copied()).chain(rest).collect();
         wanted.retain(|node| all.insert(*node));
         known.retain(|node, _| all.contains(node));
+        // An event may name an account while the first question about it is under way.
+        for node in &wanted {
+            known.entry(*node).or_default();
+        }
         let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
         let old = OLD.max(BETWEEN.saturating_mul(count));
         let mut due: Vec<(Urgency, NodeId)> = wanted
@@ -154,10 +170,14 @@ impl FundsBook {
         due.into_iter().map(|(_, node)| node).collect()
     }
 
+    /// The contract answered a question that was asked at that time. It may not know of what was read of the account since.
     pub(super) fn learn(&self, node: NodeId, funds: Funds, asked_at: Instant) {
-        let known = Known { funds, at: Some(asked_at) };
-        let before = self.lock().known.insert(node, known);
-        if before.map(|before| before.funds) != Some(funds) {
+        let mut inner = self.lock();
+        let known = inner.known.entry(node).or_default();
+        let before = known.funds.replace(funds);
+        known.at = known.touched.is_none_or(|touched| touched < asked_at).then_some(asked_at);
+        drop(inner);
+        if before != Some(funds) {
             self.news.send_modify(|news| *news += 1);
         }
     }

@@ -1,4 +1,4 @@
-use alloy::primitives::{Bytes, LogData};
+use alloy::primitives::Bytes;
 
 use super::*;
 use crate::domain::Amount;
@@ -15,6 +15,11 @@ fn nodes(indices: impl IntoIterator<Item = u32>) -> Vec<NodeId> {
 
 fn free(units: u128) -> Funds {
     Funds { free: Amount::new(units).unwrap(), paid: Amount::ZERO }
+}
+
+fn log(event: &impl SolEvent) -> Log {
+    let inner = alloy::primitives::Log { data: event.encode_log_data(), ..Default::default() };
+    Log { inner, ..Log::default() }
 }
 
 #[test]
@@ -43,10 +48,28 @@ fn new_terms_of_a_job_may_have_changed_the_account_of_its_requester_alone() {
     let (book, now) = (FundsBook::default(), Instant::now());
     nodes(0..200).into_iter().for_each(|node| book.learn(node, free(1), now));
     let job = JobId::new([9; 32]);
-    let event = abi::DealUpdated { job: job.into(), terms: Bytes::new() };
-    let data = LogData::from(&event);
-    let log = Log { inner: alloy::primitives::Log { data, ..Default::default() }, ..Log::default() };
+    let log = log(&abi::DealUpdated { job: job.into(), terms: Bytes::new() });
     let requester_of = |asked| (asked == job).then_some(node(7));
     book.touch([log].iter(), requester_of);
     assert_eq!(book.due(Vec::new(), nodes(0..200), now), nodes([7]));
+}
+
+#[test]
+fn an_event_that_is_read_while_a_question_is_under_way_has_it_asked_again() {
+    for is_known in [false, true] {
+        let (book, start) = (FundsBook::default(), Instant::now());
+        let due = |now| book.due(Vec::new(), nodes([1]), now);
+        if is_known {
+            book.learn(node(1), free(1), start);
+        }
+        let asked_at = if is_known { start + OLD } else { start };
+        assert_eq!(due(asked_at), nodes([1]));
+        let deposited = abi::Deposited { account: node(1).into(), amount: alloy::primitives::U256::ONE };
+        book.touch([log(&deposited)].iter(), |_| None);
+        book.learn(node(1), free(1), start);
+        assert_eq!(due(asked_at), nodes([1]), "the answer may be older than the event");
+        let again = Instant::now() + OLD;
+        book.learn(node(1), free(2), again);
+        assert_eq!((due(again), book.of(node(1))), (Vec::new(), Some(free(2))));
+    }
 }
