@@ -49,6 +49,8 @@ fn a_requester_that_is_killed_holds_up_nobody_elses_jobs() {
     let join = ["--slots", "0", "--peer", worker.ready["addresses"][0].as_str().unwrap()];
     let (killed, other) = (serve(&user, "killed", &join), serve(&user, "other", &join));
     jobs_of_others_go_on(&user, killed, &other, &worker);
+    // The requester who would take its bid and its seat back is gone.
+    worker.end_with(122);
 }
 
 #[tokio::test(flavor = "multi_thread")]

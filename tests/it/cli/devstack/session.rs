@@ -57,6 +57,13 @@ impl Nodes {
         child.wait().unwrap();
     }
 
+    /// Ends it as a user does, and sees its exit code.
+    pub(in crate::cli) fn end_with(mut self, code: i32) {
+        let mut child = self.child.take().unwrap();
+        assert!(interrupt(&child), "{}", self.log());
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{}", self.log());
+    }
+
     pub(in crate::cli) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
