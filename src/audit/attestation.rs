@@ -12,12 +12,15 @@ mod statement;
 pub use envelope::{Envelope, EnvelopeError, PAYLOAD_TYPE};
 pub use statement::{Subject, TooManySubjects};
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AuditError, Finding, LogDocument, audit, document::DocumentError};
 use crate::{
-    domain::{Job, JobState, NodeId, Opening, Timestamp},
+    domain::{Job, JobId, JobState, NodeId, Opening, Timestamp},
     rules::openings_of,
+    scheduler::LogEntry,
 };
 use statement::Statement;
 
@@ -52,6 +55,8 @@ pub struct Attested {
     pub is_signed: bool,
     /// What the log comes to by itself: [`Finding::Agrees`], or [`Finding::NotChecked`] where only a chain can prove it.
     pub finding: Finding,
+    /// The log in it.
+    pub log: LogDocument,
 }
 
 /// Why there is no attestation, or why one does not hold.
@@ -82,7 +87,7 @@ pub enum AttestationError {
     #[error("the log in it does not verify job {}: {finding:?}", job.short())]
     NotVerified {
         /// The job.
-        job: crate::domain::JobId,
+        job: JobId,
         /// What the log comes to.
         finding: Finding,
     },
@@ -95,6 +100,14 @@ pub enum AttestationError {
     /// The statement is not what follows from its log.
     #[error("it says something else than its log")]
     OtherStatement,
+    /// Attestations of one job have logs that contradict each other.
+    #[error("two attestations have different logs of job {}, from entry {height} on", job.short())]
+    OtherLog {
+        /// The job.
+        job: JobId,
+        /// The first entry that differs.
+        height: u64,
+    },
     /// A result has more files than an attestation names.
     #[error(transparent)]
     Subjects(#[from] TooManySubjects),
@@ -144,7 +157,27 @@ pub fn check(envelope: &Envelope, now: Timestamp) -> Result<Attested, Attestatio
     if Statement::of(&job, node, &opening, subjects.clone(), &log)?.to_bytes() != payload {
         return Err(AttestationError::OtherStatement);
     }
-    Ok(Attested { is_signed: signers.contains(&node), job, node, opening, subjects, finding })
+    Ok(Attested { is_signed: signers.contains(&node), job, node, opening, subjects, finding, log })
+}
+
+/// Checks that attestations tell one history of each job: one log may go on where another ends, and no two entries differ.
+/// Logs that contradict each other may each verify the job, so nodes of both must never be counted together.
+///
+/// # Errors
+/// [`AttestationError::OtherLog`].
+pub fn one_log(attested: &[Attested]) -> Result<(), AttestationError> {
+    // Each is compared with the longest so far: two that only go on from a shorter one differ from each other.
+    let mut longest: BTreeMap<JobId, &[LogEntry]> = BTreeMap::new();
+    for log in attested.iter().flat_map(|one| &one.log.logs) {
+        let known = longest.entry(log.job).or_insert(&log.entries);
+        if let Some((entry, _)) = log.entries.iter().zip(known.iter()).find(|(one, other)| one != other) {
+            return Err(AttestationError::OtherLog { job: log.job, height: entry.height });
+        }
+        if log.entries.len() > known.len() {
+            *known = &log.entries;
+        }
+    }
+    Ok(())
 }
 
 /// The job of a log that verifies it, as far as the log itself can show that.

@@ -184,6 +184,14 @@ pub enum CliError {
         /// Another.
         other: JobId,
     },
+    /// Attestations are of another job than the user means.
+    #[error("the attestations are of job {found}, not of job {wanted}")]
+    OtherJob {
+        /// The user's.
+        wanted: JobId,
+        /// Theirs.
+        found: JobId,
+    },
     /// A chain has no log of the job.
     #[error("failed to read the log of job {} from the chain", job.short())]
     History {
@@ -299,6 +307,7 @@ impl CliError {
             | Self::Plan(PlanError::OtherNode { .. })
             | Self::NotItsKey { .. }
             | Self::ManyJobs { .. }
+            | Self::OtherJob { .. }
             | Self::NoLog { .. } => ExitStatus::Usage,
             Self::NoResult { .. }
             | Self::NoResultOf { .. }
@@ -369,6 +378,7 @@ impl Hint for CliError {
                 Some("name the node.key of an accepted node, or leave out --sign-with".to_owned())
             }
             Self::ManyJobs { .. } => Some("check those of each job for themselves".to_owned()),
+            Self::OtherJob { .. } => Some("ask whoever made them for those of the job you mean".to_owned()),
             Self::NoLog { .. } => Some("make one with: assay verdict export JOB > log.json".to_owned()),
             Self::Fetch { node, .. } => {
                 Some(format!("node {} is faulty or dishonest; take another accepted result", node.short()))

@@ -1,7 +1,7 @@
 //! How the results of one job are compared: what its deal and its spec say.
 
 use super::{
-    layout::{OUTPUTS, STDOUT},
+    layout::{EXIT_CODE, OUTPUTS, STDERR, STDOUT, TRACE},
     tree::Node,
 };
 use crate::domain::{Canonical, Deal, JobId, SUMMARY_FILE, Spec, SummaryForm};
@@ -38,6 +38,28 @@ impl Comparison {
             canonical: Canonical::NONE,
             text_files: Vec::new(),
         }
+    }
+
+    /// What of a result directory neither the hash nor the summary covers, in words: it could be anything, and the result
+    /// would compare the same.
+    pub fn left_out(&self) -> Vec<String> {
+        let mut left_out = vec![
+            format!(
+                "all files but {STDOUT}, {EXIT_CODE} and those in {OUTPUTS}, such as {STDERR} and {TRACE}"
+            ),
+            "modes of files".to_owned(),
+            "empty directories".to_owned(),
+        ];
+        if !self.canonical.is_none() {
+            let named = self.text_files.iter().map(|file| format!(", {OUTPUTS}/{file}"));
+            let texts = STDOUT.to_owned() + &named.collect::<String>();
+            left_out.push(format!("what --canonical {} leaves out of {texts}", self.canonical));
+        }
+        if self.summary.is_some() {
+            let file = &self.summary_file;
+            left_out.push(format!("{OUTPUTS}/{file}, but for its numbers within their rounding"));
+        }
+        left_out
     }
 
     /// Whether a file of the result, by its path there, is not in the hash. A link in place of the summary is: it has no

@@ -4,7 +4,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::*;
 use crate::{
-    audit::attestation::{AttestationError, BUNDLE_VERSION, Bundle, Envelope, Subject, attest, check, parse},
+    audit::attestation::{
+        AttestationError, BUNDLE_VERSION, Bundle, Envelope, Subject, attest, check, one_log, parse,
+    },
     domain::NodeId,
 };
 
@@ -104,6 +106,32 @@ fn a_statement_that_says_something_else_than_its_log_is_refused() {
 
 fn honest_job() -> String {
     honest().logs[0].job.to_string()
+}
+
+#[test]
+fn two_histories_of_one_job_are_refused_together_and_a_longer_one_is_not() {
+    // The requester hears node 3 say two things, and has the first node of each history accepted with another.
+    let (one, other) = (
+        play(None, &deal(), 7, &[(2, 9), (3, 9), (4, 6)]),
+        play(None, &deal(), 7, &[(2, 9), (3, 6), (4, 9)]),
+    );
+    let (one, other) = (exported(&[&one]), exported(&[&other]));
+    assert_eq!(one.logs[0].job, other.logs[0].job);
+    let checked = |log: &LogDocument, node: u8| {
+        let envelope = attest(log, key(node).node_id(), subjects(), now()).unwrap();
+        check(&envelope, now()).unwrap()
+    };
+    one_log(&[checked(&one, 2), checked(&one, 3)]).unwrap();
+    let refused = one_log(&[checked(&one, 2), checked(&one, 3), checked(&other, 4)]).unwrap_err();
+    assert!(matches!(refused, AttestationError::OtherLog { height, .. } if height > 1), "{refused}");
+    // An exporter who heard less, before one who heard all, and after; and two that go on differently from there.
+    let mut shorter = checked(&one, 2);
+    shorter.log.logs[0].entries.pop();
+    one_log(&[shorter, checked(&one, 3)]).unwrap();
+    let mut shorter = checked(&one, 2);
+    shorter.log.logs[0].entries.truncate(1);
+    let between = [checked(&one, 3), shorter, checked(&other, 4)];
+    assert!(matches!(one_log(&between), Err(AttestationError::OtherLog { .. })));
 }
 
 #[test]

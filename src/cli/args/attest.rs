@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::NodeArgs;
+use crate::domain::{JobId, NodeId};
 
 /// `assay attest`.
 #[derive(Debug, Args)]
@@ -49,14 +50,26 @@ pub(in crate::cli) struct AttestVerifyArgs {
     #[arg(required = true, value_name = "FILE")]
     pub(in crate::cli) files: Vec<PathBuf>,
 
+    /// Address of a builder that you trust; may be repeated. Only these count towards the threshold
+    ///
+    /// Without it, the attestations do not show who built: anybody can make keys and run a job on them
+    #[arg(long, value_name = "ADDRESS")]
+    pub(in crate::cli) builder: Vec<NodeId>,
+
+    /// Whole id of the job that the attestations must be of
+    ///
+    /// The id stands for requester, image, inputs and command. Without it, look at those that are printed
+    #[arg(long, value_name = "ID")]
+    pub(in crate::cli) job: Option<JobId>,
+
     /// File to find among those of the result, or a directory with a whole result as `results fetch` leaves it
     ///
-    /// The logs prove a whole result. A single file is proven by the signatures of nodes, so unsigned attestations do not
+    /// The logs prove a whole result in all that runs are compared by; the output names the rest. A single file is proven by the signatures of nodes, so unsigned attestations do not
     /// count for it
     #[arg(long, value_name = "PATH")]
     pub(in crate::cli) artifact: Option<PathBuf>,
 
-    /// Number of nodes whose attestations must hold
+    /// Number of nodes, or of the builders you name, whose attestations must hold
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = super::values::at_least_one)]
     pub(in crate::cli) threshold: usize,
 }

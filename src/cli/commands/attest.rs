@@ -1,47 +1,33 @@
 //! `assay attest`: in-toto attestations of a job's accepted runs, and their check with no network.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::Read as _,
-    path::Path,
-};
+mod verify;
 
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
-use tokio_util::sync::CancellationToken;
+use std::collections::BTreeMap;
 
 use super::{check::collect, job_name};
 use crate::{
     api::types::{JobView, Judgement, SeatView},
-    audit::{
-        Finding,
-        attestation::{self, AttestationError, Attested, BUNDLE_VERSION, Bundle, MAX_BUNDLE_BYTES, Subject},
-    },
+    audit::attestation::{self, AttestationError, BUNDLE_VERSION, Bundle, Subject},
     cli::{
         CliError, ExitStatus,
-        args::{AttestArgs, AttestCommand, AttestVerifyArgs, FormArg, KeyArgs},
+        args::{AttestArgs, AttestCommand, FormArg, KeyArgs},
         client::Client,
-        document::Document,
-        fetch::{fetch, limits, limits_of},
+        fetch::{fetch, limits},
         keys,
-        output::{Output, table},
+        output::Output,
         session::{Need, Session, with_node},
         text,
     },
-    domain::{Digest, JobId, NodeId},
+    domain::{Digest, NodeId},
     identity::NodeKey,
     node::wall_clock,
-    store::{Comparison, manifest},
+    store::manifest,
 };
-
-/// A file is hashed in pieces of this size.
-const PIECE: usize = 64 << 10;
 
 /// Attests a job's accepted runs, or checks attestations.
 pub(in crate::cli) async fn run(args: AttestArgs, output: Output) -> Result<ExitStatus, CliError> {
     if let Some(AttestCommand::Verify(args)) = &args.command {
-        return verify(args, output);
+        return verify::run(args, output);
     }
     let FormArg::InToto = args.format;
     let job = job_name(args.job.as_deref().unwrap_or_default())?;
@@ -51,13 +37,18 @@ pub(in crate::cli) async fn run(args: AttestArgs, output: Output) -> Result<Exit
     });
     let key = key.transpose()?;
     let bundle = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
-        attest(session.client(), job, key.as_ref()).await
+        attest(session.client(), job, key.as_ref(), output).await
     });
     output.file(&bundle.await?)?;
     Ok(ExitStatus::Success)
 }
 
-async fn attest(client: &Client, job: &str, key: Option<&NodeKey>) -> Result<Bundle, CliError> {
+async fn attest(
+    client: &Client,
+    job: &str,
+    key: Option<&NodeKey>,
+    output: Output,
+) -> Result<Bundle, CliError> {
     let log = collect(client, job).await?;
     let view = client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
     let accepted = |seat: &&SeatView| seat.judgement == Some(Judgement::Accepted);
@@ -65,16 +56,28 @@ async fn attest(client: &Client, job: &str, key: Option<&NodeKey>) -> Result<Bun
     if seats.is_empty() {
         return Err(CliError::NoResult { job: view.job, state: view.state });
     }
-    if let Some(node) = key.map(NodeKey::node_id).filter(|node| seats.iter().all(|seat| seat.node != *node)) {
+    let signer = key.map(NodeKey::node_id);
+    if let Some(node) = signer.filter(|node| seats.iter().all(|seat| seat.node != *node)) {
         return Err(CliError::NotItsKey { job: view.job, node });
     }
+    let is_whole = view.deal.canonical.is_none() && view.deal.summary.is_none();
+    let Gathered { files, missing } =
+        gather(&seats, is_whole, async |seat| subjects_of(client, &view, seat).await).await;
+    for (node, error) in missing {
+        if files.is_empty() || signer == Some(node) {
+            return Err(error);
+        }
+        output.error(&error);
+        output.warning(
+            &format!("there is no attestation of node {}: its files cannot be had", text::node(node)),
+            "attest the job again once that node answers",
+        );
+    }
     let wrong = |source| CliError::Attestation { place: format!("job {}", text::job(view.job)), source };
-    let mut known: BTreeMap<Digest, Vec<Subject>> = BTreeMap::new();
     let mut attestations = Vec::new();
-    for seat in seats {
-        let subjects = subjects_of(client, &view, seat, &mut known).await?;
-        let envelope = attestation::attest(&log, seat.node, subjects, wall_clock()).map_err(wrong)?;
-        attestations.push(match key.filter(|key| key.node_id() == seat.node) {
+    for (node, subjects) in files {
+        let envelope = attestation::attest(&log, node, subjects, wall_clock()).map_err(wrong)?;
+        attestations.push(match key.filter(|key| key.node_id() == node) {
             Some(key) => envelope.signed_by(key).map_err(AttestationError::from).map_err(wrong)?,
             None => envelope,
         });
@@ -82,18 +85,53 @@ async fn attest(client: &Client, job: &str, key: Option<&NodeKey>) -> Result<Bun
     Ok(Bundle { version: BUNDLE_VERSION, attestations })
 }
 
-/// The files of a seat's result. Equal hashes are of equal files, unless the deal leaves something out of them.
-async fn subjects_of(
-    client: &Client,
-    view: &JobView,
-    seat: &SeatView,
-    known: &mut BTreeMap<Digest, Vec<Subject>>,
-) -> Result<Vec<Subject>, CliError> {
-    let is_whole = view.deal.canonical.is_none() && view.deal.summary.is_none();
-    let hash = seat.result.map(|result| result.result_hash).filter(|_| is_whole);
-    if let Some(subjects) = hash.and_then(|hash| known.get(&hash)) {
-        return Ok(subjects.clone());
+/// The files of each node's result, in the order of seats.
+#[derive(Debug)]
+struct Gathered {
+    files: Vec<(NodeId, Vec<Subject>)>,
+    /// Whose files nobody has, and why.
+    missing: Vec<(NodeId, CliError)>,
+}
+
+/// Gathers the files of all these seats. Where `is_whole`, the result hash leaves nothing out, so equal hashes are of equal
+/// files: any one node that answers stands for all with its hash.
+async fn gather(
+    seats: &[&SeatView],
+    is_whole: bool,
+    subjects: impl AsyncFn(&SeatView) -> Result<Vec<Subject>, CliError>,
+) -> Gathered {
+    let hash = |seat: &SeatView| seat.result.map(|result| result.result_hash).filter(|_| is_whole);
+    let mut known: BTreeMap<Digest, Vec<Subject>> = BTreeMap::new();
+    let mut own: BTreeMap<NodeId, Vec<Subject>> = BTreeMap::new();
+    let mut failed = Vec::new();
+    for seat in seats {
+        let hash = hash(seat);
+        if hash.is_some_and(|hash| known.contains_key(&hash)) {
+            continue;
+        }
+        match (subjects(seat).await, hash) {
+            (Ok(files), Some(hash)) => {
+                known.insert(hash, files);
+            }
+            (Ok(files), None) => {
+                own.insert(seat.node, files);
+            }
+            (Err(error), _) => failed.push((seat.node, error)),
+        }
     }
+    let files: Vec<(NodeId, Vec<Subject>)> = seats
+        .iter()
+        .filter_map(|seat| {
+            let files = own.get(&seat.node).or_else(|| known.get(&hash(seat)?))?;
+            Some((seat.node, files.clone()))
+        })
+        .collect();
+    failed.retain(|(node, _)| files.iter().all(|(has, _)| has != node));
+    Gathered { files, missing: failed }
+}
+
+/// The files of a seat's result, fetched and checked.
+async fn subjects_of(client: &Client, view: &JobView, seat: &SeatView) -> Result<Vec<Subject>, CliError> {
     let scratch = tempfile::tempdir();
     let scratch = scratch.map_err(CliError::file("make a directory in", std::env::temp_dir()))?;
     let (dir, limits) = (scratch.path().join("result"), limits(view));
@@ -101,187 +139,83 @@ async fn subjects_of(
     let files = tokio::task::spawn_blocking(move || manifest(&dir, &limits));
     let files = files.await.expect("hashing does not panic");
     let files = files.map_err(|source| CliError::Compare { job: view.job, source })?;
-    let subjects: Vec<Subject> = files.into_iter().map(|(name, digest)| Subject::new(name, digest)).collect();
-    if let Some(hash) = hash {
-        known.insert(hash, subjects.clone());
-    }
-    Ok(subjects)
+    Ok(files.into_iter().map(|(name, digest)| Subject::new(name, digest)).collect())
 }
 
-/// The outcome of a check, as JSON.
-#[derive(Debug, Serialize)]
-struct Verified {
-    job: JobId,
-    /// How many nodes the attestations prove it of.
-    proven: usize,
-    threshold: usize,
-    attestations: Vec<Row>,
-}
-
-impl Document for Verified {}
-
-/// One attestation that holds.
-#[derive(Debug, Serialize)]
-struct Row {
-    node: NodeId,
-    /// What the log in it comes to by itself.
-    log: Finding,
-    is_signed: bool,
-    artifact: Artifact,
-    is_proven: bool,
-}
-
-/// What an attestation says of the artifact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Artifact {
-    /// None was given.
-    NotAsked,
-    /// It is the whole result, by the hash in the log.
-    Result,
-    /// It is a file of the result, by the word of whoever wrote the attestation.
-    File,
-    /// It is something else.
-    Differs,
-}
-
-fn verify(args: &AttestVerifyArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let mut attested = Vec::new();
-    for path in &args.files {
-        let wrong = |source| CliError::Attestation { place: path.display().to_string(), source };
-        for envelope in &read(path)?.attestations {
-            attested.push(attestation::check(envelope, wall_clock()).map_err(wrong)?);
-        }
-    }
-    let Some(job) = attested.first().map(|first| first.job.id) else {
-        unreachable!("clap asks for a file, and an empty bundle is refused");
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::types::{ResultView, SeatState},
+        domain::{Amount, JobId, JobState},
     };
-    if let Some(other) = attested.iter().find(|other| other.job.id != job) {
-        return Err(CliError::ManyJobs { first: job, other: other.job.id });
-    }
-    let artifact = args.artifact.as_deref().map(|path| Given::look(path, &attested[0])).transpose()?;
-    let rows: Vec<Row> = attested.iter().map(|one| row(one, artifact.as_ref())).collect();
-    let proven: BTreeSet<NodeId> = rows.iter().filter(|row| row.is_proven).map(|row| row.node).collect();
-    let verified = Verified { job, proven: proven.len(), threshold: args.threshold, attestations: rows };
-    output.result(&verified, || shown(&verified))?;
-    let rows = &verified.attestations;
-    if !output.is_json() {
-        if rows.iter().any(|row| row.artifact == Artifact::File && !row.is_signed) {
-            output.note(
-                "hint: a log proves a whole result; for one file, have the operators of nodes sign: assay attest --sign-with",
-            );
-        }
-        if rows.iter().any(|row| row.log == Finding::NotChecked) {
-            output.note(&format!(
-                "hint: only a chain can prove this log; ask it: assay verdict check {} --rpc-url URL --contract ADDRESS",
-                text::job(job)
-            ));
-        }
-    }
-    Ok(if rows.iter().any(|row| row.artifact == Artifact::Differs) {
-        ExitStatus::NoResult
-    } else if verified.proven >= args.threshold {
-        ExitStatus::Success
-    } else {
-        ExitStatus::Failure
-    })
-}
 
-fn row(attested: &Attested, artifact: Option<&Given>) -> Row {
-    let Attested { node, is_signed, finding, .. } = *attested;
-    let artifact = artifact.map_or(Artifact::NotAsked, |given| given.in_(attested));
-    let is_backed = match artifact {
-        Artifact::NotAsked | Artifact::Result => true,
-        Artifact::File => is_signed,
-        Artifact::Differs => false,
-    };
-    Row { node, log: finding, is_signed, artifact, is_proven: is_backed && finding == Finding::Agrees }
-}
-
-fn shown(verified: &Verified) -> String {
-    let rows = verified.attestations.iter().map(|row| {
-        let log = match row.log {
-            Finding::Agrees => "agrees",
-            Finding::NotChecked => "not checked",
-            Finding::Differs | Finding::Undecided | Finding::Forked | Finding::Broken => "refused",
+    /// A seat of the node with this number, and the hash of its result.
+    fn seat(number: u8, hash: u8) -> SeatView {
+        let result = ResultView {
+            exit_code: 0,
+            result_hash: Digest::new([hash; 32]),
+            output_root: Digest::ZERO,
+            memory_kib: None,
+            cpu_ms: None,
+            faults: None,
+            summary: None,
         };
-        let artifact = match row.artifact {
-            Artifact::NotAsked => "-",
-            Artifact::Result => "the result",
-            Artifact::File => "a file of it",
-            Artifact::Differs => "something else",
-        };
-        let yes_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
-        vec![
-            text::node(row.node),
-            log.to_owned(),
-            yes_no(row.is_signed),
-            artifact.to_owned(),
-            yes_no(row.is_proven),
-        ]
-    });
-    let Verified { job, proven, threshold, .. } = verified;
-    let nodes = |count: usize| if count == 1 { "1 node".to_owned() } else { format!("{count} nodes") };
-    format!(
-        "{}\njob {}: proven of {}, {} needed\n",
-        table(&["NODE", "LOG", "SIGNED", "ARTIFACT", "PROVEN"], rows),
-        text::job(*job),
-        nodes(*proven),
-        nodes(*threshold)
-    )
-}
-
-/// What the user has.
-enum Given {
-    /// A whole result, by its hash.
-    Result { result_hash: Digest, exit_code: i32 },
-    /// A file, by the SHA-256 of its content.
-    File(Digest),
-}
-
-impl Given {
-    /// Looks at it. All attestations are of one job, which says how results are compared.
-    fn look(path: &Path, attested: &Attested) -> Result<Self, CliError> {
-        if !path.is_dir() {
-            return Ok(Self::File(sha256_of(path).map_err(CliError::file("read", path))?));
+        SeatView {
+            seat: number,
+            node: node(number),
+            price: Amount::ZERO,
+            status: SeatState::Revealed,
+            failure: None,
+            result: Some(result),
+            score: None,
+            judgement: Some(Judgement::Accepted),
+            reason: None,
+            measured: None,
         }
-        let job = &attested.job;
-        let comparison = Comparison::of(job.id, &job.deal, &job.spec);
-        let found = comparison.look(path, &limits_of(&job.spec), &CancellationToken::new());
-        let found = found.map_err(|source| CliError::Compare { job: job.id, source })?;
-        Ok(Self::Result { result_hash: found.result_hash, exit_code: found.exit_code })
     }
 
-    fn in_(&self, attested: &Attested) -> Artifact {
-        let opening = &attested.opening;
-        match self {
-            Self::Result { result_hash, exit_code }
-                if *result_hash == opening.result_hash && *exit_code == opening.exit_code =>
-            {
-                Artifact::Result
+    fn node(number: u8) -> NodeId {
+        NodeId::new([number; 20])
+    }
+
+    /// Whose files are there and whose are not, while these nodes do not answer.
+    async fn gathered(seats: &[SeatView], is_whole: bool, absent: &[u8]) -> (Vec<NodeId>, Vec<NodeId>) {
+        let seats: Vec<&SeatView> = seats.iter().collect();
+        let found = gather(&seats, is_whole, async |seat| {
+            if absent.contains(&seat.seat) {
+                return Err(CliError::NoResult { job: JobId::ZERO, state: JobState::Verified });
             }
-            Self::File(sha256) if attested.subjects.iter().any(|subject| subject.has(*sha256)) => {
-                Artifact::File
-            }
-            Self::Result { .. } | Self::File(_) => Artifact::Differs,
+            let hash = seat.result.unwrap().result_hash;
+            Ok(vec![Subject::new("stdout".to_owned(), hash)])
+        });
+        let Gathered { files, missing } = found.await;
+        for (node, files) in &files {
+            let seat = seats.iter().find(|seat| seat.node == *node).unwrap();
+            assert!(files[0].has(seat.result.unwrap().result_hash), "the files are those of its hash");
         }
+        (
+            files.into_iter().map(|(node, _)| node).collect(),
+            missing.into_iter().map(|(node, _)| node).collect(),
+        )
     }
-}
 
-fn sha256_of(path: &Path) -> std::io::Result<Digest> {
-    let (mut file, mut hasher, mut piece) = (File::open(path)?, Sha256::new(), vec![0; PIECE]);
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(Digest::new(hasher.finalize().into())),
-            count => hasher.update(&piece[..count]),
+    #[tokio::test]
+    async fn an_absent_node_keeps_no_attestation_of_its_hash_away() {
+        let seats = [seat(1, 9), seat(2, 9), seat(3, 9)];
+        let all = vec![node(1), node(2), node(3)];
+        for absent in [&[][..], &[1], &[1, 2], &[3]] {
+            assert_eq!(gathered(&seats, true, absent).await, (all.clone(), vec![]), "{absent:?}");
         }
+        assert_eq!(gathered(&seats, true, &[1, 2, 3]).await, (vec![], all));
     }
-}
 
-fn read(path: &Path) -> Result<Bundle, CliError> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(CliError::file("read", path))?;
-    file.take(MAX_BUNDLE_BYTES).read_to_end(&mut bytes).map_err(CliError::file("read", path))?;
-    let wrong = |source| CliError::Attestation { place: path.display().to_string(), source };
-    attestation::parse(&bytes).map_err(wrong)
+    #[tokio::test]
+    async fn files_that_only_an_absent_node_has_keep_only_its_attestation_away() {
+        let own_hash = [seat(1, 8), seat(2, 9), seat(3, 9)];
+        assert_eq!(gathered(&own_hash, true, &[1]).await, (vec![node(2), node(3)], vec![node(1)]));
+        // The hash leaves something out, so nobody stands for another.
+        let same_hash = [seat(1, 9), seat(2, 9), seat(3, 9)];
+        assert_eq!(gathered(&same_hash, false, &[2]).await, (vec![node(1), node(3)], vec![node(2)]));
+    }
 }

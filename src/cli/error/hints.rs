@@ -74,6 +74,9 @@ pub(super) fn attestation(error: &AttestationError) -> String {
         AttestationError::NotVerified { .. } => {
             "only verified jobs have attestations; see assay job describe JOB"
         }
+        AttestationError::OtherLog { .. } => {
+            "its requester signed two histories, or somebody made one up: trust neither"
+        }
         AttestationError::NotAccepted { .. } => "see whose results are accepted: assay verdict show JOB",
         AttestationError::Subjects(_) => "have the job write an archive of its files",
     };

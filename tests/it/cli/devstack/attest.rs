@@ -15,6 +15,13 @@ fn proven(seen: &Seen) -> u64 {
     document["proven"].as_u64().unwrap()
 }
 
+/// What the artifact is to each attestation.
+fn artifacts(seen: &Seen) -> Vec<String> {
+    let document: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
+    let rows = document["attestations"].as_array().unwrap();
+    rows.iter().map(|row| row["artifact"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn what_three_nodes_built_is_proven_to_whoever_has_the_files() {
     let session = Session::start(&["--nodes", "3", "--data-dir", "nodes"]);
@@ -41,6 +48,29 @@ fn what_three_nodes_built_is_proven_to_whoever_has_the_files() {
     assert_eq!((whole.code, proven(&whole)), (0, 3), "{}{}", whole.stdout, whole.stderr);
     let file = alone(user, &[&path("unsigned"), "--artifact", &program]);
     assert_eq!((file.code, proven(&file)), (125, 0), "{}{}", file.stdout, file.stderr);
+    // What no run is compared by can change. It is proven of nothing, and named.
+    fs::write(format!("{result}/stderr"), "changed\n").unwrap();
+    let partly = alone(user, &[&path("unsigned"), "--artifact", result, "--threshold", "3"]);
+    assert_eq!((partly.code, artifacts(&partly)), (0, vec!["result".to_owned(); 3]), "{}", partly.stdout);
+    assert!(partly.stdout.contains("stderr and trace.csv"), "{}", partly.stdout);
+    // The node that it comes from is among those whose result it was to the last byte.
+    assert!(artifacts(&whole).contains(&"identical".to_owned()), "{}", whole.stdout);
+    // Who asks neither for builders nor for a job is told what is not shown; who does is not, and others do not count.
+    let warnings = |seen: &Seen| seen.stderr.lines().filter(|line| line.contains("does not show")).count();
+    let nodes = session.devstack.ready["nodes"].as_array().unwrap();
+    let id = |node: usize| nodes[node]["id"].as_str().unwrap();
+    assert_eq!(warnings(&whole), 2, "{}", whole.stderr);
+    let named = ["--builder", id(0), "--builder", id(1), "--job", &job];
+    let by_builders =
+        |threshold| alone(user, &[&[&*path("unsigned"), "--threshold", threshold], &named[..]].concat());
+    let two = by_builders("2");
+    assert_eq!((two.code, proven(&two), warnings(&two)), (0, 2, 0), "{}{}", two.stdout, two.stderr);
+    assert_eq!(by_builders("3").code, 125);
+    let stranger = format!("0x{}", "5".repeat(40));
+    let strange = alone(user, &[&path("unsigned"), "--builder", &stranger]);
+    assert_eq!((strange.code, proven(&strange)), (125, 0), "{}", strange.stdout);
+    let other_job = alone(user, &[&path("unsigned"), "--job", &format!("0x{}", "5".repeat(64))]);
+    assert_eq!((other_job.code, other_job.stdout.as_str()), (2, ""), "{}", other_job.stderr);
     // Each operator signs for its own node.
     let mut signed: Vec<String> = Vec::new();
     for node in 0..3 {

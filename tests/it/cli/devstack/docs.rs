@@ -165,6 +165,12 @@ impl Reader {
         let first = if kind == "serve" { &nodes.ready } else { &nodes.ready["nodes"][0] };
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         self.filled.insert("PORT", text(&first["api"]).rsplit_once(':').unwrap().1.to_owned());
+        let builders = nodes.ready["nodes"].as_array();
+        for (name, node) in
+            ["BUILDER_1", "BUILDER_2", "BUILDER_3"].into_iter().zip(builders.into_iter().flatten())
+        {
+            self.filled.insert(name, text(&node["id"]));
+        }
         self.filled.insert("MULTIADDR", text(&first["addresses"][0]));
         let copy = self.user.home.path().join("api.token");
         fs::copy(text(&first["token_file"]), &copy).unwrap();
@@ -190,6 +196,7 @@ impl Reader {
     fn learn(&mut self, line: &str, seen: &Seen) {
         if let Some(job) = seen.stderr.lines().find_map(|line| line.strip_prefix("job 0x")) {
             self.filled.insert("JOB", job[..8].to_owned());
+            self.filled.insert("JOB_ID", format!("0x{job}"));
         }
         let told = |name: &str| {
             let line = seen.stdout.lines().find_map(|line| line.strip_prefix(name));
