@@ -59,7 +59,7 @@ impl State {
             seen.mark_unchanged();
             drafts.look();
             let mut first = vec![self.node];
-            first.extend(self.log.drafts().bidders());
+            first.extend(self.log.drafts().parties());
             let rest = self.log.with_ledger(|ledger| bidders(ledger, self.node));
             let due = self.funds.due(first, rest, Instant::now());
             let is_all = due.len() < BATCH;

@@ -17,8 +17,8 @@ use tokio::{
     time::Instant,
 };
 
-use super::abi::IJobScheduler as abi;
-use crate::domain::{Funds, JobId, NodeId};
+use super::{abi::IJobScheduler as abi, signed::drafts::LONGEST};
+use crate::domain::{Amount, Funds, JobId, NodeId};
 
 /// Accounts that somebody asked about who is no bidder yet, and how long they are kept.
 const MAX_ASKED: usize = 64;
@@ -29,6 +29,9 @@ pub(super) const BATCH: usize = 64;
 
 /// After so long an account is looked at again though no event named it: an endpoint may have answered from an older block.
 pub(super) const OLD: Duration = Duration::from_secs(30);
+
+/// No offer is kept for longer.
+const LATELY: Duration = Duration::from_secs(LONGEST.as_secs() as u64);
 
 /// What that takes of the endpoint at most: one question in so long.
 const BETWEEN: Duration = Duration::from_millis(250);
@@ -49,7 +52,7 @@ struct Inner {
     asked: BTreeMap<NodeId, Instant>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Known {
     /// `None` until the first answer.
     funds: Option<Funds>,
@@ -57,11 +60,18 @@ struct Known {
     at: Option<Instant>,
     /// When an event last named the account.
     touched: Option<Instant>,
+    /// What it had free before, until when, for as long as [`LATELY`]; each more than the next.
+    before: Vec<(Instant, Amount)>,
 }
 
 impl Known {
     fn touch(&mut self, now: Instant) {
         (self.at, self.touched) = (None, Some(now));
+    }
+
+    fn remember(&mut self, free: Amount, until: Instant) {
+        self.before.retain(|(at, more)| until.duration_since(*at) < LATELY && *more > free);
+        self.before.push((until, free));
     }
 }
 
@@ -89,16 +99,25 @@ impl FundsBook {
         self.lock().known.get(&node)?.funds
     }
 
-    /// As [`Self::of`], for a node that is no bidder: if it is not known, it will be soon.
-    pub(super) fn ask(&self, node: NodeId) -> Option<Funds> {
+    /// The most that a node had free of late. The contract locks the escrow of an offered job some blocks before this node
+    /// reads of the job: in between, the offer still counts, and so must the money.
+    pub(super) fn lately(&self, node: NodeId, now: Instant) -> Option<Amount> {
+        let inner = self.lock();
+        let known = inner.known.get(&node)?;
+        let before = known.before.iter().find(|(at, _)| now.duration_since(*at) < LATELY);
+        Some(known.funds?.free.max(before.map_or(Amount::ZERO, |(_, free)| *free)))
+    }
+
+    /// As [`Self::lately`], for a node that is no bidder: if it is not known, it will be soon.
+    pub(super) fn ask(&self, node: NodeId) -> Option<Amount> {
         let mut inner = self.lock();
         let now = Instant::now();
         inner.asked.retain(|_, at| now.duration_since(*at) < ASKED_FOR);
         if inner.asked.len() < MAX_ASKED || inner.asked.contains_key(&node) {
             inner.asked.insert(node, now);
         }
-        let known = inner.known.get(&node).and_then(|known| known.funds);
         drop(inner);
+        let known = self.lately(node, now);
         if known.is_none() {
             self.asked.notify_one();
         }
@@ -176,6 +195,9 @@ impl FundsBook {
         let known = inner.known.entry(node).or_default();
         let before = known.funds.replace(funds);
         known.at = known.touched.is_none_or(|touched| touched < asked_at).then_some(asked_at);
+        if let Some(before) = before.filter(|before| *before != funds) {
+            known.remember(before.free, asked_at);
+        }
         drop(inner);
         if before != Some(funds) {
             self.news.send_modify(|news| *news += 1);

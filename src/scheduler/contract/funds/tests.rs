@@ -73,3 +73,19 @@ fn an_event_that_is_read_while_a_question_is_under_way_has_it_asked_again() {
         assert_eq!((due(again), book.of(node(1))), (Vec::new(), Some(free(2))));
     }
 }
+
+#[test]
+fn money_that_was_spent_of_late_still_covers_the_offers_that_spent_it() {
+    let (book, start) = (FundsBook::default(), Instant::now());
+    let has = |now| book.lately(node(1), now).map(Amount::units);
+    assert_eq!(has(start), None);
+    let after = |secs| start + Duration::from_secs(secs);
+    for (secs, units) in [(0, 10), (5, 7), (10, 4), (20, 4), (30, 1), (40, 3)] {
+        book.learn(node(1), free(units), after(secs));
+    }
+    assert_eq!(has(after(40)), Some(10));
+    assert_eq!(has(start + LATELY + Duration::from_secs(5)), Some(7));
+    assert_eq!(has(start + LATELY + Duration::from_secs(20)), Some(4));
+    assert_eq!(has(start + LATELY + Duration::from_secs(100)), Some(3), "what it has now");
+    assert_eq!(book.of(node(1)), Some(free(3)), "a bond needs money that is there");
+}

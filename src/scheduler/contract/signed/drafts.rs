@@ -23,7 +23,7 @@ use crate::{
 pub(super) const OFFERED: Span = Span::from_secs(120);
 
 /// The longest that a node agrees to: clocks differ.
-const LONGEST: Span = Span::from_secs(240);
+pub(in super::super) const LONGEST: Span = Span::from_secs(240);
 
 /// Offers of others that are kept, those among them that have no escrow, and those of one requester. Offers cost nothing, so
 /// further ones are refused, and so are those that their requester's money does not cover.
@@ -111,6 +111,11 @@ pub(super) fn may_be_offered(deal: &Deal) -> bool {
         && deal.audit.is_none()
 }
 
+/// Whether an offer costs its requester nothing.
+fn is_free(draft: &Draft) -> bool {
+    draft.job.deal.escrow() == Some(Amount::ZERO)
+}
+
 /// Whether `free` money pays the escrow of all these. An honest requester deposits before it offers.
 fn covers<'a>(free: Option<Amount>, mut drafts: impl Iterator<Item = &'a Draft>) -> Result<(), Refusal> {
     let add = |sum: Amount, draft: &Draft| sum.checked_add(draft.job.deal.escrow()?);
@@ -159,7 +164,6 @@ impl Drafts {
             if kept.contains_key(&draft.job.id) {
                 return false;
             }
-            let is_free = |draft: &Draft| draft.job.deal.escrow() == Some(Amount::ZERO);
             let free_offers = of_others().filter(|known| is_free(known)).count();
             let is_full = of_others().count() >= MAX_OFFERS
                 || of_one >= MAX_OFFERS_OF_ONE
@@ -211,11 +215,13 @@ impl Drafts {
         added
     }
 
-    /// Who has bid for a draft that asks for a bond.
-    pub(in super::super) fn bidders(&self) -> Vec<NodeId> {
+    /// Whose money matters: who has bid for a draft that asks for a bond, and other requesters, who may offer more.
+    pub(in super::super) fn parties(&self) -> Vec<NodeId> {
         let kept = self.kept.borrow();
         let bonded = kept.values().filter(|draft| !draft.job.deal.bond.is_zero());
-        bonded.flat_map(|draft| draft.bids.keys().copied()).collect()
+        let bidders = bonded.flat_map(|draft| draft.bids.keys().copied());
+        let paid = kept.values().filter(|draft| !draft.is_own() && !is_free(draft));
+        bidders.chain(paid.map(|draft| draft.job.requester)).collect()
     }
 
     /// Whether a job is a draft here.

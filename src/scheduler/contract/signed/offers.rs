@@ -235,7 +235,7 @@ impl State {
         if !runs_jobs {
             return Answer::Refused;
         }
-        let by = OfferOf::Other { free: self.funds.ask(from).map(|funds| funds.free) };
+        let by = OfferOf::Other { free: self.funds.ask(from) };
         match self.log.open_draft(submission, from, (self.now(), until), by) {
             Ok(()) => Answer::Taken,
             Err(Refusal::Full | Refusal::Unread) => Answer::Later,

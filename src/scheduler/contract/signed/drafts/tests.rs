@@ -43,6 +43,7 @@ fn a_requester_offers_no_more_than_its_money_covers() {
     assert_eq!(offer(0, Some(10)), Ok(()));
     assert_eq!(offer(1, Some(19)), Err(Refusal::Unfunded), "two such offers");
     assert_eq!(offer(1, Some(20)), Ok(()));
+    assert_eq!(drafts.parties(), [REQUESTER; 2], "its money is looked at while its offers stand");
 }
 
 #[test]
