@@ -108,20 +108,19 @@ impl FundsBook {
         Some(known.funds?.free.max(before.map_or(Amount::ZERO, |(_, free)| *free)))
     }
 
-    /// As [`Self::lately`], for a node that is no bidder: if it is not known, it will be soon.
-    pub(super) fn ask(&self, node: NodeId) -> Option<Amount> {
+    /// Somebody needs to know what a node has that is no bidder: it will be known soon.
+    pub(super) fn ask(&self, node: NodeId) {
         let mut inner = self.lock();
         let now = Instant::now();
         inner.asked.retain(|_, at| now.duration_since(*at) < ASKED_FOR);
-        if inner.asked.len() < MAX_ASKED || inner.asked.contains_key(&node) {
-            inner.asked.insert(node, now);
+        if inner.asked.len() >= MAX_ASKED && !inner.asked.contains_key(&node) {
+            // Keys cost nothing, so the place of an older question must not keep a new one out.
+            let oldest = inner.asked.iter().min_by_key(|(_, at)| **at).map(|(node, _)| *node);
+            oldest.map(|node| inner.asked.remove(&node));
         }
+        inner.asked.insert(node, now);
         drop(inner);
-        let known = self.lately(node, now);
-        if known.is_none() {
-            self.asked.notify_one();
-        }
-        known
+        self.asked.notify_one();
     }
 
     /// Changes with everything new.

@@ -89,3 +89,12 @@ fn money_that_was_spent_of_late_still_covers_the_offers_that_spent_it() {
     assert_eq!(has(start + LATELY + Duration::from_secs(100)), Some(3), "what it has now");
     assert_eq!(book.of(node(1)), Some(free(3)), "a bond needs money that is there");
 }
+
+#[test]
+fn questions_about_many_keys_keep_no_new_one_out() {
+    let book = FundsBook::default();
+    let count = u32::try_from(MAX_ASKED).unwrap();
+    nodes(0..=count).into_iter().for_each(|node| book.ask(node));
+    let due = book.due(Vec::new(), Vec::new(), Instant::now());
+    assert_eq!((due.len(), due.contains(&node(count))), (MAX_ASKED, true));
+}

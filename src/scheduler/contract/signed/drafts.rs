@@ -168,10 +168,11 @@ impl Drafts {
             let is_full = of_others().count() >= MAX_OFFERS
                 || of_one >= MAX_OFFERS_OF_ONE
                 || (is_free(&draft) && free_offers >= MAX_FREE_OFFERS);
-            let own = of_others().filter(|known| known.job.requester == author).chain([&draft]);
-            let covered = covers(free, own);
-            if !is_own && (is_full || covered.is_err()) {
-                opened = covered.and(Err(Refusal::Full));
+            if !is_own {
+                let own = of_others().filter(|known| known.job.requester == author).chain([&draft]);
+                opened = if is_full { Err(Refusal::Full) } else { covers(free, own) };
+            }
+            if opened.is_err() {
                 return false;
             }
             kept.insert(draft.job.id, draft);

@@ -235,10 +235,15 @@ impl State {
         if !runs_jobs {
             return Answer::Refused;
         }
-        let by = OfferOf::Other { free: self.funds.ask(from) };
+        let by = OfferOf::Other { free: self.funds.lately(from, Instant::now()) };
         match self.log.open_draft(submission, from, (self.now(), until), by) {
             Ok(()) => Answer::Taken,
-            Err(Refusal::Full | Refusal::Unread) => Answer::Later,
+            Err(Refusal::Full) => Answer::Later,
+            Err(Refusal::Unread) => {
+                // Only for an offer that nothing else is wrong with.
+                self.funds.ask(from);
+                Answer::Later
+            }
             Err(Refusal::Rejected(_) | Refusal::Unfunded | Refusal::Closed | Refusal::WrongSeen) => {
                 Answer::Refused
             }

@@ -47,6 +47,19 @@ fn a_requester_offers_no_more_than_its_money_covers() {
 }
 
 #[test]
+fn nobody_asks_what_a_requester_has_for_an_offer_that_finds_no_place() {
+    let (drafts, unit) = (Drafts::default(), Amount::new(1).unwrap());
+    let deal = Deal { price: unit, bond: unit, ..Deal::default() };
+    let offer = |nonce, free| {
+        let (submitted, by) = (submission(nonce, deal.clone()), OfferOf::Other { free });
+        drafts.open(LogDomain::default(), &submitted, REQUESTER, (NOW, UNTIL), by)
+    };
+    let places = u64::try_from(MAX_OFFERS_OF_ONE).unwrap();
+    assert!((0..places).all(|nonce| offer(nonce, Some(Amount::MAX)) == Ok(())));
+    assert_eq!(offer(places, None), Err(Refusal::Full), "not unread");
+}
+
+#[test]
 fn offers_without_an_escrow_take_half_of_the_places() {
     let drafts = Drafts::default();
     let offer = |index: usize| {
