@@ -16,12 +16,14 @@ use super::{
     calls::{seat_opening, to_contract},
     client::{Receipt, in_time},
     convert::Revert,
+    error::MoneyError,
     node::ContractScheduler,
+    packed::is_rostered,
     rpc::AskError,
     sender::{Call, SendError, limit_of, request},
 };
 use crate::{
-    domain::{Amount, Job, NodeId, SeatOpening, Span},
+    domain::{Amount, Job, JobId, NodeId, SeatOpening, Span},
     scheduler::BackendError,
 };
 
@@ -126,6 +128,20 @@ impl ContractScheduler {
         let pending = found.filter(|found| found.status == PENDING);
         let fee = pending.and_then(|pending| u128::try_from(pending.fee).ok());
         Ok(fee.and_then(Amount::new))
+    }
+
+    /// Whether the contract keeps the seats of a job as one hash. [`Self::deliver`] cannot deliver its result then.
+    ///
+    /// # Errors
+    /// [`BackendError::Chain`].
+    pub async fn is_rostered(&self, job: JobId) -> Result<bool, BackendError> {
+        match self.client().reader().view(scheduler::jobsCall { job: job.into() }).await {
+            Ok(found) => Ok(is_rostered(found.head)),
+            Err(MoneyError::Chain(error)) => Err(error),
+            Err(error @ (MoneyError::Rejected(_) | MoneyError::Refused { .. })) => {
+                Err(BackendError::Chain { reason: format!("cannot read job {job}: {error}") })
+            }
+        }
     }
 
     /// The price of gas now, in wei.

@@ -88,6 +88,11 @@ pub(super) fn rostered_head(job: &Job) -> U256 {
     fields.into_iter().fold(U256::ZERO, |head, (value, at)| head | U256::from(value) << at)
 }
 
+/// Whether the head that the contract keeps of a job says that its seats are one hash (`contracts/src/Packing.sol`).
+pub(super) fn is_rostered(head: U256) -> bool {
+    head.bit(11)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

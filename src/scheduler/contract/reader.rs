@@ -152,7 +152,7 @@ impl ContractReader {
         Ok((head.number, Timestamp::from_secs(head.timestamp)))
     }
 
-    async fn view<C: SolCall>(&self, call: C) -> Result<C::Return, MoneyError> {
+    pub(super) async fn view<C: SolCall>(&self, call: C) -> Result<C::Return, MoneyError> {
         let data = Bytes::from(call.abi_encode());
         let request = request(Address::ZERO, Some(self.contract), &data, U256::ZERO);
         let asked = self.endpoints.ask(|provider| {

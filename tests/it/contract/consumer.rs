@@ -48,6 +48,7 @@ async fn an_endpoint_that_answers_with_an_error_does_not_settle_a_delivery() {
     endpoint.set_faulty(false);
     let asked = member.scheduler.fee_for(&job).await;
     assert_eq!(asked, Ok(None), "an account without code waits for nothing");
+    assert_eq!(member.scheduler.is_rostered(job.id).await, Ok(false), "its seats have slots");
 }
 
 #[tokio::test]
