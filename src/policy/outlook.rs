@@ -40,7 +40,7 @@ pub enum Outlook {
     },
     /// Its bid stands, and waits for the bids of others or for a seat that becomes free.
     Waits,
-    /// Its bid stands, but counts for nothing: it has not the money for its bond.
+    /// Its bid stands, but counts for nothing: it lacks the money for its bond.
     Unfunded,
     /// Its bid stands, but goes after all others: too many of its results were bad.
     GoesLast,

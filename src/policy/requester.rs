@@ -4,12 +4,17 @@ use std::fmt;
 
 use super::{
     Moment, Purses, Wake,
+    compute::has_enough_bids,
     replication::{TRUSTED_WAIT_MS, widened},
     trust::{Level, TrustTerms},
 };
 use crate::domain::{
-    Acceptance, AuditSecret, AuditStage, Deal, Digest, Event, Job, JobState, NodeId, Pace, Span, Tally,
+    Acceptance, AuditSecret, AuditStage, Bid, BidStatus, Deal, Digest, Event, Job, JobState, NodeId, Pace,
+    Span, Tally,
 };
+
+/// Most bids that a requester declines so that nodes that it knows bid. Each costs two entries of the log, which all bidders get.
+const MOST_DECLINED: usize = 64;
 
 /// What a requester knows of its job.
 #[derive(Clone, Copy)]
@@ -130,7 +135,8 @@ fn fill(view: &RequesterView<'_>) -> RequesterStep {
     }
     let eligible = ranked_bids(view);
     if eligible.len() < free {
-        return if is_for_trusted(view) { widen(view) } else { wait(view) };
+        let instead = || if is_for_trusted(view) { widen(view) } else { wait(view) };
+        return decline(view).unwrap_or_else(instead);
     }
     let bids = job.bids.values().filter(|bid| bid.epoch == job.epoch).count();
     let window_ms = bid_window_ms(view);
@@ -138,6 +144,9 @@ fn fill(view: &RequesterView<'_>) -> RequesterStep {
     // An acceptance takes about as long to reach the log.
     let last_call = job.open_by.minus(Span::from_secs(u32::try_from(window_ms / 1000).unwrap_or(u32::MAX)));
     let has_time = view.moment.elapsed_ms < window_end_ms && view.moment.now <= last_call;
+    if has_time && let Some(step) = prefer_circle(view, &eligible, free) {
+        return step;
+    }
     if eligible.len() < job.wanted_bids() && bids < view.members && has_time {
         return RequesterStep::Wait(Wake::after(last_call).or_at(window_end_ms));
     }
@@ -162,12 +171,14 @@ fn is_for_trusted(view: &RequesterView<'_>) -> bool {
 /// to wait until bids close.
 fn widen(view: &RequesterView<'_>) -> RequesterStep {
     let (job, terms) = (view.job, TrustTerms::default());
-    let others = backed_bids(view).filter(|node| (view.reputation)(*node).level < Level::Banned);
-    let wait_end_ms = view.opened_ms.saturating_add(TRUSTED_WAIT_MS.max(bid_window_ms(view)));
+    // A declined node may bid again under new terms.
+    let others = backed_bids(view).chain(declined(job));
+    let others = others.filter(|node| (view.reputation)(*node).level < Level::Banned).count();
     let seats = usize::from(terms.seats);
-    if !job.seats.is_empty() || view.members < seats || others.count() < seats.min(job.wanted_bids()) {
+    if !job.seats.is_empty() || may_bid(view) < seats || others < seats.min(job.wanted_bids()) {
         return wait(view);
     }
+    let wait_end_ms = wait_end_ms(view);
     if view.moment.elapsed_ms < wait_end_ms {
         return RequesterStep::Wait(Wake::after(job.open_by).or_at(wait_end_ms));
     }
@@ -183,7 +194,80 @@ fn refill(view: &RequesterView<'_>) -> RequesterStep {
         return wait(view);
     }
     let eligible = ranked_bids(view);
-    if eligible.is_empty() { wait(view) } else { accept(eligible, refillable) }
+    if eligible.is_empty() {
+        return decline(view).unwrap_or_else(|| wait(view));
+    }
+    accept(eligible, refillable)
+}
+
+/// Declines bids of strangers, except as many as there are seats, while they keep nodes of the circle from bidding.
+fn prefer_circle(view: &RequesterView<'_>, eligible: &[NodeId], free: usize) -> Option<RequesterStep> {
+    let is_stranger = |node: &NodeId| (view.reputation)(*node).level == Level::Stranger;
+    let is_short = view.is_auto && eligible.iter().take(free).any(is_stranger);
+    if !is_short || !has_enough_bids(view.job, view.purses) {
+        return None;
+    }
+    let events = eligible.iter().skip(free).filter(|node| is_stranger(node)).take(may_decline(view));
+    let events: Vec<_> = events.map(|node| Event::BidRejected { node: *node }).collect();
+    (!events.is_empty()).then_some(RequesterStep::Submit(events))
+}
+
+/// How many nodes may bid under these terms, as far as this node knows.
+fn may_bid(view: &RequesterView<'_>) -> usize {
+    let allowed = &view.job.deal.allow_list;
+    if allowed.is_empty() { view.members } else { view.members.min(allowed.len()) }
+}
+
+/// How many more bids may be declined in the hope of better ones.
+///
+/// A declined node does not bid again under these terms, so enough nodes stay: one for each seat, and two for each of a second wave.
+/// On a slow chain each refusal is a transaction, which costs more than it saves.
+fn may_decline(view: &RequesterView<'_>) -> usize {
+    let job = view.job;
+    if view.pace != Pace::QUICK {
+        return 0;
+    }
+    let second_wave = job.deal.audit.map_or(0, |audit| usize::from(audit.seats));
+    let stay = usize::from(job.deal.concurrency) + 2 * second_wave;
+    may_bid(view).saturating_sub(stay).min(MOST_DECLINED).saturating_sub(declined(job).count())
+}
+
+/// Declines bids that get no seat, where they keep other nodes from bidding: those of banned nodes, and for a while those of
+/// nodes that are not trusted in a job for trusted ones.
+///
+/// For want of trusted bids [`widen`] makes new terms, under which all may bid again.
+fn decline(view: &RequesterView<'_>) -> Option<RequesterStep> {
+    let job = view.job;
+    if !has_enough_bids(job, view.purses) {
+        return None;
+    }
+    // A seat that failed can only go to another node under the same terms.
+    let has_time = !job.seats.is_empty() || view.moment.elapsed_ms < wait_end_ms(view);
+    let mut left = if is_for_trusted(view) && has_time { may_decline(view) } else { 0 };
+    let bids = job.standing_bids().map(|(node, _)| node).filter(|node| {
+        view.purses.back(job, *node) != Some(false)
+            && match (view.reputation)(*node).level {
+                Level::Banned => true,
+                Level::Untrusted | Level::Stranger | Level::Doubted if left > 0 => {
+                    left -= 1;
+                    true
+                }
+                Level::Trusted | Level::Untrusted | Level::Stranger | Level::Doubted => false,
+            }
+    });
+    let events: Vec<_> = bids.map(|node| Event::BidRejected { node }).collect();
+    (!events.is_empty()).then_some(RequesterStep::Submit(events))
+}
+
+/// Nodes whose bids were declined under these terms.
+fn declined(job: &Job) -> impl Iterator<Item = NodeId> {
+    let is_declined = |bid: &Bid| bid.epoch == job.epoch && bid.status == BidStatus::Rejected;
+    job.bids.iter().filter(move |(_, bid)| is_declined(bid)).map(|(node, _)| *node)
+}
+
+/// When a job for trusted nodes has waited long enough for one, on the monotonic clock.
+fn wait_end_ms(view: &RequesterView<'_>) -> u64 {
+    view.opened_ms.saturating_add(TRUSTED_WAIT_MS.max(bid_window_ms(view)))
 }
 
 fn accept(ranked: Vec<NodeId>, seats: usize) -> RequesterStep {

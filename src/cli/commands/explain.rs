@@ -112,7 +112,7 @@ fn why(outlook: &Outlook) -> String {
         }
         Outlook::Seated => "it runs the job",
         Outlook::Waits => "its bid waits for the bids of others, or for a seat",
-        Outlook::Unfunded => "its bid counts for nothing: it has not the money for its bond",
+        Outlook::Unfunded => "its bid counts for nothing: it lacks the money for its bond",
         Outlook::GoesLast => "its bid goes after all others: too many of its results were bad",
         Outlook::Banned => "the requester has banned it: it lied in earlier jobs",
         Outlook::Withdrew => "it took its bid back: it has no room now",

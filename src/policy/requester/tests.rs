@@ -268,7 +268,8 @@ fn only_a_trusted_node_runs_a_job_alone() {
     (0..3).for_each(|index| bid(&mut job, index, 1000));
     let auto =
         |job: &Job, secs| next(&RequesterView { is_auto: true, reputation: &trusts, ..view(job, secs) });
-    assert_eq!(auto(&job, 1001), RequesterStep::Wait(Wake::after(job.open_by).or_at(1_030_000)));
+    let declines = (0..3).map(|index| Event::BidRejected { node: node(index) }).collect();
+    assert_eq!(auto(&job, 1001), RequesterStep::Submit(declines), "trusted ones may bid then");
     assert_eq!(accepted(next(&view(&job, 1001))).len(), 1, "a user's own choice is for any node");
     bid(&mut job, 3, 1001);
     assert_eq!(accepted(auto(&job, 1001)), [node(3)]);
@@ -290,6 +291,112 @@ fn a_job_for_trusted_nodes_is_offered_to_all_once_enough_others_have_waited_long
     then(&mut job, REQUESTER, 1031, events[0].clone()).unwrap();
     (0..3).for_each(|index| bid(&mut job, index, 1032));
     assert_eq!(accepted(auto(&job, 1033)).len(), 3);
+}
+
+/// Plays a job among so many nodes, which bid in their order while the job wants bids, and the
+/// requester acts. Returns the job once it does something other than to decline, and that step.
+fn played(
+    mut job: Job,
+    (nodes, opened_ms): (u8, u64),
+    reputation: &dyn Fn(NodeId) -> Standing,
+) -> (Job, RequesterStep) {
+    loop {
+        let mut silent = (0..nodes).filter(|index| !job.bids.contains_key(&node(*index))).collect::<Vec<_>>();
+        while !has_enough_bids(&job, Purses::FULL) && !silent.is_empty() {
+            bid(&mut job, silent.remove(0), 1001);
+        }
+        let members = usize::from(nodes);
+        let step = next(&RequesterView { is_auto: true, opened_ms, reputation, members, ..view(&job, 1001) });
+        let declines = |event: &Event| matches!(event, Event::BidRejected { .. });
+        match step {
+            RequesterStep::Submit(events) if events.iter().all(declines) => {
+                events.into_iter().for_each(|event| then(&mut job, REQUESTER, 1001, event).unwrap());
+            }
+            step => return (job, step),
+        }
+    }
+}
+
+fn trusting(trusted: [u8; 2]) -> impl Fn(NodeId) -> Standing {
+    move |id| {
+        let level = if trusted.map(node).contains(&id) { Level::Trusted } else { Level::Untrusted };
+        Standing { level, ..Standing::default() }
+    }
+}
+
+#[test]
+fn two_trusted_nodes_of_ten_come_to_bid_though_others_were_faster() {
+    // Seven of ten have bid when four are left for the second wave beside the first seat.
+    for first in 0..10 {
+        let (job, step) = played(for_trusted(), (10, 1_000_000), &trusting([first, 9]));
+        let declined = job.bids.values().filter(|bid| bid.status == BidStatus::Rejected).count();
+        match first {
+            0..7 => assert_eq!(accepted(step), [node(first)], "{declined} declined"),
+            _ => {
+                assert_eq!(step, RequesterStep::Wait(Wake::after(job.open_by).or_at(1_030_000)));
+                assert_eq!(declined, 5);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_circle_comes_to_bid_though_strangers_were_faster() {
+    let circle = |id: NodeId| {
+        let level = if id < node(20) { Level::Stranger } else { Level::Untrusted };
+        Standing { level, ..Standing::default() }
+    };
+    let (job, step) = played(open(deal()), (23, 1_000_800), &circle);
+    let mut chosen = accepted(step);
+    chosen.sort_unstable();
+    assert_eq!(chosen, [20, 21, 22].map(node));
+    let declined = job.bids.values().filter(|bid| bid.status == BidStatus::Rejected).count();
+    assert!(declined <= 20, "{declined} of 23 declined");
+    let (_, step) = played(open(deal()), (20, 1_000_800), &circle);
+    assert_eq!(accepted(step).len(), 3, "strangers stay for all seats");
+}
+
+#[test]
+fn a_job_whose_bidders_were_declined_is_still_offered_to_all() {
+    let (mut job, _) = played(for_trusted(), (10, 1_000_000), NEWCOMER);
+    let late = RequesterView { is_auto: true, ..view(&job, 1031) };
+    let RequesterStep::Submit(events) = next(&late) else { panic!("nothing changes") };
+    assert!(matches!(events.as_slice(), [Event::DealUpdated { .. }]), "{events:?}");
+    then(&mut job, REQUESTER, 1031, events[0].clone()).unwrap();
+    (0..6).for_each(|index| bid(&mut job, index, 1032));
+    assert_eq!(accepted(next(&RequesterView { is_auto: true, ..view(&job, 1032) })).len(), 3);
+}
+
+#[test]
+fn nodes_that_the_deal_admits_are_left_for_a_second_wave() {
+    let deal = Deal { allow_list: (0..5).map(node).collect(), ..for_trusted().deal.clone() };
+    let mut job = open(deal);
+    (0..2).for_each(|index| bid(&mut job, index, 1000));
+    let step = next(&RequesterView { is_auto: true, ..view(&job, 1001) });
+    assert_eq!(step, RequesterStep::Wait(Wake::after(job.open_by).or_at(1_030_000)), "five of ten may bid");
+}
+
+#[test]
+fn on_a_slow_chain_no_bid_is_declined_for_want_of_trusted_ones() {
+    let mut job = for_trusted();
+    (0..2).for_each(|index| bid(&mut job, index, 1000));
+    let slow = RequesterView { is_auto: true, pace: Pace::MAINNET, ..view(&job, 1001) };
+    assert_eq!(next(&slow), RequesterStep::Wait(Wake::after(job.open_by).or_at(1_060_000)));
+}
+
+#[test]
+fn banned_bidders_do_not_keep_others_from_bidding() {
+    let bans = |id: NodeId| {
+        let level = if id < node(6) { Level::Banned } else { Level::Untrusted };
+        Standing { level, ..Standing::default() }
+    };
+    let mut job = open(deal());
+    (0..6).for_each(|index| bid(&mut job, index, 1000));
+    let slow = RequesterView { reputation: &bans, pace: Pace::MAINNET, ..view(&job, 1001) };
+    let RequesterStep::Submit(events) = next(&slow) else { panic!("the job is stuck") };
+    assert_eq!(events.len(), 6);
+    events.into_iter().for_each(|event| then(&mut job, REQUESTER, 1001, event).unwrap());
+    assert!(!has_enough_bids(&job, Purses::FULL));
 }
 
 #[test]
