@@ -18,7 +18,7 @@ pub struct JobFilter {
     /// The id of a group of the node's own jobs, or the beginning of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// In one of these states, by name and with commas between them; empty for any.
+    /// In one of these states, by name and with commas between them; in any state if it is not said.
     #[serde(default, with = "names", skip_serializing_if = "Vec::is_empty")]
     pub state: Vec<JobState>,
     /// Submitted at this time or later.
@@ -51,9 +51,6 @@ mod names {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<JobState>, D::Error> {
         let text = String::deserialize(from)?;
-        if text.is_empty() {
-            return Ok(Vec::new());
-        }
         let state = |name: &str| {
             let known = || JobState::ALL.map(JobState::name).join(", ");
             JobState::named(name)
