@@ -127,6 +127,7 @@ impl From<RequestError> for Failure {
             RequestError::Unpack(_) => ErrorCode::BadRequest,
             RequestError::UnreadableRequest { .. }
             | RequestError::Db(_)
+            | RequestError::Money(_)
             | RequestError::Execution(_)
             | RequestError::Backend(_) => ErrorCode::Unexpected,
         };

@@ -14,14 +14,15 @@ use super::{
     error::Failure,
     state::Api,
     types::{
-        CancelReply, Defaults, ErrorCode, IDEMPOTENCY_KEY, JobFilter, JobList, JobRow, JobView, Member,
-        NodeInfo, NodeLimits, NodeRow, OutlookRow, SubmitReply, SubmitRequest, UpdateReply,
+        CancelReply, Defaults, EarnedJob, EarningsReply, ErrorCode, IDEMPOTENCY_KEY, JobFilter, JobList,
+        JobRow, JobView, Member, NodeInfo, NodeLimits, NodeRow, OutlookRow, SubmitReply, SubmitRequest,
+        UpdateReply,
     },
     view,
 };
 use crate::{
-    domain::{Amount, Deal, Job, Resources, Span, Spec},
-    node::{Ended, InvalidKey, RequestKey},
+    domain::{Amount, Deal, Job, Resources, Span, Spec, Timestamp},
+    node::{Earning, Ended, InvalidKey, RequestKey},
     scheduler::Anchor,
 };
 
@@ -50,7 +51,9 @@ pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Rep
             shortest_reveal: limits.min_reveal,
             reveal: limits.max_reveal,
             bond: limits.max_bond,
+            price: limits.min_price,
         }),
+        admission: node.admission().clone(),
         paused_since: node.paused_since(),
         owes: node.owed(),
         members: node.members().len(),
@@ -79,6 +82,30 @@ pub(super) async fn defaults(
     let reveal = usual.reveal.max(node.limits().min_reveal);
     let deal = Deal { timeout, run: Deal::run_for(timeout), reveal, price, bond: price, ..usual };
     Ok(Json(Defaults { deal, resources: Resources::default() }))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct EarningsQuery {
+    /// The earliest end of a job, in Unix seconds.
+    since: Timestamp,
+}
+
+/// What the node's seats brought.
+pub(super) async fn earnings(
+    State(Api { node, .. }): State<Api>,
+    query: Result<Query<EarningsQuery>, QueryRejection>,
+) -> Reply<EarningsReply> {
+    let Query(EarningsQuery { since }) = query?;
+    let (earned, has_more) = node.earnings(since, MAX_ROWS).await?;
+    let one = |Earning { job, requester, ended_at, state, paid, lost }: Earning| EarnedJob {
+        job,
+        requester,
+        ended_at,
+        state,
+        paid,
+        lost,
+    };
+    Ok(Json(EarningsReply { since, jobs: earned.into_iter().map(one).collect(), has_more }))
 }
 
 /// Every node that is there, and every one that was in a job with this one.

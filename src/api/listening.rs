@@ -14,6 +14,7 @@ use std::{
 use axum::{
     Json, Router,
     extract::{Request, State},
+    http::StatusCode,
     middleware,
     response::{IntoResponse as _, Response},
     routing::get,
@@ -27,7 +28,7 @@ use tracing::info;
 use super::{
     connections, dashboard,
     error::Failure,
-    server::{HEALTH, V1, only_our_clients, router},
+    server::{ALIVE, HEALTH, READY, V1, only_our_clients, router},
     sessions,
     state::Gate,
     token::{Token, TokenError},
@@ -38,6 +39,9 @@ use crate::{
     node::{Node, NodeError, NodeHandle},
     scheduler::Loading,
 };
+
+/// The file, beside that of the token, with the token that opens the node's numbers and nothing else.
+const METRICS_TOKEN: &str = "metrics.token";
 
 /// Where the API listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +130,7 @@ struct Served {
     router: Router,
 }
 
-/// Listens, and writes a new token to `token_file`. Until [`Listening::serve`], requests that need the node are
+/// Listens, and writes a new token to `token_file`. Beside it is the one for the node's numbers, which stays. Until [`Listening::serve`], requests that need the node are
 /// answered with the progress in `loading`.
 ///
 /// # Errors
@@ -141,9 +145,10 @@ pub async fn listen(
     let listen_error = |source| ServeError::Listen { address, source };
     let listener = connections::listen(address).map_err(listen_error)?;
     let bound = listener.local_addr().map_err(listen_error)?;
-    let token = Token::create(token_file)?;
+    let (token, metrics) =
+        (Token::create(token_file)?, Token::keep(&token_file.with_file_name(METRICS_TOKEN))?);
     let (front, stop) = (Front { bound, loading, served: Arc::default() }, CancellationToken::new());
-    let app = front.clone().app(token);
+    let app = front.clone().app(token, metrics);
     let mut task = JoinSet::new();
     info!(api = %bound, "api listens");
     task.spawn(connections::serve(listener, app, stop.clone()));
@@ -184,10 +189,12 @@ impl Listening {
 }
 
 impl Front {
-    fn app(self, token: Token) -> Router {
-        let gate = Gate { bound: self.bound, token, tickets: Default::default() };
+    fn app(self, token: Token, metrics: Token) -> Router {
+        let gate = Gate { bound: self.bound, token, metrics, tickets: Default::default() };
         Router::new()
-            .route(&format!("{V1}{HEALTH}"), get(Self::health))
+            .route(HEALTH, get(Self::health))
+            .route(ALIVE, get(Self::health))
+            .route(READY, get(Self::ready))
             .merge(dashboard::router())
             .merge(sessions::router(gate.clone()))
             .method_not_allowed_fallback(async || {
@@ -198,9 +205,23 @@ impl Front {
             .with_state(self)
     }
 
+    fn state(&self) -> Readiness {
+        let is_ready = self.served.get().is_some_and(|served| served.node.is_caught_up());
+        if is_ready { Readiness::Ready } else { Readiness::Loading }
+    }
+
     async fn health(State(front): State<Self>) -> Json<Health> {
-        let is_ready = front.served.get().is_some_and(|served| served.node.is_caught_up());
-        Json(Health { alive: true, state: if is_ready { Readiness::Ready } else { Readiness::Loading } })
+        Json(Health { alive: true, state: front.state() })
+    }
+
+    /// The same, with a status that says whether the node answers about its jobs.
+    async fn ready(State(front): State<Self>) -> (StatusCode, Json<Health>) {
+        let state = front.state();
+        let status = match state {
+            Readiness::Ready => StatusCode::OK,
+            Readiness::Loading => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        (status, Json(Health { alive: true, state }))
     }
 
     async fn answer(State(front): State<Self>, request: Request) -> Response {

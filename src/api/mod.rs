@@ -11,7 +11,7 @@
 //! - `dashboard`: the pages for a browser; `tickets`, `sessions`: how a browser gets the token.
 //! - `plot`: the curves of a job's runs.
 //! - `jobs`, `content`, `events`: the handlers. `view`: a job in numbers and words; `reason`: the words of its verdict.
-//! - `retention`: what the node keeps on its disk. `intake`: whether it takes on work.
+//! - `retention`: what the node keeps on its disk. `intake`: whether it takes on work. `metrics`: the node in numbers.
 //! - `error`: error answers; `refusal`: their JSON.
 //!
 //! A client reads the token from the node's data directory and sends it with every request:
@@ -35,6 +35,7 @@ mod inputs;
 mod intake;
 mod jobs;
 mod listening;
+mod metrics;
 mod plot;
 mod reason;
 mod refusal;

@@ -20,7 +20,7 @@ use super::{
     connections::Visitor,
     content, dashboard,
     error::Failure,
-    events, intake, jobs, plot, retention,
+    events, intake, jobs, metrics, plot, retention,
     state::{Api, Gate},
     tickets::REDEEM,
     types::ErrorCode,
@@ -30,8 +30,13 @@ use crate::node::Node;
 /// The version of the API.
 pub(super) const V1: &str = "/api/v1";
 
-/// Whether the node is there. Needs no token.
-pub(super) const HEALTH: &str = "/health";
+/// The paths that need no token: whether the node is there, and how far it is. The last two are those of service managers.
+pub(super) const HEALTH: &str = "/api/v1/health";
+pub(super) const ALIVE: &str = "/healthz";
+pub(super) const READY: &str = "/readyz";
+
+/// The node in numbers.
+const METRICS: &str = "/metrics";
 
 /// Longest JSON request: the largest spec and a full allow-list, several times over.
 const MAX_JSON_BYTES: usize = 256 * 1024;
@@ -49,6 +54,7 @@ pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
         .route("/node", get(jobs::node_info))
         .route("/node/usage", get(retention::usage))
         .route("/node/prune", post(retention::prune))
+        .route("/node/earnings", get(jobs::earnings))
         .route("/node/pause", post(intake::pause))
         .route("/node/resume", post(intake::resume))
         .route("/nodes", get(jobs::nodes))
@@ -74,6 +80,7 @@ pub(super) fn router(node: Arc<Node>, bound: SocketAddr) -> Router {
         Router::new().route("/blobs", post(content::upload).layer(DefaultBodyLimit::disable())).merge(json);
     Router::new()
         .nest(V1, v1)
+        .route(METRICS, get(metrics::show))
         .fallback(async || Failure::new(ErrorCode::NotFound, "there is nothing at this address"))
         .method_not_allowed_fallback(async || {
             Failure::new(ErrorCode::BadRequest, "this address does not take this method")
@@ -98,7 +105,8 @@ fn admit(gate: &Gate, request: &Request) -> Result<(), Failure> {
     if is_open_to_all(request.uri().path()) {
         return Ok(());
     }
-    if !gate.token.is_borne_by(headers) {
+    let for_numbers = request.uri().path() == METRICS && gate.metrics.is_borne_by(headers);
+    if !for_numbers && !gate.token.is_borne_by(headers) {
         return Err(Failure::new(
             ErrorCode::Unauthorized,
             "the request does not carry the token of this node",
@@ -117,7 +125,9 @@ fn admit(gate: &Gate, request: &Request) -> Result<(), Failure> {
 
 /// Whether the path needs no token: it tells nothing about the node, or asks for something else that opens it.
 fn is_open_to_all(path: &str) -> bool {
-    matches!(path.strip_prefix(V1), Some(HEALTH | REDEEM)) || dashboard::is_part(path)
+    [HEALTH, ALIVE, READY].contains(&path)
+        || path.strip_prefix(V1) == Some(REDEEM)
+        || dashboard::is_part(path)
 }
 
 /// Reads the whole body before a handler runs. A long or slow body is refused.

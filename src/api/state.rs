@@ -21,5 +21,7 @@ pub(super) struct Api {
 pub(super) struct Gate {
     pub(super) bound: SocketAddr,
     pub(super) token: Token,
+    /// Opens the node's numbers, and nothing else.
+    pub(super) metrics: Token,
     pub(super) tickets: Tickets,
 }

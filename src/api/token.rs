@@ -88,6 +88,21 @@ impl Token {
         Ok(Self(bytes))
     }
 
+    /// Reads the token at `path`, or makes one where there is none. It stays until somebody removes it, so that a program that
+    /// asks often can be given it once.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub(super) fn keep(path: &Path) -> Result<Self, TokenError> {
+        match Self::read(path) {
+            Err(TokenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Self::create(path)
+            }
+            Err(TokenError::Malformed { .. }) => Self::create(path),
+            read => read,
+        }
+    }
+
     /// Reads the token that a node left.
     ///
     /// # Errors
@@ -164,6 +179,19 @@ mod tests {
         assert_ne!(first.0, second.0);
         assert_eq!(Token::read(&path).unwrap().0, second.0);
         assert!(!fs::read_to_string(&path).unwrap().contains(&format!("{second:?}")));
+    }
+
+    #[test]
+    fn a_token_that_is_kept_stays_until_its_file_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.token");
+        let first = Token::keep(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(Token::keep(&path).unwrap().0, first.0);
+        fs::write(&path, "torn").unwrap();
+        assert_ne!(Token::keep(&path).unwrap().0, first.0);
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(Token::keep(&path), Err(TokenError::Exposed { .. })));
     }
 
     #[test]

@@ -4,9 +4,11 @@
 //! missing field and never a zero. Nothing here can carry what would help to copy a result before its job ends.
 
 mod change;
+mod earnings;
 mod execution;
 mod health;
 mod intake;
+mod limits;
 mod list;
 mod outlook;
 mod replication;
@@ -23,17 +25,19 @@ pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
 use crate::{
     domain::{
         Amount, AuditStage, BidStatus, Deal, Digest, FailureKind, JobId, JobState, LogDomain, Method, NodeId,
-        Note, Offer, Resources, Seed, Span, Spec, SummaryWord, Timestamp,
+        Note, Offer, Resources, Seed, Spec, SummaryWord, Timestamp,
     },
-    node::{Links, Warning},
+    node::{Admission, Links, Warning},
     verdict::Reason,
 };
 
 pub use crate::domain::{GROUP_DIGITS, GROUP_VARIABLE, INDEX_VARIABLE, MAX_GROUP_JOBS, Member, is_group};
 pub use change::{CancelReply, UpdateReply};
+pub use earnings::{EarnedJob, EarningsReply};
 pub use execution::{ExecutionStage, ExecutionView};
 pub use health::{Health, Readiness};
 pub use intake::{IntakeReply, MAX_DRAIN_WAIT, Obligations, PauseRequest};
+pub use limits::NodeLimits;
 pub use list::{JobFilter, JobList, JobRow};
 pub use outlook::{Outlook, OutlookRow};
 pub use replication::{OwnRun, Plan, Replication, ReplicationView};
@@ -66,6 +70,9 @@ pub struct NodeInfo {
     /// Its offer; null if it makes none.
     #[serde(default)]
     pub limits: Option<NodeLimits>,
+    /// What its operator lets it work for, and when.
+    #[serde(default)]
+    pub admission: Admission,
     /// Since when it takes on no work; null if it does.
     #[serde(default)]
     pub paused_since: Option<Timestamp>,
@@ -82,23 +89,6 @@ pub struct NodeInfo {
     /// What keeps it from its work now.
     #[serde(default)]
     pub warnings: Vec<Warning>,
-}
-
-/// The limits of the jobs that a node takes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeLimits {
-    /// Of the container; the machine may have less free.
-    pub resources: Resources,
-    /// Seconds of one run.
-    pub timeout: Span,
-    /// Seconds from the last acceptance to the close of commits.
-    pub run: Span,
-    /// Fewest seconds for reveals, for jobs that it submits too.
-    pub shortest_reveal: Span,
-    /// Seconds for reveals.
-    pub reveal: Span,
-    /// The bond.
-    pub bond: Amount,
 }
 
 /// One row of `GET /api/v1/nodes`.

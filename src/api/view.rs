@@ -38,7 +38,7 @@ pub(super) fn row(node: &Node, job: &Job, is_broken: bool, now: Timestamp) -> Jo
 
 /// The row of a job that left memory; `None` if an older program wrote what this one cannot read.
 pub(super) fn ended_row(ended: &EndedJob) -> Option<JobRow> {
-    let Summary { image, command, member, concurrency, seats, accepted } =
+    let Summary { image, command, member, concurrency, seats, accepted, has_seat: _ } =
         serde_json::from_slice(&ended.summary).ok()?;
     let state = JobState::named(&ended.state)?;
     Some(JobRow {

@@ -21,7 +21,9 @@ use crate::{
     explain::Hint as _,
     identity::{KeyError, NodeKey},
     network::Multiaddr,
-    node::{ComputeLimits, Keep, Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf, UrlLimits},
+    node::{
+        Admission, ComputeLimits, Keep, Node, NodeConfig, NodeError, NodeHandle, NodeParts, Shelf, UrlLimits,
+    },
     scheduler::{BackendError, Cursor, Loading, Scheduler, contract::Seen, libp2p::Interest},
     store::{BlobError, Blobs, Content, DataDir, Db, DbError, DirError, EventLog},
 };
@@ -52,6 +54,8 @@ pub struct HostConfig {
     pub limits: ComputeLimits,
     /// Other nodes of its operator: at most one of them all takes a seat in a job.
     pub sisters: Vec<NodeId>,
+    /// What its operator lets it work for, and when.
+    pub admission: Admission,
     /// Whether it delivers public results to the contracts that asked for them.
     pub deliver: bool,
     /// The URLs that it gets inputs from.
@@ -223,8 +227,17 @@ impl Opening {
         let seams = Seams { scheduler, executor: config.executor };
         let Seams { scheduler, executor } = replace(seams, &key, die.clone());
         let about = link.about(&addresses);
-        let HostConfig { compute_slots, limits, sisters, urls, keep, deliver, .. } = config;
-        let node = NodeConfig { compute_slots, limits, sisters, urls, keep, about, ..NodeConfig::default() };
+        let HostConfig { compute_slots, limits, sisters, admission, urls, keep, deliver, .. } = config;
+        let node = NodeConfig {
+            compute_slots,
+            limits,
+            sisters,
+            admission,
+            urls,
+            keep,
+            about,
+            ..NodeConfig::default()
+        };
         let parts = NodeParts { key, dir, db: db.clone(), scheduler, executor, transfer, shelf };
         let api = listening.address();
         // A chain is followed for as long as that takes; the node says so itself.

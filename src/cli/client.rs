@@ -19,12 +19,12 @@ use super::{
 };
 use crate::{
     api::types::{
-        BlobInfo, CancelReply, ErrorCode, ErrorReply, ForgetReply, IDEMPOTENCY_KEY, InputEvent, InputRequest,
-        IntakeReply, JobFilter, JobList, JobView, LastWordsView, LogEntry, MAX_GROUP_JOBS, NodeInfo, NodeRow,
-        OutlookRow, PauseRequest, PruneReply, PruneRequest, ResultRow, SubmitReply, SubmitRequest,
-        TicketReply, UpdateReply, UsageReply,
+        BlobInfo, CancelReply, EarningsReply, ErrorCode, ErrorReply, ForgetReply, IDEMPOTENCY_KEY,
+        InputEvent, InputRequest, IntakeReply, JobFilter, JobList, JobView, LastWordsView, LogEntry,
+        MAX_GROUP_JOBS, NodeInfo, NodeRow, OutlookRow, PauseRequest, PruneReply, PruneRequest, ResultRow,
+        SubmitReply, SubmitRequest, TicketReply, UpdateReply, UsageReply,
     },
-    domain::{Deal, Digest, NodeId},
+    domain::{Deal, Digest, NodeId, Timestamp},
     scheduler::Anchor,
 };
 
@@ -183,6 +183,11 @@ impl Client {
 
     pub(super) async fn usage(&self) -> Result<UsageReply, ClientError> {
         self.json(self.http.get(self.url(&["node", "usage"]))).await
+    }
+
+    pub(super) async fn earnings(&self, since: Timestamp) -> Result<EarningsReply, ClientError> {
+        let query = [("since", since.as_secs())];
+        self.json(self.http.get(self.url(&["node", "earnings"])).query(&query)).await
     }
 
     pub(super) async fn prune(&self, dry_run: bool) -> Result<PruneReply, ClientError> {

@@ -92,6 +92,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
         Command::Node(NodeCommand::List(args)) => commands::node::list(&args, output).await,
         Command::Node(NodeCommand::Usage(args)) => commands::retention::usage(&args, output).await,
         Command::Node(NodeCommand::Prune(args)) => commands::retention::prune(&args, output).await,
+        Command::Node(NodeCommand::Earnings(args)) => commands::earnings::run(&args, output).await,
         Command::Node(NodeCommand::Pause(args)) => commands::intake::pause(&args, output).await,
         Command::Node(NodeCommand::Resume(args)) => commands::intake::resume(&args, output).await,
         Command::Node(NodeCommand::Drain(args)) => commands::intake::drain(&args, output).await,

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     assembly::{Backend, Host, HostConfig, HostError},
     executor::{DockerExecutor, Executor, NoEngine},
-    node::{ComputeLimits, Keep, NodeError, UrlLimits},
+    node::{Admission, ComputeLimits, Keep, NodeError, UrlLimits},
     scheduler::{
         BackendError,
         contract::{ConnectError, ContractReader},
@@ -171,6 +171,7 @@ async fn start(
         compute_slots: 0,
         limits: ComputeLimits::default(),
         sisters: Vec::new(),
+        admission: Admission::default(),
         deliver: false,
         // The user's own words name them, on the user's own machine.
         urls: UrlLimits::ALL,

@@ -55,6 +55,27 @@ pub(super) fn clock(at: Timestamp) -> String {
     format!("{:02}:{:02}:{:02} UTC", secs / 3600, secs / 60 % 60, secs % 60)
 }
 
+/// The day in UTC, such as 2026-01-31.
+pub(super) fn date(at: Timestamp) -> String {
+    const MONTHS: [u64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let is_leap =
+        |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    // Nothing here happens after the year 9999, and a broken clock must not keep this busy.
+    let (mut year, mut day) = (1970, (at.as_secs() / 86_400).min(2_932_896));
+    while day >= 365 + u64::from(is_leap(year)) {
+        day -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let mut month = 0;
+    while let days = MONTHS[month] + u64::from(month == 1 && is_leap(year))
+        && day >= days
+    {
+        day -= days;
+        month += 1;
+    }
+    format!("{year:04}-{:02}-{:02}", month + 1, day + 1)
+}
+
 /// A term of the deal.
 pub(super) fn term(term: Span) -> String {
     span(term.as_secs().into())
@@ -107,6 +128,9 @@ pub(super) fn exceeded(exceeded: &Exceeded) -> String {
         Limit::Run => ("run", seconds(asked), seconds(most)),
         Limit::Reveal => ("reveal", seconds(asked), seconds(most)),
         Limit::ShortReveal => return format!("reveal {}, at least {}", seconds(asked), seconds(most)),
+        Limit::LowPrice => {
+            return format!("price {}, at least {}", wei(U256::from(asked)), wei(U256::from(most)));
+        }
         Limit::Bond => ("bond", wei(U256::from(asked)), wei(U256::from(most))),
     };
     format!("{name} {asked}, at most {most}")
@@ -232,6 +256,23 @@ mod tests {
         assert_eq!(relative(now, then), "in 1m30s");
         assert_eq!(relative(now, now), "now");
         assert_eq!(clock(Timestamp::from_secs(86_400 + 3661)), "01:01:01 UTC");
+    }
+
+    #[test]
+    fn days_follow_the_calendar() {
+        for (days, shown) in [
+            (0, "1970-01-01"),
+            (58, "1970-02-28"),
+            (59, "1970-03-01"),
+            (789, "1972-02-29"),
+            (11_016, "2000-02-29"),
+            (20_834, "2027-01-16"),
+            (47_540, "2100-02-28"),
+            (47_541, "2100-03-01"),
+        ] {
+            assert_eq!(date(Timestamp::from_secs(days * 86_400 + 86_399)), shown);
+        }
+        assert_eq!(date(Timestamp::from_secs(u64::MAX)), "9999-12-31");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
     executor::Executor,
     identity::NodeKey,
     network::Multiaddr,
-    node::{ComputeLimits, Keep, UrlLimits},
+    node::{Admission, ComputeLimits, Keep, UrlLimits},
 };
 
 /// Most nodes of one devstack: each is a process's worth of sockets and files.
@@ -233,6 +233,7 @@ fn host_config(config: &StackConfig, index: usize, peers: Vec<Multiaddr>) -> Hos
         compute_slots: config.slots,
         limits: ComputeLimits { max_bond: config.max_bond, ask: config.ask, ..ComputeLimits::default() },
         sisters: Vec::new(),
+        admission: Admission::default(),
         deliver: true,
         // One user's machine, and all nodes are theirs.
         urls: UrlLimits::ALL,

@@ -88,6 +88,11 @@ impl<'a> ImageName<'a> {
         }
     }
 
+    /// The name within the registry.
+    pub const fn path(&self) -> &'a str {
+        self.path
+    }
+
     /// The digest, `sha256:..`, if the name has one.
     pub const fn digest(&self) -> Option<&'a str> {
         self.digest

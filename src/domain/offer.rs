@@ -27,9 +27,13 @@ pub struct Offer {
     pub reveal: Span,
     /// The highest bond.
     pub bond: Amount,
+    /// The lowest price of a seat.
+    #[serde(default)]
+    pub price: Amount,
 }
 
-/// An amount that a job asks for and no known node allows: too much, or of [`Limit::ShortReveal`] too little.
+/// An amount that a job asks for and no known node allows: too much, or of [`Limit::ShortReveal`] and [`Limit::LowPrice`] too
+/// little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exceeded {
     /// The limit.
@@ -64,6 +68,26 @@ pub enum Limit {
     ShortReveal,
     /// Wei of bond.
     Bond,
+    /// Wei of price, where the job offers too little.
+    LowPrice,
+}
+
+impl Limit {
+    /// Whether a node wants this much at least.
+    const fn is_least(self) -> bool {
+        match self {
+            Self::ShortReveal | Self::LowPrice => true,
+            Self::Memory
+            | Self::Cpus
+            | Self::Processes
+            | Self::Disk
+            | Self::Scratch
+            | Self::Timeout
+            | Self::Run
+            | Self::Reveal
+            | Self::Bond => false,
+        }
+    }
 }
 
 /// Too few of the known nodes take on a job. More may come.
@@ -128,6 +152,11 @@ impl Offer {
             asked: span(deal.reveal),
             most: span(self.shortest_reveal),
         }))
+        .chain((deal.price < self.price).then(|| Exceeded {
+            limit: Limit::LowPrice,
+            asked: deal.price.units(),
+            most: self.price.units(),
+        }))
     }
 }
 
@@ -152,7 +181,7 @@ pub fn too_few(offers: &[Offer], silent: usize, spec: &Spec, deal: &Deal) -> Opt
     let of_all = |first: &Exceeded| {
         let same = refusing.iter().map(|other| other.iter().find(|other| other.limit == first.limit));
         let allowed = same.collect::<Option<Vec<_>>>()?.into_iter().map(|other| other.most);
-        let most = if first.limit == Limit::ShortReveal { allowed.min() } else { allowed.max() };
+        let most = if first.limit.is_least() { allowed.min() } else { allowed.max() };
         Some(Exceeded { most: most?, ..*first })
     };
     let exceeded = refusing.first().into_iter().flatten().filter_map(of_all).collect();
@@ -176,6 +205,7 @@ mod tests {
             shortest_reveal: Span::from_secs(60),
             reveal: Span::from_secs(600),
             bond: Amount::MAX,
+            price: Amount::ZERO,
         }
     }
 
@@ -209,6 +239,7 @@ mod tests {
             shortest_reveal: longest,
             reveal: longest,
             bond: Amount::MAX,
+            price: Amount::MAX,
         };
         assert_eq!(Offer::parse(&largest.to_text()), Some(largest));
     }
@@ -250,6 +281,10 @@ mod tests {
         let offers = [short.clone(), Offer { shortest_reveal: Span::from_secs(9000), ..short }];
         let told = too_few(&offers, 0, &Spec::sample(), &deal()).unwrap();
         assert_eq!(told.exceeded, [least], "the least that any allows");
+
+        let dear = |price| Offer { price: Amount::new(price).unwrap(), ..offer() };
+        let told = too_few(&[dear(7), dear(5)], 0, &Spec::sample(), &deal()).unwrap();
+        assert_eq!(told.exceeded, [Exceeded { limit: Limit::LowPrice, asked: 0, most: 5 }]);
 
         let long = Deal { reveal: Span::from_secs(601), ..deal() };
         let told = too_few(&[offer()], 0, &Spec::sample(), &long).unwrap();

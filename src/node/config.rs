@@ -10,7 +10,7 @@ use crate::{
     domain::{NodeId, Offer},
     executor::Executor,
     identity::NodeKey,
-    policy::{ComputeLimits, retention::Keep},
+    policy::{ComputeLimits, admission::Admission, retention::Keep},
     scheduler::Scheduler,
     store::{DataDir, Db},
 };
@@ -24,6 +24,8 @@ pub struct NodeConfig {
     pub limits: ComputeLimits,
     /// Other nodes of its operator: at most one of them all takes a seat in a job.
     pub sisters: Vec<NodeId>,
+    /// What its operator lets it work for, and when.
+    pub admission: Admission,
     /// The longest archive of a result or an input that it stores or fetches, in bytes.
     pub max_archive_bytes: u64,
     /// For how long it keeps what ended jobs left.
@@ -84,6 +86,7 @@ impl ComputeLimits {
             shortest_reveal: self.min_reveal,
             reveal: self.max_reveal,
             bond: self.max_bond,
+            price: self.min_price,
         })
     }
 }
@@ -94,6 +97,7 @@ impl Default for NodeConfig {
             compute_slots: 1,
             limits: ComputeLimits::default(),
             sisters: Vec::new(),
+            admission: Admission::default(),
             max_archive_bytes: 2 << 30,
             keep: Keep::default(),
             stop_grace: Duration::from_secs(10),

@@ -141,6 +141,7 @@ impl Driver {
                 Held::Failed(kind) => Execution::Failed(*kind),
             },
             limits: node.takes_on(),
+            is_admitted: node.config.admission.declines(job).is_empty(),
             knows_requester: job.requester == node.me.id || node.acquaintances().knows(job.requester),
             reputation: &|id| {
                 let level = node.level(id);

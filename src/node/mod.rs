@@ -12,14 +12,14 @@
 //! - `transfer`: who may have which content; `fetch`: gets content and checks it, at the rate that `pace` demands; `peers`:
 //!   both ends of the network protocol.
 //! - `url`: inputs that come from URLs, and where this node looks for them.
-//! - `requests`, `queries`, `entries`, `results`: what a user asks for; `once`: retried requests.
+//! - `requests`, `queries`, `entries`, `results`: what a user asks for; `once`: retried requests; `earnings`: what seats brought.
 //! - `memory`: what it remembers of others as a requester; `trust`: what follows for its jobs; `own_run`: runs that check results of its own jobs.
 //! - `warnings`: what keeps the node from its obligations; `health`: the backend's problems among them.
 //! - `clock`: the only reader of the wall clock.
 //!
 //! # Stopping
 //!
-//! `pause` makes a node take nothing on until its operator lets it, also after a restart (`intake`). `leave` makes a node take nothing on and settle what it owes, within the time that its owner allows.
+//! `pause` makes a node take nothing on outside its hours, and until its operator lets it, also after a restart (`intake`). `leave` makes a node take nothing on and settle what it owes, within the time that its owner allows.
 //!
 //! One token ends a node, in this order. Attached parts such as the API take no more requests. The drivers send nothing more
 //! and cancel their runs, which get [`NodeConfig::stop_grace`] to remove their containers. Then the node stops reading the
@@ -72,6 +72,7 @@ mod clock;
 mod config;
 mod disk;
 mod driver;
+mod earnings;
 mod entries;
 mod error;
 mod fetch;
@@ -106,7 +107,8 @@ mod work_error;
 mod workload;
 
 pub use crate::policy::{
-    ComputeLimits,
+    ComputeLimits, Hours, ParseHoursError, ParsePatternError, Pattern,
+    admission::{Admission, Declined, Together},
     capacity::Obligations,
     delivery,
     outlook::Outlook,
@@ -116,6 +118,7 @@ pub use crate::policy::{
 pub(crate) use board::Snapshot;
 pub use clock::wall_clock;
 pub use config::{About, NodeConfig, NodeParts};
+pub(crate) use earnings::Earning;
 pub use error::NodeError;
 pub use fetch::{FetchBounds, FetchError};
 pub use once::{InvalidKey, RequestKey};
@@ -130,3 +133,4 @@ pub use transfer::{Links, LocalHub, LocalTransfer, NamedPeer, Shelf, Transfer, T
 pub(crate) use trust::Replicated;
 pub use url::{UrlError, UrlLimits};
 pub use warnings::{Obstacle, Warning};
+pub(crate) use workload::Load;

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use super::{Node, NodeError, work_error::WorkError};
 use crate::{
-    domain::{Backoff, Digest, Job, JobId, Span, SummaryWord},
+    domain::{Backoff, Digest, Job, JobId, Resources, Span, SummaryWord},
     executor::{RunDir, RunRequest},
     explain::one_line,
     store::{BlobError, Comparison, Limits},
@@ -59,6 +59,12 @@ impl Node {
             }
             return;
         };
+        let asked = job.spec.resources;
+        if !self.workload.with_capacity(|capacity| (capacity.could_ever_run(asked), Vec::new())) {
+            // Others wait behind it.
+            warn!(job = %id, "no own run: it takes more than all containers of this node may take together");
+            return self.judge(&job, None);
+        }
         for failures in 0..TRIES {
             let Some(ran) = self.run_in_own_slot(&job).await else { return };
             match ran {
@@ -81,7 +87,7 @@ impl Node {
         self: &Arc<Self>,
         job: &Job,
     ) -> Option<Result<(Digest, SummaryWord), WorkError>> {
-        let _slot = self.stop.run_until_cancelled(OwnSlot::free(self)).await?;
+        let _slot = self.stop.run_until_cancelled(OwnSlot::free(self, job.spec.resources)).await?;
         let mut run = std::pin::pin!(self.run_myself(job));
         tokio::select! {
             ran = &mut run => (!self.stop.is_cancelled()).then_some(ran),
@@ -131,12 +137,12 @@ struct OwnSlot<'a>(&'a Node);
 
 impl<'a> OwnSlot<'a> {
     /// Waits until one is free.
-    async fn free(node: &'a Node) -> Self {
+    async fn free(node: &'a Node, asked: Resources) -> Self {
         let mut owed = node.workload.obligations();
         loop {
             owed.borrow_and_update();
             let moment = node.clock.moment();
-            if node.workload.with_capacity(|capacity| (capacity.begin_own_run(moment), Vec::new())) {
+            if node.workload.with_capacity(|capacity| (capacity.begin_own_run(asked, moment), Vec::new())) {
                 return Self(node);
             }
             // The sender is in `node`, so that only time can run out: a promise that was not taken up is none after it.

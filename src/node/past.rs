@@ -46,6 +46,16 @@ pub(crate) struct Summary {
     pub(crate) seats: usize,
     /// How many results the verdict accepted.
     pub(crate) accepted: Option<usize>,
+    /// Whether this node had a seat; absent in rows from before.
+    #[serde(default)]
+    pub(crate) has_seat: Option<bool>,
+}
+
+impl Summary {
+    /// Whether this node may have had a seat in a job, by the summary in its row.
+    pub(super) fn may_have_seat(bytes: &[u8]) -> bool {
+        serde_json::from_slice(bytes).map_or(true, |summary: Self| summary.has_seat != Some(false))
+    }
 }
 
 /// The jobs on the disk.
@@ -151,6 +161,7 @@ pub(super) fn row_of(job: &Job, height: usize, me: NodeId) -> Option<EndedJob> {
         concurrency: job.deal.concurrency,
         seats: job.seats.len(),
         accepted: job.verdict.as_ref().map(|verdict| usize::from(verdict.accepted.len())),
+        has_seat: Some(job.seat_of(me).is_some()),
     };
     Some(EndedJob {
         job: job.id,
@@ -174,4 +185,19 @@ pub(super) fn content_of(job: &Job) -> JobContent {
     });
     let inputs = job.spec.inputs.iter().map(|input| input.digest).collect();
     JobContent { job: job.id, inputs, results: results.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_tells_of_a_seat_and_one_from_before_may_have_had_one() {
+        let row = |has_seat: &str| {
+            format!(r#"{{"image":"x","command":[],"concurrency":1,"seats":1,"accepted":null{has_seat}}}"#)
+        };
+        let may = |text: &str| Summary::may_have_seat(text.as_bytes());
+        assert!(may(&row(r#","has_seat":true"#)) && !may(&row(r#","has_seat":false"#)));
+        assert!(may(&row("")) && may("of another program"), "then the job itself tells");
+    }
 }

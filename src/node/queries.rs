@@ -7,13 +7,15 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{About, ComputeLimits, Links, Node, RequestError, Warning, board::Snapshot};
+use super::{About, ComputeLimits, Links, Load, Node, RequestError, Warning, board::Snapshot};
 use crate::{
     domain::{
-        Deal, Digest, Job, JobId, JobState, LogDomain, NodeId, Offer, Span, Spec, Timestamp, TooFew, too_few,
+        Deal, Digest, Job, JobId, JobState, LogDomain, NodeId, Offer, Span, Spec, Tally, Timestamp, TooFew,
+        too_few,
     },
     policy::{
         Purses,
+        admission::Admission,
         outlook::{Outlook, OutlookView, outlook},
     },
     scheduler::{Anchor, Cursor, Evidence, LogOrder},
@@ -73,6 +75,21 @@ impl Node {
         &self.config.limits
     }
 
+    /// How its slots are used.
+    pub(crate) fn load(&self) -> Load {
+        self.workload.load(self.clock.moment().elapsed_ms)
+    }
+
+    /// What its own seats came to; `None` before the first.
+    pub(crate) fn own_tally(&self) -> Option<Tally> {
+        self.counts().get(&self.me.id).map(|standing| standing.tally)
+    }
+
+    /// What its operator lets it work for, and when.
+    pub(crate) const fn admission(&self) -> &Admission {
+        &self.config.admission
+    }
+
     /// The log that it reads.
     pub(crate) fn domain(&self) -> LogDomain {
         self.ports.scheduler.domain()
@@ -110,7 +127,7 @@ impl Node {
     pub(crate) fn outlooks(&self, job: JobId) -> Result<Vec<(NodeId, Outlook)>, RequestError> {
         let job = self.known_job(job)?;
         let (offers, members, counts) = (self.offers(), self.members(), self.counts());
-        let is_own = job.requester == self.me.id;
+        let (is_own, declined) = (job.requester == self.me.id, self.declines(&job));
         let runs_here = (self.config.compute_slots > 0).then_some(self.me.id);
         let nodes: BTreeSet<NodeId> =
             members.iter().copied().chain(job.bids.keys().copied()).chain(runs_here).collect();
@@ -124,10 +141,20 @@ impl Node {
                 is_known: node == self.me.id || members.contains(&node),
                 offer: offers.get(&node),
                 standing: is_own.then(|| counts.get(&node).copied().unwrap_or_default()),
+                declined: if node == self.me.id { &declined } else { &[] },
             };
             (node, outlook(&view))
         };
         Ok(nodes.into_iter().map(of).collect())
+    }
+
+    /// How many warnings there are of each obstacle, by its name.
+    pub(crate) fn warning_counts(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for warning in self.warnings.current(None) {
+            *counts.entry(warning.obstacle.name()).or_default() += 1;
+        }
+        counts
     }
 
     /// What keeps the node from its obligations, in one job or in all.

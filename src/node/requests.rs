@@ -13,7 +13,7 @@ use crate::{
     executor::ExecutorError,
     explain::{Hint, one_line},
     policy::replication::{Plan, Replication},
-    rules::Rejection,
+    rules::{MoneyError, Rejection},
     scheduler::{BackendError, EnvelopeRefusal, SubmitError},
     store::{BlobError, DbError, ExecutionError, UnpackError},
 };
@@ -167,6 +167,9 @@ pub enum RequestError {
     /// The node's own database failed.
     #[error("{}", one_line(.0))]
     Db(#[from] DbError),
+    /// The log of an ended job names money that there cannot be.
+    #[error("{}", one_line(.0))]
+    Money(#[from] MoneyError),
     /// The record of this node's own run cannot be read or written.
     #[error("{}", one_line(.0))]
     Execution(#[from] ExecutionError),
@@ -225,6 +228,7 @@ impl Hint for RequestError {
             | Self::Blob(_)
             | Self::Unpack(_)
             | Self::Db(_)
+            | Self::Money(_)
             | Self::Execution(_) => None,
         };
         hint.map(str::to_owned)

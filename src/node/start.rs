@@ -15,6 +15,7 @@ use super::{
     intake::Intake,
     memory::TrustMemory,
     own_run::check_own_jobs,
+    pause::keep_hours,
     retention::retain,
     retire::retire,
     state::{Identity, Ports, Records},
@@ -55,9 +56,10 @@ impl Node {
         let secret = Digest::keccak(key.sign(Digest::keccak(b"assay: the order of equal bids")).as_bytes());
         let trust = TrustBook::new(db.clone());
         let memory = TrustMemory::restored(&trust)?;
-        let workload = Workload::new(config.compute_slots);
-        let intake = Intake::restored(db.clone())?;
-        workload.pause(intake.since().is_some());
+        let is_open = config.admission.is_open(clock.moment().now);
+        let workload = Workload::new(config.compute_slots, config.admission.together);
+        let intake = Intake::restored(db.clone(), is_open)?;
+        workload.pause(!intake.state().takes_on());
         let node = Arc::new(Self {
             me: Identity { id, key, secret },
             config,
@@ -97,6 +99,7 @@ impl Node {
         let (following, sweeping) = (follow(Arc::clone(&self)), sweep(Arc::clone(&self)));
         let (observing, checking) = (observe(Arc::clone(&self)), check_own_jobs(Arc::clone(&self)));
         let (retiring, retaining) = (retire(Arc::clone(&self)), retain(Arc::clone(&self)));
+        let keeping_hours = keep_hours(Arc::clone(&self));
         let mut handle = NodeHandle { node: self, tasks: JoinSet::new() };
         handle.attach("clock", async move {
             clock.follow(scheduler, stop).await;
@@ -108,6 +111,7 @@ impl Node {
         handle.attach("own runs", checking);
         handle.attach("retire", retiring);
         handle.attach("retention", retaining);
+        handle.attach("hours", keeping_hours);
         handle
     }
 }

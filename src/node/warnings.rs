@@ -108,6 +108,21 @@ impl Obstacle {
         }
     }
 
+    /// Its name, as in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoEther => "no_ether",
+            Self::FeeCap => "fee_cap",
+            Self::Chain => "chain",
+            Self::Store => "store",
+            Self::StoreFull => "store_full",
+            Self::DiskFull => "disk_full",
+            Self::WrongClock => "clock",
+            Self::Requester => "requester",
+            Self::BrokenLog => "broken_log",
+        }
+    }
+
     const fn hint(self) -> &'static str {
         match self {
             Self::NoEther => "send ether to that account on this chain, to pay for gas; see assay wallet",
@@ -193,6 +208,17 @@ mod tests {
 
     fn job(byte: u8) -> JobId {
         JobId::new([byte; 32])
+    }
+
+    #[test]
+    fn an_obstacle_has_one_name() {
+        use Obstacle::{
+            BrokenLog, Chain, DiskFull, FeeCap, NoEther, Requester, Store, StoreFull, WrongClock,
+        };
+        for obstacle in [NoEther, FeeCap, Chain, Store, StoreFull, DiskFull, WrongClock, Requester, BrokenLog]
+        {
+            assert_eq!(serde_json::to_value(obstacle).unwrap(), obstacle.name());
+        }
     }
 
     #[test]

@@ -13,8 +13,22 @@ use tokio::{
 
 use crate::{
     domain::JobId,
-    policy::capacity::{Capacity, Obligations},
+    policy::{
+        admission::Together,
+        capacity::{Capacity, Obligations},
+    },
 };
+
+/// How the slots of a node are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Runs.
+    pub(crate) running: usize,
+    /// Seats that wait for a slot.
+    pub(crate) queued: usize,
+    /// Both, and fresh bids.
+    pub(crate) promised: usize,
+}
 
 /// A job that was never asked about, until this is dropped.
 #[derive(Debug)]
@@ -33,8 +47,8 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    pub(super) fn new(slots: usize) -> Self {
-        let capacity = Mutex::new(Capacity::new(slots));
+    pub(super) fn new(slots: usize, together: Together) -> Self {
+        let capacity = Mutex::new(Capacity::new(slots).within(together));
         Self {
             capacity,
             obligations: watch::Sender::default(),
@@ -74,6 +88,14 @@ impl Workload {
         (*self.unasked.borrow() == 0).then(|| *self.obligations.borrow())
     }
 
+    /// How the slots are used now.
+    pub(super) fn load(&self, now_ms: u64) -> Load {
+        self.with_capacity(|capacity| {
+            let (running, queued) = (capacity.running(), capacity.queued());
+            (Load { running, queued, promised: capacity.firm(now_ms) }, Vec::new())
+        })
+    }
+
     /// Has the node take nothing on, or go on, and every job ask again.
     pub(super) fn pause(&self, paused: bool) {
         self.with_capacity(|capacity| (capacity.pause(paused), Vec::new()));
@@ -108,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_owed_is_unknown_until_every_job_was_asked_about() {
-        let workload = Workload::new(1);
+        let workload = Workload::new(1, Together::default());
         let unasked = workload.unasked();
         assert_eq!(workload.settled(Duration::ZERO).await, None);
         drop(unasked);

@@ -13,6 +13,7 @@
 //! - A seat of a running job queues for a slot, the most urgent first. A requester that holds its part of the slots lets
 //!   others go first, and so do strangers that together hold theirs (`holders`). If no slot comes while the job can still give
 //!   the seat to another bid, the node reports that. Otherwise the seat waits for as long as a commitment counts.
+//! - Where the operator bounds what all containers take together, every firm promise counts whole, as if all ran at once.
 //! - When all slots have been busy for a while with work that may last, the node withdraws loose bids that it could not
 //!   honour. It bids again once it has room, after a pause that triples each time. So a job sees few withdrawals of a node:
 //!   ten if it is open for 30 days.
@@ -27,10 +28,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Moment, Wake,
+    admission::Together,
     compute::{self, ComputeStep, ComputeView, Execution, LogTrust, report_margin},
 };
 use crate::domain::{
-    Acceptance, Event, FailureKind, JobId, JobState, NodeId, Pace, SeatStatus, Span, Timestamp,
+    Acceptance, Event, FailureKind, JobId, JobState, NodeId, Pace, Resources, SeatStatus, Span, Timestamp,
 };
 
 /// How long a bid stays firm where the requester orders the log: a live requester answers at once.
@@ -68,6 +70,10 @@ pub struct Capacity {
     /// The requester whose run got a slot last.
     last_run: Option<holders::Runner>,
     leaving: Leaving,
+    /// What all containers may take at the same time.
+    together: Together,
+    /// What a run without a seat takes.
+    own_run: Option<Resources>,
     /// The node takes nothing on for now.
     paused: bool,
 }
@@ -112,6 +118,8 @@ struct Place {
     is_known: bool,
     submitted_at: Timestamp,
     timeout_ms: u64,
+    /// What its container may take.
+    asked: Resources,
     /// How long after the last acceptance a run may begin and still take its whole timeout.
     window_ms: u64,
     /// The same as a time; `None` before the last acceptance.
@@ -159,8 +167,16 @@ impl Capacity {
             busy_since_ms: None,
             last_run: None,
             leaving: Leaving::No,
+            together: Together { memory_bytes: None, cpu_millis: None, disk_bytes: None },
+            own_run: None,
             paused: false,
         }
+    }
+
+    /// The same, where all containers together may take no more than this.
+    #[must_use]
+    pub fn within(self, together: Together) -> Self {
+        Self { together, ..self }
     }
 
     /// The next step in a job: that of [`compute::next`], if there is room.
@@ -185,15 +201,26 @@ impl Capacity {
 
     /// Takes a slot for a run without a seat, by which a requester checks a result of its own job, if no run and no promise
     /// needs it. Until [`Self::end_own_run`] the node has one slot less, and promises no more than that.
-    pub fn begin_own_run(&mut self, moment: Moment) -> bool {
-        let is_free = self.takes_on() && self.firm(moment.elapsed_ms) < self.slots;
+    pub fn begin_own_run(&mut self, asked: Resources, moment: Moment) -> bool {
+        let now_ms = moment.elapsed_ms;
+        let is_free = self.takes_on()
+            && self.firm(now_ms) < self.slots
+            && self.has_room_beside(asked, |place| place.is_firm(now_ms));
         self.slots -= usize::from(is_free);
+        self.own_run = self.own_run.or(is_free.then_some(asked));
         is_free
+    }
+
+    /// Whether a container with these limits fits into what the operator gives all of them. The node bids on no other job, and
+    /// makes no own run of it.
+    pub fn could_ever_run(&self, asked: Resources) -> bool {
+        self.together.has_room_for(std::iter::once(asked))
     }
 
     /// Gives the slot of a run without a seat back. Returns the jobs that may go on now.
     pub fn end_own_run(&mut self, moment: Moment) -> Vec<JobId> {
         self.slots += 1;
+        self.own_run = None;
         self.share_out(moment)
     }
 
@@ -265,6 +292,7 @@ impl Capacity {
             is_known: view.knows_requester,
             submitted_at: job.submitted_at,
             timeout_ms: millis(job.deal.timeout),
+            asked: job.spec.resources,
             window_ms: millis(Span::from_secs(window)),
             start_by: running.then(|| compute::start_by(job, view.pace)),
             log: view.log,
@@ -392,7 +420,8 @@ impl Capacity {
             Acceptance::Requester => job.standing_bids().count() > usize::from(job.failed.len()),
         };
         let can_go = others && now <= job.refill_by();
-        if can_go && now > hand_over_after && self.may_be_late(job.id, view.moment) {
+        let waits_for_others = || self.may_be_late(job.id, view.moment) || !self.may_run(place);
+        if can_go && now > hand_over_after && waits_for_others() {
             return gives_up();
         }
         let mut ends = [hand_over_after, job.refill_by(), give_up_after].into_iter();

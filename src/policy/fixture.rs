@@ -27,6 +27,7 @@ pub(super) const LIMITS: ComputeLimits = ComputeLimits {
     max_run: Span::from_secs(u32::MAX),
     min_reveal: Span::from_secs(0),
     max_reveal: Span::from_secs(u32::MAX),
+    min_price: Amount::ZERO,
 };
 
 pub(super) const fn node(index: u8) -> NodeId {

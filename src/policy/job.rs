@@ -53,6 +53,8 @@ pub struct JobView<'a> {
     pub execution: Execution<'a>,
     /// The limits on the jobs that this node takes on; `None` if it runs none.
     pub limits: Option<&'a ComputeLimits>,
+    /// Whether the node's operator lets it bid on the job.
+    pub is_admitted: bool,
     /// Whether the requester has given this node honest work before.
     pub knows_requester: bool,
     /// This node's record of another node.
@@ -266,7 +268,7 @@ impl JobPolicy {
     fn compute(&mut self, view: &JobView<'_>, capacity: &mut Capacity, answer: &mut Answer) -> Turn {
         let Some(limits) = view.limits else { return Turn::Done };
         let JobView { me, job, moment, facts, log, execution, knows_requester, .. } = *view;
-        let can_run = self.fitness != Some(Fitness::Unfit);
+        let can_run = view.is_admitted && self.fitness != Some(Fitness::Unfit);
         let (heard_ms, rank) = (self.heard_ms, self.rank(view));
         let view = ComputeView {
             me,

@@ -19,6 +19,8 @@ pub struct ComputeLimits {
     pub min_reveal: Span,
     /// The longest time for reveals, during which its result and its bond are bound.
     pub max_reveal: Span,
+    /// The lowest price of a seat.
+    pub min_price: Amount,
 }
 
 impl ComputeLimits {
@@ -36,6 +38,7 @@ impl ComputeLimits {
             && deal.timeout <= self.max_timeout
             && deal.run <= self.max_run.min(deal.longest_run())
             && (self.min_reveal..=self.max_reveal).contains(&deal.reveal)
+            && deal.price >= self.min_price
     }
 }
 
@@ -57,6 +60,7 @@ impl Default for ComputeLimits {
             max_run: Span::from_secs(25 * 60 * 60),
             min_reveal: MIN_REVEAL,
             max_reveal: Span::from_secs(3 * 60 * 60),
+            min_price: Amount::ZERO,
         }
     }
 }

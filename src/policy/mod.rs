@@ -7,6 +7,7 @@
 //!
 //! - [`job`]: all roles of one job together: whose turn it is, and when to retry.
 //! - [`compute`]: bid, run, commit, reveal, in one job.
+//! - [`admission`]: what an operator lets a node work for, and when.
 //! - [`capacity`]: which of a node's jobs get its slots. It is the one policy that keeps state: the times since when things
 //!   are so.
 //! - [`requester`]: choose among bids, fill failed seats again, close what is over, follow up.
@@ -50,6 +51,7 @@
 //! # Ok::<(), rules::Rejection>(())
 //! ```
 
+pub mod admission;
 mod attempts;
 pub mod capacity;
 pub mod compute;
@@ -57,11 +59,13 @@ pub mod delivery;
 pub mod economics;
 #[cfg(test)]
 mod fixture;
+mod hours;
 pub mod job;
 mod limits;
 mod moment;
 pub mod outlook;
 pub mod over;
+mod pattern;
 #[cfg(test)]
 mod properties;
 mod purses;
@@ -74,6 +78,8 @@ pub mod trust;
 pub mod verifier;
 
 pub use attempts::RESEND;
+pub use hours::{Hours, ParseHoursError};
 pub use limits::ComputeLimits;
 pub use moment::{Moment, Wake};
+pub use pattern::{ParsePatternError, Pattern};
 pub use purses::Purses;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Purses, compute::has_enough_bids, requester::Standing, trust::Level};
+use super::{Purses, admission::Declined, compute::has_enough_bids, requester::Standing, trust::Level};
 use crate::domain::{BidStatus, Exceeded, FailureKind, Job, JobState, NodeId, Offer, SeatStatus, Timestamp};
 
 /// What is known of a node and a job.
@@ -25,6 +25,8 @@ pub struct OutlookView<'a> {
     pub standing: Option<Standing>,
     /// What each bidder has.
     pub purses: Purses<'a>,
+    /// Why its operator keeps it from bidding; empty for other nodes, of which this one does not know.
+    pub declined: &'a [Declined],
 }
 
 /// Where a node is on the way to a seat.
@@ -66,6 +68,11 @@ pub enum Outlook {
     },
     /// It is not connected.
     Away,
+    /// Its operator keeps it from bidding. Only the node itself knows.
+    Declines {
+        /// Why.
+        reasons: Vec<Declined>,
+    },
     /// It says nothing of what it takes on; nodes that only submit jobs do not.
     Silent,
     /// It has not bid because enough others have.
@@ -137,6 +144,9 @@ fn without_bid(view: &OutlookView<'_>) -> Outlook {
     if !takes_bids {
         return Outlook::TooLate;
     }
+    if !view.declined.is_empty() {
+        return Outlook::Declines { reasons: view.declined.to_vec() };
+    }
     if has_enough_bids(job, view.purses) { Outlook::NotNeeded } else { Outlook::NoBid }
 }
 
@@ -158,6 +168,7 @@ mod tests {
             shortest_reveal: Span::default(),
             reveal: Span::from_secs(600),
             bond: Amount::MAX,
+            price: Amount::ZERO,
         }
     }
 
@@ -168,8 +179,16 @@ mod tests {
     }
 
     fn of(job: &Job, offer: Option<&Offer>, standing: Option<Standing>) -> Outlook {
-        let purses = Purses::FULL;
-        outlook(&OutlookView { job, now: at(1001), node: node(1), is_known: true, offer, standing, purses })
+        outlook(&OutlookView {
+            job,
+            now: at(1001),
+            node: node(1),
+            is_known: true,
+            offer,
+            standing,
+            purses: Purses::FULL,
+            declined: &[],
+        })
     }
 
     #[test]
@@ -185,6 +204,7 @@ mod tests {
             offer: None,
             standing: None,
             purses: Purses::FULL,
+            declined: &[],
         };
         assert_eq!(outlook(&away), Outlook::Away);
         let others = open(Deal { allow_list: vec![node(2)], ..deal() });
@@ -196,6 +216,9 @@ mod tests {
         let elsewhere = open_spec(&arm, REQUESTER, 0, 1000, deal());
         let platform = "linux/amd64".to_owned();
         assert_eq!(of(&elsewhere, Some(&offer()), None), Outlook::OtherPlatform { platform });
+        let reasons = [Declined::Paused, Declined::Image];
+        let kept = OutlookView { offer: Some(&offer()), is_known: true, declined: &reasons, ..away };
+        assert_eq!(outlook(&kept), Outlook::Declines { reasons: reasons.to_vec() });
         let late = OutlookView { now: at(1101), offer: Some(&offer()), is_known: true, ..away };
         assert_eq!(outlook(&late), Outlook::TooLate, "bids are over");
     }

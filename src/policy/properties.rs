@@ -104,6 +104,7 @@ fn ask_compute(job: &Job, who: u8, moment: Moment, now: u64) {
         max_run: Span::from_secs(u32::MAX),
         min_reveal: Span::from_secs(0),
         max_reveal: Span::from_secs(u32::MAX),
+        min_price: Amount::ZERO,
     };
     let result = result(who);
     let runs = [

@@ -59,6 +59,19 @@ pub enum Kind {
     Unused,
 }
 
+impl Kind {
+    /// Its name, as in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::OwnResult => "own_result",
+            Self::Result => "result",
+            Self::Input => "input",
+            Self::Unused => "unused",
+        }
+    }
+}
+
 /// One use of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {

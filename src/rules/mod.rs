@@ -40,7 +40,7 @@ mod transition;
 
 pub use accounts::Accounts;
 pub use ledger::Ledger;
-pub use payout::{MoneyError, Payouts, did_its_part, held, locked, owes_first_wave, payouts};
+pub use payout::{MoneyError, Payouts, did_its_part, gain, held, locked, owes_first_wave, payouts};
 pub use reasons::{SeatReason, reasons_of};
 pub use rejection::Rejection;
 pub use transition::{open, openings_of, run_order, transition, verdict_of};

@@ -88,6 +88,21 @@ pub fn locked(job: &Job) -> Result<BTreeMap<NodeId, Amount>, MoneyError> {
     Ok(locked)
 }
 
+/// What the end of a job brought a party beyond what it had locked, and what it cost of that; one of them is zero. Nothing of a
+/// job that has not ended.
+///
+/// # Errors
+/// [`MoneyError`].
+pub fn gain(job: &Job, party: NodeId) -> Result<(Amount, Amount), MoneyError> {
+    if !job.state.is_terminal() {
+        return Ok((Amount::ZERO, Amount::ZERO));
+    }
+    let got = payouts(job)?.credits.get(&party).copied().unwrap_or(Amount::ZERO);
+    let put = locked(job)?.get(&party).copied().unwrap_or(Amount::ZERO);
+    let beyond = |more: Amount, less: Amount| more.checked_sub(less).unwrap_or(Amount::ZERO);
+    Ok((beyond(got, put), beyond(put, got)))
+}
+
 /// The payouts of a terminal job; nothing for any other.
 ///
 /// Verified: accepted seats get price and bond; rejected ones get the bond, or nothing for a wrong hash in a

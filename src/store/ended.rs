@@ -87,6 +87,25 @@ impl EndedJobs {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Jobs that ended at this time or later and whose summaries `counts` is true of, the newest first.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn since(&self, ended_at: Timestamp, counts: impl Fn(&[u8]) -> bool) -> Result<Vec<JobId>, DbError> {
+        let connection = self.db.connection();
+        let sql = "SELECT job, summary FROM ended WHERE ended_at >= ?1 ORDER BY ended_at DESC, job";
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query([Unsigned(ended_at.as_secs())])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let summary: Vec<u8> = row.get(1)?;
+            if counts(&summary) {
+                found.push(row.get(0)?);
+            }
+        }
+        Ok(found)
+    }
+
     /// Jobs that ended before this time and that no ended job follows up, the oldest first, at most `limit` of them.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod access;
 mod dashboard;
 mod loading;
 mod once;
+mod operating;
 
 use assay::{
     api::types::{

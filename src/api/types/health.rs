@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `GET /api/v1/health`, the only answer that needs no token.
+/// `GET /api/v1/health` and `/healthz`, and `/readyz`, whose status is 503 until the node is ready: they need no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// Whether the API answers; always true.

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     devstack::{BadActors, DEFAULT_SLOTS},
     domain::{Amount, Ask, NodeId, Span},
+    node::{Hours, Pattern},
 };
 
 /// `assay devstack`.
@@ -100,6 +101,47 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long)]
     pub(in crate::cli) deliver: bool,
 
+    /// Most memory of one container, such as 4g
+    #[arg(long, value_parser = values::bytes, value_name = "SIZE", default_value = "4g")]
+    pub(in crate::cli) max_memory: u64,
+
+    /// Most CPUs of one container
+    #[arg(long, value_parser = values::cpu_millis, value_name = "CPUS", default_value = "4")]
+    pub(in crate::cli) max_cpus: u32,
+
+    /// Most bytes that one container may leave in /outputs and its volumes
+    #[arg(long, value_parser = values::bytes, value_name = "SIZE", default_value = "8g")]
+    pub(in crate::cli) max_disk: u64,
+
+    /// Most memory of all containers together [default: no bound]
+    #[arg(long, value_parser = values::bytes, value_name = "SIZE")]
+    pub(in crate::cli) total_memory: Option<u64>,
+
+    /// Most CPUs of all containers together [default: no bound]
+    #[arg(long, value_parser = values::cpu_millis, value_name = "CPUS")]
+    pub(in crate::cli) total_cpus: Option<u32>,
+
+    /// Most bytes of all containers together on the disk: in /outputs, their volumes and scratch [default: no bound]
+    #[arg(long, value_parser = values::bytes, value_name = "SIZE")]
+    pub(in crate::cli) total_disk: Option<u64>,
+
+    /// Images to run, by repository or digest, such as ghcr.io/me/* or sha256:0123*; * stands for any characters; may be
+    /// repeated [default: all]
+    #[arg(long, value_parser = values::pattern, value_name = "PATTERN")]
+    pub(in crate::cli) allow_image: Vec<Pattern>,
+
+    /// Requesters to work for, by address, such as 0x0123* ; may be repeated [default: all]
+    #[arg(long, value_parser = values::pattern, value_name = "PATTERN")]
+    pub(in crate::cli) allow_requester: Vec<Pattern>,
+
+    /// Lowest price of a seat to bid on, such as 5gwei
+    #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
+    pub(in crate::cli) min_price: Amount,
+
+    /// Hours in UTC to take on work in, such as 22:00-06:00 or "mon-fri 18:00-08:00"; may be repeated [default: always]
+    #[arg(long, value_parser = values::hours, value_name = "HOURS")]
+    pub(in crate::cli) hours: Vec<Hours>,
+
     /// Longest run phase (--run of a job) to accept, during which a seat stays occupied
     #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "25h")]
     pub(in crate::cli) max_run: Span,
@@ -149,6 +191,34 @@ pub(in crate::cli) struct PruneArgs {
 
     #[command(flatten)]
     pub(in crate::cli) asked: NodeArgs,
+}
+
+/// `assay node earnings`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct EarningsArgs {
+    /// Number of days to look back on
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub(in crate::cli) days: u32,
+
+    /// What a row is
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = EarningsBy::Day)]
+    pub(in crate::cli) by: EarningsBy,
+
+    /// Print comma-separated values, amounts in wei
+    #[arg(long)]
+    pub(in crate::cli) csv: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) asked: NodeArgs,
+}
+
+/// What a row of earnings is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum EarningsBy {
+    /// A day, in UTC
+    Day,
+    /// A job
+    Job,
 }
 
 /// `assay node drain`.

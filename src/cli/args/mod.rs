@@ -32,7 +32,9 @@ pub(super) use common::{
 };
 pub(super) use deal::{AcceptanceArg, DealArgs};
 pub(super) use doctor::DoctorArgs;
-pub(super) use host::{DevstackArgs, DialArg, DrainArgs, InputUrlArg, PruneArgs, ServeArgs};
+pub(super) use host::{
+    DevstackArgs, DialArg, DrainArgs, EarningsArgs, EarningsBy, InputUrlArg, PruneArgs, ServeArgs,
+};
 pub(super) use job::{
     CalibrateArgs, CancelArgs, ContainerArgs, DescribeArgs, ExplainArgs, ForgetArgs, JobCommand, ListArgs,
     LogsArgs, ReplicationArg, RerunArgs, SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
@@ -148,6 +150,8 @@ pub(super) enum NodeCommand {
     Usage(NodeArgs),
     /// Delete now what ended jobs left and your node keeps no longer
     Prune(PruneArgs),
+    /// Show what your node's seats brought, by day or by job; gas is not in it
+    Earnings(EarningsArgs),
     /// Take on no more work, also after a restart; bids are withdrawn, and seats are worked off
     Pause(NodeArgs),
     /// Take on work again after a pause or a drain

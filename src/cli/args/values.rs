@@ -3,7 +3,10 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Amount, Ask, Digest, JobState, Span, UrlScheme, is_platform, is_registry};
+use crate::{
+    domain::{Amount, Ask, Digest, JobState, Span, UrlScheme, is_platform, is_registry},
+    node::{Hours, ParseHoursError, ParsePatternError, Pattern},
+};
 
 /// The state of a job, by its name.
 pub(in crate::cli) fn state() -> impl TypedValueParser<Value = JobState> {
@@ -137,6 +140,16 @@ pub(in crate::cli) fn registry(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("expected a host with an optional port, such as registry.example:5000, or none".to_owned())
+}
+
+/// A pattern of names, with `*` for any characters.
+pub(in crate::cli) fn pattern(text: &str) -> Result<Pattern, String> {
+    text.parse().map_err(|error: ParsePatternError| error.to_string())
+}
+
+/// Hours of the week.
+pub(in crate::cli) fn hours(text: &str) -> Result<Hours, String> {
+    text.parse().map_err(|error: ParseHoursError| error.to_string())
 }
 
 /// `PATH:/target`: what to mount where. Accepts and ignores a trailing `:ro`, which Docker users write.

@@ -16,6 +16,7 @@ use crate::{
         text,
     },
     domain::{JobId, JobState},
+    node::Declined,
 };
 
 /// Why each node has a seat or none, as JSON.
@@ -92,6 +93,7 @@ const fn step(outlook: &Outlook) -> &'static str {
         Outlook::NotAllowed
         | Outlook::Refuses { .. }
         | Outlook::OtherPlatform { .. }
+        | Outlook::Declines { .. }
         | Outlook::Away
         | Outlook::Silent
         | Outlook::NotNeeded
@@ -109,6 +111,9 @@ fn why(outlook: &Outlook) -> String {
         }
         Outlook::OtherPlatform { platform } => {
             return format!("it runs {platform}, and the job needs another platform");
+        }
+        Outlook::Declines { reasons } => {
+            return reasons.iter().map(|reason| declined(*reason)).collect::<Vec<_>>().join("; ");
         }
         Outlook::Seated => "it runs the job",
         Outlook::Waits => "its bid waits for the bids of others, or for a seat",
@@ -128,6 +133,15 @@ fn why(outlook: &Outlook) -> String {
         Outlook::TooLate => "the job takes no bids any more",
     };
     why.to_owned()
+}
+
+const fn declined(reason: Declined) -> &'static str {
+    match reason {
+        Declined::Paused => "it is paused: assay node resume",
+        Declined::Hours => "it is outside its hours (--hours)",
+        Declined::Image => "it runs other images only (--allow-image)",
+        Declined::Requester => "it works for other requesters only (--allow-requester)",
+    }
 }
 
 /// The next command for a job that waits for nodes, by the reason that most of them share.

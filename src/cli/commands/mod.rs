@@ -16,6 +16,7 @@ pub(super) mod devstack;
 pub(super) mod diff;
 pub(super) mod doctor;
 mod dry_run;
+pub(super) mod earnings;
 pub(super) mod explain;
 pub(super) mod group;
 pub(super) mod intake;

@@ -13,8 +13,8 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
-    domain::{Offer, Resources},
-    node::{Warning, wall_clock},
+    domain::{Amount, Offer, Resources},
+    node::{Admission, Together, Warning, wall_clock},
 };
 
 /// The known nodes, as JSON.
@@ -114,6 +114,10 @@ fn sheet(node: &NodeInfo) -> String {
     }
     if let Some(limits) = node.limits.filter(|_| node.compute_slots > 0) {
         lines.push(("Takes:", takes(&limits)));
+        let only = only(&node.admission);
+        if !only.is_empty() {
+            lines.push(("Only:", only.join("; ")));
+        }
     }
     lines.iter().map(|(name, value)| format!("{name:<9} {value}\n")).collect()
 }
@@ -131,5 +135,32 @@ fn takes(limits: &NodeLimits) -> String {
         text::term(limits.run),
         text::term(limits.reveal),
         text::amount(limits.bond),
-    )
+    ) + &price(limits.price)
+}
+
+fn price(least: Amount) -> String {
+    if least.is_zero() { String::new() } else { format!("; price at least {}", text::amount(least)) }
+}
+
+/// What its operator lets it work for; nothing where everything is allowed.
+fn only(admission: &Admission) -> Vec<String> {
+    fn all<T: ToString>(given: &[T]) -> Option<String> {
+        let given: Vec<String> = given.iter().map(|one| printable(&one.to_string())).collect();
+        (!given.is_empty()).then(|| given.join(" or "))
+    }
+    let Admission { images, requesters, hours, together } = admission;
+    let Together { memory_bytes, cpu_millis, disk_bytes } = *together;
+    let together = [
+        memory_bytes.map(|bytes| format!("{} memory", text::bytes(bytes))),
+        cpu_millis.map(|millis| format!("{} CPUs", text::thousandths(millis))),
+        disk_bytes.map(|bytes| format!("{} on the disk", text::bytes(bytes))),
+    ];
+    let together: Vec<String> = together.into_iter().flatten().collect();
+    let parts = [
+        all(images).map(|images| format!("images {images}")),
+        all(requesters).map(|requesters| format!("requesters {requesters}")),
+        all(hours).map(|hours| format!("hours {hours} (UTC)")),
+        (!together.is_empty()).then(|| format!("all containers together {}", together.join(", "))),
+    ];
+    parts.into_iter().flatten().collect()
 }

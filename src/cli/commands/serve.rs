@@ -18,7 +18,7 @@ use crate::{
     },
     domain::{MIN_REVEAL, NodeId, Resources},
     executor::{DockerExecutor, Executor, NoEngine, Registries},
-    node::{ComputeLimits, Keep, UrlLimits},
+    node::{Admission, ComputeLimits, Keep, Together, UrlLimits},
     policy::capacity::Obligations,
 };
 
@@ -44,7 +44,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         return Err(SettingsError::NoConsumers.into());
     }
     let key = args.key.key.is_some().then(|| keys::load(&args.key)).transpose()?;
-    let (limits, keep) = (limits(&args), keep(&args));
+    let (limits, admission, keep) = (limits(&args), admission(&args), keep(&args));
     let data_dir = args.data_dir.map_or_else(settings::default_data_dir, Ok)?;
     allow_many_files();
     let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
@@ -71,6 +71,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         compute_slots: args.slots,
         limits,
         sisters: args.sister,
+        admission,
         deliver: args.deliver,
         urls: urls(&args.input_url),
         keep,
@@ -162,9 +163,7 @@ fn status_of(owed: Obligations) -> ExitStatus {
 
 /// The limits on the jobs that the node takes on.
 fn limits(args: &ServeArgs) -> ComputeLimits {
-    let usual = ComputeLimits::default().max_resources;
     ComputeLimits {
-        max_resources: Resources { scratch_bytes: args.max_scratch, ..usual },
         max_bond: args.max_bond,
         ask: args.ask,
         // A job's run phase is at least a minute longer than its timeout, so one bound suffices.
@@ -172,7 +171,30 @@ fn limits(args: &ServeArgs) -> ComputeLimits {
         max_run: args.max_run,
         min_reveal: args.min_reveal.unwrap_or(MIN_REVEAL),
         max_reveal: args.max_reveal,
+        min_price: args.min_price,
+        // What all containers may not take together, one may not take either.
+        max_resources: together(args).cap(Resources {
+            memory_bytes: args.max_memory,
+            cpu_millis: args.max_cpus,
+            disk_bytes: args.max_disk,
+            scratch_bytes: args.max_scratch,
+            ..ComputeLimits::default().max_resources
+        }),
     }
+}
+
+/// What the operator lets the node work for, and when.
+fn admission(args: &ServeArgs) -> Admission {
+    Admission {
+        images: args.allow_image.clone(),
+        requesters: args.allow_requester.clone(),
+        hours: args.hours.clone(),
+        together: together(args),
+    }
+}
+
+const fn together(args: &ServeArgs) -> Together {
+    Together { memory_bytes: args.total_memory, cpu_millis: args.total_cpus, disk_bytes: args.total_disk }
 }
 
 /// For how long the node keeps what ended jobs left. Later flags win.
@@ -220,6 +242,23 @@ mod tests {
         let expected = Keep { results: day(2), own: day(3), inputs: day(2), logs: day(2), bytes: 1 << 30 };
         assert_eq!(keep(&args(&flags)), expected);
         assert!(Cli::try_parse_from(["assay", "serve", "--keep-for", "all=2d"]).is_err());
+    }
+
+    #[test]
+    fn flags_say_what_one_container_and_all_together_may_take() {
+        assert_eq!(of(&[]), ComputeLimits { max_timeout: of(&[]).max_run, ..ComputeLimits::default() });
+        assert_eq!(admission(&args(&[])), Admission::default());
+        let flags = ["--max-memory", "2g", "--max-cpus", "1.5", "--max-disk", "3g", "--total-memory", "1g"];
+        let most = of(&flags).max_resources;
+        assert_eq!((most.memory_bytes, most.cpu_millis, most.disk_bytes), (1 << 30, 1500, 3 << 30));
+        assert_eq!(admission(&args(&flags)).together.memory_bytes, Some(1 << 30));
+        let flags = ["--min-price", "5gwei", "--allow-image", "assay/*", "--hours", "mon-fri 18:00-08:00"];
+        assert_eq!(of(&flags).min_price.units(), 5_000_000_000);
+        let Admission { images, hours, requesters, .. } = admission(&args(&flags));
+        assert_eq!((images.len(), hours.len(), requesters.len()), (1, 1, 0));
+        for bad in [["--hours", "9-17"], ["--allow-image", "a b"], ["--max-memory", "much"]] {
+            assert!(Cli::try_parse_from(["assay", "serve"].iter().chain(&bad)).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

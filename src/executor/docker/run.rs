@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Once,
     time::Duration,
 };
 
@@ -286,7 +287,8 @@ impl DockerExecutor {
 
         let pid = self.state(id).await?.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0);
         let limits = request.spec.resources;
-        let cgroup = pid.and_then(|pid| Cgroup::of_process(Path::new("/"), pid).ok());
+        let cgroup = pid.map(|pid| Cgroup::of_process(Path::new("/"), pid)).transpose();
+        let (cgroup, unread) = cgroup.map_or_else(|error| (None, Some(error)), |cgroup| (cgroup, None));
         let own_disk = |source| ExecutorError::ResultDir { path: space.outputs.clone(), source };
         let meter = Meter::new(space, scratch.as_ref(), limits.disk_bytes).map_err(own_disk)?;
         let (sampler, disk_problem) = Sampler::start(cgroup, meter);
@@ -304,6 +306,9 @@ impl DockerExecutor {
             operation: "be watched while it ran the container",
             source: source.into(),
         })?;
+        if observed.saw_nothing_of(returned - started) {
+            tell_once(unread.as_ref());
+        }
         let silent = match observed.disk {
             None => ended?,
             Some(DiskProblem::Unreadable(source)) => return Err(ExecutorError::Outputs { source }),
@@ -368,6 +373,19 @@ impl DockerExecutor {
         let inspected = inspected.map_err(|error| self.failed("describe the container", error))?;
         Ok(inspected.state.unwrap_or_default())
     }
+}
+
+/// Says once that this node cannot watch its runs, whose fingerprints then prove nothing.
+fn tell_once(unread: Option<&std::io::Error>) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        let error = unread.map(tracing::field::display);
+        warn!(
+            error,
+            "cannot read the cgroup of a container while it runs, so its fingerprint proves nothing: see that this user can \
+             read /proc/PID/cgroup of other users and the mount of the cgroups (no ProtectProc, no hidepid)"
+        );
+    });
 }
 
 /// Fails a run whose output ended before its container, and so was cut. `heard_for` runs from before the start to the end of

@@ -110,6 +110,11 @@ impl Observed {
         self.readings.push((now, usage));
     }
 
+    /// Whether not one reading succeeded of a run that was long enough for many.
+    pub(super) fn saw_nothing_of(&self, duration: Duration) -> bool {
+        self.readings.is_empty() && duration > PERIOD * 50
+    }
+
     /// Whether the kernel killed a process of the run for lack of memory, by the readings.
     pub(super) fn oom_killed(&self) -> bool {
         self.readings.last().is_some_and(|(_, usage)| usage.oom_kills > 0)
@@ -153,6 +158,16 @@ mod tests {
         assert_eq!(observed.readings[1].0, begin + PERIOD * 2);
         let times: Vec<_> = observed.readings.iter().map(|(taken, _)| *taken).collect();
         assert!(times.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn a_long_run_without_a_reading_is_told_from_a_short_one() {
+        let begin = Instant::now();
+        let (long, short) = (Duration::from_secs(10), Duration::from_millis(10));
+        let blind = Observed::default();
+        assert!(blind.saw_nothing_of(long) && !blind.saw_nothing_of(short));
+        let seen = Observed { readings: vec![(begin, USAGE)], disk: None };
+        assert!(!seen.saw_nothing_of(long));
     }
 
     #[test]

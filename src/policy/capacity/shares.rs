@@ -11,7 +11,7 @@ use super::{
     holders::{Holders, Runner},
 };
 use crate::{
-    domain::{JobId, NodeId, Pace, Timestamp},
+    domain::{JobId, NodeId, Pace, Resources, Timestamp},
     policy::{Moment, compute::LogTrust},
 };
 
@@ -42,6 +42,11 @@ impl Capacity {
     /// How many runs have a slot, or are about to get one.
     pub fn running(&self) -> usize {
         self.count(|place| place.stage.has_slot())
+    }
+
+    /// How many seats wait for a slot.
+    pub fn queued(&self) -> usize {
+        self.count(|place| place.stage.is_queued())
     }
 
     /// How many promises bind the node at `now_ms`: runs, queued seats and fresh bids.
@@ -92,7 +97,9 @@ impl Capacity {
     fn most_urgent(&self, moment: Moment) -> Option<JobId> {
         let (now, holders) = (moment.now, Holders::of(self));
         let may_begin = |place: &Place| {
-            place.stage.is_queued() && !self.lets_others_go(place, &holders, moment.elapsed_ms)
+            place.stage.is_queued()
+                && self.may_run(place)
+                && !self.lets_others_go(place, &holders, moment.elapsed_ms)
         };
         let queued = || self.places.iter().filter(|(_, place)| may_begin(place));
         let first = |late: bool| {
@@ -128,11 +135,28 @@ impl Capacity {
         let candidates = self.places.iter().filter(|(_, place)| place.stage == Stage::Candidate);
         let ranked = candidates.filter_map(|(id, place)| {
             let share = shares.get(&place.requester).copied().unwrap_or_default();
+            // One that never fits would keep the others waiting for ever.
+            self.could_ever_run(place.asked).then_some(())?;
             share.admits_one_more(self.slots).then_some((share, place.submitted_at, *id))
         });
         let (.., job) = ranked.min()?;
-        let fits = self.fits_at_ms(&self.places[&job], now_ms).is_none();
+        let place = &self.places[&job];
+        let fits = self.fits_at_ms(place, now_ms).is_none()
+            && self.has_room_beside(place.asked, |other| other.is_firm(now_ms));
         (fits && self.firm(now_ms) < self.slots.saturating_mul(PROMISES_A_SLOT)).then_some(job)
+    }
+
+    /// Whether a container with these limits fits beside those of the places that `counts` is true of.
+    pub(super) fn has_room_beside(&self, asked: Resources, counts: impl Fn(&Place) -> bool) -> bool {
+        let others = self.places.values().filter(|place| counts(place)).map(|place| place.asked);
+        self.together.has_room_for(others.chain(self.own_run).chain([asked]))
+    }
+
+    /// Whether a seat's container fits beside those that run. Beside none each does: the bound may be lower than it was when the
+    /// node took the seat, and a seat that never runs costs its bond.
+    pub(super) fn may_run(&self, place: &Place) -> bool {
+        let is_alone = self.running() == 0 && self.own_run.is_none();
+        is_alone || self.has_room_beside(place.asked, |other| other.stage.has_slot())
     }
 
     /// How long a new bid to a requester stays firm. A requester on a chain gathers bids for a while, and its acceptance

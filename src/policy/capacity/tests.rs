@@ -1,4 +1,5 @@
 mod holders;
+mod together;
 
 use std::collections::BTreeSet;
 
@@ -6,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    domain::{Deal, Facts, Job},
+    domain::{Deal, Facts, Job, Resources},
     policy::{
         Purses,
         fixture::{LIMITS, accept, at, bid, commit, deal, node, open_of, opening, then},
@@ -108,11 +109,11 @@ fn reports(step: &ComputeStep) -> bool {
 fn an_own_run_takes_a_slot_that_nothing_needs_and_gives_it_back() {
     let (mut desk, mut first, mut second) = (Desk::new(1), job(0), job(1));
     assert!(desk.bids(&mut first));
-    assert!(!desk.capacity.begin_own_run(desk.moment()), "the slot is promised");
+    assert!(!desk.capacity.begin_own_run(Resources::default(), desk.moment()), "the slot is promised");
     desk.later(FIRM_MS / 1000);
-    assert!(desk.capacity.begin_own_run(desk.moment()));
+    assert!(desk.capacity.begin_own_run(Resources::default(), desk.moment()));
     assert!(!desk.bids(&mut second), "the only slot is taken");
-    assert!(!desk.capacity.begin_own_run(desk.moment()));
+    assert!(!desk.capacity.begin_own_run(Resources::default(), desk.moment()));
     assert_eq!(desk.capacity.end_own_run(desk.moment()), [second.id]);
     assert!(desk.bids(&mut second));
 }
@@ -126,7 +127,7 @@ fn a_paused_node_withdraws_its_bids_runs_what_it_has_a_seat_for_and_bids_again_w
     assert_eq!(desk.ask(&seated), ComputeStep::Run, "a seat is worked off");
     assert!(withdraws(&desk.ask(&standing)));
     assert!(!desk.bids(&mut new));
-    assert!(!desk.capacity.begin_own_run(desk.moment()));
+    assert!(!desk.capacity.begin_own_run(Resources::default(), desk.moment()));
     assert_eq!(desk.capacity.obligations(), Obligations { bids: 1, seats: 1, openings: 0 });
     then(&mut standing, node(ME), desk.secs, Event::BidWithdrawn).unwrap();
     assert!(!desk.bids(&mut standing));

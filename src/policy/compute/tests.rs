@@ -134,6 +134,8 @@ fn a_node_bids_only_for_what_it_takes_on() {
     assert!(!bids(&ComputeLimits { max_run: Span::from_secs(399), ..limits }, known));
     assert!(!bids(&ComputeLimits { max_reveal: Span::from_secs(59), ..limits }, known));
     assert!(!bids(&ComputeLimits { min_reveal: Span::from_secs(61), ..limits }, known));
+    assert!(!bids(&ComputeLimits { min_price: money(6), ..limits }, known));
+    assert!(bids(&ComputeLimits { min_price: money(5), ..limits }, known));
     let small = Resources { memory_bytes: 1 << 20, ..limits.max_resources };
     let idle = |run| open(Deal { timeout: Span::from_secs(1), run: Span::from_secs(run), ..deal() });
     let bound = ComputeLimits { max_run: Span::from_secs(u32::MAX), ..LIMITS };

@@ -12,12 +12,13 @@ struct Desk {
     policy: JobPolicy,
     capacity: Capacity,
     limits: Option<ComputeLimits>,
+    is_admitted: bool,
 }
 
 impl Desk {
     fn new(me: NodeId, secs: u64) -> Self {
         let (policy, capacity) = (JobPolicy::new(moment(secs)), Capacity::new(1));
-        Self { me, policy, capacity, limits: Some(LIMITS) }
+        Self { me, policy, capacity, limits: Some(LIMITS), is_admitted: true }
     }
 
     fn answer(&mut self, job: &Job, secs: u64, execution: Execution<'_>) -> Answer {
@@ -33,6 +34,7 @@ impl Desk {
             pace: Pace::QUICK,
             execution,
             limits: self.limits.as_ref(),
+            is_admitted: self.is_admitted,
             knows_requester: false,
             reputation: &|_| Standing::default(),
             purses: Purses::FULL,
@@ -66,6 +68,14 @@ fn a_node_looks_whether_a_job_can_run_here_before_it_bids_and_once() {
     assert_eq!(desk.ask(&job, 1000), Turn::Act(Role::Compute, Deed::Check));
     desk.policy.checked(Fitness::Fits, (job.id, moment(1000)), &mut desk.capacity);
     assert!(is_bid(&desk.ask(&job, 1000)));
+}
+
+#[test]
+fn a_job_that_the_operator_does_not_admit_gets_no_bid_and_a_seat_in_it_is_worked_off() {
+    let mut desk = Desk { is_admitted: false, ..Desk::new(node(0), 1000) };
+    assert_eq!(desk.ask(&open(deal()), 1000), Turn::Done);
+    // It got the seat before the operator changed the settings.
+    assert_eq!(desk.ask(&running(), 1010), Turn::Act(Role::Compute, Deed::Run));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use assay::{
     assembly::{Backend, Host, HostConfig},
     domain::{Amount, Event, JobId, JobState, SeatOpening, SeatSet},
     executor::NoEngine,
-    node::{ComputeLimits, UrlLimits},
+    node::{Admission, ComputeLimits, UrlLimits},
     scheduler::{Cursor, Scheduler, contract::ChainConfig, entries},
 };
 use futures::StreamExt;
@@ -55,6 +55,7 @@ async fn host(chain: &Chain, rpc_url: &str, dir: &Path) -> Host {
         compute_slots: 0,
         limits: ComputeLimits::default(),
         sisters: Vec::new(),
+        admission: Admission::default(),
         deliver: false,
         urls: UrlLimits::default(),
         keep: Default::default(),

@@ -42,6 +42,7 @@ async fn host(chain: &Chain, dir: &Path, key: &NodeKey, slots: usize) -> Host {
         compute_slots: slots,
         limits: ComputeLimits { max_bond: amount(BOND), ..ComputeLimits::default() },
         sisters: Vec::new(),
+        admission: Default::default(),
         deliver: false,
         urls: UrlLimits::default(),
         keep: Default::default(),

@@ -8,7 +8,7 @@ use assay::{
     domain::{Amount, Deal, Event, JobId, JobState},
     executor::{FakeExecutor, Script},
     identity::NodeKey,
-    node::{ComputeLimits, UrlLimits},
+    node::{Admission, ComputeLimits, UrlLimits},
     scheduler::{
         BackendError, Cursor, LogUpdate, Scheduler,
         contract::{ChainClient, ContractConfig, ContractScheduler, StartError},
@@ -85,6 +85,7 @@ impl Town {
             compute_slots: usize::from(index > 0),
             limits: ComputeLimits { max_bond: amount(BOND), ..ComputeLimits::default() },
             sisters: Vec::new(),
+            admission: Admission::default(),
             deliver: false,
             urls: UrlLimits::default(),
             keep: Default::default(),

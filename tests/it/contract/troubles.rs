@@ -8,7 +8,7 @@ use assay::{
     domain::Timestamp,
     executor::{FakeExecutor, Script},
     identity::NodeKey,
-    node::{ComputeLimits, Obstacle, UrlLimits, Warning, wall_clock},
+    node::{Admission, ComputeLimits, Obstacle, UrlLimits, Warning, wall_clock},
     scheduler::{
         Scheduler, Trouble,
         contract::{ChainConfig, ContractConfig, ContractScheduler},
@@ -164,6 +164,7 @@ async fn started(chain: &Chain, key: NodeKey, config: ChainConfig) -> Told {
         compute_slots: 1,
         limits: ComputeLimits::default(),
         sisters: Vec::new(),
+        admission: Admission::default(),
         deliver: false,
         urls: UrlLimits::default(),
         keep: Default::default(),

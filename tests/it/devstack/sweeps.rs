@@ -7,7 +7,7 @@ use assay::{
     assembly::{Host, HostConfig},
     domain::{Deal, JobState, NodeId, Span},
     executor::{DEFAULT_SOCKET, DockerExecutor, Executor, FakeExecutor, NoEngine, Script},
-    node::{ComputeLimits, UrlLimits},
+    node::{Admission, ComputeLimits, UrlLimits},
 };
 
 use futures::{StreamExt as _, stream};
@@ -94,6 +94,7 @@ async fn requester(network: &Network) -> Host {
         deliver: false,
         urls: UrlLimits::default(),
         limits: ComputeLimits::default(),
+        admission: Admission::default(),
         keep: Default::default(),
         executor: Arc::new(NoEngine),
     };

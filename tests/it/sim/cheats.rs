@@ -150,6 +150,7 @@ impl Table {
             max_run: Span::from_secs(7200),
             min_reveal: MIN_REVEAL,
             max_reveal: Span::from_secs(3600),
+            min_price: Amount::ZERO,
         };
         compute::next(&ComputeView {
             me: self.keys[node].node_id(),

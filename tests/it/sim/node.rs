@@ -164,6 +164,7 @@ impl Node {
                 None => Execution::None,
             },
             limits: Some(&limits),
+            is_admitted: true,
             knows_requester: false,
             reputation: &|_| Standing::default(),
             purses: around.purses,
@@ -297,5 +298,6 @@ fn limits(job: &Job) -> ComputeLimits {
         max_run: Span::from_secs(7200),
         min_reveal: MIN_REVEAL,
         max_reveal: Span::from_secs(3600),
+        min_price: Amount::ZERO,
     }
 }

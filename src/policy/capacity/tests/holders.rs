@@ -5,14 +5,16 @@ use crate::policy::capacity::holders::Holders;
 
 impl Desk {
     /// Asserts that whoever starts may: it holds no more than its part, or nobody else waits. No free slot idles except for
-    /// somebody who may go first.
+    /// somebody who may go first, or for lack of what all containers may take together.
     pub(super) fn assert_shares(&self, before: &Capacity) {
         let (now_ms, holders) = (self.secs * 1000, Holders::of(&self.capacity));
         let places = || self.capacity.places.iter();
         let queued = || places().filter(|(_, place)| place.stage.is_queued());
         if self.capacity.running() < self.capacity.slots {
             for (job, place) in queued() {
-                assert!(self.capacity.lets_others_go(place, &holders, now_ms), "{job} could begin");
+                let waits =
+                    self.capacity.lets_others_go(place, &holders, now_ms) || !self.capacity.may_run(place);
+                assert!(waits, "{job} could begin");
             }
         }
         let has_slot = |place: Option<&Place>| place.is_some_and(|place| place.stage.has_slot());

@@ -19,13 +19,14 @@ use super::{HINT, Nodes, Seen, User};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// How commands begin that are run elsewhere, and where.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 7] = [
     ("./scripts/demo ", "by whoever tries the project; it checks itself"),
     ("./scripts/test ", "this is a part of it"),
     ("cargo build", "before this"),
     ("cargo bench", "by scripts/bench"),
     ("export PATH=", "by this, for all that follows"),
     ("ssh ", "on another machine"),
+    ("sudo ", "on a machine of its own, as root"),
 ];
 
 /// Longest time of one command, in seconds.
@@ -312,9 +313,21 @@ fn the_page_on_builds_that_prove_works() {
 }
 
 #[test]
+fn the_page_for_operators_works() {
+    let mut reader = Reader::new();
+    reader.read("docs/operators.md");
+}
+
+#[test]
 fn no_page_has_a_command_that_nothing_runs() {
-    let seen =
-        ["README.md", "docs/cli.md", "docs/consumer.md", "docs/contract.md", "docs/verified-builds.md"];
+    let seen = [
+        "README.md",
+        "docs/cli.md",
+        "docs/consumer.md",
+        "docs/contract.md",
+        "docs/operators.md",
+        "docs/verified-builds.md",
+    ];
     let begins = |line: &str, with: &str| line.trim_start().starts_with(with);
     for page in pages() {
         let text = read(&page);

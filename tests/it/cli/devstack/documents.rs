@@ -76,6 +76,7 @@ fn every_document_has_a_version() {
         "node describe".to_owned(),
         "node usage".to_owned(),
         "node prune --dry-run".to_owned(),
+        "node earnings --by job".to_owned(),
         "node pause".to_owned(),
         "node drain --timeout 30s".to_owned(),
         "node resume".to_owned(),
