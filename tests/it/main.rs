@@ -9,6 +9,7 @@ mod devstack;
 mod differential;
 mod docker;
 mod examples;
+mod hostile;
 mod libp2p;
 mod node;
 mod peers;
