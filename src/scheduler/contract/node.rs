@@ -1,12 +1,12 @@
 //! The backend of one node: its handle, and its tasks.
 
 mod attempts;
+mod reading;
 mod updates;
 
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use alloy::primitives::Bytes;
@@ -37,15 +37,13 @@ use super::{
 use crate::{
     domain::{Action, Event, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Timestamp},
     identity::NodeKey,
+    rules::Rejection,
     scheduler::{
         self, Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, LogItem, LogOrder,
         Scheduler, SubmitError, Trouble, WallClock, stored, tasks::Tasks,
     },
     store::{Db, EndedJob},
 };
-
-/// Longest wait until this node has read what the chain has.
-const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// What the backend of a node needs.
 pub struct ContractConfig {
@@ -314,6 +312,11 @@ impl State {
             if let Ok(cursor) = self.log.find(last) {
                 return Ok(cursor);
             }
+            if error == SendError::Reverted(Revert::Rule(Rejection::JobExists))
+                && self.log.job(last.job).is_none()
+            {
+                return self.when_here(last).await;
+            }
             return Err(match error {
                 SendError::Failed(error) => SubmitError::NotOrdered(error),
                 SendError::Reverted(Revert::Rule(rejection)) => SubmitError::Rejected(rejection),
@@ -343,28 +346,6 @@ impl State {
         }
         self.wake.notify_one();
         sent.map(|receipt| receipt.block_number.unwrap_or_default())
-    }
-
-    /// Waits until every event that is deep enough now is in the log.
-    async fn catch_up(&self) -> Result<(), SubmitError> {
-        let (head, _) = self.client.reader().head().await.map_err(SubmitError::NotOrdered)?;
-        self.read_up_to(head.saturating_sub(self.client.confirmations())).await
-    }
-
-    pub(super) async fn read_up_to(&self, block: u64) -> Result<(), SubmitError> {
-        self.wake.notify_one();
-        let mut seen = self.seen.clone();
-        let read = timeout(CATCH_UP, seen.wait_for(|seen| seen.read >= block));
-        let late = || BackendError::Chain { reason: format!("block {block} is not read yet") };
-        tokio::select! {
-            biased;
-            read = read => match read {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(_)) => Err(SubmitError::NotOrdered(self.ended())),
-                Err(_) => Err(SubmitError::NotOrdered(late())),
-            },
-            () = self.stop.cancelled() => Err(SubmitError::NotOrdered(self.ended())),
-        }
     }
 }
 

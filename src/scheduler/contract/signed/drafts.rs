@@ -235,11 +235,14 @@ impl Drafts {
         self.kept.borrow().get(&job).map(|draft| draft.job.requester)
     }
 
-    /// Has an own draft take no more bids, and returns it as it is then.
+    /// Has an own draft take no more bids, and returns it as it is then; nothing if that was done already.
+    ///
+    /// Who finds a second choice better while the transaction of the first is on its way comes too late.
     pub(super) fn close(&self, job: JobId) -> Option<Draft> {
         let mut closed = None;
         self.kept.send_if_modified(|kept| {
-            let Some(draft) = kept.get_mut(&job).filter(|draft| draft.is_own()) else { return false };
+            let is_open = |draft: &&mut Draft| draft.is_own() && !draft.is_closing;
+            let Some(draft) = kept.get_mut(&job).filter(is_open) else { return false };
             draft.is_closing = true;
             closed = Some(draft.clone());
             true

@@ -90,6 +90,7 @@ fn a_bid_is_taken_until_the_second_that_it_names_while_the_offer_stands() {
     let again = SignedAction { signature: Signature::new([9; 65]), ..good.clone() };
     assert_eq!(drafts.add(&again, NODE, NOW), Err(Refusal::Rejected(Rejection::AlreadyBid)));
     let draft = drafts.close(job).unwrap();
+    assert!(drafts.close(job).is_none(), "its transaction is on its way");
     assert_eq!(draft.bids, BTreeMap::from([(NODE, good.clone())]));
     assert_eq!(drafts.add(&good, REQUESTER, NOW), Err(Refusal::Closed));
     drafts.give_up(job);
