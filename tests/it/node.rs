@@ -189,6 +189,7 @@ async fn an_open_job_is_cancelled_and_a_running_one_stopped() {
     assert_eq!(requester.ended(running).await.state, JobState::Cancelled);
     let again = requester.node().cancel_job(open).await;
     assert!(matches!(again, Err(RequestError::Over { state: JobState::Cancelled })));
+    assert_eq!(node.ended(open).await.state, JobState::Cancelled, "the other node knows it");
     let stranger = node.node().cancel_job(open).await;
     assert!(matches!(stranger, Err(RequestError::NotRequester { .. })));
     // The run was cancelled with its job, so that the slot is free for this one.
