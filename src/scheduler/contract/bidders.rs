@@ -51,7 +51,7 @@ fn has_free_seats(job: &Job) -> bool {
 }
 
 impl State {
-    /// Keeps [`FundsBook`] true until the backend stops.
+    /// Keeps [`FundsBook`](super::funds::FundsBook) true until the backend stops.
     pub(super) async fn follow_funds(self: Arc<Self>) {
         let stop = self.stop.clone();
         let (mut seen, mut drafts) = (self.seen(), self.log.drafts().watch());
