@@ -138,39 +138,7 @@ pub(super) async fn submit(
     request: Result<Json<SubmitRequest>, JsonRejection>,
 ) -> Reply<SubmitReply> {
     let Json(request) = request?;
-    let SubmitRequest {
-        image,
-        entrypoint,
-        command,
-        environment,
-        working_directory,
-        inputs,
-        resources,
-        seeded,
-        text_files,
-        public_result,
-        summary_file,
-        scratch_dir,
-        platform,
-        deal,
-        replication,
-    } = request;
-    let spec = Spec {
-        image_name: image.clone(),
-        image,
-        entrypoint,
-        command,
-        environment,
-        working_directory,
-        inputs,
-        resources,
-        seeded,
-        text_files,
-        public_result,
-        summary_file,
-        scratch_dir,
-        platform,
-    };
+    let (spec, deal, replication) = request.into_parts();
     let too_few = node.too_few(&spec, &deal);
     let (job, image) = match key_in(&headers)? {
         Some(key) => node.submit_job_once(&key, spec.clone(), deal, replication).await?,

@@ -130,8 +130,8 @@ struct Served {
     router: Router,
 }
 
-/// Listens, and writes a new token to `token_file`. Beside it is the one for the node's numbers, which stays. Until [`Listening::serve`], requests that need the node are
-/// answered with the progress in `loading`.
+/// Listens, and writes a new token to `token_file`. Beside it is the one for the node's numbers, which stays. Until
+/// [`Listening::serve`], requests that need the node are answered with the progress in `loading`.
 ///
 /// # Errors
 /// [`ServeError`].

@@ -19,7 +19,8 @@
 //!
 //! # Stopping
 //!
-//! `pause` makes a node take nothing on outside its hours, and until its operator lets it, also after a restart (`intake`). `leave` makes a node take nothing on and settle what it owes, within the time that its owner allows.
+//! `pause` makes a node take nothing on outside its hours, and until its operator lets it, also after a restart (`intake`).
+//! `leave` makes a node take nothing on and settle what it owes, within the time that its owner allows.
 //!
 //! One token ends a node, in this order. Attached parts such as the API take no more requests. The drivers send nothing more
 //! and cancel their runs, which get [`NodeConfig::stop_grace`] to remove their containers. Then the node stops reading the

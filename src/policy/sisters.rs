@@ -2,8 +2,8 @@
 //!
 //! An operator that says so gives each of its nodes the same list. While a job fills its seats, they have turns in the order
 //! of the job's lots, each an equal part of that time. A turn ends early, so that what was sent in it is in the log when the
-//! next begins; and nobody bids where the log has another's bid. So two of them never bid at a time, and if one is away or
-//! busy, the next takes its place.
+//! next begins; and nobody bids where the log has another's bid. If one is away or busy, the next takes its place. A bid that
+//! takes longer than that to be read, as on a chain that is dear, may meet the next one's: then both may get seats.
 
 use crate::domain::{BidStatus, Job, JobState, NodeId, Span, Timestamp};
 

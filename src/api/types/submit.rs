@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Replication;
-use crate::domain::{Deal, Input, JobId, Resources, SCRATCH_DIR, SUMMARY_FILE, TooFew};
+use crate::domain::{Deal, Input, JobId, Resources, SCRATCH_DIR, SUMMARY_FILE, Spec, TooFew};
 
 /// Body of `POST /api/v1/jobs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,83 @@ pub struct SubmitRequest {
     pub replication: Replication,
 }
 
+impl SubmitRequest {
+    /// The request for what a job runs, under these terms.
+    pub fn again(spec: Spec, deal: Deal) -> Self {
+        let Spec {
+            image_name: _,
+            image,
+            entrypoint,
+            command,
+            environment,
+            working_directory,
+            inputs,
+            resources,
+            seeded,
+            text_files,
+            public_result,
+            summary_file,
+            scratch_dir,
+            platform,
+        } = spec;
+        Self {
+            image,
+            entrypoint,
+            command,
+            environment,
+            working_directory,
+            inputs,
+            resources,
+            seeded,
+            text_files,
+            public_result,
+            summary_file,
+            scratch_dir,
+            platform,
+            deal,
+            replication: Replication::Fixed,
+        }
+    }
+
+    /// What to run, as the client names it, and under which terms.
+    pub fn into_parts(self) -> (Spec, Deal, Replication) {
+        let Self {
+            image,
+            entrypoint,
+            command,
+            environment,
+            working_directory,
+            inputs,
+            resources,
+            seeded,
+            text_files,
+            public_result,
+            summary_file,
+            scratch_dir,
+            platform,
+            deal,
+            replication,
+        } = self;
+        let spec = Spec {
+            image_name: image.clone(),
+            image,
+            entrypoint,
+            command,
+            environment,
+            working_directory,
+            inputs,
+            resources,
+            seeded,
+            text_files,
+            public_result,
+            summary_file,
+            scratch_dir,
+            platform,
+        };
+        (spec, deal, replication)
+    }
+}
+
 fn default_summary_file() -> String {
     SUMMARY_FILE.to_owned()
 }
@@ -77,4 +154,17 @@ pub struct SubmitReply {
     /// The program of a seeded job, where it is known to be a static binary: it draws nothing from the seed.
     #[serde(default)]
     pub unseeded_program: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_for_a_job_again_asks_for_all_that_it_ran() {
+        let spec = Spec { seeded: true, public_result: true, ..Spec::sample() };
+        let named_alike = Spec { image_name: spec.image.clone(), ..spec.clone() };
+        let asked = SubmitRequest::again(spec, Deal::default()).into_parts();
+        assert_eq!(asked, (named_alike, Deal::default(), Replication::Fixed));
+    }
 }

@@ -64,8 +64,8 @@ pub(in crate::cli) struct AttestVerifyArgs {
 
     /// File to find among those of the result, or a directory with a whole result as `results fetch` leaves it
     ///
-    /// The logs prove a whole result in all that runs are compared by; the output names the rest. A single file is proven by the signatures of nodes, so unsigned attestations do not
-    /// count for it
+    /// The logs prove a whole result in all that runs are compared by; the output names the rest. A single file is proven by
+    /// the signatures of nodes, so unsigned attestations do not count for it
     #[arg(long, value_name = "PATH")]
     pub(in crate::cli) artifact: Option<PathBuf>,
 

@@ -2,14 +2,14 @@
 
 use super::{group::Then, job_name, submit::submit};
 use crate::{
-    api::types::{GROUP_VARIABLE, JobView, Replication, SubmitRequest},
+    api::types::{GROUP_VARIABLE, JobView, SubmitRequest},
     cli::{
         CliError, ExitStatus,
         args::RerunArgs,
         output::Output,
         session::{Need, Session, with_node},
     },
-    domain::{Deal, Spec},
+    domain::Deal,
 };
 
 /// Submits a job again.
@@ -28,40 +28,9 @@ pub(in crate::cli) async fn run(args: &RerunArgs, output: Output) -> Result<Exit
 
 /// The request that makes the same job anew. It follows nothing up, and is no part of a group: that has its jobs already.
 fn request(view: JobView) -> SubmitRequest {
-    let Spec {
-        image,
-        image_name: _,
-        entrypoint,
-        command,
-        mut environment,
-        working_directory,
-        inputs,
-        resources,
-        seeded,
-        text_files,
-        public_result,
-        summary_file,
-        scratch_dir,
-        platform,
-    } = view.spec;
-    environment.remove(GROUP_VARIABLE);
-    SubmitRequest {
-        image,
-        entrypoint,
-        command,
-        environment,
-        working_directory,
-        inputs,
-        resources,
-        seeded,
-        text_files,
-        public_result,
-        summary_file,
-        scratch_dir,
-        platform,
-        deal: Deal { parent: None, ..view.deal },
-        replication: Replication::Fixed,
-    }
+    let mut spec = view.spec;
+    spec.environment.remove(GROUP_VARIABLE);
+    SubmitRequest::again(spec, Deal { parent: None, ..view.deal })
 }
 
 #[cfg(test)]
