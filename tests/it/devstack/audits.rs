@@ -95,7 +95,10 @@ async fn nodes_that_earned_trust_run_a_job_alone_unless_its_audit_is_drawn_on_li
         let plan =
             view.replication.as_ref().and_then(|replication| replication.plan).expect("its node decided");
         assert_eq!((plan.level, plan.known, plan.trusted), (Level::Trusted, 2, 2), "{plan:?}");
-        assert_eq!((plan.wave.seats, plan.wave.audit_permille, plan.wave.audit_seats), (1, 100, 2));
+        // Traces of real containers may disagree, and each time one does, the chance doubles.
+        let chances = [100, 200, 400, 800];
+        assert!(chances.contains(&plan.wave.audit_permille), "{plan:?}");
+        assert_eq!((plan.wave.seats, plan.wave.audit_seats), (1, 2));
         assert_eq!(view.deal.concurrency, 1, "a trusted node bid in time");
         assert_ne!(view.seats[0].node, network.stack.nodes()[0].id, "its own node has not earned that");
         // Whether the draw falls is chance: nobody can foresee it. Both ends are as they should be.
