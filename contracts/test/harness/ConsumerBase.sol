@@ -79,25 +79,61 @@ abstract contract ConsumerBase is SchedulerBase {
 
     /// A request of three transactions, whose seats are one hash, until its verdict; and its head then.
     function verifiedRostered(bytes memory stdout) internal returns (bytes32 job, uint256 head) {
+        job = askRostered(0, FEE);
+        uint256 start = block.timestamp;
+        committedRostered(job, start, stdout);
+        head = verdictRostered(job, 0, start, stdout);
+    }
+
+    /// The consumer's request with this nonce, with signed bids.
+    function askRostered(uint64 nonce_, uint96 fee) internal returns (bytes32 job) {
         IJobScheduler.Terms memory t = terms();
-        job = scheduler.jobId(address(buyer), 0, sha256(SPEC), revisionOf(t));
-        buyer.askSigned(t, SPEC, signedBids(job, t, 3), escrow(t), FEE);
+        job = scheduler.jobId(address(buyer), nonce_, sha256(SPEC), revisionOf(t));
+        buyer.askSigned(t, SPEC, signedBids(job, t, 3), escrow(t), fee);
+    }
+
+    /// All its seats, of a job that began at `start`, commit at once.
+    function committedRostered(bytes32 job, uint256 start, bytes memory stdout) internal {
+        IJobScheduler.Terms memory t = terms();
+        IJobScheduler.SeatHolder[] memory holders = rosterOf(job, stdout);
+        IJobScheduler.Signed[] memory signed_ = signatures(job, t, holders);
+        scheduler.commitRostered(job, revisionOf(t), rosteredHead(t, start, 0), holders, signed_);
+    }
+
+    /// The verdict over all openings, in the second of the commitments; the head after it.
+    function verdictRostered(bytes32 job, uint64 nonce_, uint256 start, bytes memory stdout)
+        internal
+        returns (uint256)
+    {
+        return verdictUnder(job, nonce_, rosteredHead(terms(), start, block.timestamp), stdout);
+    }
+
+    /// The same of a job that has this head once all have committed.
+    function verdictUnder(bytes32 job, uint64 nonce_, uint256 committed, bytes memory stdout)
+        internal
+        returns (uint256)
+    {
+        bytes memory deal = Terms.deal(address(buyer), nonce_, sha256(SPEC), terms());
         IJobScheduler.SeatOpening[] memory all = given(job, stdout, 3);
-        IJobScheduler.SeatHolder[] memory holders = new IJobScheduler.SeatHolder[](3);
+        vm.prank(keeper);
+        scheduler.postVerdictRostered(job, deal, committed, all, 3);
+        assertState(job, IJobScheduler.JobState.Verified);
+        Head head = Head.wrap(committed).withRevealed(7);
+        return Head.unwrap(head.withState(IJobScheduler.JobState.Verified));
+    }
+
+    /// The seats and what they commit to.
+    function rosterOf(bytes32 job, bytes memory stdout)
+        internal
+        view
+        returns (IJobScheduler.SeatHolder[] memory holders)
+    {
+        IJobScheduler.SeatOpening[] memory all = given(job, stdout, 3);
+        holders = new IJobScheduler.SeatHolder[](3);
         for (uint256 i = 0; i < 3; ++i) {
             bytes32 commitment = scheduler.commitmentOf(job, uint8(i), nodes[i], all[i].opening);
-            holders[i] = IJobScheduler.SeatHolder(uint8(i), nodes[i], t.price, commitment);
+            holders[i] = IJobScheduler.SeatHolder(uint8(i), nodes[i], terms().price, commitment);
         }
-        uint256 start = block.timestamp;
-        scheduler.commitRostered(
-            job, revisionOf(t), rosteredHead(t, start, 0), holders, signatures(job, t, holders)
-        );
-        head = rosteredHead(t, start, start);
-        bytes memory deal = Terms.deal(address(buyer), 0, sha256(SPEC), t);
-        vm.prank(keeper);
-        scheduler.postVerdictRostered(job, deal, head, all, 3);
-        assertState(job, IJobScheduler.JobState.Verified);
-        head = Head.unwrap(Head.wrap(head).withRevealed(7).withState(IJobScheduler.JobState.Verified));
     }
 
     function deliver(bytes32 job, IJobScheduler.SeatOpening[] memory list, bytes memory stdout) internal {

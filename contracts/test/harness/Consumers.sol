@@ -44,9 +44,58 @@ contract NumberBuyer is AssayConsumer {
         (calls, exitCode, said) = (calls + 1, exitCode_, keccak256(stdout));
     }
 
-    function _unfulfilled(bytes32, IJobScheduler.JobState state) internal override {
+    function _unfulfilled(bytes32, IJobScheduler.JobState state) internal virtual override {
         require(!refuses, "refused");
         (calls, endedAs) = (calls + 1, state);
+    }
+}
+
+/// What a callback does.
+enum Mood {
+    Calm,
+    // Calls back, and does not mind that it is refused.
+    CallsBack,
+    // Calls back, and refuses what is refused.
+    InsistsOnCallingBack,
+    Refuses,
+    RefusesAtLength,
+    BurnsGas
+}
+
+/// Does in its callbacks what it is told to.
+contract MoodyBuyer is NumberBuyer {
+    Mood public mood;
+    bytes private _call;
+
+    constructor(IJobScheduler scheduler_) payable NumberBuyer(scheduler_) {}
+
+    /// What it calls itself with, if the mood is so.
+    function feel(Mood mood_, bytes calldata call_) external {
+        (mood, _call) = (mood_, call_);
+    }
+
+    function _fulfilled(bytes32 job, int32 exitCode_, bytes calldata stdout) internal override {
+        _act();
+        super._fulfilled(job, exitCode_, stdout);
+    }
+
+    function _unfulfilled(bytes32 job, IJobScheduler.JobState state) internal override {
+        _act();
+        super._unfulfilled(job, state);
+    }
+
+    function _act() private {
+        if (mood == Mood.CallsBack || mood == Mood.InsistsOnCallingBack) {
+            (bool isTaken,) = address(this).call(_call);
+            require(isTaken || mood == Mood.CallsBack, "insists");
+        }
+        if (mood == Mood.Refuses) revert("refuses");
+        if (mood == Mood.RefusesAtLength) {
+            assembly ("memory-safe") {
+                revert(mload(0x40), 1000000)
+            }
+        }
+        while (mood == Mood.BurnsGas) {}
     }
 }
 
@@ -59,24 +108,4 @@ contract WordBuyer is NumberBuyer {
     function _fulfilled(bytes32, int32, bytes calldata stdout) internal override {
         word = bytes32(stdout);
     }
-}
-
-/// Delivers a second time from its own callback.
-contract Reenterer is AssayConsumer {
-    IJobScheduler.SeatOpening[] private _openings;
-
-    constructor(IJobScheduler scheduler_) payable AssayConsumer(scheduler_) {}
-
-    function ask(IJobScheduler.Terms calldata terms, bytes calldata spec, uint256 value)
-        external
-        returns (bytes32)
-    {
-        return _request(terms, spec, value, 0, 0);
-    }
-
-    function _fulfilled(bytes32 job, int32, bytes calldata) internal override {
-        this.giveUp(job);
-    }
-
-    function _unfulfilled(bytes32, IJobScheduler.JobState) internal override {}
 }

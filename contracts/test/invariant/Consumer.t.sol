@@ -13,14 +13,15 @@ contract ConsumerInvariantTest is Test {
     function setUp() public {
         steps = new ConsumerSteps();
         steps.setUp();
-        bytes4[] memory selectors = new bytes4[](7);
+        bytes4[] memory selectors = new bytes4[](8);
         selectors[0] = ConsumerSteps.stepAsk.selector;
         selectors[1] = ConsumerSteps.stepVerdict.selector;
         selectors[2] = ConsumerSteps.stepExpire.selector;
         selectors[3] = ConsumerSteps.stepDeliver.selector;
         selectors[4] = ConsumerSteps.stepGiveUp.selector;
-        selectors[5] = ConsumerSteps.stepRefuse.selector;
-        selectors[6] = ConsumerSteps.stepTime.selector;
+        selectors[5] = ConsumerSteps.stepCommit.selector;
+        selectors[6] = ConsumerSteps.stepUnpack.selector;
+        selectors[7] = ConsumerSteps.stepTime.selector;
         targetContract(address(steps));
         targetSelector(FuzzSelector(address(steps), selectors));
     }
@@ -29,7 +30,7 @@ contract ConsumerInvariantTest is Test {
         assertEq(steps.wronglyTaken(), 0, "taken or refused against the rules");
         assertEq(NumberBuyer(payable(steps.theBuyer())).calls(), steps.callbacks(), "callbacks");
         for (uint256 which = 0; which < steps.count(); ++which) {
-            (,,,,,, uint256 callbacks) = steps.asks(which);
+            uint256 callbacks = steps.callbacksOf(which);
             assertLe(callbacks, 1, "once");
             bool isPending = steps.statusOf(which) == AssayConsumer.Status.Pending;
             assertEq(isPending, callbacks == 0, "pending until then");

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {AssayConsumer} from "../../src/consumer/AssayConsumer.sol";
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {ConsumerBase} from "../harness/ConsumerBase.sol";
-import {NumberBuyer, Reenterer} from "../harness/Consumers.sol";
+import {NumberBuyer} from "../harness/Consumers.sol";
 import {Terms} from "../harness/Terms.sol";
 
 /// A contract asks, three nodes run, one of them lies, anybody delivers.
@@ -137,17 +137,6 @@ contract ConsumerTest is ConsumerBase {
         buyer.refuse(false);
         deliver(job, given(job, SAID, 2), SAID);
         assertEq(free(deliverer), FEE);
-    }
-
-    function test_a_callback_cannot_take_its_request_again() public {
-        Reenterer consumer = new Reenterer{value: 1 ether}(scheduler);
-        IJobScheduler.Terms memory t = asked();
-        bytes32 job = consumer.ask(t, SPEC, escrow(t));
-        buyer = NumberBuyer(payable(address(consumer)));
-        verified(job, SAID);
-        expectRefusal(
-            abi.encodeWithSelector(AssayConsumer.NotPending.selector, job), job, given(job, SAID, 2), SAID
-        );
     }
 
     function test_a_job_is_submitted_under_the_terms_given() public {

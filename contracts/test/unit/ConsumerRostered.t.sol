@@ -94,21 +94,8 @@ contract ConsumerRosteredTest is ConsumerBase {
         vm.expectRevert(abi.encodeWithSelector(AssayConsumer.WrongRoster.selector, plain));
         buyer.fulfilRostered(plain, revisionOf(t), head, all, 0, SAID);
         // Unpacked, the first one is a plain job too.
-        IJobScheduler.SeatHolder[] memory holders = holdersOf(given(job, SAID, 3));
-        scheduler.unpack(job, revisionOf(terms()), head, holders);
+        scheduler.unpack(job, revisionOf(terms()), head, rosterOf(job, SAID));
         deliver(job, two, SAID);
         assertEq(buyer.said(), keccak256(SAID));
-    }
-
-    function holdersOf(IJobScheduler.SeatOpening[] memory all)
-        private
-        view
-        returns (IJobScheduler.SeatHolder[] memory holders)
-    {
-        holders = new IJobScheduler.SeatHolder[](all.length);
-        for (uint256 i = 0; i < all.length; ++i) {
-            bytes32 commitment = scheduler.commitmentOf(job, all[i].seat, all[i].node, all[i].opening);
-            holders[i] = IJobScheduler.SeatHolder(all[i].seat, all[i].node, all[i].price, commitment);
-        }
     }
 }
