@@ -152,6 +152,8 @@ abstract contract AssayConsumer {
 
     /// @notice The same with bids that nodes signed for this very job, one for each seat: it starts at once, and costs three
     /// transactions in all. If they are too few, the rest of the seats stays empty: nobody accepts bids for a contract.
+    /// Whoever brings the bids chooses the nodes, and so may choose the result: take them from somebody you trust, or name
+    /// the nodes in the allow-list.
     function _requestSigned(
         IJobScheduler.Terms memory terms,
         bytes memory spec,
@@ -163,6 +165,11 @@ abstract contract AssayConsumer {
         job = scheduler.submitSigned{value: value}(Results.pack(terms), spec, _nonce++, bids);
         _requests[job] = Request(Status.Pending, deliverBy, fee);
         emit Requested(job, deliverBy, fee);
+    }
+
+    /// @notice The id of the job that the next request of these terms and this spec makes: what nodes sign their bids for.
+    function _nextJob(IJobScheduler.Terms memory terms, bytes memory spec) internal view returns (bytes32) {
+        return scheduler.jobId(address(this), _nonce, sha256(spec), keccak256(abi.encode(terms)));
     }
 
     /// @notice Takes back what the scheduler holds for this contract: refunds, and what was deposited for it.

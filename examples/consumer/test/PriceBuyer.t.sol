@@ -40,6 +40,24 @@ contract PriceBuyerTest is Nodes {
         buyer.fulfil(job, given, 0, "1\n");
     }
 
+    function test_only_the_owner_chooses_the_nodes() public {
+        vm.prank(deliverer);
+        vm.expectRevert(PriceBuyer.OnlyOwner.selector);
+        buyer.askSigned(new IJobScheduler.SignedBid[](0));
+    }
+
+    function test_the_job_that_bids_are_signed_for_is_the_one_that_is_asked() public {
+        for (uint64 nonce = 0; nonce < 2; ++nonce) {
+            bytes32 next = buyer.nextJob();
+            // Without bids nobody runs it; it is the same job all the same.
+            assertEq(buyer.askSigned(new IJobScheduler.SignedBid[](0)), next);
+            vm.warp(block.timestamp + 11 minutes);
+            bytes memory deal = dealOf(address(buyer), nonce, SPEC, buyer.signedTerms());
+            scheduler.expire(next, deal, new IJobScheduler.SeatHolder[](0));
+            buyer.giveUp(next);
+        }
+    }
+
     function test_one_request_is_pending_at_a_time() public {
         bytes32 job = asked(0, "893\n");
         vm.expectRevert(abi.encodeWithSelector(PriceBuyer.Pending.selector, job));

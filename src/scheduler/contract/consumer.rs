@@ -18,12 +18,12 @@ use super::{
     convert::Revert,
     error::MoneyError,
     node::ContractScheduler,
-    packed::is_rostered,
+    packed::{is_rostered, rostered_head},
     rpc::AskError,
     sender::{Call, SendError, limit_of, request},
 };
 use crate::{
-    domain::{Amount, Job, JobId, NodeId, SeatOpening, Span},
+    domain::{Amount, Job, JobId, NodeId, Seat, SeatOpening, SeatStatus, Span},
     scheduler::BackendError,
 };
 
@@ -45,6 +45,9 @@ const PENDING: u8 = 1;
 /// How `AssayConsumer.fulfil` is called. Its types are those of the scheduler's interface.
 const FULFIL: &str =
     "fulfil(bytes32,(uint8,address,uint96,(bytes32,bytes32,int32,bytes32,bytes32,bytes32))[],int32,bytes)";
+
+/// How `AssayConsumer.fulfilRostered` is called.
+const FULFIL_ROSTERED: &str = "fulfilRostered(bytes32,bytes32,uint256,(uint8,address,uint96,(bytes32,bytes32,int32,bytes32,bytes32,bytes32))[],int32,bytes)";
 
 /// The most gas of a delivery, beside that of its bytes: what a contract can burn that does not pay.
 const MAX_GAS: u64 = 1_000_000;
@@ -130,7 +133,7 @@ impl ContractScheduler {
         Ok(fee.and_then(Amount::new))
     }
 
-    /// Whether the contract keeps the seats of a job as one hash. [`Self::deliver`] cannot deliver its result then.
+    /// Whether the contract keeps the seats of a job as one hash.
     ///
     /// # Errors
     /// [`BackendError::Chain`].
@@ -160,7 +163,7 @@ impl ContractScheduler {
     }
 
     /// Delivers the result that these openings prove, if the fee pays for the gas: `pays` is asked with the fee, the gas
-    /// limit, and the price of gas in wei.
+    /// limit, and the price of gas in wei. Of a job whose seats are one hash, the openings of all its seats go along.
     ///
     /// # Errors
     /// [`DeliveryError`].
@@ -174,7 +177,12 @@ impl ContractScheduler {
     ) -> Result<Receipt, DeliveryError> {
         let client = self.client();
         let (consumer, me) = (job.requester, self.node());
-        let data = fulfil_data(job, openings, exit_code, stdout);
+        // Anyone may have given its seats slots since it was judged.
+        let data = if self.is_rostered(job.id).await? {
+            fulfil_rostered_data(job, exit_code, stdout)
+        } else {
+            fulfil_data(job, openings, exit_code, stdout)
+        };
         let asked = request(me.into(), Some(consumer.into()), &data, U256::ZERO);
         let gas = client.reader().endpoints.ask(|provider| {
             let asked = asked.clone();
@@ -230,9 +238,23 @@ fn fulfil_data(job: &Job, openings: &[SeatOpening], exit_code: i32, stdout: &[u8
     let openings: Vec<scheduler::SeatOpening> =
         openings.iter().map(|given| seat_opening(job, given.seat, &given.opening)).collect();
     let fields = (B256::from(job.id), openings, exit_code, Bytes::copy_from_slice(stdout));
-    let mut data = keccak256(FULFIL)[..4].to_vec();
-    data.extend(fields.abi_encode_params());
-    data.into()
+    call(FULFIL, &fields.abi_encode_params())
+}
+
+fn fulfil_rostered_data(job: &Job, exit_code: i32, stdout: &[u8]) -> Bytes {
+    let opening = |(seat, held): (u8, &Seat)| match held.status {
+        SeatStatus::Revealed(opening) => Some(seat_opening(job, seat, &opening)),
+        SeatStatus::Accepted | SeatStatus::Failed(_) | SeatStatus::Committed(_) => None,
+    };
+    let openings: Vec<scheduler::SeatOpening> = (0..).zip(&job.seats).filter_map(opening).collect();
+    let (id, revision) = (B256::from(job.id), B256::from(job.revision));
+    let stdout = Bytes::copy_from_slice(stdout);
+    let fields = (id, revision, rostered_head(job), openings, exit_code, stdout);
+    call(FULFIL_ROSTERED, &fields.abi_encode_params())
+}
+
+fn call(signature: &str, parameters: &[u8]) -> Bytes {
+    [&keccak256(signature)[..4], parameters].concat().into()
 }
 
 #[cfg(test)]

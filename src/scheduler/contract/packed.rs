@@ -4,7 +4,7 @@ use alloy_primitives::{Bytes, U256};
 
 use super::abi::IJobScheduler as abi;
 use crate::domain::{
-    Deal, Job,
+    Deal, Job, JobState,
     codec::{self, CodecError},
 };
 
@@ -71,14 +71,15 @@ pub(super) fn pack_deal(job: &Job) -> Bytes {
     prefix.concat().into()
 }
 
-/// The head of a running job none of whose seats has failed: see `contracts/src/Packing.sol`.
+/// The head of a job none of whose seats has failed, while it runs or after its verdict: see `contracts/src/Packing.sol`.
 pub(super) fn rostered_head(job: &Job) -> U256 {
-    let fields: [(u64, usize); 10] = [
+    let fields: [(u64, usize); 11] = [
         (job.asked().into(), 0),
         (job.deal.confidence.into(), 5),
-        (u8::from(abi::JobState::Running).into(), 12),
+        (u8::from(stored_state(job.state)).into(), 12),
         (job.asked().into(), 15),
         (job.committed.bits().into(), 51),
+        (job.revealed.bits().into(), 82),
         (job.deal.timeout.as_secs().into(), 113),
         (job.deal.reveal.as_secs().into(), 135),
         (job.audit as u64, 158),
@@ -86,6 +87,19 @@ pub(super) fn rostered_head(job: &Job) -> U256 {
         (job.seats_changed_at.as_secs(), 224),
     ];
     fields.into_iter().fold(U256::ZERO, |head, (value, at)| head | U256::from(value) << at)
+}
+
+/// The contract knows by the time alone that a job is revealing.
+const fn stored_state(state: JobState) -> abi::JobState {
+    match state {
+        JobState::Open => abi::JobState::Open,
+        JobState::Running | JobState::Revealing => abi::JobState::Running,
+        JobState::Verified => abi::JobState::Verified,
+        JobState::Inconclusive => abi::JobState::Inconclusive,
+        JobState::Failed => abi::JobState::Failed,
+        JobState::Cancelled => abi::JobState::Cancelled,
+        JobState::Expired => abi::JobState::Expired,
+    }
 }
 
 /// Whether the head that the contract keeps of a job says that its seats are one hash (`contracts/src/Packing.sol`).

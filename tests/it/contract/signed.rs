@@ -288,7 +288,7 @@ async fn all_is_well(nodes: u8) {
     when(&town.requester, job, |job| job.state == JobState::Verified).await;
     assert_eq!(town.transactions(job).await, 3);
     let is_rostered = town.requester.scheduler.is_rostered(job).await;
-    assert_eq!(is_rostered, Ok(true), "so that nodes do not fetch its result for a contract in vain");
+    assert_eq!(is_rostered, Ok(true), "a delivery to a contract needs the openings of all");
     let (requester, paid) = (vec![FEE], vec![BOND + PRICE; usize::from(nodes)]);
     assert_eq!(town.free().await, [requester, paid].concat(), "the requester was the keeper");
 
