@@ -63,11 +63,11 @@ function batch() {
   return { steps, verdicts, code: deployedBytecode.object };
 }
 
-/** What a test in Rust deploys of the example for contracts that ask. */
+/** What tests in Rust deploy of the examples for contracts that ask. */
 function example() {
   const { abi, bytecode } = build(name);
   return { abi, bytecode: bytecode.object };
 }
 
-const made = { Batch: batch, JobScheduler: scheduler, PriceBuyer: example };
+const made = { Batch: batch, JobScheduler: scheduler, PriceBuyer: example, Prize: example };
 console.log(JSON.stringify(made[name](), null, 1));

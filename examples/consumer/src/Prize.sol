@@ -5,22 +5,34 @@ import {IJobScheduler} from "assay/IJobScheduler.sol";
 import {AssayConsumer} from "assay/consumer/AssayConsumer.sol";
 import {Numbers} from "./Numbers.sol";
 
-/// @title A prize for the program that scores best on an input that nobody knew
-/// @notice The sponsor names the hash of a file. Programs enter as images. Then the sponsor tells where the file is, nodes run
-/// each program on it, and the highest number printed wins. Nobody judges: nodes compute, and the scheduler compares.
+/// @title A prize for the program that answers best about a file that nobody knew
+/// @notice The sponsor names the hash of a file and the image that judges. Programs enter as images. Then the sponsor tells
+/// where the file is. Nodes run each program on it, and what it prints is its answer. Then they run the judge on the file and
+/// the answer, and what that prints is the score. No program prints its own score. The highest wins.
 contract Prize is AssayConsumer {
     uint96 internal constant PAY = 0.001 ether;
     uint96 internal constant FEE = 0.001 ether;
     uint8 internal constant NODES = 3;
     uint256 internal constant MOST_ENTRIES = 64;
     uint256 internal constant LONGEST_NAME = 200;
+    /// Bytes. The contract keeps it until the judge is asked.
+    uint256 internal constant LONGEST_ANSWER = 256;
+
+    /// What is done for an entry next, or under way.
+    enum Step {
+        Run,
+        Running,
+        Judge,
+        Judging,
+        Done
+    }
 
     struct Entry {
         address author;
-        bytes32 job;
-        bool isJudged;
+        Step step;
         uint256 score;
         string image;
+        bytes answer;
     }
 
     address public immutable SPONSOR;
@@ -29,6 +41,8 @@ contract Prize is AssayConsumer {
     uint256 public immutable ENTER_BY;
     uint256 public immutable REVEAL_BY;
     uint256 public immutable PRIZE;
+    /// @notice The image that judges: it finds the file at `/input`, and the answer in hexadecimal digits in `ANSWER`.
+    string public judge;
 
     Entry[] public entries;
     mapping(bytes32 job => uint256) private _entryOf;
@@ -46,15 +60,22 @@ contract Prize is AssayConsumer {
     error TooMany();
     error TooLittle();
     error BadText();
-    error AlreadyAsked(bytes32 job);
+    error NothingDue(uint256 entry);
     error Over();
 
-    /// @param input SHA-256 of the file on which programs are judged.
-    constructor(IJobScheduler scheduler_, bytes32 input, uint256 enterBy, uint256 revealBy, uint256 prize)
-        payable
-        AssayConsumer(scheduler_)
-    {
+    /// @param judge_ The image that judges, named by its digest.
+    /// @param input SHA-256 of the file that programs are run on.
+    constructor(
+        IJobScheduler scheduler_,
+        string memory judge_,
+        bytes32 input,
+        uint256 enterBy,
+        uint256 revealBy,
+        uint256 prize
+    ) payable AssayConsumer(scheduler_) {
+        _check(bytes(judge_));
         (SPONSOR, INPUT, ENTER_BY, REVEAL_BY, PRIZE) = (msg.sender, input, enterBy, revealBy, prize);
+        judge = judge_;
     }
 
     /// @notice Enters a program: an image in a registry, named by its digest. The fee of its nodes comes along.
@@ -64,13 +85,13 @@ contract Prize is AssayConsumer {
         if (msg.value < cost()) revert TooLittle();
         _check(bytes(image));
         entry = entries.length;
-        entries.push(Entry(msg.sender, 0, false, 0, image));
+        entries.push(Entry(msg.sender, Step.Run, 0, image, ""));
         emit Entered(entry, msg.sender, image);
     }
 
-    /// @notice What an entry pays for its run: nodes, keeper and deliverer.
+    /// @notice What an entry pays for its run and for the judge's: nodes, keeper and deliverer.
     function cost() public pure returns (uint256) {
-        return NODES * uint256(PAY) + 2 * uint256(FEE);
+        return 2 * (NODES * uint256(PAY) + 2 * uint256(FEE));
     }
 
     /// @notice Tells where the file is. A URL with other content makes all runs fail, and returns no prize to the sponsor.
@@ -82,14 +103,19 @@ contract Prize is AssayConsumer {
         (url, inputBytes) = (url_, bytes_);
     }
 
-    /// @notice Has nodes run an entry. Anybody may call it.
-    function judge(uint256 entry) external returns (bytes32 job) {
+    /// @notice Has nodes run an entry, or its judge. Anybody may call it, twice for each entry.
+    function advance(uint256 entry) external returns (bytes32 job) {
         if (bytes(url).length == 0) revert TooEarly();
         Entry storage found = entries[entry];
-        if (found.job != 0) revert AlreadyAsked(found.job);
-        uint64 until = uint64(block.timestamp + 1 days);
-        job = _request(terms(), specOf(found.image), NODES * uint256(PAY) + FEE, FEE, until);
-        found.job = job;
+        bytes memory spec;
+        if (found.step == Step.Run) {
+            (found.step, spec) = (Step.Running, specOf(found.image));
+        } else if (found.step == Step.Judge) {
+            (found.step, spec) = (Step.Judging, specOfJudge(found.answer));
+        } else {
+            revert NothingDue(entry);
+        }
+        job = _request(terms(), spec, NODES * uint256(PAY) + FEE, FEE, uint64(block.timestamp + 1 days));
         _entryOf[job] = entry;
     }
 
@@ -103,28 +129,14 @@ contract Prize is AssayConsumer {
         (t.relativePermille, t.cpuPermille) = (300, 333);
     }
 
-    /// @notice What nodes run for an image.
+    /// @notice What nodes run for an entry.
     function specOf(string memory image) public view returns (bytes memory) {
-        bytes memory input = abi.encodePacked(
-            '[{"digest":"0x',
-            _hex(INPUT),
-            '","bytes":',
-            _decimal(inputBytes),
-            ',"target":"/input","kind":"file","url":"',
-            url,
-            '"}]'
-        );
-        return abi.encodePacked(
-            '{"image":"',
-            image,
-            '","image_name":"',
-            image,
-            '","entrypoint":[],"command":[],"environment":{},',
-            '"working_directory":null,"inputs":',
-            input,
-            ',"resources":{"memory_bytes":536870912,"cpu_millis":1000,"pids":256,"disk_bytes":1073741824},',
-            '"public_result":true}'
-        );
+        return _spec(image, "{}");
+    }
+
+    /// @notice What nodes run to judge an answer. Of the program's own, digits alone get into it.
+    function specOfJudge(bytes memory answer) public view returns (bytes memory) {
+        return _spec(judge, abi.encodePacked('{"ANSWER":"', _hex(answer), '"}'));
     }
 
     /// @notice Pays the best entry once all are judged. The first of equals wins. Without any score, or where the sponsor told
@@ -155,17 +167,52 @@ contract Prize is AssayConsumer {
 
     function _fulfilled(bytes32 job, int32 exitCode, bytes calldata stdout) internal override {
         Entry storage entry = entries[_entryOf[job]];
-        (entry.isJudged, judged) = (true, judged + 1);
-        (bool isNumber, uint256 score) = Numbers.read(stdout);
-        if (exitCode == 0 && isNumber) entry.score = score;
+        if (entry.step == Step.Running) {
+            // What fails, or says nothing or too much, has no answer.
+            if (exitCode == 0 && stdout.length != 0 && stdout.length <= LONGEST_ANSWER) {
+                (entry.answer, entry.step) = (stdout, Step.Judge);
+                return;
+            }
+        } else {
+            (bool isNumber, uint256 score) = Numbers.read(stdout);
+            if (exitCode == 0 && isNumber) entry.score = score;
+        }
+        _close(entry);
     }
 
     function _unfulfilled(bytes32 job, IJobScheduler.JobState) internal override {
-        (entries[_entryOf[job]].isJudged, judged) = (true, judged + 1);
+        _close(entries[_entryOf[job]]);
+    }
+
+    function _close(Entry storage entry) private {
+        (entry.step, judged) = (Step.Done, judged + 1);
+    }
+
+    function _spec(string memory image, bytes memory environment) private view returns (bytes memory) {
+        bytes memory input = abi.encodePacked(
+            '[{"digest":"0x',
+            _hex(abi.encodePacked(INPUT)),
+            '","bytes":',
+            _decimal(inputBytes),
+            ',"target":"/input","kind":"file","url":"',
+            url,
+            '"}]'
+        );
+        bytes memory program = abi.encodePacked(
+            '{"image":"', image, '","image_name":"', image, '","entrypoint":[],"command":[],"environment":'
+        );
+        return abi.encodePacked(
+            program,
+            environment,
+            ',"working_directory":null,"inputs":',
+            input,
+            ',"resources":{"memory_bytes":536870912,"cpu_millis":1000,"pids":256,"disk_bytes":1073741824},',
+            '"public_result":true}'
+        );
     }
 
     /// It becomes a part of a JSON text, so it holds nothing that could end a string there.
-    function _check(bytes calldata text) private pure {
+    function _check(bytes memory text) private pure {
         if (text.length == 0 || text.length > LONGEST_NAME) revert BadText();
         for (uint256 i = 0; i < text.length; ++i) {
             if (text[i] <= 0x20 || text[i] >= 0x7f || text[i] == '"' || text[i] == "\\") revert BadText();
@@ -179,10 +226,10 @@ contract Prize is AssayConsumer {
         } while (value != 0);
     }
 
-    function _hex(bytes32 word) private pure returns (bytes memory digits) {
-        digits = new bytes(64);
-        for (uint256 i = 0; i < 64; ++i) {
-            uint8 nibble = uint8(word[i / 2]) >> (i % 2 == 0 ? 4 : 0) & 0xf;
+    function _hex(bytes memory data) private pure returns (bytes memory digits) {
+        digits = new bytes(2 * data.length);
+        for (uint256 i = 0; i < digits.length; ++i) {
+            uint8 nibble = uint8(data[i / 2]) >> (i % 2 == 0 ? 4 : 0) & 0xf;
             digits[i] = bytes1(nibble < 10 ? nibble + 48 : nibble + 87);
         }
     }

@@ -7,6 +7,7 @@ import {Nodes} from "./Nodes.sol";
 contract PrizeTest is Nodes {
     string internal constant GOOD = "docker.io/a/good@sha256:01";
     string internal constant BETTER = "docker.io/b/better@sha256:02";
+    string internal constant JUDGE = "docker.io/c/judge@sha256:03";
     string internal constant URL = "https://example.org/hidden.csv";
     uint96 internal constant PAY = 0.001 ether;
 
@@ -17,7 +18,7 @@ contract PrizeTest is Nodes {
     function setUp() public override {
         super.setUp();
         (uint256 enterBy, uint256 revealBy) = (block.timestamp + 1 days, block.timestamp + 2 days);
-        prize = new Prize{value: 1 ether}(scheduler, sha256("hidden"), enterBy, revealBy, 1 ether);
+        prize = new Prize{value: 1 ether}(scheduler, JUDGE, sha256("hidden"), enterBy, revealBy, 1 ether);
         vm.deal(alice, 1 ether);
         vm.deal(bob, 1 ether);
     }
@@ -33,25 +34,57 @@ contract PrizeTest is Nodes {
         prize.reveal(URL, 6);
     }
 
-    function judged(uint256 entry, uint64 nonce, string memory image, bytes memory score) internal {
-        bytes32 job = prize.judge(entry);
-        bytes memory deal = dealOf(address(prize), nonce, prize.specOf(image), prize.terms());
-        run(job, deal, PAY, [score, score, bytes("999999\n")]);
-        prize.fulfil(job, proof(job, PAY, score), 0, score);
+    /// Nodes run the next job of the contest, and this is printed.
+    function printed(uint64 nonce, bytes32 job, bytes memory spec, bytes memory text) internal {
+        run(job, dealOf(address(prize), nonce, spec, prize.terms()), PAY, [text, text, bytes("999999\n")]);
+        prize.fulfil(job, proof(job, PAY, text), 0, text);
     }
 
-    function test_the_best_score_on_the_hidden_file_wins_and_a_lie_counts_for_nothing() public {
+    function judged(uint256 entry, uint64 nonce, string memory image, bytes memory answer, bytes memory score)
+        internal
+    {
+        printed(nonce, prize.advance(entry), prize.specOf(image), answer);
+        vm.expectRevert(Prize.TooEarly.selector);
+        prize.award();
+        printed(nonce + 1, prize.advance(entry), prize.specOfJudge(answer), score);
+    }
+
+    function test_the_best_answer_wins_and_no_program_prints_its_own_score() public {
         enter(alice, GOOD);
         enter(bob, BETTER);
         reveal();
-        judged(0, 0, GOOD, "70\n");
-        vm.expectRevert(Prize.TooEarly.selector);
-        prize.award();
-        judged(1, 1, BETTER, "71\n");
+        judged(0, 0, GOOD, "999999999\n", "70\n");
+        judged(1, 2, BETTER, "42\n", "71\n");
         prize.award();
         assertEq(scheduler.accounts(bob).free, 1 ether);
         vm.expectRevert(Prize.Over.selector);
         prize.award();
+        vm.expectRevert(abi.encodeWithSelector(Prize.NothingDue.selector, 1));
+        prize.advance(1);
+    }
+
+    function test_who_answers_nothing_or_at_length_is_not_judged_and_nobody_is_judged_twice() public {
+        enter(alice, GOOD);
+        enter(bob, BETTER);
+        reveal();
+        bytes32 job = prize.advance(0);
+        vm.expectRevert(abi.encodeWithSelector(Prize.NothingDue.selector, 0));
+        prize.advance(0);
+        printed(0, job, prize.specOf(GOOD), "");
+        printed(1, prize.advance(1), prize.specOf(BETTER), new bytes(257));
+        assertEq(prize.judged(), 2);
+        uint256 before = scheduler.accounts(address(this)).free;
+        prize.award();
+        assertEq(scheduler.accounts(address(this)).free - before, 1 ether, "nobody has a score");
+    }
+
+    function test_the_judge_reads_the_answer_as_digits_whatever_is_in_it() public {
+        enter(alice, GOOD);
+        reveal();
+        string memory spec = string(prize.specOfJudge('"}\n'));
+        assertEq(vm.parseJsonString(spec, ".environment.ANSWER"), "227d0a");
+        assertEq(vm.parseJsonString(spec, ".image"), JUDGE);
+        assertEq(vm.parseJsonString(spec, ".inputs[0].url"), URL);
     }
 
     function test_nodes_read_the_file_that_the_sponsor_named_before_anybody_entered() public {

@@ -1,5 +1,7 @@
 //! A contract that asks: it pays for a job, nodes run it, and a node that it never heard of brings it the result.
 
+mod prize;
+
 use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
