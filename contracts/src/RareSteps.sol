@@ -6,6 +6,7 @@ import {Deals, TermsAt} from "./Deals.sol";
 import {Endings} from "./Endings.sol";
 import {Failures} from "./Failures.sol";
 import {IJobScheduler} from "./IJobScheduler.sol";
+import {Multicalls} from "./Multicalls.sol";
 import {Head, Purse, Purses, Slot, Slots} from "./Packing.sol";
 import {RareStepsAt} from "./RareStepsAt.sol";
 import {Rosters} from "./Rosters.sol";
@@ -224,6 +225,14 @@ contract RareSteps is Rosters {
         }
         _jobs[job].head = Head.wrap(head);
         emit IJobScheduler.Unpacked(job);
+    }
+
+    function multicall(IJobScheduler.Step[] calldata steps)
+        external
+        inScheduler
+        returns (bool[] memory taken)
+    {
+        return Multicalls.run(steps);
     }
 
     // Views.

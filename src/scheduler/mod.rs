@@ -201,7 +201,7 @@ pub struct Anchor {
     pub cost: Option<Cost>,
 }
 
-/// What a transaction took.
+/// What a transaction took for one job: of one that several jobs share, an equal part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
     /// Who paid.

@@ -47,3 +47,10 @@ contract Writer {
         return this.isValidSignature.selector;
     }
 }
+
+/// Uses all the gas that whoever asks it gives.
+contract Burner {
+    fallback() external {
+        while (true) {}
+    }
+}

@@ -6,13 +6,18 @@ use std::{
     time::Duration,
 };
 
-use alloy::{primitives::B256, providers::Provider, rpc::types::TransactionReceipt};
+use alloy::{
+    primitives::{Address, B256},
+    providers::Provider,
+    rpc::types::TransactionReceipt,
+};
 use futures::{StreamExt, stream};
 use tokio::time::timeout;
 
 use super::{
+    decode::jobs_in,
     log::{ChainLog, place},
-    rpc::Endpoints,
+    reader::ContractReader,
 };
 use crate::{
     domain::{Amount, Digest, JobId},
@@ -44,14 +49,14 @@ impl Receipts {
     pub(super) async fn anchors(
         &self,
         log: &Arc<ChainLog>,
-        endpoints: &Endpoints,
+        reader: &ContractReader,
         job: JobId,
         head: u64,
     ) -> Result<Vec<Anchor>, BackendError> {
         let log = Arc::clone(log);
         let read = tokio::task::spawn_blocking(move || places(&log, job)).await;
         let places = read.unwrap_or(Err(BackendError::Stopped))?;
-        let costs = self.costs(endpoints, &places).await;
+        let costs = self.costs(reader, &places).await;
         let anchor = |(height, block, transaction): Place| Anchor {
             height,
             transaction,
@@ -63,7 +68,7 @@ impl Receipts {
     }
 
     /// The costs of these transactions. Fetches those that are not known yet.
-    async fn costs(&self, endpoints: &Endpoints, places: &[Place]) -> BTreeMap<Digest, Cost> {
+    async fn costs(&self, reader: &ContractReader, places: &[Place]) -> BTreeMap<Digest, Cost> {
         let wanted: BTreeSet<Digest> = places.iter().map(|(_, _, transaction)| *transaction).collect();
         let mut known: BTreeMap<Digest, Cost> = {
             let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +79,7 @@ impl Receipts {
             .filter(|transaction| !known.contains_key(transaction))
             .take(MAX_ASKED)
             .collect();
-        let asked = missing.into_iter().map(|transaction| cost(endpoints, transaction));
+        let asked = missing.into_iter().map(|transaction| cost(reader, transaction));
         let mut answers = stream::iter(asked).buffer_unordered(AT_A_TIME);
         let mut found = Vec::new();
         let asking = async {
@@ -109,11 +114,11 @@ fn places(log: &ChainLog, job: JobId) -> Result<Vec<Place>, BackendError> {
     }
 }
 
-async fn cost(endpoints: &Endpoints, transaction: Digest) -> Option<(Digest, Cost)> {
+async fn cost(reader: &ContractReader, transaction: Digest) -> Option<(Digest, Cost)> {
     let hash = B256::from(transaction);
-    let asked = endpoints.ask(|provider| async move { provider.get_transaction_receipt(hash).await });
+    let asked = reader.endpoints.ask(|provider| async move { provider.get_transaction_receipt(hash).await });
     match asked.await {
-        Ok(receipt) => Some((transaction, cost_of(&receipt?)?)),
+        Ok(receipt) => Some((transaction, cost_of(&receipt?, reader.contract)?)),
         Err(error) => {
             tracing::debug!(%transaction, ?error, "the chain does not tell what a transaction took");
             None
@@ -121,8 +126,11 @@ async fn cost(endpoints: &Endpoints, transaction: Digest) -> Option<(Digest, Cos
     }
 }
 
-/// `None` for numbers that no transaction can have.
-fn cost_of(receipt: &TransactionReceipt) -> Option<Cost> {
-    let fee = u128::from(receipt.gas_used).checked_mul(receipt.effective_gas_price)?;
-    Some(Cost { payer: receipt.from.into(), gas_used: receipt.gas_used, fee: Amount::new(fee)? })
+/// What the transaction took for one job: steps of several may share it, and each bears an equal part, rounded up. `None` for
+/// numbers that no transaction can have.
+fn cost_of(receipt: &TransactionReceipt, contract: Address) -> Option<Cost> {
+    let jobs = u64::try_from(jobs_in(receipt, contract).len()).ok()?.max(1);
+    let gas_used = receipt.gas_used.div_ceil(jobs);
+    let fee = u128::from(gas_used).checked_mul(receipt.effective_gas_price)?;
+    Some(Cost { payer: receipt.from.into(), gas_used, fee: Amount::new(fee)? })
 }

@@ -11,6 +11,7 @@ use super::{
     abi::IJobScheduler as abi,
     convert::{CHECKED, failure_to_abi, opening_to_abi},
     packed::{pack_deal, pack_terms, rostered_head},
+    sender::Call,
 };
 use crate::{
     domain::{
@@ -255,6 +256,11 @@ pub(super) fn seat_opening(job: &Job, seat: u8, opening: &Opening) -> abi::SeatO
 }
 
 /// A call without money.
-pub(super) fn to_contract(contract: Address, data: Bytes) -> super::sender::Call {
-    super::sender::Call { to: Some(contract), data, value: U256::ZERO, gas_limit: None }
+pub(super) fn to_contract(contract: Address, data: Bytes) -> Call {
+    Call { to: Some(contract), data, value: U256::ZERO, gas_limit: None, shares: None }
+}
+
+/// A call of the signed path, which the contract takes together with those of other jobs.
+pub(super) fn shareable(contract: Address, job: JobId, data: Bytes) -> Call {
+    Call { shares: Some(job), ..to_contract(contract, data) }
 }

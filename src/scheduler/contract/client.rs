@@ -100,7 +100,8 @@ impl ChainClient {
         let chain_id = reader.domain().chain_id;
         let is_for_development = is_for_development(&reader.endpoints).await;
         let confirmations = config.confirmations.unwrap_or_else(|| default_confirmations(is_for_development));
-        let policy = Policy { chain_id, confirmations, max_fee_per_gas: config.max_fee_per_gas };
+        let (max_fee_per_gas, shares) = (config.max_fee_per_gas, reader.code().is_ours);
+        let policy = Policy { chain_id, confirmations, max_fee_per_gas, shares };
         let endpoints = Arc::clone(&reader.endpoints);
         let (sender, handle) = Sender::new(endpoints, key.transaction_signer(), policy, outbox, notice);
         let stop = CancellationToken::new();

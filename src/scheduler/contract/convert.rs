@@ -230,7 +230,8 @@ pub(super) fn revert_of(data: &[u8], message: &str) -> Revert {
             OpeningsOutOfOrder OpeningsMissing OpeningTooLate QuorumNotRevealed VerdictMismatch VerdictDue
             RemarkTooLong AwaitsSecret NoDrawDue WrongSecret;
         stale: WrongDeal WrongSeats WrongHolder WrongRoster;
-        other: NodesOutOfOrder BadSignature SignaturesMissing TooMuchMoney TransferFailed AnnouncementTooLong;
+        other: NodesOutOfOrder BadSignature SignaturesMissing TooMuchMoney TransferFailed AnnouncementTooLong
+            NotShareable TooLittleGas;
     }
 }
 

@@ -1,6 +1,11 @@
 //! Decodes the contract's events, for `follow` and `history`.
 
-use alloy::rpc::types::Log;
+use std::collections::BTreeSet;
+
+use alloy::{
+    primitives::Address,
+    rpc::types::{Log, TransactionReceipt},
+};
 use alloy_sol_types::SolEventInterface;
 
 use super::{
@@ -69,6 +74,14 @@ pub(super) fn decode(log: &Log, at: Timestamp) -> Decoded {
     };
     let (block_hash, transaction) = (block_hash.into(), transaction.into());
     Decoded::Job(Box::new(Mined { block, block_hash, index, transaction, at, job, log }))
+}
+
+/// The jobs that a transaction did something in.
+pub(super) fn jobs_in(receipt: &TransactionReceipt, contract: Address) -> BTreeSet<JobId> {
+    let logs = receipt.logs().iter().filter(|log| log.address() == contract);
+    let job =
+        |log| if let Decoded::Job(mined) = decode(log, Timestamp::ZERO) { Some(mined.job) } else { None };
+    logs.filter_map(job).collect()
 }
 
 #[cfg(test)]

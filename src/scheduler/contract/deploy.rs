@@ -112,16 +112,17 @@ pub async fn deploy_everywhere(
         return Ok(known);
     }
     let data = Bytes::from([B256::ZERO.as_slice(), &creation].concat());
-    let receipt =
-        match chain.send(paying, Call { to: Some(deployer), data, value: U256::ZERO, gas_limit: None }).await
-        {
-            Ok(receipt) => receipt,
-            // Somebody else was faster: it refuses to create what is there.
-            Err(DeployError::Refused { .. }) if !code_at(&chain.endpoints, address).await?.is_empty() => {
-                return Ok(known);
-            }
-            Err(error) => return Err(error),
-        };
+    let receipt = match chain
+        .send(paying, Call { to: Some(deployer), data, value: U256::ZERO, gas_limit: None, shares: None })
+        .await
+    {
+        Ok(receipt) => receipt,
+        // Somebody else was faster: it refuses to create what is there.
+        Err(DeployError::Refused { .. }) if !code_at(&chain.endpoints, address).await?.is_empty() => {
+            return Ok(known);
+        }
+        Err(error) => return Err(error),
+    };
     if code_at(&chain.endpoints, address).await?.is_empty() {
         return Err(DeployError::Refused { reason: format!("it created no contract at {contract}") });
     }
@@ -151,7 +152,7 @@ impl Chain {
     async fn send(&self, paying: Paying<'_>, call: Call) -> Result<TransactionReceipt, DeployError> {
         let confirmations = default_confirmations(is_for_development(&self.endpoints).await);
         let Paying { key, max_fee_per_gas, notice } = paying;
-        let policy = Policy { chain_id: self.chain_id, confirmations, max_fee_per_gas };
+        let policy = Policy { chain_id: self.chain_id, confirmations, max_fee_per_gas, shares: false };
         let (signer, endpoints) = (key.transaction_signer(), Arc::clone(&self.endpoints));
         let (sender, handle) = Sender::new(endpoints, signer, policy, Outbox::in_memory(), notice);
         let mut tasks = JoinSet::new();
@@ -165,7 +166,10 @@ impl Chain {
     /// A contract at an address of its own.
     async fn create(&self, paying: Paying<'_>) -> Result<Deployed, DeployError> {
         let receipt = self
-            .send(paying, Call { to: None, data: creation_code(), value: U256::ZERO, gas_limit: None })
+            .send(
+                paying,
+                Call { to: None, data: creation_code(), value: U256::ZERO, gas_limit: None, shares: None },
+            )
             .await?;
         let contract = receipt.contract_address.map(NodeId::from);
         let contract =

@@ -410,7 +410,7 @@ impl Scheduler for ContractScheduler {
     fn anchors(&self, job: JobId) -> BoxFuture<'_, Result<Vec<Anchor>, BackendError>> {
         let State { client, log, seen, receipts, .. } = &*self.shared;
         let head = seen.borrow().head;
-        async move { receipts.anchors(log, &client.reader().endpoints, job, head).await }.boxed()
+        async move { receipts.anchors(log, client.reader(), job, head).await }.boxed()
     }
 
     fn evidence(&self, _: JobId) -> Option<Evidence> {

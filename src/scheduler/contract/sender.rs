@@ -8,12 +8,16 @@
 //! A reorganisation may drop a transaction that was done. So transactions are kept for some time ([`super::outbox`]).
 //! When the chain counts fewer of this key's transactions than before, the same bytes are sent again.
 //!
+//! Steps of different jobs may share a transaction ([`shared`]).
+//!
 //! Another program with the same key may use a nonce first. A transaction refused for that reason, with no answer
 //! lost, was never taken; its call gets the next nonce.
 
 mod again;
 mod fees;
 mod pending;
+mod placing;
+mod shared;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -35,15 +39,20 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     fees::{Fees, OverCap, is_passed_over},
-    pending::Pending,
+    pending::{Callers, Pending},
+    placing::Placed,
+    shared::Gathering,
 };
 use super::{
     convert::{Revert, revert_of},
-    outbox::{Kept, Outbox},
+    outbox::Outbox,
     rpc::{AskError, Endpoints, Pace},
     words::Refusal,
 };
-use crate::{domain::Digest, scheduler::BackendError};
+use crate::{
+    domain::{Digest, JobId},
+    scheduler::BackendError,
+};
 
 /// Calls that wait to be sent.
 const QUEUE: usize = 64;
@@ -69,9 +78,6 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// The pause before a transaction whose first answer was lost, or that was too cheap, is sent once more.
 const UNSURE: Duration = Duration::from_secs(2);
 
-/// How often a call gets a new nonce after another program used its own.
-const NONCES: usize = 8;
-
 /// Called with the hash of each transaction before it is sent.
 pub type Notice = Arc<dyn Fn(Digest) + Send + Sync>;
 
@@ -93,6 +99,8 @@ pub(super) struct Call {
     pub(super) value: U256,
     /// Its gas limit, if the caller checked what it costs; otherwise it follows from an estimate.
     pub(super) gas_limit: Option<u64>,
+    /// The job that it is a step of, if it may share a transaction with steps of others.
+    pub(super) shares: Option<JobId>,
 }
 
 /// The gas limit of a call with this estimate, a fifth more: others' transactions may come in between.
@@ -108,9 +116,14 @@ pub(super) struct Policy {
     pub(super) confirmations: u64,
     /// Most that is paid for a unit of gas, in wei, if the owner set a bound.
     pub(super) max_fee_per_gas: Option<u128>,
+    /// Whether the contract is known to take several steps at once.
+    pub(super) shares: bool,
 }
 
-type Reply = oneshot::Sender<Result<TransactionReceipt, SendError>>;
+/// The receipt of a transaction that is deep enough in the chain, or why there is none.
+type Outcome = Result<TransactionReceipt, SendError>;
+
+type Reply = oneshot::Sender<Outcome>;
 
 /// A way to the sender; clones share it.
 #[derive(Debug, Clone)]
@@ -126,7 +139,7 @@ impl SenderHandle {
     }
 
     /// Sends a call and waits until it is deep enough in the chain. Dropping the future withdraws nothing.
-    pub(super) async fn send(&self, call: Call) -> Result<TransactionReceipt, SendError> {
+    pub(super) async fn send(&self, call: Call) -> Outcome {
         let (reply, answer) = oneshot::channel();
         let stopped = SendError::Failed(BackendError::Stopped);
         self.queue.send((call, reply)).await.map_err(|_| stopped.clone())?;
@@ -141,6 +154,7 @@ pub(super) struct Sender {
     policy: Policy,
     queue: mpsc::Receiver<(Call, Reply)>,
     pending: Vec<Pending>,
+    gathering: Gathering,
     outbox: Outbox,
     notice: Notice,
     lost: Arc<Notify>,
@@ -173,9 +187,19 @@ impl Sender {
         let (sender, queue) = mpsc::channel(QUEUE);
         let lost = Arc::new(Notify::new());
         let handle = SenderHandle { queue: sender, lost: Arc::clone(&lost) };
-        let pending = Vec::new();
-        let silent_since = None;
-        (Self { endpoints, signer, policy, queue, pending, outbox, notice, lost, silent_since }, handle)
+        let sender = Self {
+            endpoints,
+            signer,
+            policy,
+            queue,
+            pending: Vec::new(),
+            gathering: Gathering::default(),
+            outbox,
+            notice,
+            lost,
+            silent_since: None,
+        };
+        (sender, handle)
     }
 
     /// Sends until stopped, or until every handle is gone and nothing is in flight.
@@ -189,12 +213,18 @@ impl Sender {
                 is_complete = self.recover().await;
                 due = Instant::now() + pace.pause();
             }
-            let idle = self.pending.is_empty() && is_complete;
+            if self.are_steps_due() {
+                self.send_gathered().await;
+                pace.hurry();
+                due = due.min(Instant::now() + pace.pause());
+            }
+            let idle = self.pending.is_empty() && self.gathering.is_empty() && is_complete;
+            let release = self.gathering.release_at();
             tokio::select! {
                 () = stop.cancelled() => break,
-                next = self.queue.recv(), if self.pending.len() < MAX_PENDING => match next {
+                next = self.queue.recv(), if self.has_room() => match next {
                     Some((call, reply)) => {
-                        self.place(call, reply).await;
+                        self.take(call, reply).await;
                         pace.hurry();
                         due = due.min(Instant::now() + pace.pause());
                         continue;
@@ -208,6 +238,7 @@ impl Sender {
                     pace.hurry();
                     continue;
                 }
+                () = sleep_until(release.unwrap_or(due)), if release.is_some_and(|at| at < due) => continue,
                 () = sleep_until(due), if !idle => {}
             }
             if self.check().await {
@@ -217,72 +248,21 @@ impl Sender {
         }
     }
 
-    /// Gives a call a nonce and sends it, unless it would revert.
-    async fn place(&mut self, call: Call, reply: Reply) {
-        let mut reply = Some(reply);
-        for _ in 0..NONCES {
-            let placed = self.place_once(&call, &mut reply).await;
-            match placed {
-                Ok(true) => return,
-                Ok(false) => tracing::info!("another program used this key's nonce; trying the next one"),
-                // The caller may be gone; nothing was sent for it.
-                Err(error) => return answer(reply.take(), Err(error)),
+    /// Whether one more call can be taken.
+    fn has_room(&self) -> bool {
+        self.pending.len() < MAX_PENDING && !self.gathering.is_full()
+    }
+
+    /// Sends a call and all that wait behind it; those that may share a transaction are gathered first.
+    async fn take(&mut self, call: Call, reply: Reply) {
+        let mut next = Some((call, reply));
+        while let Some((call, reply)) = next {
+            match call.shares.filter(|_| self.policy.shares) {
+                Some(job) => self.gathering.add(call, job, reply),
+                None => self.place(call, reply).await,
             }
+            next = if self.has_room() { self.queue.try_recv().ok() } else { None };
         }
-        let reason = "other programs keep using the nonces of this key; nothing was sent".to_owned();
-        answer(reply.take(), Err(SendError::Failed(BackendError::Chain { reason })));
-    }
-
-    /// Says whether it is in flight now; not if another program used its nonce.
-    async fn place_once(&mut self, call: &Call, reply: &mut Option<Reply>) -> Result<bool, SendError> {
-        let (transaction, raw, hash) = self.prepare(call).await?;
-        let nonce = transaction.nonce;
-        self.note(nonce, hash, &raw).await?;
-        let (is_taken, is_too_cheap) = match self.broadcast(&raw, true).await {
-            Sent::Taken => (true, false),
-            Sent::Unsure(reason) => {
-                tracing::warn!(%hash, nonce, reason, "it is unknown whether a transaction was taken");
-                (false, false)
-            }
-            Sent::TooCheap => (false, true),
-            refused @ (Sent::NonceUsed | Sent::Refused(_)) => {
-                self.outbox.forget(nonce).await;
-                let Sent::Refused(error) = refused else { return Ok(false) };
-                return Err(error);
-            }
-        };
-        let sent = Kept { transaction, raw, hash };
-        self.pending.push(Pending { is_too_cheap, ..Pending::new(sent, is_taken, reply.take()) });
-        Ok(true)
-    }
-
-    /// Stores and tells a transaction that is about to be sent.
-    async fn note(&mut self, nonce: u64, hash: B256, raw: &Bytes) -> Result<(), SendError> {
-        self.outbox.about_to_send(nonce, hash, raw).await.map_err(SendError::Failed)?;
-        tracing::info!(%hash, nonce, "sending a transaction");
-        (self.notice)(hash.into());
-        Ok(())
-    }
-
-    async fn prepare(&mut self, call: &Call) -> Result<(TxEip1559, Bytes, B256), SendError> {
-        if self.next_nonce().await? < self.outbox.next_nonce() {
-            // Dropped transactions go first: their nonces are taken.
-            self.recover().await;
-        }
-        let (gas, fees, nonce) = tokio::try_join!(self.estimate(call), self.fees(), self.next_nonce())?;
-        let transaction = TxEip1559 {
-            chain_id: self.policy.chain_id,
-            nonce,
-            gas_limit: gas,
-            max_fee_per_gas: fees.most,
-            max_priority_fee_per_gas: fees.tip,
-            to: call.to.map_or(TxKind::Create, TxKind::Call),
-            value: call.value,
-            access_list: Default::default(),
-            input: call.data.clone(),
-        };
-        let (raw, hash) = self.sign(&transaction)?;
-        Ok((transaction, raw, hash))
     }
 
     /// The gas limit of a call that does not revert now.
@@ -367,7 +347,7 @@ impl Sender {
                 Some(outcome) => {
                     let done = self.pending.remove(index);
                     self.remember(&done, &outcome).await;
-                    answer(done.reply, outcome);
+                    self.settle(done.callers, outcome).await;
                 }
                 None => index += 1,
             }
@@ -388,7 +368,7 @@ impl Sender {
     }
 
     /// The outcome of a transaction whose nonce is used; `None` while it is not deep enough.
-    async fn outcome(&mut self, index: usize, head: u64) -> Option<Result<TransactionReceipt, SendError>> {
+    async fn outcome(&mut self, index: usize, head: u64) -> Option<Outcome> {
         let hashes = self.pending[index].hashes.clone();
         let found = self.endpoints.ask(|provider| receipt_of(provider, hashes.clone())).await.ok()?;
         let pending = &mut self.pending[index];
@@ -429,13 +409,6 @@ impl Sender {
                 revert_of(&[], "the transaction reverted")
             }
         }
-    }
-}
-
-/// Answers the caller, if it still waits.
-fn answer(reply: Option<Reply>, outcome: Result<TransactionReceipt, SendError>) {
-    if let Some(reply) = reply {
-        drop(reply.send(outcome));
     }
 }
 

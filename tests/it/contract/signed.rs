@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,10 +14,11 @@ use assay::{
         Amount, Deal, Digest, Event, EventKind, Job, JobId, JobState, NodeId, SignedAction, Timestamp,
         codec::encode_action,
     },
+    identity::NodeKey,
     rules::{Ledger, Rejection},
     scheduler::{
         BackendError, Cursor, LogUpdate, Scheduler, SubmitError,
-        contract::{ContractConfig, ContractScheduler, Courier, SignedPath, Unreached},
+        contract::{ChainConfig, ContractConfig, ContractScheduler, Courier, SignedPath, Unreached},
     },
     store::Db,
 };
@@ -30,6 +34,7 @@ use tokio::{
 
 use super::chain::{Chain, Member, PATIENCE, opening};
 
+mod shared;
 mod threats;
 
 /// Answers of a backend.
@@ -43,10 +48,12 @@ const FEE: u128 = 7;
 
 /// Carries requests between members of one process.
 #[derive(Debug, Default)]
-struct Hub {
+pub(crate) struct Hub {
     members: Mutex<BTreeMap<NodeId, ContractScheduler>>,
     /// Nobody reaches these, nor they anybody.
     gone: Mutex<BTreeSet<NodeId>>,
+    /// Whether everybody is reached and refuses.
+    pub(crate) refuses: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -61,6 +68,9 @@ impl Courier for Way {
         async move {
             let is_gone = hub.gone.lock().unwrap().iter().any(|gone| [from, node].contains(gone));
             let member = hub.members.lock().unwrap().get(&node).cloned().filter(|_| !is_gone);
+            if hub.refuses.load(Ordering::SeqCst) {
+                return Ok(REFUSED.to_vec());
+            }
             let away = || Unreached { node, reason: "it is away".to_owned() };
             member.map(|member| member.answer(from, &request)).ok_or_else(away)
         }
@@ -90,12 +100,20 @@ impl Town {
 
     /// With so many nodes, and jobs that need them all.
     async fn of(nodes: u8) -> Self {
-        let (chain, hub) = (Chain::start(None).await, Arc::new(Hub::default()));
+        let chain = Chain::start(None).await;
+        let config = chain.config();
+        Self::on(chain, nodes, config).await
+    }
+
+    /// On this chain, which the requester reaches so.
+    async fn on(chain: Chain, nodes: u8, of_requester: ChainConfig) -> Self {
+        let hub = Arc::new(Hub::default());
         let deal = Deal { concurrency: nodes, confidence: nodes / 2 + 1, ..deal() };
         let mut members = Vec::new();
         let bonds = std::iter::repeat_n(BOND, usize::from(nodes));
         for money in std::iter::once(u128::from(nodes) * PRICE + FEE).chain(bonds) {
-            let member = join(&chain, &hub).await;
+            let config = if members.is_empty() { of_requester.clone() } else { chain.config() };
+            let member = join(&chain, &hub, config).await;
             member.scheduler.client().deposit(Amount::new(money).unwrap()).await.unwrap();
             member.scheduler.announce("/ip4/127.0.0.1/tcp/1").await.unwrap();
             members.push(Arc::new(member));
@@ -119,7 +137,12 @@ impl Town {
 
     /// Begins to submit a job.
     fn offer(&self) -> (JobId, JoinSet<Result<Cursor, SubmitError>>) {
-        let (submission, requester) = (self.requester.submission(&self.deal, 0), Arc::clone(&self.requester));
+        self.offer_as(0)
+    }
+
+    fn offer_as(&self, nonce: u64) -> (JobId, JoinSet<Result<Cursor, SubmitError>>) {
+        let submission = self.requester.submission(&self.deal, nonce);
+        let requester = Arc::clone(&self.requester);
         let job = submission.action.job;
         (job, JoinSet::from_iter([async move { requester.scheduler.submit(submission).await }]))
     }
@@ -140,6 +163,16 @@ impl Town {
 
     /// Has all nodes bid, and the requester accept them.
     async fn fill(&self, job: JobId, mut submitted: JoinSet<Result<Cursor, SubmitError>>) {
+        let accepted = self.choose(job).await;
+        self.requester.scheduler.submit_all(accepted).await.unwrap();
+        timeout(PATIENCE, submitted.join_next()).await.unwrap().unwrap().unwrap().unwrap();
+        for node in &self.nodes {
+            when(node, job, |job| job.state == JobState::Running).await;
+        }
+    }
+
+    /// Has all nodes bid: what the requester says to accept them.
+    async fn choose(&self, job: JobId) -> Vec<SignedAction> {
         for node in &self.nodes {
             self.bid(node, job).await;
         }
@@ -148,12 +181,7 @@ impl Town {
             let event = Event::BidAccepted { node: node.id() };
             signed_under(&self.deal, &self.requester, job, sequence, seen, event)
         };
-        let accepted = (1..).zip(&self.nodes).map(accept).collect();
-        self.requester.scheduler.submit_all(accepted).await.unwrap();
-        timeout(PATIENCE, submitted.join_next()).await.unwrap().unwrap().unwrap().unwrap();
-        for node in &self.nodes {
-            when(node, job, |job| job.state == JobState::Running).await;
-        }
+        (1..).zip(&self.nodes).map(accept).collect()
     }
 
     async fn commit(&self, seat: u8, job: JobId) -> Result<Cursor, SubmitError> {
@@ -203,12 +231,16 @@ async fn offered(to: &Member, from: &Member, submission: &SignedAction, secs: u6
     timeout(PATIENCE, answered).await.unwrap()
 }
 
-async fn join(chain: &Chain, hub: &Arc<Hub>) -> Member {
-    let key = chain.funded_key();
+pub(crate) async fn join(chain: &Chain, hub: &Arc<Hub>, config: ChainConfig) -> Member {
+    join_as(chain, hub, config, chain.funded_key()).await
+}
+
+/// Joins with a key that has money for gas.
+pub(crate) async fn join_as(chain: &Chain, hub: &Arc<Hub>, config: ChainConfig, key: NodeKey) -> Member {
     let courier = Arc::new(Way { from: key.node_id(), hub: Arc::clone(hub) });
     let db = Db::in_memory().unwrap();
     let config = ContractConfig {
-        chain: chain.config(),
+        chain: config,
         first_block: chain.deployed.receipt.block,
         db: db.clone(),
         key: key.clone(),

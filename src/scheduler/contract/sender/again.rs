@@ -9,7 +9,7 @@ use alloy::{
 };
 use tokio::time::Instant;
 
-use super::{Fees, Pending, SendError, Sender, Sent, explain};
+use super::{Callers, Fees, Outcome, Pending, SendError, Sender, Sent, explain};
 use crate::scheduler::{
     BackendError,
     contract::{outbox::Kept, rpc::AskError, words::Refusal},
@@ -64,13 +64,13 @@ impl Sender {
                     continue;
                 }
             };
-            self.pending.push(Pending { is_too_cheap, ..Pending::new(kept, is_taken, None) });
+            self.pending.push(Pending { is_too_cheap, ..Pending::new(kept, is_taken, Callers::Nobody) });
         }
         true
     }
 
     /// Keeps a transaction that is in a block, for as long as the chain may drop that.
-    pub(super) async fn remember(&mut self, done: &Pending, outcome: &Result<TransactionReceipt, SendError>) {
+    pub(super) async fn remember(&mut self, done: &Pending, outcome: &Outcome) {
         let nonce = done.transaction.nonce;
         match outcome {
             Ok(TransactionReceipt { transaction_hash, block_number: Some(block), .. })
@@ -90,10 +90,9 @@ impl Sender {
     /// Tells the callers that nothing is known of some transactions, and keeps watching them.
     pub(super) fn give_up(&mut self, of: impl Fn(&Pending) -> bool, reason: &str) {
         for pending in self.pending.iter_mut().filter(|pending| of(pending)) {
-            let Some(reply) = pending.reply.take() else { continue };
             let transaction = pending.hashes.last().copied().unwrap_or_default().into();
             let unconfirmed = BackendError::Unconfirmed { transaction, reason: reason.to_owned() };
-            drop(reply.send(Err(SendError::Failed(unconfirmed))));
+            std::mem::take(&mut pending.callers).answer(&Err(SendError::Failed(unconfirmed)));
         }
     }
 

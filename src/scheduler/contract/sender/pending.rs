@@ -6,7 +6,29 @@ use alloy::{
 };
 use tokio::time::Instant;
 
-use super::{super::outbox::Kept, Reply};
+use super::{super::outbox::Kept, Outcome, Reply, shared::Step};
+
+/// Who waits for a transaction.
+#[derive(Default)]
+pub(super) enum Callers {
+    /// Nobody: they were answered, or it was resent after a reorganisation.
+    #[default]
+    Nobody,
+    One(Reply),
+    /// Those of the steps that share it.
+    Several(Vec<Step>),
+}
+
+impl Callers {
+    /// Gives all of them this answer, if they still wait.
+    pub(super) fn answer(self, outcome: &Outcome) {
+        match self {
+            Self::Nobody => {}
+            Self::One(reply) => drop(reply.send(outcome.clone())),
+            Self::Several(steps) => steps.into_iter().for_each(|step| step.answer(outcome)),
+        }
+    }
+}
 
 /// A transaction in flight, with every version that was sent: at most one is mined.
 pub(super) struct Pending {
@@ -25,13 +47,12 @@ pub(super) struct Pending {
     pub(super) in_block: bool,
     /// Since when the nonce is used up without a receipt.
     pub(super) missing_since: Option<Instant>,
-    /// `None` once the caller was answered, and for a transaction that was resent after a reorganisation.
-    pub(super) reply: Option<Reply>,
+    pub(super) callers: Callers,
 }
 
 impl Pending {
     /// A transaction that was just sent.
-    pub(super) fn new(sent: Kept, is_taken: bool, reply: Option<Reply>) -> Self {
+    pub(super) fn new(sent: Kept, is_taken: bool, callers: Callers) -> Self {
         let now = Instant::now();
         Self {
             transaction: sent.transaction,
@@ -44,7 +65,7 @@ impl Pending {
             is_too_cheap: false,
             in_block: false,
             missing_since: None,
-            reply,
+            callers,
         }
     }
 }

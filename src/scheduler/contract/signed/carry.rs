@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use alloy::primitives::Bytes;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -19,7 +20,7 @@ use crate::{
     scheduler::{
         BackendError, SubmitError,
         contract::{
-            calls::{rostered_commitments, rostered_verdict, to_contract},
+            calls::{rostered_commitments, rostered_verdict, shareable},
             convert::Revert,
             node::{Answered, State},
             sender::SendError,
@@ -149,9 +150,15 @@ impl State {
                 rostered_verdict(&job, &openings, accepted)
             }
         };
-        let contract = self.client.reader().contract;
-        let sent = self.client.sender.send(to_contract(contract, data)).await;
-        self.wake.notify_one();
+        let sent = self.send_step(job.id, data).await;
         Outcome::Submitted { job: job.id, result: sent.map(|_| ()) }
+    }
+
+    /// Sends a step of the signed path, with those of other jobs where several are ready, and returns its block.
+    pub(super) async fn send_step(&self, job: JobId, data: Bytes) -> Result<u64, SendError> {
+        let contract = self.client.reader().contract;
+        let sent = self.client.sender.send(shareable(contract, job, data)).await;
+        self.wake.notify_one();
+        sent.map(|receipt| receipt.block_number.unwrap_or_default())
     }
 }

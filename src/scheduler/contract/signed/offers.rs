@@ -201,8 +201,8 @@ impl State {
             let Event::BidAccepted { node } = signed.action.event else { return None };
             Some(node)
         });
-        let sent = self.send(job, signed_submission(&draft.job, &given(&draft, &chosen.collect()))).await;
-        match sent {
+        let call = signed_submission(&draft.job, &given(&draft, &chosen.collect()));
+        match self.send_step(job, call).await {
             Ok(block) => {
                 // The log has it then, or a reorganisation took it: the submission alone is sent next.
                 self.read_up_to(block).await?;

@@ -1,0 +1,113 @@
+//! Gives calls their nonces, and sends them for the first time.
+
+use alloy::{
+    consensus::TxEip1559,
+    primitives::{B256, Bytes, TxKind},
+};
+
+use super::{Call, Callers, Pending, Reply, SendError, Sender, Sent};
+use crate::scheduler::{BackendError, contract::outbox::Kept};
+
+/// How often a call gets a new nonce after another program used its own.
+const NONCES: usize = 8;
+
+/// What became of a call.
+pub(super) enum Placed {
+    /// It is in flight.
+    InFlight,
+    /// Another program used its nonce.
+    NonceUsed,
+    /// No endpoint takes its transaction.
+    Refused(SendError),
+}
+
+impl Sender {
+    /// Gives a call a nonce and sends it, unless it would revert.
+    pub(super) async fn place(&mut self, call: Call, reply: Reply) {
+        let mut callers = Callers::One(reply);
+        if let Err(error) | Ok(Placed::Refused(error)) = self.try_place(&call, None, &mut callers).await {
+            // The caller may be gone; nothing was sent for it.
+            callers.answer(&Err(error));
+        }
+    }
+
+    /// Sends a call with this gas limit, or with one that follows from an estimate. The callers wait for it, if it is in
+    /// flight then.
+    pub(super) async fn try_place(
+        &mut self,
+        call: &Call,
+        gas: Option<u64>,
+        callers: &mut Callers,
+    ) -> Result<Placed, SendError> {
+        for _ in 0..NONCES {
+            let placed = self.place_once(call, gas, callers).await?;
+            if !matches!(placed, Placed::NonceUsed) {
+                return Ok(placed);
+            }
+            tracing::info!("another program used this key's nonce; trying the next one");
+        }
+        let reason = "other programs keep using the nonces of this key; nothing was sent".to_owned();
+        Err(SendError::Failed(BackendError::Chain { reason }))
+    }
+
+    async fn place_once(
+        &mut self,
+        call: &Call,
+        gas: Option<u64>,
+        callers: &mut Callers,
+    ) -> Result<Placed, SendError> {
+        let (transaction, raw, hash) = self.prepare(call, gas).await?;
+        let nonce = transaction.nonce;
+        self.note(nonce, hash, &raw).await?;
+        let (is_taken, is_too_cheap) = match self.broadcast(&raw, true).await {
+            Sent::Taken => (true, false),
+            Sent::Unsure(reason) => {
+                tracing::warn!(%hash, nonce, reason, "it is unknown whether a transaction was taken");
+                (false, false)
+            }
+            Sent::TooCheap => (false, true),
+            refused @ (Sent::NonceUsed | Sent::Refused(_)) => {
+                self.outbox.forget(nonce).await;
+                let Sent::Refused(error) = refused else { return Ok(Placed::NonceUsed) };
+                return Ok(Placed::Refused(error));
+            }
+        };
+        let sent = Kept { transaction, raw, hash };
+        self.pending.push(Pending { is_too_cheap, ..Pending::new(sent, is_taken, std::mem::take(callers)) });
+        Ok(Placed::InFlight)
+    }
+
+    /// Stores and tells a transaction that is about to be sent.
+    pub(super) async fn note(&mut self, nonce: u64, hash: B256, raw: &Bytes) -> Result<(), SendError> {
+        self.outbox.about_to_send(nonce, hash, raw).await.map_err(SendError::Failed)?;
+        tracing::info!(%hash, nonce, "sending a transaction");
+        (self.notice)(hash.into());
+        Ok(())
+    }
+
+    async fn prepare(
+        &mut self,
+        call: &Call,
+        gas: Option<u64>,
+    ) -> Result<(TxEip1559, Bytes, B256), SendError> {
+        if self.next_nonce().await? < self.outbox.next_nonce() {
+            // Dropped transactions go first: their nonces are taken.
+            self.recover().await;
+        }
+        let gas = async { if let Some(gas) = gas { Ok(gas) } else { self.estimate(call).await } };
+        let (gas, fees, nonce) = tokio::try_join!(gas, self.fees(), self.next_nonce())?;
+        let transaction = TxEip1559 {
+            chain_id: self.policy.chain_id,
+            nonce,
+            gas_limit: gas,
+            max_fee_per_gas: fees.most,
+            max_priority_fee_per_gas: fees.tip,
+            to: call.to.map_or(TxKind::Create, TxKind::Call),
+            value: call.value,
+            access_list: Default::default(),
+            input: call.data.clone(),
+        };
+        let (raw, hash) = self.sign(&transaction)?;
+        Ok((transaction, raw, hash))
+    }
+}
