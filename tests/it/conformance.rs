@@ -1,6 +1,6 @@
 //! The suite of `scheduler::conformance`, run against each backend.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use assay::{
     domain::{LogDomain, Timestamp},
@@ -13,7 +13,13 @@ use assay::{
     },
 };
 
-use crate::{contract::chain::Chain, libp2p::node::TestClock};
+use crate::{
+    contract::{
+        chain::{Chain, Member, PATIENCE},
+        signed::{Hub, join},
+    },
+    libp2p::node::TestClock,
+};
 
 #[derive(Debug)]
 struct Local(Arc<LocalLog>);
@@ -91,6 +97,47 @@ async fn contract() -> World {
     World::new(Box::new(Contract { chain, _running: running }), parties)
 }
 
+/// A contract whose nodes hand to each other what they sign: jobs are offered, and take three transactions.
+#[derive(Debug)]
+struct Signed {
+    contract: Contract,
+    hub: Arc<Hub>,
+}
+
+impl Backend for Signed {
+    fn set_now(&self, now: Timestamp) {
+        self.contract.set_now(now);
+    }
+
+    fn set_handing_over(&self, allowed: bool) -> bool {
+        self.hub.refuses.store(!allowed, Ordering::SeqCst);
+        true
+    }
+}
+
+async fn signed() -> World {
+    let (chain, hub) = (Chain::start(Some(START.as_secs())).await, Arc::new(Hub::default()));
+    let mut members = Vec::new();
+    for _ in 0..PARTIES {
+        let member = join(&chain, &hub, chain.config()).await;
+        member.scheduler.announce("/ip4/127.0.0.1/tcp/1").await.unwrap();
+        members.push(member);
+    }
+    for member in &members {
+        let mut announced = member.scheduler.announced();
+        let all = announced.wait_for(|known| known.len() == PARTIES);
+        tokio::time::timeout(PATIENCE, all).await.unwrap().unwrap();
+    }
+    // The contract gives the lowest address the first seat.
+    members[1..].sort_by_key(Member::id);
+    let (mut parties, mut running) = (Vec::new(), Vec::new());
+    for member in members {
+        parties.push(Party::new(member.scheduler, member.key));
+        running.push(member.running);
+    }
+    World::new(Box::new(Signed { contract: Contract { chain, _running: running }, hub }), parties)
+}
+
 /// Every case of the suite, against each backend.
 macro_rules! conforms {
     ($($backend:ident),*) => {
@@ -101,3 +148,18 @@ macro_rules! conforms {
 }
 
 conforms!(local, libp2p, contract);
+
+/// The cases of jobs that run, and one that begins without bids.
+mod signed {
+    assay::conformance_tests! { super::signed:
+        a_job_runs_from_submission_to_verdict,
+        openings_may_come_with_the_verdict,
+        only_the_requester_chooses_and_ends,
+        deadlines_end_what_nobody_does,
+        who_ends_a_job_in_anothers_stead_reads_what_follows,
+        who_does_not_reveal_does_not_stop_a_verdict,
+        a_copied_commitment_cannot_be_opened,
+        a_requester_may_stop_a_running_job,
+        readers_get_every_entry_in_order_from_any_cursor,
+    }
+}

@@ -11,7 +11,7 @@ mod funds;
 mod money;
 mod public;
 mod reorg;
-mod signed;
+pub(crate) mod signed;
 mod troubles;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};

@@ -4,17 +4,17 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     domain::{
-        Action, Deal, Digest, Event, FingerprintWord, Job, JobId, NodeId, Opening, SignedAction, Spec,
-        Timestamp,
+        Action, Deal, Digest, Event, FingerprintWord, Job, JobId, JobState, NodeId, Opening, SignedAction,
+        Span, Spec, Timestamp,
     },
     identity::NodeKey,
     rules::{Ledger, Rejection},
     scheduler::{
         BackendError, Cursor, EnvelopeRefusal, EventStream, LogItem, LogUpdate, Scheduler, SubmitError,
-        entries,
     },
 };
-use futures::{StreamExt, stream::BoxStream};
+use futures::StreamExt;
+use tokio::task::JoinSet;
 
 use super::START;
 
@@ -35,6 +35,13 @@ pub trait Backend: fmt::Debug {
     fn ordered_by_requester(&self) -> bool {
         false
     }
+
+    /// Lets nodes hand to each other what they sign, or keeps them from it; whether there is such a way beside the log.
+    ///
+    /// Where there is one, the suite runs jobs by it: they are offered, and enter the log with their bids.
+    fn set_handing_over(&self, _allowed: bool) -> bool {
+        false
+    }
 }
 
 impl fmt::Debug for Party {
@@ -52,7 +59,7 @@ pub struct Party {
     pub key: NodeKey,
     /// Its way into the log.
     pub scheduler: Arc<dyn Scheduler>,
-    stream: BoxStream<'static, Result<LogItem, BackendError>>,
+    updates: EventStream,
     /// What it has read so far.
     pub read: Vec<LogItem>,
     ledger: Ledger,
@@ -62,8 +69,8 @@ impl Party {
     /// A party that has read nothing yet.
     pub fn new(scheduler: impl Scheduler, key: NodeKey) -> Self {
         let scheduler: Arc<dyn Scheduler> = Arc::new(scheduler);
-        let (stream, ledger) = (entries(scheduler.events(Cursor(0))), Ledger::new(scheduler.domain()));
-        Self { key, scheduler, stream, read: Vec::new(), ledger }
+        let (updates, ledger) = (scheduler.events(Cursor(0)), Ledger::new(scheduler.domain()));
+        Self { key, scheduler, updates, read: Vec::new(), ledger }
     }
 
     /// Who it is.
@@ -81,12 +88,25 @@ impl Party {
     /// # Panics
     /// When it does not come in time, or breaks the rules.
     pub async fn read_one(&mut self) {
-        let item = tokio::time::timeout(PATIENCE, self.stream.next()).await;
-        let item =
-            item.expect("the next entry comes in time").expect("the log goes on").expect("the log is whole");
+        let item = loop {
+            match next_update(&mut self.updates).await {
+                LogUpdate::Entry(item) => break *item,
+                LogUpdate::Forgotten(job) => self.forget_offer(job),
+                LogUpdate::CaughtUp | LogUpdate::Rewound { .. } => {}
+            }
+        };
         self.ledger.apply(&item.stamped).expect("an entry of the log obeys the rules");
         self.ledger.assert_invariants();
         self.read.push(item);
+    }
+
+    /// An offer is over: the log has the job by now, or will not have it so.
+    fn forget_offer(&mut self, job: JobId) {
+        let is_offered = |item: &LogItem| item.stamped.job == job && item.cursor == Cursor::default();
+        if self.read.iter().any(is_offered) {
+            self.read.retain(|item| !is_offered(item));
+            self.ledger.forget(job);
+        }
     }
 
     /// Reads on until this party holds entry `entry`.
@@ -172,13 +192,35 @@ impl World {
         sent.expect("an action is answered in time")
     }
 
+    /// As [`Self::send`]. A step that waits to be taken with those of all seats waits for them in vain until its node takes it
+    /// alone, in the middle of the phase.
+    async fn send_in_the_end(&mut self, who: usize, action: SignedAction) -> Result<Cursor, SubmitError> {
+        let sent = self.send(who, action.clone()).await;
+        if !is_under_way(&sent) {
+            return sent;
+        }
+        let job = self.job();
+        let end = if job.state == JobState::Running { job.commit_by } else { job.reveal_by };
+        // The chain may be some seconds ahead of this clock.
+        let begun = job.seats_changed_at;
+        self.wait_until(begun.plus(Span::from_secs(end.since(begun).as_secs() / 2 + 1)));
+        let party = &self.parties[who];
+        let seen = async {
+            let mut ticks = tokio::time::interval(Duration::from_millis(5));
+            while party.scheduler.now().await.is_ok_and(|now| now < self.now) {
+                ticks.tick().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.expect("a backend sees that time goes on");
+        self.send(who, action).await
+    }
+
     /// `who` acts, and everybody who follows the job reads that it did.
     pub(super) async fn act(&mut self, who: usize, event: Event) {
         let kind = event.kind();
         let before = self.parties[REQUESTER].read.len();
-        self.send(who, self.sign(who, event))
-            .await
-            .unwrap_or_else(|error| panic!("{kind:?} by {who}: {error}"));
+        let action = self.sign(who, event);
+        self.send_in_the_end(who, action).await.unwrap_or_else(|error| panic!("{kind:?} by {who}: {error}"));
         self.parties[REQUESTER].read_one().await;
         let item = self.parties[REQUESTER].read[before].clone();
         assert_eq!((item.stamped.author, item.stamped.event.kind()), (self.id(who), kind));
@@ -232,8 +274,9 @@ impl World {
         self.sign(REQUESTER, Event::Submitted { deal, spec: document, nonce: 0 })
     }
 
-    /// Submits a job; every party hears of it.
+    /// Submits a job that has no bids yet; every party hears of it.
     pub(super) async fn submit(&mut self, deal: Deal) {
+        self.backend.set_handing_over(false);
         let action = self.submission(deal);
         self.send(REQUESTER, action).await.expect("a valid job is taken");
         self.parties[REQUESTER].read_one().await;
@@ -243,8 +286,46 @@ impl World {
         }
     }
 
+    /// Offers a job to nodes 1 to 3, and brings it into the log with their bids. Where there is such a way, their ids ascend.
+    async fn run_offered(&mut self, deal: Deal) {
+        let action = self.submission(deal);
+        let requester = Arc::clone(&self.parties[REQUESTER].scheduler);
+        let mut submitted = JoinSet::from_iter([async move { requester.submit(action).await }]);
+        for party in &mut self.parties {
+            party.read_one().await;
+        }
+        for node in 1..=3 {
+            let bid = self.sign(node, Event::BidPlaced { price: Default::default() });
+            self.send(node, bid).await.expect("a bid for an offer is taken");
+            self.parties[node].read_one().await;
+            self.parties[REQUESTER].read_one().await;
+        }
+        let accept = |node: u64| {
+            let node = usize::try_from(node).expect("a small number");
+            let signed = self.sign(REQUESTER, Event::BidAccepted { node: self.id(node) });
+            let sequence = signed.action.sequence + u64::try_from(node).expect("a small number") - 1;
+            self.resign(REQUESTER, Action { sequence, ..signed.action })
+        };
+        let accepted = self.parties[REQUESTER].scheduler.submit_all((1..=3).map(accept).collect());
+        let accepted = tokio::time::timeout(PATIENCE, accepted).await.expect("an acceptance is answered");
+        accepted.expect("bids are accepted");
+        let submitted = submitted.join_next().await.expect("it was begun").expect("a submission ends");
+        submitted.expect("the job is in the log");
+        // The submission, and each bid with its acceptance.
+        for _ in 0..7 {
+            self.parties[REQUESTER].read_one().await;
+        }
+        let newest = self.parties[REQUESTER].read[6].entry;
+        for party in &mut self.parties {
+            party.read_until(newest).await;
+        }
+    }
+
     /// Submits, lets nodes 1 to 3 bid and seats them in that order.
     pub(super) async fn run(&mut self, deal: Deal) {
+        if self.backend.set_handing_over(true) {
+            return self.run_offered(deal).await;
+        }
         self.submit(deal).await;
         for node in 1..=3 {
             self.act(node, Event::BidPlaced { price: Default::default() }).await;
@@ -260,11 +341,34 @@ impl World {
     }
 
     pub(super) async fn commit_all(&mut self) {
+        if self.backend.set_handing_over(true) {
+            return self.commit_together().await;
+        }
         for seat in 0..3 {
             let who = usize::from(seat) + 1;
             self.act(who, self.commitment(who, seat)).await;
         }
     }
+}
+
+impl World {
+    /// All seats hand their commitments over, and the requester brings them into the log at once.
+    async fn commit_together(&mut self) {
+        for seat in 0..3 {
+            let who = usize::from(seat) + 1;
+            let sent = self.send(who, self.sign(who, self.commitment(who, seat))).await;
+            assert!(is_under_way(&sent) || sent.is_ok(), "{sent:?}");
+        }
+        for _ in 0..3 {
+            self.parties[REQUESTER].read_one().await;
+        }
+        let newest = self.parties[REQUESTER].read.last().expect("there are entries").entry;
+        self.spread(newest).await;
+    }
+}
+
+fn is_under_way(sent: &Result<Cursor, SubmitError>) -> bool {
+    matches!(sent, Err(SubmitError::NotOrdered(BackendError::UnderWay { .. })))
 }
 
 /// Seats 0 and 1 agree; seat 2 has another output, memory and CPU time.
