@@ -48,8 +48,7 @@ def backlog(bench):
                 ours, theirs, same = (series.map(lambda seconds: jobs / seconds) for series in taken)
                 name = f"backlog of {jobs} jobs, {scheduler}"
                 against = f"Docker API, {at_once} at a time"
-                least = 0.95 if jobs == 100 else None
-                yield Figure("backlog", name, ours, against, theirs, "jobs/s", at_least=least)
+                yield Figure("backlog", name, ours, against, theirs, "jobs/s")
                 note = "the reference has the limits and the isolation of Assay's containers"
                 yield Figure("backlog", name, ours, f"{against}, as confined", same, "jobs/s", note=note)
 

@@ -4,7 +4,7 @@ import contextlib
 import statistics
 import time
 
-from .measure import Figure, Series, in_turn
+from .measure import LONG_RUNS, Figure, Series, in_turn
 from .processes import Server
 from .references import celery
 
@@ -15,6 +15,8 @@ WINDOW = 64
 # The same for jobs with a seat for every node: as many as one node has slots. A bid keeps a slot, so that with more of
 # them nodes may wait for each other.
 SLOTS = 4
+# Jobs one after another whose CPU time is counted together.
+IN_A_ROW = 20
 # Seconds between two jobs in large networks.
 REST = 2
 
@@ -52,7 +54,34 @@ def stub(bench):
                         progress=bench.progress,
                     )
                     name = f"{seats}-node job without container, {scheduler}"
-                    yield Figure("stub", name, ours, f"Celery, {seats} no-op", theirs, "s", at_most=0.5)
+                    yield Figure("stub", name, ours, f"Celery, {seats} no-op", theirs, "s")
+                yield _cpu_time(stack, scheduler)
+
+
+def _cpu_time(stack, scheduler):
+    """CPU time of a job, of all nodes and of the client that submits it; of so many in a row, as the kernel counts in ticks."""
+    spent, taken = [], []
+    for _ in range(LONG_RUNS):
+        before, begun = stack.cpu_seconds(), time.monotonic()
+        for _ in range(IN_A_ROW):
+            stack.ask("run", 1, NODES, 1)
+        spent.append((stack.cpu_seconds() - before) / IN_A_ROW)
+        taken.append((time.monotonic() - begun) / IN_A_ROW)
+    name = f"CPU time of a 3-node job without container, {scheduler}"
+    return Figure("stub", name, Series(spent), "the time that it takes", Series(taken), "s")
+
+
+def idle(bench):
+    """CPU time of an idle node, of five in a devstack that rest for a minute: a whole core"""
+    nodes, rest = 5, 60
+    for scheduler in SCHEDULERS:
+        with _stack(bench, scheduler, nodes) as stack:
+            # What a start leaves to do.
+            _settled(stack)
+            before, begun = stack.cpu_seconds(), time.monotonic()
+            time.sleep(rest)
+            share = (stack.cpu_seconds() - before) / (time.monotonic() - begun) / nodes
+        yield Figure("idle", f"CPU time of one idle node, {scheduler}", Series([share]), "a core", Series([1.0]), "cores")
 
 
 def stub_backlog(bench):
@@ -82,15 +111,16 @@ def stub_backlog(bench):
                 yield Figure(
                     "backlog-stub", f"{jobs} jobs without container, {scheduler}", rates[jobs],
                     f"Celery, {jobs} no-op", reference.map(rate), "jobs/s",
-                    at_least=0.95 if jobs == 1000 else None, note=f"at most {WINDOW} unfinished at a time",
+                    note=f"at most {WINDOW} unfinished at a time",
                 )
             name = f"rate of 1000 jobs, {scheduler}"
-            yield Figure("backlog-stub", name, rates[1000], "rate of 100", rates[100], "jobs/s", at_least=0.95)
+            yield Figure("backlog-stub", name, rates[1000], "rate of 100", rates[100], "jobs/s")
 
 
 def growth(bench):
-    """A 3-node job without containers among 10, 50 and 200 nodes (on a chain 10 and 50): the same among 3"""
-    for scheduler, sizes in (("libp2p", (3, 10, 50, 200)), ("contract", (3, 10, 50))):
+    """A 3-node job without containers among 10, 50 and 200 nodes: the same among 3"""
+    sizes = (3, 10, 50, 200)
+    for scheduler in SCHEDULERS:
         with contextlib.ExitStack() as open_stacks:
             stacks = [open_stacks.enter_context(_stack(bench, scheduler, nodes)) for nodes in sizes]
             # Nodes of a large network go on finding each other when it is ready.
@@ -101,8 +131,8 @@ def growth(bench):
         for nodes, taken, kib in zip(sizes, found, memory):
             bench.points.append(("nodes", scheduler, nodes, taken.median, kib))
             if nodes > sizes[0]:
-                name, most = f"3-node job among {nodes} nodes, {scheduler}", 10 if nodes == 200 else None
-                yield Figure("growth", name, taken, "among 3 nodes", found[0], "s", at_most=most)
+                name = f"3-node job among {nodes} nodes, {scheduler}"
+                yield Figure("growth", name, taken, "among 3 nodes", found[0], "s")
 
 
 def _rested(stack):
@@ -127,7 +157,7 @@ def chain(bench):
     found = [round() for _ in range(3)]
     ours, theirs, each = (Series(column) for column in zip(*found))
     yield Figure(
-        "chain", "jobs on chain", ours, "Anvil's own limit", theirs, "tx/s", at_least=0.8,
+        "chain", "jobs on chain", ours, "Anvil's own limit", theirs, "tx/s",
         note=f"{each.median:.1f} transactions a job, {SLOTS} jobs at a time; the reference gets those of all jobs at once",
     )
 
@@ -167,4 +197,6 @@ def devstack(bench):
                 progress=bench.progress,
             )
             against = "bare swarms" if scheduler == "libp2p" else "bare swarms and Anvil"
-            yield Figure("devstack", f"{nodes} nodes ready, {scheduler}", ours, against, theirs, "s", at_most=2)
+            # Two of them are goals.
+            most = None if scheduler == "libp2p" and nodes != 10 else 2
+            yield Figure("devstack", f"{nodes} nodes ready, {scheduler}", ours, against, theirs, "s", at_most=most)

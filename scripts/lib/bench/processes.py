@@ -50,6 +50,12 @@ class Server:
         line, self._rest = self._rest.split(b"\n", 1)
         return json.loads(line)
 
+    def cpu_seconds(self):
+        """CPU time of all its threads since its start, in ticks of the kernel; not that of programs that it started."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as stat:
+            fields = stat.read().rsplit(") ", 1)[1].split(" ")
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self):
         """Ends it in order, by the end of its input; returns when it is gone."""
         with contextlib.suppress(OSError):

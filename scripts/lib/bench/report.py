@@ -79,7 +79,9 @@ def write(bench, figures, failures, took):
     out = [HEAD, f"{len(judged) - len(missed)} of {len(judged)} targets are met. `±` marks rows where the runs of one side are more than 30 % apart."]
     if missed:
         out[-1] += f" Missed: {'; '.join(missed)}."
-    out += ["", *_table(figures), ""]
+    out += ["", "## Throughput and cost", ""]
+    out += ["Each row is measured in three passes; `now` is the middle one, and a target is met where two passes meet it.", ""]
+    out += [*bench.goals, "", "## Every figure", "", *_table(figures), ""]
     out += [f"Not measured, {row}: {reason}\n" for row, reason in failures]
     if bench.points:
         out += ["## How it grows", "", "Jobs without containers; both axes are logarithmic.", "", "![](performance.svg)", ""]
