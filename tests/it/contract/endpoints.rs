@@ -240,6 +240,26 @@ impl Endless {
 }
 
 #[tokio::test]
+async fn each_transaction_asks_for_its_nonce_and_the_fees_once() {
+    let chain = Chain::start(None).await;
+    let asked = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let count = Arc::clone(&asked);
+    let endpoint = Faulty::start(&chain.anvil.rpc_url, move |method, params| {
+        // What is in blocks is asked for as often as it takes.
+        let is_next = method == "eth_getTransactionCount" && params[1] == "pending";
+        count[0].fetch_add(is_next.into(), Ordering::SeqCst);
+        count[1].fetch_add((method == "eth_feeHistory").into(), Ordering::SeqCst);
+        Fault::None
+    })
+    .await;
+    let member = reader_of(&chain, &endpoint).await;
+    for nonce in 0..3 {
+        member.scheduler.submit(member.submission(&long_deal(), nonce)).await.unwrap();
+    }
+    assert_eq!(asked.each_ref().map(|count| count.load(Ordering::SeqCst)), [3, 3]);
+}
+
+#[tokio::test]
 async fn an_endpoint_whose_answer_does_not_end_is_left_for_the_next() {
     let chain = Chain::start(None).await;
     let contract = chain.deployed.contract;

@@ -90,12 +90,14 @@ impl Sender {
         call: &Call,
         gas: Option<u64>,
     ) -> Result<(TxEip1559, Bytes, B256), SendError> {
-        if self.next_nonce().await? < self.outbox.next_nonce() {
+        let mut nonce = self.next_nonce().await?;
+        if nonce < self.outbox.next_nonce() {
             // Dropped transactions go first: their nonces are taken.
             self.recover().await;
+            nonce = self.next_nonce().await?;
         }
         let gas = async { if let Some(gas) = gas { Ok(gas) } else { self.estimate(call).await } };
-        let (gas, fees, nonce) = tokio::try_join!(gas, self.fees(), self.next_nonce())?;
+        let (gas, fees) = tokio::try_join!(gas, self.fees())?;
         let transaction = TxEip1559 {
             chain_id: self.policy.chain_id,
             nonce,
