@@ -81,6 +81,8 @@ pub mod node;
 pub mod scheduler;
 #[cfg(feature = "node")]
 pub mod scope;
+#[cfg(feature = "libp2p")]
+pub mod sim;
 #[cfg(feature = "node")]
 pub mod store;
 #[cfg(feature = "node")]

@@ -257,6 +257,14 @@ pub enum CliError {
         /// How many there are.
         matches: usize,
     },
+    /// A simulation broke a promise.
+    #[error("a promise is not kept: {what}")]
+    Simulation {
+        /// The promise.
+        what: String,
+        /// The command that shows it again.
+        replay: String,
+    },
     /// A file is not an exported log.
     #[error("{} holds no log of a job", path.display())]
     NoLog {
@@ -336,6 +344,7 @@ impl CliError {
             | Self::File { .. }
             | Self::Fetch { .. }
             | Self::Compare { .. }
+            | Self::Simulation { .. }
             | Self::OtherContent { .. }
             | Self::Audit { .. }
             | Self::Attestation { .. }
@@ -379,6 +388,7 @@ impl Hint for CliError {
             }
             Self::ManyJobs { .. } => Some("check those of each job for themselves".to_owned()),
             Self::OtherJob { .. } => Some("ask whoever made them for those of the job you mean".to_owned()),
+            Self::Simulation { replay, .. } => Some(format!("see it again, and report it with this command: {replay}")),
             Self::NoLog { .. } => Some("make one with: assay verdict export JOB > log.json".to_owned()),
             Self::Fetch { node, .. } => {
                 Some(format!("node {} is faulty or dishonest; take another accepted result", node.short()))

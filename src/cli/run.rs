@@ -110,6 +110,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
         },
         Command::Dashboard(args) => commands::dashboard::run(&args, output).await,
         Command::Store(command) => commands::store::run(command, output).await,
+        Command::Sim(args) => commands::sim::run(args, output).await,
         Command::Doctor(args) => commands::doctor::run(&args, output).await,
         Command::Completion { shell } => commands::program::completion(shell, output),
         Command::Version(args) => commands::program::version(&args, output).await,
@@ -130,6 +131,7 @@ fn start_log(cli: &Cli) -> Result<(), CliError> {
         | Command::Contract(_)
         | Command::Dashboard(_)
         | Command::Store(_)
+        | Command::Sim(_)
         | Command::Doctor(_)
         | Command::Completion { .. }
         | Command::Version(_) => "warn",

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{
     Accounts, Rejection,
-    payout::{MoneyError, held, owes_first_wave},
+    payout::{MoneyError, held},
+    sound::sound,
     transition::{check, open},
 };
-use crate::domain::{
-    Amount, BidStatus, Event, Facts, Job, JobId, JobState, LogDomain, NodeId, SeatStatus, Stamped, Timestamp,
-};
+use crate::domain::{Amount, BidStatus, Event, Facts, Job, JobId, LogDomain, NodeId, Stamped};
 
 /// Every job that a log made, and the money behind them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,7 +186,7 @@ impl Ledger {
     /// When it does not; for tests and simulations.
     pub fn assert_invariants(&self) {
         for job in self.jobs.values() {
-            assert_job(job);
+            assert_eq!(sound(job), Ok(()), "{job:?}");
         }
     }
 }
@@ -196,46 +195,5 @@ impl Ledger {
 fn not_funded(error: MoneyError) -> Rejection {
     match error {
         MoneyError::TooMuch | MoneyError::Overdrawn { .. } => Rejection::NotFunded,
-    }
-}
-
-fn assert_job(job: &Job) {
-    let n = job.asked();
-    let seats = u8::try_from(job.seats.len()).expect("a job has at most 31 seats");
-    assert!(seats <= n && job.committed.len() + job.failed.len() <= seats, "{job:?}");
-    assert!(job.revealed.iter().all(|seat| job.committed.contains(seat)), "{job:?}");
-    assert!(job.late.iter().all(|seat| job.failed.contains(seat)), "{job:?}");
-    let holders: std::collections::BTreeSet<_> = job.seats.iter().map(|seat| seat.node).collect();
-    assert_eq!(holders.len(), job.seats.len(), "a node holds two seats: {job:?}");
-    for (index, seat) in (0..n).zip(&job.seats) {
-        let (failed, committed, revealed) = match seat.status {
-            SeatStatus::Accepted => (false, false, false),
-            SeatStatus::Failed(_) => (true, false, false),
-            SeatStatus::Committed(_) => (false, true, false),
-            SeatStatus::Revealed(_) => (false, true, true),
-        };
-        assert_eq!(
-            (failed, committed, revealed),
-            (job.failed.contains(index), job.committed.contains(index), job.revealed.contains(index)),
-            "a bitmap differs from its seats: {job:?}",
-        );
-        assert!(seat.price <= job.deal.price, "{job:?}");
-        assert_eq!(job.bids.get(&seat.node).map(|bid| bid.status), Some(BidStatus::Seated(index)), "{job:?}");
-    }
-    assert_eq!(job.state.is_terminal(), job.ended_by.is_some(), "{job:?}");
-    match job.state {
-        JobState::Open | JobState::Expired => assert_eq!(job.commit_by, Timestamp::ZERO, "{job:?}"),
-        JobState::Failed if owes_first_wave(job) => assert!(seats >= job.deal.concurrency, "{job:?}"),
-        JobState::Running | JobState::Revealing | JobState::Failed => assert_eq!(seats, n, "{job:?}"),
-        JobState::Verified => {
-            let verdict = job.verdict.as_ref().expect("a verified job has a verdict");
-            assert!(verdict.accepted.len() >= job.quorum(), "{job:?}");
-            assert_eq!(verdict.accepted.len() + verdict.rejected.len() + verdict.absent.len(), n, "{job:?}");
-        }
-        JobState::Inconclusive => {
-            let verdict = job.verdict.as_ref().expect("an inconclusive job has a verdict");
-            assert!(verdict.accepted.is_empty() && verdict.rejected.is_empty(), "{job:?}");
-        }
-        JobState::Cancelled => assert!(seats == 0 || seats == n, "{job:?}"),
     }
 }

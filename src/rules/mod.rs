@@ -36,6 +36,7 @@ mod ledger;
 mod payout;
 mod reasons;
 mod rejection;
+mod sound;
 mod transition;
 
 pub use accounts::Accounts;
@@ -43,4 +44,5 @@ pub use ledger::Ledger;
 pub use payout::{MoneyError, Payouts, did_its_part, gain, held, locked, owes_first_wave, payouts};
 pub use reasons::{SeatReason, reasons_of};
 pub use rejection::Rejection;
+pub use sound::{Unsound, sound};
 pub use transition::{open, openings_of, run_order, transition, verdict_of};

@@ -42,6 +42,7 @@ fn until(what: &str, mut shows: impl FnMut() -> bool) {
 }
 
 /// What a command came to.
+#[derive(Debug)]
 struct Seen {
     code: i32,
     stdout: String,
@@ -117,6 +118,18 @@ fn help_shows_commands_and_exit_codes() {
     check("help", &user.run(&["--help"]));
     check("help_submit", &user.run(&["job", "submit", "--help"]));
     check("help_devstack", &user.run(&["devstack", "--help"]));
+}
+
+#[test]
+fn a_simulation_needs_no_node_and_is_the_same_each_time() {
+    let user = User::new();
+    let words = ["sim", "--seed", "3", "--jobs", "4", "--bad-actors", "2:liar", "--faults", "drop,crash"];
+    let (first, again) = (user.run(&words), user.run(&words));
+    assert_eq!((first.code, &first.stdout), (0, &again.stdout), "{first:?}");
+    assert!(first.stdout.starts_with("seeds       1, every promise kept\n"), "{first:?}");
+    let refused = user.run(&["sim", "--faults", "rain"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("expected delay, drop, duplicate"), "{refused:?}");
 }
 
 #[test]

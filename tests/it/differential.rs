@@ -113,7 +113,7 @@ struct World {
 }
 
 fn keys(seed: u64) -> Vec<NodeKey> {
-    let mut chance = crate::sim::chance::Chance::new(seed);
+    let mut chance = assay::sim::chance::Chance::new(seed);
     (0..=STRANGER).map(|_| NodeKey::from_bytes(&chance.bytes()).unwrap()).collect()
 }
 

@@ -6,7 +6,7 @@
 //! - `job`, `results`, `verdict`, `wallet`, `host`: the commands of one noun each
 //! - `attest`: attestations
 //! - `sweep`: many jobs as one group
-//! - `doctor`: the checks; `store`: what a node keeps
+//! - `doctor`: the checks; `store`: what a node keeps; `sim`: simulations
 //! - `values`: the text forms of durations, sizes and pairs
 
 mod attest;
@@ -17,6 +17,7 @@ mod doctor;
 mod host;
 mod job;
 mod results;
+mod sim;
 mod store;
 mod sweep;
 pub(super) mod values;
@@ -40,6 +41,7 @@ pub(super) use job::{
     LogsArgs, ReplicationArg, RerunArgs, SubmitArgs, UpdateArgs, ValidateArgs, WaitArgs,
 };
 pub(super) use results::{DiffArgs, FetchArgs, ResultsCommand, ResultsListArgs};
+pub(super) use sim::{Faults, SimArgs};
 pub(super) use store::{BackupArgs, StoreArgs, StoreCommand};
 pub(super) use sweep::{GroupCommand, GroupWaitArgs, SweepArgs};
 pub(super) use values::{KeepFor, KeepKind, Variable};
@@ -129,6 +131,8 @@ pub(super) enum Command {
     /// Check, copy and mend what a node keeps on its disk
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Simulate a whole network from a seed, with bad nodes and faults, and check every promise
+    Sim(SimArgs),
     /// Check this machine, your node and the chain, and say what to do about each fault
     Doctor(DoctorArgs),
     /// Print a shell completion script

@@ -29,6 +29,7 @@ pub(super) mod rerun;
 pub(super) mod results;
 pub(super) mod retention;
 pub(super) mod serve;
+pub(super) mod sim;
 pub(super) mod store;
 pub(super) mod submit;
 pub(super) mod verdict;

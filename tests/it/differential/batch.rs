@@ -25,7 +25,9 @@ use super::{
     sides::{Act, Kind, Side, Step},
     stored::{abi, head_word, slot_word},
 };
-use crate::{contract::chain::Chain, sim::chance::Chance};
+use assay::sim::chance::Chance;
+
+use crate::contract::chain::Chain;
 
 /// Cases of one call.
 const BATCH: usize = 250;

@@ -17,7 +17,7 @@ use super::{
     NODES, REQUESTER, STRANGER,
     sides::{Act, Step, Submission},
 };
-use crate::sim::chance::Chance;
+use assay::sim::chance::Chance;
 
 /// Most parties of a job that may sit in its follow-up's stead.
 const MOST_SEATS: u8 = 5;

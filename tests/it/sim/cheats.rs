@@ -22,11 +22,7 @@ use assay::{
             sequence::{Arrival, Fault, Follower, Place, Receipt, Sequencer},
         },
     },
-};
-
-use super::{
-    replica::DOMAIN,
-    world::{self, Order},
+    sim::{DOMAIN, Order, deal, spec},
 };
 
 /// When the third seat was given; commits close 150 s later.
@@ -75,8 +71,8 @@ impl Table {
     /// Every seat is given, everybody holds the log so far.
     fn running() -> Self {
         let keys = [key(1), key(2), key(3)];
-        let deal: Deal = world::deal(Order::Requester, 3, 2);
-        let (document, revision) = (world::spec("pure").to_document(), deal.revision());
+        let deal: Deal = deal(Order::Requester, 3, 2);
+        let (document, revision) = (spec("pure").to_document(), deal.revision());
         let id = DOMAIN.job_id(keys[CHEAT].node_id(), 0, Spec::hash_document(&document), revision);
         let event = Event::Submitted { deal, spec: document, nonce: 0 };
         let submission = Action { job: id, revision, sequence: 0, seen: Digest::ZERO, event };

@@ -2,22 +2,19 @@
 //!
 //! `ASSAY_SIM_SEED` replays the one run that a failure names; `ASSAY_SIM_RUNS` says how many seeds to try.
 
-pub(crate) mod chance;
 mod cheats;
-mod node;
-mod replica;
 mod sweeps;
-mod world;
 
 use std::{cell::RefCell, collections::BTreeSet};
 
 use assay::{
-    domain::{Audit, AuditStage, Deal, Job, JobState, NodeId, SeatStatus, Span},
+    domain::{Audit, AuditStage, Deal, JobState},
     rules::owes_first_wave,
+    sim::{BadNodes, Fault, Order, Setup, Temper, Weather, World, chance::Chance, deal, kept, simulate},
 };
-use chance::Chance;
-use node::Temper;
-use world::{Order, Weather, World, deal};
+
+/// Slots and money of a node.
+const MEANS: (usize, u128) = (2, 1_000);
 
 /// Long enough for a job, its follow-up, and everybody who may have to step in.
 const HORIZON_MS: u64 = 1_500_000;
@@ -44,7 +41,7 @@ fn world(seed: u64, order: Order, weather: Weather) -> World {
     for temper in &mut tempers[2..2 + bad] {
         *temper = chance.pick(&Temper::BAD);
     }
-    let mut world = World::new(seed, order, weather, &tempers);
+    let mut world = World::new(seed, order, weather, &tempers, MEANS);
     for index in 0..3 {
         let (n, m) = chance.pick(&[(1, 1), (3, 2), (3, 3), (5, 3), (5, 5)]);
         let mut terms = deal(order, n, m);
@@ -59,57 +56,13 @@ fn world(seed: u64, order: Order, weather: Weather) -> World {
     world
 }
 
-fn temper_of(world: &World, node: NodeId) -> Temper {
-    world.nodes.iter().find(|held| held.id() == node).expect("a seat's holder").temper
-}
-
-/// What must hold of every job once it is over.
-fn check_end(world: &World, job: &Job) {
-    let honest = |node| temper_of(world, node) == Temper::Honest;
-    // A second wave takes its own time, after that of the draw.
-    let waves = if job.audit == AuditStage::Drawn { 2 } else { 1 };
-    let draw = if job.audit == AuditStage::None { Span::from_secs(0) } else { job.deal.reveal };
-    let longest = [job.deal.open, job.deal.run].repeat(waves).into_iter().chain([job.deal.reveal, draw]);
-    let latest = longest.into_iter().fold(job.submitted_at, |t, span| t.plus(span));
-    assert!(job.ended_at.as_secs() <= latest.as_secs() + 120, "ended too late: {job:?}");
-    let went_far = |status| matches!(status, SeatStatus::Committed(_) | SeatStatus::Revealed(_));
-    let sound = job.seats.iter().filter(|seat| honest(seat.node) && went_far(seat.status)).count();
-    let decided = sound >= usize::from(job.quorum());
-    let verdict = job.verdict.as_ref();
-    if decided {
-        assert_eq!(job.state, JobState::Verified, "a quorum was honest: {job:?}");
-    }
-    for (index, seat) in (0..).zip(&job.seats).filter(|_| job.state > JobState::Revealing) {
-        let accepted = verdict.is_some_and(|verdict| verdict.accepted.contains(index));
-        if temper_of(world, seat.node) == Temper::Liar && decided {
-            assert!(!accepted, "a lie was accepted: {job:?}");
-        }
-        if !honest(seat.node) {
-            continue;
-        }
-        if decided && went_far(seat.status) {
-            assert!(accepted, "an honest result was not: {job:?}");
-        }
-        let lost = match (job.state, seat.status) {
-            (JobState::Verified | JobState::Inconclusive, status) => {
-                matches!(status, SeatStatus::Accepted | SeatStatus::Committed(_))
-            }
-            (JobState::Failed, SeatStatus::Accepted) => job.ended_at > job.commit_by,
-            (JobState::Failed, SeatStatus::Committed(_)) => job.reveal_by.as_secs() != 0,
-            _ => false,
-        };
-        assert!(!lost, "seat {index} is honest and loses its bond: {job:?}");
-    }
-}
-
-fn simulate(name: &str, runs: u64, order: Order, weather: Weather) {
+fn ends_well(name: &str, runs: u64, order: Order, weather: Weather) {
     let stages = RefCell::new(BTreeSet::new());
     for_seeds(name, runs, |seed| {
         let mut world = world(seed, order, weather);
-        let settled = world.run(HORIZON_MS);
-        assert!(settled, "not every job is over everywhere: {:?}", world.truth);
-        world.truth.jobs().for_each(|job| check_end(&world, job));
-        stages.borrow_mut().extend(world.truth.jobs().map(|job| job.audit));
+        assert_eq!(world.run(HORIZON_MS), Ok(true), "not every job is over everywhere: {:?}", world.truth());
+        world.truth().jobs().for_each(|job| assert_eq!(kept(&world, job), Ok(()), "{job:?}"));
+        stages.borrow_mut().extend(world.truth().jobs().map(|job| job.audit));
     });
     let (stages, is_replay) = (stages.into_inner(), std::env::var_os("ASSAY_SIM_SEED").is_some());
     assert!(
@@ -120,22 +73,22 @@ fn simulate(name: &str, runs: u64, order: Order, weather: Weather) {
 
 #[test]
 fn jobs_end_well_on_a_calm_network() {
-    simulate("calm", 60, Order::Neutral, Weather::CALM);
+    ends_well("calm", 60, Order::Neutral, Weather::CALM);
 }
 
 #[test]
 fn jobs_end_well_in_a_storm_with_crashes() {
-    simulate("storm", 60, Order::Neutral, Weather::STORM);
+    ends_well("storm", 60, Order::Neutral, Weather::STORM);
 }
 
 #[test]
 fn jobs_end_well_where_requesters_order_on_a_calm_network() {
-    simulate("calm requesters", 4, Order::Requester, Weather::CALM);
+    ends_well("calm requesters", 4, Order::Requester, Weather::CALM);
 }
 
 #[test]
 fn jobs_end_well_where_requesters_order_in_a_storm_with_crashes() {
-    simulate("stormy requesters", 4, Order::Requester, Weather::STORM);
+    ends_well("stormy requesters", 4, Order::Requester, Weather::STORM);
 }
 
 #[test]
@@ -143,11 +96,11 @@ fn a_requester_that_withholds_the_secret_of_its_audit_sees_no_result_and_owes_th
     for (seed, order) in (1..=4).flat_map(|seed| [(seed, Order::Neutral), (seed, Order::Requester)]) {
         let mut tempers = vec![Temper::Honest; 6];
         tempers[0] = Temper::Withholder;
-        let mut world = World::new(seed, order, Weather::CALM, &tempers);
+        let mut world = World::new(seed, order, Weather::CALM, &tempers, MEANS);
         let audit = Some(Audit::requested(500, 2));
         world.want(0, 0, Deal { audit, ..deal(order, 1, 1) }, "pure");
-        assert!(world.run(HORIZON_MS), "the job is not over everywhere: {:?}", world.truth);
-        let job = world.truth.jobs().next().expect("it was submitted");
+        assert_eq!(world.run(HORIZON_MS), Ok(true), "the job is not over everywhere: {:?}", world.truth());
+        let job = world.truth().jobs().next().expect("it was submitted");
         assert_eq!((job.audit, job.revealed.len()), (AuditStage::Undrawn, 0), "{order:?}");
         // A run may fail here, and then there is no commitment to draw over.
         assert!(
@@ -161,15 +114,27 @@ fn a_requester_that_withholds_the_secret_of_its_audit_sees_no_result_and_owes_th
 #[test]
 fn a_job_whose_requester_never_returns_is_over_for_everybody_by_its_deadlines() {
     for_seeds("gone", 4, |seed| {
-        let mut world = World::new(seed, Order::Requester, Weather::CALM, &[Temper::Honest; 6]);
+        let mut world = World::new(seed, Order::Requester, Weather::CALM, &[Temper::Honest; 6], MEANS);
         world.want(0, 0, deal(Order::Requester, 3, 2), "pure");
         let leaves_ms = Chance::new(!seed).within(0..45_000);
         world.crash(leaves_ms, 0, 2 * HORIZON_MS);
         let longest_ms = 1000 * (30 + 150 + 60 + 10);
-        world.run(longest_ms);
-        let id = world.truth.jobs().next().expect("it was submitted").id;
+        world.run(longest_ms).unwrap();
+        let id = world.truth().jobs().next().expect("it was submitted").id;
         for node in 1..6 {
-            assert!(world.has_nothing_to_do(node, id), "node {node} still waits: {:?}", world.truth);
+            assert!(world.has_nothing_to_do(node, id), "node {node} still waits: {:?}", world.truth());
         }
+    });
+}
+
+#[test]
+fn every_promise_is_kept_in_every_weather() {
+    for_seeds("everything", 12, |seed| {
+        let order = if seed % 4 == 0 { Order::Requester } else { Order::Neutral };
+        let bad = BadNodes { count: 2, temper: None };
+        let setup =
+            Setup { bad, jobs: if order == Order::Neutral { 10 } else { 3 }, ..Setup::new(seed, order) };
+        assert_eq!(setup.faults.len(), Fault::ALL.len());
+        simulate(&setup).unwrap_or_else(|violation| panic!("{violation:?}"));
     });
 }

@@ -1,13 +1,14 @@
 //! Many jobs at once on few slots: all of them come to their turn, whoever else asks for how much.
 
-use assay::domain::{Amount, Deal, FailureKind, Job, JobState, NodeId, Span};
-
-use super::{
-    chance::Chance,
-    for_seeds,
-    node::Temper,
-    world::{Order, Weather, World, deal},
+use assay::{
+    domain::{Amount, Deal, FailureKind, Job, JobState, NodeId, Span},
+    sim::{Order, Temper, Weather, World, chance::Chance, deal},
 };
+
+use super::for_seeds;
+
+/// What a node has to begin with.
+const DEPOSIT: u128 = 1_000;
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -22,8 +23,8 @@ fn free(deal: Deal) -> Deal {
 }
 
 fn jobs_of(world: &World, requester: usize) -> Vec<&Job> {
-    let id = world.nodes[requester].id();
-    world.truth.jobs().filter(|job| job.requester == id).collect()
+    let id = world.nodes()[requester].id();
+    world.truth().jobs().filter(|job| job.requester == id).collect()
 }
 
 /// Every job had its turn: it was decided, unless a run failed for a reason that is no matter of capacity.
@@ -34,7 +35,7 @@ fn assert_all_ran(jobs: &[&Job], wanted: usize, weather: Weather) {
         let ended = match job.state {
             JobState::Verified => true,
             // Or a crash cut runs off when there was no time to begin them again.
-            JobState::Failed => engines > 0 || weather.crashes > 0,
+            JobState::Failed => engines > 0 || weather.crash_every_ms > 0,
             JobState::Open
             | JobState::Running
             | JobState::Revealing
@@ -52,7 +53,7 @@ fn broken_promises(jobs: &[&Job]) -> usize {
 }
 
 fn seats_of(world: &World, node: NodeId) -> usize {
-    world.truth.jobs().filter(|job| job.seat_of(node).is_some()).count()
+    world.truth().jobs().filter(|job| job.seat_of(node).is_some()).count()
 }
 
 fn sweep(name: &str, runs: u64, order: Order, weather: Weather, most_jobs: u64) {
@@ -60,7 +61,7 @@ fn sweep(name: &str, runs: u64, order: Order, weather: Weather, most_jobs: u64) 
         let mut chance = Chance::new(!seed);
         let nodes = usize::try_from(chance.within(2..7)).unwrap();
         let slots = usize::try_from(chance.within(1..5)).unwrap();
-        let mut world = World::with_slots(seed, order, weather, &vec![Temper::Honest; nodes], slots);
+        let mut world = World::new(seed, order, weather, &vec![Temper::Honest; nodes], (slots, DEPOSIT));
         let wanted = chance.within(10..most_jobs);
         let mut of = [0, 0];
         for _ in 0..wanted {
@@ -70,7 +71,7 @@ fn sweep(name: &str, runs: u64, order: Order, weather: Weather, most_jobs: u64) 
             let at_ms = chance.pick(&[0, 0, 0, 5_000, 20_000]);
             world.want(at_ms, requester, patient(order, n, 1), "pure");
         }
-        world.run(8 * HOUR_MS);
+        world.run(8 * HOUR_MS).unwrap();
         for (requester, wanted) in of.into_iter().enumerate() {
             let jobs = jobs_of(&world, requester);
             assert_all_ran(&jobs, wanted, weather);
@@ -100,7 +101,7 @@ fn air(name: &str, runs: u64, order: Order, air: impl Fn(&mut World)) {
         let slots = usize::try_from(chance.within(1..4)).unwrap();
         let mut tempers = vec![Temper::Honest; 6];
         tempers[0] = Temper::Mute;
-        let mut world = World::with_slots(seed, order, Weather::CALM, &tempers, slots);
+        let mut world = World::new(seed, order, Weather::CALM, &tempers, (slots, DEPOSIT));
         air(&mut world);
         for _ in 0..5 {
             let n = chance.pick(&[1, 3, 5]);
@@ -108,10 +109,10 @@ fn air(name: &str, runs: u64, order: Order, air: impl Fn(&mut World)) {
             world.want(5_000, 1, hasty, "pure");
         }
         let is_hasty = |job: &&Job| job.deal.open == Span::from_secs(600);
-        let wanted = |world: &World| world.truth.jobs().filter(is_hasty).count() == 5;
-        let over = |world: &World| world.truth.jobs().filter(is_hasty).all(|job| job.state.is_terminal());
-        world.run_to(HOUR_MS, |world| wanted(world) && over(world));
-        assert_all_ran(&world.truth.jobs().filter(is_hasty).collect::<Vec<_>>(), 5, Weather::CALM);
+        let wanted = |world: &World| world.truth().jobs().filter(is_hasty).count() == 5;
+        let over = |world: &World| world.truth().jobs().filter(is_hasty).all(|job| job.state.is_terminal());
+        world.run_to(HOUR_MS, |world| wanted(world) && over(world)).unwrap();
+        assert_all_ran(&world.truth().jobs().filter(is_hasty).collect::<Vec<_>>(), 5, Weather::CALM);
     });
 }
 
@@ -141,18 +142,18 @@ fn a_requester_that_died_with_open_jobs_keeps_no_slot_from_others() {
 fn jobs_that_are_long_wait_for_each_other_and_promises_are_kept() {
     for_seeds("long", 3, |seed| {
         let tempers = [Temper::Honest; 5];
-        let mut world = World::with_slots(seed, Order::Neutral, Weather::CALM, &tempers, 1);
+        let mut world = World::new(seed, Order::Neutral, Weather::CALM, &tempers, (1, DEPOSIT));
         for _ in 0..20 {
             // No second run fits behind one that takes its timeout.
             let long = Deal { run: Span::from_secs(100), ..patient(Order::Neutral, 3, 1) };
             world.want(0, 0, long, "pure");
         }
-        world.run(8 * HOUR_MS);
+        world.run(8 * HOUR_MS).unwrap();
         let jobs = jobs_of(&world, 0);
         assert_all_ran(&jobs, 20, Weather::CALM);
         assert_eq!(broken_promises(&jobs), 0);
         for node in 0..5 {
-            assert!(seats_of(&world, world.nodes[node].id()) > 3, "the work is shared");
+            assert!(seats_of(&world, world.nodes()[node].id()) > 3, "the work is shared");
         }
     });
 }

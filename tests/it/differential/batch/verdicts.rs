@@ -10,7 +10,7 @@ use assay::{
 };
 
 use super::{super::stored::abi, BATCH, Harness};
-use crate::sim::chance::Chance;
+use assay::sim::chance::Chance;
 
 /// Confidence, tolerance and so on as the contract has them: asked, confidence, KiB, thousandths, method,
 /// deterministic, thousandths of CPU time, work required.

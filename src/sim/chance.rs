@@ -4,14 +4,16 @@ use std::{collections::BTreeMap, ops::Range};
 
 /// SplitMix64, after Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
 #[derive(Debug, Clone)]
-pub(crate) struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// All that follows from a seed.
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) const fn next(&mut self) -> u64 {
+    /// The next word.
+    pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -19,23 +21,41 @@ impl Chance {
         word ^ (word >> 31)
     }
 
-    pub(crate) const fn within(&mut self, range: Range<u64>) -> u64 {
+    /// A number in a range.
+    ///
+    /// # Panics
+    /// If the range is empty.
+    pub const fn within(&mut self, range: Range<u64>) -> u64 {
         range.start + self.next() % (range.end - range.start)
     }
 
-    pub(crate) const fn permille(&mut self, permille: u64) -> bool {
+    /// True this many times in a thousand.
+    pub const fn permille(&mut self, permille: u64) -> bool {
         self.within(0..1000) < permille
     }
 
-    pub(crate) fn bytes(&mut self) -> [u8; 32] {
+    /// As many bytes as a digest has.
+    pub fn bytes(&mut self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.next().to_be_bytes()));
         bytes
     }
 
-    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        let index = self.within(0..u64::try_from(from.len()).unwrap());
-        from[usize::try_from(index).unwrap()]
+    /// The place of one of so many things.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn index(&mut self, of: usize) -> usize {
+        let index = self.within(0..u64::try_from(of).unwrap_or(u64::MAX));
+        usize::try_from(index).unwrap_or_default()
+    }
+
+    /// One of some things.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.index(from.len())]
     }
 }
 

@@ -1,24 +1,16 @@
 //! What nodes do in a world: ask their policies, submit, run, start again.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use assay::{
-    domain::{
-        Action, Amount, Audit, AuditSecret, Deal, Digest, Event, Facts, Funds, JobId, JobState, NodeId, Spec,
-    },
+use super::{Happening, Order, START_SECS, World};
+use crate::{
+    domain::{Action, Amount, Audit, AuditSecret, Deal, Digest, Event, Facts, Funds, JobId, JobState, Spec},
     policy::{Moment, Purses, Wake},
-    scheduler::libp2p::{
-        job_log::parent_of,
-        sequence::{Follower, Sequencer},
-    },
-};
-
-use super::{
-    super::{
+    scheduler::libp2p::sequence::Sequencer,
+    sim::{
         node::{Deed, SECRET, Surroundings},
         replica::{DOMAIN, Item, Replica, proposal},
     },
-    Happening, Order, START_SECS, World,
 };
 
 impl World {
@@ -27,6 +19,7 @@ impl World {
         let secret_hash = AuditSecret::of(SECRET, nonce).hash();
         let deal = Deal { audit: deal.audit.map(|audit| Audit { secret_hash, ..audit }), ..deal };
         let id = DOMAIN.job_id(requester, nonce, Spec::hash_document(document), deal.revision());
+        self.nodes[node].disk.followed_up.extend(deal.parent);
         let event = Event::Submitted { deal, spec: document.to_vec(), nonce };
         self.nodes[node].disk.submissions.insert(id, event);
         self.submit(node);
@@ -34,55 +27,57 @@ impl World {
 
     /// Submits what was decided on and is in no log yet.
     pub(super) fn submit(&mut self, node: usize) {
-        if !self.nodes[node].up {
+        if !self.nodes[node].is_well() {
             return;
         }
-        let disk = &self.nodes[node].disk;
-        let missing = disk.submissions.iter().filter(|(job, _)| !disk.replicas.contains_key(job));
-        let missing: Vec<(JobId, Event)> = missing.map(|(job, event)| (*job, event.clone())).collect();
-        for (job, event) in missing {
-            let Event::Submitted { deal, .. } = &event else { unreachable!("only submissions are kept") };
+        let submissions: Vec<(JobId, Event)> =
+            self.nodes[node].disk.submissions.iter().map(|(job, event)| (*job, event.clone())).collect();
+        for (job, event) in submissions {
+            let Event::Submitted { deal, .. } = &event else { continue };
             let (revision, parent) = (deal.revision(), deal.parent);
             let action = Action { job, revision, sequence: 0, seen: Digest::ZERO, event };
             let made = proposal(&self.nodes[node].key, action, self.order == Order::Requester);
             if self.order == Order::Neutral {
-                self.post(|| Happening::Proposed { at: 0, proposal: Box::new(made.clone()) });
+                self.post((Some(node), None), made.bytes(), || Happening::Proposed {
+                    at: 0,
+                    proposal: Box::new(made.clone()),
+                });
                 continue;
             }
             let now = self.clock(node);
             let key = self.nodes[node].key.clone();
-            let parent = parent.and_then(|parent| self.nodes[node].disk.replicas.get(&parent));
-            let opened = Sequencer::open(key, DOMAIN, parent.map(Replica::job), now, made.signed);
-            let sequencer = opened.expect("a requester submits what its own log takes");
-            let entry = sequencer.job_log().entry(1).expect("just made").clone();
-            let stamped = entry.stamped(DOMAIN).expect("just signed");
+            let parent = parent.and_then(|parent| self.truth.get(parent));
+            let opened = Sequencer::open(key, DOMAIN, parent, now, made.signed).ok();
+            let first = opened.and_then(|sequencer| {
+                let entry = sequencer.job_log().entry(1)?.clone();
+                let stamped = entry.stamped(DOMAIN).ok()?;
+                Some((sequencer, entry, stamped))
+            });
+            let Some((sequencer, entry, stamped)) = first else {
+                return self.breaks(Some(job), "a requester's own log does not take what it submits");
+            };
+            self.nodes[node].disk.submissions.remove(&job);
             self.nodes[node].disk.replicas.insert(job, Replica::Ordered(Box::new(sequencer)));
-            self.truth.apply(&stamped).expect("a sequencer keeps the rules");
-            self.ordered(&stamped);
-            self.broadcast(Some(node), &Item::Signed(Box::new(entry)));
+            if let Err(rejection) = self.truth.apply(&stamped) {
+                return self.breaks(Some(job), format!("a sequencer breaks the rules: {rejection}"));
+            }
+            self.ordered(node, &Item::Signed(Arc::new(entry)), &stamped);
             self.advance(node, job);
         }
     }
 
     /// Whether a node has freed the slot that a job may have held, or never knew of it.
-    pub(in crate::sim) fn has_nothing_to_do(&mut self, node: usize, job: JobId) -> bool {
+    pub fn has_nothing_to_do(&mut self, node: usize, job: JobId) -> bool {
         let knows = self.nodes[node].disk.replicas.contains_key(&job);
         !knows || self.ask(node, job).iter().any(|deed| matches!(deed, Deed::Stop))
     }
 
     fn ask(&mut self, node: usize, job: JobId) -> Vec<Deed> {
-        let members: Vec<NodeId> =
-            (0..self.nodes.len()).filter(|i| *i != node).map(|i| self.nodes[i].id()).collect();
-        let follows_up = |event: &Event| parent_of(event) == Some(job);
+        self.counts.decisions += 1;
         let accounts = self.truth.accounts();
         let funds = |node| Some(Funds { free: accounts.free(node), paid: accounts.paid(node) });
-        let around = Surroundings {
-            purses: Purses(&funds),
-            members: &members,
-            moment: self.moment(node),
-            facts: self.facts(node, job),
-            followed_up: self.nodes[node].disk.submissions.values().any(follows_up),
-        };
+        let (moment, facts) = (self.moment(node), self.facts(node, job));
+        let around = Surroundings { purses: Purses(&funds), moment, facts };
         self.nodes[node].decide(job, &around)
     }
 
@@ -110,9 +105,10 @@ impl World {
     pub(super) fn advance(&mut self, node: usize, job: JobId) {
         let held = &self.nodes[node];
         let reads = held.memory.caught_up || self.order == Order::Requester;
-        if !held.up || !reads || !held.disk.replicas.contains_key(&job) || held.awaits(job) {
+        if !held.is_well() || !reads || !held.disk.replicas.contains_key(&job) || held.awaits(job) {
             return;
         }
+        let mut is_done = false;
         for deed in self.ask(node, job) {
             match deed {
                 Deed::Propose(role, events) => {
@@ -132,13 +128,23 @@ impl World {
                 }
                 Deed::FollowUp(deal) => {
                     let nonce = self.chance.next();
-                    let document = self.nodes[node].disk.replicas[&job].job().spec.to_document();
+                    let Some(replica) = self.nodes[node].disk.replicas.get(&job) else { continue };
+                    let document = replica.job().spec.to_document();
                     self.decide_to_submit(node, *deal, &document, nonce);
+                    // What it did changes what it thinks.
+                    self.ring(node, job);
                 }
-                Deed::Wake(wake) => self.set_wake(node, job, wake),
+                Deed::Wake(wake) => {
+                    is_done = wake == Wake::NEVER;
+                    self.set_wake(node, job, wake);
+                }
                 // As a task of its own would: after what is being done now.
                 Deed::Ring(other) => self.ring(node, other),
             }
+        }
+        let is_over = |replica: &Replica| replica.job().state.is_terminal();
+        if is_done && self.nodes[node].disk.replicas.get(&job).is_some_and(is_over) {
+            self.nodes[node].forget(job);
         }
     }
 
@@ -147,9 +153,9 @@ impl World {
         if self.order == Order::Neutral {
             return self.truth.facts(job, me, &Event::BidPlaced { price: Amount::ZERO });
         }
-        let replicas = &self.nodes[node].disk.replicas;
-        let parent = replicas[&job].job().deal.parent.and_then(|parent| replicas.get(&parent));
-        let sat = parent.is_some_and(|parent| parent.job().seats.iter().any(|seat| seat.node == me));
+        let parent = self.truth.get(job).and_then(|job| job.deal.parent);
+        let parent = parent.and_then(|parent| self.truth.get(parent));
+        let sat = parent.is_some_and(|parent| parent.seats.iter().any(|seat| seat.node == me));
         Facts { sat_in_parent: sat, ..Facts::MONEYLESS }
     }
 
@@ -174,29 +180,44 @@ impl World {
     fn do_propose(&mut self, node: usize, job: JobId, event: Event) {
         let Some(event) = self.nodes[node].twist(event) else { return };
         if matches!(event, Event::Revealed { .. }) {
-            let state = self.truth.get(job).expect("a job of the ledger").state_at(self.backend_clock()).0;
-            assert!(state >= JobState::Revealing, "an opening leaves a node while the job is {state}");
+            let state = self.truth.get(job).map(|held| held.state_at(self.backend_clock()).0);
+            if let Some(state) = state.filter(|state| *state < JobState::Revealing) {
+                self.breaks(Some(job), format!("an opening leaves an honest node while the job is {state}"));
+            }
         }
         self.propose(node, job, event);
     }
 
     pub(super) fn propose(&mut self, node: usize, job: JobId, event: Event) {
-        let replica = &self.nodes[node].disk.replicas[&job];
+        let Some(replica) = self.nodes[node].disk.replicas.get(&job) else { return };
         let made = replica.propose(&self.nodes[node].key, event);
-        let at = if self.order == Order::Neutral { 0 } else { self.orderer_of(replica.job().requester) };
-        if self.order == Order::Requester && at == node {
+        let requester = replica.job().requester;
+        let (at, to) = match self.order {
+            Order::Neutral => (0, None),
+            Order::Requester => (self.orderer_of(requester), Some(self.orderer_of(requester))),
+        };
+        if to == Some(node) {
             // To oneself nothing is sent, and nothing is lost.
             return self.order_proposal(at, made);
         }
-        self.post(|| Happening::Proposed { at, proposal: Box::new(made.clone()) });
+        self.post((Some(node), to), made.bytes(), || Happening::Proposed {
+            at,
+            proposal: Box::new(made.clone()),
+        });
     }
 
     pub(super) fn end_run(&mut self, node: usize, life: u32, job: JobId) {
-        if self.nodes[node].life != life || !self.nodes[node].memory.running.remove(&job) {
+        if self.nodes[node].life != life || !self.nodes[node].memory.running.contains(&job) {
             return;
         }
-        let held = self.nodes[node].disk.replicas[&job].job();
-        let result = self.nodes[node].result(held, &mut self.chance);
+        if self.nodes[node].full {
+            // It waits for room to write its result to.
+            let at_ms = self.queue.now_ms() + 1_000;
+            return self.queue.put(at_ms, Happening::RunEnds { node, life, job });
+        }
+        self.nodes[node].memory.running.remove(&job);
+        let Some(replica) = self.nodes[node].disk.replicas.get(&job) else { return };
+        let result = self.nodes[node].result(replica.job(), &mut self.chance);
         self.nodes[node].disk.runs.insert(job, result);
         self.advance(node, job);
     }
@@ -206,25 +227,19 @@ impl World {
         let node = &mut self.nodes[index];
         node.up = true;
         node.life += 1;
-        let replicas = std::mem::take(&mut node.disk.replicas);
-        let jobs: BTreeMap<JobId, _> =
-            replicas.iter().map(|(id, replica)| (*id, replica.job().clone())).collect();
-        for (id, replica) in replicas {
-            let parent = jobs[&id].deal.parent.and_then(|parent| jobs.get(&parent));
-            let rebuilt = match replica {
-                Replica::Plain { .. } => replica,
-                Replica::Followed(follower) => {
-                    let entries = follower.job_log().entries_after(0).to_vec();
-                    let follower = Follower::rebuild(DOMAIN, parent, entries);
-                    Replica::Followed(Box::new(follower.expect("what was followed is sound")))
-                }
-                Replica::Ordered(sequencer) => {
-                    let entries = sequencer.job_log().entries_after(0).to_vec();
-                    let sequencer = Sequencer::rebuild(node.key.clone(), DOMAIN, parent, entries);
-                    Replica::Ordered(Box::new(sequencer.expect("what was sequenced is sound")))
-                }
-            };
-            node.disk.replicas.insert(id, rebuilt);
+        let mut lost = None;
+        for (id, replica) in std::mem::take(&mut node.disk.replicas) {
+            let parent = replica.job().deal.parent.and_then(|parent| self.truth.get(parent));
+            match replica.reread(&node.key, parent) {
+                Some(replica) => _ = node.disk.replicas.insert(id, replica),
+                None => lost = Some(id),
+            }
+        }
+        if let Some(lost) = lost {
+            self.breaks(Some(lost), "a log that was sound cannot be read again");
+        }
+        if self.order == Order::Requester {
+            self.look(index);
         }
     }
 }

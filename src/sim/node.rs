@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use assay::{
+use crate::{
     domain::{
         Amount, Ask, Deal, Digest, Event, Facts, FailureKind, Fingerprint, FingerprintWord, Job, JobId,
         MIN_REVEAL, NodeId, Opening, Pace, SeatSet, Span, SummaryWord,
@@ -17,40 +17,13 @@ use assay::{
     },
 };
 
-use super::{chance::Chance, replica::Replica};
+use super::{chance::Chance, replica::Replica, temper::Temper};
 
 /// How long a node waits for what it sent.
 const ATTEMPT_MS: u64 = 2_000;
 
 /// What orders bids and draws audits, of every requester.
 pub(super) const SECRET: Digest = Digest::new([9; 32]);
-
-/// How a node behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Temper {
-    Honest,
-    /// Commits and reveals a made-up result.
-    Liar,
-    /// Takes seats and never commits.
-    Idler,
-    /// Commits and never reveals.
-    Secretive,
-    /// Commits to what it cannot open.
-    Garbler,
-    /// Reveals at once, whether commits are closed or not.
-    Hasty,
-    /// Proposes what it has no right to.
-    Meddler,
-    /// Submits jobs and answers no bid.
-    Mute,
-    /// Submits jobs with an audit and keeps the secret of it.
-    Withholder,
-}
-
-impl Temper {
-    pub(super) const BAD: [Self; 6] =
-        [Self::Liar, Self::Idler, Self::Secretive, Self::Garbler, Self::Hasty, Self::Meddler];
-}
 
 /// What a node wants to have done.
 #[derive(Debug)]
@@ -64,13 +37,18 @@ pub(super) enum Deed {
     Ring(JobId),
 }
 
+/// A simulated node.
 #[derive(Debug)]
-pub(super) struct Node {
+pub struct Node {
     pub(super) key: NodeKey,
     pub(super) temper: Temper,
     pub(super) skew_secs: i64,
-    pub(super) slots: usize,
+    slots: usize,
+    /// The others.
+    pub(super) members: Vec<NodeId>,
     pub(super) up: bool,
+    /// Whether its disk takes nothing.
+    pub(super) full: bool,
     /// Counts starts: what was set off before a crash does not reach the process after it.
     pub(super) life: u32,
     pub(super) disk: Disk,
@@ -81,9 +59,15 @@ pub(super) struct Node {
 #[derive(Debug, Default)]
 pub(super) struct Disk {
     pub(super) replicas: BTreeMap<JobId, Replica>,
+    /// Jobs that need nothing more of this node.
+    pub(super) ended: BTreeSet<JobId>,
     pub(super) runs: BTreeMap<JobId, Result<Opening, FailureKind>>,
-    /// Submissions decided on, by the job they make.
+    /// Submissions decided on and in no log yet, by the job they make.
     pub(super) submissions: BTreeMap<JobId, Event>,
+    /// Jobs that this node has followed up, or decided to.
+    pub(super) followed_up: BTreeSet<JobId>,
+    /// How much it has read of what each orders who orders logs.
+    pub(super) read: BTreeMap<usize, usize>,
 }
 
 /// What does not.
@@ -103,10 +87,8 @@ pub(super) struct Memory {
 /// What the world tells a node beside its logs.
 #[derive(Debug)]
 pub(super) struct Surroundings<'a> {
-    pub(super) members: &'a [NodeId],
     pub(super) moment: Moment,
     pub(super) facts: Facts,
-    pub(super) followed_up: bool,
     /// What each node has.
     pub(super) purses: Purses<'a>,
 }
@@ -127,7 +109,13 @@ impl Memory {
 impl Node {
     pub(super) fn new(key: NodeKey, temper: Temper, skew_secs: i64, slots: usize) -> Self {
         let (disk, memory) = (Disk::default(), Memory::new(slots));
-        Self { key, temper, skew_secs, slots, up: true, life: 0, disk, memory }
+        let members = Vec::new();
+        Self { key, temper, skew_secs, slots, members, up: true, full: false, life: 0, disk, memory }
+    }
+
+    /// Whether it can work.
+    pub(super) const fn is_well(&self) -> bool {
+        self.up && !self.full
     }
 
     /// The process ends without a word.
@@ -136,14 +124,21 @@ impl Node {
         self.memory = Memory::new(self.slots);
     }
 
-    pub(super) fn id(&self) -> NodeId {
+    /// Its name.
+    pub fn id(&self) -> NodeId {
         self.key.node_id()
+    }
+
+    /// How it behaves.
+    pub const fn temper(&self) -> Temper {
+        self.temper
     }
 
     /// What this node's policies want for `job`, in the order in which it is to be done.
     pub(super) fn decide(&mut self, job: JobId, around: &Surroundings<'_>) -> Vec<Deed> {
         let me = self.id();
         let Some(replica) = self.disk.replicas.get(&job) else { return Vec::new() };
+        let followed_up = self.disk.followed_up.contains(&job);
         let Memory { capacity, policies, running, .. } = &mut self.memory;
         let policy = policies.entry(job).or_insert_with(|| JobPolicy::new(around.moment));
         let limits = limits(replica.job());
@@ -151,8 +146,8 @@ impl Node {
             me,
             job: replica.job(),
             moment: around.moment,
-            followed_up: around.followed_up,
-            members: around.members,
+            followed_up,
+            members: &self.members,
             sisters: &[],
             facts: around.facts,
             log: replica.trust(),
@@ -202,6 +197,21 @@ impl Node {
         self.memory.in_flight.insert(job, (role, job::Deed::Submit(events), now_ms));
     }
 
+    /// What it sent long ago, and waits for in vain.
+    pub(super) fn late(&self, now_ms: u64) -> Vec<JobId> {
+        let late = |since_ms: u64| since_ms.saturating_add(ATTEMPT_MS) <= now_ms;
+        self.memory.in_flight.iter().filter(|(_, (_, _, since))| late(*since)).map(|(job, _)| *job).collect()
+    }
+
+    /// Keeps nothing of a job that needs nothing more of it.
+    pub(super) fn forget(&mut self, job: JobId) {
+        self.disk.replicas.remove(&job);
+        self.disk.runs.remove(&job);
+        self.disk.ended.insert(job);
+        self.memory.policies.remove(&job);
+        self.memory.in_flight.remove(&job);
+    }
+
     /// The log of a job went on.
     pub(super) fn heard(&mut self, job: JobId) {
         self.memory.in_flight.remove(&job);
@@ -213,12 +223,8 @@ impl Node {
     /// Gives up what was sent long ago. Returns the other jobs that may go on then.
     pub(super) fn give_up(&mut self, job: JobId, moment: Moment) -> Vec<JobId> {
         let Memory { capacity, policies, in_flight, .. } = &mut self.memory;
-        let late = |(_, _, since_ms): &(_, _, u64)| since_ms.saturating_add(ATTEMPT_MS) <= moment.elapsed_ms;
-        if !in_flight.get(&job).is_some_and(late) {
-            return Vec::new();
-        }
-        let (role, deed, _) = in_flight.remove(&job).expect("just seen");
-        let policy = policies.get_mut(&job).expect("what acted is there");
+        let Some((role, deed, _)) = in_flight.remove(&job) else { return Vec::new() };
+        let Some(policy) = policies.get_mut(&job) else { return Vec::new() };
         policy.failed((role, &deed), true, (job, moment), capacity)
     }
 
@@ -231,7 +237,7 @@ impl Node {
         let lies = self.temper == Temper::Liar;
         let text = if noisy || lies { chance.bytes().to_vec() } else { job.id.as_bytes().to_vec() };
         let base = if lies { 200_000 } else { 20_000 };
-        let kib = u32::try_from(base + chance.within(0..200)).unwrap();
+        let kib = u32::try_from(base + chance.within(0..200)).unwrap_or(u32::MAX);
         let fingerprint =
             Fingerprint { w: [kib; 10], q: [kib; 10], cpu_ms: chance.within(1000..1010), faults: 0 };
         Ok(Opening {

@@ -1,0 +1,79 @@
+//! What the protocol promises of a job that is over, to those who kept to it.
+
+use super::{
+    temper::Temper,
+    world::{Outage, Violation, World},
+};
+use crate::domain::{AuditStage, Job, JobState, NodeId, SeatStatus, Span, Timestamp};
+
+/// A party that was out of reach for longer than this, in all, while it had to act may lose by it.
+const MOST_OUTAGE_MS: u64 = 20_000;
+
+/// How long after the last deadline somebody ends a job at the latest.
+const GRACE: Span = Span::from_secs(120);
+
+/// Checks a job that is over.
+///
+/// # Errors
+/// The first promise that was not kept.
+pub fn kept(world: &World, job: &Job) -> Result<(), Violation> {
+    let broken = |what: String| Err(Violation { at_ms: world.now_ms(), job: Some(job.id), what });
+    let is_honest = |node| temper_of(world, node) == Temper::Honest;
+    // Who orders a log, or must answer in it, harms others by its absence.
+    let was_there = |node| was_there(world, job, node) && was_there(world, job, job.requester);
+    // A second wave takes its own time, after that of the draw.
+    let waves = if job.audit == AuditStage::Drawn { 2 } else { 1 };
+    let draw = if job.audit == AuditStage::None { Span::from_secs(0) } else { job.deal.reveal };
+    let longest =
+        [job.deal.open, job.deal.run].repeat(waves).into_iter().chain([job.deal.reveal, draw, GRACE]);
+    let latest = longest.fold(job.submitted_at, Timestamp::plus);
+    if job.ended_at > latest {
+        return broken(format!("it ended {} s too late", job.ended_at.as_secs() - latest.as_secs()));
+    }
+    let went_far = |status| matches!(status, SeatStatus::Committed(_) | SeatStatus::Revealed(_));
+    let sound = job.seats.iter().filter(|seat| is_honest(seat.node) && went_far(seat.status));
+    let all_there = sound.clone().all(|seat| was_there(seat.node));
+    // A second wave that nobody came for leaves the first one undecided, and paid.
+    let is_full = job.seats.len() == usize::from(job.asked());
+    let decided = all_there && is_full && sound.count() >= usize::from(job.quorum());
+    if decided && job.state != JobState::Verified {
+        return broken(format!("a quorum was honest, and the job is {}", job.state));
+    }
+    let verdict = job.verdict.as_ref();
+    for (index, seat) in (0..).zip(&job.seats).filter(|_| job.state > JobState::Revealing) {
+        let accepted = verdict.is_some_and(|verdict| verdict.accepted.contains(index));
+        if temper_of(world, seat.node) == Temper::Liar && decided && accepted {
+            return broken(format!("the lie in seat {index} was accepted"));
+        }
+        if !is_honest(seat.node) || !was_there(seat.node) {
+            continue;
+        }
+        if decided && went_far(seat.status) && !accepted {
+            return broken(format!("the honest result in seat {index} was not accepted"));
+        }
+        let lost = match (job.state, seat.status) {
+            (JobState::Verified | JobState::Inconclusive, status) => {
+                matches!(status, SeatStatus::Accepted | SeatStatus::Committed(_))
+            }
+            (JobState::Failed, SeatStatus::Accepted) => job.ended_at > job.commit_by,
+            (JobState::Failed, SeatStatus::Committed(_)) => job.reveal_by.as_secs() != 0,
+            _ => false,
+        };
+        if lost {
+            return broken(format!("the node in seat {index} is honest and loses its bond"));
+        }
+    }
+    Ok(())
+}
+
+fn temper_of(world: &World, node: NodeId) -> Temper {
+    world.node(node).map_or(Temper::Honest, |node| node.temper())
+}
+
+/// Whether a node was within reach while the job lasted, but for moments.
+fn was_there(world: &World, job: &Job, node: NodeId) -> bool {
+    let is_own = |outage: &&Outage| world.nodes().get(outage.node).is_some_and(|other| other.id() == node);
+    let (from, to) = (world.ms_of(job.submitted_at), world.ms_of(job.ended_at).saturating_add(1_000));
+    let overlap = |outage: &Outage| outage.to_ms.min(to).saturating_sub(outage.from_ms.max(from));
+    world.outages().iter().filter(is_own).map(overlap).sum::<u64>() <= MOST_OUTAGE_MS
+}
