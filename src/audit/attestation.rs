@@ -7,9 +7,11 @@
 //! signature of the node's key over the envelope.
 
 mod envelope;
+mod link;
 mod statement;
 
 pub use envelope::{Envelope, EnvelopeError, PAYLOAD_TYPE};
+pub use link::{Metablock, link, public_pem};
 pub use statement::{Subject, TooManySubjects};
 
 use std::collections::BTreeMap;
@@ -111,6 +113,12 @@ pub enum AttestationError {
     /// A result has more files than an attestation names.
     #[error(transparent)]
     Subjects(#[from] TooManySubjects),
+    /// A file, input or image has a name that the tools which read links do not write in one way.
+    #[error("a link cannot name {name:?}: it takes printable ASCII without quotation marks and backslashes")]
+    Unlinkable {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// The attestation of an accepted node over the files of its result, not signed yet. `now` is the clock of this machine.

@@ -4,6 +4,7 @@ mod attestation;
 mod bytes;
 mod contracts;
 mod evidence;
+mod link;
 
 use super::{document::LOG_VERSION, *};
 use crate::{

@@ -79,7 +79,7 @@ pub enum KeyFile {
 /// The secret key of a node. `Debug` shows the address; the memory is wiped on drop.
 #[derive(Clone)]
 pub struct NodeKey {
-    secret: SigningKey,
+    pub(super) secret: SigningKey,
     node: NodeId,
 }
 

@@ -13,6 +13,10 @@
 
 mod keys;
 mod keystore;
+#[cfg(feature = "libp2p")]
+mod link_key;
 
 pub use keys::{KeyError, KeyFile, NodeKey};
 pub use keystore::{Keystore, LockError, Passphrase};
+#[cfg(feature = "libp2p")]
+pub use link_key::{LinkKey, voucher_of};

@@ -121,6 +121,11 @@ impl Subject {
         Self { name, digest: sha256_of(sha256) }
     }
 
+    /// Its hashes, by the name of the function.
+    pub(super) const fn hashes(&self) -> &BTreeMap<String, String> {
+        &self.digest
+    }
+
     /// Whether it is a file with this SHA-256.
     pub fn has(&self, sha256: Digest) -> bool {
         self.digest == sha256_of(sha256)
@@ -207,7 +212,7 @@ fn dependencies(spec: &Spec) -> Vec<Resource> {
 }
 
 /// Hashes as in-toto writes them: hex without a prefix.
-fn sha256_of(digest: Digest) -> BTreeMap<String, String> {
+pub(super) fn sha256_of(digest: Digest) -> BTreeMap<String, String> {
     let hex = digest.to_string();
     BTreeMap::from([("sha256".to_owned(), hex.strip_prefix("0x").unwrap_or(&hex).to_owned())])
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::NodeArgs;
+use super::{KeyArgs, NodeArgs};
 use crate::domain::{JobId, NodeId};
 
 /// `assay attest`.
@@ -23,7 +23,7 @@ pub(in crate::cli) struct AttestArgs {
     pub(in crate::cli) format: FormArg,
 
     /// Sign the attestation of this node, an accepted one, with its key: FILE is the node.key in its data directory
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required_if_eq("format", "in-toto-link"))]
     pub(in crate::cli) sign_with: Option<PathBuf>,
 
     #[command(flatten)]
@@ -34,6 +34,8 @@ pub(in crate::cli) struct AttestArgs {
 pub(in crate::cli) enum AttestCommand {
     /// Check attestations against the logs in them, and against a file or a result, without asking anybody
     Verify(AttestVerifyArgs),
+    /// Show the public key, in PEM, that signs the links of the node with this key
+    Key(KeyArgs),
 }
 
 /// The form of an attestation.
@@ -41,6 +43,8 @@ pub(in crate::cli) enum AttestCommand {
 pub(in crate::cli) enum FormArg {
     /// In-toto statement v1 with SLSA provenance v1, in a DSSE envelope
     InToto,
+    /// In-toto link signed by the node's Ed25519 key, as rebuilderd serves them and repro-threshold reads them
+    InTotoLink,
 }
 
 /// `assay attest verify`.

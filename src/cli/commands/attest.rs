@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use super::{check::collect, job_name};
 use crate::{
     api::types::{JobView, Judgement, SeatView},
-    audit::attestation::{self, AttestationError, BUNDLE_VERSION, Bundle, Subject},
+    audit::{
+        LogDocument,
+        attestation::{self, AttestationError, BUNDLE_VERSION, Bundle, Metablock, Subject},
+    },
     cli::{
         CliError, ExitStatus,
         args::{AttestArgs, AttestCommand, FormArg, KeyArgs},
@@ -18,7 +21,7 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
-    domain::{Digest, NodeId},
+    domain::{Digest, JobId, NodeId},
     identity::NodeKey,
     node::wall_clock,
     store::manifest,
@@ -26,21 +29,69 @@ use crate::{
 
 /// Attests a job's accepted runs, or checks attestations.
 pub(in crate::cli) async fn run(args: AttestArgs, output: Output) -> Result<ExitStatus, CliError> {
-    if let Some(AttestCommand::Verify(args)) = &args.command {
-        return verify::run(args, output);
+    match &args.command {
+        Some(AttestCommand::Verify(args)) => return verify::run(args, output),
+        Some(AttestCommand::Key(args)) => {
+            output.shown(&attestation::public_pem(&keys::load(args)?.link_key()))?;
+            return Ok(ExitStatus::Success);
+        }
+        None => {}
     }
-    let FormArg::InToto = args.format;
     let job = job_name(args.job.as_deref().unwrap_or_default())?;
     let key = args.sign_with.as_ref().map(|path| {
         let passphrase_file = args.asked.key.passphrase_file.clone();
         keys::load(&KeyArgs { key: Some(path.clone()), passphrase_file })
     });
     let key = key.transpose()?;
-    let bundle = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
-        attest(session.client(), job, key.as_ref(), output).await
+    let written = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
+        attest(session.client(), job, key.as_ref(), output).await?.written(args.format, key.as_ref())
     });
-    output.file(&bundle.await?)?;
+    match written.await? {
+        Written::Bundle(bundle) => output.file(&bundle)?,
+        Written::Link(link) => output.file(&link)?,
+    }
     Ok(ExitStatus::Success)
+}
+
+/// What is written of a job.
+enum Written {
+    Bundle(Bundle),
+    Link(Metablock),
+}
+
+/// The log of a job, and the files of its accepted nodes.
+struct Built {
+    job: JobId,
+    log: LogDocument,
+    files: Vec<(NodeId, Vec<Subject>)>,
+}
+
+impl Built {
+    fn written(&self, form: FormArg, key: Option<&NodeKey>) -> Result<Written, CliError> {
+        let written = match form {
+            FormArg::InToto => self.bundle(key).map(Written::Bundle),
+            FormArg::InTotoLink => {
+                let key = key.expect("the command line asks for a key where it asks for a link");
+                let own = self.files.iter().find(|(node, _)| *node == key.node_id());
+                let (_, files) = own.expect("a key whose node has no files is refused");
+                attestation::link(&self.log, key, files, wall_clock()).map(Written::Link)
+            }
+        };
+        written
+            .map_err(|source| CliError::Attestation { place: format!("job {}", text::job(self.job)), source })
+    }
+
+    fn bundle(&self, key: Option<&NodeKey>) -> Result<Bundle, AttestationError> {
+        let attested = |(node, files): &(NodeId, Vec<Subject>)| {
+            let envelope = attestation::attest(&self.log, *node, files.clone(), wall_clock())?;
+            match key.filter(|key| key.node_id() == *node) {
+                Some(key) => Ok(envelope.signed_by(key)?),
+                None => Ok(envelope),
+            }
+        };
+        let attestations = self.files.iter().map(attested).collect::<Result<_, AttestationError>>()?;
+        Ok(Bundle { version: BUNDLE_VERSION, attestations })
+    }
 }
 
 async fn attest(
@@ -48,7 +99,7 @@ async fn attest(
     job: &str,
     key: Option<&NodeKey>,
     output: Output,
-) -> Result<Bundle, CliError> {
+) -> Result<Built, CliError> {
     let log = collect(client, job).await?;
     let view = client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
     let accepted = |seat: &&SeatView| seat.judgement == Some(Judgement::Accepted);
@@ -73,16 +124,7 @@ async fn attest(
             "attest the job again once that node answers",
         );
     }
-    let wrong = |source| CliError::Attestation { place: format!("job {}", text::job(view.job)), source };
-    let mut attestations = Vec::new();
-    for (node, subjects) in files {
-        let envelope = attestation::attest(&log, node, subjects, wall_clock()).map_err(wrong)?;
-        attestations.push(match key.filter(|key| key.node_id() == node) {
-            Some(key) => envelope.signed_by(key).map_err(AttestationError::from).map_err(wrong)?,
-            None => envelope,
-        });
-    }
-    Ok(Bundle { version: BUNDLE_VERSION, attestations })
+    Ok(Built { job: view.job, log, files })
 }
 
 /// The files of each node's result, in the order of seats.
@@ -147,7 +189,7 @@ mod tests {
     use super::*;
     use crate::{
         api::types::{ResultView, SeatState},
-        domain::{Amount, JobId, JobState},
+        domain::{Amount, JobState},
     };
 
     /// A seat of the node with this number, and the hash of its result.

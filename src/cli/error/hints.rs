@@ -79,6 +79,9 @@ pub(super) fn attestation(error: &AttestationError) -> String {
         }
         AttestationError::NotAccepted { .. } => "see whose results are accepted: assay verdict show JOB",
         AttestationError::Subjects(_) => "have the job write an archive of its files",
+        AttestationError::Unlinkable { .. } => {
+            "have the job name its files so, or leave out --format in-toto-link"
+        }
     };
     hint.to_owned()
 }

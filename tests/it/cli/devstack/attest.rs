@@ -2,6 +2,8 @@
 
 use std::{fs, path::PathBuf};
 
+use assay::domain::Digest;
+
 use super::{HINT, Seen, Session, User, announced};
 
 /// What somebody says who has no node: nothing is asked.
@@ -84,6 +86,19 @@ fn what_three_nodes_built_is_proven_to_whoever_has_the_files() {
     };
     assert_eq!((by(3, &program).code, proven(&by(3, &program))), (0, 3), "{}", by(3, &program).stderr);
     assert_eq!((by(2, &program).code, proven(&by(2, &program))), (125, 2), "two of three");
+
+    // The form of other tools, which is always signed.
+    let key = "nodes/node-0/node.key";
+    let link = session.run(&["attest", &job, "--format", "in-toto-link", "--sign-with", key]);
+    assert_eq!(link.code, 0, "{}", link.stderr);
+    let link: serde_json::Value = serde_json::from_str(&link.stdout).unwrap();
+    let sha256 = Digest::sha256("built\n").to_string();
+    assert_eq!(link["signed"]["products"]["outputs/program"]["sha256"], sha256[2..]);
+    assert_eq!(link["signed"]["byproducts"]["assay-node"], id(0));
+    let unsigned = session.run(&["attest", &job, "--format", "in-toto-link"]);
+    assert_eq!((unsigned.code, unsigned.stdout.as_str()), (2, ""), "{}", unsigned.stderr);
+    let public = session.run(&["attest", "key", "--key", key]);
+    assert!(public.stdout.starts_with("-----BEGIN PUBLIC KEY-----\nMCwwBwYDK2VwBQADIQ"), "{}", public.stdout);
 
     // Another file, another result, a changed attestation, another's key.
     fs::write(home.join("other"), "built by somebody else\n").unwrap();
