@@ -94,7 +94,7 @@ pub enum CliError {
         path: PathBuf,
     },
     /// There is no result to keep.
-    #[error("job {} {}", job.short(), no_result(*state))]
+    #[error("job {} {}", job.short(), hints::no_result(*state))]
     NoResult {
         /// The job.
         job: JobId,
@@ -484,19 +484,6 @@ const fn backend_status(error: &BackendError) -> ExitStatus {
         | BackendError::OtherChain { .. }
         | BackendError::Other { .. }
         | BackendError::BrokenLog { .. } => ExitStatus::Failure,
-    }
-}
-
-/// Why a job has no result to keep.
-const fn no_result(state: JobState) -> &'static str {
-    match state {
-        JobState::Open => "is open: no node runs it yet",
-        JobState::Running | JobState::Revealing => "is not decided yet",
-        JobState::Verified => "is verified but has no accepted result",
-        JobState::Inconclusive => "is inconclusive: no result was accepted",
-        JobState::Failed => "failed: no result was accepted",
-        JobState::Cancelled => "was cancelled: it has no result",
-        JobState::Expired => "expired: no node ran it",
     }
 }
 

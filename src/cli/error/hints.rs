@@ -3,6 +3,7 @@
 use crate::{
     assembly::{BackendStartError, HostError},
     audit::{AuditError, attestation::AttestationError},
+    domain::JobState,
     explain::Hint as _,
     network::NetworkError,
     node::NodeError,
@@ -13,6 +14,19 @@ use crate::{
     },
     store::{CheckError, DbError, DirError, is_of_damage, is_of_full_disk},
 };
+
+/// Why a job has no result to keep.
+pub(super) const fn no_result(state: JobState) -> &'static str {
+    match state {
+        JobState::Open => "is open: no node runs it yet",
+        JobState::Running | JobState::Revealing => "is not decided yet",
+        JobState::Verified => "is verified but has no accepted result",
+        JobState::Inconclusive => "is inconclusive: no result was accepted",
+        JobState::Failed => "failed: no result was accepted",
+        JobState::Cancelled => "was cancelled: it has no result",
+        JobState::Expired => "expired: no node ran it",
+    }
+}
 
 pub(super) fn audit(error: &AuditError) -> String {
     let hint = match error {
