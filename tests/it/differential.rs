@@ -12,6 +12,7 @@ mod batch;
 mod script;
 mod sides;
 mod stored;
+mod whole;
 
 pub(crate) use stored::abi;
 

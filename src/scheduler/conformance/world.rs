@@ -100,11 +100,10 @@ impl Party {
         self.read.push(item);
     }
 
-    /// An offer is over: the log has the job by now, or will not have it so.
+    /// An offer is over: the log has the job by now, or will not have it so. Of a job that ended nothing is forgotten here.
     fn forget_offer(&mut self, job: JobId) {
-        let is_offered = |item: &LogItem| item.stamped.job == job && item.cursor == Cursor::default();
-        if self.read.iter().any(is_offered) {
-            self.read.retain(|item| !is_offered(item));
+        if self.ledger.get(job).is_some_and(|job| !job.state.is_terminal()) {
+            self.read.retain(|item| item.stamped.job != job);
             self.ledger.forget(job);
         }
     }

@@ -101,7 +101,7 @@ impl Script {
         Self::take(who, job, Act::Plain(event))
     }
 
-    fn submission(&mut self, deal: Deal, parent: Option<usize>) -> Submission {
+    pub(super) fn submission(&mut self, deal: Deal, parent: Option<usize>) -> Submission {
         self.nonce += 1;
         let deal = with_secret(deal, self.nonce);
         Submission { deal, parent, is_spec_right: true, nonce: self.nonce, is_id_right: true }
@@ -313,7 +313,7 @@ impl Script {
     }
 
     /// Outputs that are often equal, memory that is mostly alike, and now and then a word that is no fingerprint.
-    fn result(&mut self, method: Method) -> Opening {
+    pub(super) fn result(&mut self, method: Method) -> Opening {
         let output = self.chance.pick(&[1, 1, 1, 1, 2, 3, 4, 5, 6]);
         let level = self.chance.pick(&[64_000, 64_000, 64_064, 65_000, 500]);
         let (w, q) = ([level; 10], [level; 10]);

@@ -75,11 +75,11 @@ pub(super) enum Kind {
 
 pub(super) struct Side {
     pub(super) kind: Kind,
-    parties: Vec<Party>,
+    pub(super) parties: Vec<Party>,
     domain: LogDomain,
-    jobs: Vec<JobId>,
+    pub(super) jobs: Vec<JobId>,
     /// The first and the newest entry of each job.
-    entries: BTreeMap<JobId, (Digest, Digest)>,
+    pub(super) entries: BTreeMap<JobId, (Digest, Digest)>,
     /// Jobs of which an entry says that they reveal.
     closed: BTreeSet<JobId>,
     /// How many actions each party has in each job.
@@ -87,7 +87,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    fn new(kind: Kind, parties: Vec<Party>) -> Self {
+    pub(super) fn new(kind: Kind, parties: Vec<Party>) -> Self {
         let domain = parties[REQUESTER].scheduler.domain();
         let (jobs, entries) = (Vec::new(), BTreeMap::new());
         Self { kind, parties, domain, jobs, entries, closed: BTreeSet::new(), taken: BTreeMap::new() }

@@ -9,7 +9,7 @@ use super::{super::NODES, MOST_SEATS, Script};
 
 impl Script {
     /// A valid deal.
-    pub(super) fn deal(&mut self) -> Deal {
+    pub(in super::super) fn deal(&mut self) -> Deal {
         let n = self.chance.pick(&[1, 2, 2, 3, 3, 3, 4, 5]);
         let (timeout, amount) = (600, |units| Amount::new(units).unwrap());
         let price = if self.with_money { self.chance.pick(&[10, 10, 10, 0]) } else { 0 };
