@@ -7,7 +7,7 @@ import {Endings} from "./Endings.sol";
 import {Failures} from "./Failures.sol";
 import {IJobScheduler} from "./IJobScheduler.sol";
 import {Multicalls} from "./Multicalls.sol";
-import {Head, Purse, Purses, Slot, Slots} from "./Packing.sol";
+import {Head, Heads, Purse, Purses, Slot, Slots} from "./Packing.sol";
 import {RareStepsAt} from "./RareStepsAt.sol";
 import {Rosters} from "./Rosters.sol";
 import {Rules} from "./Rules.sol";
@@ -110,17 +110,67 @@ contract RareSteps is Rosters {
         bytes calldata deal,
         bytes32 secret,
         IJobScheduler.SeatHolder[] calldata holders
-    ) external inScheduler {
+    ) public inScheduler {
         (Head head, TermsAt terms, address requester,) = _find(job, deal);
+        Head next = _published(job, head, terms, requester, secret, holders);
+        _checkHolders(job, head, holders, head.committed());
+        _jobs[job].head = next;
+    }
+
+    function publishSecretRostered(
+        bytes32 job,
+        bytes calldata deal,
+        uint256 head,
+        bytes32 secret,
+        IJobScheduler.SeatHolder[] calldata holders
+    ) external inScheduler {
+        Head kept = _jobs[job].head;
+        if (!kept.isRostered()) return publishSecret(job, deal, secret, holders);
+        (TermsAt terms, address requester, bytes32 revision) = Deals.read(deal);
+        if (Deals.jobOf(deal, revision) != job) revert IJobScheduler.WrongDeal(job);
+        bytes32 roster = _rosterHash(holders, true);
+        _checkRoster(job, kept, Head.wrap(head), revision, roster);
+        Head next = _published(job, Head.wrap(head), terms, requester, secret, holders);
+        // An enum has no neighbours that an equality could slip past.
+        // slither-disable-next-line incorrect-equality
+        if (next.audit() == IJobScheduler.AuditStage.Spared) {
+            _jobs[job].head = Heads.sealed_(next, revision, roster, IJobScheduler.JobState.Revealing);
+        } else {
+            // The second wave bids: seats that are not all filled have a word each.
+            _spread(job, next, holders, true);
+        }
+    }
+
+    /// The draw, for a caller that checks who holds the seats.
+    function _published(
+        bytes32 job,
+        Head head,
+        TermsAt terms,
+        address requester,
+        bytes32 secret,
+        IJobScheduler.SeatHolder[] calldata holders
+    ) private returns (Head next) {
         bytes32[] memory commitments = new bytes32[](holders.length);
         for (uint256 i = 0; i < holders.length; ++i) {
             commitments[i] = holders[i].commitment;
         }
-        Head next = Rules.secretPublished(head, _act(requester), terms, secret, commitments);
-        _jobs[job].head = next;
-        _checkHolders(job, head, holders, head.committed());
+        next = Rules.secretPublished(head, _act(requester), terms, secret, commitments);
         _countDrawn(head, next, holders);
         emit IJobScheduler.SecretPublished(job, secret);
+    }
+
+    /// Gives a job's head and seats, in this order, words of their own.
+    function _spread(bytes32 job, Head head, IJobScheduler.SeatHolder[] calldata roster, bool haveCommitted)
+        private
+    {
+        for (uint256 i = 0; i < roster.length; ++i) {
+            IJobScheduler.SeatHolder calldata holder = roster[i];
+            _slots[job][holder.node] = haveCommitted
+                ? Slots.ofCommitment(holder.commitment, holder.price, i)
+                : Slots.make(holder.price, 0, IJobScheduler.BidStatus.Seated, i);
+        }
+        _jobs[job].head = head;
+        emit IJobScheduler.Unpacked(job);
     }
 
     /// A lone seat was taken without others; once a second wave is drawn, it is compared.
@@ -217,14 +267,7 @@ contract RareSteps is Rosters {
     {
         bool haveCommitted = Head.wrap(head).committed() != 0;
         _checkRoster(job, _jobs[job].head, Head.wrap(head), revision, _rosterHash(roster, haveCommitted));
-        for (uint256 i = 0; i < roster.length; ++i) {
-            IJobScheduler.SeatHolder calldata holder = roster[i];
-            _slots[job][holder.node] = haveCommitted
-                ? Slots.ofCommitment(holder.commitment, holder.price, i)
-                : Slots.make(holder.price, 0, IJobScheduler.BidStatus.Seated, i);
-        }
-        _jobs[job].head = Head.wrap(head);
-        emit IJobScheduler.Unpacked(job);
+        _spread(job, Head.wrap(head), roster, haveCommitted);
     }
 
     function multicall(IJobScheduler.Step[] calldata steps)

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {Head} from "../../src/Packing.sol";
 import {AuditsBase} from "../harness/AuditsBase.sol";
 
 /// What whole jobs cost, every transaction with its 21,000 and its calldata: each call runs as its own transaction.
@@ -118,6 +119,26 @@ contract JobsGasTest is AuditsBase {
         count("spared, verdict");
         assertState(job, IJobScheduler.JobState.Verified);
         finish("spared", 320_000);
+    }
+
+    function test_a_signed_job_of_one_seat_that_is_spared() public {
+        IJobScheduler.Terms memory t = audited(1, SPARES);
+        bytes32 job = submitSigned(t, signedBids(nextJob(t), t, 1));
+        count("signed spared, submit");
+        IJobScheduler.SeatHolder[] memory one = holdersOf(job, t, 1, 1);
+        IJobScheduler.Signed[] memory given = signatures(job, t, one);
+        vm.prank(keeper);
+        scheduler.commitRostered(job, revisionOf(t), rosteredHead(t, block.timestamp, 0), one, given);
+        count("signed spared, commit");
+        uint256 head = rosteredHead(t, block.timestamp, block.timestamp);
+        bytes memory d = deal_(job, t);
+        vm.prank(requester);
+        scheduler.publishSecretRostered(job, d, head, SECRET, one);
+        count("signed spared, secret");
+        postVerdictRostered(job, t, Head.unwrap(Head.wrap(head).spared(block.timestamp)), 1, 1);
+        count("signed spared, verdict");
+        assertState(job, IJobScheduler.JobState.Verified);
+        finish("signed spared", 250_000);
     }
 
     function test_a_job_of_one_seat_whose_second_wave_of_two_is_drawn() public {

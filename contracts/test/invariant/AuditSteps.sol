@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {Head} from "../../src/Packing.sol";
 import {Terms} from "../harness/Terms.sol";
 import {Steps} from "./Steps.sol";
 
@@ -10,7 +11,7 @@ abstract contract AuditSteps is Steps {
     /// The right secret and holders from the requester, or one of them wrong.
     function publishSecret(uint256 job, uint256 seed) public onJob {
         Ghost storage g = pick(job);
-        if (g.isRostered && isDrawDue(g) && seed & 7 != 0) unpack(job);
+        if (g.isRostered && isDrawDue(g) && seed & 7 == 0) unpack(job);
         address caller = seed >> 8 & 3 == 0 ? someParty(seed >> 16) : requester;
         bytes32 secret = seed >> 24 & 3 == 0 ? keccak256(abi.encode(seed)) : SECRET;
         uint256 seats = seed >> 32 & 3 == 0 ? (seed >> 40) & live(g) : g.committed;
@@ -54,18 +55,21 @@ abstract contract AuditSteps is Steps {
         IJobScheduler.SeatHolder[] memory given,
         bool isRight
     ) private {
-        bytes memory d = deal_(g.job, g.terms);
-        (, uint256 drawBy) = headOf(g.job);
-        bool isDue = isRight && isDrawDue(g) && !g.isRostered && block.timestamp <= drawBy;
-        bool isTaken;
+        bytes memory call = abi.encodeCall(
+            IJobScheduler.publishSecret, (g.job, deal_(g.job, g.terms), secret, given)
+        );
+        (uint256 head, uint256 drawBy) = headOf(g.job);
+        bool isDue = isRight && isDrawDue(g) && block.timestamp <= drawBy;
+        if (g.isRostered) {
+            call = abi.encodeCall(
+                IJobScheduler.publishSecretRostered, (g.job, deal_(g.job, g.terms), head, secret, given)
+            );
+        }
         begin();
         vm.prank(caller);
-        try scheduler.publishSecret(g.job, d, secret, given) {
-            isTaken = true;
-            drawn(g);
-        } catch {
-            forget();
-        }
+        (bool isTaken,) = address(scheduler).call(call);
+        if (isTaken) drawn(g);
+        else forget();
         finishStep(g.job, caller, 0);
         if (isTaken != isDue) ++misdraws;
     }
@@ -77,5 +81,9 @@ abstract contract AuditSteps is Steps {
         }
         bool isDrawn = Terms.draws(g.terms, SECRET, commitments);
         g.stage = isDrawn ? IJobScheduler.AuditStage.Drawn : IJobScheduler.AuditStage.Spared;
+        if (!g.isRostered) return;
+        // Seats that wait for others have a word each.
+        if (isDrawn) g.isRostered = false;
+        else heads[g.job] = Head.unwrap(Head.wrap(heads[g.job]).spared(block.timestamp));
     }
 }

@@ -280,6 +280,15 @@ contract Handler is AuditSteps {
         finishStep(g.job, stranger, 0);
     }
 
+    function draws(Ghost storage g, bytes memory d, IJobScheduler.SeatHolder[] memory given)
+        private
+        view
+        returns (bytes memory)
+    {
+        if (!g.isRostered) return abi.encodeCall(IJobScheduler.publishSecret, (g.job, d, SECRET, given));
+        return abi.encodeCall(IJobScheduler.publishSecretRostered, (g.job, d, heads[g.job], SECRET, given));
+    }
+
     /// Whoever may, with a list that was repeated, cut, turned round or crossed with a stranger: none of them is taken.
     function garble(uint256 job, uint256 which) external onJob {
         Ghost storage g = pick(job);
@@ -303,7 +312,7 @@ contract Handler is AuditSteps {
         } else {
             IJobScheduler.SeatHolder[] memory given = garbledHolders(holders(g, seats), how);
             if (kind == 0) call = abi.encodeCall(IJobScheduler.stop, (g.job, d, given));
-            if (kind == 1) call = abi.encodeCall(IJobScheduler.publishSecret, (g.job, d, SECRET, given));
+            if (kind == 1) call = draws(g, d, given);
             if (kind == 2) {
                 bytes32 revision = revisionOf(g.terms);
                 call = abi.encodeCall(IJobScheduler.unpack, (g.job, revision, heads[g.job], given));

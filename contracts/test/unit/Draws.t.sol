@@ -225,28 +225,93 @@ contract DrawsTest is AuditsBase {
 
     // Signed jobs.
 
+    /// Every seat has signed its bid and its commitment, and the contract has one hash of all.
     function rostered(IJobScheduler.Terms memory t) private returns (bytes32 job) {
-        IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, 4);
+        IJobScheduler.SignedBid[] memory list = signedBids(nextJob(t), t, t.concurrency + 1);
         job = submitSigned(t, list);
         assertState(job, IJobScheduler.JobState.Running);
-        IJobScheduler.SeatHolder[] memory holders = holdersOf(job, t, 7, 7);
+        IJobScheduler.SeatHolder[] memory holders = roster(job, t);
         IJobScheduler.Signed[] memory by = signatures(job, t, holders);
+        // Before all have committed no draw is due, whatever is said of the commitments.
+        refusesRosteredDraw(
+            job,
+            t,
+            rosteredHead(t, START, 0),
+            holders,
+            abi.encodeWithSelector(IJobScheduler.WrongRoster.selector, job)
+        );
+        refusesRosteredDraw(
+            job, t, rosteredHead(t, START, 0), uncommitted(job, t), wrongState(IJobScheduler.JobState.Running)
+        );
         scheduler.commitRostered(job, revisionOf(t), rosteredHead(t, START, 0), holders, by);
         bytes memory d = deal_(job, t);
-        IJobScheduler.SeatOpening[] memory all = openings(t, 7);
+        IJobScheduler.SeatOpening[] memory all = openings(t, (1 << t.concurrency) - 1);
         vm.expectRevert(IJobScheduler.AwaitsSecret.selector);
-        scheduler.postVerdictRostered(job, d, rosteredHead(t, START, START), all, 3);
+        scheduler.postVerdictRostered(job, d, committedHead(t), all, 3);
         refusesDraw(job, t, SECRET, holders, abi.encodeWithSelector(IJobScheduler.Rostered.selector, job));
-        scheduler.unpack(job, revisionOf(t), rosteredHead(t, START, START), holders);
-        assertStage(job, IJobScheduler.AuditStage.Undrawn);
     }
 
-    function test_a_signed_job_is_unpacked_for_its_draw() public {
+    function roster(bytes32 job, IJobScheduler.Terms memory t)
+        private
+        view
+        returns (IJobScheduler.SeatHolder[] memory)
+    {
+        uint256 all = (1 << t.concurrency) - 1;
+        return holdersOf(job, t, all, all);
+    }
+
+    function uncommitted(bytes32 job, IJobScheduler.Terms memory t)
+        private
+        view
+        returns (IJobScheduler.SeatHolder[] memory)
+    {
+        return holdersOf(job, t, (1 << t.concurrency) - 1, 0);
+    }
+
+    function committedHead(IJobScheduler.Terms memory t) private pure returns (uint256) {
+        return rosteredHead(t, START, START);
+    }
+
+    function sparedHead(IJobScheduler.Terms memory t, uint256 at) private pure returns (uint256) {
+        return Head.unwrap(Head.wrap(committedHead(t)).spared(at));
+    }
+
+    function drawRostered(bytes32 job, IJobScheduler.Terms memory t) private {
+        IJobScheduler.SeatHolder[] memory holders = roster(job, t);
+        bytes memory d = deal_(job, t);
+        vm.prank(requester);
+        scheduler.publishSecretRostered(job, d, committedHead(t), SECRET, holders);
+    }
+
+    function refusesRosteredDraw(
+        bytes32 job,
+        IJobScheduler.Terms memory t,
+        uint256 head,
+        IJobScheduler.SeatHolder[] memory holders,
+        bytes memory reason
+    ) private {
+        bytes memory d = deal_(job, t);
+        vm.prank(requester);
+        vm.expectRevert(reason);
+        scheduler.publishSecretRostered(job, d, head, SECRET, holders);
+    }
+
+    function test_a_signed_job_is_spared_as_one_hash() public {
         IJobScheduler.Terms memory t = audited(3, SPARES);
         bytes32 job = rostered(t);
-        draw(job, t, 7);
-        assertStage(job, IJobScheduler.AuditStage.Spared);
-        postVerdict(job, t, 7, 3);
+        vm.warp(START + 20);
+        vm.expectEmit();
+        emit IJobScheduler.SecretPublished(job, SECRET);
+        drawRostered(job, t);
+        assertState(job, IJobScheduler.JobState.Revealing);
+        (,, uint256 kept,) = scheduler.jobs(job);
+        assertTrue(Head.wrap(kept).isRostered());
+        bytes memory again = abi.encodeWithSelector(IJobScheduler.NoDrawDue.selector);
+        refusesRosteredDraw(job, t, sparedHead(t, START + 20), roster(job, t), again);
+        // Reveals have the whole of their time from the draw on.
+        vm.warp(START + 20 + t.reveal);
+        postVerdictRostered(job, t, sparedHead(t, START + 20), 7, 3);
+        assertState(job, IJobScheduler.JobState.Verified);
         assertEq(free(nodes[0]), MONEY + t.price);
         assertEq(free(nodes[2]), MONEY);
         assertEq(free(nodes[3]), MONEY, "three of its four bids took a seat");
@@ -254,10 +319,73 @@ contract DrawsTest is AuditsBase {
         assertEq(free(keeper), MONEY + t.keeperFee);
     }
 
+    function test_a_spared_signed_job_can_still_be_unpacked() public {
+        IJobScheduler.Terms memory t = audited(3, SPARES);
+        bytes32 job = rostered(t);
+        drawRostered(job, t);
+        IJobScheduler.SeatHolder[] memory holders = roster(job, t);
+        bytes32 revision = revisionOf(t);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.WrongRoster.selector, job));
+        scheduler.unpack(job, revision, committedHead(t), holders);
+        scheduler.unpack(job, revision, sparedHead(t, START), holders);
+        assertStage(job, IJobScheduler.AuditStage.Spared);
+        reveal(job, 0, t);
+        postVerdict(job, t, 7, 3);
+        assertState(job, IJobScheduler.JobState.Verified);
+    }
+
+    function test_the_draw_of_a_signed_job_is_the_requesters_and_over_its_roster() public {
+        IJobScheduler.Terms memory t = audited(3, DRAWS);
+        bytes32 job = rostered(t);
+        bytes memory wrong = abi.encodeWithSelector(IJobScheduler.WrongRoster.selector, job);
+        refusesRosteredDraw(job, t, rosteredHead(t, START, 0), roster(job, t), wrong);
+        refusesRosteredDraw(job, t, committedHead(t), uncommitted(job, t), wrong);
+        refusesRosteredDraw(job, t, committedHead(t), holdersOf(job, t, 3, 3), wrong);
+        IJobScheduler.SeatHolder[] memory given = roster(job, t);
+        (given[0], given[1]) = (given[1], given[0]);
+        refusesRosteredDraw(job, t, committedHead(t), given, wrong);
+        given = roster(job, t);
+        given[1].commitment = keccak256("another");
+        refusesRosteredDraw(job, t, committedHead(t), given, wrong);
+
+        given = roster(job, t);
+        bytes memory d = deal_(job, t);
+        uint256 head = committedHead(t);
+        vm.expectRevert(abi.encodeWithSelector(IJobScheduler.NotRequester.selector, requester));
+        scheduler.publishSecretRostered(job, d, head, SECRET, given);
+        vm.prank(requester);
+        vm.expectRevert(IJobScheduler.WrongSecret.selector);
+        scheduler.publishSecretRostered(job, d, head, 0, given);
+        IJobScheduler.Terms memory other = audited(3, SPARES);
+        refusesRosteredDraw(
+            job, other, head, given, abi.encodeWithSelector(IJobScheduler.WrongDeal.selector, job)
+        );
+        vm.warp(START + t.reveal + 1);
+        bytes memory late = abi.encodeWithSelector(IJobScheduler.DeadlinePassed.selector, START + t.reveal);
+        refusesRosteredDraw(job, t, head, given, late);
+        bytes memory unknown = abi.encodeWithSelector(IJobScheduler.NoSuchJob.selector, bytes32(uint256(1)));
+        vm.prank(requester);
+        vm.expectRevert(unknown);
+        scheduler.publishSecretRostered(bytes32(uint256(1)), d, head, SECRET, given);
+    }
+
+    function test_who_unpacks_a_signed_job_first_voids_no_draw() public {
+        IJobScheduler.Terms memory t = audited(3, SPARES);
+        bytes32 job = rostered(t);
+        scheduler.unpack(job, revisionOf(t), committedHead(t), roster(job, t));
+        drawRostered(job, t);
+        assertStage(job, IJobScheduler.AuditStage.Spared);
+        postVerdict(job, t, 7, 3);
+        assertEq(free(nodes[0]), MONEY + t.price);
+    }
+
     function test_the_second_wave_of_a_signed_job_bids_anew_and_may_sign_its_commitments() public {
         IJobScheduler.Terms memory t = audited(3, DRAWS);
         bytes32 job = rostered(t);
-        draw(job, t, 7);
+        vm.expectEmit();
+        emit IJobScheduler.Unpacked(job);
+        drawRostered(job, t);
+        assertStage(job, IJobScheduler.AuditStage.Drawn);
         seat(job, t, 3, 5);
         IJobScheduler.SeatHolder[] memory second = holdersOf(job, t, 24, 24);
         IJobScheduler.Signed[] memory by = signatures(job, t, second);
@@ -272,10 +400,23 @@ contract DrawsTest is AuditsBase {
         assertEq(scheduler.burnt(), 0);
     }
 
+    function test_a_lone_seat_that_signed_counts_once_it_is_compared() public {
+        IJobScheduler.Terms memory t = audited(1, SPARES);
+        bytes32 job = rostered(t);
+        drawRostered(job, t);
+        assertEq(scheduler.accounts(nodes[0]).seats, 0);
+        t.audit = audit(DRAWS, 2);
+        job = rostered(t);
+        assertEq(scheduler.accounts(nodes[0]).seats, 0);
+        drawRostered(job, t);
+        assertEq(scheduler.accounts(nodes[0]).seats, 1);
+    }
+
     function test_a_withheld_secret_pays_the_seats_of_a_signed_job() public {
         IJobScheduler.Terms memory t = audited(3, DRAWS);
         bytes32 job = rostered(t);
         vm.warp(block.timestamp + t.reveal + 1);
+        scheduler.unpack(job, revisionOf(t), committedHead(t), roster(job, t));
         expire(job, t, holdersOf(job, t, 7, 7));
         for (uint256 i = 0; i < 3; ++i) {
             assertEq(free(nodes[i]), MONEY + t.price);

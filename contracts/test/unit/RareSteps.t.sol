@@ -27,7 +27,7 @@ contract RareStepsTest is SchedulerBase {
         address[] memory none;
         IJobScheduler.SeatHolder[] memory holders;
         IJobScheduler.Signed[] memory signatures;
-        list = new bytes[](17);
+        list = new bytes[](18);
         list[0] = abi.encodeCall(scheduler.submitChild, (d, d, SPEC, 0));
         list[1] = abi.encodeCall(scheduler.updateDeal, (job, d, d));
         list[2] = abi.encodeCall(scheduler.cancel, (job, d));
@@ -44,6 +44,7 @@ contract RareStepsTest is SchedulerBase {
         list[16] = abi.encodeCall(scheduler.multicall, (new IJobScheduler.Step[](0)));
         list[15] = abi.encodeCall(scheduler.withdrawTo, (nodes[0], 0));
         list[14] = abi.encodeCall(scheduler.eip712Domain, ());
+        list[17] = abi.encodeCall(scheduler.publishSecretRostered, (job, d, 0, bytes32(0), holders));
         list[13] = abi.encodeCall(scheduler.publishSecret, (job, d, bytes32(0), holders));
     }
 

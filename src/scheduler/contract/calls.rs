@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Action, Amount, Deal, Event, Job, JobId, JobState, NodeId, Opening, Seat, SeatOpening, SeatSet,
-        SeatStatus, SignedAction, Stamped, Timestamp,
+        Action, Amount, AuditSecret, Deal, Event, Job, JobId, JobState, NodeId, Opening, Seat, SeatOpening,
+        SeatSet, SeatStatus, SignedAction, Stamped, Timestamp,
     },
     rules::{self, Ledger, Rejection},
 };
@@ -135,8 +135,7 @@ fn job_call(event: &Event, author: NodeId, at: Timestamp, known: &Job) -> Option
             abi::remarkCall { job, deal, node, text }.abi_encode()
         }
         Event::SecretPublished { secret } => {
-            let committed = |seat: &Seat| matches!(seat.status, SeatStatus::Committed(_));
-            let (secret, holders) = ((*secret).into(), holders(known, committed));
+            let (secret, holders) = ((*secret).into(), committed_holders(known));
             abi::publishSecretCall { job, deal, secret, holders }.abi_encode()
         }
         // A job is submitted once, and no chain needs ticks.
@@ -166,6 +165,13 @@ pub(super) fn rostered_commitments(job: &Job, signed: &[SignedAction]) -> Bytes 
     let (id, revision, head) = (job.id.into(), job.revision.into(), rostered_head(job));
     let signatures = signed.iter().map(signed_to_abi).collect();
     abi::commitRosteredCall { job: id, revision, head, holders, signatures }.abi_encode().into()
+}
+
+/// The call that publishes the secret of the audit of such a job.
+pub(super) fn rostered_secret(job: &Job, secret: AuditSecret) -> Bytes {
+    let (id, deal, head) = (job.id.into(), pack_deal(job), rostered_head(job));
+    let (secret, holders) = (secret.into(), committed_holders(job));
+    abi::publishSecretRosteredCall { job: id, deal, head, secret, holders }.abi_encode().into()
 }
 
 /// The call that posts the verdict over the openings of every seat of such a job.
@@ -206,6 +212,10 @@ fn units(amount: Amount) -> Uint<96, 2> {
 fn keeps_bond(ended: &Job, seat: &Seat) -> bool {
     let has_failed = matches!(seat.status, SeatStatus::Failed(_));
     !has_failed && (ended.state == JobState::Expired || rules::did_its_part(ended, seat.status))
+}
+
+fn committed_holders(job: &Job) -> Vec<abi::SeatHolder> {
+    holders(job, |seat| matches!(seat.status, SeatStatus::Committed(_)))
 }
 
 fn holders(job: &Job, wanted: impl Fn(&Seat) -> bool) -> Vec<abi::SeatHolder> {

@@ -21,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{attempts::Attempts, updates::Reader};
 use super::{
     anchors::Receipts,
-    calls::{call_data, to_contract, unpack_call},
+    calls::{call_data, rostered_secret, to_contract, unpack_call},
     client::{ChainClient, ChainConfig},
     convert::Revert,
     error::{ConnectError, MoneyError},
@@ -289,8 +289,12 @@ impl State {
             if known == actions.len() {
                 return self.log.find(last).map_err(|_| unknown(last.job));
             }
-            let made =
-                self.log.with_ledger(|ledger| call_data(&actions[known..], self.node, self.now(), ledger));
+            let made = match self.rostered_draw(&actions[known..]) {
+                Some(data) => Ok(Some(data)),
+                None => {
+                    self.log.with_ledger(|ledger| call_data(&actions[known..], self.node, self.now(), ledger))
+                }
+            };
             let data = made.map_err(SubmitError::Rejected)?.ok_or_else(|| unknown(last.job))?;
             let error = match self.send(last.job, data).await {
                 Ok(block) => {
@@ -329,6 +333,12 @@ impl State {
                 }),
             });
         }
+    }
+
+    /// The call for a draw in a job whose seats the contract keeps as one hash: the draw needs no slots for them.
+    fn rostered_draw(&self, actions: &[Action]) -> Option<Bytes> {
+        let [Action { job, event: Event::SecretPublished { secret }, .. }] = actions else { return None };
+        self.log.rostered(*job).map(|job| rostered_secret(&job, *secret))
     }
 
     /// Sends a call and returns its block. If the contract asks for it, gives the seats slots of their own first.

@@ -34,6 +34,7 @@ use tokio::{
 
 use super::chain::{Chain, Member, PATIENCE, opening};
 
+mod audits;
 mod shared;
 mod threats;
 
@@ -81,6 +82,8 @@ impl Courier for Way {
 /// A requester and its nodes, by their ids: three, if nothing else is said.
 struct Town {
     deal: Deal,
+    /// Of the next job.
+    nonce: u64,
     chain: Chain,
     hub: Arc<Hub>,
     requester: Arc<Member>,
@@ -128,7 +131,11 @@ impl Town {
         let readers = readers.map(|events| events.for_each(async |_| {})).collect();
         let requester = members.remove(0);
         members.sort_by_key(|member| member.id());
-        Self { deal, chain, hub, requester, nodes: members, _readers: readers }
+        Self { deal, nonce: 0, chain, hub, requester, nodes: members, _readers: readers }
+    }
+
+    async fn fund_requester(&self, money: u128) {
+        self.requester.scheduler.client().deposit(Amount::new(money).unwrap()).await.unwrap();
     }
 
     fn leave(&self, member: &Member) {
@@ -137,7 +144,7 @@ impl Town {
 
     /// Begins to submit a job.
     fn offer(&self) -> (JobId, JoinSet<Result<Cursor, SubmitError>>) {
-        self.offer_as(0)
+        self.offer_as(self.nonce)
     }
 
     fn offer_as(&self, nonce: u64) -> (JobId, JoinSet<Result<Cursor, SubmitError>>) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Place, RECENT, Record};
 use crate::{
-    domain::{Digest, Event, JobId, JobState, LogDomain, NodeId, Stamped},
+    domain::{AuditStage, Digest, Event, JobId, JobState, LogDomain, NodeId, Stamped},
     rules::Ledger,
     scheduler::{
         BackendError, Cursor,
@@ -101,7 +101,11 @@ impl Inner {
         let Some(rostered) = self.rostered.get_mut(&job) else { return };
         let seats = matches!(stamped.event, Event::BidPlaced { .. } | Event::BidAccepted { .. });
         let commits = rostered.is_full && matches!(stamped.event, Event::Committed { .. });
+        // A draw that spares the job leaves its seats in one hash; seats of a second wave have slots.
+        let is_spared = matches!(stamped.event, Event::SecretPublished { .. })
+            && self.ledger.get(job).is_some_and(|job| job.audit == AuditStage::Spared);
         let stays = (seats && rostered.submitted == transaction)
+            || (rostered.committed.is_some() && is_spared)
             || (commits && *rostered.committed.get_or_insert(transaction) == transaction);
         rostered.is_full |= runs && rostered.submitted == transaction;
         if !stays {

@@ -103,12 +103,9 @@ pub(in super::super) struct Drafts {
 /// Whether a job may be offered: the contract takes signed bids for such a deal.
 ///
 /// A follow-up is refused there, and under `FirstCome` there is no acceptance. What a node was paid before only the
-/// contract knows, and one bid too many reverts the whole call. An audited job is unpacked for its draw anyway.
+/// contract knows, and one bid too many reverts the whole call.
 pub(super) fn may_be_offered(deal: &Deal) -> bool {
-    deal.parent.is_none()
-        && deal.acceptance == Acceptance::Requester
-        && deal.min_paid == Amount::ZERO
-        && deal.audit.is_none()
+    deal.parent.is_none() && deal.acceptance == Acceptance::Requester && deal.min_paid == Amount::ZERO
 }
 
 /// Whether an offer costs its requester nothing.

@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use crate::domain::{
-    Event, Job, JobId, JobState, NodeId, Opening, Pace, SeatStatus, SignedAction, Span, Timestamp,
+    AuditStage, Event, Job, JobId, JobState, NodeId, Opening, Pace, SeatStatus, SignedAction, Span, Timestamp,
 };
 
 /// How long each further party waits for those before it to submit what all have signed.
@@ -95,7 +95,12 @@ fn last_wait(from: Timestamp, to: Timestamp, two_transactions: Span) -> Timestam
 fn stage(job: &Job) -> Option<Stage> {
     match job.state {
         JobState::Running if job.committed.is_empty() && job.failed.is_empty() => Some(Stage::Commitments),
-        JobState::Revealing if job.committed.len() == job.asked() && job.revealed.is_empty() => {
+        // Before the draw an opening would tell a second wave what to say.
+        JobState::Revealing
+            if job.audit != AuditStage::Undrawn
+                && job.committed.len() == job.asked()
+                && job.revealed.is_empty() =>
+        {
             Some(Stage::Openings)
         }
         JobState::Running
@@ -309,8 +314,8 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            Acceptance, Action, Amount, Deal, Digest, Facts, FingerprintWord, LogDomain, Signature, Spec,
-            Stamped, SummaryWord,
+            Acceptance, Action, Amount, Audit, AuditSecret, Deal, Digest, Facts, FingerprintWord, LogDomain,
+            Signature, Spec, Stamped, SummaryWord,
         },
         rules,
     };
@@ -330,8 +335,12 @@ mod tests {
 
     /// A job of three seats that all of its nodes begin to run now.
     fn running() -> Job {
-        let deal =
-            Deal { concurrency: 3, confidence: 2, acceptance: Acceptance::Requester, ..Deal::default() };
+        running_with(None)
+    }
+
+    fn running_with(audit: Option<Audit>) -> Job {
+        let acceptance = Acceptance::Requester;
+        let deal = Deal { concurrency: 3, confidence: 2, acceptance, audit, ..Deal::default() };
         let (spec, revision, domain) = (Spec::sample().to_document(), deal.revision(), LogDomain::default());
         let job = domain.job_id(REQUESTER, 0, Spec::hash_document(&spec), revision);
         let event = Event::Submitted { deal, spec, nonce: 0 };
@@ -426,6 +435,29 @@ mod tests {
         ] {
             let last = last_wait(NOW, NOW.plus(Span::from_secs(phase)), pace.two_transactions());
             assert_eq!(last.since(NOW).as_secs(), waits, "of {phase} s at {pace:?}");
+        }
+    }
+
+    #[test]
+    fn no_opening_is_gathered_or_delivered_before_the_draw() {
+        let secret = AuditSecret::new([3; 32]);
+        let reveal = |seat| Event::Revealed { seat, opening: opening(seat) };
+        for permille in [1, 1000] {
+            let (start, pool) = (Instant::now(), Pool::new(0, Pace::QUICK));
+            let audit = Audit { secret_hash: secret.hash(), ..Audit::requested(permille, 2) };
+            let mut job = running_with(Some(audit));
+            for seat in 0..3 {
+                job = then(&job, node(seat), commitment(&job, seat));
+            }
+            assert_eq!((job.state, job.audit), (JobState::Revealing, AuditStage::Undrawn));
+            assert!(
+                !pool.take(&job, node(0), &signed(&job, reveal(0)), start),
+                "the second wave could copy it"
+            );
+            job = then(&job, REQUESTER, Event::SecretPublished { secret });
+            let is_spared = job.audit == AuditStage::Spared;
+            assert_eq!(is_spared, permille == 1, "as it is with these commitments");
+            assert_eq!(pool.take(&job, node(0), &signed(&job, reveal(0)), start), is_spared);
         }
     }
 
