@@ -3,7 +3,7 @@
 //! [`crate::policy::job`] makes all decisions, retries included. This module carries them out. Asking is cheap, so every
 //! change asks: an entry, the end of a run, a passed deadline, a free slot.
 
-use std::{cell::LazyCell, sync::Arc, time::Duration};
+use std::{cell::LazyCell, collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, watch},
@@ -23,7 +23,7 @@ use super::{
     workload::Unasked,
 };
 use crate::{
-    domain::{Facts, FailureKind, Job, JobId, SeatStatus, Timestamp},
+    domain::{Event, Facts, FailureKind, Job, JobId, NodeId, SeatStatus, Timestamp},
     explain::one_line,
     policy::{
         ComputeLimits, Purses, Wake,
@@ -91,6 +91,7 @@ impl Driver {
             }
             let Some(snapshot) = self.node.board.snapshot(self.id) else {
                 // The chain dropped the job. It may be submitted again, and then a run in progress is still good.
+                self.node.note_seats(self.id, BTreeSet::new());
                 self.wait(Wake::NEVER).await;
                 continue;
             };
@@ -157,6 +158,9 @@ impl Driver {
             ((turn, stops_run), ring)
         });
         self.unasked = None;
+        if job.requester == node.me.id && !job.state.is_terminal() {
+            node.note_seats(job.id, seated(job, &turn));
+        }
         if stops_run {
             self.cancel_run.cancel();
         }
@@ -300,6 +304,19 @@ impl Driver {
             warn!(job = %self.id, ?grace, "a run did not stop in time; the next start removes its container");
         }
     }
+}
+
+/// Who has a seat in a job of this node's, or is about to be given one.
+fn seated(job: &Job, turn: &Turn) -> BTreeSet<NodeId> {
+    let events = match turn {
+        Turn::Act(_, Deed::Submit(events)) => events.as_slice(),
+        Turn::Act(_, Deed::Run | Deed::Check | Deed::Escalate(_)) | Turn::Wait(_) | Turn::Done => &[],
+    };
+    let accepted = events.iter().filter_map(|event| {
+        let Event::BidAccepted { node } = event else { return None };
+        Some(*node)
+    });
+    job.seats.iter().map(|seat| seat.node).chain(accepted).collect()
 }
 
 /// Resolves when money moved, if there is any.

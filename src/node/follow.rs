@@ -1,7 +1,7 @@
 //! Reads the log, folds it, and starts a driver for every job that needs one.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::{Arc, MutexGuard, PoisonError},
 };
 
@@ -186,6 +186,7 @@ impl Node {
             return;
         }
         self.remember(job);
+        self.note_seats(job.id, BTreeSet::new());
         let is_known = {
             let mut acquaintances = self.acquaintances();
             acquaintances.note(job, self.me.id);

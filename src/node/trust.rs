@@ -2,6 +2,8 @@
 //!
 //! [`crate::policy::replication`] decides; the `memory` is in the database after every change, so a restart forgets nothing.
 
+use std::collections::BTreeSet;
+
 use tracing::{error, warn};
 
 use super::{Node, RequestError};
@@ -106,6 +108,12 @@ impl Node {
                 Some(_) | None => drop(noted.changed().await),
             }
         }
+    }
+
+    /// Tells the memory who sits in a job of this node, so that jobs at the same time do not each meet nodes of their own.
+    pub(super) fn note_seats(&self, job: JobId, mut nodes: BTreeSet<NodeId>) {
+        nodes.remove(&self.me.id);
+        self.memory.lock().seated(job, nodes);
     }
 
     /// Counts the end of a job of this node, once.

@@ -28,7 +28,7 @@
 
 mod record;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry};
 
 pub use record::Record;
 use serde::{Deserialize, Serialize};
@@ -101,7 +101,7 @@ pub enum Level {
     /// Has not yet proven itself: runs jobs beside others.
     #[default]
     Untrusted,
-    /// Was never met, while the circle is full: asked only if those of the circle are too few.
+    /// Has no result and no seat here, while the circle is full: asked only if those of the circle are too few.
     Stranger,
     /// Was rejected too often: asked only if others are too few.
     Doubted,
@@ -132,6 +132,9 @@ pub struct Trust {
     /// Nodes of the circle, and the results of all records: sums of `records`.
     met: u32,
     results: u64,
+    /// Who has a seat in this requester's jobs that have not ended, by job, and in how many each.
+    live: BTreeMap<JobId, BTreeSet<NodeId>>,
+    sitting: BTreeMap<NodeId, u32>,
 }
 
 /// Whether a lot, uniform among all numbers, falls within this many permille.
@@ -142,7 +145,15 @@ pub const fn falls(lot: u64, permille: u16) -> bool {
 impl Trust {
     /// An empty memory.
     pub const fn new(terms: TrustTerms) -> Self {
-        Self { terms, records: BTreeMap::new(), met: 0, results: 0 }
+        let (met, results) = (0, 0);
+        Self {
+            terms,
+            records: BTreeMap::new(),
+            met,
+            results,
+            live: BTreeMap::new(),
+            sitting: BTreeMap::new(),
+        }
     }
 
     /// A memory as it was stored.
@@ -169,10 +180,33 @@ impl Trust {
         changed
     }
 
-    /// Whether this requester has met as many nodes as its results are enough for.
+    /// Whether this requester has met as many nodes as its results are enough for. Those that sit in its jobs will have results:
+    /// without them, jobs that run at the same time would meet as many nodes as they have seats.
     fn is_full(&self) -> bool {
         let grown = self.results / u64::from(self.terms.per_member.max(1));
-        u64::from(self.met) >= grown.max(u64::from(self.terms.circle))
+        let is_new = |node: &&NodeId| !self.records.contains_key(*node);
+        let size = grown.max(u64::from(self.terms.circle));
+        let most = usize::try_from(size).unwrap_or(usize::MAX);
+        u64::from(self.met) >= size
+            || self.sitting.keys().filter(is_new).take(most).count() as u64 + u64::from(self.met) >= size
+    }
+
+    /// These nodes, and no others, have a seat in a job of this requester, or are being given one.
+    pub fn seated(&mut self, job: JobId, nodes: BTreeSet<NodeId>) {
+        for node in self.live.remove(&job).into_iter().flatten() {
+            if let Entry::Occupied(mut jobs) = self.sitting.entry(node) {
+                *jobs.get_mut() -= 1;
+                if *jobs.get() == 0 {
+                    jobs.remove();
+                }
+            }
+        }
+        for node in &nodes {
+            *self.sitting.entry(*node).or_default() += 1;
+        }
+        if !nodes.is_empty() {
+            self.live.insert(job, nodes);
+        }
     }
 
     /// The figures in use.
@@ -188,7 +222,8 @@ impl Trust {
     /// How far a node is trusted.
     pub fn level(&self, node: NodeId) -> Level {
         let Some(record) = self.records.get(&node) else {
-            return if self.is_full() { Level::Stranger } else { Level::Untrusted };
+            let is_met = self.sitting.contains_key(&node) || !self.is_full();
+            return if is_met { Level::Untrusted } else { Level::Stranger };
         };
         if record.proofs >= self.terms.proofs {
             Level::Banned

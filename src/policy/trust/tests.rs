@@ -179,3 +179,58 @@ fn a_lot_falls_as_often_as_it_says() {
     let hits = |permille| (0..10_000).filter(|lot| falls(*lot, permille)).count();
     assert_eq!([0, 10, 100, 1000].map(hits), [0, 100, 1000, 10_000]);
 }
+
+/// Jobs of three seats that begin at once, each offered to all of 60 nodes, as its requester ranks them.
+fn sweep(trust: &mut Trust, jobs: u8) -> BTreeSet<NodeId> {
+    let nodes = (0..60).map(|number| NodeId::new([100 + number; 20]));
+    let mut all = BTreeSet::new();
+    for number in 0..jobs {
+        let lot = |node: NodeId| crate::domain::Digest::keccak([&[number][..], node.as_bytes()].concat());
+        let mut ranked: Vec<_> = nodes.clone().map(|node| (trust.level(node), lot(node), node)).collect();
+        ranked.sort_unstable();
+        let chosen: BTreeSet<_> = ranked.into_iter().take(3).map(|(.., node)| node).collect();
+        all.extend(chosen.iter().copied());
+        trust.seated(job(number), chosen);
+    }
+    all
+}
+
+#[test]
+fn a_first_sweep_of_many_jobs_at_once_keeps_to_the_circle() {
+    let mut trust = trust();
+    let met = sweep(&mut trust, 100);
+    let seats = usize::from(TrustTerms::default().seats);
+    // The last job that finds room may need all of its seats.
+    assert!((20..20 + seats).contains(&met.len()), "{}", met.len());
+    let stranger = NodeId::new([9; 20]);
+    assert_eq!(trust.level(stranger), Level::Stranger);
+    assert!(met.iter().all(|node| trust.level(*node) == Level::Untrusted));
+}
+
+#[test]
+fn nodes_whose_jobs_ended_without_a_result_of_theirs_leave_room_in_the_circle() {
+    let mut trust = trust();
+    sweep(&mut trust, 100);
+    (0..100).for_each(|number| trust.seated(job(number), BTreeSet::new()));
+    assert_eq!(trust.level(NodeId::new([9; 20])), Level::Untrusted);
+}
+
+#[test]
+fn a_node_that_sits_in_two_jobs_is_met_once_and_until_both_have_ended() {
+    let mut trust = Trust::new(TrustTerms { circle: 2, ..TrustTerms::default() });
+    let others = |trust: &Trust| trust.level(NodeId::new([9; 20]));
+    for number in 0..2 {
+        trust.seated(job(number), BTreeSet::from([HONEST]));
+        trust.seated(job(number), BTreeSet::from([HONEST]));
+    }
+    assert_eq!(others(&trust), Level::Untrusted, "one of two");
+    trust.seated(job(2), BTreeSet::from([OTHER]));
+    assert_eq!(others(&trust), Level::Stranger);
+    trust.seated(job(0), BTreeSet::new());
+    assert_eq!(others(&trust), Level::Stranger);
+    trust.seated(job(1), BTreeSet::new());
+    assert_eq!(others(&trust), Level::Untrusted);
+    // What a node did is not counted twice.
+    trust.compared(job(2), &[(OTHER, Fared::Kept)]);
+    assert_eq!(others(&trust), Level::Untrusted, "one of two");
+}
