@@ -10,6 +10,7 @@ mod limits;
 mod registry;
 mod scratch;
 mod seeded;
+mod start;
 
 use std::fs;
 

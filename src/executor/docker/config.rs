@@ -14,6 +14,7 @@ use super::{
     super::{InputMount, RunRequest},
     meter::overhead,
     seeded::{LIBRARY_TARGET, variables},
+    start::{START_TARGET, Start, WAITING_PROCESSES},
     user::User,
 };
 use crate::domain::{OUTPUTS_DIR, RESERVED_VARIABLES};
@@ -44,6 +45,8 @@ pub(super) struct Parts<'a> {
     pub(super) scratch: Option<&'a Path>,
     /// The image's volumes: the mount point of each, and the directory behind it.
     pub(super) volumes: &'a [(String, PathBuf)],
+    /// What it begins with, if not with the job's program.
+    pub(super) start: Option<&'a Start>,
     /// What a seeded job needs besides.
     pub(super) seeded: Option<&'a Seeded<'a>>,
     /// Which run of this process it is.
@@ -95,13 +98,17 @@ pub(super) fn labels(request: &RunRequest, run: &str, until: u64) -> HashMap<Str
 pub(super) fn container_body(request: &RunRequest, parts: &Parts<'_>) -> ContainerCreateBody {
     let spec = &request.spec;
     let words = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
+    let (entrypoint, cmd) = match parts.start {
+        Some(start) => (Some(vec![START_TARGET.to_owned()]), words(&start.words)),
+        None => (words(&spec.entrypoint), words(&spec.command)),
+    };
     ContainerCreateBody {
         // The engine would name the host after the container, and each node would compute something else.
         hostname: Some("assay".to_owned()),
         user: Some(parts.user.numbers()),
         image: Some(spec.image.clone()),
-        entrypoint: words(&spec.entrypoint),
-        cmd: words(&spec.command),
+        entrypoint,
+        cmd,
         env: Some(environment(request, parts.seeded)),
         working_dir: spec.working_directory.clone(),
         attach_stdout: Some(true),
@@ -133,6 +140,7 @@ fn host_config(request: &RunRequest, parts: &Parts<'_>) -> HostConfig {
     let memory = signed(limits.memory_bytes);
     let largest = limits.disk_bytes.max(limits.scratch_bytes);
     let inputs = request.inputs.iter().map(|InputMount { source, target }| bind(source, target, true));
+    let start = parts.start.map(|start| bind(&start.program, START_TARGET, true));
     let library = parts.seeded.map(|seeded| bind(&seeded.library, LIBRARY_TARGET, true));
     let scratch = parts.scratch.map(|dir| bind(dir, &request.spec.scratch_dir, false));
     let volumes = parts.volumes.iter().map(|(target, source)| volume(source, target));
@@ -145,6 +153,7 @@ fn host_config(request: &RunRequest, parts: &Parts<'_>) -> HostConfig {
             inputs
                 .chain([bind(parts.outputs, OUTPUTS_DIR, false)])
                 .chain(scratch)
+                .chain(start)
                 .chain(library)
                 .chain(volumes)
                 .collect(),
@@ -155,7 +164,9 @@ fn host_config(request: &RunRequest, parts: &Parts<'_>) -> HostConfig {
         memory_swap: Some(memory),
         nano_cpus: Some(i64::from(limits.cpu_millis) * 1_000_000),
         // The spec's limit is for the job; the init process needs one more.
-        pids_limit: Some(i64::from(limits.pids) + 1),
+        pids_limit: Some(
+            i64::from(limits.pids) + 1 + if parts.seeded.is_some() { WAITING_PROCESSES } else { 0 },
+        ),
         ulimits: Some(vec![
             ulimit("core", 0),
             // A single file cannot run away between two measurements. The room above the limit lets the node notice the

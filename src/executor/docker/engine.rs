@@ -20,7 +20,6 @@ use super::{
     super::{Executor, ExecutorError, RunOutcome, RunRequest},
     config::{NODE_LABEL, RUN_LABEL, SCRATCH_LABEL, UNTIL_LABEL},
     connection::{TooLong, connect},
-    huge,
     registries::{Registries, require_pinned},
     seeded,
     space::Spaces,
@@ -104,7 +103,6 @@ impl DockerExecutor {
             |error: Error| ExecutorError::Unreachable { address: socket.to_owned(), source: error.into() };
         let docker = connect(socket, ANSWER_LIMIT).map_err(unreachable)?;
         let docker = docker.negotiate_version().await.map_err(unreachable)?;
-        huge::warn_if_unasked();
         let info = docker.info().await.map_err(unreachable)?;
         let version = docker.version().await.map_err(unreachable)?;
         let count =

@@ -11,6 +11,7 @@ use super::{
     super::ExecutorError,
     config::{NODE_LABEL, UNTIL_LABEL},
     engine::{DockerExecutor, unix_now},
+    start::command_line,
 };
 use crate::domain::Spec;
 
@@ -95,14 +96,7 @@ impl DockerExecutor {
 /// Where the engine looks for the first word of the command, in its order; `None` if there is no word, or one that only the
 /// engine could place.
 fn places(spec: &Spec, image: &ImageConfig) -> Option<Vec<String>> {
-    let of_image = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
-    // An entrypoint of the spec drops the image's command.
-    let (entrypoint, usual) = match spec.entrypoint.as_slice() {
-        [] => (of_image(&image.entrypoint), of_image(&image.cmd)),
-        given => (given.to_vec(), Vec::new()),
-    };
-    let command = if spec.command.is_empty() { usual } else { spec.command.clone() };
-    let program = entrypoint.into_iter().chain(command).next().filter(|program| !program.is_empty())?;
+    let program = command_line(spec, image).into_iter().next().filter(|program| !program.is_empty())?;
     if program.starts_with('/') {
         return Some(vec![program]);
     }

@@ -30,6 +30,7 @@ use super::{
     scratch::Scratch,
     seeded,
     space::{Bound, Space, give_all_to},
+    start::{Start, command_line},
     times::nanos_between,
     user::User,
 };
@@ -196,6 +197,9 @@ impl DockerExecutor {
             }),
             false => None,
         };
+        let words = command_line(&request.spec, config);
+        let start =
+            Start::place(&request.result_dir, architecture, request.spec.seeded, words).map_err(own_disk)?;
         loop {
             let limit = request.spec.resources.disk_bytes;
             let space = self.spaces().prepare(&request.result_dir, limit, user).await.map_err(own_disk)?;
@@ -205,9 +209,10 @@ impl DockerExecutor {
             };
             let volumes = volumes_to_mount(request, config.volumes.as_deref().unwrap_or_default());
             let volumes = space.place(volumes).map_err(own_disk)?;
-            let seeded = seeded.as_ref();
+            let (start, seeded) = (start.as_ref(), seeded.as_ref());
             let (outputs, scratch_dir) = (&space.outputs, scratch.as_ref().map(|scratch| &*scratch.dir));
-            let parts = Parts { user, outputs, scratch: scratch_dir, volumes: &volumes, seeded, run, until };
+            let parts =
+                Parts { user, outputs, scratch: scratch_dir, volumes: &volumes, start, seeded, run, until };
             let body = container_body(request, &parts);
             let platform = request.spec.platform.as_deref();
             let options =

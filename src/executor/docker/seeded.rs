@@ -5,13 +5,11 @@
 //! says what it covers.
 
 use std::{
-    fs::{self, Permissions},
     io,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
-use super::super::ExecutorError;
+use super::{super::ExecutorError, start::put_beside};
 use crate::domain::Seed;
 
 /// The path of the library in the container. No input may be mounted there.
@@ -50,12 +48,9 @@ pub(super) fn library(architecture: &str) -> Result<&'static [u8], ExecutorError
     LIBRARIES.iter().find(|(name, _)| *name == architecture).map(|(_, bytes)| *bytes).ok_or_else(unseedable)
 }
 
-/// Writes the library beside the results of a run, where the engine finds it and every user of the container may read it.
+/// Puts the library beside the results of a run.
 pub(super) fn place(result_dir: &Path, library: &[u8]) -> io::Result<PathBuf> {
-    let path = result_dir.with_file_name("libassay-seed.so");
-    fs::write(&path, library)?;
-    fs::set_permissions(&path, Permissions::from_mode(0o644))?;
-    Ok(path)
+    put_beside(result_dir, "libassay-seed.so", library, 0o644)
 }
 
 /// The variables of a seeded job, besides those of every job. `given` are the job's own, `image` those of its image.

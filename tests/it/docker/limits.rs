@@ -25,8 +25,9 @@ async fn the_engine_is_told_every_limit() {
     assert_eq!((host.nano_cpus, host.pids_limit), (Some(1_000_000_000), Some(33)));
     assert_eq!(host.log_config.unwrap().typ.as_deref(), Some("none"));
     let mounts = container.mounts.unwrap();
-    assert_eq!(mounts.len(), 1, "{mounts:?}");
-    assert_eq!(mounts[0].destination.as_deref(), Some("/outputs"));
+    let mut mounts: Vec<_> = mounts.iter().map(|mount| (mount.destination.as_deref(), mount.rw)).collect();
+    mounts.sort_unstable();
+    assert_eq!(mounts, [(Some("/outputs"), Some(true)), (Some("/run/assay-start"), Some(false))]);
 }
 
 #[tokio::test]
