@@ -11,7 +11,7 @@ use assay::{
     verdict::{Run, Terms, decide},
 };
 
-use super::{Dice, Tally, heading, minorities};
+use super::draw::{Dice, Tally, minorities, sum, table};
 
 const RUNS: &str = include_str!("../data/outputs.csv");
 
@@ -37,6 +37,9 @@ const ADVERSARIES: [(&str, &str); 6] = [
 const RIGHT: [(&str, &str); 2] = [("gemm", "sother"), ("pi", "swrong")];
 
 const DECIDERS: [(&str, Method); 2] = [("`hash`", Method::Hash), ("`near`, 10 ppm", Method::Near)];
+
+/// The place of `near` among the deciders.
+pub(super) const NEAR: usize = 1;
 
 type Found = ([u8; 32], SummaryWord);
 
@@ -71,21 +74,11 @@ fn judge(drawn: &[Found], bad: usize, method: Method) -> Tally {
     Tally::of(&decide(&terms, &runs), runs.len() - bad, bad)
 }
 
-/// `count` of the results, each once before any comes twice.
-fn deal(dice: &mut Dice, results: &[Found], count: usize) -> Vec<Found> {
-    let mut dealt = Vec::new();
-    let mut deck = Vec::new();
-    while dealt.len() < count {
-        if deck.is_empty() {
-            deck = results.to_vec();
-        }
-        dealt.push(deck.swap_remove(dice.below(deck.len())));
-    }
-    dealt
-}
+/// By decider and adversary.
+pub(super) type Tallies = BTreeMap<(usize, Option<usize>), Tally>;
 
-/// Prints the table of this part.
-pub(super) fn print() {
+/// Every drawn job, by every decider.
+pub(super) fn evaluate() -> Tallies {
     let recorded = read();
     let mut jobs: Vec<&'static str> = recorded.keys().map(|(job, _)| *job).collect();
     jobs.dedup();
@@ -104,11 +97,11 @@ pub(super) fn print() {
                     continue;
                 }
                 for _ in 0..DRAWS {
-                    let mut drawn = deal(&mut dice, &honest, nodes - bad);
+                    let mut drawn = dice.deal(&honest, nodes - bad);
                     drawn.extend(match adversary {
                         Some(4) => (0..bad).map(invented).collect(),
                         Some(5) => vec![invented(0); bad],
-                        _ => deal(&mut dice, &liars, bad),
+                        _ => dice.deal(&liars, bad),
                     });
                     for (decider, (_, method)) in DECIDERS.into_iter().enumerate() {
                         let tally = tallies.entry((decider, adversary)).or_default();
@@ -118,13 +111,36 @@ pub(super) fn print() {
             }
         }
     }
-    for (decider, (name, _)) in DECIDERS.into_iter().enumerate() {
-        heading(&format!("{name}, 17 jobs with a seed, without traces"));
-        for (adversary, (label, _)) in ADVERSARIES.into_iter().enumerate() {
-            tallies.get(&(decider, Some(adversary))).copied().unwrap_or_default().print(label);
-        }
-        let all = tallies.iter().filter(|((d, adversary), _)| *d == decider && adversary.is_some());
-        all.map(|(_, tally)| *tally).fold(Tally::default(), Tally::plus).print("all of these");
-        tallies.get(&(decider, None)).copied().unwrap_or_default().print("no bad node");
-    }
+    tallies
+}
+
+/// The share of bad runs that `near` rejects of each adversary.
+pub(super) fn near_recall(tallies: &Tallies) -> Vec<(&'static str, f64)> {
+    let of = |index| sum(tallies, |key| *key == (NEAR, Some(index))).recall();
+    ADVERSARIES.iter().enumerate().map(|(index, (label, _))| (*label, of(index))).collect()
+}
+
+/// What a decider makes of all adversaries, and where there is none.
+pub(super) fn all_and_none(tallies: &Tallies, decider: usize) -> [Tally; 2] {
+    [true, false].map(|is_bad| sum(tallies, |(d, adversary)| *d == decider && adversary.is_some() == is_bad))
+}
+
+/// The table of this part.
+pub(super) fn tables() -> Vec<String> {
+    let tallies = evaluate();
+    let rows = DECIDERS.iter().enumerate().map(|(decider, (name, _))| {
+        let [with, without] = all_and_none(&tallies, decider);
+        let cells = [with.recall(), with.accepted(), with.honest_rejected(), with.undecided()];
+        let cells = cells.map(|percent| format!("{percent:.1}"));
+        [vec![(*name).to_owned()], cells.to_vec(), vec![without.without_bad()]].concat()
+    });
+    let head = [
+        "",
+        "recall",
+        "bad accepted",
+        "honest rejected",
+        "no verdict",
+        "no bad node: honest rejected / no verdict",
+    ];
+    vec![table(&head, rows)]
 }

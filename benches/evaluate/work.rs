@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use assay::domain::{Fingerprint, Method, TENTHS};
 use assay::verdict::{Run, Terms, decide};
 
-use super::{Dice, RELATIVE_PERMILLE, TOLERANCE_KIB, Tally, heading, minorities, packed};
+use super::draw::{Dice, RELATIVE_PERMILLE, TOLERANCE_KIB, Tally, minorities, packed, percent, sum, table};
 
 const RUNS: &str = include_str!("../data/work.csv");
 
@@ -29,9 +29,16 @@ const ADVERSARIES: [(&str, &[&str]); 4] = [
 /// What traces are compared by.
 const DECIDERS: [(&str, Method, bool); 3] = [
     ("`kmeans`", Method::KMeans, false),
-    ("`ball`, no faults", Method::Ball, false),
+    ("`ball` without faults", Method::Ball, false),
     ("`ball`", Method::Ball, true),
 ];
+
+const WITH_FAULTS: usize = 2;
+const STOPPED: usize = 0;
+const PADDED: usize = 1;
+
+/// The CPU tolerance unless a deal gives another.
+const CPU_DEFAULT: u16 = 333;
 
 /// The jobs whose honest runs differ from one another: a fifth of a second, racing threads, random sizes.
 const UNLIKE: [&str; 4] = ["gemm", "mcmc", "randalloc", "short03"];
@@ -57,6 +64,12 @@ const EQUAL: [&str; 15] = [
 
 /// Relative tolerances of memory and of CPU time, in permille.
 const TOLERANCES: [(u16, u16); 5] = [(300, 333), (500, 333), (300, 500), (500, 500), (800, 500)];
+
+/// Tolerances of CPU time under which jobs are decided by traces alone, in permille.
+const CPU_PERMILLE: [u16; 4] = [333, 250, 200, 150];
+
+/// Those that `--require-work` sets.
+const REQUIRED: (u16, u16) = (500, 500);
 
 struct Job {
     name: &'static str,
@@ -100,30 +113,32 @@ fn read() -> Vec<Job> {
     jobs.collect()
 }
 
+/// What a decider sees of drawn runs.
+fn seen(drawn: &[Fingerprint], (_, method, with_faults): (&str, Method, bool)) -> Vec<Run> {
+    let run = |(seat, fingerprint): (u8, &Fingerprint)| {
+        let faults = if with_faults { fingerprint.faults } else { 0 };
+        let profile = packed(&Fingerprint { faults, ..*fingerprint }, method);
+        Run { output: Some([seat; 32]), profile: Some(profile), ..Run::ABSENT }
+    };
+    (0..).zip(drawn).map(run).collect()
+}
+
 /// Whether and for whom a drawn job is decided; the last `bad` of the runs are bad.
-fn judge(drawn: &[Fingerprint], bad: usize, (_, method, with_faults): (&str, Method, bool)) -> Tally {
-    let runs: Vec<Run> = (0_u8..)
-        .zip(drawn)
-        .map(|(seat, fingerprint)| {
-            let faults = if with_faults { fingerprint.faults } else { 0 };
-            let profile = packed(&Fingerprint { faults, ..*fingerprint }, method);
-            Run { output: Some([seat; 32]), profile: Some(profile), ..Run::ABSENT }
-        })
-        .collect();
+fn judge(runs: &[Run], bad: usize, method: Method, cpu_permille: u16) -> Tally {
     let terms = Terms {
         tolerance_kib: TOLERANCE_KIB,
         relative_permille: RELATIVE_PERMILLE,
+        cpu_permille,
         ..Terms::new(method, u32::try_from(runs.len() / 2 + 1).expect("few seats"))
     };
-    Tally::of(&decide(&terms, &runs), runs.len() - bad, bad)
+    Tally::of(&decide(&terms, runs), runs.len() - bad, bad)
 }
 
 type Tallies = BTreeMap<(usize, Option<usize>, usize, bool), Tally>;
 
-/// By decider, adversary, number of nodes, and whether the job's honest runs are alike.
-fn evaluate(jobs: &[Job]) -> Tallies {
+/// Every drawn job, and whether its honest runs are alike. The last of its runs are bad, as many as are said.
+fn for_each_draw(jobs: &[Job], mut judge: impl FnMut((Option<usize>, usize, bool), &[Fingerprint], usize)) {
     let mut dice = Dice(2);
-    let mut tallies = Tallies::new();
     for job in jobs {
         let is_alike = !UNLIKE.contains(&job.name);
         for nodes in NODES {
@@ -135,15 +150,97 @@ fn evaluate(jobs: &[Job]) -> Tallies {
                     if let Some(adversary) = adversary {
                         drawn.extend(dice.deal(&job.bad[adversary], bad));
                     }
-                    for (index, decider) in DECIDERS.into_iter().enumerate() {
-                        let tally = tallies.entry((index, adversary, nodes, is_alike)).or_default();
-                        *tally = tally.plus(judge(&drawn, bad, decider));
-                    }
+                    judge((adversary, nodes, is_alike), &drawn, bad);
                 }
             }
         }
     }
+}
+
+/// By decider, adversary, number of nodes, and whether the job's honest runs are alike.
+fn evaluate(jobs: &[Job]) -> Tallies {
+    let mut tallies = Tallies::new();
+    for_each_draw(jobs, |(adversary, nodes, is_alike), drawn, bad| {
+        for (index, decider) in DECIDERS.into_iter().enumerate() {
+            let tally = tallies.entry((index, adversary, nodes, is_alike)).or_default();
+            *tally = tally.plus(judge(&seen(drawn, decider), bad, decider.1, CPU_DEFAULT));
+        }
+    });
     tallies
+}
+
+/// What a narrower tolerance of CPU time gains and costs under `ball`.
+fn by_cpu(jobs: &[Job]) -> String {
+    let mut tallies: BTreeMap<(usize, Option<usize>, bool), Tally> = BTreeMap::new();
+    for_each_draw(jobs, |(adversary, _, is_alike), drawn, bad| {
+        // Those that leave work out, and nobody.
+        if adversary.is_some_and(|adversary| adversary > PADDED) {
+            return;
+        }
+        let runs = seen(drawn, DECIDERS[WITH_FAULTS]);
+        for (index, cpu_permille) in CPU_PERMILLE.into_iter().enumerate() {
+            let tally = tallies.entry((index, adversary, is_alike)).or_default();
+            *tally = tally.plus(judge(&runs, bad, Method::Ball, cpu_permille));
+        }
+    });
+    let rows = CPU_PERMILLE.iter().enumerate().map(|(index, permille)| {
+        let of = |adversary: Option<usize>, alike_alone: bool| {
+            sum(&tallies, |(i, a, is_alike): &(usize, Option<usize>, bool)| {
+                *i == index && *a == adversary && (*is_alike || !alike_alone)
+            })
+        };
+        let caught = |adversary| {
+            let tally = of(Some(adversary), false);
+            format!("{:.1} / {:.1}", tally.recall(), tally.accepted())
+        };
+        let cells = [
+            permille.to_string(),
+            caught(STOPPED),
+            caught(PADDED),
+            of(None, false).without_bad(),
+            of(None, true).without_bad(),
+        ];
+        cells.to_vec()
+    });
+    let head = ["CPU", "60 %, stopped", "60 %, padded", "no bad node", "no bad node, 27 jobs alike"];
+    table(&head, rows)
+}
+
+/// How many of all pairs of a run that stopped at 60 % and an honest one are within each limit of `ball`: by the verdict over two
+/// runs that differ in nothing else.
+fn by_limit(jobs: &[Job]) -> String {
+    let only = |of: fn(&mut Fingerprint, &Fingerprint)| {
+        move |liar: &Fingerprint, honest: &Fingerprint| {
+            let mut changed = *honest;
+            of(&mut changed, liar);
+            changed
+        }
+    };
+    type Change = fn(&mut Fingerprint, &Fingerprint);
+    let limits: [(&str, Change); 4] = [
+        ("memory", |run, liar| run.q = liar.q),
+        ("CPU time", |run, liar| run.cpu_ms = liar.cpu_ms),
+        ("page faults", |run, liar| run.faults = liar.faults),
+        ("all three", |run, liar| *run = *liar),
+    ];
+    let rows = limits.into_iter().map(|(name, change)| {
+        let change = only(change);
+        let pairs = jobs.iter().flat_map(|job| {
+            job.bad[STOPPED].iter().flat_map(|liar| job.honest.iter().map(move |honest| (liar, honest)))
+        });
+        let (mut within, mut all) = (0, 0);
+        for (liar, honest) in pairs {
+            let tally = judge(
+                &seen(&[*honest, change(liar, honest)], DECIDERS[WITH_FAULTS]),
+                1,
+                Method::Ball,
+                CPU_DEFAULT,
+            );
+            (within, all) = (within + tally.bad_accepted, all + 1);
+        }
+        vec![name.to_owned(), format!("{:.0}", percent(within, all))]
+    });
+    table(&["within the limit of", "of the pairs"], rows)
 }
 
 /// What required work says of a right output with the trace of an idler or a faker, and of honest runs alone.
@@ -181,34 +278,69 @@ fn require_work(jobs: &[Job], (relative_permille, cpu_permille): (u16, u16)) -> 
     tallies
 }
 
-/// Prints the tables of this part.
-pub(super) fn print() {
-    let jobs = read();
-    let tallies = evaluate(&jobs);
-    let sum = |wanted: &dyn Fn(usize, Option<usize>, usize, bool) -> bool| {
-        let chosen = tallies
-            .iter()
-            .filter(|((decider, adversary, nodes, alike), _)| wanted(*decider, *adversary, *nodes, *alike));
-        chosen.map(|(_, tally)| *tally).fold(Tally::default(), Tally::plus)
+/// What is decided by each method, where traces alone decide.
+fn by_traces(jobs: &[Job]) -> String {
+    let tallies = evaluate(jobs);
+    let row = |label: &str, is_wanted: &dyn Fn(Option<usize>, usize, bool) -> bool| {
+        let cell = |decider| {
+            let tally =
+                sum(&tallies, |(d, adversary, nodes, is_alike): &(usize, Option<usize>, usize, bool)| {
+                    *d == decider && is_wanted(*adversary, *nodes, *is_alike)
+                });
+            let caught = if tally.bad == 0 {
+                "- / -".to_owned()
+            } else {
+                format!("{:.1} / {:.1}", tally.recall(), tally.accepted())
+            };
+            format!("{caught} / {}", tally.without_bad())
+        };
+        std::iter::once(label.to_owned()).chain((0..DECIDERS.len()).map(cell)).collect::<Vec<_>>()
     };
-    for (decider, (name, ..)) in DECIDERS.into_iter().enumerate() {
-        heading(&format!("{name}, without outputs, 31 jobs with page faults"));
-        for (adversary, (label, _)) in ADVERSARIES.into_iter().enumerate() {
-            sum(&|d, a, _, _| d == decider && a == Some(adversary)).print(label);
-        }
-        for nodes in NODES {
-            sum(&|d, a, n, _| d == decider && a.is_some() && n == nodes).print(&format!("N = {nodes}"));
-        }
-        sum(&|d, a, _, _| d == decider && a.is_none()).print("no bad node");
-        sum(&|d, a, _, alike| d == decider && a.is_some() && alike).print("27 jobs alike, all liars");
-        sum(&|d, a, _, alike| d == decider && a.is_none() && alike).print("27 jobs alike, no bad node");
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for (index, (label, _)) in ADVERSARIES.iter().enumerate() {
+        rows.push(row(label, &|adversary, _, _| adversary == Some(index)));
     }
-    for (relative, cpu) in TOLERANCES {
-        heading(&format!("work required, memory within {relative} and CPU within {cpu} permille"));
-        for (tally, label) in
-            require_work(&jobs, (relative, cpu)).iter().zip(["idle", "faker", "no bad node"])
-        {
-            tally.print(label);
-        }
+    for nodes in NODES {
+        rows.push(row(&format!("N = {nodes}"), &|adversary, n, _| adversary.is_some() && n == nodes));
     }
+    rows.push(row("no bad node", &|adversary, _, _| adversary.is_none()));
+    rows.push(row("27 jobs alike, all liars", &|adversary, _, is_alike| adversary.is_some() && is_alike));
+    rows.push(row("27 jobs alike, no bad node", &|adversary, _, is_alike| adversary.is_none() && is_alike));
+    table(&["", DECIDERS[0].0, DECIDERS[1].0, DECIDERS[2].0], rows)
+}
+
+/// What required work says, by tolerances of memory and of CPU time.
+fn by_work(jobs: &[Job]) -> String {
+    let rows = TOLERANCES.into_iter().map(|(relative, cpu)| {
+        let [idle, faker, none] = require_work(jobs, (relative, cpu));
+        let cells = [
+            format!("{relative}, {cpu}"),
+            format!("{:.1}", idle.accepted()),
+            format!("{:.1}", faker.accepted()),
+            format!("{:.1} / {:.1}", idle.undecided(), faker.undecided()),
+            format!("{:.1} / {:.1}", idle.honest_rejected(), faker.honest_rejected()),
+            none.without_bad(),
+        ];
+        cells.to_vec()
+    });
+    let head = [
+        "memory, CPU",
+        "idle accepted",
+        "faker accepted",
+        "no verdict, idle / faker",
+        "honest rejected, idle / faker",
+        "no bad node: honest rejected / no verdict",
+    ];
+    table(&head, rows)
+}
+
+/// The tables of this part.
+pub(super) fn tables() -> Vec<String> {
+    let jobs = read();
+    vec![by_traces(&jobs), by_limit(&jobs), by_cpu(&jobs), by_work(&jobs)]
+}
+
+/// What the tolerances of `--require-work` make of idlers, of fakers, and of honest runs alone.
+pub(super) fn required() -> [Tally; 3] {
+    require_work(&read(), REQUIRED)
 }
