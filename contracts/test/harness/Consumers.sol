@@ -74,6 +74,14 @@ contract MoodyBuyer is NumberBuyer {
         (mood, _call) = (mood_, call_);
     }
 
+    function nextJob(IJobScheduler.Terms calldata terms, bytes calldata spec)
+        external
+        view
+        returns (bytes32)
+    {
+        return _nextJob(terms, spec);
+    }
+
     function _fulfilled(bytes32 job, int32 exitCode_, bytes calldata stdout) internal override {
         _act();
         super._fulfilled(job, exitCode_, stdout);

@@ -28,6 +28,7 @@ contract ConsumerInvariantTest is Test {
 
     function invariant_each_request_is_told_once_and_rightly() public view {
         assertEq(steps.wronglyTaken(), 0, "taken or refused against the rules");
+        assertEq(steps.wronglyTold(), 0, "what bids are signed for is what is asked");
         assertEq(NumberBuyer(payable(steps.theBuyer())).calls(), steps.callbacks(), "callbacks");
         for (uint256 which = 0; which < steps.count(); ++which) {
             uint256 callbacks = steps.callbacksOf(which);

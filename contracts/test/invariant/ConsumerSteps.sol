@@ -39,6 +39,8 @@ contract ConsumerSteps is ConsumerBase {
     uint256 public feesEarned;
     /// Deliveries that should have been refused, and were not.
     uint256 public wronglyTaken;
+    /// Jobs that had another id than was told before.
+    uint256 public wronglyTold;
 
     MoodyBuyer internal moody;
 
@@ -75,7 +77,9 @@ contract ConsumerSteps is ConsumerBase {
     function stepAsk(uint96 fee, bool isRostered) public {
         fee = uint96(bound(fee, 0, 0.1 ether));
         uint64 nonce_ = uint64(asks.length);
+        bytes32 next = moody.nextJob(isRostered ? terms() : asked(), SPEC);
         bytes32 job = isRostered ? askRostered(nonce_, fee) : ask(fee);
+        if (job != next) ++wronglyTold;
         Roster memory roster;
         (roster.isRostered, roster.head) = (isRostered, rosteredHead(terms(), block.timestamp, 0));
         asks.push(Asked(job, nonce_, fee, block.timestamp, false, false, 0, roster));
