@@ -14,7 +14,9 @@ use std::{
 };
 
 use assay::{
-    domain::{Deal, Funds, Job, JobId, LogDomain, Method, NodeId, Pace, SignedAction, Spec, Timestamp},
+    domain::{
+        Asset, Deal, Funds, Job, JobId, LogDomain, Method, NodeId, Pace, SignedAction, Spec, Timestamp,
+    },
     executor::{Executor, FakeExecutor, Script},
     identity::NodeKey,
     scheduler::{
@@ -106,6 +108,10 @@ impl Scheduler for CountingScheduler {
 
     fn order(&self, job: JobId) -> LogOrder {
         self.inner.order(job)
+    }
+
+    fn asset(&self) -> Asset {
+        self.inner.asset()
     }
 
     fn holds_money(&self) -> bool {

@@ -6,9 +6,11 @@ import {IJobScheduler} from "../src/IJobScheduler.sol";
 
 /// @title Puts the scheduler on a chain
 /// @notice The bytecode is that of the artefact which the program embeds, so that what is deployed does not depend on a
-/// compiler. There is nothing to configure, and nobody gets rights in it.
+/// compiler. There is nothing to configure but the asset, and nobody gets rights in it.
 ///
 ///     forge script contracts/script/Deploy.s.sol --rpc-url $RPC --account $ACCOUNT --broadcast
+///
+/// It counts in ether, or in the ERC-20 that ASSET names.
 contract Deploy is Script {
     string private constant ARTIFACT = "contracts/artifacts/JobScheduler.json";
 
@@ -16,7 +18,12 @@ contract Deploy is Script {
     error NotDeployed(address at);
 
     function run() external returns (IJobScheduler scheduler) {
-        bytes memory code = vm.parseJsonBytes(vm.readFile(ARTIFACT), ".bytecode");
+        return deploy(vm.envOr("ASSET", address(0)));
+    }
+
+    function deploy(address asset) public returns (IJobScheduler scheduler) {
+        bytes memory code =
+            bytes.concat(vm.parseJsonBytes(vm.readFile(ARTIFACT), ".bytecode"), abi.encode(asset));
         address at;
         vm.startBroadcast();
         assembly ("memory-safe") {

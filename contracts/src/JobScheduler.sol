@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Accounts} from "./Accounts.sol";
 import {Deals, TermsAt} from "./Deals.sol";
 import {Endings} from "./Endings.sol";
 import {IJobScheduler} from "./IJobScheduler.sol";
@@ -22,8 +23,9 @@ import {States} from "./States.sol";
 contract JobScheduler is SignedJobs {
     using Openings for IJobScheduler.SeatOpening;
 
-    constructor() {
-        assert(address(new RareSteps()) == RareStepsAt.addressOf(address(this)));
+    /// @param asset_ The ERC-20 that amounts are counted in; zero is ether.
+    constructor(address asset_) Accounts(asset_) {
+        assert(address(new RareSteps(asset_)) == RareStepsAt.addressOf(address(this)));
     }
 
     /// Every other step, as if its code were here.
@@ -51,6 +53,7 @@ contract JobScheduler is SignedJobs {
     }
 
     function depositFor(address account) public payable {
+        _checkEther();
         _checkTotal();
         _credit(account, msg.value);
         emit IJobScheduler.Deposited(account, msg.value);

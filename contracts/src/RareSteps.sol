@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Accounts} from "./Accounts.sol";
 import {Bill, Bills} from "./Bills.sol";
 import {Deals, TermsAt} from "./Deals.sol";
 import {Endings} from "./Endings.sol";
@@ -14,6 +15,7 @@ import {Rules} from "./Rules.sol";
 import {Signatures} from "./Signatures.sol";
 import {States} from "./States.sol";
 import {TermRules} from "./TermRules.sol";
+import {Tokens} from "./Tokens.sol";
 import {Verdicts} from "./Verdicts.sol";
 
 /// @title The steps that few jobs take
@@ -27,6 +29,8 @@ contract RareSteps is Rosters {
     /// @notice Call the scheduler: this contract is only its code.
     error NotScheduler();
 
+    constructor(address asset_) Accounts(asset_) {}
+
     /// Only a scheduler has such a contract of its own: this one creates none.
     modifier inScheduler() {
         if (RareStepsAt.addressOf(address(this)).code.length == 0) revert NotScheduler();
@@ -34,6 +38,22 @@ contract RareSteps is Rosters {
     }
 
     // Money.
+
+    function depositToken(address account, uint256 amount) external inScheduler {
+        _pull(account, amount);
+    }
+
+    function depositWithPermit(
+        address account,
+        uint256 amount,
+        uint256 deadline,
+        uint8 v,
+        bytes32 r,
+        bytes32 s
+    ) external inScheduler {
+        Tokens.permit(ASSET, msg.sender, amount, deadline, v, r, s);
+        _pull(account, amount);
+    }
 
     function withdrawTo(address to, uint256 amount) external inScheduler {
         _withdraw(to, amount);
@@ -280,6 +300,10 @@ contract RareSteps is Rosters {
 
     // Views.
 
+    function asset() external view inScheduler returns (address) {
+        return ASSET;
+    }
+
     function eip712Domain()
         external
         view
@@ -302,6 +326,23 @@ contract RareSteps is Rosters {
     }
 
     // Shared.
+
+    /// Takes the sender's tokens. What a token calls meanwhile finds them booked; they are refused unless all of them,
+    /// and no others, have arrived in the end.
+    function _pull(address account, uint256 amount) private {
+        if (ASSET == address(0)) revert IJobScheduler.WrongAsset(ASSET);
+        uint256 before = Tokens.held(ASSET);
+        uint256 booked = _held;
+        // A token whose balances shrink by themselves takes no more money in.
+        if (before < booked) revert IJobScheduler.InexactTransfer(before, booked);
+        // As all ether held does, all tokens fit one account.
+        if (amount > type(uint96).max - booked) revert IJobScheduler.TooMuchMoney();
+        _held = booked + amount;
+        _credit(account, amount);
+        emit IJobScheduler.Deposited(account, amount);
+        if (!Tokens.pull(ASSET, msg.sender, amount)) revert IJobScheduler.TransferFailed();
+        _checkHeld(before + amount);
+    }
 
     /// Stores the job after its expiry, and tells which seats are due their bond, and which of them their price.
     function _expired(bytes32 job, Head head) private returns (Head next, uint256 due, uint256 earned) {

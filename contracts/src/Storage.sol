@@ -25,5 +25,7 @@ abstract contract Storage {
     /// Of the node whose failure left a seat free, not the node that took the seat since.
     mapping(bytes32 job => mapping(uint256 seat => Failure)) internal _failures;
     mapping(bytes32 job => FailureCounts) internal _failureCounts;
+    /// The tokens that balances and jobs account for, where the asset is a token.
+    uint256 internal _held;
     // slither-disable-end uninitialized-state
 }

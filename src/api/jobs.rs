@@ -41,6 +41,7 @@ pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Rep
         version: env!("CARGO_PKG_VERSION").to_owned(),
         backend: about.backend.clone(),
         domain: node.domain(),
+        asset: node.asset(),
         api: format!("http://{bound}"),
         listen: about.listen.clone(),
         compute_slots: node.compute_slots(),

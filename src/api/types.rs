@@ -24,8 +24,8 @@ pub use super::inputs::{BlobInfo, InputEvent, InputRequest};
 pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
 use crate::{
     domain::{
-        Amount, AuditStage, BidStatus, Deal, Digest, FailureKind, JobId, JobState, LogDomain, Method, NodeId,
-        Note, Offer, Resources, Seed, Spec, SummaryWord, Timestamp,
+        Amount, Asset, AuditStage, BidStatus, Deal, Digest, FailureKind, JobId, JobState, LogDomain, Method,
+        NodeId, Note, Offer, Resources, Seed, Spec, SummaryWord, Timestamp,
     },
     node::{Admission, Links, Warning},
     verdict::Reason,
@@ -61,6 +61,9 @@ pub struct NodeInfo {
     pub backend: String,
     /// What signatures in its log are bound to.
     pub domain: LogDomain,
+    /// What its log counts money in; absent for ether.
+    #[serde(default, skip_serializing_if = "Asset::is_ether")]
+    pub asset: Asset,
     /// Where this API listens.
     pub api: String,
     /// Addresses under which other nodes reach this one.
@@ -156,6 +159,9 @@ pub struct JobView {
     pub seed: Seed,
     /// The terms.
     pub deal: Deal,
+    /// What money is counted in; absent for ether.
+    #[serde(default, skip_serializing_if = "Asset::is_ether")]
+    pub asset: Asset,
     /// The hash of the terms.
     pub revision: Digest,
     /// How many seats must agree.

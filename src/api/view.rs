@@ -87,6 +87,7 @@ pub(super) fn job(node: &Node, id: JobId) -> Result<JobView, RequestError> {
         spec_hash: job.spec_hash,
         seed: job.seed(),
         deal: job.deal.clone(),
+        asset: node.asset(),
         revision: job.revision,
         quorum: job.quorum(),
         asked: job.asked(),

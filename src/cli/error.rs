@@ -316,6 +316,7 @@ impl CliError {
             | Self::NotItsKey { .. }
             | Self::ManyJobs { .. }
             | Self::OtherJob { .. }
+            | Self::Deploy(DeployError::NoToken { .. })
             | Self::NoLog { .. } => ExitStatus::Usage,
             Self::NoResult { .. }
             | Self::NoResultOf { .. }
@@ -416,6 +417,9 @@ impl Hint for CliError {
                 "name an Anvil, or omit --rpc-url to start one; on other chains use assay contract deploy and assay serve"
                     .to_owned(),
             ),
+            Self::Deploy(DeployError::NoToken { .. }) => {
+                Some("give the address of an ERC-20 on this chain, or leave out --asset for ether".to_owned())
+            }
             Self::Deploy(DeployError::Refused { .. }) => {
                 Some("use a chain that supports the Cancun instructions".to_owned())
             }

@@ -158,6 +158,7 @@ pub(super) mod tests {
             spec_hash: Digest::ZERO,
             seed: Seed::of(JobId::ZERO),
             deal: Deal { concurrency: 1, confidence: 1, ..Deal::default() },
+            asset: crate::domain::Asset::Ether,
             revision: Digest::ZERO,
             quorum: 1,
             asked: 1,

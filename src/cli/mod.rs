@@ -26,6 +26,7 @@
 
 mod accepted;
 mod args;
+mod asset;
 mod client;
 mod commands;
 mod document;

@@ -18,7 +18,10 @@ use crate::{
     api::{ServeError, Token, TokenError},
     assembly::Backend,
     devstack::{BadActors, MAX_NODES},
-    domain::{Acceptance, Amount, Audit, Deal, InvalidTerm, LogDomain, Method, NodeId, SpecError},
+    domain::{
+        Acceptance, Amount, Asset, Audit, Deal, InvalidTerm, LogDomain, Method, NodeId, SpecError, Sum,
+        SumError,
+    },
     executor::DEFAULT_SOCKET,
     scheduler::contract::ChainConfig,
 };
@@ -32,6 +35,9 @@ pub enum SettingsError {
     /// A term of the deal is out of bounds.
     #[error("invalid deal: {0}")]
     Term(#[from] InvalidTerm),
+    /// A sum is none of the deployment's asset.
+    #[error(transparent)]
+    Sum(#[from] SumError),
     /// The spec is not valid.
     #[error("invalid job: {}", hints::spec_problem(.0))]
     Spec(SpecError),
@@ -156,7 +162,7 @@ const fn default_audit_seats(concurrency: u8) -> u8 {
 }
 
 /// Applies the arguments to `base`: defaults for a new job, its own terms for an update.
-pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
+pub(super) fn deal(args: &DealArgs, base: Deal, asset: &Asset) -> Result<Deal, SettingsError> {
     let mut deal = base;
     // Before the tolerances that the user gives.
     if (args.require_work || args.verified_build) && !deal.require_work {
@@ -206,12 +212,13 @@ pub(super) fn deal(args: &DealArgs, base: Deal) -> Result<Deal, SettingsError> {
     deal.open = args.open.unwrap_or(deal.open);
     deal.reveal = args.reveal.unwrap_or(deal.reveal);
     deal.escalation_limit = args.escalate.unwrap_or(deal.escalation_limit);
-    deal.min_paid = args.min_paid.unwrap_or(deal.min_paid);
-    deal.keeper_fee = args.keeper_fee.unwrap_or(deal.keeper_fee);
-    if let Some(price) = args.price {
+    let amount = |sum: &Option<Sum>| sum.as_ref().map(|sum| sum.of(asset)).transpose();
+    deal.min_paid = amount(&args.min_paid)?.unwrap_or(deal.min_paid);
+    deal.keeper_fee = amount(&args.keeper_fee)?.unwrap_or(deal.keeper_fee);
+    if let Some(price) = amount(&args.price)? {
         (deal.price, deal.bond) = (price, price);
     }
-    deal.bond = args.bond.unwrap_or(deal.bond);
+    deal.bond = amount(&args.bond)?.unwrap_or(deal.bond);
     if !args.allow.is_empty() {
         deal.allow_list = args.allow.clone();
         deal.allow_list.sort_unstable();

@@ -8,7 +8,7 @@ pub(super) use crate::explain::bytes;
 use crate::{
     api::types::{JobView, Judgement, SeatState, SeatView},
     audit::Claim,
-    domain::{Amount, Deal, Exceeded, JobId, JobState, Limit, Method, NodeId, Span, Timestamp},
+    domain::{Amount, Asset, Deal, Exceeded, JobId, JobState, Limit, Method, NodeId, Span, Timestamp},
 };
 
 /// A job in a table or a sentence: enough digits to name it again.
@@ -81,24 +81,15 @@ pub(super) fn term(term: Span) -> String {
     span(term.as_secs().into())
 }
 
-/// An amount of money, to the last wei, in the unit that makes it readable.
-pub(super) fn amount(amount: Amount) -> String {
-    let wei = amount.units();
-    let (unit, decimals): (_, usize) = match wei {
-        0..1_000_000 => return format!("{wei} wei"),
-        1_000_000..1_000_000_000_000_000 => ("gwei", 9),
-        _ => ("ether", 18),
-    };
-    let scale = 10_u128.pow(u32::try_from(decimals).unwrap_or(0));
-    let (whole, rest) = (wei / scale, wei % scale);
-    let digits = format!("{whole}.{rest:0decimals$}");
-    format!("{} {unit}", digits.trim_end_matches('0').trim_end_matches('.'))
+/// An address's balance of an asset, which may be more than a contract of ours can hold.
+pub(super) fn holding(units: U256, asset: &Asset) -> String {
+    let fits = u128::try_from(units).ok().and_then(Amount::new);
+    fits.map_or_else(|| format!("{units} smallest units of {asset}"), |amount| asset.show(amount))
 }
 
-/// An address's balance, which may be more than a contract of ours can hold.
-pub(super) fn wei(wei: U256) -> String {
-    let fits = u128::try_from(wei).ok().and_then(Amount::new);
-    fits.map_or_else(|| format!("{wei} wei"), amount)
+/// What a node asks for or allows, in an asset.
+fn money(units: u128, asset: &Asset) -> String {
+    holding(U256::from(units), asset)
 }
 
 /// Thousandths as a decimal number.
@@ -108,7 +99,7 @@ pub(super) fn thousandths(thousandths: u32) -> String {
 }
 
 /// What a job asks for that no known node allows.
-pub(super) fn exceeded(exceeded: &Exceeded) -> String {
+pub(super) fn exceeded(exceeded: &Exceeded, asset: &Asset) -> String {
     let Exceeded { limit, asked, most } = *exceeded;
     let small = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
     let seconds = |number: u128| span(small(number));
@@ -129,9 +120,9 @@ pub(super) fn exceeded(exceeded: &Exceeded) -> String {
         Limit::Reveal => ("reveal", seconds(asked), seconds(most)),
         Limit::ShortReveal => return format!("reveal {}, at least {}", seconds(asked), seconds(most)),
         Limit::LowPrice => {
-            return format!("price {}, at least {}", wei(U256::from(asked)), wei(U256::from(most)));
+            return format!("price {}, at least {}", money(asked, asset), money(most, asset));
         }
-        Limit::Bond => ("bond", wei(U256::from(asked)), wei(U256::from(most))),
+        Limit::Bond => ("bond", money(asked, asset), money(most, asset)),
     };
     format!("{name} {asked}, at most {most}")
 }
@@ -286,15 +277,9 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_exact_in_a_readable_unit() {
-        let shown = |units| amount(Amount::new(units).unwrap());
-        assert_eq!(shown(0), "0 wei");
-        assert_eq!(shown(999_999), "999999 wei");
-        assert_eq!(shown(1_000_000), "0.001 gwei");
-        assert_eq!(shown(5_000_000_000), "5 gwei");
-        assert_eq!(shown(1_000_000_000_000_000), "0.001 ether");
-        assert_eq!(shown(10_000_000_000_000_000_000), "10 ether");
-        assert_eq!(shown(1_000_000_000_000_000_001), "1.000000000000000001 ether");
+    fn a_balance_may_be_more_than_an_account_holds() {
+        assert_eq!(holding(U256::from(5), &Asset::Ether), "5 wei");
+        assert!(holding(U256::MAX, &Asset::Ether).ends_with("smallest units of ether"));
     }
 
     #[test]

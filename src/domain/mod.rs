@@ -16,6 +16,7 @@
 
 mod amount;
 mod ask;
+mod asset;
 mod audit;
 mod backoff;
 mod canonical;
@@ -46,6 +47,7 @@ mod time;
 
 pub use amount::Amount;
 pub use ask::{Ask, ParsePercentError};
+pub use asset::{Asset, ParseSumError, Sum, SumError, Token};
 pub use audit::{Audit, AuditStage};
 pub use backoff::Backoff;
 pub use canonical::{Canonical, Mask, UnknownMask};

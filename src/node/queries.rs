@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use super::{About, ComputeLimits, Links, Load, Node, RequestError, Warning, board::Snapshot};
 use crate::{
     domain::{
-        Deal, Digest, Job, JobId, JobState, LogDomain, NodeId, Offer, Span, Spec, Tally, Timestamp, TooFew,
-        too_few,
+        Asset, Deal, Digest, Job, JobId, JobState, LogDomain, NodeId, Offer, Span, Spec, Tally, Timestamp,
+        TooFew, too_few,
     },
     policy::{
         Purses,
@@ -93,6 +93,11 @@ impl Node {
     /// The log that it reads.
     pub(crate) fn domain(&self) -> LogDomain {
         self.ports.scheduler.domain()
+    }
+
+    /// What its log counts money in.
+    pub(crate) fn asset(&self) -> Asset {
+        self.ports.scheduler.asset()
     }
 
     /// The other nodes that it knows.

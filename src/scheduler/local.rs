@@ -16,7 +16,9 @@ use super::{
     SubmitError, Trouble, submit_in_turn, updates::History,
 };
 use crate::{
-    domain::{Amount, Digest, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Stamped, Timestamp},
+    domain::{
+        Amount, Asset, Digest, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Stamped, Timestamp,
+    },
     rules::Ledger,
     store::EndedJob,
 };
@@ -179,6 +181,10 @@ impl Scheduler for LocalScheduler {
 
     fn order(&self, _: JobId) -> LogOrder {
         LogOrder::Neutral
+    }
+
+    fn asset(&self) -> Asset {
+        Asset::Ether
     }
 
     fn holds_money(&self) -> bool {

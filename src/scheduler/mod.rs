@@ -48,7 +48,7 @@ use tokio::sync::watch;
 
 use crate::{
     domain::{
-        Amount, Digest, Event, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Stamped, Timestamp,
+        Amount, Asset, Digest, Event, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Stamped, Timestamp,
     },
     rules::Rejection,
     store::EndedJob,
@@ -137,6 +137,9 @@ pub trait Scheduler: fmt::Debug + Send + Sync + 'static {
     /// Whether the log holds money, so that a node whose result the verdict accepts is paid. Without a default, as
     /// above: a node must not give away an unpaid result.
     fn holds_money(&self) -> bool;
+
+    /// What money is counted in; ether where there is none.
+    fn asset(&self) -> Asset;
 
     /// What `node` has in this log; `None` while this node does not know it yet. Without a default: a decorator that
     /// forgot it would have a node bid without its bond, or count bids that can take no seat.

@@ -8,6 +8,7 @@ mod doctor;
 mod forked;
 mod forms;
 mod lost;
+mod token;
 mod waiting;
 mod wallet;
 

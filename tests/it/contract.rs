@@ -12,6 +12,7 @@ mod money;
 mod public;
 mod reorg;
 pub(crate) mod signed;
+pub(crate) mod token;
 mod troubles;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};

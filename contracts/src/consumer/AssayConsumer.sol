@@ -57,8 +57,12 @@ abstract contract AssayConsumer {
     /// @notice Head, revision and openings are not those of the job.
     error WrongRoster(bytes32 job);
     error OnlyScheduler();
+    /// @notice The scheduler counts in a token: requests are paid in ether.
+    error OnlyEther(address asset);
 
     constructor(IJobScheduler scheduler_) {
+        address asset = scheduler_.asset();
+        if (asset != address(0)) revert OnlyEther(asset);
         scheduler = scheduler_;
     }
 

@@ -6,6 +6,7 @@ import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Signatures} from "../../src/Signatures.sol";
 import {Summaries} from "../../src/Summaries.sol";
 import {Terms} from "./Terms.sol";
+import {Token} from "./Tokens.sol";
 
 /// A scheduler, a requester, nodes with money, and every step of a job in one line.
 abstract contract SchedulerBase is Test {
@@ -15,6 +16,8 @@ abstract contract SchedulerBase is Test {
         '"pids":256,"disk_bytes":1073741824}}';
 
     IJobScheduler internal scheduler;
+    /// What the scheduler counts in; zero is ether.
+    Token internal token;
     address internal requester = makeAddr("requester");
     address internal keeper = makeAddr("keeper");
     /// Ascending, so that they may sign in order.
@@ -26,16 +29,45 @@ abstract contract SchedulerBase is Test {
 
     function setUp() public virtual {
         vm.warp(1_700_000_000);
-        scheduler = IJobScheduler(vm.deployCode("JobScheduler.sol:JobScheduler"));
+        scheduler = schedulerOf(address(token));
         fund(requester);
         fund(keeper);
         makeNodes(5);
     }
 
+    function schedulerOf(address asset) internal returns (IJobScheduler) {
+        return IJobScheduler(vm.deployCode("JobScheduler.sol:JobScheduler", abi.encode(asset)));
+    }
+
     function fund(address party) internal {
         vm.deal(party, 100 ether);
-        vm.prank(party);
-        scheduler.deposit{value: MONEY}();
+        if (address(token) == address(0)) {
+            vm.prank(party);
+            scheduler.deposit{value: MONEY}();
+        } else {
+            depositTokens(party, party, MONEY);
+        }
+    }
+
+    /// New tokens, which their owner deposits for somebody.
+    function depositTokens(address owner, address account, uint256 amount) internal {
+        token.mint(owner, amount);
+        vm.startPrank(owner);
+        token.approve(address(scheduler), amount);
+        scheduler.depositToken(account, amount);
+        vm.stopPrank();
+    }
+
+    /// How much of the asset somebody has outside the scheduler.
+    function purseOf(address party) internal view returns (uint256) {
+        return address(token) == address(0) ? party.balance : token.balanceOf(party);
+    }
+
+    /// What is sent along, where it can be; of a token it is deposited first.
+    function valueFor(uint256 amount) internal returns (uint256) {
+        if (address(token) == address(0)) return amount;
+        depositTokens(requester, requester, amount);
+        return 0;
     }
 
     function makeNodes(uint256 count) internal {
@@ -89,8 +121,9 @@ abstract contract SchedulerBase is Test {
     // Steps.
 
     function submit(IJobScheduler.Terms memory t) internal returns (bytes32 job) {
+        uint256 value = valueFor(escrow(t));
         vm.prank(requester);
-        job = scheduler.submit{value: escrow(t)}(Terms.pack(t), SPEC, nonce);
+        job = scheduler.submit{value: value}(Terms.pack(t), SPEC, nonce);
         nonceOf[job] = nonce++;
     }
 
@@ -325,8 +358,9 @@ abstract contract SchedulerBase is Test {
         internal
         returns (bytes32 job)
     {
+        uint256 value = valueFor(escrow(t));
         vm.prank(requester);
-        job = scheduler.submitSigned{value: escrow(t)}(Terms.pack(t), SPEC, nonce, list);
+        job = scheduler.submitSigned{value: value}(Terms.pack(t), SPEC, nonce, list);
         nonceOf[job] = nonce++;
     }
 

@@ -8,6 +8,7 @@ import {IWatcher, Bomb, GreedyReenterer, Reenterer, Refuser} from "../harness/Gr
 import {Replica} from "../harness/Replica.sol";
 import {SchedulerBase} from "../harness/SchedulerBase.sol";
 import {Terms} from "../harness/Terms.sol";
+import {Token} from "../harness/Tokens.sol";
 
 /// What the steps ought to leave, kept apart from the contract: each job as its steps made it, and what each step moved,
 /// seen from outside.
@@ -169,6 +170,29 @@ abstract contract Ghosts is SchedulerBase, IWatcher {
 
     // Money.
 
+    /// The keeper deposits for somebody.
+    function depositTo(address account, uint256 amount) internal {
+        vm.deal(keeper, amount);
+        begin();
+        if (address(token) == address(0)) {
+            vm.prank(keeper);
+            scheduler.depositFor{value: amount}(account);
+        } else {
+            depositTokens(keeper, account, amount);
+        }
+        net[account] += int256(amount);
+        finishStep(0, keeper, 0);
+    }
+
+    function purse(address party) external view returns (uint256) {
+        return purseOf(party);
+    }
+
+    /// Before `setUp`: the scheduler counts in a token.
+    function useToken() external {
+        token = new Token();
+    }
+
     function escrowOf(Ghost storage g) internal view returns (uint256) {
         return Terms.mostSeats(g.terms) * g.terms.price + g.terms.keeperFee;
     }
@@ -241,7 +265,7 @@ abstract contract Ghosts is SchedulerBase, IWatcher {
 
     /// Called by a receiver in the middle of its withdrawal.
     function onTransfer() external {
-        if (address(scheduler).balance < owed() + scheduler.burnt()) ++shortfalls;
+        if (purseOf(address(scheduler)) < owed() + scheduler.burnt()) ++shortfalls;
     }
 
     // What nodes say: a third of the runs are lies, and some have no fingerprint.

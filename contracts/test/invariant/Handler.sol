@@ -219,15 +219,15 @@ contract Handler is AuditSteps {
     function withdraw(uint256 node, uint256 amount) external {
         address who = parties[node % parties.length];
         amount = amount % (free(who) / 4 + 1);
-        uint256 had = who.balance;
+        uint256 had = purseOf(who);
         uint256 freeBefore = free(who);
-        uint256 held = address(scheduler).balance;
+        uint256 held = purseOf(address(scheduler));
         begin();
         vm.prank(who);
         try scheduler.withdraw(amount) {
-            uint256 got = who.balance - had;
+            uint256 got = purseOf(who) - had;
             net[who] -= int256(got);
-            bool isExact = freeBefore - free(who) == got && held - address(scheduler).balance == got;
+            bool isExact = freeBefore - free(who) == got && held - purseOf(address(scheduler)) == got;
             if (!isExact || got < amount) ++robberies;
         } catch {
             forget();
@@ -238,21 +238,15 @@ contract Handler is AuditSteps {
     }
 
     function deposit(uint256 node, uint256 amount) external {
-        address to = parties[node % parties.length];
-        amount = amount % 1 ether;
-        vm.deal(keeper, amount);
-        begin();
-        vm.prank(keeper);
-        scheduler.depositFor{value: amount}(to);
-        net[to] += int256(amount);
-        finishStep(0, keeper, 0);
+        depositTo(parties[node % parties.length], amount % 1 ether);
     }
 
     /// Money that no function was told of.
     function force(uint256 amount) external {
         amount = amount % 1 ether;
         forced += amount;
-        vm.deal(address(scheduler), address(scheduler).balance + amount);
+        if (address(token) != address(0)) token.mint(address(scheduler), amount);
+        else vm.deal(address(scheduler), address(scheduler).balance + amount);
     }
 
     /// A passer-by with no part in any job calls what only others may.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Test} from "forge-std/Test.sol";
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
 import {Fingerprints} from "../../src/Fingerprints.sol";
 import {Head, Slot, Slots} from "../../src/Packing.sol";
@@ -9,82 +8,12 @@ import {Reference} from "../harness/Reference.sol";
 import {Terms} from "../harness/Terms.sol";
 import {AuditSteps} from "./AuditSteps.sol";
 import {Handler} from "./Handler.sol";
+import {MoneyInvariants} from "./Money.sol";
 import {Steps} from "./Steps.sol";
 
 /// What holds after every step of any jobs, numbered as in `docs/contract.md`. What only shows in the middle of a step the
 /// handler counts.
-contract SchedulerInvariants is Test {
-    Handler internal handler;
-    address internal requester = makeAddr("requester");
-    IJobScheduler internal scheduler;
-
-    function setUp() public {
-        handler = new Handler();
-        handler.setUp();
-        scheduler = handler.chain();
-        targetContract(address(handler));
-        targetSelector(FuzzSelector({addr: address(handler), selectors: steps()}));
-    }
-
-    function steps() private pure returns (bytes4[] memory list) {
-        list = new bytes4[](54);
-        list[0] = Steps.submitPlain.selector;
-        list[1] = Steps.submitChild.selector;
-        list[2] = Steps.submitWithBids.selector;
-        list[3] = Steps.submitWithBids.selector;
-        list[4] = Steps.updateDeal.selector;
-        list[5] = Steps.acceptBid.selector;
-        list[6] = Steps.reject.selector;
-        list[7] = Steps.remark.selector;
-        list[8] = Steps.resubmit.selector;
-        list[9] = Steps.placeBid.selector;
-        list[10] = Steps.withdrawBid.selector;
-        list[11] = Steps.fill.selector;
-        list[12] = Steps.commitOne.selector;
-        list[13] = Steps.commitRest.selector;
-        list[14] = Steps.recommit.selector;
-        list[15] = Steps.commitSigned.selector;
-        list[16] = Steps.unpack.selector;
-        list[17] = Steps.fail_.selector;
-        list[18] = Steps.revealOne.selector;
-        list[19] = Steps.revealSome.selector;
-        list[20] = Handler.judgeOne.selector;
-        list[21] = Handler.stop.selector;
-        list[22] = Handler.cancel.selector;
-        list[23] = Handler.expireOne.selector;
-        list[24] = Handler.wait_.selector;
-        list[25] = Handler.approach.selector;
-        list[26] = Handler.withdraw.selector;
-        list[27] = Handler.deposit.selector;
-        list[28] = Handler.force.selector;
-        list[29] = Handler.meddle.selector;
-        // What takes jobs on comes up more often.
-        list[30] = Steps.commitRest.selector;
-        list[31] = Handler.judgeOne.selector;
-        list[32] = Handler.judgeOne.selector;
-        list[33] = Steps.failRest.selector;
-        list[34] = Steps.fail_.selector;
-        list[35] = Steps.fail_.selector;
-        list[36] = Steps.fill.selector;
-        list[37] = AuditSteps.publishSecret.selector;
-        list[38] = AuditSteps.publishSecret.selector;
-        list[39] = AuditSteps.audit.selector;
-        list[40] = AuditSteps.audit.selector;
-        list[41] = Handler.abandon.selector;
-        list[42] = Steps.fail_.selector;
-        list[43] = Steps.fail_.selector;
-        list[44] = Handler.approach.selector;
-        list[45] = Steps.failRest.selector;
-        list[46] = Steps.failRest.selector;
-        list[47] = Steps.submitWithBids.selector;
-        list[48] = Steps.commitRest.selector;
-        list[49] = Handler.judgeOne.selector;
-        list[50] = Steps.commitRest.selector;
-        list[51] = Handler.garble.selector;
-        list[52] = Handler.garble.selector;
-        list[53] = Steps.failRest.selector;
-    }
-
+contract SchedulerInvariants is MoneyInvariants {
     function test_three_steps_end_a_signed_job() public {
         handler.submitWithBids((1 << 72 | 1 << 44 | 1 << 28 | 1 << 24) * 5 + 2, 1);
         assertTrue(handler.ghost(0).isRostered);
@@ -154,16 +83,6 @@ contract SchedulerInvariants is Test {
         assertGt(returned, 0, "part of a bond returned");
         assertGt(unpaid, 0, "keeper that failed");
         assertGt(children, 0, "follow-up");
-    }
-
-    function invariant_01_money_is_conserved() public view {
-        assertEq(address(scheduler).balance, handler.owed() + scheduler.burnt() + handler.forced());
-        int256 put = 0;
-        address[] memory parties = handler.everybody();
-        for (uint256 i = 0; i < parties.length; ++i) {
-            put += handler.net(parties[i]);
-        }
-        assertEq(handler.owed() + scheduler.burnt(), uint256(put));
     }
 
     /// What an account put in and has not taken out is free, or held by its live jobs, or was settled by jobs that are
@@ -336,12 +255,6 @@ contract SchedulerInvariants is Test {
             assertEq(account.paid, good);
             assertEq(account.rejected, bad);
         }
-    }
-
-    /// Receivers call back, refuse, and answer with a megabyte: what is owed is there even while money is on its way.
-    function invariant_15_withdrawals_leave_what_is_owed() public view {
-        assertEq(handler.shortfalls(), 0);
-        assertGe(address(scheduler).balance, handler.owed() + scheduler.burnt());
     }
 
     function invariant_16_bidders_without_a_seat_lose_and_gain_nothing() public view {

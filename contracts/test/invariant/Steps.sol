@@ -74,6 +74,10 @@ abstract contract Steps is Ghosts {
         if (ghosts.length >= 4) return;
         IJobScheduler.Terms memory t = termsOf(seed);
         uint256 sent = escrow(t) * (seed >> 48 & 3) / 2;
+        if (address(token) != address(0)) {
+            depositTo(requester, sent);
+            sent = 0;
+        }
         begin();
         vm.prank(requester);
         try scheduler.submit{value: sent}(Terms.pack(t), SPEC, nonce) returns (bytes32 job) {
@@ -218,8 +222,9 @@ abstract contract Steps is Ghosts {
     function resubmit(uint256 job) external onJob transaction(0, requester) {
         Ghost storage g = pick(job);
         IJobScheduler.Terms memory t = g.submitted;
+        uint256 value = address(token) == address(0) ? escrow(t) : 0;
         vm.prank(requester);
-        try scheduler.submit{value: escrow(t)}(Terms.pack(t), SPEC, g.nonce) {
+        try scheduler.submit{value: value}(Terms.pack(t), SPEC, g.nonce) {
             ++reusedIds;
         } catch {
             forget();

@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {Test} from "forge-std/Test.sol";
 import {Deploy} from "../../script/Deploy.s.sol";
 import {IJobScheduler} from "../../src/IJobScheduler.sol";
+import {Token} from "../harness/Tokens.sol";
 
 /// What the script puts on a chain, whichever it is.
 contract DeployTest is Test {
@@ -18,6 +19,12 @@ contract DeployTest is Test {
             assertNotEq(scheduler.domainSeparator(), last);
             last = scheduler.domainSeparator();
         }
+    }
+
+    function test_a_scheduler_counts_in_the_asset_that_is_asked_for() public {
+        assertEq(new Deploy().run().asset(), address(0));
+        address token = address(new Token());
+        assertEq(new Deploy().deploy(token).asset(), token);
     }
 
     function test_the_deployed_scheduler_holds_money() public {

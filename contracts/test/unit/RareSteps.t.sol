@@ -16,6 +16,7 @@ contract RareStepsTest is SchedulerBase {
     }
 
     function test_a_scheduler_makes_the_code_of_its_rare_steps() public view {
+        // But for the asset, which is ether here and so all zeros.
         assertEq(rare.code, vm.getDeployedCode("RareSteps.sol:RareSteps"));
         assertEq(
             vm.getNonce(address(scheduler)), 2, "a contract is created with the nonce 1, and creates one"
@@ -27,7 +28,7 @@ contract RareStepsTest is SchedulerBase {
         address[] memory none;
         IJobScheduler.SeatHolder[] memory holders;
         IJobScheduler.Signed[] memory signatures;
-        list = new bytes[](18);
+        list = new bytes[](21);
         list[0] = abi.encodeCall(scheduler.submitChild, (d, d, SPEC, 0));
         list[1] = abi.encodeCall(scheduler.updateDeal, (job, d, d));
         list[2] = abi.encodeCall(scheduler.cancel, (job, d));
@@ -42,6 +43,9 @@ contract RareStepsTest is SchedulerBase {
         list[11] = abi.encodeCall(scheduler.expire, (job, d, holders));
         list[12] = abi.encodeCall(scheduler.unpack, (job, bytes32(0), 0, holders));
         list[16] = abi.encodeCall(scheduler.multicall, (new IJobScheduler.Step[](0)));
+        list[20] = abi.encodeCall(scheduler.depositToken, (nodes[0], 0));
+        list[18] = abi.encodeCall(scheduler.depositWithPermit, (nodes[0], 0, 0, 0, 0, 0));
+        list[19] = abi.encodeCall(scheduler.asset, ());
         list[15] = abi.encodeCall(scheduler.withdrawTo, (nodes[0], 0));
         list[14] = abi.encodeCall(scheduler.eip712Domain, ());
         list[17] = abi.encodeCall(scheduler.publishSecretRostered, (job, d, 0, bytes32(0), holders));

@@ -17,7 +17,8 @@ abstract contract Nodes is Test {
 
     function setUp() public virtual {
         vm.warp(1_700_000_000);
-        bytes memory code = vm.parseJsonBytes(vm.readFile(ARTIFACT), ".bytecode");
+        // Its asset is ether.
+        bytes memory code = bytes.concat(vm.parseJsonBytes(vm.readFile(ARTIFACT), ".bytecode"), abi.encode(0));
         address at;
         assembly ("memory-safe") {
             at := create(0, add(code, 32), mload(code))

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::values;
-use crate::domain::{Amount, Canonical, Method, NodeId, Span, SummaryForm, ToleranceKib};
+use crate::domain::{Canonical, Method, NodeId, Span, Sum, SummaryForm, ToleranceKib};
 
 /// The terms of a job.
 #[derive(Debug, Default, Args)]
@@ -78,8 +78,8 @@ pub(in crate::cli) struct DealArgs {
 
     /// Let only nodes bid that verdicts have paid so much before; where the scheduler holds no money, that is nobody
     /// [default: 0]
-    #[arg(long, value_name = "AMOUNT", value_parser = values::amount)]
-    pub(in crate::cli) min_paid: Option<Amount>,
+    #[arg(long, value_name = "AMOUNT", value_parser = values::sum)]
+    pub(in crate::cli) min_paid: Option<Sum>,
 
     /// Let only this node bid; may be repeated [default: any node]
     #[arg(long, value_name = "NODE")]
@@ -102,17 +102,17 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) reveal: Option<Span>,
 
-    /// Highest pay for a seat, such as 5gwei or 2ether, where the scheduler holds money [default: 0]
-    #[arg(long, value_parser = values::amount, value_name = "AMOUNT")]
-    pub(in crate::cli) price: Option<Amount>,
+    /// Highest pay for a seat, such as 5gwei, 2ether or 1.5usdc, where the scheduler holds money [default: 0]
+    #[arg(long, value_parser = values::sum, value_name = "AMOUNT")]
+    pub(in crate::cli) price: Option<Sum>,
 
     /// Bond that each node puts at risk, from the price to ten times the price [default: the price]
-    #[arg(long, value_parser = values::amount, value_name = "AMOUNT")]
-    pub(in crate::cli) bond: Option<Amount>,
+    #[arg(long, value_parser = values::sum, value_name = "AMOUNT")]
+    pub(in crate::cli) bond: Option<Sum>,
 
     /// Reward for the node that posts the verdict [default: 0]
-    #[arg(long, value_parser = values::amount, value_name = "AMOUNT")]
-    pub(in crate::cli) keeper_fee: Option<Amount>,
+    #[arg(long, value_parser = values::sum, value_name = "AMOUNT")]
+    pub(in crate::cli) keeper_fee: Option<Sum>,
 
     /// Follow up an inconclusive job with larger ones, up to this many nodes [default: no follow-up]
     #[arg(long, value_name = "LIMIT")]

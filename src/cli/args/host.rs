@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     devstack::{BadActors, DEFAULT_SLOTS},
-    domain::{Amount, Ask, NodeId, Span},
+    domain::{Ask, NodeId, Span, Sum},
     node::{Hours, Pattern},
 };
 
@@ -88,9 +88,9 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_enum, value_name = "BACKEND", env = "ASSAY_SCHEDULER", default_value_t = SchedulerArg::Libp2p)]
     pub(in crate::cli) scheduler: SchedulerArg,
 
-    /// Highest bond to put at risk for a seat, such as 5gwei or 0.1ether, if the scheduler holds money
-    #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
-    pub(in crate::cli) max_bond: Amount,
+    /// Highest bond to put at risk for a seat, such as 0.1ether or 1.5usdc, if the scheduler holds money
+    #[arg(long, value_parser = values::sum, value_name = "AMOUNT", default_value = "0")]
+    pub(in crate::cli) max_bond: Sum,
 
     /// Another node of yours, by its address; may be repeated. Of them all at most one takes a seat in a job. Name the same
     /// nodes at each
@@ -134,9 +134,9 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_parser = values::pattern, value_name = "PATTERN")]
     pub(in crate::cli) allow_requester: Vec<Pattern>,
 
-    /// Lowest price of a seat to bid on, such as 5gwei
-    #[arg(long, value_parser = values::amount, value_name = "AMOUNT", default_value = "0")]
-    pub(in crate::cli) min_price: Amount,
+    /// Lowest price of a seat to bid on, such as 5gwei or 1.5usdc
+    #[arg(long, value_parser = values::sum, value_name = "AMOUNT", default_value = "0")]
+    pub(in crate::cli) min_price: Sum,
 
     /// Hours in UTC to take on work in, such as 22:00-06:00 or "mon-fri 18:00-08:00"; may be repeated [default: always]
     #[arg(long, value_parser = values::hours, value_name = "HOURS")]
@@ -158,9 +158,9 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(long, value_parser = values::bytes, value_name = "SIZE", default_value = "8g")]
     pub(in crate::cli) max_scratch: u64,
 
-    /// Price to ask for a seat: an amount such as 5gwei, or a share of the job's price such as 80%
-    #[arg(long, value_parser = values::ask, value_name = "ASK", default_value_t = Ask::ALL)]
-    pub(in crate::cli) ask: Ask,
+    /// Price to ask for a seat: an amount such as 5gwei or 1.5usdc, or a share of the job's price such as 80%
+    #[arg(long, value_parser = values::asked_sum, value_name = "ASK", default_value = "100%")]
+    pub(in crate::cli) ask: values::AskedSum,
 
     /// Time to finish running jobs after a signal to stop; the node then reports the rest, so that others take their seats
     #[arg(long, value_parser = values::span, value_name = "TIME", default_value = "5s")]

@@ -8,7 +8,7 @@ use super::{
     DealArgs, NodeArgs, SweepArgs,
     values::{self, Variable},
 };
-use crate::domain::{Amount, JobState, NodeId, Resources, Span};
+use crate::domain::{JobState, NodeId, Resources, Span, Sum};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum JobCommand {
@@ -149,9 +149,9 @@ pub(in crate::cli) struct CalibrateArgs {
     #[arg(long, value_parser = values::span, value_name = "TIME")]
     pub(in crate::cli) open: Option<Span>,
 
-    /// Highest pay for a pilot, such as 5gwei or 2ether, where the scheduler holds money [default: 0]
-    #[arg(long, value_parser = values::amount, value_name = "AMOUNT")]
-    pub(in crate::cli) price: Option<Amount>,
+    /// Highest pay for a pilot, such as 5gwei, 2ether or 1.5usdc, where the scheduler holds money [default: 0]
+    #[arg(long, value_parser = values::sum, value_name = "AMOUNT")]
+    pub(in crate::cli) price: Option<Sum>,
 
     #[command(flatten)]
     pub(in crate::cli) container: ContainerArgs,

@@ -4,7 +4,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{Amount, Ask, Digest, JobState, Span, UrlScheme, is_platform, is_registry},
+    domain::{
+        Amount, Ask, Asset, Digest, JobState, ParseSumError, Span, Sum, UrlScheme, is_platform, is_registry,
+    },
     node::{Hours, ParseHoursError, ParsePatternError, Pattern},
 };
 
@@ -216,20 +218,13 @@ pub(in crate::cli) fn axis(text: &str) -> Result<Axis, String> {
 
 /// `5gwei`, `0.1ether`, or a number of wei.
 pub(in crate::cli) fn amount(text: &str) -> Result<Amount, String> {
-    let expected = || "expected wei, gwei or ether, below 2^96 wei, such as 5gwei or 0.1ether".to_owned();
-    let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let decimals = match &text[number.len()..] {
-        "" | "wei" => 0,
-        "gwei" => 9,
-        "ether" => 18,
-        _ => return Err(expected()),
-    };
-    let (ones, rest) = number.split_once('.').unwrap_or((number, "0"));
-    let digits = format!("{ones}{:0<decimals$}", rest.trim_end_matches('0'));
-    if ones.is_empty() || rest.is_empty() || digits.len() != ones.len() + decimals {
-        return Err(expected());
-    }
-    whole(&digits).and_then(Amount::new).ok_or_else(expected)
+    let sum = text.parse::<Sum>().ok().and_then(|sum| sum.of(&Asset::Ether).ok());
+    sum.ok_or_else(|| "expected wei, gwei or ether, below 2^96 wei, such as 5gwei or 0.1ether".to_owned())
+}
+
+/// A sum in ether or in a token, or in the smallest units of either.
+pub(in crate::cli) fn sum(text: &str) -> Result<Sum, String> {
+    text.parse().map_err(|error: ParseSumError| error.to_string())
 }
 
 /// An amount, or a share such as `80%`.
@@ -238,6 +233,20 @@ pub(in crate::cli) fn ask(text: &str) -> Result<Ask, String> {
         return Ask::percent(text).map_err(|error| error.to_string());
     }
     amount(text).map(Ask::Amount)
+}
+
+/// What a node asks for, in whatever its contract counts in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) enum AskedSum {
+    /// A share of the price.
+    Percent(Ask),
+    /// A sum.
+    Sum(Sum),
+}
+
+/// A sum, or a share such as `80%`.
+pub(in crate::cli) fn asked_sum(text: &str) -> Result<AskedSum, String> {
+    if text.ends_with('%') { ask(text).map(AskedSum::Percent) } else { sum(text).map(AskedSum::Sum) }
 }
 
 /// A number with a unit, in whole parts of a smaller unit.

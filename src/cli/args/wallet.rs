@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{ContractArgs, KeyArgs, RpcArgs, values};
-use crate::domain::{Amount, NodeId};
+use crate::domain::{NodeId, Sum};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum WalletCommand {
@@ -15,11 +15,11 @@ pub(in crate::cli) enum WalletCommand {
     Import(ImportArgs),
     /// Print the address of a key
     Show(KeyArgs),
-    /// Show the ether of an address: on the chain, and free and locked in the contract
+    /// Show the money of an address: on the chain, and free and locked in the contract
     Balance(BalanceArgs),
-    /// Move ether from the key's address to its account in the contract
+    /// Move money from the key's address to its account in the contract
     Deposit(MoveArgs),
-    /// Move free ether from the contract back to the key's address
+    /// Move free money from the contract back to the key's address
     Withdraw(MoveArgs),
 }
 
@@ -62,9 +62,9 @@ pub(in crate::cli) struct BalanceArgs {
 /// `assay wallet deposit` and `withdraw`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct MoveArgs {
-    /// Amount of ether to move, such as 5gwei or 0.1ether
-    #[arg(value_parser = values::amount)]
-    pub(in crate::cli) amount: Amount,
+    /// Amount to move in the contract's asset, such as 0.1ether or 1.5usdc
+    #[arg(value_parser = values::sum)]
+    pub(in crate::cli) amount: Sum,
 
     #[command(flatten)]
     pub(in crate::cli) chain: ContractArgs,
@@ -84,6 +84,10 @@ pub(in crate::cli) enum ContractCommand {
 /// `assay contract deploy`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DeployArgs {
+    /// ERC-20 token to count prices, bonds and fees in; gas is always ether [default: ether]
+    #[arg(long, value_name = "TOKEN")]
+    pub(in crate::cli) asset: Option<NodeId>,
+
     #[command(flatten)]
     pub(in crate::cli) rpc: RpcArgs,
 

@@ -15,6 +15,7 @@ use crate::{
     cli::{
         CliError, ExitStatus, accepted,
         args::{CalibrateArgs, DealArgs},
+        asset,
         document::Document,
         fetch,
         output::{Output, printable, table},
@@ -22,7 +23,7 @@ use crate::{
         settings, text,
     },
     domain::{
-        Deal, JobId, Kind, Method, Proposal, ProposalFault, SUMMARY_FILE, SummaryFault, SummaryForm,
+        Asset, Deal, JobId, Kind, Method, Proposal, ProposalFault, SUMMARY_FILE, SummaryFault, SummaryForm,
         propose_summary,
     },
     explain::Hint,
@@ -59,7 +60,8 @@ struct LiarView {
 
 /// Runs pilots, and proposes how to compare their numbers.
 pub(in crate::cli) async fn run(args: CalibrateArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let deals = deals(&args)?;
+    let asset = asset::of(&args.price, &args.asked, output).await?;
+    let deals = deals(&args, &asset)?;
     let CalibrateArgs { image, command, container, asked, .. } = args;
     let environment = environment(&container, output)?;
     let mut request = request(image, command, environment, &container, Deal::default());
@@ -101,7 +103,7 @@ pub(in crate::cli) async fn run(args: CalibrateArgs, output: Output) -> Result<E
 }
 
 /// The deal of each pilot: one seat, whose output is accepted.
-fn deals(args: &CalibrateArgs) -> Result<Vec<Deal>, CliError> {
+fn deals(args: &CalibrateArgs, asset: &Asset) -> Result<Vec<Deal>, CliError> {
     let pilot = |number: u8| {
         let allowed = args.allow.iter().cycle().nth(usize::from(number));
         let deal = DealArgs {
@@ -110,10 +112,10 @@ fn deals(args: &CalibrateArgs) -> Result<Vec<Deal>, CliError> {
             allow: allowed.into_iter().copied().collect(),
             timeout: args.timeout,
             open: args.open,
-            price: args.price,
+            price: args.price.clone(),
             ..DealArgs::default()
         };
-        settings::deal(&deal, Deal::default())
+        settings::deal(&deal, Deal::default(), asset)
     };
     Ok((0..args.pilots).map(pilot).collect::<Result<_, _>>()?)
 }

@@ -16,7 +16,9 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
-    domain::{Audit, AuditStage, Deal, JobId, JobState, Method, OUTPUTS_DIR, SUMMARY_FILE, Spec, Timestamp},
+    domain::{
+        Asset, Audit, AuditStage, Deal, JobId, JobState, Method, OUTPUTS_DIR, SUMMARY_FILE, Spec, Timestamp,
+    },
     scheduler::{Evidence, FaultKind},
 };
 
@@ -49,7 +51,7 @@ async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStat
     let log = client.log(&id).await.map_err(CliError::node(format!("read the log of job {job}")))?;
     let anchors = client.anchors(&id).await;
     let anchors = anchors.map_err(CliError::node(format!("find the transactions of job {job}")))?;
-    let steps = Steps::new(&log, &anchors);
+    let steps = Steps::new(&log, &anchors, &view.asset);
     let doubts = Doubts::of(client, &view).await;
     let failed: Vec<&SeatView> = match accepted::seat(&view) {
         Some(_) => Vec::new(),
@@ -66,11 +68,11 @@ async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStat
         return Ok(ExitStatus::Success);
     }
     let mut sections =
-        vec![head(&view), deal(&view.deal, view.audit, &view.seats), waits(&view), nodes(&view)];
+        vec![head(&view), deal(&view.deal, view.audit, &view.seats, &view.asset), waits(&view), nodes(&view)];
     sections.extend(Some(doubts.lines()).filter(|lines| !lines.is_empty()));
     sections.extend(Some(reasons(&last_words)).filter(|lines| !lines.is_empty()));
     sections.push(steps.table());
-    sections.extend(view.money.as_ref().map(|money| money_table(money, view.requester)));
+    sections.extend(view.money.as_ref().map(|money| money_table(money, view.requester, &view.asset)));
     sections.push(next(&view));
     if view.state == JobState::Open {
         let rows = client.outlooks(&id).await.map_err(CliError::node(format!("explain job {job}")))?;
@@ -190,7 +192,7 @@ fn compared(deal: &Deal, seats: &[SeatView]) -> String {
 }
 
 /// The terms, with the limits in effect if runs of these seats were compared.
-pub(super) fn deal(deal: &Deal, stage: AuditStage, seats: &[SeatView]) -> String {
+pub(super) fn deal(deal: &Deal, stage: AuditStage, seats: &[SeatView], asset: &Asset) -> String {
     let asked = deal.seats_at(stage);
     let mut lines = vec![
         ("Deal", format!("{asked} nodes run it, {} must agree", deal.quorum_of(asked))),
@@ -208,7 +210,7 @@ pub(super) fn deal(deal: &Deal, stage: AuditStage, seats: &[SeatView]) -> String
         ("Acceptance", deal.acceptance.to_string()),
     ];
     if !deal.price.is_zero() {
-        lines.push(("Price", price(deal)));
+        lines.push(("Price", price(deal, asset)));
     }
     if !deal.allow_list.is_empty() {
         let nodes: Vec<String> = deal.allow_list.iter().map(|node| text::node(*node)).collect();
@@ -236,13 +238,13 @@ fn audited(audit: Audit, stage: AuditStage) -> String {
     format!("{} for {} more nodes; {stage}", text::percent(audit.permille), audit.seats)
 }
 
-fn price(deal: &Deal) -> String {
+fn price(deal: &Deal, asset: &Asset) -> String {
     let fee = if deal.keeper_fee.is_zero() {
         String::new()
     } else {
-        format!(", {} for posting the verdict", text::amount(deal.keeper_fee))
+        format!(", {} for posting the verdict", asset.show(deal.keeper_fee))
     };
-    format!("{} a seat at most, bond {}{fee}", text::amount(deal.price), text::amount(deal.bond))
+    format!("{} a seat at most, bond {}{fee}", asset.show(deal.price), asset.show(deal.bond))
 }
 
 /// The bound of each wait: those known so far, or after the end those that were needed.

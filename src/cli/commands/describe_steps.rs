@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     api::types::LogEntry,
     cli::{output::table, text},
-    domain::{Amount, Digest, Event, EventKind, NodeId, Timestamp},
+    domain::{Amount, Asset, Digest, Event, EventKind, NodeId, Timestamp},
     scheduler::{Anchor, Cost},
 };
 
@@ -39,7 +39,7 @@ struct EntryRow {
 }
 
 impl Steps {
-    pub(super) fn new(log: &[LogEntry], anchors: &[Anchor]) -> Self {
+    pub(super) fn new(log: &[LogEntry], anchors: &[Anchor], asset: &Asset) -> Self {
         let anchors: BTreeMap<u64, &Anchor> = anchors.iter().map(|anchor| (anchor.height, anchor)).collect();
         let row = |entry: &LogEntry| {
             let anchor = anchors.get(&entry.height);
@@ -48,7 +48,7 @@ impl Steps {
                 at: entry.at,
                 by: entry.author,
                 event: entry.event.kind(),
-                told: event(&entry.event),
+                told: event(&entry.event, asset),
                 transaction: anchor.map(|anchor| anchor.transaction),
                 block: anchor.map(|anchor| anchor.block),
                 confirmations: anchor.map(|anchor| anchor.confirmations),
@@ -88,20 +88,20 @@ impl Steps {
 
     fn total(&self) -> String {
         match (self.gas_used, self.gas_fee) {
-            (Some(gas), Some(fee)) => format!("Gas: {gas} in all, for {}", text::amount(fee)),
+            (Some(gas), Some(fee)) => format!("Gas: {gas} in all, for {}", Asset::Ether.show(fee)),
             _ => "Gas: the chain does not tell all of it now".to_owned(),
         }
     }
 }
 
 /// A short description of an event.
-fn event(event: &Event) -> String {
+fn event(event: &Event, asset: &Asset) -> String {
     match event {
         Event::Submitted { .. } => "submitted the job".to_owned(),
         Event::DealUpdated { .. } => "changed the deal".to_owned(),
         Event::Cancelled => "cancelled the job".to_owned(),
         Event::BidPlaced { price } if price.is_zero() => "bid".to_owned(),
-        Event::BidPlaced { price } => format!("bid {}", text::amount(*price)),
+        Event::BidPlaced { price } => format!("bid {}", asset.show(*price)),
         Event::BidWithdrawn => "withdrew its bid".to_owned(),
         Event::BidAccepted { node } => format!("accepted {}", text::node(*node)),
         Event::BidRejected { node } => format!("rejected the bid of {}", text::node(*node)),
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_transaction_of_several_entries_is_counted_once() {
         let log = [entry(1), entry(2), entry(3)];
-        let steps = Steps::new(&log, &[anchor(1, 1, 100), anchor(2, 2, 30), anchor(3, 2, 30)]);
+        let steps = Steps::new(&log, &[anchor(1, 1, 100), anchor(2, 2, 30), anchor(3, 2, 30)], &Asset::Ether);
         assert_eq!((steps.gas_used, steps.gas_fee), (Some(130), Amount::new(130)));
         let shown = steps.table();
         assert!(shown.contains("same") && shown.contains("Gas: 130 in all, for 130 wei"), "{shown}");
@@ -158,14 +158,14 @@ mod tests {
     #[test]
     fn a_gas_that_is_not_known_is_no_zero() {
         let unknown = Anchor { cost: None, ..anchor(2, 2, 0) };
-        let steps = Steps::new(&[entry(1), entry(2)], &[anchor(1, 1, 100), unknown]);
+        let steps = Steps::new(&[entry(1), entry(2)], &[anchor(1, 1, 100), unknown], &Asset::Ether);
         assert_eq!(steps.gas_used, None);
         assert!(steps.table().contains("does not tell"));
     }
 
     #[test]
     fn a_log_without_a_chain_shows_none() {
-        let steps = Steps::new(&[entry(1)], &[]);
+        let steps = Steps::new(&[entry(1)], &[], &Asset::Ether);
         assert_eq!(steps.gas_used, None);
         assert!(!steps.table().contains("BLOCK"));
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::describe;
 use crate::{
     cli::{CliError, document::Document, output::Output, sweep::Sweep, text},
-    domain::{Amount, AuditStage, Deal, Digest, Spec},
+    domain::{Amount, Asset, AuditStage, Deal, Digest, Spec},
     policy::economics::{Checks, Evidence, Liar, Prospect, majority_ppm, prospect},
 };
 
@@ -21,6 +21,9 @@ struct Planned<'a> {
     revision: Digest,
     /// The most that the requester locks; null if the sum is above the largest amount.
     escrow: Option<Amount>,
+    /// What all amounts are counted in.
+    #[serde(skip_serializing_if = "Asset::is_ether")]
+    asset: &'a Asset,
     /// The number of such jobs.
     jobs: u32,
     liars: Vec<LiarView>,
@@ -43,7 +46,13 @@ struct LiarView {
 }
 
 /// Shows a job without submitting it. Asks no node, so it neither looks up the image nor packs inputs.
-pub(super) fn show(spec: &Spec, deal: &Deal, sweep: Option<&Sweep>, output: Output) -> Result<(), CliError> {
+pub(super) fn show(
+    spec: &Spec,
+    deal: &Deal,
+    sweep: Option<&Sweep>,
+    asset: &Asset,
+    output: Output,
+) -> Result<(), CliError> {
     let checks = Checks::of(deal, spec.seeded);
     let prospects =
         Liar::ALL.map(|liar| (liar, prospect(&checks, liar), assumes(&checks, spec.seeded, liar)));
@@ -53,6 +62,7 @@ pub(super) fn show(spec: &Spec, deal: &Deal, sweep: Option<&Sweep>, output: Outp
         deal,
         revision: deal.revision(),
         escrow: deal.escrow(),
+        asset,
         jobs: sweep.map_or(1, Sweep::jobs),
         liars: prospects.iter().map(view).collect(),
         majority_of_a_fifth_ppm: majority_ppm(deal.concurrency, OWNED_PERCENT),
@@ -61,14 +71,18 @@ pub(super) fn show(spec: &Spec, deal: &Deal, sweep: Option<&Sweep>, output: Outp
         let mut lines = vec![("Image", format!("{} (not looked up)", spec.image_name))];
         lines.extend(describe::program(spec));
         lines.extend(describe::room(spec));
-        let mut after = vec![("Costs", costs(deal))];
+        let mut after = vec![("Costs", costs(deal, asset))];
         after.extend(prospects.iter().map(|(liar, prospect, assumes)| {
             let assumes = assumes.map_or(String::new(), |what| format!("; assumes that {what}"));
-            ("Lying", lying(deal, *liar, prospect) + &assumes)
+            ("Lying", lying(deal, *liar, prospect, asset) + &assumes)
         }));
         after.push(("Cartel", cartel(planned.majority_of_a_fifth_ppm)));
-        [describe::fields(&lines), describe::deal(deal, AuditStage::Undrawn, &[]), describe::fields(&after)]
-            .join("\n")
+        [
+            describe::fields(&lines),
+            describe::deal(deal, AuditStage::Undrawn, &[], asset),
+            describe::fields(&after),
+        ]
+        .join("\n")
     })?;
     if let Some(sweep) = sweep {
         output.note(&format!("a sweep of {} such jobs, each with its own variables", sweep.jobs()));
@@ -95,15 +109,15 @@ fn assumes(checks: &Checks, seeded: bool, liar: Liar) -> Option<&'static str> {
     }
 }
 
-fn costs(deal: &Deal) -> String {
+fn costs(deal: &Deal, asset: &Asset) -> String {
     match deal.escrow() {
         Some(escrow) if escrow.is_zero() => "nothing: the price is 0".to_owned(),
-        Some(escrow) => format!("at most {}; what is not paid out returns", text::amount(escrow)),
+        Some(escrow) => format!("at most {}; what is not paid out returns", asset.show(escrow)),
         None => "more than an amount can be".to_owned(),
     }
 }
 
-fn lying(deal: &Deal, liar: Liar, prospect: &Prospect) -> String {
+fn lying(deal: &Deal, liar: Liar, prospect: &Prospect, asset: &Asset) -> String {
     let Prospect { unpaid_permille, burnt_permille, pays_above, .. } = *prospect;
     let does = liar.text();
     if deal.price.is_zero() {
@@ -118,7 +132,7 @@ fn lying(deal: &Deal, liar: Liar, prospect: &Prospect) -> String {
     let pays = if pays_above.is_zero() {
         "it always pays".to_owned()
     } else {
-        format!("it pays for work worth more than {}", text::amount(pays_above))
+        format!("it pays for work worth more than {}", asset.show(pays_above))
     };
     format!("a node that {does} loses {unpaid} of its pay and {burns}: {pays}")
 }
@@ -139,7 +153,8 @@ mod tests {
     fn what_lying_costs_is_told_in_money_or_that_none_is_at_stake() {
         let ether = Amount::new(1_000_000_000_000_000_000).unwrap();
         let paid = Deal { price: ether, bond: ether, deterministic: true, ..Deal::default() };
-        let said = |deal: &Deal, liar| lying(deal, liar, &prospect(&Checks::of(deal, false), liar));
+        let said =
+            |deal: &Deal, liar| lying(deal, liar, &prospect(&Checks::of(deal, false), liar), &Asset::Ether);
         assert_eq!(
             said(&paid, Liar::Idle),
             "a node that runs nothing loses 100 % of its pay and 100 % of its bond: it pays for work \
@@ -158,7 +173,7 @@ mod tests {
             |deal: &Deal, seeded| assumes(&Checks::of(deal, seeded), seeded, Liar::Replayer).is_some();
         assert!(needs_a_seed(&paid, false) && !needs_a_seed(&paid, true) && !needs_a_seed(&random, false));
         assert_eq!(assumes(&Checks::of(&paid, false), false, Liar::Idle), None);
-        assert_eq!(costs(&paid), "at most 3 ether; what is not paid out returns");
+        assert_eq!(costs(&paid, &Asset::Ether), "at most 3 ether; what is not paid out returns");
         assert!(cartel(104_000).contains("20 % of all nodes has the majority in 10.40 % of such jobs"));
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
-    domain::{Amount, Span, Timestamp},
+    domain::{Amount, Asset, Span, Timestamp},
     node::wall_clock,
 };
 
@@ -42,16 +42,20 @@ struct Day {
 pub(in crate::cli) async fn run(args: &EarningsArgs, output: Output) -> Result<ExitStatus, CliError> {
     let since = wall_clock().minus(Span::from_secs(args.days.saturating_mul(24 * 60 * 60)));
     let reply = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
-        session.client().earnings(since).await.map_err(CliError::node("ask what the node earned"))
+        let client = session.client();
+        let node = client.node().await.map_err(CliError::node("ask the node for its asset"))?;
+        let reply = client.earnings(since).await.map_err(CliError::node("ask what the node earned"))?;
+        Ok((reply, node.asset))
     });
-    let reply = reply.await?;
+    let (reply, asset) = reply.await?;
+    // Programs get the smallest units.
+    let shown = (!args.csv).then_some(&asset);
     let earnings = Earnings { days: days(&reply.jobs), reply };
     let (head, rows) = match args.by {
-        EarningsBy::Day => (&["DAY", "JOBS", "PAID", "LOST"][..], by_day(&earnings.days, args.csv)),
-        EarningsBy::Job => (
-            &["JOB", "ENDED", "STATE", "PAID", "LOST", "REQUESTER"][..],
-            by_job(&earnings.reply.jobs, args.csv),
-        ),
+        EarningsBy::Day => (&["DAY", "JOBS", "PAID", "LOST"][..], by_day(&earnings.days, shown)),
+        EarningsBy::Job => {
+            (&["JOB", "ENDED", "STATE", "PAID", "LOST", "REQUESTER"][..], by_job(&earnings.reply.jobs, shown))
+        }
     };
     if args.csv {
         output.shown(&csv(head, &rows))?;
@@ -77,26 +81,27 @@ fn days(jobs: &[EarnedJob]) -> Vec<Day> {
     days.into_values().rev().collect()
 }
 
-/// Money for people; for programs in wei.
-fn money(amount: Amount, is_csv: bool) -> String {
-    if is_csv { amount.to_string() } else { text::amount(amount) }
+/// Money for people in its asset; for programs in the smallest units.
+fn money(amount: Amount, asset: Option<&Asset>) -> String {
+    asset.map_or_else(|| amount.to_string(), |asset| asset.show(amount))
 }
 
-fn by_day(days: &[Day], is_csv: bool) -> Vec<Vec<String>> {
+fn by_day(days: &[Day], asset: Option<&Asset>) -> Vec<Vec<String>> {
     let row = |day: &Day| {
-        vec![day.day.clone(), day.jobs.to_string(), money(day.paid, is_csv), money(day.lost, is_csv)]
+        vec![day.day.clone(), day.jobs.to_string(), money(day.paid, asset), money(day.lost, asset)]
     };
     days.iter().map(row).collect()
 }
 
-fn by_job(jobs: &[EarnedJob], is_csv: bool) -> Vec<Vec<String>> {
+fn by_job(jobs: &[EarnedJob], asset: Option<&Asset>) -> Vec<Vec<String>> {
+    let is_csv = asset.is_none();
     let time = |at: Timestamp| {
         if is_csv { at.as_secs().to_string() } else { format!("{} {}", text::date(at), text::clock(at)) }
     };
     let row = |earned: &EarnedJob| {
         let EarnedJob { job, requester, ended_at, state, paid, lost } = earned;
         let job = if is_csv { job.to_string() } else { text::job(*job) };
-        let (paid, lost) = (money(*paid, is_csv), money(*lost, is_csv));
+        let (paid, lost) = (money(*paid, asset), money(*lost, asset));
         vec![job, time(*ended_at), state.to_string(), paid, lost, requester.to_string()]
     };
     jobs.iter().map(row).collect()
@@ -129,12 +134,12 @@ mod tests {
     fn jobs_add_up_to_days_in_utc_the_newest_first() {
         let jobs = [earned(86_400 * 2, 5, 0), earned(86_399, 1, 0), earned(10, 2, 3)];
         let days = days(&jobs);
-        let rows = by_day(&days, true);
+        let rows = by_day(&days, None);
         assert_eq!(
             csv(&["DAY", "JOBS", "PAID", "LOST"], &rows),
             "day,jobs,paid,lost\n1970-01-03,1,5,0\n1970-01-01,2,3,3\n"
         );
-        let rows = by_job(&jobs[..1], true);
+        let rows = by_job(&jobs[..1], None);
         assert_eq!(rows[0][1..5], ["172800", "verified", "5", "0"]);
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
-    domain::{JobId, JobState},
+    domain::{Asset, JobId, JobState},
     node::Declined,
 };
 
@@ -46,7 +46,11 @@ pub(in crate::cli) async fn run(args: &ExplainArgs, output: Output) -> Result<Ex
     output.result(&explained, || {
         let lines = rows.iter().map(|row| {
             let here = if row.is_self { " (asked)" } else { "" };
-            vec![format!("{}{here}", text::node(row.node)), step(&row.outlook).to_owned(), why(&row.outlook)]
+            vec![
+                format!("{}{here}", text::node(row.node)),
+                step(&row.outlook).to_owned(),
+                why(&row.outlook, &view.asset),
+            ]
         });
         table(&["NODE", "BID", "WHY"], lines)
     })?;
@@ -63,7 +67,7 @@ pub(in crate::cli) async fn run(args: &ExplainArgs, output: Output) -> Result<Ex
 pub(super) fn grouped(view: &JobView, rows: &[OutlookRow]) -> String {
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.outlook != Outlook::Seated) {
-        *reasons.entry(why(&row.outlook)).or_default() += 1;
+        *reasons.entry(why(&row.outlook, &view.asset)).or_default() += 1;
     }
     let mut reasons: Vec<(String, usize)> = reasons.into_iter().collect();
     reasons.sort_by_key(|(why, count)| (std::cmp::Reverse(*count), why.clone()));
@@ -103,11 +107,11 @@ const fn step(outlook: &Outlook) -> &'static str {
 }
 
 /// Why, in one sentence.
-fn why(outlook: &Outlook) -> String {
+fn why(outlook: &Outlook, asset: &Asset) -> String {
     let why = match outlook {
         Outlook::Failed { kind } => return format!("its run gave no result: {kind}"),
         Outlook::Refuses { exceeded } => {
-            return exceeded.iter().map(text::exceeded).collect::<Vec<_>>().join("; ");
+            return exceeded.iter().map(|one| text::exceeded(one, asset)).collect::<Vec<_>>().join("; ");
         }
         Outlook::OtherPlatform { platform } => {
             return format!("it runs {platform}, and the job needs another platform");

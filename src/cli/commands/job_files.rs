@@ -9,6 +9,7 @@ use super::submit;
 use crate::cli::{
     Cli, CliError, ExitStatus,
     args::{Command, JobCommand, SubmitArgs, ValidateArgs},
+    asset,
     document::Document,
     job_file::{self, JobFileError},
     output::Output,
@@ -36,7 +37,7 @@ pub(in crate::cli) fn validate(args: &ValidateArgs, output: Output) -> Result<Ex
             Cli { command: Command::Job(JobCommand::Submit(args)), .. } => *args,
             other => unreachable!("a submission is no {other:?}"),
         };
-    let deal = submit::terms(&deal, &container)?;
+    let deal = submit::terms(&deal, &container, &asset::supposed(&deal))?;
     let environment = submit::environment(&container, output)?;
     let sweep = Sweep::of(&sweep, &environment)?;
     let request = submit::request(image, command, environment, &container, deal);

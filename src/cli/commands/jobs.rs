@@ -191,7 +191,7 @@ pub(in crate::cli) async fn update(args: &UpdateArgs, output: Output) -> Result<
     let reply = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
         let client = session.client();
         let view = client.job(job).await.map_err(CliError::node(format!("read the deal of job {job}")))?;
-        let deal = settings::deal(&args.deal, view.deal.clone())?;
+        let deal = settings::deal(&args.deal, view.deal.clone(), &view.asset)?;
         if deal == view.deal {
             return Err(SettingsError::NothingToUpdate.into());
         }

@@ -13,7 +13,7 @@ use crate::{
         session::{Need, Session, with_node},
         text,
     },
-    domain::{Amount, Offer, Resources},
+    domain::{Amount, Asset, Offer, Resources},
     node::{Admission, Together, Warning, wall_clock},
 };
 
@@ -113,7 +113,7 @@ fn sheet(node: &NodeInfo) -> String {
         lines.push(("Paused:", format!("{since}; it takes on no work until assay node resume; {owes}")));
     }
     if let Some(limits) = node.limits.filter(|_| node.compute_slots > 0) {
-        lines.push(("Takes:", takes(&limits)));
+        lines.push(("Takes:", takes(&limits, &node.asset)));
         let only = only(&node.admission);
         if !only.is_empty() {
             lines.push(("Only:", only.join("; ")));
@@ -122,7 +122,7 @@ fn sheet(node: &NodeInfo) -> String {
     lines.iter().map(|(name, value)| format!("{name:<9} {value}\n")).collect()
 }
 
-fn takes(limits: &NodeLimits) -> String {
+fn takes(limits: &NodeLimits, asset: &Asset) -> String {
     let Resources { memory_bytes, cpu_millis, pids, disk_bytes, tmp_bytes: _, scratch_bytes } =
         limits.resources;
     format!(
@@ -134,12 +134,12 @@ fn takes(limits: &NodeLimits) -> String {
         text::term(limits.timeout),
         text::term(limits.run),
         text::term(limits.reveal),
-        text::amount(limits.bond),
-    ) + &price(limits.price)
+        asset.show(limits.bond),
+    ) + &price(limits.price, asset)
 }
 
-fn price(least: Amount) -> String {
-    if least.is_zero() { String::new() } else { format!("; price at least {}", text::amount(least)) }
+fn price(least: Amount, asset: &Asset) -> String {
+    if least.is_zero() { String::new() } else { format!("; price at least {}", asset.show(least)) }
 }
 
 /// What its operator lets it work for; nothing where everything is allowed.

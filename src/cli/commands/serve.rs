@@ -9,17 +9,18 @@ use crate::{
     assembly::{Backend, Host, HostConfig},
     cli::{
         CliError, ExitStatus,
-        args::{DialArg, InputUrlArg, KeepFor, KeepKind, ServeArgs},
+        args::{DialArg, InputUrlArg, KeepFor, KeepKind, ServeArgs, values::AskedSum},
         document::Document,
         keys,
         output::Output,
         running::{Interrupts, Running, RunningNote, allow_many_files, ended},
         settings::{self, SettingsError},
     },
-    domain::{MIN_REVEAL, NodeId, Resources},
+    domain::{Ask, Asset, MIN_REVEAL, NodeId, Resources, Sum},
     executor::{DockerExecutor, Executor, NoEngine, Registries},
     node::{Admission, ComputeLimits, Keep, Together, UrlLimits},
     policy::capacity::Obligations,
+    scheduler::contract::ContractReader,
 };
 
 /// A node that serves, as JSON.
@@ -44,7 +45,16 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         return Err(SettingsError::NoConsumers.into());
     }
     let key = args.key.key.is_some().then(|| keys::load(&args.key)).transpose()?;
-    let (limits, admission, keep) = (limits(&args), admission(&args), keep(&args));
+    let sums = sums(&args);
+    let asset = match &backend {
+        // What a token's sums are worth, it says itself.
+        Backend::Contract { chain, .. } if sums.iter().any(|sum| !sum.is_bare() && !sum.is_ether()) => {
+            let reader = ContractReader::connect(&chain.rpc_urls, chain.contract, chain.chain_id).await?;
+            reader.asset().clone()
+        }
+        Backend::Contract { .. } | Backend::Libp2p => Asset::Ether,
+    };
+    let (limits, admission, keep) = (limits(&args, &asset)?, admission(&args), keep(&args));
     let data_dir = args.data_dir.map_or_else(settings::default_data_dir, Ok)?;
     allow_many_files();
     let mut interrupts = Interrupts::new().map_err(CliError::Signals)?;
@@ -85,6 +95,13 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         started = opening.start() => started.map_err(CliError::Host)?,
         () = interrupts.next() => return Ok(ExitStatus::Interrupted),
     };
+    // Only now is it known that sums of ether are in the asset of the contract.
+    let asset = host.node().asset();
+    if let Err(error) = sums.iter().try_for_each(|sum| sum.of(&asset).map(|_| ())) {
+        host.stop_token().cancel();
+        host.join().await.map_err(CliError::Host)?;
+        return Err(SettingsError::from(error).into());
+    }
     let serving = Serving {
         id: host.id(),
         api: format!("http://{}", host.api()),
@@ -161,17 +178,29 @@ fn status_of(owed: Obligations) -> ExitStatus {
     if owed == Obligations::default() { ExitStatus::Success } else { ExitStatus::Deadline }
 }
 
+/// The sums that the flags name.
+fn sums(args: &ServeArgs) -> Vec<Sum> {
+    let ask = match &args.ask {
+        AskedSum::Percent(_) => None,
+        AskedSum::Sum(sum) => Some(sum),
+    };
+    [&args.max_bond, &args.min_price].into_iter().chain(ask).cloned().collect()
+}
+
 /// The limits on the jobs that the node takes on.
-fn limits(args: &ServeArgs) -> ComputeLimits {
-    ComputeLimits {
-        max_bond: args.max_bond,
-        ask: args.ask,
+fn limits(args: &ServeArgs, asset: &Asset) -> Result<ComputeLimits, SettingsError> {
+    Ok(ComputeLimits {
+        max_bond: args.max_bond.of(asset)?,
+        ask: match &args.ask {
+            AskedSum::Percent(share) => *share,
+            AskedSum::Sum(sum) => Ask::Amount(sum.of(asset)?),
+        },
         // A job's run phase is at least a minute longer than its timeout, so one bound suffices.
         max_timeout: args.max_run,
         max_run: args.max_run,
         min_reveal: args.min_reveal.unwrap_or(MIN_REVEAL),
         max_reveal: args.max_reveal,
-        min_price: args.min_price,
+        min_price: args.min_price.of(asset)?,
         // What all containers may not take together, one may not take either.
         max_resources: together(args).cap(Resources {
             memory_bytes: args.max_memory,
@@ -180,7 +209,7 @@ fn limits(args: &ServeArgs) -> ComputeLimits {
             scratch_bytes: args.max_scratch,
             ..ComputeLimits::default().max_resources
         }),
-    }
+    })
 }
 
 /// What the operator lets the node work for, and when.
@@ -231,7 +260,7 @@ mod tests {
     }
 
     fn of(flags: &[&str]) -> ComputeLimits {
-        limits(&args(flags))
+        limits(&args(flags), &Asset::Ether).unwrap()
     }
 
     #[test]

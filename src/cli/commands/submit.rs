@@ -16,6 +16,7 @@ use crate::{
     cli::{
         CliError, ExitStatus,
         args::{ContainerArgs, DealArgs, ReplicationArg, SubmitArgs, values},
+        asset,
         client::Client,
         ending::Ending,
         environment::{self, Environment},
@@ -28,7 +29,7 @@ use crate::{
         text,
     },
     domain::{
-        Deal, Digest, Input, InputKind, JobState, Resources, SCRATCH_DIR, SUMMARY_FILE, Spec, TooFew,
+        Asset, Deal, Digest, Input, InputKind, JobState, Resources, SCRATCH_DIR, SUMMARY_FILE, Spec, TooFew,
         UrlScheme,
     },
     policy::replication::Replication,
@@ -41,7 +42,12 @@ const MAX_INPUT_BYTES: u64 = 2 << 30;
 /// Submits a job, then waits for it unless the user wants only its id.
 pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<ExitStatus, CliError> {
     // Everything that can be refused here is refused before anything is sent.
-    let deal = terms(&args.deal, &args.container)?;
+    let asset = if args.dry_run {
+        asset::of_plan(&args.deal, &args.asked, output).await?
+    } else {
+        asset::of_deal(&args.deal, &args.asked, output).await?
+    };
+    let deal = terms(&args.deal, &args.container, &asset)?;
     let SubmitArgs { image, command, detach, dry_run, output_dir, container, sweep, asked, .. } = args;
     let names_reveal = args.deal.reveal.is_some();
     let replication = match args.replication {
@@ -61,7 +67,7 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     }
     if dry_run {
         warn_of_secrets(&request, output);
-        dry_run::show(&spec, &request.deal, sweep.as_ref(), output)?;
+        dry_run::show(&spec, &request.deal, sweep.as_ref(), &asset, output)?;
         if replication == Replication::Auto {
             output.note("with --replication auto, your node may give the job to one trusted node and sometimes two more instead");
         }
@@ -107,7 +113,10 @@ pub(super) async fn submit(
 ) -> Result<ExitStatus, CliError> {
     let client = session.client();
     let reply = client.submit(request).await.map_err(CliError::node("submit the job"))?;
-    tell_too_few(&reply, request.deal.audit.is_some(), output);
+    if reply.too_few.is_some() {
+        let node = client.node().await.map_err(CliError::node("ask the node for its asset"))?;
+        tell_too_few(&reply, request.deal.audit.is_some(), &node.asset, output);
+    }
     tell_unseeded(&reply, output);
     let output_dir = match then {
         Then::Wait(dir) => dir,
@@ -137,8 +146,12 @@ pub(super) async fn submit(
 }
 
 /// The terms of the job, which its container fits.
-pub(super) fn terms(args: &DealArgs, container: &ContainerArgs) -> Result<Deal, SettingsError> {
-    let deal = settings::deal(args, Deal::default())?;
+pub(super) fn terms(
+    args: &DealArgs,
+    container: &ContainerArgs,
+    asset: &Asset,
+) -> Result<Deal, SettingsError> {
+    let deal = settings::deal(args, Deal::default(), asset)?;
     if container.summary_file.is_some() && deal.summary.is_none() {
         return Err(SettingsError::SummaryFileUnused);
     }
@@ -306,11 +319,12 @@ fn announce(reply: &SubmitReply, output: Output) {
 }
 
 /// Says at once that too few known nodes take on the job.
-fn tell_too_few(reply: &SubmitReply, has_audit: bool, output: Output) {
+fn tell_too_few(reply: &SubmitReply, has_audit: bool, asset: &Asset, output: Output) {
     let Some(TooFew { needed, fitting, known, elsewhere, exceeded }) = &reply.too_few else { return };
     let need = if has_audit { "the job and its audit need" } else { "the job needs" };
     let other = (*elsewhere > 0).then(|| format!("{elsewhere} run another platform"));
-    let reasons = exceeded.iter().map(text::exceeded).chain(other).collect::<Vec<_>>().join("; ");
+    let reasons =
+        exceeded.iter().map(|one| text::exceeded(one, asset)).chain(other).collect::<Vec<_>>().join("; ");
     let reasons = if reasons.is_empty() { "each allows less of something".to_owned() } else { reasons };
     let have = if fitting == known {
         format!("{known} are known")

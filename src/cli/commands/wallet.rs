@@ -12,9 +12,10 @@ use crate::{
         document::Document,
         keys,
         output::Output,
-        settings, text,
+        settings::{self, SettingsError},
+        text,
     },
-    domain::{Amount, Digest, NodeId},
+    domain::{Amount, Asset, Digest, NodeId, Token},
     identity::NodeKey,
     scheduler::contract::{ChainClient, ContractReader, MoneyError, Notice, Receipt, locked},
 };
@@ -31,14 +32,17 @@ struct KeyDocument {
 
 impl Document for KeyDocument {}
 
-/// Money, as JSON: amounts in wei, as text.
+/// Money, as JSON: amounts in wei, or in the smallest units of the token, as text.
 #[derive(Debug, Serialize)]
 struct BalanceDocument {
     address: NodeId,
     chain_id: u64,
     contract: NodeId,
-    /// On the chain, outside the contract.
+    /// On the chain, outside the contract; pays for gas.
     ether: String,
+    /// The contract's asset, if it is a token, and how much of it is on the chain, outside the contract.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<TokenDocument>,
     /// In the contract and free: for jobs and bonds, or to withdraw.
     free: Amount,
     /// In the contract and locked in jobs that have not ended.
@@ -46,6 +50,15 @@ struct BalanceDocument {
 }
 
 impl Document for BalanceDocument {}
+
+/// A token, as JSON.
+#[derive(Debug, Serialize)]
+struct TokenDocument {
+    #[serde(flatten)]
+    about: Token,
+    /// In its smallest units.
+    balance: String,
+}
 
 /// A transaction that moved money, as JSON.
 #[derive(Debug, Serialize)]
@@ -96,7 +109,7 @@ fn tell(key: &NodeKey, args: &KeyArgs, output: Output) -> Result<(), CliError> {
     output.result(&document, || format!("{}\n", document.address))
 }
 
-/// Shows the ether of an address.
+/// Shows the money of an address.
 pub(in crate::cli) async fn balance(args: BalanceArgs, output: Output) -> Result<ExitStatus, CliError> {
     let (chain, first_block) = settings::chain(&args.chain)?;
     let address = match args.address {
@@ -112,22 +125,33 @@ pub(in crate::cli) async fn balance(args: BalanceArgs, output: Output) -> Result
             "reading {blocks} blocks to find what is locked; --first-block skips those before the contract"
         ));
     }
+    let asset = reader.asset();
+    let holding = reader.holding(address).await.map_err(failed())?;
+    let token = match asset {
+        Asset::Ether => None,
+        Asset::Token(about) => Some(TokenDocument { about: about.clone(), balance: holding.to_string() }),
+    };
     let balance = BalanceDocument {
         address,
         chain_id: reader.domain().chain_id,
         contract: chain.contract,
+        token,
         ether: reader.ether(address).await.map_err(failed())?.to_string(),
         free: reader.account(address).await.map_err(failed())?.free,
         locked: locked(&reader, first_block, address).await.map_err(CliError::Log)?,
     };
     output.result(&balance, || {
         let ether = balance.ether.parse::<U256>().unwrap_or(U256::MAX);
+        let for_gas = match asset {
+            Asset::Ether => String::new(),
+            Asset::Token(_) => format!("For gas:   {}\n", text::holding(ether, &Asset::Ether)),
+        };
         format!(
-            "Address:   {}\nOn chain:  {}\nFree:      {}\nLocked:    {}\n",
+            "Address:   {}\nOn chain:  {}\n{for_gas}Free:      {}\nLocked:    {}\n",
             balance.address,
-            text::wei(ether),
-            text::amount(balance.free),
-            text::amount(balance.locked)
+            text::holding(holding, asset),
+            asset.show(balance.free),
+            asset.show(balance.locked)
         )
     })?;
     Ok(ExitStatus::Success)
@@ -136,17 +160,25 @@ pub(in crate::cli) async fn balance(args: BalanceArgs, output: Output) -> Result
 /// Moves money into the contract.
 pub(in crate::cli) async fn deposit(args: &MoveArgs, output: Output) -> Result<ExitStatus, CliError> {
     let (client, address) = connect(args, output).await?;
-    let moved = client.deposit(args.amount).await;
-    let moved = moved.map_err(CliError::money(format!("deposit {}", text::amount(args.amount))))?;
-    told(&client, address, args.amount, moved, output).await
+    let (asset, amount) = sum(&client, args)?;
+    let moved = client.deposit(amount).await;
+    let moved = moved.map_err(CliError::money(format!("deposit {}", asset.show(amount))))?;
+    told(&client, address, amount, moved, output).await
 }
 
 /// Moves money out of the contract.
 pub(in crate::cli) async fn withdraw(args: &MoveArgs, output: Output) -> Result<ExitStatus, CliError> {
     let (client, address) = connect(args, output).await?;
-    let moved = client.withdraw(args.amount).await;
-    let moved = moved.map_err(CliError::money(format!("withdraw {}", text::amount(args.amount))))?;
-    told(&client, address, args.amount, moved, output).await
+    let (asset, amount) = sum(&client, args)?;
+    let moved = client.withdraw(amount).await;
+    let moved = moved.map_err(CliError::money(format!("withdraw {}", asset.show(amount))))?;
+    told(&client, address, amount, moved, output).await
+}
+
+/// The sum to move, in what the contract counts in.
+fn sum(client: &ChainClient, args: &MoveArgs) -> Result<(Asset, Amount), SettingsError> {
+    let asset = client.reader().asset();
+    Ok((asset.clone(), args.amount.of(asset)?))
 }
 
 async fn connect(args: &MoveArgs, output: Output) -> Result<(ChainClient, NodeId), CliError> {
@@ -177,7 +209,7 @@ async fn told(
     output.result(&document, || {
         format!(
             "Transaction:  {transaction}\nBlock:        {block}\nGas:          {gas}\nFree:         {}\n",
-            text::amount(account.free)
+            client.reader().asset().show(account.free)
         )
     })?;
     Ok(ExitStatus::Success)

@@ -2,7 +2,7 @@
 
 use super::SettingsError;
 use crate::{
-    domain::{InvalidTerm, SpecError, SpecField, Term},
+    domain::{InvalidTerm, SpecError, SpecField, SumError, Term},
     explain::Hint,
 };
 
@@ -11,6 +11,10 @@ impl Hint for SettingsError {
         let hint = match self {
             Self::Term(InvalidTerm { term, .. }) => return Some(term_hint(*term)),
             Self::Spec(error) => return spec_hint(error),
+            Self::Sum(SumError::OtherAsset { .. }) => {
+                "give the amount in that asset; a number without a unit counts its smallest units"
+            }
+            Self::Sum(SumError::NoAmount { .. }) => "give fewer decimals, or less",
             Self::Environment(error) => return error.hint(),
             Self::Exposed(error) => return error.hint(),
             Self::OpenFirstCome => {

@@ -6,7 +6,7 @@ use crate::{
 };
 
 fn resolve(args: &DealArgs) -> Result<Deal, SettingsError> {
-    deal(args, Deal::default())
+    deal(args, Deal::default(), &Asset::Ether)
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn required_work_widens_the_tolerances_that_nobody_gave() {
     let asks = || DealArgs { method: Some(Method::Hash), require_work: true, ..DealArgs::default() };
     let args = asks();
     let tolerances = |args: &DealArgs, base: Deal| {
-        let deal = deal(args, base).unwrap();
+        let deal = deal(args, base, &Asset::Ether).unwrap();
         assert!(deal.require_work);
         (deal.relative_permille, deal.cpu_permille)
     };

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::{Event, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Spec, Timestamp},
+    domain::{Asset, Event, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Spec, Timestamp},
     executor::{Executor, ExecutorError, RunOutcome, RunRequest},
     scheduler::{
         Anchor, BackendError, Cursor, EventStream, Evidence, LogItem, LogOrder, Scheduler, SubmitError,
@@ -82,6 +82,10 @@ impl<F: SchedulerFault> Scheduler for FaultyScheduler<F> {
 
     fn order(&self, job: JobId) -> LogOrder {
         self.inner.order(job)
+    }
+
+    fn asset(&self) -> Asset {
+        self.inner.asset()
     }
 
     fn holds_money(&self) -> bool {

@@ -16,10 +16,10 @@ use super::{
     reader::ContractReader,
     rpc::Endpoints,
     sender::{Call, Notice, PATIENCE, Policy, SendError, Sender, SenderHandle},
-    words,
+    token, words,
 };
 use crate::{
-    domain::{Amount, Digest, NodeId, Pace},
+    domain::{Amount, Asset, Digest, NodeId, Pace},
     identity::NodeKey,
     scheduler::{BackendError, tasks::Tasks},
 };
@@ -61,6 +61,7 @@ pub struct Receipt {
 pub struct ChainClient {
     reader: ContractReader,
     pub(super) sender: SenderHandle,
+    account: NodeId,
     confirmations: u64,
     is_for_development: bool,
     tasks: Tasks,
@@ -107,7 +108,8 @@ impl ChainClient {
         let stop = CancellationToken::new();
         let mut tasks = Tasks::new("the sender of transactions", &stop);
         tasks.spawn(sender.run(stop.clone()));
-        Self { reader, sender: handle, confirmations, is_for_development, tasks, stop }
+        let account = key.node_id();
+        Self { reader, sender: handle, account, confirmations, is_for_development, tasks, stop }
     }
 
     /// Notified when the chain drops blocks.
@@ -134,13 +136,32 @@ impl ChainClient {
         self.confirmations
     }
 
-    /// Moves money from the key's address into the contract, where jobs and bonds take it from.
+    /// Moves money from the key's address into the contract, where jobs and bonds take it from. A token is allowed first to
+    /// be taken, which is a transaction of its own unless the contract may take as much already.
     ///
     /// # Errors
     /// [`MoneyError`].
     pub async fn deposit(&self, amount: Amount) -> Result<Receipt, MoneyError> {
-        let call = to_contract(self.reader.contract, abi::depositCall {}.abi_encode().into());
-        self.send(Call { value: U256::from(amount.units()), ..call }).await
+        let contract = self.reader.contract;
+        let units = U256::from(amount.units());
+        match self.reader.asset() {
+            Asset::Ether => {
+                let call = to_contract(contract, abi::depositCall {}.abi_encode().into());
+                self.send(Call { value: units, ..call }).await
+            }
+            Asset::Token(token) => {
+                let (address, own) = (token.address, self.account);
+                let allowed = token::allowance(&self.reader.endpoints, address, own, contract).await?;
+                // Some tokens change an allowance only from or to nothing.
+                let changes = [U256::ZERO, units].into_iter().skip(usize::from(allowed.is_zero()));
+                for amount in changes.filter(|_| allowed < units) {
+                    let data = token::abi::approveCall { spender: contract, amount }.abi_encode();
+                    self.send(to_contract(address.into(), data.into())).await?;
+                }
+                let call = abi::depositTokenCall { account: own.into(), amount: units };
+                self.send(to_contract(contract, call.abi_encode().into())).await
+            }
+        }
     }
 
     /// Moves free money back to the key's address.

@@ -112,6 +112,10 @@ impl ContractScheduler {
     /// # Errors
     /// [`BackendError::Chain`].
     pub async fn fee_for(&self, job: &Job) -> Result<Option<Amount>, BackendError> {
+        // A fee is weighed against gas, which is ether; and who asks pays in ether.
+        if !self.client().reader().asset().is_ether() {
+            return Ok(None);
+        }
         let data = Bytes::from(abi::requestsCall { job: job.id.into() }.abi_encode());
         let asked = request(Address::ZERO, Some(job.requester.into()), &data, U256::ZERO);
         let client = self.client();

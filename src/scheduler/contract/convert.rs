@@ -231,7 +231,7 @@ pub(super) fn revert_of(data: &[u8], message: &str) -> Revert {
             RemarkTooLong AwaitsSecret NoDrawDue WrongSecret;
         stale: WrongDeal WrongSeats WrongHolder WrongRoster;
         other: NodesOutOfOrder BadSignature SignaturesMissing TooMuchMoney TransferFailed AnnouncementTooLong
-            NotShareable TooLittleGas;
+            NotShareable TooLittleGas WrongAsset InexactTransfer;
     }
 }
 

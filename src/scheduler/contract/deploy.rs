@@ -17,6 +17,7 @@ use super::{
     reader::{chain_id, code_at},
     rpc::Endpoints,
     sender::{Call, Notice, Policy, SendError, Sender},
+    token,
 };
 use crate::{domain::NodeId, identity::NodeKey, scheduler::BackendError};
 
@@ -40,6 +41,14 @@ pub enum DeployError {
     /// The transaction failed.
     #[error("the transaction failed")]
     Chain(#[source] BackendError),
+    /// The asset is no ERC-20.
+    #[error("there is no ERC-20 token at {token} on chain {chain_id}; check --asset")]
+    NoToken {
+        /// What was to be the asset.
+        token: NodeId,
+        /// The chain.
+        chain_id: u64,
+    },
     /// The chain runs the code and refuses it.
     #[error("the chain refuses the contract: {reason}")]
     Refused {
@@ -71,8 +80,8 @@ pub enum Placement {
 /// that the address depends on the code alone.
 pub const DEPLOYER: NodeId = NodeId::new(hex!("4e59b44847b379578588920ca78fbf26c0b4956c"));
 
-/// Deploys the contract, paid by `key`, and waits until it is there: another one each time. Refuses another chain than
-/// `expected_chain`.
+/// Deploys a contract that counts in ether, paid by `key`, and waits until it is there: another one each time. Refuses another
+/// chain than `expected_chain`.
 ///
 /// # Errors
 /// [`DeployError`].
@@ -83,10 +92,10 @@ pub async fn deploy(
 ) -> Result<Deployed, DeployError> {
     let chain = Chain::connect(rpc_urls, expected_chain).await?;
     let paying = Paying { key, max_fee_per_gas: None, notice: Arc::new(|_| {}) };
-    chain.create(paying).await
+    chain.create(paying, creation_code(None)).await
 }
 
-/// Deploys the contract at the address that it has on every chain with [`DEPLOYER`], unless it is there already. It pays at most
+/// Deploys the contract that counts in `asset`, an ERC-20 or else ether, at the address that it has on every chain with [`DEPLOYER`], unless it is there already. It pays at most
 /// `max_fee_per_gas` wei for a unit of gas, if given. On a chain without, the address is like any other. `notice` is told the hash of the transaction before it is sent.
 ///
 /// # Errors
@@ -95,16 +104,20 @@ pub async fn deploy_everywhere(
     rpc_urls: &[String],
     expected_chain: Option<u64>,
     key: &NodeKey,
+    asset: Option<NodeId>,
     max_fee_per_gas: Option<u128>,
     notice: Notice,
 ) -> Result<Placement, DeployError> {
     let chain = Chain::connect(rpc_urls, expected_chain).await?;
     let paying = Paying { key, max_fee_per_gas, notice };
+    if let Some(token) = asset {
+        chain.check_token(token).await?;
+    }
+    let creation = creation_code(asset);
     let deployer = Address::from(DEPLOYER);
     if code_at(&chain.endpoints, deployer).await?.is_empty() {
-        return Ok(Placement::Made { deployed: chain.create(paying).await?, is_everywhere: false });
+        return Ok(Placement::Made { deployed: chain.create(paying, creation).await?, is_everywhere: false });
     }
-    let creation = creation_code();
     let address = deployer.create2_from_code(B256::ZERO, &creation);
     let (chain_id, contract) = (chain.chain_id, NodeId::from(address));
     let known = Placement::Known { chain_id, contract };
@@ -163,14 +176,19 @@ impl Chain {
         })
     }
 
+    /// Refuses what is no token, before anybody pays for a contract that counts in it.
+    async fn check_token(&self, token: NodeId) -> Result<(), DeployError> {
+        let no_token = DeployError::NoToken { token, chain_id: self.chain_id };
+        if code_at(&self.endpoints, Address::from(token)).await?.is_empty() {
+            return Err(no_token);
+        }
+        if token::is_token(&self.endpoints, token).await? { Ok(()) } else { Err(no_token) }
+    }
+
     /// A contract at an address of its own.
-    async fn create(&self, paying: Paying<'_>) -> Result<Deployed, DeployError> {
-        let receipt = self
-            .send(
-                paying,
-                Call { to: None, data: creation_code(), value: U256::ZERO, gas_limit: None, shares: None },
-            )
-            .await?;
+    async fn create(&self, paying: Paying<'_>, data: Bytes) -> Result<Deployed, DeployError> {
+        let call = Call { to: None, data, value: U256::ZERO, gas_limit: None, shares: None };
+        let receipt = self.send(paying, call).await?;
         let contract = receipt.contract_address.map(NodeId::from);
         let contract =
             contract.ok_or_else(|| DeployError::Refused { reason: "it created no contract".to_owned() })?;

@@ -1,6 +1,6 @@
 //! Why a contract cannot be used, or money cannot be moved.
 
-use super::rpc::EndpointError;
+use super::rpc::{AskError, EndpointError};
 use crate::{
     domain::{LogDomain, NodeId},
     rules::Rejection,
@@ -72,4 +72,17 @@ pub enum MoneyError {
     /// The chain failed; whether the money moved is told by the balance.
     #[error(transparent)]
     Chain(BackendError),
+}
+
+impl From<AskError> for MoneyError {
+    /// What the chain or the contract answers to a question, and who could not be asked.
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Reverted(revert) => Self::Refused { reason: format!("{revert:?}") },
+            // An endpoint's own error says nothing of the contract.
+            error @ (AskError::Answer(_) | AskError::Declined(_) | AskError::Unreachable(_)) => {
+                Self::Chain(error.into())
+            }
+        }
+    }
 }

@@ -11,6 +11,7 @@
 //! - `calls`, `convert` and `packed`: our values as the contract takes and gives them.
 //! - `rpc`: the endpoints, and when to ask the next one or again; `http` and `socket`: the bounds on
 //!   their answers; `words`: what they mean by them.
+//! - `token`: the ERC-20 that a contract may count in.
 //! - `unlocked`: money for nodes on a chain for development.
 //! - [`mod@deploy`]: puts the contract on a chain; `artifact`: its code.
 //!
@@ -45,6 +46,7 @@ mod sender;
 mod signed;
 mod socket;
 mod span;
+mod token;
 mod unlocked;
 mod window;
 mod words;

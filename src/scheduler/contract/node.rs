@@ -35,7 +35,7 @@ use super::{
     signed::{courier::SignedPath, pool::Pool},
 };
 use crate::{
-    domain::{Action, Event, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Timestamp},
+    domain::{Action, Asset, Event, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Timestamp},
     identity::NodeKey,
     rules::Rejection,
     scheduler::{
@@ -399,6 +399,10 @@ impl Scheduler for ContractScheduler {
 
     fn order(&self, job: JobId) -> LogOrder {
         self.shared.order(job)
+    }
+
+    fn asset(&self) -> Asset {
+        self.client().reader().asset().clone()
     }
 
     fn holds_money(&self) -> bool {

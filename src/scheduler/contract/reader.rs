@@ -16,9 +16,10 @@ use super::{
     newest::header,
     rpc::Endpoints,
     sender::request,
+    token,
 };
 use crate::{
-    domain::{Amount, Digest, LogDomain, NodeId, Timestamp},
+    domain::{Amount, Asset, Digest, LogDomain, NodeId, Timestamp},
     scheduler::BackendError,
 };
 
@@ -55,6 +56,7 @@ pub struct ContractReader {
     pub(super) contract: Address,
     domain: LogDomain,
     code: Code,
+    asset: Arc<Asset>,
 }
 
 impl ContractReader {
@@ -76,16 +78,18 @@ impl ContractReader {
         }
         // The contract runs code of a second one on its own storage: the first that it created.
         let rare_steps = code_at(&endpoints, address.create(1)).await?;
-        let found = CodeHashes { scheduler: keccak256(&code), rare_steps: keccak256(&rare_steps) };
-        let code = Code { bytes: code.len(), hash: found.scheduler.into(), is_ours: found == code_hashes() };
-        let reader = Self { endpoints, contract: address, domain: LogDomain { chain_id, contract }, code };
+        let hashes = CodeHashes { scheduler: keccak256(&code), rare_steps: keccak256(&rare_steps) };
+        let code = Code { bytes: code.len(), hash: hashes.scheduler.into(), is_ours: false };
+        let domain = LogDomain { chain_id, contract };
+        let asset = Arc::new(Asset::Ether);
+        let reader = Self { endpoints, contract: address, domain, code, asset };
         let expected = reader.domain.eip712().separator();
         let older = |found| {
             let mut versions = LogDomain::OLDER_SIGNING_VERSIONS.into_iter();
             versions.find(|version| found == reader.domain.eip712_of(version).separator())
         };
         match reader.view(abi::domainSeparatorCall {}).await {
-            Ok(found) if found == expected => Ok(reader),
+            Ok(found) if found == expected => reader.with_asset(hashes).await,
             Ok(found) => Err(match older(found) {
                 Some(version) => ConnectError::OlderContract { contract, chain_id, version },
                 None => ConnectError::OtherContract { contract, chain_id },
@@ -95,6 +99,27 @@ impl ContractReader {
             }
             Err(MoneyError::Chain(error)) => Err(ConnectError::Chain(error)),
         }
+    }
+
+    /// Asks for the asset, which never changes, and compares the code, of which the asset is a part. A contract that does not
+    /// say counts in ether, as those did that were built before there were others; its code is not ours.
+    async fn with_asset(self, found: CodeHashes) -> Result<Self, ConnectError> {
+        let address = match self.view(abi::assetCall {}).await {
+            Ok(address) => NodeId::from(address),
+            Err(MoneyError::Rejected(_) | MoneyError::Refused { .. }) => NodeId::ZERO,
+            Err(MoneyError::Chain(error)) => return Err(ConnectError::Chain(error)),
+        };
+        let asset = match address {
+            NodeId::ZERO => Asset::Ether,
+            address => Asset::Token(token::describe(&self.endpoints, address).await?),
+        };
+        let code = Code { is_ours: found == code_hashes(asset.token()), ..self.code };
+        Ok(Self { code, asset: Arc::new(asset), ..self })
+    }
+
+    /// What the contract counts money in.
+    pub fn asset(&self) -> &Asset {
+        &self.asset
     }
 
     /// What signatures in the contract's log are bound to.
@@ -141,6 +166,17 @@ impl ContractReader {
         asked.await.map_err(|error| MoneyError::Chain(error.into()))
     }
 
+    /// What a party, or the contract itself, has of the asset on the chain.
+    ///
+    /// # Errors
+    /// [`MoneyError`].
+    pub async fn holding(&self, party: NodeId) -> Result<U256, MoneyError> {
+        match &*self.asset {
+            Asset::Ether => self.ether(party).await,
+            Asset::Token(token) => token::balance_of(&self.endpoints, token.address, party).await,
+        }
+    }
+
     /// The newest block, and its time.
     ///
     /// # Errors
@@ -159,7 +195,7 @@ impl ContractReader {
             let request = request.clone();
             async move { provider.call(request).await }
         });
-        let data = asked.await.map_err(|error| MoneyError::Chain(error.into()))?;
+        let data = asked.await.map_err(MoneyError::from)?;
         C::abi_decode_returns(&data).map_err(|error| MoneyError::Refused { reason: error.to_string() })
     }
 }

@@ -22,7 +22,7 @@ use super::{
     wire::{self, LogRequest, LogResponse},
 };
 use crate::{
-    domain::{Event, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Timestamp, codec},
+    domain::{Asset, Event, Funds, JobId, LogDomain, NodeId, Pace, SignedAction, Timestamp, codec},
     network::{self, BlobSource, NetworkConfig, NetworkError, NetworkHandle, WireBytes},
     scheduler::{
         self, Anchor, BackendError, Cursor, EnvelopeRefusal, EventStream, Evidence, Loading, LogItem,
@@ -271,6 +271,10 @@ impl Scheduler for Libp2pScheduler {
         let (clock_agrees, suspended) =
             view.map_or((true, false), |view| (view.clock_agrees, view.may_act.is_err()));
         LogOrder::Requester { clock_agrees, suspended }
+    }
+
+    fn asset(&self) -> Asset {
+        Asset::Ether
     }
 
     fn holds_money(&self) -> bool {

@@ -9,6 +9,7 @@ use std::{
 
 use assay::{
     devstack::anvil::{Anvil, AnvilOptions},
+    domain::NodeId,
     scheduler::contract::DEPLOYER,
     tls::http_client,
 };
@@ -129,12 +130,20 @@ impl Rich {
     }
 
     pub(super) fn deploy(&mut self) -> Value {
-        let deployed = self.json(&["contract", "deploy"]);
+        self.deploy_of(&[])
+    }
+
+    pub(super) fn deploy_of(&mut self, flags: &[&str]) -> Value {
+        let deployed = self.json(&[&["contract", "deploy"], flags].concat());
         self.user.set.push(("ASSAY_CONTRACT", deployed["contract"].as_str().unwrap().to_owned()));
         deployed
     }
 
-    fn json(&self, words: &[&str]) -> Value {
+    pub(super) fn address(&self) -> NodeId {
+        ADDRESS.parse().unwrap()
+    }
+
+    pub(super) fn json(&self, words: &[&str]) -> Value {
         self.user.run(&[words, &["--output", "json"]].concat()).assert(0).json()
     }
 }
@@ -171,7 +180,7 @@ async fn a_contract_is_deployed_and_money_goes_in_and_out_of_it() {
         "assay wallet balance",
     ]);
     run(&["wallet", "deposit", "20000ether"]).assert(125).says(&["cannot pay", ADDRESS, "send ether to"]);
-    run(&["wallet", "deposit", "all"]).assert(2).says(&["such as 5gwei or 0.1ether"]);
+    run(&["wallet", "deposit", "all"]).assert(2).says(&["such as 5gwei, 0.1ether or 1.5usdc"]);
     let nowhere = format!("0x{}", "11".repeat(20));
     run(&["contract", "info", "--contract", &nowhere]).assert(2).says(&["there is no contract at", &nowhere]);
     run(&["contract", "info", "--chain-id", "1"]).assert(2).says(&["serves chain 31337, not 1"]);

@@ -30,7 +30,7 @@ fn deal() -> Deal {
     Deal { price: amount(PRICE), bond: amount(BOND), concurrency: 2, confidence: 2, ..long_deal() }
 }
 
-async fn host(chain: &Chain, dir: &Path, key: &NodeKey, slots: usize) -> Host {
+pub(super) async fn host(chain: &Chain, dir: &Path, key: &NodeKey, slots: usize) -> Host {
     let started = Host::start(HostConfig {
         dial_private: false,
         backend: Backend::Contract { chain: chain.config(), first_block: chain.deployed.receipt.block },
@@ -51,25 +51,25 @@ async fn host(chain: &Chain, dir: &Path, key: &NodeKey, slots: usize) -> Host {
     started.await.unwrap()
 }
 
-async fn deposit(chain: &Chain, key: &NodeKey, wei: u128) {
+pub(super) async fn deposit(chain: &Chain, key: &NodeKey, wei: u128) {
     let client = ChainClient::connect(&chain.config(), key).await.unwrap();
     client.deposit(amount(wei)).await.unwrap();
     client.shutdown().await;
 }
 
 /// A node's API.
-struct Api {
+pub(super) struct Api {
     http: reqwest::Client,
     root: String,
 }
 
 impl Api {
-    fn of(host: &Host) -> Self {
+    pub(super) fn of(host: &Host) -> Self {
         let http = client_with(&host.token_file()).build().unwrap();
         Self { http, root: format!("http://{}/api/v1/jobs", host.api()) }
     }
 
-    async fn submit(&self, deal: Deal) -> JobId {
+    pub(super) async fn submit(&self, deal: Deal) -> JobId {
         let request = demo("true", deal);
         let submitted = async {
             let mut ticks = interval(Duration::from_millis(20));
@@ -87,7 +87,7 @@ impl Api {
         timeout(PATIENCE, submitted).await.unwrap()
     }
 
-    async fn when(&self, job: JobId, is_so: impl Fn(&JobView) -> bool) -> JobView {
+    pub(super) async fn when(&self, job: JobId, is_so: impl Fn(&JobView) -> bool) -> JobView {
         let url = format!("{}/{job}", self.root);
         let asked = async {
             let mut ticks = interval(Duration::from_millis(20));
