@@ -155,13 +155,14 @@ fn offers_of_strangers_are_bounded_and_own_ones_are_not_refused() {
 
 #[test]
 fn only_deals_that_the_contract_takes_signed_bids_for_are_offered() {
-    assert!(may_be_offered(&Deal::default()));
     let audit = Some(crate::domain::Audit::from_word([7; 32]));
+    for deal in [Deal::default(), Deal { audit, ..Deal::default() }] {
+        assert!(may_be_offered(&deal), "{deal:?}");
+    }
     for deal in [
         Deal { parent: Some(JobId::ZERO), ..Deal::default() },
         Deal { acceptance: Acceptance::FirstCome, ..Deal::default() },
         Deal { min_paid: Amount::new(1).unwrap(), ..Deal::default() },
-        Deal { audit, ..Deal::default() },
     ] {
         assert!(!may_be_offered(&deal), "{deal:?}");
     }
