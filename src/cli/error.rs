@@ -258,7 +258,7 @@ pub enum CliError {
         matches: usize,
     },
     /// A simulation broke a promise.
-    #[error("a promise is not kept: {what}")]
+    #[error("a promise was broken: {what}")]
     Simulation {
         /// The promise.
         what: String,

@@ -112,8 +112,8 @@ pub enum SettingsError {
         /// Its value.
         host: String,
     },
-    /// The devstack has more bad nodes than nodes.
-    #[error("a devstack of {nodes} nodes cannot have {bad} bad ones")]
+    /// There are more bad nodes than nodes that can be bad.
+    #[error("of {nodes} nodes, {bad} cannot be bad")]
     BadNodes {
         /// The number of nodes.
         nodes: usize,

@@ -151,11 +151,11 @@ pub enum ExecutorError {
         /// The name in the spec.
         image: String,
     },
-    /// The job is seeded, and there is no library for programs of this architecture.
-    #[error("no seeded job runs on {architecture}")]
+    /// The job is seeded, and its programs cannot be made to use the seed here.
+    #[error("no seeded job runs here: {reason}")]
     Unseedable {
-        /// The architecture, as the engine names it.
-        architecture: String,
+        /// The cause.
+        reason: String,
     },
     /// The number of the image's user cannot be determined.
     #[error("the image names the user {user:?}: {problem}")]
@@ -322,9 +322,9 @@ impl Hint for ExecutorError {
             Self::NoScratch { .. } => Some(
                 "run the node as root, with mkfs.ext4, mount and loop devices; or submit without --scratch",
             ),
-            Self::Unseedable { .. } => {
-                Some("submit the job without --seeded, or run nodes on amd64 or arm64")
-            }
+            Self::Unseedable { .. } => Some(
+                "submit the job without --seeded, or run nodes on amd64 or arm64, with data directories without noexec",
+            ),
             Self::Unpinned { .. } => Some("name it name@sha256:.., or by its id sha256:.."),
             Self::ImageUser { .. } => {
                 Some("give the image a USER that its /etc/passwd knows, a number, or none")

@@ -158,8 +158,10 @@ impl Driver {
             ((turn, stops_run), ring)
         });
         self.unasked = None;
-        if job.requester == node.me.id && !job.state.is_terminal() {
-            node.note_seats(job.id, seated(job, &turn));
+        if job.requester == node.me.id {
+            // Also of a job that ended meanwhile: this may be asked for the last time.
+            let seated = if job.state.is_terminal() { BTreeSet::new() } else { seated(job, &turn) };
+            node.note_seats(job.id, seated);
         }
         if stops_run {
             self.cancel_run.cancel();

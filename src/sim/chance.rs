@@ -81,6 +81,11 @@ impl<T> Queue<T> {
         self.waiting.insert((at_ms.max(self.now_ms), self.count), what);
     }
 
+    /// When the next thing happens.
+    pub(super) fn next_ms(&self) -> Option<u64> {
+        self.waiting.first_key_value().map(|((at_ms, _), _)| *at_ms)
+    }
+
     pub(super) fn pop(&mut self) -> Option<T> {
         let ((at_ms, _), what) = self.waiting.pop_first()?;
         self.now_ms = at_ms;

@@ -16,7 +16,7 @@
 //!
 //! let setup = Setup { jobs: 3, ..Setup::new(7, Order::Neutral) };
 //! let report = simulate(&setup)?;
-//! assert_eq!(report.jobs, report.ended.values().sum());
+//! assert_eq!(report.jobs, report.ended.values().sum::<usize>());
 //! assert_eq!(simulate(&setup)?, report, "a seed says all");
 //! # Ok::<(), assay::sim::Violation>(())
 //! ```

@@ -66,7 +66,7 @@ pub(super) struct Disk {
     pub(super) submissions: BTreeMap<JobId, Event>,
     /// Jobs that this node has followed up, or decided to.
     pub(super) followed_up: BTreeSet<JobId>,
-    /// How much it has read of what each orders who orders logs.
+    /// How many entries it has read of each party that orders logs.
     pub(super) read: BTreeMap<usize, usize>,
 }
 
@@ -234,7 +234,7 @@ impl Node {
             return Err(FailureKind::Engine);
         }
         let noisy = job.spec.command == ["noisy"];
-        let lies = self.temper == Temper::Liar;
+        let lies = self.temper == Temper::Faker;
         let text = if noisy || lies { chance.bytes().to_vec() } else { job.id.as_bytes().to_vec() };
         let base = if lies { 200_000 } else { 20_000 };
         let kib = u32::try_from(base + chance.within(0..200)).unwrap_or(u32::MAX);
@@ -253,10 +253,10 @@ impl Node {
     /// What a node of this temper makes of what it should propose.
     pub(super) fn twist(&self, event: Event) -> Option<Event> {
         match (self.temper, event) {
-            (Temper::Idler, Event::Committed { .. } | Event::FailureReported { .. }) => None,
+            (Temper::Absent, Event::Committed { .. } | Event::FailureReported { .. }) => None,
             (Temper::Mute, Event::BidAccepted { .. }) => None,
             (Temper::Withholder, Event::SecretPublished { .. }) => None,
-            (Temper::Secretive, Event::Revealed { .. }) => None,
+            (Temper::Silent, Event::Revealed { .. }) => None,
             (Temper::Garbler, Event::Committed { .. }) => {
                 Some(Event::Committed { commitment: Digest::new([0xaa; 32]) })
             }
@@ -285,9 +285,9 @@ impl Node {
                 _ => Event::BidPlaced { price: Amount::ZERO },
             }),
             Temper::Honest
-            | Temper::Liar
-            | Temper::Idler
-            | Temper::Secretive
+            | Temper::Faker
+            | Temper::Absent
+            | Temper::Silent
             | Temper::Garbler
             | Temper::Mute
             | Temper::Withholder => None,

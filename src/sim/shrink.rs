@@ -12,8 +12,8 @@ pub const MOST_ATTEMPTS: usize = 200;
 /// Seeds tried for each smaller setup: what went wrong in a larger one needs another chance there.
 const SEEDS: u64 = 4;
 
-/// The smallest setup that was found to break the promise `what` as well; greedy, with at most [`MOST_ATTEMPTS`] simulations.
-pub fn shrink(setup: &Setup, law: Option<Law>, what: &str) -> Setup {
+/// The smallest setup that was found to break the same promise; greedy, with at most [`MOST_ATTEMPTS`] simulations.
+pub fn shrink(setup: &Setup, law: Option<Law>, promise: &'static str) -> Setup {
     let mut smallest = setup.clone();
     let mut attempts = 0;
     'smaller: loop {
@@ -24,7 +24,7 @@ pub fn shrink(setup: &Setup, law: Option<Law>, what: &str) -> Setup {
                 }
                 attempts += 1;
                 let candidate = Setup { seed, ..candidate.clone() };
-                if simulate_under(&candidate, law).is_err_and(|(_, violation)| violation.what == what) {
+                if simulate_under(&candidate, law).is_err_and(|(_, violation)| violation.promise == promise) {
                     smallest = candidate;
                     continue 'smaller;
                 }
@@ -71,17 +71,17 @@ mod tests {
 
     #[test]
     fn what_fails_among_many_is_shown_among_few() {
-        let bad = BadNodes { count: 3, temper: Some(Temper::Liar) };
+        let bad = BadNodes { count: 3, temper: Some(Temper::Faker) };
         let setup = Setup { jobs: 8, bad, ..Setup::new(1, Order::Neutral) };
         let law: Option<Law> = Some(nobody_is_rejected);
         let (_, violation) = simulate_under(&setup, law).unwrap_err();
-        assert_eq!(violation.what, "somebody was rejected");
-        let small = shrink(&setup, law, &violation.what);
+        assert_eq!(violation.promise, "somebody was rejected");
+        let small = shrink(&setup, law, violation.promise);
         assert!(small.jobs <= 3 && small.nodes <= 5 && small.bad.count == 1, "{small:?}");
         assert!(small.faults.is_empty(), "no fault is needed: {small:?}");
         let (world, violation) = simulate_under(&small, law).unwrap_err();
-        let told = story(&world, violation.job.unwrap());
-        assert!(told.iter().any(|line| line.contains("(liar) reveals")), "{told:#?}");
+        let told = story(&world, violation.job);
+        assert!(told.iter().any(|line| line.contains("(faker) reveals")), "{told:#?}");
         assert!(told.last().is_some_and(|line| line.contains("posts the verdict")), "{told:#?}");
         assert!(told.len() < 40, "{told:#?}");
     }

@@ -8,11 +8,11 @@ pub enum Temper {
     /// As the protocol says.
     Honest,
     /// Commits and reveals a made-up result.
-    Liar,
+    Faker,
     /// Takes seats and never commits.
-    Idler,
+    Absent,
     /// Commits and never reveals.
-    Secretive,
+    Silent,
     /// Commits to what it cannot open.
     Garbler,
     /// Reveals at once, whether commits are closed or not.
@@ -28,15 +28,15 @@ pub enum Temper {
 impl Temper {
     /// Bad compute nodes.
     pub const BAD: [Self; 6] =
-        [Self::Liar, Self::Idler, Self::Secretive, Self::Garbler, Self::Hasty, Self::Meddler];
+        [Self::Faker, Self::Absent, Self::Silent, Self::Garbler, Self::Hasty, Self::Meddler];
 
     /// The name on the command line and in stories.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Honest => "honest",
-            Self::Liar => "liar",
-            Self::Idler => "idler",
-            Self::Secretive => "secretive",
+            Self::Faker => "faker",
+            Self::Absent => "absent",
+            Self::Silent => "silent",
             Self::Garbler => "garbler",
             Self::Hasty => "hasty",
             Self::Meddler => "meddler",
@@ -64,7 +64,7 @@ pub struct BadNodes {
 /// Text that is no number of bad nodes, or names no kind of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected N or N:KIND, such as 1 or 2:liar, with a kind of liar, idler, secretive, garbler, hasty or meddler"
+    "expected N or N:KIND, such as 1 or 2:faker, with a kind of faker, absent, silent, garbler, hasty or meddler"
 )]
 pub struct ParseBadNodesError;
 
@@ -100,7 +100,7 @@ mod tests {
             let bad = BadNodes { count: 2, temper };
             assert_eq!(bad.to_string().parse(), Ok(bad));
         }
-        for text in ["", ":liar", "-1", "1:", "1:honest", "1:mute", "x", "+1"] {
+        for text in ["", ":faker", "-1", "1:", "1:honest", "1:mute", "x", "+1"] {
             assert_eq!(text.parse::<BadNodes>(), Err(ParseBadNodesError), "{text:?}");
         }
     }

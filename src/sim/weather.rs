@@ -17,7 +17,7 @@ pub enum Fault {
     Partition,
     /// A node's process dies, and starts again within 15 s.
     Crash,
-    /// Clocks of nodes differ by up to 3 s, where no chain tells the time.
+    /// Clocks of nodes are up to 3 s off, where no chain tells the time.
     ClockSkew,
     /// A node's disk takes nothing for up to 10 s.
     Disk,

@@ -42,14 +42,24 @@ pub enum Order {
 
 /// A promise of the protocol that was not kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}")]
+#[error("{promise}{detail}")]
 pub struct Violation {
     /// When, in milliseconds since the world began.
     pub at_ms: u64,
-    /// In which job, if in one.
-    pub job: Option<JobId>,
-    /// What should not be.
-    pub what: String,
+    /// In which job.
+    pub job: JobId,
+    /// What should not be: the same words each time.
+    pub promise: &'static str,
+    /// What there is to say of this time: nothing, or `: ` and the rest of the sentence.
+    pub detail: String,
+}
+
+impl Violation {
+    pub(super) fn new(at_ms: u64, job: JobId, promise: &'static str, detail: &dyn std::fmt::Display) -> Self {
+        let detail = detail.to_string();
+        let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
+        Self { at_ms, job, promise, detail }
+    }
 }
 
 /// What must hold of every job at every step, beside the rules: what is wrong with it, or `None`.
@@ -131,7 +141,7 @@ pub struct World {
     nodes: Vec<Node>,
     by_id: BTreeMap<NodeId, usize>,
     chain: Chain,
-    /// What each orders who orders logs.
+    /// The entries that each party has ordered: the chain, or each requester.
     feeds: BTreeMap<usize, Feed>,
     /// When the last message from one to another arrives, where none overtakes another.
     lines: BTreeMap<(Option<usize>, Option<usize>), u64>,
@@ -282,10 +292,8 @@ impl World {
     /// # Errors
     /// The first promise that was not kept.
     pub fn run_to(&mut self, until_ms: u64, is_over: impl Fn(&Self) -> bool) -> Result<bool, Violation> {
-        while let Some(happening) = self.queue.pop() {
-            if self.queue.now_ms() > until_ms {
-                break;
-            }
+        while self.queue.next_ms().is_some_and(|next_ms| next_ms <= until_ms) {
+            let Some(happening) = self.queue.pop() else { break };
             // The last node's, since the first may be down.
             let polls = matches!(happening, Happening::Polls { node } if node + 1 == self.nodes.len());
             if polls && is_over(self) {
@@ -312,9 +320,14 @@ impl World {
             })
     }
 
-    fn breaks(&mut self, job: Option<JobId>, what: impl Into<String>) {
-        let at_ms = self.queue.now_ms();
-        self.broken.get_or_insert_with(|| Violation { at_ms, job, what: what.into() });
+    fn breaks(&mut self, job: JobId, promise: &'static str, detail: &dyn std::fmt::Display) {
+        let violation = Violation::new(self.queue.now_ms(), job, promise, detail);
+        self.broken.get_or_insert(violation);
+    }
+
+    /// Jobs that were to be submitted and were not, or are not over.
+    pub fn unfinished(&self) -> usize {
+        self.wanted.saturating_sub(self.truth.jobs().count()).max(self.live.len())
     }
 
     fn happen(&mut self, happening: Happening) {

@@ -124,13 +124,23 @@ fn help_shows_commands_and_exit_codes() {
 #[test]
 fn a_simulation_needs_no_node_and_is_the_same_each_time() {
     let user = User::new();
-    let words = ["sim", "--seed", "3", "--jobs", "4", "--bad-actors", "2:liar", "--faults", "drop,crash"];
+    let words = ["sim", "--seed", "3", "--jobs", "4", "--bad-actors", "2:faker", "--faults", "drop,crash"];
     let (first, again) = (user.run(&words), user.run(&words));
     assert_eq!((first.code, &first.stdout), (0, &again.stdout), "{first:?}");
     assert!(first.stdout.starts_with("seeds       1, every promise kept\n"), "{first:?}");
-    let refused = user.run(&["sim", "--faults", "rain"]);
-    assert_eq!(refused.code, 2, "{refused:?}");
-    assert!(refused.stderr.contains("expected delay, drop, duplicate"), "{refused:?}");
+    let short = user.run(&["sim", "--jobs", "4", "--until", "1s"]);
+    assert_eq!(short.code, 0, "{short:?}");
+    assert!(short.stdout.contains("\nunfinished  4, for lack of simulated time"), "{short:?}");
+    for (words, why) in [
+        (["--faults", "rain"], "expected delay, drop, duplicate"),
+        (["--nodes", "2"], "expected 3 to 10000"),
+        (["--slots", "4611686018427387904"], "expected 1 to 1000000"),
+        (["--bad-actors", "9"], "of 8 nodes, 9 cannot be bad"),
+    ] {
+        let refused = user.run(&[&["sim"], &words[..]].concat());
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.stderr.contains(why), "{refused:?}");
+    }
 }
 
 #[test]

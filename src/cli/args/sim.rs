@@ -26,23 +26,25 @@ pub(in crate::cli) struct SimArgs {
     pub(in crate::cli) scheduler: SchedulerArg,
 
     /// Nodes, at least 3; the first two submit the jobs
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_three)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = nodes)]
     pub(in crate::cli) nodes: usize,
 
     /// Jobs to submit; their terms vary
-    #[arg(long, value_name = "J", default_value_t = 100, value_parser = values::at_least_one)]
+    #[arg(long, value_name = "J", default_value_t = 100, value_parser = at_most_a_million)]
     pub(in crate::cli) jobs: usize,
 
     /// Jobs that a node runs at once
-    #[arg(long, value_name = "K", default_value_t = 2, value_parser = values::at_least_one)]
+    #[arg(long, value_name = "K", default_value_t = 2, value_parser = at_most_a_million)]
     pub(in crate::cli) slots: usize,
 
-    /// Bad nodes, and how they are bad: liar, idler, secretive, garbler, hasty or meddler; without a kind each is bad in
-    /// another way
+    /// Bad nodes, and how they are bad: faker (makes its result up), absent (takes seats and never commits),
+    /// silent (never reveals), garbler (commits to what it cannot open), hasty (reveals too early) or meddler (proposes what
+    /// it may not); without a kind each is bad in another way
     #[arg(long, value_name = "B[:KIND]", default_value = "1")]
     pub(in crate::cli) bad_actors: BadNodes,
 
-    /// What goes wrong, with commas between: delay, drop, duplicate, reorder, partition, crash, clock-skew, disk, or none
+    /// What goes wrong, with commas between: delay, drop, duplicate, reorder, partition, crash, clock-skew (with libp2p; a chain
+    /// tells everybody the time), disk, or none
     #[arg(long, value_name = "FAULT,...", default_value_t = Faults(Fault::ALL.into()))]
     pub(in crate::cli) faults: Faults,
 
@@ -73,11 +75,14 @@ impl fmt::Display for Faults {
     }
 }
 
-fn at_least_three(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| *number >= 3);
-    number.ok_or_else(|| {
-        "expected a whole number from 3: two nodes submit jobs, and others run them".to_owned()
-    })
+fn nodes(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (3..=10_000).contains(number));
+    number.ok_or_else(|| "expected 3 to 10000: two nodes submit jobs, and others run them".to_owned())
+}
+
+fn at_most_a_million(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
+    number.ok_or_else(|| "expected 1 to 1000000".to_owned())
 }
 
 #[cfg(test)]

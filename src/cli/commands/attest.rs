@@ -4,6 +4,8 @@ mod verify;
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::{check::collect, job_name};
 use crate::{
     api::types::{JobView, Judgement, SeatView},
@@ -15,6 +17,7 @@ use crate::{
         CliError, ExitStatus,
         args::{AttestArgs, AttestCommand, FormArg, KeyArgs},
         client::Client,
+        document::Document,
         fetch::{fetch, limits},
         keys,
         output::Output,
@@ -27,12 +30,22 @@ use crate::{
     store::manifest,
 };
 
+/// The key that signs a node's links, as JSON.
+#[derive(Debug, Serialize)]
+struct LinkKey {
+    /// In PEM.
+    public_key: String,
+}
+
+impl Document for LinkKey {}
+
 /// Attests a job's accepted runs, or checks attestations.
 pub(in crate::cli) async fn run(args: AttestArgs, output: Output) -> Result<ExitStatus, CliError> {
     match &args.command {
         Some(AttestCommand::Verify(args)) => return verify::run(args, output),
         Some(AttestCommand::Key(args)) => {
-            output.shown(&attestation::public_pem(&keys::load(args)?.link_key()))?;
+            let document = LinkKey { public_key: attestation::public_pem(&keys::load(args)?.link_key()) };
+            output.result(&document, || document.public_key.clone())?;
             return Ok(ExitStatus::Success);
         }
         None => {}

@@ -10,6 +10,7 @@ use crate::{
         args::{Faults, SchedulerArg, SimArgs},
         document::Document,
         output::Output,
+        settings::SettingsError,
         text,
     },
     domain::JobState,
@@ -17,11 +18,13 @@ use crate::{
 };
 
 /// What simulations came to, as JSON: sums over all seeds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Simulated {
     seeds: usize,
     nodes: usize,
     jobs: usize,
+    /// Jobs that were not over, or not submitted, when the simulation stopped.
+    unfinished: usize,
     /// Jobs by the state in which they ended.
     ended: BTreeMap<JobState, usize>,
     accepted: usize,
@@ -36,35 +39,32 @@ struct Simulated {
 
 impl Document for Simulated {}
 
+/// Nodes that submit jobs.
+const REQUESTERS: usize = 2;
+
 /// Simulates one seed after the other, until a promise is not kept.
 pub(in crate::cli) async fn run(args: SimArgs, output: Output) -> Result<ExitStatus, CliError> {
-    tokio::task::spawn_blocking(move || simulate_all(&args, output))
-        .await
-        .map_err(|error| CliError::Output(std::io::Error::other(error)))?
+    let (nodes, bad) = (args.nodes, args.bad_actors.count);
+    if bad > nodes - REQUESTERS {
+        return Err(SettingsError::BadNodes { nodes: nodes - REQUESTERS, bad }.into());
+    }
+    match tokio::task::spawn_blocking(move || simulate_all(&args, output)).await {
+        Ok(simulated) => simulated,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 fn simulate_all(args: &SimArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let mut sum = Simulated {
-        seeds: args.seeds,
-        nodes: args.nodes,
-        jobs: 0,
-        ended: BTreeMap::new(),
-        accepted: 0,
-        rejected: 0,
-        absent: 0,
-        simulated_secs: 0,
-        outages: 0,
-        messages: 0,
-        bytes: 0,
-        decisions: 0,
-    };
-    for seed in (args.seed..).take(args.seeds) {
+    let mut sum = Simulated { seeds: args.seeds, nodes: args.nodes, ..Simulated::default() };
+    for index in 0..args.seeds {
+        let seed = args.seed.wrapping_add(u64::try_from(index).unwrap_or_default());
         let setup = setup(args, seed);
         match simulate_under(&setup, None) {
             Ok(report) => sum.add(&report),
             Err((_, violation)) => {
-                output.note(&format!("seed {seed}: {violation}; looking for a smaller setup that fails"));
-                return Err(smallest(&setup, &violation.what, output));
+                output.note(&format!("{violation}, in: {}", command(&setup)));
+                output.note("looking for a smaller network that breaks the same promise");
+                return Err(smallest(&setup, violation.promise, output));
             }
         }
     }
@@ -89,15 +89,17 @@ fn setup(args: &SimArgs, seed: u64) -> Setup {
 }
 
 /// Tells the story of the smallest setup that fails.
-fn smallest(setup: &Setup, what: &str, output: Output) -> CliError {
-    let small = shrink(setup, None, what);
-    let Err((world, violation)) = simulate_under(&small, None) else {
-        return CliError::Simulation { what: "it fails only sometimes".to_owned(), replay: command(setup) };
+fn smallest(setup: &Setup, promise: &'static str, output: Output) -> CliError {
+    let small = shrink(setup, None, promise);
+    let (what, setup) = match simulate_under(&small, None) {
+        Err((world, violation)) => {
+            story(&world, violation.job).iter().for_each(|line| output.outcome(line));
+            (violation.to_string(), &small)
+        }
+        // One seed gives one run, so this is never so.
+        Ok(_) => (promise.to_owned(), setup),
     };
-    if let Some(job) = violation.job {
-        story(&world, job).iter().for_each(|line| output.outcome(line));
-    }
-    CliError::Simulation { what: violation.what, replay: command(&small) }
+    CliError::Simulation { what, replay: command(setup) }
 }
 
 /// The command that replays a setup.
@@ -121,9 +123,18 @@ fn command(setup: &Setup) -> String {
 
 impl Simulated {
     fn add(&mut self, report: &Report) {
-        let Report { jobs, ended, judged: [accepted, rejected, absent], took_ms, outages, counts } = report;
+        let Report {
+            jobs,
+            unfinished,
+            ended,
+            judged: [accepted, rejected, absent],
+            took_ms,
+            outages,
+            counts,
+        } = report;
         let Counts { messages, bytes, decisions, steps: _ } = counts;
         self.jobs += jobs;
+        self.unfinished += unfinished;
         ended.iter().for_each(|(state, count)| *self.ended.entry(*state).or_default() += count);
         self.accepted += accepted;
         self.rejected += rejected;
@@ -146,6 +157,9 @@ fn shown(sum: &Simulated) -> String {
     };
     line("seeds", format!("{}, every promise kept", sum.seeds));
     line("jobs", format!("{}: {}", sum.jobs, ended.join(", ")));
+    if sum.unfinished > 0 {
+        line("unfinished", format!("{}, for lack of simulated time; see --until", sum.unfinished));
+    }
     line(
         "seats",
         format!("{} accepted, {} rejected, {} without a result", sum.accepted, sum.rejected, sum.absent),

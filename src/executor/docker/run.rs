@@ -200,6 +200,12 @@ impl DockerExecutor {
         let words = command_line(&request.spec, config);
         let start =
             Start::place(&request.result_dir, architecture, request.spec.seeded, words).map_err(own_disk)?;
+        if request.spec.seeded && start.is_none() {
+            // Neither the library nor a fixed process id: its result would be another than everybody's.
+            let reason =
+                format!("no program runs from {}: it is mounted noexec", request.result_dir.display());
+            return Err(ExecutorError::Unseedable { reason });
+        }
         loop {
             let limit = request.spec.resources.disk_bytes;
             let space = self.spaces().prepare(&request.result_dir, limit, user).await.map_err(own_disk)?;

@@ -44,7 +44,8 @@ const BLAS_KERNELS: [(&str, &str); 2] = [("amd64", "Nehalem"), ("arm64", "ARMV8"
 
 /// The library for programs of this architecture.
 pub(super) fn library(architecture: &str) -> Result<&'static [u8], ExecutorError> {
-    let unseedable = || ExecutorError::Unseedable { architecture: architecture.to_owned() };
+    let unseedable =
+        || ExecutorError::Unseedable { reason: format!("there is no library for {architecture}") };
     LIBRARIES.iter().find(|(name, _)| *name == architecture).map(|(_, bytes)| *bytes).ok_or_else(unseedable)
 }
 

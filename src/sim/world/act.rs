@@ -54,12 +54,12 @@ impl World {
                 Some((sequencer, entry, stamped))
             });
             let Some((sequencer, entry, stamped)) = first else {
-                return self.breaks(Some(job), "a requester's own log does not take what it submits");
+                return self.breaks(job, "a requester's own log does not take what it submits", &"");
             };
             self.nodes[node].disk.submissions.remove(&job);
             self.nodes[node].disk.replicas.insert(job, Replica::Ordered(Box::new(sequencer)));
             if let Err(rejection) = self.truth.apply(&stamped) {
-                return self.breaks(Some(job), format!("a sequencer breaks the rules: {rejection}"));
+                return self.breaks(job, "a requester's log takes what the rules refuse", &rejection);
             }
             self.ordered(node, &Item::Signed(Arc::new(entry)), &stamped);
             self.advance(node, job);
@@ -182,7 +182,7 @@ impl World {
         if matches!(event, Event::Revealed { .. }) {
             let state = self.truth.get(job).map(|held| held.state_at(self.backend_clock()).0);
             if let Some(state) = state.filter(|state| *state < JobState::Revealing) {
-                self.breaks(Some(job), format!("an opening leaves an honest node while the job is {state}"));
+                self.breaks(job, "an opening leaves a node before its time", &format!("the job is {state}"));
             }
         }
         self.propose(node, job, event);
@@ -236,7 +236,7 @@ impl World {
             }
         }
         if let Some(lost) = lost {
-            self.breaks(Some(lost), "a log that was sound cannot be read again");
+            self.breaks(lost, "a log that was sound cannot be read again", &"");
         }
         if self.order == Order::Requester {
             self.look(index);

@@ -31,7 +31,7 @@ impl World {
                 let Some(Replica::Ordered(sequencer)) = replica else { return };
                 let Some((entry, stamped)) = sequence(sequencer, now, proposal) else { return };
                 if let Err(rejection) = self.truth.apply(&stamped) {
-                    return self.breaks(Some(job), format!("a sequencer breaks the rules: {rejection}"));
+                    return self.breaks(job, "a requester's log takes what the rules refuse", &rejection);
                 }
                 self.ordered(at, &Item::Signed(Arc::new(entry)), &stamped);
                 self.heard(at, job);
@@ -47,10 +47,10 @@ impl World {
                 self.revealed.insert(job);
             }
             Event::Committed { .. } if self.revealed.contains(&job) => {
-                self.breaks(Some(job), "a commitment after a reveal");
+                self.breaks(job, "a commitment came after a reveal", &"");
             }
             Event::VerdictPosted { .. } if !self.verdicts.insert(job) => {
-                self.breaks(Some(job), "a second verdict");
+                self.breaks(job, "a job has two verdicts", &"");
             }
             _ => {}
         }
@@ -65,8 +65,7 @@ impl World {
 
     fn check_step(&mut self, id: JobId) {
         let Some(job) = self.truth.get(id) else { return };
-        let wrong = rules::sound(job).err().map(|unsound| unsound.to_string());
-        let wrong = wrong.or_else(|| self.law.and_then(|law| law(job)).map(str::to_owned));
+        let (wrong, unlawful) = (rules::sound(job).err(), self.law.and_then(|law| law(job)));
         let now = rules::held(job).ok().and_then(|held| held.values().sum::<Option<Amount>>());
         if job.state.is_terminal() {
             self.live.remove(&id);
@@ -85,10 +84,14 @@ impl World {
         let free = accounts.total_free().and_then(|free| free.checked_add(accounts.burnt()));
         let total = free.and_then(|free| free.checked_add(locked?));
         if let Some(wrong) = wrong {
-            self.breaks(Some(id), wrong);
+            self.breaks(id, "a job is not sound", &wrong);
+        }
+        if let Some(wrong) = unlawful {
+            self.breaks(id, wrong, &"");
         }
         if total != self.deposited {
-            self.breaks(Some(id), format!("money came or went: {total:?} of {:?} is there", self.deposited));
+            let sums = format!("{total:?} of {:?} is there", self.deposited);
+            self.breaks(id, "money came or went", &sums);
         }
     }
 
@@ -123,7 +126,7 @@ impl World {
         };
         match taken {
             Taken::New => self.heard(to, job),
-            Taken::Unsound => self.breaks(Some(job), "an honest log looks broken to a reader"),
+            Taken::Unsound => self.breaks(job, "an honest log looks broken to a reader", &""),
             Taken::Known | Taken::Gap => {}
         }
         Some(taken)

@@ -319,6 +319,12 @@ fn the_page_for_operators_works() {
 }
 
 #[test]
+fn the_page_on_reliability_works() {
+    let mut reader = Reader::new();
+    reader.read("docs/reliability.md");
+}
+
+#[test]
 fn no_page_has_a_command_that_nothing_runs() {
     let seen = [
         "README.md",
@@ -326,6 +332,7 @@ fn no_page_has_a_command_that_nothing_runs() {
         "docs/consumer.md",
         "docs/contract.md",
         "docs/operators.md",
+        "docs/reliability.md",
         "docs/verified-builds.md",
     ];
     let begins = |line: &str, with: &str| line.trim_start().starts_with(with);

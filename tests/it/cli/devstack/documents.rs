@@ -86,6 +86,7 @@ fn every_document_has_a_version() {
         "wallet new --plain --key new".to_owned(),
         "wallet import --plain --key key hex".to_owned(),
         "wallet show --key key".to_owned(),
+        "attest key --key key".to_owned(),
         format!("wallet balance --key key {on}"),
         format!("wallet deposit 1gwei --key key {on}"),
         format!("wallet withdraw 1gwei --key key {on}"),
@@ -94,6 +95,7 @@ fn every_document_has_a_version() {
         format!("doctor --image assay/demo:1 --data-dir new-node --key key {on}"),
         format!("job forget {open}"),
         "dashboard".to_owned(),
+        "sim --jobs 2".to_owned(),
         "version".to_owned(),
     ];
     let mut left = commands(&assay::cli::Cli::command(), "");
