@@ -79,9 +79,8 @@ async fn of_replication(network: &Network, concurrency: u8, replication: Replica
 }
 
 /// The requester's own node sits in the first ten jobs, and is none of those that it trusts.
-#[tokio::test]
-async fn nodes_that_earned_trust_run_a_job_alone_unless_its_audit_is_drawn_on_libp2p() {
-    let network = Network::start(On::Libp2p, 3, "0").await;
+async fn nodes_that_earned_trust_run_a_job_alone_unless_its_audit_is_drawn(on: On, jobs: usize) {
+    let network = Network::start(on, 3, "0").await;
     let mut first = Vec::new();
     for _ in 0..10 {
         first.push(of_replication(&network, 3, Replication::Fixed).await);
@@ -90,7 +89,7 @@ async fn nodes_that_earned_trust_run_a_job_alone_unless_its_audit_is_drawn_on_li
         let view = network.ended(job).await;
         assert_eq!((view.state, view.seats.len()), (JobState::Verified, 3), "{view:?}");
     }
-    for _ in 0..4 {
+    for _ in 0..jobs {
         let view = network.ended(of_replication(&network, 3, Replication::Auto).await).await;
         let plan =
             view.replication.as_ref().and_then(|replication| replication.plan).expect("its node decided");
@@ -113,6 +112,19 @@ async fn nodes_that_earned_trust_run_a_job_alone_unless_its_audit_is_drawn_on_li
             (JobState::Verified, asked, asked)
         );
         assert_eq!((accepted, network.output(view.job).await.as_str()), (agreed, "hello\n"));
+        if let Some(chain) = &network.chain {
+            crate::verifiers::both_agree(chain.rpc_url(), chain.deployed().contract, view.job).await;
+        }
     }
     network.stop().await;
+}
+
+#[tokio::test]
+async fn nodes_that_earned_trust_run_a_job_alone_unless_its_audit_is_drawn_on_libp2p() {
+    nodes_that_earned_trust_run_a_job_alone_unless_its_audit_is_drawn(On::Libp2p, 4).await;
+}
+
+#[tokio::test]
+async fn nodes_that_earned_trust_run_a_job_alone_unless_its_audit_is_drawn_on_a_contract() {
+    nodes_that_earned_trust_run_a_job_alone_unless_its_audit_is_drawn(On::Contract, 1).await;
 }
