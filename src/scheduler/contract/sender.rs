@@ -18,6 +18,8 @@ mod fees;
 mod pending;
 mod placing;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -40,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     fees::{Fees, OverCap, is_passed_over},
     pending::{Callers, Pending},
-    placing::Placed,
+    placing::Unplaced,
     shared::Gathering,
 };
 use super::{
@@ -202,8 +204,13 @@ impl Sender {
         (sender, handle)
     }
 
-    /// Sends until stopped, or until every handle is gone and nothing is in flight.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    /// Sends until stopped, or until every handle is gone and nothing is in flight. It may be stopped anywhere:
+    /// transactions are stored before they are sent.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.work()).await;
+    }
+
+    async fn work(mut self) {
         let mut pace = Pace::new(self.endpoints.poll_interval());
         let mut due = Instant::now();
         let mut is_complete = self.outbox.is_empty();
@@ -219,9 +226,8 @@ impl Sender {
                 due = due.min(Instant::now() + pace.pause());
             }
             let idle = self.pending.is_empty() && self.gathering.is_empty() && is_complete;
-            let release = self.gathering.release_at();
+            let release = self.release_at();
             tokio::select! {
-                () = stop.cancelled() => break,
                 next = self.queue.recv(), if self.has_room() => match next {
                     Some((call, reply)) => {
                         self.take(call, reply).await;
@@ -253,20 +259,21 @@ impl Sender {
         self.pending.len() < MAX_PENDING && !self.gathering.is_full()
     }
 
-    /// Sends a call and all that wait behind it; those that may share a transaction are gathered first.
+    /// Gathers a call and those behind it that may share a transaction, up to the first that may not: that one is sent.
     async fn take(&mut self, call: Call, reply: Reply) {
         let mut next = Some((call, reply));
         while let Some((call, reply)) = next {
-            match call.shares.filter(|_| self.policy.shares) {
-                Some(job) => self.gathering.add(call, job, reply),
-                None => self.place(call, reply).await,
-            }
+            let Some(job) = call.shares.filter(|_| self.policy.shares) else {
+                // The rest waits in the queue: steps that were gathered may be due by now.
+                return self.place(call, reply).await;
+            };
+            self.gathering.add(call, job, reply);
             next = if self.has_room() { self.queue.try_recv().ok() } else { None };
         }
     }
 
     /// The gas limit of a call that does not revert now.
-    async fn estimate(&self, call: &Call) -> Result<u64, SendError> {
+    async fn estimate(&self, call: &Call) -> Result<u64, Unplaced> {
         let mut request = request(self.signer.address(), call.to, &call.data, call.value);
         if let Some(limit) = call.gas_limit {
             request.set_gas_limit(limit);
@@ -275,12 +282,18 @@ impl Sender {
             let request = request.clone();
             async move { provider.estimate_gas(request).block(BlockId::pending()).await }
         });
-        let gas = estimated.await.map_err(|error| explain(error, self.signer.address()))?;
+        let gas = estimated.await.map_err(|error| {
+            let why = match &error {
+                AskError::Reverted(_) | AskError::Answer(_) => Unplaced::Unfit,
+                AskError::Declined(_) | AskError::Unreachable(_) => Unplaced::Blocked,
+            };
+            why(explain(error, self.signer.address()))
+        })?;
         let limit = call.gas_limit.unwrap_or(limit_of(gas));
         if limit > MAX_GAS {
             let reason =
                 format!("the transaction takes {gas} gas, but this program pays for at most {MAX_GAS}");
-            return Err(SendError::Failed(BackendError::Chain { reason }));
+            return Err(Unplaced::Unfit(SendError::Failed(BackendError::Chain { reason })));
         }
         Ok(limit)
     }
@@ -347,7 +360,7 @@ impl Sender {
                 Some(outcome) => {
                     let done = self.pending.remove(index);
                     self.remember(&done, &outcome).await;
-                    self.settle(done.callers, outcome).await;
+                    self.settle(done.callers, &outcome);
                 }
                 None => index += 1,
             }

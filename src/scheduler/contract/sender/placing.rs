@@ -11,23 +11,38 @@ use crate::scheduler::{BackendError, contract::outbox::Kept};
 /// How often a call gets a new nonce after another program used its own.
 const NONCES: usize = 8;
 
-/// What became of a call.
-pub(super) enum Placed {
-    /// It is in flight.
+/// Why a call is not in flight. Nothing was sent for it.
+pub(super) enum Unplaced {
+    /// For a reason of its own, as its estimate shows. Others may be sent all the same.
+    Unfit(SendError),
+    /// No endpoint takes its transaction.
+    Refused(SendError),
+    /// Nothing can be sent now: there is no nonce, no fee that this node pays, or no store.
+    Blocked(SendError),
+}
+
+/// What became of a transaction.
+enum Once {
     InFlight,
     /// Another program used its nonce.
     NonceUsed,
-    /// No endpoint takes its transaction.
-    Refused(SendError),
+}
+
+impl From<Unplaced> for SendError {
+    fn from(unplaced: Unplaced) -> Self {
+        match unplaced {
+            Unplaced::Unfit(error) | Unplaced::Refused(error) | Unplaced::Blocked(error) => error,
+        }
+    }
 }
 
 impl Sender {
     /// Gives a call a nonce and sends it, unless it would revert.
     pub(super) async fn place(&mut self, call: Call, reply: Reply) {
         let mut callers = Callers::One(reply);
-        if let Err(error) | Ok(Placed::Refused(error)) = self.try_place(&call, None, &mut callers).await {
+        if let Err(unplaced) = self.try_place(&call, None, &mut callers).await {
             // The caller may be gone; nothing was sent for it.
-            callers.answer(&Err(error));
+            callers.answer(&Err(unplaced.into()));
         }
     }
 
@@ -38,16 +53,17 @@ impl Sender {
         call: &Call,
         gas: Option<u64>,
         callers: &mut Callers,
-    ) -> Result<Placed, SendError> {
+    ) -> Result<(), Unplaced> {
         for _ in 0..NONCES {
-            let placed = self.place_once(call, gas, callers).await?;
-            if !matches!(placed, Placed::NonceUsed) {
-                return Ok(placed);
+            match self.place_once(call, gas, callers).await? {
+                Once::InFlight => return Ok(()),
+                Once::NonceUsed => {
+                    tracing::info!("another program used this key's nonce; trying the next one");
+                }
             }
-            tracing::info!("another program used this key's nonce; trying the next one");
         }
         let reason = "other programs keep using the nonces of this key; nothing was sent".to_owned();
-        Err(SendError::Failed(BackendError::Chain { reason }))
+        Err(Unplaced::Blocked(SendError::Failed(BackendError::Chain { reason })))
     }
 
     async fn place_once(
@@ -55,10 +71,10 @@ impl Sender {
         call: &Call,
         gas: Option<u64>,
         callers: &mut Callers,
-    ) -> Result<Placed, SendError> {
+    ) -> Result<Once, Unplaced> {
         let (transaction, raw, hash) = self.prepare(call, gas).await?;
         let nonce = transaction.nonce;
-        self.note(nonce, hash, &raw).await?;
+        self.note(nonce, hash, &raw).await.map_err(Unplaced::Blocked)?;
         let (is_taken, is_too_cheap) = match self.broadcast(&raw, true).await {
             Sent::Taken => (true, false),
             Sent::Unsure(reason) => {
@@ -68,13 +84,13 @@ impl Sender {
             Sent::TooCheap => (false, true),
             refused @ (Sent::NonceUsed | Sent::Refused(_)) => {
                 self.outbox.forget(nonce).await;
-                let Sent::Refused(error) = refused else { return Ok(Placed::NonceUsed) };
-                return Ok(Placed::Refused(error));
+                let Sent::Refused(error) = refused else { return Ok(Once::NonceUsed) };
+                return Err(Unplaced::Refused(error));
             }
         };
         let sent = Kept { transaction, raw, hash };
         self.pending.push(Pending { is_too_cheap, ..Pending::new(sent, is_taken, std::mem::take(callers)) });
-        Ok(Placed::InFlight)
+        Ok(Once::InFlight)
     }
 
     /// Stores and tells a transaction that is about to be sent.
@@ -85,19 +101,16 @@ impl Sender {
         Ok(())
     }
 
-    async fn prepare(
-        &mut self,
-        call: &Call,
-        gas: Option<u64>,
-    ) -> Result<(TxEip1559, Bytes, B256), SendError> {
-        let mut nonce = self.next_nonce().await?;
+    async fn prepare(&mut self, call: &Call, gas: Option<u64>) -> Result<(TxEip1559, Bytes, B256), Unplaced> {
+        let mut nonce = self.next_nonce().await.map_err(Unplaced::Blocked)?;
         if nonce < self.outbox.next_nonce() {
             // Dropped transactions go first: their nonces are taken.
             self.recover().await;
-            nonce = self.next_nonce().await?;
+            nonce = self.next_nonce().await.map_err(Unplaced::Blocked)?;
         }
         let gas = async { if let Some(gas) = gas { Ok(gas) } else { self.estimate(call).await } };
-        let (gas, fees) = tokio::try_join!(gas, self.fees())?;
+        let fees = async { self.fees().await.map_err(Unplaced::Blocked) };
+        let (gas, fees) = tokio::try_join!(gas, fees)?;
         let transaction = TxEip1559 {
             chain_id: self.policy.chain_id,
             nonce,
@@ -109,7 +122,7 @@ impl Sender {
             access_list: Default::default(),
             input: call.data.clone(),
         };
-        let (raw, hash) = self.sign(&transaction)?;
+        let (raw, hash) = self.sign(&transaction).map_err(Unplaced::Blocked)?;
         Ok((transaction, raw, hash))
     }
 }
