@@ -335,9 +335,13 @@ impl State {
         }
     }
 
-    /// The call for a draw in a job whose seats the contract keeps as one hash: the draw needs no slots for them.
+    /// The call for a draw in a job whose seats the contract keeps as one hash: the draw needs no slots for them. Another
+    /// build of the contract may lack this call; there the seats get slots first.
     fn rostered_draw(&self, actions: &[Action]) -> Option<Bytes> {
         let [Action { job, event: Event::SecretPublished { secret }, .. }] = actions else { return None };
+        if !self.client.reader().code().is_ours {
+            return None;
+        }
         self.log.rostered(*job).map(|job| rostered_secret(&job, *secret))
     }
 

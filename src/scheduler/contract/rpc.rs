@@ -13,6 +13,7 @@ use std::{
 
 use alloy::{
     eips::BlockNumberOrTag,
+    primitives::Bytes,
     providers::{DynProvider, Provider, ProviderBuilder, WebSocketConfig, WsConnect},
     rpc::{client::RpcClient, types::Header},
     transports::{RpcError, TransportError, TransportErrorKind, http::reqwest::Url},
@@ -422,10 +423,11 @@ fn answer_of(error: &TransportError) -> Option<AskError> {
     if payload.is_retry_err() && !is_of_size {
         return None;
     }
-    match payload.as_revert_data() {
-        Some(data) => Some(AskError::Reverted(revert_of(&data, &payload.message))),
-        None => Some(AskError::Answer(cut(&payload.message))),
-    }
+    let has_no_data = || words::is_revert(&payload.message).then(Bytes::new);
+    Some(match payload.as_revert_data().or_else(has_no_data) {
+        Some(data) => AskError::Reverted(revert_of(&data, &cut(&payload.message))),
+        None => AskError::Answer(cut(&payload.message)),
+    })
 }
 
 /// Whether an endpoint that failed may have been asked for too much. Some say of both "too much" and "too often" that a

@@ -70,6 +70,11 @@ pub(super) fn is_for_development(version: &str) -> bool {
     DEVELOPMENT.iter().any(|name| version.starts_with(name))
 }
 
+/// Whether an error says that the contract reverted. Many clients leave out the data if there is none.
+pub(super) fn is_revert(message: &str) -> bool {
+    says(message, &["execution reverted"])
+}
+
 /// Whether a connection failed because this machine trusts no authority behind the server's certificate.
 pub(super) fn is_untrusted(reason: &str) -> bool {
     reason.contains("invalid peer certificate")
@@ -122,6 +127,16 @@ mod tests {
         ];
         for (message, complaint) in said {
             assert_eq!(Complaint::of(message), complaint, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_revert_is_one_without_data_too() {
+        for said in ["execution reverted", "VM Exception: Execution reverted", "execution reverted: "] {
+            assert!(is_revert(said), "{said}");
+        }
+        for other in ["header not found", "missing trie node", "method handler crashed", ""] {
+            assert!(!is_revert(other), "{other}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, B256, U256, hex, keccak256};
 use alloy_sol_types::SolValue as _;
 use assay::{
     devstack::anvil::{Anvil, AnvilOptions},
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     chain::{Chain, ETHER, rpc},
+    faulty::{Fault, Faulty},
     funds::{Api, deposit, host},
     long_deal,
 };
@@ -73,6 +74,20 @@ async fn a_contract_says_what_it_counts_in_and_is_checked_with_it() {
     let other = ContractReader::connect(&config.rpc_urls, made(ether).contract, None).await.unwrap();
     assert_eq!(other.asset(), &Asset::Ether);
     assert!(other.code().is_ours);
+}
+
+#[tokio::test]
+async fn a_contract_that_knows_no_asset_counts_in_ether_however_its_client_says_so() {
+    let chain = Chain::start(None).await;
+    let asked = hex::encode(keccak256("asset()"))[..8].to_owned();
+    let endpoint = Faulty::start(&chain.anvil.rpc_url, move |method, params| {
+        let is_asked = method == "eth_call" && params.to_string().contains(&asked);
+        if is_asked { Fault::Error(-32000, "execution reverted") } else { Fault::None }
+    });
+    let endpoint = endpoint.await;
+    let urls = [endpoint.url.clone()];
+    let reader = ContractReader::connect(&urls, chain.deployed.contract, None).await.unwrap();
+    assert_eq!(reader.asset(), &Asset::Ether);
 }
 
 #[tokio::test]
