@@ -110,6 +110,12 @@ pub enum AttestationError {
         /// The first entry that differs.
         height: u64,
     },
+    /// A link would rest on a contract's log that was not compared with its chain.
+    #[error("a link carries no log, and that of job {} was not compared with its chain", job.short())]
+    Unproven {
+        /// The job.
+        job: JobId,
+    },
     /// A result has more files than an attestation names.
     #[error(transparent)]
     Subjects(#[from] TooManySubjects),

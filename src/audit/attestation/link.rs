@@ -1,7 +1,8 @@
 //! In-toto links: the older form of attestations, which `rebuilderd` serves and `repro-threshold` reads.
 //!
 //! A link names files by their SHA-256 and is signed by an Ed25519 key. Nothing in it proves the run: whoever reads it trusts
-//! the key. So one is made only of a node whose log has been checked, and says by which job, and which node the key is of.
+//! the key. So one is made only of a node whose log has been checked, a contract's against its chain. It says by which job,
+//! and which node the key is of.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +16,8 @@ use super::{
     verified,
 };
 use crate::{
-    audit::LogDocument,
-    domain::{Digest, Job, Spec, Timestamp},
+    audit::{Finding, JobLog, LogDocument, on_chain},
+    domain::{Digest, Job, LogDomain, Spec, Timestamp},
     identity::{LinkKey, NodeKey},
 };
 
@@ -54,17 +55,23 @@ struct Link {
     products: Files,
 }
 
-/// The link of an accepted node over the files of its result, signed by its Ed25519 key. `now` is the clock of this machine.
+/// The link of an accepted node over the files of its result, signed by its Ed25519 key. `chain` is what the chain has of a
+/// contract's job, `now` the clock of this machine.
 ///
 /// # Errors
-/// As [`super::attest`], and [`AttestationError::Unlinkable`].
+/// As [`super::attest`], [`AttestationError::Unproven`] and [`AttestationError::Unlinkable`].
 pub fn link(
     log: &LogDocument,
+    chain: Option<(LogDomain, &[JobLog])>,
     key: &NodeKey,
     subjects: &[Subject],
     now: Timestamp,
 ) -> Result<Metablock, AttestationError> {
-    let (job, _) = verified(log, now)?;
+    let (job, finding) = verified(log, now)?;
+    if finding == Finding::NotChecked {
+        let (domain, logs) = chain.ok_or(AttestationError::Unproven { job: job.id })?;
+        on_chain::compare(log, domain, logs)?;
+    }
     accepted(&job, key.node_id())?;
     let key_of_links = key.link_key();
     let signed = Link::of(&job, key, &key_of_links, subjects);

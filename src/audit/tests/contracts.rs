@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::Spec;
 
 /// A log as a contract's would look in a file: the same steps, without a proof.
-fn of_a_contract() -> LogDocument {
+pub(super) fn of_a_contract() -> LogDocument {
     let domain = LogDomain { chain_id: 1, contract: NodeId::new([7; 20]) };
     let mut document = LogDocument { domain, ..honest() };
     let job = match &document.logs[0].entries[0].event {

@@ -59,7 +59,7 @@ fn what_rebuilderd_signs_has_this_form() {
 #[test]
 fn a_link_names_job_node_and_files_and_the_node_vouches_for_its_key() {
     let node = key(2);
-    let block = link(&honest(), &node, &subjects("outputs/program"), now()).unwrap();
+    let block = link(&honest(), None, &node, &subjects("outputs/program"), now()).unwrap();
     let pem = public_pem(&node.link_key());
     assert_eq!(pem[..41], PUBLISHED[..41], "the key has the form of a published one");
     assert!(is_signed(&block, &public(&pem)));
@@ -75,10 +75,23 @@ fn a_link_names_job_node_and_files_and_the_node_vouches_for_its_key() {
 
 #[test]
 fn no_link_is_made_of_a_node_that_was_not_accepted_or_of_a_name_that_tools_write_differently() {
-    let refused = link(&honest(), &key(9), &subjects("outputs/program"), now());
+    let refused = link(&honest(), None, &key(9), &subjects("outputs/program"), now());
     assert!(matches!(refused, Err(AttestationError::NotAccepted { .. })), "{refused:?}");
     for name in ["outputs/\u{e9}", "outputs/a\"b", "outputs/a\\nb", "outputs/a\nb"] {
-        let refused = link(&honest(), &key(2), &subjects(name), now());
+        let refused = link(&honest(), None, &key(2), &subjects(name), now());
         assert!(matches!(refused, Err(AttestationError::Unlinkable { .. })), "{refused:?}");
     }
+}
+
+#[test]
+fn no_link_is_made_of_a_contracts_log_that_is_not_the_chains() {
+    let (log, files) = (contracts::of_a_contract(), subjects("outputs/program"));
+    let link = |chain: Option<&LogDocument>| {
+        link(&log, chain.map(|chain| (chain.domain, &chain.logs[..])), &key(2), &files, now())
+    };
+    assert!(matches!(link(None), Err(AttestationError::Unproven { job }) if job == log.logs[0].job));
+    assert!(link(Some(&log)).is_ok());
+    let mut other = log.clone();
+    entries(&mut other)[3].at = Timestamp::from_secs(1);
+    assert!(matches!(link(Some(&other)), Err(AttestationError::Audit(AuditError::NotTheChains { .. }))));
 }

@@ -6,25 +6,25 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{check::collect, job_name};
+use super::{check::collect, check_chain, job_name};
 use crate::{
     api::types::{JobView, Judgement, SeatView},
     audit::{
-        LogDocument,
+        JobLog, LogDocument,
         attestation::{self, AttestationError, BUNDLE_VERSION, Bundle, Metablock, Subject},
     },
     cli::{
         CliError, ExitStatus,
-        args::{AttestArgs, AttestCommand, FormArg, KeyArgs},
+        args::{AttestArgs, AttestCommand, FormArg, KeyArgs, NodeArgs},
         client::Client,
         document::Document,
         fetch::{fetch, limits},
         keys,
         output::Output,
         session::{Need, Session, with_node},
-        text,
+        settings, text,
     },
-    domain::{Digest, JobId, NodeId},
+    domain::{Digest, JobId, LogDomain, NodeId},
     identity::NodeKey,
     node::wall_clock,
     store::manifest,
@@ -57,7 +57,16 @@ pub(in crate::cli) async fn run(args: AttestArgs, output: Output) -> Result<Exit
     });
     let key = key.transpose()?;
     let written = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
-        attest(session.client(), job, key.as_ref(), output).await?.written(args.format, key.as_ref())
+        let built = attest(session.client(), job, key.as_ref(), output).await?;
+        match args.format {
+            FormArg::InToto => built.bundle(key.as_ref()).map(Written::Bundle),
+            FormArg::InTotoLink => {
+                let key = key.as_ref().expect("the command line asks for a key where it asks for a link");
+                let chain = chain_of(&built.log, &args.asked).await?;
+                built.link(key, chain.as_ref()).map(Written::Link)
+            }
+        }
+        .map_err(|source| CliError::Attestation { place: format!("job {}", text::job(built.job)), source })
     });
     match written.await? {
         Written::Bundle(bundle) => output.file(&bundle)?,
@@ -80,18 +89,12 @@ struct Built {
 }
 
 impl Built {
-    fn written(&self, form: FormArg, key: Option<&NodeKey>) -> Result<Written, CliError> {
-        let written = match form {
-            FormArg::InToto => self.bundle(key).map(Written::Bundle),
-            FormArg::InTotoLink => {
-                let key = key.expect("the command line asks for a key where it asks for a link");
-                let own = self.files.iter().find(|(node, _)| *node == key.node_id());
-                let (_, files) = own.expect("a key whose node has no files is refused");
-                attestation::link(&self.log, key, files, wall_clock()).map(Written::Link)
-            }
-        };
-        written
-            .map_err(|source| CliError::Attestation { place: format!("job {}", text::job(self.job)), source })
+    /// The link of the node with this key. `chain` is what the chain has of the job.
+    fn link(&self, key: &NodeKey, chain: Option<&ChainLog>) -> Result<Metablock, AttestationError> {
+        let own = self.files.iter().find(|(node, _)| *node == key.node_id());
+        let (_, files) = own.expect("a key whose node has no files is refused");
+        let chain = chain.map(|(domain, logs)| (*domain, logs.as_slice()));
+        attestation::link(&self.log, chain, key, files, wall_clock())
     }
 
     fn bundle(&self, key: Option<&NodeKey>) -> Result<Bundle, AttestationError> {
@@ -105,6 +108,19 @@ impl Built {
         let attestations = self.files.iter().map(attested).collect::<Result<_, AttestationError>>()?;
         Ok(Bundle { version: BUNDLE_VERSION, attestations })
     }
+}
+
+/// The log of a job and its ancestors, as a chain has it.
+type ChainLog = (LogDomain, Vec<JobLog>);
+
+/// What the chain has of a contract's job, if the command line names the chain.
+async fn chain_of(log: &LogDocument, asked: &NodeArgs) -> Result<Option<ChainLog>, CliError> {
+    let is_named = asked.chain.contract.is_some() && !asked.chain.rpc.rpc_url.is_empty();
+    let Some(last) = log.logs.last().filter(|_| is_named && log.domain.contract != NodeId::ZERO) else {
+        return Ok(None);
+    };
+    let (chain, first_block) = settings::chain(&asked.chain)?;
+    check_chain::read(&chain.rpc_urls, chain.contract, first_block, last.job).await.map(Some)
 }
 
 async fn attest(

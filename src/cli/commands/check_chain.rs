@@ -12,7 +12,7 @@ use crate::{
         CliError, ExitStatus, args::OnChainArgs, document::Document, ending, output::Output,
         settings::SettingsError, text,
     },
-    domain::{Job, JobId, JobState, NodeId, SeatSet},
+    domain::{Job, JobId, JobState, LogDomain, NodeId, SeatSet},
     scheduler::{LogEntry, LogItem, contract::history},
 };
 
@@ -51,11 +51,8 @@ pub(super) async fn check(
     output: Output,
 ) -> Result<ExitStatus, CliError> {
     let job = whole_id(wanted, file.as_ref())?;
-    let history = history(&chain.rpc_url, contract, chain.first_block, job).await;
-    let history = history.map_err(|source| CliError::History { job, source })?;
+    let (domain, logs) = read(&chain.rpc_url, contract, chain.first_block, job).await?;
     let broken = |source| CliError::Audit { log: format!("contract {contract}"), source };
-    let domain = history.domain;
-    let logs: Vec<JobLog> = history.jobs.into_iter().map(job_log).collect();
     if let Some((document, log)) = &file {
         on_chain::compare(document, domain, &logs)
             .map_err(|source| CliError::Audit { log: log.clone(), source })?;
@@ -76,6 +73,18 @@ pub(super) async fn check(
     };
     output.result(&checked, || report(&checked) + &ending::recomputed_table(&checked.seats))?;
     Ok(if agrees { ExitStatus::Success } else { ExitStatus::NoResult })
+}
+
+/// The logs of a job and of those that it follows up, as the chain has them.
+pub(super) async fn read(
+    rpc_urls: &[String],
+    contract: NodeId,
+    first_block: u64,
+    job: JobId,
+) -> Result<(LogDomain, Vec<JobLog>), CliError> {
+    let history = history(rpc_urls, contract, first_block, job).await;
+    let history = history.map_err(|source| CliError::History { job, source })?;
+    Ok((history.domain, history.jobs.into_iter().map(job_log).collect()))
 }
 
 /// The job to look for. Without a node, a prefix cannot be resolved, except by a file, which was compared with it.

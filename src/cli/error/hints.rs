@@ -92,6 +92,9 @@ pub(super) fn attestation(error: &AttestationError) -> String {
             "its requester signed two histories, or somebody made one up: trust neither"
         }
         AttestationError::NotAccepted { .. } => "see whose results are accepted: assay verdict show JOB",
+        AttestationError::Unproven { .. } => {
+            "name the chain with --rpc-url and --contract, or leave out --format in-toto-link"
+        }
         AttestationError::Subjects(_) => "have the job write an archive of its files",
         AttestationError::Unlinkable { .. } => {
             "have the job name its files so, or leave out --format in-toto-link"
