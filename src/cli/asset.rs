@@ -8,7 +8,7 @@ use super::{
     settings,
 };
 use crate::{
-    domain::{Asset, Sum, Token},
+    domain::{Amount, Asset, NodeId, Sum, Token},
     scheduler::contract::ContractReader,
 };
 
@@ -27,10 +27,8 @@ pub(super) async fn of(
     if sums.into_iter().all(Sum::is_bare) {
         return Ok(Asset::Ether);
     }
-    if let Some(requester) = settings::requester(asked)? {
-        let chain = requester.chain;
-        let reader = ContractReader::connect(&chain.rpc_urls, chain.contract, chain.chain_id).await?;
-        return Ok(reader.asset().clone());
+    if let Some(asset) = of_named(asked).await? {
+        return Ok(asset);
     }
     with_node(asked, Need::Answers, output, async |session: &Session| {
         let node = session.client().node().await;
@@ -44,14 +42,42 @@ pub(super) async fn of_deal(args: &DealArgs, asked: &NodeArgs, output: Output) -
     of(sums(args), asked, output).await
 }
 
-/// As [`of_deal`], for a job that is only shown: ether is taken for ether without asking.
-pub(super) async fn of_plan(args: &DealArgs, asked: &NodeArgs, output: Output) -> Result<Asset, CliError> {
-    of(sums(args).filter(|sum| !sum.is_ether()), asked, output).await
+/// The asset of the contract that a command names; `None` if it names none.
+async fn of_named(asked: &NodeArgs) -> Result<Option<Asset>, CliError> {
+    let Some(requester) = settings::requester(asked)? else { return Ok(None) };
+    let chain = requester.chain;
+    let reader = ContractReader::connect(&chain.rpc_urls, chain.contract, chain.chain_id).await?;
+    Ok(Some(reader.asset().clone()))
+}
+
+/// As [`of_deal`], for a job that is only shown: asks no node whether ether is its asset. `None` if the sums are so many
+/// smallest units of an asset that nobody named.
+pub(super) async fn of_plan(
+    args: &DealArgs,
+    asked: &NodeArgs,
+    output: Output,
+) -> Result<Option<Asset>, CliError> {
+    let is_nothing = |sum: &Sum| sum.is_bare() && sum.of(&Asset::Ether).is_ok_and(Amount::is_zero);
+    if sums(args).all(is_nothing) {
+        return Ok(Some(Asset::Ether));
+    }
+    if let Some(asset) = of_named(asked).await? {
+        return Ok(Some(asset));
+    }
+    if sums(args).all(Sum::is_bare) {
+        return Ok(None);
+    }
+    of(sums(args).filter(|sum| !sum.is_ether()), asked, output).await.map(Some)
 }
 
 /// The asset that sums seem to be in, where nobody can be asked: a token that is called so, with as many decimals as most
 /// have.
 pub(super) fn supposed(args: &DealArgs) -> Asset {
     let foreign = sums(args).find(|sum| !sum.is_bare() && !sum.is_ether());
-    foreign.map_or(Asset::Ether, |sum| Asset::Token(Token::new(crate::domain::NodeId::ZERO, sum.unit(), 18)))
+    foreign.map_or(Asset::Ether, |sum| Asset::Token(Token::new(NodeId::ZERO, sum.unit(), 18)))
+}
+
+/// How sums in an asset that nobody named are shown: as so many units.
+pub(super) fn unnamed() -> Asset {
+    Asset::Token(Token::new(NodeId::ZERO, "units", 0))
 }

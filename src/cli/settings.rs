@@ -35,7 +35,7 @@ pub enum SettingsError {
     /// A term of the deal is out of bounds.
     #[error("invalid deal: {0}")]
     Term(#[from] InvalidTerm),
-    /// A sum is none of the deployment's asset.
+    /// An amount is in another asset than the deployment's, or too fine or too large for it.
     #[error(transparent)]
     Sum(#[from] SumError),
     /// The spec is not valid.

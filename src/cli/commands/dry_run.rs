@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::describe;
 use crate::{
-    cli::{CliError, document::Document, output::Output, sweep::Sweep, text},
+    cli::{CliError, asset, document::Document, output::Output, sweep::Sweep, text},
     domain::{Amount, Asset, AuditStage, Deal, Digest, Spec},
     policy::economics::{Checks, Evidence, Liar, Prospect, majority_ppm, prospect},
 };
@@ -21,9 +21,9 @@ struct Planned<'a> {
     revision: Digest,
     /// The most that the requester locks; null if the sum is above the largest amount.
     escrow: Option<Amount>,
-    /// What all amounts are counted in.
-    #[serde(skip_serializing_if = "Asset::is_ether")]
-    asset: &'a Asset,
+    /// What all amounts are counted in; absent for ether, null if no contract was named.
+    #[serde(skip_serializing_if = "is_ether")]
+    asset: Option<&'a Asset>,
     /// The number of such jobs.
     jobs: u32,
     liars: Vec<LiarView>,
@@ -32,6 +32,10 @@ struct Planned<'a> {
 }
 
 impl Document for Planned<'_> {}
+
+fn is_ether(asset: &Option<&Asset>) -> bool {
+    asset.is_some_and(Asset::is_ether)
+}
 
 /// The gains and losses of lying in this job.
 #[derive(Debug, Serialize)]
@@ -45,12 +49,13 @@ struct LiarView {
     assumes: Option<&'static str>,
 }
 
-/// Shows a job without submitting it. Asks no node, so it neither looks up the image nor packs inputs.
+/// Shows a job without submitting it. Neither looks up the image nor packs inputs. Without an asset, sums are so many of
+/// the smallest units.
 pub(super) fn show(
     spec: &Spec,
     deal: &Deal,
     sweep: Option<&Sweep>,
-    asset: &Asset,
+    asset: Option<&Asset>,
     output: Output,
 ) -> Result<(), CliError> {
     let checks = Checks::of(deal, spec.seeded);
@@ -68,6 +73,8 @@ pub(super) fn show(
         majority_of_a_fifth_ppm: majority_ppm(deal.concurrency, OWNED_PERCENT),
     };
     output.result(&planned, || {
+        let unnamed = asset::unnamed();
+        let asset = asset.unwrap_or(&unnamed);
         let mut lines = vec![("Image", format!("{} (not looked up)", spec.image_name))];
         lines.extend(describe::program(spec));
         lines.extend(describe::room(spec));

@@ -47,8 +47,8 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
     let key = args.key.key.is_some().then(|| keys::load(&args.key)).transpose()?;
     let sums = sums(&args);
     let asset = match &backend {
-        // What a token's sums are worth, it says itself.
-        Backend::Contract { chain, .. } if sums.iter().any(|sum| !sum.is_bare() && !sum.is_ether()) => {
+        // What a sum with a unit is worth, the contract says. The node must not bid before that is known.
+        Backend::Contract { chain, .. } if !sums.iter().all(Sum::is_bare) => {
             let reader = ContractReader::connect(&chain.rpc_urls, chain.contract, chain.chain_id).await?;
             reader.asset().clone()
         }
@@ -95,13 +95,6 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         started = opening.start() => started.map_err(CliError::Host)?,
         () = interrupts.next() => return Ok(ExitStatus::Interrupted),
     };
-    // Only now is it known that sums of ether are in the asset of the contract.
-    let asset = host.node().asset();
-    if let Err(error) = sums.iter().try_for_each(|sum| sum.of(&asset).map(|_| ())) {
-        host.stop_token().cancel();
-        host.join().await.map_err(CliError::Host)?;
-        return Err(SettingsError::from(error).into());
-    }
     let serving = Serving {
         id: host.id(),
         api: format!("http://{}", host.api()),

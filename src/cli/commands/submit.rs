@@ -45,9 +45,9 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     let asset = if args.dry_run {
         asset::of_plan(&args.deal, &args.asked, output).await?
     } else {
-        asset::of_deal(&args.deal, &args.asked, output).await?
+        Some(asset::of_deal(&args.deal, &args.asked, output).await?)
     };
-    let deal = terms(&args.deal, &args.container, &asset)?;
+    let deal = terms(&args.deal, &args.container, asset.as_ref().unwrap_or(&Asset::Ether))?;
     let SubmitArgs { image, command, detach, dry_run, output_dir, container, sweep, asked, .. } = args;
     let names_reveal = args.deal.reveal.is_some();
     let replication = match args.replication {
@@ -67,7 +67,7 @@ pub(in crate::cli) async fn run(args: SubmitArgs, output: Output) -> Result<Exit
     }
     if dry_run {
         warn_of_secrets(&request, output);
-        dry_run::show(&spec, &request.deal, sweep.as_ref(), &asset, output)?;
+        dry_run::show(&spec, &request.deal, sweep.as_ref(), asset.as_ref(), output)?;
         if replication == Replication::Auto {
             output.note("with --replication auto, your node may give the job to one trusted node and sometimes two more instead");
         }

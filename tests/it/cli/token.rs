@@ -46,4 +46,13 @@ async fn sums_are_in_the_asset_of_the_contract_or_refused_with_its_name() {
     submit("1.5usdc").assert(2).says(&["1.5usdc is not in the asset", &told]);
     let words = ["job", "submit", "--scheduler", "contract", "--price", "1ether", &image, "true"];
     run(&words).assert(2).says(&["1ether is not in the asset", &told]);
+    let planned = submit("7").assert(0).stdout;
+    assert!(planned.contains("0.000007 TEST a seat at most"), "{planned}");
+    submit("1ether").assert(2).says(&["1ether is not in the asset", &told]);
+    let planned = run(&["job", "submit", "--dry-run", "--price", "7", &image, "true"]).assert(0).stdout;
+    assert!(planned.contains("7 units a seat at most, bond 7 units"), "{planned}");
+    let serve = ["serve", "--scheduler", "contract", "--max-bond", "1ether"];
+    let refused = run(&serve).assert(2);
+    refused.says(&["1ether is not in the asset", &told]);
+    assert!(!refused.stderr.contains("loading"), "no node was begun: {}", refused.stderr);
 }
