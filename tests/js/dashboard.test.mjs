@@ -16,6 +16,10 @@ globalThis.sessionStorage = { getItem: () => null };
 const load = (name) => import(pathToFileURL(join(dir, name)));
 const { Requests } = await load("submit.js");
 const { differing } = await load("outputs.js");
+const { amount, event, unit, units } = await load("words.js");
+
+const TOKEN = { kind: "token", address: "0x7070707070707070707070707070707070707070", symbol: "TEST", decimals: 6 };
+const NAMELESS = { ...TOKEN, symbol: null };
 
 const FORM = {
   image: "assay/demo:1", command: "echo 'a b'", concurrency: "3", confidence: "2", memory: "512", timeout: "30", price: "0",
@@ -26,9 +30,13 @@ const FORM = {
 function node(...statuses) {
   const sent = [];
   let proposed = 0;
+  const { asset } = node;
   globalThis.fetch = async (path, { method, headers, body }) => {
     if (method === "GET") {
-      assert.equal(path.split("?")[0], "/api/v1/defaults");
+      if (path === "/api/v1/node") return Response.json({ asset });
+      const [place, query] = path.split("?");
+      assert.equal(place, "/api/v1/defaults");
+      sent.price = new URLSearchParams(query).get("price");
       proposed += 1;
       return Response.json({ deal: { bond: String(proposed) }, resources: { cpu_millis: 1000 } });
     }
@@ -64,6 +72,32 @@ test("a request that the node refused is made anew", async () => {
   await requests.send(FORM);
   assert.notEqual(sent[1].key, sent[0].key);
   assert.deepEqual(sent.map(({ deal }) => deal.bond), ["1", "2"]);
+});
+
+test("money is shown and read in the asset of the deployment", () => {
+  assert.equal(amount("1500000", TOKEN), "1.5 TEST");
+  assert.equal(amount("7", { ...TOKEN, decimals: 0 }), "7 TEST");
+  assert.equal(amount("7", NAMELESS), "7 units of 0x70707070");
+  for (const ether of [undefined, { kind: "ether" }]) {
+    assert.equal(amount("1500000", ether), "0.0015 gwei");
+    assert.equal(amount("10000000000000000000", ether), "10 ether");
+    assert.deepEqual([unit(ether), units("0.5", ether)], ["ether", "500000000000000000"]);
+  }
+  assert.deepEqual([unit(TOKEN), units("1.5", TOKEN), units("0.0000010", TOKEN)], ["TEST", "1500000", "1"]);
+  assert.deepEqual([unit(NAMELESS), units("7", NAMELESS)], ["smallest units of 0x70707070", "7"]);
+  for (const bad of ["0.0000001", "-1", "", "1e6", "."]) assert.equal(units(bad, TOKEN), null, bad);
+  assert.equal(units("0.5", NAMELESS), null);
+  assert.equal(event({ bid_placed: { price: "2500000" } }, TOKEN), "bid 2.5 TEST");
+  assert.equal(event({ bid_placed: { price: "1" } }), "bid 1 wei");
+});
+
+test("a price in the form is so many tokens", async () => {
+  node.asset = TOKEN;
+  const sent = node();
+  await new Requests().send({ ...FORM, price: "1.5" });
+  assert.equal(sent.price, "1500000");
+  await assert.rejects(new Requests().send({ ...FORM, price: "a lot" }), /no amount in TEST/);
+  delete node.asset;
 });
 
 const files = (entries) => new Map(Object.entries(entries).map(([name, content]) =>

@@ -26,7 +26,7 @@ export function open(main, id, signal) {
       if (announced.textContent !== words) announced.textContent = words;
       show(places.head, head(view, id));
       show(places.runs, runs(view));
-      show(places.steps, steps(log, anchors));
+      show(places.steps, steps(log, anchors, view.asset));
       show(places.money, ...money(view));
       // What was revealed changes the picture, and the end brings whole curves.
       const revealed = `${view.state} ${view.seats.filter((seat) => seat.result).length}`;
@@ -106,7 +106,7 @@ async function drawing(id, signal) {
   return section('What the runs took', frame);
 }
 
-function steps(log, anchors) {
+function steps(log, anchors, asset) {
   const anchored = new Map(anchors.map((anchor) => [anchor.height, anchor]));
   const began = log[0]?.at ?? 0;
   const onChain = anchors.length > 0;
@@ -117,7 +117,7 @@ function steps(log, anchors) {
     before = anchor?.transaction ?? null;
     const chain = onChain ? [anchor?.block ?? '-', gas, el('code', {}, anchor?.transaction ?? '-')].map((cell) => (
       typeof cell === 'number' ? String(cell) : cell)) : [];
-    return [`+${span(entry.at - began)}`, short(entry.author), event(entry.event), ...chain];
+    return [`+${span(entry.at - began)}`, short(entry.author), event(entry.event, asset), ...chain];
   };
   const heads = ['Time', 'By', 'What happened', ...(onChain ? ['Block', 'Gas', 'Transaction'] : [])];
   const costs = new Map(anchors.map((anchor) => [anchor.transaction, anchor.cost]));
@@ -129,12 +129,12 @@ function steps(log, anchors) {
   return section('Timeline', table('Timeline', heads, log.map((entry) => ({ cells: cells(entry) }))), sum);
 }
 
-function money({ money: all, requester }) {
+function money({ money: all, requester, asset }) {
   if (!all) return [];
   const cells = (party) => [
     `${short(party.node)}${party.node === requester ? ' (requester)' : ''}`,
-    amount(party.locked), party.paid === null ? '-' : amount(party.paid),
+    amount(party.locked, asset), party.paid === null ? '-' : amount(party.paid, asset),
   ];
-  const burnt = all.burnt === null ? null : el('p', {}, `Burnt: ${amount(all.burnt)}`);
+  const burnt = all.burnt === null ? null : el('p', {}, `Burnt: ${amount(all.burnt, asset)}`);
   return [section('Money', table('Money', ['Party', 'Locked', 'Got'], all.parties.map((party) => ({ cells: cells(party) }))), burnt)];
 }

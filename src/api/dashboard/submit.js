@@ -2,7 +2,7 @@
 
 import { get, post } from './api.js';
 import { el } from './dom.js';
-import { wei, words } from './words.js';
+import { unit, units, words } from './words.js';
 
 const METHODS = [
   ['ball', 'equal outputs, else the largest set of like runs'],
@@ -10,11 +10,13 @@ const METHODS = [
   ['kmeans', 'equal outputs, else the runs near the mean'],
 ];
 
-export function open(main) {
+export function open(main, _argument, signal) {
   const inputs = {};
+  const labels = {};
   const field = (name, label, attributes, note) => {
     inputs[name] = el('input', { id: name, name, ...attributes, 'aria-describedby': note ? `${name}-note` : null });
-    return el('div', { class: 'field' }, el('label', { for: name }, label), inputs[name],
+    labels[name] = el('label', { for: name }, label);
+    return el('div', { class: 'field' }, labels[name], inputs[name],
       note ? el('p', { id: `${name}-note`, class: 'quiet' }, note) : null);
   };
   const method = el('select', { id: 'method' }, METHODS.map(([name, note]) => el('option', { value: name }, `${name}: ${note}`)));
@@ -44,12 +46,20 @@ export function open(main) {
       el('div', { class: 'field' }, el('label', { for: 'method' }, 'Compare'), method),
       field('memory', 'Memory in MiB', { type: 'number', min: '8', value: '512', required: true }),
       field('timeout', 'Timeout in minutes', { type: 'number', min: '1', max: '10000', value: '30', required: true }),
-      field('price', 'Price of a seat in ether', { value: '0', required: true, inputmode: 'decimal' },
+      field('price', 'Price of a seat', { value: '0', required: true, inputmode: 'decimal' },
         'Paid only where a contract holds the money.'),
       button),
     said,
   );
-  return {};
+  let isNamed = false;
+  return {
+    async look() {
+      if (isNamed) return;
+      const { asset } = await get('node', signal);
+      labels.price.textContent = `Price of a seat in ${unit(asset)}`;
+      isNamed = true;
+    },
+  };
 }
 
 /** What the page sends: a second click, or a try after a lost answer, is the same request under the same key. */
@@ -81,8 +91,9 @@ function newKey() {
 async function request(wanted) {
   const command = words(wanted.command);
   if (!command) throw new Error('a quote in the command is not closed');
-  const price = wei(wanted.price);
-  if (price === null) throw new Error('the price is not a number of ether, such as 0.5');
+  const { asset } = await get('node');
+  const price = units(wanted.price, asset);
+  if (price === null) throw new Error(`the price is no amount in ${unit(asset)}`);
   const { deal, resources } = await get(`defaults?timeout=${Number(wanted.timeout) * 60}&price=${price}`);
   return {
     image: wanted.image.trim(),

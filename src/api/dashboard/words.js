@@ -20,20 +20,39 @@ export function span(seconds) {
 
 export const short = (id) => id.replace(/^0x/, '').slice(0, 8);
 
-/** Wei, as decimal text, in the unit that makes it readable. */
-export function amount(text) {
-  const wei = BigInt(text);
-  if (wei < 10n ** 6n) return `${wei} wei`;
-  const [unit, decimals] = wei < 10n ** 15n ? ['gwei', 9] : ['ether', 18];
-  const digits = wei.toString().padStart(decimals + 1, '0');
-  const rest = digits.slice(-decimals).replace(/0+$/, '');
-  return `${digits.slice(0, -decimals)}${rest ? `.${rest}` : ''} ${unit}`;
+const decimal = (digits, decimals) => {
+  const padded = digits.padStart(decimals + 1, '0');
+  const at = padded.length - decimals;
+  const rest = padded.slice(at).replace(/0+$/, '');
+  return `${padded.slice(0, at)}${rest ? `.${rest}` : ''}`;
+};
+
+const isEther = (asset) => (asset?.kind ?? 'ether') === 'ether';
+
+/** A sum in the smallest units of an asset, as decimal text, in the unit that makes it readable. Without an asset, it is ether. */
+export function amount(text, asset) {
+  const units = BigInt(text);
+  if (!isEther(asset)) {
+    const { symbol, decimals, address } = asset;
+    return symbol ? `${decimal(units.toString(), decimals)} ${symbol}` : `${units} units of 0x${short(address)}`;
+  }
+  if (units < 10n ** 6n) return `${units} wei`;
+  const [unit, decimals] = units < 10n ** 15n ? ['gwei', 9] : ['ether', 18];
+  return `${decimal(units.toString(), decimals)} ${unit}`;
 }
 
-/** Wei of a number of ether, as decimal text; null if it is none. */
-export function wei(ether) {
-  const found = /^(\d{1,9})(?:\.(\d{1,18}))?$/.exec(ether.trim());
-  return found ? BigInt(found[1] + (found[2] ?? '').padEnd(18, '0')).toString() : null;
+/** What a number in the form means: ether, whole tokens, or a token's smallest units where it says nothing of itself. */
+export function unit(asset) {
+  if (isEther(asset)) return 'ether';
+  return asset.symbol ?? `smallest units of 0x${short(asset.address)}`;
+}
+
+/** A number of what [`unit`] says in the smallest units, as decimal text; null if it is none. */
+export function units(number, asset) {
+  const decimals = isEther(asset) ? 18 : asset.symbol ? asset.decimals : 0;
+  const found = /^(\d{1,30})(?:\.(\d{1,255}))?$/.exec(number.trim());
+  const rest = (found?.[2] ?? '').replace(/0+$/, '');
+  return found && rest.length <= decimals ? BigInt(found[1] + rest.padEnd(decimals, '0')).toString() : null;
 }
 
 /** The words of a command line: spaces part them, quotes keep them together; null if a quote is not closed. */
@@ -70,7 +89,7 @@ const EVENTS = {
   submitted: () => 'submitted the job',
   deal_updated: () => 'changed the deal',
   cancelled: () => 'cancelled the job',
-  bid_placed: ({ price }) => (price === '0' ? 'bid' : `bid ${amount(price)}`),
+  bid_placed: ({ price }, asset) => (price === '0' ? 'bid' : `bid ${amount(price, asset)}`),
   bid_withdrawn: () => 'withdrew its bid',
   bid_accepted: ({ node }) => `accepted ${short(node)}`,
   bid_rejected: ({ node }) => `rejected the bid of ${short(node)}`,
@@ -86,8 +105,8 @@ const EVENTS = {
   secret_published: () => 'published the secret of the audit',
 };
 
-/** What happened, from an event of a log: a name, or a name with fields. */
-export function event(value) {
+/** What happened, from an event of a log whose money is in this asset: a name, or a name with fields. */
+export function event(value, asset) {
   const [kind, fields] = typeof value === 'string' ? [value, {}] : Object.entries(value)[0];
-  return (EVENTS[kind] ?? (() => kind.replaceAll('_', ' ')))(fields ?? {});
+  return (EVENTS[kind] ?? (() => kind.replaceAll('_', ' ')))(fields ?? {}, asset);
 }

@@ -21,7 +21,7 @@ class Terms:
     deterministic: bool = False
     #: Seconds of one run
     timeout: int = 1800
-    #: The most that a seat is paid, in wei
+    #: The most that a seat is paid, in the smallest unit of the deployment's asset
     price: int = 0
     #: Limit of the container's memory, in bytes; None for the node's proposal
     memory: int | None = None
