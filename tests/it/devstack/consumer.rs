@@ -174,7 +174,7 @@ async fn mined(chain: &LocalChain, transaction: &Value) -> Value {
     receipt
 }
 
-/// A bid of this node for a job to come, as good for as long as this machine's time has.
+/// A bid of this node for a job to come: a bid that stays valid until the last second of a u64.
 fn signed_bid(chain: &LocalChain, key: &NodeKey, job: B256, revision: B256) -> abi::SignedBid {
     let until = B256::from(U256::from(u64::MAX));
     let price = Amount::new(PAY).unwrap();

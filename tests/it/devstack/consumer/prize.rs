@@ -116,7 +116,8 @@ async fn the_best_answer_wins_a_prize_and_not_the_program_that_prints_the_highes
         prize.pay(abi::enterCall { image: image.clone() }, cost).await;
     }
     rpc(chain.rpc_url(), "anvil_removeBlockTimestampInterval", &json!([]));
-    // The next block is later.
+    // The next block is later, however soon it comes.
+    rpc(chain.rpc_url(), "evm_increaseTime", &json!([1]));
     let bytes = content().len().try_into().unwrap();
     prize.send(abi::revealCall { url: web.url("/file"), bytes }).await;
     prize.advance_all().await;
