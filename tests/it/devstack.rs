@@ -37,6 +37,10 @@ const HINT: &str = "run ./scripts/test, which sets up the engine, the demo image
 /// Longer than any job here may take: two deadlines of a minute, and what happens around them.
 const PATIENCE: Duration = Duration::from_secs(100);
 
+/// Of commands that take milliseconds: a busy machine may take a second to start one. Deadlines that a test waits for follow
+/// from it.
+const TIMEOUT: Span = Span::from_secs(5);
+
 /// What nodes ask, in percent of the price: honest ones are paid less than the job offers, and more than nothing.
 const ASK: u8 = 80;
 
@@ -231,7 +235,7 @@ fn request(script: &str, deal: Deal) -> SubmitRequest {
 async fn liars_are_found(on: On, nodes: usize, bad: &str, deterministic: bool, said: Judgement, fate: Fate) {
     let network = Network::start(on, nodes, bad).await;
     let script = "echo hello; echo more than half of it";
-    let job = network.submit(script, Span::from_secs(1), deterministic).await;
+    let job = network.submit(script, TIMEOUT, deterministic).await;
     let actors = bad.parse::<BadActors>().unwrap();
     network.pass_deadline(job, actors.fault).await;
     let view = network.ended(job).await;
@@ -296,7 +300,7 @@ liars! { on_a_contract, On::Contract,
 
 async fn honest_nodes_agree(on: On) {
     let network = Network::start(on, 3, "0").await;
-    let job = network.submit("echo hello; echo aside >&2; exit 7", Span::from_secs(1), false).await;
+    let job = network.submit("echo hello; echo aside >&2; exit 7", TIMEOUT, false).await;
     let view = network.ended(job).await;
     let (honest, _) = network.judgements(&view);
     assert_eq!((view.state, honest), (JobState::Verified, vec![Judgement::Accepted; 3]));
@@ -325,7 +329,7 @@ async fn on_a_contract_honest_nodes_agree_and_are_paid() {
 #[tokio::test]
 async fn every_seat_has_the_seed_of_the_job() {
     let network = Network::start(On::Libp2p, 3, "0").await;
-    let job = network.submit("echo $ASSAY_JOB $ASSAY_SEED $ASSAY_SEED32", Span::from_secs(1), true).await;
+    let job = network.submit("echo $ASSAY_JOB $ASSAY_SEED $ASSAY_SEED32", TIMEOUT, true).await;
     let view = network.ended(job).await;
     // Deterministic, so that three equal outputs alone accept three seats.
     assert_eq!((view.state, network.judgements(&view).0), (JobState::Verified, vec![Judgement::Accepted; 3]));
@@ -340,7 +344,7 @@ async fn near_numbers_agree(on: On) {
     let network = Network::start(on, 4, "1:faker").await;
     let script = "n=$(od -An -N2 -tu2 /dev/urandom); echo $n; \
                   mkdir /outputs/fit; echo 0.5 $((1000 + n % 5)) > /outputs/fit/numbers";
-    let timeout = Span::from_secs(1);
+    let timeout = TIMEOUT;
     let summary = Some("rel:1000ppm,abs:5".parse().unwrap());
     let deal = Deal { method: Method::Near, summary, ..network.deal(4, timeout) };
     let named = SubmitRequest { summary_file: "fit/numbers".to_owned(), ..request(script, deal) };
@@ -370,7 +374,7 @@ async fn outputs_that_differ_in_times_and_order_alone_are_equal_in_their_canonic
          for k in 1 2 3; do echo $(({number})) $k done at 10:0$((n % 10)); done | sort | cut -d' ' -f2- >> /outputs/log"
     );
     let canonical = "times,sorted-lines".parse().unwrap();
-    let deal = Deal { method: Method::Hash, canonical, ..network.deal(3, Span::from_secs(1)) };
+    let deal = Deal { method: Method::Hash, canonical, ..network.deal(3, TIMEOUT) };
     let submission = SubmitRequest { text_files: vec!["log".to_owned()], ..request(&script, deal) };
     let view = network.ended(network.post(&submission).await).await;
     let (honest, liars) = network.judgements(&view);
@@ -394,7 +398,7 @@ async fn near_numbers_agree_on_a_contract() {
 #[tokio::test]
 async fn colluders_in_the_majority_decide_as_the_documentation_says() {
     let network = Network::start(On::Libp2p, 3, "2:collude").await;
-    let job = network.submit("echo hello", Span::from_secs(1), false).await;
+    let job = network.submit("echo hello", TIMEOUT, false).await;
     let view = network.ended(job).await;
     let (honest, liars) = network.judgements(&view);
     assert_eq!(view.state, JobState::Verified);

@@ -294,7 +294,7 @@ fn what_cannot_run_is_refused_with_the_reason() {
 #[test]
 fn the_exit_code_is_that_of_the_program_or_says_what_went_wrong() {
     let session = Session::start(&["--nodes", "1"]);
-    let submit = ["job", "submit", "--concurrency", "1", "--timeout", "1s", "assay/demo:1", "--", "sh", "-c"];
+    let submit = ["job", "submit", "--concurrency", "1", "--timeout", "5s", "assay/demo:1", "--", "sh", "-c"];
     let run = |script| session.run(&[&submit[..], &[script]].concat());
     let failing = run("echo out; echo why >&2; exit 7");
     assert_eq!((failing.code, failing.stdout.as_str()), (7, "out\n"), "{}; {HINT}", failing.stderr);
@@ -303,7 +303,7 @@ fn the_exit_code_is_that_of_the_program_or_says_what_went_wrong() {
     assert_eq!((written.code, written.stdout.as_str()), (0, "why\n"), "{}", written.stderr);
     let late = run("sleep 30");
     assert_eq!((late.code, late.stdout.as_str()), (122, ""), "{}", late.stderr);
-    assert!(late.stderr.contains("did not end within its timeout of 1s"), "{}", late.stderr);
+    assert!(late.stderr.contains("did not end within its timeout of 5s"), "{}", late.stderr);
     let logs = session.run(&["job", "logs", &announced(&late)]);
     assert_eq!(logs.code, 121);
     assert!(logs.stderr.contains("failed: no result was accepted"), "{}", logs.stderr);

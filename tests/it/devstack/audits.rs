@@ -3,12 +3,12 @@
 
 use assay::{
     api::types::{JobView, Judgement, Replication, SubmitRequest},
-    domain::{Audit, AuditStage, Deal, JobId, JobState, Method, Span},
+    domain::{Audit, AuditStage, Deal, JobId, JobState, Method},
     policy::trust::Level,
 };
 
 use super::{
-    Network, On,
+    Network, On, TIMEOUT,
     money::{self, Fate},
     request,
 };
@@ -16,7 +16,7 @@ use super::{
 /// A job of this many seats, and two more if it is drawn, to its end.
 async fn audited(network: &Network, concurrency: u8, permille: u16) -> JobView {
     let audit = Some(Audit::requested(permille, 2));
-    let deal = Deal { audit, method: Method::Hash, ..network.deal(concurrency, Span::from_secs(1)) };
+    let deal = Deal { audit, method: Method::Hash, ..network.deal(concurrency, TIMEOUT) };
     network.ended(network.post(&request("echo hello", deal)).await).await
 }
 
@@ -74,7 +74,7 @@ async fn a_rare_audit_mostly_spares_a_job_on_a_contract() {
 
 /// A job whose requester's node decides how many run it, of this many seats until it does.
 async fn of_replication(network: &Network, concurrency: u8, replication: Replication) -> JobId {
-    let deal = Deal { method: Method::Hash, ..network.deal(concurrency, Span::from_secs(1)) };
+    let deal = Deal { method: Method::Hash, ..network.deal(concurrency, TIMEOUT) };
     network.post(&SubmitRequest { replication, ..request("echo hello", deal) }).await
 }
 

@@ -3,12 +3,10 @@
 
 use assay::{
     api::types::{JobView, Replication, SubmitRequest},
-    domain::{Deal, JobState, Method, NodeId, Note, Resources, Span},
+    domain::{Deal, JobState, Method, NodeId, Note, Resources},
 };
 
-use super::{Network, On};
-
-const SECOND: Span = Span::from_secs(1);
+use super::{Network, On, TIMEOUT};
 
 /// A job that leaves little, so that it runs on a machine with little room too.
 fn request(script: &str, deal: Deal) -> SubmitRequest {
@@ -25,7 +23,7 @@ fn all_agree(view: &JobView, note: Note) {
 /// Whoever knows nobody asks three.
 async fn strangers_run_a_job_in_threes(on: On) {
     let network = Network::start(on, 4, "0").await;
-    let deal = Deal { method: Method::Hash, ..network.deal(1, SECOND) };
+    let deal = Deal { method: Method::Hash, ..network.deal(1, TIMEOUT) };
     let asked = SubmitRequest { replication: Replication::Auto, ..request("echo hello", deal) };
     let view = network.ended(network.post(&asked).await).await;
     all_agree(&view, Note::EqualOutputs);
@@ -52,7 +50,7 @@ async fn an_open_job_is_changed_to_near_numbers_and_required_work_on_a_contract(
     let script =
         "sleep 0.5; n=$(od -An -N2 -tu2 /dev/urandom); echo $n; echo $((1000 + n % 5)) > /outputs/summary";
     let nobody = NodeId::new([1; 20]);
-    let terms = network.deal(3, Span::from_secs(5));
+    let terms = network.deal(3, TIMEOUT);
     let closed = Deal { allow_list: vec![nobody], method: Method::Hash, ..terms.clone() };
     let job = network.post(&request(script, closed)).await;
     let summary = Some("abs:5".parse().unwrap());
@@ -77,7 +75,7 @@ async fn a_follow_up_compares_numbers_under_the_terms_and_the_seed_of_the_first_
         own=$(printf "assay seed v1\\000$bytes" | sha256sum | cut -d' ' -f1)
         if [ "$own" = "${ASSAY_SEED#0x}" ]; then od -An -N4 -tu4 /dev/urandom; else echo 1000; fi > /outputs/summary"#;
     let summary = Some("exact".parse().unwrap());
-    let deal = Deal { method: Method::Near, summary, escalation_limit: 3, ..network.deal(2, SECOND) };
+    let deal = Deal { method: Method::Near, summary, escalation_limit: 3, ..network.deal(2, TIMEOUT) };
     let first = network.ended(network.post(&request(script, deal)).await).await;
     assert_eq!(first.state, JobState::Inconclusive, "{first:?}");
     let child = network.when(first.job, |view| view.followed_by.is_some()).await.followed_by.unwrap();

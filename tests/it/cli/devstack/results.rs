@@ -90,8 +90,8 @@ fn anybody_has_a_public_result_of_a_job_on_a_chain() {
 fn what_a_run_printed_before_its_timeout_is_told_and_is_no_result() {
     let session = Session::start(&["--nodes", "1"]);
     let script = "echo 'step 1'; echo 'no disk?' >&2; sleep 60";
-    let words = ["--timeout", "2s", "--run", "62s", "assay/demo:1", "sh", "-c", script];
-    fails_and_leaves_its_last_words(&session, &words, "did not end within 2 s");
+    let words = ["--timeout", "5s", "--run", "65s", "assay/demo:1", "sh", "-c", script];
+    fails_and_leaves_its_last_words(&session, &words, "did not end within 5 s");
 }
 
 #[test]
