@@ -66,6 +66,9 @@ export function unpackTerms(packed) {
   return { terms, revision: keccak256(encode([TERMS_TYPE], [terms])) };
 }
 
+/** Events that may follow a job's end. Seats get slots whenever somebody pays for them. */
+const LATE = new Set(["Remarked", "Unpacked"]);
+
 export class ChainJob {
   /** Says what no contract that keeps to the rules would have emitted. */
   problems = [];
@@ -94,7 +97,7 @@ export class ChainJob {
     if (name !== "Submitted" && this.terms === null) {
       throw new Error(`the job's first event is ${this.#where}, not its submission`);
     }
-    if (name !== "Remarked" && (this.posted || this.ended)) this.#problem("comes after the job's end");
+    if (!LATE.has(name) && (this.posted || this.ended)) this.#problem("comes after the job's end");
     switch (name) {
       case "Submitted":
         this.#submitted(args);

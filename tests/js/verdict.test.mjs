@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { ChainJob } from "../../scripts/lib/chain-job.mjs";
 import { decide, unpack, unpackSummary } from "../../scripts/lib/verdict.mjs";
 
 const METHODS = ["hash", "kmeans", "ball", "near"];
@@ -188,4 +189,16 @@ test("parameters that make no sense are inconclusive", () => {
     const found = decide(terms({ confidence, tolerance_kib: 0 }, "ball", relative), runs.slice(0, n));
     assert.equal(found.note, "bad parameters");
   }
+});
+
+test("after a job's end come remarks and slots, and nothing that changes it", () => {
+  const after = (name) => {
+    const job = new ChainJob({ chainId: 1n, contract: VOID }, VOID);
+    job.terms = {};
+    job.ended = "Expired";
+    job.apply({ name, args: {}, at: 0n, place: { block: 10 } });
+    return job.problems;
+  };
+  assert.deepEqual([after("Remarked"), after("Unpacked")], [[], []]);
+  assert.deepEqual(after("BidPlaced"), ["BidPlaced in block 10 comes after the job's end"]);
 });
