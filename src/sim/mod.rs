@@ -6,7 +6,7 @@
 //! parties must have been kept. The method is that of FoundationDB and TigerBeetle: one thread, no real time, and one seed
 //! from which everything follows.
 //!
-//! - [`Setup`] says what to simulate; [`simulate`] does it, and [`shrink`] makes a failing one smaller
+//! - [`Setup`] says what to simulate; [`simulate`] does it, and [`shrink()`] makes a failing one smaller
 //! - `world`: the queue of what happens, messages and outages; `node`: one node, which asks the policies
 //! - `promises`: what must hold of jobs that are over; `story`: what happened to one job, to be read
 //! - `weather`, `temper`: what goes wrong, and who behaves how
