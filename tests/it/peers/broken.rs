@@ -61,14 +61,16 @@ async fn a_node_that_sits_in_a_forked_job_warns_of_it() {
     let told = async {
         loop {
             let view: JobView = client.get(&url).send().await.unwrap().json().await.unwrap();
-            if !view.warnings.is_empty() {
-                break view.warnings;
+            // On a busy machine it may also say, first, that the requester does not answer.
+            let mut warnings = view.warnings.into_iter();
+            if let Some(warning) = warnings.find(|warning| warning.obstacle == Obstacle::BrokenLog) {
+                break warning;
             }
             looks.tick().await;
         }
     };
     let told = tokio::time::timeout(PATIENCE, told).await.expect("it is told in time");
-    assert_eq!((told.len(), told[0].obstacle, told[0].job), (1, Obstacle::BrokenLog, Some(job)));
-    assert!(told[0].message.contains(&liar.id().to_string()), "{told:?}");
+    assert_eq!(told.job, Some(job));
+    assert!(told.message.contains(&liar.id().to_string()), "{told:?}");
     node.end().await;
 }
