@@ -40,4 +40,4 @@ pub use shrink::{MOST_ATTEMPTS, shrink};
 pub use story::story;
 pub use temper::{BadNodes, ParseBadNodesError, Temper};
 pub use weather::{Fault, ParseFaultError, Weather};
-pub use world::{Counts, Law, Order, Outage, Trouble, Violation, World, deal, spec};
+pub use world::{Counts, Law, Order, Outage, OutageKind, Violation, World, deal, spec};

@@ -58,7 +58,7 @@ pub fn kept(world: &World, job: &Job) -> Result<(), Violation> {
         return broken("a quorum was honest, and the job is not verified", &format!("it is {}", job.state));
     }
     let verdict = job.verdict.as_ref();
-    for (index, seat) in (0..).zip(&job.seats).filter(|_| job.state > JobState::Revealing) {
+    for (index, seat) in (0..).zip(&job.seats) {
         let accepted = verdict.is_some_and(|verdict| verdict.accepted.contains(index));
         let named = format!("seat {index}");
         if temper_of(world, seat.node) == Temper::Faker && decided && accepted {
@@ -105,7 +105,8 @@ fn temper_of(world: &World, node: NodeId) -> Temper {
 
 /// Whether a node was within reach while the job lasted, but for moments.
 fn was_there(world: &World, job: &Job, node: NodeId) -> bool {
-    let is_own = |outage: &&Outage| world.nodes().get(outage.node).is_some_and(|other| other.id() == node);
+    let place = world.place_of(node);
+    let is_own = |outage: &&Outage| Some(outage.node) == place;
     let (from, to) = (world.ms_of(job.submitted_at), world.ms_of(job.ended_at).saturating_add(1_000));
     let overlap = |outage: &Outage| outage.to_ms.min(to).saturating_sub(outage.from_ms.max(from));
     world.outages().iter().filter(is_own).map(overlap).sum::<u64>() <= MOST_OUTAGE_MS

@@ -1,12 +1,12 @@
 //! What happened to one job, line by line.
 
-use super::world::{Outage, Trouble, World};
+use super::world::{Outage, OutageKind, World};
 use crate::domain::{Event, JobId, NodeId, Stamped};
 
 /// What happened to a job, oldest first: each entry of its log, and what was wrong with its requester and its seats' nodes.
 pub fn story(world: &World, job: JobId) -> Vec<String> {
     let Some(held) = world.truth().get(job) else { return Vec::new() };
-    let named = |node: NodeId| match world.nodes().iter().position(|other| other.id() == node) {
+    let named = |node: NodeId| match world.place_of(node) {
         Some(index) => {
             let temper = world.node(node).map(|node| node.temper().name()).unwrap_or_default();
             format!("node {index} ({temper})")
@@ -25,10 +25,10 @@ pub fn story(world: &World, job: JobId) -> Vec<String> {
             && id.is_some_and(|id| held.requester == id || held.seats.iter().any(|seat| seat.node == id))
     };
     for outage in world.outages().iter().filter(takes_part) {
-        let what = match outage.trouble {
-            Trouble::Down => "is down",
-            Trouble::Apart => "is cut off",
-            Trouble::Full => "has a full disk",
+        let what = match outage.kind {
+            OutageKind::Down => "is down",
+            OutageKind::Apart => "is cut off",
+            OutageKind::Full => "has a full disk",
         };
         let secs = (outage.to_ms - outage.from_ms).div_ceil(1000);
         let name = world.nodes().get(outage.node).map(|node| named(node.id())).unwrap_or_default();

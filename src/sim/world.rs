@@ -8,7 +8,7 @@ mod outage;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use outage::{Outage, Trouble};
+pub use outage::{Outage, OutageKind};
 
 use self::feed::Feed;
 use super::{
@@ -74,8 +74,6 @@ pub struct Counts {
     pub bytes: u64,
     /// Questions to the policies of all nodes.
     pub decisions: u64,
-    /// Things that happened.
-    pub steps: u64,
 }
 
 #[derive(Debug)]
@@ -253,9 +251,14 @@ impl World {
         &self.nodes
     }
 
+    /// The place of a node among all.
+    pub fn place_of(&self, id: NodeId) -> Option<usize> {
+        self.by_id.get(&id).copied()
+    }
+
     /// The node of this name.
     pub fn node(&self, id: NodeId) -> Option<&Node> {
-        self.by_id.get(&id).and_then(|index| self.nodes.get(*index))
+        self.place_of(id).and_then(|place| self.nodes.get(place))
     }
 
     /// What happened so far.
@@ -299,7 +302,6 @@ impl World {
             if polls && is_over(self) {
                 return Ok(true);
             }
-            self.counts.steps += 1;
             self.happen(happening);
             if let Some(violation) = self.broken.take() {
                 return Err(violation);

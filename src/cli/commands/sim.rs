@@ -132,7 +132,7 @@ impl Simulated {
             outages,
             counts,
         } = report;
-        let Counts { messages, bytes, decisions, steps: _ } = counts;
+        let Counts { messages, bytes, decisions } = counts;
         self.jobs += jobs;
         self.unfinished += unfinished;
         ended.iter().for_each(|(state, count)| *self.ended.entry(*state).or_default() += count);
