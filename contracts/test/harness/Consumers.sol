@@ -50,6 +50,16 @@ contract NumberBuyer is AssayConsumer {
     }
 }
 
+/// One whose owner takes every other step of a requester through it.
+contract AuditingBuyer is NumberBuyer {
+    constructor(IJobScheduler scheduler_) payable NumberBuyer(scheduler_) {}
+
+    function act(bytes calldata step) external {
+        (bool isDone, bytes memory reason) = address(scheduler).call(step);
+        require(isDone, string(reason));
+    }
+}
+
 /// What a callback does.
 enum Mood {
     Calm,
