@@ -19,11 +19,10 @@
 //!   ten if it is open for 30 days.
 
 mod holders;
+mod places;
 mod shares;
 
-use std::collections::BTreeMap;
-
-use holders::Holders;
+use places::Places;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -63,8 +62,7 @@ const PATIENCE: Span = Span::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Capacity {
     slots: usize,
-    places: BTreeMap<JobId, Place>,
-    pauses: BTreeMap<JobId, Pause>,
+    places: Places,
     /// Since when no slot has been free and no run has ended.
     busy_since_ms: Option<u64>,
     /// The requester whose run got a slot last.
@@ -111,7 +109,7 @@ pub struct Obligations {
 }
 
 /// One job's share of the slots.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     requester: NodeId,
     /// Whether the requester has given this node honest work before.
@@ -162,8 +160,7 @@ impl Capacity {
     pub const fn new(slots: usize) -> Self {
         Self {
             slots,
-            places: BTreeMap::new(),
-            pauses: BTreeMap::new(),
+            places: Places::new(),
             busy_since_ms: None,
             last_run: None,
             leaving: Leaving::No,
@@ -175,13 +172,16 @@ impl Capacity {
 
     /// The same, where all containers together may take no more than this.
     #[must_use]
-    pub fn within(self, together: Together) -> Self {
-        Self { together, ..self }
+    pub fn within(mut self, together: Together) -> Self {
+        self.together = together;
+        self.places.recount();
+        self
     }
 
     /// The next step in a job: that of [`compute::next`], if there is room.
     pub fn next(&mut self, view: &ComputeView<'_>) -> Decision {
         let step = compute::next(view);
+        self.keep_tally(view.moment.elapsed_ms);
         self.note(view, &step);
         let mut ring = self.share_out(view.moment);
         ring.retain(|other| *other != view.job.id);
@@ -191,10 +191,10 @@ impl Capacity {
     /// Records that a bid did not reach the sequencer, or that the sequencer refused it. Returns the jobs that may go on
     /// now.
     pub fn bid_failed(&mut self, job: JobId, moment: Moment) -> Vec<JobId> {
-        if let Some(place) = self.places.remove(&job) {
-            let withdrawals = self.pauses.get(&job).map_or(0, |pause| pause.withdrawals);
+        if let Some(place) = self.places.remove(job) {
+            let withdrawals = self.places.pause_of(job).map_or(0, |pause| pause.withdrawals);
             let (requester, until_ms) = (place.requester, moment.elapsed_ms);
-            self.pauses.insert(job, Pause { requester, until_ms, withdrawals, unanswered: true });
+            self.places.pause(job, Pause { requester, until_ms, withdrawals, unanswered: true });
         }
         self.share_out(moment)
     }
@@ -205,8 +205,9 @@ impl Capacity {
         let now_ms = moment.elapsed_ms;
         let is_free = self.takes_on()
             && self.firm(now_ms) < self.slots
-            && self.has_room_beside(asked, |place| place.is_firm(now_ms));
+            && self.has_room_beside(asked, self.tally(now_ms).firm());
         self.slots -= usize::from(is_free);
+        self.places.recount();
         self.own_run = self.own_run.or(is_free.then_some(asked));
         is_free
     }
@@ -220,20 +221,21 @@ impl Capacity {
     /// Gives the slot of a run without a seat back. Returns the jobs that may go on now.
     pub fn end_own_run(&mut self, moment: Moment) -> Vec<JobId> {
         self.slots += 1;
+        self.places.recount();
         self.own_run = None;
         self.share_out(moment)
     }
 
     /// The job is no longer known.
     pub fn forget(&mut self, job: JobId) {
-        self.places.remove(&job);
-        self.pauses.remove(&job);
+        self.places.remove(job);
+        self.places.end_pause(job);
     }
 
     /// Records that the node is about to end. Returns every job to ask about again.
     pub fn leave(&mut self, leaving: Leaving) -> Vec<JobId> {
         self.leaving = leaving.max(self.leaving);
-        self.places.keys().copied().collect()
+        self.places.iter().map(|(job, _)| *job).collect()
     }
 
     /// Has the node take nothing on, or go on. A paused node withdraws its bids and finishes what it has a seat for. Every job
@@ -250,7 +252,7 @@ impl Capacity {
     /// What the node still owes.
     pub fn obligations(&self) -> Obligations {
         let mut owed = Obligations::default();
-        for place in self.places.values() {
+        for (_, place) in self.places.iter() {
             match place.stage {
                 Stage::Candidate => {}
                 Stage::Promised { .. } | Stage::Withdrawing => owed.bids += 1,
@@ -264,21 +266,23 @@ impl Capacity {
     /// Records the state of a job.
     fn note(&mut self, view: &ComputeView<'_>, step: &ComputeStep) {
         let job = view.job;
-        let before = self.places.get(&job.id).map(|place| place.stage);
+        let before = self.places.get(job.id).map(|place| place.stage);
         let stage = self.stage(view, step, before);
         if before.is_some_and(Stage::has_slot) && !stage.is_some_and(Stage::has_slot) {
             self.busy_since_ms = None;
         }
         let answered = stage.is_some_and(Stage::is_seat);
         let stands = job.standing_bids().any(|(node, _)| node == view.me);
-        self.pauses.retain(|id, pause| {
-            let over = *id == job.id && (job.state != JobState::Open || view.moment.now > job.open_by);
-            let arrived = stands && *id == job.id;
-            pause.unanswered &= !(arrived || answered && pause.requester == job.requester);
-            !over && (pause.unanswered || pause.withdrawals > 0)
-        });
+        if job.state != JobState::Open || view.moment.now > job.open_by {
+            self.places.end_pause(job.id);
+        } else if stands {
+            self.places.bid_arrived(job.id);
+        }
+        if answered {
+            self.places.requester_answers(job.requester);
+        }
         let Some(stage) = stage else {
-            self.places.remove(&job.id);
+            self.places.remove(job.id);
             return;
         };
         let running = job.state_at(view.moment.now).0 == JobState::Running;
@@ -299,7 +303,7 @@ impl Capacity {
             pace: view.pace,
             stage,
         };
-        self.places.insert(job.id, place);
+        self.places.put(job.id, place);
     }
 
     fn stage(&self, view: &ComputeView<'_>, step: &ComputeStep, before: Option<Stage>) -> Option<Stage> {
@@ -351,15 +355,15 @@ impl Capacity {
     }
 
     fn is_paused(&self, job: JobId, now_ms: u64) -> bool {
-        self.pauses.get(&job).is_some_and(|pause| now_ms < pause.until_ms)
+        self.places.pause_of(job).is_some_and(|pause| now_ms < pause.until_ms)
     }
 
     /// Turns what a job wants into what it gets.
     fn gate(&mut self, view: &ComputeView<'_>, step: ComputeStep) -> ComputeStep {
         let (job, now_ms) = (view.job, view.moment.elapsed_ms);
-        let Some(place) = self.places.get(&job.id).copied() else {
+        let Some(place) = self.places.get(job.id).copied() else {
             // Without a place, only what needs no room goes on.
-            let until_ms = self.pauses.get(&job.id).map(|pause| pause.until_ms);
+            let until_ms = self.places.pause_of(job.id).map(|pause| pause.until_ms);
             return match step {
                 ComputeStep::Submit(Event::BidPlaced { .. }) => waits(view, until_ms),
                 ComputeStep::Run | ComputeStep::Wait(_) | ComputeStep::Submit(_) | ComputeStep::Done => step,
@@ -382,7 +386,7 @@ impl Capacity {
             return waits(view, place.loose_at_ms().filter(|at| *at > now_ms));
         }
         if place.stage == Stage::Withdrawing || !self.takes_on() {
-            self.set(job.id, Stage::Withdrawing);
+            self.places.set(job.id, Stage::Withdrawing);
             return ComputeStep::Submit(Event::BidWithdrawn);
         }
         if place.is_firm(now_ms) {
@@ -396,13 +400,13 @@ impl Capacity {
         if self.next_free_ms(now_ms) <= now_ms.saturating_add(place.window_ms) {
             return waits(view, Some(now_ms.saturating_add(BUSY_MS)));
         }
-        let withdrawals = self.pauses.get(&job.id).map_or(0, |pause| pause.withdrawals);
+        let withdrawals = self.places.pause_of(job.id).map_or(0, |pause| pause.withdrawals);
         let until_ms =
             now_ms.saturating_add(FIRST_PAUSE_MS.saturating_mul(3_u64.saturating_pow(withdrawals)));
         let withdrawals = withdrawals.saturating_add(1);
         let pause = Pause { requester: job.requester, until_ms, withdrawals, unanswered: false };
-        self.pauses.insert(job.id, pause);
-        self.set(job.id, Stage::Withdrawing);
+        self.places.pause(job.id, pause);
+        self.places.set(job.id, Stage::Withdrawing);
         ComputeStep::Submit(Event::BidWithdrawn)
     }
 
@@ -420,15 +424,18 @@ impl Capacity {
             Acceptance::Requester => job.standing_bids().count() > usize::from(job.failed.len()),
         };
         let can_go = others && now <= job.refill_by();
-        let waits_for_others = || self.may_be_late(job.id, view.moment) || !self.may_run(place);
+        let waits_for_others =
+            || self.may_be_late(job.id, view.moment) || !self.may_run(place, &self.tally(now_ms));
         if can_go && now > hand_over_after && waits_for_others() {
             return gives_up();
         }
         let mut ends = [hand_over_after, job.refill_by(), give_up_after].into_iter();
         let next = Wake::after(ends.find(|end| now <= *end).unwrap_or(job.commit_by));
         let again_ms = (can_go && now > hand_over_after).then_some(now_ms.saturating_add(1000));
-        let held = self.lets_others_go(place, &Holders::of(self), now_ms);
-        let free_ms = self.others_loosen_at_ms(now_ms).filter(|_| held);
+        let tally = self.tally(now_ms);
+        let held = self.lets_others_go(place, &tally);
+        // A seat that lets others go may begin then at the latest: a bid has stayed unanswered for long enough.
+        let free_ms = tally.loosens_ms.filter(|_| held);
         ComputeStep::Wait(
             next.or(Wake { deadline: None, elapsed_ms: again_ms.into_iter().chain(free_ms).min() }),
         )

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Capacity, Place, Stage};
+use super::{Capacity, Place, Stage, places::Tally};
 use crate::domain::NodeId;
 
 /// The part of the slots kept for others: one in this many, rounded up.
@@ -38,9 +38,9 @@ impl Runner {
 }
 
 impl Holders {
-    pub(super) fn of(capacity: &Capacity) -> Self {
+    pub(super) fn of(capacity: &Capacity, tally: &Tally) -> Self {
         let (mut running, mut strangers) = (BTreeMap::new(), 0);
-        for place in capacity.places.values().filter(|place| place.stage.has_slot()) {
+        for place in tally.runs() {
             *running.entry(place.requester).or_default() += 1;
             strangers += usize::from(!place.is_known);
         }
@@ -68,15 +68,16 @@ impl Holders {
 
 impl Capacity {
     /// Whether a queued seat leaves a free slot to another queued seat, or to a fresh bid. A single slot waits for no bid.
-    pub(super) fn lets_others_go(&self, place: &Place, holders: &Holders, now_ms: u64) -> bool {
+    pub(super) fn lets_others_go(&self, place: &Place, tally: &Tally) -> bool {
         // The node keeps its promise of the only slot.
         if place.stage == (Stage::Queued { promised: true }) && self.slots == 1 {
             return false;
         }
-        self.places.values().any(|other| {
+        let holders = Holders::of(self, tally);
+        tally.firm().any(|other| {
             let waits = match other.stage {
                 Stage::Queued { .. } => true,
-                Stage::Promised { .. } => self.slots > 1 && other.is_firm(now_ms),
+                Stage::Promised { .. } => self.slots > 1,
                 Stage::Candidate
                 | Stage::Withdrawing
                 | Stage::Runs { .. }
@@ -85,11 +86,5 @@ impl Capacity {
             };
             waits && holders.yields(place, other)
         })
-    }
-
-    /// When a seat that lets others go may begin at the latest: a bid has then stayed unanswered for long enough.
-    pub(super) fn others_loosen_at_ms(&self, now_ms: u64) -> Option<u64> {
-        let fresh = self.places.values().filter(|place| place.is_firm(now_ms));
-        fresh.filter_map(Place::loose_at_ms).min()
     }
 }

@@ -9,6 +9,7 @@ use super::{
     Capacity, FIRM_MS, FIRM_NEUTRAL_MS, LEAST_FIRM_MS, Leaving, MANY_UNANSWERED, PROMISES_A_SLOT, Place,
     Stage,
     holders::{Holders, Runner},
+    places::Tally,
 };
 use crate::{
     domain::{JobId, NodeId, Pace, Resources, Timestamp},
@@ -17,9 +18,9 @@ use crate::{
 
 /// What one requester holds at a node. The node serves the requester that holds least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-struct Share {
+pub(super) struct Share {
     /// Bids that the requester did not answer for a while.
-    unanswered: usize,
+    pub(super) unanswered: usize,
     /// Runs, queued seats and fresh bids.
     firm: usize,
     /// Fresh bids.
@@ -27,6 +28,13 @@ struct Share {
 }
 
 impl Share {
+    pub(super) fn add(&mut self, place: &Place, now_ms: u64) {
+        let firm = place.is_firm(now_ms);
+        self.unanswered += usize::from(place.is_loose(now_ms));
+        self.firm += usize::from(firm);
+        self.fresh += usize::from(firm && place.is_fresh());
+    }
+
     /// Whether one more firm promise is within bounds. A requester that leaves bids unanswered gets half of the slots for
     /// new ones, and one slot if it leaves many.
     const fn admits_one_more(self, slots: usize) -> bool {
@@ -55,25 +63,21 @@ impl Capacity {
     }
 
     fn count(&self, is_so: impl Fn(&Place) -> bool) -> usize {
-        self.places.values().filter(|place| is_so(place)).count()
-    }
-
-    pub(super) fn set(&mut self, job: JobId, stage: Stage) {
-        if let Some(place) = self.places.get_mut(&job) {
-            place.stage = stage;
-        }
+        self.places.iter().filter(|(_, place)| is_so(place)).count()
     }
 
     /// Gives slots to queued seats and promises to candidates while there is room. Returns who got something.
     pub(super) fn share_out(&mut self, moment: Moment) -> Vec<JobId> {
         let (now_ms, mut given) = (moment.elapsed_ms, Vec::new());
-        let mut running = self.running();
+        self.keep_tally(now_ms);
+        let mut running = self.tally(now_ms).runs().count();
         if self.takes_on() {
             // Promises first, because a seat may have to leave its slot to one.
             while let Some(job) = self.next_candidate(now_ms) {
-                let Place { requester, log, pace, .. } = self.places[&job];
+                let Some(Place { requester, log, pace, .. }) = self.places.get(job).copied() else { break };
                 let firm_until_ms = now_ms.saturating_add(self.firm_ms(requester, (log, pace), now_ms));
-                self.set(job, Stage::Promised { firm_until_ms });
+                self.places.set(job, Stage::Promised { firm_until_ms });
+                self.keep_tally(now_ms);
                 given.push(job);
             }
         }
@@ -81,8 +85,9 @@ impl Capacity {
             while running < self.slots
                 && let Some(job) = self.most_urgent(moment)
             {
-                self.last_run = self.places.get(&job).map(Runner::of);
-                self.set(job, Stage::Runs { since_ms: now_ms });
+                self.last_run = self.places.get(job).map(Runner::of);
+                self.places.set(job, Stage::Runs { since_ms: now_ms });
+                self.keep_tally(now_ms);
                 given.push(job);
                 running += 1;
             }
@@ -95,16 +100,14 @@ impl Capacity {
     /// The queued seat whose run must begin first. A seat that is too late for a whole run may still succeed. It comes first
     /// if the most urgent of the others can wait for its whole run, and last otherwise.
     fn most_urgent(&self, moment: Moment) -> Option<JobId> {
-        let (now, holders) = (moment.now, Holders::of(self));
+        let (now, tally) = (moment.now, self.tally(moment.elapsed_ms));
         let may_begin = |place: &Place| {
-            place.stage.is_queued()
-                && self.may_run(place)
-                && !self.lets_others_go(place, &holders, moment.elapsed_ms)
+            place.stage.is_queued() && self.may_run(place, &tally) && !self.lets_others_go(place, &tally)
         };
-        let queued = || self.places.iter().filter(|(_, place)| may_begin(place));
+        let queued = || tally.firm.iter().filter(|(_, place)| may_begin(place));
         let first = |late: bool| {
             let alike = queued().filter(move |(_, place)| place.is_late(now) == late);
-            alike.min_by_key(|(id, place)| place.urgency(**id, now))
+            alike.min_by_key(|(id, place)| place.urgency(*id, now))
         };
         let (Some((timely, next)), Some((late, other))) = (first(false), first(true)) else {
             return first(false).or(first(true)).map(|(id, _)| *id);
@@ -116,11 +119,12 @@ impl Capacity {
 
     /// Whether a queued seat's run may begin too late for its whole timeout if those before it take theirs.
     pub(super) fn may_be_late(&self, job: JobId, moment: Moment) -> bool {
-        let Some(place) = self.places.get(&job) else { return false };
-        let (urgency, holders) = (place.urgency(job, moment.now), Holders::of(self));
-        let before = self.places.iter().filter(|(id, other)| {
+        let Some(place) = self.places.get(job) else { return false };
+        let tally = self.tally(moment.elapsed_ms);
+        let (urgency, holders) = (place.urgency(job, moment.now), Holders::of(self, &tally));
+        let before = tally.firm.iter().filter(|(id, other)| {
             let first = holders.yields(place, other)
-                || (!holders.yields(other, place) && other.urgency(**id, moment.now) < urgency);
+                || (!holders.yields(other, place) && other.urgency(*id, moment.now) < urgency);
             other.stage.has_slot() || (other.stage.is_queued() && first)
         });
         let free_ms = free_after_ms(self.slots, before.map(|(_, place)| place), moment.elapsed_ms);
@@ -131,7 +135,16 @@ impl Capacity {
     /// The next job to bid on, if the node can promise it a slot. A younger job that would fit does not overtake it, or a
     /// job with a long timeout would wait for ever.
     fn next_candidate(&self, now_ms: u64) -> Option<JobId> {
-        let shares = self.shares(now_ms);
+        let tally = self.tally(now_ms);
+        let job = tally.first?;
+        let place = self.places.get(job)?;
+        let fits =
+            self.fits_at_ms(place, now_ms).is_none() && self.has_room_beside(place.asked, tally.firm());
+        (fits && tally.firm.len() < self.slots.saturating_mul(PROMISES_A_SLOT)).then_some(job)
+    }
+
+    /// The job whose turn it is to get a bid.
+    pub(super) fn first_candidate(&self, shares: &BTreeMap<NodeId, Share>) -> Option<JobId> {
         let candidates = self.places.iter().filter(|(_, place)| place.stage == Stage::Candidate);
         let ranked = candidates.filter_map(|(id, place)| {
             let share = shares.get(&place.requester).copied().unwrap_or_default();
@@ -139,24 +152,24 @@ impl Capacity {
             self.could_ever_run(place.asked).then_some(())?;
             share.admits_one_more(self.slots).then_some((share, place.submitted_at, *id))
         });
-        let (.., job) = ranked.min()?;
-        let place = &self.places[&job];
-        let fits = self.fits_at_ms(place, now_ms).is_none()
-            && self.has_room_beside(place.asked, |other| other.is_firm(now_ms));
-        (fits && self.firm(now_ms) < self.slots.saturating_mul(PROMISES_A_SLOT)).then_some(job)
+        ranked.min().map(|(.., job)| job)
     }
 
-    /// Whether a container with these limits fits beside those of the places that `counts` is true of.
-    pub(super) fn has_room_beside(&self, asked: Resources, counts: impl Fn(&Place) -> bool) -> bool {
-        let others = self.places.values().filter(|place| counts(place)).map(|place| place.asked);
+    /// Whether a container with these limits fits beside those of `others`.
+    pub(super) fn has_room_beside<'a>(
+        &self,
+        asked: Resources,
+        others: impl Iterator<Item = &'a Place>,
+    ) -> bool {
+        let others = others.map(|place| place.asked);
         self.together.has_room_for(others.chain(self.own_run).chain([asked]))
     }
 
     /// Whether a seat's container fits beside those that run. Beside none each does: the bound may be lower than it was when the
     /// node took the seat, and a seat that never runs costs its bond.
-    pub(super) fn may_run(&self, place: &Place) -> bool {
-        let is_alone = self.running() == 0 && self.own_run.is_none();
-        is_alone || self.has_room_beside(place.asked, |other| other.stage.has_slot())
+    pub(super) fn may_run(&self, place: &Place, tally: &Tally) -> bool {
+        let is_alone = tally.runs().next().is_none() && self.own_run.is_none();
+        is_alone || self.has_room_beside(place.asked, tally.runs())
     }
 
     /// How long a new bid to a requester stays firm. A requester on a chain gathers bids for a while, and its acceptance
@@ -167,23 +180,8 @@ impl Capacity {
             LogTrust::Requester { .. } => FIRM_MS,
         };
         let most = least.max(pace.bid_window_ms.saturating_mul(2));
-        let unanswered = self.shares(now_ms).get(&requester).map_or(0, |share| share.unanswered);
+        let unanswered = self.tally(now_ms).shares.get(&requester).map_or(0, |share| share.unanswered);
         (most / u64::try_from(unanswered + 1).unwrap_or(u64::MAX)).max(LEAST_FIRM_MS)
-    }
-
-    fn shares(&self, now_ms: u64) -> BTreeMap<NodeId, Share> {
-        let mut shares: BTreeMap<NodeId, Share> = BTreeMap::new();
-        for place in self.places.values() {
-            let share = shares.entry(place.requester).or_default();
-            let firm = place.is_firm(now_ms);
-            share.unanswered += usize::from(place.is_loose(now_ms));
-            share.firm += usize::from(firm);
-            share.fresh += usize::from(firm && matches!(place.stage, Stage::Promised { .. }));
-        }
-        for pause in self.pauses.values().filter(|pause| pause.unanswered) {
-            shares.entry(pause.requester).or_default().unanswered += 1;
-        }
-        shares
     }
 
     /// When the node could keep a promise to this job in any case; `None` if it can now.
@@ -197,13 +195,13 @@ impl Capacity {
     /// Seats that let it go first keep the slots that their party holds. The node promises a job that would have to wait no
     /// more than the job's own party can keep when others come.
     fn free_for_ms(&self, place: &Place, now_ms: u64) -> u64 {
-        let firm = || self.places.values().filter(|other| other.is_firm(now_ms));
+        let tally = self.tally(now_ms);
         if self.slots < 2 {
             return self.next_free_ms(now_ms);
         }
-        let holders = Holders::of(self);
+        let holders = Holders::of(self, &tally);
         let (party, others): (Vec<&Place>, Vec<&Place>) =
-            firm().partition(|other| !other.is_fresh() && holders.yields(other, place));
+            tally.firm().partition(|other| !other.is_fresh() && holders.yields(other, place));
         let held = party.iter().filter(|other| other.stage.has_slot()).count();
         let theirs = free_after_ms(held, party.into_iter(), now_ms);
         let free_ms = theirs.min(free_after_ms(self.slots.saturating_sub(held), others.into_iter(), now_ms));
@@ -211,21 +209,20 @@ impl Capacity {
             return free_ms;
         }
         let most = Holders::most(self.slots);
-        let own = firm().filter(|other| other.requester == place.requester);
-        let strangers = firm().filter(|other| !other.is_known && !place.is_known);
+        let own = tally.firm().filter(|other| other.requester == place.requester);
+        let strangers = tally.firm().filter(|other| !other.is_known && !place.is_known);
         free_ms.max(free_after_ms(most, own, now_ms)).max(free_after_ms(most, strangers, now_ms))
     }
 
     /// When there may be room for this job even if nothing happens: a bid becomes loose, or runs near their timeouts.
     pub(super) fn room_at_ms(&self, place: &Place, now_ms: u64) -> Option<u64> {
-        let fresh = self.places.values().filter(|place| place.is_firm(now_ms));
-        let loosens = fresh.filter_map(Place::loose_at_ms);
-        loosens.chain(self.fits_at_ms(place, now_ms)).min()
+        let loosens_ms = self.tally(now_ms).loosens_ms;
+        loosens_ms.into_iter().chain(self.fits_at_ms(place, now_ms)).min()
     }
 
     /// When the next slot is free, if every promised run takes its whole timeout.
     pub(super) fn next_free_ms(&self, now_ms: u64) -> u64 {
-        free_after_ms(self.slots, self.places.values().filter(|place| place.is_firm(now_ms)), now_ms)
+        free_after_ms(self.slots, self.tally(now_ms).firm(), now_ms)
     }
 }
 

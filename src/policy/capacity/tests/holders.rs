@@ -1,25 +1,28 @@
 //! What one party holds while others wait.
 
 use super::*;
-use crate::policy::capacity::holders::Holders;
+use crate::policy::capacity::{holders::Holders, places::Tally};
 
 impl Desk {
     /// Asserts that whoever starts may: it holds no more than its part, or nobody else waits. No free slot idles except for
     /// somebody who may go first, or for lack of what all containers may take together.
     pub(super) fn assert_shares(&self, before: &Capacity) {
-        let (now_ms, holders) = (self.secs * 1000, Holders::of(&self.capacity));
+        let now_ms = self.secs * 1000;
+        let kept = self.capacity.tally(now_ms).into_owned();
+        let tally = Tally { from_ms: kept.from_ms, ..self.capacity.count_up(now_ms) };
+        assert_eq!(kept, tally, "what is kept differs from what there is");
         let places = || self.capacity.places.iter();
         let queued = || places().filter(|(_, place)| place.stage.is_queued());
         if self.capacity.running() < self.capacity.slots {
             for (job, place) in queued() {
                 let waits =
-                    self.capacity.lets_others_go(place, &holders, now_ms) || !self.capacity.may_run(place);
+                    self.capacity.lets_others_go(place, &tally) || !self.capacity.may_run(place, &tally);
                 assert!(waits, "{job} could begin");
             }
         }
         let has_slot = |place: Option<&Place>| place.is_some_and(|place| place.stage.has_slot());
         let begun =
-            places().filter(|(job, place)| has_slot(Some(place)) && !has_slot(before.places.get(*job)));
+            places().filter(|(job, place)| has_slot(Some(place)) && !has_slot(before.places.get(**job)));
         for (_, place) in begun {
             let own = |other: &Place| other.requester == place.requester;
             let held = places().filter(|(_, other)| own(other) && other.stage.has_slot()).count();
