@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{Capacity, Pause, Place, Stage, shares::Share};
+use super::{Capacity, MANY_UNANSWERED, Pause, Place, Stage};
 use crate::domain::{JobId, NodeId};
 
 /// Places and pauses by job.
@@ -29,6 +29,36 @@ pub(super) struct Tally {
     pub(super) shares: BTreeMap<NodeId, Share>,
     /// The candidate whose turn it is.
     pub(super) first: Option<JobId>,
+}
+
+/// What one requester holds at a node. The node serves the requester that holds least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Share {
+    /// Bids that the requester did not answer for a while.
+    pub(super) unanswered: usize,
+    /// Runs, queued seats and fresh bids.
+    firm: usize,
+    /// Fresh bids.
+    fresh: usize,
+}
+
+impl Share {
+    pub(super) fn add(&mut self, place: &Place, now_ms: u64) {
+        let firm = place.is_firm(now_ms);
+        self.unanswered += usize::from(place.is_loose(now_ms));
+        self.firm += usize::from(firm);
+        self.fresh += usize::from(firm && place.is_fresh());
+    }
+
+    /// Whether one more firm promise is within bounds. A requester that leaves bids unanswered gets half of the slots for
+    /// new ones, and one slot if it leaves many.
+    pub(super) const fn admits_one_more(self, slots: usize) -> bool {
+        match self.unanswered {
+            0 => true,
+            1..MANY_UNANSWERED => self.fresh < slots.div_ceil(2),
+            _ => self.fresh == 0,
+        }
+    }
 }
 
 impl Tally {

@@ -6,45 +6,14 @@ use std::{
 };
 
 use super::{
-    Capacity, FIRM_MS, FIRM_NEUTRAL_MS, LEAST_FIRM_MS, Leaving, MANY_UNANSWERED, PROMISES_A_SLOT, Place,
-    Stage,
+    Capacity, FIRM_MS, FIRM_NEUTRAL_MS, LEAST_FIRM_MS, Leaving, PROMISES_A_SLOT, Place, Stage,
     holders::{Holders, Runner},
-    places::Tally,
+    places::{Share, Tally},
 };
 use crate::{
     domain::{JobId, NodeId, Pace, Resources, Timestamp},
     policy::{Moment, compute::LogTrust},
 };
-
-/// What one requester holds at a node. The node serves the requester that holds least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Share {
-    /// Bids that the requester did not answer for a while.
-    pub(super) unanswered: usize,
-    /// Runs, queued seats and fresh bids.
-    firm: usize,
-    /// Fresh bids.
-    fresh: usize,
-}
-
-impl Share {
-    pub(super) fn add(&mut self, place: &Place, now_ms: u64) {
-        let firm = place.is_firm(now_ms);
-        self.unanswered += usize::from(place.is_loose(now_ms));
-        self.firm += usize::from(firm);
-        self.fresh += usize::from(firm && place.is_fresh());
-    }
-
-    /// Whether one more firm promise is within bounds. A requester that leaves bids unanswered gets half of the slots for
-    /// new ones, and one slot if it leaves many.
-    const fn admits_one_more(self, slots: usize) -> bool {
-        match self.unanswered {
-            0 => true,
-            1..MANY_UNANSWERED => self.fresh < slots.div_ceil(2),
-            _ => self.fresh == 0,
-        }
-    }
-}
 
 impl Capacity {
     /// How many runs have a slot, or are about to get one.
@@ -279,11 +248,11 @@ impl Place {
     }
 
     /// Whether the place is a bid's.
-    const fn is_fresh(&self) -> bool {
+    pub(super) const fn is_fresh(&self) -> bool {
         matches!(self.stage, Stage::Promised { .. })
     }
 
-    fn is_loose(&self, now_ms: u64) -> bool {
+    pub(super) fn is_loose(&self, now_ms: u64) -> bool {
         self.stage == Stage::Withdrawing || self.loose_at_ms().is_some_and(|at_ms| now_ms >= at_ms)
     }
 
