@@ -43,7 +43,7 @@ pub(super) struct Share {
 }
 
 impl Share {
-    pub(super) fn add(&mut self, place: &Place, now_ms: u64) {
+    fn add(&mut self, place: &Place, now_ms: u64) {
         let firm = place.is_firm(now_ms);
         self.unanswered += usize::from(place.is_loose(now_ms));
         self.firm += usize::from(firm);
