@@ -2,6 +2,7 @@
 //!
 //! Needs the engine, the demo image and Anvil: `./scripts/test` sets them up. Without them the tests fail and say so.
 
+mod action;
 mod attest;
 mod calibrate;
 mod dashboard;

@@ -319,6 +319,12 @@ fn the_page_for_operators_works() {
 }
 
 #[test]
+fn the_page_on_ci_works() {
+    let mut reader = Reader::new();
+    reader.read("docs/ci.md");
+}
+
+#[test]
 fn the_page_on_reliability_works() {
     let mut reader = Reader::new();
     reader.read("docs/reliability.md");
@@ -328,6 +334,7 @@ fn the_page_on_reliability_works() {
 fn no_page_has_a_command_that_nothing_runs() {
     let seen = [
         "README.md",
+        "docs/ci.md",
         "docs/cli.md",
         "docs/consumer.md",
         "docs/contract.md",

@@ -18,13 +18,13 @@ use crate::{
 };
 
 /// Nodes on a contract, and a stranger with some ether who runs none.
-struct Market {
+pub(super) struct Market {
     nodes: Nodes,
-    user: User,
+    pub(super) user: User,
 }
 
 impl Market {
-    fn start(words: &[&str]) -> Self {
+    pub(super) fn start(words: &[&str]) -> Self {
         let host = User::new();
         let nodes = Nodes::start(&host, &[&["devstack", "--scheduler", "contract"], words].concat());
         let mut user = User::new();
@@ -42,7 +42,7 @@ impl Market {
         Self { nodes, user }
     }
 
-    fn run(&self, words: &[&str]) -> Seen {
+    pub(super) fn run(&self, words: &[&str]) -> Seen {
         self.user.run(words)
     }
 
