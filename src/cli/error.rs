@@ -1,24 +1,22 @@
-//! Why a command failed: what, where, why, what to do next, and the exit code.
+//! Why a command failed: what, where, why and what to do next; `status` has the exit codes.
 
 mod hints;
+mod status;
 
 use std::{io, path::PathBuf};
 
 use super::{
-    ExitStatus, client::ClientError, fetch::FetchError, job_file::JobFileError, keys::KeysError,
+    client::ClientError, config::ConfigError, fetch::FetchError, job_file::JobFileError, keys::KeysError,
     settings::SettingsError, sweep::PlanError, words::Ambiguous,
 };
 use crate::{
-    assembly::{BackendStartError, HostError},
+    assembly::HostError,
     audit::{AuditError, attestation::AttestationError, document::DocumentError},
     devstack::{StackError, chain::ChainError},
     domain::{JobId, JobState, NodeId, ProposalFault},
     executor::ExecutorError,
     explain::Hint,
-    scheduler::{
-        BackendError,
-        contract::{ConnectError, DeployError, FundError, HistoryError, MoneyError, StartError},
-    },
+    scheduler::contract::{ConnectError, DeployError, FundError, HistoryError, MoneyError},
     store::{CheckError, PackError, ResultError},
 };
 
@@ -34,6 +32,9 @@ pub enum CliError {
     /// A job file is not a job.
     #[error(transparent)]
     JobFile(#[from] JobFileError),
+    /// A configuration file cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The filter for log messages cannot be parsed.
     #[error("the log filter {filter:?} is invalid: {reason}")]
     LogFilter {
@@ -298,65 +299,6 @@ impl CliError {
     pub(super) fn is_closed_output(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
-
-    /// The exit code for this error.
-    pub fn exit_status(&self) -> ExitStatus {
-        match self {
-            Self::Settings(_)
-            | Self::Ambiguous(_)
-            | Self::JobFile(_)
-            | Self::LogFilter { .. }
-            | Self::BadCases { .. }
-            | Self::Input { .. }
-            | Self::Key(_)
-            | Self::NoGroup { .. }
-            | Self::ForgottenGroup { .. }
-            | Self::ManyGroups { .. }
-            | Self::Plan(PlanError::OtherNode { .. })
-            | Self::NotItsKey { .. }
-            | Self::ManyJobs { .. }
-            | Self::OtherJob { .. }
-            | Self::Deploy(DeployError::NoToken { .. })
-            | Self::NoLog { .. } => ExitStatus::Usage,
-            Self::NoResult { .. }
-            | Self::NoResultOf { .. }
-            | Self::NoVerdict { .. }
-            | Self::Pilots { .. } => ExitStatus::NoResult,
-            Self::History { source, .. } | Self::Log(source) => match source {
-                HistoryError::Connect(error) => connect_status(error),
-                HistoryError::Chain(_) => ExitStatus::Unreachable,
-                HistoryError::UnknownJob { .. } | HistoryError::NotFromTheStart { .. } => ExitStatus::Usage,
-                HistoryError::Unreadable { .. } | HistoryError::Money(_) => ExitStatus::Failure,
-            },
-            Self::Connect(error) | Self::Deploy(DeployError::Connect(error)) => connect_status(error),
-            Self::Deploy(DeployError::Chain(error))
-            | Self::Money { source: MoneyError::Chain(error), .. } => backend_status(error),
-            Self::Deploy(DeployError::Refused { .. }) | Self::Money { .. } => ExitStatus::Failure,
-            Self::Engine(_) => ExitStatus::Unreachable,
-            Self::Host(HostError::Backend(BackendStartError::Contract(StartError::Way(error)))) => {
-                connect_status(error)
-            }
-            Self::Node { source, .. } => source.exit_status(),
-            Self::Chain(ChainError::Fund(FundError::Chain { .. })) => ExitStatus::Unreachable,
-            Self::Chain(ChainError::Fund(_)) => ExitStatus::Usage,
-            Self::Output(_)
-            | Self::Random { .. }
-            | Self::Plan(PlanError::Io { .. } | PlanError::Form { .. })
-            | Self::File { .. }
-            | Self::Fetch { .. }
-            | Self::Compare { .. }
-            | Self::Simulation { .. }
-            | Self::OtherContent { .. }
-            | Self::Audit { .. }
-            | Self::Attestation { .. }
-            | Self::Store(_)
-            | Self::Stack(_)
-            | Self::Chain(_)
-            | Self::Host(_)
-            | Self::Busy { .. }
-            | Self::Signals(_) => ExitStatus::Failure,
-        }
-    }
 }
 
 impl Hint for CliError {
@@ -365,6 +307,7 @@ impl Hint for CliError {
             Self::Settings(error) => error.hint(),
             Self::Ambiguous(error) => error.hint(),
             Self::JobFile(error) => error.hint(),
+            Self::Config(error) => error.hint(),
             Self::Plan(error) => error.hint(),
             Self::NoGroup { .. } => Some(
                 "give the id that job submit printed, and with --api the node that it was submitted to"
@@ -460,35 +403,6 @@ impl Hint for CliError {
 /// What to do about a contract or an endpoint that cannot be used.
 pub(super) fn connect_hint(error: &ConnectError) -> Option<String> {
     hints::connect(error)
-}
-
-/// The exit code when the contract cannot be reached.
-const fn connect_status(error: &ConnectError) -> ExitStatus {
-    match error {
-        ConnectError::Chain(_) => ExitStatus::Unreachable,
-        ConnectError::Endpoint(_)
-        | ConnectError::WrongChain { .. }
-        | ConnectError::NoCode { .. }
-        | ConnectError::OlderContract { .. }
-        | ConnectError::OtherContract { .. } => ExitStatus::Usage,
-    }
-}
-
-/// The exit code when the backend fails.
-const fn backend_status(error: &BackendError) -> ExitStatus {
-    match error {
-        BackendError::Unreachable { .. } | BackendError::Chain { .. } => ExitStatus::Unreachable,
-        BackendError::Unconfirmed { .. } => ExitStatus::Unknown,
-        BackendError::Stopped
-        | BackendError::UnknownLog { .. }
-        | BackendError::UnderWay { .. }
-        | BackendError::Store { .. }
-        | BackendError::NoEther { .. }
-        | BackendError::FeeCap { .. }
-        | BackendError::OtherChain { .. }
-        | BackendError::Other { .. }
-        | BackendError::BrokenLog { .. } => ExitStatus::Failure,
-    }
 }
 
 #[cfg(test)]

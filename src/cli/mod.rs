@@ -11,6 +11,8 @@
 //! reads the variables for a job, `sweep` makes many jobs of one, and `secrets` warns of those that look secret. `document` is the form of JSON,
 //! `message` the form of everything on standard error.
 //!
+//! `config` reads the files of settings, and makes them defaults of the flags.
+//!
 //! Commands that run nodes share `running`. `keys` opens the key that a command acts with.
 //!
 //! Nothing here decides anything about a job; that is for the node.
@@ -29,6 +31,7 @@ mod args;
 mod asset;
 mod client;
 mod commands;
+mod config;
 mod document;
 mod doubts;
 mod ending;

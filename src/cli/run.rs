@@ -2,15 +2,17 @@
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 use super::{
     Cli, CliError, ExitStatus,
     args::{
-        Command, ContractCommand, Format, GroupCommand, JobCommand, LogFormat, NodeCommand, ResultsCommand,
-        VerdictCommand, WalletCommand,
+        Command, ConfigCommand, ContractCommand, Format, GroupCommand, JobCommand, LogFormat, NodeCommand,
+        ResultsCommand, VerdictCommand, WalletCommand,
     },
-    commands, job_file,
+    commands,
+    config::{Config, ConfigError},
+    job_file,
     output::{self, Output},
     words::{self, Divided},
 };
@@ -28,7 +30,21 @@ pub async fn run(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
             return error.exit_status();
         }
     };
-    let cli = match Cli::try_parse_from(words) {
+    // Help, and what is wrong on the command line itself, needs no file.
+    let matches = match Cli::command().try_get_matches_from(&words) {
+        Ok(matches) => matches,
+        Err(message) => return output.clap_message(&message),
+    };
+    let program = match configured(&matches) {
+        Ok(program) => program,
+        Err(error) => {
+            let error = CliError::from(error);
+            output.error(&error);
+            return error.exit_status();
+        }
+    };
+    let cli = program.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match cli {
         Ok(cli) => cli,
         Err(message) => return output.clap_message(&message),
     };
@@ -52,6 +68,16 @@ fn read(words: Vec<OsString>) -> Result<Divided, CliError> {
     let mut program = Cli::command();
     let Divided { words, taken } = words::divide(words, &mut program)?;
     Ok(Divided { words: job_file::expand(words, &mut program)?, taken })
+}
+
+/// The program with defaults from configuration files, for the command line that `matches` is.
+fn configured(matches: &ArgMatches) -> Result<clap::Command, ConfigError> {
+    // Its script does not depend on them, and a shell's start must not fail for a file in some directory.
+    if matches.subcommand_name() == Some("completion") {
+        return Ok(Cli::command());
+    }
+    let profile = matches.get_one::<String>("profile");
+    Ok(Config::here(profile.map(String::as_str))?.apply(Cli::command(), matches))
 }
 
 async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
@@ -112,6 +138,9 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
         Command::Store(command) => commands::store::run(command, output).await,
         Command::Sim(args) => commands::sim::run(args, output).await,
         Command::Doctor(args) => commands::doctor::run(&args, output).await,
+        Command::Config(ConfigCommand::List(args)) => {
+            commands::config::list(&args, cli.profile.as_deref(), output)
+        }
         Command::Completion { shell } => commands::program::completion(shell, output),
         Command::Version(args) => commands::program::version(&args, output).await,
     }
@@ -133,6 +162,7 @@ fn start_log(cli: &Cli) -> Result<(), CliError> {
         | Command::Store(_)
         | Command::Sim(_)
         | Command::Doctor(_)
+        | Command::Config(_)
         | Command::Completion { .. }
         | Command::Version(_) => "warn",
     };

@@ -233,11 +233,12 @@ fn flags(args: &NodeArgs) -> String {
     };
     add("--scheduler", SCHEDULER_VARIABLE, "contract");
     let urls = &args.chain.rpc.rpc_url;
-    // Providers put secrets into paths and names, which must not appear on a screen.
-    let is_public =
-        urls.iter().all(|url| !url.contains('@') && url.trim_end_matches('/').matches('/').count() == 2);
     let joined = urls.join(",");
-    if is_public || std::env::var("ASSAY_RPC_URL").is_ok_and(|set| set == joined) {
+    if std::env::var("ETH_RPC_URL").is_ok_and(|set| set == joined) {
+        // The next command finds it there, too.
+    } else if urls.iter().all(|url| is_public(url))
+        || std::env::var("ASSAY_RPC_URL").is_ok_and(|set| set == joined)
+    {
         add("--rpc-url", "ASSAY_RPC_URL", &joined);
     } else {
         add("--rpc-url", "", "URL");
@@ -257,6 +258,11 @@ fn flags(args: &NodeArgs) -> String {
         }
     }
     flags.join(" ")
+}
+
+/// Whether an endpoint may appear on a screen. Providers put secrets into paths and names.
+pub(super) fn is_public(url: &str) -> bool {
+    !url.contains('@') && url.trim_end_matches('/').matches('/').count() == 2
 }
 
 /// A number that differs from the default.

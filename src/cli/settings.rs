@@ -26,9 +26,6 @@ use crate::{
     scheduler::contract::ChainConfig,
 };
 
-/// The file with a node's token, if no node of this user has left one.
-const TOKEN_VARIABLE: &str = "ASSAY_API_TOKEN_FILE";
-
 /// The command line asks for something impossible.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -354,7 +351,7 @@ enum TokenFile {
 /// Who named the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ApiOrigin {
-    /// The flag or `ASSAY_API`.
+    /// The flag, `ASSAY_API` or a configuration file.
     User,
     /// A devstack or node on this machine, when it started.
     StateFile,
@@ -371,9 +368,8 @@ impl ApiAddress {
         Self { url, origin: ApiOrigin::Own, token: TokenFile::At(token_file) }
     }
 
-    fn named(url: Url, origin: ApiOrigin) -> Self {
-        let set = std::env::var_os(TOKEN_VARIABLE).filter(|value| !value.is_empty());
-        let token = set.map_or(TokenFile::Noted, |path| TokenFile::At(path.into()));
+    fn named(url: Url, origin: ApiOrigin, args: &ApiArgs) -> Self {
+        let token = args.api_token_file.clone().map_or(TokenFile::Noted, TokenFile::At);
         Self { url, origin, token }
     }
 
@@ -406,15 +402,15 @@ impl ApiAddress {
     }
 }
 
-/// Precedence: flag, then environment (both in `args`), then what the newest devstack or node left, then the default.
+/// Precedence: flag, then environment, then configuration files (all in `args`), then what the newest devstack or node left, then the default.
 pub(super) fn api(args: &ApiArgs) -> Result<ApiAddress, SettingsError> {
     if let Some(text) = &args.api {
-        return Ok(ApiAddress::named(api_url(text)?, ApiOrigin::User));
+        return Ok(ApiAddress::named(api_url(text)?, ApiOrigin::User, args));
     }
     let recorded = state_file().and_then(|path| std::fs::read_to_string(path).ok());
     match recorded.as_deref().map(str::trim).map(api_url) {
-        Some(Ok(url)) => Ok(ApiAddress::named(url, ApiOrigin::StateFile)),
-        Some(Err(_)) | None => Ok(ApiAddress::named(api_url(DEFAULT_API)?, ApiOrigin::Default)),
+        Some(Ok(url)) => Ok(ApiAddress::named(url, ApiOrigin::StateFile, args)),
+        Some(Err(_)) | None => Ok(ApiAddress::named(api_url(DEFAULT_API)?, ApiOrigin::Default, args)),
     }
 }
 

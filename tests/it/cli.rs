@@ -2,6 +2,7 @@
 
 mod access;
 mod alone;
+mod config;
 mod crash;
 mod devstack;
 mod doctor;
@@ -69,7 +70,9 @@ impl User {
         for name in set.filter(|name| name.to_string_lossy().starts_with("ASSAY_")) {
             command.env_remove(name);
         }
-        for name in ["NO_COLOR", "XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        for name in
+            ["NO_COLOR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "ETH_RPC_URL", "SSL_CERT_FILE", "SSL_CERT_DIR"]
+        {
             command.env_remove(name);
         }
         command.env("HOME", self.home.path());

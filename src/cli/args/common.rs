@@ -1,5 +1,7 @@
 //! Arguments that several commands take.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::{ContractArgs, KeyArgs};
@@ -63,4 +65,8 @@ pub(in crate::cli) struct ApiArgs {
     /// Address of the API of your node [default: the newest devstack or node that you started on this machine]
     #[arg(long, env = API_VARIABLE, hide_env_values = true, value_name = "URL")]
     pub(in crate::cli) api: Option<String>,
+
+    /// File with the token of that API [default: ASSAY_API_TOKEN_FILE, or what your own nodes on this machine left]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) api_token_file: Option<PathBuf>,
 }

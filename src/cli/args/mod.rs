@@ -6,12 +6,13 @@
 //! - `job`, `results`, `verdict`, `wallet`, `host`: the commands of one noun each
 //! - `attest`: attestations
 //! - `sweep`: many jobs as one group
-//! - `doctor`: the checks; `store`: what a node keeps; `sim`: simulations
+//! - `config`: the settings; `doctor`: the checks; `store`: what a node keeps; `sim`: simulations
 //! - `values`: the text forms of durations, sizes and pairs
 
 mod attest;
 mod chain;
 mod common;
+mod config;
 pub(super) mod deal;
 mod doctor;
 mod host;
@@ -31,6 +32,7 @@ pub(super) use chain::{ContractArgs, KeyArgs, RpcArgs};
 pub(super) use common::{
     API_VARIABLE, ApiArgs, DEFAULT_API, Format, LogFormat, NodeArgs, SCHEDULER_VARIABLE, SchedulerArg,
 };
+pub(super) use config::{ConfigCommand, ConfigListArgs};
 pub(super) use deal::{AcceptanceArg, DealArgs};
 pub(super) use doctor::DoctorArgs;
 pub(super) use host::{
@@ -93,6 +95,10 @@ pub struct Cli {
     )]
     pub(super) log_format: Option<LogFormat>,
 
+    /// Profile of the configuration files to use, as in [profile.NAME]
+    #[arg(long, global = true, env = "ASSAY_PROFILE", hide_env_values = true, value_name = "NAME")]
+    pub(super) profile: Option<String>,
+
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -135,6 +141,9 @@ pub(super) enum Command {
     Sim(SimArgs),
     /// Check this machine, your node and the chain, and say what to do about each fault
     Doctor(DoctorArgs),
+    /// Show the settings that come from the environment and from configuration files
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Print a shell completion script
     Completion {
         /// The shell

@@ -6,6 +6,7 @@ pub(super) mod attest;
 pub(super) mod calibrate;
 pub(super) mod check;
 mod check_chain;
+pub(super) mod config;
 pub(super) mod contract;
 pub(super) mod dashboard;
 pub(super) mod describe;

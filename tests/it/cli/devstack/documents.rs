@@ -51,6 +51,7 @@ fn every_document_has_a_version() {
         "job validate job.yaml".to_owned(),
         format!("job rerun {job}"),
         "job list".to_owned(),
+        "config list".to_owned(),
         format!("job describe {job}"),
         format!("job explain {open}"),
         format!("job wait {job}"),
