@@ -16,6 +16,7 @@ mod wallet;
 use std::{
     collections::BTreeMap,
     io::Write as _,
+    path::PathBuf,
     process::{Command, Output, Stdio},
     time::Duration,
 };
@@ -33,6 +34,8 @@ struct User {
     /// More variables of the environment.
     set: Vec<(&'static str, String)>,
     exported: BTreeMap<String, String>,
+    /// The network that programs of this user are in, if it is not this machine's.
+    network: Option<PathBuf>,
 }
 
 /// Runs commands until one of them shows it: no command waits for this.
@@ -53,7 +56,13 @@ struct Seen {
 
 impl User {
     fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap(), api: None, set: Vec::new(), exported: BTreeMap::new() }
+        Self {
+            home: tempfile::tempdir().unwrap(),
+            api: None,
+            set: Vec::new(),
+            exported: BTreeMap::new(),
+            network: None,
+        }
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -64,7 +73,14 @@ impl User {
 
     /// Any program, in the home and with the environment of this user.
     fn program(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = match &self.network {
+            None => Command::new(program),
+            Some(network) => {
+                let mut command = Command::new("nsenter");
+                command.arg(format!("--net={}", network.display())).arg(program);
+                command
+            }
+        };
         command.current_dir(self.home.path());
         let set = std::env::vars_os().map(|(name, _)| name);
         for name in set.filter(|name| name.to_string_lossy().starts_with("ASSAY_")) {

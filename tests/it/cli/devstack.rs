@@ -3,6 +3,7 @@
 //! Needs the engine, the demo image and Anvil: `./scripts/test` sets them up. Without them the tests fail and say so.
 
 mod action;
+mod apart;
 mod attest;
 mod calibrate;
 mod dashboard;
