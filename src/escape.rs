@@ -70,12 +70,24 @@ pub fn bytes(bytes: &[u8]) -> String {
 /// JSON with the characters that JSON leaves as they are, and a terminal does not, as escapes. They stand in
 /// strings alone, so that the document says the same.
 pub fn json(document: &str) -> String {
+    escaped(document, |shown, char| {
+        char.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(shown, "\\u{unit:04x}"))
+    })
+}
+
+/// The same of YAML, whose escapes are whole characters.
+pub fn yaml(document: &str) -> String {
+    escaped(document, |shown, char| match u32::from(char) {
+        code @ 0..=0xffff => write!(shown, "\\u{code:04x}"),
+        code => write!(shown, "\\U{code:08x}"),
+    })
+}
+
+fn escaped(document: &str, escape: impl Fn(&mut String, char) -> fmt::Result) -> String {
     let mut shown = String::with_capacity(document.len());
     for char in document.chars() {
         if steers(char) && char != '\n' && char != '\t' && char != '\r' {
-            for unit in char.encode_utf16(&mut [0; 2]) {
-                write!(shown, "\\u{unit:04x}").expect("a string takes all text");
-            }
+            escape(&mut shown, char).expect("a string takes all text");
         } else {
             shown.push(char);
         }

@@ -102,7 +102,7 @@ impl Ending {
     /// Shows the user how the job ended: the accepted run's output on standard output, the rest on standard error.
     pub(super) fn tell(&self, output: Output) -> Result<ExitStatus, CliError> {
         let view = &self.view;
-        if output.is_json() {
+        if output.is_document() {
             output.document(&self.document())?;
         } else {
             output.printed(&self.printed, false)?;

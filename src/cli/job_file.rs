@@ -7,6 +7,7 @@
 
 mod error;
 mod schema;
+mod write;
 mod yaml;
 
 use std::{
@@ -19,6 +20,7 @@ use clap::{Arg, ArgAction, Command, error::ErrorKind, parser::ValueSource};
 
 pub(super) use error::JobFileError;
 pub(super) use schema::schema;
+pub(super) use write::written;
 use yaml::{Entry, Scalar, Value};
 
 use super::{message, words};

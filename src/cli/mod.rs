@@ -11,7 +11,8 @@
 //! reads the variables for a job, `sweep` makes many jobs of one, and `secrets` warns of those that look secret. `document` is the form of JSON,
 //! `message` the form of everything on standard error.
 //!
-//! `config` reads the files of settings, and makes them defaults of the flags.
+//! `config` reads the files of settings, and makes them defaults of the flags. `list` and `yaml` are forms of
+//! results.
 //!
 //! Commands that run nodes share `running`. `keys` opens the key that a command acts with.
 //!
@@ -42,6 +43,7 @@ mod failure;
 mod fetch;
 mod job_file;
 mod keys;
+mod list;
 mod message;
 mod output;
 mod progress;
@@ -54,6 +56,7 @@ mod sweep;
 mod text;
 mod watch;
 mod words;
+mod yaml;
 
 pub use args::Cli;
 pub use error::CliError;

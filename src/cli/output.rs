@@ -5,20 +5,30 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use comfy_table::{Table, presets};
 use serde::Serialize;
 
+pub(super) use super::list::table;
 use super::{
     CliError, ExitStatus,
     args::Format,
     document::{Document, Versioned},
+    list::List,
     message::{self, Message},
+    yaml,
 };
 pub(super) use crate::escape::line as printable;
 use crate::{
     escape,
     explain::{self, Hint as _},
 };
+
+/// Moves to the top left of a terminal, clears the rest of a line, and what is below.
+const HOME: &str = "\x1b[H";
+const CLEAR_LINE: &str = "\x1b[K";
+const CLEAR_BELOW: &str = "\x1b[J";
+
+/// The lines of a terminal that does not say how many it has.
+const USUAL_HEIGHT: usize = 24;
 
 /// Where and how a command writes.
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +47,22 @@ impl Output {
         Self { quiet: true, ..self }
     }
 
-    /// Whether standard output carries one JSON document and nothing else.
-    pub(super) fn is_json(self) -> bool {
+    /// Whether standard output carries one document and nothing else.
+    pub(super) const fn is_document(self) -> bool {
+        matches!(self.format, Format::Json | Format::Yaml)
+    }
+
+    pub(super) fn is_yaml(self) -> bool {
+        self.format == Format::Yaml
+    }
+
+    /// The same for comma-separated values.
+    pub(super) const fn as_csv(self) -> Self {
+        Self { format: Format::Csv, ..self }
+    }
+
+    /// Whether messages are JSON, too.
+    fn is_json(self) -> bool {
         self.format == Format::Json
     }
 
@@ -50,21 +74,78 @@ impl Output {
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
-    /// Writes the command's result: one JSON document, or text.
+    /// Writes the command's result: one document, or text.
     pub(super) fn result<T: Document>(
         self,
         document: &T,
         text: impl FnOnce() -> String,
     ) -> Result<(), CliError> {
         match self.format {
-            Format::Table => self.shown(&text()),
-            Format::Json => self.document(document),
+            // A command without a list refuses to write values before it begins.
+            Format::Table | Format::Wide | Format::Csv => self.shown(&text()),
+            Format::Json | Format::Yaml => self.document(document),
         }
     }
 
-    /// Writes one JSON document, whatever the format.
+    /// Writes a command's result that is a list.
+    pub(super) fn list<T: Document>(self, document: &T, list: impl FnOnce() -> List) -> Result<(), CliError> {
+        match self.format {
+            Format::Table => self.shown(&list().table()),
+            Format::Wide => self.shown(&list().wide()),
+            Format::Csv => self.shown(&list().csv()),
+            Format::Json | Format::Yaml => self.document(document),
+        }
+    }
+
+    /// Whether a result may be redrawn in place: somebody looks at it, on a screen that can.
+    pub(super) fn redraws(self) -> bool {
+        matches!(self.format, Format::Table | Format::Wide)
+            && io::stdout().is_terminal()
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    /// Redraws the screen with a list, or with as much of it as the screen has lines.
+    pub(super) fn screen(self, list: &List) -> Result<(), CliError> {
+        let text = if self.format == Format::Wide { list.wide() } else { list.table() };
+        let text = escape::lines(&text);
+        let height = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_row));
+        let height = if height == 0 { USUAL_HEIGHT } else { height };
+        // Line by line over what stands there, since a cleared screen flickers.
+        let lines = text.lines().take(height - 1).map(|line| format!("{line}{CLEAR_LINE}\n"));
+        let drawn = std::iter::once(HOME.to_owned()).chain(lines).chain([CLEAR_BELOW.to_owned()]);
+        self.data(drawn.collect::<String>().as_bytes())
+    }
+
+    /// Writes rows that join those written before.
+    pub(super) fn more_rows(self, list: &List, is_first: bool) -> Result<(), CliError> {
+        let text: String = match self.format {
+            Format::Csv if is_first => list.csv(),
+            Format::Csv => list.rows.iter().map(|row| List::csv_row(row)).collect(),
+            Format::Wide => list.rows.iter().map(|row| List::wide_row(row).join("  ") + "\n").collect(),
+            Format::Table | Format::Json | Format::Yaml => {
+                list.rows.iter().map(|row| list.narrow(row).join("  ") + "\n").collect()
+            }
+        };
+        self.shown(&text)
+    }
+
+    /// Writes one of many documents: JSON on a line of its own, or YAML behind a mark.
+    pub(super) fn one_of_many<T: Document>(self, document: &T) -> Result<(), CliError> {
+        if self.is_yaml() {
+            self.data(b"---\n")?;
+            return self.document(document);
+        }
+        let text = serde_json::to_string(&Versioned::new(document)).map_err(io::Error::from)?;
+        self.data((escape::json(&text) + "\n").as_bytes())
+    }
+
+    /// Writes one document: as YAML if that is the format, else as JSON.
     pub(super) fn document<T: Document>(self, document: &T) -> Result<(), CliError> {
-        self.file(&Versioned::new(document))
+        if !self.is_yaml() {
+            return self.file(&Versioned::new(document));
+        }
+        let value = serde_json::to_value(Versioned::new(document)).map_err(io::Error::from)?;
+        self.data(yaml::document(&value).as_bytes())
     }
 
     /// Writes the JSON of a file, which has its own version.
@@ -108,9 +189,9 @@ impl Output {
         }
     }
 
-    /// Says why a job has no result to keep, or a bad one. With JSON, the result says so if quiet hides the rest.
+    /// Says why a job has no result to keep, or a bad one. In a document, the result says so if quiet hides the rest.
     pub(super) fn outcome(self, text: &str) {
-        if !(self.quiet && self.is_json()) {
+        if !(self.quiet && self.is_document()) {
             self.say(&Message::Note { note: text });
         }
     }
@@ -167,30 +248,4 @@ pub(super) fn use_colour() -> bool {
     io::stderr().is_terminal()
         && !set("NO_COLOR")
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-}
-
-/// Columns under headings, one line for each row, with a final line end.
-pub(super) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(headings);
-    for row in rows {
-        table.add_row(row.iter().map(|cell| printable(cell)));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
-    lines.concat()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_has_aligned_columns_and_one_line_a_row() {
-        let rows = [vec!["1a2b".to_owned(), "a\nb".to_owned()], vec!["3".to_owned(), String::new()]];
-        assert_eq!(table(&["JOB", "NAME"], rows), "JOB   NAME\n1a2b  a\\nb\n3\n");
-    }
 }

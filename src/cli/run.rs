@@ -14,6 +14,7 @@ use super::{
     config::{Config, ConfigError},
     job_file,
     output::{self, Output},
+    settings::SettingsError,
     words::{self, Divided},
 };
 use crate::telemetry::{self, LogStyle};
@@ -81,6 +82,9 @@ fn configured(matches: &ArgMatches) -> Result<clap::Command, ConfigError> {
 }
 
 async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
+    if cli.output == Format::Csv && !cli.command.prints_list() {
+        return Err(SettingsError::NoList.into());
+    }
     start_log(&cli)?;
     match cli.command {
         Command::Devstack(args) => commands::devstack::run(args, output).await,
@@ -167,7 +171,7 @@ fn start_log(cli: &Cli) -> Result<(), CliError> {
         | Command::Version(_) => "warn",
     };
     let usual = match cli.output {
-        Format::Table => LogFormat::Text,
+        Format::Table | Format::Wide | Format::Yaml | Format::Csv => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
     let style = match cli.log_format.unwrap_or(usual) {

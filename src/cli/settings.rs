@@ -53,6 +53,9 @@ pub enum SettingsError {
     /// The update changes nothing.
     #[error("no term to change")]
     NothingToUpdate,
+    /// Comma-separated values of what is no list.
+    #[error("only lists can be written as comma-separated values, and this command prints none")]
+    NoList,
     /// The text is not the id of a job.
     #[error("{text:?} is not the id of a job")]
     JobName {

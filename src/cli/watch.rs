@@ -113,7 +113,7 @@ impl Bound {
 
 /// Takes events until then, since many at once need one view. Returns earlier when the stream ends, which it does with the
 /// job.
-async fn gather(events: &mut Option<Events>, until: Instant) -> Result<(), ClientError> {
+pub(super) async fn gather(events: &mut Option<Events>, until: Instant) -> Result<(), ClientError> {
     let Some(stream) = events else {
         time::sleep_until(until).await;
         return Ok(());

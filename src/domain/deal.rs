@@ -389,17 +389,30 @@ impl fmt::Display for Acceptance {
 
 /// The text is not a tolerance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected MiB with at most three decimals, such as 1 or 0.5, up to {} MiB", u32::MAX / 1024)]
+#[error("expected MiB with at most three decimals, such as 1 or 0.5, or whole KiB, such as 1500KiB, up to {} MiB", u32::MAX / 1024)]
 pub struct ParseToleranceError;
 
-/// Reads a tolerance in MiB, rounded down to whole KiB.
+/// A tolerance, as text in MiB, or in KiB where decimals of a MiB cannot say it. Reads MiB rounded down to whole KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ToleranceKib(pub u32);
+
+impl fmt::Display for ToleranceKib {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let thousandths = (u64::from(self.0) * 1000).div_ceil(1024);
+        let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        if text.parse() == Ok(*self) { f.write_str(text) } else { write!(f, "{}KiB", self.0) }
+    }
+}
 
 impl FromStr for ToleranceKib {
     type Err = ParseToleranceError;
 
     fn from_str(text: &str) -> Result<Self, ParseToleranceError> {
+        if let Some(kib) = text.strip_suffix("KiB") {
+            let is_number = !kib.is_empty() && kib.bytes().all(|byte| byte.is_ascii_digit());
+            return kib.parse().ok().filter(|_| is_number).map(Self).ok_or(ParseToleranceError);
+        }
         let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
         let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()) && !part.is_empty();
         if !digits(whole) || !digits(decimals) || decimals.len() > 3 {
@@ -506,9 +519,15 @@ mod tests {
         assert_eq!(kib("1.999"), Ok(2046));
         assert_eq!(kib("0"), Ok(0));
         assert_eq!(kib("4194303.999"), Ok(u32::MAX - 1));
-        for bad in ["", "-1", "1.", ".5", "1.0001", "1e3", "NaN", "4194304", "99999999999999999999", "+1"] {
+        assert_eq!((kib("1025KiB"), kib("4294967295KiB")), (Ok(1025), Ok(u32::MAX)));
+        for bad in ["", "-1", "1.", ".5", "1.0001", "1e3", "NaN", "4194304", "99999999999999999999", "+1"]
+            .into_iter()
+            .chain(["KiB", "+1KiB", "1.5KiB", "4294967296KiB", "1 KiB", "1kib"])
+        {
             assert_eq!(kib(bad), Err(ParseToleranceError), "{bad}");
         }
+        let text = |kib| ToleranceKib(kib).to_string();
+        assert_eq!([text(1024), text(512), text(1025), text(0)], ["1", "0.5", "1.001", "0"]);
     }
 
     #[test]

@@ -11,8 +11,14 @@ use super::{ContractArgs, KeyArgs};
 pub(in crate::cli) enum Format {
     /// Aligned columns and short ids, for people
     Table,
+    /// The same with whole ids and more columns, where there is more to show
+    Wide,
     /// One JSON document with whole ids, for programs
     Json,
+    /// The same document as YAML; of `job describe` a job file for `job submit --file`
+    Yaml,
+    /// Comma-separated values, of lists only
+    Csv,
 }
 
 /// The format of log messages.

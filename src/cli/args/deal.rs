@@ -17,7 +17,8 @@ pub(in crate::cli) struct DealArgs {
     #[arg(long, value_name = "M")]
     pub(in crate::cli) confidence: Option<u8>,
 
-    /// Largest difference between two memory traces that agree, in MiB with at most three decimals [default: 1]
+    /// Largest difference between two memory traces that agree, in MiB with at most three decimals, or in KiB, such as
+    /// 1500KiB [default: 1]
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     pub(in crate::cli) tolerance: Option<ToleranceKib>,
 

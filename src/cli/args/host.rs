@@ -204,8 +204,8 @@ pub(in crate::cli) struct EarningsArgs {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = EarningsBy::Day)]
     pub(in crate::cli) by: EarningsBy,
 
-    /// Print comma-separated values, amounts in wei
-    #[arg(long)]
+    /// The older name of --output csv
+    #[arg(long, hide = true)]
     pub(in crate::cli) csv: bool,
 
     #[command(flatten)]

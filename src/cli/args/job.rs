@@ -259,6 +259,10 @@ pub(in crate::cli) struct ListArgs {
     #[arg(long, value_name = "TIME", value_parser = values::span)]
     pub(in crate::cli) since: Option<Span>,
 
+    /// Show changes until Ctrl-C: redraw the list on a terminal, else print a line for each new or changed job
+    #[arg(long, short)]
+    pub(in crate::cli) watch: bool,
+
     #[command(flatten)]
     pub(in crate::cli) asked: NodeArgs,
 }

@@ -72,7 +72,7 @@ Examples:
     max_term_width = 100
 )]
 pub struct Cli {
-    /// Format of the data on standard output; with json, messages on standard error are JSON too
+    /// Format of the data on standard output; with json, messages on standard error are JSON too; csv is for lists
     #[arg(long, short = 'o', global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub(super) output: Format,
 
@@ -151,6 +151,18 @@ pub(super) enum Command {
     },
     /// Print the version of this program, and that of the node if one answers
     Version(ApiArgs),
+}
+
+impl Command {
+    /// Whether the result is a list, which comma-separated values can hold.
+    pub(super) const fn prints_list(&self) -> bool {
+        matches!(
+            self,
+            Self::Job(JobCommand::List(_))
+                | Self::Node(NodeCommand::List(_) | NodeCommand::Earnings(_))
+                | Self::Results(ResultsCommand::List(_))
+        )
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,6 +12,7 @@ use crate::{
         document::Document,
         doubts::Doubts,
         ending, failure,
+        job_file::written,
         output::{Output, printable, table},
         session::{Need, Session, with_node},
         text,
@@ -47,6 +48,9 @@ pub(in crate::cli) async fn run(args: &DescribeArgs, output: Output) -> Result<E
 
 async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStatus, CliError> {
     let view = client.job(job).await.map_err(CliError::node(format!("find job {job}")))?;
+    if output.is_yaml() {
+        return write_file(&view, output);
+    }
     let id = view.job.to_string();
     let log = client.log(&id).await.map_err(CliError::node(format!("read the log of job {job}")))?;
     let anchors = client.anchors(&id).await;
@@ -58,7 +62,7 @@ async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStat
         None => view.seats.iter().collect(),
     };
     let last_words = failure::last_words(client, &view, &failed).await;
-    if output.is_json() {
+    if output.is_document() {
         output.document(&Described {
             view: &view,
             steps: &steps,
@@ -69,6 +73,9 @@ async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStat
     }
     let mut sections =
         vec![head(&view), deal(&view.deal, view.audit, &view.seats, &view.asset), waits(&view), nodes(&view)];
+    if view.verdict.is_some() {
+        sections.extend(super::verdict::curves(&view));
+    }
     sections.extend(Some(doubts.lines()).filter(|lines| !lines.is_empty()));
     sections.extend(Some(reasons(&last_words)).filter(|lines| !lines.is_empty()));
     sections.push(steps.table());
@@ -79,6 +86,22 @@ async fn describe(client: &Client, job: &str, output: Output) -> Result<ExitStat
         sections.push(super::explain::grouped(&view, &rows));
     }
     output.shown(&sections.join("\n"))?;
+    Ok(ExitStatus::Success)
+}
+
+/// Writes the job as a file that `job submit` takes.
+fn write_file(view: &JobView, output: Output) -> Result<ExitStatus, CliError> {
+    let file = written(&view.spec, &view.deal);
+    output.shown(&format!("# job {}, {}\n{}", view.job, view.state, file.text))?;
+    for missing in &file.missing {
+        output.note(&format!("the file lacks {}", printable(missing)));
+    }
+    if !file.missing.is_empty() {
+        output.note(&format!(
+            "hint: submit the job again with all of it: assay job rerun {}",
+            text::job(view.job)
+        ));
+    }
     Ok(ExitStatus::Success)
 }
 

@@ -10,11 +10,12 @@ use crate::{
         CliError, ExitStatus,
         args::{EarningsArgs, EarningsBy},
         document::Document,
-        output::{Output, table},
+        list::{Cell, Column, List},
+        output::Output,
         session::{Need, Session, with_node},
         text,
     },
-    domain::{Amount, Asset, Span, Timestamp},
+    domain::{Amount, Asset, Span},
     node::wall_clock,
 };
 
@@ -48,20 +49,12 @@ pub(in crate::cli) async fn run(args: &EarningsArgs, output: Output) -> Result<E
         Ok((reply, node.asset))
     });
     let (reply, asset) = reply.await?;
-    // Programs get the smallest units.
-    let shown = (!args.csv).then_some(&asset);
     let earnings = Earnings { days: days(&reply.jobs), reply };
-    let (head, rows) = match args.by {
-        EarningsBy::Day => (&["DAY", "JOBS", "PAID", "LOST"][..], by_day(&earnings.days, shown)),
-        EarningsBy::Job => {
-            (&["JOB", "ENDED", "STATE", "PAID", "LOST", "REQUESTER"][..], by_job(&earnings.reply.jobs, shown))
-        }
-    };
-    if args.csv {
-        output.shown(&csv(head, &rows))?;
-    } else {
-        output.result(&earnings, || table(head, rows))?;
-    }
+    let output = if args.csv { output.as_csv() } else { output };
+    output.list(&earnings, || match args.by {
+        EarningsBy::Day => by_day(&earnings.days, &asset),
+        EarningsBy::Job => by_job(&earnings.reply.jobs, &asset),
+    })?;
     if earnings.reply.has_more {
         output.note("older jobs are left out: ask for fewer --days");
     }
@@ -82,42 +75,49 @@ fn days(jobs: &[EarnedJob]) -> Vec<Day> {
 }
 
 /// Money for people in its asset; for programs in the smallest units.
-fn money(amount: Amount, asset: Option<&Asset>) -> String {
-    asset.map_or_else(|| amount.to_string(), |asset| asset.show(amount))
+fn money(amount: Amount, asset: &Asset) -> Cell {
+    Cell::Quantity { shown: asset.show(amount), raw: amount.to_string() }
 }
 
-fn by_day(days: &[Day], asset: Option<&Asset>) -> Vec<Vec<String>> {
+fn by_day(days: &[Day], asset: &Asset) -> List {
+    const COLUMNS: [Column; 4] =
+        [Column::new("DAY"), Column::new("JOBS"), Column::new("PAID"), Column::new("LOST")];
     let row = |day: &Day| {
-        vec![day.day.clone(), day.jobs.to_string(), money(day.paid, asset), money(day.lost, asset)]
+        vec![Cell::text(&day.day), Cell::text(&day.jobs), money(day.paid, asset), money(day.lost, asset)]
     };
-    days.iter().map(row).collect()
+    List { columns: &COLUMNS, rows: days.iter().map(row).collect() }
 }
 
-fn by_job(jobs: &[EarnedJob], asset: Option<&Asset>) -> Vec<Vec<String>> {
-    let is_csv = asset.is_none();
-    let time = |at: Timestamp| {
-        if is_csv { at.as_secs().to_string() } else { format!("{} {}", text::date(at), text::clock(at)) }
-    };
+fn by_job(jobs: &[EarnedJob], asset: &Asset) -> List {
+    const COLUMNS: [Column; 6] = [
+        Column::new("JOB"),
+        Column::new("ENDED"),
+        Column::new("STATE"),
+        Column::new("PAID"),
+        Column::new("LOST"),
+        Column::new("REQUESTER"),
+    ];
     let row = |earned: &EarnedJob| {
         let EarnedJob { job, requester, ended_at, state, paid, lost } = earned;
-        let job = if is_csv { job.to_string() } else { text::job(*job) };
-        let (paid, lost) = (money(*paid, asset), money(*lost, asset));
-        vec![job, time(*ended_at), state.to_string(), paid, lost, requester.to_string()]
+        vec![
+            Cell::Id { short: text::job(*job), whole: job.to_string() },
+            Cell::Quantity {
+                shown: format!("{} {}", text::date(*ended_at), text::clock(*ended_at)),
+                raw: ended_at.as_secs().to_string(),
+            },
+            Cell::text(&state),
+            money(*paid, asset),
+            money(*lost, asset),
+            Cell::Id { short: text::node(*requester), whole: requester.to_string() },
+        ]
     };
-    jobs.iter().map(row).collect()
-}
-
-/// Comma-separated values: no field here has a comma or a quote.
-fn csv(head: &[&str], rows: &[Vec<String>]) -> String {
-    let head = head.join(",").to_ascii_lowercase();
-    let rows = rows.iter().map(|row| row.join(",") + "\n");
-    format!("{head}\n{}", rows.collect::<String>())
+    List { columns: &COLUMNS, rows: jobs.iter().map(row).collect() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{JobId, JobState, NodeId};
+    use crate::domain::{JobId, JobState, NodeId, Timestamp};
 
     fn earned(secs: u64, paid: u128, lost: u128) -> EarnedJob {
         EarnedJob {
@@ -134,12 +134,10 @@ mod tests {
     fn jobs_add_up_to_days_in_utc_the_newest_first() {
         let jobs = [earned(86_400 * 2, 5, 0), earned(86_399, 1, 0), earned(10, 2, 3)];
         let days = days(&jobs);
-        let rows = by_day(&days, None);
-        assert_eq!(
-            csv(&["DAY", "JOBS", "PAID", "LOST"], &rows),
-            "day,jobs,paid,lost\n1970-01-03,1,5,0\n1970-01-01,2,3,3\n"
-        );
-        let rows = by_job(&jobs[..1], None);
-        assert_eq!(rows[0][1..5], ["172800", "verified", "5", "0"]);
+        let list = by_day(&days, &Asset::Ether);
+        assert_eq!(list.csv(), "day,jobs,paid,lost\n1970-01-03,1,5,0\n1970-01-01,2,3,3\n");
+        assert!(list.table().contains("5 wei"), "{}", list.table());
+        let by_job = by_job(&jobs[..1], &Asset::Ether).csv();
+        assert!(by_job.contains(",172800,verified,5,0,0x0202"), "{by_job}");
     }
 }

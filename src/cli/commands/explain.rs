@@ -54,7 +54,7 @@ pub(in crate::cli) async fn run(args: &ExplainArgs, output: Output) -> Result<Ex
         });
         table(&["NODE", "BID", "WHY"], lines)
     })?;
-    if !output.is_json() {
+    if !output.is_document() {
         output.note(&seats(&view));
         if let Some(hint) = hint {
             output.note(&format!("hint: {hint}"));

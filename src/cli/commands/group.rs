@@ -179,7 +179,7 @@ pub(in crate::cli) async fn fetch(
         if without > 0 {
             output.outcome(&format!("{without} jobs of the group have no accepted result"));
         }
-        if !fetched.unfetched.is_empty() && !output.is_json() {
+        if !fetched.unfetched.is_empty() && !output.is_document() {
             output.outcome(Unfetched::table(&fetched.unfetched).trim_end());
         }
         tell_unfetched(&fetched.unfetched, &session.group_fetch_command(&fetched.group, &dir), output);

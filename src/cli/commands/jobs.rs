@@ -5,74 +5,44 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{group, job_name};
+use super::{
+    job_name,
+    job_rows::{listed, wanted},
+    list_watch,
+};
 use crate::{
-    api::types::{JobFilter, JobRow, JobView},
+    api::types::JobView,
     cli::{
         CliError, ExitStatus,
         args::{CancelArgs, ListArgs, UpdateArgs, WaitArgs},
         document::Document,
         ending::{EndDocument, Ending},
-        output::{Output, table},
+        output::Output,
         session::{Need, Session, with_node},
         settings::{self, SettingsError},
-        sweep::group_name,
         text,
         watch::{OVERDUE, Watched, watch},
     },
-    node::wall_clock,
-    scheduler::FaultKind,
 };
 
 /// Lists jobs, newest first.
 pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<ExitStatus, CliError> {
-    let since = args.since.map(|age| wall_clock().minus(age));
-    let wanted = JobFilter { limit: Some(args.limit), group: None, state: args.state.clone(), since };
-    let jobs = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
-        let failed = CliError::node("list the jobs");
-        let Some(name) = &args.group else {
-            return session.client().jobs(&wanted).await.map_err(failed);
-        };
-        let name = group_name(name)?;
-        let mut list = session.client().group(name).await.map_err(failed)?;
-        group::whole_name(name, [], &list.jobs)?;
-        list.jobs.retain(|row| wanted.has(row));
-        list.total = list.jobs.len();
-        list.jobs.truncate(args.limit);
-        Ok(list)
+    if args.watch {
+        return with_node(&args.asked, Need::Answers, output, async |session: &Session| {
+            list_watch::watch(session.client(), args, output).await
+        })
+        .await;
+    }
+    let list = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
+        wanted(session.client(), args).await
     });
-    let list = jobs.await?;
-    // Times are from the backend's clock. It agrees with everybody's, or nothing would work.
-    let now = wall_clock();
-    output.result(&list, || {
-        let rows = list.jobs.iter().map(|row| {
-            vec![
-                text::job(row.job),
-                text::age(row.submitted_at, now),
-                state(row),
-                format!("{}/{}", row.seats, row.concurrency),
-                row.accepted.map_or("-".to_owned(), |accepted| accepted.to_string()),
-                row.image.clone(),
-                text::command(&row.command),
-            ]
-        });
-        table(&["JOB", "AGE", "STATE", "NODES", "AGREED", "IMAGE", "COMMAND"], rows)
-    })?;
+    let list = list.await?;
+    output.list(&list, || listed(&list.jobs))?;
     let (shown, total) = (list.jobs.len(), list.total);
     if shown < total {
         output.note(&format!("the newest {shown} of {total} jobs; --limit {total} lists all"));
     }
     Ok(ExitStatus::Success)
-}
-
-fn state(row: &JobRow) -> String {
-    let fault = match (row.fault, row.is_broken) {
-        (Some(FaultKind::TwoHistories), _) => "forked",
-        (Some(FaultKind::RuleBroken), _) | (None, true) => "broken",
-        (None, false) if row.requester_gone => "overdue, not final",
-        (None, false) => return row.state.to_string(),
-    };
-    format!("{} ({fault})", row.state)
 }
 
 /// The ends of several jobs, as JSON.
@@ -119,7 +89,7 @@ async fn wait_for_all(
             Err(status) => return Ok(status),
         };
         let ending = Ending::of(client, view).await?;
-        if output.is_json() {
+        if output.is_document() {
             ending.say_why(output);
         } else {
             ending.tell(output)?;
@@ -128,7 +98,7 @@ async fn wait_for_all(
     }
     let statuses = endings.iter().map(Ending::exit_status);
     let status = statuses.into_iter().find(|status| status.code() != 0).unwrap_or(ExitStatus::Success);
-    if output.is_json() {
+    if output.is_document() {
         let jobs = endings.iter().map(Ending::document).collect();
         output.document(&Waited { jobs, exit_code: status.code() })?;
     }

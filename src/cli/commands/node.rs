@@ -9,7 +9,8 @@ use crate::{
         CliError, ExitStatus,
         args::NodeArgs,
         document::Document,
-        output::{Output, printable, table},
+        list::{Cell, Column, List},
+        output::{Output, printable},
         session::{Need, Session, with_node},
         text,
     },
@@ -43,39 +44,51 @@ pub(in crate::cli) async fn list(args: &NodeArgs, output: Output) -> Result<Exit
         Ok(Nodes { nodes, warnings: info.warnings })
     });
     let nodes = nodes.await?;
-    output.result(&nodes, || {
-        let rows = nodes.nodes.iter().map(|row| {
-            let state = if row.is_self {
-                "asked"
-            } else if row.known {
-                "here"
-            } else {
-                "away"
-            };
-            let offer = |said: fn(&Offer) -> String| row.offer.as_ref().map_or_else(|| "-".to_owned(), said);
-            vec![
-                text::node(row.id),
-                state.to_owned(),
-                offer(|offer| offer.slots.to_string()),
-                offer(|offer| text::bytes(offer.resources.memory_bytes)),
-                offer(|offer| offer.platform.clone()),
-                row.accepted.to_string(),
-                row.rejected.to_string(),
-                row.failed.to_string(),
-                row.absent.to_string(),
-                row.id.to_string(),
-            ]
-        });
-        table(
-            &[
-                "NODE", "STATE", "SLOTS", "MEMORY", "PLATFORM", "ACCEPTED", "REJECTED", "FAILED", "ABSENT",
-                "ID",
-            ],
-            rows,
-        )
-    })?;
+    output.list(&nodes, || listed(&nodes.nodes))?;
     tell(&nodes.warnings, output);
     Ok(ExitStatus::Success)
+}
+
+const COLUMNS: [Column; 10] = [
+    Column::new("NODE"),
+    Column::new("STATE"),
+    Column::new("SLOTS"),
+    Column::new("MEMORY").named("memory_bytes"),
+    Column::new("ACCEPTED"),
+    Column::new("REJECTED"),
+    Column::new("FAILED"),
+    Column::new("ABSENT"),
+    Column::new("CPUS").wide(),
+    Column::new("PLATFORM").wide(),
+];
+
+fn listed(nodes: &[NodeRow]) -> List {
+    let row = |row: &NodeRow| {
+        let state = if row.is_self {
+            "asked"
+        } else if row.known {
+            "here"
+        } else {
+            "away"
+        };
+        let offer = |said: fn(&Offer) -> String| row.offer.as_ref().map_or_else(|| "-".to_owned(), said);
+        vec![
+            Cell::Id { short: text::node(row.id), whole: row.id.to_string() },
+            Cell::text(&state),
+            Cell::text(&offer(|offer| offer.slots.to_string())),
+            Cell::Quantity {
+                shown: offer(|offer| text::bytes(offer.resources.memory_bytes)),
+                raw: offer(|offer| offer.resources.memory_bytes.to_string()),
+            },
+            Cell::text(&row.accepted),
+            Cell::text(&row.rejected),
+            Cell::text(&row.failed),
+            Cell::text(&row.absent),
+            Cell::text(&offer(|offer| text::thousandths(offer.resources.cpu_millis))),
+            Cell::text(&offer(|offer| offer.platform.clone())),
+        ]
+    };
+    List { columns: &COLUMNS, rows: nodes.iter().map(row).collect() }
 }
 
 /// Describes the asked node.
@@ -90,7 +103,7 @@ pub(in crate::cli) async fn describe(args: &NodeArgs, output: Output) -> Result<
 }
 
 fn tell(warnings: &[Warning], output: Output) {
-    for warning in warnings.iter().filter(|_| !output.is_json()) {
+    for warning in warnings.iter().filter(|_| !output.is_document()) {
         output.note(&format!("warning: {}\nhint: {}", printable(&warning.message), warning.hint));
     }
 }

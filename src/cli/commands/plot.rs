@@ -61,7 +61,7 @@ pub(in crate::cli) async fn run(args: &PlotArgs, output: Output) -> Result<ExitS
     if let Some(path) = &args.html {
         save(path, &page(&view, &svg))?;
     }
-    if files.is_empty() && !output.is_json() {
+    if files.is_empty() && !output.is_document() {
         output.data(svg.as_bytes())?;
         return Ok(ExitStatus::Success);
     }

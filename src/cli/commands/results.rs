@@ -14,7 +14,8 @@ use crate::{
         document::Document,
         failure,
         fetch::{FailedRun, FetchedResult, fetch as fetch_result, fetch_accepted, keep_last_words},
-        output::{Output, printable, table},
+        list::{Cell, Column, List},
+        output::{Output, printable},
         session::{Need, Session, with_node},
         text,
     },
@@ -33,30 +34,43 @@ impl Document for Listed {}
 /// Lists each node's result of a job.
 pub(in crate::cli) async fn list(args: &ResultsListArgs, output: Output) -> Result<ExitStatus, CliError> {
     let job = job_name(&args.job)?;
-    let rows = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
+    let results = with_node(&args.asked, Need::Answers, output, async |session: &Session| {
         let rows = session.client().results(job).await;
         rows.map_err(CliError::node(format!("list the results of job {job}")))
     });
-    let listed = Listed { results: rows.await? };
-    output.result(&listed, || {
-        let rows = listed.results.iter().map(|row| {
-            let judgement = match row.judgement {
-                Some(Judgement::Accepted) => "accepted",
-                Some(Judgement::Rejected) => "rejected",
-                Some(Judgement::Absent) => "absent",
-                None => "-",
-            };
-            vec![
-                text::node(row.node),
-                row.exit_code.to_string(),
-                judgement.to_owned(),
-                row.bytes.map_or("not here".to_owned(), text::bytes),
-                row.output_root.to_string(),
-            ]
-        });
-        table(&["NODE", "EXIT", "VERDICT", "SIZE", "ROOT"], rows)
-    })?;
+    let listed = Listed { results: results.await? };
+    output.list(&listed, || rows(&listed.results))?;
     Ok(ExitStatus::Success)
+}
+
+const COLUMNS: [Column; 5] = [
+    Column::new("NODE"),
+    Column::new("EXIT"),
+    Column::new("VERDICT"),
+    Column::new("SIZE").named("bytes"),
+    Column::new("ROOT"),
+];
+
+fn rows(results: &[ResultRow]) -> List {
+    let row = |row: &ResultRow| {
+        let judgement = match row.judgement {
+            Some(Judgement::Accepted) => "accepted",
+            Some(Judgement::Rejected) => "rejected",
+            Some(Judgement::Absent) => "absent",
+            None => "-",
+        };
+        vec![
+            Cell::Id { short: text::node(row.node), whole: row.node.to_string() },
+            Cell::text(&row.exit_code),
+            Cell::text(&judgement),
+            Cell::Quantity {
+                shown: row.bytes.map_or("not here".to_owned(), text::bytes),
+                raw: row.bytes.map_or(String::new(), |bytes| bytes.to_string()),
+            },
+            Cell::Id { short: row.output_root.short(), whole: row.output_root.to_string() },
+        ]
+    };
+    List { columns: &COLUMNS, rows: results.iter().map(row).collect() }
 }
 
 /// What was fetched, as JSON.

@@ -146,7 +146,7 @@ pub(super) async fn submit(
 }
 
 /// The terms of the job, which its container fits.
-pub(super) fn terms(
+pub(in crate::cli) fn terms(
     args: &DealArgs,
     container: &ContainerArgs,
     asset: &Asset,
@@ -166,7 +166,7 @@ pub(super) async fn outlast_standstills(client: &Client, deal: &mut Deal) -> Res
 }
 
 /// The variables of the job. Warns of those that have no value here.
-pub(super) fn environment(
+pub(in crate::cli) fn environment(
     container: &ContainerArgs,
     output: Output,
 ) -> Result<BTreeMap<String, String>, SettingsError> {
@@ -195,7 +195,7 @@ pub(super) fn warn_of_secrets(request: &SubmitRequest, output: Output) {
     );
 }
 
-pub(super) fn request(
+pub(in crate::cli) fn request(
     image: String,
     command: Vec<String>,
     environment: BTreeMap<String, String>,

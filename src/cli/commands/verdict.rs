@@ -56,16 +56,21 @@ pub(in crate::cli) async fn show(args: &ShowArgs, output: Output) -> Result<Exit
 fn explain(view: &JobView) -> String {
     let mut sections = vec![format!("{}\n", printable(&ending::summary(view))), rule(view)];
     if !view.seats.is_empty() {
-        let rows = view.seats.iter().filter_map(|seat| seat.result?.memory_kib);
-        let most = rows.flatten().max().unwrap_or(0);
         sections.push(ending::verdict_table(view));
-        sections.push(format!(
-            "Memory over the run, each row from 0 to {}:\n{}",
-            text::bytes(u64::from(most) * 1024),
-            table(&["NODE", "MEMORY", "CPU", "VERDICT"], view.seats.iter().map(|seat| profile(seat, most)))
-        ));
+        sections.extend(curves(view));
     }
     sections.join("\n")
+}
+
+/// The memory of each run as a row of bars, all to one scale; `None` if every run was too short to be measured.
+pub(super) fn curves(view: &JobView) -> Option<String> {
+    let rows = view.seats.iter().filter_map(|seat| seat.result?.memory_kib);
+    let most = rows.flatten().max()?;
+    Some(format!(
+        "Memory over the run, each row from 0 to {}:\n{}",
+        text::bytes(u64::from(most) * 1024),
+        table(&["NODE", "MEMORY", "CPU", "VERDICT"], view.seats.iter().map(|seat| profile(seat, most)))
+    ))
 }
 
 fn profile(seat: &SeatView, most: u32) -> Vec<String> {

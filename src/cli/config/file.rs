@@ -207,7 +207,7 @@ impl Reader<'_> {
         Err(match (error.source(), values) {
             (Some(reason), [value]) => format!("{value:?}: {reason}"),
             (Some(reason), _) => reason.to_string(),
-            (None, _) => message::clap_parts(&error).0,
+            (None, _) => message::clap_parts(&error).0.replace("\n  ", " "),
         })
     }
 

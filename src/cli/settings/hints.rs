@@ -22,6 +22,9 @@ impl Hint for SettingsError {
             }
             Self::FirstComeUnused => "leave it out, or choose --acceptance first-come",
             Self::NothingToUpdate => "name one, such as --timeout 10m; see assay job update --help",
+            Self::NoList => {
+                "choose json or yaml, or use a list: job list, node list, node earnings or results list"
+            }
             Self::JobName { .. } => "give the id of a job or a unique prefix of it; see assay job list",
             Self::WholeJob { .. } => "give all 64 hex digits; assay job list --output json shows them",
             Self::Api { .. } => "give a host and a port, such as http://127.0.0.1:7421",

@@ -12,6 +12,7 @@ mod documents;
 mod inputs;
 mod killed;
 mod leaving;
+mod listing;
 mod offers;
 mod requester;
 mod results;

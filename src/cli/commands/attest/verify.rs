@@ -140,7 +140,7 @@ fn warn(verified: &Verified, args: &AttestVerifyArgs, output: Output) {
         );
     }
     let rows = &verified.attestations;
-    if output.is_json() {
+    if output.is_document() {
         return;
     }
     if rows.iter().any(|row| row.artifact == Artifact::File && !row.is_signed) {

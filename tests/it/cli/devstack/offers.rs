@@ -28,7 +28,7 @@ fn a_job_that_no_known_node_takes_is_told_at_once_with_what_it_asks_too_much_of(
         assert!(finds(start), "{start}: {}", checked.stdout);
     }
 
-    let listed = session.run(&["node", "list"]).stdout;
+    let listed = session.run(&["node", "list", "--output", "wide"]).stdout;
     let platform = listed.lines().nth(1).unwrap().split_whitespace().find(|word| word.starts_with("linux/"));
     let row = ["2", "4 GiB", platform.unwrap()].map(str::to_owned);
     assert_eq!(rows(&listed, &["SLOTS", "MEMORY", "PLATFORM"]), [row.clone(), row.clone(), row]);
