@@ -11,7 +11,7 @@
 //! reads the variables for a job, `sweep` makes many jobs of one, and `secrets` warns of those that look secret. `document` is the form of JSON,
 //! `message` the form of everything on standard error.
 //!
-//! `config` reads the files of settings, and makes them defaults of the flags. `list` and `yaml` are forms of
+//! `config` reads the files of settings, and makes them defaults of the flags. `complete` answers shells. `list` and `yaml` are forms of
 //! results.
 //!
 //! Commands that run nodes share `running`. `keys` opens the key that a command acts with.
@@ -32,6 +32,7 @@ mod args;
 mod asset;
 mod client;
 mod commands;
+mod complete;
 mod config;
 mod document;
 mod doubts;
@@ -59,6 +60,7 @@ mod words;
 mod yaml;
 
 pub use args::Cli;
+pub use complete::complete;
 pub use error::CliError;
 pub use exit::ExitStatus;
 pub use run::run;

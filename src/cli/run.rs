@@ -73,8 +73,8 @@ fn read(words: Vec<OsString>) -> Result<Divided, CliError> {
 
 /// The program with defaults from configuration files, for the command line that `matches` is.
 fn configured(matches: &ArgMatches) -> Result<clap::Command, ConfigError> {
-    // Its script does not depend on them, and a shell's start must not fail for a file in some directory.
-    if matches.subcommand_name() == Some("completion") {
+    // Neither depends on them, and a shell's start must not fail for a file in some directory.
+    if matches!(matches.subcommand_name(), Some("completion" | "man")) {
         return Ok(Cli::command());
     }
     let profile = matches.get_one::<String>("profile");
@@ -146,6 +146,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<ExitStatus, CliError> {
             commands::config::list(&args, cli.profile.as_deref(), output)
         }
         Command::Completion { shell } => commands::program::completion(shell, output),
+        Command::Man { dir } => commands::program::man(&dir, output),
         Command::Version(args) => commands::program::version(&args, output).await,
     }
 }
@@ -168,6 +169,7 @@ fn start_log(cli: &Cli) -> Result<(), CliError> {
         | Command::Doctor(_)
         | Command::Config(_)
         | Command::Completion { .. }
+        | Command::Man { .. }
         | Command::Version(_) => "warn",
     };
     let usual = match cli.output {

@@ -256,7 +256,28 @@ fn completion_is_a_script_of_the_shell() {
     for shell in ["bash", "zsh", "fish"] {
         let seen = User::new().run(&["completion", shell]);
         assert_eq!(seen.code, 0);
-        assert!(seen.stdout.contains("devstack"), "{shell}");
+        assert!(seen.stdout.contains("ASSAY_COMPLETE"), "{shell}");
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let user = User::new();
+    let seen = user.run(&["man", "man1"]);
+    assert_eq!(seen.code, 0, "{}", seen.stderr);
+    let pages: Vec<&str> = seen.stdout.lines().collect();
+    for page in ["man1/assay.1", "man1/assay-job-submit.1", "man1/assay-attest-verify.1"] {
+        assert!(pages.contains(&page), "{page}: {pages:?}");
+    }
+    assert!(!pages.iter().any(|page| page.contains("-help")), "{pages:?}");
+    let submit = std::fs::read_to_string(user.home.path().join("man1/assay-job-submit.1")).unwrap();
+    for said in [
+        ".TH assay-job-submit 1",
+        "\\-\\-concurrency",
+        "Number of nodes that run the job",
+        "Put options before IMAGE",
+    ] {
+        assert!(submit.contains(said), "{said}");
     }
 }
 

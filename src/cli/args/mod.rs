@@ -144,10 +144,16 @@ pub(super) enum Command {
     /// Show the settings that come from the environment and from configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Print a shell completion script
+    /// Print the script with which a shell completes commands, flags and ids
     Completion {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Write manual pages, one for each command
+    Man {
+        /// Directory for the pages, such as man1
+        #[arg(value_name = "DIR")]
+        dir: std::path::PathBuf,
     },
     /// Print the version of this program, and that of the node if one answers
     Version(ApiArgs),

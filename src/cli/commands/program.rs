@@ -1,4 +1,6 @@
-//! `assay version` and `assay completion`: about the program itself.
+//! `assay version`, `assay completion` and `assay man`: about the program itself.
+
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
@@ -8,6 +10,7 @@ use crate::cli::{
     Cli, CliError, ExitStatus,
     args::ApiArgs,
     client::{Client, ClientError},
+    complete,
     document::Document,
     output::Output,
     settings,
@@ -57,8 +60,50 @@ pub(in crate::cli) async fn version(args: &ApiArgs, output: Output) -> Result<Ex
 
 /// Writes the completion script for `shell`.
 pub(in crate::cli) fn completion(shell: Shell, output: Output) -> Result<ExitStatus, CliError> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "assay", &mut script);
-    output.data(&script)?;
+    output.data(&complete::script(shell))?;
     Ok(ExitStatus::Success)
+}
+
+/// The manual pages that were written, as JSON.
+#[derive(Debug, Serialize)]
+struct Manual {
+    /// In order of their names.
+    pages: Vec<PathBuf>,
+}
+
+impl Document for Manual {}
+
+/// Writes a manual page of each command into `dir`.
+pub(in crate::cli) fn man(dir: &Path, output: Output) -> Result<ExitStatus, CliError> {
+    std::fs::create_dir_all(dir).map_err(CliError::file("make the directory", dir))?;
+    let failed = || CliError::file("write manual pages to", dir);
+    let mut pages = Vec::new();
+    let mut command = Cli::command();
+    command.build();
+    write_pages(&command, "assay", dir, &mut pages).map_err(failed())?;
+    pages.sort();
+    output.result(&Manual { pages: pages.clone() }, || {
+        pages.iter().map(|page| format!("{}\n", page.display())).collect()
+    })?;
+    Ok(ExitStatus::Success)
+}
+
+/// Writes the page of a command that is called `name`, and those of the commands below it.
+fn write_pages(
+    command: &clap::Command,
+    name: &str,
+    dir: &Path,
+    pages: &mut Vec<PathBuf>,
+) -> std::io::Result<()> {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help")
+    {
+        write_pages(below, &format!("{name}-{}", below.get_name()), dir, pages)?;
+    }
+    let path = dir.join(format!("{name}.1"));
+    let page = clap_mangen::Man::new(command.clone()).title(name);
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    std::fs::write(&path, text)?;
+    pages.push(path);
+    Ok(())
 }

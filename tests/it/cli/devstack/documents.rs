@@ -52,6 +52,7 @@ fn every_document_has_a_version() {
         format!("job rerun {job}"),
         "job list".to_owned(),
         "config list".to_owned(),
+        "man man1".to_owned(),
         format!("job describe {job}"),
         format!("job explain {open}"),
         format!("job wait {job}"),

@@ -3,12 +3,13 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
+    path::Path,
     process::{Child, Stdio},
 };
 
 use serde_json::Value;
 
-use super::{HINT, Session, announced, rows, session::interrupt};
+use super::{HINT, Seen, Session, announced, rows, session::interrupt};
 
 /// A list that goes on, and its lines.
 fn watching(session: &Session, words: &[&str]) -> (Child, impl Iterator<Item = String> + use<>) {
@@ -40,6 +41,7 @@ fn a_list_shows_changes_until_it_is_interrupted() {
     }
     a_screen_is_redrawn(&session);
     forms(&session, &job);
+    ids_are_completed(&session, &job);
     a_described_job_is_submitted_again(&session);
     curves_are_drawn(&session);
 }
@@ -129,4 +131,44 @@ fn curves_are_drawn(session: &Session) {
     assert!(drawn.iter().all(|row| row.contains("accepted") && row.chars().count() <= 80), "{curves}");
     let shown = session.run(&["verdict", "show", job]).stdout;
     assert!(drawn.iter().all(|row| shown.contains(row)), "{shown}");
+}
+
+/// As a shell asks, and in a real one.
+fn ids_are_completed(session: &Session, job: &str) {
+    let offered = |words: &[&str]| {
+        let mut asked = session.user.command(&[&["--", "assay"], words].concat());
+        asked.env("ASSAY_COMPLETE", "bash").env("_CLAP_IFS", "\n");
+        let seen = Seen::new(&asked.env("_CLAP_COMPLETE_INDEX", words.len().to_string()).output().unwrap());
+        assert_eq!((seen.code, seen.stderr.as_str()), (0, ""), "{words:?}");
+        // Flags are offered, too.
+        seen.stdout.lines().filter(|line| !line.starts_with('-')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let short = job[2..10].to_owned();
+    assert_eq!(offered(&["job", "describe", ""]), [&*short]);
+    assert_eq!(offered(&["job", "describe", &job[..8]]), [job]);
+    assert_eq!(offered(&["results", "fetch", "zz"]), [""; 0]);
+    assert!(!offered(&["job", "cancel", ""]).contains(&short), "it has ended");
+    let whole: Vec<String> = session.json(&["node", "list"])["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| node["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(offered(&["job", "submit", "--allow", ""]), whole);
+    let nodes = offered(&["job", "logs", &short, "--node", ""]);
+    assert_eq!(nodes, whole.iter().map(|id| id[2..10].to_owned()).collect::<Vec<_>>());
+    assert_eq!(offered(&["job", "describe", "--api", "127.0.0.1:9", ""]), [""; 0], "nobody is there");
+    assert_eq!(offered(&["--output", "y"]), ["yaml"]);
+
+    let script =
+        "source <(assay completion bash); COMP_WORDS=(assay job describe ''); COMP_CWORD=3; COMP_TYPE=9
+        _clap_complete_assay assay '' describe; echo \"${COMPREPLY[@]}\"";
+    let mut bash = session.user.program("bash");
+    let program = session.user.command(&[]).get_program().to_owned();
+    let path = [Path::new(&program).parent().unwrap().to_owned()].into_iter();
+    let found = std::env::var_os("PATH").unwrap();
+    let path = path.chain(std::env::split_paths(&found));
+    let path = std::env::join_paths(path).unwrap();
+    let seen = Seen::new(&bash.args(["-c", script]).env("PATH", path).output().unwrap());
+    assert!(seen.code == 0 && seen.stdout.starts_with(&format!("{short} ")), "{seen:?}");
 }
