@@ -9,6 +9,7 @@ mod doctor;
 mod forked;
 mod forms;
 mod lost;
+mod mistakes;
 mod token;
 mod waiting;
 mod wallet;
