@@ -29,6 +29,7 @@ use tokio_util::io::ReaderStream;
 
 use super::{
     error::Failure,
+    schema::Bytes,
     state::Api,
     types::{BlobInfo, ErrorCode, InputEvent, InputRequest, LastWordsView, ResultRow},
     view,
@@ -49,6 +50,14 @@ const UPLOAD_LIMIT: Duration = Duration::from_secs(1024);
 const PROGRESS: Duration = Duration::from_secs(1);
 
 /// Takes a file from a URL, and tells how far it is.
+#[utoipa::path(
+    post,
+    path = "/api/v1/inputs",
+    request_body = InputRequest,
+    responses(
+        (status = 200, description = "Server-sent events, one InputEvent each", body = String, content_type = "text/event-stream"),
+    )
+)]
 pub(super) async fn take_input(
     State(Api { node, .. }): State<Api>,
     request: Result<Json<InputRequest>, JsonRejection>,
@@ -75,6 +84,12 @@ pub(super) async fn take_input(
 }
 
 /// Takes an archive in. One that is not canonical is refused here, before nodes fail on it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/blobs",
+    request_body(content = inline(Bytes), content_type = "application/octet-stream", description = "A canonical archive"),
+    responses((status = 200, description = "The answer", body = BlobInfo))
+)]
 pub(super) async fn upload(
     State(Api { node, uploads, .. }): State<Api>,
     body: Body,
@@ -99,6 +114,12 @@ pub(super) async fn upload(
     Ok(Json(BlobInfo { digest, bytes }))
 }
 
+/// The revealed results of a job that ended.
+#[utoipa::path(
+    get,
+    path = "/api/v1/jobs/{job}/results",
+    responses((status = 200, description = "The answer", body = Vec<ResultRow>))
+)]
 pub(super) async fn results(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,
@@ -122,6 +143,13 @@ pub(super) async fn results(
 }
 
 /// The checked result of one node, fetched from it when it is not here.
+#[utoipa::path(
+    get,
+    path = "/api/v1/jobs/{job}/results/{node}/archive",
+    responses(
+        (status = 200, description = "The archive", body = inline(Bytes), content_type = "application/x-tar"),
+    )
+)]
 pub(super) async fn archive(
     State(Api { node, .. }): State<Api>,
     Path((job, from)): Path<(String, String)>,
@@ -133,6 +161,11 @@ pub(super) async fn archive(
 }
 
 /// What a failed run of one node left, fetched from it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/jobs/{job}/results/{node}/last-words",
+    responses((status = 200, description = "The answer", body = LastWordsView))
+)]
 pub(super) async fn last_words(
     State(Api { node, .. }): State<Api>,
     Path((job, from)): Path<(String, String)>,
@@ -149,6 +182,13 @@ fn node_named(text: &str) -> Result<NodeId, Failure> {
 }
 
 /// The standard output of the first accepted result that can be fetched.
+#[utoipa::path(
+    get,
+    path = "/api/v1/jobs/{job}/output",
+    responses(
+        (status = 200, description = "Standard output", body = inline(Bytes), content_type = "application/octet-stream"),
+    )
+)]
 pub(super) async fn output(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,

@@ -14,13 +14,20 @@ use super::{error::Failure, state::Api, types::LogEntry};
 /// Silence in a stream after which a comment is sent, so that both sides notice a dead connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct After {
     /// The height of the last entry that the client has.
     #[serde(default)]
     after: u64,
 }
 
+/// A job's log, whole.
+#[utoipa::path(
+    get,
+    path = "/api/v1/jobs/{job}/log",
+    responses((status = 200, description = "The answer", body = Vec<LogEntry>))
+)]
 pub(super) async fn log(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,
@@ -30,6 +37,14 @@ pub(super) async fn log(
 }
 
 /// An event whenever the log of any job grows, with how far the node has read. Several changes at once may be one event.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    operation_id = "events",
+    responses(
+        (status = 200, description = "Server-sent events without end", body = String, content_type = "text/event-stream"),
+    )
+)]
 pub(super) async fn all(
     State(Api { node, .. }): State<Api>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
@@ -41,6 +56,16 @@ pub(super) async fn all(
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
+/// A job's log as it grows.
+#[utoipa::path(
+    get,
+    path = "/api/v1/jobs/{job}/events",
+    operation_id = "job_events",
+    params(After),
+    responses(
+        (status = 200, description = "Server-sent events, one LogEntry each; they end with the job", body = String, content_type = "text/event-stream"),
+    )
+)]
 pub(super) async fn follow(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,

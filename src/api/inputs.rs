@@ -1,12 +1,13 @@
 //! The forms in which a client gives the node inputs of jobs.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::refusal::ErrorBody;
 use crate::domain::Digest;
 
 /// Body of `POST /api/v1/inputs`: a file that the node takes from its URL, for a job that is about to be submitted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InputRequest {
     /// Where the file is.
@@ -16,7 +17,7 @@ pub struct InputRequest {
 }
 
 /// An event of the answer to `POST /api/v1/inputs`. The last one is `Taken` or `Failed`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InputEvent {
     /// How many bytes have come.
@@ -28,7 +29,7 @@ pub enum InputEvent {
 }
 
 /// Answer to `POST /api/v1/blobs`, whose body is a canonical archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BlobInfo {
     /// SHA-256 of the archive.
     pub digest: Digest,

@@ -17,6 +17,12 @@ use crate::node::{Node, RequestError};
 type Reply<T> = Result<Json<T>, Failure>;
 
 /// Pauses the node, and waits until it owes nothing, as long as the client asks for.
+#[utoipa::path(
+    post,
+    path = "/api/v1/node/pause",
+    request_body = PauseRequest,
+    responses((status = 200, description = "The answer", body = IntakeReply))
+)]
 pub(super) async fn pause(
     State(Api { node, .. }): State<Api>,
     request: Result<Json<PauseRequest>, JsonRejection>,
@@ -29,6 +35,11 @@ pub(super) async fn pause(
 }
 
 /// Has the node take on work again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/node/resume",
+    responses((status = 200, description = "The answer", body = IntakeReply))
+)]
 pub(super) async fn resume(State(Api { node, .. }): State<Api>) -> Reply<IntakeReply> {
     store(&node, Node::resume_work).await?;
     Ok(Json(IntakeReply { paused_since: node.paused_since(), owes: node.settled(Duration::ZERO).await }))

@@ -32,6 +32,12 @@ const MAX_ROWS: usize = 10_000;
 
 type Reply<T> = Result<Json<T>, Failure>;
 
+/// The node.
+#[utoipa::path(
+    get,
+    path = "/api/v1/node",
+    responses((status = 200, description = "The answer", body = NodeInfo))
+)]
 pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Reply<NodeInfo> {
     let jobs = node.states()?;
     let (about, limits) = (node.about(), node.limits());
@@ -64,7 +70,8 @@ pub(super) async fn node_info(State(Api { node, bound, .. }): State<Api>) -> Rep
     }))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct TermsQuery {
     /// In seconds.
     timeout: Option<Span>,
@@ -73,6 +80,12 @@ pub(super) struct TermsQuery {
 }
 
 /// The terms and limits of a job about which its user says nothing else.
+#[utoipa::path(
+    get,
+    path = "/api/v1/defaults",
+    params(TermsQuery),
+    responses((status = 200, description = "The answer", body = Defaults))
+)]
 pub(super) async fn defaults(
     State(Api { node, .. }): State<Api>,
     query: Result<Query<TermsQuery>, QueryRejection>,
@@ -85,13 +98,20 @@ pub(super) async fn defaults(
     Ok(Json(Defaults { deal, resources: Resources::default() }))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct EarningsQuery {
     /// The earliest end of a job, in Unix seconds.
     since: Timestamp,
 }
 
 /// What the node's seats brought.
+#[utoipa::path(
+    get,
+    path = "/api/v1/node/earnings",
+    params(EarningsQuery),
+    responses((status = 200, description = "The answer", body = EarningsReply))
+)]
 pub(super) async fn earnings(
     State(Api { node, .. }): State<Api>,
     query: Result<Query<EarningsQuery>, QueryRejection>,
@@ -110,6 +130,11 @@ pub(super) async fn earnings(
 }
 
 /// Every node that is there, and every one that was in a job with this one.
+#[utoipa::path(
+    get,
+    path = "/api/v1/nodes",
+    responses((status = 200, description = "The answer", body = Vec<NodeRow>))
+)]
 pub(super) async fn nodes(State(Api { node, .. }): State<Api>) -> Json<Vec<NodeRow>> {
     let counts = node.counts();
     let (members, offers) = (node.members(), node.offers());
@@ -133,6 +158,16 @@ pub(super) async fn nodes(State(Api { node, .. }): State<Api>) -> Json<Vec<NodeR
     Json(ids.into_iter().map(row).collect())
 }
 
+/// Submits a job.
+#[utoipa::path(
+    post,
+    path = "/api/v1/jobs",
+    params(
+        ("idempotency-key" = Option<String>, Header, pattern = "^[A-Za-z0-9._-]{8,64}$", description = "Carry out retries under this key once"),
+    ),
+    request_body = SubmitRequest,
+    responses((status = 200, description = "The answer", body = SubmitReply))
+)]
 pub(super) async fn submit(
     State(Api { node, .. }): State<Api>,
     headers: HeaderMap,
@@ -149,6 +184,14 @@ pub(super) async fn submit(
     Ok(Json(SubmitReply { job, image, too_few, unseeded_program }))
 }
 
+/// The jobs that the node knows, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/jobs",
+    operation_id = "jobs",
+    params(JobFilter),
+    responses((status = 200, description = "The answer", body = JobList))
+)]
 pub(super) async fn list(
     State(Api { node, .. }): State<Api>,
     query: Result<Query<JobFilter>, QueryRejection>,
@@ -188,12 +231,23 @@ fn listed(mut rows: Vec<JobRow>, total: Option<usize>, limit: usize) -> Json<Job
     Json(JobList { total, jobs: rows })
 }
 
+/// All that the node knows of a job.
+#[utoipa::path(
+    get,
+    path = "/api/v1/jobs/{job}",
+    responses((status = 200, description = "The answer", body = JobView))
+)]
 pub(super) async fn describe(State(Api { node, .. }): State<Api>, Path(job): Path<String>) -> Reply<JobView> {
     let job = node.find_job(&job)?;
     Ok(Json(view::job(&node, job)?))
 }
 
 /// Why each known node has a seat in a job or none.
+#[utoipa::path(
+    get,
+    path = "/api/v1/jobs/{job}/nodes",
+    responses((status = 200, description = "The answer", body = Vec<OutlookRow>))
+)]
 pub(super) async fn outlooks(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,
@@ -204,6 +258,11 @@ pub(super) async fn outlooks(
 }
 
 /// Where the entries of a job's log stand on a chain; empty where they stand on none.
+#[utoipa::path(
+    get,
+    path = "/api/v1/jobs/{job}/anchors",
+    responses((status = 200, description = "The answer", body = Vec<Anchor>))
+)]
 pub(super) async fn anchors(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,
@@ -212,6 +271,15 @@ pub(super) async fn anchors(
     Ok(Json(node.anchors(job).await?))
 }
 
+/// Cancels an open job of this node, or stops a running one.
+#[utoipa::path(
+    post,
+    path = "/api/v1/jobs/{job}/cancel",
+    params(
+        ("idempotency-key" = Option<String>, Header, pattern = "^[A-Za-z0-9._-]{8,64}$", description = "Carry out retries under this key once"),
+    ),
+    responses((status = 200, description = "The answer", body = CancelReply))
+)]
 pub(super) async fn cancel(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,
@@ -225,6 +293,16 @@ pub(super) async fn cancel(
     Ok(Json(CancelReply { job, stopped: ended == Ended::Stopped }))
 }
 
+/// Changes the terms of an open job of this node.
+#[utoipa::path(
+    post,
+    path = "/api/v1/jobs/{job}/deal",
+    params(
+        ("idempotency-key" = Option<String>, Header, pattern = "^[A-Za-z0-9._-]{8,64}$", description = "Carry out retries under this key once"),
+    ),
+    request_body = Deal,
+    responses((status = 200, description = "The answer", body = UpdateReply))
+)]
 pub(super) async fn update(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,

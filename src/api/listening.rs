@@ -12,9 +12,8 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
-    extract::{Request, State},
-    http::StatusCode,
+    Router,
+    extract::{FromRef, Request, State},
     middleware,
     response::{IntoResponse as _, Response},
     routing::get,
@@ -28,11 +27,12 @@ use tracing::info;
 use super::{
     connections, dashboard,
     error::Failure,
+    health, openapi,
     server::{ALIVE, HEALTH, READY, V1, only_our_clients, router},
     sessions,
     state::Gate,
     token::{Token, TokenError},
-    types::{ErrorCode, Health, Readiness},
+    types::{ErrorCode, Readiness},
 };
 use crate::{
     explain::Hint,
@@ -192,9 +192,10 @@ impl Front {
     fn app(self, token: Token, metrics: Token) -> Router {
         let gate = Gate { bound: self.bound, token, metrics, tickets: Default::default() };
         Router::new()
-            .route(HEALTH, get(Self::health))
-            .route(ALIVE, get(Self::health))
-            .route(READY, get(Self::ready))
+            .route(HEALTH, get(health::health))
+            .route(ALIVE, get(health::alive))
+            .route(READY, get(health::ready))
+            .route(openapi::PATH, get(openapi::show))
             .merge(dashboard::router())
             .merge(sessions::router(gate.clone()))
             .method_not_allowed_fallback(async || {
@@ -203,25 +204,6 @@ impl Front {
             .fallback(Self::answer)
             .layer(middleware::from_fn_with_state(gate, only_our_clients))
             .with_state(self)
-    }
-
-    fn state(&self) -> Readiness {
-        let is_ready = self.served.get().is_some_and(|served| served.node.is_caught_up());
-        if is_ready { Readiness::Ready } else { Readiness::Loading }
-    }
-
-    async fn health(State(front): State<Self>) -> Json<Health> {
-        Json(Health { alive: true, state: front.state() })
-    }
-
-    /// The same, with a status that says whether the node answers about its jobs.
-    async fn ready(State(front): State<Self>) -> (StatusCode, Json<Health>) {
-        let state = front.state();
-        let status = match state {
-            Readiness::Ready => StatusCode::OK,
-            Readiness::Loading => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        (status, Json(Health { alive: true, state }))
     }
 
     async fn answer(State(front): State<Self>, request: Request) -> Response {
@@ -233,6 +215,14 @@ impl Front {
             }
             None => loading(*front.loading.borrow()).into_response(),
         }
+    }
+}
+
+/// How far the node is, as of the request.
+impl FromRef<Front> for Readiness {
+    fn from_ref(front: &Front) -> Self {
+        let is_ready = front.served.get().is_some_and(|served| served.node.is_caught_up());
+        if is_ready { Self::Ready } else { Self::Loading }
     }
 }
 

@@ -28,6 +28,13 @@ enum Kind {
     Counter,
 }
 
+/// The node in numbers.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    responses((status = 200, description = "The text format of Prometheus", body = String))
+)]
 pub(super) async fn show(State(Api { node, .. }): State<Api>) -> Result<Response, Failure> {
     let usage = std::sync::Arc::clone(&node).usage().await?;
     let states = node.states()?;

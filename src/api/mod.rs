@@ -12,6 +12,7 @@
 //! - `plot`: the curves of a job's runs.
 //! - `jobs`, `content`, `events`: the handlers. `view`: a job in numbers and words; `reason`: the words of its verdict.
 //! - `retention`: what the node keeps on its disk. `intake`: whether it takes on work. `metrics`: the node in numbers.
+//! - `openapi`: the API as a document; `schema`: forms that its types do not give.
 //! - `error`: error answers; `refusal`: their JSON.
 //!
 //! A client reads the token from the node's data directory and sends it with every request:
@@ -31,15 +32,18 @@ mod content;
 mod dashboard;
 mod error;
 mod events;
+mod health;
 mod inputs;
 mod intake;
 mod jobs;
 mod listening;
 mod metrics;
+mod openapi;
 mod plot;
 mod reason;
 mod refusal;
 mod retention;
+mod schema;
 mod server;
 mod sessions;
 mod state;

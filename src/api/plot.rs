@@ -21,6 +21,11 @@ use self::picture::{Subject, svg};
 use super::{error::Failure, state::Api, view};
 
 /// The picture of a job, as SVG.
+#[utoipa::path(
+    get,
+    path = "/api/v1/jobs/{job}/plot",
+    responses((status = 200, description = "The picture", body = String, content_type = "image/svg+xml"))
+)]
 pub(super) async fn plot(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,

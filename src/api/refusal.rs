@@ -1,16 +1,17 @@
 //! The JSON of error answers.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Every answer that is no success.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorReply {
     /// What went wrong.
     pub error: ErrorBody,
 }
 
 /// What went wrong, for programs and for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
     /// For programs; the HTTP status follows from it.
     pub code: ErrorCode,
@@ -21,7 +22,7 @@ pub struct ErrorBody {
 }
 
 /// What kind of error it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// The request cannot be read, or names something impossible.

@@ -16,6 +16,12 @@ use crate::node::{Forgotten, Gone, Keep, Part, Pruned, Usage};
 
 type Reply<T> = Result<Json<T>, Failure>;
 
+/// What takes how much of the node's disk.
+#[utoipa::path(
+    get,
+    path = "/api/v1/node/usage",
+    responses((status = 200, description = "The answer", body = UsageReply))
+)]
 pub(super) async fn usage(State(Api { node, .. }): State<Api>) -> Reply<UsageReply> {
     let Usage { content, cap, ended, database, database_free, keep } = node.usage().await?;
     let part = |Part { pieces, bytes, next }: Part| UsagePart { pieces, bytes, next };
@@ -30,6 +36,13 @@ pub(super) async fn usage(State(Api { node, .. }): State<Api>) -> Reply<UsageRep
     }))
 }
 
+/// Drops what is kept no longer.
+#[utoipa::path(
+    post,
+    path = "/api/v1/node/prune",
+    request_body = PruneRequest,
+    responses((status = 200, description = "The answer", body = PruneReply))
+)]
 pub(super) async fn prune(
     State(Api { node, .. }): State<Api>,
     request: Result<Json<PruneRequest>, JsonRejection>,
@@ -42,6 +55,12 @@ pub(super) async fn prune(
     Ok(Json(PruneReply { dry_run, content, jobs, bytes }))
 }
 
+/// Drops what the node keeps of a job that ended.
+#[utoipa::path(
+    post,
+    path = "/api/v1/jobs/{job}/forget",
+    responses((status = 200, description = "The answer", body = ForgetReply))
+)]
 pub(super) async fn forget(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,

@@ -36,7 +36,7 @@ pub(super) const ALIVE: &str = "/healthz";
 pub(super) const READY: &str = "/readyz";
 
 /// The node in numbers.
-const METRICS: &str = "/metrics";
+pub(super) const METRICS: &str = "/metrics";
 
 /// Longest JSON request: the largest spec and a full allow-list, several times over.
 const MAX_JSON_BYTES: usize = 256 * 1024;

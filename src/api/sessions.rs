@@ -33,6 +33,13 @@ const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 type Secret<T> = Result<([(HeaderName, &'static str); 1], Json<T>), Failure>;
 
+/// Gives out a ticket, which a browser redeems for the token.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tickets",
+    operation_id = "issue_ticket",
+    responses((status = 200, description = "The answer", body = TicketReply))
+)]
 async fn issue(State(gate): State<Gate>) -> Secret<TicketReply> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| Failure::new(ErrorCode::Unexpected, error.to_string()))?;
@@ -40,6 +47,15 @@ async fn issue(State(gate): State<Gate>) -> Secret<TicketReply> {
     Ok((NO_STORE, Json(TicketReply { ticket: hex::encode(secret), seconds: LIFETIME.as_secs() })))
 }
 
+/// Redeems a ticket.
+#[utoipa::path(
+    post,
+    path = "/api/v1/session",
+    operation_id = "redeem_ticket",
+    request_body = SessionRequest,
+    security(()),
+    responses((status = 200, description = "The answer", body = SessionReply))
+)]
 async fn redeem(
     State(gate): State<Gate>,
     request: Result<Json<SessionRequest>, JsonRejection>,

@@ -19,6 +19,7 @@ mod submit;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use super::inputs::{BlobInfo, InputEvent, InputRequest};
 pub use super::refusal::{ErrorBody, ErrorCode, ErrorReply};
@@ -49,7 +50,7 @@ pub use submit::{SubmitReply, SubmitRequest};
 pub use crate::scheduler::{Evidence, LogEntry};
 
 /// `GET /api/v1/node`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeInfo {
     /// The node's id: the address of its key.
     pub id: NodeId,
@@ -95,7 +96,7 @@ pub struct NodeInfo {
 }
 
 /// One row of `GET /api/v1/nodes`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeRow {
     /// The node.
     pub id: NodeId,
@@ -119,7 +120,7 @@ pub struct NodeRow {
 }
 
 /// `GET /api/v1/jobs/{job}/results/{node}/last-words`: what a failed run left, by its node's word alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastWordsView {
     /// Whose run it was.
     pub node: NodeId,
@@ -136,7 +137,7 @@ pub struct LastWordsView {
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// `GET /api/v1/defaults?timeout=&price=`: what a form for a job starts from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Defaults {
     /// The terms, with the run phase that this timeout needs and a bond of this price.
     pub deal: Deal,
@@ -145,7 +146,7 @@ pub struct Defaults {
 }
 
 /// `GET /api/v1/jobs/{job}`: all that the node knows of a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobView {
     /// The job.
     pub job: JobId,
@@ -217,7 +218,7 @@ pub struct JobView {
 }
 
 /// The deadlines of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadlineName {
     /// Of bids and acceptances.
@@ -243,7 +244,7 @@ impl DeadlineName {
 }
 
 /// A deadline and what it bounds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Deadline {
     /// Which one.
     pub name: DeadlineName,
@@ -254,7 +255,7 @@ pub struct Deadline {
 }
 
 /// One bid.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BidView {
     /// The bidder.
     pub node: NodeId,
@@ -265,7 +266,7 @@ pub struct BidView {
 }
 
 /// What became of a bid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BidState {
     /// Waits for the requester.
@@ -297,7 +298,7 @@ impl BidState {
 }
 
 /// One seat, its node and what is known of its run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SeatView {
     /// Its number.
     pub seat: u8,
@@ -324,7 +325,7 @@ pub struct SeatView {
 }
 
 /// How far a seat's execution is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SeatState {
     /// Accepted; nothing reported yet.
@@ -338,7 +339,7 @@ pub enum SeatState {
 }
 
 /// A result as its node revealed it in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResultView {
     /// The command's own exit code.
     pub exit_code: i32,
@@ -357,7 +358,7 @@ pub struct ResultView {
 }
 
 /// What a verdict says of one seat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Judgement {
     /// The result agrees with the majority: keep it.
@@ -369,7 +370,7 @@ pub enum Judgement {
 }
 
 /// Who agreed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VerdictView {
     /// Nodes whose results to keep; empty when the outcome is inconclusive.
     pub accepted: Vec<NodeId>,
@@ -388,7 +389,7 @@ pub struct VerdictView {
 }
 
 /// The money of a job, by the rules: everything locked is paid out or burnt when it ends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MoneyView {
     /// The requester first, then the seats in order, then another party that ended the job.
     pub parties: Vec<PartyMoney>,
@@ -397,7 +398,7 @@ pub struct MoneyView {
 }
 
 /// What one party put into a job and got out of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartyMoney {
     /// Who.
     pub node: NodeId,
@@ -409,7 +410,7 @@ pub struct PartyMoney {
 
 /// One row of `GET /api/v1/jobs/{job}/results`; `.../results/{node}/archive` has the content and
 /// `GET /api/v1/jobs/{job}/output` the accepted standard output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResultRow {
     /// The seat.
     pub seat: u8,

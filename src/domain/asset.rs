@@ -17,6 +17,7 @@ const MAX_SYMBOL_BYTES: usize = 16;
 
 /// The asset of one deployment of the contract.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Asset {
     /// The chain's own coin, which also pays for gas.
@@ -28,6 +29,7 @@ pub enum Asset {
 
 /// A token, as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct Token {
     /// Its contract.
     pub address: NodeId,

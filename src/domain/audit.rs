@@ -16,6 +16,7 @@ const CONTEXT: &[u8] = b"assay audit secret v1\0";
 /// The requester commits to a secret with the deal and publishes it once the first wave has committed. So no node of the
 /// first wave knows whether its result will be compared, and the requester cannot choose whose is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Audit {
     /// The chance of a second wave, in thousandths, 1..=1000.
@@ -28,6 +29,7 @@ pub struct Audit {
 
 /// The stage of a job's audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum AuditStage {

@@ -34,6 +34,7 @@ const WORK_PERMILLE: u16 = 500;
 
 /// How bids become seats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Acceptance {
@@ -53,6 +54,7 @@ impl Acceptance {
 
 /// The terms under which a job runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Deal {
     /// N: how many nodes run the job, 1..=31.

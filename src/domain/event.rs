@@ -12,6 +12,7 @@ pub const MAX_REMARK_BYTES: usize = 256;
 
 /// One step in a job's life, as its author signs it. Each rule has one variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// A requester asks for a job.
@@ -20,6 +21,7 @@ pub enum Event {
         deal: Deal,
         /// The canonical spec document.
         #[serde(with = "document")]
+        #[cfg_attr(feature = "node", schema(value_type = String))]
         spec: Vec<u8>,
         /// The requester's nonce, which makes the job's id unique.
         nonce: u64,
@@ -212,6 +214,7 @@ impl SignedAction {
 /// What the rules need to know about an event's author: accounts on a chain and in the local backend, constants where there
 /// is no money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
     /// Whether the author has the money that the event locks: the requester's escrow, or the bidder's bond.

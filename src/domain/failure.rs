@@ -8,6 +8,7 @@ use super::text::name_as_text;
 ///
 /// A command that exits non-zero is no failure: it is a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum FailureKind {

@@ -21,6 +21,7 @@ pub const GROUP_DIGITS: usize = 12;
 
 /// A job's place in a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct Member {
     /// The id of the group, in lower-case hex digits.
     pub group: String,

@@ -155,6 +155,7 @@ impl From<B256> for JobId {
 
 /// Separates one log from every other: chain id and contract address, 0 and 0 without a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LogDomain {
     /// The EVM chain id; 0 without a chain.

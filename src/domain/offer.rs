@@ -9,6 +9,7 @@ pub const MAX_OFFER_BYTES: usize = 512;
 
 /// What a node says it takes on. Nobody vouches for it, and only hints follow from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct Offer {
     /// Slots: how many jobs the node runs at once.
     pub slots: u32,
@@ -35,6 +36,7 @@ pub struct Offer {
 /// An amount that a job asks for and no known node allows: too much, or of [`Limit::ShortReveal`] and [`Limit::LowPrice`] too
 /// little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct Exceeded {
     /// The limit.
     pub limit: Limit,
@@ -46,6 +48,7 @@ pub struct Exceeded {
 
 /// A limit in an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// Bytes of memory.
@@ -92,6 +95,7 @@ impl Limit {
 
 /// Too few of the known nodes take on a job. More may come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct TooFew {
     /// How many nodes the job may need: those of an audit's second wave too.
     pub needed: usize,

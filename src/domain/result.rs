@@ -8,6 +8,7 @@ use super::{Digest, FingerprintWord, JobId, LogDomain, NodeId, SummaryWord};
 
 /// A result and the salt of its commitment: what a node reveals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Opening {
     /// SHA-256 over job id, exit code, stdout and the files of `/outputs`: what a verdict compares.
@@ -59,6 +60,7 @@ impl Opening {
 
 /// An opening for a seat, sent with a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SeatOpening {
     /// The seat.

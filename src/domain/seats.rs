@@ -7,6 +7,7 @@ pub const MAX_SEATS: u8 = 31;
 
 /// A set of seats, bit `i` for seat `i`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct SeatSet(u32);
 

@@ -31,6 +31,7 @@ pub const MAX_TEXT_FILES: usize = 64;
 
 /// What every accepted node runs. The timeout is a term of the deal, since rules depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     /// The image for an engine: `name@sha256:..` in a registry, or an image id `sha256:..`.
@@ -76,6 +77,7 @@ pub struct Spec {
 
 /// Content that every node mounts read-only. The requester provides it, or a URL does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// SHA-256 of the canonical archive, or of the file at the URL.
@@ -111,6 +113,7 @@ impl Input {
 
 /// What an input is in the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum InputKind {
     /// The target is a directory with the archive's content.
@@ -129,6 +132,7 @@ impl InputKind {
 
 /// Limits of one container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Resources {
     /// Memory in bytes, without swap.

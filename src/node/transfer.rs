@@ -51,7 +51,7 @@ pub trait Transfer: fmt::Debug + Send + Sync + 'static {
 }
 
 /// How a node is connected to others.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Links {
     /// Nodes with a connection.
     pub connected: usize,
@@ -62,7 +62,7 @@ pub struct Links {
 }
 
 /// A peer that the user of a node named, and the connection to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NamedPeer {
     /// Its address, as given.
     pub address: String,

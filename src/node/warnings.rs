@@ -20,7 +20,9 @@ use crate::{
 const MOST: usize = 256;
 
 /// What the node cannot do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Obstacle {
     /// The account cannot pay for transactions.
@@ -45,7 +47,7 @@ pub enum Obstacle {
 }
 
 /// A warning that holds now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Warning {
     /// The kind of problem.
     pub obstacle: Obstacle,

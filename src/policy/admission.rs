@@ -10,6 +10,7 @@ use crate::domain::{DEFAULT_REGISTRY, ImageName, Job, NodeId, Resources, Spec, T
 
 /// What an operator lets a node work for, and when. The default admits everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct Admission {
     /// The images that it runs; all if empty.
     #[serde(default)]
@@ -27,6 +28,7 @@ pub struct Admission {
 
 /// What all containers of a node may take together; no bound where `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct Together {
     /// Memory in bytes.
     #[serde(default)]
@@ -41,6 +43,7 @@ pub struct Together {
 
 /// Why a node's operator keeps it from bidding on a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Declined {
     /// The operator paused the node.

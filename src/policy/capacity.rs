@@ -99,6 +99,7 @@ pub enum Leaving {
 
 /// What a node still owes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct Obligations {
     /// Bids that still stand.
     pub bids: usize,

@@ -31,6 +31,7 @@ pub struct OutlookView<'a> {
 
 /// Where a node is on the way to a seat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outlook {
     /// It has a seat.

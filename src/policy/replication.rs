@@ -26,6 +26,7 @@ const CONTEXT: &[u8] = b"assay own run v1\0";
 
 /// Who decides how many nodes run a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Replication {
     /// Its user, by the deal.
@@ -37,6 +38,7 @@ pub enum Replication {
 
 /// How many nodes run a job, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct Plan {
     /// The node that was drawn.
     pub first: NodeId,
@@ -56,6 +58,7 @@ pub struct Plan {
 
 /// What the requester's own run of a job said of the results of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OwnRun {
     /// It is still to come.

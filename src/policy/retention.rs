@@ -45,7 +45,9 @@ impl Default for Keep {
 
 /// What content is to this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "node", schema(as = ContentKind))]
 pub enum Kind {
     /// A job that can still change needs it.
     Live,
@@ -101,7 +103,9 @@ pub struct Stored {
 
 /// Why content goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "node", schema(as = PruneReason))]
 pub enum Why {
     /// It was kept for as long as the operator says.
     Age,

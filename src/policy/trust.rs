@@ -94,7 +94,9 @@ pub enum Fared {
 
 /// Which nodes to ask, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "node", schema(as = TrustLevel))]
 pub enum Level {
     /// Has proven itself: runs jobs alone.
     Trusted,
@@ -111,6 +113,7 @@ pub enum Level {
 
 /// The terms of a job whose first seat goes to a certain node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct Wave {
     /// Seats of the first wave.
     pub seats: u8,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a requester did to its log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// It signed two histories of the job.
@@ -13,7 +13,7 @@ pub enum FaultKind {
 }
 
 /// Entries that a requester must not have signed. A reader with the log up to there can check them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// What the requester did.

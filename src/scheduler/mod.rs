@@ -190,7 +190,7 @@ pub async fn submit_in_turn(
 }
 
 /// Where an entry of a job's log stands on a chain, and what it took to bring it there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Anchor {
     /// The entry's place in its job's log, from 1.
     pub height: u64,
@@ -205,7 +205,7 @@ pub struct Anchor {
 }
 
 /// What a transaction took for one job: of one that several jobs share, an equal part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Cost {
     /// Who paid.
     pub payer: NodeId,

@@ -7,7 +7,7 @@ use super::LogItem;
 use crate::domain::{Digest, Event, Facts, JobId, NodeId, Stamped, Timestamp};
 
 /// One entry of a job's log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogEntry {
     /// Its place in the job's log, from 1.

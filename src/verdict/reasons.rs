@@ -19,6 +19,7 @@ use crate::domain::{Method, Profile};
 
 /// What decided, or failed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// There was one run.
@@ -41,6 +42,7 @@ pub enum Rule {
 
 /// Why a run with an output fared as it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct Reason {
     /// What decided.
     pub rule: Rule,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Memory, CPU time and page faults of a run, beside those that it was compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct Work {
     /// Whether it agrees with the run at the centre; under `kmeans`, whether it is nearer to the mean than the limit.
     pub agrees: bool,
@@ -19,6 +20,7 @@ pub struct Work {
 
 /// CPU time in milliseconds, and what was allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct Cpu {
     /// Of this run.
     pub ms: u64,
@@ -30,6 +32,7 @@ pub struct Cpu {
 
 /// A number of page faults, and what was allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct Faults {
     /// Of this run.
     pub count: u64,

@@ -1,11 +1,12 @@
 //! What a node earned.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::{Amount, JobId, JobState, NodeId, Timestamp};
 
 /// `GET /api/v1/node/earnings?since=`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EarningsReply {
     /// The jobs that ended since then are here.
     pub since: Timestamp,
@@ -16,7 +17,7 @@ pub struct EarningsReply {
 }
 
 /// A job in which the node had a seat, and what its end paid. Gas is not in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EarnedJob {
     /// The job.
     pub job: JobId,

@@ -1,11 +1,12 @@
 //! A node's own run of a job.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::{FailureKind, Timestamp};
 
 /// This node's own run of a job, without its result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExecutionView {
     /// When it started.
     pub started_at: Timestamp,
@@ -16,7 +17,7 @@ pub struct ExecutionView {
 }
 
 /// How far a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutionStage {
     /// It may be running.

@@ -1,6 +1,7 @@
 //! Whether a node takes on work, and what it still owes.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::Timestamp;
 pub use crate::node::Obligations;
@@ -9,7 +10,7 @@ pub use crate::node::Obligations;
 pub const MAX_DRAIN_WAIT: u32 = 20;
 
 /// Body of `POST /api/v1/node/pause`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct PauseRequest {
     /// How many seconds to wait until the node owes nothing; at most [`MAX_DRAIN_WAIT`].
     #[serde(default)]
@@ -17,7 +18,7 @@ pub struct PauseRequest {
 }
 
 /// Answer to `POST /api/v1/node/pause` and `POST /api/v1/node/resume`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IntakeReply {
     /// Since when the node takes on no work; null if it does.
     pub paused_since: Option<Timestamp>,

@@ -1,11 +1,12 @@
 //! What a node takes on.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::{Amount, Resources, Span};
 
 /// The limits of the jobs that a node takes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeLimits {
     /// Of the container; the machine may have less free.
     pub resources: Resources,

@@ -1,6 +1,7 @@
 //! The list of jobs.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Member;
 use crate::{
@@ -9,7 +10,8 @@ use crate::{
 };
 
 /// The query of `GET /api/v1/jobs`: which jobs, and how many of them.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct JobFilter {
     /// The most rows; 50 if it is not said.
@@ -20,6 +22,7 @@ pub struct JobFilter {
     pub group: Option<String>,
     /// In one of these states, by name and with commas between them; in any state if it is not said.
     #[serde(default, with = "names", skip_serializing_if = "Vec::is_empty")]
+    #[param(value_type = Option<String>)]
     pub state: Vec<JobState>,
     /// Submitted at this time or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,7 +64,7 @@ mod names {
 }
 
 /// `GET /api/v1/jobs`, by a [`JobFilter`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobList {
     /// How many jobs are wanted and known, among the newest 10,000 where a state or a time is named.
     pub total: usize,
@@ -70,7 +73,7 @@ pub struct JobList {
 }
 
 /// One row of a [`JobList`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobRow {
     /// The job.
     pub job: JobId,

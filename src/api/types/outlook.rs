@@ -1,13 +1,14 @@
 //! Where each known node is on the way to a seat in a job.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::NodeId;
 
 pub use crate::node::Outlook;
 
 /// One row of `GET /api/v1/jobs/{job}/nodes`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OutlookRow {
     /// The node.
     pub node: NodeId,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     domain::{Digest, JobId, Span, Timestamp},
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// `GET /api/v1/node/usage`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UsageReply {
     /// Inputs and results, by what they are to the node.
     pub content: BTreeMap<Kind, UsagePart>,
@@ -27,7 +28,7 @@ pub struct UsageReply {
 }
 
 /// Content of one kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UsagePart {
     /// How many inputs or results.
     pub pieces: u64,
@@ -38,7 +39,7 @@ pub struct UsagePart {
 }
 
 /// For how long a node keeps what ended jobs left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeepView {
     /// Seconds for results that it computed for others.
     pub results: Span,
@@ -53,14 +54,14 @@ pub struct KeepView {
 }
 
 /// Body of `POST /api/v1/node/prune`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PruneRequest {
     /// Only say what would go.
     pub dry_run: bool,
 }
 
 /// What went, or would go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PruneReply {
     /// Whether it is all still there.
     pub dry_run: bool,
@@ -73,7 +74,7 @@ pub struct PruneReply {
 }
 
 /// One input or result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PrunedContent {
     /// Its digest.
     pub digest: Digest,
@@ -86,7 +87,7 @@ pub struct PrunedContent {
 }
 
 /// Answer to `POST /api/v1/jobs/{job}/forget`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ForgetReply {
     /// The job.
     pub job: JobId,

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Replication;
 use crate::domain::{Deal, Input, JobId, Resources, SCRATCH_DIR, SUMMARY_FILE, Spec, TooFew};
 
 /// Body of `POST /api/v1/jobs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubmitRequest {
     /// The image by name, tag or digest; the node pins it.
@@ -142,7 +143,7 @@ fn default_scratch_dir() -> String {
 }
 
 /// Answer to `POST /api/v1/jobs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SubmitReply {
     /// The new job.
     pub job: JobId,

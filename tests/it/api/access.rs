@@ -53,6 +53,7 @@ async fn nothing_but_health_is_answered_without_the_token() {
         ("GET", format!("jobs/{}", JobId::ZERO)),
         ("DELETE", "jobs".to_owned()),
         ("GET", "nothing".to_owned()),
+        ("GET", "openapi.json".to_owned()),
         ("GET", "health/".to_owned()),
         ("GET", "health/../jobs".to_owned()),
         ("GET", format!("jobs/{job}/plot")),

@@ -48,6 +48,8 @@ async fn a_node_that_loads_says_how_far_it_is_until_it_answers() {
         let health: Health = read(ask("health").await);
         assert_eq!(health.state, Readiness::Loading);
     }
+    let document = std::fs::read("docs/openapi.json").unwrap();
+    assert_eq!(ask("openapi.json").await, (200, document), "what the API takes does not depend on the logs");
     let stranger = node_answer(http.post(url("jobs")).body("{}")).await;
     assert_eq!(stranger.0, 401, "how far a node is, is for those who may ask it");
 
