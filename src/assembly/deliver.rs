@@ -69,7 +69,10 @@ enum Undelivered {
 impl Undelivered {
     const fn may_pass(&self) -> bool {
         match self {
-            Self::Never(_) | Self::Delivery(DeliveryError::Unpaid { .. }) => false,
+            Self::Never(_)
+            | Self::Delivery(
+                DeliveryError::Unpaid { .. } | DeliveryError::Undone { .. } | DeliveryError::Late { .. },
+            ) => false,
             // A callback may stop reverting, gas become cheaper, a node come back.
             Self::Request(_)
             | Self::Output(_)
@@ -79,6 +82,25 @@ impl Undelivered {
                 | DeliveryError::TooDear { .. }
                 | DeliveryError::Chain(_),
             ) => true,
+        }
+    }
+
+    /// The contract that took gas for nothing, and gets no result any more.
+    const fn unpaying(&self) -> Option<NodeId> {
+        match self {
+            Self::Delivery(
+                DeliveryError::Unpaid { consumer, .. } | DeliveryError::Undone { consumer, .. },
+            ) => Some(*consumer),
+            Self::Never(_)
+            | Self::Request(_)
+            | Self::Output(_)
+            | Self::Delivery(
+                DeliveryError::Refused { .. }
+                | DeliveryError::TooMuchGas { .. }
+                | DeliveryError::TooDear { .. }
+                | DeliveryError::Late { .. }
+                | DeliveryError::Chain(_),
+            ) => None,
         }
     }
 }
@@ -92,7 +114,7 @@ pub(super) struct Deliverer {
     watched: BTreeSet<JobId>,
     /// Jobs that nobody has to deliver, or can.
     settled: BTreeSet<JobId>,
-    /// Contracts that took a result and did not pay.
+    /// Contracts that took gas and did not pay.
     unpaying: BTreeSet<NodeId>,
     due: BTreeMap<JobId, Due>,
 }
@@ -199,9 +221,7 @@ impl Deliverer {
                 }
                 Err(error) => {
                     warn!(job = %id, error = %one_line(&error), "a result is not delivered");
-                    if let Undelivered::Delivery(DeliveryError::Unpaid { consumer, .. }) = error {
-                        self.unpaying.insert(consumer);
-                    }
+                    self.unpaying.extend(error.unpaying());
                 }
             }
             self.due.remove(&id);
@@ -293,5 +313,30 @@ async fn until(wait: Option<Duration>) {
     match wait {
         Some(wait) => sleep(wait).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cost_gas_is_never_tried_again_and_only_who_took_it_for_nothing_gets_no_more_results() {
+        let consumer = NodeId::new([7; 20]);
+        let (fee, gas, reason) = (Amount::ZERO, 1, String::new);
+        let table = [
+            (DeliveryError::Unpaid { consumer, fee }, false, true),
+            (DeliveryError::Undone { consumer, gas, reason: reason() }, false, true),
+            (DeliveryError::Late { consumer, gas }, false, false),
+            (DeliveryError::Refused { consumer, reason: reason() }, true, false),
+            (DeliveryError::TooMuchGas { consumer, gas, most: 1 }, true, false),
+            (DeliveryError::TooDear { fee, gas, wei_per_gas: 1 }, true, false),
+            (DeliveryError::Chain(BackendError::Stopped), true, false),
+        ];
+        for (error, may_pass, is_unpaying) in table {
+            let undelivered = Undelivered::from(error);
+            let found = (undelivered.may_pass(), undelivered.unpaying());
+            assert_eq!(found, (may_pass, is_unpaying.then_some(consumer)), "{undelivered}");
+        }
     }
 }

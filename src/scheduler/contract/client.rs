@@ -186,8 +186,8 @@ impl ChainClient {
         match in_time(self.sender.send(call)).await {
             Ok(receipt) => Ok(Receipt::from(&receipt)),
             Err(SendError::Failed(error)) => Err(MoneyError::Chain(error)),
-            Err(SendError::Reverted(Revert::Rule(rejection))) => Err(MoneyError::Rejected(rejection)),
-            Err(SendError::Reverted(revert)) => Err(MoneyError::Refused { reason: format!("{revert:?}") }),
+            Err(SendError::Reverted(Revert::Rule(rejection), _)) => Err(MoneyError::Rejected(rejection)),
+            Err(SendError::Reverted(revert, _)) => Err(MoneyError::Refused { reason: format!("{revert:?}") }),
         }
     }
 

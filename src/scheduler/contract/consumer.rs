@@ -20,7 +20,8 @@ use super::{
     node::ContractScheduler,
     packed::{is_rostered, rostered_head},
     rpc::AskError,
-    sender::{Call, SendError, limit_of, request},
+    sender::{Call, Fees, SendError, limit_of, request},
+    words::Refusal,
 };
 use crate::{
     domain::{Amount, Job, JobId, NodeId, Seat, SeatOpening, SeatStatus, Span},
@@ -51,6 +52,9 @@ const FULFIL_ROSTERED: &str = "fulfilRostered(bytes32,bytes32,uint256,(uint8,add
 
 /// The most gas of a delivery, beside that of its bytes: what a contract can burn that does not pay.
 const MAX_GAS: u64 = 1_000_000;
+
+/// The most gas of a delivery that comes second, beside that of its bytes: a transaction, and a look at the request.
+const LATE_GAS: u64 = 40_000;
 
 /// What chains charge at most for a byte of a transaction that is zero, and for any other (EIP-7623).
 const GAS_OF_BYTE: (u64, u64) = (10, 40);
@@ -100,6 +104,24 @@ pub enum DeliveryError {
         consumer: NodeId,
         /// What it promised.
         fee: Amount,
+    },
+    /// The consumer took the gas of a transaction and undid it, though it took the same result in an estimate.
+    #[error("the contract {consumer} took {gas} gas and refused the result: {reason}")]
+    Undone {
+        /// The contract.
+        consumer: NodeId,
+        /// The gas that this node paid for.
+        gas: u64,
+        /// What the contract says.
+        reason: String,
+    },
+    /// Somebody else delivered it just before.
+    #[error("somebody else delivered the result to the contract {consumer} first, which cost {gas} gas here")]
+    Late {
+        /// The contract.
+        consumer: NodeId,
+        /// The gas that this node paid for.
+        gas: u64,
     },
     /// No transaction was made, or nobody knows.
     #[error(transparent)]
@@ -187,13 +209,17 @@ impl ContractScheduler {
         } else {
             fulfil_data(job, openings, exit_code, stdout)
         };
+        let endpoints = &client.reader().endpoints;
+        let fees = endpoints.ask(|provider| async move { provider.estimate_eip1559_fees().await });
+        let fees = Fees::of(fees.await.map_err(BackendError::from)?, None);
         let asked = request(me.into(), Some(consumer.into()), &data, U256::ZERO);
-        let gas = client.reader().endpoints.ask(|provider| {
+        let asked = fees.map_or_else(|_| asked.clone(), |fees| fees.on(asked.clone()));
+        let gas = endpoints.ask(|provider| {
             let asked = asked.clone();
             async move { provider.estimate_gas(asked).block(BlockId::pending()).await }
         });
         // The contract may have the whole limit burnt, whatever it takes in an estimate.
-        let gas = limit_of(gas.await.map_err(|error| refused(consumer, error))?);
+        let gas = limit_of(gas.await.map_err(|error| refused((consumer, me), error))?);
         let most = most_gas(&data);
         if gas > most {
             return Err(DeliveryError::TooMuchGas { consumer, gas, most });
@@ -202,24 +228,51 @@ impl ContractScheduler {
         if !pays(fee, gas, wei_per_gas) {
             return Err(DeliveryError::TooDear { fee, gas, wei_per_gas });
         }
-        let call = Call { gas_limit: Some(gas), ..to_contract(consumer.into(), data) };
+        let call = Call { gas_limit: Some(gas), ..to_contract(consumer.into(), data.clone()) };
         match in_time(client.sender.send(call)).await {
             Ok(receipt) if was_paid(&receipt, client.reader().contract, me, fee) => Ok((&receipt).into()),
             Ok(_) => Err(DeliveryError::Unpaid { consumer, fee }),
             Err(SendError::Failed(error)) => Err(error.into()),
-            Err(SendError::Reverted(revert)) => Err(refused(consumer, AskError::Reverted(revert))),
+            Err(SendError::Reverted(revert, None)) => {
+                Err(refused((consumer, me), AskError::Reverted(revert)))
+            }
+            Err(SendError::Reverted(revert, Some(gas))) => {
+                let is_late = gas <= late_gas(&data) && self.fee_for(job).await?.is_none();
+                let reason = || match revert {
+                    Revert::Unknown(reason) => reason,
+                    revert => format!("{revert:?}"),
+                };
+                Err(if is_late {
+                    DeliveryError::Late { consumer, gas }
+                } else {
+                    DeliveryError::Undone { consumer, gas, reason: reason() }
+                })
+            }
         }
     }
 }
 
 /// The highest gas limit of a delivery with this data.
 fn most_gas(data: &[u8]) -> u64 {
-    let cost = |byte: &u8| if *byte == 0 { GAS_OF_BYTE.0 } else { GAS_OF_BYTE.1 };
-    data.iter().map(cost).fold(MAX_GAS, u64::saturating_add)
+    MAX_GAS.saturating_add(gas_of(data))
 }
 
-fn refused(consumer: NodeId, error: AskError) -> DeliveryError {
+/// The most gas of a delivery with this data to a contract that has its result already, and looks at that first.
+fn late_gas(data: &[u8]) -> u64 {
+    LATE_GAS.saturating_add(gas_of(data))
+}
+
+/// The most gas of the bytes of a transaction.
+fn gas_of(data: &[u8]) -> u64 {
+    let cost = |byte: &u8| if *byte == 0 { GAS_OF_BYTE.0 } else { GAS_OF_BYTE.1 };
+    data.iter().map(cost).fold(0, u64::saturating_add)
+}
+
+fn refused((consumer, me): (NodeId, NodeId), error: AskError) -> DeliveryError {
     let reason = match error {
+        AskError::Answer(reason) if Refusal::of(&reason) == Refusal::NoEther => {
+            return BackendError::NoEther { account: me, reason }.into();
+        }
         AskError::Reverted(Revert::Unknown(reason)) | AskError::Answer(reason) => reason,
         AskError::Reverted(revert) => format!("{revert:?}"),
         AskError::Declined(error) | AskError::Unreachable(error) => return error.into(),

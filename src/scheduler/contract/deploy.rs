@@ -172,7 +172,7 @@ impl Chain {
         tasks.spawn(sender.run(CancellationToken::new()));
         in_time(handle.send(call)).await.map_err(|error| match error {
             SendError::Failed(error) => DeployError::Chain(error),
-            SendError::Reverted(revert) => DeployError::Refused { reason: format!("{revert:?}") },
+            SendError::Reverted(revert, _) => DeployError::Refused { reason: format!("{revert:?}") },
         })
     }
 

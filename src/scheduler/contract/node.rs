@@ -316,19 +316,19 @@ impl State {
             if let Ok(cursor) = self.log.find(last) {
                 return Ok(cursor);
             }
-            if error == SendError::Reverted(Revert::Rule(Rejection::JobExists))
+            if matches!(error, SendError::Reverted(Revert::Rule(Rejection::JobExists), _))
                 && self.log.job(last.job).is_none()
             {
                 return self.when_here(last).await;
             }
             return Err(match error {
                 SendError::Failed(error) => SubmitError::NotOrdered(error),
-                SendError::Reverted(Revert::Rule(rejection)) => SubmitError::Rejected(rejection),
-                SendError::Reverted(Revert::Stale(_)) if !is_fresh => {
+                SendError::Reverted(Revert::Rule(rejection), _) => SubmitError::Rejected(rejection),
+                SendError::Reverted(Revert::Stale(_), _) if !is_fresh => {
                     is_fresh = true;
                     continue;
                 }
-                SendError::Reverted(revert) => SubmitError::NotOrdered(BackendError::Chain {
+                SendError::Reverted(revert, _) => SubmitError::NotOrdered(BackendError::Chain {
                     reason: format!("the contract refused: {revert:?}"),
                 }),
             });
@@ -349,11 +349,11 @@ impl State {
     pub(super) async fn send(&self, job: JobId, data: Bytes) -> Result<u64, SendError> {
         let call = to_contract(self.client.reader().contract, data);
         let mut sent = self.client.sender.send(call.clone()).await;
-        if let (Err(SendError::Reverted(Revert::Rostered)), Some(job)) = (&sent, self.log.job(job)) {
+        if let (Err(SendError::Reverted(Revert::Rostered, _)), Some(job)) = (&sent, self.log.job(job)) {
             let unpack = to_contract(self.client.reader().contract, unpack_call(&job));
             match self.client.sender.send(unpack).await {
                 // Another party was first.
-                Ok(_) | Err(SendError::Reverted(Revert::NotRostered)) => {}
+                Ok(_) | Err(SendError::Reverted(Revert::NotRostered, _)) => {}
                 Err(error) => return Err(error),
             }
             sent = self.client.sender.send(call).await;

@@ -39,8 +39,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::fees::Fees;
 use self::{
-    fees::{Fees, OverCap, is_passed_over},
+    fees::{OverCap, is_passed_over},
     pending::{Callers, Pending},
     placing::Unplaced,
     shared::Gathering,
@@ -86,8 +87,8 @@ pub type Notice = Arc<dyn Fn(Digest) + Send + Sync>;
 /// What goes wrong with a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SendError {
-    /// The contract refuses.
-    Reverted(Revert),
+    /// The contract refuses: an estimate, so that nothing was sent, or a transaction, which used this gas.
+    Reverted(Revert, Option<u64>),
     /// It was not sent, or not taken; [`BackendError::Unconfirmed`] when nobody knows.
     Failed(BackendError),
 }
@@ -277,6 +278,7 @@ impl Sender {
         let mut request = request(self.signer.address(), call.to, &call.data, call.value);
         if let Some(limit) = call.gas_limit {
             request.set_gas_limit(limit);
+            request = self.fees().await.map_err(Unplaced::Blocked)?.on(request);
         }
         let estimated = self.endpoints.ask(|provider| {
             let request = request.clone();
@@ -403,7 +405,8 @@ impl Sender {
         if receipt.status() {
             return Some(Ok(receipt));
         }
-        Some(Err(SendError::Reverted(self.reason_of(index, block).await)))
+        let gas = receipt.gas_used;
+        Some(Err(SendError::Reverted(self.reason_of(index, block).await, Some(gas))))
     }
 
     /// Why a mined transaction reverted: its receipt does not say, so the call is made again.
@@ -448,7 +451,7 @@ pub(super) fn request(from: Address, to: Option<Address>, data: &Bytes, value: U
 
 fn explain(error: AskError, account: Address) -> SendError {
     match error {
-        AskError::Reverted(revert) => SendError::Reverted(revert),
+        AskError::Reverted(revert) => SendError::Reverted(revert, None),
         AskError::Answer(reason) if Refusal::of(&reason) == Refusal::NoEther => {
             SendError::Failed(BackendError::NoEther { account: account.into(), reason })
         }

@@ -1,6 +1,9 @@
 //! What a node asks the contracts that asked for jobs, and what it pays to deliver to them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use assay::{
     domain::{Amount, Job},
@@ -11,9 +14,10 @@ use assay::{
     store::Db,
 };
 use serde_json::json;
+use tokio::time::{interval, timeout};
 
 use super::{
-    chain::{Chain, Member, fold},
+    chain::{Chain, Member, PATIENCE, fold},
     faulty::{Fault, Faulty},
     long_deal,
 };
@@ -81,4 +85,60 @@ async fn a_contract_that_burns_gas_gets_no_transaction_and_one_that_does_not_pay
     let block = chain.rpc("eth_getBlockByNumber", &json!(["latest", true]));
     let limit = format!("{:#x}", checked.load(Ordering::SeqCst));
     assert_eq!(block["transactions"][0]["gas"], limit, "the fee was weighed against all that may burn");
+}
+
+/// A contract that takes everything, and does this in a transaction that is under way when it is told to.
+async fn deliver_and_change(chain: &Chain, code: &str) -> (DeliveryError, Member) {
+    let (requester, deliverer) = (chain.member().await, chain.member().await);
+    let job = job_of(&requester).await;
+    chain.rpc("anvil_setCode", &json!([requester.id(), PENDING_WITHOUT_FEE]));
+    assert_eq!(deliverer.scheduler.fee_for(&job).await, Ok(Some(Amount::ZERO)), "it waits for a result");
+    chain.rpc("evm_setAutomine", &json!([false]));
+    let delivering = deliverer.scheduler.deliver(&job, &[], (0, b"42"), Amount::ZERO, |_, _, _| true);
+    let changing = async {
+        let mut ticks = interval(Duration::from_millis(50));
+        while chain.rpc("txpool_status", &json!([]))["pending"] == "0x0" {
+            ticks.tick().await;
+        }
+        chain.rpc("anvil_setCode", &json!([requester.id(), code]));
+        chain.rpc("evm_mine", &json!([]));
+    };
+    let (delivered, ()) = timeout(PATIENCE, async { tokio::join!(delivering, changing) }).await.unwrap();
+    chain.rpc("evm_setAutomine", &json!([true]));
+    (delivered.unwrap_err(), requester)
+}
+
+/// Counts down from 2,000, for some 26 gas each, and answers three words that say: pending, no matter until when, no fee.
+const PENDING_WITHOUT_FEE: &str = "0x6107d05b6001900380600357600160005260606000f3";
+
+#[tokio::test]
+async fn a_transaction_that_a_contract_undoes_is_told_from_an_estimate_that_it_refuses() {
+    let chain = Chain::start(None).await;
+    // Burns whatever gas it gets.
+    let (burnt, requester) = deliver_and_change(&chain, "0xfe").await;
+    let consumer = requester.id();
+    assert!(
+        matches!(&burnt, DeliveryError::Undone { consumer: by, gas, .. } if *by == consumer && *gas > 21_000),
+        "{burnt:?}"
+    );
+    // Has its result, and so reverts at once.
+    let (late, requester) = deliver_and_change(&chain, "0x60006000fd").await;
+    let consumer = requester.id();
+    assert!(matches!(&late, DeliveryError::Late { consumer: by, .. } if *by == consumer), "{late:?}");
+    // Reverts too, but has burnt more than a look at its request takes: it counts down as before.
+    let (burnt, _) = deliver_and_change(&chain, "0x6107d05b600190038060035760006000fd").await;
+    assert!(matches!(&burnt, DeliveryError::Undone { gas, .. } if *gas > 70_000), "{burnt:?}");
+}
+
+#[tokio::test]
+async fn a_contract_cannot_tell_an_estimate_from_a_transaction_by_the_price_of_gas() {
+    let chain = Chain::start(None).await;
+    let (requester, deliverer) = (chain.member().await, chain.member().await);
+    let job = job_of(&requester).await;
+    // Burns all gas, if gas has a price.
+    chain.rpc("anvil_setCode", &json!([requester.id(), "0x3a600557005bfe"]));
+    let refused = deliverer.scheduler.deliver(&job, &[], (0, b"42"), Amount::ZERO, |_, _, _| true).await;
+    assert!(matches!(refused, Err(DeliveryError::Refused { .. })), "{refused:?}");
+    let sent = chain.rpc("eth_getTransactionCount", &json!([deliverer.id(), "latest"]));
+    assert_eq!(sent, "0x0", "nothing was sent, so it cost nothing");
 }

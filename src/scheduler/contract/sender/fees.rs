@@ -4,14 +4,16 @@
 //! never pays more than the base fee of the block, so that naming twice of it costs nothing. The tip is paid in full
 //! and only an endpoint says how much is usual, so a tip is believed up to the base fee, or [`USUAL_TIP`] if that is more.
 
-use alloy::providers::utils::Eip1559Estimation;
+use alloy::{
+    network::TransactionBuilder as _, providers::utils::Eip1559Estimation, rpc::types::TransactionRequest,
+};
 
 /// Highest tip that is believed whatever the base fee: 50 gwei. Chains with low base fees ask for up to 30.
 const USUAL_TIP: u128 = 50_000_000_000;
 
 /// In wei for a unit of gas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fees {
+pub(in super::super) struct Fees {
     /// The most that is paid, the tip included.
     pub(super) most: u128,
     pub(super) tip: u128,
@@ -19,18 +21,23 @@ pub(super) struct Fees {
 
 /// The chain asks for more than the owner's cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct OverCap {
+pub(in super::super) struct OverCap {
     pub(super) asked: u128,
     pub(super) cap: u128,
 }
 
 impl Fees {
     /// What to pay by an endpoint's estimate, which is twice the base fee and the tip.
-    pub(super) fn of(estimated: Eip1559Estimation, cap: Option<u128>) -> Result<Self, OverCap> {
+    pub(in super::super) fn of(estimated: Eip1559Estimation, cap: Option<u128>) -> Result<Self, OverCap> {
         let (most, tip) = (estimated.max_fee_per_gas, estimated.max_priority_fee_per_gas);
         let twice_base = most.saturating_sub(tip);
         let tip = tip.min(USUAL_TIP.max(twice_base / 2));
         Self { most: twice_base.saturating_add(tip), tip }.within(cap)
+    }
+
+    /// The request at this price. Without one, a contract can tell an estimate from the transaction by its price of gas.
+    pub(in super::super) fn on(self, request: TransactionRequest) -> TransactionRequest {
+        request.with_max_fee_per_gas(self.most).with_max_priority_fee_per_gas(self.tip)
     }
 
     /// For a transaction that waits: a quarter more, or what new ones pay now. Chains replace a transaction for a tenth

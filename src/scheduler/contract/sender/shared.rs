@@ -237,7 +237,7 @@ impl Sender {
                 Callers::Several(taken).answer(outcome);
                 passed_over
             }
-            Err(SendError::Reverted(_)) => steps,
+            Err(SendError::Reverted(..)) => steps,
             Err(SendError::Failed(_)) => return Callers::Several(steps).answer(outcome),
         };
         self.gathering.put_back(passed_over.into_iter().map(|step| Step { is_alone: true, ..step }));

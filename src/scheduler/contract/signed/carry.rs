@@ -116,12 +116,12 @@ impl State {
                 self.pool.again(job, Instant::now());
             }
             // Others came first, as a rule: the log will say so.
-            Outcome::Submitted { job, result: Err(SendError::Reverted(Revert::Rule(rejection))) } => {
+            Outcome::Submitted { job, result: Err(SendError::Reverted(Revert::Rule(rejection), _)) } => {
                 tracing::debug!(%job, %rejection, "what was signed was not taken");
                 self.pool.again(job, Instant::now());
             }
             // Its seats have slots of their own.
-            Outcome::Submitted { job, result: Err(SendError::Reverted(revert)) } => {
+            Outcome::Submitted { job, result: Err(SendError::Reverted(revert, _)) } => {
                 tracing::debug!(%job, ?revert, "what was signed cannot be submitted together");
                 self.pool.give_up(job);
             }

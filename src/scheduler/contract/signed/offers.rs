@@ -185,7 +185,7 @@ impl State {
             }
             Err(SendError::Failed(error)) => error,
             // The job is on the chain by now.
-            Err(SendError::Reverted(_)) => BackendError::UnknownLog { job },
+            Err(SendError::Reverted(..)) => BackendError::UnknownLog { job },
         };
         Err(SubmitError::NotOrdered(failed))
     }
@@ -209,7 +209,7 @@ impl State {
                 self.log.newest_of(job).ok_or_else(unknown)
             }
             Err(error) => {
-                if let SendError::Reverted(Revert::Unknown(reason)) = &error {
+                if let SendError::Reverted(Revert::Unknown(reason), _) = &error {
                     tracing::warn!(%job, reason, "the contract refuses signed bids; submitting the job alone");
                 }
                 Err(unknown())
