@@ -23,8 +23,7 @@ pub(super) use schema::schema;
 pub(super) use write::written;
 use yaml::{Entry, Scalar, Value};
 
-use super::{message, words};
-use crate::domain::UrlScheme;
+use super::{args::values::is_url, message, words};
 
 /// Longest job file: longer than the longest command and environment that a job may have.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -207,11 +206,7 @@ fn beside(file: &Path, value: &str) -> String {
     let directory = file.parent().filter(|_| file != Path::new("-"));
     match directory {
         // A URL begins nowhere else.
-        Some(directory)
-            if !directory.as_os_str().is_empty()
-                && !value.starts_with('/')
-                && UrlScheme::split(value).is_none() =>
-        {
+        Some(directory) if !directory.as_os_str().is_empty() && !value.starts_with('/') && !is_url(value) => {
             format!("{}/{value}", directory.display())
         }
         Some(_) | None => value.to_owned(),

@@ -91,6 +91,9 @@ pub enum SettingsError {
     /// Results are to be delivered to contracts, where there are none.
     #[error("--deliver is for contracts that ask, but --scheduler libp2p has none")]
     NoConsumers,
+    /// No URLs are allowed, and some are.
+    #[error("--input-url none allows no URLs, but another --input-url allows some")]
+    UrlsAndNone,
     /// A follow-up, by a requester that will be gone by then.
     #[error("--escalate needs a requester that keeps running")]
     NoFollowUp,

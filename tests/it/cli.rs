@@ -237,6 +237,9 @@ fn impossible_nodes_and_devstacks_are_refused() {
         "serve_contract",
         &user.run(&["serve", "--scheduler", "contract", "--rpc-url", "http://127.0.0.1:1"]),
     );
+    let both = user.run(&["serve", "--input-url", "none", "--input-url", "http"]);
+    assert_eq!(both.code, 2, "{}", both.stderr);
+    assert!(both.stderr.contains("--input-url none allows no URLs"), "{}", both.stderr);
     check("devstack_bad_nodes", &user.run(&["devstack", "--nodes", "3", "--bad-actors", "4"]));
     check("devstack_bad_kind", &user.run(&["devstack", "--bad-actors", "1:liar"]));
 }

@@ -160,23 +160,45 @@ pub(in crate::cli) fn input(text: &str) -> Result<(String, String), String> {
         return Err("inputs are read-only: omit :rw, and write to /outputs".to_owned());
     }
     match text.strip_suffix(":ro").unwrap_or(text).rsplit_once(':') {
-        Some(("https" | "http" | "file", target)) if target.starts_with("//") => {
+        Some((scheme, target)) if is_scheme(scheme) && target.starts_with("//") => {
             Err("expected a target behind the URL, as URL#sha256=HEX:/target".to_owned())
         }
         Some((path, target)) if !path.is_empty() && target.starts_with('/') => {
-            if UrlScheme::split(path).is_some() {
-                pinned_url(path)?;
+            let path = with_plain_scheme(path);
+            if is_url(&path) {
+                pinned_url(&path)?;
             }
-            Ok((path.to_owned(), target.to_owned()))
+            Ok((path, target.to_owned()))
         }
         _ => Err("expected PATH:/target, such as data:/inputs, or URL#sha256=HEX:/target".to_owned()),
     }
 }
 
+/// Whether it reads as a URL, maybe one that no node gets anything from: never the path of a file then.
+pub(in crate::cli) fn is_url(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
+}
+
+/// A URL with its scheme in lower case, as a spec has it. Anything else as it is.
+fn with_plain_scheme(text: &str) -> String {
+    match text.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
+        Some(_) | None => text.to_owned(),
+    }
+}
+
+/// Whether a URL may begin so. A single letter is the drive of a path.
+fn is_scheme(text: &str) -> bool {
+    let may_follow = |char: char| char.is_ascii_alphanumeric() || "+-.".contains(char);
+    text.len() > 1
+        && text.starts_with(|char: char| char.is_ascii_alphabetic())
+        && text.chars().all(may_follow)
+}
+
 /// `URL#sha256=HEX`.
 pub(in crate::cli) fn pinned_url(text: &str) -> Result<(String, Digest), String> {
     let expected = "expected the SHA-256 of the file behind its URL, as URL#sha256=HEX";
-    let (url, pin) = text.split_once('#').ok_or(expected)?;
+    let (url, pin) = text.split_once('#').unwrap_or((text, ""));
     UrlScheme::of(url).map_err(|why| format!("expected a URL, not {url:?}, {why}"))?;
     let digest = pin.strip_prefix("sha256=").and_then(|hex| hex.parse().ok());
     Ok((url.to_owned(), digest.ok_or(expected)?))
@@ -408,6 +430,29 @@ mod tests {
         for bad in ["", ".", "1.", "0.0001", "-1", "1e3", "9999999"] {
             assert!(cpu_millis(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_reads_as_a_url_is_never_the_path_of_a_file() {
+        let pin = format!("#sha256={}", "ab".repeat(32));
+        let given = |url: &str| input(&format!("{url}{pin}:/in")).map(|(url, _)| url);
+        for (url, plain) in [
+            ("http://x/a", "http://x/a"),
+            ("HTTP://x/A", "http://x/A"),
+            ("Https://x/a", "https://x/a"),
+            ("FILE:///a", "file:///a"),
+        ] {
+            assert_eq!(given(url), Ok(format!("{plain}{pin}")));
+        }
+        for bad in ["ftp://x/a", "s3://x/a", "file://host/a", "HTTP://", "http://x/%2e%2e", "http://x/../a"] {
+            let why = given(bad).unwrap_err();
+            assert!(why.starts_with("expected a URL, not"), "{bad}: {why}");
+        }
+        assert!(input("http://x/a:/in").unwrap_err().starts_with("expected the SHA-256"));
+        for bad in ["HTTP://x/a", "ftp://x/a"] {
+            assert!(input(bad).unwrap_err().starts_with("expected a target behind the URL"), "{bad}");
+        }
+        assert_eq!(input("./http://x:/in"), Ok(("./http://x".to_owned(), "/in".to_owned())));
     }
 
     #[test]

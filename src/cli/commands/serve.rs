@@ -44,6 +44,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
     if args.deliver && backend == Backend::Libp2p {
         return Err(SettingsError::NoConsumers.into());
     }
+    let urls = urls(&args.input_url)?;
     let key = args.key.key.is_some().then(|| keys::load(&args.key)).transpose()?;
     let sums = sums(&args);
     let asset = match &backend {
@@ -83,7 +84,7 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
         sisters: args.sister,
         admission,
         deliver: args.deliver,
-        urls: urls(&args.input_url),
+        urls,
         keep,
         executor,
     };
@@ -136,17 +137,18 @@ pub(in crate::cli) async fn run(args: ServeArgs, output: Output) -> Result<ExitS
 }
 
 /// The URLs that the node gets inputs from.
-fn urls(given: &[InputUrlArg]) -> UrlLimits {
+fn urls(given: &[InputUrlArg]) -> Result<UrlLimits, SettingsError> {
     let has = |kind| given.contains(&kind);
     if has(InputUrlArg::None) {
-        return UrlLimits::NONE;
+        let is_alone = given.iter().all(|kind| *kind == InputUrlArg::None);
+        return is_alone.then_some(UrlLimits::NONE).ok_or(SettingsError::UrlsAndNone);
     }
-    UrlLimits {
+    Ok(UrlLimits {
         https: true,
         http: has(InputUrlArg::Http),
         file: has(InputUrlArg::File),
         private: has(InputUrlArg::Private),
-    }
+    })
 }
 
 /// Lists what the node owes when it ends. Whoever started it learns from the exit code that it has to be started again.
@@ -294,10 +296,12 @@ mod tests {
 
     #[test]
     fn jobs_get_inputs_from_public_servers_that_prove_their_names_unless_flags_say_more() {
-        assert_eq!(urls(&[]), UrlLimits::default());
+        let urls = |given: &[InputUrlArg]| urls(given).ok();
+        assert_eq!(urls(&[]), Some(UrlLimits::default()));
         let all = [InputUrlArg::Http, InputUrlArg::File, InputUrlArg::Private];
-        assert_eq!(urls(&all), UrlLimits::ALL);
-        assert_eq!(urls(&[InputUrlArg::None]), UrlLimits::NONE);
+        assert_eq!(urls(&all), Some(UrlLimits::ALL));
+        assert_eq!(urls(&[InputUrlArg::None]), Some(UrlLimits::NONE));
+        assert_eq!(urls(&[InputUrlArg::None, InputUrlArg::Http]), None, "they say the opposite");
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Hint for SettingsError {
                 "start one with assay serve --scheduler contract --slots 0, and submit with --api"
             }
             Self::NoChain | Self::NoConsumers => "add --scheduler contract, or leave it out",
-            Self::TwoNodes => "leave one of them out",
+            Self::TwoNodes | Self::UrlsAndNone => "leave one of them out",
             Self::RemoteEngine { .. } => {
                 "Assay measures memory on this machine: set DOCKER_HOST to unix:// and a local socket, or unset it"
             }

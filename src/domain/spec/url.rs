@@ -42,8 +42,18 @@ impl UrlScheme {
         if rest.is_empty() || (is_web && (host.is_empty() || host.contains('@'))) {
             return Err("which names no host or path, or a user");
         }
+        let path = rest.split('?').next().unwrap_or("");
+        if path.split('/').any(is_dots) {
+            return Err("which has . or .. as a part of its path, so that it leads elsewhere than it says");
+        }
         Ok(scheme)
     }
+}
+
+/// Whether a part of a path leads to where it is, or above. Those who fetch a URL read `%2e` as a dot.
+fn is_dots(part: &str) -> bool {
+    let plain = part.to_ascii_lowercase().replace("%2e", ".");
+    plain == "." || plain == ".."
 }
 
 #[cfg(test)]
@@ -57,6 +67,7 @@ mod tests {
             ("http://127.0.0.1:8000/a?b=c", UrlScheme::Http),
             ("http://[::1]/a", UrlScheme::Http),
             ("file:///data/a%20b", UrlScheme::File),
+            ("https://example.org/..a/b../.c/...?up=/../", UrlScheme::Https),
         ] {
             assert_eq!(UrlScheme::of(url), Ok(scheme), "{url}");
         }
@@ -76,6 +87,11 @@ mod tests {
             "https://example.org/\n",
             "file:///",
             "file://host/a",
+            "https://example.org/a/../b",
+            "https://example.org/%2e%2e",
+            "https://example.org/a/.%2E?b",
+            "https://example.org/./a",
+            "file:///data/../etc",
             &long,
         ] {
             assert!(UrlScheme::of(bad).is_err(), "{bad}");
