@@ -35,7 +35,7 @@ use crate::{
     scheduler::LogOrder,
 };
 
-/// How long the look at all URLs of a job may take. It asks their servers for one byte each.
+/// How long the look at all URLs of a job may take. It asks their servers for the first bytes.
 const LOOK_LIMIT: Duration = Duration::from_secs(20);
 
 /// The state of one job's task that is not in the log.

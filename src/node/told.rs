@@ -118,10 +118,14 @@ mod tests {
         let (reason, after) = ("refused".to_owned(), Duration::from_secs(77));
         let errors = [
             UrlError::Hash { url: url(), expected, found },
-            UrlError::Size { url: url(), found: 4711, allowed: 1 },
+            UrlError::Length { url: url(), found: 4711, expected: 1 },
+            UrlError::Longer { url: url(), expected: 1 },
+            UrlError::TooLong { url: url(), most: 1 },
             UrlError::Address { url: url(), address: [10, 0, 0, 7].into() },
             UrlError::Status { url: url(), status: 403 },
             UrlError::Scheme { url: url(), scheme: "file".to_owned() },
+            UrlError::Unknown { url: url(), scheme: "ftp".to_owned() },
+            UrlError::LeadsOff { url: url(), scheme: "ftp".to_owned() },
             UrlError::Malformed { url: url(), reason: reason.clone() },
             UrlError::Resolve { url: url(), reason: reason.clone() },
             UrlError::Unreachable { url: url(), reason: reason.clone() },

@@ -1,13 +1,14 @@
 //! A web server on this machine with one file, and with what can be wrong with URLs.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use assay::domain::Digest;
@@ -19,6 +20,12 @@ use crate::town::PATIENCE;
 pub(crate) fn content() -> Vec<u8> {
     (0..200_000_u32).flat_map(u32::to_le_bytes).collect()
 }
+
+/// How long each redirect of a slow server takes: five take longer than all may.
+const HOP: Duration = Duration::from_millis(1500);
+
+/// How long a server that sends byte by byte waits after each.
+const BETWEEN_BYTES: Duration = Duration::from_millis(50);
 
 /// The server. Ends when it is dropped.
 #[derive(Debug)]
@@ -94,14 +101,14 @@ fn answer(stream: TcpStream, asked: &watch::Sender<Vec<String>>) -> std::io::Res
             break;
         }
         if let Some(range) = line.strip_prefix("range: bytes=") {
-            is_look = range == "0-0";
+            is_look = range == "0-4095";
             offset = range.strip_suffix('-').and_then(|begins| begins.parse::<usize>().ok());
         }
     }
     let path = first.split(' ').nth(1).unwrap_or_default();
     let whole = content();
     let half = whole.len() / 2;
-    let asked_for = if is_look { "one byte".to_owned() } else { format!("from {offset:?}") };
+    let asked_for = if is_look { "first bytes".to_owned() } else { format!("from {offset:?}") };
     asked.send_modify(|asked| asked.push(format!("{path} {asked_for}")));
     let full = || head("200 OK", &format!("content-length: {}\r\n", whole.len()));
     let moved =
@@ -114,8 +121,8 @@ fn answer(stream: TcpStream, asked: &watch::Sender<Vec<String>>) -> std::io::Res
             (head("206 Partial Content", &range), &whole[offset..])
         }
         ("/file", _) if is_look => {
-            let range = format!("content-range: bytes 0-0/{}\r\ncontent-length: 1\r\n", whole.len());
-            (head("206 Partial Content", &range), &whole[..1])
+            let range = format!("content-range: bytes 0-4095/{}\r\ncontent-length: 4096\r\n", whole.len());
+            (head("206 Partial Content", &range), &whole[..4096])
         }
         // Knows nothing of parts of empty files but this.
         ("/empty", _) if is_look => (
@@ -125,6 +132,18 @@ fn answer(stream: TcpStream, asked: &watch::Sender<Vec<String>>) -> std::io::Res
         ("/empty", _) => (head("200 OK", "content-length: 0\r\n"), &whole[..0]),
         ("/file" | "/whole" | "/cut-anew", _) => (full(), &whole[..]),
         ("/endless", _) => (head("200 OK", ""), &whole[..]),
+        // Says that more will come, whatever part is asked for.
+        ("/short", None) => (full(), &whole[..half]),
+        ("/short", Some(offset)) => {
+            let range = format!("content-range: bytes {offset}-{0}/{1}\r\n", whole.len() - 1, whole.len());
+            (head("206 Partial Content", &range), &whole[..0])
+        }
+        ("/trickle", _) => (full(), &whole[..]),
+        ("/slow", _) => {
+            while_here(&stream, HOP)?;
+            moved("/slow")
+        }
+        ("/ftp", _) => moved("ftp://127.0.0.1/file"),
         ("/moved", _) => moved("/file"),
         ("/loop", _) => moved("/loop"),
         ("/inside", _) => moved("http://169.254.169.254/latest"),
@@ -134,7 +153,24 @@ fn answer(stream: TcpStream, asked: &watch::Sender<Vec<String>>) -> std::io::Res
     };
     let mut stream = stream;
     stream.write_all(head.as_bytes())?;
+    if path == "/trickle" {
+        // Until the client goes away.
+        for byte in body {
+            stream.write_all(&[*byte])?;
+            while_here(&stream, BETWEEN_BYTES)?;
+        }
+    }
     stream.write_all(body)
+}
+
+/// Lets this time pass, or less if the client goes away. Clients send nothing more.
+fn while_here(mut stream: &TcpStream, time: Duration) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(time))?;
+    match stream.read(&mut [0]) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(ErrorKind::ConnectionAborted.into()),
+    }
 }
 
 fn head(status: &str, fields: &str) -> String {

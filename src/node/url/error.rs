@@ -2,7 +2,12 @@
 
 use std::{io, net::IpAddr, time::Duration};
 
-use crate::{domain::Digest, explain::Hint, store::BlobError};
+use crate::{
+    domain::Digest,
+    explain::{Hint, bytes},
+    scope::Scope,
+    store::BlobError,
+};
 
 /// Why content did not come from a URL, or is another.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +26,22 @@ pub enum UrlError {
         /// The URL, maybe of a redirect.
         url: String,
         /// Its scheme.
+        scheme: String,
+    },
+    /// No node gets anything by this scheme.
+    #[error("{url} is not fetched: no node gets {scheme} URLs")]
+    Unknown {
+        /// The URL.
+        url: String,
+        /// Its scheme.
+        scheme: String,
+    },
+    /// A redirect leads where none may lead: only a job itself names a file.
+    #[error("{url} redirects to a {scheme} URL, and no node follows it there")]
+    LeadsOff {
+        /// The URL that redirects.
+        url: String,
+        /// The scheme of the other.
         scheme: String,
     },
     /// The host's name has no address.
@@ -61,15 +82,31 @@ pub enum UrlError {
         /// The URL asked first.
         url: String,
     },
-    /// The content is not as long as the job says, or longer than this node takes.
-    #[error("{url} has {found} bytes, but the job allows {allowed}")]
-    Size {
+    /// The content is not as long as the job says.
+    #[error("{url} has {found} bytes, not the {expected} that the job names")]
+    Length {
         /// The URL.
         url: String,
-        /// The length that the server states, or what came until then.
+        /// The length that the server states.
         found: u64,
-        /// The length that it must have, or may have.
-        allowed: u64,
+        /// The length that it must have.
+        expected: u64,
+    },
+    /// The content does not end where it should.
+    #[error("{url} goes on behind the {expected} bytes that the job names")]
+    Longer {
+        /// The URL.
+        url: String,
+        /// The length that it must have.
+        expected: u64,
+    },
+    /// The content is longer than this node takes.
+    #[error("{url} has more than {}, the most that this node takes of one file", bytes(*.most))]
+    TooLong {
+        /// The URL.
+        url: String,
+        /// The longest content, in bytes.
+        most: u64,
     },
     /// The connection ended early.
     #[error("{url} ended after {received} bytes: {reason}")]
@@ -130,8 +167,12 @@ impl UrlError {
             Self::Malformed { .. }
             | Self::Scheme { .. }
             | Self::Address { .. }
+            | Self::Unknown { .. }
+            | Self::LeadsOff { .. }
             | Self::Redirects { .. }
-            | Self::Size { .. }
+            | Self::Length { .. }
+            | Self::Longer { .. }
+            | Self::TooLong { .. }
             | Self::Hash { .. }
             | Self::File { .. }
             | Self::Store { .. } => false,
@@ -142,24 +183,62 @@ impl UrlError {
 impl Hint for UrlError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Scheme { .. } => {
-                "give an https URL, or start the node with --input-url http or --input-url file"
+            Self::Scheme { scheme, .. } if scheme == "https" => "start the node without --input-url none",
+            Self::Scheme { scheme, .. } => {
+                return Some(format!("give an https URL, or start the node with --input-url {scheme}"));
             }
-            Self::Address { .. } => "give a public address, or start the node with --input-url private",
+            Self::Unknown { .. } | Self::LeadsOff { .. } => "give an https URL that leads to the file itself",
+            Self::Address { address, .. } => match Scope::of(*address) {
+                Scope::Loopback | Scope::Private | Scope::Public => {
+                    "give a public address, or start the node with --input-url private"
+                }
+                Scope::Link | Scope::Nobody => "give another address: nothing has a node ask this one",
+            },
+            Self::Length { .. } | Self::Longer { .. } => {
+                "the file has changed, or the job names a wrong length: submit a new job"
+            }
+            Self::TooLong { .. } => "divide the file, or put it into the image",
             Self::Hash { .. } => {
                 "if the content at the URL is the one you want, name its hash: sha256sum FILE shows it"
             }
             Self::Status { .. }
+            | Self::Redirects { .. }
             | Self::Resolve { .. }
             | Self::Unreachable { .. }
             | Self::Cut { .. }
             | Self::Slow { .. } => "try it from this machine: curl -LO URL",
-            Self::Malformed { .. }
-            | Self::Redirects { .. }
-            | Self::Size { .. }
-            | Self::File { .. }
-            | Self::Store { .. } => return None,
+            Self::Malformed { .. } | Self::File { .. } | Self::Store { .. } => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_names_what_helps() {
+        let url = || "http://example.org/a".to_owned();
+        let address = |ip: &str| UrlError::Address { url: url(), address: ip.parse().unwrap() };
+        let scheme = |scheme: &str| UrlError::Scheme { url: url(), scheme: scheme.to_owned() };
+        let leads = |scheme: &str| UrlError::LeadsOff { url: url(), scheme: scheme.to_owned() };
+        for (error, helps, no_help) in [
+            (address("10.0.0.1"), "--input-url private", "nothing has"),
+            (address("169.254.169.254"), "another address", "--input-url"),
+            (address("0.0.0.0"), "another address", "--input-url"),
+            (scheme("file"), "--input-url file", "http or"),
+            (scheme("http"), "--input-url http", "file"),
+            (scheme("https"), "without --input-url none", "give"),
+            (leads("file"), "https URL", "--input-url"),
+            (leads("ftp"), "https URL", "--input-url"),
+            (UrlError::TooLong { url: url(), most: 2 << 30 }, "divide the file", "length"),
+            (UrlError::Length { url: url(), found: 12, expected: 13 }, "submit a new job", "--input-url"),
+        ] {
+            let hint = error.hint().unwrap();
+            assert!(hint.contains(helps) && !hint.contains(no_help), "{error}: {hint}");
+        }
+        let long = UrlError::TooLong { url: url(), most: 2 << 30 }.to_string();
+        assert!(long.contains("more than 2 GiB, the most that this node takes"), "{long}");
     }
 }

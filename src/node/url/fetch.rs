@@ -11,7 +11,10 @@ use tokio::{
 };
 use tracing::{debug, info};
 
-use super::{error::UrlError, source::UrlLimits};
+use super::{
+    error::UrlError,
+    source::{ANSWER_LIMIT, FIRST_BYTES, UrlLimits},
+};
 use crate::{
     domain::{Digest, Input, Job, NodeId},
     node::{
@@ -83,7 +86,7 @@ impl Node {
         self.keep_file(writer, url, digest, holder).await
     }
 
-    /// Checks that the file at an input's URL is there and as long as the job says, without taking it.
+    /// Checks that the file at an input's URL is there, as long as the job says, and begins to come, without taking it.
     ///
     /// # Errors
     /// [`UrlError`].
@@ -91,8 +94,20 @@ impl Node {
         if let Some(held) = self.held_from_url(job, input, url) {
             return held;
         }
-        let total = self.config.urls.length(url).await?;
-        check_length(url, total, (Some(input.bytes), self.config.max_archive_bytes))
+        let begun = Instant::now();
+        let until = begun + ANSWER_LIMIT;
+        let mut source = self.config.urls.open_first(url, until).await?;
+        check_length(url, source.total, (Some(input.bytes), self.config.max_archive_bytes))?;
+        let (url, mut received) = (|| url.to_owned(), 0);
+        while received < FIRST_BYTES {
+            let next = timeout_at(until, source.next()).await;
+            let next = next.map_err(|_| UrlError::Slow { url: url(), received, after: begun.elapsed() })?;
+            match next.map_err(|reason| UrlError::Cut { url: url(), received, reason })? {
+                Some(bytes) => received += bytes.len() as u64,
+                None => break,
+            }
+        }
+        Ok(())
     }
 
     /// Whether the file that this node has from an input's URL is as long as the job says; `None` if it has none. An
@@ -102,7 +117,8 @@ impl Node {
         Some(check_length(url, Some(held), (Some(input.bytes), input.bytes)))
     }
 
-    /// Takes content to its end. Where the connection ends early, goes on where it was. `lengths` are the length that
+    /// Takes content to its end. Where the connection ends early, goes on where it was; not from a server that ends it there
+    /// again. `lengths` are the length that
     /// the content must have, if that is known, and may have.
     async fn download(
         &self,
@@ -113,8 +129,11 @@ impl Node {
         received: &AtomicU64,
     ) -> Result<BlobWriter, UrlError> {
         let begun = Instant::now();
+        let mut ended_at = None;
         loop {
-            let taken = Taking { limits: self.config.urls, url, lengths, begun, received };
+            // Nothing came yet: then all attempts share the time.
+            let asked = if received.load(Ordering::Relaxed) == 0 { begun } else { Instant::now() };
+            let taken = Taking { limits: self.config.urls, url, lengths, begun, asked, received };
             let error = match taken.go_on(writer, &mut pace).await {
                 (writer, Ok(())) => return Ok(writer),
                 (unfinished, Err(error)) => {
@@ -124,7 +143,9 @@ impl Node {
             };
             let (now, count) = (begun.elapsed(), received.load(Ordering::Relaxed));
             let may_go_on = if count == 0 { now < FIRST_TRIES } else { pace.may_go_on(now + PAUSE) };
-            if !error.may_pass() || !may_go_on || self.stop.is_cancelled() {
+            let is_cut = matches!(error, UrlError::Cut { .. });
+            let is_stuck = is_cut && ended_at.replace(count) == Some(count);
+            if !error.may_pass() || is_stuck || !may_go_on || self.stop.is_cancelled() {
                 return Err(error);
             }
             debug!(%error, received = count, "a URL is asked again");
@@ -150,12 +171,12 @@ impl Node {
 }
 
 fn check_length(url: &str, total: Option<u64>, (exactly, most): (Option<u64>, u64)) -> Result<(), UrlError> {
-    let Some(found) = total else { return Ok(()) };
-    let allowed = exactly.unwrap_or(most);
-    if found > most || exactly.is_some_and(|exactly| found != exactly) {
-        return Err(UrlError::Size { url: url.to_owned(), found, allowed });
+    let (Some(found), url) = (total, || url.to_owned()) else { return Ok(()) };
+    match exactly {
+        Some(expected) if found != expected => Err(UrlError::Length { url: url(), found, expected }),
+        Some(_) | None if found > most => Err(UrlError::TooLong { url: url(), most }),
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
 /// One attempt to take the rest of some content.
@@ -164,6 +185,8 @@ struct Taking<'a> {
     url: &'a str,
     lengths: (Option<u64>, u64),
     begun: Instant,
+    /// When the time for the first answer began.
+    asked: Instant,
     /// How much came in all attempts.
     received: &'a AtomicU64,
 }
@@ -179,12 +202,15 @@ impl Taking<'_> {
     async fn take_rest(&self, writer: &mut Option<BlobWriter>, pace: &mut Pace) -> Result<(), UrlError> {
         let url = || self.url.to_owned();
         let before = self.received.load(Ordering::Relaxed);
-        let mut source = self.limits.open(self.url, before).await?;
+        let first_until = self.asked + ANSWER_LIMIT;
+        let mut source = self.limits.open(self.url, before, first_until).await?;
         check_length(self.url, source.total, self.lengths)?;
         let (mut piece, mut at, mut told) = (Vec::new(), before, before);
         loop {
             let asked = Instant::now();
-            let next = timeout_at(self.begun + pace.ends(), source.next()).await;
+            let until = self.begun + pace.ends();
+            let until = if at < FIRST_BYTES { until.min(first_until) } else { until };
+            let next = timeout_at(until, source.next()).await;
             let slow = |_| UrlError::Slow { url: url(), received: at, after: self.begun.elapsed() };
             let next = next.map_err(slow)?;
             let (mut bytes, is_over) = match next {
@@ -198,9 +224,11 @@ impl Taking<'_> {
             let count = bytes.len() as u64;
             at += count;
             let (exactly, most) = self.lengths;
-            let allowed = exactly.unwrap_or(most);
-            if at > allowed {
-                return Err(UrlError::Size { url: url(), found: at, allowed });
+            if let Some(expected) = exactly.filter(|expected| at > *expected) {
+                return Err(UrlError::Longer { url: url(), expected });
+            }
+            if at > most {
+                return Err(UrlError::TooLong { url: url(), most });
             }
             piece.append(&mut bytes);
             if count > 0 {
@@ -217,11 +245,14 @@ impl Taking<'_> {
                 info!(url = self.url, received = at, total = ?source.total, "an input comes");
             }
             match is_over {
-                Some(Ok(())) if source.total.or(exactly).is_some_and(|total| at < total) => {
-                    let reason = "the connection was closed".to_owned();
-                    return Err(UrlError::Cut { url: url(), received: at, reason });
-                }
-                Some(ended) => return ended,
+                Some(Ok(())) => match source.total.or(exactly).filter(|total| at < *total) {
+                    Some(total) => {
+                        let reason = format!("{total} were to come");
+                        return Err(UrlError::Cut { url: url(), received: at, reason });
+                    }
+                    None => return Ok(()),
+                },
+                Some(Err(error)) => return Err(error),
                 None => {}
             }
         }

@@ -16,14 +16,18 @@ use tokio::{
     fs::File,
     io::{AsyncReadExt as _, AsyncSeekExt as _},
     task::spawn_blocking,
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
 use super::error::UrlError;
 use crate::{scope::Scope, tls::http_client};
 
-/// How long a name, a connection, or the head of an answer may take. A dead URL is reported sooner than users lose patience.
-const ANSWER_LIMIT: Duration = Duration::from_secs(4);
+/// How long the names, connections, redirects and first bytes of an answer may take, all together. A dead URL is reported
+/// sooner than users lose patience: within 5 s.
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(4);
+
+/// How much has to come within that time, in bytes: what comes slower is no use.
+pub(super) const FIRST_BYTES: u64 = 4 * 1024;
 
 /// How long the next piece of content may take.
 const SILENCE_LIMIT: Duration = Duration::from_secs(20);
@@ -67,27 +71,28 @@ impl UrlLimits {
         }
     }
 
-    /// Opens a URL, to read from this offset on.
+    /// Opens a URL, to read from this offset on. Its answer begins until then.
     ///
     /// # Errors
     /// [`UrlError`].
-    pub(super) async fn open(self, url: &str, offset: u64) -> Result<Source, UrlError> {
-        self.open_part(url, Part::From(offset)).await
+    pub(super) async fn open(self, url: &str, offset: u64, until: Instant) -> Result<Source, UrlError> {
+        self.open_part(url, Part::From(offset), until).await
     }
 
-    /// The length of what is at a URL, if its server states it. Asks for one byte. A server that sends the whole all the
-    /// same is cut off after the head of its answer. `HEAD` would send even less, but URLs that are signed for `GET` refuse
-    /// it.
+    /// Opens a URL, to read its first bytes. A server that sends the whole all the same is cut off behind them. `HEAD` would
+    /// send even less, but URLs that are signed for `GET` refuse it, and it shows no server that says much and sends
+    /// nothing.
     ///
     /// # Errors
     /// [`UrlError`].
-    pub(super) async fn length(self, url: &str) -> Result<Option<u64>, UrlError> {
-        self.open_part(url, Part::FirstByte).await.map(|source| source.total)
+    pub(super) async fn open_first(self, url: &str, until: Instant) -> Result<Source, UrlError> {
+        self.open_part(url, Part::First, until).await
     }
 
-    async fn open_part(self, url: &str, part: Part) -> Result<Source, UrlError> {
+    async fn open_part(self, url: &str, part: Part, until: Instant) -> Result<Source, UrlError> {
         let mut at = Url::parse(url)
             .map_err(|error| UrlError::Malformed { url: url.to_owned(), reason: error.to_string() })?;
+        let mut before = at.clone();
         for hop in 0..=MAX_REDIRECTS {
             match at.scheme() {
                 "https" if self.https => {}
@@ -95,23 +100,30 @@ impl UrlLimits {
                 // Nobody else may name a file of this machine.
                 "file" if self.file && hop == 0 => return open_file(&at, part.begins()).await,
                 scheme => {
-                    return Err(UrlError::Scheme { url: at.to_string(), scheme: scheme.to_owned() });
+                    let (url, scheme) = (at.to_string(), scheme.to_owned());
+                    return Err(match scheme.as_str() {
+                        "https" | "http" => UrlError::Scheme { url, scheme },
+                        _ if hop > 0 => UrlError::LeadsOff { url: before.to_string(), scheme },
+                        "file" => UrlError::Scheme { url, scheme },
+                        _ => UrlError::Unknown { url, scheme },
+                    });
                 }
             }
-            let response = self.ask(&at, part).await?;
+            let response = self.ask(&at, part, until).await?;
             if !response.status().is_redirection() {
                 return Source::of(&at, response, part);
             }
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             let next = location.and_then(|location| at.join(location).ok());
+            before = at;
             at = next.ok_or_else(|| UrlError::Redirects { url: url.to_owned() })?;
         }
         Err(UrlError::Redirects { url: url.to_owned() })
     }
 
     /// The answer to one request. The connection goes to an address that was checked.
-    async fn ask(self, url: &Url, part: Part) -> Result<Response, UrlError> {
-        let addresses = resolve(url).await?;
+    async fn ask(self, url: &Url, part: Part, until: Instant) -> Result<Response, UrlError> {
+        let addresses = resolve(url, until).await?;
         let (allowed, other): (Vec<_>, Vec<_>) =
             addresses.into_iter().partition(|address| self.may_reach(address.ip()));
         if let (true, Some(address)) = (allowed.is_empty(), other.first()) {
@@ -132,21 +144,24 @@ impl UrlLimits {
         if let Some(range) = part.range() {
             request = request.header(RANGE, range);
         }
-        let answered = timeout(ANSWER_LIMIT, request.send()).await;
-        let answered =
-            answered.map_err(|_| unreachable(format!("no answer within {} s", ANSWER_LIMIT.as_secs())))?;
+        let answered = timeout_at(until, request.send()).await.map_err(|_| unreachable(late()))?;
         answered.map_err(|error| unreachable(last_cause(&error)))
     }
 }
 
 /// The addresses of the host, with the port. Looks up no name that is an address.
-async fn resolve(url: &Url) -> Result<Vec<SocketAddr>, UrlError> {
+async fn resolve(url: &Url, until: Instant) -> Result<Vec<SocketAddr>, UrlError> {
     let failed = |reason| UrlError::Resolve { url: url.to_string(), reason };
     let asked = url.clone();
-    let found = timeout(ANSWER_LIMIT, spawn_blocking(move || asked.socket_addrs(|| None))).await;
-    let found = found.map_err(|_| failed(format!("no answer within {} s", ANSWER_LIMIT.as_secs())))?;
+    let found = timeout_at(until, spawn_blocking(move || asked.socket_addrs(|| None))).await;
+    let found = found.map_err(|_| failed(late()))?;
     let found = found.expect("a lookup returns its errors").map_err(|error| failed(error.to_string()))?;
     if found.is_empty() { Err(failed("it has no address".to_owned())) } else { Ok(found) }
+}
+
+/// Of redirects, too, all share the time.
+fn late() -> String {
+    format!("no answer within {} s", ANSWER_LIMIT.as_secs())
 }
 
 fn last_cause(error: &reqwest::Error) -> String {
@@ -173,15 +188,15 @@ async fn open_file(url: &Url, offset: u64) -> Result<Source, UrlError> {
 enum Part {
     /// From this offset to the end.
     From(u64),
-    /// One byte, to learn the length of the whole.
-    FirstByte,
+    /// The first bytes, to learn the length of the whole, and whether it comes.
+    First,
 }
 
 impl Part {
     const fn begins(self) -> u64 {
         match self {
             Self::From(offset) => offset,
-            Self::FirstByte => 0,
+            Self::First => 0,
         }
     }
 
@@ -190,7 +205,7 @@ impl Part {
         match self {
             Self::From(0) => None,
             Self::From(offset) => Some(format!("bytes={offset}-")),
-            Self::FirstByte => Some("bytes=0-0".to_owned()),
+            Self::First => Some(format!("bytes=0-{}", FIRST_BYTES - 1)),
         }
     }
 }
@@ -209,6 +224,7 @@ pub(super) struct Source {
 enum Body {
     Http(Response),
     File(File),
+    Empty,
 }
 
 impl Source {
@@ -223,18 +239,21 @@ impl Source {
                 let reason = "it answers another range than asked".to_owned();
                 range.ok_or_else(|| UrlError::Unreachable { url: url.clone(), reason })?
             }
-            // What is empty has no first byte.
-            StatusCode::RANGE_NOT_SATISFIABLE if part == Part::FirstByte && range == Some("bytes */0") => {
-                (0, Some(0))
+            // What is empty has no first byte, and what ended at the offset has no next one.
+            StatusCode::RANGE_NOT_SATISFIABLE if range == Some(format!("bytes */{offset}").as_str()) => {
+                (offset, Some(offset))
             }
             _ => return Err(UrlError::Status { url, status: status.as_u16() }),
         };
-        Ok(Self { skip: offset - begins, total, body: Body::Http(response) })
+        let is_over = status == StatusCode::RANGE_NOT_SATISFIABLE;
+        let body = if is_over { Body::Empty } else { Body::Http(response) };
+        Ok(Self { skip: offset - begins, total, body })
     }
 
     /// The next piece; `None` at the end. Bounded in time.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
         match &mut self.body {
+            Body::Empty => Ok(None),
             Body::Http(response) => match response.chunk().await {
                 Ok(chunk) => Ok(chunk.map(|chunk| chunk.to_vec())),
                 Err(error) => Err(last_cause(&error)),

@@ -57,8 +57,8 @@ async fn a_job_reads_the_file_at_a_url_which_each_node_gets_from_there() {
     assert_eq!(requester.ended(job).await.state, JobState::Verified);
     let (_, printed) = requester.get(&format!("jobs/{job}/output")).await;
     assert_eq!(String::from_utf8(printed).unwrap(), digest.to_string());
-    // Each node looked once before its bid, and asked for one byte. The requester and both nodes took it.
-    assert_eq!(web.asked("/file one byte"), 2, "{web:?}");
+    // Each node looked once before its bid, and asked for the first bytes. The requester and both nodes took it.
+    assert_eq!(web.asked("/file first bytes"), 2, "{web:?}");
     assert_eq!(web.asked("/file from None"), 3, "{web:?}");
     end_all(nodes.into_iter().chain([requester])).await;
 }
@@ -90,12 +90,16 @@ async fn what_is_wrong_with_a_url_is_told_soon_and_by_its_name() {
         (web.url("/down"), right, "answers 503"),
         (web.url("/loop"), right, "redirects too often"),
         (web.url("/inside"), right, "has the address 169.254.169.254, which is not public"),
-        (web.url("/disk"), right, "allows no file URLs"),
+        (web.url("/disk"), right, "redirects to a file URL"),
+        (web.url("/ftp"), right, "redirects to a ftp URL"),
+        (web.url("/slow"), right, "no answer within 4 s"),
+        (web.url("/short"), right, "ended after 400000 bytes"),
+        (web.url("/trickle"), right, "which is too slow"),
         (format!("http://{nobody}/file"), right, "cannot be reached"),
         ("https://no-such-host.invalid/file".to_owned(), right, "cannot resolve the host"),
         ("file:///no/such/file".to_owned(), right, "cannot read file:///no/such/file"),
         ("file:///dev/zero".to_owned(), right, "it is not a regular file"),
-        ("ftp://127.0.0.1/file".to_owned(), right, "allows no ftp URLs"),
+        ("ftp://127.0.0.1/file".to_owned(), right, "no node gets ftp URLs"),
     ];
     for (url, digest, said) in table {
         let begun = Instant::now();
@@ -103,6 +107,7 @@ async fn what_is_wrong_with_a_url_is_told_soon_and_by_its_name() {
         assert!(error.message.contains(said), "{url}: {}", error.message);
         assert!(begun.elapsed() < SOON, "{url}");
     }
+    assert_eq!(web.asked("/short"), 2, "{web:?}");
     end_all([requester]).await;
 }
 
@@ -126,7 +131,7 @@ async fn nodes_bid_for_no_job_whose_file_is_not_there_and_tell_of_another_not_wh
     for job in [other, endless] {
         requester.when(job, lacked).await;
     }
-    for (look, times) in [("/gone one byte", 1), ("/file one byte", 2), ("/whole one byte", 1)] {
+    for (look, times) in [("/gone first bytes", 1), ("/file first bytes", 2), ("/whole first bytes", 1)] {
         web.when_asked(look, times).await;
     }
     for job in [gone, short, long] {
@@ -155,7 +160,7 @@ async fn an_empty_file_is_an_input_too() {
     let spec = input(&web.url("/empty"), Digest::sha256(""), 0);
     let job = announce(&town, 2, &spec, deal(1, 1)).await;
     assert_eq!(requester.ended(job).await.state, JobState::Verified);
-    assert_eq!(web.asked("/empty one byte"), 1, "{web:?}");
+    assert_eq!(web.asked("/empty first bytes"), 1, "{web:?}");
     end_all([requester, node]).await;
 }
 
