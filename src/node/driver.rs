@@ -3,7 +3,7 @@
 //! [`crate::policy::job`] makes all decisions, retries included. This module carries them out. Asking is cheap, so every
 //! change asks: an entry, the end of a run, a passed deadline, a free slot.
 
-use std::{cell::LazyCell, collections::BTreeSet, sync::Arc, time::Duration};
+use std::{cell::LazyCell, collections::BTreeSet, error::Error, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, watch},
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     domain::{Event, Facts, FailureKind, Job, JobId, NodeId, SeatStatus, Timestamp},
-    explain::one_line,
+    explain::{bytes, one_line},
     policy::{
         ComputeLimits, Purses, Wake,
         capacity::Capacity,
@@ -108,6 +108,10 @@ impl Driver {
                 Turn::Done if !self.runs.is_empty() => self.wait(Wake::NEVER).await,
                 Turn::Done => {
                     self.node.warnings.over(self.id);
+                    // A job that never runs here is over for this driver while others still ask why.
+                    if snapshot.job.state.is_terminal() {
+                        self.node.findings.clear(self.id);
+                    }
                     if self.node.retire(self.id, &self.changed) {
                         return;
                     }
@@ -179,7 +183,7 @@ impl Driver {
                 return;
             }
             Deed::Check => {
-                let (fitness, id) = (self.fitness(job).await, self.id);
+                let (fitness, id) = (self.look(job).await, self.id);
                 let moment = self.node.clock.moment();
                 return self.report(|policy, capacity| policy.checked(fitness, (id, moment), capacity));
             }
@@ -222,35 +226,52 @@ impl Driver {
     }
 
     /// Whether the job can run here and the node can keep its result. Asked last, when everything else speaks for a bid.
-    async fn fitness(&mut self, job: &Job) -> Fitness {
-        let (needed, cap) = (self.node.space_for(&job.spec), self.node.shelf.content().cap_for_others());
-        if needed > cap {
-            debug!(job = %self.id, needed, cap, "no bid: the store is too small for the job's inputs and result");
-            return Fitness::Unfit;
-        }
-        if !self.has_room(needed, cap) || !self.node.has_disk_for(self.node.disk_for(&job.spec)) {
-            return Fitness::NoRoom;
-        }
-        match timeout(LOOK_LIMIT, self.look_at_urls(job)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                let fitness = if error.may_pass() { Fitness::NotNow } else { Fitness::Unfit };
-                info!(job = %self.id, ?fitness, error = %one_line(&error), "no bid: an input cannot be had");
-                return fitness;
+    /// Keeps why not, for those who ask this node.
+    async fn look(&mut self, job: &Job) -> Fitness {
+        match self.fitness(job).await {
+            Ok(()) => {
+                self.node.findings.clear(self.id);
+                Fitness::Fits
             }
-            Err(_) => {
-                info!(job = %self.id, limit = ?LOOK_LIMIT, "no bid: the URLs of its inputs do not answer in time");
-                return Fitness::NotNow;
-            }
-        }
-        match self.node.ports.executor.check(&job.spec).await {
-            Ok(()) => Fitness::Fits,
-            Err(error) => {
-                let fitness = if error.may_pass() { Fitness::NotNow } else { Fitness::Unfit };
-                info!(job = %self.id, ?fitness, error = %one_line(&error), "no bid: the job cannot run here");
+            Err((fitness, reason)) => {
+                info!(job = %self.id, ?fitness, reason, "no bid");
+                self.node.findings.note(self.id, reason);
                 fitness
             }
         }
+    }
+
+    /// # Errors
+    /// How long the job cannot run here, and why.
+    async fn fitness(&mut self, job: &Job) -> Result<(), (Fitness, String)> {
+        let (needed, cap) = (self.node.space_for(&job.spec), self.node.shelf.content().cap_for_others());
+        if needed > cap {
+            let reason = format!(
+                "its inputs and result may take {}, and the store has room for {}",
+                bytes(needed),
+                bytes(cap)
+            );
+            return Err((Fitness::Unfit, reason));
+        }
+        if !self.has_room(needed, cap) {
+            return Err((Fitness::NoRoom, "the store has no room for its inputs and result now".to_owned()));
+        }
+        if !self.node.has_disk_for(self.node.disk_for(&job.spec)) {
+            return Err((Fitness::NoRoom, "a disk of the node has no room for it now".to_owned()));
+        }
+        let reason = |may_pass: bool, error: &dyn Error| {
+            (if may_pass { Fitness::NotNow } else { Fitness::Unfit }, one_line(error))
+        };
+        match timeout(LOOK_LIMIT, self.look_at_urls(job)).await {
+            Ok(looked) => looked.map_err(|error| reason(error.may_pass(), &error))?,
+            Err(_) => {
+                let limit = LOOK_LIMIT.as_secs();
+                let late = format!("the URLs of its inputs do not answer within {limit} s");
+                return Err((Fitness::NotNow, late));
+            }
+        }
+        let checked = self.node.ports.executor.check(&job.spec).await;
+        checked.map_err(|error| reason(error.may_pass(), &error))
     }
 
     /// Looks whether the inputs that come from URLs are there, until one is not. Begins with the one that was not there the

@@ -15,6 +15,7 @@
 //! - `requests`, `queries`, `entries`, `results`: what a user asks for; `once`: retried requests; `earnings`: what seats brought.
 //! - `memory`: what it remembers of others as a requester; `trust`: what follows for its jobs; `own_run`: runs that check results of its own jobs.
 //! - `warnings`: what keeps the node from its obligations; `health`: the backend's problems among them.
+//! - `findings`: why it does not bid for jobs that it has looked at.
 //! - `clock`: the only reader of the wall clock.
 //!
 //! # Stopping
@@ -77,6 +78,7 @@ mod earnings;
 mod entries;
 mod error;
 mod fetch;
+mod findings;
 mod follow;
 mod health;
 mod intake;

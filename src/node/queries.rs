@@ -133,6 +133,7 @@ impl Node {
         let job = self.known_job(job)?;
         let (offers, members, counts) = (self.offers(), self.members(), self.counts());
         let (is_own, declined) = (job.requester == self.me.id, self.declines(&job));
+        let found = self.findings.of(job.id);
         let runs_here = (self.config.compute_slots > 0).then_some(self.me.id);
         let nodes: BTreeSet<NodeId> =
             members.iter().copied().chain(job.bids.keys().copied()).chain(runs_here).collect();
@@ -147,6 +148,7 @@ impl Node {
                 offer: offers.get(&node),
                 standing: is_own.then(|| counts.get(&node).copied().unwrap_or_default()),
                 declined: if node == self.me.id { &declined } else { &[] },
+                found: found.as_deref().filter(|_| node == self.me.id),
             };
             (node, outlook(&view))
         };

@@ -12,6 +12,7 @@ use super::{
     NodeConfig,
     board::Board,
     clock::Clock,
+    findings::Findings,
     intake::Intake,
     memory::TrustMemory,
     transfer::{Shelf, Transfer},
@@ -48,6 +49,8 @@ pub struct Node {
     pub(super) memory: TrustMemory,
     /// What keeps it from its obligations.
     pub(super) warnings: Warnings,
+    /// What keeps it from bidding.
+    pub(super) findings: Findings,
     /// When its disks stop counting as full after a job found too little room, in milliseconds since the start.
     pub(super) disk_short_until_ms: AtomicU64,
     /// Whether it has read the history of its log.

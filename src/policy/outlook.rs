@@ -27,6 +27,8 @@ pub struct OutlookView<'a> {
     pub purses: Purses<'a>,
     /// Why its operator keeps it from bidding; empty for other nodes, of which this one does not know.
     pub declined: &'a [Declined],
+    /// Why it could not run the job when it last looked; `None` for other nodes, of which this one does not know.
+    pub found: Option<&'a str>,
 }
 
 /// Where a node is on the way to a seat.
@@ -74,12 +76,17 @@ pub enum Outlook {
         /// Why.
         reasons: Vec<Declined>,
     },
+    /// It looked, and cannot run the job now. Only the node itself knows.
+    CannotRun {
+        /// Why.
+        reason: String,
+    },
     /// It says nothing of what it takes on; nodes that only submit jobs do not.
     Silent,
     /// It has not bid because enough others have.
     NotNeeded,
-    /// It takes such jobs by what it says, but has not bid: its slots are busy, the price is too low, or the image or the
-    /// requester is against it.
+    /// It takes such jobs by what it says, but has not bid: its slots are busy, the price is too low, it cannot get an input or
+    /// the image, or the image or the requester is against it.
     NoBid,
     /// It has not bid, and the job takes no bids any more.
     TooLate,
@@ -148,6 +155,9 @@ fn without_bid(view: &OutlookView<'_>) -> Outlook {
     if !view.declined.is_empty() {
         return Outlook::Declines { reasons: view.declined.to_vec() };
     }
+    if let Some(reason) = view.found {
+        return Outlook::CannotRun { reason: reason.to_owned() };
+    }
     if has_enough_bids(job, view.purses) { Outlook::NotNeeded } else { Outlook::NoBid }
 }
 
@@ -189,6 +199,7 @@ mod tests {
             standing,
             purses: Purses::FULL,
             declined: &[],
+            found: None,
         })
     }
 
@@ -206,6 +217,7 @@ mod tests {
             standing: None,
             purses: Purses::FULL,
             declined: &[],
+            found: None,
         };
         assert_eq!(outlook(&away), Outlook::Away);
         let others = open(Deal { allow_list: vec![node(2)], ..deal() });
@@ -220,6 +232,8 @@ mod tests {
         let reasons = [Declined::Paused, Declined::Image];
         let kept = OutlookView { offer: Some(&offer()), is_known: true, declined: &reasons, ..away };
         assert_eq!(outlook(&kept), Outlook::Declines { reasons: reasons.to_vec() });
+        let lacks = OutlookView { offer: Some(&offer()), is_known: true, found: Some("answers 404"), ..away };
+        assert_eq!(outlook(&lacks), Outlook::CannotRun { reason: "answers 404".to_owned() });
         let late = OutlookView { now: at(1101), offer: Some(&offer()), is_known: true, ..away };
         assert_eq!(outlook(&late), Outlook::TooLate, "bids are over");
     }

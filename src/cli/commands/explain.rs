@@ -11,7 +11,7 @@ use crate::{
         CliError, ExitStatus,
         args::ExplainArgs,
         document::Document,
-        output::{Output, table},
+        output::{Output, printable, table},
         session::{Need, Session, with_node},
         text,
     },
@@ -98,6 +98,7 @@ const fn step(outlook: &Outlook) -> &'static str {
         | Outlook::Refuses { .. }
         | Outlook::OtherPlatform { .. }
         | Outlook::Declines { .. }
+        | Outlook::CannotRun { .. }
         | Outlook::Away
         | Outlook::Silent
         | Outlook::NotNeeded
@@ -119,6 +120,8 @@ fn why(outlook: &Outlook, asset: &Asset) -> String {
         Outlook::Declines { reasons } => {
             return reasons.iter().map(|reason| declined(*reason)).collect::<Vec<_>>().join("; ");
         }
+        // A stranger wrote the URLs and names in it.
+        Outlook::CannotRun { reason } => return printable(&format!("it cannot run the job: {reason}")),
         Outlook::Seated => "it runs the job",
         Outlook::Waits => "its bid waits for the bids of others, or for a seat",
         Outlook::Unfunded => "its bid counts for nothing: it lacks the money for its bond",
@@ -132,7 +135,8 @@ fn why(outlook: &Outlook, asset: &Asset) -> String {
         Outlook::Silent => "it says nothing of what it takes on; perhaps it only submits jobs",
         Outlook::NotNeeded => "enough other nodes have bid",
         Outlook::NoBid => {
-            "it takes such jobs, but has not bid: its slots are busy, it lacks the image, or the price is too low"
+            "it takes such jobs, but has not bid: its slots are busy, it cannot get the image or an input, or the price is \
+             too low"
         }
         Outlook::TooLate => "the job takes no bids any more",
     };
@@ -163,11 +167,14 @@ fn next(view: &JobView, rows: &[OutlookRow]) -> Option<String> {
     let count = |is_so: fn(&Outlook) -> bool| rows.iter().filter(|row| is_so(&row.outlook)).count();
     let refuse = count(|outlook| matches!(outlook, Outlook::Refuses { .. } | Outlook::OtherPlatform { .. }));
     let excluded = count(|outlook| matches!(outlook, Outlook::NotAllowed));
-    let able = rows.len().saturating_sub(refuse + excluded);
+    let cannot = count(|outlook| matches!(outlook, Outlook::CannotRun { .. }));
+    let able = rows.len().saturating_sub(refuse + excluded + cannot);
     Some(if rows.is_empty() {
         "no node is known: start one with assay serve --peer, and see assay doctor".to_owned()
     } else if able >= usize::from(view.asked) {
         format!("nodes take it as they have room, until bids close; see assay job describe {id}")
+    } else if cannot > 0 && cannot >= refuse.max(excluded) {
+        format!("mend what the node lacks, or cancel the job and submit another: assay job cancel {id}")
     } else if excluded > refuse {
         format!("name more nodes: assay job update {id} --allow NODE")
     } else {
@@ -217,6 +224,9 @@ mod tests {
         assert!(hint(&excluded).contains("--allow"));
         let busy: Vec<OutlookRow> = (0..3).map(|index| row(index, Outlook::NoBid)).collect();
         assert!(hint(&busy).contains("as they have room"));
+        let lacks = Outlook::CannotRun { reason: "http://x/ answers 404".to_owned() };
+        assert_eq!(why(&lacks, &open().asset), "it cannot run the job: http://x/ answers 404");
+        assert!(hint(&[row(0, lacks)]).contains("mend what the node lacks"));
         let ended = JobView { state: JobState::Verified, ..open() };
         assert!(next(&ended, &busy).unwrap().contains("job describe"));
     }

@@ -3,16 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use assay::{
-    api::types::{InputEvent, InputRequest},
-    domain::{Digest, FailureKind, Input, InputKind, Job, JobState, Spec},
+    api::types::{InputEvent, InputRequest, Outlook, OutlookRow},
+    domain::{Digest, FailureKind, Input, InputKind, Job, JobId, JobState, Spec},
     executor::{FakeExecutor, Script},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, interval, timeout};
 
 use super::end_all;
 use crate::{
     secrecy::announce,
-    town::{Citizen, Town, deal, printing},
+    town::{Citizen, PATIENCE, Town, deal, printing},
     web::{Web, content},
 };
 
@@ -41,6 +41,31 @@ async fn take(citizen: &Citizen, url: &str, digest: Digest) -> InputEvent {
     assert_eq!(status, 200, "{body}");
     let last = body.lines().filter_map(|line| line.strip_prefix("data:")).next_back().unwrap();
     serde_json::from_str(last).unwrap()
+}
+
+/// What the first of these nodes says of the other and a job.
+async fn outlook_of(asked: &Citizen, job: JobId, node: &Citizen) -> Outlook {
+    let (status, body) = asked.get(&format!("jobs/{job}/nodes")).await;
+    assert_eq!(status, 200);
+    let rows: Vec<OutlookRow> = serde_json::from_slice(&body).unwrap();
+    rows.into_iter().find(|row| row.node == node.id()).unwrap().outlook
+}
+
+/// Waits until a node says that this keeps it from a job.
+async fn says(node: &Citizen, job: JobId, why: &str) {
+    let mut ticks = interval(Duration::from_millis(50));
+    let mut last = None;
+    let said = timeout(PATIENCE, async {
+        loop {
+            let outlook = outlook_of(node, job, node).await;
+            if matches!(&outlook, Outlook::CannotRun { reason } if reason.contains(why)) {
+                return;
+            }
+            last = Some(outlook);
+            ticks.tick().await;
+        }
+    });
+    assert!(said.await.is_ok(), "{why}: {last:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,6 +159,17 @@ async fn nodes_bid_for_no_job_whose_file_is_not_there_and_tell_of_another_not_wh
     for (look, times) in [("/gone first bytes", 1), ("/file first bytes", 2), ("/whole first bytes", 1)] {
         web.when_asked(look, times).await;
     }
+    let length = whole.len();
+    for (job, reason) in [
+        (gone, "/gone answers 404".to_owned()),
+        (short, format!("/file has {length} bytes, not the {} that the job names", length - 1)),
+        (long, format!("/whole has {length} bytes, not the {} that the job names", length + 1)),
+    ] {
+        says(&node, job, &reason).await;
+    }
+    // Another node's own reason stays with it.
+    let of_another = outlook_of(&requester, gone, &node).await;
+    assert!(!matches!(of_another, Outlook::CannotRun { .. }), "{of_another:?}");
     for job in [gone, short, long] {
         requester.when(job, |job| job.state == JobState::Open && job.bids.is_empty()).await;
     }
