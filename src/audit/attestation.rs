@@ -70,6 +70,9 @@ pub enum AttestationError {
         /// Its version.
         found: u32,
     },
+    /// The bundle is longer than what is read.
+    #[error("it has more than {MAX_BUNDLE_BYTES} bytes")]
+    TooLong,
     /// The bundle holds none.
     #[error("it holds no attestation")]
     Empty,

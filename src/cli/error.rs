@@ -110,6 +110,45 @@ pub enum CliError {
         /// The user's text.
         node: String,
     },
+    /// No node that has a seat in the job is the one that the user named.
+    #[error("no node {node} has a seat in job {}", job.short())]
+    NoSeatOf {
+        /// The job.
+        job: JobId,
+        /// The user's text.
+        node: String,
+    },
+    /// Several nodes have the prefix that the user gave.
+    #[error("{node} stands for several nodes in job {}: {}", job.short(), nodes.iter().map(NodeId::short).collect::<Vec<_>>().join(", "))]
+    ManySeatsOf {
+        /// The job.
+        job: JobId,
+        /// The user's text.
+        node: String,
+        /// The nodes.
+        nodes: Vec<NodeId>,
+    },
+    /// The directory is not what a run left.
+    #[error("{} is not the result of a run", path.display())]
+    NotAResult {
+        /// The directory.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: ResultError,
+    },
+    /// The path is neither a file nor a directory.
+    #[error("{} is neither a file nor a directory", path.display())]
+    NoFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A program that the user asks for is not installed.
+    #[error("there is no program {tool} on this machine")]
+    NoTool {
+        /// Its name.
+        tool: &'static str,
+    },
     /// Two results cannot be compared.
     #[error("cannot compare two results of job {}", job.short())]
     Compare {
@@ -343,7 +382,15 @@ impl Hint for CliError {
             Self::NoResult { job, state } if state.is_terminal() => {
                 Some(format!("see the result of each node: assay job describe {}", job.short()))
             }
-            Self::NoResultOf { job, .. } => {
+            Self::NotAResult { .. } => Some(
+                "name the directory of one node, DIR/NODE, as results fetch --output-dir DIR leaves it".to_owned(),
+            ),
+            Self::NoTool { tool } => {
+                Some(format!("install it, such as with: apt-get install {tool}; or leave out --{tool}"))
+            }
+            Self::ManySeatsOf { .. } => Some("give more digits of the node that you mean".to_owned()),
+            Self::NoFile { .. } => Some("name a file, or the directory of a result".to_owned()),
+            Self::NoResultOf { job, .. } | Self::NoSeatOf { job, .. } => {
                 Some(format!("see the result of each node: assay job describe {}", job.short()))
             }
             Self::NoResult { job, .. } => {

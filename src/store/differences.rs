@@ -25,7 +25,7 @@ pub struct Difference {
     pub first: Option<Entry>,
     /// What is there in the second one.
     pub second: Option<Entry>,
-    /// Where the contents of two files part, counted from 0; `None` if one of them is no file, or only the modes differ.
+    /// Where the contents of two files part, counted from 0; `None` if one of them is no file.
     pub at_byte: Option<u64>,
 }
 
@@ -49,7 +49,8 @@ pub enum Entry {
     },
 }
 
-/// What of two unpacked results nodes are compared by, and differs, in the order of paths. Blocks.
+/// What of two unpacked results nodes are compared by, and differs, in the order of paths. Empty directories and modes do not
+/// count. Blocks.
 ///
 /// # Errors
 /// [`ResultError::Tree`].
@@ -73,11 +74,20 @@ pub fn differences(first: &Path, second: &Path, limits: &Limits) -> Result<Vec<D
             }
             _ => None,
         };
-        if one != other || at_byte.is_some() {
+        if at_byte.is_some() || content(one.as_ref()) != content(other.as_ref()) {
             found.push(Difference { path: path.clone(), first: one, second: other, at_byte });
         }
     }
     Ok(found)
+}
+
+/// What of an entry is compared where contents are equal: whether it is a file, and where a link leads.
+fn content(entry: Option<&Entry>) -> Option<Option<&str>> {
+    match entry {
+        None | Some(Entry::Directory) => None,
+        Some(Entry::File { .. }) => Some(None),
+        Some(Entry::Link { target }) => Some(Some(target)),
+    }
 }
 
 fn entry(path: &Path, node: &Node) -> Result<Entry, TreeError> {
@@ -108,7 +118,7 @@ fn part(first: &Path, second: &Path) -> io::Result<Option<u64>> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use tempfile::TempDir;
 
@@ -150,6 +160,14 @@ mod tests {
             "standard error is not compared"
         );
         assert_eq!(differences(first.path(), first.path(), &Limits::with_bytes(1 << 20)).unwrap(), []);
+        let (full, bare) = (result("same", &[("a", "1")]), result("same", &[("a", "1")]));
+        fs::create_dir(full.path().join("outputs/empty")).unwrap();
+        fs::set_permissions(full.path().join("outputs/a"), fs::Permissions::from_mode(0o755)).unwrap();
+        let found = differences(full.path(), bare.path(), &Limits::with_bytes(1 << 20)).unwrap();
+        assert_eq!(found, [], "nodes are not compared by modes and empty directories");
+        fs::write(bare.path().join("outputs/empty"), "").unwrap();
+        let found = differences(full.path(), bare.path(), &Limits::with_bytes(1 << 20)).unwrap();
+        assert_eq!(found[0].first, Some(Entry::Directory), "a file in place of a directory is: {found:?}");
         let printed = result("other", &[]);
         let found = differences(result("same", &[]).path(), printed.path(), &Limits::with_bytes(1 << 20));
         assert_eq!(found.unwrap()[0].path, "stdout");

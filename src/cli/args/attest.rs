@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{KeyArgs, NodeArgs};
+use super::{KeyArgs, NodeArgs, OnChainArgs};
 use crate::domain::{JobId, NodeId};
 
 /// `assay attest`.
@@ -33,6 +33,10 @@ pub(in crate::cli) struct AttestArgs {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum AttestCommand {
     /// Check attestations against the logs in them, and against a file or a result, without asking anybody
+    ///
+    /// Only a chain can prove the log of a contract's job: name it with --rpc-url and --contract. Exit code 0: as many nodes as
+    /// --threshold says are proven; 121: they are not, and the artifact is something else than one of them left; 125: they are
+    /// not, for another reason
     Verify(AttestVerifyArgs),
     /// Show the public key, in PEM, that signs the links of the node with this key
     Key(KeyArgs),
@@ -76,4 +80,7 @@ pub(in crate::cli) struct AttestVerifyArgs {
     /// Number of nodes, or of the builders you name, whose attestations must hold
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = super::values::at_least_one)]
     pub(in crate::cli) threshold: usize,
+
+    #[command(flatten)]
+    pub(in crate::cli) chain: OnChainArgs,
 }

@@ -61,6 +61,7 @@ pub(in crate::cli) struct ExportArgs {
 
 /// `assay verdict check`.
 #[derive(Debug, Args)]
+#[command(mut_arg("rpc_url", |url| url.conflicts_with("api")))]
 pub(in crate::cli) struct CheckArgs {
     /// Id of the job, or a unique prefix of it; with --file, the job that the file must be about
     #[arg(required_unless_present = "file")]
@@ -82,7 +83,7 @@ pub(in crate::cli) struct CheckArgs {
 #[command(next_help_heading = "Against a contract, without asking a node")]
 pub(in crate::cli) struct OnChainArgs {
     /// Endpoint of the chain: http://, https://, ws:// or wss://; may be repeated: if one fails, the next is used
-    #[arg(long, value_name = "URL", value_delimiter = ',', requires = "contract", conflicts_with = "api")]
+    #[arg(long, value_name = "URL", value_delimiter = ',', requires = "contract")]
     pub(in crate::cli) rpc_url: Vec<String>,
 
     /// Address of the contract

@@ -42,7 +42,7 @@ impl Document for LinkKey {}
 /// Attests a job's accepted runs, or checks attestations.
 pub(in crate::cli) async fn run(args: AttestArgs, output: Output) -> Result<ExitStatus, CliError> {
     match &args.command {
-        Some(AttestCommand::Verify(args)) => return verify::run(args, output),
+        Some(AttestCommand::Verify(args)) => return verify::run(args, output).await,
         Some(AttestCommand::Key(args)) => {
             let document = LinkKey { public_key: attestation::public_pem(&keys::load(args)?.link_key()) };
             output.result(&document, || document.public_key.clone())?;

@@ -45,6 +45,7 @@ struct Compared {
     second: NodeId,
     /// The exit codes in the log.
     exit_codes: (i32, i32),
+    /// Whether the job compares them as equal. Files may differ all the same, in what its deal leaves out.
     is_equal: bool,
     files: Vec<Differing>,
 }
@@ -84,14 +85,26 @@ pub(in crate::cli) async fn run(args: DiffArgs, output: Output) -> Result<ExitSt
     .await
 }
 
+/// The seat with a result of the node that the user names.
+fn find<'a>(view: &'a JobView, node: &str) -> Result<&'a SeatView, CliError> {
+    let (job, named) = (view.job, node.to_owned());
+    let digits = node.strip_prefix("0x").unwrap_or(node).to_ascii_lowercase();
+    let is_named = |seat: &&SeatView| !digits.is_empty() && seat.node.to_string()[2..].starts_with(&digits);
+    let seats: Vec<&SeatView> = view.seats.iter().filter(is_named).collect();
+    match seats[..] {
+        [] => Err(CliError::NoSeatOf { job, node: named }),
+        [seat] if seat.result.is_none() => Err(CliError::NoResultOf { job, node: named }),
+        [seat] => Ok(seat),
+        _ => {
+            let nodes = seats.iter().map(|seat| seat.node).collect();
+            Err(CliError::ManySeatsOf { job, node: named, nodes })
+        }
+    }
+}
+
 /// The two seats to compare: those that are named, or an accepted one and the first that has another result.
 fn pair<'a>(view: &'a JobView, named: &[String]) -> Result<(&'a SeatView, &'a SeatView), CliError> {
-    let missing = |node: &String| CliError::NoResultOf { job: view.job, node: node.clone() };
-    let find = |node: &String| {
-        let digits = node.strip_prefix("0x").unwrap_or(node).to_ascii_lowercase();
-        let is_named = |seat: &&SeatView| seat.node.to_string()[2..].starts_with(&digits);
-        view.seats.iter().filter(|seat| seat.result.is_some()).find(is_named).ok_or_else(|| missing(node))
-    };
+    let find = |node: &String| find(view, node);
     let no_result = || CliError::NoResult { job: view.job, state: view.state };
     if let [first, second] = named {
         return Ok((find(first)?, find(second)?));
@@ -128,7 +141,9 @@ async fn compare(
     let files = files.map_err(|source| CliError::Compare { job: view.job, source })?;
     let exit_code = |seat: &SeatView| seat.result.map_or(0, |result| result.exit_code);
     let exit_codes = (exit_code(first), exit_code(second));
-    let is_equal = files.is_empty() && exit_codes.0 == exit_codes.1;
+    // What the deal masks may differ, and so may the file of a summary.
+    let hash = |seat: &SeatView| seat.result.map(|result| result.result_hash);
+    let is_equal = hash(first) == hash(second);
     Ok(Compared { job: view.job, first: first.node, second: second.node, exit_codes, is_equal, files })
 }
 
@@ -150,10 +165,14 @@ fn lines(one: &Path, other: &Path, difference: &Difference) -> Option<String> {
 fn shown(compared: &Compared) -> String {
     let Compared { first, second, exit_codes, is_equal, files, .. } = compared;
     let (first, second) = (text::node(*first), text::node(*second));
-    if *is_equal {
-        return format!("the outputs of {first} and {second} are equal\n");
-    }
     let mut shown: Vec<String> = Vec::new();
+    match (*is_equal, files.is_empty()) {
+        (true, true) => return format!("the outputs of {first} and {second} are equal\n"),
+        (true, false) => shown.push(format!(
+            "the outputs of {first} and {second} are equal in what the job compares; they differ in what it leaves out\n"
+        )),
+        (false, _) => {}
+    }
     if exit_codes.0 != exit_codes.1 {
         let (one, other) = exit_codes;
         shown.push(format!("{first} ended with exit code {one}, {second} with {other}\n"));
@@ -162,7 +181,8 @@ fn shown(compared: &Compared) -> String {
         let rows = files.iter().take(MAX_FILES).map(|Differing { difference, .. }| {
             let Difference { path, first, second, at_byte } = difference;
             let at = at_byte.map_or("-".to_owned(), |at| format!("at byte {at}"));
-            vec![printable(path), described(first.as_ref()), described(second.as_ref()), at]
+            let [first, second] = described([first.as_ref(), second.as_ref()]);
+            vec![printable(path), first, second, at]
         });
         shown.push(table(&["PATH", &first, &second, "DIFFERS"], rows));
     }
@@ -180,14 +200,23 @@ fn shown(compared: &Compared) -> String {
     shown.concat()
 }
 
-fn described(entry: Option<&Entry>) -> String {
-    match entry {
+/// What is at one path of both. Lengths that would read alike and are not are told to the byte.
+fn described(entries: [Option<&Entry>; 2]) -> [String; 2] {
+    let lengths = entries.map(|entry| match entry {
+        Some(Entry::File { bytes, .. }) => Some(*bytes),
+        Some(Entry::Directory | Entry::Link { .. }) | None => None,
+    });
+    let is_rounded = match lengths {
+        [Some(one), Some(other)] => one != other && text::bytes(one) == text::bytes(other),
+        _ => false,
+    };
+    entries.map(|entry| match entry {
         None => "absent".to_owned(),
         Some(Entry::Directory) => "directory".to_owned(),
-        Some(Entry::File { bytes, executable: false }) => text::bytes(*bytes),
-        Some(Entry::File { bytes, executable: true }) => format!("{}, executable", text::bytes(*bytes)),
+        Some(Entry::File { bytes, .. }) if is_rounded => format!("{bytes} bytes"),
+        Some(Entry::File { bytes, .. }) => text::bytes(*bytes),
         Some(Entry::Link { target }) => printable(&format!("link to {target}")),
-    }
+    })
 }
 
 /// Has another program look into archives, images and programs. What it says goes to standard error, which is not data.
@@ -199,7 +228,10 @@ async fn look_deeper(one: &Path, other: &Path, output: Output) -> Result<(), Cli
         .kill_on_drop(true)
         .output();
     let failed = || CliError::file("run", PathBuf::from(DIFFOSCOPE));
-    let seen = run.await.map_err(failed())?;
+    let seen = run.await.map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => CliError::NoTool { tool: DIFFOSCOPE },
+        _ => failed()(source),
+    })?;
     // It ends with 1 if it found differences, and with more if it could not look.
     if !matches!(seen.status.code(), Some(0 | 1)) {
         let said = String::from_utf8_lossy(&seen.stderr);

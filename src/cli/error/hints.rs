@@ -77,7 +77,7 @@ pub(super) fn connect(error: &ConnectError) -> Option<String> {
 pub(super) fn attestation(error: &AttestationError) -> String {
     let hint = match error {
         AttestationError::Version { .. } => "use the version of assay that wrote it",
-        AttestationError::Empty | AttestationError::Json(_) => {
+        AttestationError::Empty | AttestationError::TooLong | AttestationError::Json(_) => {
             "make one with: assay attest JOB > attestations.json"
         }
         AttestationError::Envelope(_) | AttestationError::OtherStatement => {

@@ -24,6 +24,9 @@ impl CliError {
             | Self::Input { .. }
             | Self::Key(_)
             | Self::NoGroup { .. }
+            | Self::NoSeatOf { .. }
+            | Self::ManySeatsOf { .. }
+            | Self::NoFile { .. }
             | Self::ForgottenGroup { .. }
             | Self::ManyGroups { .. }
             | Self::Plan(PlanError::OtherNode { .. })
@@ -59,6 +62,8 @@ impl CliError {
             | Self::File { .. }
             | Self::Fetch { .. }
             | Self::Compare { .. }
+            | Self::NotAResult { .. }
+            | Self::NoTool { .. }
             | Self::Simulation { .. }
             | Self::OtherContent { .. }
             | Self::Audit { .. }

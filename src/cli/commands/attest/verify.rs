@@ -2,9 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    fs::File,
+    fs::{self, File},
     io::{self, Read as _},
     path::Path,
+    sync::Arc,
 };
 
 use serde::Serialize;
@@ -14,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     audit::{
         Finding,
-        attestation::{self, Attested, Bundle, MAX_BUNDLE_BYTES, Subject},
+        attestation::{self, AttestationError, Attested, Bundle, MAX_BUNDLE_BYTES, Subject},
+        on_chain,
     },
     cli::{
         CliError, ExitStatus,
-        args::AttestVerifyArgs,
+        args::{AttestVerifyArgs, OnChainArgs},
+        commands::check_chain,
         document::Document,
         fetch::limits_of,
         output::{Output, table},
@@ -78,11 +81,13 @@ enum Artifact {
     Result,
     /// It is a file of the result, by the word of whoever wrote the attestation.
     File,
+    /// It is the result, but the attestation names other files than it has.
+    OtherFiles,
     /// It is something else.
     Differs,
 }
 
-pub(super) fn run(args: &AttestVerifyArgs, output: Output) -> Result<ExitStatus, CliError> {
+pub(super) async fn run(args: &AttestVerifyArgs, output: Output) -> Result<ExitStatus, CliError> {
     let mut attested = Vec::new();
     for path in &args.files {
         let wrong = |source| CliError::Attestation { place: path.display().to_string(), source };
@@ -93,7 +98,7 @@ pub(super) fn run(args: &AttestVerifyArgs, output: Output) -> Result<ExitStatus,
     let Some(ran) = attested.first().map(|first| &first.job) else {
         unreachable!("clap asks for a file, and an empty bundle is refused");
     };
-    let (job, requester, spec, deal) = (ran.id, ran.requester, &ran.spec, &ran.deal);
+    let (job, requester, spec, deal) = (ran.id, ran.requester, ran.spec.clone(), ran.deal.clone());
     if let Some(wanted) = args.job.filter(|wanted| *wanted != job) {
         return Err(CliError::OtherJob { wanted, found: job });
     }
@@ -102,16 +107,19 @@ pub(super) fn run(args: &AttestVerifyArgs, output: Output) -> Result<ExitStatus,
     }
     attestation::one_log(&attested)
         .map_err(|source| CliError::Attestation { place: format!("job {}", text::job(job)), source })?;
-    let comparison = Comparison::of(job, deal, spec);
-    let given = args.artifact.as_deref().map(|path| Given::look(path, &comparison, &limits_of(spec)));
+    let contract = ran_on(&attested);
+    ask_chain(&mut attested, job, &args.chain).await?;
+    let comparison = Comparison::of(job, &deal, &spec);
+    let given = args.artifact.as_deref().map(|path| Given::look(path, &comparison, &limits_of(&spec)));
     let given = given.transpose()?;
     let builders: BTreeSet<NodeId> = args.builder.iter().copied().collect();
     let rows: Vec<Row> = attested.iter().map(|one| Row::of(one, given.as_ref(), &builders)).collect();
+    let is_unsigned = rows.iter().any(|row| row.counts() && !row.is_signed);
     let is_partial = rows.iter().any(|row| row.counts() && row.artifact == Artifact::Result);
     let verified = Verified {
         job,
         requester,
-        spec: (**spec).clone(),
+        spec: Arc::unwrap_or_clone(spec),
         proven: proven(&rows),
         threshold: args.threshold,
         attestations: rows,
@@ -119,7 +127,41 @@ pub(super) fn run(args: &AttestVerifyArgs, output: Output) -> Result<ExitStatus,
     };
     output.result(&verified, || shown(&verified))?;
     warn(&verified, args, output);
+    if is_unsigned && given.is_none() {
+        output.warning(
+            "the files that the attestations name, and their hashes, are the word of whoever wrote them: nodes did not sign",
+            "give the result itself with --artifact, or have operators sign: assay attest --sign-with",
+        );
+    }
+    if let Some(contract) = contract.filter(|_| verified.attestations.iter().any(Row::is_unchecked)) {
+        output.warning(
+            "only a chain can prove the log of this job, and none was asked",
+            &format!("name it: assay attest verify .. --rpc-url URL --contract {contract}"),
+        );
+    }
     Ok(exit_status(&verified.attestations, args.threshold))
+}
+
+/// The contract that ordered the job; `None` where its requester did.
+fn ran_on(attested: &[Attested]) -> Option<NodeId> {
+    let contract = attested.first()?.log.domain.contract;
+    (contract != NodeId::ZERO).then_some(contract)
+}
+
+/// Compares each log that proves nothing by itself with what the named chain has of the job, entry by entry.
+async fn ask_chain(attested: &mut [Attested], job: JobId, chain: &OnChainArgs) -> Result<(), CliError> {
+    let is_open = |one: &Attested| one.finding == Finding::NotChecked;
+    let Some(contract) = chain.contract.filter(|_| attested.iter().any(is_open)) else { return Ok(()) };
+    let (domain, logs) = check_chain::read(&chain.rpc_url, contract, chain.first_block, job).await?;
+    for one in attested.iter_mut().filter(|one| is_open(one)) {
+        on_chain::compare(&one.log, domain, &logs).map_err(|source| CliError::Audit {
+            log: format!("the log in the attestation of node {}", text::node(one.node)),
+            source,
+        })?;
+        // The chain has these entries, and the rules made an accepted seat of them.
+        one.finding = Finding::Agrees;
+    }
+    Ok(())
 }
 
 /// Says what nobody can see in attestations alone: whose keys these are, and whether this is the job that was meant.
@@ -148,12 +190,6 @@ fn warn(verified: &Verified, args: &AttestVerifyArgs, output: Output) {
             "hint: a log proves a whole result; for one file, have the operators of nodes sign: assay attest --sign-with",
         );
     }
-    if rows.iter().any(|row| row.log == Finding::NotChecked) {
-        output.note(&format!(
-            "hint: only a chain can prove this log; ask it: assay verdict check {} --rpc-url URL --contract ADDRESS",
-            text::job(verified.job)
-        ));
-    }
 }
 
 impl Row {
@@ -164,7 +200,7 @@ impl Row {
         let is_backed = match artifact {
             Artifact::NotAsked | Artifact::Identical | Artifact::Result => true,
             Artifact::File => is_signed,
-            Artifact::Differs => false,
+            Artifact::OtherFiles | Artifact::Differs => false,
         };
         Self {
             node,
@@ -174,6 +210,11 @@ impl Row {
             artifact,
             is_proven: is_backed && finding == Finding::Agrees,
         }
+    }
+
+    /// Whether only a chain can say what its log is worth.
+    fn is_unchecked(&self) -> bool {
+        self.log == Finding::NotChecked
     }
 
     /// Whether it counts towards the threshold, if it is proven.
@@ -190,7 +231,8 @@ fn proven(rows: &[Row]) -> usize {
 
 /// Right results of a job may differ, as its deal says, so a node with another one only does not count.
 fn exit_status(rows: &[Row], threshold: usize) -> ExitStatus {
-    let differs = |row: &Row| row.counts() && row.artifact == Artifact::Differs;
+    let differs =
+        |row: &Row| row.counts() && matches!(row.artifact, Artifact::OtherFiles | Artifact::Differs);
     if proven(rows) >= threshold {
         ExitStatus::Success
     } else if rows.iter().any(differs) {
@@ -213,6 +255,7 @@ fn shown(verified: &Verified) -> String {
             Artifact::Identical => "the result, byte for byte",
             Artifact::Result => "the result, in what is compared",
             Artifact::File => "a file of it",
+            Artifact::OtherFiles => "the result, but not the files it names",
             Artifact::Differs => "something else",
         };
         vec![
@@ -253,8 +296,8 @@ fn shown(verified: &Verified) -> String {
 
 /// What the user has.
 enum Given {
-    /// A whole result, by what runs are compared by, and by the root of its archive, if it can be one.
-    Result { compared: Compared, root: Option<Digest> },
+    /// A whole result: what runs are compared by, the root of its archive, if it can be one, and its files.
+    Result { compared: Compared, root: Option<Digest>, files: Vec<Subject>, is_whole: bool },
     /// A file, by the SHA-256 of its content.
     File(Digest),
 }
@@ -262,11 +305,17 @@ enum Given {
 impl Given {
     /// Looks at it. All attestations are of one job, which says how results are compared.
     fn look(path: &Path, comparison: &Comparison, limits: &Limits) -> Result<Self, CliError> {
-        if !path.is_dir() {
+        let metadata = fs::metadata(path).map_err(CliError::file("read", path))?;
+        if metadata.is_file() {
             return Ok(Self::File(sha256_of(path).map_err(CliError::file("read", path))?));
         }
-        let compared = comparison.look(path, limits, &CancellationToken::new());
-        let compared = compared.map_err(|source| CliError::Compare { job: comparison.job, source })?;
+        if !metadata.is_dir() {
+            return Err(CliError::NoFile { path: path.to_owned() });
+        }
+        let no_result = |source| CliError::NotAResult { path: path.to_owned(), source };
+        let compared = comparison.look(path, limits, &CancellationToken::new()).map_err(no_result)?;
+        let files = store::manifest(path, limits).map_err(no_result)?;
+        let files = files.into_iter().map(|(name, digest)| Subject::new(name, digest)).collect();
         let root = match store::pack(path, &mut io::sink(), limits) {
             Ok(packed) => Some(packed.digest),
             Err(error) => {
@@ -274,14 +323,22 @@ impl Given {
                 None
             }
         };
-        Ok(Self::Result { compared, root })
+        let is_whole = comparison.canonical.is_none() && comparison.summary.is_none();
+        Ok(Self::Result { compared, root, files, is_whole })
     }
 
     fn in_(&self, opening: &Opening, subjects: &[Subject]) -> Artifact {
         match self {
             Self::Result { compared, .. } if !compared.is_revealed_by(opening) => Artifact::Differs,
-            Self::Result { root, .. } if *root == Some(opening.output_root) => Artifact::Identical,
-            Self::Result { .. } => Artifact::Result,
+            Self::Result { root, files, is_whole, .. } => {
+                let is_identical = *root == Some(opening.output_root);
+                // Where nothing is masked, all that have this hash have these files.
+                match (is_identical, *is_whole) {
+                    (true, _) | (_, true) if files != subjects => Artifact::OtherFiles,
+                    (true, _) => Artifact::Identical,
+                    (false, _) => Artifact::Result,
+                }
+            }
             Self::File(sha256) if subjects.iter().any(|subject| subject.has(*sha256)) => Artifact::File,
             Self::File(_) => Artifact::Differs,
         }
@@ -301,7 +358,10 @@ fn sha256_of(path: &Path) -> io::Result<Digest> {
 fn read(path: &Path) -> Result<Bundle, CliError> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(CliError::file("read", path))?;
-    file.take(MAX_BUNDLE_BYTES).read_to_end(&mut bytes).map_err(CliError::file("read", path))?;
+    file.take(MAX_BUNDLE_BYTES + 1).read_to_end(&mut bytes).map_err(CliError::file("read", path))?;
     let wrong = |source| CliError::Attestation { place: path.display().to_string(), source };
+    if bytes.len() as u64 > MAX_BUNDLE_BYTES {
+        return Err(wrong(AttestationError::TooLong));
+    }
     attestation::parse(&bytes).map_err(wrong)
 }

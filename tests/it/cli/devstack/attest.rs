@@ -2,7 +2,13 @@
 
 use std::{fs, path::PathBuf};
 
-use assay::domain::Digest;
+use assay::{
+    audit::{
+        LogDocument,
+        attestation::{self, Bundle, Subject},
+    },
+    domain::{Digest, NodeId, Timestamp},
+};
 
 use super::{HINT, Seen, Session, User, announced};
 
@@ -113,4 +119,40 @@ fn what_three_nodes_built_is_proven_to_whoever_has_the_files() {
     assert_eq!(session.run(&["wallet", "new", "--plain", "--key", "stranger"]).code, 0);
     let strange = session.run(&["attest", &job, "--sign-with", "stranger"]);
     assert_eq!((strange.code, strange.stdout.as_str()), (2, ""), "{}", strange.stderr);
+}
+
+#[test]
+fn an_attestation_of_a_contracts_job_is_proven_by_its_chain_alone() {
+    let session = Session::start(&["--nodes", "3", "--scheduler", "contract"]);
+    let submitted = session.run(&["job", "submit", "--method", "hash", "assay/demo:1", "echo", "built"]);
+    assert_eq!(submitted.code, 0, "{}; {HINT}", submitted.stderr);
+    let (job, user) = (announced(&submitted), &session.user);
+    let path = |name: &str| user.home.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("honest"), session.run(&["attest", &job]).stdout).unwrap();
+
+    let chain = &session.devstack.ready["chain"];
+    let (url, contract) = (chain["rpc_url"].as_str().unwrap(), chain["contract"].as_str().unwrap());
+    let asked = ["--rpc-url", url, "--contract", contract];
+    let unasked = alone(user, &[&path("honest")]);
+    assert_eq!((unasked.code, proven(&unasked)), (125, 0), "{}", unasked.stdout);
+    let names = format!("assay attest verify .. --rpc-url URL --contract {contract}");
+    assert!(unasked.stderr.contains(&names), "{}", unasked.stderr);
+    let honest = alone(user, &[&[&*path("honest"), "--threshold", "3"], &asked[..]].concat());
+    assert_eq!((honest.code, proven(&honest)), (0, 3), "{}{}", honest.stdout, honest.stderr);
+
+    // A log of the same job that the rules take, and that the chain does not have.
+    let mut log: serde_json::Value =
+        serde_json::from_str(&session.run(&["verdict", "export", &job]).stdout).unwrap();
+    let at = &mut log["logs"][0]["entries"].as_array_mut().unwrap().last_mut().unwrap()["at"];
+    *at = (at.as_u64().unwrap() + 1).into();
+    let log = LogDocument::parse(log.to_string().as_bytes()).unwrap();
+    let node: NodeId = log.claim.accepted[0];
+    let files = vec![Subject::new("stdout".to_owned(), Digest::sha256("built\n"))];
+    let forged = attestation::attest(&log, node, files, Timestamp::from_secs(u64::from(u32::MAX))).unwrap();
+    let bundle = Bundle { version: attestation::BUNDLE_VERSION, attestations: vec![forged] };
+    fs::write(path("forged"), serde_json::to_string(&bundle).unwrap()).unwrap();
+    assert_eq!(alone(user, &[&path("forged")]).code, 125);
+    let forged = alone(user, &[&[&*path("forged")], &asked[..]].concat());
+    assert_eq!((forged.code, forged.stdout.as_str()), (125, ""), "{}", forged.stderr);
+    assert!(forged.stderr.contains("differs from the one on the chain"), "{}", forged.stderr);
 }

@@ -161,7 +161,14 @@ fn files_that_differ_between_two_nodes_are_told_with_their_lines() {
     let first = json["first"].as_str().unwrap();
     let equal = session.run(&["results", "diff", &job, first, first]);
     assert!(equal.code == 0 && equal.stdout.ends_with("are equal\n"), "{}{}", equal.stdout, equal.stderr);
-    assert_eq!(session.run(&["results", "diff", &job, "ffffffff"]).code, 121);
+    for (node, why) in [
+        ("ffffffff", "no node ffffffff has a seat"),
+        ("", "no node  has a seat"),
+        ("zz", "no node zz has a seat"),
+    ] {
+        let unknown = session.run(&["results", "diff", &job, node]);
+        assert!(unknown.code == 2 && unknown.stderr.contains(why), "{}", unknown.stderr);
+    }
 
     // A stand-in for the tool, which is large: how it is called, and what becomes of what it says.
     let tool = session.user.home.path().join("tools/diffoscope");
@@ -173,6 +180,10 @@ fn files_that_differ_between_two_nodes_are_told_with_their_lines() {
         let mut command = session.user.command(&["results", "diff", &job, "--diffoscope"]);
         Seen::new(&command.env("PATH", path).output().unwrap())
     };
+    let mut without = session.user.command(&["results", "diff", &job, "--diffoscope"]);
+    let without = Seen::new(&without.env("PATH", tool.parent().unwrap()).output().unwrap());
+    let why = "there is no program diffoscope";
+    assert!(without.code == 125 && without.stderr.contains(why), "{}", without.stderr);
     let seen = diff("test -f $5/outputs/id -a -f $6/outputs/id && echo \"$@\"; exit 1");
     assert_eq!(seen.code, 0, "{}", seen.stderr);
     assert!(seen.stderr.contains("--text - --max-report-size 1000000 /"), "{}", seen.stderr);

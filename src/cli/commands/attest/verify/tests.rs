@@ -25,7 +25,8 @@ fn result() -> tempfile::TempDir {
 /// What the result is to an attestation of it, after a change of one of its files.
 fn changed(comparison: &Comparison, file: &str, content: &str) -> Artifact {
     let dir = result();
-    let Given::Result { compared, root } = Given::look(dir.path(), comparison, &LIMITS).unwrap() else {
+    let Given::Result { compared, root, files, .. } = Given::look(dir.path(), comparison, &LIMITS).unwrap()
+    else {
         unreachable!("it is a directory")
     };
     let opening = Opening {
@@ -36,7 +37,7 @@ fn changed(comparison: &Comparison, file: &str, content: &str) -> Artifact {
         ..Opening::sample(1)
     };
     fs::write(dir.path().join(file), content).unwrap();
-    Given::look(dir.path(), comparison, &LIMITS).unwrap().in_(&opening, &[])
+    Given::look(dir.path(), comparison, &LIMITS).unwrap().in_(&opening, &files)
 }
 
 #[test]
@@ -62,6 +63,53 @@ fn a_changed_directory_is_the_result_in_no_more_than_what_runs_are_compared_by()
     // Its numbers are no part of the hash, and are compared all the same.
     assert_eq!(changed(&near, "outputs/summary", "3.7\n"), Artifact::Differs);
     assert!(near.left_out().last().unwrap().starts_with("outputs/summary, "));
+}
+
+#[test]
+fn a_result_is_none_of_an_attestation_that_names_other_files() {
+    let (dir, plain) = (result(), Comparison::plain(JobId::ZERO));
+    let masked = Comparison { canonical: "times".parse().unwrap(), ..plain.clone() };
+    for (comparison, of_another) in [(plain, Artifact::OtherFiles), (masked, Artifact::Result)] {
+        let given = Given::look(dir.path(), &comparison, &LIMITS).unwrap();
+        let Given::Result { compared, root, files, .. } = &given else { unreachable!("it is a directory") };
+        let of = |output_root| Opening {
+            result_hash: compared.result_hash,
+            output_root,
+            exit_code: compared.exit_code,
+            summary: compared.summary_word(),
+            ..Opening::sample(1)
+        };
+        let (own, other) = (of(root.unwrap()), of(Digest::new([9; 32])));
+        let forged: Vec<Subject> =
+            files.iter().map(|file| Subject::new(file.name.clone(), Digest::ZERO)).collect();
+        assert_eq!(given.in_(&own, files), Artifact::Identical);
+        for named in [&forged[..], &[]] {
+            assert_eq!(given.in_(&own, named), Artifact::OtherFiles, "{comparison:?}");
+            // Where something is masked, another node's files may have other hashes.
+            assert_eq!(given.in_(&other, named), of_another, "{comparison:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_result_is_said_to_be_none() {
+    let (dir, plain) = (result(), Comparison::plain(JobId::ZERO));
+    let look = |path: &Path| Given::look(path, &plain, &LIMITS).err().unwrap();
+    let parent = look(&dir.path().join("outputs"));
+    assert!(matches!(parent, CliError::NotAResult { .. }), "{parent:?}");
+    // Nobody writes to it, so that whoever read it would wait for ever.
+    let pipe = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = look(&pipe);
+    assert!(matches!(pipe, CliError::NoFile { .. }), "{pipe:?}");
+}
+
+#[test]
+fn a_file_that_is_too_long_for_a_bundle_is_said_to_be_so() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(MAX_BUNDLE_BYTES + 1).unwrap();
+    let error = read(file.path()).unwrap_err();
+    let CliError::Attestation { source: AttestationError::TooLong, .. } = error else { panic!("{error:?}") };
 }
 
 fn row(number: u8, is_builder: Option<bool>, artifact: Artifact, is_proven: bool) -> Row {
