@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::ExecutorError;
-use crate::domain::{Fingerprint, JobId, NodeId, Sample, Seed, Span, Spec};
+use crate::domain::{Fingerprint, JobId, MAX_TIME_MS, NodeId, Sample, Seed, Span, Spec};
+
+/// The first line of a `trace.csv`.
+const CSV_HEADER: &str = "t_ms,rss_kib,cpu_ms,faults";
 
 /// One run of one spec on this machine.
 #[derive(Debug, Clone)]
@@ -88,11 +91,32 @@ impl Trace {
 
     /// The text of `trace.csv`: a header, and one line for each reading.
     pub fn to_csv(&self) -> String {
-        let mut csv = String::from("t_ms,rss_kib,cpu_ms,faults\n");
+        let mut csv = format!("{CSV_HEADER}\n");
         for Reading { t_ms, rss_kib, cpu_ms, faults } in &self.readings {
             writeln!(csv, "{t_ms},{rss_kib},{cpu_ms},{faults}").expect("writing to a string cannot fail");
         }
         csv
+    }
+
+    /// The readings of a `trace.csv` that any node may have written; `None` if it is none, if it has no reading, or if its
+    /// times do not increase or reach [`MAX_TIME_MS`].
+    pub fn readings_of(csv: &str) -> Option<Vec<Reading>> {
+        let mut lines = csv.lines();
+        if lines.next() != Some(CSV_HEADER) {
+            return None;
+        }
+        let readings: Vec<Reading> = lines.map(Reading::of_line).collect::<Option<_>>()?;
+        (!readings.is_empty() && readings.is_sorted_by(|a, b| a.t_ms < b.t_ms)).then_some(readings)
+    }
+}
+
+impl Reading {
+    fn of_line(line: &str) -> Option<Self> {
+        let mut numbers = line.split(',');
+        let mut next = || numbers.next()?.parse::<u64>().ok();
+        let (t_ms, rss_kib, cpu_ms, faults) = (next()?, u32::try_from(next()?).ok()?, next()?, next()?);
+        let is_whole = numbers.next().is_none() && t_ms.max(cpu_ms) < MAX_TIME_MS;
+        is_whole.then_some(Self { t_ms, rss_kib, cpu_ms, faults })
     }
 }
 
@@ -122,5 +146,20 @@ mod tests {
         let readings = vec![reading(0, 3, 1, 90), reading(40, 25_600, 17, 6400)];
         let trace = Trace { readings, duration_ms: 50, cpu_ms: 17, faults: 6400 };
         assert_eq!(trace.to_csv(), "t_ms,rss_kib,cpu_ms,faults\n0,3,1,90\n40,25600,17,6400\n");
+        assert_eq!(Trace::readings_of(&trace.to_csv()), Some(trace.readings));
+    }
+
+    #[test]
+    fn what_is_no_trace_is_not_read() {
+        let head = format!("{CSV_HEADER}\n");
+        let after_head =
+            ["", "1,2\n", "1,2,3\n", "1,2,3,4,5\n", "2,1,1,1\n1,1,1,1\n", "0,4294967296,1,1\n", "0,x,1,1\n"];
+        for bad in after_head {
+            assert_eq!(Trace::readings_of(&format!("{head}{bad}")), None, "{bad:?}");
+        }
+        for (t, cpu) in [(MAX_TIME_MS, 0), (0, MAX_TIME_MS), (0, u64::MAX)] {
+            assert_eq!(Trace::readings_of(&format!("{head}{t},1,{cpu},1\n")), None, "it would overflow");
+        }
+        assert_eq!(Trace::readings_of("a,b\n1,2,3,4\n"), None);
     }
 }

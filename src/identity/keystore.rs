@@ -71,7 +71,7 @@ impl Keystore {
     ///
     /// # Errors
     /// [`LockError::Malformed`] for what is no keystore, is of an unknown kind, or asks for too much work.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, LockError> {
+    pub fn parse(text: &[u8]) -> Result<Self, LockError> {
         let malformed = |problem: String| Err(LockError::Malformed(problem));
         let keystore: EthKeystore = match serde_json::from_slice(text) {
             Ok(keystore) => keystore,

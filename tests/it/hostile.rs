@@ -27,6 +27,11 @@ use proptest::{
     test_runner::{Config, FileFailurePersistence, TestRunner},
 };
 
+mod seeds;
+#[path = "../../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "the fuzz targets are another package's library")]
+mod targets;
+
 const DOMAIN: LogDomain = LogDomain { chain_id: 0, contract: NodeId::ZERO };
 
 /// Cases of each decoder: some seconds for all of them together.

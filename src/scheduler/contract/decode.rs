@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use alloy::{
-    primitives::Address,
+    primitives::{Address, B256},
     rpc::types::{Log, TransactionReceipt},
 };
 use alloy_sol_types::SolEventInterface;
@@ -50,7 +50,35 @@ pub(super) enum Decoded {
     Other,
 }
 
-/// Reads one log. Every event about a job names the job first, so that one that cannot be read is still the job's.
+/// What a log of a contract says of a job, from its topics and data: the job, and the event or why it cannot be read;
+/// `None` if the log is about no job. An event that only requesters cause names no author.
+pub fn read_log(topics: &[B256], data: &[u8]) -> Option<(JobId, Result<Event, String>)> {
+    match event_of(topics, data)? {
+        Said::Job(job, event) => Some((job, event.map(|event| event.event))),
+        Said::NodeAnnounced { .. } => None,
+    }
+}
+
+enum Said {
+    Job(JobId, Result<Box<JobEvent>, String>),
+    NodeAnnounced { node: NodeId, addresses: String },
+}
+
+/// Every event about a job names the job first, so that one that cannot be read is still the job's.
+fn event_of(topics: &[B256], data: &[u8]) -> Option<Said> {
+    let event = Events::decode_raw_log(topics, data).map_err(|error| error.to_string());
+    match event.and_then(|event| chain_event(event).map_err(|error| error.to_string())) {
+        Ok(ChainEvent::Job(event)) => Some(Said::Job(event.job, Ok(event))),
+        Ok(ChainEvent::NodeAnnounced { node, addresses }) => Some(Said::NodeAnnounced { node, addresses }),
+        Ok(ChainEvent::Other) => None,
+        Err(error) => {
+            let job = JobId::from(*topics.get(1)?);
+            Some(Said::Job(job, Err(format!("an event cannot be read: {error}"))))
+        }
+    }
+}
+
+/// Reads one log and its place on the chain.
 pub(super) fn decode(log: &Log, at: Timestamp) -> Decoded {
     let (Some(block), Some(block_hash), Some(index), Some(transaction)) =
         (log.block_number, log.block_hash, log.log_index, log.transaction_hash)
@@ -58,19 +86,10 @@ pub(super) fn decode(log: &Log, at: Timestamp) -> Decoded {
         // A log of a pending block.
         return Decoded::Other;
     };
-    let event = Events::decode_raw_log(log.topics(), &log.data().data);
-    let event = event.map_err(|error| error.to_string());
-    let event = event.and_then(|event| chain_event(event).map_err(|error| error.to_string()));
-    let (job, log) = match event {
-        Ok(ChainEvent::Job(event)) => (event.job, Ok(*event)),
-        Ok(ChainEvent::NodeAnnounced { node, addresses }) => {
-            return Decoded::NodeAnnounced { node, addresses };
-        }
-        Ok(ChainEvent::Other) => return Decoded::Other,
-        Err(error) => match log.topics().get(1) {
-            Some(job) => (JobId::from(*job), Err(format!("an event cannot be read: {error}"))),
-            None => return Decoded::Other,
-        },
+    let (job, log) = match event_of(log.topics(), &log.data().data) {
+        Some(Said::Job(job, event)) => (job, event.map(|event| *event)),
+        Some(Said::NodeAnnounced { node, addresses }) => return Decoded::NodeAnnounced { node, addresses },
+        None => return Decoded::Other,
     };
     let (block_hash, transaction) = (block_hash.into(), transaction.into());
     Decoded::Job(Box::new(Mined { block, block_hash, index, transaction, at, job, log }))

@@ -53,6 +53,7 @@ mod words;
 
 pub use client::{ChainClient, ChainConfig, DEFAULT_CONFIRMATIONS, Receipt};
 pub use consumer::DeliveryError;
+pub use decode::read_log;
 pub use deploy::{DEPLOYER, DeployError, Deployed, Placement, deploy, deploy_everywhere};
 pub use error::{ConnectError, MoneyError};
 pub use follow::Seen;
