@@ -10,6 +10,7 @@ mod forked;
 mod forms;
 mod lost;
 mod mistakes;
+mod packaging;
 mod token;
 mod waiting;
 mod wallet;
