@@ -12,7 +12,10 @@ use std::{
 use axum::{
     Json,
     body::{Body, BodyDataStream},
-    extract::{Path, State, rejection::JsonRejection},
+    extract::{
+        Path, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
     http::header,
     response::{
         IntoResponse,
@@ -31,7 +34,7 @@ use super::{
     error::Failure,
     schema::Bytes,
     state::Api,
-    types::{BlobInfo, ErrorCode, InputEvent, InputRequest, LastWordsView, ResultRow},
+    types::{BlobInfo, ErrorCode, InputEvent, InputRequest, LastWordsView, Page, ResultRow},
     view,
 };
 use crate::{
@@ -118,12 +121,15 @@ pub(super) async fn upload(
 #[utoipa::path(
     get,
     path = "/api/v1/jobs/{job}/results",
+    params(Page<u8>),
     responses((status = 200, description = "The answer", body = Vec<ResultRow>))
 )]
 pub(super) async fn results(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,
+    page: Result<Query<Page<u8>>, QueryRejection>,
 ) -> Result<Json<Vec<ResultRow>>, Failure> {
+    let Query(page) = page?;
     let job = node.known_job(node.find_job(&job)?)?;
     if !job.state.is_terminal() {
         return Err(RequestError::NotDecided { state: job.state }.into());
@@ -139,7 +145,7 @@ pub(super) async fn results(
             bytes: node.result_length(opening.output_root, held.node),
         })
     });
-    Ok(Json(rows.collect()))
+    Ok(Json(page.of(rows, |row| row.seat)))
 }
 
 /// The checked result of one node, fetched from it when it is not here.

@@ -10,7 +10,11 @@ use axum::{
 use futures::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 
-use super::{error::Failure, state::Api, types::LogEntry};
+use super::{
+    error::Failure,
+    state::Api,
+    types::{LogEntry, Page},
+};
 /// Silence in a stream after which a comment is sent, so that both sides notice a dead connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
@@ -26,13 +30,16 @@ pub(super) struct After {
 #[utoipa::path(
     get,
     path = "/api/v1/jobs/{job}/log",
+    params(Page<u64>),
     responses((status = 200, description = "The answer", body = Vec<LogEntry>))
 )]
 pub(super) async fn log(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,
+    page: Result<Query<Page<u64>>, QueryRejection>,
 ) -> Result<Json<Vec<LogEntry>>, Failure> {
-    let entries = node.entries(node.find_job(&job)?);
+    let Query(page) = page?;
+    let entries = page.of(node.entries(node.find_job(&job)?), |(height, _)| *height);
     Ok(Json(entries.into_iter().map(|(height, item)| LogEntry::new(height, item)).collect()))
 }
 

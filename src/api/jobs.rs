@@ -14,21 +14,20 @@ use super::{
     error::Failure,
     state::Api,
     types::{
-        CancelReply, Defaults, EarnedJob, EarningsReply, ErrorCode, IDEMPOTENCY_KEY, JobFilter, JobList,
-        JobRow, JobView, Member, NodeInfo, NodeLimits, NodeRow, OutlookRow, SubmitReply, SubmitRequest,
-        UpdateReply,
+        CancelReply, Cursor, Defaults, EarnedJob, EarningsReply, ErrorCode, IDEMPOTENCY_KEY, JobFilter,
+        JobList, JobRow, JobView, MAX_ROWS, Member, NodeInfo, NodeLimits, NodeRow, OutlookRow, Page,
+        SubmitReply, SubmitRequest, UpdateReply,
     },
     view,
 };
 use crate::{
-    domain::{Amount, Deal, Job, Resources, Span, Spec, Timestamp},
+    domain::{Amount, Deal, Job, NodeId, Resources, Span, Spec, Timestamp},
     node::{Earning, Ended, InvalidKey, RequestKey},
     scheduler::Anchor,
 };
 
-/// Rows of a list when the client does not say, and at most.
+/// Jobs of a page when the client does not say.
 const ROWS: usize = 50;
-const MAX_ROWS: usize = 10_000;
 
 type Reply<T> = Result<Json<T>, Failure>;
 
@@ -103,6 +102,11 @@ pub(super) async fn defaults(
 pub(super) struct EarningsQuery {
     /// The earliest end of a job, in Unix seconds.
     since: Timestamp,
+    /// The most jobs; 10,000 at most, and if it is not said.
+    limit: Option<usize>,
+    /// The `next` of the page before; absent for the first page.
+    #[param(value_type = Option<String>)]
+    after: Option<Cursor>,
 }
 
 /// What the node's seats brought.
@@ -116,8 +120,11 @@ pub(super) async fn earnings(
     State(Api { node, .. }): State<Api>,
     query: Result<Query<EarningsQuery>, QueryRejection>,
 ) -> Reply<EarningsReply> {
-    let Query(EarningsQuery { since }) = query?;
-    let (earned, has_more) = node.earnings(since, MAX_ROWS).await?;
+    let Query(EarningsQuery { since, limit, after }) = query?;
+    let limit = limit.unwrap_or(MAX_ROWS).min(MAX_ROWS);
+    let (earned, has_more) = node.earnings(since, after.map(|after| (after.at, after.job)), limit).await?;
+    let last = earned.last().map(|last| Cursor { at: last.ended_at, job: last.job });
+    let next = has_more.then(|| last.or(after)).flatten();
     let one = |Earning { job, requester, ended_at, state, paid, lost }: Earning| EarnedJob {
         job,
         requester,
@@ -126,16 +133,21 @@ pub(super) async fn earnings(
         paid,
         lost,
     };
-    Ok(Json(EarningsReply { since, jobs: earned.into_iter().map(one).collect(), has_more }))
+    Ok(Json(EarningsReply { since, jobs: earned.into_iter().map(one).collect(), has_more, next }))
 }
 
 /// Every node that is there, and every one that was in a job with this one.
 #[utoipa::path(
     get,
     path = "/api/v1/nodes",
+    params(Page<NodeId>),
     responses((status = 200, description = "The answer", body = Vec<NodeRow>))
 )]
-pub(super) async fn nodes(State(Api { node, .. }): State<Api>) -> Json<Vec<NodeRow>> {
+pub(super) async fn nodes(
+    State(Api { node, .. }): State<Api>,
+    page: Result<Query<Page<NodeId>>, QueryRejection>,
+) -> Reply<Vec<NodeRow>> {
+    let Query(page) = page?;
     let counts = node.counts();
     let (members, offers) = (node.members(), node.offers());
     let mut ids: Vec<_> = members.iter().copied().chain(counts.keys().copied()).chain([node.id()]).collect();
@@ -155,7 +167,7 @@ pub(super) async fn nodes(State(Api { node, .. }): State<Api>) -> Json<Vec<NodeR
             offer: offers.get(&id).cloned(),
         }
     };
-    Json(ids.into_iter().map(row).collect())
+    Ok(Json(page.of(ids, |id| *id).into_iter().map(row).collect()))
 }
 
 /// Submits a job.
@@ -200,15 +212,20 @@ pub(super) async fn list(
     let limit = wanted.limit.unwrap_or(ROWS).min(MAX_ROWS);
     let now = node.now();
     let Some(group) = &wanted.group else {
-        if wanted.is_narrow() {
-            let mut rows = node.read_jobs(|job, is_broken| view::row(&node, job, is_broken, now));
-            rows.extend(node.ended_jobs(MAX_ROWS)?.iter().filter_map(view::ended_row));
-            rows.retain(|row| wanted.has(row));
-            return Ok(listed(rows, None, limit));
-        }
+        let window = if wanted.is_narrow() { MAX_ROWS } else { limit };
         let mut rows = node.read_jobs(|job, is_broken| view::row(&node, job, is_broken, now));
-        rows.extend(node.ended_jobs(limit)?.iter().filter_map(view::ended_row));
-        return Ok(listed(rows, Some(node.states()?.values().sum()), limit));
+        let ended = node.ended_jobs(wanted.after.map(|after| (after.at, after.job)), window)?;
+        let last = ended.last().filter(|_| ended.len() == window);
+        let horizon = last.map(|last| Cursor { at: last.submitted_at, job: last.job });
+        rows.extend(ended.iter().filter_map(view::ended_row));
+        rows.retain(|row| wanted.has(row));
+        // Older jobs than those of the disk that were read are not wanted.
+        let horizon = horizon.filter(|last| wanted.since.is_none_or(|since| last.at >= since));
+        let mut list = JobList::page(rows, wanted.after, horizon, limit);
+        if !wanted.is_narrow() {
+            list.total = node.states()?.values().sum();
+        }
+        return Ok(Json(list));
     };
     let is_wanted = |job: &Job| {
         let member = Member::of(&job.spec.environment);
@@ -218,17 +235,7 @@ pub(super) async fn list(
     let mut rows: Vec<JobRow> = node.read_jobs(row).into_iter().flatten().collect();
     rows.extend(node.ended_of_group(group)?.iter().filter_map(view::ended_row));
     rows.retain(|row| wanted.has(row));
-    Ok(listed(rows, None, limit))
-}
-
-/// The newest of these rows, which are all there are unless `total` says otherwise. A job that leaves memory meanwhile may be
-/// among them twice.
-fn listed(mut rows: Vec<JobRow>, total: Option<usize>, limit: usize) -> Json<JobList> {
-    rows.sort_by_key(|row| (std::cmp::Reverse(row.submitted_at), row.job));
-    rows.dedup_by_key(|row| row.job);
-    let total = total.unwrap_or(rows.len());
-    rows.truncate(limit);
-    Json(JobList { total, jobs: rows })
+    Ok(Json(JobList::page(rows, wanted.after, None, limit)))
 }
 
 /// All that the node knows of a job.
@@ -246,29 +253,35 @@ pub(super) async fn describe(State(Api { node, .. }): State<Api>, Path(job): Pat
 #[utoipa::path(
     get,
     path = "/api/v1/jobs/{job}/nodes",
+    params(Page<NodeId>),
     responses((status = 200, description = "The answer", body = Vec<OutlookRow>))
 )]
 pub(super) async fn outlooks(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,
+    page: Result<Query<Page<NodeId>>, QueryRejection>,
 ) -> Reply<Vec<OutlookRow>> {
+    let Query(page) = page?;
     let job = node.find_job(&job)?;
     let row = |(id, outlook)| OutlookRow { node: id, is_self: id == node.id(), outlook };
-    Ok(Json(node.outlooks(job)?.into_iter().map(row).collect()))
+    Ok(Json(page.of(node.outlooks(job)?, |(id, _)| *id).into_iter().map(row).collect()))
 }
 
 /// Where the entries of a job's log stand on a chain; empty where they stand on none.
 #[utoipa::path(
     get,
     path = "/api/v1/jobs/{job}/anchors",
+    params(Page<u64>),
     responses((status = 200, description = "The answer", body = Vec<Anchor>))
 )]
 pub(super) async fn anchors(
     State(Api { node, .. }): State<Api>,
     Path(job): Path<String>,
+    page: Result<Query<Page<u64>>, QueryRejection>,
 ) -> Reply<Vec<Anchor>> {
+    let Query(page) = page?;
     let job = node.find_job(&job)?;
-    Ok(Json(node.anchors(job).await?))
+    Ok(Json(page.of(node.anchors(job).await?, |anchor| anchor.height)))
 }
 
 /// Cancels an open job of this node, or stops a running one.

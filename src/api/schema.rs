@@ -5,6 +5,7 @@ use utoipa::{
     openapi::{ObjectBuilder, RefOr, Schema, Type, schema::SchemaType},
 };
 
+use super::types::Cursor;
 use crate::{
     domain::{
         Amount, AuditSecret, Canonical, Digest, FingerprintWord, JobId, Method, NodeId, Note, SecretHash,
@@ -51,6 +52,7 @@ schemas! {
     Canonical: text(), "What may differ between texts: names of masks, with commas between them.";
     Method: one_of(Method::ALL.map(Method::name)), "How runs with different outputs are compared.";
     Note: one_of(Note::ALL.map(Note::text)), "Why a verdict is what it is.";
+    Cursor: matching("^[0-9]+-0x[0-9a-f]{64}$"), "A place in a list of jobs: the `next` of a page.";
     Pattern: text(), "A text in which each `*` stands for any characters.";
     Hours: text(), "Hours of the week in UTC, such as `mon-fri 18:00-08:00`.";
 }

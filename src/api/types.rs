@@ -4,6 +4,7 @@
 //! missing field and never a zero. Nothing here can carry what would help to copy a result before its job ends.
 
 mod change;
+mod cursor;
 mod earnings;
 mod execution;
 mod health;
@@ -34,6 +35,7 @@ use crate::{
 
 pub use crate::domain::{GROUP_DIGITS, GROUP_VARIABLE, INDEX_VARIABLE, MAX_GROUP_JOBS, Member, is_group};
 pub use change::{CancelReply, UpdateReply};
+pub use cursor::{Cursor, CursorError, MAX_ROWS, Page};
 pub use earnings::{EarnedJob, EarningsReply};
 pub use execution::{ExecutionStage, ExecutionView};
 pub use health::{Health, Readiness};

@@ -157,7 +157,7 @@ impl Deliverer {
 
     /// Watches the newest jobs that ended while this node was away.
     fn recall(&mut self) {
-        match self.node.ended_jobs(RECALLED) {
+        match self.node.ended_jobs(None, RECALLED) {
             Ok(rows) => self.watched.extend(rows.into_iter().map(|row| row.job)),
             Err(error) => {
                 warn!(%error, "cannot read which jobs ended: those before the start are not delivered")

@@ -1,6 +1,7 @@
 //! The client of a node's API: one method for each request, with bounds on replies and waits.
 
 mod error;
+mod pages;
 
 use std::{error::Error, io, path::Path, time::Duration};
 
@@ -19,12 +20,12 @@ use super::{
 };
 use crate::{
     api::types::{
-        BlobInfo, CancelReply, EarningsReply, ErrorCode, ErrorReply, ForgetReply, IDEMPOTENCY_KEY,
-        InputEvent, InputRequest, IntakeReply, JobFilter, JobList, JobView, LastWordsView, LogEntry,
-        MAX_GROUP_JOBS, NodeInfo, NodeRow, OutlookRow, PauseRequest, PruneReply, PruneRequest, ResultRow,
-        SubmitReply, SubmitRequest, TicketReply, UpdateReply, UsageReply,
+        BlobInfo, CancelReply, ErrorCode, ErrorReply, ForgetReply, IDEMPOTENCY_KEY, InputEvent, InputRequest,
+        IntakeReply, JobView, LastWordsView, LogEntry, NodeInfo, NodeRow, OutlookRow, PauseRequest,
+        PruneReply, PruneRequest, ResultRow, SubmitReply, SubmitRequest, TicketReply, UpdateReply,
+        UsageReply,
     },
-    domain::{Deal, Digest, NodeId, Timestamp},
+    domain::{Deal, Digest, NodeId},
     scheduler::Anchor,
 };
 
@@ -87,7 +88,7 @@ impl Client {
     }
 
     pub(super) async fn nodes(&self) -> Result<Vec<NodeRow>, ClientError> {
-        self.json(self.http.get(self.url(&["nodes"]))).await
+        self.every(&["nodes"], |row: &NodeRow| row.id).await
     }
 
     /// Uploads an archive of `bytes` bytes.
@@ -143,16 +144,6 @@ impl Client {
         self.once(key, || self.http.post(self.url(&["jobs"])).json(request)).await
     }
 
-    /// The jobs of the node's own groups whose id begins so.
-    pub(super) async fn group(&self, group: &str) -> Result<JobList, ClientError> {
-        let query = [("group", group), ("limit", &MAX_GROUP_JOBS.to_string())];
-        self.json(self.http.get(self.url(&["jobs"])).query(&query)).await
-    }
-
-    pub(super) async fn jobs(&self, wanted: &JobFilter) -> Result<JobList, ClientError> {
-        self.json(self.http.get(self.url(&["jobs"])).query(wanted)).await
-    }
-
     pub(super) async fn job(&self, job: &str) -> Result<JobView, ClientError> {
         self.json(self.http.get(self.url(&["jobs", job]))).await
     }
@@ -170,7 +161,7 @@ impl Client {
 
     /// Why each known node has a seat in the job or none.
     pub(super) async fn outlooks(&self, job: &str) -> Result<Vec<OutlookRow>, ClientError> {
-        self.json(self.http.get(self.url(&["jobs", job, "nodes"]))).await
+        self.every(&["jobs", job, "nodes"], |row: &OutlookRow| row.node).await
     }
 
     pub(super) async fn cancel(&self, job: &str) -> Result<CancelReply, ClientError> {
@@ -183,11 +174,6 @@ impl Client {
 
     pub(super) async fn usage(&self) -> Result<UsageReply, ClientError> {
         self.json(self.http.get(self.url(&["node", "usage"]))).await
-    }
-
-    pub(super) async fn earnings(&self, since: Timestamp) -> Result<EarningsReply, ClientError> {
-        let query = [("since", since.as_secs())];
-        self.json(self.http.get(self.url(&["node", "earnings"])).query(&query)).await
     }
 
     pub(super) async fn prune(&self, dry_run: bool) -> Result<PruneReply, ClientError> {
@@ -208,12 +194,12 @@ impl Client {
     }
 
     pub(super) async fn log(&self, job: &str) -> Result<Vec<LogEntry>, ClientError> {
-        self.json(self.http.get(self.url(&["jobs", job, "log"]))).await
+        self.every(&["jobs", job, "log"], |entry: &LogEntry| entry.height).await
     }
 
     /// Where the log's entries are on a chain.
     pub(super) async fn anchors(&self, job: &str) -> Result<Vec<Anchor>, ClientError> {
-        self.json(self.http.get(self.url(&["jobs", job, "anchors"]))).await
+        self.every(&["jobs", job, "anchors"], |anchor: &Anchor| anchor.height).await
     }
 
     pub(super) async fn results(&self, job: &str) -> Result<Vec<ResultRow>, ClientError> {

@@ -1,6 +1,6 @@
 //! What this node earned: the jobs in which it had a seat, and what their ends paid it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use tokio::task::spawn_blocking;
 
@@ -24,21 +24,33 @@ pub(crate) struct Earning {
 }
 
 impl Node {
-    /// What jobs that ended since `since` paid this node: the newest first, at most `limit` of them, and whether there are
-    /// more.
+    /// What jobs that ended since `since` paid this node: the newest first, or those behind `after`, at most `limit` of them,
+    /// and whether there are more.
     pub(crate) async fn earnings(
         self: Arc<Self>,
         since: Timestamp,
+        after: Option<(Timestamp, JobId)>,
         limit: usize,
     ) -> Result<(Vec<Earning>, bool), RequestError> {
-        let earned = spawn_blocking(move || self.earnings_now(since, limit)).await;
+        let earned = spawn_blocking(move || self.earnings_now(since, after, limit)).await;
         earned.expect("adding up returns its errors")
     }
 
-    fn earnings_now(&self, since: Timestamp, limit: usize) -> Result<(Vec<Earning>, bool), RequestError> {
+    fn earnings_now(
+        &self,
+        since: Timestamp,
+        after: Option<(Timestamp, JobId)>,
+        limit: usize,
+    ) -> Result<(Vec<Earning>, bool), RequestError> {
         let me = self.me.id;
+        let place = |at: Timestamp, job: JobId| (Reverse(at), job);
+        let is_behind =
+            |job: &Job| after.is_none_or(|(at, last)| place(job.ended_at, job.id) > place(at, last));
         let of = |job: &Job| {
-            let counts = job.state.is_terminal() && job.ended_at >= since && job.seat_of(me).is_some();
+            let counts = job.state.is_terminal()
+                && job.ended_at >= since
+                && job.seat_of(me).is_some()
+                && is_behind(job);
             counts.then(|| earning(job, me))
         };
         let here = self.board.read_all(of).into_iter().flatten();
@@ -46,7 +58,7 @@ impl Node {
             here.map(|one| one.map(|one| (one.job, one))).collect::<Result<_, _>>()?;
         // By seats and not by runs: a seat that never ran may have cost its bond.
         let (mut ended, mut more) =
-            (self.records.ended.since(since, Summary::may_have_seat)?.into_iter(), limit + 1);
+            (self.records.ended.since(since, after, Summary::may_have_seat)?.into_iter(), limit + 1);
         while more > 0
             && let Some(job) = ended.next()
         {
@@ -56,7 +68,7 @@ impl Node {
             }
         }
         let mut earned: Vec<Earning> = found.into_values().collect();
-        earned.sort_by_key(|one| (std::cmp::Reverse(one.ended_at), one.job));
+        earned.sort_by_key(|one| (Reverse(one.ended_at), one.job));
         let has_more = earned.len() > limit;
         earned.truncate(limit);
         Ok((earned, has_more))

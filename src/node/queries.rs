@@ -176,9 +176,14 @@ impl Node {
         self.board.read_all(|job| read(job, broken.contains(&job.id)))
     }
 
-    /// The newest jobs that left memory, at most `limit` of them.
-    pub(crate) fn ended_jobs(&self, limit: usize) -> Result<Vec<EndedJob>, RequestError> {
-        Ok(self.records.ended.newest(limit)?)
+    /// The newest jobs that left memory, or those behind this one in their list, at most `limit` of them.
+    pub(crate) fn ended_jobs(
+        &self,
+        after: Option<(Timestamp, JobId)>,
+        limit: usize,
+    ) -> Result<Vec<EndedJob>, RequestError> {
+        let ended = &self.records.ended;
+        Ok(after.map_or_else(|| ended.newest(limit), |after| ended.older(after, limit))?)
     }
 
     /// The ended jobs of this node's own groups whose ids begin so.

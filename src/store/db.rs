@@ -411,6 +411,13 @@ fn migrate(connection: &mut Connection) -> Result<usize, rusqlite::Error> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unsigned(pub(super) u64);
 
+impl Unsigned {
+    /// A bound that somebody asks for: above the largest number that a row can hold it is that one.
+    pub(super) const fn bound(value: u64) -> Self {
+        if value > i64::MAX.unsigned_abs() { Self(i64::MAX.unsigned_abs()) } else { Self(value) }
+    }
+}
+
 impl ToSql for Unsigned {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         let value =

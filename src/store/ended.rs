@@ -72,6 +72,23 @@ impl EndedJobs {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The jobs that [`newest`](Self::newest) lists behind this one, at most `limit` of them.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn older(&self, than: (Timestamp, JobId), limit: usize) -> Result<Vec<EndedJob>, DbError> {
+        let connection = self.db.connection();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM ended WHERE submitted_at < ?1 OR (submitted_at = ?1 AND job > ?2) \
+             ORDER BY submitted_at DESC, job LIMIT ?3"
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let rows =
+            statement.query_map(params![Unsigned::bound(than.0.as_secs()), than.1, limit], ended_of_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The jobs of one requester whose groups' ids begin so.
     ///
     /// # Errors
@@ -87,15 +104,25 @@ impl EndedJobs {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Jobs that ended at this time or later and whose summaries `counts` is true of, the newest first.
+    /// Jobs that ended at this time or later and whose summaries `counts` is true of, the newest first, or those behind `after`.
     ///
     /// # Errors
     /// [`DbError`].
-    pub fn since(&self, ended_at: Timestamp, counts: impl Fn(&[u8]) -> bool) -> Result<Vec<JobId>, DbError> {
+    pub fn since(
+        &self,
+        ended_at: Timestamp,
+        after: Option<(Timestamp, JobId)>,
+        counts: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<JobId>, DbError> {
         let connection = self.db.connection();
-        let sql = "SELECT job, summary FROM ended WHERE ended_at >= ?1 ORDER BY ended_at DESC, job";
+        let sql = "SELECT job, summary FROM ended WHERE ended_at >= ?1
+                   AND (?2 IS NULL OR ended_at < ?2 OR (ended_at = ?2 AND job > ?3)) ORDER BY ended_at DESC, job";
         let mut statement = connection.prepare_cached(sql)?;
-        let mut rows = statement.query([Unsigned(ended_at.as_secs())])?;
+        let mut rows = statement.query(params![
+            Unsigned::bound(ended_at.as_secs()),
+            after.map(|(at, _)| Unsigned::bound(at.as_secs())),
+            after.map(|(_, job)| job)
+        ])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             let summary: Vec<u8> = row.get(1)?;

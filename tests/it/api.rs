@@ -5,6 +5,7 @@ mod dashboard;
 mod loading;
 mod once;
 mod operating;
+mod pages;
 
 use assay::{
     api::types::{
@@ -98,7 +99,7 @@ async fn a_job_is_submitted_watched_and_its_output_read() {
         let (status, archive) = a.get(&format!("jobs/{job}/results/{}/archive", row.node)).await;
         assert_eq!((status, Digest::sha256(&archive)), (200, row.output_root));
     }
-    let JobList { total, jobs: rows } = read(a.get("jobs?limit=5").await);
+    let JobList { total, jobs: rows, .. } = read(a.get("jobs?limit=5").await);
     assert_eq!(total, rows.len());
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].accepted, Some(2));
@@ -110,7 +111,7 @@ async fn a_job_is_submitted_watched_and_its_output_read() {
         (&*format!("since={}", now + 1), 0),
         ("state=verified&since=0&limit=1", 1),
     ] {
-        let JobList { total, jobs } = read(a.get(&format!("jobs?{query}")).await);
+        let JobList { total, jobs, .. } = read(a.get(&format!("jobs?{query}")).await);
         assert_eq!((total, jobs.len()), (count, count), "{query}");
     }
     for wrong in ["state=opne", "state=", "since=never", "sort=age"] {

@@ -11,6 +11,7 @@ mod forms;
 mod lost;
 mod mistakes;
 mod packaging;
+mod pages;
 mod token;
 mod waiting;
 mod wallet;

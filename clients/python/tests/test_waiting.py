@@ -79,7 +79,7 @@ class Node:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         words = request.path.split("?")[0].removeprefix("/api/v1/").split("/")
-        name = "submit" if request.command == "POST" else words[2] if len(words) > 2 else {"jobs": "job"}.get(words[0], words[0])
+        name = "submit" if request.command == "POST" else words[2] if len(words) > 2 else "list" if words == ["jobs"] else {"jobs": "job"}.get(words[0], words[0])
         self.asked.append((name, request.headers.get("Authorization"), request.headers.get("Idempotency-Key")))
         told = self.replies[name]
         reply = told.pop(0) if len(told) > 1 else told[0]
@@ -157,6 +157,37 @@ class BothClients(unittest.TestCase):
                 asyncio.run(asyncio.wait_for(whole(), 20))
         finally:
             node.stop()
+
+    def test_a_list_is_read_page_by_page(self) -> None:
+        rows = [{"job": f"{number:04}"} for number in range(2500)]
+        ids = [{"id": f"0x{number:040x}"} for number in range(2500)]
+
+        async def story(assay: Any, node: Node) -> None:
+            self.assertEqual(await value(assay.jobs(limit=None)), rows)
+            self.assertEqual(await value(assay.nodes()), ids)
+            self.assertEqual((node.count("list"), node.count("nodes")), (4, 3))
+
+        def paged() -> Node:
+            # A page may be short before the last one, even empty.
+            pages: list[Reply | None] = [
+                (200, {"jobs": rows[:1000], "next": "a"}),
+                (200, {"jobs": rows[1000:1900], "next": "b"}),
+                (200, {"jobs": [], "next": "c"}),
+                (200, {"jobs": rows[1900:], "next": None}),
+            ]
+            return Node(list=pages, nodes=[(200, ids[:1000]), (200, ids[1000:2000]), (200, ids[2000:])])
+
+        self.each(story, paged)
+
+    def test_a_limit_ends_a_list_within_a_page(self) -> None:
+        async def story(assay: Any, node: Node) -> None:
+            self.assertEqual(await value(assay.jobs(limit=1500)), [{"job": "x"}] * 1500)
+            self.assertEqual(node.count("list"), 2)
+
+        def paged() -> Node:
+            return Node(list=[(200, {"jobs": [{"job": "x"}] * 1000, "next": "a"}), (200, {"jobs": [{"job": "x"}] * 500, "next": "b"})])
+
+        self.each(story, paged)
 
     def test_both_have_the_same_methods_with_the_same_parameters(self) -> None:
         def public(kind: type) -> dict[str, list[str]]:

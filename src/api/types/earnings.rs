@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Cursor;
 use crate::domain::{Amount, JobId, JobState, NodeId, Timestamp};
 
 /// `GET /api/v1/node/earnings?since=`.
@@ -14,6 +15,9 @@ pub struct EarningsReply {
     pub jobs: Vec<EarnedJob>,
     /// Whether older ones are left out.
     pub has_more: bool,
+    /// What to ask `after` for them; null where there are none.
+    #[serde(default)]
+    pub next: Option<Cursor>,
 }
 
 /// A job in which the node had a seat, and what its end paid. Gas is not in it.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Member;
+use super::{Cursor, Member};
 use crate::{
     domain::{JobId, JobState, NodeId, Timestamp},
     scheduler::FaultKind,
@@ -14,7 +14,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct JobFilter {
-    /// The most rows; 50 if it is not said.
+    /// The most rows; 50 if it is not said, 10,000 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// The id of a group of the node's own jobs, or the beginning of one.
@@ -27,6 +27,10 @@ pub struct JobFilter {
     /// Submitted at this time or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// The `next` of the page before; absent for the first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub after: Option<Cursor>,
 }
 
 impl JobFilter {
@@ -70,6 +74,28 @@ pub struct JobList {
     pub total: usize,
     /// The newest of them first, as many as were asked for.
     pub jobs: Vec<JobRow>,
+    /// What to ask `after` for older jobs; null where there are none. A page may be short, even empty, before the last.
+    #[serde(default)]
+    pub next: Option<Cursor>,
+}
+
+impl JobList {
+    /// The page of these rows that follows `after`. Rows older than the `horizon` are left to later pages: jobs of the disk
+    /// that belong between them have not been read.
+    pub fn page(mut rows: Vec<JobRow>, after: Option<Cursor>, horizon: Option<Cursor>, limit: usize) -> Self {
+        rows.sort_by_key(|row| row.cursor().key());
+        // A job that leaves memory meanwhile may be among them twice.
+        rows.dedup_by_key(|row| row.job);
+        let total = rows.len();
+        rows.retain(|row| {
+            let place = row.cursor();
+            place.is_after(after) && horizon.is_none_or(|last| !place.is_after(Some(last)))
+        });
+        let is_cut = rows.len() > limit;
+        rows.truncate(limit);
+        let next = if is_cut { rows.last().map(JobRow::cursor).or(after) } else { horizon };
+        Self { total, jobs: rows, next }
+    }
 }
 
 /// One row of a [`JobList`].
@@ -105,4 +131,11 @@ pub struct JobRow {
     pub submitted_at: Timestamp,
     /// When it ended; null before.
     pub ended_at: Option<Timestamp>,
+}
+
+impl JobRow {
+    /// Its place in the list.
+    pub const fn cursor(&self) -> Cursor {
+        Cursor { at: self.submitted_at, job: self.job }
+    }
 }

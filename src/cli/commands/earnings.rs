@@ -55,9 +55,6 @@ pub(in crate::cli) async fn run(args: &EarningsArgs, output: Output) -> Result<E
         EarningsBy::Day => by_day(&earnings.days, &asset),
         EarningsBy::Job => by_job(&earnings.reply.jobs, &asset),
     })?;
-    if earnings.reply.has_more {
-        output.note("older jobs are left out: ask for fewer --days");
-    }
     Ok(ExitStatus::Success)
 }
 

@@ -19,7 +19,8 @@ use crate::{
 /// The jobs that the arguments name.
 pub(super) async fn wanted(client: &Client, args: &ListArgs) -> Result<JobList, CliError> {
     let since = args.since.map(|age| wall_clock().minus(age));
-    let wanted = JobFilter { limit: Some(args.limit), group: None, state: args.state.clone(), since };
+    let wanted =
+        JobFilter { limit: Some(args.limit), group: None, state: args.state.clone(), since, after: None };
     let failed = CliError::node("list the jobs");
     let Some(name) = &args.group else {
         return client.jobs(&wanted).await.map_err(failed);

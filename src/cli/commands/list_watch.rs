@@ -126,7 +126,7 @@ mod tests {
     fn each_change_is_shown_once_and_the_oldest_first() {
         let mut known = Known::default();
         let mut states = |jobs: Vec<JobRow>| {
-            let list = JobList { total: jobs.len(), jobs };
+            let list = JobList { total: jobs.len(), jobs, next: None };
             known.changes(&list).iter().map(|row| (row.job, row.state)).collect::<Vec<_>>()
         };
         let (one, two) = (row(1, JobState::Running), row(2, JobState::Open));

@@ -64,7 +64,7 @@ impl Lossy {
 }
 
 /// Runs a command of a user who asks at `api`.
-async fn run(api: SocketAddr, node: Option<&Citizen>, words: &'static [&'static str]) -> Seen {
+pub(super) async fn run(api: SocketAddr, node: Option<&Citizen>, words: &'static [&'static str]) -> Seen {
     let mut user = User::new();
     user.api = Some(format!("http://{api}"));
     if let Some(node) = node {
@@ -123,7 +123,7 @@ async fn a_job_past_its_last_deadline_is_not_waited_for() {
     }
 }
 
-async fn serve(app: Router) -> (SocketAddr, JoinSet<()>) {
+pub(super) async fn serve(app: Router) -> (SocketAddr, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut task = JoinSet::new();
@@ -137,7 +137,7 @@ async fn a_node_with_too_many_clients_is_asked_again() {
     let count = Arc::clone(&asked);
     let answer = async move || {
         if count.fetch_add(1, Ordering::SeqCst) > 0 {
-            return Json(JobList { total: 0, jobs: Vec::new() }).into_response();
+            return Json(JobList { total: 0, jobs: Vec::new(), next: None }).into_response();
         }
         let error = ErrorBody { code: ErrorCode::Busy, message: "too many clients".to_owned(), hint: None };
         (StatusCode::SERVICE_UNAVAILABLE, Json(ErrorReply { error })).into_response()
@@ -154,7 +154,7 @@ async fn a_command_waits_for_a_node_that_loads_and_says_so_once() {
     let answer = async move || {
         let asked = count.fetch_add(1, Ordering::SeqCst);
         if asked == 3 {
-            return Json(JobList { total: 0, jobs: Vec::new() }).into_response();
+            return Json(JobList { total: 0, jobs: Vec::new(), next: None }).into_response();
         }
         let message = format!("the node is loading its logs: {asked} of 3 jobs are read");
         let error = ErrorBody { code: ErrorCode::Loading, message, hint: None };

@@ -49,6 +49,15 @@ async fn ended_jobs_leave_memory_and_are_listed_described_and_served_as_before()
     let list: JobList = serde_json::from_str(&get("jobs?limit=2").await).unwrap();
     assert_eq!((list.total, list.jobs.len()), (3, 2));
     assert!(list.jobs.iter().all(|row| row.state == JobState::Verified && row.accepted == Some(1)));
+    let all: JobList = serde_json::from_str(&get("jobs").await).unwrap();
+    let (mut paged, mut after) = (Vec::new(), String::new());
+    loop {
+        let page: JobList = serde_json::from_str(&get(&format!("jobs?limit=1{after}")).await).unwrap();
+        paged.extend(page.jobs);
+        let Some(next) = page.next else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(paged, all.jobs, "jobs of the disk, page by page");
     let view: JobView = serde_json::from_str(&get(&format!("jobs/{}", jobs[0])).await).unwrap();
     assert_eq!((view.state, view.seats.len(), view.broken), (JobState::Verified, 1, None));
     let events = get(&format!("jobs/{}/events", jobs[0])).await;

@@ -90,16 +90,20 @@ class AsyncAssay:
         return AsyncJob(self, (await self._json("GET", f"jobs/{job}"))["job"])
 
     async def jobs(
-        self, *, limit: int = 50, states: Sequence[str] = (), group: str | None = None
+        self, *, limit: int | None = 50, states: Sequence[str] = (), group: str | None = None
     ) -> list[dict[str, Any]]:
         """As `Assay.jobs`."""
-        found: list[dict[str, Any]] = (await self._json("GET", "jobs", params=wire.listing(limit, states, group)))["jobs"]
-        return found
+        pages = wire.JobPages(limit, states, group)
+        while pages.take(await self._json("GET", "jobs", params=pages.query())):
+            pass
+        return pages.rows
 
     async def nodes(self) -> list[dict[str, Any]]:
         """As `Assay.nodes`."""
-        found: list[dict[str, Any]] = await self._json("GET", "nodes")
-        return found
+        pages = wire.NodePages()
+        while pages.take(await self._json("GET", "nodes", params=pages.query())):
+            pass
+        return pages.rows
 
     async def _json(self, method: str, path: str, **how: Any) -> Any:
         return (await self._ask(method, path, **how)).json()

@@ -77,15 +77,21 @@ class Assay:
         """A job by its id, or by the beginning of it."""
         return Job(self, self._json("GET", f"jobs/{job}")["job"])
 
-    def jobs(self, *, limit: int = 50, states: Sequence[str] = (), group: str | None = None) -> list[dict[str, Any]]:
-        """The newest jobs that the node knows, as the API lists them."""
-        found: list[dict[str, Any]] = self._json("GET", "jobs", params=wire.listing(limit, states, group))["jobs"]
-        return found
+    def jobs(
+        self, *, limit: int | None = 50, states: Sequence[str] = (), group: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The newest jobs that the node knows, as the API lists them; all of them with `limit=None`."""
+        pages = wire.JobPages(limit, states, group)
+        while pages.take(self._json("GET", "jobs", params=pages.query())):
+            pass
+        return pages.rows
 
     def nodes(self) -> list[dict[str, Any]]:
         """The nodes that the node knows, as the API lists them."""
-        found: list[dict[str, Any]] = self._json("GET", "nodes")
-        return found
+        pages = wire.NodePages()
+        while pages.take(self._json("GET", "nodes", params=pages.query())):
+            pass
+        return pages.rows
 
     def _json(self, method: str, path: str, **how: Any) -> Any:
         return self._ask(method, path, **how).json()

@@ -32,6 +32,9 @@ LOOK = 5.0
 #: How long to wait after the last deadline of a job: the node that ends it may be slow, and clocks differ.
 OVERDUE = 120.0
 
+#: Rows of a page.
+PAGE = 1000
+
 #: Answers after which the same request may be answered later.
 NOT_YET = frozenset({"busy", "loading"})
 
@@ -171,10 +174,46 @@ class Group:
             yield command, replace(self._terms, environment={**self._terms.environment, **own})
 
 
-def listing(limit: int, states: Sequence[str], group: str | None) -> dict[str, str]:
-    """What to ask of a list of jobs."""
-    wanted = {"limit": str(limit), "state": ",".join(states), "group": group or ""}
-    return {name: value for name, value in wanted.items() if value}
+class JobPages:
+    """The pages of a list of jobs, up to so many jobs; all of them without a limit."""
+
+    def __init__(self, limit: int | None, states: Sequence[str], group: str | None) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._limit = limit
+        wanted = {"state": ",".join(states), "group": group or ""}
+        self._wanted = {name: value for name, value in wanted.items() if value}
+        self._next: str | None = None
+
+    def query(self) -> dict[str, str]:
+        """What to ask for the next page."""
+        left = PAGE if self._limit is None else min(PAGE, self._limit - len(self.rows))
+        after = {"after": self._next} if self._next else {}
+        return {"limit": str(left), **self._wanted, **after}
+
+    def take(self, page: Mapping[str, Any]) -> bool:
+        """Takes a page; whether to ask for another one."""
+        self.rows += page["jobs"]
+        before, self._next = self._next, page["next"]
+        if self._next is not None and self._next == before:
+            raise AssayError("the node gives the same page of its list of jobs again")
+        return self._next is not None and (self._limit is None or len(self.rows) < self._limit)
+
+
+class NodePages:
+    """The pages of the list of nodes, which goes by their ids."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def query(self) -> dict[str, str]:
+        """What to ask for the next page."""
+        after = {"after": str(self.rows[-1]["id"])} if self.rows else {}
+        return {"limit": str(PAGE), **after}
+
+    def take(self, page: Sequence[dict[str, Any]]) -> bool:
+        """Takes a page; whether to ask for another one."""
+        self.rows += page
+        return len(page) == PAGE
 
 
 def chosen_run(job: str, runs: Iterable[Run], node: str | None) -> Run:
