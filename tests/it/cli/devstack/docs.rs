@@ -19,13 +19,15 @@ use super::{HINT, Nodes, Seen, User};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// How commands begin that are run elsewhere, and where.
-const ELSEWHERE: [(&str, &str); 7] = [
+const ELSEWHERE: [(&str, &str); 9] = [
     ("./scripts/demo ", "by whoever tries the project; it checks itself"),
     ("./scripts/test ", "this is a part of it"),
     ("cargo build", "before this"),
     ("cargo bench", "by scripts/bench"),
     ("export PATH=", "by this, for all that follows"),
     ("ssh ", "on another machine"),
+    ("docker ", "where a registry can be reached"),
+    ("export DOCKER_GID=", "for docker"),
     ("sudo ", "on a machine of its own, as root"),
 ];
 
