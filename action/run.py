@@ -17,7 +17,7 @@ DISAGREEMENT = 121
 UNUSABLE = 2
 
 # The step waits for the verdict of what it submits.
-OTHER = ["-d", "--detach", "--dry-run", "--output-dir"]
+OTHER = ["-d", "--detach", "--dry-run", "--output-dir", "-o", "--output"]
 
 MARKDOWN = str.maketrans({char: f"&#{ord(char)};" for char in "&<>|`[]*_\\"})
 
@@ -54,7 +54,7 @@ def submission():
     if bool(given("API")) == bool(given("CONTRACT")):
         raise Unusable("give either `api`, the address of a node, or `contract`")
     if other := [word for word in words("OPTIONS") if word.split("=")[0] in OTHER]:
-        raise Unusable(f"`options` cannot have {other[0]}: the step waits for the verdict, and `output-dir` says where results go")
+        raise Unusable(f"`options` cannot have {other[0]}: the step waits for the verdict and reads its document, and `output-dir` says where results go")
     options = [*words("OPTIONS"), "--output-dir", given("OUTPUT_DIR") or "assay-results"]
     job = ["--file", file] if file else [image, "--", *words("COMMAND")]
     return ["assay", "--output", "json", "job", "submit", *options, *job]
@@ -105,7 +105,9 @@ def relay(lines):
         except ValueError:
             say(line)
             continue
-        if "error" in message:
+        if not isinstance(message, dict):
+            say(line)
+        elif "error" in message:
             parts = [message["error"], *message.get("because", []), message.get("hint") or ""]
             command("error", "; ".join(part for part in parts if part))
         else:

@@ -73,13 +73,14 @@ impl Undelivered {
             | Self::Delivery(
                 DeliveryError::Unpaid { .. } | DeliveryError::Undone { .. } | DeliveryError::Late { .. },
             ) => false,
-            // A callback may stop reverting, gas become cheaper, a node come back.
+            // A callback may stop reverting, gas become cheaper, a node come back. Seats are unpacked once.
             Self::Request(_)
             | Self::Output(_)
             | Self::Delivery(
                 DeliveryError::Refused { .. }
                 | DeliveryError::TooMuchGas { .. }
                 | DeliveryError::TooDear { .. }
+                | DeliveryError::Unpacked { .. }
                 | DeliveryError::Chain(_),
             ) => true,
         }
@@ -99,6 +100,7 @@ impl Undelivered {
                 | DeliveryError::TooMuchGas { .. }
                 | DeliveryError::TooDear { .. }
                 | DeliveryError::Late { .. }
+                | DeliveryError::Unpacked { .. }
                 | DeliveryError::Chain(_),
             ) => None,
         }
@@ -321,13 +323,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cost_gas_is_never_tried_again_and_only_who_took_it_for_nothing_gets_no_more_results() {
+    fn only_what_may_pass_is_tried_again_and_only_who_took_gas_for_nothing_gets_no_more_results() {
         let consumer = NodeId::new([7; 20]);
         let (fee, gas, reason) = (Amount::ZERO, 1, String::new);
         let table = [
             (DeliveryError::Unpaid { consumer, fee }, false, true),
             (DeliveryError::Undone { consumer, gas, reason: reason() }, false, true),
             (DeliveryError::Late { consumer, gas }, false, false),
+            (DeliveryError::Unpacked { gas }, true, false),
             (DeliveryError::Refused { consumer, reason: reason() }, true, false),
             (DeliveryError::TooMuchGas { consumer, gas, most: 1 }, true, false),
             (DeliveryError::TooDear { fee, gas, wei_per_gas: 1 }, true, false),

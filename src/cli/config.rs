@@ -57,7 +57,7 @@ pub(super) const SETTINGS: [Setting; 14] = [
     setting("key", &["ASSAY_KEY"], Scope::Own),
     setting("passphrase-file", &["ASSAY_PASSPHRASE_FILE"], Scope::Own),
     setting("output", &[], Scope::Any),
-    setting("log", &["ASSAY_LOG"], Scope::Any),
+    setting("log", &["ASSAY_LOG"], Scope::Trusted),
     setting("log-format", &["ASSAY_LOG_FORMAT"], Scope::Any),
 ];
 
@@ -221,6 +221,19 @@ impl Config {
                 let reads_chain = leaf.try_contains_id("scheduler").is_err() && given("rpc_url");
                 said("scheduler", "contract") || reads_chain || (nearer && !given("scheduler"))
             }
+            // Whoever has a node's token can spend its money: a file's is for the node that it names beside it.
+            "api-token-file" => {
+                let is_of = |api: Set| match (api.origin, &set.origin) {
+                    (
+                        Origin::File { path, profile, .. },
+                        Origin::File { path: own_path, profile: own_profile, .. },
+                    ) => path == *own_path && profile == *own_profile,
+                    (_, Origin::Variable(_)) => true,
+                    (Origin::Variable(_), Origin::File { .. }) => false,
+                };
+                let is_files = matches!(set.origin, Origin::File { .. });
+                is_files && (given("api") || of("api").is_some_and(|api| !is_of(api)))
+            }
             // Asking a node costs nothing, so of two equals it wins.
             "scheduler" => {
                 let nearer = of("api").is_some_and(|other| other.rank <= set.rank);
@@ -232,12 +245,12 @@ impl Config {
 }
 
 /// Whether the flag of that command takes its default from here. `devstack` and `sim` make worlds of their own, `serve --api`
-/// is where to listen, and `verdict check` shows by its command line alone what it checks.
+/// is where to listen, and `verdict check` and `attest verify` show by their command line alone what they check.
 fn is_shared(path: &[&str], name: &str) -> bool {
     match path {
         ["devstack" | "sim", ..] => false,
         ["serve", ..] => name != "api",
-        ["verdict", "check", ..] => matches!(name, "api" | "api-token-file"),
+        ["verdict", "check", ..] | ["attest", "verify", ..] => matches!(name, "api" | "api-token-file"),
         _ => true,
     }
 }
@@ -250,7 +263,7 @@ fn with_default(program: Command, path: &[&str], setting: &Setting, values: &[St
         if has { command.mut_arg(&id, |arg| arg.default_values(values)) } else { command }
     };
     // Flags of all commands stand at the program.
-    if matches!(setting.scope, Scope::Any) {
+    if program.get_arguments().any(|arg| arg.get_id() == id.as_str()) {
         return change(program);
     }
     if is_shared(path, setting.name) { below(program, path, &change) } else { program }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from assay_client import Assay, AsyncAssay, AsyncJob, ConnectionLost, Job, JobFailed, Refused, wire
+from assay_client import Assay, AssayError, AsyncAssay, AsyncJob, ConnectionLost, Job, JobFailed, Refused, wire
 
 JOB = "0x" + "a1" * 32
 DEFAULTS: dict[str, Any] = {"resources": {}, "deal": {}}
@@ -178,6 +178,21 @@ class BothClients(unittest.TestCase):
             return Node(list=pages, nodes=[(200, ids[:1000]), (200, ids[1000:2000]), (200, ids[2000:])])
 
         self.each(story, paged)
+
+    def test_a_node_that_gives_a_page_again_is_not_asked_for_ever(self) -> None:
+        async def story(assay: Any, node: Node) -> None:
+            for ask in (lambda: assay.jobs(limit=None), lambda: assay.nodes()):
+                with self.assertRaises(AssayError) as failed:
+                    await value(ask())
+                self.assertIn("again", str(failed.exception))
+            self.assertEqual((node.count("list"), node.count("nodes")), (3, 2))
+
+        def round_and_round() -> Node:
+            ids = [{"id": f"0x{number:040x}"} for number in range(1000)]
+            pages: list[Reply | None] = [(200, {"jobs": [{"job": "x"}], "next": after}) for after in ("a", "b", "a")]
+            return Node(list=pages, nodes=[(200, ids), (200, ids)])
+
+        self.each(story, round_and_round)
 
     def test_a_limit_ends_a_list_within_a_page(self) -> None:
         async def story(assay: Any, node: Node) -> None:

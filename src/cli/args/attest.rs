@@ -34,9 +34,8 @@ pub(in crate::cli) struct AttestArgs {
 pub(in crate::cli) enum AttestCommand {
     /// Check attestations against the logs in them, and against a file or a result, without asking anybody
     ///
-    /// Only a chain can prove the log of a contract's job: name it with --rpc-url and --contract. Exit code 0: as many nodes as
-    /// --threshold says are proven; 121: they are not, and the artifact is something else than one of them left; 125: they are
-    /// not, for another reason
+    /// Only a chain can prove the log of a contract's job: name it with --rpc-url and --contract. The exit code is 0 if as many
+    /// nodes are proven as --threshold says, 121 if an accepted node left something else than the artifact, and otherwise 125
     Verify(AttestVerifyArgs),
     /// Show the public key, in PEM, that signs the links of the node with this key
     Key(KeyArgs),

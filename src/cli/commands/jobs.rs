@@ -41,6 +41,8 @@ pub(in crate::cli) async fn list(args: &ListArgs, output: Output) -> Result<Exit
     let (shown, total) = (list.jobs.len(), list.total);
     if shown < total {
         output.note(&format!("the newest {shown} of {total} jobs; --limit {total} lists all"));
+    } else if list.next.is_some() {
+        output.note(&format!("the newest {shown} jobs of more; a higher --limit lists more"));
     }
     Ok(ExitStatus::Success)
 }

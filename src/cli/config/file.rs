@@ -197,6 +197,10 @@ impl Reader<'_> {
 
     /// Whether the flag takes the values.
     fn check(&self, setting: &Setting, values: &[String]) -> Result<(), String> {
+        if setting.name == "output" && values.iter().any(|value| value == "csv") {
+            // Every other command would fail.
+            return Err("only lists have the form csv; give it to the command: --output csv".to_owned());
+        }
         let words = values.iter().map(|value| OsString::from(format!("--{}={value}", setting.name)));
         let Err(error) =
             self.probe.clone().try_get_matches_from(std::iter::once("assay".into()).chain(words))

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     cli::{
         Cli,
-        args::{Command as Chosen, Format, NodeCommand, SchedulerArg},
+        args::{AttestCommand, Command as Chosen, Format, NodeCommand, SchedulerArg},
     },
     explain::Hint as _,
 };
@@ -131,19 +131,45 @@ fn commands_with_a_world_of_their_own_take_none_of_it() {
     assert_eq!((args.scheduler, args.api.port()), (SchedulerArg::Contract, 7421));
     let chain = "verdict check 1a --rpc-url http://b --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3";
     place.cli(None, chain);
+    let place =
+        Place::new("", "rpc-url = \"http://a\"\ncontract = \"0x5fbdb2315678afecb367f032d93f642f64180aa3\"");
+    let Chosen::Attest(args) = place.cli(None, "attest verify file").command else {
+        panic!("no attestation")
+    };
+    let Some(AttestCommand::Verify(args)) = args.command else { panic!("nothing to verify") };
+    assert_eq!((args.chain.contract, args.chain.rpc_url), (None, vec![]));
+}
+
+#[test]
+fn a_token_file_is_for_the_node_that_the_same_file_names() {
+    let place = Place::new("", "api = \"a:1\"\napi-token-file = \"/t\"\n[profile.x]\napi = \"b:2\"");
+    let token = |profile: Option<&str>, line: &str| {
+        let Chosen::Node(NodeCommand::List(args)) = place.cli(profile, line).command else {
+            panic!("not node list")
+        };
+        args.api.api_token_file
+    };
+    assert_eq!(token(None, "node list"), Some("/t".into()));
+    assert_eq!(token(Some("x"), "node list"), None);
+    assert_eq!(token(None, "node list --api c:3"), None);
+    assert_eq!(token(None, "node list --api c:3 --api-token-file u"), Some("u".into()));
 }
 
 #[test]
 fn a_strangers_project_changes_only_how_things_look() {
     let own = "trusted = [\"/elsewhere\"]";
     assert!(
-        Place::new("output = \"json\"\nlog = \"info\"\n[profile.x]\napi = \"evil\"", own)
+        Place::new("output = \"json\"\nlog-format = \"json\"\n[profile.x]\napi = \"evil\"", own)
             .load(None, &[])
             .is_ok()
     );
-    for line in
-        ["api = \"evil\"", "scheduler = \"contract\"", "rpc-url = \"http://evil\"", "max-fee = \"9ether\""]
-    {
+    for line in [
+        "log = \"trace\"",
+        "api = \"evil\"",
+        "scheduler = \"contract\"",
+        "rpc-url = \"http://evil\"",
+        "max-fee = \"9ether\"",
+    ] {
         let (told, hint) = Place::new(&format!("\n{line}"), own).refused();
         let key = line.split(' ').next().unwrap();
         assert_eq!(told, format!("project/assay.toml:2: {key} is set by a project that you do not trust"));
@@ -169,6 +195,11 @@ fn a_wrong_file_is_refused_by_its_line() {
         ("[profile.a]\nContract = \"x\"", "own.toml:2: unknown key \"Contract\"", "did you mean contract?"),
         ("passphrase = \"x\"", "own.toml:1: unknown key \"passphrase\"", ""),
         ("first-block = \"x\"", "own.toml:1: first-block: \"x\": invalid digit found in string", ""),
+        (
+            "output = \"csv\"",
+            "own.toml:1: output: only lists have the form csv; give it to the command: --output csv",
+            "",
+        ),
         ("first-block = [1]", "own.toml:1: first-block: expected a text or a number", ""),
         ("profile = 1", "own.toml:1: profile: expected [profile.NAME]", ""),
         ("trusted = [\"x\"]", "own.toml:1: trusted: \"x\" is not an absolute path", ""),

@@ -115,6 +115,12 @@ pub enum DeliveryError {
         /// What the contract says.
         reason: String,
     },
+    /// The job's seats got slots of their own just before, so the transaction named its openings in the wrong form.
+    #[error("somebody unpacked the seats of the job just before, which cost {gas} gas here")]
+    Unpacked {
+        /// The gas that this node paid for.
+        gas: u64,
+    },
     /// Somebody else delivered it just before.
     #[error("somebody else delivered the result to the contract {consumer} first, which cost {gas} gas here")]
     Late {
@@ -204,7 +210,8 @@ impl ContractScheduler {
         let client = self.client();
         let (consumer, me) = (job.requester, self.node());
         // Anyone may have given its seats slots since it was judged.
-        let data = if self.is_rostered(job.id).await? {
+        let is_rostered = self.is_rostered(job.id).await?;
+        let data = if is_rostered {
             fulfil_rostered_data(job, exit_code, stdout)
         } else {
             fulfil_data(job, openings, exit_code, stdout)
@@ -237,12 +244,16 @@ impl ContractScheduler {
                 Err(refused((consumer, me), AskError::Reverted(revert)))
             }
             Err(SendError::Reverted(revert, Some(gas))) => {
-                let is_late = gas <= late_gas(&data) && self.fee_for(job).await?.is_none();
+                // Where nobody says what became of the request, the contract is to blame: it may be what does not say it.
+                let is_late = gas <= late_gas(&data) && matches!(self.fee_for(job).await, Ok(None));
+                let is_unpacked = is_rostered && !self.is_rostered(job.id).await.unwrap_or(true);
                 let reason = || match revert {
                     Revert::Unknown(reason) => reason,
                     revert => format!("{revert:?}"),
                 };
-                Err(if is_late {
+                Err(if is_unpacked {
+                    DeliveryError::Unpacked { gas }
+                } else if is_late {
                     DeliveryError::Late { consumer, gas }
                 } else {
                     DeliveryError::Undone { consumer, gas, reason: reason() }

@@ -17,7 +17,7 @@ fn user(project: &str, own: &str) -> User {
 
 #[test]
 fn each_setting_is_listed_with_where_it_comes_from() {
-    let mut user = user("log = \"info\"\n", "\n[profile.main]\napi = \"127.0.0.1:1\"\n");
+    let mut user = user("log-format = \"text\"\n", "\n[profile.main]\napi = \"127.0.0.1:1\"\n");
     user.set.push(("ETH_RPC_URL", "https://rpc.example/v2/secret".to_owned()));
     let seen = user.run(&["config", "list", "--show-origin", "--profile", "main", "-o", "json"]);
     assert_eq!(seen.code, 0, "{seen:?}");
@@ -29,7 +29,7 @@ fn each_setting_is_listed_with_where_it_comes_from() {
     };
     let file = |path: &str, line, profile: Option<&str>| json!({"kind": "file", "path": home.join(path), "line": line, "profile": profile});
     assert_eq!(of("api"), (json!("127.0.0.1:1"), file(".config/assay/assay.toml", 3, Some("main"))));
-    assert_eq!(of("log"), (json!("info"), file("assay.toml", 1, None)));
+    assert_eq!(of("log-format"), (json!("text"), file("assay.toml", 1, None)));
     let variable = json!({"kind": "variable", "name": "ETH_RPC_URL"});
     assert_eq!(of("rpc-url"), (json!("https://rpc.example/..."), variable));
     assert_eq!(of("key"), (Value::Null, json!({"kind": "default"})));

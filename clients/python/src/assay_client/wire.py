@@ -183,6 +183,7 @@ class JobPages:
         wanted = {"state": ",".join(states), "group": group or ""}
         self._wanted = {name: value for name, value in wanted.items() if value}
         self._next: str | None = None
+        self._asked: set[str] = set()
 
     def query(self) -> dict[str, str]:
         """What to ask for the next page."""
@@ -193,9 +194,11 @@ class JobPages:
     def take(self, page: Mapping[str, Any]) -> bool:
         """Takes a page; whether to ask for another one."""
         self.rows += page["jobs"]
-        before, self._next = self._next, page["next"]
-        if self._next is not None and self._next == before:
+        self._next = page.get("next")
+        if self._next is not None and self._next in self._asked:
             raise AssayError("the node gives the same page of its list of jobs again")
+        if self._next is not None:
+            self._asked.add(self._next)
         return self._next is not None and (self._limit is None or len(self.rows) < self._limit)
 
 
@@ -212,6 +215,8 @@ class NodePages:
 
     def take(self, page: Sequence[dict[str, Any]]) -> bool:
         """Takes a page; whether to ask for another one."""
+        if self.rows and page and str(page[0]["id"]) <= str(self.rows[-1]["id"]):
+            raise AssayError("the node gives the same page of its list of nodes again")
         self.rows += page
         return len(page) == PAGE
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     audit::{
-        Finding,
+        AuditError, Finding,
         attestation::{self, AttestationError, Attested, Bundle, MAX_BUNDLE_BYTES, Subject},
         on_chain,
     },
@@ -46,6 +46,8 @@ struct Verified {
     requester: NodeId,
     /// What ran.
     spec: Spec,
+    /// The contract whose chain was asked; null where none was.
+    contract: Option<NodeId>,
     /// How many nodes the attestations prove it of; with `--builder`, how many of those.
     proven: usize,
     threshold: usize,
@@ -120,6 +122,7 @@ pub(super) async fn run(args: &AttestVerifyArgs, output: Output) -> Result<ExitS
         job,
         requester,
         spec: Arc::unwrap_or_clone(spec),
+        contract: args.chain.contract,
         proven: proven(&rows),
         threshold: args.threshold,
         attestations: rows,
@@ -148,16 +151,20 @@ fn ran_on(attested: &[Attested]) -> Option<NodeId> {
     (contract != NodeId::ZERO).then_some(contract)
 }
 
-/// Compares each log that proves nothing by itself with what the named chain has of the job, entry by entry.
+/// Compares each log with what the named chain has of the job, entry by entry.
 async fn ask_chain(attested: &mut [Attested], job: JobId, chain: &OnChainArgs) -> Result<(), CliError> {
-    let is_open = |one: &Attested| one.finding == Finding::NotChecked;
-    let Some(contract) = chain.contract.filter(|_| attested.iter().any(is_open)) else { return Ok(()) };
+    let Some(contract) = chain.contract else { return Ok(()) };
+    let refused = |one: &Attested, source| CliError::Audit {
+        log: format!("the log in the attestation of node {}", text::node(one.node)),
+        source,
+    };
+    // No chain has what a requester ordered.
+    if let Some(one) = attested.iter().find(|one| one.log.domain.contract == NodeId::ZERO) {
+        return Err(refused(one, AuditError::NotOnChain));
+    }
     let (domain, logs) = check_chain::read(&chain.rpc_url, contract, chain.first_block, job).await?;
-    for one in attested.iter_mut().filter(|one| is_open(one)) {
-        on_chain::compare(&one.log, domain, &logs).map_err(|source| CliError::Audit {
-            log: format!("the log in the attestation of node {}", text::node(one.node)),
-            source,
-        })?;
+    for one in attested {
+        on_chain::compare(&one.log, domain, &logs).map_err(|source| refused(one, source))?;
         // The chain has these entries, and the rules made an accepted seat of them.
         one.finding = Finding::Agrees;
     }

@@ -198,7 +198,7 @@ fn a_step_without_a_node_submits_to_the_contract() {
 fn a_step_that_cannot_begin_says_what_to_do() {
     let user = User::new();
     let (image, api) = (("image", "assay/demo:1"), ("api", "http://127.0.0.1:1"));
-    let cases: [(Given, &str, i32); 8] = [
+    let cases: [(Given, &str, i32); 9] = [
         (&[api], "give either `image` or `file`", 2),
         (&[api, image, ("file", "job.yaml")], "give either `image` or `file`", 2),
         (&[api, ("file", "job.yaml"), ("command", "true")], "leave out `command`", 2),
@@ -209,6 +209,7 @@ fn a_step_that_cannot_begin_says_what_to_do() {
             2,
         ),
         (&[api, image, ("options", "--detach")], "`options` cannot have --detach", 2),
+        (&[api, image, ("options", "-o table")], "`options` cannot have -o", 2),
         (&[api, image, ("allow-rejected", "yes")], "it must be true or false", 2),
         (&[api, image], "the node at http://127.0.0.1:1", 124),
     ];

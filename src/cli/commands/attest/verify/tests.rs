@@ -149,6 +149,7 @@ fn whoever_chose_what_ran_and_what_ran_are_shown() {
             .command(["sh", "-c", "cc *.c"])
             .build()
             .unwrap(),
+        contract: None,
         proven: 1,
         threshold: 2,
         attestations: vec![row(1, Some(true), Artifact::Result, true)],

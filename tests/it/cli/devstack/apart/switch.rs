@@ -2,12 +2,20 @@
 //!
 //! Needs a user who may make network namespaces, and `ip`, `nsenter`, `tc` and `iptables`.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use crate::cli::User;
 
 /// Where networks have their names.
 const SPACES: &str = "/run/netns";
+
+/// How many switches this process has made.
+static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// The switch's own place among the hosts: this machine.
 const HERE: usize = 1;
@@ -30,9 +38,14 @@ impl Switch {
     pub(super) fn new() -> Option<Self> {
         remove_orphans();
         let pid = std::process::id();
-        let name = format!("assay-{pid}");
-        let subnet = format!("10.{}.{}", 64 + pid / 256 % 128, pid % 256);
+        // Tests may share a process.
+        let number = pid.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed) * 7919);
+        let name = format!("assay-{pid}-{number}");
+        let subnet = format!("10.{}.{}", 64 + number / 256 % 128, number % 256);
         if let Err(why) = ip(&["netns", "add", &name]) {
+            let is_forbidden =
+                ["ermitted", "ermission", "No such file"].iter().any(|word| why.contains(word));
+            assert!(is_forbidden, "{why}");
             eprintln!("SKIPPED: this user cannot make networks, so nothing was tried: {why}");
             return None;
         }
@@ -40,7 +53,7 @@ impl Switch {
         let hub = &*switch.name;
         switch.ip(&["-n", hub, "link", "add", "hub", "type", "bridge"]);
         switch.ip(&["-n", hub, "link", "set", "hub", "up"]);
-        let here = format!("as{pid}");
+        let here = format!("as{number}");
         switch.ip(&[
             "link",
             "add",
