@@ -160,12 +160,11 @@ def run():
     kept = os.environ.get("RUNNER_TEMP")
     descriptor, path = tempfile.mkstemp(prefix="assay-", suffix=".json", dir=kept)
     with tempfile.TemporaryDirectory(dir=kept) as private, open(descriptor) as printed:
-        process = subprocess.Popen(
-            line, env=settings(private), stdin=subprocess.DEVNULL, stdout=descriptor, stderr=subprocess.PIPE, text=True,
-            errors="replace",
-        )
-        relay(process.stderr)
-        code = process.wait()
+        options = {"stdin": subprocess.DEVNULL, "stdout": descriptor, "stderr": subprocess.PIPE, "text": True}
+        # Waits for the command whatever happens here: it needs the secrets until its end.
+        with subprocess.Popen(line, env=settings(private), errors="replace", **options) as process:
+            relay(process.stderr)
+        code = process.returncode
         printed.seek(0)
         text = printed.read()
     if not text.strip():
